@@ -1,0 +1,195 @@
+//! Devices: allocate a program's buffers and run its phases. A device knows kernels, not operators.
+
+pub mod cpu;
+pub mod gpu;
+
+use crate::plan::{BufferId, Program};
+use crate::scalar::StepRecord;
+
+/// What went wrong on a device.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum DeviceError {
+    /// No adapter of the kind asked for.
+    #[error("no GPU adapter found: {0}")]
+    NoAdapter(String),
+    /// The device was lost (driver reset, unplugged, watchdog).
+    #[error("the GPU device was lost: {0}")]
+    Lost(String),
+    /// An allocation failed.
+    #[error("out of device memory: {bytes} bytes for {purpose}")]
+    OutOfMemory {
+        /// Bytes asked for.
+        bytes: u64,
+        /// Which buffer.
+        purpose: String,
+    },
+    /// The program needs more than the adapter allows.
+    #[error("{what} needs {needed}, this adapter allows {limit}; {advice}")]
+    Limit {
+        /// Buffer, dispatch or binding.
+        what: String,
+        /// Amount needed.
+        needed: u64,
+        /// Amount allowed.
+        limit: u64,
+        /// What to change.
+        advice: String,
+    },
+    /// The driver or wgpu refused something this crate made: a bug here or there.
+    #[error("GPU validation error: {0}")]
+    Validation(String),
+    /// Waited too long.
+    #[error("the GPU did not finish within {seconds} s")]
+    Timeout {
+        /// Seconds waited.
+        seconds: u64,
+    },
+}
+
+/// Which device the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum DeviceChoice {
+    /// A discrete GPU, else an integrated one, else the CPU backend.
+    #[default]
+    Auto,
+    /// The CPU backend.
+    Cpu,
+    /// The best adapter, software ones included.
+    Gpu,
+    /// The adapter with this number in `gridlight devices`.
+    GpuNumber(usize),
+}
+
+/// What is shown and recorded about a device.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct DeviceInfo {
+    /// `cpu`, `vulkan`, `metal`, `dx12`.
+    pub backend: String,
+    /// Adapter or processor name.
+    pub name: String,
+    /// Driver and version.
+    pub driver: String,
+    /// `discrete`, `integrated`, `software`, `cpu`.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
+/// A program loaded on a device: its buffers (zeroed) and its compiled phases.
+pub trait Session {
+    /// The device.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Copies `words` into a buffer at word `start`. Never called within a step.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn write(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError>;
+
+    /// Waits for all work and copies words out of a buffer.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError>;
+
+    /// Runs phase `phase` (position in the program) once per record, in order. May return before the work is done;
+    /// `wait` and `read` finish it.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError>;
+
+    /// Waits for all work.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn wait(&mut self) -> Result<(), DeviceError>;
+
+    /// Seconds spent in each dispatch of a phase over one run of `step`, for profiles.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError>;
+
+    /// Bytes this session has allocated for buffers, counted at allocation.
+    fn allocated_bytes(&self) -> u64;
+
+    /// Bytes uploaded and blocking reads so far: `(bytes, reads)`; a step in steady state adds to neither.
+    fn traffic(&self) -> (u64, u64);
+}
+
+/// A device that can load programs.
+pub trait Device {
+    /// The device.
+    fn info(&self) -> &DeviceInfo;
+
+    /// Facts the planner needs.
+    fn target(&self) -> &Target;
+
+    /// Allocates the program's buffers and compiles its kernels.
+    ///
+    /// # Errors
+    /// If the program does not fit or the device fails.
+    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError>;
+}
+
+/// A device as plain data, so that plans for any adapter can be made and tested on any machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Target {
+    /// Kernel family.
+    pub family: Family,
+    /// Largest storage buffer binding, in bytes.
+    pub max_binding_bytes: u64,
+    /// Largest buffer, in bytes.
+    pub max_buffer_bytes: u64,
+    /// Storage buffers one dispatch may bind.
+    pub max_storage_buffers: usize,
+    /// Workgroups per dispatch dimension.
+    pub max_workgroups: u32,
+    /// Invocations per workgroup.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+    /// Loop iterations one invocation may run in total (software drivers cut longer loops silently).
+    pub max_loop_iterations: u32,
+}
+
+/// Which kernels suit a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Native code on the CPU.
+    Native,
+    /// WGSL with register tiles, no workgroup memory and no barriers: software rasterisers.
+    Registers,
+    /// WGSL with workgroup-memory tiles: GPUs.
+    Workgroup,
+}
+
+impl Target {
+    /// The limits every WebGPU implementation grants; what shipped experiments must fit.
+    pub fn webgpu_minimum(family: Family) -> Self {
+        Self {
+            family,
+            max_binding_bytes: 128 << 20,
+            max_buffer_bytes: 256 << 20,
+            max_storage_buffers: 8,
+            max_workgroups: 65_535,
+            max_invocations: 256,
+            max_workgroup_bytes: 16_384,
+            max_loop_iterations: 60_000,
+        }
+    }
+
+    /// The CPU backend: bounded by host memory alone.
+    pub fn native() -> Self {
+        Self {
+            family: Family::Native,
+            max_binding_bytes: 1 << 40,
+            max_buffer_bytes: 1 << 40,
+            max_storage_buffers: 64,
+            max_workgroups: u32::MAX,
+            max_invocations: 1,
+            max_workgroup_bytes: 0,
+            max_loop_iterations: u32::MAX,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Operators: one file each, with the shape rule, the gradient rule written as more graph, the reference
+//! evaluation in plain loops, and how it is lowered to kernels. The list below is the only list.
+
+use super::{Graph, GraphError, ValueId};
+use crate::kernels::Kernel;
+use crate::scalar::{Inst, Reg};
+use crate::tensor::{Tensor, TensorType};
+
+/// What an operator owes. One implementation per operator, beside its mathematics.
+pub trait OpDef {
+    /// Name in messages and plans, in snake case.
+    fn name(&self) -> &'static str;
+
+    /// Shape rule: the result type, or what is wrong with the operands and what was expected.
+    ///
+    /// # Errors
+    /// A sentence without the operator's name or operand types ([`Graph::push`] adds those).
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String>;
+
+    /// Gradient rule: appends nodes that compute the cotangent of each input from the cotangent `dy` of the
+    /// result `y`; `None` for inputs without a gradient (integers, comparisons).
+    ///
+    /// # Errors
+    /// Only if a rule builds an ill-shaped node, which is a bug in the rule.
+    fn vjp(
+        &self,
+        graph: &mut Graph,
+        inputs: &[ValueId],
+        y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError>;
+
+    /// Reference: plain loops in `f64`, obviously right.
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor;
+
+    /// How the planner computes it.
+    fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering;
+}
+
+/// What the reference needs to know besides the operands.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EvalContext {
+    /// The step whose random numbers and scalars are used.
+    pub step: crate::scalar::StepRecord,
+}
+
+/// How an operator becomes kernels. The planner knows these forms and no operator.
+pub enum Lowering {
+    /// Bound from outside or a constant: nothing runs.
+    Leaf,
+    /// One scalar instruction per element of the result; operands have the result's shape and arrive in the
+    /// given registers.
+    Scalar(Box<dyn Fn(&[Reg]) -> Inst>),
+    /// The same elements read through another index map: nothing runs.
+    View(ViewChange),
+    /// The operands side by side along an axis: guarded loads in the consumer.
+    Concat {
+        /// Axis along which the operands follow one another.
+        axis: usize,
+    },
+    /// Batched matrix product; bias, activation and other scalar consumers join its epilogue.
+    MatMul {
+        /// Whether the last two axes of the left operand are swapped.
+        transpose_a: bool,
+        /// Whether the last two axes of the right operand are swapped.
+        transpose_b: bool,
+    },
+    /// Reduction over axes; scalar producers join as prologue, scalar consumers as epilogue.
+    Reduce {
+        /// Sum or maximum.
+        kind: ReduceKind,
+        /// Reduced axes, ascending; they stay in the result with extent 1.
+        axes: Vec<usize>,
+    },
+    /// A kernel of its own over contiguous operands and one contiguous result. Kernels that are equal but
+    /// for `output` and have the same operands are merged into one dispatch (`output` is the position in
+    /// its `writes`; the kernel writes only what is bound).
+    Kernel {
+        /// The kernel.
+        kernel: Kernel,
+        /// Which of the kernel's results this operator is.
+        output: usize,
+    },
+}
+
+/// A change of index map.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ViewChange {
+    /// Same elements in row-major order, another shape.
+    Reshape,
+    /// Result axis `i` is operand axis `permutation[i]`.
+    Permute(Vec<usize>),
+    /// Extents of 1 (and missing leading axes) repeat.
+    Broadcast,
+    /// Part of the operand: first index per axis.
+    Slice(Vec<usize>),
+    /// Zeros around the operand: how many before it, per axis.
+    Pad(Vec<usize>),
+}
+
+/// What a reduction computes. Order is fixed, so results are the same at every run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReduceKind {
+    /// Sum; 0 over no elements.
+    Sum,
+    /// Maximum, NaN if any element is NaN.
+    Max,
+}
+
+mod source;
+
+pub use source::SourceOp;
+
+/// An operator with its attributes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Op {
+    /// Value bound from outside.
+    Source(SourceOp),
+}
+
+impl Op {
+    /// The operator's definition.
+    pub fn def(&self) -> &dyn OpDef {
+        match self {
+            Op::Source(op) => op,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Values bound from outside: batches, parameters, running statistics.
+
+use super::{EvalContext, Lowering, OpDef};
+use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::tensor::{Tensor, TensorType};
+
+/// A value bound from outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SourceOp {
+    /// Where it comes from.
+    pub source: Source,
+    /// Its type.
+    pub ty: TensorType,
+}
+
+impl OpDef for SourceOp {
+    fn name(&self) -> &'static str {
+        "source"
+    }
+
+    fn infer(&self, _inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(self.ty.clone())
+    }
+
+    fn vjp(
+        &self,
+        _graph: &mut Graph,
+        _inputs: &[ValueId],
+        _y: ValueId,
+        _dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        Ok(vec![])
+    }
+
+    fn eval(&self, _inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        // The reference substitutes bound values before it evaluates; an unbound source reads as NaN.
+        Tensor::full(ty.shape.clone(), f64::NAN)
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::Leaf
+    }
+}

@@ -1,0 +1,87 @@
+//! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
+
+use super::Cost;
+use crate::scalar::Body;
+
+/// Where the elements of a matrix operand lie: `offset + b*batch + row*row_stride + col*col_stride`, in elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MatrixView {
+    /// First element.
+    pub offset: usize,
+    /// Elements between matrices of the batch; 0 repeats one matrix.
+    pub batch: usize,
+    /// Elements between rows.
+    pub row: usize,
+    /// Elements between columns.
+    pub col: usize,
+}
+
+/// One matrix product. `A` is read operand 0, `B` read operand 1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MatMul {
+    /// Number of matrices.
+    pub batch: usize,
+    /// Rows of the result.
+    pub m: usize,
+    /// Columns of the result.
+    pub n: usize,
+    /// Length of each dot product.
+    pub k: usize,
+    /// `A`: `[batch, m, k]`.
+    pub a: MatrixView,
+    /// `B`: `[batch, k, n]`.
+    pub b: MatrixView,
+    /// What is stored, over the iteration shape `[batch, m, n]`; `Accumulator` is the dot product.
+    /// Not used for the partial results when `splits > 1`.
+    pub epilogue: Body,
+    /// Position in `writes` of `sum_k A[0,m,k]` (shape `[m]`), if wanted: the bias gradient when `A` is the
+    /// transposed output gradient. Needs `batch == 1`.
+    pub row_sums: Option<usize>,
+    /// In how many ordered parts `k` is cut. With more than one, write 0 receives partial products
+    /// `[splits, batch, m, n]` (and `row_sums`' write partial sums `[splits, m]`), which `Reduce` kernels
+    /// add up in order; the epilogue then only stores the accumulator.
+    pub splits: usize,
+}
+
+impl MatMul {
+    /// Elements of `k` in each part.
+    pub fn split_len(&self) -> usize {
+        self.k.div_ceil(self.splits.max(1))
+    }
+
+    /// For people.
+    pub fn shape(&self) -> String {
+        let batch = if self.batch > 1 {
+            format!("{}x ", self.batch)
+        } else {
+            String::new()
+        };
+        let t = |v: &MatrixView| if v.col <= v.row || v.col == 1 { 'N' } else { 'T' };
+        let (ta, tb) = (t(&self.a), t(&self.b));
+        let mut text = format!("{batch}{}x{}x{} {ta}{tb}", self.m, self.n, self.k);
+        if self.epilogue.flops() > 0 {
+            text += &format!(" +{} ops", self.epilogue.flops());
+        }
+        if self.row_sums.is_some() {
+            text += " +row sums";
+        }
+        if self.splits > 1 {
+            text += &format!(" /{} parts", self.splits);
+        }
+        text
+    }
+
+    /// Cost.
+    pub fn cost(&self) -> Cost {
+        let (b, m, n, k) = (self.batch as u64, self.m as u64, self.n as u64, self.k as u64);
+        let a_matrices = if self.a.batch == 0 { 1 } else { b };
+        let b_matrices = if self.b.batch == 0 { 1 } else { b };
+        let operands = 4 * (a_matrices * m * k + b_matrices * k * n);
+        let outputs = 4 * (self.splits as u64 - 1) * b * m * n;
+        let sums = if self.row_sums.is_some() { m * k } else { 0 };
+        Cost {
+            flops: 2 * b * m * n * k + self.epilogue.flops() * b * m * n + sums,
+            bytes: operands + outputs + super::body_bytes(&self.epilogue, &[self.batch, self.m, self.n]),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Global gradient norm: partial sums of squares, then the clipping factor.
+
+use super::Cost;
+
+/// Two dispatches share this description, told apart by `partials`.
+///
+/// Partial stage (`stage == 0`): read 0 the gradient region (`len` words); write 0: `ceil(len / CHUNK)` sums
+/// of squares, one per `CHUNK` words. Final stage (`stage == 1`): read 0 those sums; write 0: two words, the
+/// norm and `min(1, max_norm / (norm + 1e-6))` (PyTorch's `clip_grad_norm_`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GradientNorm {
+    /// Words of the gradient region.
+    pub len: usize,
+    /// 0: partial sums; 1: norm and factor.
+    pub stage: u32,
+    /// Largest norm, by bits.
+    pub max_norm: u32,
+}
+
+impl GradientNorm {
+    /// Words summed by one partial.
+    pub const CHUNK: usize = 1024;
+
+    /// Number of partial sums.
+    pub fn partials(&self) -> usize {
+        self.len.div_ceil(Self::CHUNK).max(1)
+    }
+
+    /// For people.
+    pub fn shape(&self) -> String {
+        let stage = if self.stage == 0 { "squares" } else { "factor" };
+        format!("{} {stage}", self.len)
+    }
+
+    /// Cost.
+    pub fn cost(&self) -> Cost {
+        let n = if self.stage == 0 {
+            self.len
+        } else {
+            self.partials()
+        } as u64;
+        Cost {
+            flops: 2 * n,
+            bytes: 4 * n,
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Gridlight trains neural networks on any GPU, from one binary.
+//!
+//! Data flows one way through the modules, in the order below: an experiment file becomes a graph, the graph
+//! becomes a plan, a device runs the plan, a run directory keeps the results.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`experiment`] | the TOML file: keys, defaults, errors with line and column |
+//! | [`data`] | tables to numbers: read, clean, encode, transform, split |
+//! | [`nn`] | layers, losses, initialisation: from experiment to graph |
+//! | [`graph`] | mathematics: operators, gradients, the `f64` reference |
+//! | [`plan`] | fusion, memory and order, fixed before anything runs |
+//! | [`kernels`] | what devices run, with cost, CPU implementation and WGSL choice |
+//! | [`device`] | the CPU and GPU backends |
+//! | [`train`] | epochs, steps, evaluation, metrics, the run directory |
+//! | [`report`] | pictures and pages for people |
+//!
+//! [`tensor`], [`scalar`] and [`rng`] are the vocabulary they share.
+//!
+//! Invariants: only `device::gpu` names `wgpu`; gradient rules only append nodes; the plan is the whole truth
+//! (a device allocates and dispatches nothing that is not in it); devices know kernels, not operators; the
+//! reference knows operators, not kernels, so it cannot share a bug with fusion or planning; reductions have a
+//! fixed order and there are no float atomics.
+
+pub mod data;
+pub mod device;
+pub mod experiment;
+pub mod graph;
+pub mod kernels;
+pub mod nn;
+pub mod optim;
+pub mod plan;
+pub mod report;
+pub mod rng;
+pub mod scalar;
+pub mod tensor;
+pub mod train;

@@ -1,0 +1,3 @@
+//! The `gridlight` command.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Counter-based random numbers with the same bits on the CPU and on every GPU.

@@ -1,0 +1,220 @@
+//! Scalar functions and fused scalar bodies: the one definition of arithmetic on single elements.
+//!
+//! A [`Body`] is a short straight-line program over scalar registers. Every fused elementwise kernel, matmul
+//! epilogue, reduction prologue and optimizer update is a `Body`; the reference evaluates the same functions
+//! in `f64`, the CPU backend interprets a `Body` over chunks of elements, the GPU backend prints it as WGSL.
+
+/// A function of one scalar. Definitions follow PyTorch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum UnaryFn {
+    /// `-x`
+    Neg,
+    /// `|x|`
+    Abs,
+    /// -1, 0 or 1 (0 at 0)
+    Sign,
+    /// `e^x`
+    Exp,
+    /// `e^x - 1`, accurate near 0
+    ExpM1,
+    /// natural logarithm
+    Log,
+    /// `ln(1 + x)`, accurate near 0
+    Log1p,
+    /// square root
+    Sqrt,
+    /// `1 / x`
+    Reciprocal,
+    /// `x * x`
+    Square,
+    /// hyperbolic tangent
+    Tanh,
+    /// `1 / (1 + e^-x)`
+    Sigmoid,
+    /// `max(x, 0)`, keeping NaN
+    Relu,
+    /// `x * Phi(x)` with the exact normal distribution function
+    Gelu,
+    /// `x * sigmoid(x)`
+    Silu,
+    /// `ln(1 + e^x)`
+    Softplus,
+    /// error function
+    Erf,
+}
+
+/// A function of two scalars. Comparisons give 1 or 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum BinaryFn {
+    /// `a + b`
+    Add,
+    /// `a - b`
+    Sub,
+    /// `a * b`
+    Mul,
+    /// `a / b`
+    Div,
+    /// the smaller, NaN if either is NaN
+    Min,
+    /// the larger, NaN if either is NaN
+    Max,
+    /// `1` if `a < b`, else `0`
+    Less,
+    /// `1` if `a <= b`, else `0`
+    LessEqual,
+    /// `1` if `a == b`, else `0`
+    Equal,
+}
+
+/// What a counter-based random element is (`rng`). The bits depend on (seed, step, stream, element) alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RandomKind {
+    /// Uniform in `[0, 1)`, a multiple of `2^-24`.
+    Uniform,
+    /// Standard normal from the exact quantile table.
+    Normal,
+    /// 1 with probability `threshold / 2^32`, else 0.
+    Mask {
+        /// Kept if the random word is below this.
+        threshold: u32,
+    },
+}
+
+/// A value that changes from step to step, read from the [`StepRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StepScalar {
+    /// Learning rate of this step.
+    LearningRate,
+    /// Optimizer scalar by number (for example Adam's bias corrections); see `optim`.
+    Optimizer(u8),
+}
+
+/// Everything that varies from one step to the next: 16 words in a uniform with a dynamic offset.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+pub struct StepRecord {
+    /// Step number from the start of training (0 for evaluation); the RNG counter.
+    pub step: u32,
+    /// First entry of this batch in the row order.
+    pub batch_start: u32,
+    /// Where `Store` kernels put this step's results, in units of their row count.
+    pub slot: u32,
+    /// Low word of the seed.
+    pub seed_low: u32,
+    /// High word of the seed.
+    pub seed_high: u32,
+    /// Learning rate.
+    pub learning_rate: f32,
+    /// Optimizer scalars, computed on the host in `f64` and rounded once.
+    pub optimizer: [f32; 4],
+    /// Unused; keeps the record at 16 words.
+    pub reserved: [u32; 6],
+}
+
+/// Register of a [`Body`]: the number of the instruction that defines it.
+pub type Reg = u32;
+
+/// How a tensor element is found from the index of the element being computed.
+///
+/// Element `offset + sum(index[d] * strides[d])` of the operand, with one stride per dimension of the
+/// iteration shape; 0 broadcasts. Where a guard fails the value is 0 and nothing is read.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Element of the operand at index 0 (may be negative before guarded dimensions are added).
+    pub offset: isize,
+    /// One stride per dimension of the iteration shape, in elements.
+    pub strides: Vec<isize>,
+    /// `(dimension, first, end)`: the load is valid only where `first <= index[dimension] < end`.
+    pub guards: Vec<(usize, usize, usize)>,
+}
+
+impl View {
+    /// Row-major view of a tensor that has exactly the iteration shape.
+    pub fn contiguous(shape: &[usize]) -> Self {
+        let strides = crate::tensor::contiguous_strides(shape)
+            .into_iter()
+            .map(|s| s as isize)
+            .collect();
+        Self {
+            offset: 0,
+            strides,
+            guards: vec![],
+        }
+    }
+
+    /// Whether this view reads element `i` for linear index `i` of `shape`.
+    pub fn is_contiguous(&self, shape: &[usize]) -> bool {
+        if self.offset != 0 || !self.guards.is_empty() {
+            return false;
+        }
+        let expected = crate::tensor::contiguous_strides(shape);
+        (0..shape.len()).all(|d| shape[d] == 1 || self.strides[d] == expected[d] as isize)
+    }
+}
+
+/// One instruction; its number is the register it defines.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Inst {
+    /// Element of read operand `operand` through a view over the iteration shape.
+    Load {
+        /// Position in [`crate::plan::Dispatch::reads`].
+        operand: usize,
+        /// Where the element lies.
+        view: View,
+    },
+    /// The value the kernel itself produced for this element: a matmul's accumulator, a reduction's total.
+    Accumulator,
+    /// The element this kernel's output `output` held before (updates in place).
+    Previous {
+        /// Position in [`crate::plan::Dispatch::writes`].
+        output: usize,
+    },
+    /// A constant, by its bits.
+    Const(u32),
+    /// A value of the [`StepRecord`].
+    Step(StepScalar),
+    /// Random element; the element number is the linear index in the iteration shape.
+    Random {
+        /// Distribution.
+        kind: RandomKind,
+        /// Which stream of the run's random numbers.
+        stream: u32,
+    },
+    /// Function of one register.
+    Unary(UnaryFn, Reg),
+    /// Function of two registers.
+    Binary(BinaryFn, Reg, Reg),
+    /// `if condition != 0 { a } else { b }`: (condition, a, b).
+    Select(Reg, Reg, Reg),
+}
+
+/// A straight-line scalar program in SSA form: each instruction uses earlier registers only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Body {
+    /// Instructions in order.
+    pub insts: Vec<Inst>,
+    /// What is stored: `(register, position in writes, view of the output over the iteration shape)`.
+    pub stores: Vec<(Reg, usize, View)>,
+}
+
+impl Body {
+    /// Appends an instruction unless an equal one is there; gives its register.
+    pub fn push(&mut self, inst: Inst) -> Reg {
+        if let Some(at) = self.insts.iter().position(|i| *i == inst) {
+            return at as Reg;
+        }
+        self.insts.push(inst);
+        (self.insts.len() - 1) as Reg
+    }
+
+    /// Appends a constant.
+    pub fn constant(&mut self, value: f32) -> Reg {
+        self.push(Inst::Const(value.to_bits()))
+    }
+
+    /// Floating-point operations per element, for cost reports (a transcendental counts as one).
+    pub fn flops(&self) -> u64 {
+        let is_work = |i: &&Inst| matches!(i, Inst::Unary(..) | Inst::Binary(..) | Inst::Select(..));
+        self.insts.iter().filter(is_work).count() as u64
+    }
+}
