@@ -1,1 +1,149 @@
 //! Counter-based random numbers with the same bits on the CPU and on every GPU.
+//!
+//! Threefry2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the random
+//! word of an element is a function of (seed, stream, step, element), so nothing is stored and nothing depends
+//! on the order in which elements are computed. The key is the seed, its high word mixed with the stream; the
+//! counter is (step, element / 2), and the element takes output word `element % 2`.
+
+use std::sync::OnceLock;
+
+use crate::scalar::{RandomKind, StepRecord};
+
+/// Streams used by the project itself; layers use [`streams::LAYERS`] and up.
+pub mod streams {
+    /// Order of the training rows.
+    pub const SHUFFLE: u32 = 1;
+    /// Noise on the features.
+    pub const NOISE: u32 = 2;
+    /// Random splits of the data.
+    pub const SPLIT: u32 = 3;
+    /// Initial parameters, one stream each from here.
+    pub const PARAMETERS: u32 = 0x1_0000;
+    /// Dropout masks and other draws of layers, one stream each from here.
+    pub const LAYERS: u32 = 0x2_0000;
+}
+
+/// The two output words of Threefry2x32-20.
+pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
+    let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
+    let mut x = [counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1])];
+    for group in 0..5u32 {
+        for rotation in ROTATIONS[group as usize % 2] {
+            x[0] = x[0].wrapping_add(x[1]);
+            x[1] = x[1].rotate_left(rotation) ^ x[0];
+        }
+        let next = group + 1;
+        x[0] = x[0].wrapping_add(keys[next as usize % 3]);
+        x[1] = x[1].wrapping_add(keys[(next as usize + 1) % 3]).wrapping_add(next);
+    }
+    x
+}
+
+/// The random word of one element.
+pub fn word(seed: [u32; 2], stream: u32, step: u32, element: u32) -> u32 {
+    let key = [seed[0], seed[1] ^ stream.wrapping_mul(0x9E37_79B1)];
+    threefry(key, [step, element / 2])[element as usize % 2]
+}
+
+/// A multiple of `2^-24` in `[0, 1)`.
+pub fn uniform(word: u32) -> f32 {
+    (word >> 8) as f32 * (1.0 / 16_777_216.0)
+}
+
+/// A standard normal number: the sum of two quantiles of `N(0, 1/2)` from a table whose entries are multiples
+/// of `2^-20`, so that the sum is exact on every device.
+pub fn normal(word: u32) -> f32 {
+    let table = normal_table();
+    table[word as usize & 4095] + table[(word >> 12) as usize & 4095]
+}
+
+/// The random element of a kind, stream and step.
+pub fn element(kind: RandomKind, step: &StepRecord, stream: u32, element: u32) -> f32 {
+    let word = word([step.seed_low, step.seed_high], stream, step.step, element);
+    match kind {
+        RandomKind::Uniform => uniform(word),
+        RandomKind::Normal => normal(word),
+        RandomKind::Mask { threshold } => f32::from(u8::from(word < threshold)),
+    }
+}
+
+/// The quantile table of [`normal`]: mid-point quantiles of `N(0, 1/2)`, rounded to multiples of `2^-20`.
+pub fn normal_table() -> &'static [f32; 4096] {
+    static TABLE: OnceLock<[f32; 4096]> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        let quantiles: Vec<f64> = (0..4096).map(|i| normal_quantile((f64::from(i) + 0.5) / 4096.0)).collect();
+        // Mid-points cut the tails a little; scaling gives a table whose variance is 1/2.
+        let second = quantiles.iter().map(|z| z * z).sum::<f64>() / 4096.0;
+        let scale = (0.5 / second).sqrt();
+        std::array::from_fn(|i| ((quantiles[i] * scale * 1_048_576.0).round() / 1_048_576.0) as f32)
+    })
+}
+
+/// The `p`-quantile of the standard normal distribution, by bisection of its distribution function: slow,
+/// obviously right, and needed only for the table.
+fn normal_quantile(p: f64) -> f64 {
+    let (mut low, mut high) = (-10.0, 10.0);
+    for _ in 0..80 {
+        let middle: f64 = 0.5 * (low + high);
+        if 0.5 * libm::erfc(-middle * std::f64::consts::FRAC_1_SQRT_2) < p {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    0.5 * (low + high)
+}
+
+/// A random order of `order`, by Fisher-Yates from counters; `round` (the epoch) and `stream` pick it.
+pub fn shuffle(order: &mut [u32], seed: [u32; 2], stream: u32, round: u32) {
+    for last in (1..order.len()).rev() {
+        // The high half of a 64-bit product maps a word to 0..=last with a bias below 2^-32 * last.
+        let draw = word(seed, stream, round, last as u32);
+        let pick = (u64::from(draw) * (last as u64 + 1)) >> 32;
+        order.swap(last, pick as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threefry_gives_the_published_answers() {
+        assert_eq!(threefry([0, 0], [0, 0]), [0x6b20_0159, 0x99ba_4efe]);
+        assert_eq!(threefry([u32::MAX; 2], [u32::MAX; 2]), [0x1cb9_96fc, 0xbb00_2be7]);
+        let answer = threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]);
+        assert_eq!(answer, [0xc492_3a9c, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn the_normal_table_has_the_moments_of_a_normal_distribution() {
+        let table = normal_table();
+        let mean: f64 = table.iter().map(|&x| f64::from(x)).sum::<f64>() / 4096.0;
+        let second: f64 = table.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / 4096.0;
+        let fourth: f64 = table.iter().map(|&x| f64::from(x).powi(4)).sum::<f64>() / 4096.0;
+        // Of the sum of two independent draws.
+        let (variance, kurtosis) =
+            (2.0 * second, (2.0 * fourth + 6.0 * second * second) / (4.0 * second * second));
+        assert!(mean.abs() < 1e-7, "mean {mean}");
+        assert!((variance - 1.0).abs() < 1e-6, "variance {variance}");
+        assert!((kurtosis - 3.0).abs() < 2e-2, "kurtosis {kurtosis}");
+        assert!(table.iter().all(|x| (x * 1_048_576.0).fract() == 0.0));
+    }
+
+    #[test]
+    fn shuffle_permutes_and_depends_on_seed_and_round() {
+        let draw = |seed, round| {
+            let mut order: Vec<u32> = (0..100).collect();
+            shuffle(&mut order, [seed, 0], streams::SHUFFLE, round);
+            order
+        };
+        let mut sorted = draw(1, 0);
+        assert_ne!(sorted, draw(1, 1));
+        assert_ne!(sorted, draw(2, 0));
+        assert_eq!(sorted, draw(1, 0));
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+    }
+}

@@ -26,18 +26,12 @@ pub struct TensorType {
 impl TensorType {
     /// A tensor of `f32`.
     pub fn f32(shape: impl Into<Shape>) -> Self {
-        Self {
-            shape: shape.into(),
-            dtype: DType::F32,
-        }
+        Self { shape: shape.into(), dtype: DType::F32 }
     }
 
     /// A tensor of `u32`.
     pub fn u32(shape: impl Into<Shape>) -> Self {
-        Self {
-            shape: shape.into(),
-            dtype: DType::U32,
-        }
+        Self { shape: shape.into(), dtype: DType::U32 }
     }
 
     /// Number of elements (1 for a scalar).
@@ -87,11 +81,7 @@ impl Tensor {
     /// If the element count does not match (a bug in the caller).
     pub fn new(shape: impl Into<Shape>, data: Vec<f64>) -> Self {
         let shape = shape.into();
-        assert_eq!(
-            elements(&shape),
-            data.len(),
-            "element count must match shape {shape:?}"
-        );
+        assert_eq!(elements(&shape), data.len(), "element count must match shape {shape:?}");
         Self { shape, data }
     }
 
@@ -104,9 +94,6 @@ impl Tensor {
 
     /// A scalar.
     pub fn scalar(value: f64) -> Self {
-        Self {
-            shape: vec![],
-            data: vec![value],
-        }
+        Self { shape: vec![], data: vec![value] }
     }
 }

@@ -1,1 +1,66 @@
 //! Reverse-mode differentiation, graph to graph.
+//!
+//! Walk the graph from the result back to the leaves. Every value carries a *cotangent*: the derivative of the
+//! result with respect to it. The result's own cotangent is given; each operator's rule turns the cotangent
+//! of its result into those of its operands, as more nodes of the same graph; a value used twice adds up what
+//! its users send. Since the rules only append nodes, a gradient can be differentiated again.
+
+use super::{Graph, GraphError, ValueId};
+
+/// Gradient of the scalar `loss` with respect to each of `wrt`, appended to `graph`.
+///
+/// # Errors
+/// If `loss` is not a scalar, or a gradient rule is ill-shaped (a bug).
+pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+    let one = graph.scalar(1.0)?;
+    let shape = graph.shape(loss).clone();
+    let seed = graph.reshape(one, &shape)?;
+    vjp(graph, loss, seed, wrt)
+}
+
+/// Gradient of `sum(y * dy)` with respect to each of `wrt`: zero for values that `y` does not depend on.
+///
+/// # Errors
+/// If a gradient rule is ill-shaped (a bug).
+pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+    let count = y.index() + 1;
+    // Only values between `wrt` and `y` need a cotangent.
+    let mut leads = vec![false; count];
+    for i in 0..count {
+        let value = ValueId(i as u32);
+        leads[i] = wrt.contains(&value) || graph.nodes[i].inputs.iter().any(|x| leads[x.index()]);
+    }
+    let mut cotangents: Vec<Option<ValueId>> = vec![None; count];
+    cotangents[y.index()] = Some(dy);
+    for i in (0..count).rev() {
+        let Some(cotangent) = cotangents[i] else { continue };
+        if !leads[i] {
+            continue;
+        }
+        let node = graph.nodes[i].clone();
+        graph.set_layer(node.layer.clone());
+        let sent = node.op.def().vjp(graph, &node.inputs, ValueId(i as u32), cotangent)?;
+        for (&input, sent) in node.inputs.iter().zip(sent) {
+            let Some(sent) = sent.filter(|_| leads[input.index()]) else { continue };
+            let total = match cotangents[input.index()] {
+                None => sent,
+                Some(so_far) => graph.add(so_far, sent)?,
+            };
+            cotangents[input.index()] = Some(total);
+        }
+    }
+    graph.set_layer("");
+    let mut results = vec![];
+    for &value in wrt {
+        let found = cotangents.get(value.index()).copied().flatten();
+        results.push(match found {
+            Some(cotangent) => cotangent,
+            None => {
+                let zero = graph.scalar(0.0)?;
+                let shape = graph.shape(value).clone();
+                graph.broadcast(zero, &shape)?
+            }
+        });
+    }
+    Ok(results)
+}

@@ -5,6 +5,7 @@
 //! (`reference`), or compiled into a plan (`crate::plan`).
 
 pub mod autodiff;
+mod build;
 pub mod ops;
 pub mod reference;
 
@@ -86,11 +87,7 @@ impl Graph {
     pub fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         let types: Vec<&TensorType> = inputs.iter().map(|&i| self.ty(i)).collect();
         let ty = op.def().infer(&types).map_err(|reason| GraphError {
-            layer: if self.layer.is_empty() {
-                String::new()
-            } else {
-                format!("{}: ", self.layer)
-            },
+            layer: if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) },
             op: op.def().name(),
             operands: types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", "),
             reason,
@@ -99,12 +96,7 @@ impl Graph {
         if let Some(at) = self.nodes.iter().position(same) {
             return Ok(ValueId(at as u32));
         }
-        self.nodes.push(Node {
-            op,
-            inputs: inputs.to_vec(),
-            ty,
-            layer: self.layer.clone(),
-        });
+        self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer: self.layer.clone() });
         Ok(ValueId((self.nodes.len() - 1) as u32))
     }
 
@@ -128,15 +120,6 @@ impl Graph {
     /// # Errors
     /// None today; the result type is that of every builder method.
     pub fn source(&mut self, source: Source, shape: &[usize], dtype: DType) -> Result<ValueId, GraphError> {
-        self.push(
-            Op::Source(ops::SourceOp {
-                source,
-                ty: TensorType {
-                    shape: shape.to_vec(),
-                    dtype,
-                },
-            }),
-            &[],
-        )
+        self.push(Op::Source(ops::SourceOp { source, ty: TensorType { shape: shape.to_vec(), dtype } }), &[])
     }
 }

@@ -86,6 +86,28 @@ impl Kernel {
         }
     }
 
+    /// The scalar bodies this kernel runs.
+    pub fn bodies(&self) -> Vec<&crate::scalar::Body> {
+        match self {
+            Kernel::MatMul(k) => vec![&k.epilogue],
+            Kernel::Pointwise(k) => vec![&k.body],
+            Kernel::Reduce(k) => vec![&k.prologue, &k.epilogue],
+            // The optimizer's body has its own conventions for operands.
+            _ => vec![],
+        }
+    }
+
+    /// The same kernel writing only the given outputs (ascending), which become its writes in that order.
+    pub fn keep_outputs(self, outputs: &[usize]) -> Self {
+        match self {
+            Kernel::CrossEntropy(k) => {
+                let at = |output: usize| outputs.iter().position(|&o| o == output);
+                Kernel::CrossEntropy(cross_entropy::CrossEntropy { loss: at(0), delta: at(1), ..k })
+            }
+            other => other,
+        }
+    }
+
     /// Floating-point operations and least bytes.
     pub fn cost(&self) -> Cost {
         match self {
@@ -108,10 +130,7 @@ impl Kernel {
 pub(crate) fn body_bytes(body: &crate::scalar::Body, shape: &[usize]) -> u64 {
     use crate::scalar::Inst;
     let footprint = |strides: &[isize]| -> u64 {
-        (0..shape.len())
-            .filter(|&d| strides[d] != 0)
-            .map(|d| shape[d] as u64)
-            .product()
+        (0..shape.len()).filter(|&d| strides[d] != 0).map(|d| shape[d] as u64).product()
     };
     let loads: u64 = body
         .insts
@@ -122,10 +141,6 @@ pub(crate) fn body_bytes(body: &crate::scalar::Body, shape: &[usize]) -> u64 {
             _ => 0,
         })
         .sum();
-    let stores: u64 = body
-        .stores
-        .iter()
-        .map(|(_, _, view)| footprint(&view.strides))
-        .sum();
-    4 * (loads + stores)
+    let elements: u64 = shape.iter().map(|&s| s as u64).product();
+    4 * (loads + elements * body.stores.len() as u64)
 }

@@ -4,7 +4,23 @@
 //! batch). It can be printed, compared and checked without a device. A device allocates exactly these buffers
 //! and runs exactly these dispatches.
 
+mod access;
+mod compile;
+mod draft;
+mod emit;
+mod fuse;
+mod memory;
+mod stage;
+mod text;
+mod validate;
+mod view;
+
 use crate::kernels::{Cost, Kernel};
+pub use compile::{
+    Compiled, DataLayout, DataSpec, Entry, Layout, Noise, OptimizerSpec, PhaseSpec, PlanError, ProgramSpec,
+    ResultLayout, compile,
+};
+pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 
 /// A buffer of a program: position in [`Program::buffers`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -93,10 +109,7 @@ impl Phase {
         self.dispatches
             .iter()
             .map(|d| d.kernel.cost())
-            .fold(Cost::default(), |a, b| Cost {
-                flops: a.flops + b.flops,
-                bytes: a.bytes + b.bytes,
-            })
+            .fold(Cost::default(), |a, b| Cost { flops: a.flops + b.flops, bytes: a.bytes + b.bytes })
     }
 }
 
@@ -108,10 +121,6 @@ impl Program {
 
     /// Bytes of the buffers of one class.
     pub fn class_bytes(&self, class: BufferClass) -> u64 {
-        self.buffers
-            .iter()
-            .filter(|b| b.class == class)
-            .map(|b| 4 * b.words as u64)
-            .sum()
+        self.buffers.iter().filter(|b| b.class == class).map(|b| 4 * b.words as u64).sum()
     }
 }

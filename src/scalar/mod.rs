@@ -4,6 +4,8 @@
 //! epilogue, reduction prologue and optimizer update is a `Body`; the reference evaluates the same functions
 //! in `f64`, the CPU backend interprets a `Body` over chunks of elements, the GPU backend prints it as WGSL.
 
+mod eval;
+
 /// A function of one scalar. Definitions follow PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnaryFn {
@@ -111,6 +113,16 @@ pub struct StepRecord {
     pub reserved: [u32; 6],
 }
 
+impl StepRecord {
+    /// The value of a scalar of the step.
+    pub fn scalar(&self, scalar: StepScalar) -> f32 {
+        match scalar {
+            StepScalar::LearningRate => self.learning_rate,
+            StepScalar::Optimizer(i) => self.optimizer[usize::from(i) % self.optimizer.len()],
+        }
+    }
+}
+
 /// Register of a [`Body`]: the number of the instruction that defines it.
 pub type Reg = u32;
 
@@ -131,15 +143,8 @@ pub struct View {
 impl View {
     /// Row-major view of a tensor that has exactly the iteration shape.
     pub fn contiguous(shape: &[usize]) -> Self {
-        let strides = crate::tensor::contiguous_strides(shape)
-            .into_iter()
-            .map(|s| s as isize)
-            .collect();
-        Self {
-            offset: 0,
-            strides,
-            guards: vec![],
-        }
+        let strides = crate::tensor::contiguous_strides(shape).into_iter().map(|s| s as isize).collect();
+        Self { offset: 0, strides, guards: vec![] }
     }
 
     /// Whether this view reads element `i` for linear index `i` of `shape`.
@@ -193,8 +198,9 @@ pub enum Inst {
 pub struct Body {
     /// Instructions in order.
     pub insts: Vec<Inst>,
-    /// What is stored: `(register, position in writes, view of the output over the iteration shape)`.
-    pub stores: Vec<(Reg, usize, View)>,
+    /// What is stored: `(register, position in writes)`; the element goes to the linear index in the iteration
+    /// shape.
+    pub stores: Vec<(Reg, usize)>,
 }
 
 impl Body {

@@ -107,15 +107,73 @@ pub enum ReduceKind {
     Max,
 }
 
+mod binary;
+mod constant;
+mod cross_entropy;
+mod gather;
+mod matmul;
+mod random;
+mod reduce;
+mod softmax;
 mod source;
+mod unary;
+mod views;
 
+pub use binary::{Binary, Select};
+pub use constant::{Constant, StepScalarOp};
+pub use cross_entropy::{CrossEntropy, CrossEntropyDelta};
+pub use gather::{Gather, GatherGrad};
+pub use matmul::MatMul;
+pub use random::Random;
+pub use reduce::Reduce;
+pub use softmax::Softmax;
 pub use source::SourceOp;
+pub use unary::Unary;
+pub use views::{Broadcast, Concat, Pad, Permute, Reshape, Slice};
 
 /// An operator with its attributes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Op {
     /// Value bound from outside.
     Source(SourceOp),
+    /// Constant tensor.
+    Constant(Constant),
+    /// Scalar of the step.
+    StepScalar(StepScalarOp),
+    /// Random tensor.
+    Random(Random),
+    /// Function of one scalar.
+    Unary(Unary),
+    /// Function of two scalars.
+    Binary(Binary),
+    /// Choice between two scalars.
+    Select(Select),
+    /// Another shape.
+    Reshape(Reshape),
+    /// Axes in another order.
+    Permute(Permute),
+    /// Repetition.
+    Broadcast(Broadcast),
+    /// Part.
+    Slice(Slice),
+    /// Zeros around.
+    Pad(Pad),
+    /// One after the other.
+    Concat(Concat),
+    /// Sum or maximum over axes.
+    Reduce(Reduce),
+    /// Matrix product.
+    MatMul(MatMul),
+    /// Softmax or log-softmax.
+    Softmax(Softmax),
+    /// Loss of integer labels.
+    CrossEntropy(CrossEntropy),
+    /// Its gradient.
+    CrossEntropyDelta(CrossEntropyDelta),
+    /// Rows by index.
+    Gather(Gather),
+    /// Gradient of rows by index.
+    GatherGrad(GatherGrad),
 }
 
 impl Op {
@@ -123,6 +181,25 @@ impl Op {
     pub fn def(&self) -> &dyn OpDef {
         match self {
             Op::Source(op) => op,
+            Op::Constant(op) => op,
+            Op::StepScalar(op) => op,
+            Op::Random(op) => op,
+            Op::Unary(op) => op,
+            Op::Binary(op) => op,
+            Op::Select(op) => op,
+            Op::Reshape(op) => op,
+            Op::Permute(op) => op,
+            Op::Broadcast(op) => op,
+            Op::Slice(op) => op,
+            Op::Pad(op) => op,
+            Op::Concat(op) => op,
+            Op::Reduce(op) => op,
+            Op::MatMul(op) => op,
+            Op::Softmax(op) => op,
+            Op::CrossEntropy(op) => op,
+            Op::CrossEntropyDelta(op) => op,
+            Op::Gather(op) => op,
+            Op::GatherGrad(op) => op,
         }
     }
 }

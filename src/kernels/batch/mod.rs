@@ -35,9 +35,6 @@ impl Batch {
     /// Cost.
     pub fn cost(&self) -> Cost {
         let words: usize = self.columns.iter().map(|c| c.width).sum();
-        Cost {
-            flops: 0,
-            bytes: 4 * (self.batch * (2 * words + 1)) as u64,
-        }
+        Cost { flops: 0, bytes: 4 * (self.batch * (2 * words + 1)) as u64 }
     }
 }

@@ -34,9 +34,6 @@ impl CrossEntropy {
     pub fn cost(&self) -> Cost {
         let n = (self.rows * self.classes) as u64;
         let delta = if self.delta.is_some() { 2 } else { 1 };
-        Cost {
-            flops: 6 * n,
-            bytes: 4 * (delta * n + 2 * self.rows as u64),
-        }
+        Cost { flops: 6 * n, bytes: 4 * (delta * n + 2 * self.rows as u64) }
     }
 }

@@ -22,10 +22,7 @@ impl Gather {
 
     /// Cost.
     pub fn cost(&self) -> Cost {
-        Cost {
-            flops: 0,
-            bytes: 4 * (2 * self.count * self.width + self.count) as u64,
-        }
+        Cost { flops: 0, bytes: 4 * (2 * self.count * self.width + self.count) as u64 }
     }
 }
 
@@ -50,9 +47,6 @@ impl GatherGrad {
     /// Cost.
     pub fn cost(&self) -> Cost {
         let moved = self.count * self.width + self.vocabulary * self.width + self.count;
-        Cost {
-            flops: (self.count * self.width) as u64,
-            bytes: 4 * moved as u64,
-        }
+        Cost { flops: (self.count * self.width) as u64, bytes: 4 * moved as u64 }
     }
 }

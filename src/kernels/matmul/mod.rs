@@ -51,11 +51,7 @@ impl MatMul {
 
     /// For people.
     pub fn shape(&self) -> String {
-        let batch = if self.batch > 1 {
-            format!("{}x ", self.batch)
-        } else {
-            String::new()
-        };
+        let batch = if self.batch > 1 { format!("{}x ", self.batch) } else { String::new() };
         let t = |v: &MatrixView| if v.col <= v.row || v.col == 1 { 'N' } else { 'T' };
         let (ta, tb) = (t(&self.a), t(&self.b));
         let mut text = format!("{batch}{}x{}x{} {ta}{tb}", self.m, self.n, self.k);

@@ -34,14 +34,7 @@ impl GradientNorm {
 
     /// Cost.
     pub fn cost(&self) -> Cost {
-        let n = if self.stage == 0 {
-            self.len
-        } else {
-            self.partials()
-        } as u64;
-        Cost {
-            flops: 2 * n,
-            bytes: 4 * n,
-        }
+        let n = if self.stage == 0 { self.len } else { self.partials() } as u64;
+        Cost { flops: 2 * n, bytes: 4 * n }
     }
 }

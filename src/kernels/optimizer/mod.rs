@@ -28,20 +28,12 @@ impl Optimizer {
 
     /// For people.
     pub fn shape(&self) -> String {
-        format!(
-            "{} words, {} slots{}",
-            self.len,
-            self.slots,
-            if self.clipped { ", clipped" } else { "" }
-        )
+        format!("{} words, {} slots{}", self.len, self.slots, if self.clipped { ", clipped" } else { "" })
     }
 
     /// Cost.
     pub fn cost(&self) -> Cost {
         let n = self.len as u64;
-        Cost {
-            flops: n * self.body.flops(),
-            bytes: 4 * n * (3 + 2 * self.slots as u64),
-        }
+        Cost { flops: n * self.body.flops(), bytes: 4 * n * (3 + 2 * self.slots as u64) }
     }
 }

@@ -22,9 +22,6 @@ impl Pointwise {
     /// Cost.
     pub fn cost(&self) -> Cost {
         let n = elements(&self.shape) as u64;
-        Cost {
-            flops: n * self.body.flops(),
-            bytes: super::body_bytes(&self.body, &self.shape),
-        }
+        Cost { flops: n * self.body.flops(), bytes: super::body_bytes(&self.body, &self.shape) }
     }
 }

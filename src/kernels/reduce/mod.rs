@@ -37,8 +37,7 @@ impl Reduce {
 
     /// Partial results per kept index.
     pub fn chunks(&self) -> usize {
-        self.chunk
-            .map_or(1, |c| self.reduced_len().div_ceil(c.max(1)).max(1))
+        self.chunk.map_or(1, |c| self.reduced_len().div_ceil(c.max(1)).max(1))
     }
 
     /// Iteration shape of the prologue.

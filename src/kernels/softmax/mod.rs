@@ -16,20 +16,12 @@ pub struct Softmax {
 impl Softmax {
     /// For people.
     pub fn shape(&self) -> String {
-        format!(
-            "{}x{}{}",
-            self.rows,
-            self.columns,
-            if self.log { " log" } else { "" }
-        )
+        format!("{}x{}{}", self.rows, self.columns, if self.log { " log" } else { "" })
     }
 
     /// Cost.
     pub fn cost(&self) -> Cost {
         let n = (self.rows * self.columns) as u64;
-        Cost {
-            flops: 5 * n,
-            bytes: 8 * n,
-        }
+        Cost { flops: 5 * n, bytes: 8 * n }
     }
 }

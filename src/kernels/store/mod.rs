@@ -12,18 +12,11 @@ pub struct Store {
 impl Store {
     /// For people.
     pub fn shape(&self) -> String {
-        self.widths
-            .iter()
-            .map(|w| w.to_string())
-            .collect::<Vec<_>>()
-            .join("+")
+        self.widths.iter().map(|w| w.to_string()).collect::<Vec<_>>().join("+")
     }
 
     /// Cost.
     pub fn cost(&self) -> Cost {
-        Cost {
-            flops: 0,
-            bytes: 8 * self.widths.iter().sum::<usize>() as u64,
-        }
+        Cost { flops: 0, bytes: 8 * self.widths.iter().sum::<usize>() as u64 }
     }
 }

@@ -1,0 +1,119 @@
+//! Functions of two scalars and selection, element by element. Shapes are equal; the builders broadcast.
+
+use super::{EvalContext, Lowering, OpDef};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::scalar::{BinaryFn, Inst};
+use crate::tensor::{DType, Tensor, TensorType};
+
+/// `y = f(a, b)`; comparisons give 1 or 0 and have no gradient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Binary(pub BinaryFn);
+
+impl OpDef for Binary {
+    fn name(&self) -> &'static str {
+        match self.0 {
+            BinaryFn::Add => "add",
+            BinaryFn::Sub => "sub",
+            BinaryFn::Mul => "mul",
+            BinaryFn::Div => "div",
+            BinaryFn::Min => "min",
+            BinaryFn::Max => "max",
+            BinaryFn::Less => "less",
+            BinaryFn::LessEqual => "less_equal",
+            BinaryFn::Equal => "equal",
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        same_f32(inputs)
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let (a, b) = (inputs[0], inputs[1]);
+        let (da, db) = match self.0 {
+            BinaryFn::Add => (dy, dy),
+            BinaryFn::Sub => (dy, g.neg(dy)?),
+            BinaryFn::Mul => (g.mul(dy, b)?, g.mul(dy, a)?),
+            BinaryFn::Div => {
+                let da = g.div(dy, b)?;
+                let slope = g.mul(da, y)?;
+                (da, g.neg(slope)?)
+            }
+            BinaryFn::Min | BinaryFn::Max => {
+                // As in PyTorch, equal elements share the gradient.
+                let (first, second) = if self.0 == BinaryFn::Max { (b, a) } else { (a, b) };
+                let strictly = g.less(first, second)?;
+                let tied = g.equal(a, b)?;
+                let half = g.mul_scalar(tied, 0.5)?;
+                let share = g.add(strictly, half)?;
+                let da = g.mul(dy, share)?;
+                (da, g.sub(dy, da)?)
+            }
+            BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Equal => return Ok(vec![None, None]),
+        };
+        Ok(vec![Some(da), Some(db)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let pairs = inputs[0].data.iter().zip(&inputs[1].data);
+        Tensor::new(ty.shape.clone(), pairs.map(|(&a, &b)| self.0.eval(a, b)).collect())
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        let f = self.0;
+        Lowering::Scalar(Box::new(move |r| Inst::Binary(f, r[0], r[1])))
+    }
+}
+
+/// `y = if condition != 0 { a } else { b }`; no gradient for the condition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Select;
+
+impl OpDef for Select {
+    fn name(&self) -> &'static str {
+        "select"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        same_f32(inputs)
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let zero = g.scalar(0.0)?;
+        let da = g.select(inputs[0], dy, zero)?;
+        let db = g.select(inputs[0], zero, dy)?;
+        Ok(vec![None, Some(da), Some(db)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let pick = |i: usize| if inputs[0].data[i] != 0.0 { inputs[1].data[i] } else { inputs[2].data[i] };
+        Tensor::new(ty.shape.clone(), (0..inputs[0].data.len()).map(pick).collect())
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::Scalar(Box::new(|r| Inst::Select(r[0], r[1], r[2])))
+    }
+}
+
+fn same_f32(inputs: &[&TensorType]) -> Result<TensorType, String> {
+    let first = inputs.first().ok_or("expected operands")?;
+    if inputs.iter().any(|t| t.dtype != DType::F32) {
+        return Err("expected f32 tensors".into());
+    }
+    if inputs.iter().any(|t| t.shape != first.shape) {
+        return Err("expected equal shapes".into());
+    }
+    Ok((*first).clone())
+}

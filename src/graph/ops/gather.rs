@@ -1,0 +1,107 @@
+//! Rows of a table by index (embedding) and the gradient of the table.
+
+use super::{EvalContext, Lowering, Op, OpDef};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::kernels::{Kernel, gather};
+use crate::tensor::{DType, Tensor, TensorType};
+
+/// Table `[V, D]`, indices `u32[..]` -> `[.., D]`. An index outside the table gives NaN.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Gather;
+
+/// Indices `u32[..]`, row gradients `[.., D]` -> `[V, D]`: each row the sum of the gradients that name it, in
+/// ascending position.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct GatherGrad {
+    /// Rows of the table.
+    pub vocabulary: usize,
+}
+
+impl OpDef for Gather {
+    fn name(&self) -> &'static str {
+        "gather"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [table, indices] = inputs else { return Err("expected a table and indices".into()) };
+        if table.dtype != DType::F32 || table.shape.len() != 2 || indices.dtype != DType::U32 {
+            return Err("expected a table f32[V, D] and indices u32[..]".into());
+        }
+        let mut shape = indices.shape.clone();
+        shape.push(table.shape[1]);
+        Ok(TensorType::f32(shape))
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let vocabulary = g.shape(x[0])[0];
+        Ok(vec![Some(g.push(Op::GatherGrad(GatherGrad { vocabulary }), &[x[1], dy])?), None])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let (vocabulary, width) = (inputs[0].shape[0], inputs[0].shape[1]);
+        let pick = |&index: &f64| {
+            let row = index as usize;
+            let inside = row < vocabulary;
+            (0..width).map(move |c| if inside { inputs[0].data[row * width + c] } else { f64::NAN })
+        };
+        Tensor::new(ty.shape.clone(), inputs[1].data.iter().flat_map(pick).collect())
+    }
+
+    fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        let (vocabulary, width) = (inputs[0].shape[0], inputs[0].shape[1]);
+        let kernel = Kernel::Gather(gather::Gather { vocabulary, width, count: inputs[1].elements() });
+        Lowering::Kernel { kernel, output: 0 }
+    }
+}
+
+impl OpDef for GatherGrad {
+    fn name(&self) -> &'static str {
+        "gather_grad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [indices, dy] = inputs else { return Err("expected indices and row gradients".into()) };
+        let mut expected = indices.shape.clone();
+        expected.push(*dy.shape.last().unwrap_or(&0));
+        if indices.dtype != DType::U32 || dy.dtype != DType::F32 || dy.shape != expected {
+            return Err("expected indices u32[..] and gradients f32[.., D]".into());
+        }
+        Ok(TensorType::f32([self.vocabulary, expected[expected.len() - 1]]))
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        Ok(vec![None, Some(g.gather(dy, x[0])?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let width = ty.shape[1];
+        let mut out = Tensor::full(ty.shape.clone(), 0.0);
+        for (position, &index) in inputs[0].data.iter().enumerate() {
+            if (index as usize) < self.vocabulary {
+                for c in 0..width {
+                    out.data[index as usize * width + c] += inputs[1].data[position * width + c];
+                }
+            }
+        }
+        out
+    }
+
+    fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering {
+        let (vocabulary, width) = (ty.shape[0], ty.shape[1]);
+        let kernel =
+            Kernel::GatherGrad(gather::GatherGrad { vocabulary, width, count: inputs[0].elements() });
+        Lowering::Kernel { kernel, output: 0 }
+    }
+}

@@ -1,0 +1,92 @@
+//! Batched matrix product.
+
+use super::{EvalContext, Lowering, OpDef};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::tensor::{DType, Tensor, TensorType, elements};
+
+/// `y[.., m, n] = sum_k a[.., m, k] * b[.., k, n]`, either operand with its last two axes swapped on request.
+/// Leading axes are equal (the builder broadcasts).
+///
+/// Gradient: `da = dy b^T`, `db = a^T dy`, with the swaps moved along so that each result has its operand's
+/// layout and no transposed copy is made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct MatMul {
+    /// `a` is `[.., k, m]`.
+    pub transpose_a: bool,
+    /// `b` is `[.., n, k]`.
+    pub transpose_b: bool,
+}
+
+impl MatMul {
+    fn sizes(&self, a: &[usize], b: &[usize]) -> (usize, usize, usize, usize) {
+        let (i, j) = (a.len() - 2, b.len() - 2);
+        let (m, k) = if self.transpose_a { (a[i + 1], a[i]) } else { (a[i], a[i + 1]) };
+        let (other_k, n) = if self.transpose_b { (b[j + 1], b[j]) } else { (b[j], b[j + 1]) };
+        (m, n, k, other_k)
+    }
+}
+
+impl OpDef for MatMul {
+    fn name(&self) -> &'static str {
+        "matmul"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [a, b] = inputs else { return Err("expected two operands".into()) };
+        if a.dtype != DType::F32 || b.dtype != DType::F32 || a.shape.len() < 2 || b.shape.len() < 2 {
+            return Err("expected f32 tensors with at least two axes".into());
+        }
+        let (lead_a, lead_b) = (&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2]);
+        if lead_a != lead_b {
+            return Err(format!("leading axes {lead_a:?} and {lead_b:?} differ"));
+        }
+        let (m, n, k, other) = self.sizes(&a.shape, &b.shape);
+        if k != other {
+            return Err(format!(
+                "the left operand has {k} columns, the right operand {other} rows; they must be equal"
+            ));
+        }
+        let mut shape = lead_a.to_vec();
+        shape.extend([m, n]);
+        Ok(TensorType { shape, dtype: DType::F32 })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let (a, b) = (inputs[0], inputs[1]);
+        let (ta, tb) = (self.transpose_a, self.transpose_b);
+        let da = if ta { g.matmul_with(b, dy, tb, true)? } else { g.matmul_with(dy, b, false, !tb)? };
+        let db = if tb { g.matmul_with(dy, a, true, ta)? } else { g.matmul_with(a, dy, !ta, false)? };
+        Ok(vec![Some(da), Some(db)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let (a, b) = (inputs[0], inputs[1]);
+        let (m, n, k, _) = self.sizes(&a.shape, &b.shape);
+        let batch = elements(&ty.shape[..ty.shape.len() - 2]);
+        let mut out = Tensor::full(ty.shape.clone(), 0.0);
+        for z in 0..batch {
+            for i in 0..m {
+                for j in 0..n {
+                    let mut sum = 0.0;
+                    for p in 0..k {
+                        let left = if self.transpose_a { p * m + i } else { i * k + p };
+                        let right = if self.transpose_b { j * k + p } else { p * n + j };
+                        sum += a.data[z * m * k + left] * b.data[z * k * n + right];
+                    }
+                    out.data[(z * m + i) * n + j] = sum;
+                }
+            }
+        }
+        out
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::MatMul { transpose_a: self.transpose_a, transpose_b: self.transpose_b }
+    }
+}

@@ -1,0 +1,49 @@
+//! Random tensors from counters: the same bits at every evaluation of a step, so never stored.
+
+use super::{EvalContext, Lowering, OpDef};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::rng;
+use crate::scalar::{Inst, RandomKind};
+use crate::tensor::{Shape, Tensor, TensorType, elements};
+
+/// Random elements of one stream of the run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Random {
+    /// Distribution.
+    pub kind: RandomKind,
+    /// Stream; values drawn from different streams are independent.
+    pub stream: u32,
+    /// Shape of the result.
+    pub shape: Shape,
+}
+
+impl OpDef for Random {
+    fn name(&self) -> &'static str {
+        "random"
+    }
+
+    fn infer(&self, _inputs: &[&TensorType]) -> Result<TensorType, String> {
+        Ok(TensorType::f32(self.shape.clone()))
+    }
+
+    fn vjp(
+        &self,
+        _: &mut Graph,
+        _: &[ValueId],
+        _: ValueId,
+        _: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        Ok(vec![])
+    }
+
+    fn eval(&self, _inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor {
+        let step = &context.step;
+        let element = |i: usize| f64::from(rng::element(self.kind, step, self.stream, i as u32));
+        Tensor::new(ty.shape.clone(), (0..elements(&ty.shape)).map(element).collect())
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        let (kind, stream) = (self.kind, self.stream);
+        Lowering::Scalar(Box::new(move |_| Inst::Random { kind, stream }))
+    }
+}

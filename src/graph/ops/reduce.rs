@@ -1,0 +1,88 @@
+//! Sums and maxima over axes.
+
+use super::views::for_each_index;
+use super::{EvalContext, Lowering, OpDef, ReduceKind};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::tensor::{DType, Tensor, TensorType, contiguous_strides};
+
+/// Combines the elements along `axes`, which stay with extent 1.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce {
+    /// Sum or maximum.
+    pub kind: ReduceKind,
+    /// Axes, ascending.
+    pub axes: Vec<usize>,
+}
+
+impl OpDef for Reduce {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            ReduceKind::Sum => "sum",
+            ReduceKind::Max => "max",
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let x = inputs[0];
+        if x.dtype != DType::F32 {
+            return Err("expected an f32 tensor".into());
+        }
+        let ascending = self.axes.windows(2).all(|w| w[0] < w[1]);
+        if !ascending || self.axes.iter().any(|&a| a >= x.shape.len()) {
+            return Err(format!(
+                "axes {:?} are not ascending axes of a tensor of rank {}",
+                self.axes,
+                x.shape.len()
+            ));
+        }
+        let shape = (0..x.shape.len()).map(|d| if self.axes.contains(&d) { 1 } else { x.shape[d] }).collect();
+        Ok(TensorType { shape, dtype: DType::F32 })
+    }
+
+    /// The gradient of a maximum goes to the largest elements in equal parts, as PyTorch's `amax`.
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let shape = g.shape(inputs[0]).clone();
+        let wide = g.broadcast(dy, &shape)?;
+        let dx = match self.kind {
+            ReduceKind::Sum => wide,
+            ReduceKind::Max => {
+                let largest = g.equal(inputs[0], y)?;
+                let count = g.sum(largest, &self.axes, true)?;
+                let share = g.div(largest, count)?;
+                g.mul(wide, share)?
+            }
+        };
+        Ok(vec![Some(dx)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let start = match self.kind {
+            ReduceKind::Sum => 0.0,
+            ReduceKind::Max => f64::NEG_INFINITY,
+        };
+        let mut out = Tensor::full(ty.shape.clone(), start);
+        let strides = contiguous_strides(&ty.shape);
+        for_each_index(&inputs[0].shape, |linear, index| {
+            let at: usize =
+                (0..index.len()).filter(|d| !self.axes.contains(d)).map(|d| index[d] * strides[d]).sum();
+            let x = inputs[0].data[linear];
+            let total = &mut out.data[at];
+            *total = match self.kind {
+                ReduceKind::Sum => *total + x,
+                ReduceKind::Max if x.is_nan() || total.is_nan() => f64::NAN,
+                ReduceKind::Max => total.max(x),
+            };
+        });
+        out
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::Reduce { kind: self.kind, axes: self.axes.clone() }
+    }
+}

@@ -1,0 +1,73 @@
+//! Softmax and log-softmax over the last axis.
+
+use super::{EvalContext, Lowering, OpDef};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::kernels::{Kernel, softmax};
+use crate::tensor::{DType, Tensor, TensorType};
+
+/// `y = e^x / sum e^x` over the last axis, or its logarithm; stable (the maximum is subtracted first).
+///
+/// Gradient: `dx = y (dy - sum(dy y))`; of the logarithm `dx = dy - e^y sum(dy)`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Softmax {
+    /// Give the logarithm.
+    pub log: bool,
+}
+
+impl OpDef for Softmax {
+    fn name(&self) -> &'static str {
+        if self.log { "log_softmax" } else { "softmax" }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if inputs[0].dtype != DType::F32 || inputs[0].shape.is_empty() {
+            return Err("expected an f32 tensor with at least one axis".into());
+        }
+        Ok(inputs[0].clone())
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        _: &[ValueId],
+        y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let last = g.shape(y).len() - 1;
+        let dx = if self.log {
+            let total = g.sum(dy, &[last], true)?;
+            let p = g.exp(y)?;
+            let part = g.mul(p, total)?;
+            g.sub(dy, part)?
+        } else {
+            let weighted = g.mul(dy, y)?;
+            let total = g.sum(weighted, &[last], true)?;
+            let centred = g.sub(dy, total)?;
+            g.mul(y, centred)?
+        };
+        Ok(vec![Some(dx)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let columns = ty.shape[ty.shape.len() - 1].max(1);
+        let mut out = inputs[0].clone();
+        for row in out.data.chunks_mut(columns) {
+            let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let total: f64 = row.iter().map(|x| (x - largest).exp()).sum();
+            for x in row {
+                let log = *x - largest - total.ln();
+                *x = if self.log { log } else { log.exp() };
+            }
+        }
+        out
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
+        let columns = ty.shape[ty.shape.len() - 1];
+        let rows = ty.elements() / columns.max(1);
+        Lowering::Kernel {
+            kernel: Kernel::Softmax(softmax::Softmax { rows, columns, log: self.log }),
+            output: 0,
+        }
+    }
+}

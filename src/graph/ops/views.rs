@@ -1,0 +1,335 @@
+//! Operators that only change where elements are found: they cost nothing unless a kernel cannot walk them.
+
+use super::{EvalContext, Lowering, OpDef, ViewChange};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
+
+/// Same elements in row-major order, another shape.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reshape {
+    /// The new shape.
+    pub shape: Shape,
+}
+
+/// Result axis `i` is operand axis `permutation[i]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Permute {
+    /// Operand axis of each result axis.
+    pub permutation: Vec<usize>,
+}
+
+/// Repeats extents of 1 and adds leading axes, by NumPy's rules.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Broadcast {
+    /// The new shape.
+    pub shape: Shape,
+}
+
+/// Part of the operand: `extents[d]` indices from `starts[d]` on each axis.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Slice {
+    /// First index per axis.
+    pub starts: Vec<usize>,
+    /// Extent per axis.
+    pub extents: Shape,
+}
+
+/// Zeros around the operand.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pad {
+    /// Zeros before, per axis.
+    pub before: Vec<usize>,
+    /// Zeros after, per axis.
+    pub after: Vec<usize>,
+}
+
+/// The operands one after the other along `axis`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Concat {
+    /// Axis.
+    pub axis: usize,
+}
+
+/// Calls `f(linear index, index)` for every index of `shape` in row-major order.
+pub(super) fn for_each_index(shape: &[usize], mut f: impl FnMut(usize, &[usize])) {
+    let mut index = vec![0; shape.len()];
+    for linear in 0..elements(shape) {
+        f(linear, &index);
+        for d in (0..shape.len()).rev() {
+            index[d] += 1;
+            if index[d] < shape[d] {
+                break;
+            }
+            index[d] = 0;
+        }
+    }
+}
+
+fn gather(x: &Tensor, shape: &[usize], from: impl Fn(&[usize]) -> Option<Vec<usize>>) -> Tensor {
+    let strides = contiguous_strides(&x.shape);
+    let mut out = Tensor::full(shape, 0.0);
+    for_each_index(shape, |linear, index| {
+        if let Some(source) = from(index) {
+            let at: usize = source.iter().zip(&strides).map(|(i, s)| i * s).sum();
+            out.data[linear] = x.data[at];
+        }
+    });
+    out
+}
+
+impl OpDef for Reshape {
+    fn name(&self) -> &'static str {
+        "reshape"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        if elements(&self.shape) != inputs[0].elements() {
+            return Err(format!("cannot give {} elements the shape {:?}", inputs[0].elements(), self.shape));
+        }
+        Ok(TensorType { shape: self.shape.clone(), dtype: inputs[0].dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let shape = g.shape(x[0]).clone();
+        Ok(vec![Some(g.reshape(dy, &shape)?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        Tensor::new(ty.shape.clone(), inputs[0].data.clone())
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::View(ViewChange::Reshape)
+    }
+}
+
+impl OpDef for Permute {
+    fn name(&self) -> &'static str {
+        "permute"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let rank = inputs[0].shape.len();
+        let mut sorted = self.permutation.clone();
+        sorted.sort_unstable();
+        if sorted != (0..rank).collect::<Vec<_>>() {
+            return Err(format!("{:?} is not a permutation of {rank} axes", self.permutation));
+        }
+        let shape = self.permutation.iter().map(|&p| inputs[0].shape[p]).collect();
+        Ok(TensorType { shape, dtype: inputs[0].dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        _: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let mut inverse = vec![0; self.permutation.len()];
+        for (to, &from) in self.permutation.iter().enumerate() {
+            inverse[from] = to;
+        }
+        Ok(vec![Some(g.permute(dy, &inverse)?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        gather(inputs[0], &ty.shape, |index| {
+            let mut source = vec![0; index.len()];
+            for (to, &from) in self.permutation.iter().enumerate() {
+                source[from] = index[to];
+            }
+            Some(source)
+        })
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::View(ViewChange::Permute(self.permutation.clone()))
+    }
+}
+
+impl OpDef for Broadcast {
+    fn name(&self) -> &'static str {
+        "broadcast"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let from = &inputs[0].shape;
+        let fits = from.len() <= self.shape.len()
+            && from.iter().rev().zip(self.shape.iter().rev()).all(|(&f, &t)| f == t || f == 1);
+        if !fits {
+            return Err(format!("{from:?} does not broadcast to {:?}", self.shape));
+        }
+        Ok(TensorType { shape: self.shape.clone(), dtype: inputs[0].dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let from = g.shape(x[0]).clone();
+        let added = self.shape.len() - from.len();
+        let repeated = |d: &usize| *d < added || (from[d - added] == 1 && self.shape[*d] != 1);
+        let axes: Vec<usize> = (0..self.shape.len()).filter(repeated).collect();
+        let sum = g.sum(dy, &axes, true)?;
+        Ok(vec![Some(g.reshape(sum, &from)?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let from = &inputs[0].shape;
+        let added = ty.shape.len() - from.len();
+        gather(inputs[0], &ty.shape, |index| {
+            Some((0..from.len()).map(|d| if from[d] == 1 { 0 } else { index[d + added] }).collect())
+        })
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::View(ViewChange::Broadcast)
+    }
+}
+
+impl OpDef for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let shape = &inputs[0].shape;
+        let inside = self.starts.len() == shape.len()
+            && self.extents.len() == shape.len()
+            && (0..shape.len()).all(|d| self.starts[d] + self.extents[d] <= shape[d] && self.extents[d] > 0);
+        if !inside {
+            return Err(format!("start {:?} and extents {:?} do not lie inside", self.starts, self.extents));
+        }
+        Ok(TensorType { shape: self.extents.clone(), dtype: inputs[0].dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let shape = g.shape(x[0]).clone();
+        let after: Vec<usize> =
+            (0..shape.len()).map(|d| shape[d] - self.starts[d] - self.extents[d]).collect();
+        Ok(vec![Some(g.pad(dy, &self.starts, &after)?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        gather(inputs[0], &ty.shape, |index| {
+            Some(index.iter().zip(&self.starts).map(|(i, s)| i + s).collect())
+        })
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::View(ViewChange::Slice(self.starts.clone()))
+    }
+}
+
+impl OpDef for Pad {
+    fn name(&self) -> &'static str {
+        "pad"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let shape = &inputs[0].shape;
+        if self.before.len() != shape.len() || self.after.len() != shape.len() {
+            return Err(format!("expected {} amounts before and after", shape.len()));
+        }
+        let padded = (0..shape.len()).map(|d| shape[d] + self.before[d] + self.after[d]).collect();
+        Ok(TensorType { shape: padded, dtype: inputs[0].dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        _: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let shape = g.shape(x[0]).clone();
+        Ok(vec![Some(g.slice(dy, &self.before, &shape)?)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let shape = inputs[0].shape.clone();
+        gather(inputs[0], &ty.shape, |index| {
+            (0..shape.len()).map(|d| index[d].checked_sub(self.before[d]).filter(|&i| i < shape[d])).collect()
+        })
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::View(ViewChange::Pad(self.before.clone()))
+    }
+}
+
+impl OpDef for Concat {
+    fn name(&self) -> &'static str {
+        "concat"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let first = inputs.first().ok_or("expected operands")?;
+        if self.axis >= first.shape.len() {
+            return Err(format!("there is no axis {}", self.axis));
+        }
+        let agrees = |t: &&&TensorType| {
+            t.dtype == first.dtype
+                && t.shape.len() == first.shape.len()
+                && (0..first.shape.len()).all(|d| d == self.axis || t.shape[d] == first.shape[d])
+        };
+        if !inputs.iter().all(|t| agrees(&t)) {
+            return Err(format!("expected shapes that differ on axis {} only", self.axis));
+        }
+        let mut shape = first.shape.clone();
+        shape[self.axis] = inputs.iter().map(|t| t.shape[self.axis]).sum();
+        Ok(TensorType { shape, dtype: first.dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        x: &[ValueId],
+        y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let mut starts = vec![0; g.shape(y).len()];
+        let mut gradients = vec![];
+        for &part in x {
+            let extents = g.shape(part).clone();
+            gradients.push(Some(g.slice(dy, &starts, &extents)?));
+            starts[self.axis] += extents[self.axis];
+        }
+        Ok(gradients)
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let mut out = Tensor::full(ty.shape.clone(), 0.0);
+        let strides = contiguous_strides(&ty.shape);
+        let mut start = 0;
+        for part in inputs {
+            for_each_index(&part.shape, |linear, index| {
+                let offset = start * strides[self.axis];
+                let at: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
+                out.data[offset + at] = part.data[linear];
+            });
+            start += part.shape[self.axis];
+        }
+        out
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        Lowering::Concat { axis: self.axis }
+    }
+}

@@ -1,0 +1,430 @@
+//! Fusion: which nodes are computed together, and which are only ever computed inside their consumers.
+//!
+//! 1. A scalar function whose every use is element by element is *inlined* into its consumers, if it has one
+//!    consumer or is cheap; random numbers are always regenerated rather than stored.
+//! 2. What is left over is stored. Each stored scalar function (a *root*) joins the group of an operand that it
+//!    reads element by element, as epilogue of a matrix product or reduction or as a further output of an
+//!    elementwise kernel, unless that would make groups depend on each other in a circle or bind too many
+//!    buffers.
+//! 3. A column sum whose operand is the left side of a matrix product rides along with it (bias gradients).
+
+use std::collections::BTreeSet;
+
+use super::access::{Access, Nodes};
+use super::emit::{self, Emitted};
+use super::view;
+use crate::graph::ops::{Lowering, ReduceKind};
+use crate::graph::{Op, ValueId};
+use crate::scalar::{Inst, RandomKind};
+use crate::tensor::elements;
+
+/// Instructions up to which a scalar function is recomputed in each of several consumers.
+const CHEAP: usize = 3;
+/// Stored values an inlined expression may read, so that kernels stay within 8 bindings.
+const MAX_LEAVES: usize = 5;
+
+/// The node a group is built around.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Anchor {
+    /// None: an elementwise kernel.
+    None,
+    /// A matrix product, and the reduction that rides along as row sums.
+    MatMul { value: ValueId, row_sums: Option<ValueId> },
+    /// A reduction.
+    Reduce(ValueId),
+    /// A kernel of its own, with the values of its outputs.
+    Kernel(Vec<(ValueId, usize)>),
+}
+
+/// Nodes that become one dispatch (or, for split reductions, a few in a row).
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub anchor: Anchor,
+    /// Stored scalar functions computed here, in order.
+    pub roots: Vec<ValueId>,
+    /// Groups whose values this one reads.
+    pub dependencies: BTreeSet<usize>,
+}
+
+impl Group {
+    fn around(anchor: Anchor, roots: Vec<ValueId>) -> Self {
+        Self { anchor, roots, dependencies: BTreeSet::new() }
+    }
+
+    /// Values this group computes that others may read.
+    pub fn values(&self) -> Vec<ValueId> {
+        let mut values = match &self.anchor {
+            Anchor::None => vec![],
+            Anchor::MatMul { value, row_sums } => std::iter::once(*value).chain(*row_sums).collect(),
+            Anchor::Reduce(value) => vec![*value],
+            Anchor::Kernel(outputs) => outputs.iter().map(|o| o.0).collect(),
+        };
+        values.extend(&self.roots);
+        values
+    }
+}
+
+/// The grouping of a graph.
+pub(super) struct Fusion<'n, 'g> {
+    pub nodes: &'n Nodes<'g>,
+    pub groups: Vec<Group>,
+    /// Computed only inside consumers.
+    pub inlined: Vec<bool>,
+    group_of: Vec<Option<usize>>,
+    outputs: BTreeSet<ValueId>,
+    max_bindings: usize,
+    operands: Vec<Vec<Operand>>,
+    users: Vec<Vec<ValueId>>,
+}
+
+/// An operand as an access over the operand's shape.
+pub(super) type Operand = (Access, Vec<usize>);
+
+impl<'n, 'g> Fusion<'n, 'g> {
+    /// Groups the needed nodes; `outputs` must be stored.
+    pub fn new(nodes: &'n Nodes<'g>, outputs: &[ValueId], max_bindings: usize) -> Self {
+        let count = nodes.graph.nodes.len();
+        let mut fusion = Self {
+            nodes,
+            groups: vec![],
+            inlined: vec![false; count],
+            group_of: vec![None; count],
+            outputs: outputs.iter().copied().collect(),
+            max_bindings,
+            operands: vec![vec![]; count],
+            users: vec![vec![]; count],
+        };
+        for value in fusion.computed() {
+            let operands = fusion.find_operands(value);
+            for (access, _) in &operands {
+                fusion.users[access.base.index()].push(value);
+            }
+            fusion.operands[value.index()] = operands;
+        }
+        fusion.choose_inlined();
+        fusion.form_groups();
+        fusion.attach_row_sums();
+        fusion
+    }
+
+    /// The group that stores `value`, if it is computed at all.
+    pub fn group_of(&self, value: ValueId) -> Option<usize> {
+        self.group_of[value.index()]
+    }
+
+    /// Operands of a computed node.
+    pub fn operands(&self, value: ValueId) -> &[Operand] {
+        &self.operands[value.index()]
+    }
+
+    fn find_operands(&self, value: ValueId) -> Vec<Operand> {
+        if self.nodes.copies.contains(&value) {
+            return vec![(self.nodes.copied_from(value), self.nodes.graph.shape(value).clone())];
+        }
+        let inputs = &self.nodes.graph.node(value).inputs;
+        inputs.iter().map(|&i| (self.nodes.access(i), self.nodes.graph.shape(i).clone())).collect()
+    }
+
+    /// Whether an access reads its base element by element, in the same order and up to extents of 1 in the
+    /// same shape.
+    pub fn is_elementwise(&self, access: &Access, shape: &[usize]) -> bool {
+        let base = self.nodes.graph.shape(access.base);
+        view::is_identity(&access.view, shape) && view::squeeze(base) == view::squeeze(shape)
+    }
+
+    /// Whether an access needs no memory: a constant or step scalar, without padding.
+    pub fn is_uniform(&self, access: &Access) -> bool {
+        access.view.guards.is_empty() && self.nodes.uniform_inst(access.base).is_some()
+    }
+
+    fn computed(&self) -> Vec<ValueId> {
+        let is_leaf = |v: &ValueId| {
+            matches!(self.nodes.lowering(*v), Lowering::Leaf)
+                || (self.nodes.is_view(*v) && !self.nodes.copies.contains(v))
+        };
+        self.nodes.iter().filter(|v| !is_leaf(v)).collect()
+    }
+
+    fn choose_inlined(&mut self) {
+        let count = self.nodes.graph.nodes.len();
+        let computed = self.computed();
+        let (mut uses, mut must_store) = (vec![0usize; count], vec![false; count]);
+        for &value in &computed {
+            let elementwise_consumer = matches!(self.nodes.lowering(value), Lowering::Scalar(_))
+                || self.nodes.copies.contains(&value)
+                || matches!(self.nodes.lowering(value), Lowering::Reduce { .. });
+            let reduces = matches!(self.nodes.lowering(value), Lowering::Reduce { .. });
+            for (access, shape) in self.operands(value) {
+                if self.is_uniform(access) {
+                    continue;
+                }
+                uses[access.base.index()] += 1;
+                let elementwise = elementwise_consumer && self.is_elementwise(access, shape);
+                if !elementwise || (reduces && self.draws_random(access.base)) {
+                    must_store[access.base.index()] = true;
+                }
+            }
+        }
+        let mut cost = vec![0usize; count];
+        let mut leaves: Vec<BTreeSet<ValueId>> = vec![BTreeSet::new(); count];
+        for &value in &computed {
+            if !self.nodes.is_pointwise(value) {
+                continue;
+            }
+            let i = value.index();
+            cost[i] = 1;
+            let operands: Vec<ValueId> = self
+                .operands(value)
+                .iter()
+                .filter(|(a, _)| !self.is_uniform(a))
+                .map(|(a, _)| a.base)
+                .collect();
+            loop {
+                let mut read = BTreeSet::new();
+                for &base in &operands {
+                    if self.inlined[base.index()] {
+                        read.extend(leaves[base.index()].iter().copied())
+                    } else {
+                        read.extend([base])
+                    }
+                }
+                let inlined = operands.iter().filter(|b| self.inlined[b.index()]);
+                let widest = inlined.max_by_key(|b| leaves[b.index()].len()).copied();
+                match widest {
+                    Some(base) if read.len() > MAX_LEAVES => self.inlined[base.index()] = false,
+                    _ => {
+                        leaves[i] = read;
+                        break;
+                    }
+                }
+            }
+            cost[i] +=
+                operands.iter().filter(|b| self.inlined[b.index()]).map(|b| cost[b.index()]).sum::<usize>();
+            let random = self.random_kind(value).is_some();
+            let cheap = uses[i] == 1 || (cost[i] <= CHEAP && leaves[i].len() <= 2) || random;
+            self.inlined[i] = cheap && uses[i] > 0 && !must_store[i] && !self.outputs.contains(&value);
+        }
+    }
+
+    /// The distribution, if `value` is a random draw.
+    fn random_kind(&self, value: ValueId) -> Option<RandomKind> {
+        match self.nodes.lowering(value) {
+            Lowering::Scalar(make) if self.nodes.graph.node(value).inputs.is_empty() => match make(&[]) {
+                Inst::Random { kind, .. } => Some(kind),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether computing `value` from its elementwise operands draws random numbers.
+    fn draws_random(&self, value: ValueId) -> bool {
+        if !self.nodes.is_pointwise(value) {
+            return false;
+        }
+        self.random_kind(value).is_some()
+            || self.operands(value).iter().any(|(a, _)| self.draws_random(a.base))
+    }
+
+    fn form_groups(&mut self) {
+        for value in self.computed() {
+            let index = value.index();
+            match self.nodes.lowering(value) {
+                Lowering::MatMul { .. } => {
+                    self.add_group(Group::around(Anchor::MatMul { value, row_sums: None }, vec![]));
+                }
+                Lowering::Reduce { .. } => self.add_group(Group::around(Anchor::Reduce(value), vec![])),
+                Lowering::Kernel { .. } => self.add_kernel(value),
+                _ if self.inlined[index] || self.is_free_scalar(value) => {}
+                _ => {
+                    let joined = self.candidates(value).into_iter().find(|&g| self.try_join(value, g));
+                    if joined.is_none() {
+                        self.add_group(Group::around(Anchor::None, vec![value]));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A step scalar that nothing needs in memory.
+    fn is_free_scalar(&self, value: ValueId) -> bool {
+        self.nodes.uniform_inst(value).is_some() && !self.outputs.contains(&value)
+    }
+
+    fn add_group(&mut self, group: Group) {
+        let at = self.groups.len();
+        for value in group.values() {
+            self.group_of[value.index()] = Some(at);
+        }
+        self.groups.push(group);
+        self.groups[at].dependencies = self.find_dependencies(at);
+    }
+
+    /// Merges equal kernels with equal operands (loss and gradient of one cross-entropy).
+    fn add_kernel(&mut self, value: ValueId) {
+        let Lowering::Kernel { kernel, output } = self.nodes.lowering(value) else { return };
+        let bases = |v: ValueId| self.operands(v).iter().map(|(a, _)| a.base).collect::<Vec<_>>();
+        let wanted = bases(value);
+        let same = self.groups.iter().position(|group| match &group.anchor {
+            Anchor::Kernel(outputs) => {
+                let first = outputs[0].0;
+                matches!(self.nodes.lowering(first), Lowering::Kernel { kernel: k, .. } if k == kernel)
+                    && bases(first) == wanted
+                    && outputs.iter().all(|o| o.1 != *output)
+            }
+            _ => false,
+        });
+        match same {
+            Some(at) => {
+                if let Anchor::Kernel(outputs) = &mut self.groups[at].anchor {
+                    outputs.push((value, *output));
+                    outputs.sort_by_key(|o| o.1);
+                }
+                self.group_of[value.index()] = Some(at);
+            }
+            None => {
+                let output = *output;
+                self.add_group(Group::around(Anchor::Kernel(vec![(value, output)]), vec![]));
+            }
+        }
+    }
+
+    /// Groups whose values `root` reads element by element, latest first.
+    fn candidates(&self, root: ValueId) -> Vec<usize> {
+        let mut found = BTreeSet::new();
+        let mut stack = vec![root];
+        while let Some(value) = stack.pop() {
+            if !self.nodes.is_pointwise(value)
+                || matches!(self.nodes.lowering(value), Lowering::Concat { .. })
+            {
+                continue;
+            }
+            for (access, shape) in self.operands(value) {
+                if self.is_uniform(access) || !self.is_elementwise(access, shape) {
+                    continue;
+                }
+                if self.inlined[access.base.index()] {
+                    stack.push(access.base);
+                } else if let Some(group) = self.group_of(access.base) {
+                    if !matches!(self.groups[group].anchor, Anchor::Kernel(_)) {
+                        found.insert(group);
+                    }
+                }
+            }
+        }
+        found.into_iter().rev().collect()
+    }
+
+    fn try_join(&mut self, root: ValueId, group: usize) -> bool {
+        self.groups[group].roots.push(root);
+        self.group_of[root.index()] = Some(group);
+        let fits = self.emit(group).is_some_and(|emitted| {
+            let reads = &emitted.reads;
+            let writes = self.stored_estimate(group);
+            let table = usize::from(emitted.draws_normal());
+            reads.len() + writes + table <= self.max_bindings
+                && reads
+                    .iter()
+                    .filter_map(|&r| self.group_of(r))
+                    .all(|g| g != group && !self.depends(g, group))
+        });
+        if fits {
+            self.groups[group].dependencies = self.find_dependencies(group);
+        } else {
+            self.groups[group].roots.pop();
+            self.group_of[root.index()] = None;
+        }
+        fits
+    }
+
+    /// How many of the group's values will be stored at most.
+    fn stored_estimate(&self, group: usize) -> usize {
+        let members: BTreeSet<ValueId> = self.groups[group].values().into_iter().collect();
+        let last = self.groups[group].roots.last();
+        let stored =
+            |v: &&ValueId| last == Some(*v) || self.outputs.contains(v) || self.used_outside(**v, &members);
+        members.iter().filter(stored).count()
+    }
+
+    /// Whether anything but `members`, and values inlined into them alone, uses `value`.
+    fn used_outside(&self, value: ValueId, members: &BTreeSet<ValueId>) -> bool {
+        self.users[value.index()].iter().any(|user| {
+            let inside =
+                members.contains(user) || (self.inlined[user.index()] && !self.used_outside(*user, members));
+            !inside
+        })
+    }
+
+    fn find_dependencies(&self, group: usize) -> BTreeSet<usize> {
+        let reads = self.emit(group).map(|e| e.reads).unwrap_or_default();
+        reads.iter().filter_map(|&r| self.group_of(r)).filter(|&g| g != group).collect()
+    }
+
+    /// Whether `group` depends on `on`, directly or through others.
+    fn depends(&self, group: usize, on: usize) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![group];
+        while let Some(g) = stack.pop() {
+            if g == on {
+                return true;
+            }
+            if seen.insert(g) {
+                stack.extend(&self.groups[g].dependencies);
+            }
+        }
+        false
+    }
+
+    /// The group's bodies and what they read; `None` if they cannot be expressed over one iteration shape.
+    pub fn emit(&self, group: usize) -> Option<Emitted> {
+        emit::emit(self, group)
+    }
+
+    fn attach_row_sums(&mut self) {
+        for at in 0..self.groups.len() {
+            let Anchor::Reduce(sum) = self.groups[at].anchor else { continue };
+            if !self.groups[at].roots.is_empty() {
+                continue;
+            }
+            let Some(carrier) = (0..self.groups.len()).find(|&g| self.carries(g, sum)) else { continue };
+            if self.depends(carrier, at) {
+                continue;
+            }
+            if let Anchor::MatMul { row_sums, .. } = &mut self.groups[carrier].anchor {
+                *row_sums = Some(sum);
+            }
+            self.group_of[sum.index()] = Some(carrier);
+            self.groups[at] = Group::around(Anchor::None, vec![]);
+        }
+    }
+
+    /// Whether matrix product `group` can add up the rows of its left operand to give `sum`.
+    fn carries(&self, group: usize, sum: ValueId) -> bool {
+        let Anchor::MatMul { value, row_sums: None } = self.groups[group].anchor else { return false };
+        let Lowering::Reduce { kind: ReduceKind::Sum, axes } = self.nodes.lowering(sum) else { return false };
+        let (access, shape) = &self.operands(sum)[0];
+        if self.inlined[access.base.index()] || self.is_uniform(access) || shape.len() != 2 || axes.len() != 1
+        {
+            return false;
+        }
+        let Some(product) = emit::matrix_product(self, value) else { return false };
+        let (kept, reduced) = (1 - axes[0], axes[0]);
+        let stride = |d: usize| usize::try_from(access.view.strides[d]).ok();
+        product.a_base == access.base
+            && product.batch == 1
+            && access.view.guards.is_empty()
+            && usize::try_from(access.view.offset) == Ok(product.a.offset)
+            && (shape[kept], shape[reduced]) == (product.m, product.k)
+            && (product.m == 1 || stride(kept) == Some(product.a.row))
+            && (product.k == 1 || stride(reduced) == Some(product.a.col))
+            && elements(self.nodes.graph.shape(sum)) == product.m
+    }
+
+    /// Whether `value` is a source with a place of its own.
+    pub fn source(&self, value: ValueId) -> Option<&crate::graph::Source> {
+        match &self.nodes.graph.node(value).op {
+            Op::Source(op) => Some(&op.source),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Memory: which intermediate values share which addresses over time.
+//!
+//! A GPU tracks hazards by whole buffer, so a dispatch must not write a buffer it reads. Values are first
+//! coloured: each goes to the first arena that its dispatch does not read. Within an arena, offsets are given
+//! greedily by size (Pisarchyk and Lee 2020, arXiv:2001.03288) to values whose lifetimes overlap.
+
+use super::compile::aligned;
+use super::draft::{Draft, Place};
+
+/// When each temporary of a phase is in use.
+pub(super) struct Lifetimes {
+    /// Words, first dispatch, last dispatch, per temporary.
+    spans: Vec<(usize, usize, usize)>,
+}
+
+impl Lifetimes {
+    /// Lifetimes in `drafts` of temporaries of the given sizes.
+    pub fn of(drafts: &[Draft], words: Vec<usize>) -> Self {
+        let mut spans: Vec<_> = words.into_iter().map(|w| (w, usize::MAX, 0)).collect();
+        for (at, draft) in drafts.iter().enumerate() {
+            for place in draft.reads.iter().chain(&draft.writes) {
+                if let Place::Temporary(t) = place {
+                    let span = &mut spans[*t];
+                    span.1 = span.1.min(at);
+                    span.2 = span.2.max(at);
+                }
+            }
+        }
+        Self { spans }
+    }
+
+    /// Bytes if nothing were shared.
+    pub fn bytes(&self) -> u64 {
+        self.spans.iter().filter(|s| s.1 != usize::MAX).map(|s| 4 * aligned(s.0) as u64).sum()
+    }
+}
+
+/// The arenas and every temporary's place in them.
+pub(super) struct Arenas {
+    /// Words of each arena.
+    pub words: Vec<usize>,
+    /// Per phase and temporary: arena, first word, words in use.
+    pub places: Vec<Vec<(usize, usize, usize)>>,
+}
+
+/// Arranges the temporaries of all phases; phases do not run at the same time, so they share the arenas.
+pub(super) fn arrange(phases: &[Vec<Draft>], lifetimes: &[Lifetimes]) -> Arenas {
+    let mut words: Vec<usize> = vec![];
+    let mut places = vec![];
+    for (drafts, lifetimes) in phases.iter().zip(lifetimes) {
+        let arena_of = colour(drafts, lifetimes.spans.len());
+        let arenas = arena_of.iter().map(|a| a + 1).max().unwrap_or(0).max(words.len());
+        words.resize(arenas, 0);
+        let mut phase = vec![(0, 0, 0); lifetimes.spans.len()];
+        for (arena, total) in words.iter_mut().enumerate() {
+            let members: Vec<usize> = (0..arena_of.len())
+                .filter(|&t| arena_of[t] == arena && lifetimes.spans[t].1 != usize::MAX)
+                .collect();
+            for (temporary, start) in offsets(&members, lifetimes) {
+                let size = lifetimes.spans[temporary].0;
+                phase[temporary] = (arena, start, size);
+                *total = (*total).max(start + aligned(size));
+            }
+        }
+        places.push(phase);
+    }
+    Arenas { words, places }
+}
+
+/// An arena for each temporary, other than those its dispatch reads.
+fn colour(drafts: &[Draft], temporaries: usize) -> Vec<usize> {
+    let mut arena_of = vec![0; temporaries];
+    for draft in drafts {
+        let temporary = |place: &Place| match place {
+            Place::Temporary(t) => Some(*t),
+            Place::Fixed(_) => None,
+        };
+        let read: Vec<usize> = draft.reads.iter().filter_map(temporary).map(|t| arena_of[t]).collect();
+        let free = (0..).find(|arena| !read.contains(arena)).unwrap_or(0);
+        for written in draft.writes.iter().filter_map(temporary) {
+            arena_of[written] = free;
+        }
+    }
+    arena_of
+}
+
+/// First words of the members of one arena, largest first.
+fn offsets(members: &[usize], lifetimes: &Lifetimes) -> Vec<(usize, usize)> {
+    let mut by_size = members.to_vec();
+    by_size.sort_by_key(|&t| (std::cmp::Reverse(lifetimes.spans[t].0), t));
+    let mut placed: Vec<(usize, usize)> = vec![];
+    for temporary in by_size {
+        let (size, first, last) = lifetimes.spans[temporary];
+        let mut taken: Vec<(usize, usize)> = placed
+            .iter()
+            .filter(|(other, _)| lifetimes.spans[*other].1 <= last && first <= lifetimes.spans[*other].2)
+            .map(|&(other, start)| (start, start + aligned(lifetimes.spans[other].0)))
+            .collect();
+        taken.sort_unstable();
+        let mut start = 0;
+        for (begin, end) in taken {
+            if start + aligned(size) <= begin {
+                break;
+            }
+            start = start.max(end);
+        }
+        placed.push((temporary, start));
+    }
+    placed
+}

@@ -1,0 +1,243 @@
+//! Geometry of single dispatches: dimensions merged, long reductions and products cut into ordered parts.
+
+use super::draft::{Draft, Place};
+use super::emit::{Product, Prologue};
+use super::view;
+use crate::device::{Family, Target};
+use crate::graph::ops::ReduceKind;
+use crate::kernels::Kernel;
+use crate::kernels::matmul::MatMul;
+use crate::kernels::pointwise::Pointwise;
+use crate::kernels::reduce::Reduce;
+use crate::scalar::{Body, Inst, View};
+use crate::tensor::{Shape, elements};
+
+/// Reductions longer than this are cut into chunks of [`CHUNK`]; the same on every device, so that the order
+/// of additions is part of the plan and not of the device.
+const LONGEST_REDUCTION: usize = 2048;
+const CHUNK: usize = 1024;
+/// Longest dot product in one part on devices that bound loops.
+const LONGEST_PRODUCT: usize = 4096;
+/// Tiles below which a GPU's compute units would idle, so that a long dot product is worth cutting.
+const FEW_TILES: usize = 16;
+const TILE: usize = 32;
+
+/// What a device asks of the cutting.
+pub(super) struct Limits {
+    family: Family,
+}
+
+impl Limits {
+    pub fn of(target: &Target) -> Self {
+        Self { family: target.family }
+    }
+
+    fn splits(&self, product: &Product) -> usize {
+        let tiles = product.batch * product.m.div_ceil(TILE) * product.n.div_ceil(TILE);
+        match self.family {
+            Family::Native => 1,
+            Family::Workgroup if tiles < FEW_TILES && product.k >= 1024 => {
+                (4 * FEW_TILES).div_ceil(tiles).min(product.k / 256).max(product.k.div_ceil(LONGEST_PRODUCT))
+            }
+            _ => product.k.div_ceil(LONGEST_PRODUCT).max(1),
+        }
+    }
+}
+
+/// An elementwise dispatch over as few dimensions as its views allow.
+pub(super) fn pointwise(
+    mut shape: Shape,
+    mut body: Body,
+    reads: Vec<Place>,
+    writes: Vec<Place>,
+    label: String,
+) -> Draft {
+    let mut views = views_of(&mut body);
+    view::collapse(&mut shape, &mut views, 0);
+    Draft { kernel: Kernel::Pointwise(Pointwise { shape, body }), reads, writes, label }
+}
+
+/// A matrix product; cut ones are followed by the ordered sum of their parts, which takes the epilogue.
+#[expect(clippy::too_many_arguments, reason = "the parts of one dispatch, taken apart by the caller")]
+pub(super) fn matmul(
+    product: &Product,
+    epilogue: Body,
+    row_sums: Option<usize>,
+    reads: Vec<Place>,
+    writes: Vec<Place>,
+    label: String,
+    limits: &Limits,
+    temporaries: &mut Vec<usize>,
+) -> Vec<Draft> {
+    let splits = limits.splits(product);
+    let Product { batch, m, n, k, a, b, .. } = *product;
+    let kernel = |epilogue, row_sums, splits| {
+        Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
+    };
+    if splits == 1 {
+        return vec![Draft { kernel: kernel(epilogue, row_sums, 1), reads, writes, label }];
+    }
+    let mut temporary = |words| {
+        temporaries.push(words);
+        Place::Temporary(temporaries.len() - 1)
+    };
+    let size = batch * m * n;
+    let partial = temporary(splits * size);
+    let mut first_writes = vec![partial];
+    let mut sums = None;
+    if let Some(output) = row_sums {
+        let parts = temporary(splits * m);
+        first_writes.push(parts);
+        sums = Some((parts, writes[output]));
+    }
+    let shape = vec![batch, m, n];
+    let first = Draft {
+        kernel: kernel(accumulator_only(), sums.map(|_| 1), splits),
+        reads: reads[..2].to_vec(),
+        writes: first_writes,
+        label: label.clone(),
+    };
+    let strides = vec![(m * n) as isize, n as isize, 1, size as isize];
+    let mut drafts =
+        vec![first, add_up(shape, splits, strides, epilogue, partial, &reads, writes, label.clone())];
+    if let Some((parts, output)) = sums {
+        let body = accumulator_only();
+        drafts.push(add_up(vec![m], splits, vec![1, m as isize], body, parts, &[], vec![output], label));
+    }
+    drafts
+}
+
+/// Sum of `parts` partial results per element of `kept`, then the epilogue over `kept`.
+#[expect(clippy::too_many_arguments, reason = "the parts of one dispatch, taken apart by the caller")]
+fn add_up(
+    kept: Shape,
+    parts: usize,
+    strides: Vec<isize>,
+    epilogue: Body,
+    partial: Place,
+    reads: &[Place],
+    writes: Vec<Place>,
+    label: String,
+) -> Draft {
+    let mut prologue = Body::default();
+    let value = prologue.push(Inst::Load { operand: 0, view: View { offset: 0, strides, guards: vec![] } });
+    let mut epilogue = epilogue;
+    let mut all = vec![partial];
+    for inst in &mut epilogue.insts {
+        if let Inst::Load { operand, .. } = inst {
+            *operand = position(&mut all, reads[*operand]);
+        }
+    }
+    let (kind, chunk) = (ReduceKind::Sum, None);
+    finish_reduce(
+        Reduce { kind, kept, reduced: vec![parts], prologue, value, chunk, epilogue },
+        all,
+        writes,
+        label,
+    )
+}
+
+/// A reduction; long ones in stages of ordered partial results.
+pub(super) fn reduce(
+    prologue: Prologue,
+    epilogue: Body,
+    reads: Vec<Place>,
+    writes: Vec<Place>,
+    label: String,
+    temporaries: &mut Vec<usize>,
+) -> Vec<Draft> {
+    let Prologue { mut body, mut value, kind, kept, mut reduced } = prologue;
+    let mut drafts = vec![];
+    // Operands of the current stage's prologue; the epilogue keeps indexing `reads`.
+    let mut inputs = reads.clone();
+    while elements(&reduced) > LONGEST_REDUCTION {
+        let chunks = elements(&reduced).div_ceil(CHUNK);
+        let mut shape = kept.clone();
+        shape.push(chunks);
+        temporaries.push(elements(&shape));
+        let partial = Place::Temporary(temporaries.len() - 1);
+        let stage = Reduce {
+            kind,
+            kept: kept.clone(),
+            reduced,
+            prologue: body,
+            value,
+            chunk: Some(CHUNK),
+            epilogue: accumulator_only(),
+        };
+        drafts.push(finish_reduce(stage, inputs, vec![partial], label.clone()));
+        body = Body::default();
+        value = body.push(Inst::Load { operand: 0, view: View::contiguous(&shape) });
+        inputs = vec![partial];
+        reduced = vec![chunks];
+    }
+    let mut epilogue = epilogue;
+    if !drafts.is_empty() {
+        for inst in &mut epilogue.insts {
+            if let Inst::Load { operand, .. } = inst {
+                *operand = position(&mut inputs, reads[*operand]);
+            }
+        }
+    }
+    let last = Reduce { kind, kept, reduced, prologue: body, value, chunk: None, epilogue };
+    drafts.push(finish_reduce(last, inputs, writes, label));
+    drafts
+}
+
+/// Drops operands that no body uses and merges dimensions.
+fn finish_reduce(mut kernel: Reduce, reads: Vec<Place>, writes: Vec<Place>, label: String) -> Draft {
+    let mut used: Vec<Place> = vec![];
+    for body in [&mut kernel.prologue, &mut kernel.epilogue] {
+        for inst in &mut body.insts {
+            if let Inst::Load { operand, .. } = inst {
+                *operand = position(&mut used, reads[*operand]);
+            }
+        }
+    }
+    if kernel.chunk.is_none() {
+        merge_dimensions(&mut kernel);
+    }
+    Draft { kernel: Kernel::Reduce(kernel), reads: used, writes, label }
+}
+
+/// Merges kept dimensions with kept ones and reduced with reduced ones.
+fn merge_dimensions(kernel: &mut Reduce) {
+    let extra = kernel.reduced.len();
+    let mut shape = kernel.input_shape();
+    // Epilogue views do not move along reduced dimensions.
+    for view in views_of(&mut kernel.epilogue) {
+        view.strides.extend(std::iter::repeat_n(0, extra));
+    }
+    let mut views = views_of(&mut kernel.prologue);
+    views.extend(views_of(&mut kernel.epilogue));
+    let boundary = view::collapse(&mut shape, &mut views, kernel.kept.len());
+    kernel.reduced = shape.split_off(boundary);
+    kernel.kept = shape;
+    for view in views_of(&mut kernel.epilogue) {
+        view.strides.truncate(boundary);
+    }
+}
+
+fn views_of(body: &mut Body) -> Vec<&mut View> {
+    let loads = body.insts.iter_mut().filter_map(|inst| match inst {
+        Inst::Load { view, .. } => Some(view),
+        _ => None,
+    });
+    loads.collect()
+}
+
+/// The body that stores the accumulator as it is.
+fn accumulator_only() -> Body {
+    let mut body = Body::default();
+    let register = body.push(Inst::Accumulator);
+    body.stores.push((register, 0));
+    body
+}
+
+/// Position of `place` in `list`, appended if it is not there.
+fn position(list: &mut Vec<Place>, place: Place) -> usize {
+    list.iter().position(|p| *p == place).unwrap_or_else(|| {
+        list.push(place);
+        list.len() - 1
+    })
+}

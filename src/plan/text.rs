@@ -1,0 +1,173 @@
+//! Plans for people and machines: what `gridlight plan` prints.
+
+use serde::Serialize;
+
+use super::{BufferClass, Compiled};
+
+/// A phase's plan as the contract's JSON object.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanReport {
+    /// Trained elements.
+    pub parameters: u64,
+    /// Dispatches of a step.
+    pub kernels_per_step: usize,
+    /// Floating-point operations of a step.
+    pub flops_per_step: u64,
+    /// Least bytes moved by a step.
+    pub bytes_per_step: u64,
+    /// Bytes of all buffers: what will be allocated.
+    pub peak_bytes: u64,
+    /// Bytes if no two intermediate values shared memory.
+    pub naive_bytes: u64,
+    /// Bytes by kind of buffer, in a fixed order.
+    pub bytes_by_kind: Vec<KindBytes>,
+    /// Dispatches in order.
+    pub kernels: Vec<KernelReport>,
+}
+
+/// Bytes of one kind of buffer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KindBytes {
+    /// `parameters`, `gradients`, ...
+    pub kind: &'static str,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// One dispatch.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelReport {
+    /// Kernel family.
+    pub name: String,
+    /// Sizes.
+    pub shape: String,
+    /// Layers computed.
+    pub layer: String,
+    /// Workgroups in x, y, z (1 on the CPU backend).
+    pub workgroups: [u32; 3],
+    /// Floating-point operations.
+    pub flops: u64,
+    /// Least bytes.
+    pub bytes: u64,
+}
+
+const KINDS: [(BufferClass, &str); 8] = [
+    (BufferClass::Parameters, "parameters"),
+    (BufferClass::Gradients, "gradients"),
+    (BufferClass::OptimizerState, "optimizer state"),
+    (BufferClass::State, "running statistics"),
+    (BufferClass::Constants, "constants"),
+    (BufferClass::Data, "data"),
+    (BufferClass::Results, "results"),
+    (BufferClass::Activations, "activations"),
+];
+
+impl Compiled {
+    /// The report of one phase; `workgroups` tells a kernel's grid on the device at hand.
+    pub fn report(
+        &self,
+        phase: usize,
+        workgroups: impl Fn(&crate::kernels::Kernel) -> [u32; 3],
+    ) -> Option<PlanReport> {
+        let phase = self.program.phases.get(phase)?;
+        let cost = phase.cost();
+        let kernels: Vec<KernelReport> = phase
+            .dispatches
+            .iter()
+            .map(|d| KernelReport {
+                name: d.kernel.name().into(),
+                shape: d.kernel.shape(),
+                layer: d.label.clone(),
+                workgroups: workgroups(&d.kernel),
+                flops: d.kernel.cost().flops,
+                bytes: d.kernel.cost().bytes,
+            })
+            .collect();
+        let activations = self.program.class_bytes(BufferClass::Activations);
+        let by_kind =
+            KINDS.iter().map(|&(class, kind)| KindBytes { kind, bytes: self.program.class_bytes(class) });
+        Some(PlanReport {
+            parameters: self.layout.parameters.iter().map(|(_, s)| s.words as u64).sum(),
+            kernels_per_step: kernels.len(),
+            flops_per_step: cost.flops,
+            bytes_per_step: cost.bytes,
+            peak_bytes: self.program.bytes(),
+            naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
+            bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
+            kernels,
+        })
+    }
+}
+
+impl PlanReport {
+    /// An aligned table with totals, for people.
+    pub fn table(&self) -> String {
+        let header = ["#", "kernel", "shape", "layer", "workgroups", "FLOP", "bytes"].map(String::from);
+        let mut rows = vec![header.to_vec()];
+        for (at, k) in self.kernels.iter().enumerate() {
+            let [x, y, z] = k.workgroups;
+            rows.push(vec![
+                (at + 1).to_string(),
+                k.name.clone(),
+                k.shape.clone(),
+                k.layer.clone(),
+                format!("{x}x{y}x{z}"),
+                quantity(k.flops),
+                quantity(k.bytes),
+            ]);
+        }
+        let mut text = align(&rows, &[0, 5, 6]);
+        text += &format!(
+            "\n{} parameters, {} kernels a step, {} FLOP, {} bytes moved\n",
+            self.parameters,
+            self.kernels_per_step,
+            quantity(self.flops_per_step),
+            quantity(self.bytes_per_step)
+        );
+        let kinds: Vec<String> =
+            self.bytes_by_kind.iter().map(|k| format!("{} {}", k.kind, quantity(k.bytes))).collect();
+        text += &format!(
+            "memory: {} bytes ({} without sharing): {}\n",
+            quantity(self.peak_bytes),
+            quantity(self.naive_bytes),
+            kinds.join(", ")
+        );
+        text
+    }
+}
+
+/// `1.23 M`: three significant digits with a decimal prefix.
+pub fn quantity(value: u64) -> String {
+    let prefixes = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
+    for (unit, prefix) in prefixes {
+        let scaled = value as f64 / unit;
+        if scaled >= 1.0 {
+            let digits = if scaled >= 100.0 {
+                0
+            } else if scaled >= 10.0 {
+                1
+            } else {
+                2
+            };
+            return format!("{scaled:.digits$} {prefix}");
+        }
+    }
+    value.to_string()
+}
+
+/// Rows in columns as wide as their widest cell; the columns named in `right` are aligned right.
+pub fn align(rows: &[Vec<String>], right: &[usize]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let cells = row.iter().enumerate().map(|(c, cell)| {
+            let w = widths[c];
+            if right.contains(&c) { format!("{cell:>w$}") } else { format!("{cell:<w$}") }
+        });
+        text += cells.collect::<Vec<_>>().join("  ").trim_end();
+        text.push('\n');
+    }
+    text
+}
