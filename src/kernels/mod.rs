@@ -8,6 +8,7 @@ pub mod batch;
 pub mod cross_entropy;
 pub mod gather;
 pub mod matmul;
+pub mod native;
 pub mod norm;
 pub mod optimizer;
 pub mod pointwise;

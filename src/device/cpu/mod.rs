@@ -1,1 +1,121 @@
-//! Backend.
+//! The CPU backend: runs the same plan as the GPU, with the kernels' native implementations, on all cores.
+
+pub mod memory;
+pub mod pool;
+
+use memory::{Memory, Operands};
+use pool::Pool;
+
+use super::{Device, DeviceError, DeviceInfo, Session, Target};
+use crate::kernels::native::NativeKernel;
+use crate::plan::{BufferId, Program};
+use crate::scalar::StepRecord;
+
+/// The CPU as a device.
+pub struct CpuDevice {
+    info: DeviceInfo,
+    target: Target,
+    threads: usize,
+}
+
+impl CpuDevice {
+    /// A device of `threads` threads; by default `GRIDLIGHT_THREADS` or all cores.
+    pub fn new(threads: Option<usize>) -> Self {
+        let asked = || std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = threads.or_else(asked).unwrap_or_else(cores).clamp(1, 256);
+        let info = DeviceInfo {
+            backend: "cpu".into(),
+            name: processor_name(),
+            driver: format!("native, {threads} threads, {:?}", pulp::Arch::new()),
+            kind: "cpu".into(),
+        };
+        Self { info, target: Target::native(), threads }
+    }
+}
+
+/// The processor's name where the system tells it.
+fn processor_name() -> String {
+    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':'));
+    line.map_or_else(|| std::env::consts::ARCH.to_string(), |(_, name)| name.trim().to_string())
+}
+
+impl Device for CpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
+        program.validate().map_err(DeviceError::Validation)?;
+        let mut memory = Memory::new(program);
+        let mut phases = vec![];
+        for phase in &program.phases {
+            let dispatches = phase.dispatches.iter();
+            phases.push(dispatches.map(|d| (NativeKernel::new(&d.kernel), memory.operands(d))).collect());
+        }
+        let pool = Pool::new(self.threads)?;
+        Ok(Box::new(CpuSession { info: self.info.clone(), memory, phases, pool, traffic: (0, 0) }))
+    }
+}
+
+struct CpuSession {
+    info: DeviceInfo,
+    memory: Memory,
+    phases: Vec<Vec<(NativeKernel, Operands)>>,
+    pool: Pool,
+    traffic: (u64, u64),
+}
+
+impl Session for CpuSession {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn write(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
+        self.traffic.0 += 4 * words.len() as u64;
+        let target = &mut self.memory.words(buffer.0 as usize)[start..start + words.len()];
+        target.copy_from_slice(bytemuck::cast_slice(words));
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
+        self.traffic.1 += 1;
+        Ok(bytemuck::cast_slice(&self.memory.words(buffer.0 as usize)[start..start + words]).to_vec())
+    }
+
+    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
+        for step in steps {
+            for (kernel, operands) in &self.phases[phase] {
+                kernel.run(operands, step, &self.pool);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&mut self) -> Result<(), DeviceError> {
+        Ok(())
+    }
+
+    fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
+        let mut seconds = vec![];
+        for (kernel, operands) in &self.phases[phase] {
+            let start = std::time::Instant::now();
+            kernel.run(operands, step, &self.pool);
+            seconds.push(start.elapsed().as_secs_f64());
+        }
+        Ok(seconds)
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.memory.bytes()
+    }
+
+    fn traffic(&self) -> (u64, u64) {
+        self.traffic
+    }
+}

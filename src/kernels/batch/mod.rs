@@ -1,6 +1,8 @@
 //! Batch assembly: the rows named by the shuffled order, copied from the data set resident on the device,
 //! with Gaussian noise added to chosen columns.
 
+pub mod native;
+
 use super::Cost;
 
 /// Read 0: row order `u32[..]`; read `1 + i`: column block `i`, `[rows, width]` words.

@@ -5,6 +5,8 @@
 //! `delta[c] = dloss/dlogits[c] = p[c] * W - q[c]` with `q[c] = w[c] * ((1-s)*[c==t] + s/C)`, `W = sum_c q[c]`.
 //! A label outside `0..C` gives loss NaN and delta NaN.
 
+pub mod native;
+
 use super::Cost;
 
 /// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`.

@@ -1,5 +1,7 @@
 //! Rows of a table by index (embedding), and the gradient for the table.
 
+pub mod native;
+
 use super::Cost;
 
 /// Reads: table `[vocabulary, width]`, indices `u32[count]`; write 0: `[count, width]`.

@@ -1,5 +1,7 @@
 //! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
 
+pub mod native;
+
 use super::Cost;
 use crate::scalar::Body;
 

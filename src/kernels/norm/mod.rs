@@ -1,5 +1,7 @@
 //! Global gradient norm: partial sums of squares, then the clipping factor.
 
+pub mod native;
+
 use super::Cost;
 
 /// Two dispatches share this description, told apart by `partials`.

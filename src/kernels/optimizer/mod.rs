@@ -1,5 +1,7 @@
 //! One dispatch that updates every parameter: a scalar body over the contiguous parameter region.
 
+pub mod native;
+
 use super::Cost;
 use crate::scalar::Body;
 

@@ -1,5 +1,7 @@
 //! Fused elementwise body over one iteration shape.
 
+pub mod native;
+
 use super::Cost;
 use crate::scalar::Body;
 use crate::tensor::{Shape, elements};

@@ -4,6 +4,8 @@
 //! reduced indices in a fixed order, which is the same for every device class: cut into `chunk`s, and within
 //! a chunk as the kernel documents. Prologue stores (side outputs) happen once per element.
 
+pub mod native;
+
 use super::Cost;
 use crate::graph::ops::ReduceKind;
 use crate::scalar::{Body, Reg};

@@ -1,5 +1,7 @@
 //! Softmax and log-softmax over the last axis: `[rows, columns] -> [rows, columns]`.
 
+pub mod native;
+
 use super::Cost;
 
 /// Read 0: logits `[rows, columns]`; write 0: the result, same shape.

@@ -1,5 +1,7 @@
 //! Copies a step's results (loss, predictions) to the step's place in a result buffer.
 
+pub mod native;
+
 use super::Cost;
 
 /// Read `i`: `widths[i]` words; write `i`: result buffer, written from word `step.slot * widths[i]`.

@@ -1,0 +1,108 @@
+//! The CPU backend's memory: the one place that hands out disjoint parts of shared buffers.
+#![allow(unsafe_code, reason = "kernels run on several threads over disjoint parts of the program's buffers")]
+
+use crate::plan::{Dispatch, Program};
+
+/// 64 bytes: the alignment of every buffer.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([f32; 16]);
+
+/// Buffers of a program, zeroed.
+pub struct Memory {
+    buffers: Vec<Vec<Line>>,
+}
+
+impl Memory {
+    /// Allocates every buffer of `program`.
+    pub fn new(program: &Program) -> Self {
+        let lines = |words: usize| vec![Line([0.0; 16]); words.div_ceil(16)];
+        Self { buffers: program.buffers.iter().map(|b| lines(b.words)).collect() }
+    }
+
+    /// Bytes allocated.
+    pub fn bytes(&self) -> u64 {
+        self.buffers.iter().map(|b| 64 * b.len() as u64).sum()
+    }
+
+    /// All words of a buffer.
+    pub fn words(&mut self, buffer: usize) -> &mut [f32] {
+        let lines = &mut self.buffers[buffer];
+        // SAFETY: a `Line` is 16 `f32` without padding, and the slice is borrowed mutably from `self`.
+        unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 16 * lines.len()) }
+    }
+
+    /// The operands of a dispatch of a validated program. They stay valid as long as the memory: buffers are
+    /// never resized.
+    pub fn operands(&mut self, dispatch: &Dispatch) -> Operands {
+        let mut part = |slice: &crate::plan::Slice| {
+            let words = self.words(slice.buffer.0 as usize);
+            let words = &mut words[slice.start..slice.start + slice.words];
+            Part { start: words.as_mut_ptr(), words: words.len() }
+        };
+        Operands {
+            reads: dispatch.reads.iter().map(&mut part).collect(),
+            writes: dispatch.writes.iter().map(&mut part).collect(),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    start: *mut f32,
+    words: usize,
+}
+
+/// Where the operands of one dispatch lie.
+///
+/// `Program::validate` has shown that no write overlaps another operand. Kernels keep the second half of the
+/// contract: while one dispatch runs, each element of a write is handed to one thread.
+pub struct Operands {
+    reads: Vec<Part>,
+    writes: Vec<Part>,
+}
+
+// SAFETY: the pointers lead into buffers that outlive the session's dispatches, and access follows the
+// contract above.
+unsafe impl Send for Operands {}
+// SAFETY: as above.
+unsafe impl Sync for Operands {}
+
+impl Operands {
+    /// How many operands are read.
+    pub fn reads(&self) -> usize {
+        self.reads.len()
+    }
+
+    /// How many operands are written.
+    pub fn writes(&self) -> usize {
+        self.writes.len()
+    }
+
+    /// A read operand.
+    pub fn read(&self, operand: usize) -> &[f32] {
+        let part = self.reads[operand];
+        // SAFETY: the part lies in a live buffer, and nothing writes to read operands during the dispatch.
+        unsafe { std::slice::from_raw_parts(part.start, part.words) }
+    }
+
+    /// A read operand of integers.
+    pub fn read_words(&self, operand: usize) -> &[u32] {
+        bytemuck::cast_slice(self.read(operand))
+    }
+
+    /// Words `start..start + len` of a written operand.
+    ///
+    /// # Safety
+    /// While the slice lives no other slice of these words exists: kernels ask for each part once.
+    ///
+    /// # Panics
+    /// If the range does not lie in the operand.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
+    pub unsafe fn write(&self, operand: usize, start: usize, len: usize) -> &mut [f32] {
+        let part = self.writes[operand];
+        assert!(start + len <= part.words, "write {operand} has {} words, asked for {start}+{len}", part.words);
+        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(part.start.add(start), len) }
+    }
+}

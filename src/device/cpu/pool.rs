@@ -1,0 +1,59 @@
+//! Threads of the CPU backend. Work is cut into parts by its size alone, never by the number of threads, so
+//! that results have the same bits on any machine of one instruction set.
+
+use rayon::prelude::*;
+
+use crate::device::DeviceError;
+use crate::scalar::native::Scratch;
+
+/// A persistent pool; one thread means the caller's own.
+pub struct Pool {
+    threads: Option<rayon::ThreadPool>,
+}
+
+thread_local! {
+    static SCRATCH: std::cell::RefCell<(Scratch, Vec<f32>)> = std::cell::RefCell::default();
+}
+
+impl Pool {
+    /// A pool of `threads` threads.
+    ///
+    /// # Errors
+    /// If the system refuses threads.
+    pub fn new(threads: usize) -> Result<Self, DeviceError> {
+        if threads == 1 {
+            return Ok(Self { threads: None });
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+        let pool = pool.map_err(|e| DeviceError::Validation(format!("cannot start {threads} threads: {e}")))?;
+        Ok(Self { threads: Some(pool) })
+    }
+
+    /// Calls `work` with the number of each part, in any order and on any thread.
+    pub fn run(&self, parts: usize, work: impl Fn(usize) + Sync) {
+        match &self.threads {
+            Some(pool) if parts > 1 => pool.install(|| (0..parts).into_par_iter().for_each(&work)),
+            _ => (0..parts).for_each(work),
+        }
+    }
+
+    /// Registers and a buffer of this thread, kept from call to call so that nothing is allocated in steady
+    /// state.
+    pub fn with_scratch<R>(work: impl FnOnce(&mut Scratch, &mut Vec<f32>) -> R) -> R {
+        SCRATCH.with(|cell| {
+            let (scratch, buffer) = &mut *cell.borrow_mut();
+            work(scratch, buffer)
+        })
+    }
+}
+
+/// `total` items in parts of about `cost / total` each: the range of part `part` of `parts`.
+pub fn part_range(total: usize, parts: usize, part: usize) -> std::ops::Range<usize> {
+    part * total / parts..(part + 1) * total / parts
+}
+
+/// How many parts work of `cost` nanoseconds (roughly) is worth, at most `limit`.
+pub fn parts_for(cost: usize, limit: usize) -> usize {
+    const WORTH: usize = 20_000;
+    (cost / WORTH).clamp(1, 16).min(limit.max(1))
+}

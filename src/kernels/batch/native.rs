@@ -1,0 +1,31 @@
+//! Batch assembly on the CPU.
+#![allow(unsafe_code, reason = "writes its outputs")]
+
+use super::Batch;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::Pool;
+use crate::kernels::native::NativeRun;
+use crate::rng;
+use crate::scalar::{RandomKind, StepRecord};
+
+impl NativeRun for Batch {
+    fn run(&self, operands: &Operands, step: &StepRecord, _pool: &Pool) {
+        let first = step.batch_start as usize;
+        let order = &operands.read_words(0)[first..first + self.batch];
+        for (block, column) in self.columns.iter().enumerate() {
+            let source = operands.read(1 + block);
+            // SAFETY: each output is taken once.
+            let out = unsafe { operands.write(block, 0, self.batch * column.width) };
+            for (to, &row) in out.chunks_exact_mut(column.width.max(1)).zip(order) {
+                let from = row as usize * column.width;
+                to.copy_from_slice(&source[from..from + column.width]);
+            }
+            let deviation = f32::from_bits(column.noise);
+            if deviation != 0.0 {
+                for (element, x) in out.iter_mut().enumerate() {
+                    *x += deviation * rng::element(RandomKind::Normal, step, column.stream, element as u32);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Softmax cross-entropy on the CPU, row by row.
+#![allow(unsafe_code, reason = "rows are written in parts")]
+
+use super::CrossEntropy;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::kernels::native::NativeRun;
+use crate::scalar::StepRecord;
+use crate::scalar::native::rows;
+
+impl NativeRun for CrossEntropy {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let parts = parts_for(self.rows * self.classes * 4, self.rows);
+        pool.run(parts, |part| {
+            let mut log_p = Pool::with_scratch(|_, buffer| std::mem::take(buffer));
+            if log_p.len() < self.classes {
+                log_p.resize(self.classes, 0.0);
+            }
+            for row in part_range(self.rows, parts, part) {
+                self.row(operands, row, &mut log_p[..self.classes]);
+            }
+            Pool::with_scratch(|_, buffer| *buffer = log_p);
+        });
+    }
+}
+
+impl CrossEntropy {
+    fn row(&self, operands: &Operands, row: usize, log_p: &mut [f32]) {
+        let classes = self.classes;
+        let logits = &operands.read(0)[row * classes..(row + 1) * classes];
+        let label = operands.read_words(1)[row] as usize;
+        let weights = operands.read(2);
+        let log_total = rows::shifted(logits, log_p);
+        rows::subtract(log_p, log_total);
+        let smoothing = f32::from_bits(self.smoothing);
+        let spread = smoothing / classes as f32;
+        let target = |c: usize| {
+            let hit = if c == label { 1.0 - smoothing } else { 0.0 };
+            weights[c] * (hit + spread)
+        };
+        let known = label < classes;
+        if let Some(output) = self.loss {
+            // SAFETY: each row is computed by one part.
+            let loss = unsafe { operands.write(output, row, 1) };
+            let sum = log_p.iter().enumerate().map(|(c, l)| -l * target(c)).sum();
+            loss[0] = if known { sum } else { f32::NAN };
+        }
+        if let Some(output) = self.delta {
+            let total: f32 = (0..classes).map(target).sum();
+            // SAFETY: each row is computed by one part.
+            let delta = unsafe { operands.write(output, row * classes, classes) };
+            rows::exponential(log_p, 0.0);
+            for (c, (d, p)) in delta.iter_mut().zip(log_p.iter()).enumerate() {
+                *d = if known { p * total - target(c) } else { f32::NAN };
+            }
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The CPU implementations of the kernels, each in its own `native.rs`.
+
+use super::Kernel;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::Pool;
+use crate::scalar::StepRecord;
+
+/// A kernel prepared for the CPU.
+pub trait NativeRun: Send + Sync {
+    /// Runs the kernel on its operands.
+    fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool);
+}
+
+/// A kernel prepared for the CPU, of any family.
+pub struct NativeKernel(Box<dyn NativeRun>);
+
+impl NativeKernel {
+    /// Prepares `kernel`: bodies compiled, loop order chosen.
+    pub fn new(kernel: &Kernel) -> Self {
+        Self(match kernel {
+            Kernel::Batch(k) => Box::new(k.clone()),
+            Kernel::MatMul(k) => Box::new(super::matmul::native::NativeMatMul::new(k)),
+            Kernel::Pointwise(k) => Box::new(super::pointwise::native::NativePointwise::new(k)),
+            Kernel::Reduce(k) => Box::new(super::reduce::native::NativeReduce::new(k)),
+            Kernel::Softmax(k) => Box::new(k.clone()),
+            Kernel::CrossEntropy(k) => Box::new(k.clone()),
+            Kernel::Gather(k) => Box::new(k.clone()),
+            Kernel::GatherGrad(k) => Box::new(k.clone()),
+            Kernel::GradientNorm(k) => Box::new(k.clone()),
+            Kernel::Optimizer(k) => Box::new(super::optimizer::native::NativeOptimizer::new(k)),
+            Kernel::Store(k) => Box::new(k.clone()),
+        })
+    }
+
+    /// Runs it.
+    pub fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        self.0.run(operands, step, pool);
+    }
+}

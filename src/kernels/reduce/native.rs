@@ -1,0 +1,207 @@
+//! Ordered reduction on the CPU.
+//!
+//! Along rows (reduced elements next to each other) 16 running results take every 16th element and are
+//! combined at the end; along columns (kept elements next to each other) whole rows are added one after the
+//! other. Which of the two is part of the kernel's geometry, so the order is the same at every run.
+
+use super::Reduce;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::graph::ops::ReduceKind;
+use crate::kernels::native::NativeRun;
+use crate::kernels::pointwise::native::{Reads, run_body};
+use crate::scalar::native::{CHUNK, Inputs, NativeBody, Scratch};
+use crate::scalar::{Body, Inst, Reg, StepRecord};
+use crate::tensor::elements;
+
+const LANES: usize = 16;
+
+/// A prepared reduction.
+pub struct NativeReduce {
+    kind: ReduceKind,
+    /// Kept elements.
+    kept: usize,
+    /// Reduced elements per kept element.
+    reduced: usize,
+    /// Reduced elements per partial result.
+    chunk: usize,
+    chunks: usize,
+    /// Over `kept ++ reduced`, or `reduced ++ kept` if `columns`.
+    prologue: NativeBody,
+    value: Reg,
+    epilogue: NativeBody,
+    columns: bool,
+    parts: usize,
+}
+
+impl NativeReduce {
+    /// Prepares `kernel`.
+    pub fn new(kernel: &Reduce) -> Self {
+        let (kept, reduced) = (elements(&kernel.kept), kernel.reduced_len());
+        let columns = walks_columns(kernel);
+        let (prologue, shape) = if columns { columns_first(kernel) } else { (kernel.prologue.clone(), kernel.input_shape()) };
+        let chunks = kernel.chunks();
+        let cost = kept * reduced * (kernel.prologue.insts.len() + 1) / 4;
+        Self {
+            kind: kernel.kind,
+            kept,
+            reduced,
+            chunk: kernel.chunk.unwrap_or(reduced).max(1),
+            chunks,
+            prologue: NativeBody::new(&prologue, &shape),
+            value: kernel.value,
+            epilogue: NativeBody::new(&kernel.epilogue, &kernel.output_shape()),
+            columns,
+            parts: parts_for(cost, if columns { kept.div_ceil(CHUNK) } else { kept * chunks }),
+        }
+    }
+
+    fn start(&self) -> f32 {
+        match self.kind {
+            ReduceKind::Sum => 0.0,
+            ReduceKind::Max => f32::NEG_INFINITY,
+        }
+    }
+
+    /// Results of outputs `range` (linear over kept x chunks), rows next to each other.
+    fn rows(&self, inputs: &Inputs, range: &std::ops::Range<usize>, totals: &mut [f32], scratch: &mut Scratch) {
+        for (output, total) in range.clone().zip(totals) {
+            let (kept, chunk) = (output / self.chunks, output % self.chunks);
+            let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
+            let mut lanes = [self.start(); LANES];
+            let mut at = first;
+            while at < end {
+                let count = CHUNK.min(end - at);
+                self.prologue.evaluate(
+                    inputs,
+                    self.value,
+                    kept * self.reduced + at,
+                    count,
+                    scratch,
+                    #[inline(always)]
+                    |values| {
+                        let mut groups = values.chunks_exact(LANES);
+                        for group in &mut groups {
+                            self.combine_into(&mut lanes, group);
+                        }
+                        let rest = groups.remainder();
+                        self.combine_into(&mut lanes[..rest.len()], rest);
+                    },
+                );
+                at += count;
+            }
+            *total = lanes.iter().fold(self.start(), |a, &b| self.combine(a, b));
+        }
+    }
+
+    /// Results of the kept elements `range`, for all chunks: element by element down the columns.
+    fn down_columns(&self, inputs: &Inputs, range: &std::ops::Range<usize>, totals: &mut [f32], scratch: &mut Scratch) {
+        let mut sums = [0.0f32; CHUNK];
+        for first in range.clone().step_by(CHUNK) {
+            let count = CHUNK.min(range.end - first);
+            for chunk in 0..self.chunks {
+                sums[..count].fill(self.start());
+                for r in chunk * self.chunk..((chunk + 1) * self.chunk).min(self.reduced) {
+                    let at = r * self.kept + first;
+                    self.prologue.evaluate(
+                        inputs,
+                        self.value,
+                        at,
+                        count,
+                        scratch,
+                        #[inline(always)]
+                        |values| self.combine_into(&mut sums[..count], values),
+                    );
+                }
+                for (i, &sum) in sums[..count].iter().enumerate() {
+                    totals[(first - range.start + i) * self.chunks + chunk] = sum;
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn combine(&self, a: f32, b: f32) -> f32 {
+        match self.kind {
+            ReduceKind::Sum => a + b,
+            ReduceKind::Max => if a > b || a.is_nan() { a } else { b },
+        }
+    }
+
+    #[inline(always)]
+    fn combine_into(&self, totals: &mut [f32], values: &[f32]) {
+        match self.kind {
+            ReduceKind::Sum => {
+                for (total, x) in totals.iter_mut().zip(values) {
+                    *total += x;
+                }
+            }
+            ReduceKind::Max => {
+                for (total, &x) in totals.iter_mut().zip(values) {
+                    *total = if *total > x || total.is_nan() { *total } else { x };
+                }
+            }
+        }
+    }
+}
+
+impl NativeRun for NativeReduce {
+    fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        pool.run(self.parts, |part| {
+            let range = if self.columns {
+                let kept = part_range(self.kept, self.parts, part);
+                kept.start * self.chunks..kept.end * self.chunks
+            } else {
+                part_range(self.kept * self.chunks, self.parts, part)
+            };
+            let reads = Reads::of(operands);
+            let inputs = Inputs { reads: reads.get(), step, accumulator: &[], scale: 1.0 };
+            let mut totals = Pool::with_scratch(|_, buffer| std::mem::take(buffer));
+            if totals.len() < range.len() {
+                totals.resize(range.len(), 0.0);
+            }
+            let results = &mut totals[..range.len()];
+            Pool::with_scratch(|scratch, _| {
+                if self.columns {
+                    let kept = range.start / self.chunks..range.end / self.chunks;
+                    self.down_columns(&inputs, &kept, results, scratch);
+                } else {
+                    self.rows(&inputs, &range, results, scratch);
+                }
+            });
+            run_body(&self.epilogue, operands, step, results, range.start, range.len());
+            Pool::with_scratch(|_, buffer| *buffer = totals);
+        });
+    }
+}
+
+/// Whether most loads have kept elements next to each other, and reduced ones not.
+fn walks_columns(kernel: &Reduce) -> bool {
+    let (Some(last_kept), true) = (kernel.kept.len().checked_sub(1), !kernel.reduced.is_empty()) else {
+        return false;
+    };
+    let last_reduced = kernel.kept.len() + kernel.reduced.len() - 1;
+    let draws = kernel.prologue.insts.iter().any(|i| matches!(i, Inst::Random { .. }));
+    let strides = kernel.prologue.insts.iter().filter_map(|inst| match inst {
+        Inst::Load { view, .. } => Some((view.strides[last_kept], view.strides[last_reduced])),
+        _ => None,
+    });
+    // Random elements are numbered along `kept ++ reduced`.
+    !draws && strides.clone().any(|(kept, reduced)| kept == 1 && reduced > 1) && strides.clone().all(|(_, r)| r != 1)
+}
+
+/// The prologue over `reduced ++ kept`, and that shape.
+fn columns_first(kernel: &Reduce) -> (Body, Vec<usize>) {
+    let kept = kernel.kept.len();
+    let rotate = |list: &mut Vec<isize>| list.rotate_left(kept);
+    let mut body = kernel.prologue.clone();
+    for inst in &mut body.insts {
+        if let Inst::Load { view, .. } = inst {
+            rotate(&mut view.strides);
+            for guard in &mut view.guards {
+                guard.0 = if guard.0 < kept { guard.0 + kernel.reduced.len() } else { guard.0 - kept };
+            }
+        }
+    }
+    (body, kernel.reduced.iter().chain(&kernel.kept).copied().collect())
+}

@@ -1,0 +1,30 @@
+//! Softmax on the CPU, row by row.
+#![allow(unsafe_code, reason = "rows are written in parts")]
+
+use super::Softmax;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::kernels::native::NativeRun;
+use crate::scalar::StepRecord;
+use crate::scalar::native::rows;
+
+impl NativeRun for Softmax {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let columns = self.columns;
+        let parts = parts_for(self.rows * columns * 2, self.rows);
+        pool.run(parts, |part| {
+            let range = part_range(self.rows, parts, part);
+            let logits = &operands.read(0)[range.start * columns..range.end * columns];
+            // SAFETY: parts have disjoint rows.
+            let out = unsafe { operands.write(0, range.start * columns, logits.len()) };
+            for (x, y) in logits.chunks_exact(columns).zip(out.chunks_exact_mut(columns)) {
+                let log_total = rows::shifted(x, y);
+                if self.log {
+                    rows::subtract(y, log_total);
+                } else {
+                    rows::exponential(y, log_total);
+                }
+            }
+        });
+    }
+}

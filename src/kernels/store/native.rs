@@ -1,0 +1,18 @@
+//! Result slots on the CPU.
+#![allow(unsafe_code, reason = "writes its outputs")]
+
+use super::Store;
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::Pool;
+use crate::kernels::native::NativeRun;
+use crate::scalar::StepRecord;
+
+impl NativeRun for Store {
+    fn run(&self, operands: &Operands, step: &StepRecord, _pool: &Pool) {
+        for (i, &width) in self.widths.iter().enumerate() {
+            // SAFETY: each output is taken once.
+            let slot = unsafe { operands.write(i, step.slot as usize * width, width) };
+            slot.copy_from_slice(&operands.read(i)[..width]);
+        }
+    }
+}

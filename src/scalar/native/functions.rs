@@ -1,0 +1,186 @@
+//! The scalar functions in single precision, as loops without branches or calls, so that they vectorise.
+//!
+//! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), whose error is
+//! about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
+
+use crate::scalar::{BinaryFn, UnaryFn};
+
+#[inline(always)]
+fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (o, x) in out.iter_mut().zip(x) {
+        *o = f(*x);
+    }
+}
+
+#[inline(always)]
+fn zip(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+        *o = f(*a, *b);
+    }
+}
+
+#[inline(always)]
+pub(super) fn unary(f: UnaryFn, x: &[f32], out: &mut [f32]) {
+    match f {
+        UnaryFn::Neg => map(x, out, |x| -x),
+        UnaryFn::Abs => map(x, out, f32::abs),
+        UnaryFn::Sign => map(x, out, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
+        UnaryFn::Exp => map(x, out, exp),
+        UnaryFn::ExpM1 => map(x, out, expm1),
+        UnaryFn::Log => map(x, out, log),
+        UnaryFn::Log1p => map(x, out, log1p),
+        UnaryFn::Sqrt => map(x, out, f32::sqrt),
+        UnaryFn::Reciprocal => map(x, out, |x| 1.0 / x),
+        UnaryFn::Square => map(x, out, |x| x * x),
+        UnaryFn::Tanh => map(x, out, tanh),
+        UnaryFn::Sigmoid => map(x, out, sigmoid),
+        // `max` would turn NaN into 0 and hide a diverged run.
+        UnaryFn::Relu => map(x, out, |x| if x < 0.0 { 0.0 } else { x }),
+        UnaryFn::Gelu => map(x, out, |x| 0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))),
+        UnaryFn::Silu => map(x, out, |x| x * sigmoid(x)),
+        UnaryFn::Softplus => map(x, out, |x| if x > 0.0 { x + log1p(exp(-x)) } else { log1p(exp(x)) }),
+        UnaryFn::Erf => map(x, out, erf),
+    }
+}
+
+#[inline(always)]
+pub(super) fn binary(f: BinaryFn, a: &[f32], b: &[f32], out: &mut [f32]) {
+    let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
+    match f {
+        BinaryFn::Add => zip(a, b, out, |a, b| a + b),
+        BinaryFn::Sub => zip(a, b, out, |a, b| a - b),
+        BinaryFn::Mul => zip(a, b, out, |a, b| a * b),
+        BinaryFn::Div => zip(a, b, out, |a, b| a / b),
+        BinaryFn::Min => zip(a, b, out, |a, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryFn::Max => zip(a, b, out, |a, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryFn::Less => zip(a, b, out, move |a, b| truth(a < b)),
+        BinaryFn::LessEqual => zip(a, b, out, move |a, b| truth(a <= b)),
+        BinaryFn::Equal => zip(a, b, out, move |a, b| truth(a == b)),
+    }
+}
+
+/// Rounds to the nearest integer by adding and subtracting 1.5 * 2^23; exact for |x| < 2^22.
+#[inline(always)]
+fn round(x: f32) -> f32 {
+    (x + 12_582_912.0) - 12_582_912.0
+}
+
+/// `2^n` for an integral `n` in `-126..=127`.
+#[inline(always)]
+fn power_of_two(n: f32) -> f32 {
+    f32::from_bits((((n as i32) + 127) << 23) as u32)
+}
+
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    let clamped = if x > 88.8 { 88.8 } else if x < -104.0 { -104.0 } else { x };
+    let n = round(clamped * std::f32::consts::LOG2_E);
+    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
+    let p = 1.987_569_2e-4;
+    let p = p * r + 1.398_2e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 0.166_666_65;
+    let p = p * r + 0.5;
+    let y = p * r * r + r + 1.0;
+    // Two factors reach subnormal results and 2^128 alike.
+    let half = round(n * 0.5);
+    let y = y * power_of_two(half) * power_of_two(n - half);
+    if x.is_nan() { x } else { y }
+}
+
+#[inline(always)]
+fn expm1(x: f32) -> f32 {
+    let series = x
+        * (1.0
+            + x * (0.5
+                + x * (0.166_666_67 + x * (4.166_666_7e-2 + x * (8.333_334e-3 + x * (1.388_888_9e-3 + x * 1.984_127e-4))))));
+    if x.abs() < 0.5 { series } else { exp(x) - 1.0 }
+}
+
+#[inline(always)]
+pub(crate) fn log(x: f32) -> f32 {
+    // Subnormals are scaled into the normal range first.
+    let tiny = x < f32::MIN_POSITIVE;
+    let scaled = if tiny { x * 16_777_216.0 } else { x };
+    let bits = scaled.to_bits();
+    let exponent = ((bits >> 23) & 0xff) as i32 - 126 - if tiny { 24 } else { 0 };
+    let m = f32::from_bits((bits & 0x007f_ffff) | 0x3f00_0000);
+    let low = m < std::f32::consts::FRAC_1_SQRT_2;
+    let e = exponent as f32 - if low { 1.0 } else { 0.0 };
+    let f = if low { m + m - 1.0 } else { m - 1.0 };
+    let z = f * f;
+    let p = 7.037_683_6e-2;
+    let p = p * f - 0.115_146_1;
+    let p = p * f + 0.116_769_98;
+    let p = p * f - 0.124_201_41;
+    let p = p * f + 0.142_493_23;
+    let p = p * f - 0.166_680_57;
+    let p = p * f + 0.200_007_15;
+    let p = p * f - 0.249_999_94;
+    let p = p * f + 0.333_333_3;
+    let y = f * z * p - 2.121_944_4e-4 * e - 0.5 * z + f + 0.693_359_4 * e;
+    let special = if x == 0.0 { f32::NEG_INFINITY } else if x < 0.0 { f32::NAN } else { x };
+    if x > 0.0 && x < f32::INFINITY { y } else { special }
+}
+
+#[inline(always)]
+fn log1p(x: f32) -> f32 {
+    // The rounding error of 1 + x is divided out (Kahan).
+    let u = 1.0 + x;
+    let y = log(u);
+    let corrected = y - ((u - 1.0) - x) / u;
+    if u.is_infinite() || u <= 0.0 { y } else { corrected }
+}
+
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let z = x * x;
+    let p = -5.704_988_7e-3;
+    let p = p * z + 2.063_908_9e-2;
+    let p = p * z - 5.373_971_5e-2;
+    let p = p * z + 0.133_314_42;
+    let p = p * z - 0.333_332_82;
+    let near = p * z * x + x;
+    let a = x.abs();
+    let far = 1.0 - 2.0 / (exp(a + a) + 1.0);
+    let far = if x < 0.0 { -far } else { far };
+    if a < 0.625 || x.is_nan() { near } else { far }
+}
+
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    let e = exp(-x.abs());
+    let y = 1.0 / (1.0 + e);
+    if x < 0.0 { e * y } else { y }
+}
+
+#[inline(always)]
+fn erf(x: f32) -> f32 {
+    let a = x.abs();
+    let z = x * x;
+    // Taylor series below 1: the remainder after 11 terms is below 1e-8.
+    const SERIES: [f32; 11] = [
+        1.480719282e-08,
+        -1.636584469e-07,
+        1.646211437e-06,
+        -1.492565036e-05,
+        1.205533298e-04,
+        -8.548327023e-04,
+        5.223977625e-03,
+        -2.686617065e-02,
+        1.128379167e-01,
+        -3.761263890e-01,
+        1.128379167e+00,
+    ];
+    let mut near = 0.0;
+    for coefficient in SERIES {
+        near = near * z + coefficient;
+    }
+    near *= x;
+    let k = 1.0 / (1.0 + 0.327_591_1 * a);
+    let p = k * (0.254_829_59 + k * (-0.284_496_74 + k * (1.421_413_7 + k * (-1.453_152 + k * 1.061_405_4))));
+    let far = 1.0 - p * exp(-z);
+    let far = if x < 0.0 { -far } else { far };
+    if a < 1.0 || x.is_nan() { near } else { far }
+}
