@@ -35,3 +35,4 @@ pub mod rng;
 pub mod scalar;
 pub mod tensor;
 pub mod train;
+pub mod verify;

@@ -82,7 +82,7 @@ pub fn normal_table() -> &'static [f32; 4096] {
 
 /// The `p`-quantile of the standard normal distribution, by bisection of its distribution function: slow,
 /// obviously right, and needed only for the table.
-fn normal_quantile(p: f64) -> f64 {
+pub fn normal_quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-10.0, 10.0);
     for _ in 0..80 {
         let middle: f64 = 0.5 * (low + high);

@@ -1,1 +1,340 @@
-//! To come.
+//! Data: tables to numbers. Read, drop, split, fit on the training rows alone, encode.
+
+pub mod cells;
+pub mod config;
+mod encode;
+mod fit;
+mod parquet;
+mod scaling;
+pub mod split;
+pub mod table;
+
+use std::path::{Path, PathBuf};
+
+pub use config::DataConfig;
+pub use encode::{CategoryIds, Dataset, Target};
+pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
+pub use scaling::FittedScaling;
+use sha2::Digest;
+use table::Table;
+
+/// What is wrong with a table or with what the experiment asks of it.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum DataError {
+    /// The file cannot be read.
+    #[error("{}: {reason}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// No rows.
+    #[error("{}: the file is empty; expected a header line and rows", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Not text.
+    #[error("{}:{line}: the text is not UTF-8; save the table as UTF-8 and try again", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// First bad line.
+        line: u64,
+    },
+    /// Not a table.
+    #[error("{}:{line}: {reason}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        line: u64,
+        /// What.
+        reason: String,
+    },
+    /// An absurd header.
+    #[error("{}:1: the header has {found} columns, at most {limit} are read; check the file and its delimiter", path.display())]
+    TooManyColumns {
+        /// The file.
+        path: PathBuf,
+        /// Columns found.
+        found: usize,
+        /// Columns allowed.
+        limit: usize,
+    },
+    /// Two columns of one name.
+    #[error("{}:1: two columns are called `{column}`; rename one of them", path.display())]
+    DuplicateColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        column: String,
+    },
+    /// A column that is not there.
+    #[error("{}:1: there is no column `{column}`{hint}", path.display())]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The name.
+        column: String,
+        /// `; did you mean ...?`
+        hint: String,
+    },
+    /// A cell that does not parse.
+    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell", path.display())]
+    Cell {
+        /// The file.
+        path: PathBuf,
+        /// Line.
+        line: u64,
+        /// Column.
+        column: String,
+        /// What the cell holds.
+        text: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+    /// A class that training did not see.
+    #[error("{}:{line}: target `{column}` holds \"{text}\", which the training rows do not; classes are {known}", path.display())]
+    UnknownClass {
+        /// The file.
+        path: PathBuf,
+        /// Line.
+        line: u64,
+        /// Column.
+        column: String,
+        /// What the cell holds.
+        text: String,
+        /// Known classes.
+        known: String,
+    },
+    /// A treatment that does not fit its column.
+    #[error("column `{column}`: {reason}")]
+    Treatment {
+        /// Column.
+        column: String,
+        /// Why.
+        reason: String,
+    },
+    /// A target that cannot be learned.
+    #[error("{}: target `{column}`: {reason}", path.display())]
+    BadTarget {
+        /// The file.
+        path: PathBuf,
+        /// Column.
+        column: String,
+        /// Why.
+        reason: String,
+    },
+    /// A split that cannot be made.
+    #[error("[data.split]: {reason}")]
+    Split {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// What a model of the target is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A number.
+    Regression,
+    /// One of two classes, from one logit.
+    Binary,
+    /// One of several classes.
+    Classes,
+}
+
+/// The data of an experiment, encoded.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Loaded {
+    /// What was fitted on the training rows.
+    pub fitted: Fitted,
+    /// Training rows.
+    pub train: Dataset,
+    /// Validation rows.
+    pub validation: Dataset,
+    /// Test rows; may be empty.
+    pub test: Dataset,
+    /// SHA-256 of the source file, in hexadecimal.
+    pub digest: String,
+    /// Rows dropped.
+    pub dropped: usize,
+}
+
+/// `; did you mean `x`?` if a name of `known` is near `name`, else the first few names.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let best = known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, best)) if likeness > 0.8 => format!("; did you mean `{best}`?"),
+        _ => {
+            let shown: Vec<&str> = known.iter().take(12).copied().collect();
+            let more = if known.len() > shown.len() { ", ..." } else { "" };
+            format!("; there are {}{more}", shown.join(", "))
+        }
+    }
+}
+
+/// Reads, splits, fits and encodes the data of an experiment; `directory` is the experiment file's.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the file or the configuration.
+pub fn load(config: &DataConfig, directory: &Path, task: Task, seed: [u32; 2]) -> Result<Loaded, DataError> {
+    let path = directory.join(&config.source);
+    let table = Table::read(&path)?;
+    let target = table.find(&config.target)?;
+    let features = feature_columns(config, &table)?;
+    for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
+    {
+        table.find(name)?;
+    }
+    let rows = kept_rows(config, &table, target)?;
+    let parts = split::split(&config.split, &table, &rows, seed)?;
+    let fitted_target = fit_target(config, &table, target, &parts.train, task)?;
+    let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
+    let fitted = Fitted { columns: columns.collect::<Result<_, _>>()?, target: fitted_target };
+    let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
+    let from_file = |file: &String| {
+        let other = Table::read(&directory.join(file))?;
+        let rows = kept_rows(config, &other, other.find(&config.target)?)?;
+        fitted.encode(&other, &rows, true)
+    };
+    let (validation, test) = match &config.split {
+        config::SplitConfig::Files { validation, test } => {
+            (from_file(validation)?, test.as_ref().map_or_else(|| encode(&[]), from_file)?)
+        }
+        _ => (encode(&parts.validation)?, encode(&parts.test)?),
+    };
+    let train = encode(&parts.train)?;
+    if train.features.is_empty() && train.categories.is_empty() {
+        return Err(DataError::Treatment {
+            column: config.target.clone(),
+            reason: "no other column is left to predict from".into(),
+        });
+    }
+    let dropped = table.lines.len() - rows.len();
+    Ok(Loaded { train, validation, test, digest: digest(&path)?, dropped, fitted })
+}
+
+/// Reads another file and encodes its rows by what was fitted; rows keep the file's order, none is dropped
+/// unless the target is wanted and missing.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the file.
+pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    let table = Table::read(path)?;
+    let mut rows: Vec<usize> = (0..table.lines.len()).collect();
+    if with_target {
+        let target = table.find(fitted.target.name())?;
+        rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
+    }
+    fitted.encode(&table, &rows, with_target)
+}
+
+fn digest(path: &Path) -> Result<String, DataError> {
+    let read = std::fs::read(path);
+    let bytes = read.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
+    Ok(sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
+    if let Some(features) = &config.features {
+        if let Some(name) = features.iter().find(|f| **f == config.target) {
+            let reason = "it is the target; a model must not read what it predicts".into();
+            return Err(DataError::Treatment { column: name.clone(), reason });
+        }
+        return features.iter().map(|name| table.find(name)).collect();
+    }
+    for name in &config.exclude {
+        table.find(name)?;
+    }
+    let split_column = match &config.split {
+        config::SplitConfig::Time { column, .. } | config::SplitConfig::Column { column } => Some(column),
+        _ => None,
+    };
+    let left_out =
+        |name: &String| *name == config.target || config.exclude.contains(name) || Some(name) == split_column;
+    Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())
+}
+
+/// Rows with a target and with every cell that must not be missing.
+fn kept_rows(config: &DataConfig, table: &Table, target: usize) -> Result<Vec<usize>, DataError> {
+    let mut required = vec![target];
+    let by_rule =
+        config.clean.columns.iter().filter(|(_, fill)| **fill == config::Fill::Drop).map(|(name, _)| name);
+    for name in config.clean.drop_missing.iter().chain(by_rule) {
+        required.push(table.find(name)?);
+    }
+    if config.clean.numbers == config::Fill::Drop {
+        for c in feature_columns(config, table)? {
+            if cells::infer(&table.columns[c]) == config::ColumnKind::Number {
+                required.push(c);
+            }
+        }
+    }
+    let complete = |row: &usize| required.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
+    let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
+    if rows.is_empty() {
+        let reason = "no row is left once rows with missing values are dropped".into();
+        return Err(DataError::BadTarget { path: table.path.clone(), column: config.target.clone(), reason });
+    }
+    Ok(rows)
+}
+
+fn fit_target(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+    task: Task,
+) -> Result<FittedTarget, DataError> {
+    let name = config.target.clone();
+    let bad =
+        |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
+    let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).to_string()).collect();
+    names.sort();
+    names.dedup();
+    if names.len() < 2 {
+        return Err(bad(format!(
+            "every training row holds \"{}\"; there is nothing to learn",
+            names.join("")
+        )));
+    }
+    Ok(match task {
+        Task::Regression => {
+            let numbers: Vec<f64> = match cells::values(table, column, train, config::ColumnKind::Number) {
+                Ok(values) => values.into_iter().flatten().collect(),
+                Err(DataError::Cell { line, text, .. }) => {
+                    let advice = "regression needs numbers; for classes use loss = \"cross_entropy\" or \"bce_with_logits\"";
+                    return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
+                }
+                Err(other) => return Err(other),
+            };
+            let scaling = FittedScaling::fit(config.transform.target, &numbers);
+            FittedTarget::Number { name, scaling }
+        }
+        Task::Binary => {
+            let found = names.len();
+            let names: [String; 2] = names.try_into().map_err(|_| {
+                bad(format!("has {found} different values; loss = \"bce_with_logits\" needs 2, for more use \"cross_entropy\""))
+            })?;
+            FittedTarget::Binary { name, names }
+        }
+        Task::Classes => {
+            if names.len() > 10_000 {
+                return Err(bad(format!(
+                    "has {} different values; that is not a set of classes",
+                    names.len()
+                )));
+            }
+            if names.iter().all(|n| cells::number(n).is_some()) {
+                names.sort_by(|a, b| {
+                    cells::number(a).unwrap_or(0.0).total_cmp(&cells::number(b).unwrap_or(0.0))
+                });
+            }
+            FittedTarget::Classes { name, names }
+        }
+    })
+}

@@ -101,7 +101,11 @@ impl Operands {
     #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
     pub unsafe fn write(&self, operand: usize, start: usize, len: usize) -> &mut [f32] {
         let part = self.writes[operand];
-        assert!(start + len <= part.words, "write {operand} has {} words, asked for {start}+{len}", part.words);
+        assert!(
+            start + len <= part.words,
+            "write {operand} has {} words, asked for {start}+{len}",
+            part.words
+        );
         // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(part.start.add(start), len) }
     }

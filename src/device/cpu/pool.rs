@@ -25,7 +25,8 @@ impl Pool {
             return Ok(Self { threads: None });
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool = pool.map_err(|e| DeviceError::Validation(format!("cannot start {threads} threads: {e}")))?;
+        let pool =
+            pool.map_err(|e| DeviceError::Validation(format!("cannot start {threads} threads: {e}")))?;
         Ok(Self { threads: Some(pool) })
     }
 

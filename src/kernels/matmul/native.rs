@@ -36,7 +36,14 @@ impl NativeMatMul {
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
-    fn product(&self, operands: &Operands, z: usize, rows: &std::ops::Range<usize>, depth: &std::ops::Range<usize>, out: &mut [f32]) {
+    fn product(
+        &self,
+        operands: &Operands,
+        z: usize,
+        rows: &std::ops::Range<usize>,
+        depth: &std::ops::Range<usize>,
+        out: &mut [f32],
+    ) {
         let MatMul { n, a, b, .. } = self.kernel;
         let (left, right) = (operands.read(0), operands.read(1));
         let a_start = a.offset + z * a.batch + rows.start * a.row + depth.start * a.col;
@@ -101,7 +108,10 @@ impl NativeMatMul {
 
 /// Asserts that a view of `rows x columns` elements of matrix `z` lies in an operand of `len` elements.
 fn check(view: &MatrixView, z: usize, rows: usize, columns: usize, len: usize) {
-    let last = view.offset + z * view.batch + rows.saturating_sub(1) * view.row + columns.saturating_sub(1) * view.col;
+    let last = view.offset
+        + z * view.batch
+        + rows.saturating_sub(1) * view.row
+        + columns.saturating_sub(1) * view.col;
     assert!(last < len, "a matrix view must lie in its operand: {view:?}, {len} elements");
 }
 

@@ -39,7 +39,8 @@ impl NativeReduce {
     pub fn new(kernel: &Reduce) -> Self {
         let (kept, reduced) = (elements(&kernel.kept), kernel.reduced_len());
         let columns = walks_columns(kernel);
-        let (prologue, shape) = if columns { columns_first(kernel) } else { (kernel.prologue.clone(), kernel.input_shape()) };
+        let (prologue, shape) =
+            if columns { columns_first(kernel) } else { (kernel.prologue.clone(), kernel.input_shape()) };
         let chunks = kernel.chunks();
         let cost = kept * reduced * (kernel.prologue.insts.len() + 1) / 4;
         Self {
@@ -64,7 +65,13 @@ impl NativeReduce {
     }
 
     /// Results of outputs `range` (linear over kept x chunks), rows next to each other.
-    fn rows(&self, inputs: &Inputs, range: &std::ops::Range<usize>, totals: &mut [f32], scratch: &mut Scratch) {
+    fn rows(
+        &self,
+        inputs: &Inputs,
+        range: &std::ops::Range<usize>,
+        totals: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         for (output, total) in range.clone().zip(totals) {
             let (kept, chunk) = (output / self.chunks, output % self.chunks);
             let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
@@ -95,7 +102,13 @@ impl NativeReduce {
     }
 
     /// Results of the kept elements `range`, for all chunks: element by element down the columns.
-    fn down_columns(&self, inputs: &Inputs, range: &std::ops::Range<usize>, totals: &mut [f32], scratch: &mut Scratch) {
+    fn down_columns(
+        &self,
+        inputs: &Inputs,
+        range: &std::ops::Range<usize>,
+        totals: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         let mut sums = [0.0f32; CHUNK];
         for first in range.clone().step_by(CHUNK) {
             let count = CHUNK.min(range.end - first);
@@ -124,7 +137,13 @@ impl NativeReduce {
     fn combine(&self, a: f32, b: f32) -> f32 {
         match self.kind {
             ReduceKind::Sum => a + b,
-            ReduceKind::Max => if a > b || a.is_nan() { a } else { b },
+            ReduceKind::Max => {
+                if a > b || a.is_nan() {
+                    a
+                } else {
+                    b
+                }
+            }
         }
     }
 
@@ -187,7 +206,9 @@ fn walks_columns(kernel: &Reduce) -> bool {
         _ => None,
     });
     // Random elements are numbered along `kept ++ reduced`.
-    !draws && strides.clone().any(|(kept, reduced)| kept == 1 && reduced > 1) && strides.clone().all(|(_, r)| r != 1)
+    !draws
+        && strides.clone().any(|(kept, reduced)| kept == 1 && reduced > 1)
+        && strides.clone().all(|(_, r)| r != 1)
 }
 
 /// The prologue over `reduced ++ kept`, and that shape.

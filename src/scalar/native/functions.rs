@@ -24,7 +24,15 @@ pub(super) fn unary(f: UnaryFn, x: &[f32], out: &mut [f32]) {
     match f {
         UnaryFn::Neg => map(x, out, |x| -x),
         UnaryFn::Abs => map(x, out, f32::abs),
-        UnaryFn::Sign => map(x, out, |x| if x > 0.0 { 1.0 } else if x < 0.0 { -1.0 } else { x }),
+        UnaryFn::Sign => map(x, out, |x| {
+            if x > 0.0 {
+                1.0
+            } else if x < 0.0 {
+                -1.0
+            } else {
+                x
+            }
+        }),
         UnaryFn::Exp => map(x, out, exp),
         UnaryFn::ExpM1 => map(x, out, expm1),
         UnaryFn::Log => map(x, out, log),
@@ -73,7 +81,13 @@ fn power_of_two(n: f32) -> f32 {
 
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
-    let clamped = if x > 88.8 { 88.8 } else if x < -104.0 { -104.0 } else { x };
+    let clamped = if x > 88.8 {
+        88.8
+    } else if x < -104.0 {
+        -104.0
+    } else {
+        x
+    };
     let n = round(clamped * std::f32::consts::LOG2_E);
     let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
     let p = 1.987_569_2e-4;
@@ -94,7 +108,8 @@ fn expm1(x: f32) -> f32 {
     let series = x
         * (1.0
             + x * (0.5
-                + x * (0.166_666_67 + x * (4.166_666_7e-2 + x * (8.333_334e-3 + x * (1.388_888_9e-3 + x * 1.984_127e-4))))));
+                + x * (0.166_666_67
+                    + x * (4.166_666_7e-2 + x * (8.333_334e-3 + x * (1.388_888_9e-3 + x * 1.984_127e-4))))));
     if x.abs() < 0.5 { series } else { exp(x) - 1.0 }
 }
 
@@ -120,7 +135,13 @@ pub(crate) fn log(x: f32) -> f32 {
     let p = p * f - 0.249_999_94;
     let p = p * f + 0.333_333_3;
     let y = f * z * p - 2.121_944_4e-4 * e - 0.5 * z + f + 0.693_359_4 * e;
-    let special = if x == 0.0 { f32::NEG_INFINITY } else if x < 0.0 { f32::NAN } else { x };
+    let special = if x == 0.0 {
+        f32::NEG_INFINITY
+    } else if x < 0.0 {
+        f32::NAN
+    } else {
+        x
+    };
     if x > 0.0 && x < f32::INFINITY { y } else { special }
 }
 

@@ -17,7 +17,9 @@ impl Loader {
     pub fn new(view: &View, shape: &[usize]) -> Self {
         let offset = usize::try_from(view.offset);
         match offset {
-            Ok(offset) if View { offset: 0, ..view.clone() }.is_contiguous(shape) => Loader::Contiguous { offset },
+            Ok(offset) if View { offset: 0, ..view.clone() }.is_contiguous(shape) => {
+                Loader::Contiguous { offset }
+            }
             Ok(offset) if view.guards.is_empty() && view.strides.iter().all(|&s| s == 0) => {
                 Loader::Uniform { offset }
             }
@@ -61,7 +63,8 @@ fn strided(view: &View, shape: &[usize], operand: &[f32], start: usize, out: &mu
         let run = (shape[inner] - index[inner]).min(out.len() - filled);
         let part = &mut out[filled..filled + run];
         let outer: isize = index[..inner].iter().zip(&view.strides).map(|(&i, &s)| i as isize * s).sum();
-        let inside = view.guards.iter().all(|&(d, first, end)| d == inner || (first..end).contains(&index[d]));
+        let inside =
+            view.guards.iter().all(|&(d, first, end)| d == inner || (first..end).contains(&index[d]));
         let (mut first, mut end) = if inside { (index[inner], index[inner] + run) } else { (0, 0) };
         for &(d, low, high) in &view.guards {
             if d == inner {

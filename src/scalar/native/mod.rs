@@ -55,7 +55,9 @@ impl NativeBody {
     /// Prepares `body` over the iteration shape `shape`.
     pub fn new(body: &Body, shape: &[usize]) -> Self {
         let op = |inst: &Inst| match inst {
-            Inst::Load { operand, view } => NativeOp::Load { operand: *operand, loader: Loader::new(view, shape) },
+            Inst::Load { operand, view } => {
+                NativeOp::Load { operand: *operand, loader: Loader::new(view, shape) }
+            }
             Inst::Accumulator => NativeOp::Accumulator,
             Inst::Previous { output } => NativeOp::Previous { output: *output },
             Inst::Const(bits) => NativeOp::Uniform(f32::from_bits(*bits)),
@@ -80,7 +82,14 @@ impl NativeBody {
 
     /// Runs the elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
     /// for exactly these elements.
-    pub fn run(&self, inputs: &Inputs, start: usize, len: usize, outputs: &mut [&mut [f32]], scratch: &mut Scratch) {
+    pub fn run(
+        &self,
+        inputs: &Inputs,
+        start: usize,
+        len: usize,
+        outputs: &mut [&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
         self.reserve(scratch);
         pulp::Arch::new().dispatch(
             #[inline(always)]

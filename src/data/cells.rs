@@ -1,0 +1,97 @@
+//! Text cells to values: numbers, truth values, timestamps; and the kind of a column, inferred from its cells.
+
+use super::DataError;
+use super::config::ColumnKind;
+use super::table::Table;
+
+/// Whether a cell is a missing value.
+pub fn is_missing(cell: &str) -> bool {
+    matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None")
+}
+
+/// A finite number.
+pub fn number(cell: &str) -> Option<f64> {
+    cell.parse::<f64>().ok().filter(|x| x.is_finite())
+}
+
+/// A truth value as 1 or 0.
+pub fn boolean(cell: &str) -> Option<f64> {
+    match cell.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "1" | "t" | "y" => Some(1.0),
+        "false" | "no" | "0" | "f" | "n" => Some(0.0),
+        _ => None,
+    }
+}
+
+/// A date, or a date and time; with an offset, in UTC.
+pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
+    let offset = || cell.parse::<jiff::Timestamp>().ok().map(|t| jiff::tz::Offset::UTC.to_datetime(t));
+    cell.parse::<jiff::civil::DateTime>().ok().or_else(offset)
+}
+
+/// The kind that all present cells of a column fit: number, boolean, timestamp, else category.
+pub fn infer(cells: &[String]) -> ColumnKind {
+    let present = || cells.iter().map(String::as_str).filter(|c| !is_missing(c));
+    if present().next().is_none() || present().all(|c| number(c).is_some()) {
+        ColumnKind::Number
+    } else if present().all(|c| boolean(c).is_some()) {
+        ColumnKind::Boolean
+    } else if present().all(|c| timestamp(c).is_some()) {
+        ColumnKind::Timestamp
+    } else {
+        ColumnKind::Category
+    }
+}
+
+/// The values of the cells of `rows` as numbers, `None` where missing.
+///
+/// # Errors
+/// If a cell does not parse; the message names file, line, column and text.
+pub fn values(
+    table: &Table,
+    column: usize,
+    rows: &[usize],
+    kind: ColumnKind,
+) -> Result<Vec<Option<f64>>, DataError> {
+    let parse = |&row: &usize| {
+        let cell = table.cell(column, row);
+        if is_missing(cell) {
+            return Ok(None);
+        }
+        let value = if kind == ColumnKind::Boolean { boolean(cell) } else { number(cell) };
+        let bad = || DataError::Cell {
+            path: table.path.clone(),
+            line: table.lines[row],
+            column: table.names[column].clone(),
+            text: cell.chars().take(80).collect(),
+            expected: if kind == ColumnKind::Boolean { "true or false" } else { "a finite number" },
+        };
+        value.map(Some).ok_or_else(bad)
+    };
+    rows.iter().map(parse).collect()
+}
+
+/// The timestamps of `rows`, `None` where missing.
+///
+/// # Errors
+/// If a cell does not parse.
+pub fn timestamps(
+    table: &Table,
+    column: usize,
+    rows: &[usize],
+) -> Result<Vec<Option<jiff::civil::DateTime>>, DataError> {
+    let parse = |&row: &usize| {
+        let cell = table.cell(column, row);
+        if is_missing(cell) {
+            return Ok(None);
+        }
+        timestamp(cell).map(Some).ok_or_else(|| DataError::Cell {
+            path: table.path.clone(),
+            line: table.lines[row],
+            column: table.names[column].clone(),
+            text: cell.chars().take(80).collect(),
+            expected: "a date such as 2024-01-31 or a time such as 2024-01-31 18:00",
+        })
+    };
+    rows.iter().map(parse).collect()
+}

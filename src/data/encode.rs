@@ -1,0 +1,231 @@
+//! Rows of a table to the numbers a model reads, by what was fitted on the training rows.
+
+use super::DataError;
+use super::cells;
+use super::config::{Calendar, ColumnKind};
+use super::fit::{Encoding, Fitted, FittedTarget};
+use super::table::Table;
+
+/// Encoded rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Rows.
+    pub rows: usize,
+    /// Names of the features.
+    pub features: Vec<String>,
+    /// `[rows, features]`, row-major.
+    pub x: Vec<f32>,
+    /// Columns for embeddings.
+    pub categories: Vec<CategoryIds>,
+    /// The target, if the rows have one.
+    pub target: Option<Target>,
+    /// Row numbers in the table.
+    pub source_rows: Vec<usize>,
+}
+
+/// Category indices of one column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CategoryIds {
+    /// Column name.
+    pub name: String,
+    /// Number of indices (names seen in training and one for the others).
+    pub vocabulary: usize,
+    /// One per row.
+    pub ids: Vec<u32>,
+}
+
+/// Encoded target values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Scaled numbers, or 0 and 1: `[rows]`.
+    Numbers(Vec<f32>),
+    /// Labels: `[rows]`.
+    Labels(Vec<u32>),
+}
+
+impl Target {
+    /// The values as words for the device.
+    pub fn words(&self) -> Vec<u32> {
+        match self {
+            Target::Numbers(values) => values.iter().map(|x| x.to_bits()).collect(),
+            Target::Labels(labels) => labels.clone(),
+        }
+    }
+}
+
+impl Fitted {
+    /// Encodes `rows` of `table`; the target only if `with_target`.
+    ///
+    /// # Errors
+    /// If a column is missing or a cell does not parse.
+    pub fn encode(&self, table: &Table, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
+        let mut blocks: Vec<(Vec<String>, Vec<Vec<f32>>)> = vec![];
+        let mut categories = vec![];
+        for column in &self.columns {
+            let at = table.find(&column.name)?;
+            match &column.encoding {
+                Encoding::Embedding { fill, names } => {
+                    let found = category_names(table, at, rows, fill.as_deref());
+                    let id = |name: &str| {
+                        names.binary_search_by(|n| n.as_str().cmp(name)).map_or(0, |i| i as u32 + 1)
+                    };
+                    let ids = found.into_iter().map(|name| name.map_or(0, id)).collect();
+                    categories.push(CategoryIds {
+                        name: column.name.clone(),
+                        vocabulary: names.len() + 1,
+                        ids,
+                    });
+                }
+                encoding => blocks.push(encode_column(&column.name, encoding, table, at, rows)?),
+            }
+        }
+        let features: Vec<String> = blocks.iter().flat_map(|(names, _)| names.clone()).collect();
+        let mut x = Vec::with_capacity(rows.len() * features.len());
+        for row in 0..rows.len() {
+            x.extend(blocks.iter().flat_map(|(_, columns)| columns.iter().map(move |c| c[row])));
+        }
+        let target = if with_target { Some(self.target.encode(table, rows)?) } else { None };
+        Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows: rows.to_vec() })
+    }
+}
+
+impl FittedTarget {
+    fn encode(&self, table: &Table, rows: &[usize]) -> Result<Target, DataError> {
+        let at = table.find(self.name())?;
+        let class = |names: &[String], row: usize| {
+            let cell = table.cell(at, row);
+            names.iter().position(|n| n == cell).ok_or_else(|| DataError::UnknownClass {
+                path: table.path.clone(),
+                line: table.lines[row],
+                column: self.name().into(),
+                text: cell.chars().take(80).collect(),
+                known: names.join(", "),
+            })
+        };
+        Ok(match self {
+            Self::Number { scaling, .. } => {
+                let values = cells::values(table, at, rows, ColumnKind::Number)?;
+                Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())
+            }
+            Self::Binary { names, .. } => {
+                let labels: Result<Vec<f32>, _> =
+                    rows.iter().map(|&r| class(names, r).map(|c| c as f32)).collect();
+                Target::Numbers(labels?)
+            }
+            Self::Classes { names, .. } => {
+                let labels: Result<Vec<u32>, _> =
+                    rows.iter().map(|&r| class(names, r).map(|c| c as u32)).collect();
+                Target::Labels(labels?)
+            }
+        })
+    }
+}
+
+/// Feature names and their columns of values.
+fn encode_column(
+    name: &str,
+    encoding: &Encoding,
+    table: &Table,
+    at: usize,
+    rows: &[usize],
+) -> Result<(Vec<String>, Vec<Vec<f32>>), DataError> {
+    Ok(match encoding {
+        Encoding::Number { boolean, fill, forward, clip, scaling, indicator } => {
+            let kind = if *boolean { ColumnKind::Boolean } else { ColumnKind::Number };
+            let mut values = cells::values(table, at, rows, kind)?;
+            let missing: Vec<f32> = values.iter().map(|v| f32::from(u8::from(v.is_none()))).collect();
+            if *forward {
+                for (value, &row) in values.iter_mut().zip(rows) {
+                    if value.is_none() {
+                        *value = last_number_before(table, at, row);
+                    }
+                }
+            }
+            let scaled = values.iter().map(|v| {
+                let x = v.unwrap_or(*fill);
+                let x = clip.map_or(x, |[low, high]| x.clamp(low, high));
+                scaling.apply(x) as f32
+            });
+            let mut names = vec![name.to_string()];
+            let mut columns = vec![scaled.collect()];
+            if *indicator {
+                names.push(format!("{name} is missing"));
+                columns.push(missing);
+            }
+            (names, columns)
+        }
+        Encoding::OneHot { fill, names } => {
+            let found = category_names(table, at, rows, fill.as_deref());
+            let column = |known: &String| {
+                found.iter().map(|f| f32::from(u8::from(*f == Some(known.as_str())))).collect::<Vec<f32>>()
+            };
+            (names.iter().map(|n| format!("{name}={n}")).collect(), names.iter().map(column).collect())
+        }
+        Encoding::Calendar { parts, cyclic } => calendar(name, parts, *cyclic, table, at, rows)?,
+        Encoding::Embedding { .. } => (vec![], vec![]),
+    })
+}
+
+fn last_number_before(table: &Table, column: usize, row: usize) -> Option<f64> {
+    (0..row).rev().find_map(|r| cells::number(table.cell(column, r)))
+}
+
+/// The category of each row; `None` where missing without a replacement.
+fn category_names<'a>(
+    table: &'a Table,
+    at: usize,
+    rows: &[usize],
+    fill: Option<&'a str>,
+) -> Vec<Option<&'a str>> {
+    let name = |&row: &usize| {
+        let cell = table.cell(at, row);
+        if cells::is_missing(cell) { fill } else { Some(cell) }
+    };
+    rows.iter().map(name).collect()
+}
+
+fn calendar(
+    name: &str,
+    parts: &[Calendar],
+    cyclic: bool,
+    table: &Table,
+    at: usize,
+    rows: &[usize],
+) -> Result<(Vec<String>, Vec<Vec<f32>>), DataError> {
+    let times = cells::timestamps(table, at, rows)?;
+    let (mut names, mut columns) = (vec![], vec![]);
+    for part in parts {
+        let (label, period) = match part {
+            Calendar::Hour => ("hour", 24.0),
+            Calendar::Weekday => ("weekday", 7.0),
+            Calendar::Month => ("month", 12.0),
+            Calendar::DayOfYear => ("day of year", 366.0),
+            Calendar::Year => ("year", 0.0),
+        };
+        let value = |t: &Option<jiff::civil::DateTime>| {
+            t.map_or(0.0, |t| {
+                let hour = f64::from(t.hour()) + f64::from(t.minute()) / 60.0;
+                let day = f64::from(t.day_of_year() - 1) + hour / 24.0;
+                match part {
+                    Calendar::Hour => hour,
+                    Calendar::Weekday => f64::from(t.weekday().to_monday_zero_offset()),
+                    Calendar::Month => f64::from(t.month() - 1),
+                    Calendar::DayOfYear => day,
+                    Calendar::Year => f64::from(t.year()) - 2000.0 + day / 366.0,
+                }
+            })
+        };
+        let values: Vec<f64> = times.iter().map(value).collect();
+        if cyclic && period > 0.0 {
+            let angle = |x: &f64| 2.0 * std::f64::consts::PI * x / period;
+            names.extend([format!("{name} {label} sin"), format!("{name} {label} cos")]);
+            columns.push(values.iter().map(|x| angle(x).sin() as f32).collect());
+            columns.push(values.iter().map(|x| angle(x).cos() as f32).collect());
+        } else {
+            let scale = if period > 0.0 { 1.0 / period } else { 0.1 };
+            names.push(format!("{name} {label}"));
+            columns.push(values.iter().map(|x| (x * scale) as f32).collect());
+        }
+    }
+    Ok((names, columns))
+}

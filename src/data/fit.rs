@@ -1,0 +1,261 @@
+//! What is learned from the training rows and stored with the run: how each column becomes numbers.
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+use super::cells;
+use super::config::{Calendar, CategoryEncoding, ColumnKind, DataConfig, Fill};
+use super::scaling::{FittedScaling, mean_and_deviation};
+use super::table::Table;
+
+/// Everything fitted on the training rows: enough to encode any other file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// Features, in order.
+    pub columns: Vec<FittedColumn>,
+    /// The target.
+    pub target: FittedTarget,
+}
+
+/// A fitted feature column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedColumn {
+    /// Column name in the file.
+    pub name: String,
+    /// How it is encoded.
+    pub encoding: Encoding,
+}
+
+/// How a column is encoded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Encoding {
+    /// One feature, and one more if missing values are marked.
+    Number {
+        /// Whether cells are truth values.
+        boolean: bool,
+        /// Replaces a missing value.
+        fill: f64,
+        /// Take the last value before it instead, where there is one.
+        forward: bool,
+        /// Values are pulled into this range first.
+        clip: Option<[f64; 2]>,
+        /// Scaling.
+        scaling: FittedScaling,
+        /// Adds a feature that is 1 where the value is missing.
+        indicator: bool,
+    },
+    /// One 0/1 feature per name.
+    OneHot {
+        /// Replaces a missing value.
+        fill: Option<String>,
+        /// Names seen in training, ascending.
+        names: Vec<String>,
+    },
+    /// Indices into a trained table; 0 is for names not seen in training.
+    Embedding {
+        /// Replaces a missing value.
+        fill: Option<String>,
+        /// Names seen in training, ascending; name `i` has index `i + 1`.
+        names: Vec<String>,
+    },
+    /// Parts of a timestamp.
+    Calendar {
+        /// Which.
+        parts: Vec<Calendar>,
+        /// As sine and cosine.
+        cyclic: bool,
+    },
+}
+
+/// The fitted target.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FittedTarget {
+    /// A number.
+    Number {
+        /// Column name.
+        name: String,
+        /// Scaling, undone in predictions.
+        scaling: FittedScaling,
+    },
+    /// One of two classes.
+    Binary {
+        /// Column name.
+        name: String,
+        /// The negative and the positive class.
+        names: [String; 2],
+    },
+    /// One of several classes.
+    Classes {
+        /// Column name.
+        name: String,
+        /// Class names; the label is the position.
+        names: Vec<String>,
+    },
+}
+
+impl FittedTarget {
+    /// Column name.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => name,
+        }
+    }
+
+    /// Outputs of a model for this target.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Classes { names, .. } => names.len(),
+            _ => 1,
+        }
+    }
+}
+
+/// The missing cell's category.
+pub const MISSING: &str = "(missing)";
+
+/// Fits one feature column on the training rows.
+///
+/// # Errors
+/// If a cell does not parse, or the treatment does not fit the kind of column.
+pub fn fit_column(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+) -> Result<FittedColumn, DataError> {
+    let name = table.names[column].clone();
+    let kind = config.types.get(&name).copied().unwrap_or_else(|| cells::infer(&table.columns[column]));
+    let fill = config.clean.columns.get(&name);
+    let encoding = match kind {
+        ColumnKind::Number | ColumnKind::Boolean => {
+            let fill = fill.unwrap_or(&config.clean.numbers);
+            fit_number(config, table, column, train, kind, fill)?
+        }
+        ColumnKind::Category => {
+            let fill = fill.unwrap_or(&config.clean.categories);
+            fit_category(config, table, column, train, fill)?
+        }
+        ColumnKind::Timestamp => {
+            // Parse now, so that a bad cell is reported before training.
+            cells::timestamps(table, column, train)?;
+            Encoding::Calendar { parts: config.transform.timestamps.clone(), cyclic: config.transform.cyclic }
+        }
+    };
+    Ok(FittedColumn { name, encoding })
+}
+
+fn fit_number(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+    kind: ColumnKind,
+    fill: &Fill,
+) -> Result<Encoding, DataError> {
+    let name = &table.names[column];
+    let cells = cells::values(table, column, train, kind)?;
+    let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
+    let clip =
+        config.clean.clip.filter(|_| kind == ColumnKind::Number && !present.is_empty()).map(|deviations| {
+            let (mean, deviation) = mean_and_deviation(&present);
+            [mean - deviations * deviation, mean + deviations * deviation]
+        });
+    if let Some([low, high]) = clip {
+        for x in &mut present {
+            *x = x.clamp(low, high);
+        }
+    }
+    let treatment = |reason: &str| DataError::Treatment { column: name.clone(), reason: reason.into() };
+    let mean = mean_and_deviation(&present).0;
+    let (value, forward) = match fill {
+        Fill::Mean | Fill::Drop => (mean, false),
+        Fill::ForwardFill => (mean, true),
+        Fill::Median => (median(&mut present.clone()), false),
+        Fill::MostFrequent => (most_frequent(&present), false),
+        Fill::Constant(text) => (
+            cells::number(text)
+                .ok_or_else(|| treatment("the constant for a number column must be a number"))?,
+            false,
+        ),
+        Fill::OwnCategory => return Err(treatment("`own_category` is for category columns")),
+    };
+    let scaling = match (kind, config.transform.columns.get(name)) {
+        (_, Some(&scaling)) => scaling,
+        (ColumnKind::Boolean, None) => super::config::Scaling::None,
+        (_, None) => config.transform.numbers,
+    };
+    let missing = present.len() < cells.len();
+    let filled: Vec<f64> =
+        present.iter().copied().chain(cells.iter().filter(|c| c.is_none()).map(|_| value)).collect();
+    Ok(Encoding::Number {
+        boolean: kind == ColumnKind::Boolean,
+        fill: value,
+        forward,
+        clip,
+        scaling: FittedScaling::fit(scaling, &filled),
+        indicator: config.clean.indicators && missing,
+    })
+}
+
+fn fit_category(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+    fill: &Fill,
+) -> Result<Encoding, DataError> {
+    let name = &table.names[column];
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for &row in train {
+        let cell = table.cell(column, row);
+        if !cells::is_missing(cell) {
+            *counts.entry(cell).or_default() += 1;
+        }
+    }
+    let any_missing = train.iter().any(|&row| cells::is_missing(table.cell(column, row)));
+    let fill = match fill {
+        Fill::OwnCategory => Some(MISSING.to_string()),
+        Fill::Constant(value) => Some(value.clone()),
+        Fill::MostFrequent => {
+            let top = counts.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
+            top.map(|(name, _)| name.to_string())
+        }
+        Fill::Drop | Fill::ForwardFill => None,
+        Fill::Mean | Fill::Median => {
+            let reason = "`mean` and `median` are for number columns; use `most_frequent` or `own_category`";
+            return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
+        }
+    };
+    let mut names: Vec<String> = counts.keys().map(|n| n.to_string()).collect();
+    if let (true, Some(fill)) = (any_missing, &fill)
+        && !names.contains(fill)
+    {
+        names.push(fill.clone());
+        names.sort();
+    }
+    Ok(match config.transform.categories {
+        CategoryEncoding::OneHot => Encoding::OneHot { fill, names },
+        CategoryEncoding::Embedding => Encoding::Embedding { fill, names },
+    })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[middle],
+        _ => 0.5 * (values[middle - 1] + values[middle]),
+    }
+}
+
+fn most_frequent(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let groups = sorted.chunk_by(|a, b| a == b);
+    groups.fold((0, 0.0), |best, group| if group.len() > best.0 { (group.len(), group[0]) } else { best }).1
+}

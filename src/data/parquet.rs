@@ -1,0 +1,74 @@
+//! Parquet files, read row by row into the same text cells as CSV, so that every later stage has one path.
+
+use std::path::Path;
+
+use parquet::file::reader::{FileReader, SerializedFileReader};
+use parquet::record::Field;
+
+use super::DataError;
+use super::table::{MAX_COLUMNS, Table};
+
+/// Reads a Parquet file of flat columns.
+///
+/// # Errors
+/// If the file is not Parquet, or a column is nested.
+pub fn read(path: &Path) -> Result<Table, DataError> {
+    let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
+    let open = std::fs::File::open(path);
+    let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
+    // The parquet crate may panic on hostile files; that must not reach the user as a panic.
+    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, file)));
+    parsed.unwrap_or_else(|_| Err("the file is damaged".to_string())).map_err(malformed)
+}
+
+fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
+    let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
+    let schema = reader.metadata().file_metadata().schema();
+    let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_string()).collect();
+    if names.len() > MAX_COLUMNS {
+        return Err(format!("{} columns, at most {MAX_COLUMNS} are read", names.len()));
+    }
+    let mut columns = vec![vec![]; names.len()];
+    let mut lines = vec![];
+    for (number, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
+        let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
+        for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
+            column.push(
+                cell(field)
+                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are read"))?,
+            );
+        }
+        lines.push(number as u64 + 1);
+    }
+    Ok(Table { path: path.into(), names, columns, lines })
+}
+
+fn cell(field: &Field) -> Option<String> {
+    Some(match field {
+        Field::Null => String::new(),
+        Field::Bool(x) => x.to_string(),
+        Field::Byte(x) => x.to_string(),
+        Field::Short(x) => x.to_string(),
+        Field::Int(x) => x.to_string(),
+        Field::Long(x) => x.to_string(),
+        Field::UByte(x) => x.to_string(),
+        Field::UShort(x) => x.to_string(),
+        Field::UInt(x) => x.to_string(),
+        Field::ULong(x) => x.to_string(),
+        Field::Float(x) => x.to_string(),
+        Field::Double(x) => x.to_string(),
+        Field::Str(x) => x.clone(),
+        Field::Date(days) => jiff::civil::date(1970, 1, 1)
+            .checked_add(jiff::Span::new().try_days(*days).ok()?)
+            .ok()?
+            .to_string(),
+        Field::TimestampMillis(ms) => timestamp(jiff::Timestamp::from_millisecond(*ms).ok()?),
+        Field::TimestampMicros(us) => timestamp(jiff::Timestamp::from_microsecond(*us).ok()?),
+        Field::Decimal(_) | Field::Float16(_) => field.to_string(),
+        _ => return None,
+    })
+}
+
+fn timestamp(instant: jiff::Timestamp) -> String {
+    jiff::tz::Offset::UTC.to_datetime(instant).to_string()
+}

@@ -1,0 +1,139 @@
+//! Which rows train, validate and test.
+
+use super::DataError;
+use super::cells;
+use super::config::SplitConfig;
+use super::table::Table;
+use crate::rng::{self, streams};
+
+/// Row numbers of each part, ascending.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Parts {
+    /// Training rows.
+    pub train: Vec<usize>,
+    /// Validation rows.
+    pub validation: Vec<usize>,
+    /// Test rows.
+    pub test: Vec<usize>,
+}
+
+/// Splits `rows` (row numbers left after dropping) of one table. `Files` puts all rows in training.
+///
+/// # Errors
+/// If a column is missing, a key is out of range, or training or validation would be empty.
+pub fn split(
+    config: &SplitConfig,
+    table: &Table,
+    rows: &[usize],
+    seed: [u32; 2],
+) -> Result<Parts, DataError> {
+    let bad = |key: &str, reason: String| DataError::Split { reason: format!("`{key}` {reason}") };
+    let mut parts = Parts::default();
+    match config {
+        SplitConfig::Random { validation, test } => {
+            check_part("validation", *validation)?;
+            check_part("test", *test)?;
+            let (tests, rest) = draw(rows, *test, seed, 0);
+            let (validations, trains) = draw(&rest, validation / (1.0 - test), seed, 1);
+            parts = Parts { train: trains, validation: validations, test: tests };
+        }
+        SplitConfig::Time { column, validation, test } => {
+            let parse = |key, text: &str| {
+                cells::timestamp(text)
+                    .ok_or_else(|| bad(key, format!("= \"{text}\" is not a date such as 2024-01-31")))
+            };
+            let (validation, test) = (parse("validation", validation)?, parse("test", test)?);
+            if validation >= test {
+                return Err(bad("validation", "must lie before `test`".into()));
+            }
+            let times = cells::timestamps(table, table.find(column)?, rows)?;
+            for (&row, time) in rows.iter().zip(times) {
+                match time {
+                    Some(t) if t >= test => parts.test.push(row),
+                    Some(t) if t >= validation => parts.validation.push(row),
+                    Some(_) => parts.train.push(row),
+                    None => {
+                        let line = table.lines[row];
+                        return Err(bad("column", format!("= \"{column}\" is empty in line {line}")));
+                    }
+                }
+            }
+        }
+        SplitConfig::Column { column } => {
+            let at = table.find(column)?;
+            for &row in rows {
+                match table.cell(at, row) {
+                    "train" => parts.train.push(row),
+                    "validation" => parts.validation.push(row),
+                    "test" => parts.test.push(row),
+                    other => {
+                        let line = table.lines[row];
+                        let reason = format!(
+                            "= \"{column}\" holds \"{other}\" in line {line}; use train, validation or test"
+                        );
+                        return Err(bad("column", reason));
+                    }
+                }
+            }
+        }
+        SplitConfig::Rows { every, validation } => {
+            if *every < 2 {
+                return Err(bad("every", format!("= {every} must be at least 2")));
+            }
+            parts = every_nth(rows, *every, 0, *validation, seed)?;
+        }
+        SplitConfig::Folds { folds, fold, validation } => {
+            if *folds < 2 || fold >= folds {
+                return Err(bad(
+                    "fold",
+                    format!("= {fold} must be below `folds` = {folds}, which must be at least 2"),
+                ));
+            }
+            parts = every_nth(rows, *folds, *fold, *validation, seed)?;
+        }
+        SplitConfig::Files { .. } => parts.train = rows.to_vec(),
+    }
+    let files = matches!(config, SplitConfig::Files { .. });
+    for (name, part) in [("training", &parts.train), ("validation", &parts.validation)] {
+        if part.is_empty() && !(files && name == "validation") {
+            return Err(DataError::Split {
+                reason: format!("leaves no rows for {name} out of {}", rows.len()),
+            });
+        }
+    }
+    Ok(parts)
+}
+
+fn check_part(key: &str, part: f64) -> Result<(), DataError> {
+    if (0.0..1.0).contains(&part) {
+        return Ok(());
+    }
+    Err(DataError::Split { reason: format!("`{key}` = {part} is not a part between 0 and 1") })
+}
+
+fn every_nth(
+    rows: &[usize],
+    every: usize,
+    at: usize,
+    validation: f64,
+    seed: [u32; 2],
+) -> Result<Parts, DataError> {
+    check_part("validation", validation)?;
+    let numbered = || rows.iter().enumerate();
+    let test = numbered().filter(|(i, _)| i % every == at).map(|(_, &row)| row).collect();
+    let rest: Vec<usize> = numbered().filter(|(i, _)| i % every != at).map(|(_, &row)| row).collect();
+    let (validation, train) = draw(&rest, validation, seed, 1);
+    Ok(Parts { train, validation, test })
+}
+
+/// A random part of `rows` and the rest, each ascending.
+fn draw(rows: &[usize], part: f64, seed: [u32; 2], round: u32) -> (Vec<usize>, Vec<usize>) {
+    let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+    rng::shuffle(&mut order, seed, streams::SPLIT, round);
+    let count = (part * rows.len() as f64).round() as usize;
+    let mut drawn: Vec<usize> = order[..count.min(rows.len())].iter().map(|&i| rows[i as usize]).collect();
+    let mut rest: Vec<usize> = order[count.min(rows.len())..].iter().map(|&i| rows[i as usize]).collect();
+    drawn.sort_unstable();
+    rest.sort_unstable();
+    (drawn, rest)
+}

@@ -1,0 +1,30 @@
+//! Initial parameters, with PyTorch's defaults, from counters: the same seed gives the same bits everywhere.
+
+use crate::rng::{self, streams};
+
+/// How a parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All elements equal.
+    Constant(f32),
+    /// Uniform in `(-bound, bound)`. PyTorch's `Linear`: `bound = 1 / sqrt(fan_in)` for weight and bias.
+    Uniform {
+        /// Half the width of the interval.
+        bound: f32,
+    },
+    /// Standard normal (PyTorch's `Embedding`).
+    Normal,
+}
+
+impl Init {
+    /// The elements of parameter number `number`.
+    pub fn elements(self, seed: [u32; 2], number: usize, count: usize) -> Vec<f32> {
+        let stream = streams::PARAMETERS + number as u32;
+        let word = |i: usize| rng::word(seed, stream, 0, i as u32);
+        match self {
+            Init::Constant(value) => vec![value; count],
+            Init::Uniform { bound } => (0..count).map(|i| (2.0 * rng::uniform(word(i)) - 1.0) * bound).collect(),
+            Init::Normal => (0..count).map(|i| rng::normal(word(i))).collect(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Losses: one number a row, and their mean.
+
+use serde::{Deserialize, Serialize};
+
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::scalar::UnaryFn;
+
+/// A loss. Definitions and defaults as in PyTorch; the loss of a row is the mean over its outputs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Loss {
+    /// `(p - y)^2`
+    Mse,
+    /// `|p - y|`
+    Mae,
+    /// `d^2 / 2` where `|d| < delta`, else `delta (|d| - delta / 2)` (Huber 1964).
+    Huber {
+        /// Where the loss turns linear.
+        #[serde(default = "default_delta")]
+        delta: f64,
+    },
+    /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`.
+    BceWithLogits,
+    /// Softmax cross-entropy of class labels.
+    CrossEntropy {
+        /// Part of the target spread over all classes, in `[0, 1)`.
+        #[serde(default)]
+        label_smoothing: f64,
+        /// Weight of each class; all 1 if empty. As in PyTorch, the mean divides by the weights of the labels.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        class_weights: Vec<f64>,
+    },
+}
+
+fn default_delta() -> f64 {
+    1.0
+}
+
+impl Loss {
+    /// The loss of this name with default settings.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "mse" => Loss::Mse,
+            "mae" => Loss::Mae,
+            "huber" => Loss::Huber { delta: 1.0 },
+            "bce_with_logits" => Loss::BceWithLogits,
+            "cross_entropy" => Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
+            _ => return None,
+        })
+    }
+
+    /// Whether the target is class labels.
+    pub fn wants_labels(&self) -> bool {
+        matches!(self, Loss::CrossEntropy { .. })
+    }
+
+    /// Loss of each row `[B]` and the mean that is minimised, from predictions `[B, outputs]` and targets
+    /// (`[B, outputs]`, or labels `u32[B]`).
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn build(
+        &self,
+        g: &mut Graph,
+        predictions: ValueId,
+        target: ValueId,
+    ) -> Result<(ValueId, ValueId), GraphError> {
+        if let Loss::CrossEntropy { label_smoothing, class_weights } = self {
+            return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights);
+        }
+        let elements = match self {
+            Loss::BceWithLogits => {
+                // softplus(p) - p y is the stable form: softplus(p) = max(p, 0) + ln(1 + e^-|p|).
+                let soft = g.unary(UnaryFn::Softplus, predictions)?;
+                let product = g.mul(predictions, target)?;
+                g.sub(soft, product)?
+            }
+            _ => {
+                let error = g.sub(predictions, target)?;
+                match self {
+                    Loss::Mae => g.unary(UnaryFn::Abs, error)?,
+                    Loss::Huber { delta } => huber(g, error, *delta)?,
+                    _ => g.unary(UnaryFn::Square, error)?,
+                }
+            }
+        };
+        let rows = g.mean(elements, &[1], false)?;
+        let mean = g.mean(elements, &[0, 1], false)?;
+        Ok((rows, mean))
+    }
+}
+
+fn huber(g: &mut Graph, error: ValueId, delta: f64) -> Result<ValueId, GraphError> {
+    let size = g.unary(UnaryFn::Abs, error)?;
+    let limit = g.scalar(delta)?;
+    let near = g.less(size, limit)?;
+    let square = g.unary(UnaryFn::Square, error)?;
+    let quadratic = g.mul_scalar(square, 0.5)?;
+    let beyond = g.add_scalar(size, -0.5 * delta)?;
+    let linear = g.mul_scalar(beyond, delta)?;
+    g.select(near, quadratic, linear)
+}
+
+fn cross_entropy(
+    g: &mut Graph,
+    logits: ValueId,
+    labels: ValueId,
+    smoothing: f32,
+    class_weights: &[f64],
+) -> Result<(ValueId, ValueId), GraphError> {
+    let classes = g.shape(logits).last().copied().unwrap_or(0);
+    let weights: Vec<f32> = match class_weights {
+        [] => vec![1.0; classes],
+        given => given.iter().map(|&w| w as f32).collect(),
+    };
+    let table = g.constant(&[weights.len()], &weights)?;
+    let rows = g.cross_entropy(logits, labels, table, smoothing)?;
+    if class_weights.is_empty() {
+        let mean = g.mean(rows, &[0], false)?;
+        return Ok((rows, mean));
+    }
+    let table = g.reshape(table, &[weights.len(), 1])?;
+    let of_labels = g.gather(table, labels)?;
+    let total = g.sum(rows, &[0], false)?;
+    let weight = g.sum(of_labels, &[0, 1], false)?;
+    let mean = g.div(total, weight)?;
+    Ok((rows, mean))
+}

@@ -1,0 +1,167 @@
+//! Agreement of a device with the reference: any graph is compiled, run once, and compared with its evaluation
+//! in `f64`. Tests, `gridlight verify` and operator cases from other frameworks all go through here.
+
+use std::collections::BTreeMap;
+
+use crate::device::{Device, DeviceError};
+use crate::graph::ops::EvalContext;
+use crate::graph::reference::{self, ReferenceError};
+use crate::graph::{Graph, Op, Source, ValueId};
+use crate::plan::{self, Entry, PhaseSpec, PlanError, ProgramSpec};
+use crate::scalar::StepRecord;
+use crate::tensor::{DType, Tensor};
+
+/// Why a comparison could not be made.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum VerifyError {
+    /// The reference has no value.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
+    /// The graph cannot be planned for this device.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+/// A graph, values for its sources (all [`Source::Parameter`]) and the values to compare.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// For reports.
+    pub name: String,
+    /// The graph.
+    pub graph: Graph,
+    /// Values of the sources.
+    pub bindings: BTreeMap<ValueId, Tensor>,
+    /// What to compare.
+    pub outputs: Vec<ValueId>,
+    /// The step whose random numbers are drawn.
+    pub step: StepRecord,
+}
+
+/// Result of a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agreement {
+    /// Largest of `|device - reference| / (|reference| + rms(reference))` over all elements; infinite where one
+    /// side is not finite and the other differs.
+    pub max_relative_error: f64,
+    /// What is allowed.
+    pub tolerance: f64,
+}
+
+impl Agreement {
+    /// Whether the error is within the tolerance.
+    pub fn passed(&self) -> bool {
+        self.max_relative_error <= self.tolerance
+    }
+}
+
+/// The bits of a value of type `dtype`.
+pub fn to_word(value: f64, dtype: DType) -> u32 {
+    match dtype {
+        DType::F32 => (value as f32).to_bits(),
+        DType::U32 => value as u32,
+    }
+}
+
+/// The value that a word of type `dtype` holds.
+pub fn from_word(word: u32, dtype: DType) -> f64 {
+    match dtype {
+        DType::F32 => f64::from(f32::from_bits(word)),
+        DType::U32 => f64::from(word),
+    }
+}
+
+/// Runs `case` on `device`, every buffer that is not an input filled with NaN first, and gives the outputs.
+///
+/// # Errors
+/// If the graph cannot be planned or the device fails.
+pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError> {
+    let graph = &case.graph;
+    let mut parameters = vec![];
+    let mut values = vec![];
+    for (i, node) in graph.nodes.iter().enumerate() {
+        if let Op::Source(op) = &node.op
+            && let (Source::Parameter(name), Some(value)) =
+                (&op.source, case.bindings.get(&ValueId(i as u32)))
+        {
+            parameters.push(Entry { name: name.clone(), words: node.ty.elements(), decay: false });
+            values.push((node.ty.dtype, value));
+        }
+    }
+    let results = case.outputs.iter().enumerate().map(|(i, &v)| (format!("output {i}"), v)).collect();
+    let phase = PhaseSpec {
+        name: "verify".into(),
+        graph,
+        batch: 1,
+        data: 0,
+        noise: vec![],
+        slots: 1,
+        results,
+        gradients: vec![],
+        updates: vec![],
+    };
+    let spec = ProgramSpec {
+        parameters,
+        data: vec![plan::DataSpec { name: "none".into(), rows: 1, order: 1, columns: vec![] }],
+        phases: vec![phase],
+        ..ProgramSpec::default()
+    };
+    let compiled = plan::compile(&spec, device.target())?;
+    let mut session = device.load(&compiled.program)?;
+    for (at, buffer) in compiled.program.buffers.iter().enumerate() {
+        session.write(plan::BufferId(at as u32), 0, &vec![f32::NAN.to_bits(); buffer.words])?;
+    }
+    for (slice, words) in &compiled.layout.constants {
+        session.write(slice.buffer, slice.start, words)?;
+    }
+    for ((_, slice), (dtype, value)) in compiled.layout.parameters.iter().zip(values) {
+        let words: Vec<u32> = value.data.iter().map(|&x| to_word(x, dtype)).collect();
+        session.write(slice.buffer, slice.start, &words)?;
+    }
+    session.run(0, &[StepRecord { slot: 0, batch_start: 0, ..case.step }])?;
+    let mut outputs = vec![];
+    for (result, &value) in compiled.layout.results[0].iter().zip(&case.outputs) {
+        let words = session.read(result.slice.buffer, result.slice.start, result.words)?;
+        let ty = graph.ty(value);
+        outputs.push(Tensor::new(ty.shape.clone(), words.iter().map(|&w| from_word(w, ty.dtype)).collect()));
+    }
+    Ok(outputs)
+}
+
+/// Compares `case` on `device` with the reference; inputs are rounded to what the device is given.
+///
+/// # Errors
+/// If either side has no result.
+pub fn compare(device: &dyn Device, case: &Case, tolerance: f64) -> Result<Agreement, VerifyError> {
+    let mut rounded = case.clone();
+    for (value, tensor) in &mut rounded.bindings {
+        let dtype = case.graph.ty(*value).dtype;
+        for x in &mut tensor.data {
+            *x = from_word(to_word(*x, dtype), dtype);
+        }
+    }
+    let context = EvalContext { step: case.step };
+    let expected = reference::evaluate(&case.graph, &rounded.bindings, &context, &case.outputs)?;
+    let found = run(device, &rounded)?;
+    let errors = expected.iter().zip(&found).map(|(e, f)| relative_error(&e.data, &f.data));
+    Ok(Agreement { max_relative_error: errors.fold(0.0, f64::max), tolerance })
+}
+
+/// Largest of `|found - expected| / (|expected| + rms(expected))`; infinite where exactly one is not finite or
+/// they are different infinities.
+pub fn relative_error(expected: &[f64], found: &[f64]) -> f64 {
+    let finite: Vec<f64> = expected.iter().copied().filter(|x| x.is_finite()).collect();
+    let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt();
+    let error = |(&e, &f): (&f64, &f64)| {
+        if e == f || (e.is_nan() && f.is_nan()) {
+            0.0
+        } else if !e.is_finite() || !f.is_finite() {
+            f64::INFINITY
+        } else {
+            (f - e).abs() / (e.abs() + rms).max(f64::MIN_POSITIVE)
+        }
+    };
+    expected.iter().zip(found).map(error).fold(0.0, f64::max)
+}
