@@ -1,1 +1,279 @@
-//! To come.
+//! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
+
+pub mod model;
+pub mod train;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::{DataConfig, Task};
+use crate::nn::losses::Loss;
+use model::{LayerConfig, ModelConfig};
+use train::{TrainConfig, TuneConfig};
+
+/// Everything an experiment file says, with defaults filled in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Name; the run directory is called after it.
+    pub name: String,
+    /// Seed of everything random.
+    #[serde(default)]
+    pub seed: u64,
+    /// The data.
+    pub data: DataConfig,
+    /// The model.
+    #[serde(default)]
+    pub model: ModelConfig,
+    /// The training.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// Settings to try first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<TuneConfig>,
+}
+
+/// What is wrong with an experiment file.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[error("{place}: {reason}")]
+pub struct ExperimentError {
+    /// `file:line:column`, `file`, or the `--set` argument.
+    pub place: String,
+    /// What was found and what is allowed.
+    pub reason: String,
+}
+
+/// Larger files are refused before they are parsed.
+const MAX_BYTES: u64 = 1 << 20;
+/// Largest layer.
+const MAX_UNITS: usize = 1_000_000;
+
+impl Experiment {
+    /// Reads an experiment file and applies `--set` arguments (`table.key=value`).
+    ///
+    /// # Errors
+    /// If the file cannot be read or anything in it is wrong.
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let place = path.display().to_string();
+        let fail = |reason: String| ExperimentError { place: place.clone(), reason };
+        let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
+        if size > MAX_BYTES {
+            return Err(fail(format!("the file has {size} bytes, an experiment at most {MAX_BYTES}")));
+        }
+        let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| fail("the file is not UTF-8 text".into()))?;
+        Self::parse(&text, &place, overrides)
+    }
+
+    /// Parses the text of an experiment; `place` is the file's name for messages.
+    ///
+    /// # Errors
+    /// If anything in it is wrong.
+    pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let located = |e: &toml::de::Error| ExperimentError {
+            place: match e.span() {
+                Some(span) => at(place, text, span.start),
+                None => place.to_string(),
+            },
+            reason: explain(e.message()),
+        };
+        let mut experiment: Self = toml::from_str(text).map_err(|e| located(&e))?;
+        if !overrides.is_empty() {
+            let mut table: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
+            for argument in overrides {
+                override_key(&mut table, argument)?;
+                experiment = table.clone().try_into().map_err(|e: toml::de::Error| ExperimentError {
+                    place: format!("--set {argument}"),
+                    reason: explain(e.message()),
+                })?;
+            }
+        }
+        experiment.check().map_err(|(key, reason)| {
+            let set = overrides.iter().find(|o| o.split('=').next() == Some(key));
+            let place = match set {
+                Some(argument) => format!("--set {argument}"),
+                None => locate(text, key).map_or_else(|| place.to_string(), |start| at(place, text, start)),
+            };
+            ExperimentError { place, reason: format!("`{key}` {reason}") }
+        })?;
+        Ok(experiment)
+    }
+
+    /// The experiment as TOML, all defaults written out.
+    pub fn resolved(&self) -> String {
+        toml::to_string(self).unwrap_or_default()
+    }
+
+    /// The two words of the seed.
+    pub fn seed_words(&self) -> [u32; 2] {
+        [self.seed as u32, (self.seed >> 32) as u32]
+    }
+
+    /// What the model is for, which the loss tells.
+    pub fn task(&self) -> Task {
+        match self.train.loss {
+            Loss::BceWithLogits => Task::Binary,
+            Loss::CrossEntropy { .. } => Task::Classes,
+            _ => Task::Regression,
+        }
+    }
+
+    /// The directory of the experiment file, against which its paths are meant.
+    pub fn directory(path: &Path) -> PathBuf {
+        path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+    }
+
+    /// The first value out of range: its key and what is wrong.
+    fn check(&self) -> Result<(), (&'static str, String)> {
+        let name_is_plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+        if self.name.is_empty() || !self.name.chars().all(name_is_plain) || self.name.starts_with('.') {
+            return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
+        }
+        let units = |key, n: usize| {
+            if (1..=MAX_UNITS).contains(&n) {
+                return Ok(());
+            }
+            Err((key, format!("has a layer of {n} units; allowed are 1 to {MAX_UNITS}")))
+        };
+        for &n in &self.model.hidden {
+            units("model.hidden", n)?;
+        }
+        let part = |key, x: f64| {
+            if (0.0..1.0).contains(&x) { Ok(()) } else { Err((key, format!("= {x} is not in 0..1"))) }
+        };
+        part("model.dropout", self.model.dropout)?;
+        for layer in &self.model.layers {
+            match *layer {
+                LayerConfig::Dense { units: n, .. } => units("model.layer", n)?,
+                LayerConfig::Dropout { rate } => part("model.layer", rate)?,
+                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. } if !(eps > 0.0) => {
+                    return Err(("model.layer", format!("has eps = {eps}, which is not above 0")));
+                }
+                _ => {}
+            }
+        }
+        if let Some(width) = self.model.embedding_width {
+            units("model.embedding_width", width)?;
+        }
+        self.check_train()
+    }
+
+    fn check_train(&self) -> Result<(), (&'static str, String)> {
+        let train = &self.train;
+        let positive = |key, x: f64| {
+            if x > 0.0 && x.is_finite() {
+                Ok(())
+            } else {
+                Err((key, format!("= {x} must be a finite number above 0")))
+            }
+        };
+        let counted = |key, n: usize, most: usize| {
+            if (1..=most).contains(&n) { Ok(()) } else { Err((key, format!("= {n} is not in 1..={most}"))) }
+        };
+        counted("train.epochs", train.epochs, 10_000_000)?;
+        counted("train.batch_size", train.batch_size, 1 << 24)?;
+        positive("train.learning_rate", train.learning_rate)?;
+        if let Some(norm) = train.clip_norm {
+            positive("train.clip_norm", norm)?;
+        }
+        if let Some(stopping) = &train.early_stopping {
+            counted("train.early_stopping.patience", stopping.patience, 10_000_000)?;
+        }
+        if let Some(steps) = train.checkpoint_every_steps {
+            counted("train.checkpoint_every_steps", steps as usize, usize::MAX)?;
+        }
+        if let Some(minutes) = train.checkpoint_every_minutes {
+            positive("train.checkpoint_every_minutes", minutes)?;
+        }
+        if let Some((key, reason)) = train.optimizer.problem() {
+            return Err(("train.optimizer", format!("has `{key}`: {reason}")));
+        }
+        match &train.loss {
+            Loss::Huber { delta } => positive("train.loss", *delta)?,
+            Loss::CrossEntropy { label_smoothing, class_weights } => {
+                if !(0.0..1.0).contains(label_smoothing) {
+                    return Err((
+                        "train.loss",
+                        format!("has label_smoothing = {label_smoothing}, which is not in 0..1"),
+                    ));
+                }
+                if class_weights.iter().any(|w| !(*w >= 0.0 && w.is_finite())) {
+                    return Err(("train.loss", "has a class weight below 0".into()));
+                }
+            }
+            _ => {}
+        }
+        let noise = self.data.augment.noise;
+        if !(noise >= 0.0 && noise.is_finite()) {
+            return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));
+        }
+        if let Some(tune) = &self.tune {
+            counted("tune.epochs", tune.epochs, 10_000_000)?;
+            for &rate in &tune.learning_rate {
+                positive("tune.learning_rate", rate)?;
+            }
+            for &size in &tune.batch_size {
+                counted("tune.batch_size", size, 1 << 24)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `file:line:column` of a byte of the text.
+fn at(place: &str, text: &str, start: usize) -> String {
+    let before = &text[..text.floor_char_boundary(start)];
+    let line = 1 + before.matches('\n').count();
+    let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
+    format!("{place}:{line}:{column}")
+}
+
+/// Where `a.b.c` is given in the text; the innermost table that is there, if the key itself is not.
+fn locate(text: &str, key: &str) -> Option<usize> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let mut table = document.into_inner();
+    let mut start = None;
+    for part in key.split('.') {
+        let (name, value) = table.into_iter().find(|(name, _)| name.get_ref() == part)?;
+        start = Some(name.span().start);
+        match value.into_inner() {
+            toml::de::DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    start
+}
+
+/// Messages of the TOML reader, with the nearest known key for an unknown one.
+fn explain(message: &str) -> String {
+    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|p| message.split_once(p));
+    let Some((_, rest)) = unknown else { return message };
+    let mut quoted = rest.split('`');
+    let name = quoted.next().unwrap_or_default();
+    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
+    let what = if message.contains("unknown field") { "key" } else { "value" };
+    let hint = crate::data::nearest(name, known.iter().copied());
+    format!("unknown {what} `{name}`{hint}")
+}
+
+/// Applies `table.key=value`; the value is TOML, or else a string.
+fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ExperimentError> {
+    let fail = |reason: &str| ExperimentError { place: format!("--set {argument}"), reason: reason.into() };
+    let (key, value) = argument.split_once('=').ok_or_else(|| fail("expected table.key=value"))?;
+    let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
+    let value = match parsed.ok().and_then(|mut t| t.remove("value")) {
+        Some(value) => value,
+        None => toml::Value::String(value.trim().into()),
+    };
+    let mut parts: Vec<&str> = key.split('.').map(str::trim).collect();
+    let last = parts.pop().filter(|k| !k.is_empty()).ok_or_else(|| fail("expected table.key=value"))?;
+    let mut table = table;
+    for part in parts {
+        let entry = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        table = entry.as_table_mut().ok_or_else(|| fail(&format!("`{part}` is not a table")))?;
+    }
+    table.insert(last.into(), value);
+    Ok(())
+}

@@ -23,7 +23,9 @@ impl Init {
         let word = |i: usize| rng::word(seed, stream, 0, i as u32);
         match self {
             Init::Constant(value) => vec![value; count],
-            Init::Uniform { bound } => (0..count).map(|i| (2.0 * rng::uniform(word(i)) - 1.0) * bound).collect(),
+            Init::Uniform { bound } => {
+                (0..count).map(|i| (2.0 * rng::uniform(word(i)) - 1.0) * bound).collect()
+            }
             Init::Normal => (0..count).map(|i| rng::normal(word(i))).collect(),
         }
     }

@@ -1,1 +1,8 @@
-//! To come.
+//! Networks: layers, losses and initialisation; from an experiment's model to graphs.
+
+pub mod init;
+pub mod layers;
+pub mod losses;
+pub mod model;
+
+pub use model::{Model, ModelGraph};

@@ -1,0 +1,144 @@
+//! The `[train]` and `[tune]` tables.
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use crate::nn::losses::Loss;
+use crate::optim::Optimizer;
+use crate::optim::schedule::Schedule;
+
+/// How the model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training rows.
+    #[serde(default = "default_epochs")]
+    pub epochs: usize,
+    /// Rows of a step. The rows of an epoch that do not fill a batch are left out of it.
+    #[serde(default = "default_batch_size")]
+    pub batch_size: usize,
+    /// Whether rows come in a new random order each epoch.
+    #[serde(default = "default_true")]
+    pub shuffle: bool,
+    /// What is minimised: a name, or a table with `type` and its settings.
+    #[serde(default = "default_loss", deserialize_with = "loss")]
+    pub loss: Loss,
+    /// The optimizer: a name, or a table with `type` and its settings.
+    #[serde(default, deserialize_with = "optimizer")]
+    pub optimizer: Optimizer,
+    /// First learning rate.
+    #[serde(default = "default_learning_rate")]
+    pub learning_rate: f64,
+    /// How the learning rate changes.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Largest norm of the whole gradient; longer ones are scaled down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
+    /// Stops when validation no longer improves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// Steps between checkpoints; by default one each epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every_steps: Option<u64>,
+    /// Minutes between checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint_every_minutes: Option<f64>,
+}
+
+/// Stops when validation no longer improves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without improvement after which training stops.
+    #[serde(default = "default_patience")]
+    pub patience: usize,
+    /// Improvements of the validation loss smaller than this do not count.
+    #[serde(default)]
+    pub min_delta: f64,
+}
+
+/// Settings to try before training, each for a few epochs; the best by validation loss is trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TuneConfig {
+    /// Learning rates.
+    #[serde(default)]
+    pub learning_rate: Vec<f64>,
+    /// Batch sizes.
+    #[serde(default)]
+    pub batch_size: Vec<usize>,
+    /// Epochs of each trial.
+    #[serde(default = "default_trial_epochs")]
+    pub epochs: usize,
+}
+
+fn default_epochs() -> usize {
+    100
+}
+
+fn default_batch_size() -> usize {
+    32
+}
+
+fn default_true() -> bool {
+    true
+}
+
+fn default_loss() -> Loss {
+    Loss::Mse
+}
+
+fn default_learning_rate() -> f64 {
+    1e-3
+}
+
+fn default_patience() -> usize {
+    10
+}
+
+fn default_trial_epochs() -> usize {
+    3
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: default_epochs(),
+            batch_size: default_batch_size(),
+            shuffle: true,
+            loss: default_loss(),
+            optimizer: Optimizer::default(),
+            learning_rate: default_learning_rate(),
+            schedule: Schedule::default(),
+            clip_norm: None,
+            early_stopping: None,
+            checkpoint_every_steps: None,
+            checkpoint_every_minutes: None,
+        }
+    }
+}
+
+fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
+    let allowed = "mse, mae, huber, bce_with_logits, cross_entropy";
+    name_or_table(deserializer, Loss::named, allowed)
+}
+
+fn optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optimizer, D::Error> {
+    name_or_table(deserializer, Optimizer::named, "sgd, adam, adamw, rmsprop")
+}
+
+/// `"adam"` or `{ type = "adam", ... }`.
+fn name_or_table<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
+    deserializer: D,
+    named: impl Fn(&str) -> Option<T>,
+    allowed: &str,
+) -> Result<T, D::Error> {
+    use serde::de::Error;
+    match toml::Value::deserialize(deserializer)? {
+        toml::Value::String(name) => named(&name).ok_or_else(|| {
+            let hint = crate::data::nearest(&name, allowed.split(", "));
+            D::Error::custom(format!("unknown name \"{name}\"{hint}"))
+        }),
+        table => T::deserialize(table).map_err(|e| D::Error::custom(e.message())),
+    }
+}

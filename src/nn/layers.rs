@@ -1,0 +1,160 @@
+//! Layers: configuration to graph nodes and parameters, named as PyTorch's `nn.Sequential` names them.
+
+use super::init::Init;
+use super::model::{Parameter, State};
+use crate::experiment::model::{Activation, LayerConfig};
+use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::rng::streams;
+use crate::scalar::{RandomKind, UnaryFn};
+use crate::tensor::DType;
+
+/// The network under construction.
+pub(super) struct Network<'a> {
+    pub graph: &'a mut Graph,
+    /// Training form: dropout on, batch statistics.
+    pub training: bool,
+    pub parameters: Vec<(Parameter, ValueId)>,
+    pub states: Vec<State>,
+    pub updates: Vec<(String, ValueId)>,
+}
+
+impl Network<'_> {
+    /// Declares a trained tensor.
+    pub fn parameter(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init,
+        decay: bool,
+    ) -> Result<ValueId, GraphError> {
+        let value = self.graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
+        self.parameters.push((Parameter { name, shape: shape.to_vec(), init, decay }, value));
+        Ok(value)
+    }
+
+    fn state(&mut self, name: String, shape: &[usize], initial: f32) -> Result<ValueId, GraphError> {
+        let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
+        self.states.push(State { name, shape: shape.to_vec(), initial });
+        Ok(value)
+    }
+
+    /// Appends layer number `number` to `x` `[B, features]`.
+    pub fn layer(&mut self, number: usize, config: &LayerConfig, x: ValueId) -> Result<ValueId, GraphError> {
+        self.graph.set_layer(format!("layer {number} ({})", layer_name(config)));
+        match *config {
+            LayerConfig::Dense { units, bias } => self.dense(number, units, bias, x),
+            LayerConfig::Activation { function } => activation(self.graph, function, x),
+            LayerConfig::Dropout { rate } => self.dropout(number, rate, x),
+            LayerConfig::LayerNorm { eps } => self.layer_norm(number, eps, x),
+            LayerConfig::BatchNorm { eps, momentum } => self.batch_norm(number, eps, momentum, x),
+        }
+    }
+
+    /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as PyTorch's `Linear`.
+    fn dense(&mut self, number: usize, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
+        let inputs = self.graph.shape(x)[1];
+        let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
+        let weight = self.parameter(format!("{number}.weight"), &[units, inputs], init, true)?;
+        let y = self.graph.matmul_with(x, weight, false, true)?;
+        if !bias {
+            return Ok(y);
+        }
+        let bias = self.parameter(format!("{number}.bias"), &[units], init, false)?;
+        self.graph.add(y, bias)
+    }
+
+    fn dropout(&mut self, number: usize, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
+        if !self.training || rate == 0.0 {
+            return Ok(x);
+        }
+        let keep = 1.0 - rate;
+        let kind = RandomKind::Mask { threshold: (keep * 4_294_967_296.0).min(4_294_967_295.0) as u32 };
+        let shape = self.graph.shape(x).clone();
+        let mask = self.graph.random(kind, streams::LAYERS + number as u32, &shape)?;
+        let scaled = self.graph.mul_scalar(x, 1.0 / keep)?;
+        self.graph.mul(scaled, mask)
+    }
+
+    fn layer_norm(&mut self, number: usize, eps: f64, x: ValueId) -> Result<ValueId, GraphError> {
+        let units = self.graph.shape(x)[1];
+        let (normal, _, _) = normalise(self.graph, x, 1, eps)?;
+        self.scale_and_shift(number, units, normal)
+    }
+
+    /// Training uses the batch's mean and variance and renews the running ones (with the unbiased variance, as
+    /// PyTorch); evaluation uses the running ones.
+    fn batch_norm(
+        &mut self,
+        number: usize,
+        eps: f64,
+        momentum: f64,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let (rows, units) = (self.graph.shape(x)[0], self.graph.shape(x)[1]);
+        let names = [format!("{number}.running_mean"), format!("{number}.running_var")];
+        let running_mean = self.state(names[0].clone(), &[units], 0.0)?;
+        let running_var = self.state(names[1].clone(), &[units], 1.0)?;
+        let normal = if self.training {
+            let (normal, mean, variance) = normalise(self.graph, x, 0, eps)?;
+            let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
+            let [mean_name, var_name] = names;
+            for (name, old, new) in [(mean_name, running_mean, mean), (var_name, running_var, unbiased)] {
+                let new = self.graph.reshape(new, &[units])?;
+                let kept = self.graph.mul_scalar(old, 1.0 - momentum)?;
+                let part = self.graph.mul_scalar(new, momentum)?;
+                let renewed = self.graph.add(kept, part)?;
+                self.updates.push((name, renewed));
+            }
+            normal
+        } else {
+            let centred = self.graph.sub(x, running_mean)?;
+            let spread = self.graph.add_scalar(running_var, eps)?;
+            let deviation = self.graph.unary(UnaryFn::Sqrt, spread)?;
+            self.graph.div(centred, deviation)?
+        };
+        self.scale_and_shift(number, units, normal)
+    }
+
+    fn scale_and_shift(&mut self, number: usize, units: usize, x: ValueId) -> Result<ValueId, GraphError> {
+        let weight = self.parameter(format!("{number}.weight"), &[units], Init::Constant(1.0), false)?;
+        let bias = self.parameter(format!("{number}.bias"), &[units], Init::Constant(0.0), false)?;
+        let scaled = self.graph.mul(x, weight)?;
+        self.graph.add(scaled, bias)
+    }
+}
+
+/// `(x - mean) / sqrt(variance + eps)` along `axis`, with the mean and the biased variance.
+fn normalise(
+    g: &mut Graph,
+    x: ValueId,
+    axis: usize,
+    eps: f64,
+) -> Result<(ValueId, ValueId, ValueId), GraphError> {
+    let mean = g.mean(x, &[axis], true)?;
+    let centred = g.sub(x, mean)?;
+    let square = g.unary(UnaryFn::Square, centred)?;
+    let variance = g.mean(square, &[axis], true)?;
+    let spread = g.add_scalar(variance, eps)?;
+    let deviation = g.unary(UnaryFn::Sqrt, spread)?;
+    Ok((g.div(centred, deviation)?, mean, variance))
+}
+
+/// A function of each element.
+pub fn activation(g: &mut Graph, function: Activation, x: ValueId) -> Result<ValueId, GraphError> {
+    match (function.function(), function) {
+        (Some(f), _) => g.unary(f, x),
+        (None, Activation::Elu) => g.elu(x, 1.0),
+        (None, _) => g.leaky_relu(x, 0.01),
+    }
+}
+
+/// Name in messages and summaries.
+pub fn layer_name(config: &LayerConfig) -> &'static str {
+    match config {
+        LayerConfig::Dense { .. } => "dense",
+        LayerConfig::Activation { function } => function.name(),
+        LayerConfig::Dropout { .. } => "dropout",
+        LayerConfig::LayerNorm { .. } => "layer_norm",
+        LayerConfig::BatchNorm { .. } => "batch_norm",
+    }
+}
