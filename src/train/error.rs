@@ -1,0 +1,79 @@
+//! What ends a training early, by what the user can do about it.
+
+use std::path::PathBuf;
+
+use crate::data::DataError;
+use crate::device::DeviceError;
+use crate::experiment::ExperimentError;
+use crate::graph::GraphError;
+use crate::plan::PlanError;
+
+/// Why training, evaluation or prediction did not finish.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum TrainError {
+    /// The experiment file is wrong.
+    #[error(transparent)]
+    Experiment(#[from] ExperimentError),
+    /// The data are wrong.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The model's layers do not fit.
+    #[error("[model]: {0}")]
+    Graph(#[from] GraphError),
+    /// The model does not fit the device.
+    #[error("[model]: {0}")]
+    Plan(#[from] PlanError),
+    /// The device failed.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// Something else the user asked for cannot be.
+    #[error("{0}")]
+    Input(String),
+    /// Loss or weights are no longer finite.
+    #[error(
+        "training diverged at step {step}: the {what} is {value}; the last good checkpoint is kept; try a smaller learning_rate, or clip_norm = 1.0"
+    )]
+    Diverged {
+        /// First bad step.
+        step: u64,
+        /// `training loss`, `validation loss`, or a tensor.
+        what: String,
+        /// NaN or an infinity.
+        value: f64,
+    },
+    /// A file could not be read or written.
+    #[error("{}: {reason}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        reason: String,
+    },
+    /// Interrupted by the user after a checkpoint was saved.
+    #[error("interrupted at step {step}; go on with --resume (run directory {})", run.display())]
+    Interrupted {
+        /// Last finished step.
+        step: u64,
+        /// The run directory.
+        run: PathBuf,
+    },
+}
+
+impl TrainError {
+    /// The process exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Data(DataError::Io { .. }) => 2,
+            Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => 2,
+            Self::Device(DeviceError::NoAdapter(_) | DeviceError::Limit { .. }) => 2,
+            Self::Device(_) => 4,
+            Self::Diverged { .. } => 3,
+            Self::Io { .. } => 5,
+            Self::Interrupted { .. } => 130,
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
+        Self::Io { path: path.into(), reason: error.to_string() }
+    }
+}

@@ -1,0 +1,190 @@
+//! Metrics on the host in `f64`, from predictions and truth in the target's own units.
+
+use serde::Serialize;
+
+use crate::data::FittedTarget;
+use crate::nn::losses::Loss;
+
+/// What a model says about rows, and what is true.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Predictions {
+    /// Model outputs, `[rows, outputs]`, before the target's scaling is undone.
+    pub raw: Vec<f32>,
+    /// Outputs per row.
+    pub outputs: usize,
+    /// Scaled targets or 0/1 (`[rows]`), or labels.
+    pub truth: Vec<f64>,
+    /// Loss of each row.
+    pub losses: Vec<f32>,
+}
+
+/// A named metric.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metric {
+    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`.
+    pub name: &'static str,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Predictions {
+    /// Rows.
+    pub fn rows(&self) -> usize {
+        self.truth.len()
+    }
+
+    /// Mean loss of the rows; with class weights, weighted as PyTorch's mean is.
+    pub fn loss(&self, loss: &Loss) -> f64 {
+        let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();
+        let weight = match loss {
+            Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => self
+                .truth
+                .iter()
+                .map(|&label| class_weights.get(label as usize).copied().unwrap_or(0.0))
+                .sum(),
+            _ => self.rows() as f64,
+        };
+        sum / weight
+    }
+
+    /// Predicted values in the target's own units (regression).
+    pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
+        match target {
+            FittedTarget::Number { scaling, .. } => {
+                self.raw.iter().map(|&y| scaling.invert(f64::from(y))).collect()
+            }
+            _ => self.raw.iter().map(|&y| f64::from(y)).collect(),
+        }
+    }
+
+    /// Probability of each class, `[rows][classes]` (classification).
+    pub fn probabilities(&self) -> Vec<Vec<f64>> {
+        if self.outputs == 1 {
+            let p = |&logit: &f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
+            return self.raw.iter().map(|l| vec![1.0 - p(l), p(l)]).collect();
+        }
+        let softmax = |row: &[f32]| {
+            let largest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
+            let e: Vec<f64> = row.iter().map(|&x| (f64::from(x) - largest).exp()).collect();
+            let total: f64 = e.iter().sum();
+            e.into_iter().map(|x| x / total).collect()
+        };
+        self.raw.chunks(self.outputs.max(1)).map(softmax).collect()
+    }
+
+    /// The metrics of the target's task.
+    pub fn metrics(&self, target: &FittedTarget) -> Vec<Metric> {
+        match target {
+            FittedTarget::Number { scaling, .. } => {
+                let truth: Vec<f64> = self.truth.iter().map(|&y| scaling.invert(y)).collect();
+                regression(&self.values(target), &truth)
+            }
+            FittedTarget::Binary { .. } => {
+                let positive: Vec<f64> = self.probabilities().iter().map(|p| p[1]).collect();
+                let mut metrics = classes(&self.confusion(2));
+                metrics.insert(1, Metric { name: "auc", value: auc(&positive, &self.truth) });
+                metrics
+            }
+            FittedTarget::Classes { names, .. } => classes(&self.confusion(names.len())),
+        }
+    }
+
+    /// Rows by true class (row) and predicted class (column).
+    pub fn confusion(&self, classes: usize) -> Vec<Vec<usize>> {
+        let mut counts = vec![vec![0; classes]; classes];
+        for (p, &truth) in self.probabilities().iter().zip(&self.truth) {
+            let predicted = argmax(p);
+            if let Some(cell) = counts.get_mut(truth as usize).and_then(|row| row.get_mut(predicted)) {
+                *cell += 1;
+            }
+        }
+        counts
+    }
+}
+
+/// Position of the largest value, the first of equal ones.
+pub fn argmax(values: &[f64]) -> usize {
+    let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
+    (1..values.len()).fold(0, better)
+}
+
+fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
+    let count = truth.len().max(1) as f64;
+    let errors = || predicted.iter().zip(truth).map(|(p, t)| p - t);
+    let mean = truth.iter().sum::<f64>() / count;
+    let squares: f64 = errors().map(|e| e * e).sum();
+    let spread: f64 = truth.iter().map(|t| (t - mean).powi(2)).sum();
+    vec![
+        Metric { name: "mae", value: errors().map(f64::abs).sum::<f64>() / count },
+        Metric { name: "rmse", value: (squares / count).sqrt() },
+        Metric { name: "r2", value: 1.0 - squares / spread },
+    ]
+}
+
+/// Accuracy and F1 (of the positive class of two, else the mean over classes that occur).
+fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
+    let total: usize = confusion.iter().flatten().sum();
+    let right: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
+    let f1 = |c: usize| {
+        let predicted: usize = confusion.iter().map(|row| row[c]).sum();
+        let actual: usize = confusion[c].iter().sum();
+        let both = predicted + actual;
+        (both > 0).then(|| 2.0 * confusion[c][c] as f64 / both as f64)
+    };
+    let scores: Vec<f64> = if confusion.len() == 2 {
+        f1(1).into_iter().collect()
+    } else {
+        (0..confusion.len()).filter_map(f1).collect()
+    };
+    vec![
+        Metric { name: "accuracy", value: right as f64 / total.max(1) as f64 },
+        Metric { name: "f1", value: scores.iter().sum::<f64>() / scores.len().max(1) as f64 },
+    ]
+}
+
+/// Area under the ROC curve: the probability that a positive row scores above a negative one, ties counting
+/// half (Mann and Whitney's statistic).
+pub fn auc(scores: &[f64], truth: &[f64]) -> f64 {
+    let mut order: Vec<usize> = (0..scores.len()).collect();
+    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let (mut rank_sum, mut positives) = (0.0, 0usize);
+    let mut at = 0;
+    while at < order.len() {
+        let tied = order[at..].iter().take_while(|&&i| scores[i] == scores[order[at]]).count().max(1);
+        let rank = at as f64 + (tied as f64 + 1.0) / 2.0;
+        let hits = order[at..at + tied].iter().filter(|&&i| truth[i] > 0.5).count();
+        rank_sum += rank * hits as f64;
+        positives += hits;
+        at += tied;
+    }
+    let negatives = scores.len() - positives;
+    let p = positives as f64;
+    (rank_sum - p * (p + 1.0) / 2.0) / (p * negatives as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auc_counts_ties_half() {
+        assert_eq!(auc(&[0.1, 0.4, 0.35, 0.8], &[0.0, 0.0, 1.0, 1.0]), 0.75);
+        assert_eq!(auc(&[0.5, 0.5], &[0.0, 1.0]), 0.5);
+    }
+
+    #[test]
+    fn regression_metrics_by_hand() {
+        let metrics = regression(&[1.0, 2.0, 5.0], &[1.0, 3.0, 4.0]);
+        let values: Vec<f64> = metrics.iter().map(|m| m.value).collect();
+        assert!((values[0] - 2.0 / 3.0).abs() < 1e-12);
+        assert!((values[1] - (2.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!((values[2] - (1.0 - 2.0 / (14.0 / 3.0))).abs() < 1e-12);
+    }
+
+    #[test]
+    fn f1_of_two_classes_is_the_positive_one() {
+        let metrics = classes(&[vec![5, 1], vec![2, 2]]);
+        assert!((metrics[0].value - 0.7).abs() < 1e-12);
+        assert!((metrics[1].value - 4.0 / 7.0).abs() < 1e-12);
+    }
+}
