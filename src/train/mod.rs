@@ -1,8 +1,12 @@
 //! Training: epochs, steps, evaluation, checkpoints and the run directory.
 
 pub mod checkpoint;
+pub mod engine;
 mod error;
+pub mod evaluate;
 pub mod events;
 pub mod metrics;
+pub mod run;
+pub mod trainer;
 
 pub use error::TrainError;

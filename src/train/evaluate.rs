@@ -1,0 +1,155 @@
+//! Evaluation and prediction from a run directory.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::TrainError;
+use super::checkpoint;
+use super::engine::Engine;
+use super::events::{Number, Numbers};
+use super::metrics::{Predictions, argmax};
+use super::run::RunDirectory;
+use super::trainer::model_of;
+use crate::data::{self, Dataset, Fitted, FittedTarget};
+use crate::device::Device;
+use crate::experiment::Experiment;
+
+/// What `evaluate --json` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Evaluation {
+    /// Run directory.
+    pub run: String,
+    /// `train`, `validation`, `test`, or the data file.
+    pub split: String,
+    /// Rows.
+    pub samples: usize,
+    /// Mean loss.
+    pub loss: Number,
+    /// Metrics by name.
+    pub metrics: Numbers,
+    /// Rows by true class (row) and predicted class (column), for classifiers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confusion: Option<Vec<Vec<usize>>>,
+    /// Class names in the order of `confusion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+}
+
+/// A run opened for use: its experiment, its best weights, and what was fitted.
+struct Opened {
+    experiment: Experiment,
+    fitted: Fitted,
+    weights: Vec<checkpoint::NamedTensor>,
+}
+
+fn open(run: &Path) -> Result<Opened, TrainError> {
+    let directory = RunDirectory::open(run)?;
+    let experiment = directory.experiment()?;
+    let (weights, meta) = checkpoint::load(&directory.best())?;
+    let missing = || TrainError::Input(format!("{}: it holds weights only", directory.best().display()));
+    Ok(Opened { experiment, fitted: meta.ok_or_else(missing)?.fitted, weights })
+}
+
+impl Opened {
+    fn predict(&self, device: &dyn Device, rows: &Dataset) -> Result<Predictions, TrainError> {
+        let model = model_of(&self.experiment, &self.fitted, rows);
+        let mut engine = Engine::new(device, &model, None, rows)?;
+        engine.restore(&self.weights, false)?;
+        engine.evaluate()
+    }
+}
+
+/// Loss and metrics of the best checkpoint: of `file`, or of a split (by default test, else validation).
+///
+/// # Errors
+/// If the run or the data cannot be read, or the device fails.
+pub fn evaluate(
+    run: &Path,
+    file: Option<&Path>,
+    split: Option<&str>,
+    device: &dyn Device,
+) -> Result<Evaluation, TrainError> {
+    let opened = open(run)?;
+    let (rows, name) = match file {
+        Some(path) => (data::load_with(&opened.fitted, path, true)?, path.display().to_string()),
+        None => {
+            let loaded = data::load(
+                &opened.experiment.data,
+                Path::new(""),
+                opened.experiment.task(),
+                opened.experiment.seed_words(),
+            )?;
+            let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
+            let rows = match name {
+                "train" => loaded.train,
+                "validation" => loaded.validation,
+                "test" if loaded.test.rows > 0 => loaded.test,
+                "test" => {
+                    return Err(TrainError::Input(
+                        "the experiment has no test rows; use --split validation".into(),
+                    ));
+                }
+                other => {
+                    let reason = format!("there is no split `{other}`; use train, validation or test");
+                    return Err(TrainError::Input(reason));
+                }
+            };
+            (rows, name.to_string())
+        }
+    };
+    let predictions = opened.predict(device, &rows)?;
+    let target = &opened.fitted.target;
+    let classes = match target {
+        FittedTarget::Number { .. } => None,
+        FittedTarget::Binary { names, .. } => Some(names.to_vec()),
+        FittedTarget::Classes { names, .. } => Some(names.clone()),
+    };
+    let metrics = predictions.metrics(target).iter().map(|m| (m.name, m.value)).collect();
+    Ok(Evaluation {
+        run: run.display().to_string(),
+        split: name,
+        samples: rows.rows,
+        loss: Number(predictions.loss(&opened.experiment.train.loss)),
+        metrics: Numbers(metrics),
+        confusion: classes.as_ref().map(|c| predictions.confusion(c.len())),
+        classes,
+    })
+}
+
+/// Writes predictions for the rows of `input` to the CSV file `output`: in the target's own units, or class
+/// and probabilities. Gives the number of rows.
+///
+/// # Errors
+/// If the run or the input cannot be read, the output cannot be written, or the device fails.
+pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
+    let opened = open(run)?;
+    let rows = data::load_with(&opened.fitted, input, false)?;
+    let predictions = opened.predict(device, &rows)?;
+    let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let target = &opened.fitted.target;
+    let names: &[String] = match target {
+        FittedTarget::Number { name, .. } => {
+            writer.write_record([name]).map_err(fail)?;
+            for value in predictions.values(target) {
+                writer.write_record([value.to_string()]).map_err(fail)?;
+            }
+            &[]
+        }
+        FittedTarget::Binary { names, .. } => names,
+        FittedTarget::Classes { names, .. } => names,
+    };
+    if !names.is_empty() {
+        let titles = names.iter().map(|n| format!("probability {n}"));
+        writer.write_record(std::iter::once(target.name().to_string()).chain(titles)).map_err(fail)?;
+        for p in predictions.probabilities() {
+            let class = names[argmax(&p)].clone();
+            writer.write_record(std::iter::once(class).chain(p.iter().map(f64::to_string))).map_err(fail)?;
+        }
+    }
+    let bytes =
+        writer.into_inner().map_err(|e| TrainError::Io { path: output.into(), reason: e.to_string() })?;
+    checkpoint::write_atomically(output, &bytes)?;
+    Ok(rows.rows)
+}

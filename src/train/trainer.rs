@@ -1,0 +1,449 @@
+//! The training loop.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::TrainError;
+use super::checkpoint::{self, Meta, NamedTensor, Progress};
+use super::engine::{Engine, Training};
+use super::events::{Event, Number, Numbers, Observer, Tick};
+use super::metrics::Predictions;
+use super::run::{self, HistoryRow, RunDirectory};
+use crate::data::{self, Loaded};
+use crate::device::Device;
+use crate::experiment::Experiment;
+use crate::nn::Model;
+use crate::nn::model::Inputs;
+use crate::rng::{self, streams};
+use crate::scalar::StepRecord;
+
+/// What the command line adds to an experiment.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Run directory.
+    pub out: PathBuf,
+    /// Stop after this many steps in total.
+    pub max_steps: Option<u64>,
+    /// Go on from the newest checkpoint.
+    pub resume: bool,
+    /// Start from these weights.
+    pub init: Option<PathBuf>,
+    /// Report the loss every so many steps.
+    pub log_every: Option<u64>,
+    /// When the program started, for `first_step_seconds`.
+    pub started: Option<Instant>,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// History of all epochs.
+    pub history: Vec<HistoryRow>,
+    /// Best epoch.
+    pub best_epoch: u64,
+    /// Its validation loss and metrics.
+    pub best: Numbers,
+    /// Validation predictions of the best epoch.
+    pub predictions: Predictions,
+    /// The `end` event.
+    pub end: Event,
+}
+
+/// Steps run before the first look at the clock.
+const FIRST_GROUP: usize = 1;
+/// Wall time of a group of steps between two looks at the losses.
+const GROUP_SECONDS: f64 = 0.15;
+/// Time between checkpoints unless the experiment says otherwise.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Encodes an experiment's data; paths are relative to `directory`.
+///
+/// # Errors
+/// If the data are wrong or smaller than a batch.
+pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
+    let loaded = data::load(&experiment.data, directory, experiment.task(), experiment.seed_words())?;
+    let (batch, rows) = (experiment.train.batch_size, loaded.train.rows);
+    if batch > rows {
+        let reason =
+            format!("`train.batch_size` = {batch} is more than the {rows} training rows; use at most {rows}");
+        return Err(TrainError::Input(reason));
+    }
+    Ok(loaded)
+}
+
+/// The model of an experiment for given data.
+pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
+    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
+    let inputs = Inputs { features: sample.features.len(), categories };
+    Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
+}
+
+/// Trains `experiment` on `data` and writes the run directory.
+///
+/// # Errors
+/// [`TrainError`]; everything up to the last checkpoint is kept.
+pub fn train(
+    experiment: &Experiment,
+    data: &Loaded,
+    device: &dyn Device,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, TrainError> {
+    let config = &experiment.train;
+    let model = model_of(experiment, &data.fitted, &data.train);
+    let training = Training {
+        data: &data.train,
+        batch: config.batch_size,
+        noise: experiment.data.augment.noise,
+        optimizer: config.optimizer.clone(),
+        clip_norm: config.clip_norm,
+    };
+    let mut engine = Engine::new(device, &model, Some(&training), &data.validation)?;
+    engine.initialise(experiment.seed_words())?;
+    if let Some(path) = &options.init {
+        engine.restore(&checkpoint::load(path)?.0, false)?;
+    }
+    // Only now, with everything checked, is anything written.
+    let run = if options.resume {
+        RunDirectory::open(&options.out)?
+    } else {
+        let (run, moved) = RunDirectory::create(&options.out)?;
+        if let Some(moved) = moved {
+            observer.note(&format!("the earlier run was moved to {}", moved.display()));
+        }
+        run.write_experiment(experiment)?;
+        run
+    };
+    run::check_writable(&run.path)?;
+    Trainer::new(experiment, data, engine, run, options, observer)?.run()
+}
+
+struct Trainer<'a> {
+    experiment: &'a Experiment,
+    data: &'a Loaded,
+    engine: Engine,
+    run: RunDirectory,
+    options: &'a Options,
+    observer: &'a mut dyn Observer,
+    progress: Progress,
+    history: Vec<HistoryRow>,
+    best: Numbers,
+    best_predictions: Predictions,
+    steps_per_epoch: u64,
+    total_steps: u64,
+    /// Seconds in training steps alone, and how many.
+    busy: (f64, u64),
+    first_step_seconds: f64,
+    last_checkpoint: (Instant, u64),
+    /// Losses since the last step event.
+    logged: (f64, u64),
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        experiment: &'a Experiment,
+        data: &'a Loaded,
+        mut engine: Engine,
+        run: RunDirectory,
+        options: &'a Options,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let config = &experiment.train;
+        let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
+        let total = steps_per_epoch * config.epochs as u64;
+        let mut progress = Progress { best_loss: f64::INFINITY.to_bits(), ..Progress::default() };
+        let mut history = vec![];
+        if options.resume {
+            let (tensors, meta) = run.newest()?;
+            if meta.data_digest != data.digest {
+                let reason =
+                    "the data file has changed since the run began; a resumed run would not be the same run";
+                return Err(TrainError::Input(reason.into()));
+            }
+            engine.restore(&tensors, true)?;
+            progress = meta.progress.unwrap_or_default();
+            history = run.read_history(progress.epoch);
+        }
+        let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
+        Ok(Self {
+            experiment,
+            data,
+            engine,
+            run,
+            options,
+            observer,
+            history,
+            best: best.unwrap_or_default(),
+            best_predictions: Predictions::default(),
+            steps_per_epoch,
+            total_steps: options.max_steps.map_or(total, |most| most.min(total)),
+            busy: (0.0, 0),
+            first_step_seconds: 0.0,
+            last_checkpoint: (Instant::now(), progress.step),
+            logged: (0.0, 0),
+            progress,
+        })
+    }
+
+    fn run(mut self) -> Result<Outcome, TrainError> {
+        let started = Instant::now();
+        self.announce();
+        let patience = self.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
+        while self.progress.step < self.total_steps {
+            self.epoch()?;
+            if self.progress.position == 0 {
+                self.end_epoch()?;
+            }
+            if patience.is_some_and(|p| self.progress.stale_epochs >= p) {
+                break;
+            }
+        }
+        if self.history.is_empty() {
+            // Fewer steps than an epoch were asked for: judge what there is.
+            self.progress.epoch += 1;
+            self.judge(0.0)?;
+            self.progress.epoch -= 1;
+        }
+        self.save()?;
+        let end = self.finish(started.elapsed().as_secs_f64())?;
+        Ok(Outcome {
+            history: self.history,
+            best_epoch: self.progress.best_epoch,
+            best: self.best,
+            predictions: self.best_predictions,
+            end,
+        })
+    }
+
+    fn announce(&mut self) {
+        let compiled = &self.engine.compiled;
+        let parameters = compiled.layout.parameters.iter().map(|(_, s)| s.words as u64).sum();
+        let kernels_per_step = compiled.program.phases[0].dispatches.len();
+        let peak_bytes = self.engine.session().allocated_bytes();
+        let event = Event::Start {
+            name: self.experiment.name.clone(),
+            device: self.engine.session().info().clone(),
+            parameters,
+            kernels_per_step,
+            peak_bytes,
+            train_samples: self.data.train.rows,
+            validation_samples: self.data.validation.rows,
+            steps_per_epoch: self.steps_per_epoch,
+            resumed_from_step: self.progress.step,
+        };
+        self.observer.event(&event);
+    }
+
+    /// Runs the rest of the current epoch, in groups of steps.
+    fn epoch(&mut self) -> Result<(), TrainError> {
+        let mut order: Vec<u32> = (0..self.data.train.rows as u32).collect();
+        if self.experiment.train.shuffle {
+            let round = self.progress.epoch as u32;
+            rng::shuffle(&mut order, self.experiment.seed_words(), streams::SHUFFLE, round);
+        }
+        self.engine.set_order(0, &order)?;
+        while self.progress.position < self.steps_per_epoch && self.progress.step < self.total_steps {
+            let count = self.group_size();
+            let first = self.progress.step + 1;
+            let mut steps: Vec<StepRecord> = (0..count).map(|i| self.record(i)).collect();
+            let clock = Instant::now();
+            let losses = self.engine.train(&mut steps)?;
+            self.busy.0 += clock.elapsed().as_secs_f64();
+            self.busy.1 += count;
+            if self.first_step_seconds == 0.0 {
+                self.first_step_seconds = self.options.started.unwrap_or(clock).elapsed().as_secs_f64();
+            }
+            self.count(first, &losses)?;
+            if self.observer.interrupted() {
+                self.save()?;
+                let step = self.progress.step;
+                return Err(TrainError::Interrupted { step, run: self.run.path.clone() });
+            }
+            if self.checkpoint_due() {
+                self.save()?;
+            }
+        }
+        if self.progress.position == self.steps_per_epoch {
+            self.progress.position = 0;
+        }
+        Ok(())
+    }
+
+    /// Steps of the next group: as many as fit the time between looks, up to the next thing to do.
+    fn group_size(&self) -> u64 {
+        let by_time = match self.busy {
+            (_, 0) => FIRST_GROUP as u64,
+            (seconds, steps) => ((GROUP_SECONDS * steps as f64 / seconds.max(1e-9)) as u64).max(1),
+        };
+        let mut count = by_time
+            .min(self.engine.loss_slots() as u64)
+            .min(self.steps_per_epoch - self.progress.position)
+            .min(self.total_steps - self.progress.step);
+        let next_multiple = |every: u64| every - self.progress.step % every;
+        if let Some(every) = self.options.log_every.filter(|&n| n > 0) {
+            count = count.min(next_multiple(every));
+        }
+        if let Some(every) = self.experiment.train.checkpoint_every_steps {
+            count = count.min(next_multiple(every));
+        }
+        count.max(1)
+    }
+
+    fn record(&self, ahead: u64) -> StepRecord {
+        let step = self.progress.step + ahead + 1;
+        let [seed_low, seed_high] = self.experiment.seed_words();
+        StepRecord {
+            step: step as u32,
+            batch_start: ((self.progress.position + ahead) as usize * self.experiment.train.batch_size)
+                as u32,
+            slot: 0,
+            seed_low,
+            seed_high,
+            learning_rate: self.learning_rate(step) as f32,
+            optimizer: self.engine.optimizer_scalars(step),
+            reserved: [0; 6],
+        }
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        let config = &self.experiment.train;
+        let total = self.steps_per_epoch * config.epochs as u64;
+        config.schedule.learning_rate(config.learning_rate, step, self.steps_per_epoch, total)
+    }
+
+    /// Books the losses of a group of steps whose first is `first`.
+    fn count(&mut self, first: u64, losses: &[f32]) -> Result<(), TrainError> {
+        let mut sum = f64::from_bits(self.progress.loss_sum);
+        for (step, &loss) in (first..).zip(losses) {
+            if !loss.is_finite() {
+                let (what, value) = ("training loss".to_string(), f64::from(loss));
+                return Err(TrainError::Diverged { step, what, value });
+            }
+            sum += f64::from(loss);
+            self.logged.0 += f64::from(loss);
+            self.logged.1 += 1;
+        }
+        self.progress.loss_sum = sum.to_bits();
+        self.progress.step += losses.len() as u64;
+        self.progress.position += losses.len() as u64;
+        let step = self.progress.step;
+        if self.options.log_every.is_some_and(|n| n > 0 && step % n == 0) {
+            let loss = Number(self.logged.0 / self.logged.1.max(1) as f64);
+            self.observer.event(&Event::Step { step, loss, learning_rate: self.learning_rate(step) });
+            self.logged = (0.0, 0);
+        }
+        let recent = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
+        let epoch = self.progress.epoch + 1;
+        self.observer.tick(&Tick { step, steps: self.total_steps, epoch, loss: recent });
+        Ok(())
+    }
+
+    fn end_epoch(&mut self) -> Result<(), TrainError> {
+        self.progress.epoch += 1;
+        let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_per_epoch as f64;
+        self.progress.loss_sum = 0f64.to_bits();
+        self.judge(train_loss)
+    }
+
+    /// Validates, keeps the best weights, reports.
+    fn judge(&mut self, train_loss: f64) -> Result<(), TrainError> {
+        let predictions = self.engine.evaluate()?;
+        let loss = predictions.loss(&self.experiment.train.loss);
+        let (epoch, step) = (self.progress.epoch, self.progress.step);
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, what: "validation loss".into(), value: loss });
+        }
+        let validation = Numbers::of(loss, &predictions.metrics(&self.data.fitted.target));
+        let stopping = self.experiment.train.early_stopping.as_ref();
+        let min_delta = stopping.map_or(0.0, |s| s.min_delta);
+        let learning_rate = self.learning_rate(step);
+        self.history.push(HistoryRow {
+            epoch,
+            step,
+            learning_rate,
+            train_loss,
+            validation: validation.clone(),
+        });
+        if loss < f64::from_bits(self.progress.best_loss) - min_delta {
+            self.progress.best_loss = loss.to_bits();
+            self.progress.best_epoch = epoch;
+            self.progress.stale_epochs = 0;
+            self.best = validation.clone();
+            self.best_predictions = predictions;
+            let weights = self.finite_weights()?;
+            let meta = Meta::new(self.data.fitted.clone(), self.data.digest.clone(), None);
+            checkpoint::save(&self.run.best(), &weights, &meta)?;
+        } else {
+            self.progress.stale_epochs += 1;
+        }
+        self.run.write_history(&self.history)?;
+        let train = Numbers(vec![("loss", train_loss)]);
+        self.observer.event(&Event::Epoch { epoch, step, train, validation });
+        Ok(())
+    }
+
+    fn finite_weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let weights = self.engine.weights()?;
+        let step = self.progress.step;
+        for (name, _, data) in &weights {
+            if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
+                let what = format!("weight `{name}`");
+                return Err(TrainError::Diverged { step, what, value: f64::from(*bad) });
+            }
+        }
+        Ok(weights)
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let config = &self.experiment.train;
+        let (at, step) = self.last_checkpoint;
+        if let Some(every) = config.checkpoint_every_steps {
+            return self.progress.step / every > step / every;
+        }
+        let interval = config
+            .checkpoint_every_minutes
+            .map_or(CHECKPOINT_INTERVAL, |m| Duration::from_secs_f64(60.0 * m));
+        at.elapsed() >= interval
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let mut tensors = self.finite_weights()?;
+        tensors.extend(self.engine.optimizer_state()?);
+        let progress = Some(self.progress.clone());
+        let meta = Meta::new(self.data.fitted.clone(), self.data.digest.clone(), progress);
+        self.run.save(self.progress.step, &tensors, &meta)?;
+        self.last_checkpoint = (Instant::now(), self.progress.step);
+        Ok(())
+    }
+
+    fn finish(&mut self, seconds: f64) -> Result<Event, TrainError> {
+        if self.best_predictions.truth.is_empty() {
+            // A resumed run whose best epoch lies before the interruption.
+            let current = self.engine.weights()?;
+            self.engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            self.best_predictions = self.engine.evaluate()?;
+            self.engine.restore(&current, false)?;
+        }
+        let end = Event::End {
+            run: self.run.path.display().to_string(),
+            epochs: self.progress.epoch,
+            steps: self.progress.step,
+            best_epoch: self.progress.best_epoch,
+            best: self.best.clone(),
+            seconds,
+            steps_per_second: self.busy.1 as f64 / self.busy.0.max(1e-9),
+            first_step_seconds: self.first_step_seconds,
+            peak_host_bytes: peak_host_bytes(),
+        };
+        self.observer.event(&end);
+        Ok(end)
+    }
+}
+
+/// Largest resident memory of this process, in bytes; 0 where the system does not tell.
+pub fn peak_host_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    1024 * kibibytes.unwrap_or(0)
+}
