@@ -1,0 +1,65 @@
+//! `gridlight evaluate`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gridlight::device::DeviceChoice;
+use gridlight::plan::align;
+use gridlight::train::evaluate::{self, Evaluation};
+
+use super::{Failure, open_device, parse_device, print, print_json};
+
+/// Loss and metrics of a run's best checkpoint.
+#[derive(Args)]
+#[command(after_help = "Example:\n  gridlight evaluate runs/traffic --split validation")]
+pub struct Evaluate {
+    /// Run directory.
+    run: PathBuf,
+    /// Evaluate on this file instead of a split of the run's own data.
+    #[arg(long, conflicts_with = "split")]
+    data: Option<PathBuf>,
+    /// train, validation or test; by default test, or validation if there are no test rows.
+    #[arg(long)]
+    split: Option<String>,
+    /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: DeviceChoice,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Evaluate {
+    pub fn run(self) -> Result<(), Failure> {
+        let device = open_device(self.device)?;
+        let evaluation = evaluate::evaluate(&self.run, self.data.as_deref(), self.split.as_deref(), &*device)?;
+        if self.json {
+            print_json(&evaluation);
+        } else {
+            show(&evaluation);
+        }
+        Ok(())
+    }
+}
+
+/// Prints an evaluation as a table.
+pub fn show(evaluation: &Evaluation) {
+    let mut rows = vec![vec![format!("{} ({} rows)", evaluation.split, evaluation.samples), String::new()]];
+    rows.push(vec!["  loss".into(), format!("{:.5}", evaluation.loss.0)]);
+    for (name, value) in &evaluation.metrics.0 {
+        rows.push(vec![format!("  {name}"), format!("{value:.4}")]);
+    }
+    let mut text = align(&rows, &[1]);
+    if let (Some(confusion), Some(classes)) = (&evaluation.confusion, &evaluation.classes) {
+        let mut table = vec![vec!["  true \\ predicted".to_string()]];
+        table[0].extend(classes.iter().cloned());
+        for (class, counts) in classes.iter().zip(confusion) {
+            let mut row = vec![format!("  {class}")];
+            row.extend(counts.iter().map(usize::to_string));
+            table.push(row);
+        }
+        let right: Vec<usize> = (1..=classes.len()).collect();
+        text += &align(&table, &right);
+    }
+    print(&text);
+}

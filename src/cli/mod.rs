@@ -1,0 +1,127 @@
+//! The command line: one file per command, one place for devices, errors and exit codes.
+
+mod devices;
+mod evaluate;
+mod plan;
+mod predict;
+mod progress;
+mod train;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Parser, Subcommand};
+use gridlight::device::cpu::CpuDevice;
+use gridlight::device::{Device, DeviceChoice};
+use gridlight::train::TrainError;
+
+/// Trains neural networks on any GPU, from one binary.
+#[derive(Parser)]
+#[command(name = "gridlight", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Plan(plan::Plan),
+    Devices(devices::Devices),
+}
+
+/// What ends a command early: a message with what to do, and the exit code of the contract.
+pub struct Failure {
+    /// Exit code.
+    pub code: u8,
+    /// One line, then how to go on.
+    pub error: anyhow::Error,
+}
+
+impl From<TrainError> for Failure {
+    fn from(error: TrainError) -> Self {
+        Self { code: error.exit_code(), error: error.into() }
+    }
+}
+
+impl From<gridlight::device::DeviceError> for Failure {
+    fn from(error: gridlight::device::DeviceError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+impl From<gridlight::experiment::ExperimentError> for Failure {
+    fn from(error: gridlight::experiment::ExperimentError) -> Self {
+        TrainError::from(error).into()
+    }
+}
+
+/// Runs the command line; gives the exit code.
+pub fn run(started: Instant) -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            // Nobody reads what cannot be printed.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let result = match arguments.command {
+        Command::Train(command) => command.run(started),
+        Command::Evaluate(command) => command.run(),
+        Command::Predict(command) => command.run(),
+        Command::Plan(command) => command.run(),
+        Command::Devices(command) => command.run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {:#}", failure.error);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+/// Prints a result on standard output; a reader that has gone away is not an error.
+pub fn print(text: &str) {
+    use std::io::Write;
+    let mut out = std::io::stdout().lock();
+    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
+    if written.is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints a value as one line of JSON.
+pub fn print_json(value: &impl serde::Serialize) {
+    print(&serde_json::to_string(value).unwrap_or_default());
+}
+
+/// `--device auto|cpu|gpu|gpu:N`.
+pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
+    match text {
+        "auto" => Ok(DeviceChoice::Auto),
+        "cpu" => Ok(DeviceChoice::Cpu),
+        "gpu" => Ok(DeviceChoice::Gpu),
+        other => {
+            let number = other.strip_prefix("gpu:").and_then(|n| n.parse().ok());
+            number.map(DeviceChoice::GpuNumber).ok_or_else(|| "expected auto, cpu, gpu or gpu:N".into())
+        }
+    }
+}
+
+/// Opens the device asked for and says on standard error which it is.
+pub fn open_device(choice: DeviceChoice) -> Result<Box<dyn Device>, Failure> {
+    let device: Box<dyn Device> = match choice {
+        DeviceChoice::Cpu | DeviceChoice::Auto => Box::new(CpuDevice::new(None)),
+        DeviceChoice::Gpu | DeviceChoice::GpuNumber(_) => {
+            return Err(gridlight::device::DeviceError::NoAdapter("no GPU backend".into()).into());
+        }
+    };
+    let info = device.info();
+    eprintln!("device: {} ({}, {})", info.name, info.backend, info.driver);
+    Ok(device)
+}

@@ -1,0 +1,35 @@
+//! `gridlight predict`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use gridlight::device::DeviceChoice;
+use gridlight::train::evaluate;
+
+use super::{Failure, open_device, parse_device};
+
+/// Predictions for the rows of a table, in the target's own units.
+#[derive(Args)]
+#[command(after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv")]
+pub struct Predict {
+    /// Run directory.
+    run: PathBuf,
+    /// CSV or Parquet file with the columns the model was trained on (no target needed).
+    #[arg(long)]
+    input: PathBuf,
+    /// CSV file to write: one row per input row.
+    #[arg(long)]
+    output: PathBuf,
+    /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: DeviceChoice,
+}
+
+impl Predict {
+    pub fn run(self) -> Result<(), Failure> {
+        let device = open_device(self.device)?;
+        let rows = evaluate::predict(&self.run, &self.input, &self.output, &*device)?;
+        eprintln!("{rows} predictions written to {}", self.output.display());
+        Ok(())
+    }
+}

@@ -1,0 +1,94 @@
+//! Progress for people: a bar with loss, throughput and time left, and a line an epoch.
+
+use gridlight::train::events::{Event, Observer, Tick};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Interrupts so far.
+static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Prints events as JSON or as text, and shows a bar on a terminal.
+pub struct Console {
+    json: bool,
+    bar: ProgressBar,
+}
+
+impl Console {
+    /// JSON lines on standard output, or text on standard error.
+    pub fn new(json: bool) -> Self {
+        // The first Ctrl-C asks training to finish its step; the second stops at once.
+        let handler = ctrlc::set_handler(|| {
+            if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
+                std::process::exit(130);
+            }
+        });
+        let bar = if handler.is_ok() && console_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let template = "epoch {prefix} {bar:32} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self { json, bar }
+    }
+
+    fn line(&self, text: String) {
+        if self.json {
+            return;
+        }
+        if self.bar.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.bar.println(text);
+        }
+    }
+}
+
+fn console_is_terminal() -> bool {
+    use std::io::IsTerminal;
+    std::io::stderr().is_terminal()
+}
+
+impl Observer for Console {
+    fn event(&mut self, event: &Event) {
+        if self.json {
+            super::print_json(event);
+        }
+        match event {
+            Event::Start { parameters, kernels_per_step, peak_bytes, train_samples, validation_samples, resumed_from_step, .. } => {
+                let resumed = if *resumed_from_step > 0 { format!(", resumed at step {resumed_from_step}") } else { String::new() };
+                self.line(format!(
+                    "{train_samples} training rows, {validation_samples} validation rows, {parameters} parameters, \
+                     {kernels_per_step} kernels a step, {} bytes on the device{resumed}",
+                    gridlight::plan::quantity(*peak_bytes)
+                ));
+            }
+            Event::Epoch { epoch, train, validation, .. } => {
+                let shown: Vec<String> = validation.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+                let loss = train.get("loss").unwrap_or(f64::NAN);
+                self.line(format!("epoch {epoch:>4}  train loss {loss:.5}  validation {}", shown.join("  ")));
+            }
+            Event::Step { step, loss, learning_rate } => {
+                self.line(format!("step {step:>7}  loss {:.5}  learning rate {learning_rate:.3e}", loss.0));
+            }
+            Event::End { .. } => self.bar.finish_and_clear(),
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        if self.bar.length() != Some(tick.steps) {
+            self.bar.set_length(tick.steps);
+            self.bar.set_position(tick.step);
+            self.bar.reset_eta();
+        }
+        self.bar.set_prefix(tick.epoch.to_string());
+        self.bar.set_message(format!("{:.5}", tick.loss));
+        self.bar.set_position(tick.step);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.line(text.to_string());
+    }
+
+    fn interrupted(&mut self) -> bool {
+        INTERRUPTS.load(Ordering::SeqCst) > 0
+    }
+}

@@ -1,0 +1,106 @@
+//! `gridlight train`
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use gridlight::device::DeviceChoice;
+use gridlight::experiment::Experiment;
+use gridlight::train::TrainError;
+use gridlight::train::events::Event;
+use gridlight::train::trainer::{self, Options};
+
+use super::progress::Console;
+use super::{Failure, open_device, parse_device, print};
+
+/// Train an experiment and write a run directory.
+#[derive(Args)]
+#[command(after_help = "Example:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64")]
+pub struct Train {
+    /// Experiment file.
+    experiment: PathBuf,
+    /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: DeviceChoice,
+    /// Run directory; by default runs/<name>.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Passes over the training rows, instead of the experiment's.
+    #[arg(long)]
+    epochs: Option<usize>,
+    /// Stop after this many steps in total.
+    #[arg(long)]
+    max_steps: Option<u64>,
+    /// Seed, instead of the experiment's.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Any key of the experiment: table.key=value. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Go on from the newest checkpoint in the run directory.
+    #[arg(long)]
+    resume: bool,
+    /// Start from these weights.
+    #[arg(long, value_name = "FILE")]
+    init: Option<PathBuf>,
+    /// Report the loss every so many steps.
+    #[arg(long, value_name = "STEPS")]
+    log_every: Option<u64>,
+    /// One JSON object a line on standard output, and nothing else there.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Train {
+    pub fn run(self, started: Instant) -> Result<(), Failure> {
+        let mut overrides = self.set.clone();
+        overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
+        overrides.extend(self.seed.map(|n| format!("seed={n}")));
+        let mut experiment = Experiment::read(&self.experiment, &overrides)?;
+        make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
+        if self.max_steps == Some(0) {
+            return Err(TrainError::Input("--max-steps = 0 leaves nothing to train; give at least 1".into()).into());
+        }
+        let data = trainer::load_data(&experiment, &PathBuf::new())?;
+        let device = open_device(self.device)?;
+        let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+        let mut console = Console::new(self.json);
+        let options = Options {
+            out,
+            max_steps: self.max_steps,
+            resume: self.resume,
+            init: self.init,
+            log_every: self.log_every,
+            started: Some(started),
+        };
+        let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console)?;
+        if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) = (self.json, &outcome.end) {
+            let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+            print(&format!(
+                "best epoch {best_epoch}: validation {}\ntrained {seconds:.1} s at {steps_per_second:.0} steps/s; \
+                 results in {run}",
+                metrics.join("  ")
+            ));
+            let evaluation = gridlight::train::evaluate::evaluate(&options.out, None, None, &*device)?;
+            super::evaluate::show(&evaluation);
+        }
+        Ok(())
+    }
+}
+
+/// The run directory may be used from anywhere, so the data's paths are kept absolute.
+pub fn make_paths_absolute(experiment: &mut Experiment, directory: &std::path::Path) {
+    let absolute = |path: &mut String| {
+        let joined = directory.join(&path);
+        if let Ok(full) = std::path::absolute(joined) {
+            *path = full.to_string_lossy().into_owned();
+        }
+    };
+    absolute(&mut experiment.data.source);
+    if let gridlight::data::config::SplitConfig::Files { validation, test } = &mut experiment.data.split {
+        absolute(validation);
+        if let Some(test) = test {
+            absolute(test);
+        }
+    }
+}
