@@ -87,6 +87,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
+    // Temporary files are private; what a run leaves behind is as readable as any other file.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::Permissions::from_mode(0o644);
+        file.as_file().set_permissions(mode).map_err(fail)?;
+    }
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
     // The rename itself must survive a power cut; directories cannot be synced on every system.
@@ -117,8 +124,11 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         if view.dtype() != Dtype::F32 {
             return Err(damaged(format!("tensor `{name}` is {:?}, expected F32", view.dtype())));
         }
-        let data =
-            view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let words = view.data().chunks_exact(4);
+        let data: Vec<f32> = words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        if let Some(at) = data.iter().position(|x| !x.is_finite()) {
+            return Err(damaged(format!("tensor `{name}` holds {} at element {at}", data[at])));
+        }
         tensors.push((name.to_string(), view.shape().to_vec(), data));
     }
     tensors.sort_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
@@ -149,4 +159,66 @@ pub fn list(directory: &Path) -> Vec<(u64, PathBuf)> {
         .collect();
     found.sort();
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{FittedScaling, FittedTarget};
+
+    fn sample() -> (Vec<NamedTensor>, Meta) {
+        let target = FittedTarget::Number { name: "y".into(), scaling: FittedScaling::None };
+        let progress = Progress { step: 7, best_loss: 0.1f64.to_bits(), ..Progress::default() };
+        let meta = Meta::new(Fitted { columns: vec![], target }, "digest".into(), Some(progress));
+        let tensor = |name: &str, x: f32| (name.to_string(), vec![2, 1], vec![x, 2.0]);
+        (vec![tensor("0.weight", 1.5), tensor("optimizer.0.0.weight", -0.0)], meta)
+    }
+
+    fn save_sample(path: &Path) {
+        let (tensors, meta) = sample();
+        save(path, &tensors, &meta).unwrap();
+    }
+
+    #[test]
+    fn what_is_written_is_read_with_the_same_bits() {
+        let directory = tempfile::tempdir().unwrap();
+        let (a, b) = (directory.path().join("a"), directory.path().join("b"));
+        save_sample(&a);
+        save_sample(&b);
+        assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+        let (tensors, meta) = load(&a).unwrap();
+        assert_eq!((tensors, meta.unwrap()), sample());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "a temporary file is left");
+    }
+
+    #[test]
+    fn broken_files_are_errors_and_never_panics() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("broken.safetensors");
+        save_sample(&path);
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            assert!(load(&path).is_err(), "cut at {cut}");
+        }
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 0x55;
+            std::fs::write(&path, &bytes).unwrap();
+            let _: Result<_, _> = load(&path);
+        }
+        std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
+        assert!(load(&path).is_err());
+    }
+
+    #[test]
+    fn weights_that_are_not_finite_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("weights.safetensors");
+        let (mut tensors, meta) = sample();
+        tensors[0].2[1] = f32::NAN;
+        save(&path, &tensors, &meta).unwrap();
+        let error = load(&path).unwrap_err().to_string();
+        assert!(error.contains("holds NaN at element 1"), "{error}");
+    }
 }

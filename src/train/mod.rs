@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod events;
 pub mod metrics;
 pub mod run;
+pub mod tensorboard;
 pub mod trainer;
 
 pub use error::TrainError;

@@ -40,6 +40,8 @@ impl RunDirectory {
     /// # Errors
     /// If the directory holds something else or cannot be made.
     pub fn create(path: &Path) -> Result<(Self, Option<PathBuf>), TrainError> {
+        // Without a trailing separator, so that the earlier run goes beside this one and not into it.
+        let path: &Path = &path.components().collect::<PathBuf>();
         let io = |e: std::io::Error| TrainError::io(path, &e);
         let mut moved = None;
         if path.exists() {
@@ -94,17 +96,25 @@ impl RunDirectory {
         self.path.join("best.safetensors")
     }
 
-    /// Writes a checkpoint and drops all but the newest few.
+    /// Writes a checkpoint and drops all but the newest few and the one at `best_step`.
     ///
     /// # Errors
     /// If the disk is full.
-    pub fn save(&self, step: u64, tensors: &[NamedTensor], meta: &Meta) -> Result<(), TrainError> {
+    pub fn save(
+        &self,
+        step: u64,
+        best_step: u64,
+        tensors: &[NamedTensor],
+        meta: &Meta,
+    ) -> Result<(), TrainError> {
         let directory = self.path.join("checkpoints");
         checkpoint::save(&directory.join(format!("step-{step}.safetensors")), tensors, meta)?;
         let all = checkpoint::list(&directory);
-        for (_, old) in &all[..all.len().saturating_sub(KEPT)] {
-            // A checkpoint that cannot be removed costs space, not correctness.
-            let _ = std::fs::remove_file(old);
+        for (step, old) in &all[..all.len().saturating_sub(KEPT)] {
+            if *step != best_step {
+                // A checkpoint that cannot be removed costs space, not correctness.
+                let _ = std::fs::remove_file(old);
+            }
         }
         Ok(())
     }
@@ -189,7 +199,7 @@ impl RunDirectory {
     }
 }
 
-/// Appends nothing and reads nothing: whether a file can be made in `directory`, before hours are spent.
+/// Whether a file can be made in `directory`, before hours are spent.
 ///
 /// # Errors
 /// If the directory cannot be written.

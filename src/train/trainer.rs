@@ -9,6 +9,7 @@ use super::engine::{Engine, Training};
 use super::events::{Event, Number, Numbers, Observer, Tick};
 use super::metrics::Predictions;
 use super::run::{self, HistoryRow, RunDirectory};
+use super::tensorboard::EventFile;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
@@ -101,11 +102,14 @@ pub fn train(
     let mut engine = Engine::new(device, &model, Some(&training), &data.validation)?;
     engine.initialise(experiment.seed_words())?;
     if let Some(path) = &options.init {
-        engine.restore(&checkpoint::load(path)?.0, false)?;
+        let restored = engine.restore(&checkpoint::load(path)?.0, false);
+        restored.map_err(|e| TrainError::Input(format!("{}: {e}", path.display())))?;
     }
     // Only now, with everything checked, is anything written.
     let run = if options.resume {
-        RunDirectory::open(&options.out)?
+        let run = RunDirectory::open(&options.out)?;
+        check_same(&run.experiment()?, experiment)?;
+        run
     } else {
         let (run, moved) = RunDirectory::create(&options.out)?;
         if let Some(moved) = moved {
@@ -116,6 +120,25 @@ pub fn train(
     };
     run::check_writable(&run.path)?;
     Trainer::new(experiment, data, engine, run, options, observer)?.run()
+}
+
+/// Refuses to go on with another experiment than the run was begun with; more epochs are allowed.
+fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
+    let text = |e: &Experiment| {
+        let mut e = e.clone();
+        e.train.epochs = 1;
+        e.resolved()
+    };
+    let (begun, now) = (text(begun), text(now));
+    let differing = begun.lines().zip(now.lines()).find(|(a, b)| a != b);
+    if begun == now {
+        return Ok(());
+    }
+    let (old, new) = differing.unwrap_or(("", "other keys"));
+    Err(TrainError::Input(format!(
+        "--resume: the run was begun with `{old}`, the experiment now says `{new}`; undo the change, or train anew \
+         without --resume"
+    )))
 }
 
 struct Trainer<'a> {
@@ -137,6 +160,7 @@ struct Trainer<'a> {
     last_checkpoint: (Instant, u64),
     /// Losses since the last step event.
     logged: (f64, u64),
+    tensorboard: EventFile,
 }
 
 impl<'a> Trainer<'a> {
@@ -165,11 +189,13 @@ impl<'a> Trainer<'a> {
             history = run.read_history(progress.epoch);
         }
         let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
+        let tensorboard = EventFile::create(&run.path)?;
         Ok(Self {
             experiment,
             data,
             engine,
             run,
+            tensorboard,
             options,
             observer,
             history,
@@ -189,22 +215,24 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         self.announce();
         let patience = self.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
-        while self.progress.step < self.total_steps {
-            self.epoch()?;
-            if self.progress.position == 0 {
+        while !patience.is_some_and(|p| self.progress.stale_epochs >= p) {
+            if self.progress.position == self.steps_per_epoch {
                 self.end_epoch()?;
-            }
-            if patience.is_some_and(|p| self.progress.stale_epochs >= p) {
+            } else if self.progress.step < self.total_steps {
+                self.epoch()?;
+            } else {
                 break;
             }
         }
+        self.save()?;
         if self.history.is_empty() {
-            // Fewer steps than an epoch were asked for: judge what there is.
+            // Fewer steps than an epoch were asked for: judge what there is, after the checkpoint, so that a
+            // resumed run does not see this extra look.
+            let steps = self.progress.position.max(1) as f64;
             self.progress.epoch += 1;
-            self.judge(0.0)?;
+            self.judge(f64::from_bits(self.progress.loss_sum) / steps)?;
             self.progress.epoch -= 1;
         }
-        self.save()?;
         let end = self.finish(started.elapsed().as_secs_f64())?;
         Ok(Outcome {
             history: self.history,
@@ -262,9 +290,6 @@ impl<'a> Trainer<'a> {
             if self.checkpoint_due() {
                 self.save()?;
             }
-        }
-        if self.progress.position == self.steps_per_epoch {
-            self.progress.position = 0;
         }
         Ok(())
     }
@@ -340,6 +365,7 @@ impl<'a> Trainer<'a> {
 
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         self.progress.epoch += 1;
+        self.progress.position = 0;
         let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_per_epoch as f64;
         self.progress.loss_sum = 0f64.to_bits();
         self.judge(train_loss)
@@ -377,6 +403,9 @@ impl<'a> Trainer<'a> {
             self.progress.stale_epochs += 1;
         }
         self.run.write_history(&self.history)?;
+        let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
+        scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
+        self.tensorboard.scalars(step, &scalars)?;
         let train = Numbers(vec![("loss", train_loss)]);
         self.observer.event(&Event::Epoch { epoch, step, train, validation });
         Ok(())
@@ -411,7 +440,8 @@ impl<'a> Trainer<'a> {
         tensors.extend(self.engine.optimizer_state()?);
         let progress = Some(self.progress.clone());
         let meta = Meta::new(self.data.fitted.clone(), self.data.digest.clone(), progress);
-        self.run.save(self.progress.step, &tensors, &meta)?;
+        let best = self.progress.best_epoch * self.steps_per_epoch;
+        self.run.save(self.progress.step, best, &tensors, &meta)?;
         self.last_checkpoint = (Instant::now(), self.progress.step);
         Ok(())
     }

@@ -1,0 +1,130 @@
+//! Scalars for TensorBoard: an append-only file of `Event` protocol buffers in TFRecord framing.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::error::TrainError;
+
+/// An event file being written.
+pub struct EventFile {
+    file: File,
+    path: std::path::PathBuf,
+}
+
+impl EventFile {
+    /// A new file in `directory`, named after the present second.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn create(directory: &Path) -> Result<Self, TrainError> {
+        let path = directory.join(format!("events.out.tfevents.{:010}.gridlight", now() as u64));
+        let file = File::options().create(true).append(true).open(&path);
+        let mut events = Self { file: file.map_err(|e| TrainError::io(&path, &e))?, path };
+        // Field 3 of Event: the version that marks a file of this kind.
+        let event = [double(1, now()), bytes(3, b"brain.Event:2")].concat();
+        events.append(&event)?;
+        Ok(events)
+    }
+
+    /// Appends values at a step.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub fn scalars(&mut self, step: u64, values: &[(String, f64)]) -> Result<(), TrainError> {
+        let mut summary = vec![];
+        for (tag, value) in values {
+            // Summary.Value: tag is field 1, simple_value field 2.
+            let simple = [vec![(2 << 3) | 5], (*value as f32).to_le_bytes().to_vec()].concat();
+            summary.extend(bytes(1, &[bytes(1, tag.as_bytes()), simple].concat()));
+        }
+        let event = [double(1, now()), varint_field(2, step), bytes(5, &summary)].concat();
+        self.append(&event)
+    }
+
+    /// A record: length, its masked CRC, the data, their masked CRC.
+    fn append(&mut self, data: &[u8]) -> Result<(), TrainError> {
+        let length = (data.len() as u64).to_le_bytes();
+        let mut record = length.to_vec();
+        record.extend(masked_crc(&length).to_le_bytes());
+        record.extend(data);
+        record.extend(masked_crc(data).to_le_bytes());
+        self.file.write_all(&record).map_err(|e| TrainError::io(&self.path, &e))
+    }
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
+fn varint(mut value: u64) -> Vec<u8> {
+    let mut bytes = vec![];
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+    bytes
+}
+
+fn varint_field(field: u8, value: u64) -> Vec<u8> {
+    [vec![field << 3], varint(value)].concat()
+}
+
+fn double(field: u8, value: f64) -> Vec<u8> {
+    [vec![(field << 3) | 1], value.to_le_bytes().to_vec()].concat()
+}
+
+fn bytes(field: u8, data: &[u8]) -> Vec<u8> {
+    [vec![(field << 3) | 2], varint(data.len() as u64), data.to_vec()].concat()
+}
+
+/// CRC-32C (Castagnoli), bit by bit: the records are small and few.
+fn crc32c(data: &[u8]) -> u32 {
+    let mut crc = !0u32;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0x82F6_3B78 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+/// TFRecord's mask, so that a CRC of data that hold CRCs stays useful.
+fn masked_crc(data: &[u8]) -> u32 {
+    crc32c(data).rotate_right(15).wrapping_add(0xA282_EAD8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_gives_the_published_answer() {
+        assert_eq!(crc32c(b"123456789"), 0xE306_9283);
+    }
+
+    #[test]
+    fn records_can_be_walked() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut events = EventFile::create(directory.path()).unwrap();
+        events.scalars(300, &[("loss/train".into(), 0.5)]).unwrap();
+        let data = std::fs::read(&events.path).unwrap();
+        let (mut at, mut records) = (0, vec![]);
+        while at < data.len() {
+            let length = u64::from_le_bytes(data[at..at + 8].try_into().unwrap()) as usize;
+            let body = &data[at + 12..at + 12 + length];
+            let crc = u32::from_le_bytes(data[at + 12 + length..at + 16 + length].try_into().unwrap());
+            assert_eq!(crc, masked_crc(body));
+            records.push(body.to_vec());
+            at += 16 + length;
+        }
+        assert_eq!(records.len(), 2);
+        assert!(records[0].windows(13).any(|w| w == b"brain.Event:2"));
+        // step 300 is the varint AC 02; 0.5 is 0x3F000000.
+        assert!(records[1].windows(3).any(|w| w == [0x10, 0xAC, 0x02]));
+        assert!(records[1].windows(5).any(|w| w == [0x15, 0, 0, 0, 0x3F]));
+    }
+}
