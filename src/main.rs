@@ -13,7 +13,9 @@ fn main() -> ExitCode {
         Err(cause) => {
             let text = cause.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("unknown");
-            eprintln!("error: internal error: {text}\nThis is a bug in gridlight; please report it with the command.");
+            eprintln!(
+                "error: internal error: {text}\nThis is a bug in gridlight; please report it with the command."
+            );
             ExitCode::from(1)
         }
     }

@@ -32,7 +32,8 @@ pub struct Evaluate {
 impl Evaluate {
     pub fn run(self) -> Result<(), Failure> {
         let device = open_device(self.device)?;
-        let evaluation = evaluate::evaluate(&self.run, self.data.as_deref(), self.split.as_deref(), &*device)?;
+        let evaluation =
+            evaluate::evaluate(&self.run, self.data.as_deref(), self.split.as_deref(), &*device)?;
         if self.json {
             print_json(&evaluation);
         } else {

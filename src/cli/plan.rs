@@ -12,7 +12,9 @@ use super::{Failure, open_device, parse_device, print, print_json};
 
 /// What a training step will do, before it runs.
 #[derive(Args)]
-#[command(after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump shaders-as-compiled")]
+#[command(
+    after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump shaders-as-compiled"
+)]
 pub struct Plan {
     /// Experiment file.
     experiment: PathBuf,

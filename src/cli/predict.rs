@@ -10,7 +10,9 @@ use super::{Failure, open_device, parse_device};
 
 /// Predictions for the rows of a table, in the target's own units.
 #[derive(Args)]
-#[command(after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv")]
+#[command(
+    after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv"
+)]
 pub struct Predict {
     /// Run directory.
     run: PathBuf,

@@ -22,7 +22,11 @@ impl Console {
                 std::process::exit(130);
             }
         });
-        let bar = if handler.is_ok() && console_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let bar = if handler.is_ok() && console_is_terminal() {
+            ProgressBar::new(0)
+        } else {
+            ProgressBar::hidden()
+        };
         let template = "epoch {prefix} {bar:32} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -53,8 +57,20 @@ impl Observer for Console {
             super::print_json(event);
         }
         match event {
-            Event::Start { parameters, kernels_per_step, peak_bytes, train_samples, validation_samples, resumed_from_step, .. } => {
-                let resumed = if *resumed_from_step > 0 { format!(", resumed at step {resumed_from_step}") } else { String::new() };
+            Event::Start {
+                parameters,
+                kernels_per_step,
+                peak_bytes,
+                train_samples,
+                validation_samples,
+                resumed_from_step,
+                ..
+            } => {
+                let resumed = if *resumed_from_step > 0 {
+                    format!(", resumed at step {resumed_from_step}")
+                } else {
+                    String::new()
+                };
                 self.line(format!(
                     "{train_samples} training rows, {validation_samples} validation rows, {parameters} parameters, \
                      {kernels_per_step} kernels a step, {} bytes on the device{resumed}",
@@ -62,7 +78,8 @@ impl Observer for Console {
                 ));
             }
             Event::Epoch { epoch, train, validation, .. } => {
-                let shown: Vec<String> = validation.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+                let shown: Vec<String> =
+                    validation.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
                 let loss = train.get("loss").unwrap_or(f64::NAN);
                 self.line(format!("epoch {epoch:>4}  train loss {loss:.5}  validation {}", shown.join("  ")));
             }

@@ -15,7 +15,9 @@ use super::{Failure, open_device, parse_device, print};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
-#[command(after_help = "Example:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64")]
+#[command(
+    after_help = "Example:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64"
+)]
 pub struct Train {
     /// Experiment file.
     experiment: PathBuf,
@@ -59,7 +61,9 @@ impl Train {
         let mut experiment = Experiment::read(&self.experiment, &overrides)?;
         make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
         if self.max_steps == Some(0) {
-            return Err(TrainError::Input("--max-steps = 0 leaves nothing to train; give at least 1".into()).into());
+            return Err(
+                TrainError::Input("--max-steps = 0 leaves nothing to train; give at least 1".into()).into()
+            );
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         let device = open_device(self.device)?;
@@ -74,7 +78,9 @@ impl Train {
             started: Some(started),
         };
         let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console)?;
-        if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) = (self.json, &outcome.end) {
+        if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
+            (self.json, &outcome.end)
+        {
             let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
             print(&format!(
                 "best epoch {best_epoch}: validation {}\ntrained {seconds:.1} s at {steps_per_second:.0} steps/s; \

@@ -45,10 +45,32 @@ impl Graph {
         self.unary(UnaryFn::Exp, x)
     }
 
-    /// A function of two tensors, broadcast to a common shape.
+    /// A function of two tensors, broadcast to a common shape. Constants are folded.
     pub fn binary(&mut self, f: BinaryFn, a: ValueId, b: ValueId) -> Built {
         let operands = self.broadcast_together(&[a, b]);
-        self.push(Op::Binary(ops::Binary(f)), &operands)
+        let (left, right) = (self.constant_of(a), self.constant_of(b));
+        let same_shape = self.shape(operands[0]) == self.shape(operands[1]);
+        match (f, left, right) {
+            (_, Some(x), Some(y)) if same_shape => {
+                let shape = self.shape(operands[0]).clone();
+                let folded = self.scalar(f.eval(x, y))?;
+                self.broadcast(folded, &shape)
+            }
+            (BinaryFn::Mul, Some(1.0), _) if same_shape => Ok(operands[1]),
+            (BinaryFn::Mul | BinaryFn::Div, _, Some(1.0)) if same_shape => Ok(operands[0]),
+            _ => self.push(Op::Binary(ops::Binary(f)), &operands),
+        }
+    }
+
+    /// The value that every element of `x` has, if `x` is a constant scalar or a view of one.
+    fn constant_of(&self, x: ValueId) -> Option<f64> {
+        match &self.node(x).op {
+            Op::Constant(c) if c.data.len() == 1 => Some(f64::from(f32::from_bits(c.data[0]))),
+            Op::Reshape(_) | Op::Broadcast(_) | Op::Permute(_) | Op::Slice(_) => {
+                self.constant_of(self.node(x).inputs[0])
+            }
+            _ => None,
+        }
     }
 
     /// `a + b`
