@@ -33,6 +33,7 @@ pub mod plan;
 pub mod report;
 pub mod rng;
 pub mod scalar;
+pub mod shader;
 pub mod tensor;
 pub mod train;
 pub mod verify;

@@ -13,6 +13,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod pointwise;
 pub mod reduce;
+pub mod shader;
 pub mod softmax;
 pub mod store;
 

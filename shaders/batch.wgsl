@@ -1,0 +1,18 @@
+// Batch assembly: read 0 is the row order, read 1 + b column block b [rows, width]; write b [batch, width] takes
+// the rows order[batch_start..], with Gaussian noise where asked for. One invocation an element of any block.
+//@import step
+//@import random
+@group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
+@group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
+const ELEMENTS: u32 = 1u; //@param
+const GROUPS_X: u32 = 65535u; //@param
+
+@compute @workgroup_size(64)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let i = (group.y * GROUPS_X + group.x) * 64u + lane;
+    if (i >= ELEMENTS) {
+        return;
+    }
+    write_0[i] = read_1[read_0[step.batch_start + i]]; //@insert blocks
+}

@@ -1,0 +1,104 @@
+// Matrix product through workgroup memory, for GPUs: a workgroup computes a tile of 4 * SIDE rows and columns,
+// each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both fragments are
+// read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
+// Workgroups are numbered as in matmul_columns.wgsl.
+//@import step
+//@import numerics
+//@import random
+@group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
+@group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
+const M: u32 = 1u; //@param
+const N: u32 = 1u; //@param
+const K: u32 = 1u; //@param
+const BATCH: u32 = 1u; //@param
+const SPLITS: u32 = 1u; //@param
+const SPLIT: u32 = 1u; //@param
+const A_OFFSET: u32 = 0u; //@param
+const A_BATCH: u32 = 0u; //@param
+const A_ROW: u32 = 1u; //@param
+const A_COL: u32 = 1u; //@param
+const B_OFFSET: u32 = 0u; //@param
+const B_BATCH: u32 = 0u; //@param
+const B_ROW: u32 = 1u; //@param
+const B_COL: u32 = 1u; //@param
+const ROW_TILES: u32 = 1u; //@param
+const COL_TILES: u32 = 1u; //@param
+const GROUPS_X: u32 = 65535u; //@param
+const SIDE: u32 = 8u; //@param
+const DEPTH: u32 = 8u; //@param
+
+const TILE: u32 = 4u * SIDE;
+const LANES: u32 = SIDE * SIDE;
+// One vector more a row than needed keeps lanes of a column on different memory banks.
+const STRIDE: u32 = SIDE + 1u;
+var<workgroup> left: array<vec4<f32>, DEPTH * STRIDE>;
+var<workgroup> right: array<vec4<f32>, DEPTH * STRIDE>;
+
+fn finish(z: u32, split: u32, row: u32, col: u32, value: f32) {
+    let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
+    write_0[i] = value; //@insert epilogue
+}
+
+@compute @workgroup_size(SIDE, SIDE)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let tile = group.y * GROUPS_X + group.x;
+    let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;
+    if (tile >= tiles) {
+        return; //@insert row_sums
+    }
+    let first_col = (tile % COL_TILES) * TILE;
+    let first_row = ((tile / COL_TILES) % ROW_TILES) * TILE;
+    let z = (tile / (COL_TILES * ROW_TILES)) % BATCH;
+    let split = tile / (COL_TILES * ROW_TILES * BATCH);
+    let first_k = split * SPLIT;
+    let end_k = min(first_k + SPLIT, K);
+    let x = lane % SIDE;
+    let y = lane / SIDE;
+//@for r in 4
+    var sum_r = vec4<f32>(0.0);
+//@end
+    for (var k = first_k; k < end_k; k += DEPTH) {
+        // Fill: every invocation moves vectors of four rows of A and four columns of B.
+        for (var at = lane; at < DEPTH * SIDE; at += LANES) {
+            let d = at / SIDE;
+            let v = at % SIDE;
+            var a = vec4<f32>(0.0);
+            var b = vec4<f32>(0.0);
+            if (k + d < end_k) {
+                let a_start = A_OFFSET + z * A_BATCH + (k + d) * A_COL;
+                let b_start = B_OFFSET + z * B_BATCH + (k + d) * B_ROW;
+                for (var c = 0u; c < 4u; c++) {
+                    let row = first_row + v * 4u + c;
+                    let col = first_col + v * 4u + c;
+                    if (row < M) {
+                        a[c] = read_0[a_start + row * A_ROW];
+                    }
+                    if (col < N) {
+                        b[c] = read_1[b_start + col * B_COL];
+                    }
+                }
+            }
+            left[d * STRIDE + v] = a;
+            right[d * STRIDE + v] = b;
+        }
+        workgroupBarrier();
+        for (var d = 0u; d < DEPTH; d++) {
+            let a = left[d * STRIDE + y];
+            let b = right[d * STRIDE + x];
+//@for r in 4
+            sum_r += a[r] * b;
+//@end
+        }
+        workgroupBarrier();
+    }
+//@for r in 4
+    let row_r = first_row + y * 4u + r;
+    for (var c = 0u; c < 4u; c++) {
+        let col = first_col + x * 4u + c;
+        if (row_r < M && col < N) {
+            finish(z, split, row_r, col, sum_r[c]);
+        }
+    }
+//@end
+}

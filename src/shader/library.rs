@@ -1,0 +1,28 @@
+//! The shader files, embedded in the binary.
+
+/// Text of `shaders/<name>.wgsl` or `shaders/shared/<name>.wgsl`.
+pub(super) fn find(name: &str) -> Option<&'static str> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// Every shader file, by name.
+pub const FILES: &[(&str, &str)] = &[
+    ("batch", include_str!("../../shaders/batch.wgsl")),
+    ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
+    ("gather", include_str!("../../shaders/gather.wgsl")),
+    ("gather_grad", include_str!("../../shaders/gather_grad.wgsl")),
+    ("gradient_norm", include_str!("../../shaders/gradient_norm.wgsl")),
+    ("matmul_columns", include_str!("../../shaders/matmul_columns.wgsl")),
+    ("matmul_dot", include_str!("../../shaders/matmul_dot.wgsl")),
+    ("matmul_scalar", include_str!("../../shaders/matmul_scalar.wgsl")),
+    ("matmul_tiles", include_str!("../../shaders/matmul_tiles.wgsl")),
+    ("optimizer", include_str!("../../shaders/optimizer.wgsl")),
+    ("pointwise", include_str!("../../shaders/pointwise.wgsl")),
+    ("reduce", include_str!("../../shaders/reduce.wgsl")),
+    ("reduce_tree", include_str!("../../shaders/reduce_tree.wgsl")),
+    ("softmax", include_str!("../../shaders/softmax.wgsl")),
+    ("store", include_str!("../../shaders/store.wgsl")),
+    ("shared/numerics", include_str!("../../shaders/shared/numerics.wgsl")),
+    ("shared/random", include_str!("../../shaders/shared/random.wgsl")),
+    ("shared/step", include_str!("../../shaders/shared/step.wgsl")),
+];

@@ -1,0 +1,200 @@
+//! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no GPU
+//! is needed.
+
+use gridlight::device::{Family, Target};
+use gridlight::graph::ops::ReduceKind;
+use gridlight::kernels::matmul::{MatMul, MatrixView};
+use gridlight::kernels::shader::shader;
+use gridlight::kernels::{
+    Kernel, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
+};
+use gridlight::optim::Optimizer;
+use gridlight::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
+
+/// Parses, validates and translates a module.
+fn check(name: &str, source: &str) {
+    fn failed<T>(name: &str, source: &str, stage: &str, error: String) -> T {
+        panic!("{name}: {stage}: {error}\n{source}")
+    }
+    let fail = |stage: &str, error: String| failed::<()>(name, source, stage, error);
+    let module = naga::front::wgsl::parse_str(source)
+        .unwrap_or_else(|e| failed(name, source, "parse", e.emit_to_string(source)));
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let info = validator
+        .validate(&module)
+        .unwrap_or_else(|e| failed(name, source, "validate", e.emit_to_string(source)));
+    if let Err(e) = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None) {
+        fail("SPIR-V", e.to_string());
+    }
+    let options = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+    if let Err(e) = naga::back::msl::write_string(&module, &info, &options, &Default::default()) {
+        fail("MSL", e.to_string());
+    }
+    let options = naga::back::hlsl::Options::default();
+    let mut text = String::new();
+    let pipeline = naga::back::hlsl::PipelineOptions::default();
+    if let Err(e) = naga::back::hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None)
+    {
+        fail("HLSL", e.to_string());
+    }
+    let options = naga::back::glsl::Options {
+        version: naga::back::glsl::Version::Desktop(430),
+        ..naga::back::glsl::Options::default()
+    };
+    let pipeline = naga::back::glsl::PipelineOptions {
+        shader_stage: naga::ShaderStage::Compute,
+        entry_point: "main".into(),
+        multiview: None,
+    };
+    let mut text = String::new();
+    let policies = naga::proc::BoundsCheckPolicies::default();
+    let written = naga::back::glsl::Writer::new(&mut text, &module, &info, &options, &pipeline, policies)
+        .and_then(|mut writer| writer.write());
+    if let Err(e) = written {
+        fail("GLSL", e.to_string());
+    }
+}
+
+fn check_kernel(kernel: &Kernel) {
+    for family in [Family::Registers, Family::Workgroup] {
+        let shader = shader(kernel, &Target::webgpu_minimum(family)).unwrap();
+        check(&format!("{} {} {family:?}", kernel.name(), kernel.shape()), &shader.source);
+    }
+}
+
+/// A body with every instruction, over `shape`, with contiguous, broadcast, strided and guarded loads.
+fn rich_body(shape: &[usize], accumulator: bool) -> Body {
+    let mut body = Body::default();
+    let zero = View { offset: 0, strides: vec![0; shape.len()], guards: vec![] };
+    let guarded = View { offset: -1, strides: vec![1; shape.len()], guards: vec![(0, 1, 2)] };
+    let mut last = body.push(Inst::Load { operand: 2, view: View::contiguous(shape) });
+    for view in [zero, guarded] {
+        let x = body.push(Inst::Load { operand: 2, view });
+        last = body.push(Inst::Binary(BinaryFn::Add, last, x));
+    }
+    if accumulator {
+        let x = body.push(Inst::Accumulator);
+        last = body.push(Inst::Binary(BinaryFn::Add, last, x));
+    }
+    for (kind, stream) in
+        [(RandomKind::Uniform, 1), (RandomKind::Normal, 2), (RandomKind::Mask { threshold: 1 << 31 }, 3)]
+    {
+        let x = body.push(Inst::Random { kind, stream });
+        last = body.push(Inst::Binary(BinaryFn::Add, last, x));
+    }
+    for scalar in [StepScalar::LearningRate, StepScalar::Optimizer(3)] {
+        let x = body.push(Inst::Step(scalar));
+        last = body.push(Inst::Binary(BinaryFn::Mul, last, x));
+    }
+    for value in [0.5, -3.0, 1e-30, 3e38, f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let x = body.constant(value);
+        last = body.push(Inst::Binary(BinaryFn::Max, last, x));
+    }
+    for f in UnaryFn::ALL {
+        last = body.push(Inst::Unary(f, last));
+    }
+    for f in BinaryFn::ALL {
+        last = body.push(Inst::Binary(f, last, 0));
+    }
+    last = body.push(Inst::Select(last, 0, last));
+    body.stores = vec![(last, 0), (0, 1)];
+    body
+}
+
+#[test]
+fn elementwise_kernels() {
+    for shape in [vec![], vec![1], vec![17], vec![3, 65], vec![2, 3, 4, 5], vec![5_000_000]] {
+        let body = rich_body(&shape, false);
+        check_kernel(&Kernel::Pointwise(pointwise::Pointwise { shape, body }));
+    }
+    for name in ["sgd", "adam", "adamw", "rmsprop"] {
+        let rule = Optimizer::named(name).unwrap();
+        for clipped in [false, true] {
+            let (slots, body) = (rule.slots(), rule.body());
+            check_kernel(&Kernel::Optimizer(optimizer::Optimizer { len: 640, slots, clipped, body }));
+        }
+    }
+    for noise in [0.0f32, 0.05] {
+        let columns = vec![
+            batch::BatchColumn { width: 58, noise: noise.to_bits(), stream: 2 },
+            batch::BatchColumn { width: 1, noise: 0, stream: 0 },
+        ];
+        check_kernel(&Kernel::Batch(batch::Batch { batch: 32, columns }));
+    }
+    check_kernel(&Kernel::Store(store::Store { widths: vec![1, 512] }));
+}
+
+#[test]
+fn reductions_and_rows() {
+    for kind in [ReduceKind::Sum, ReduceKind::Max] {
+        for (kept, reduced, chunk) in
+            [(vec![], vec![32], None), (vec![7, 3], vec![65, 2], None), (vec![3], vec![5000], Some(1024))]
+        {
+            let mut prologue = rich_body(&[&kept[..], &reduced[..]].concat(), false);
+            let value = prologue.stores.remove(0).0;
+            prologue.stores.clear();
+            let mut output = kept.clone();
+            output.extend(chunk.map(|_| 5));
+            let epilogue = rich_body(&output, true);
+            check_kernel(&Kernel::Reduce(reduce::Reduce {
+                kind,
+                kept,
+                reduced,
+                prologue,
+                value,
+                chunk,
+                epilogue,
+            }));
+        }
+    }
+    for columns in [1, 10, 257, 70_000] {
+        for flag in [false, true] {
+            check_kernel(&Kernel::Softmax(softmax::Softmax { rows: 17, columns, log: flag }));
+            let (loss, delta) = if flag { (Some(0), Some(1)) } else { (None, Some(0)) };
+            let smoothing = 0.1f32.to_bits();
+            let k = cross_entropy::CrossEntropy { rows: 17, classes: columns, smoothing, loss, delta };
+            check_kernel(&Kernel::CrossEntropy(k));
+        }
+    }
+    check_kernel(&Kernel::Gather(gather::Gather { vocabulary: 7, width: 5, count: 33 }));
+    check_kernel(&Kernel::GatherGrad(gather::GatherGrad { vocabulary: 7, width: 5, count: 33 }));
+    for stage in [0, 1] {
+        let max_norm = 1f32.to_bits();
+        check_kernel(&Kernel::GradientNorm(norm::GradientNorm { len: 70_000, stage, max_norm }));
+    }
+}
+
+#[test]
+fn matrix_products() {
+    for (m, n, k) in
+        [(1, 1, 1), (32, 128, 64), (32, 1, 64), (1, 64, 32), (33, 65, 17), (300, 257, 4), (8, 512, 512)]
+    {
+        for (transpose_a, transpose_b) in [(false, false), (false, true), (true, false), (true, true)] {
+            let view = |rows: usize, columns: usize, swapped: bool| {
+                let (row, col) = if swapped { (1, rows) } else { (columns, 1) };
+                MatrixView { offset: 0, batch: rows * columns, row, col }
+            };
+            for (splits, row_sums, batch) in [(1, None, 2), (1, Some(2), 1), (3, Some(1), 1)] {
+                let shape = [batch, m, n];
+                let mut epilogue = rich_body(&shape, true);
+                if splits > 1 {
+                    epilogue = Body::default();
+                    let r = epilogue.push(Inst::Accumulator);
+                    epilogue.stores.push((r, 0));
+                }
+                let (a, b) = (view(m, k, transpose_a), view(k, n, transpose_b));
+                check_kernel(&Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits }));
+            }
+        }
+    }
+}
+
+#[test]
+fn tanh_is_clamped_and_no_shader_writes_an_infinite_literal() {
+    let body = rich_body(&[4], false);
+    let kernel = Kernel::Pointwise(pointwise::Pointwise { shape: vec![4], body });
+    let text = shader(&kernel, &Target::webgpu_minimum(Family::Registers)).unwrap().source;
+    assert!(text.contains("clamp(abs(x), 0.0, 15.0)") && !text.contains(" tanh("), "{text}");
+    assert!(!text.contains("inf") && !text.contains("NaN"), "{text}");
+}
