@@ -67,7 +67,11 @@ fn check_kernel(kernel: &Kernel) {
 fn rich_body(shape: &[usize], accumulator: bool) -> Body {
     let mut body = Body::default();
     let zero = View { offset: 0, strides: vec![0; shape.len()], guards: vec![] };
-    let guarded = View { offset: -1, strides: vec![1; shape.len()], guards: vec![(0, 1, 2)] };
+    let guarded = View {
+        offset: -1,
+        strides: vec![1; shape.len()],
+        guards: if shape.is_empty() { vec![] } else { vec![(0, 1, 2)] },
+    };
     let mut last = body.push(Inst::Load { operand: 2, view: View::contiguous(shape) });
     for view in [zero, guarded] {
         let x = body.push(Inst::Load { operand: 2, view });

@@ -229,11 +229,7 @@ fn reduce(k: &reduce::Reduce, target: &Target) -> Result<Shader, ShaderError> {
     let read = |operand: usize, at: &str| format!("read_{operand}[{at}]");
     let operands_in = Operands { index: &index, shape: &input, linear: "i", accumulator: "0.0", read: &read };
     let reduced = k.reduced_len();
-    let prologue = format!(
-        "let i = kept * {reduced}u + r;\n{}return p{};",
-        body::statements(&k.prologue, &operands_in, "p"),
-        k.value
-    );
+    let prologue = format!("{}return p{};", body::statements(&k.prologue, &operands_in, "p"), k.value);
     let output = k.output_shape();
     let epilogue = decode(&output, "i") + &body::print(&k.epilogue, &operands(&output, "i", "total"), "q");
     let chunks = k.chunks();
@@ -360,8 +356,8 @@ fn row_sums(k: &MatMul, lanes: usize, vec4: bool) -> String {
     let element = if vec4 { "read_0[at / 4u][at % 4u]" } else { "read_0[at]" };
     format!(
         "let own = (tile - tiles) * {lanes}u + lane;\nif (own >= {total}u) {{ return; }}\n\
-         let from = (own / {m}u) * {split}u;\nvar total = 0.0;\n\
-         for (var k = from; k < min(from + {split}u, {}u); k++) {{\n\
+         let begin = (own / {m}u) * {split}u;\nvar total = 0.0;\n\
+         for (var k = begin; k < min(begin + {split}u, {}u); k++) {{\n\
          let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal += {element};\n}}\n\
          write_{output}[own] = total;\nreturn;",
         k.k, k.a.offset, k.a.row, k.a.col
