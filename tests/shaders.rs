@@ -68,7 +68,7 @@ fn rich_body(shape: &[usize], accumulator: bool) -> Body {
     let mut body = Body::default();
     let zero = View { offset: 0, strides: vec![0; shape.len()], guards: vec![] };
     let guarded = View {
-        offset: -1,
+        offset: if shape.is_empty() { 0 } else { -1 },
         strides: vec![1; shape.len()],
         guards: if shape.is_empty() { vec![] } else { vec![(0, 1, 2)] },
     };
