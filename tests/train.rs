@@ -12,6 +12,7 @@ use gridlight::train::TrainError;
 use gridlight::train::evaluate::{evaluate, predict};
 use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::trainer::{self, Options, Outcome};
+use gridlight::train::tune;
 
 /// Keeps events and interrupts after some steps.
 #[derive(Default)]
@@ -287,4 +288,43 @@ fn classes_are_predicted_by_name_with_probabilities() {
         assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-9);
         assert!(["blue", "green", "red"].contains(&&record[0]));
     }
+}
+
+#[test]
+fn tuning_takes_the_pair_with_the_lowest_validation_loss() {
+    let train = "[train]\nepochs = 2\noptimizer = \"sgd\"\n[tune]\nlearning_rate = [1e-6, 0.05, 1e30]\n\
+                 batch_size = [16, 32]\nepochs = 2\n";
+    let bench = Bench::new(300, train);
+    let device = CpuDevice::new(Some(2));
+    let mut recorder = Recorder::default();
+    let (chosen, trials) = tune::tune(&bench.experiment, &bench.data, &device, &mut recorder).unwrap();
+    assert_eq!(trials.len(), 6);
+    assert_eq!(chosen.train.learning_rate, 0.05);
+    let diverged = trials.iter().filter(|t| !t.loss.is_finite());
+    assert!(diverged.count() == 2 && trials.iter().filter(|t| t.learning_rate == 1e30).count() == 2);
+    let least = trials.iter().map(|t| t.loss).fold(f64::INFINITY, f64::min);
+    let winner = trials.iter().find(|t| t.loss == least).unwrap();
+    assert_eq!(winner.batch_size, chosen.train.batch_size);
+    assert!(recorder.events.is_empty() && recorder.notes.len() == 7, "{:?}", recorder.notes);
+    let options = Options { trials, ..bench.options("run") };
+    trainer::train(&chosen, &bench.data, &device, &options, &mut recorder).unwrap();
+    let resumed = tune::settings_of_run(&bench.experiment, &bench.path("run")).unwrap();
+    assert_eq!(resumed, chosen);
+    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    assert!(page.contains("Settings tried first") && page.contains("diverged"));
+}
+
+#[test]
+fn the_report_is_one_page_that_needs_nothing_else() {
+    let table = synthetic(300).replace("x1,", "&lt;b&gt; <i>,");
+    let bench = Bench::with_table(&table, SHORT);
+    bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
+    for outside in ["http:", "https:", "src=", "url(", "@import", "<script", "<i>"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    for part in ["<h2>Metrics", "<h2>Training", "<h2>Data", "<h2>Model", "<h2>Plan", "best epoch", "rmse"] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("NaN"), "a figure is missing");
 }

@@ -9,6 +9,7 @@ use gridlight::experiment::Experiment;
 use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 use gridlight::train::trainer::{self, Options};
+use gridlight::train::tune;
 
 use super::progress::Console;
 use super::{Failure, open_device, parse_device, print};
@@ -69,8 +70,15 @@ impl Train {
         let device = open_device(self.device)?;
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         let mut console = Console::new(self.json);
+        let (experiment, trials) = if self.resume {
+            (tune::settings_of_run(&experiment, &out)?, vec![])
+        } else {
+            tune::tune(&experiment, &data, &*device, &mut console)?
+        };
         let options = Options {
             out,
+            trials,
+            without_report: false,
             max_steps: self.max_steps,
             resume: self.resume,
             init: self.init,

@@ -1,1 +1,102 @@
-//! To come.
+//! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
+//! predictions, the model, the plan and the data. Light and dark follow the reader's system.
+
+mod pictures;
+mod svg;
+mod tables;
+
+use crate::data::Loaded;
+use crate::device::DeviceInfo;
+use crate::experiment::Experiment;
+use crate::plan::PlanReport;
+use crate::tensor::Shape;
+use crate::train::events::Numbers;
+use crate::train::metrics::Predictions;
+use crate::train::run::HistoryRow;
+use crate::train::tune::Trial;
+use svg::{escape, figure};
+
+/// Everything a report shows.
+pub struct Report<'a> {
+    /// The experiment.
+    pub experiment: &'a Experiment,
+    /// Its data.
+    pub data: &'a Loaded,
+    /// Where it was trained.
+    pub device: &'a DeviceInfo,
+    /// All epochs.
+    pub history: &'a [HistoryRow],
+    /// Epoch whose weights were kept.
+    pub best_epoch: u64,
+    /// Validation loss and metrics of that epoch.
+    pub best: &'a Numbers,
+    /// Validation predictions of that epoch.
+    pub validation: &'a Predictions,
+    /// Test predictions with those weights, if there are test rows.
+    pub test: Option<&'a Predictions>,
+    /// Layer, output shape without the batch, trained elements.
+    pub layers: &'a [(String, Shape, usize)],
+    /// The training step's plan.
+    pub plan: &'a PlanReport,
+    /// Settings tried before training.
+    pub trials: &'a [Trial],
+    /// Training steps a second.
+    pub steps_per_second: f64,
+}
+
+impl Report<'_> {
+    /// The page.
+    pub fn html(&self) -> String {
+        let name = escape(&self.experiment.name);
+        let target = escape(self.data.fitted.target.name());
+        let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
+        let seed = self.experiment.seed;
+        let mut page = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
+             <style>\n{}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
+             <p class=\"subtitle\">predicts {target} · seed {seed} · trained on {device} ({backend})</p>\n",
+            include_str!("style.css")
+        );
+        page += &self.tiles();
+        page += &section("Metrics", &tables::metrics(self));
+        page += &section("Training", &pictures::training(self));
+        page +=
+            &section(&format!("Predictions on the {} rows", self.shown().1), &pictures::predictions(self));
+        if !self.trials.is_empty() {
+            page += &section("Settings tried first", &tables::trials(self.trials));
+        }
+        page += &section("Data", &tables::data(self));
+        page += &section("Model", &tables::model(self));
+        page += &section("Plan of a training step", &tables::plan(self.plan));
+        let resolved = escape(&self.experiment.resolved());
+        let experiment = format!(
+            "<details><summary>All keys, defaults written out</summary><pre>{resolved}</pre></details>\n"
+        );
+        page += &section("Experiment", &experiment);
+        page + "</body>\n</html>\n"
+    }
+
+    /// The predictions to show, and the name of their rows: test if there are any, else validation.
+    fn shown(&self) -> (&Predictions, &'static str) {
+        self.test.map_or((self.validation, "validation"), |test| (test, "test"))
+    }
+
+    fn tiles(&self) -> String {
+        let (predictions, split) = self.shown();
+        let metrics = predictions.metrics(&self.data.fitted.target);
+        let mut tiles: Vec<(String, String)> =
+            metrics.iter().map(|m| (figure(m.value), format!("{split} {}", m.name))).collect();
+        tiles.push((format!("{} of {}", self.best_epoch, self.history.len()), "best epoch".into()));
+        tiles.push((self.plan.parameters.to_string(), "parameters".into()));
+        tiles.push((format!("{:.0}", self.steps_per_second), "steps a second".into()));
+        let tile = |(value, label): &(String, String)| {
+            format!("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(label))
+        };
+        format!("<div class=\"tiles\">\n{}</div>\n", tiles.iter().map(tile).collect::<String>())
+    }
+}
+
+fn section(title: &str, body: &str) -> String {
+    format!("<h2>{}</h2>\n{body}", escape(title))
+}

@@ -49,6 +49,9 @@ pub enum TrainError {
         /// What the system says.
         reason: String,
     },
+    /// Interrupted by the user while settings were tried.
+    #[error("interrupted while the settings of [tune] were tried; nothing was written, start again to go on")]
+    TuningInterrupted,
     /// Interrupted by the user after a checkpoint was saved.
     #[error("interrupted at step {step}; go on with --resume (run directory {})", run.display())]
     Interrupted {
@@ -69,7 +72,7 @@ impl TrainError {
             Self::Device(_) => 4,
             Self::Diverged { .. } => 3,
             Self::Io { .. } => 5,
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { .. } | Self::TuningInterrupted => 130,
         }
     }
 

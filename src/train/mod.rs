@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod engine;
+mod epochs;
 mod error;
 pub mod evaluate;
 pub mod events;
@@ -9,5 +10,6 @@ pub mod metrics;
 pub mod run;
 pub mod tensorboard;
 pub mod trainer;
+pub mod tune;
 
 pub use error::TrainError;

@@ -1,0 +1,301 @@
+//! Pictures as SVG text: axes with round ticks, curves, point clouds and bars. Colours come from the page's
+//! style sheet by class, so that pictures suit light and dark pages.
+
+use std::fmt::Write;
+
+/// Width of a picture, in SVG units.
+const WIDTH: f64 = 560.0;
+/// Height of a picture.
+const HEIGHT: f64 = 320.0;
+/// Room left of the plot for labels.
+const LEFT: f64 = 62.0;
+/// Room below it.
+const BOTTOM: f64 = 44.0;
+/// Room above and to the right.
+const EDGE: f64 = 14.0;
+/// Points drawn of a larger cloud, evenly spread over the rows.
+const MAX_POINTS: usize = 1500;
+
+/// A named curve or cloud; `class` is its colour in the style sheet.
+pub struct Series<'a> {
+    /// For the legend; empty for none.
+    pub name: &'a str,
+    /// `train`, `validation`, `reference`.
+    pub class: &'a str,
+    /// `(x, y)`; points that are not finite are left out.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The range of an axis.
+#[derive(Clone, Copy)]
+struct Axis {
+    low: f64,
+    high: f64,
+    logarithmic: bool,
+}
+
+impl Axis {
+    /// An axis that holds all `values`, with a little room.
+    fn around(values: impl Iterator<Item = f64>, may_be_logarithmic: bool) -> Self {
+        let finite = values.filter(|v| v.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
+        if low > high {
+            return Self { low: 0.0, high: 1.0, logarithmic: false };
+        }
+        if may_be_logarithmic && low > 0.0 && high / low > 30.0 {
+            return Self { low: low / 1.2, high: high * 1.2, logarithmic: true };
+        }
+        let room = if high > low { 0.05 * (high - low) } else { 0.1 * high.abs().max(1.0) };
+        Self { low: low - room, high: high + room, logarithmic: false }
+    }
+
+    /// 0 at the low end, 1 at the high end.
+    fn part(&self, value: f64) -> f64 {
+        if self.logarithmic {
+            (value / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        }
+    }
+
+    /// Round values within the axis, about five; powers of ten on a logarithmic one, and 2 and 5 between them.
+    fn ticks(&self) -> Vec<f64> {
+        let inside = |v: &f64| *v >= self.low && *v <= self.high;
+        if self.logarithmic {
+            let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);
+            let factors: &[f64] = if last - first > 3 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+            let powers = (first..=last).flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
+            return powers.filter(inside).collect();
+        }
+        let rough = (self.high - self.low) / 5.0;
+        let power = 10f64.powf(rough.log10().floor());
+        let step = [1.0, 2.0, 5.0, 10.0].map(|f| f * power).into_iter().find(|s| *s >= rough);
+        let step = step.unwrap_or(rough);
+        let first = (self.low / step).ceil();
+        (0..12).map(|i| (first + f64::from(i)) * step).filter(inside).collect()
+    }
+}
+
+/// A plot under construction.
+struct Plot {
+    x: Axis,
+    y: Axis,
+    body: String,
+}
+
+impl Plot {
+    fn new(x: Axis, y: Axis, x_label: &str, y_label: &str) -> Self {
+        let mut plot = Self { x, y, body: String::new() };
+        plot.axes(x_label, y_label);
+        plot
+    }
+
+    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+        let (width, height) = (WIDTH - LEFT - EDGE, HEIGHT - BOTTOM - EDGE);
+        (LEFT + width * self.x.part(x), EDGE + height * (1.0 - self.y.part(y)))
+    }
+
+    fn add(&mut self, text: &str) {
+        self.body += text;
+        self.body.push('\n');
+    }
+
+    fn axes(&mut self, x_label: &str, y_label: &str) {
+        let (right, bottom) = (WIDTH - EDGE, HEIGHT - BOTTOM);
+        for tick in self.y.ticks() {
+            let (_, y) = self.at(self.x.low, tick);
+            self.add(&format!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{y:.1}\" y2=\"{y:.1}\"/>"
+            ));
+            let label = figure(tick);
+            self.add(&format!(
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>",
+                LEFT - 7.0,
+                y + 4.0
+            ));
+        }
+        for tick in self.x.ticks() {
+            let (x, _) = self.at(tick, self.y.low);
+            let (label, below) = (figure(tick), bottom + 17.0);
+            self.add(&format!("<text x=\"{x:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"));
+        }
+        self.add(&format!(
+            "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{right}\" y1=\"{bottom}\" y2=\"{bottom}\"/>"
+        ));
+        let (middle, below) = ((LEFT + right) / 2.0, HEIGHT - 8.0);
+        self.add(&format!(
+            "<text class=\"label\" x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">{}</text>",
+            escape(x_label)
+        ));
+        let height = (EDGE + bottom) / 2.0;
+        self.add(&format!(
+            "<text class=\"label\" transform=\"translate(13 {height}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            escape(y_label)
+        ));
+    }
+
+    fn line(&mut self, series: &Series) {
+        let finite = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+        let mut path = String::new();
+        for (i, &(x, y)) in finite.enumerate() {
+            let (x, y) = self.at(x, y);
+            // Writing to a string cannot fail.
+            let _ = write!(path, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
+        }
+        self.add(&format!("<path class=\"curve {}\" d=\"{path}\"/>", series.class));
+    }
+
+    fn legend(&mut self, series: &[Series]) {
+        let named = series.iter().filter(|s| !s.name.is_empty());
+        let mut x = WIDTH - EDGE;
+        for s in named.collect::<Vec<_>>().into_iter().rev() {
+            let name = escape(s.name);
+            self.add(&format!("<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"end\">{name}</text>", EDGE + 12.0));
+            x -= 7.0 * s.name.chars().count() as f64 + 8.0;
+            let (start, y) = (x - 16.0, EDGE + 8.0);
+            self.add(&format!("<path class=\"curve {}\" d=\"M{start:.0} {y}L{x:.0} {y}\"/>", s.class));
+            x = start - 16.0;
+        }
+    }
+
+    fn finish(self, title: &str) -> String {
+        let title = escape(title);
+        format!(
+            "<figure><figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
+             aria-label=\"{title}\">\n{}</svg></figure>\n",
+            self.body
+        )
+    }
+}
+
+/// Curves over a common x axis; `mark` is an x to point out, with its name.
+pub fn curves(
+    title: &str,
+    labels: [&str; 2],
+    series: &[Series],
+    mark: Option<(f64, &str)>,
+    may_be_logarithmic: bool,
+) -> String {
+    let all = || series.iter().flat_map(|s| s.points.iter());
+    let mut x = Axis::around(all().map(|p| p.0), false);
+    // Curves start at the axis and end at the edge.
+    x.low = all().map(|p| p.0).fold(f64::INFINITY, f64::min).clamp(x.low, x.high);
+    let last = all().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
+    if last > x.low {
+        x.high = last;
+    }
+    let y = Axis::around(all().map(|p| p.1), may_be_logarithmic);
+    let mut plot = Plot::new(x, y, labels[0], labels[1]);
+    if let Some((at, name)) = mark.filter(|(at, _)| *at >= x.low && *at <= x.high) {
+        let (x, _) = plot.at(at, y.low);
+        let (top, bottom) = (EDGE + 20.0, HEIGHT - BOTTOM);
+        plot.add(&format!("<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
+        let anchor = if x > WIDTH / 2.0 { "end" } else { "start" };
+        let beside = if x > WIDTH / 2.0 { x - 5.0 } else { x + 5.0 };
+        let name = escape(name);
+        plot.add(&format!(
+            "<text x=\"{beside:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{name}</text>",
+            top + 12.0
+        ));
+    }
+    for s in series {
+        plot.line(s);
+    }
+    plot.legend(series);
+    plot.finish(title)
+}
+
+/// A cloud of points on equal axes with the line of equality.
+pub fn cloud(title: &str, labels: [&str; 2], points: &[(f64, f64)]) -> String {
+    let axis = Axis::around(points.iter().flat_map(|p| [p.0, p.1]), false);
+    let mut plot = Plot::new(axis, axis, labels[0], labels[1]);
+    let equal = vec![(axis.low, axis.low), (axis.high, axis.high)];
+    plot.line(&Series { name: "", class: "reference", points: equal });
+    let shown = points.len().min(MAX_POINTS);
+    for i in 0..shown {
+        let (x, y) = points[i * points.len() / shown];
+        if x.is_finite() && y.is_finite() {
+            let (x, y) = plot.at(x, y);
+            plot.add(&format!("<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\"/>"));
+        }
+    }
+    plot.finish(title)
+}
+
+/// How often values fall into each of some 40 equal intervals between the 0.5 % and 99.5 % points.
+pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
+    const BARS: usize = 40;
+    let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    let rank = |p: f64| sorted.get((p * (sorted.len() as f64 - 1.0)) as usize).copied().unwrap_or(0.0);
+    let (low, high) = (rank(0.005), rank(0.995));
+    let width = ((high - low) / BARS as f64).max(f64::MIN_POSITIVE);
+    let mut counts = [0usize; BARS];
+    for value in sorted.iter().filter(|v| **v >= low && **v <= high) {
+        counts[(((value - low) / width) as usize).min(BARS - 1)] += 1;
+    }
+    let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let x = Axis::around([low, high].into_iter(), false);
+    let mut plot = Plot::new(x, Axis { low: 0.0, high: 1.05 * most, logarithmic: false }, x_label, "rows");
+    for (i, &count) in counts.iter().enumerate() {
+        let (left, top) = plot.at(low + width * i as f64, count as f64);
+        let (right, bottom) = plot.at(low + width * (i as f64 + 1.0), 0.0);
+        let (w, h) = ((right - left - 1.0).max(0.5), bottom - top);
+        plot.add(&format!(
+            "<rect class=\"bar\" x=\"{left:.1}\" y=\"{top:.1}\" width=\"{w:.1}\" height=\"{h:.1}\"/>"
+        ));
+    }
+    plot.finish(title)
+}
+
+/// A number in few characters: `12 000`, `0.0125`, `3e-7`.
+pub fn figure(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".into();
+    }
+    if !(1e-4..1e6).contains(&size) {
+        let text = format!("{value:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let digits = if size >= 1000.0 { 0 } else { (3 - size.log10().floor() as i32).clamp(0, 7) as usize };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+/// Text as HTML.
+pub fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        let axis = |low, high| Axis { low, high, logarithmic: false };
+        assert_eq!(axis(0.0, 10.0).ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(axis(-130.0, 270.0).ticks(), [-100.0, 0.0, 100.0, 200.0]);
+        let log = Axis { low: 0.009, high: 1.1, logarithmic: true };
+        assert_eq!(log.ticks(), [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0].map(|x: f64| x));
+    }
+
+    #[test]
+    fn figures_are_short() {
+        let shown = [0.0, 12000.0, 0.0125, 3e-7, -2.5, 365.25].map(figure);
+        assert_eq!(shown, ["0", "12000", "0.0125", "3e-7", "-2.5", "365.2"]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_do_not_reach_the_picture() {
+        let points = vec![(1.0, f64::NAN), (2.0, f64::INFINITY), (3.0, 1.0)];
+        let picture = curves("t", ["x", "y"], &[Series { name: "a", class: "train", points }], None, true);
+        assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
+        for empty in
+            [curves("t", ["x", "y"], &[], None, true), cloud("t", ["x", "y"], &[]), histogram("t", "x", &[])]
+        {
+            assert!(!empty.contains("NaN") && !empty.contains("inf"), "{empty}");
+        }
+    }
+}

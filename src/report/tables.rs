@@ -1,0 +1,149 @@
+//! The report's tables.
+
+use super::Report;
+use super::svg::{escape, figure};
+use crate::data::{Encoding, FittedScaling, FittedTarget};
+use crate::plan::{PlanReport, quantity};
+use crate::train::metrics::Predictions;
+use crate::train::tune::Trial;
+
+/// A table; columns from `numbers` on are aligned right.
+fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
+    let class = |at: usize| if at >= numbers { " class=\"n\"" } else { "" };
+    let head: String =
+        head.iter().enumerate().map(|(at, t)| format!("<th{}>{}</th>", class(at), escape(t))).collect();
+    let row = |row: &Vec<String>| {
+        let cells = row.iter().enumerate().map(|(at, t)| format!("<td{}>{}</td>", class(at), escape(t)));
+        format!("<tr>{}</tr>\n", cells.collect::<String>())
+    };
+    let rows: String = rows.iter().map(row).collect();
+    format!("<div class=\"wide\"><table><tr>{head}</tr>\n{rows}</table></div>\n")
+}
+
+/// Loss and metrics of validation and test rows with the kept weights.
+pub fn metrics(report: &Report) -> String {
+    let target = &report.data.fitted.target;
+    let loss = &report.experiment.train.loss;
+    let of = |p: &Predictions| {
+        let mut values = vec![("loss", p.loss(loss))];
+        values.extend(p.metrics(target).iter().map(|m| (m.name, m.value)));
+        values
+    };
+    let validation = of(report.validation);
+    let test = report.test.map(of);
+    let rows: Vec<Vec<String>> = validation
+        .iter()
+        .enumerate()
+        .map(|(at, (name, value))| {
+            let mut row = vec![(*name).to_string(), figure(*value)];
+            row.extend(test.as_ref().map(|t| figure(t[at].1)));
+            row
+        })
+        .collect();
+    let head: &[&str] = if test.is_some() { &["", "validation", "test"] } else { &["", "validation"] };
+    table(head, &rows, 1)
+}
+
+/// Settings tried, the best first.
+pub fn trials(trials: &[Trial]) -> String {
+    let mut sorted: Vec<&Trial> = trials.iter().collect();
+    sorted.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    let row = |t: &&Trial| {
+        let loss = if t.loss.is_finite() { figure(t.loss) } else { "diverged".into() };
+        vec![figure(t.learning_rate), t.batch_size.to_string(), loss]
+    };
+    let rows: Vec<Vec<String>> = sorted.iter().map(row).collect();
+    table(&["learning rate", "batch size", "validation loss"], &rows, 0)
+}
+
+/// Rows of each part, and how each column becomes numbers.
+pub fn data(report: &Report) -> String {
+    let data = report.data;
+    let source = std::path::Path::new(&report.experiment.data.source);
+    let file = source.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
+    let text = format!(
+        "<p>{}: {} rows train, {} validate, {} test; {} were dropped. SHA-256 {}…</p>\n",
+        escape(&file),
+        data.train.rows,
+        data.validation.rows,
+        data.test.rows,
+        data.dropped,
+        data.digest.chars().take(12).collect::<String>()
+    );
+    let mut rows: Vec<Vec<String>> =
+        data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
+    let target = match &data.fitted.target {
+        FittedTarget::Number { name, scaling: s } => vec![name.clone(), format!("target: {}", scaling(s))],
+        FittedTarget::Binary { name, names } => {
+            vec![name.clone(), format!("target: {} or {}", names[0], names[1])]
+        }
+        FittedTarget::Classes { name, names } => {
+            vec![name.clone(), format!("target: {} classes", names.len())]
+        }
+    };
+    rows.push(target);
+    text + &table(&["column", "treatment, fitted on the training rows"], &rows, 2)
+}
+
+fn treatment(encoding: &Encoding) -> String {
+    match encoding {
+        Encoding::Number { boolean, fill, forward, clip, scaling: s, indicator } => {
+            let mut text = if *boolean { "truth value".to_string() } else { scaling(s) };
+            if let Some([low, high]) = clip {
+                text += &format!("; kept within {} to {}", figure(*low), figure(*high));
+            }
+            let replaced = if *forward { "the value before it".into() } else { figure(*fill) };
+            text += &format!("; a missing value becomes {replaced}");
+            text + if *indicator { " and is marked" } else { "" }
+        }
+        Encoding::OneHot { names, .. } => format!("one feature for each of {} names", names.len()),
+        Encoding::Embedding { names, .. } => format!("trained vectors for {} names", names.len()),
+        Encoding::Calendar { parts, cyclic } => {
+            let parts: Vec<String> = parts.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
+            let form = if *cyclic { ", as sine and cosine" } else { "" };
+            format!("{}{form}", parts.join(", "))
+        }
+    }
+}
+
+fn scaling(scaling: &FittedScaling) -> String {
+    match scaling {
+        FittedScaling::None => "as it is".into(),
+        FittedScaling::Affine { shift, scale } => format!("(x - {}) / {}", figure(*shift), figure(*scale)),
+        FittedScaling::Log1p { shift, scale } => {
+            format!("(ln(1 + x) - {}) / {}", figure(*shift), figure(*scale))
+        }
+        FittedScaling::Quantile { .. } => "normal quantile of its rank".into(),
+    }
+}
+
+/// Layers with their output shapes and sizes.
+pub fn model(report: &Report) -> String {
+    let row = |(at, (name, shape, trained)): (usize, &(String, Vec<usize>, usize))| {
+        let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
+        vec![at.to_string(), name.clone(), shape.join(" x "), trained.to_string()]
+    };
+    let mut rows: Vec<Vec<String>> = report.layers.iter().enumerate().map(row).collect();
+    let total: usize = report.layers.iter().map(|l| l.2).sum();
+    rows.push(vec![String::new(), "total".into(), String::new(), total.to_string()]);
+    table(&["#", "layer", "output", "parameters"], &rows, 2)
+}
+
+/// Kernels of a step and memory by kind.
+pub fn plan(plan: &PlanReport) -> String {
+    let row = |(at, k): (usize, &crate::plan::KernelReport)| {
+        let (flops, bytes) = (quantity(k.flops), quantity(k.bytes));
+        vec![(at + 1).to_string(), k.name.clone(), k.layer.clone(), k.shape.clone(), flops, bytes]
+    };
+    let rows: Vec<Vec<String>> = plan.kernels.iter().enumerate().map(row).collect();
+    let kinds: Vec<String> =
+        plan.bytes_by_kind.iter().map(|k| format!("{} {}B", k.kind, quantity(k.bytes))).collect();
+    let text = format!(
+        "<p>{} kernels and {} floating-point operations a step; {}B of memory: {}.</p>\n",
+        plan.kernels_per_step,
+        quantity(plan.flops_per_step),
+        quantity(plan.peak_bytes),
+        escape(&kinds.join(", "))
+    );
+    text + &table(&["#", "kernel", "layers", "shape", "FLOP", "bytes"], &rows, 4)
+}

@@ -1,0 +1,400 @@
+//! The loop over epochs and steps: batches, losses, validation, the best weights, checkpoints.
+
+use std::time::{Duration, Instant};
+
+use super::TrainError;
+use super::checkpoint::{self, Meta, NamedTensor, Progress};
+use super::engine::Engine;
+use super::events::{Event, Number, Numbers, Observer, Tick};
+use super::metrics::Predictions;
+use super::run::{HistoryRow, RunDirectory};
+use super::tensorboard::EventFile;
+use super::trainer::{Options, Outcome, peak_host_bytes};
+use crate::data::Loaded;
+use crate::device::Device;
+use crate::experiment::Experiment;
+use crate::nn::Model;
+use crate::report::Report;
+use crate::rng::{self, streams};
+use crate::scalar::StepRecord;
+
+/// Steps run before the first look at the clock.
+const FIRST_GROUP: usize = 1;
+/// Wall time of a group of steps between two looks at the losses.
+const GROUP_SECONDS: f64 = 0.15;
+/// Time between checkpoints unless the experiment says otherwise.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+
+/// What is to be trained, and on what.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub experiment: &'a Experiment,
+    pub data: &'a Loaded,
+    pub device: &'a dyn Device,
+    pub model: &'a Model,
+    pub options: &'a Options,
+}
+
+/// A training under way.
+pub(super) struct Trainer<'a> {
+    task: Task<'a>,
+    engine: Engine,
+    run: RunDirectory,
+    observer: &'a mut dyn Observer,
+    progress: Progress,
+    history: Vec<HistoryRow>,
+    best: Numbers,
+    best_predictions: Predictions,
+    steps_per_epoch: u64,
+    total_steps: u64,
+    /// Seconds in training steps alone, and how many.
+    busy: (f64, u64),
+    first_step_seconds: f64,
+    last_checkpoint: (Instant, u64),
+    /// Losses since the last step event.
+    logged: (f64, u64),
+    tensorboard: EventFile,
+}
+
+impl<'a> Trainer<'a> {
+    /// Takes over a ready engine; with `resume`, restores the newest checkpoint of the run.
+    ///
+    /// # Errors
+    /// If the checkpoint is not of this model and data.
+    pub fn new(
+        task: Task<'a>,
+        mut engine: Engine,
+        run: RunDirectory,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self, TrainError> {
+        let Task { experiment, data, options, .. } = task;
+        let config = &experiment.train;
+        let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
+        let total = steps_per_epoch * config.epochs as u64;
+        let mut progress = Progress { best_loss: f64::INFINITY.to_bits(), ..Progress::default() };
+        let mut history = vec![];
+        if options.resume {
+            let (tensors, meta) = run.newest()?;
+            if meta.data_digest != data.digest {
+                let reason =
+                    "the data file has changed since the run began; a resumed run would not be the same run";
+                return Err(TrainError::Input(reason.into()));
+            }
+            engine.restore(&tensors, true)?;
+            progress = meta.progress.unwrap_or_default();
+            history = run.read_history(progress.epoch);
+        }
+        let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
+        let tensorboard = EventFile::create(&run.path)?;
+        Ok(Self {
+            task,
+            engine,
+            run,
+            tensorboard,
+            observer,
+            history,
+            best: best.unwrap_or_default(),
+            best_predictions: Predictions::default(),
+            steps_per_epoch,
+            total_steps: options.max_steps.map_or(total, |most| most.min(total)),
+            busy: (0.0, 0),
+            first_step_seconds: 0.0,
+            last_checkpoint: (Instant::now(), progress.step),
+            logged: (0.0, 0),
+            progress,
+        })
+    }
+
+    /// Trains to the end.
+    ///
+    /// # Errors
+    /// If training diverges, is interrupted, or the device or the disk fails.
+    pub fn run(mut self) -> Result<Outcome, TrainError> {
+        let started = Instant::now();
+        self.announce();
+        let patience = self.task.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
+        while !patience.is_some_and(|p| self.progress.stale_epochs >= p) {
+            if self.progress.position == self.steps_per_epoch {
+                self.end_epoch()?;
+            } else if self.progress.step < self.total_steps {
+                self.epoch()?;
+            } else {
+                break;
+            }
+        }
+        self.save()?;
+        if self.history.is_empty() {
+            // Fewer steps than an epoch were asked for: judge what there is, after the checkpoint, so that a
+            // resumed run does not see this extra look.
+            let steps = self.progress.position.max(1) as f64;
+            self.progress.epoch += 1;
+            self.judge(f64::from_bits(self.progress.loss_sum) / steps)?;
+            self.progress.epoch -= 1;
+        }
+        let end = self.finish(started.elapsed().as_secs_f64())?;
+        Ok(Outcome {
+            history: self.history,
+            best_epoch: self.progress.best_epoch,
+            best: self.best,
+            predictions: self.best_predictions,
+            end,
+        })
+    }
+
+    fn announce(&mut self) {
+        let compiled = &self.engine.compiled;
+        let parameters = compiled.layout.parameters.iter().map(|(_, s)| s.words as u64).sum();
+        let kernels_per_step = compiled.program.phases[0].dispatches.len();
+        let peak_bytes = self.engine.session().allocated_bytes();
+        let event = Event::Start {
+            name: self.task.experiment.name.clone(),
+            device: self.engine.session().info().clone(),
+            parameters,
+            kernels_per_step,
+            peak_bytes,
+            train_samples: self.task.data.train.rows,
+            validation_samples: self.task.data.validation.rows,
+            steps_per_epoch: self.steps_per_epoch,
+            resumed_from_step: self.progress.step,
+        };
+        self.observer.event(&event);
+    }
+
+    /// Runs the rest of the current epoch, in groups of steps.
+    fn epoch(&mut self) -> Result<(), TrainError> {
+        let mut order: Vec<u32> = (0..self.task.data.train.rows as u32).collect();
+        if self.task.experiment.train.shuffle {
+            let round = self.progress.epoch as u32;
+            rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
+        }
+        self.engine.set_order(0, &order)?;
+        while self.progress.position < self.steps_per_epoch && self.progress.step < self.total_steps {
+            let count = self.group_size();
+            let first = self.progress.step + 1;
+            let mut steps: Vec<StepRecord> = (0..count).map(|i| self.record(i)).collect();
+            let clock = Instant::now();
+            let losses = self.engine.train(&mut steps)?;
+            self.busy.0 += clock.elapsed().as_secs_f64();
+            self.busy.1 += count;
+            if self.first_step_seconds == 0.0 {
+                self.first_step_seconds = self.task.options.started.unwrap_or(clock).elapsed().as_secs_f64();
+            }
+            self.count(first, &losses)?;
+            if self.observer.interrupted() {
+                self.save()?;
+                let step = self.progress.step;
+                return Err(TrainError::Interrupted { step, run: self.run.path.clone() });
+            }
+            if self.checkpoint_due() {
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Steps of the next group: as many as fit the time between looks, up to the next thing to do.
+    fn group_size(&self) -> u64 {
+        let by_time = match self.busy {
+            (_, 0) => FIRST_GROUP as u64,
+            (seconds, steps) => ((GROUP_SECONDS * steps as f64 / seconds.max(1e-9)) as u64).max(1),
+        };
+        let mut count = by_time
+            .min(self.engine.loss_slots() as u64)
+            .min(self.steps_per_epoch - self.progress.position)
+            .min(self.total_steps - self.progress.step);
+        let next_multiple = |every: u64| every - self.progress.step % every;
+        if let Some(every) = self.task.options.log_every.filter(|&n| n > 0) {
+            count = count.min(next_multiple(every));
+        }
+        if let Some(every) = self.task.experiment.train.checkpoint_every_steps {
+            count = count.min(next_multiple(every));
+        }
+        count.max(1)
+    }
+
+    fn record(&self, ahead: u64) -> StepRecord {
+        let step = self.progress.step + ahead + 1;
+        let [seed_low, seed_high] = self.task.experiment.seed_words();
+        StepRecord {
+            step: step as u32,
+            batch_start: ((self.progress.position + ahead) as usize * self.task.experiment.train.batch_size)
+                as u32,
+            slot: 0,
+            seed_low,
+            seed_high,
+            learning_rate: self.learning_rate(step) as f32,
+            optimizer: self.engine.optimizer_scalars(step),
+            reserved: [0; 6],
+        }
+    }
+
+    fn learning_rate(&self, step: u64) -> f64 {
+        let config = &self.task.experiment.train;
+        let total = self.steps_per_epoch * config.epochs as u64;
+        config.schedule.learning_rate(config.learning_rate, step, self.steps_per_epoch, total)
+    }
+
+    /// Books the losses of a group of steps whose first is `first`.
+    fn count(&mut self, first: u64, losses: &[f32]) -> Result<(), TrainError> {
+        let mut sum = f64::from_bits(self.progress.loss_sum);
+        for (step, &loss) in (first..).zip(losses) {
+            if !loss.is_finite() {
+                let (what, value) = ("training loss".to_string(), f64::from(loss));
+                return Err(TrainError::Diverged { step, what, value });
+            }
+            sum += f64::from(loss);
+            self.logged.0 += f64::from(loss);
+            self.logged.1 += 1;
+        }
+        self.progress.loss_sum = sum.to_bits();
+        self.progress.step += losses.len() as u64;
+        self.progress.position += losses.len() as u64;
+        let step = self.progress.step;
+        if self.task.options.log_every.is_some_and(|n| n > 0 && step % n == 0) {
+            let loss = Number(self.logged.0 / self.logged.1.max(1) as f64);
+            self.observer.event(&Event::Step { step, loss, learning_rate: self.learning_rate(step) });
+            self.logged = (0.0, 0);
+        }
+        let recent = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
+        let epoch = self.progress.epoch + 1;
+        self.observer.tick(&Tick { step, steps: self.total_steps, epoch, loss: recent });
+        Ok(())
+    }
+
+    fn end_epoch(&mut self) -> Result<(), TrainError> {
+        self.progress.epoch += 1;
+        self.progress.position = 0;
+        let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_per_epoch as f64;
+        self.progress.loss_sum = 0f64.to_bits();
+        self.judge(train_loss)
+    }
+
+    /// Validates, keeps the best weights, reports.
+    fn judge(&mut self, train_loss: f64) -> Result<(), TrainError> {
+        let predictions = self.engine.evaluate()?;
+        let loss = predictions.loss(&self.task.experiment.train.loss);
+        let (epoch, step) = (self.progress.epoch, self.progress.step);
+        if !loss.is_finite() {
+            return Err(TrainError::Diverged { step, what: "validation loss".into(), value: loss });
+        }
+        let validation = Numbers::of(loss, &predictions.metrics(&self.task.data.fitted.target));
+        let stopping = self.task.experiment.train.early_stopping.as_ref();
+        let min_delta = stopping.map_or(0.0, |s| s.min_delta);
+        let learning_rate = self.learning_rate(step);
+        self.history.push(HistoryRow {
+            epoch,
+            step,
+            learning_rate,
+            train_loss,
+            validation: validation.clone(),
+        });
+        if loss < f64::from_bits(self.progress.best_loss) - min_delta {
+            self.progress.best_loss = loss.to_bits();
+            self.progress.best_epoch = epoch;
+            self.progress.stale_epochs = 0;
+            self.best = validation.clone();
+            self.best_predictions = predictions;
+            let weights = self.finite_weights()?;
+            let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), None);
+            checkpoint::save(&self.run.best(), &weights, &meta)?;
+        } else {
+            self.progress.stale_epochs += 1;
+        }
+        self.run.write_history(&self.history)?;
+        let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
+        scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
+        self.tensorboard.scalars(step, &scalars)?;
+        let train = Numbers(vec![("loss", train_loss)]);
+        self.observer.event(&Event::Epoch { epoch, step, train, validation });
+        Ok(())
+    }
+
+    fn finite_weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let weights = self.engine.weights()?;
+        let step = self.progress.step;
+        for (name, _, data) in &weights {
+            if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
+                let what = format!("weight `{name}`");
+                return Err(TrainError::Diverged { step, what, value: f64::from(*bad) });
+            }
+        }
+        Ok(weights)
+    }
+
+    fn checkpoint_due(&self) -> bool {
+        let config = &self.task.experiment.train;
+        let (at, step) = self.last_checkpoint;
+        if let Some(every) = config.checkpoint_every_steps {
+            return self.progress.step / every > step / every;
+        }
+        let interval = config
+            .checkpoint_every_minutes
+            .map_or(CHECKPOINT_INTERVAL, |m| Duration::from_secs_f64(60.0 * m));
+        at.elapsed() >= interval
+    }
+
+    fn save(&mut self) -> Result<(), TrainError> {
+        let mut tensors = self.finite_weights()?;
+        tensors.extend(self.engine.optimizer_state()?);
+        let progress = Some(self.progress.clone());
+        let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), progress);
+        let best = self.progress.best_epoch * self.steps_per_epoch;
+        self.run.save(self.progress.step, best, &tensors, &meta)?;
+        self.last_checkpoint = (Instant::now(), self.progress.step);
+        Ok(())
+    }
+
+    fn finish(&mut self, seconds: f64) -> Result<Event, TrainError> {
+        if self.best_predictions.truth.is_empty() {
+            // A resumed run whose best epoch lies before the interruption.
+            let current = self.engine.weights()?;
+            self.engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            self.best_predictions = self.engine.evaluate()?;
+            self.engine.restore(&current, false)?;
+        }
+        let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
+        if !self.task.options.without_report {
+            self.write_report(steps_per_second)?;
+        }
+        let end = Event::End {
+            run: self.run.path.display().to_string(),
+            epochs: self.progress.epoch,
+            steps: self.progress.step,
+            best_epoch: self.progress.best_epoch,
+            best: self.best.clone(),
+            seconds,
+            steps_per_second,
+            first_step_seconds: self.first_step_seconds,
+            peak_host_bytes: peak_host_bytes(),
+        };
+        self.observer.event(&end);
+        Ok(end)
+    }
+
+    fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
+        let Task { experiment, data, device, model, options } = self.task;
+        let test = if data.test.rows > 0 {
+            let mut engine = Engine::new(device, model, None, &data.test)?;
+            engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            Some(engine.evaluate()?)
+        } else {
+            None
+        };
+        let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
+        let report = Report {
+            experiment,
+            data,
+            device: device.info(),
+            history: &self.history,
+            best_epoch: self.progress.best_epoch,
+            best: &self.best,
+            validation: &self.best_predictions,
+            test: test.as_ref(),
+            layers: &self.engine.graph.summary,
+            plan: &plan,
+            trials: &options.trials,
+            steps_per_second,
+        };
+        self.run.write_text("report.html", &report.html())
+    }
+}
