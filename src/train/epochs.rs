@@ -113,7 +113,7 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         self.announce();
         let patience = self.task.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
-        while !patience.is_some_and(|p| self.progress.stale_epochs >= p) {
+        while patience.is_none_or(|p| self.progress.stale_epochs < p) {
             if self.progress.position == self.steps_per_epoch {
                 self.end_epoch()?;
             } else if self.progress.step < self.total_steps {
@@ -250,7 +250,7 @@ impl<'a> Trainer<'a> {
         self.progress.step += losses.len() as u64;
         self.progress.position += losses.len() as u64;
         let step = self.progress.step;
-        if self.task.options.log_every.is_some_and(|n| n > 0 && step % n == 0) {
+        if self.task.options.log_every.is_some_and(|n| n > 0 && step.is_multiple_of(n)) {
             let loss = Number(self.logged.0 / self.logged.1.max(1) as f64);
             self.observer.event(&Event::Step { step, loss, learning_rate: self.learning_rate(step) });
             self.logged = (0.0, 0);
