@@ -2,6 +2,7 @@
 
 pub mod cpu;
 pub mod gpu;
+pub mod open;
 
 use crate::plan::{BufferId, Program};
 use crate::scalar::StepRecord;
@@ -38,6 +39,9 @@ pub enum DeviceError {
     /// The driver or wgpu refused something this crate made: a bug here or there.
     #[error("GPU validation error: {0}")]
     Validation(String),
+    /// A driver that accepts work and computes something else.
+    #[error("the GPU gives wrong results and is not used: {0}; update its driver or use `--device cpu`")]
+    WrongResults(String),
     /// Waited too long.
     #[error("the GPU did not finish within {seconds} s")]
     Timeout {

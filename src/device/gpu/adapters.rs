@@ -1,0 +1,172 @@
+//! Which adapters there are, and which one is taken.
+
+use super::device::{GpuDevice, GpuOptions};
+use crate::device::{DeviceError, DeviceInfo};
+
+/// One adapter as `gridlight devices` shows it.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AdapterReport {
+    /// Number for `--device gpu:N`.
+    pub number: usize,
+    /// Name, driver, backend and type.
+    #[serde(flatten)]
+    pub info: DeviceInfo,
+    /// Optional features that are used when present.
+    pub features: Vec<String>,
+    /// Limits that decide what fits.
+    pub limits: AdapterLimits,
+    /// Whether `--device auto` takes it.
+    pub auto: bool,
+    /// Why `auto` takes it or not.
+    pub why: String,
+}
+
+/// Limits that decide what fits on an adapter.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct AdapterLimits {
+    /// Largest buffer, in bytes.
+    pub max_buffer_bytes: u64,
+    /// Largest storage buffer binding, in bytes.
+    pub max_binding_bytes: u64,
+    /// Storage buffers of one kernel.
+    pub max_storage_buffers: u32,
+    /// Workgroups in one dimension of a dispatch.
+    pub max_workgroups: u32,
+    /// Invocations of a workgroup.
+    pub max_invocations: u32,
+    /// Bytes of workgroup memory.
+    pub max_workgroup_bytes: u32,
+}
+
+/// The installed adapters, best first. The position is the number users give.
+fn installed() -> Vec<wgpu::Adapter> {
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
+        backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
+        // No driver debug layers, and no validation dispatch before indirect ones, which are not used.
+        flags: wgpu::InstanceFlags::empty(),
+        ..wgpu::InstanceDescriptor::new_without_display_handle()
+    });
+    let mut adapters = pollster::block_on(instance.enumerate_adapters(wgpu::Backends::all()));
+    adapters.sort_by_key(|adapter| rank(adapter.get_info().device_type));
+    adapters
+}
+
+/// Order of preference; `auto` takes only the first two ranks.
+fn rank(device_type: wgpu::DeviceType) -> usize {
+    match device_type {
+        wgpu::DeviceType::DiscreteGpu => 0,
+        wgpu::DeviceType::IntegratedGpu => 1,
+        wgpu::DeviceType::VirtualGpu => 2,
+        wgpu::DeviceType::Other => 3,
+        wgpu::DeviceType::Cpu => 4,
+    }
+}
+
+/// Whether `auto` may take an adapter of this type.
+fn is_automatic(device_type: wgpu::DeviceType) -> bool {
+    rank(device_type) <= 1
+}
+
+/// What is shown and recorded about an adapter.
+pub fn info(info: &wgpu::AdapterInfo) -> DeviceInfo {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Other => "other",
+        wgpu::DeviceType::Cpu => "software",
+    };
+    DeviceInfo {
+        backend: info.backend.to_str().to_string(),
+        name: info.name.clone(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        kind: kind.into(),
+    }
+}
+
+/// All adapters, with the one that `auto` takes; each is opened and tried for that.
+pub fn list() -> Vec<AdapterReport> {
+    let mut taken = false;
+    let mut reports = vec![];
+    for (number, adapter) in installed().into_iter().enumerate() {
+        let info = adapter.get_info();
+        let opened = GpuDevice::open(&adapter, &GpuOptions::default());
+        let (auto, why) = match opened {
+            Err(error) => (false, format!("cannot be used: {error}")),
+            Ok(_) if !is_automatic(info.device_type) => {
+                (false, "taken only when asked for: not a discrete or integrated GPU".to_string())
+            }
+            Ok(_) if taken => (false, "a better adapter comes first".to_string()),
+            Ok(_) => (true, "the first discrete GPU, else the first integrated one".to_string()),
+        };
+        taken |= auto;
+        let limits = adapter.limits();
+        reports.push(AdapterReport {
+            number,
+            info: self::info(&info),
+            features: features(adapter.features()),
+            limits: AdapterLimits {
+                max_buffer_bytes: limits.max_buffer_size,
+                max_binding_bytes: limits.max_storage_buffer_binding_size,
+                max_storage_buffers: limits.max_storage_buffers_per_shader_stage,
+                max_workgroups: limits.max_compute_workgroups_per_dimension,
+                max_invocations: limits.max_compute_invocations_per_workgroup,
+                max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+            },
+            auto,
+            why,
+        });
+    }
+    reports
+}
+
+/// Optional features by name that this program uses or that tell users what their GPU can do.
+fn features(available: wgpu::Features) -> Vec<String> {
+    let known = [
+        (wgpu::Features::TIMESTAMP_QUERY, "timestamp-query"),
+        (wgpu::Features::PIPELINE_CACHE, "pipeline-cache"),
+        (wgpu::Features::SHADER_F16, "shader-f16"),
+        (wgpu::Features::SUBGROUP, "subgroup"),
+        (wgpu::Features::EXPERIMENTAL_COOPERATIVE_MATRIX, "cooperative-matrix"),
+    ];
+    known.iter().filter(|(f, _)| available.contains(*f)).map(|(_, name)| name.to_string()).collect()
+}
+
+/// Opens the adapter with number `number`, or the best one that works.
+///
+/// # Errors
+/// If there is none or it does not work.
+pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
+    let adapters = installed();
+    if let Some(number) = number {
+        let missing = || none_found(&adapters, &format!("there is no adapter gpu:{number}"));
+        return GpuDevice::open(adapters.get(number).ok_or_else(missing)?, options);
+    }
+    let mut failure = None;
+    for adapter in &adapters {
+        match GpuDevice::open(adapter, options) {
+            Ok(device) => return Ok(device),
+            Err(error) => failure = failure.or(Some(error)),
+        }
+    }
+    Err(failure.unwrap_or_else(|| none_found(&adapters, "no GPU driver is installed")))
+}
+
+/// Opens the adapter that `auto` takes: the first discrete GPU that works, then an integrated one. Why another
+/// was not taken is told by [`list`].
+pub fn open_automatic(options: &GpuOptions) -> Option<GpuDevice> {
+    let adapters = installed();
+    let mut candidates = adapters.iter().filter(|a| is_automatic(a.get_info().device_type));
+    candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok())
+}
+
+/// Says what there is when a number or kind of adapter is not there.
+fn none_found(adapters: &[wgpu::Adapter], asked: &str) -> DeviceError {
+    let names: Vec<String> =
+        adapters.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.get_info().name)).collect();
+    let there = if names.is_empty() { "none".to_string() } else { names.join(", ") };
+    DeviceError::NoAdapter(format!(
+        "{asked}; adapters with a Vulkan, Metal or DX12 driver: {there}; install the GPU's driver or use \
+         `--device cpu`"
+    ))
+}

@@ -1,0 +1,49 @@
+//! One dispatch with a known result. Some drivers accept everything and compute nothing (null devices for
+//! driver tests, broken installations); training on one would report a loss of zero.
+
+use super::device::GpuDevice;
+use crate::device::{Device, DeviceError};
+use crate::kernels::Kernel;
+use crate::kernels::shader::Shader;
+use crate::kernels::store::Store;
+use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
+use crate::scalar::StepRecord;
+
+const WORDS: usize = 64;
+const SOURCE: &str = include_str!("../../../shaders/canary.wgsl");
+
+/// Runs the canary on `device`.
+///
+/// # Errors
+/// If its result is wrong or the device fails.
+pub fn check(device: &GpuDevice) -> Result<(), DeviceError> {
+    let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::Activations, words: WORDS };
+    let slice = |buffer| Slice { buffer: BufferId(buffer), start: 0, words: WORDS };
+    let dispatch = Dispatch {
+        kernel: Kernel::Store(Store { widths: vec![WORDS] }),
+        reads: vec![slice(0)],
+        writes: vec![slice(1)],
+        label: "canary".into(),
+    };
+    let program = Program {
+        buffers: vec![buffer("canary input"), buffer("canary output")],
+        phases: vec![Phase { name: "canary".into(), dispatches: vec![dispatch] }],
+    };
+    let shader = |_: &Dispatch| {
+        let (source, name) = (SOURCE.to_string(), "canary".to_string());
+        Ok(Shader { source, workgroups: [1, 1, 1], normal_table: false, name })
+    };
+    let mut session = device.load_with(&program, &shader)?;
+    let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();
+    session.write(BufferId(0), 0, &input)?;
+    session.run(0, &[StepRecord { step: 41, ..StepRecord::default() }])?;
+    let output = session.read(BufferId(1), 0, WORDS)?;
+    match input.iter().map(|x| x ^ 41).zip(&output).find(|(expected, found)| expected != *found) {
+        None => Ok(()),
+        Some((expected, found)) => Err(DeviceError::WrongResults(format!(
+            "{} ({}): a test kernel gave {found:#x} for {expected:#x}",
+            device.info().name,
+            device.info().driver
+        ))),
+    }
+}

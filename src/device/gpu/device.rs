@@ -1,0 +1,154 @@
+//! An opened adapter.
+
+use std::sync::{Arc, OnceLock};
+
+use super::cache::DiskCache;
+use super::guard::Guard;
+use super::session::GpuSession;
+use super::{adapters, cache, canary, pipelines, target};
+use crate::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
+use crate::kernels::shader::{Shader, shader};
+use crate::plan::{Dispatch, Program};
+
+/// How a GPU is used. The default asks the environment: `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS`.
+#[derive(Clone, Debug, Default)]
+pub struct GpuOptions {
+    /// Kernel family; by default the one that suits the adapter.
+    pub family: Option<Family>,
+    /// Compile shaders with wgpu's checks of indices, divisions and loops: slower, for finding bugs.
+    pub checked: Option<bool>,
+}
+
+/// What sessions of one device share.
+pub(super) struct Gpu {
+    pub guard: Guard,
+    pub queue: wgpu::Queue,
+    pub limits: wgpu::Limits,
+    pub has_timestamps: bool,
+    pub checked: bool,
+    pub record_layout: wgpu::BindGroupLayout,
+    pub cache: Option<DiskCache>,
+    normal_table: OnceLock<wgpu::Buffer>,
+}
+
+/// A GPU as a device.
+pub struct GpuDevice {
+    gpu: Arc<Gpu>,
+    info: DeviceInfo,
+    target: Target,
+}
+
+impl GpuDevice {
+    /// Opens `adapter` with its own limits and shows with one dispatch that it computes.
+    ///
+    /// # Errors
+    /// If the driver refuses or gives wrong results.
+    pub fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self, DeviceError> {
+        let info = adapter.get_info();
+        let family = match options.family {
+            Some(family) => family,
+            None => target::family_from_environment()?.unwrap_or(target::family(info.device_type)),
+        };
+        let from_environment = || std::env::var("GRIDLIGHT_CHECKED_SHADERS").is_ok_and(|v| v == "1");
+        let checked = options.checked.unwrap_or_else(from_environment);
+        let limits = adapter.limits();
+        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let request = adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("gridlight"),
+            required_features: adapter.features() & wanted,
+            required_limits: limits.clone(),
+            // The plan has few, large buffers: nothing is gained by wgpu allocating ahead.
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..Default::default()
+        });
+        let refused = |e| DeviceError::NoAdapter(format!("adapter `{}` cannot be opened: {e}", info.name));
+        let (device, queue) = pollster::block_on(request).map_err(refused)?;
+        let has_timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let guard = Guard::new(device);
+        let cache = guard.call("opening the pipeline cache", 0, |device| cache::open(device, &info))?;
+        let record_layout = guard.call("creating a layout", 0, pipelines::record_layout)?;
+        let target = target::target(&limits, family);
+        let normal_table = OnceLock::new();
+        let gpu = Gpu { guard, queue, limits, has_timestamps, checked, record_layout, cache, normal_table };
+        let device = Self { gpu: Arc::new(gpu), info: adapters::info(&info), target };
+        canary::check(&device)?;
+        Ok(device)
+    }
+
+    /// As [`Device::load`], with the shader of each dispatch given by `shader_of`.
+    ///
+    /// # Errors
+    /// As [`Device::load`].
+    pub fn load_with(
+        &self,
+        program: &Program,
+        shader_of: &dyn Fn(&Dispatch) -> Result<Shader, DeviceError>,
+    ) -> Result<Box<dyn Session>, DeviceError> {
+        let session = GpuSession::load(&self.gpu, &self.info, &self.target, program, shader_of)?;
+        Ok(Box::new(session))
+    }
+
+    /// Gives the device up, as if it had been unplugged: every later use is [`DeviceError::Lost`]. For tests of
+    /// recovery.
+    pub fn destroy(&self) {
+        self.gpu.guard.device().destroy();
+        // The callback that reports the loss runs inside `poll`; an error here is the loss itself.
+        let _ = self.gpu.guard.wait(None);
+    }
+}
+
+impl Device for GpuDevice {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn target(&self) -> &Target {
+        &self.target
+    }
+
+    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
+        let shader_of = |dispatch: &Dispatch| {
+            shader(&dispatch.kernel, &self.target).map_err(|e| DeviceError::Validation(e.to_string()))
+        };
+        self.load_with(program, &shader_of)
+    }
+}
+
+impl Gpu {
+    /// A zeroed buffer.
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    pub fn buffer(
+        &self,
+        name: &str,
+        bytes: u64,
+        usage: wgpu::BufferUsages,
+    ) -> Result<wgpu::Buffer, DeviceError> {
+        self.guard.call(&format!("buffer `{name}`"), bytes, |device| {
+            let size = bytes;
+            device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(name),
+                size,
+                usage,
+                mapped_at_creation: false,
+            })
+        })
+    }
+
+    /// The quantile table of normal random numbers, uploaded at first use.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn normal_table(&self) -> Result<&wgpu::Buffer, DeviceError> {
+        if self.normal_table.get().is_none() {
+            let bytes: &[u8] = bytemuck::cast_slice(crate::rng::normal_table());
+            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+            let buffer = self.buffer("normal table", bytes.len() as u64, usage)?;
+            self.guard
+                .call("uploading the normal table", 0, |_| self.queue.write_buffer(&buffer, 0, bytes))?;
+            let _ = self.normal_table.set(buffer);
+        }
+        self.normal_table.get().ok_or_else(|| DeviceError::Validation("no normal table".into()))
+    }
+}

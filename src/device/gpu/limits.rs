@@ -1,0 +1,58 @@
+//! Proof that a program fits a device, before anything is allocated or submitted.
+
+use crate::device::{DeviceError, Target};
+use crate::kernels::shader::Shader;
+use crate::plan::{Dispatch, Program};
+
+/// Checks the sizes of buffers and bindings and the number of bindings.
+///
+/// # Errors
+/// The first thing that does not fit, named, with what to change.
+pub fn check_program(program: &Program, target: &Target) -> Result<(), DeviceError> {
+    program.validate().map_err(DeviceError::Validation)?;
+    let smaller = "use a smaller batch, smaller layers or fewer rows, or `--device cpu`";
+    for buffer in &program.buffers {
+        let what = format!("buffer `{}` in bytes", buffer.name);
+        within(what, 4 * buffer.words as u64, target.max_buffer_bytes, smaller)?;
+    }
+    for phase in &program.phases {
+        for (at, dispatch) in phase.dispatches.iter().enumerate() {
+            let name = || format!("phase {}, dispatch {at} ({})", phase.name, describe(dispatch));
+            for slice in dispatch.reads.iter().chain(&dispatch.writes) {
+                let buffer = &program.buffers[slice.buffer.0 as usize].name;
+                let what = format!("{}: binding of `{buffer}` in bytes", name());
+                within(what, 4 * slice.words as u64, target.max_binding_bytes, smaller)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks what the shader of a dispatch asks for.
+///
+/// # Errors
+/// As [`check_program`].
+pub fn check_shader(dispatch: &Dispatch, shader: &Shader, target: &Target) -> Result<(), DeviceError> {
+    let bindings = dispatch.reads.len() + dispatch.writes.len() + usize::from(shader.normal_table);
+    let what = format!("{}: storage buffers of one kernel", describe(dispatch));
+    let fewer = "combine fewer tensors in one step, or use `--device cpu`";
+    within(what, bindings as u64, target.max_storage_buffers as u64, fewer)?;
+    for count in shader.workgroups {
+        let what = format!("{}: workgroups in one dimension", describe(dispatch));
+        let smaller = "use a smaller batch or smaller layers, or `--device cpu`";
+        within(what, count.into(), target.max_workgroups.into(), smaller)?;
+    }
+    Ok(())
+}
+
+fn describe(dispatch: &Dispatch) -> String {
+    let kernel = format!("{} {}", dispatch.kernel.name(), dispatch.kernel.shape());
+    if dispatch.label.is_empty() { kernel } else { format!("{kernel}, {}", dispatch.label) }
+}
+
+fn within(what: String, needed: u64, limit: u64, advice: &str) -> Result<(), DeviceError> {
+    if needed <= limit {
+        return Ok(());
+    }
+    Err(DeviceError::Limit { what, needed, limit, advice: advice.into() })
+}

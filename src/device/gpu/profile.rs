@@ -1,0 +1,86 @@
+//! Seconds per dispatch, for `plan` and `bench`: by the GPU's clock where it has one, else by waiting for each.
+
+use std::time::Instant;
+
+use super::session::GpuSession;
+use crate::device::{DeviceError, Session};
+use crate::scalar::StepRecord;
+
+/// Dispatches timed by one query set; WebGPU allows 4,096 queries.
+const PER_SET: usize = 1024;
+
+/// Runs one step of `phase` and gives the seconds of each dispatch.
+///
+/// With timestamps each dispatch is a pass of its own. Without, each is submitted and waited for, which adds
+/// the cost of a submission (tens of microseconds) to each figure.
+///
+/// # Errors
+/// If the device fails.
+pub fn profile(session: &mut GpuSession, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
+    session.check_phase(phase)?;
+    session.wait()?;
+    session.upload_records(std::slice::from_ref(step))?;
+    let mut seconds = vec![];
+    let mut at = 0;
+    while at < session.phases[phase].len() {
+        let end = (at + PER_SET).min(session.phases[phase].len());
+        if session.gpu.has_timestamps {
+            seconds.extend(timestamps(session, phase, at..end)?);
+        } else {
+            for dispatch in at..end {
+                seconds.push(waited(session, phase, dispatch)?);
+            }
+        }
+        at = end;
+    }
+    Ok(seconds)
+}
+
+fn timestamps(
+    session: &GpuSession,
+    phase: usize,
+    range: std::ops::Range<usize>,
+) -> Result<Vec<f64>, DeviceError> {
+    let gpu = &session.gpu;
+    let commands = &session.phases[phase][range];
+    let queries = 2 * commands.len() as u32;
+    let bytes = 8 * u64::from(queries);
+    let usage = wgpu::BufferUsages::QUERY_RESOLVE | wgpu::BufferUsages::COPY_SRC;
+    let resolved = gpu.buffer("timestamps", bytes, usage)?;
+    gpu.guard.call("timing dispatches", bytes, |device| {
+        let set = device.create_query_set(&wgpu::QuerySetDescriptor {
+            label: None,
+            ty: wgpu::QueryType::Timestamp,
+            count: queries,
+        });
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        for (at, command) in commands.iter().enumerate() {
+            let writes = wgpu::ComputePassTimestampWrites {
+                query_set: &set,
+                beginning_of_pass_write_index: Some(2 * at as u32),
+                end_of_pass_write_index: Some(2 * at as u32 + 1),
+            };
+            let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
+            session.encode(&mut encoder.begin_compute_pass(&descriptor), command, 0);
+        }
+        encoder.resolve_query_set(&set, 0..queries, &resolved, 0);
+        gpu.queue.submit([encoder.finish()])
+    })?;
+    let words = super::readback::Readback::default().read(gpu, &resolved, 0, 2 * queries as usize)?;
+    let ticks: Vec<u64> = words.chunks(2).map(|w| u64::from(w[0]) | u64::from(w[1]) << 32).collect();
+    let period = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
+    Ok(ticks.chunks(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).collect())
+}
+
+fn waited(session: &GpuSession, phase: usize, dispatch: usize) -> Result<f64, DeviceError> {
+    let gpu = &session.gpu;
+    let start = Instant::now();
+    let index = gpu.guard.call("timing a dispatch", 0, |device| {
+        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+        let command = &session.phases[phase][dispatch];
+        session.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), command, 0);
+        gpu.queue.submit([encoder.finish()])
+    })?;
+    gpu.guard.wait(Some(index))?;
+    Ok(start.elapsed().as_secs_f64())
+}

@@ -1,0 +1,288 @@
+//! A program loaded on a GPU.
+
+use std::sync::Arc;
+
+use super::device::Gpu;
+use super::limits;
+use super::pace::Pace;
+use super::pipelines::{self, Job, Pipeline};
+use super::readback::Readback;
+use crate::device::{DeviceError, DeviceInfo, Session, Target};
+use crate::kernels::shader::Shader;
+use crate::plan::{BufferId, Dispatch, Program, Slice};
+use crate::scalar::StepRecord;
+
+/// Step records on the device at once; a call of `run` with more uploads them in several parts.
+const RECORDS: usize = 1024;
+/// Bytes given to `write_buffer` before a submission frees the staging memory behind them.
+const PENDING_BYTES: u64 = 32 << 20;
+/// Bytes of a step record.
+const RECORD_BYTES: usize = size_of::<StepRecord>();
+
+/// A dispatch ready to be encoded.
+pub(super) struct Command {
+    pipeline: wgpu::ComputePipeline,
+    writes: wgpu::BindGroup,
+    reads: wgpu::BindGroup,
+    workgroups: [u32; 3],
+}
+
+/// Buffers, bind groups and pipelines of a program.
+///
+/// A call of `run` uploads its step records once (64 bytes each, at the adapter's alignment) and nothing
+/// within steps; everything else stays on the device.
+pub struct GpuSession {
+    pub(super) gpu: Arc<Gpu>,
+    info: DeviceInfo,
+    buffers: Vec<wgpu::Buffer>,
+    pub(super) phases: Vec<Vec<Command>>,
+    records: wgpu::Buffer,
+    record_group: wgpu::BindGroup,
+    record_stride: usize,
+    staged: Vec<u8>,
+    pace: Pace,
+    readback: Readback,
+    pending_bytes: u64,
+    allocated_bytes: u64,
+    uploaded_bytes: u64,
+}
+
+impl GpuSession {
+    /// Allocates, compiles and binds.
+    ///
+    /// # Errors
+    /// If the program does not fit, a shader is refused or the device fails.
+    pub(super) fn load(
+        gpu: &Arc<Gpu>,
+        info: &DeviceInfo,
+        target: &Target,
+        program: &Program,
+        shader_of: &dyn Fn(&Dispatch) -> Result<Shader, DeviceError>,
+    ) -> Result<Self, DeviceError> {
+        limits::check_program(program, target)?;
+        let mut jobs = vec![];
+        for dispatch in program.phases.iter().flat_map(|p| &p.dispatches) {
+            let shader = shader_of(dispatch)?;
+            limits::check_shader(dispatch, &shader, target)?;
+            let reads = dispatch.reads.len() + usize::from(shader.normal_table);
+            jobs.push(Job { shader, writes: dispatch.writes.len(), reads });
+        }
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let mut buffers = vec![];
+        for spec in &program.buffers {
+            // A buffer of no bytes cannot be created, and nothing can name a part of it.
+            buffers.push(gpu.buffer(&spec.name, 4 * spec.words.max(1) as u64, usage)?);
+        }
+        let compiled = pipelines::compile(gpu, &jobs)?;
+        if let Some(cache) = &gpu.cache {
+            cache.save();
+        }
+        let mut ready = jobs.iter().zip(compiled);
+        let mut phases = vec![];
+        for phase in &program.phases {
+            let mut commands = vec![];
+            for (dispatch, (job, pipeline)) in phase.dispatches.iter().zip(&mut ready) {
+                commands.push(command(gpu, &buffers, dispatch, job, &pipeline)?);
+            }
+            phases.push(commands);
+        }
+        let record_stride = RECORD_BYTES.max(gpu.limits.min_uniform_buffer_offset_alignment as usize);
+        let bytes = (RECORDS * record_stride) as u64;
+        let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
+        let records = gpu.buffer("step records", bytes, usage)?;
+        let record_group = gpu.guard.call("binding step records", 0, |device| {
+            let size = wgpu::BufferSize::new(RECORD_BYTES as u64);
+            let binding = wgpu::BufferBinding { buffer: &records, offset: 0, size };
+            bind_group(device, &gpu.record_layout, &[binding])
+        })?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            info: info.clone(),
+            allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum(),
+            buffers,
+            pace: Pace::new(phases.len(), RECORDS),
+            phases,
+            records,
+            record_group,
+            record_stride,
+            staged: vec![],
+            readback: Readback::default(),
+            pending_bytes: 0,
+            uploaded_bytes: 0,
+        })
+    }
+
+    /// Puts `steps` (at most [`RECORDS`]) into the table of step records.
+    pub(super) fn upload_records(&mut self, steps: &[StepRecord]) -> Result<(), DeviceError> {
+        self.staged.clear();
+        self.staged.resize(steps.len() * self.record_stride, 0);
+        for (record, bytes) in steps.iter().zip(self.staged.chunks_mut(self.record_stride)) {
+            bytes[..RECORD_BYTES].copy_from_slice(bytemuck::bytes_of(record));
+        }
+        self.uploaded_bytes += self.staged.len() as u64;
+        // The queue keeps order: submissions made before this still see the records of theirs.
+        let (queue, records, staged) = (&self.gpu.queue, &self.records, &self.staged);
+        self.gpu.guard.call("uploading step records", 0, |_| queue.write_buffer(records, 0, staged))
+    }
+
+    /// Encodes one dispatch with the record at position `record` of the table.
+    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, command: &Command, record: usize) {
+        pass.set_pipeline(&command.pipeline);
+        pass.set_bind_group(0, &command.writes, &[]);
+        pass.set_bind_group(1, &command.reads, &[]);
+        pass.set_bind_group(2, &self.record_group, &[(record * self.record_stride) as u32]);
+        let [x, y, z] = command.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+
+    /// Submits steps `range` of the records in the table.
+    fn submit(
+        &self,
+        phase: usize,
+        range: std::ops::Range<usize>,
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+        self.gpu.guard.call("submitting steps", 0, |device| {
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+            {
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                for record in range {
+                    for command in &self.phases[phase] {
+                        self.encode(&mut pass, command, record);
+                    }
+                }
+            }
+            self.gpu.queue.submit([encoder.finish()])
+        })
+    }
+
+    /// A buffer by number, if words `start..start + words` lie in it.
+    fn part(&self, buffer: BufferId, start: usize, words: usize) -> Result<&wgpu::Buffer, DeviceError> {
+        let found = self.buffers.get(buffer.0 as usize);
+        let end = start.checked_add(words).and_then(|end| end.checked_mul(4));
+        match (found, end) {
+            (Some(found), Some(end)) if end as u64 <= found.size() => Ok(found),
+            _ => Err(DeviceError::Validation(format!(
+                "words {start}..{start}+{words} do not lie in buffer {} of this program",
+                buffer.0
+            ))),
+        }
+    }
+
+    /// Checks a phase number.
+    pub(super) fn check_phase(&self, phase: usize) -> Result<(), DeviceError> {
+        if phase < self.phases.len() {
+            return Ok(());
+        }
+        Err(DeviceError::Validation(format!("no phase {phase}: the program has {}", self.phases.len())))
+    }
+}
+
+fn command(
+    gpu: &Gpu,
+    buffers: &[wgpu::Buffer],
+    dispatch: &Dispatch,
+    job: &Job,
+    pipeline: &Pipeline,
+) -> Result<Command, DeviceError> {
+    let bind = |slice: &Slice| {
+        let (offset, size) = (4 * slice.start as u64, 4 * slice.words as u64);
+        let buffer = &buffers[slice.buffer.0 as usize];
+        // Shaders may read whole vectors of four words; slices start at multiples of 64 words.
+        let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
+        wgpu::BufferBinding { buffer, offset, size }
+    };
+    let writes: Vec<_> = dispatch.writes.iter().map(bind).collect();
+    let mut reads: Vec<_> = dispatch.reads.iter().map(bind).collect();
+    if job.shader.normal_table {
+        reads.push(gpu.normal_table()?.as_entire_buffer_binding());
+    }
+    let layouts = &pipeline.layouts;
+    gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| Command {
+        pipeline: pipeline.pipeline.clone(),
+        writes: bind_group(device, &layouts.writes, &writes),
+        reads: bind_group(device, &layouts.reads, &reads),
+        workgroups: job.shader.workgroups,
+    })
+}
+
+fn bind_group(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    buffers: &[wgpu::BufferBinding<'_>],
+) -> wgpu::BindGroup {
+    let entries: Vec<_> = buffers
+        .iter()
+        .enumerate()
+        .map(|(binding, buffer)| wgpu::BindGroupEntry {
+            binding: binding as u32,
+            resource: wgpu::BindingResource::Buffer(buffer.clone()),
+        })
+        .collect();
+    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
+}
+
+impl Session for GpuSession {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn write(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
+        self.part(buffer, start, words.len())?;
+        let mut at = start;
+        for part in words.chunks(PENDING_BYTES as usize / 4) {
+            let bytes: &[u8] = bytemuck::cast_slice(part);
+            let (queue, target) = (&self.gpu.queue, &self.buffers[buffer.0 as usize]);
+            self.gpu.guard.call("uploading", bytes.len() as u64, |_| {
+                queue.write_buffer(target, 4 * at as u64, bytes);
+            })?;
+            at += part.len();
+            self.uploaded_bytes += bytes.len() as u64;
+            self.pending_bytes += bytes.len() as u64;
+            if self.pending_bytes >= PENDING_BYTES {
+                self.pending_bytes = 0;
+                let index = self.gpu.guard.call("submitting an upload", 0, |_| queue.submit([]))?;
+                self.gpu.guard.wait(Some(index))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
+        self.part(buffer, start, words)?;
+        self.wait()?;
+        let source = &self.buffers[buffer.0 as usize];
+        self.readback.read(&self.gpu, source, start, words)
+    }
+
+    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
+        self.check_phase(phase)?;
+        for part in steps.chunks(RECORDS) {
+            self.upload_records(part)?;
+            let mut done = 0;
+            while done < part.len() {
+                let count = self.pace.steps(phase).min(part.len() - done);
+                let index = self.submit(phase, done..done + count)?;
+                done += count;
+                self.pace.submitted(&self.gpu.guard, index, phase, count)?;
+            }
+        }
+        self.pending_bytes = 0;
+        self.gpu.guard.check()
+    }
+
+    fn wait(&mut self) -> Result<(), DeviceError> {
+        self.pace.finish(&self.gpu.guard)
+    }
+
+    fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
+        super::profile::profile(self, phase, step)
+    }
+
+    fn allocated_bytes(&self) -> u64 {
+        self.allocated_bytes
+    }
+
+    fn traffic(&self) -> (u64, u64) {
+        (self.uploaded_bytes, self.readback.reads())
+    }
+}

@@ -1,0 +1,47 @@
+//! An adapter's limits as the planner's [`Target`].
+
+use crate::device::{DeviceError, Family, Target};
+
+/// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
+const MAX_LOOP_ITERATIONS: u32 = 60_000;
+
+/// The target of a device opened with `limits`.
+pub fn target(limits: &wgpu::Limits, family: Family) -> Target {
+    Target {
+        family,
+        max_binding_bytes: limits.max_storage_buffer_binding_size,
+        max_buffer_bytes: limits.max_buffer_size,
+        max_storage_buffers: limits.max_storage_buffers_per_shader_stage as usize,
+        max_workgroups: limits.max_compute_workgroups_per_dimension,
+        max_invocations: limits.max_compute_invocations_per_workgroup,
+        max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
+        max_loop_iterations: MAX_LOOP_ITERATIONS,
+    }
+}
+
+/// The kernel family that suits a type of adapter: software rasterisers run barriers as coroutines and are
+/// several times faster without workgroup memory.
+pub fn family(device_type: wgpu::DeviceType) -> Family {
+    match device_type {
+        wgpu::DeviceType::Cpu => Family::Registers,
+        _ => Family::Workgroup,
+    }
+}
+
+/// The family named by `GRIDLIGHT_KERNELS` (`registers` or `workgroup`), if it is set.
+///
+/// # Errors
+/// If it names something else.
+pub fn family_from_environment() -> Result<Option<Family>, DeviceError> {
+    match std::env::var("GRIDLIGHT_KERNELS").ok().as_deref() {
+        None | Some("") => Ok(None),
+        Some("registers") => Ok(Some(Family::Registers)),
+        Some("workgroup") => Ok(Some(Family::Workgroup)),
+        Some(other) => Err(DeviceError::Limit {
+            what: format!("environment variable GRIDLIGHT_KERNELS=`{other}`"),
+            needed: 0,
+            limit: 0,
+            advice: "set it to `registers` or `workgroup`, or unset it".into(),
+        }),
+    }
+}
