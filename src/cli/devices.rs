@@ -1,8 +1,9 @@
 //! `gridlight devices`
 
 use clap::Args;
-use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::device::open::{self, AdapterReport};
+use gridlight::device::{Device, DeviceInfo};
 
 use super::{Failure, print, print_json};
 
@@ -15,14 +16,57 @@ pub struct Devices {
     json: bool,
 }
 
+/// Everything `--device` can name.
+#[derive(serde::Serialize)]
+struct Report {
+    /// What `--device auto` takes: `cpu` or `gpu:N`.
+    auto: String,
+    cpu: DeviceInfo,
+    adapters: Vec<AdapterReport>,
+}
+
 impl Devices {
     pub fn run(self) -> Result<(), Failure> {
-        let cpu = CpuDevice::new(None);
+        let adapters = open::list();
+        let taken = adapters.iter().find(|a| a.auto);
+        let report = Report {
+            auto: taken.map_or("cpu".into(), |a| format!("gpu:{}", a.number)),
+            cpu: CpuDevice::new(None).info().clone(),
+            adapters,
+        };
         if self.json {
-            print_json(cpu.info());
+            print_json(&report);
         } else {
-            print(&format!("cpu    {} ({})", cpu.info().name, cpu.info().driver));
+            print(&text(&report));
         }
         Ok(())
     }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = format!("cpu    {} ({})\n", report.cpu.name, report.cpu.driver);
+    for adapter in &report.adapters {
+        let (info, limits) = (&adapter.info, &adapter.limits);
+        let features = if adapter.features.is_empty() { "none".into() } else { adapter.features.join(", ") };
+        text += &format!(
+            "gpu:{}  {} ({}, {}, {})\n       features: {features}\n       limits: buffer {} MiB, binding {} MiB, \
+             {} storage buffers, {} invocations, {} KiB workgroup memory\n       auto: {}\n",
+            adapter.number,
+            info.name,
+            info.kind,
+            info.backend,
+            info.driver,
+            limits.max_buffer_bytes >> 20,
+            limits.max_binding_bytes >> 20,
+            limits.max_storage_buffers,
+            limits.max_invocations,
+            limits.max_workgroup_bytes >> 10,
+            adapter.why
+        );
+    }
+    if report.adapters.is_empty() {
+        text += "No GPU adapter: no Vulkan, Metal or DX12 driver is installed.\n";
+    }
+    let why = if report.auto == "cpu" { " (no discrete or integrated GPU works)" } else { "" };
+    text + &format!("auto takes {}{why}", report.auto)
 }

@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::{Parser, Subcommand};
-use gridlight::device::cpu::CpuDevice;
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::train::TrainError;
 
@@ -115,12 +114,7 @@ pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
 
 /// Opens the device asked for and says on standard error which it is.
 pub fn open_device(choice: DeviceChoice) -> Result<Box<dyn Device>, Failure> {
-    let device: Box<dyn Device> = match choice {
-        DeviceChoice::Cpu | DeviceChoice::Auto => Box::new(CpuDevice::new(None)),
-        DeviceChoice::Gpu | DeviceChoice::GpuNumber(_) => {
-            return Err(gridlight::device::DeviceError::NoAdapter("no GPU backend".into()).into());
-        }
-    };
+    let device = gridlight::device::open::open(choice)?;
     let info = device.info();
     eprintln!("device: {} ({}, {})", info.name, info.backend, info.driver);
     Ok(device)
