@@ -1,6 +1,9 @@
 //! Agreement of a device with the reference: any graph is compiled, run once, and compared with its evaluation
 //! in `f64`. Tests, `gridlight verify` and operator cases from other frameworks all go through here.
 
+pub mod cases;
+mod recurrent;
+
 use std::collections::BTreeMap;
 
 use crate::device::{Device, DeviceError};
