@@ -1,10 +1,14 @@
 //! `gridlight plan`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gridlight::device::DeviceChoice;
+use gridlight::device::{DeviceChoice, Family, Target};
 use gridlight::experiment::Experiment;
+use gridlight::kernels::Kernel;
+use gridlight::kernels::shader::shader;
+use gridlight::plan::Compiled;
+use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
 use gridlight::train::trainer;
 
@@ -24,6 +28,9 @@ pub struct Plan {
     /// Any key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Write the WGSL of every kernel, as compiled, into this directory.
+    #[arg(long, value_name = "DIR")]
+    dump: Option<PathBuf>,
     /// One JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -43,7 +50,15 @@ impl Plan {
             clip_norm: experiment.train.clip_norm,
         };
         let (compiled, _) = engine::compile(&model, Some(&training), &data.validation, device.target())?;
-        let Some(report) = compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
+        let target = device.target();
+        let workgroups = |kernel: &Kernel| match target.family {
+            Family::Native => [1, 1, 1],
+            _ => shader(kernel, target).map_or([0, 0, 0], |s| s.workgroups),
+        };
+        let Some(report) = compiled.report(0, workgroups) else { return Ok(()) };
+        if let Some(directory) = &self.dump {
+            dump(directory, &compiled, target)?;
+        }
         if self.json {
             print_json(&report);
         } else {
@@ -51,4 +66,22 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Writes `<phase>-<number>-<kernel>.wgsl` for every dispatch.
+fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Failure> {
+    if target.family == Family::Native {
+        let reason = "--dump shows the shaders of a GPU; add --device gpu (the CPU backend runs native code)";
+        return Err(TrainError::Input(reason.into()).into());
+    }
+    let io = |e: std::io::Error| TrainError::Io { path: directory.into(), reason: e.to_string() };
+    std::fs::create_dir_all(directory).map_err(io)?;
+    for phase in &compiled.program.phases {
+        for (number, dispatch) in phase.dispatches.iter().enumerate() {
+            let shader = shader(&dispatch.kernel, target).map_err(|e| TrainError::Input(e.to_string()))?;
+            let name = format!("{}-{:02}-{}.wgsl", phase.name, number + 1, shader.name);
+            std::fs::write(directory.join(name), shader.source).map_err(io)?;
+        }
+    }
+    Ok(())
 }
