@@ -19,15 +19,27 @@ pub fn training(report: &Report) -> String {
     let mut html = curves("Loss", ["epoch", "loss"], &loss, mark, true);
     for (name, _) in report.best.0.iter().filter(|(name, _)| *name != "loss") {
         let points = by_epoch(&|r| r.validation.get(name));
-        let series = [Series { name: "validation", class: "validation", points }];
-        html += &curves(name, ["epoch", name], &series, mark, true);
+        let series = [Series { name: "", class: "validation", points }];
+        html += &curves(&format!("Validation {}", title(name)), ["epoch", name], &series, mark, true);
     }
     let points = by_epoch(&|r| Some(r.learning_rate));
     if points.windows(2).any(|p| p[0].1 != p[1].1) {
         let series = [Series { name: "", class: "train", points }];
-        html += &curves("Learning rate", ["epoch", "learning rate"], &series, None, true);
+        html += &curves("Learning rate", ["epoch", "learning rate"], &series, None, false);
     }
     format!("<div class=\"pictures\">\n{html}</div>\n")
+}
+
+/// A metric's name in full.
+fn title(metric: &str) -> &str {
+    match metric {
+        "mae" => "mean absolute error",
+        "rmse" => "root mean squared error",
+        "r2" => "R², the part of the variance explained",
+        "auc" => "area under the ROC curve",
+        "f1" => "F1 score",
+        other => other,
+    }
 }
 
 /// Regression: predicted against true values, and errors. Classification: confusion, and for two classes the

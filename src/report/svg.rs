@@ -8,11 +8,13 @@ const WIDTH: f64 = 560.0;
 /// Height of a picture.
 const HEIGHT: f64 = 320.0;
 /// Room left of the plot for labels.
-const LEFT: f64 = 62.0;
+const LEFT: f64 = 72.0;
 /// Room below it.
 const BOTTOM: f64 = 44.0;
-/// Room above and to the right.
-const EDGE: f64 = 14.0;
+/// Room above it, for the legend.
+const TOP: f64 = 30.0;
+/// Room to the right.
+const RIGHT: f64 = 14.0;
 /// Points drawn of a larger cloud, evenly spread over the rows.
 const MAX_POINTS: usize = 1500;
 
@@ -91,8 +93,8 @@ impl Plot {
     }
 
     fn at(&self, x: f64, y: f64) -> (f64, f64) {
-        let (width, height) = (WIDTH - LEFT - EDGE, HEIGHT - BOTTOM - EDGE);
-        (LEFT + width * self.x.part(x), EDGE + height * (1.0 - self.y.part(y)))
+        let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
+        (LEFT + width * self.x.part(x), TOP + height * (1.0 - self.y.part(y)))
     }
 
     fn add(&mut self, text: &str) {
@@ -101,7 +103,7 @@ impl Plot {
     }
 
     fn axes(&mut self, x_label: &str, y_label: &str) {
-        let (right, bottom) = (WIDTH - EDGE, HEIGHT - BOTTOM);
+        let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
         for tick in self.y.ticks() {
             let (_, y) = self.at(self.x.low, tick);
             self.add(&format!(
@@ -127,9 +129,9 @@ impl Plot {
             "<text class=\"label\" x=\"{middle}\" y=\"{below}\" text-anchor=\"middle\">{}</text>",
             escape(x_label)
         ));
-        let height = (EDGE + bottom) / 2.0;
+        let height = (TOP + bottom) / 2.0;
         self.add(&format!(
-            "<text class=\"label\" transform=\"translate(13 {height}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            "<text class=\"label\" transform=\"translate(12 {height}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
             escape(y_label)
         ));
     }
@@ -147,12 +149,12 @@ impl Plot {
 
     fn legend(&mut self, series: &[Series]) {
         let named = series.iter().filter(|s| !s.name.is_empty());
-        let mut x = WIDTH - EDGE;
+        let mut x = WIDTH - RIGHT;
         for s in named.collect::<Vec<_>>().into_iter().rev() {
             let name = escape(s.name);
-            self.add(&format!("<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"end\">{name}</text>", EDGE + 12.0));
+            self.add(&format!("<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"end\">{name}</text>", TOP - 14.0));
             x -= 7.0 * s.name.chars().count() as f64 + 8.0;
-            let (start, y) = (x - 16.0, EDGE + 8.0);
+            let (start, y) = (x - 16.0, TOP - 18.0);
             self.add(&format!("<path class=\"curve {}\" d=\"M{start:.0} {y}L{x:.0} {y}\"/>", s.class));
             x = start - 16.0;
         }
@@ -188,14 +190,14 @@ pub fn curves(
     let mut plot = Plot::new(x, y, labels[0], labels[1]);
     if let Some((at, name)) = mark.filter(|(at, _)| *at >= x.low && *at <= x.high) {
         let (x, _) = plot.at(at, y.low);
-        let (top, bottom) = (EDGE + 20.0, HEIGHT - BOTTOM);
+        let (top, bottom) = (TOP - 8.0, HEIGHT - BOTTOM);
         plot.add(&format!("<line class=\"mark\" x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"{top}\" y2=\"{bottom}\"/>"));
         let anchor = if x > WIDTH / 2.0 { "end" } else { "start" };
         let beside = if x > WIDTH / 2.0 { x - 5.0 } else { x + 5.0 };
         let name = escape(name);
         plot.add(&format!(
             "<text x=\"{beside:.1}\" y=\"{}\" text-anchor=\"{anchor}\">{name}</text>",
-            top + 12.0
+            TOP - 14.0
         ));
     }
     for s in series {
