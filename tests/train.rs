@@ -1,6 +1,8 @@
 //! Training keeps its promises on the CPU backend: reproducible, resumable, accurate, and it stops when it
 //! should.
 
+mod synthetic;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -41,7 +43,7 @@ impl Observer for Recorder {
     }
 }
 
-/// A table `y = 3 x1 - 2 x2 + x1 x2 + 0.5 sin(3 x3) + N(0, 0.1)` and an experiment on it, in a directory.
+/// A table and an experiment on it, in a directory.
 struct Bench {
     directory: tempfile::TempDir,
     experiment: Experiment,
@@ -50,7 +52,7 @@ struct Bench {
 
 impl Bench {
     fn new(rows: u32, train: &str) -> Self {
-        Self::with_table(&synthetic(rows), train)
+        Self::with_table(&synthetic::table(rows), train)
     }
 
     fn with_table(table: &str, train: &str) -> Self {
@@ -89,17 +91,6 @@ impl Bench {
             .map(|p| std::fs::read(p).unwrap())
             .to_vec()
     }
-}
-
-fn synthetic(rows: u32) -> String {
-    let normal = |row: u32, column: u32| f64::from(rng::normal(rng::word([7, 9], column, 0, row)));
-    let mut text = String::from("x1,x2,x3,y\n");
-    for row in 0..rows {
-        let [x1, x2, x3, noise] = [0, 1, 2, 3].map(|column| normal(row, column));
-        let y = 3.0 * x1 - 2.0 * x2 + x1 * x2 + 0.5 * (3.0 * x3).sin() + 0.1 * noise;
-        writeln!(text, "{x1},{x2},{x3},{y}").unwrap();
-    }
-    text
 }
 
 const SHORT: &str = "[data.augment]\nnoise = 0.1\n[model]\nhidden = [16]\ndropout = 0.1\nnorm = \"batch\"\n\
@@ -316,7 +307,7 @@ fn tuning_takes_the_pair_with_the_lowest_validation_loss() {
 
 #[test]
 fn the_report_is_one_page_that_needs_nothing_else() {
-    let table = synthetic(300).replace("x1,", "&lt;b&gt; <i>,");
+    let table = synthetic::table(300).replace("x1,", "&lt;b&gt; <i>,");
     let bench = Bench::with_table(&table, SHORT);
     bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
     let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();

@@ -31,7 +31,7 @@ pub enum TrainError {
     Input(String),
     /// Loss or weights are no longer finite.
     #[error(
-        "training diverged at step {step}: the {what} is {value}; the last good checkpoint is kept; try a smaller learning_rate, or clip_norm = 1.0"
+        "training diverged at step {step}: the {what} is {value}; what was saved before is kept; try a smaller learning_rate, or clip_norm = 1.0"
     )]
     Diverged {
         /// First bad step.

@@ -1,0 +1,110 @@
+//! Training on a GPU: as reproducible and resumable as on the CPU, and the same losses up to rounding.
+
+mod common;
+mod synthetic;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gridlight::data::Loaded;
+use gridlight::device::Device;
+use gridlight::device::cpu::CpuDevice;
+use gridlight::device::gpu::GpuOptions;
+use gridlight::experiment::Experiment;
+use gridlight::train::events::{Event, Observer, Tick};
+use gridlight::train::trainer::{self, Options, Outcome};
+use libtest_mimic::Failed;
+
+fn main() -> ExitCode {
+    common::run(&[
+        ("the_same_seed_gives_the_same_bits", the_same_seed_gives_the_same_bits),
+        ("a_resumed_run_has_the_bits_of_an_uninterrupted_one", a_resumed_run_has_the_same_bits),
+        ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
+    ])
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _event: &Event) {}
+
+    fn tick(&mut self, _tick: &Tick) {}
+
+    fn note(&mut self, _text: &str) {}
+
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+struct Bench {
+    directory: tempfile::TempDir,
+    experiment: Experiment,
+    data: Loaded,
+}
+
+impl Bench {
+    /// 180 training rows, 11 steps an epoch; noise, dropout, batch norm and clipping are all in it.
+    fn new() -> Result<Self, Failed> {
+        let directory = tempfile::tempdir()?;
+        let source = directory.path().join("table.csv");
+        std::fs::write(&source, synthetic::table(300))?;
+        let text = format!(
+            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n[data.augment]\nnoise = 0.1\n\
+             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\ndropout = 0.1\n\
+             norm = \"batch\"\n[train]\nepochs = 2\nbatch_size = 16\nclip_norm = 1.0\n",
+            source.to_string_lossy()
+        );
+        let experiment = Experiment::parse(&text, "bench.toml", &[])?;
+        let data = trainer::load_data(&experiment, Path::new(""))?;
+        Ok(Self { directory, experiment, data })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn train(&self, device: &dyn Device, options: &Options) -> Result<Outcome, Failed> {
+        Ok(trainer::train(&self.experiment, &self.data, device, options, &mut Silent)?)
+    }
+
+    fn options(&self, out: &str) -> Options {
+        Options { out: self.path(out), ..Options::default() }
+    }
+
+    fn best(&self, out: &str) -> Result<Vec<u8>, Failed> {
+        Ok(std::fs::read(self.path(out).join("best.safetensors"))?)
+    }
+}
+
+fn the_same_seed_gives_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = common::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("a"))?;
+    bench.train(&device, &bench.options("b"))?;
+    assert_eq!(bench.best("a")?, bench.best("b")?);
+    Ok(())
+}
+
+fn a_resumed_run_has_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = common::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("whole"))?;
+    bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
+    bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
+    assert_eq!(bench.best("whole")?, bench.best("cut")?);
+    Ok(())
+}
+
+fn gpu_and_cpu_losses_agree_after_an_epoch() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let gpu = bench.train(&common::device(&GpuOptions::default())?, &bench.options("gpu"))?;
+    let cpu = bench.train(&CpuDevice::new(Some(2)), &bench.options("cpu"))?;
+    for (g, c) in gpu.history.iter().zip(&cpu.history) {
+        let validation = [g, c].map(|row| row.validation.get("loss").unwrap_or(f64::NAN));
+        for [g, c] in [[g.train_loss, c.train_loss], validation] {
+            assert!((g - c).abs() <= 1e-3 * c.abs(), "GPU {g}, CPU {c}");
+        }
+    }
+    Ok(())
+}
