@@ -4,7 +4,9 @@
 //! its name; with `GRIDLIGHT_REQUIRE_GPU=1` (set where a GPU is known to be) the tests then fail instead.
 
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
+use gridlight::device::Family;
 use gridlight::device::gpu::{GpuDevice, GpuOptions, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -12,8 +14,19 @@ use libtest_mimic::{Arguments, Failed, Trial};
 pub type Test = (&'static str, fn() -> Result<(), Failed>);
 
 /// Opens the best adapter.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn device(options: &GpuOptions) -> Result<GpuDevice, Failed> {
     Ok(adapters::open(None, options)?)
+}
+
+/// The best adapter with kernels of one family, opened once for all tests of the process.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Failed> {
+    static DEVICES: [OnceLock<Result<GpuDevice, String>>; 4] = [const { OnceLock::new() }; 4];
+    let place = 2 * usize::from(family == Family::Workgroup) + usize::from(checked);
+    let options = GpuOptions { family: Some(family), checked: Some(checked) };
+    let opened = DEVICES[place].get_or_init(|| adapters::open(None, &options).map_err(|e| e.to_string()));
+    opened.as_ref().map_err(|e| Failed::from(e.as_str()))
 }
 
 /// Runs `tests`, or shows why they cannot run.
