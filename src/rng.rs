@@ -25,19 +25,33 @@ pub mod streams {
 
 /// The two output words of Threefry2x32-20.
 pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    let x = threefry_lanes::<1>(key, counter[0], counter[1]);
+    [x[0][0], x[1][0]]
+}
+
+/// Both output words of the counters `(step, first + lane)`; each line of the algorithm is one vector operation.
+#[inline(always)]
+fn threefry_lanes<const LANES: usize>(key: [u32; 2], step: u32, first: u32) -> [[u32; LANES]; 2] {
     const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
     let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
-    let mut x = [counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1])];
+    let mut x0 = [step.wrapping_add(keys[0]); LANES];
+    let mut x1: [u32; LANES] =
+        std::array::from_fn(|lane| first.wrapping_add(lane as u32).wrapping_add(keys[1]));
     for group in 0..5u32 {
         for rotation in ROTATIONS[group as usize % 2] {
-            x[0] = x[0].wrapping_add(x[1]);
-            x[1] = x[1].rotate_left(rotation) ^ x[0];
+            for lane in 0..LANES {
+                x0[lane] = x0[lane].wrapping_add(x1[lane]);
+                x1[lane] = x1[lane].rotate_left(rotation) ^ x0[lane];
+            }
         }
         let next = group + 1;
-        x[0] = x[0].wrapping_add(keys[next as usize % 3]);
-        x[1] = x[1].wrapping_add(keys[(next as usize + 1) % 3]).wrapping_add(next);
+        let (k0, k1) = (keys[next as usize % 3], keys[(next as usize + 1) % 3].wrapping_add(next));
+        for lane in 0..LANES {
+            x0[lane] = x0[lane].wrapping_add(k0);
+            x1[lane] = x1[lane].wrapping_add(k1);
+        }
     }
-    x
+    [x0, x1]
 }
 
 /// The random word of one element.
@@ -54,7 +68,10 @@ pub fn uniform(word: u32) -> f32 {
 /// A standard normal number: the sum of two quantiles of `N(0, 1/2)` from a table whose entries are multiples
 /// of `2^-20`, so that the sum is exact on every device.
 pub fn normal(word: u32) -> f32 {
-    let table = normal_table();
+    sum_of_quantiles(normal_table(), word)
+}
+
+fn sum_of_quantiles(table: &[f32; 4096], word: u32) -> f32 {
     table[word as usize & 4095] + table[(word >> 12) as usize & 4095]
 }
 
@@ -65,6 +82,37 @@ pub fn element(kind: RandomKind, step: &StepRecord, stream: u32, element: u32) -
         RandomKind::Uniform => uniform(word),
         RandomKind::Normal => normal(word),
         RandomKind::Mask { threshold } => f32::from(u8::from(word < threshold)),
+    }
+}
+
+/// Random elements `first..first + out.len()`: the bits of [`element`], many counters at a time.
+#[inline(always)]
+pub fn fill(kind: RandomKind, step: &StepRecord, stream: u32, first: u32, out: &mut [f32]) {
+    const LANES: usize = 16;
+    let key = [step.seed_low, step.seed_high ^ stream.wrapping_mul(0x9E37_79B1)];
+    let mut words = [0u32; 2 * LANES];
+    // Whole counters: an odd start leaves out the first word of one.
+    let mut skip = (first % 2) as usize;
+    let mut pair = first / 2;
+    let mut rest = out;
+    while !rest.is_empty() {
+        let x = threefry_lanes::<LANES>(key, step.step, pair);
+        for (lane, both) in words.chunks_exact_mut(2).enumerate() {
+            both.copy_from_slice(&[x[0][lane], x[1][lane]]);
+        }
+        let (part, after) = rest.split_at_mut((2 * LANES - skip).min(rest.len()));
+        let words = &words[skip..skip + part.len()];
+        match kind {
+            RandomKind::Uniform => part.iter_mut().zip(words).for_each(|(o, w)| *o = uniform(*w)),
+            RandomKind::Normal => {
+                let table = normal_table();
+                part.iter_mut().zip(words).for_each(|(o, w)| *o = sum_of_quantiles(table, *w));
+            }
+            RandomKind::Mask { threshold } => {
+                part.iter_mut().zip(words).for_each(|(o, w)| *o = if *w < threshold { 1.0 } else { 0.0 });
+            }
+        }
+        (skip, pair, rest) = (0, pair.wrapping_add(LANES as u32), after);
     }
 }
 
@@ -115,6 +163,20 @@ mod tests {
         assert_eq!(threefry([u32::MAX; 2], [u32::MAX; 2]), [0x1cb9_96fc, 0xbb00_2be7]);
         let answer = threefry([0x1319_8a2e, 0x0370_7344], [0x243f_6a88, 0x85a3_08d3]);
         assert_eq!(answer, [0xc492_3a9c, 0x483d_f7a0]);
+    }
+
+    #[test]
+    fn filling_gives_the_bits_of_single_elements() {
+        let step = StepRecord { step: 9, seed_low: 3, seed_high: 4, ..StepRecord::default() };
+        for kind in [RandomKind::Uniform, RandomKind::Normal, RandomKind::Mask { threshold: 1 << 30 }] {
+            for (first, count) in [(0, 1), (1, 1), (5, 31), (6, 33), (101, 300)] {
+                let mut out = vec![f32::NAN; count];
+                fill(kind, &step, 12, first, &mut out);
+                let single: Vec<f32> =
+                    (0..count as u32).map(|i| element(kind, &step, 12, first + i)).collect();
+                assert_eq!(out, single, "{kind:?} {first} {count}");
+            }
+        }
     }
 
     #[test]

@@ -12,7 +12,8 @@ pub struct Pool {
 }
 
 thread_local! {
-    static SCRATCH: std::cell::RefCell<(Scratch, Vec<f32>)> = std::cell::RefCell::default();
+    static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
+    static BUFFERS: std::cell::RefCell<(Vec<f32>, Vec<f32>)> = std::cell::RefCell::default();
 }
 
 impl Pool {
@@ -38,13 +39,21 @@ impl Pool {
         }
     }
 
-    /// Registers and a buffer of this thread, kept from call to call so that nothing is allocated in steady
-    /// state.
-    pub fn with_scratch<R>(work: impl FnOnce(&mut Scratch, &mut Vec<f32>) -> R) -> R {
-        SCRATCH.with(|cell| {
-            let (scratch, buffer) = &mut *cell.borrow_mut();
-            work(scratch, buffer)
-        })
+    /// This thread's memory for the values of bodies, kept from call to call so that nothing is allocated in
+    /// steady state.
+    pub fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
+        SCRATCH.with(|scratch| work(&mut scratch.borrow_mut()))
+    }
+
+    /// This thread's two buffers, of any length and contents; [`Pool::return_buffers`] keeps them for the next
+    /// caller.
+    pub fn take_buffers() -> (Vec<f32>, Vec<f32>) {
+        BUFFERS.with(std::cell::RefCell::take)
+    }
+
+    /// Gives buffers back.
+    pub fn return_buffers(first: Vec<f32>, second: Vec<f32>) {
+        BUFFERS.with(|buffers| buffers.replace((first, second)));
     }
 }
 

@@ -22,8 +22,13 @@ impl NativeRun for Batch {
             }
             let deviation = f32::from_bits(column.noise);
             if deviation != 0.0 {
-                for (element, x) in out.iter_mut().enumerate() {
-                    *x += deviation * rng::element(RandomKind::Normal, step, column.stream, element as u32);
+                let mut noise = [0.0; 256];
+                for (part, out) in out.chunks_mut(noise.len()).enumerate() {
+                    let noise = &mut noise[..out.len()];
+                    rng::fill(RandomKind::Normal, step, column.stream, 256 * part as u32, noise);
+                    for (x, z) in out.iter_mut().zip(noise) {
+                        *x += deviation * *z;
+                    }
                 }
             }
         }

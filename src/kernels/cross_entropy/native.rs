@@ -12,14 +12,14 @@ impl NativeRun for CrossEntropy {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let parts = parts_for(self.rows * self.classes * 4, self.rows);
         pool.run(parts, |part| {
-            let mut log_p = Pool::with_scratch(|_, buffer| std::mem::take(buffer));
+            let (mut log_p, other) = Pool::take_buffers();
             if log_p.len() < self.classes {
                 log_p.resize(self.classes, 0.0);
             }
             for row in part_range(self.rows, parts, part) {
                 self.row(operands, row, &mut log_p[..self.classes]);
             }
-            Pool::with_scratch(|_, buffer| *buffer = log_p);
+            Pool::return_buffers(log_p, other);
         });
     }
 }

@@ -1,5 +1,6 @@
 //! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
 
+mod direct;
 pub mod native;
 
 use super::Cost;

@@ -1,7 +1,10 @@
-//! Matrix product on the CPU: blocks of rows, each multiplied by the `gemm` crate on one thread and finished by
-//! the epilogue while it is in the cache.
+//! Matrix product on the CPU: blocks of rows, each multiplied on one thread (small matrices directly, large ones by
+//! the `gemm` crate) and finished by the epilogue while it is in the cache.
 #![allow(unsafe_code, reason = "the gemm crate takes raw pointers; outputs are written in parts")]
 
+use std::ops::Range;
+
+use super::direct::{self, Direct};
 use super::{MatMul, MatrixView};
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::{Pool, part_range, parts_for};
@@ -17,10 +20,45 @@ pub struct NativeMatMul {
     /// Output 0 takes the product itself before the epilogue finishes it in place.
     plain: bool,
     parts: usize,
+    method: Method,
 }
 
-/// Rows of a block are a multiple of this, the height of the largest micro-kernel tile or near it.
-const ROW_STEP: usize = 16;
+/// How a block of rows is multiplied. The choice depends on the kernel alone.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Method {
+    /// Tiles in registers over `B` as it lies.
+    Direct,
+    /// The same over a transposed copy of `B`.
+    Transposed,
+    /// One dot product an element: rows of `A` and columns of `B` are contiguous.
+    Dot,
+    /// The `gemm` crate.
+    Gemm,
+}
+
+impl Method {
+    /// Elements of `B` that leave room for the rest in the second-level cache.
+    const SMALL: usize = 1 << 16;
+
+    fn of(kernel: &MatMul) -> Self {
+        let small = kernel.n * kernel.k <= Self::SMALL;
+        let dots = kernel.a.col == 1 && (kernel.b.row == 1 || kernel.k == 1);
+        if dots && (kernel.n == 1 || kernel.m < 4) {
+            Method::Dot
+        } else if kernel.n == 1 {
+            Method::Gemm
+        } else if small && kernel.b.col == 1 {
+            Method::Direct
+        } else if small && kernel.m >= 8 {
+            Method::Transposed
+        } else {
+            Method::Gemm
+        }
+    }
+}
+
+/// Rows of a block are a multiple of this: whole tiles.
+const ROW_STEP: usize = 2 * direct::ROWS;
 
 impl NativeMatMul {
     /// Prepares `kernel`.
@@ -32,53 +70,45 @@ impl NativeMatMul {
         let blocks = if kernel.batch > 1 { kernel.batch } else { kernel.m.div_ceil(ROW_STEP) };
         let parts = parts_for(nanoseconds, blocks);
         let plain = epilogue.is_plain_copy();
-        Self { kernel: kernel.clone(), epilogue, plain, parts }
+        Self { kernel: kernel.clone(), epilogue, plain, parts, method: Method::of(kernel) }
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
+    /// `copy` is memory for a transposed `B`.
     fn product(
         &self,
         operands: &Operands,
         z: usize,
-        rows: &std::ops::Range<usize>,
-        depth: &std::ops::Range<usize>,
+        rows: &Range<usize>,
+        depth: &Range<usize>,
         out: &mut [f32],
+        copy: &mut Vec<f32>,
     ) {
         let MatMul { n, a, b, .. } = self.kernel;
-        let (left, right) = (operands.read(0), operands.read(1));
-        let a_start = a.offset + z * a.batch + rows.start * a.row + depth.start * a.col;
-        let b_start = b.offset + z * b.batch + depth.start * b.row;
-        check(&a, z, rows.end, depth.end, left.len());
-        check(&b, z, depth.end, n, right.len());
+        let k = depth.len();
+        let left = &operands.read(0)[a.offset + z * a.batch + rows.start * a.row + depth.start * a.col..];
+        let right = &operands.read(1)[b.offset + z * b.batch + depth.start * b.row..];
         assert_eq!(out.len(), rows.len() * n, "the output block must hold its rows");
-        // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds
-        // exactly `rows.len() * n` elements and is borrowed mutably.
-        unsafe {
-            gemm::gemm(
-                rows.len(),
-                n,
-                depth.len(),
-                out.as_mut_ptr(),
-                1,
-                n as isize,
-                false,
-                left.as_ptr().add(a_start),
-                a.col as isize,
-                a.row as isize,
-                right.as_ptr().add(b_start),
-                b.col as isize,
-                b.row as isize,
-                0.0,
-                1.0,
-                false,
-                false,
-                false,
-                gemm::Parallelism::None,
-            );
+        let direct = |b, out| Direct { a: left, a_row: a.row, a_col: a.col, b, b_row: n, n, k, out };
+        match self.method {
+            Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
+            Method::Transposed => {
+                if copy.len() < k * n {
+                    copy.resize(k * n, 0.0);
+                }
+                direct::transpose(right, [b.col, b.row], [n, k], copy);
+                pulp::Arch::new().dispatch(direct(copy, out));
+            }
+            Method::Dot => {
+                for (j, column) in (0..n).map(|j| (j, &right[j * b.col..j * b.col + k])) {
+                    direct::dot_rows(left, a.row, column, &mut out[j..], n);
+                }
+            }
+            Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
         }
     }
 
-    fn row_sums(&self, operands: &Operands, output: usize, depth: &std::ops::Range<usize>, split: usize) {
+    fn row_sums(&self, operands: &Operands, output: usize, depth: &Range<usize>, split: usize) {
         let MatMul { m, a, .. } = self.kernel;
         let left = operands.read(0);
         check(&a, 0, m, depth.end, left.len());
@@ -106,6 +136,46 @@ impl NativeMatMul {
     }
 }
 
+/// `out = A B` by the `gemm` crate, for matrices that start at the beginning of `left` and `right`.
+fn packed(
+    left: &[f32],
+    a: &MatrixView,
+    right: &[f32],
+    b: &MatrixView,
+    [m, n, k]: [usize; 3],
+    out: &mut [f32],
+) {
+    let within = |view: &MatrixView| MatrixView { offset: 0, ..*view };
+    check(&within(a), 0, m, k, left.len());
+    check(&within(b), 0, k, n, right.len());
+    assert_eq!(out.len(), m * n, "the output must hold the product");
+    // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds exactly
+    // `m * n` elements and is borrowed mutably.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            false,
+            left.as_ptr(),
+            a.col as isize,
+            a.row as isize,
+            right.as_ptr(),
+            b.col as isize,
+            b.row as isize,
+            0.0,
+            1.0,
+            false,
+            false,
+            false,
+            gemm::Parallelism::None,
+        );
+    }
+}
+
 /// Asserts that a view of `rows x columns` elements of matrix `z` lies in an operand of `len` elements.
 fn check(view: &MatrixView, z: usize, rows: usize, columns: usize, len: usize) {
     let last = view.offset
@@ -129,22 +199,22 @@ impl NativeRun for NativeMatMul {
                 let blocks = part_range(m.div_ceil(ROW_STEP), self.parts, part);
                 (0..1, blocks.start * ROW_STEP..(blocks.end * ROW_STEP).min(m))
             };
+            let (mut block, mut copy) = Pool::take_buffers();
             for z in matrices {
                 let (start, len) = ((z * m + rows.start) * n, rows.len() * n);
                 if self.plain {
                     // SAFETY: parts have disjoint rows.
                     let out = unsafe { operands.write(0, start, len) };
-                    self.product(operands, z, &rows, &whole, out);
+                    self.product(operands, z, &rows, &whole, out, &mut copy);
                 } else {
-                    let mut block = Pool::with_scratch(|_, buffer| std::mem::take(buffer));
                     if block.len() < len {
                         block.resize(len, 0.0);
                     }
-                    self.product(operands, z, &rows, &whole, &mut block[..len]);
+                    self.product(operands, z, &rows, &whole, &mut block[..len], &mut copy);
                     run_body(&self.epilogue, operands, step, &block[..len], start, len);
-                    Pool::with_scratch(|_, buffer| *buffer = block);
                 }
             }
+            Pool::return_buffers(block, copy);
             if let (0, Some(output)) = (part, self.kernel.row_sums) {
                 self.row_sums(operands, output, &whole, 0);
             }
@@ -159,15 +229,17 @@ impl NativeMatMul {
         let len = self.kernel.split_len();
         pool.run(splits, |split| {
             let depth = (split * len).min(k)..((split + 1) * len).min(k);
+            let (block, mut copy) = Pool::take_buffers();
             for z in 0..batch {
                 // SAFETY: parts have disjoint splits.
                 let out = unsafe { operands.write(0, (split * batch + z) * m * n, m * n) };
                 if depth.is_empty() {
                     out.fill(0.0);
                 } else {
-                    self.product(operands, z, &(0..m), &depth, out);
+                    self.product(operands, z, &(0..m), &depth, out, &mut copy);
                 }
             }
+            Pool::return_buffers(block, copy);
             if let Some(output) = self.kernel.row_sums {
                 self.row_sums(operands, output, &depth, split);
             }

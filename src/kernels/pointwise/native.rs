@@ -53,8 +53,8 @@ pub(crate) fn run_body(
             *slot = unsafe { operands.write(output, start, len) };
         }
     }
-    let inputs = Inputs { reads: reads.get(), step, accumulator, scale: 1.0 };
-    Pool::with_scratch(|scratch, _| body.run(&inputs, start, len, &mut outputs[..writes], scratch));
+    let inputs = Inputs { reads: reads.get(), step, accumulator };
+    Pool::with_scratch(|scratch| body.run(&inputs, start, len, &mut outputs[..writes], scratch));
 }
 
 /// Operands a dispatch may bind on the CPU (`Target::native`).

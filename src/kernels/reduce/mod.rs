@@ -2,7 +2,7 @@
 //!
 //! The iteration shape is `kept ++ reduced`. For each kept index the prologue's value is combined over the
 //! reduced indices in a fixed order, which is the same for every device class: cut into `chunk`s, and within
-//! a chunk as the kernel documents. Prologue stores (side outputs) happen once per element.
+//! a chunk as the kernel documents.
 
 pub mod native;
 
@@ -20,7 +20,7 @@ pub struct Reduce {
     pub kept: Shape,
     /// Extents that are combined.
     pub reduced: Shape,
-    /// Over the iteration shape `kept ++ reduced`: loads, arithmetic, and stores of side outputs.
+    /// Over the iteration shape `kept ++ reduced`: loads and arithmetic; it stores nothing.
     pub prologue: Body,
     /// Register of the prologue that is combined.
     pub value: Reg,

@@ -11,7 +11,7 @@ use crate::graph::ops::ReduceKind;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::{Reads, run_body};
 use crate::scalar::native::{CHUNK, Inputs, NativeBody, Scratch};
-use crate::scalar::{Body, Inst, Reg, StepRecord};
+use crate::scalar::{Body, Inst, StepRecord};
 use crate::tensor::elements;
 
 const LANES: usize = 16;
@@ -28,7 +28,6 @@ pub struct NativeReduce {
     chunks: usize,
     /// Over `kept ++ reduced`, or `reduced ++ kept` if `columns`.
     prologue: NativeBody,
-    value: Reg,
     epilogue: NativeBody,
     columns: bool,
     parts: usize,
@@ -49,8 +48,7 @@ impl NativeReduce {
             reduced,
             chunk: kernel.chunk.unwrap_or(reduced).max(1),
             chunks,
-            prologue: NativeBody::new(&prologue, &shape),
-            value: kernel.value,
+            prologue: NativeBody::with_result(&prologue, &shape, kernel.value),
             epilogue: NativeBody::new(&kernel.epilogue, &kernel.output_shape()),
             columns,
             parts: parts_for(cost, if columns { kept.div_ceil(CHUNK) } else { kept * chunks }),
@@ -72,33 +70,59 @@ impl NativeReduce {
         totals: &mut [f32],
         scratch: &mut Scratch,
     ) {
+        if self.chunks == 1 && (1..=CHUNK).contains(&self.reduced) {
+            // Several short rows at once.
+            let group = CHUNK / self.reduced;
+            for (first, totals) in range.clone().step_by(group).zip(totals.chunks_mut(group)) {
+                self.prologue.evaluate(
+                    inputs,
+                    first * self.reduced,
+                    totals.len() * self.reduced,
+                    scratch,
+                    #[inline(always)]
+                    |values| {
+                        for (row, total) in values.chunks_exact(self.reduced).zip(totals) {
+                            let mut lanes = [self.start(); LANES];
+                            self.into_lanes(&mut lanes, row);
+                            *total = self.joined(&lanes);
+                        }
+                    },
+                );
+            }
+            return;
+        }
         for (output, total) in range.clone().zip(totals) {
             let (kept, chunk) = (output / self.chunks, output % self.chunks);
             let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
             let mut lanes = [self.start(); LANES];
-            let mut at = first;
-            while at < end {
-                let count = CHUNK.min(end - at);
+            for at in (first..end).step_by(CHUNK) {
                 self.prologue.evaluate(
                     inputs,
-                    self.value,
                     kept * self.reduced + at,
-                    count,
+                    CHUNK.min(end - at),
                     scratch,
                     #[inline(always)]
-                    |values| {
-                        let mut groups = values.chunks_exact(LANES);
-                        for group in &mut groups {
-                            self.combine_into(&mut lanes, group);
-                        }
-                        let rest = groups.remainder();
-                        self.combine_into(&mut lanes[..rest.len()], rest);
-                    },
+                    |values| self.into_lanes(&mut lanes, values),
                 );
-                at += count;
             }
-            *total = lanes.iter().fold(self.start(), |a, &b| self.combine(a, b));
+            *total = self.joined(&lanes);
         }
+    }
+
+    /// Element `i` of `values` goes to lane `i % LANES`.
+    #[inline(always)]
+    fn into_lanes(&self, lanes: &mut [f32; LANES], values: &[f32]) {
+        let mut groups = values.chunks_exact(LANES);
+        for group in &mut groups {
+            self.combine_into(lanes, group);
+        }
+        let rest = groups.remainder();
+        self.combine_into(&mut lanes[..rest.len()], rest);
+    }
+
+    #[inline(always)]
+    fn joined(&self, lanes: &[f32; LANES]) -> f32 {
+        lanes.iter().fold(self.start(), |a, &b| self.combine(a, b))
     }
 
     /// Results of the kept elements `range`, for all chunks: element by element down the columns.
@@ -118,7 +142,6 @@ impl NativeReduce {
                     let at = r * self.kept + first;
                     self.prologue.evaluate(
                         inputs,
-                        self.value,
                         at,
                         count,
                         scratch,
@@ -174,13 +197,13 @@ impl NativeRun for NativeReduce {
                 part_range(self.kept * self.chunks, self.parts, part)
             };
             let reads = Reads::of(operands);
-            let inputs = Inputs { reads: reads.get(), step, accumulator: &[], scale: 1.0 };
-            let mut totals = Pool::with_scratch(|_, buffer| std::mem::take(buffer));
+            let inputs = Inputs { reads: reads.get(), step, accumulator: &[] };
+            let (mut totals, other) = Pool::take_buffers();
             if totals.len() < range.len() {
                 totals.resize(range.len(), 0.0);
             }
             let results = &mut totals[..range.len()];
-            Pool::with_scratch(|scratch, _| {
+            Pool::with_scratch(|scratch| {
                 if self.columns {
                     let kept = range.start / self.chunks..range.end / self.chunks;
                     self.down_columns(&inputs, &kept, results, scratch);
@@ -189,7 +212,7 @@ impl NativeRun for NativeReduce {
                 }
             });
             run_body(&self.epilogue, operands, step, results, range.start, range.len());
-            Pool::with_scratch(|_, buffer| *buffer = totals);
+            Pool::return_buffers(totals, other);
         });
     }
 }

@@ -5,22 +5,70 @@
 
 use crate::scalar::{BinaryFn, UnaryFn};
 
+/// An operand of a loop.
+#[derive(Clone, Copy)]
+pub(super) enum Arg<'a> {
+    /// One element per element of the result.
+    Slice(&'a [f32]),
+    /// The same for all.
+    Scalar(f32),
+}
+
 #[inline(always)]
-fn map(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    for (o, x) in out.iter_mut().zip(x) {
-        *o = f(*x);
+fn map(x: Arg, out: &mut [f32], f: impl Fn(f32) -> f32) {
+    match x {
+        Arg::Slice(x) => {
+            for (o, x) in out.iter_mut().zip(x) {
+                *o = f(*x);
+            }
+        }
+        Arg::Scalar(x) => out.fill(f(x)),
     }
 }
 
 #[inline(always)]
-fn zip(a: &[f32], b: &[f32], out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-        *o = f(*a, *b);
+fn zip(a: Arg, b: Arg, out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    match (a, b) {
+        (Arg::Slice(a), Arg::Slice(b)) => {
+            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                *o = f(*a, *b);
+            }
+        }
+        (a, Arg::Scalar(b)) => map(a, out, |a| f(a, b)),
+        (Arg::Scalar(a), b) => map(b, out, |b| f(a, b)),
     }
 }
 
 #[inline(always)]
-pub(super) fn unary(f: UnaryFn, x: &[f32], out: &mut [f32]) {
+pub(super) fn copy(x: Arg, out: &mut [f32]) {
+    map(x, out, |x| x);
+}
+
+/// `a` where `condition` is not 0, else `b`.
+#[inline(always)]
+pub(super) fn select(condition: Arg, a: Arg, b: Arg, out: &mut [f32]) {
+    match condition {
+        Arg::Scalar(c) => copy(if c != 0.0 { a } else { b }, out),
+        Arg::Slice(condition) => {
+            copy(b, out);
+            match a {
+                Arg::Scalar(a) => {
+                    for (o, c) in out.iter_mut().zip(condition) {
+                        *o = if *c != 0.0 { a } else { *o };
+                    }
+                }
+                Arg::Slice(a) => {
+                    for ((o, a), c) in out.iter_mut().zip(a).zip(condition) {
+                        *o = if *c != 0.0 { *a } else { *o };
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
     match f {
         UnaryFn::Neg => map(x, out, |x| -x),
         UnaryFn::Abs => map(x, out, f32::abs),
@@ -52,7 +100,7 @@ pub(super) fn unary(f: UnaryFn, x: &[f32], out: &mut [f32]) {
 }
 
 #[inline(always)]
-pub(super) fn binary(f: BinaryFn, a: &[f32], b: &[f32], out: &mut [f32]) {
+pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
     let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
     match f {
         BinaryFn::Add => zip(a, b, out, |a, b| a + b),

@@ -1,5 +1,6 @@
 //! Loads through views: fills a chunk of consecutive iteration elements from an operand.
 
+use super::prepare::merged;
 use crate::scalar::View;
 
 /// A view prepared for one iteration shape.
@@ -9,21 +10,25 @@ pub(super) enum Loader {
     Contiguous { offset: usize },
     /// The same element everywhere.
     Uniform { offset: usize },
+    /// Element `offset + i % period`: a row for every row.
+    Repeated { offset: usize, period: usize },
+    /// Element `offset + (i / run) * stride`: one element for a whole row.
+    Runs { offset: usize, run: usize, stride: usize },
     /// Anything else.
     Strided { view: View, shape: Vec<usize> },
 }
 
 impl Loader {
     pub fn new(view: &View, shape: &[usize]) -> Self {
-        let offset = usize::try_from(view.offset);
-        match offset {
-            Ok(offset) if View { offset: 0, ..view.clone() }.is_contiguous(shape) => {
-                Loader::Contiguous { offset }
-            }
-            Ok(offset) if view.guards.is_empty() && view.strides.iter().all(|&s| s == 0) => {
-                Loader::Uniform { offset }
-            }
-            _ => Loader::Strided { view: view.clone(), shape: shape.to_vec() },
+        let (view, shape) = merged(view, shape);
+        let strides: Vec<Option<usize>> = view.strides.iter().map(|&s| usize::try_from(s).ok()).collect();
+        let simple = usize::try_from(view.offset).ok().filter(|_| view.guards.is_empty());
+        match (simple, &strides[..], &shape[..]) {
+            (Some(offset), [] | [Some(0)], _) => Loader::Uniform { offset },
+            (Some(offset), [Some(1)], _) => Loader::Contiguous { offset },
+            (Some(offset), [Some(0), Some(1)], &[_, period]) => Loader::Repeated { offset, period },
+            (Some(offset), &[Some(stride), Some(0)], &[_, run]) => Loader::Runs { offset, run, stride },
+            _ => Loader::Strided { view, shape },
         }
     }
 
@@ -35,8 +40,30 @@ impl Loader {
                 out.copy_from_slice(&operand[offset + start..offset + start + out.len()]);
             }
             Loader::Uniform { offset } => out.fill(operand[*offset]),
+            Loader::Repeated { offset, period } => {
+                let row = &operand[*offset..offset + period];
+                in_rows(start, *period, out, |_, column, part| {
+                    part.copy_from_slice(&row[column..column + part.len()]);
+                });
+            }
+            Loader::Runs { offset, run, stride } => {
+                in_rows(start, *run, out, |row, _, part| part.fill(operand[offset + row * stride]));
+            }
             Loader::Strided { view, shape } => strided(view, shape, operand, start, out),
         }
+    }
+}
+
+/// Calls `fill(row, first column, elements)` for each row of `columns` elements that `out`, which begins at
+/// linear index `start`, has a part of.
+#[inline(always)]
+fn in_rows(start: usize, columns: usize, out: &mut [f32], fill: impl Fn(usize, usize, &mut [f32])) {
+    let (mut row, mut column) = (start / columns, start % columns);
+    let mut rest = out;
+    while !rest.is_empty() {
+        let (part, after) = rest.split_at_mut((columns - column).min(rest.len()));
+        fill(row, column, part);
+        (row, column, rest) = (row + 1, 0, after);
     }
 }
 

@@ -1,39 +1,67 @@
 //! Scalar bodies on the CPU: a body is run over a chunk of elements at a time, one tight loop an instruction,
 //! so that every loop vectorises whatever was fused.
+//!
+//! A body is prepared once for its iteration shape: values that are the same for all elements are computed
+//! once a run, contiguous operands are used where they lie, and the other values share a few slots of scratch
+//! memory that stay in the first-level cache.
 
 mod functions;
 mod load;
+mod prepare;
 pub mod rows;
 
+use functions::Arg;
 use load::Loader;
 
-use super::{BinaryFn, Body, Inst, RandomKind, Reg, StepRecord, UnaryFn};
+use super::{BinaryFn, RandomKind, StepRecord, StepScalar, UnaryFn};
 use crate::rng;
 
-/// Elements a chunk: registers of a typical body stay in the first-level cache.
-pub const CHUNK: usize = 256;
+/// Elements a chunk: the slots of a typical body stay in the first-level cache.
+pub const CHUNK: usize = 512;
 
 /// A body ready to run.
 #[derive(Clone, Debug)]
 pub struct NativeBody {
-    ops: Vec<NativeOp>,
-    stores: Vec<(Reg, usize)>,
+    /// Values that are the same for all elements, in order: one entry of [`Scratch::scalars`] each.
+    scalars: Vec<NativeOp>,
+    /// What is computed for each chunk, and the slot it goes to.
+    ops: Vec<(usize, NativeOp)>,
+    /// Slots in use.
+    slots: usize,
+    /// Stored values and the outputs they go to.
+    stores: Vec<(Value, usize)>,
+    /// What [`NativeBody::evaluate`] gives.
+    result: Option<Value>,
+}
+
+/// Where a value is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Value {
+    /// Entry of [`Scratch::scalars`].
+    Scalar(usize),
+    /// Entry of [`Scratch::slots`].
+    Slot(usize),
+    /// Element `offset + i` of a read operand for linear index `i`.
+    Operand { operand: usize, offset: usize },
+    /// The accumulator.
+    Accumulator,
+    /// The old value of an output.
+    Previous(usize),
 }
 
 #[derive(Clone, Debug)]
 enum NativeOp {
+    Const(f32),
+    Step(StepScalar),
     Load { operand: usize, loader: Loader },
-    Accumulator,
-    Previous { output: usize },
-    Uniform(f32),
-    Step(super::StepScalar),
     Random { kind: RandomKind, stream: u32 },
-    Unary(UnaryFn, usize),
-    Binary(BinaryFn, usize, usize),
-    Select(usize, usize, usize),
+    Copy(Value),
+    Unary(UnaryFn, Value),
+    Binary(BinaryFn, Value, Value),
+    Select(Value, Value, Value),
 }
 
-/// What a body reads besides its own registers.
+/// What a body reads besides its own values.
 pub struct Inputs<'a> {
     /// Read operands.
     pub reads: &'a [&'a [f32]],
@@ -41,38 +69,29 @@ pub struct Inputs<'a> {
     pub step: &'a StepRecord,
     /// `Accumulator` of the elements at hand: element 0 is the first of the range.
     pub accumulator: &'a [f32],
-    /// Factor on the accumulator (gradient clipping), normally 1.
-    pub scale: f32,
 }
 
-/// Registers of one thread.
+/// Memory of one thread for the values of a body.
 #[derive(Default)]
 pub struct Scratch {
-    registers: Vec<f32>,
+    scalars: Vec<f32>,
+    slots: Vec<Vec<f32>>,
+}
+
+/// Elements of a chunk.
+#[derive(Clone, Copy)]
+struct Chunk {
+    /// Linear index of the first.
+    start: usize,
+    /// The same within the range being run.
+    done: usize,
+    count: usize,
 }
 
 impl NativeBody {
-    /// Prepares `body` over the iteration shape `shape`.
-    pub fn new(body: &Body, shape: &[usize]) -> Self {
-        let op = |inst: &Inst| match inst {
-            Inst::Load { operand, view } => {
-                NativeOp::Load { operand: *operand, loader: Loader::new(view, shape) }
-            }
-            Inst::Accumulator => NativeOp::Accumulator,
-            Inst::Previous { output } => NativeOp::Previous { output: *output },
-            Inst::Const(bits) => NativeOp::Uniform(f32::from_bits(*bits)),
-            Inst::Step(scalar) => NativeOp::Step(*scalar),
-            Inst::Random { kind, stream } => NativeOp::Random { kind: *kind, stream: *stream },
-            Inst::Unary(f, a) => NativeOp::Unary(*f, *a as usize),
-            Inst::Binary(f, a, b) => NativeOp::Binary(*f, *a as usize, *b as usize),
-            Inst::Select(c, a, b) => NativeOp::Select(*c as usize, *a as usize, *b as usize),
-        };
-        Self { ops: body.insts.iter().map(op).collect(), stores: body.stores.clone() }
-    }
-
     /// Whether the body only stores the accumulator as it is in output 0.
     pub fn is_plain_copy(&self) -> bool {
-        matches!(self.ops[..], [NativeOp::Accumulator]) && self.stores == [(0, 0)]
+        self.ops.is_empty() && self.stores == [(Value::Accumulator, 0)]
     }
 
     /// Whether the body stores to output `output`.
@@ -90,94 +109,112 @@ impl NativeBody {
         outputs: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        self.reserve(scratch);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                let mut done = 0;
-                while done < len {
-                    let count = CHUNK.min(len - done);
-                    self.chunk(inputs, start + done, done, count, outputs, &mut scratch.registers);
-                    for &(register, output) in &self.stores {
-                        let from = register as usize * CHUNK;
-                        outputs[output][done..done + count]
-                            .copy_from_slice(&scratch.registers[from..from + count]);
+                self.begin(inputs, scratch);
+                for done in (0..len).step_by(CHUNK) {
+                    let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
+                    self.chunk(inputs, chunk, outputs, scratch);
+                    for &(value, output) in &self.stores {
+                        // Old values of outputs were copied to slots when the body was prepared.
+                        let arg = arg(value, inputs, chunk, &[], scratch);
+                        functions::copy(arg, &mut outputs[output][done..done + chunk.count]);
                     }
-                    done += count;
                 }
             },
         );
     }
 
-    /// Computes register `value` for the elements `start..start + count` (at most [`CHUNK`]) and hands it to
+    /// Computes the body's result for the elements `start..start + count` (at most [`CHUNK`]) and hands it to
     /// `consume`; stores nothing.
     pub fn evaluate(
         &self,
         inputs: &Inputs,
-        value: Reg,
         start: usize,
         count: usize,
         scratch: &mut Scratch,
         consume: impl FnOnce(&[f32]),
     ) {
-        self.reserve(scratch);
         pulp::Arch::new().dispatch(
             #[inline(always)]
             || {
-                self.chunk(inputs, start, 0, count, &mut [], &mut scratch.registers);
-                let from = value as usize * CHUNK;
-                consume(&scratch.registers[from..from + count]);
+                self.begin(inputs, scratch);
+                let chunk = Chunk { start, done: 0, count };
+                self.chunk(inputs, chunk, &[], scratch);
+                let result = self.result.map(|value| arg(value, inputs, chunk, &[], scratch));
+                if let Some(Arg::Slice(values)) = result {
+                    consume(values);
+                }
             },
         );
     }
 
-    fn reserve(&self, scratch: &mut Scratch) {
-        if scratch.registers.len() < self.ops.len() * CHUNK {
-            scratch.registers.resize(self.ops.len() * CHUNK, 0.0);
+    /// Makes room and computes the scalars.
+    #[inline(always)]
+    fn begin(&self, inputs: &Inputs, scratch: &mut Scratch) {
+        while scratch.slots.len() < self.slots {
+            scratch.slots.push(vec![0.0; CHUNK]);
+        }
+        scratch.scalars.clear();
+        let one = Chunk { start: 0, done: 0, count: 1 };
+        for op in &self.scalars {
+            let mut value = [0.0];
+            compute(op, inputs, one, &[], scratch, &mut value);
+            scratch.scalars.push(value[0]);
         }
     }
 
     #[inline(always)]
-    fn chunk(
-        &self,
-        inputs: &Inputs,
-        start: usize,
-        done: usize,
-        count: usize,
-        outputs: &mut [&mut [f32]],
-        registers: &mut [f32],
-    ) {
-        for (at, op) in self.ops.iter().enumerate() {
-            let (before, rest) = registers.split_at_mut(at * CHUNK);
-            let out = &mut rest[..count];
-            let register = |r: usize| &before[r * CHUNK..r * CHUNK + count];
-            match op {
-                NativeOp::Load { operand, loader } => loader.fill(inputs.reads[*operand], start, out),
-                NativeOp::Accumulator if inputs.scale == 1.0 => {
-                    out.copy_from_slice(&inputs.accumulator[done..done + count]);
-                }
-                NativeOp::Accumulator => {
-                    for (o, x) in out.iter_mut().zip(&inputs.accumulator[done..done + count]) {
-                        *o = x * inputs.scale;
-                    }
-                }
-                NativeOp::Previous { output } => out.copy_from_slice(&outputs[*output][done..done + count]),
-                NativeOp::Uniform(value) => out.fill(*value),
-                NativeOp::Step(scalar) => out.fill(inputs.step.scalar(*scalar)),
-                NativeOp::Random { kind, stream } => {
-                    for (i, o) in out.iter_mut().enumerate() {
-                        *o = rng::element(*kind, inputs.step, *stream, (start + i) as u32);
-                    }
-                }
-                NativeOp::Unary(f, a) => functions::unary(*f, register(*a), out),
-                NativeOp::Binary(f, a, b) => functions::binary(*f, register(*a), register(*b), out),
-                NativeOp::Select(c, a, b) => {
-                    let operands = register(*c).iter().zip(register(*a)).zip(register(*b));
-                    for (o, ((c, a), b)) in out.iter_mut().zip(operands) {
-                        *o = if *c != 0.0 { *a } else { *b };
-                    }
-                }
-            }
+    fn chunk(&self, inputs: &Inputs, chunk: Chunk, outputs: &[&mut [f32]], scratch: &mut Scratch) {
+        for (slot, op) in &self.ops {
+            // An operation never reads the slot it writes.
+            let mut out = std::mem::take(&mut scratch.slots[*slot]);
+            compute(op, inputs, chunk, outputs, scratch, &mut out[..chunk.count]);
+            scratch.slots[*slot] = out;
         }
+    }
+}
+
+#[inline(always)]
+fn arg<'a>(
+    value: Value,
+    inputs: &Inputs<'a>,
+    Chunk { start, done, count }: Chunk,
+    outputs: &'a [&mut [f32]],
+    scratch: &'a Scratch,
+) -> Arg<'a> {
+    match value {
+        Value::Scalar(at) => Arg::Scalar(scratch.scalars[at]),
+        Value::Slot(slot) => Arg::Slice(&scratch.slots[slot][..count]),
+        Value::Operand { operand, offset } => {
+            Arg::Slice(&inputs.reads[operand][offset + start..offset + start + count])
+        }
+        Value::Accumulator => Arg::Slice(&inputs.accumulator[done..done + count]),
+        Value::Previous(output) => Arg::Slice(&outputs[output][done..done + count]),
+    }
+}
+
+#[inline(always)]
+fn compute(
+    op: &NativeOp,
+    inputs: &Inputs,
+    chunk: Chunk,
+    outputs: &[&mut [f32]],
+    scratch: &Scratch,
+    out: &mut [f32],
+) {
+    let arg = |value: Value| arg(value, inputs, chunk, outputs, scratch);
+    match op {
+        NativeOp::Const(value) => out.fill(*value),
+        NativeOp::Step(scalar) => out.fill(inputs.step.scalar(*scalar)),
+        NativeOp::Load { operand, loader } => loader.fill(inputs.reads[*operand], chunk.start, out),
+        NativeOp::Random { kind, stream } => {
+            rng::fill(*kind, inputs.step, *stream, chunk.start as u32, out);
+        }
+        NativeOp::Copy(a) => functions::copy(arg(*a), out),
+        NativeOp::Unary(f, a) => functions::unary(*f, arg(*a), out),
+        NativeOp::Binary(f, a, b) => functions::binary(*f, arg(*a), arg(*b), out),
+        NativeOp::Select(c, a, b) => functions::select(arg(*c), arg(*a), arg(*b), out),
     }
 }

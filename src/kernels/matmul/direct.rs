@@ -1,0 +1,172 @@
+//! Products of matrices that fit the second-level cache, without packing: where the `gemm` crate's preparations
+//! cost as much as the product itself.
+//!
+//! A tile of up to 6 rows and 4 vectors of columns is kept in registers while `k` runs: one column of `A` and one
+//! row of `B` at a time. Every element is one chain of fused multiply-adds in the order of `k`, so the bits do
+//! not depend on how rows are cut into parts.
+
+use pulp::{Simd, WithSimd};
+
+/// Rows of a tile: with 4 vectors of columns 24 of AVX-512's 32 registers hold sums.
+pub(super) const ROWS: usize = 6;
+
+/// `out = A B` for `A` of any strides and `B` with columns next to each other.
+pub(super) struct Direct<'a> {
+    /// `[m, k]`: element (i, l) is at `i * a_row + l * a_col`.
+    pub a: &'a [f32],
+    /// See `a`.
+    pub a_row: usize,
+    /// See `a`.
+    pub a_col: usize,
+    /// `[k, n]`: element (l, j) is at `l * b_row + j`.
+    pub b: &'a [f32],
+    /// See `b`.
+    pub b_row: usize,
+    /// Columns.
+    pub n: usize,
+    /// Length of the sums.
+    pub k: usize,
+    /// `[m, n]`, row-major.
+    pub out: &'a mut [f32],
+}
+
+impl WithSimd for Direct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let lanes = S::F32_LANES;
+        let whole = self.n - self.n % lanes;
+        let mut column = 0;
+        // AVX2 has 16 registers: half as many vectors.
+        while lanes >= 16 && column + 4 * lanes <= whole {
+            self.rows::<S, 4>(simd, column, 4 * lanes);
+            column += 4 * lanes;
+        }
+        while column + 2 * lanes <= whole {
+            self.rows::<S, 2>(simd, column, 2 * lanes);
+            column += 2 * lanes;
+        }
+        while column < self.n {
+            let width = lanes.min(self.n - column);
+            self.rows::<S, 1>(simd, column, width);
+            column += width;
+        }
+    }
+}
+
+impl Direct<'_> {
+    /// All rows of the `width` columns from `column`, which take `VECTORS` vectors.
+    #[inline(always)]
+    fn rows<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
+        let m = self.out.len() / self.n;
+        let mut row = 0;
+        while row + ROWS <= m {
+            self.tile::<S, ROWS, VECTORS>(simd, row, column, width);
+            row += ROWS;
+        }
+        if row + 4 <= m {
+            self.tile::<S, 4, VECTORS>(simd, row, column, width);
+            row += 4;
+        }
+        if row + 2 <= m {
+            self.tile::<S, 2, VECTORS>(simd, row, column, width);
+            row += 2;
+        }
+        if row < m {
+            self.tile::<S, 1, VECTORS>(simd, row, column, width);
+        }
+    }
+
+    #[inline(always)]
+    fn tile<S: Simd, const TILE: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        width: usize,
+    ) {
+        let a = &self.a[row * self.a_row..];
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE];
+        for l in 0..self.k {
+            let start = l * self.b_row + column;
+            let b = load::<S, VECTORS>(simd, &self.b[start..start + width]);
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let x = simd.splat_f32s(a[i * self.a_row + l * self.a_col]);
+                for (sum, b) in sums.iter_mut().zip(b) {
+                    *sum = simd.mul_add_f32s(x, b, *sum);
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            let start = (row + i) * self.n + column;
+            let out = &mut self.out[start..start + width];
+            if width == VECTORS * S::F32_LANES {
+                for (out, sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
+                    *out = *sum;
+                }
+            } else {
+                simd.partial_store_f32s(out, sums[0]);
+            }
+        }
+    }
+}
+
+/// The vectors of a row; one vector may be a part.
+#[inline(always)]
+fn load<S: Simd, const VECTORS: usize>(simd: S, row: &[f32]) -> [S::f32s; VECTORS] {
+    if row.len() == VECTORS * S::F32_LANES {
+        let vectors = S::as_simd_f32s(row).0;
+        std::array::from_fn(|v| vectors[v])
+    } else {
+        [simd.partial_load_f32s(row); VECTORS]
+    }
+}
+
+/// Writes `B` (element (l, j) at `j * stride + l * step`) to `to`, `[k, n]` row-major, in blocks that keep both
+/// sides in the first-level cache.
+pub(super) fn transpose(from: &[f32], [stride, step]: [usize; 2], [n, k]: [usize; 2], to: &mut [f32]) {
+    const BLOCK: usize = 16;
+    for j in (0..n).step_by(BLOCK) {
+        let columns = BLOCK.min(n - j);
+        for l in (0..k).step_by(BLOCK) {
+            for i in l..(l + BLOCK).min(k) {
+                for (c, to) in to[i * n + j..i * n + j + columns].iter_mut().enumerate() {
+                    *to = from[(j + c) * stride + i * step];
+                }
+            }
+        }
+    }
+}
+
+/// `out[i * out_step] = sum_l a[i, l] b[l]` for contiguous rows of `A` and a contiguous `b`.
+pub(super) fn dot_rows(a: &[f32], a_row: usize, b: &[f32], out: &mut [f32], out_step: usize) {
+    pulp::Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            for (i, out) in out.iter_mut().step_by(out_step).enumerate() {
+                let a = &a[i * a_row..i * a_row + b.len()];
+                let mut lanes = [0.0f32; 16];
+                for (a, b) in a.chunks_exact(16).zip(b.chunks_exact(16)) {
+                    for lane in 0..16 {
+                        lanes[lane] += a[lane] * b[lane];
+                    }
+                }
+                let rest = b.len() - b.len() % 16;
+                let tail: f32 = a[rest..].iter().zip(&b[rest..]).map(|(a, b)| a * b).sum();
+                *out = tail + halves(lanes);
+            }
+        },
+    );
+}
+
+/// The sum of 16 lanes, by halves.
+#[inline(always)]
+fn halves(mut lanes: [f32; 16]) -> f32 {
+    for half in [8, 4, 2, 1] {
+        for lane in 0..half {
+            lanes[lane] += lanes[lane + half];
+        }
+    }
+    lanes[0]
+}

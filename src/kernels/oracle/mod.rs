@@ -1,0 +1,122 @@
+//! What every kernel computes, in plain `f64` loops, with a bound on the rounding error that a device working in
+//! `f32` may make: the measure for the native kernels and for the shaders.
+//!
+//! The bound follows the computation (running error analysis, Higham 2002, *Accuracy and Stability of Numerical
+//! Algorithms*, 3.3): every operation adds its own rounding error to what its operands bring along. Sums of `n`
+//! terms are allowed `4 sqrt(n)` roundings of the sum of magnitudes, in whatever order they are added.
+
+mod body;
+mod rows;
+mod sums;
+
+use crate::kernels::Kernel;
+use crate::rng;
+use crate::scalar::{RandomKind, StepRecord};
+
+/// Unit roundoff of `f32`.
+pub(crate) const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
+/// Relative error allowed to a transcendental function, in roundoffs.
+pub(crate) const FUNCTION: f64 = 8.0 * ROUNDOFF;
+
+/// A value and the error allowed to a device.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Approx {
+    /// The value.
+    pub value: f64,
+    /// How far a device may be from it.
+    pub error: f64,
+}
+
+impl Approx {
+    /// A value without error.
+    pub fn exact(value: f64) -> Self {
+        Self { value, error: 0.0 }
+    }
+
+    /// Error of `found` in units of the allowed error; at most 1 is right. NaN and infinities must be met exactly.
+    pub fn excess(&self, found: f64) -> f64 {
+        let same = found == self.value || (found.is_nan() && self.value.is_nan());
+        // Devices may flush subnormal numbers to zero.
+        let allowed = self.error + 1e-37;
+        // Near the largest f32 a device may overflow.
+        let overflow = found.is_infinite() && self.value * found.signum() + allowed > f64::from(f32::MAX);
+        match (same || overflow, found.is_finite() && self.value.is_finite()) {
+            (true, _) => 0.0,
+            (false, true) => (found - self.value).abs() / allowed,
+            (false, false) => f64::INFINITY,
+        }
+    }
+
+    /// Adds a relative rounding error.
+    pub(crate) fn rounded(self, relative: f64) -> Self {
+        Self { error: self.error + relative * self.value.abs(), ..self }
+    }
+}
+
+/// The sum of `terms` as a device may compute it.
+pub(crate) fn sum(terms: impl Iterator<Item = Approx>) -> Approx {
+    let (mut total, mut magnitude, mut count) = (Approx::default(), 0.0, 0.0f64);
+    for term in terms {
+        total.value += term.value;
+        total.error += term.error;
+        magnitude += term.value.abs();
+        count += 1.0;
+    }
+    if count > 1.0 {
+        total.error += 4.0 * count.sqrt() * ROUNDOFF * magnitude;
+    }
+    total
+}
+
+/// What the operands of a kernel hold; integers as whole numbers.
+pub struct Operands<'a> {
+    /// Read operands.
+    pub reads: &'a [Vec<f64>],
+    /// Written operands before the kernel runs.
+    pub previous: &'a [Vec<f64>],
+    /// The step.
+    pub step: &'a StepRecord,
+}
+
+/// The written operands of `kernel` after it has run. Elements it does not write are as before.
+pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
+    let before = |v: &Vec<f64>| v.iter().map(|&x| Approx::exact(x)).collect();
+    let mut writes: Vec<Vec<Approx>> = operands.previous.iter().map(before).collect();
+    let step = operands.step;
+    match kernel {
+        Kernel::Batch(k) => {
+            for (block, column) in k.columns.iter().enumerate() {
+                let deviation = f64::from(f32::from_bits(column.noise));
+                for element in 0..k.batch * column.width {
+                    let (r, c) = (element / column.width, element % column.width);
+                    let row = operands.reads[0][step.batch_start as usize + r] as usize;
+                    let mut x = Approx::exact(operands.reads[1 + block][row * column.width + c]);
+                    if deviation != 0.0 {
+                        let z = rng::element(RandomKind::Normal, step, column.stream, element as u32);
+                        let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);
+                        x = sum([x, noise].into_iter());
+                    }
+                    writes[block][element] = x;
+                }
+            }
+        }
+        Kernel::Store(k) => {
+            for (i, &width) in k.widths.iter().enumerate() {
+                for element in 0..width {
+                    let value = Approx::exact(operands.reads[i][element]);
+                    writes[i][step.slot as usize * width + element] = value;
+                }
+            }
+        }
+        Kernel::MatMul(k) => sums::matmul(k, operands, &mut writes),
+        Kernel::Reduce(k) => sums::reduce(k, operands, &mut writes),
+        Kernel::GatherGrad(k) => sums::gather_grad(k, operands, &mut writes),
+        Kernel::GradientNorm(k) => sums::gradient_norm(k, operands, &mut writes),
+        Kernel::Pointwise(k) => body::pointwise(k, operands, &mut writes),
+        Kernel::Optimizer(k) => body::optimizer(k, operands, &mut writes),
+        Kernel::Gather(k) => rows::gather(k, operands, &mut writes),
+        Kernel::Softmax(k) => rows::softmax(k, operands, &mut writes),
+        Kernel::CrossEntropy(k) => rows::cross_entropy(k, operands, &mut writes),
+    }
+    writes
+}

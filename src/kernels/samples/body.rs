@@ -1,0 +1,188 @@
+//! Random numbers, views and scalar bodies for samples.
+
+use super::Operand;
+use crate::rng;
+use crate::scalar::{BinaryFn, Body, Inst, RandomKind, Reg, StepRecord, StepScalar, UnaryFn, View};
+use crate::tensor::elements;
+
+/// A sequence of random draws.
+pub struct Draw {
+    seed: [u32; 2],
+    next: u32,
+}
+
+impl Draw {
+    /// Sequence `seed` of family number `family`.
+    pub fn new(family: u32, seed: u32) -> Self {
+        Self { seed: [seed, family], next: 0 }
+    }
+
+    fn word(&mut self) -> u32 {
+        self.next += 1;
+        rng::word(self.seed, 0, 0, self.next)
+    }
+
+    /// A number in `0..limit`.
+    pub fn below(&mut self, limit: usize) -> usize {
+        ((u64::from(self.word()) * limit as u64) >> 32) as usize
+    }
+
+    /// True once in `n` draws.
+    pub(super) fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub(super) fn choice<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+
+    /// An extent around which kernels change their ways.
+    pub(super) fn extent(&mut self) -> usize {
+        self.choice(&[1, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 257])
+    }
+
+    /// A shape of `rank` extents with at most `limit` elements.
+    pub(super) fn shape(&mut self, rank: usize, limit: usize) -> Vec<usize> {
+        let mut left = limit;
+        let mut shape = vec![];
+        for _ in 0..rank {
+            shape.push(self.extent().min(left));
+            left = (left / shape[shape.len() - 1]).max(1);
+        }
+        shape
+    }
+
+    /// Standard normal numbers.
+    pub(super) fn normals(&mut self, len: usize) -> Vec<f32> {
+        (0..len).map(|_| rng::normal(self.word())).collect()
+    }
+
+    pub(super) fn floats(&mut self, len: usize) -> Operand {
+        Operand::Floats(self.normals(len))
+    }
+
+    /// Whole numbers in `0..limit`.
+    pub(super) fn integers(&mut self, len: usize, limit: usize) -> Operand {
+        Operand::Integers((0..len).map(|_| self.below(limit) as u32).collect())
+    }
+
+    /// A step with plausible scalars.
+    pub(super) fn step(&mut self) -> StepRecord {
+        StepRecord {
+            step: self.below(1000) as u32,
+            seed_low: self.word(),
+            seed_high: self.word(),
+            learning_rate: 0.01,
+            optimizer: [1.5, 1.25, 0.5, 2.0],
+            ..StepRecord::default()
+        }
+    }
+
+    /// A view over `shape` and the elements its operand must have.
+    fn view(&mut self, shape: &[usize]) -> (View, usize) {
+        let rank = shape.len();
+        let mut order: Vec<usize> = (0..rank).collect();
+        let kind = self.below(5);
+        if kind == 1 {
+            // A transposed operand.
+            for last in (1..rank).rev() {
+                order.swap(last, self.below(last + 1));
+            }
+        }
+        let repeated: Vec<bool> = (0..rank).map(|_| kind == 2 && self.one_in(2)).collect();
+        let step = if kind == 3 { 2 } else { 1 };
+        let mut strides = vec![0; rank];
+        let mut next = step;
+        for &d in order.iter().rev() {
+            if !repeated[d] {
+                strides[d] = next as isize;
+                next *= shape[d];
+            }
+        }
+        let mut offset = if kind == 3 { 5 } else { 0 };
+        let mut guards = vec![];
+        if kind == 4 && rank > 0 {
+            // A padded operand: the first elements along a dimension are not there.
+            let d = self.below(rank);
+            let first = self.below(shape[d] + 1);
+            guards.push((d, first, shape[d]));
+            offset -= first as isize * strides[d];
+        }
+        let reach: isize = shape.iter().zip(&strides).map(|(&n, &s)| (n as isize - 1) * s).sum();
+        (View { offset, strides, guards }, (offset + reach + 1).max(1) as usize)
+    }
+
+    /// A random body over `shape`. Loads go to new operands at the end of `reads`; `start` are values that it
+    /// uses. Gives the body, which stores nothing, and its last register.
+    pub(super) fn body(&mut self, shape: &[usize], start: &[Inst], reads: &mut Vec<Operand>) -> (Body, Reg) {
+        let mut body = Body::default();
+        let mut known: Vec<Reg> = start.iter().map(|inst| body.push(inst.clone())).collect();
+        for _ in 0..1 + self.below(2) {
+            let (view, len) = self.view(shape);
+            let operand = reads.len();
+            reads.push(self.floats(len));
+            known.push(body.push(Inst::Load { operand, view }));
+        }
+        if self.one_in(3) {
+            known.push(
+                body.push(Inst::Step(self.choice(&[StepScalar::LearningRate, StepScalar::Optimizer(2)]))),
+            );
+        }
+        if self.one_in(3) && elements(shape) > 0 {
+            let kind = self.choice(&[
+                RandomKind::Uniform,
+                RandomKind::Normal,
+                RandomKind::Mask { threshold: 3 << 30 },
+            ]);
+            known.push(body.push(Inst::Random { kind, stream: self.below(9) as u32 }));
+        }
+        for _ in 0..1 + self.below(5) {
+            let (a, b) = (self.choice(&known), self.choice(&known));
+            let next = self.operation(&mut body, a, b);
+            known.push(next);
+        }
+        // Everything is used.
+        let first = known[0];
+        let last = known.iter().skip(1).fold(first, |sum, &x| body.push(Inst::Binary(BinaryFn::Add, sum, x)));
+        (body, last)
+    }
+
+    /// A function of `a` and `b`, its operands kept where it is defined and does not overflow.
+    fn operation(&mut self, body: &mut Body, a: Reg, b: Reg) -> Reg {
+        use {BinaryFn as B, UnaryFn as U};
+        match self.below(6) {
+            0 | 1 => {
+                let f = self.choice(&[B::Add, B::Sub, B::Min, B::Max, B::Less, B::LessEqual, B::Equal]);
+                body.push(Inst::Binary(f, a, b))
+            }
+            2 => {
+                let factor = body.push(Inst::Unary(U::Tanh, b));
+                body.push(Inst::Binary(B::Mul, a, factor))
+            }
+            3 => {
+                let half = body.constant(0.5);
+                let magnitude = body.push(Inst::Unary(U::Abs, b));
+                let positive = body.push(Inst::Binary(B::Add, magnitude, half));
+                let f = self.choice(&[U::Log, U::Log1p, U::Sqrt, U::Reciprocal]);
+                let y = body.push(Inst::Unary(f, positive));
+                if self.one_in(2) { body.push(Inst::Binary(B::Div, a, positive)) } else { y }
+            }
+            4 => {
+                let small = body.push(Inst::Unary(U::Tanh, a));
+                let f = self.choice(&[U::Exp, U::ExpM1, U::Square]);
+                let y = body.push(Inst::Unary(f, small));
+                let condition = body.push(Inst::Binary(B::Less, a, b));
+                body.push(Inst::Select(condition, y, b))
+            }
+            _ => {
+                let plain = [U::Neg, U::Abs, U::Sign, U::Tanh, U::Sigmoid, U::Relu];
+                let f = if self.one_in(2) {
+                    self.choice(&plain)
+                } else {
+                    self.choice(&[U::Gelu, U::Silu, U::Softplus, U::Erf])
+                };
+                body.push(Inst::Unary(f, a))
+            }
+        }
+    }
+}
