@@ -78,7 +78,14 @@ impl Builder {
             outputs.extend(autodiff::vjp(&mut self.graph, value, weights, &wrt)?);
         }
         let step = StepRecord { step: 5, seed_low: 11, seed_high: 13, ..StepRecord::default() };
-        Ok(Case { name: String::new(), graph: self.graph, bindings: self.bindings, outputs, step })
+        Ok(Case {
+            name: String::new(),
+            graph: self.graph,
+            bindings: self.bindings,
+            outputs,
+            step,
+            magnitude: 0.0,
+        })
     }
 }
 

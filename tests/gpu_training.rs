@@ -1,5 +1,6 @@
-//! Training on the GPU: PyTorch's trajectories, and agreement with the reference on fused graphs.
+//! The GPU backend as a whole: PyTorch's trajectories, random fused graphs, long loops.
 
+mod agreement;
 mod common;
 #[path = "pytorch/trajectory.rs"]
 mod trajectory;
@@ -9,7 +10,13 @@ use std::process::ExitCode;
 use gridlight::device::gpu::GpuOptions;
 
 fn main() -> ExitCode {
-    common::run(&[("losses_follow_pytorch_for_200_steps_of_every_optimizer", || {
-        Ok(trajectory::check_all(&common::device(&GpuOptions::default())?, 1e-4)?)
-    })])
+    common::run(&[
+        ("losses_follow_pytorch_for_200_steps_of_every_optimizer", || {
+            Ok(trajectory::check_all(&common::device(&GpuOptions::default())?, 1e-4)?)
+        }),
+        ("random_graphs_agree_with_the_reference", || {
+            Ok(agreement::random_graphs(&common::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("long_loops_are_right", || Ok(agreement::long_loops(&common::device(&GpuOptions::default())?)?)),
+    ])
 }

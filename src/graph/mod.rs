@@ -5,7 +5,7 @@
 //! (`reference`), or compiled into a plan (`crate::plan`).
 
 pub mod autodiff;
-mod build;
+pub mod build;
 pub mod ops;
 pub mod reference;
 

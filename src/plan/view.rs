@@ -46,6 +46,14 @@ pub(super) fn reshape(view: &View, from: &[usize], to: &[usize]) -> Option<View>
             if !(first_i..i).contains(&d) {
                 continue;
             }
+            if from[d] == 1 {
+                // The index is always 0: the guard holds always, or never.
+                if !(first..end).contains(&0) {
+                    to.first()?;
+                    guards.push((0, 0, 0));
+                }
+                continue;
+            }
             match (old.as_slice(), new.as_slice()) {
                 (&[only], &[target]) if only == d => guards.push((target, first, end)),
                 _ => return None,

@@ -181,7 +181,14 @@ fn build(case: &OperatorCase) -> Result<(Case, Vec<String>, usize), Skip> {
             names = wrt.into_iter().map(|(name, _)| name).collect();
         }
     }
-    let case = Case { name: case.name.clone(), graph, bindings, outputs, step: StepRecord::default() };
+    let case = Case {
+        name: case.name.clone(),
+        graph,
+        bindings,
+        outputs,
+        step: StepRecord::default(),
+        magnitude: 0.0,
+    };
     Ok((case, names, results.len()))
 }
 

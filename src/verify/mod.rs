@@ -42,6 +42,9 @@ pub struct Case {
     pub outputs: Vec<ValueId>,
     /// The step whose random numbers are drawn.
     pub step: StepRecord,
+    /// Size of the values on the way to the outputs: errors are measured against at least this. It matters where
+    /// an output is a difference that cancels (the gradient of a softmax's sum is 0).
+    pub magnitude: f64,
 }
 
 /// Result of a comparison.
@@ -149,15 +152,15 @@ pub fn compare(device: &dyn Device, case: &Case, tolerance: f64) -> Result<Agree
     let context = EvalContext { step: case.step };
     let expected = reference::evaluate(&case.graph, &rounded.bindings, &context, &case.outputs)?;
     let found = run(device, &rounded)?;
-    let errors = expected.iter().zip(&found).map(|(e, f)| relative_error(&e.data, &f.data));
+    let errors = expected.iter().zip(&found).map(|(e, f)| relative_error(&e.data, &f.data, case.magnitude));
     Ok(Agreement { max_relative_error: errors.fold(0.0, f64::max), tolerance })
 }
 
-/// Largest of `|found - expected| / (|expected| + rms(expected))`; infinite where exactly one is not finite or
+/// Largest of `|found - expected| / (|expected| + max(rms(expected), magnitude))`; infinite where exactly one is not finite or
 /// they are different infinities.
-pub fn relative_error(expected: &[f64], found: &[f64]) -> f64 {
+pub fn relative_error(expected: &[f64], found: &[f64], magnitude: f64) -> f64 {
     let finite: Vec<f64> = expected.iter().copied().filter(|x| x.is_finite()).collect();
-    let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt();
+    let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt().max(magnitude);
     let error = |(&e, &f): (&f64, &f64)| {
         if e == f || (e.is_nan() && f.is_nan()) {
             0.0
