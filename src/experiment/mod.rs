@@ -147,7 +147,9 @@ impl Experiment {
             match *layer {
                 LayerConfig::Dense { units: n, .. } => units("model.layer", n)?,
                 LayerConfig::Dropout { rate } => part("model.layer", rate)?,
-                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. } if !(eps > 0.0) => {
+                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. }
+                    if eps.is_nan() || eps <= 0.0 =>
+                {
                     return Err(("model.layer", format!("has eps = {eps}, which is not above 0")));
                 }
                 _ => {}
@@ -223,7 +225,8 @@ impl Experiment {
 
 /// `file:line:column` of a byte of the text.
 fn at(place: &str, text: &str, start: usize) -> String {
-    let before = &text[..text.floor_char_boundary(start)];
+    let end = (0..=start.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    let before = &text[..end];
     let line = 1 + before.matches('\n').count();
     let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
     format!("{place}:{line}:{column}")

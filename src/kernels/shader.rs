@@ -264,7 +264,7 @@ fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError> {
     let (a, b) = if swap { (transposed(k.b), transposed(k.a)) } else { (k.a, k.b) };
     let quads = |numbers: &[usize]| numbers.iter().all(|x| x % 4 == 0);
     let split = k.split_len();
-    let whole_splits = k.splits == 1 || split % 4 == 0;
+    let whole_splits = k.splits == 1 || split.is_multiple_of(4);
     let dot = plain
         && a.col == 1
         && b.row == 1

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::{Draft, Drafter, Place};
+use super::draft::{Draft, Drafter, Place, StoredResult};
 use super::memory::{self, Lifetimes};
 use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 use crate::device::Target;
@@ -329,12 +329,7 @@ impl Builder<'_> {
         Ok((drafts, temporaries))
     }
 
-    fn store_results(
-        &mut self,
-        phase: &PhaseSpec,
-        results: Vec<(String, Place, usize)>,
-        drafts: &mut Vec<Draft>,
-    ) {
+    fn store_results(&mut self, phase: &PhaseSpec, results: Vec<StoredResult>, drafts: &mut Vec<Draft>) {
         let mut layouts: Vec<ResultLayout> = vec![];
         for (name, _, words) in &results {
             let total = words * phase.slots.max(1);

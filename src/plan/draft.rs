@@ -1,5 +1,6 @@
 //! From groups of nodes to dispatches whose intermediate values have no address yet.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -31,6 +32,9 @@ pub(super) struct Draft {
     pub writes: Vec<Place>,
     pub label: String,
 }
+
+/// A result to store: name, place, words.
+pub(super) type StoredResult = (String, Place, usize);
 
 /// Drafts one phase.
 pub(super) struct Drafter<'b, 's> {
@@ -104,10 +108,11 @@ impl<'b, 's> Drafter<'b, 's> {
                 find("state", name, &self.builder.layout.states)?
             };
             let stored = self.nodes.stored(*value);
-            if self.places.contains_key(&stored) {
-                self.late_copies.push((stored, Place::Fixed(slice)));
-            } else {
-                self.places.insert(stored, Place::Fixed(slice));
+            match self.places.entry(stored) {
+                Entry::Occupied(_) => self.late_copies.push((stored, Place::Fixed(slice))),
+                Entry::Vacant(free) => {
+                    free.insert(Place::Fixed(slice));
+                }
             }
         }
         for (name, value) in &self.phase.results {
@@ -296,7 +301,7 @@ impl<'b, 's> Drafter<'b, 's> {
     }
 
     /// The drafts, the temporaries' words, and the results to store: name, place, words.
-    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<(String, Place, usize)>) {
+    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<StoredResult>) {
         let mut results = vec![];
         for (name, value) in &self.stored_results {
             if let Some(&place) = self.places.get(value) {

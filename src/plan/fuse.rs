@@ -305,10 +305,10 @@ impl<'n, 'g> Fusion<'n, 'g> {
                 }
                 if self.inlined[access.base.index()] {
                     stack.push(access.base);
-                } else if let Some(group) = self.group_of(access.base) {
-                    if !matches!(self.groups[group].anchor, Anchor::Kernel(_)) {
-                        found.insert(group);
-                    }
+                } else if let Some(group) = self.group_of(access.base)
+                    && !matches!(self.groups[group].anchor, Anchor::Kernel(_))
+                {
+                    found.insert(group);
                 }
             }
         }
