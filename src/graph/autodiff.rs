@@ -12,6 +12,10 @@ use super::{Graph, GraphError, ValueId};
 /// # Errors
 /// If `loss` is not a scalar, or a gradient rule is ill-shaped (a bug).
 pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+    if graph.ty(loss).elements() != 1 {
+        let reason = "only a scalar has a gradient; take the sum or mean of the losses first".to_owned();
+        return Err(graph.error("gradients", &[loss], reason));
+    }
     let one = graph.scalar(1.0)?;
     let shape = graph.shape(loss).clone();
     let seed = graph.reshape(one, &shape)?;
@@ -25,23 +29,23 @@ pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Ve
 pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
     let count = y.index() + 1;
     // Only values between `wrt` and `y` need a cotangent.
-    let mut leads = vec![false; count];
+    let mut needed = vec![false; count];
     for i in 0..count {
-        let value = ValueId(i as u32);
-        leads[i] = wrt.contains(&value) || graph.nodes[i].inputs.iter().any(|x| leads[x.index()]);
+        needed[i] = wrt.contains(&ValueId(i as u32)) || any_needed(graph, i, &needed);
     }
+    let layer = graph.layer.clone();
     let mut cotangents: Vec<Option<ValueId>> = vec![None; count];
     cotangents[y.index()] = Some(dy);
     for i in (0..count).rev() {
         let Some(cotangent) = cotangents[i] else { continue };
-        if !leads[i] {
+        if !any_needed(graph, i, &needed) {
             continue;
         }
         let node = graph.nodes[i].clone();
         graph.set_layer(node.layer.clone());
         let sent = node.op.def().vjp(graph, &node.inputs, ValueId(i as u32), cotangent)?;
         for (&input, sent) in node.inputs.iter().zip(sent) {
-            let Some(sent) = sent.filter(|_| leads[input.index()]) else { continue };
+            let Some(sent) = sent.filter(|_| needed[input.index()]) else { continue };
             let total = match cotangents[input.index()] {
                 None => sent,
                 Some(so_far) => graph.add(so_far, sent)?,
@@ -49,7 +53,7 @@ pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Resul
             cotangents[input.index()] = Some(total);
         }
     }
-    graph.set_layer("");
+    graph.set_layer(layer);
     let mut results = vec![];
     for &value in wrt {
         let found = cotangents.get(value.index()).copied().flatten();
@@ -63,4 +67,9 @@ pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Resul
         });
     }
     Ok(results)
+}
+
+/// Whether a cotangent of any operand of node `i` is needed.
+fn any_needed(graph: &Graph, i: usize, needed: &[bool]) -> bool {
+    graph.nodes[i].inputs.iter().any(|x| needed[x.index()])
 }

@@ -3,7 +3,7 @@
 use super::ops::{self, Op, ReduceKind};
 use super::{Graph, GraphError, ValueId};
 use crate::scalar::{BinaryFn, RandomKind, StepScalar, UnaryFn};
-use crate::tensor::{Shape, TensorType};
+use crate::tensor::{DType, Shape, TensorType};
 
 /// What a builder method gives.
 pub type Built = Result<ValueId, GraphError>;
@@ -30,8 +30,13 @@ impl Graph {
         self.push(Op::Random(ops::Random { kind, stream, shape: shape.to_vec() }), &[])
     }
 
-    /// A function of each element.
+    /// A function of each element. Constants are folded.
     pub fn unary(&mut self, f: UnaryFn, x: ValueId) -> Built {
+        if let Some(value) = self.constant_of(x) {
+            let shape = self.shape(x).clone();
+            let folded = self.scalar(f.eval(value))?;
+            return self.broadcast(folded, &shape);
+        }
         self.push(Op::Unary(ops::Unary(f)), &[x])
     }
 
@@ -65,7 +70,9 @@ impl Graph {
     /// The value that every element of `x` has, if `x` is a constant scalar or a view of one.
     fn constant_of(&self, x: ValueId) -> Option<f64> {
         match &self.node(x).op {
-            Op::Constant(c) if c.data.len() == 1 => Some(f64::from(f32::from_bits(c.data[0]))),
+            Op::Constant(c) if c.data.len() == 1 && c.ty.dtype == DType::F32 => {
+                Some(f64::from(f32::from_bits(c.data[0])))
+            }
             Op::Reshape(_) | Op::Broadcast(_) | Op::Permute(_) | Op::Slice(_) => {
                 self.constant_of(self.node(x).inputs[0])
             }
@@ -143,39 +150,6 @@ impl Graph {
     pub fn select(&mut self, condition: ValueId, a: ValueId, b: ValueId) -> Built {
         let operands = self.broadcast_together(&[condition, a, b]);
         self.push(Op::Select(ops::Select), &operands)
-    }
-
-    /// `x` where positive, else `slope * x`.
-    pub fn leaky_relu(&mut self, x: ValueId, slope: f64) -> Built {
-        let zero = self.scalar(0.0)?;
-        let positive = self.less(zero, x)?;
-        let scaled = self.mul_scalar(x, slope)?;
-        self.select(positive, x, scaled)
-    }
-
-    /// `x` where positive, else `alpha * (e^x - 1)` (Clevert et al. 2015, arXiv:1511.07289).
-    pub fn elu(&mut self, x: ValueId, alpha: f64) -> Built {
-        let zero = self.scalar(0.0)?;
-        let positive = self.less(zero, x)?;
-        // The exponential sees no positive argument, so the branch not taken cannot overflow.
-        let below = self.minimum(x, zero)?;
-        let e = self.unary(UnaryFn::ExpM1, below)?;
-        let scaled = self.mul_scalar(e, alpha)?;
-        self.select(positive, x, scaled)
-    }
-
-    /// `s (1 - s)`: the slope of the sigmoid, from its value.
-    pub fn sigmoid_slope(&mut self, s: ValueId) -> Built {
-        let rest = self.rsub_scalar(1.0, s)?;
-        self.mul(s, rest)
-    }
-
-    /// `e^(-x^2 / 2) / sqrt(2 pi)`
-    pub fn normal_density(&mut self, x: ValueId) -> Built {
-        let square = self.unary(UnaryFn::Square, x)?;
-        let half = self.mul_scalar(square, -0.5)?;
-        let e = self.exp(half)?;
-        self.mul_scalar(e, 0.398_942_280_401_432_7)
     }
 
     /// Same elements, another shape.
@@ -292,16 +266,6 @@ impl Graph {
             }
         }
         self.push(Op::MatMul(ops::MatMul { transpose_a, transpose_b }), &[a, b])
-    }
-
-    /// Softmax over the last axis.
-    pub fn softmax(&mut self, x: ValueId) -> Built {
-        self.push(Op::Softmax(ops::Softmax { log: false }), &[x])
-    }
-
-    /// Logarithm of the softmax over the last axis.
-    pub fn log_softmax(&mut self, x: ValueId) -> Built {
-        self.push(Op::Softmax(ops::Softmax { log: true }), &[x])
     }
 
     /// Rows of `table` `[V, D]` by `indices` `u32[..]`.

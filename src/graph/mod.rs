@@ -4,10 +4,13 @@
 //! Nothing here runs: the graph is differentiated (`autodiff`), evaluated node by node by the reference
 //! (`reference`), or compiled into a plan (`crate::plan`).
 
+mod activations;
 pub mod autodiff;
 pub mod build;
+pub mod expression;
 pub mod ops;
 pub mod reference;
+pub mod samples;
 
 use crate::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};
@@ -33,6 +36,9 @@ pub enum Source {
     /// A tensor that training updates without a gradient (`1.running_mean`).
     State(String),
 }
+
+/// Elements that one tensor can have: kernels index with 32 bits.
+pub const MAX_ELEMENTS: usize = u32::MAX as usize;
 
 /// One operation and the type of its result.
 #[derive(Clone, Debug)]
@@ -86,18 +92,24 @@ impl Graph {
     /// If the operator does not accept these operand types.
     pub fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
         let types: Vec<&TensorType> = inputs.iter().map(|&i| self.ty(i)).collect();
-        let ty = op.def().infer(&types).map_err(|reason| GraphError {
-            layer: if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) },
-            op: op.def().name(),
-            operands: types.iter().map(|t| t.to_string()).collect::<Vec<_>>().join(", "),
-            reason,
-        })?;
+        let ty = op
+            .def()
+            .infer(&types)
+            .and_then(|ty| check_size(&ty).map(|()| ty))
+            .map_err(|reason| self.error(op.def().name(), inputs, reason))?;
         let same = |n: &Node| n.op == op && n.inputs == inputs;
         if let Some(at) = self.nodes.iter().position(same) {
             return Ok(ValueId(at as u32));
         }
         self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer: self.layer.clone() });
         Ok(ValueId((self.nodes.len() - 1) as u32))
+    }
+
+    /// An error of the layer under construction.
+    fn error(&self, op: &'static str, inputs: &[ValueId], reason: String) -> GraphError {
+        let operands: Vec<String> = inputs.iter().map(|&i| self.ty(i).to_string()).collect();
+        let layer = if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) };
+        GraphError { layer, op, operands: operands.join(", "), reason }
     }
 
     /// The node that defines `value`.
@@ -118,8 +130,20 @@ impl Graph {
     /// A value bound from outside.
     ///
     /// # Errors
-    /// None today; the result type is that of every builder method.
+    /// If the shape has no elements or too many.
     pub fn source(&mut self, source: Source, shape: &[usize], dtype: DType) -> Result<ValueId, GraphError> {
         self.push(Op::Source(ops::SourceOp { source, ty: TensorType { shape: shape.to_vec(), dtype } }), &[])
+    }
+}
+
+/// Refuses tensors without elements and tensors whose elements a 32-bit index cannot count.
+fn check_size(ty: &TensorType) -> Result<(), String> {
+    if ty.shape.contains(&0) {
+        return Err(format!("{ty} would have no elements; every extent must be at least 1"));
+    }
+    let count = ty.shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    match count {
+        Some(count) if count <= MAX_ELEMENTS => Ok(()),
+        _ => Err(format!("{ty} would have more than {MAX_ELEMENTS} elements, the most one tensor can have")),
     }
 }

@@ -1,16 +1,17 @@
 //! Functions of two scalars and selection, element by element. Shapes are equal; the builders broadcast.
 
-use super::{EvalContext, Lowering, OpDef};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{BinaryFn, Inst};
-use crate::tensor::{DType, Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 
 /// `y = f(a, b)`; comparisons give 1 or 0 and have no gradient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Binary(pub BinaryFn);
 
-impl OpDef for Binary {
-    fn name(&self) -> &'static str {
+impl Binary {
+    /// Name in messages and plans.
+    pub fn label(&self) -> &'static str {
         match self.0 {
             BinaryFn::Add => "add",
             BinaryFn::Sub => "sub",
@@ -23,9 +24,15 @@ impl OpDef for Binary {
             BinaryFn::Equal => "equal",
         }
     }
+}
+
+impl OpDef for Binary {
+    fn name(&self) -> &'static str {
+        self.label()
+    }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        same_f32(inputs)
+        same_f32(operands::<2>(inputs)?)
     }
 
     fn vjp(
@@ -81,7 +88,7 @@ impl OpDef for Select {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        same_f32(inputs)
+        same_f32(operands::<3>(inputs)?)
     }
 
     fn vjp(
@@ -107,13 +114,11 @@ impl OpDef for Select {
     }
 }
 
-fn same_f32(inputs: &[&TensorType]) -> Result<TensorType, String> {
-    let first = inputs.first().ok_or("expected operands")?;
-    if inputs.iter().any(|t| t.dtype != DType::F32) {
-        return Err("expected f32 tensors".into());
+/// The type that all operands have.
+fn same_f32<const N: usize>(inputs: [&TensorType; N]) -> Result<TensorType, String> {
+    check_f32(&inputs)?;
+    if inputs.iter().any(|t| t.shape != inputs[0].shape) {
+        return Err("the shapes differ and do not broadcast to a common one".into());
     }
-    if inputs.iter().any(|t| t.shape != first.shape) {
-        return Err("expected equal shapes".into());
-    }
-    Ok((*first).clone())
+    Ok(inputs[0].clone())
 }

@@ -1,11 +1,11 @@
 //! Softmax cross-entropy of integer labels and its gradient, which share one kernel.
 
-use super::{EvalContext, Lowering, OpDef};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, cross_entropy};
 use crate::tensor::{DType, Tensor, TensorType};
 
-/// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` -> `[N]`. The formula, with label
+/// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` (no gradient) -> `[N]`. The formula, with label
 /// smoothing and weights as in PyTorch's `CrossEntropyLoss(reduction="none")`, is at
 /// [`cross_entropy::CrossEntropy`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -22,13 +22,14 @@ pub struct CrossEntropyDelta {
 }
 
 fn check(inputs: &[&TensorType]) -> Result<(usize, usize), String> {
-    let [logits, labels, weights] = inputs else { return Err("expected logits, labels and weights".into()) };
+    let [logits, labels, weights] = operands(inputs)?;
+    check_f32(&[logits, weights])?;
     let [rows, classes] = logits.shape[..] else { return Err("expected logits of shape [N, C]".into()) };
-    if logits.dtype != DType::F32 || labels.dtype != DType::U32 || labels.shape != [rows] {
-        return Err(format!("expected f32 logits and labels u32[{rows}]"));
+    if labels.dtype != DType::U32 || labels.shape != [rows] {
+        return Err(format!("expected labels u32[{rows}], one for each row of the logits"));
     }
-    if weights.dtype != DType::F32 || weights.shape != [classes] {
-        return Err(format!("expected {classes} class weights"));
+    if weights.shape != [classes] {
+        return Err(format!("expected weights f32[{classes}], one for each column of the logits"));
     }
     Ok((rows, classes))
 }
@@ -106,8 +107,8 @@ impl OpDef for CrossEntropyDelta {
         check(inputs).map(|(rows, classes)| TensorType::f32([rows, classes]))
     }
 
-    /// `delta = p W - q` with `W = sum q` of the row, so `dlogits = W p (dy - sum(p dy))`; and `W` is the row
-    /// sum of `p W` because `p` sums to 1: `p W = delta + q`.
+    /// `delta = p W - q` with `W = sum q = (1-s) w[t] + s/C sum w` of the row, so
+    /// `dlogits = W p (dy - sum(p dy))`.
     fn vjp(
         &self,
         g: &mut Graph,
@@ -116,16 +117,14 @@ impl OpDef for CrossEntropyDelta {
         dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
         let p = g.softmax(x[0])?;
-        // The loss of logits that are all zero is W ln C, whatever the label.
-        let shape = g.shape(x[0]).clone();
-        let zero = g.scalar(0.0)?;
-        let zeros = g.broadcast(zero, &shape)?;
-        let flat = g.push(
-            super::Op::CrossEntropy(CrossEntropy { smoothing: self.smoothing }),
-            &[zeros, x[1], x[2]],
-        )?;
-        let weight = if shape[1] > 1 { g.mul_scalar(flat, 1.0 / (shape[1] as f64).ln())? } else { flat };
-        let weight = g.reshape(weight, &[shape[0], 1])?;
+        let classes = g.shape(x[0])[1];
+        let smoothing = f64::from(f32::from_bits(self.smoothing));
+        let column = g.reshape(x[2], &[classes, 1])?;
+        let of_label = g.gather(column, x[1])?;
+        let of_label = g.mul_scalar(of_label, 1.0 - smoothing)?;
+        let of_all = g.sum(x[2], &[0], true)?;
+        let of_all = g.mul_scalar(of_all, smoothing / classes as f64)?;
+        let weight = g.add(of_label, of_all)?;
         let weighted = g.mul(p, dy)?;
         let total = g.sum(weighted, &[1], true)?;
         let centred = g.sub(dy, total)?;

@@ -1,6 +1,6 @@
 //! Rows of a table by index (embedding) and the gradient of the table.
 
-use super::{EvalContext, Lowering, Op, OpDef};
+use super::{EvalContext, Lowering, Op, OpDef, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, gather};
 use crate::tensor::{DType, Tensor, TensorType};
@@ -23,7 +23,7 @@ impl OpDef for Gather {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [table, indices] = inputs else { return Err("expected a table and indices".into()) };
+        let [table, indices] = operands(inputs)?;
         if table.dtype != DType::F32 || table.shape.len() != 2 || indices.dtype != DType::U32 {
             return Err("expected a table f32[V, D] and indices u32[..]".into());
         }
@@ -66,7 +66,7 @@ impl OpDef for GatherGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [indices, dy] = inputs else { return Err("expected indices and row gradients".into()) };
+        let [indices, dy] = operands(inputs)?;
         let mut expected = indices.shape.clone();
         expected.push(*dy.shape.last().unwrap_or(&0));
         if indices.dtype != DType::U32 || dy.dtype != DType::F32 || dy.shape != expected {

@@ -1,6 +1,6 @@
 //! Batched matrix product.
 
-use super::{EvalContext, Lowering, OpDef};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::tensor::{DType, Tensor, TensorType, elements};
 
@@ -26,24 +26,32 @@ impl MatMul {
     }
 }
 
+/// How messages say that an operand is read with its last two axes swapped.
+fn side(transposed: bool) -> &'static str {
+    if transposed { " (transposed)" } else { "" }
+}
+
 impl OpDef for MatMul {
     fn name(&self) -> &'static str {
         "matmul"
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let [a, b] = inputs else { return Err("expected two operands".into()) };
-        if a.dtype != DType::F32 || b.dtype != DType::F32 || a.shape.len() < 2 || b.shape.len() < 2 {
-            return Err("expected f32 tensors with at least two axes".into());
+        let [a, b] = operands(inputs)?;
+        check_f32(&[a, b])?;
+        if a.shape.len() < 2 || b.shape.len() < 2 {
+            return Err("expected operands with at least two axes".into());
         }
         let (lead_a, lead_b) = (&a.shape[..a.shape.len() - 2], &b.shape[..b.shape.len() - 2]);
         if lead_a != lead_b {
-            return Err(format!("leading axes {lead_a:?} and {lead_b:?} differ"));
+            return Err(format!("leading axes {lead_a:?} and {lead_b:?} do not broadcast to common ones"));
         }
         let (m, n, k, other) = self.sizes(&a.shape, &b.shape);
         if k != other {
+            let (left, right) = (side(self.transpose_a), side(self.transpose_b));
             return Err(format!(
-                "the left operand has {k} columns, the right operand {other} rows; they must be equal"
+                "the left operand{left} has {k} columns, the right operand{right} has {other} rows; \
+                 they must be equal"
             ));
         }
         let mut shape = lead_a.to_vec();

@@ -4,7 +4,7 @@
 use super::{Graph, GraphError, ValueId};
 use crate::kernels::Kernel;
 use crate::scalar::{Inst, Reg};
-use crate::tensor::{Tensor, TensorType};
+use crate::tensor::{DType, Tensor, TensorType};
 
 /// What an operator owes. One implementation per operator, beside its mathematics.
 pub trait OpDef {
@@ -105,6 +105,25 @@ pub enum ReduceKind {
     Sum,
     /// Maximum, NaN if any element is NaN.
     Max,
+}
+
+/// The operands, if there are exactly `N`.
+///
+/// # Errors
+/// A sentence with the number of operands that was expected.
+fn operands<'a, const N: usize>(inputs: &[&'a TensorType]) -> Result<[&'a TensorType; N], String> {
+    inputs.try_into().map_err(|_| format!("expected {N} operands, found {}", inputs.len()))
+}
+
+/// Checks that every one of `inputs` is `f32`.
+///
+/// # Errors
+/// A sentence that says so.
+fn check_f32(inputs: &[&TensorType]) -> Result<(), String> {
+    if inputs.iter().any(|t| t.dtype != DType::F32) {
+        return Err("expected f32 operands".into());
+    }
+    Ok(())
 }
 
 mod binary;

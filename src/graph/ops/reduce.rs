@@ -1,7 +1,7 @@
 //! Sums and maxima over axes.
 
 use super::views::for_each_index;
-use super::{EvalContext, Lowering, OpDef, ReduceKind};
+use super::{EvalContext, Lowering, OpDef, ReduceKind, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::tensor::{DType, Tensor, TensorType, contiguous_strides};
 
@@ -23,10 +23,8 @@ impl OpDef for Reduce {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let x = inputs[0];
-        if x.dtype != DType::F32 {
-            return Err("expected an f32 tensor".into());
-        }
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
         let ascending = self.axes.windows(2).all(|w| w[0] < w[1]);
         if !ascending || self.axes.iter().any(|&a| a >= x.shape.len()) {
             return Err(format!(

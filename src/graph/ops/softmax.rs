@@ -1,9 +1,9 @@
 //! Softmax and log-softmax over the last axis.
 
-use super::{EvalContext, Lowering, OpDef};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, softmax};
-use crate::tensor::{DType, Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 
 /// `y = e^x / sum e^x` over the last axis, or its logarithm; stable (the maximum is subtracted first).
 ///
@@ -20,10 +20,12 @@ impl OpDef for Softmax {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        if inputs[0].dtype != DType::F32 || inputs[0].shape.is_empty() {
-            return Err("expected an f32 tensor with at least one axis".into());
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
+        if x.shape.is_empty() {
+            return Err("expected at least one axis".into());
         }
-        Ok(inputs[0].clone())
+        Ok(x.clone())
     }
 
     fn vjp(

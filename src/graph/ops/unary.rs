@@ -1,16 +1,17 @@
 //! Functions of one scalar, element by element.
 
-use super::{EvalContext, Lowering, OpDef};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
-use crate::tensor::{DType, Tensor, TensorType};
+use crate::tensor::{Tensor, TensorType};
 
 /// `y = f(x)`, same shape. Definitions as in PyTorch; the formula of each function is at [`UnaryFn`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unary(pub UnaryFn);
 
-impl OpDef for Unary {
-    fn name(&self) -> &'static str {
+impl Unary {
+    /// Name in messages and plans.
+    pub fn label(&self) -> &'static str {
         match self.0 {
             UnaryFn::Neg => "neg",
             UnaryFn::Abs => "abs",
@@ -31,12 +32,17 @@ impl OpDef for Unary {
             UnaryFn::Erf => "erf",
         }
     }
+}
+
+impl OpDef for Unary {
+    fn name(&self) -> &'static str {
+        self.label()
+    }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        match inputs {
-            [x] if x.dtype == DType::F32 => Ok((*x).clone()),
-            _ => Err("expected one f32 tensor".into()),
-        }
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
+        Ok(x.clone())
     }
 
     /// Written from the result `y` where that is enough (relu, tanh, sigmoid, exp, sqrt), so that the
@@ -89,9 +95,10 @@ impl OpDef for Unary {
                 g.mul(dy, d)?
             }
             UnaryFn::Relu => {
+                // `y <= 0` rather than `0 < y`: as in PyTorch, NaN passes the gradient on.
                 let zero = g.scalar(0.0)?;
-                let positive = g.less(zero, y)?;
-                g.select(positive, dy, zero)?
+                let closed = g.less_equal(y, zero)?;
+                g.select(closed, zero, dy)?
             }
             UnaryFn::Gelu => {
                 // d/dx x Phi(x) = Phi(x) + x phi(x)

@@ -1,6 +1,6 @@
 //! Operators that only change where elements are found: they cost nothing unless a kernel cannot walk them.
 
-use super::{EvalContext, Lowering, OpDef, ViewChange};
+use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
 
@@ -83,10 +83,12 @@ impl OpDef for Reshape {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        if elements(&self.shape) != inputs[0].elements() {
-            return Err(format!("cannot give {} elements the shape {:?}", inputs[0].elements(), self.shape));
+        let [x] = operands(inputs)?;
+        let count = self.shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+        if count != Some(x.elements()) {
+            return Err(format!("cannot give {} elements the shape {:?}", x.elements(), self.shape));
         }
-        Ok(TensorType { shape: self.shape.clone(), dtype: inputs[0].dtype })
+        Ok(TensorType { shape: self.shape.clone(), dtype: x.dtype })
     }
 
     fn vjp(
@@ -115,14 +117,15 @@ impl OpDef for Permute {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let rank = inputs[0].shape.len();
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
+        let rank = x.shape.len();
         let mut sorted = self.permutation.clone();
         sorted.sort_unstable();
         if sorted != (0..rank).collect::<Vec<_>>() {
             return Err(format!("{:?} is not a permutation of {rank} axes", self.permutation));
         }
-        let shape = self.permutation.iter().map(|&p| inputs[0].shape[p]).collect();
-        Ok(TensorType { shape, dtype: inputs[0].dtype })
+        Ok(TensorType::f32(self.permutation.iter().map(|&p| x.shape[p]).collect::<Shape>()))
     }
 
     fn vjp(
@@ -160,13 +163,15 @@ impl OpDef for Broadcast {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let from = &inputs[0].shape;
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
+        let from = &x.shape;
         let fits = from.len() <= self.shape.len()
             && from.iter().rev().zip(self.shape.iter().rev()).all(|(&f, &t)| f == t || f == 1);
         if !fits {
             return Err(format!("{from:?} does not broadcast to {:?}", self.shape));
         }
-        Ok(TensorType { shape: self.shape.clone(), dtype: inputs[0].dtype })
+        Ok(TensorType::f32(self.shape.clone()))
     }
 
     fn vjp(
@@ -203,14 +208,16 @@ impl OpDef for Slice {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let shape = &inputs[0].shape;
-        let inside = self.starts.len() == shape.len()
-            && self.extents.len() == shape.len()
-            && (0..shape.len()).all(|d| self.starts[d] + self.extents[d] <= shape[d] && self.extents[d] > 0);
+        let [x] = operands(inputs)?;
+        let rank = x.shape.len();
+        let end = |d: usize| self.starts[d].checked_add(self.extents[d]);
+        let inside = self.starts.len() == rank
+            && self.extents.len() == rank
+            && (0..rank).all(|d| end(d).is_some_and(|end| end <= x.shape[d]));
         if !inside {
-            return Err(format!("start {:?} and extents {:?} do not lie inside", self.starts, self.extents));
+            return Err(format!("starts {:?} and extents {:?} do not lie inside", self.starts, self.extents));
         }
-        Ok(TensorType { shape: self.extents.clone(), dtype: inputs[0].dtype })
+        Ok(TensorType { shape: self.extents.clone(), dtype: x.dtype })
     }
 
     fn vjp(
@@ -243,12 +250,14 @@ impl OpDef for Pad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let shape = &inputs[0].shape;
-        if self.before.len() != shape.len() || self.after.len() != shape.len() {
-            return Err(format!("expected {} amounts before and after", shape.len()));
+        let [x] = operands(inputs)?;
+        check_f32(&[x])?;
+        let rank = x.shape.len();
+        if self.before.len() != rank || self.after.len() != rank {
+            return Err(format!("expected {rank} amounts before and after"));
         }
-        let padded = (0..shape.len()).map(|d| shape[d] + self.before[d] + self.after[d]).collect();
-        Ok(TensorType { shape: padded, dtype: inputs[0].dtype })
+        let padded = |d: usize| x.shape[d].saturating_add(self.before[d]).saturating_add(self.after[d]);
+        Ok(TensorType::f32((0..rank).map(padded).collect::<Shape>()))
     }
 
     fn vjp(
@@ -280,13 +289,13 @@ impl OpDef for Concat {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let first = inputs.first().ok_or("expected operands")?;
+        let first = inputs.first().ok_or("expected at least one operand")?;
+        check_f32(inputs)?;
         if self.axis >= first.shape.len() {
             return Err(format!("there is no axis {}", self.axis));
         }
         let agrees = |t: &&&TensorType| {
-            t.dtype == first.dtype
-                && t.shape.len() == first.shape.len()
+            t.shape.len() == first.shape.len()
                 && (0..first.shape.len()).all(|d| d == self.axis || t.shape[d] == first.shape[d])
         };
         if !inputs.iter().all(|t| agrees(&t)) {
@@ -294,7 +303,7 @@ impl OpDef for Concat {
         }
         let mut shape = first.shape.clone();
         shape[self.axis] = inputs.iter().map(|t| t.shape[self.axis]).sum();
-        Ok(TensorType { shape, dtype: first.dtype })
+        Ok(TensorType::f32(shape))
     }
 
     fn vjp(
