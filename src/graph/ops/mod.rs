@@ -44,13 +44,16 @@ pub struct EvalContext {
     pub step: crate::scalar::StepRecord,
 }
 
+/// Makes the instruction of a scalar operator from its operands' registers.
+pub type MakeInst = Box<dyn Fn(&[Reg]) -> Inst>;
+
 /// How an operator becomes kernels. The planner knows these forms and no operator.
 pub enum Lowering {
     /// Bound from outside or a constant: nothing runs.
     Leaf,
     /// One scalar instruction per element of the result; operands have the result's shape and arrive in the
     /// given registers.
-    Scalar(Box<dyn Fn(&[Reg]) -> Inst>),
+    Scalar(MakeInst),
     /// The same elements read through another index map: nothing runs.
     View(ViewChange),
     /// The operands side by side along an axis: guarded loads in the consumer.
