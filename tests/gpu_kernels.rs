@@ -366,7 +366,7 @@ fn kernel_agrees(
         for (e, f) in expected.iter().zip(&found) {
             let values =
                 |words: &[u32]| words.iter().map(|&w| f64::from(f32::from_bits(w))).collect::<Vec<_>>();
-            let error = gridlight::verify::relative_error(&values(e), &values(f));
+            let error = gridlight::verify::relative_error(&values(e), &values(f), 0.0);
             if error > tolerance {
                 return Err(
                     format!("{name}, {family:?}, checked {checked}: {error:e} above {tolerance:e}").into()

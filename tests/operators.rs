@@ -129,6 +129,7 @@ fn the_cpu_backend_agrees_with_the_reference_on_every_sample() {
             outputs: std::iter::once(sample.output).chain(gradients).collect(),
             graph: sample.graph,
             step: step(),
+            magnitude: 0.0,
         };
         match compare(&device, &case, 1e-5) {
             Ok(agreement) => assert!(agreement.passed(), "{}: {agreement:?}", case.name),
