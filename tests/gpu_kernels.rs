@@ -1,5 +1,5 @@
-//! GPU kernels compute what the graph says: every operator with its gradients against the reference in `f64`,
-//! and the kernels that graphs do not name against the CPU backend. Both kernel families, with and without
+//! GPU kernels compute what the graph says: random kernels of every family against the oracle, and every operator
+//! with its gradients, as planned, against the reference in `f64`. Both kernel families, with and without
 //! wgpu's injected checks; every buffer that is not an input holds NaN before.
 
 mod common;
@@ -7,24 +7,28 @@ mod common;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use gridlight::device::Family;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::device::{Device, Family};
 use gridlight::graph::{Graph, GraphError, Source, ValueId, autodiff};
-use gridlight::kernels::matmul::{MatMul, MatrixView};
-use gridlight::kernels::{Kernel, batch, norm, optimizer, store};
-use gridlight::optim::Optimizer;
-use gridlight::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
+use gridlight::kernels::samples::{self, random_kernel};
 use gridlight::rng;
-use gridlight::scalar::{BinaryFn, Body, Inst, RandomKind, StepRecord, UnaryFn};
+use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
 use gridlight::tensor::{DType, Tensor, elements};
-use gridlight::verify::{Case, compare, run};
+use gridlight::verify::{Case, compare, kernels, run};
 use libtest_mimic::Failed;
 
 /// Extents on both sides of the sizes of vectors, workgroups and tiles.
 const EXTENTS: [usize; 8] = [1, 2, 3, 17, 63, 64, 65, 257];
 
 fn main() -> ExitCode {
-    common::run(&[
+    let mut tests: Vec<(String, common::Test)> = vec![];
+    for family in samples::families() {
+        tests.push((
+            format!("random_kernels_agree_with_the_oracle::{family}"),
+            Box::new(|| samples_agree(family)),
+        ));
+    }
+    let graphs: [(&str, fn() -> Result<(), Failed>); 11] = [
         ("matrix_products_and_their_gradients", matrix_products),
         ("long_dot_products_are_split", long_dot_products),
         ("an_mlp_and_its_gradients", mlps),
@@ -36,10 +40,11 @@ fn main() -> ExitCode {
         ("rows_by_index_and_their_gradient", gathers),
         ("views_cost_nothing_and_are_right", views),
         ("random_numbers_have_the_bits_of_the_cpu", random_numbers),
-        ("batches_and_results", batches),
-        ("optimizers_and_clipping", optimizers),
-        ("splits_and_row_sums_of_matrix_products", split_products),
-    ])
+    ];
+    for (name, test) in graphs {
+        tests.push((name.into(), Box::new(test)));
+    }
+    common::run_all(tests)
 }
 
 /// A graph under construction with values for its sources.
@@ -208,8 +213,15 @@ fn binary_functions() -> Result<(), Failed> {
 fn non_finite_values() -> Result<(), Failed> {
     let special =
         vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.0, -100.0, 100.0, -3e38, 3e38];
-    let functions =
-        [UnaryFn::Relu, UnaryFn::Abs, UnaryFn::Neg, UnaryFn::Tanh, UnaryFn::Sigmoid, UnaryFn::Softplus];
+    let functions = [
+        UnaryFn::Relu,
+        UnaryFn::Sign,
+        UnaryFn::Abs,
+        UnaryFn::Neg,
+        UnaryFn::Tanh,
+        UnaryFn::Sigmoid,
+        UnaryFn::Softplus,
+    ];
     for f in functions {
         let mut b = Builder::default();
         let x = b.bind(&[special.len()], DType::F32, special.clone())?;
@@ -321,126 +333,26 @@ fn random_numbers() -> Result<(), Failed> {
     Ok(())
 }
 
-/// One dispatch on the CPU and on every kind of GPU kernel: `reads` and the former content of the writes are
-/// given; the largest relative error of any write must be at most `tolerance`.
-fn kernel_agrees(
-    kernel: Kernel,
-    reads: &[Vec<u32>],
-    writes: &[Vec<u32>],
-    tolerance: f64,
-) -> Result<(), Failed> {
-    let name = format!("{} {}", kernel.name(), kernel.shape());
-    let operands: Vec<&Vec<u32>> = reads.iter().chain(writes).collect();
-    let buffer = |words: &&Vec<u32>| BufferSpec {
-        name: "operand".into(),
-        class: BufferClass::State,
-        words: words.len().next_multiple_of(64),
-    };
-    let slices: Vec<Slice> = (0..operands.len())
-        .map(|i| Slice { buffer: BufferId(i as u32), start: 0, words: operands[i].len() })
-        .collect();
-    let (read_slices, write_slices) = slices.split_at(reads.len());
-    let label = name.clone();
-    let dispatch = Dispatch { kernel, reads: read_slices.to_vec(), writes: write_slices.to_vec(), label };
-    let program = Program {
-        buffers: operands.iter().map(buffer).collect(),
-        phases: vec![Phase { name: "test".into(), dispatches: vec![dispatch] }],
-    };
-    let optimizer = [0.9, 0.99, 1.5, 0.25];
-    let step =
-        StepRecord { step: 9, batch_start: 3, slot: 1, learning_rate: 0.01, optimizer, ..Default::default() };
-    let on = |device: &dyn Device| -> Result<Vec<Vec<u32>>, Failed> {
-        let mut session = device.load(&program).map_err(|e| format!("{name}: {e}"))?;
-        for (slice, words) in slices.iter().zip(&operands) {
-            session.write(slice.buffer, 0, words)?;
+/// Random kernels of one family with operands that hold what the kernel may meet, against the oracle, whose
+/// bounds follow the condition of each element. Every second kernel is compiled with checks; every third reads
+/// NaN here and there, which must go where the oracle says.
+fn samples_agree(family: &str) -> Result<(), Failed> {
+    for seed in 0..24 {
+        let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
+        if seed % 3 == 2 && family != "batch" && family != "store" {
+            sample = sample.with_nan(seed);
         }
-        session.run(0, &[step])?;
-        let results = write_slices.iter().map(|s| session.read(s.buffer, 0, s.words));
-        Ok(results.collect::<Result<_, _>>()?)
-    };
-    let expected = on(&CpuDevice::new(Some(1)))?;
-    for (family, checked) in
-        [(Family::Registers, false), (Family::Workgroup, false), (Family::Registers, true)]
-    {
-        let found = on(common::shared(family, checked)?)?;
-        for (e, f) in expected.iter().zip(&found) {
-            let values =
-                |words: &[u32]| words.iter().map(|&w| f64::from(f32::from_bits(w))).collect::<Vec<_>>();
-            let error = gridlight::verify::relative_error(&values(e), &values(f), 0.0);
-            if error > tolerance {
-                return Err(
-                    format!("{name}, {family:?}, checked {checked}: {error:e} above {tolerance:e}").into()
-                );
+        let kernel = &sample.kernel;
+        for kind in [Family::Registers, Family::Workgroup] {
+            let checked = seed % 2 == 1;
+            let name =
+                || format!("{} {}, seed {seed}, {kind:?}, checked {checked}", kernel.name(), kernel.shape());
+            let worst = kernels::compare(common::shared(kind, checked)?, &sample)
+                .map_err(|e| format!("{}: {e}", name()))?;
+            if worst.excess > 1.0 {
+                return Err(format!("{}: {worst:?}", name()).into());
             }
         }
-    }
-    Ok(())
-}
-
-fn normals(stream: u32, count: usize) -> Vec<u32> {
-    (0..count as u32).map(|i| normal(stream, i).to_bits()).collect()
-}
-
-fn poison(count: usize) -> Vec<u32> {
-    vec![f32::NAN.to_bits(); count]
-}
-
-fn batches() -> Result<(), Failed> {
-    let rows = 50;
-    let order: Vec<u32> = (0..80).map(|i| pick(80, i, rows) as u32).collect();
-    for (count, noise) in [(1, 0.0f32), (32, 0.0), (17, 0.5)] {
-        let columns = vec![
-            batch::BatchColumn { width: 5, noise: noise.to_bits(), stream: 2 },
-            batch::BatchColumn { width: 1, noise: 0, stream: 0 },
-        ];
-        let kernel = Kernel::Batch(batch::Batch { batch: count, columns });
-        let reads = [order.clone(), normals(81, rows * 5), normals(82, rows)];
-        kernel_agrees(kernel, &reads, &[poison(count * 5), poison(count)], 1e-6)?;
-    }
-    let kernel = Kernel::Store(store::Store { widths: vec![1, 65] });
-    kernel_agrees(kernel, &[normals(83, 1), normals(84, 65)], &[poison(3), poison(3 * 65)], 0.0)
-}
-
-fn optimizers() -> Result<(), Failed> {
-    for len in [64, 640, 70_016] {
-        let max_norm = 1.0f32.to_bits();
-        let first = norm::GradientNorm { len, stage: 0, max_norm };
-        let partials = first.partials();
-        kernel_agrees(Kernel::GradientNorm(first), &[normals(90, len)], &[poison(partials)], 1e-5)?;
-        let last = norm::GradientNorm { len, stage: 1, max_norm };
-        let squares = (0..partials).map(|i| (3.0 + i as f32).to_bits()).collect();
-        kernel_agrees(Kernel::GradientNorm(last), &[squares], &[poison(2)], 1e-5)?;
-        for name in ["sgd", "adam", "adamw", "rmsprop"] {
-            for clipped in [false, true] {
-                let rule = Optimizer::named(name).ok_or("no such optimizer")?;
-                let (slots, body) = (rule.slots(), rule.body());
-                let kernel = Kernel::Optimizer(optimizer::Optimizer { len, slots, clipped, body });
-                let decay = (0..len / 64).map(|i| ((i % 2) as f32).to_bits()).collect();
-                let mut reads = vec![normals(91, len), decay];
-                if clipped {
-                    reads.push(vec![4.0f32.to_bits(), 0.25f32.to_bits()]);
-                }
-                let squares = |stream| normals(stream, len).iter().map(|w| w & 0x7fff_ffff).collect();
-                let mut writes = vec![normals(92, len)];
-                writes.extend((0..slots as u32).map(|s| squares(93 + s)));
-                kernel_agrees(kernel, &reads, &writes, 1e-5)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-fn split_products() -> Result<(), Failed> {
-    for (m, n, k, splits) in [(128, 64, 32, 1), (1, 64, 32, 1), (17, 3, 1000, 3), (65, 1, 63, 1)] {
-        let mut epilogue = Body::default();
-        let value = epilogue.push(Inst::Accumulator);
-        epilogue.stores = vec![(value, 0)];
-        // A is a transposed matrix, as in the gradient of a weight.
-        let a = MatrixView { offset: 0, batch: 0, row: 1, col: m };
-        let b = MatrixView { offset: 0, batch: 0, row: n, col: 1 };
-        let product = MatMul { batch: 1, m, n, k, a, b, epilogue, row_sums: Some(1), splits };
-        let reads = [normals(100, m * k), normals(101, k * n)];
-        kernel_agrees(Kernel::MatMul(product), &reads, &[poison(splits * m * n), poison(splits * m)], 1e-5)?;
     }
     Ok(())
 }

@@ -16,6 +16,11 @@ fn relu_(x: f32) -> f32 {
     return select(max(x, 0.0), x, is_nan_(x));
 }
 
+// sign(NaN) is 0 or 1 on some drivers.
+fn sign_(x: f32) -> f32 {
+    return select(sign(x), x, is_nan_(x));
+}
+
 fn min_(a: f32, b: f32) -> f32 {
     return select(select(min(a, b), b, is_nan_(b)), a, is_nan_(a));
 }

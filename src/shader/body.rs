@@ -105,7 +105,7 @@ pub fn unary(f: UnaryFn, x: &str) -> String {
     match f {
         UnaryFn::Neg => format!("-{x}"),
         UnaryFn::Abs => format!("abs({x})"),
-        UnaryFn::Sign => format!("sign({x})"),
+        UnaryFn::Sign => format!("sign_({x})"),
         UnaryFn::Exp => format!("exp_({x})"),
         UnaryFn::ExpM1 => format!("expm1_({x})"),
         UnaryFn::Log => format!("log({x})"),

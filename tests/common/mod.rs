@@ -10,8 +10,9 @@ use gridlight::device::Family;
 use gridlight::device::gpu::{GpuDevice, GpuOptions, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// A test: opens what it needs with [`device`] and panics or gives an error if a promise is broken.
-pub type Test = (&'static str, fn() -> Result<(), Failed>);
+/// A test: opens what it needs with [`device`] or [`shared`] and panics or gives an error if a promise is
+/// broken.
+pub type Test = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
 
 /// Opens the best adapter.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
@@ -30,20 +31,23 @@ pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Faile
 }
 
 /// Runs `tests`, or shows why they cannot run.
-pub fn run(tests: &[Test]) -> ExitCode {
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+pub fn run(tests: &[(&str, fn() -> Result<(), Failed>)]) -> ExitCode {
+    run_all(tests.iter().map(|&(name, test)| (name.to_string(), Box::new(test) as Test)).collect())
+}
+
+/// As [`run`], for tests that are made in a loop.
+pub fn run_all(tests: Vec<(String, Test)>) -> ExitCode {
     let arguments = Arguments::from_args();
     let missing = adapters::open(None, &GpuOptions::default()).err();
     let required = std::env::var("GRIDLIGHT_REQUIRE_GPU").is_ok_and(|v| v == "1");
-    let trial = |(name, test): &Test| {
-        let test = *test;
-        match &missing {
-            None => Trial::test(*name, test),
-            Some(error) => {
-                let reason = error.to_string();
-                let name = format!("{name} [ignored: {reason}]");
-                Trial::test(name, move || Err(reason.into())).with_ignored_flag(!required)
-            }
+    let trial = |(name, test): (String, Test)| match &missing {
+        None => Trial::test(name, test),
+        Some(error) => {
+            let reason = error.to_string();
+            let name = format!("{name} [ignored: {reason}]");
+            Trial::test(name, move || Err(reason.into())).with_ignored_flag(!required)
         }
     };
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+    libtest_mimic::run(&arguments, tests.into_iter().map(trial).collect()).exit_code()
 }
