@@ -6,13 +6,15 @@ use std::fmt::Write;
 /// Width of a picture, in SVG units.
 const WIDTH: f64 = 560.0;
 /// Height of a picture.
-const HEIGHT: f64 = 320.0;
+const HEIGHT: f64 = 336.0;
 /// Room left of the plot for labels.
 const LEFT: f64 = 72.0;
 /// Room below it.
 const BOTTOM: f64 = 44.0;
-/// Room above it, for the legend.
-const TOP: f64 = 30.0;
+/// Room above it: a line for the legend and one for the name of a mark.
+const TOP: f64 = 46.0;
+/// Baseline of the legend.
+const LEGEND: f64 = 16.0;
 /// Room to the right.
 const RIGHT: f64 = 14.0;
 /// Points drawn of a larger cloud, evenly spread over the rows.
@@ -153,9 +155,9 @@ impl Plot {
         let mut x = WIDTH - RIGHT;
         for s in named.collect::<Vec<_>>().into_iter().rev() {
             let name = escape(s.name);
-            self.add(&format!("<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"end\">{name}</text>", TOP - 14.0));
+            self.add(&format!("<text x=\"{x:.0}\" y=\"{}\" text-anchor=\"end\">{name}</text>", LEGEND));
             x -= 7.0 * s.name.chars().count() as f64 + 8.0;
-            let (start, y) = (x - 16.0, TOP - 18.0);
+            let (start, y) = (x - 16.0, LEGEND - 4.0);
             self.add(&format!("<path class=\"curve {}\" d=\"M{start:.0} {y}L{x:.0} {y}\"/>", s.class));
             x = start - 16.0;
         }
