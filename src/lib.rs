@@ -13,6 +13,7 @@
 //! | [`kernels`] | what devices run, with cost, CPU implementation and WGSL choice |
 //! | [`device`] | the CPU and GPU backends |
 //! | [`train`] | epochs, steps, evaluation, metrics, the run directory |
+//! | [`verify`], [`bench`] | agreement with the reference; speed |
 //! | [`report`] | pictures and pages for people |
 //!
 //! [`tensor`], [`scalar`] and [`rng`] are the vocabulary they share.
@@ -22,6 +23,7 @@
 //! reference knows operators, not kernels, so it cannot share a bug with fusion or planning; reductions have a
 //! fixed order and there are no float atomics.
 
+pub mod bench;
 pub mod data;
 pub mod device;
 pub mod experiment;

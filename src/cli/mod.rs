@@ -1,11 +1,13 @@
 //! The command line: one file per command, one place for devices, errors and exit codes.
 
+mod bench;
 mod devices;
 mod evaluate;
 mod plan;
 mod predict;
 mod progress;
 mod train;
+mod verify;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -28,6 +30,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Plan(plan::Plan),
+    Verify(verify::Verify),
+    Bench(bench::Bench),
     Devices(devices::Devices),
 }
 
@@ -57,6 +61,17 @@ impl From<gridlight::experiment::ExperimentError> for Failure {
     }
 }
 
+impl From<gridlight::verify::VerifyError> for Failure {
+    fn from(error: gridlight::verify::VerifyError) -> Self {
+        use gridlight::verify::VerifyError;
+        match error {
+            VerifyError::Plan(error) => TrainError::from(error).into(),
+            VerifyError::Device(error) => TrainError::from(error).into(),
+            VerifyError::Reference(error) => TrainError::Input(error.to_string()).into(),
+        }
+    }
+}
+
 /// Runs the command line; gives the exit code.
 pub fn run(started: Instant) -> ExitCode {
     let arguments = match Arguments::try_parse() {
@@ -73,6 +88,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Verify(command) => command.run(),
+        Command::Bench(command) => command.run(),
         Command::Devices(command) => command.run(),
     };
     match result {

@@ -38,18 +38,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
-        let experiment = Experiment::read(&self.experiment, &self.set)?;
-        let data = trainer::load_data(&experiment, &Experiment::directory(&self.experiment))?;
         let device = open_device(self.device)?;
-        let model = trainer::model_of(&experiment, &data.fitted, &data.train);
-        let training = Training {
-            data: &data.train,
-            batch: experiment.train.batch_size,
-            noise: experiment.data.augment.noise,
-            optimizer: experiment.train.optimizer.clone(),
-            clip_norm: experiment.train.clip_norm,
-        };
-        let (compiled, _) = engine::compile(&model, Some(&training), &data.validation, device.target())?;
+        let compiled = compile(&self.experiment, &self.set, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -66,6 +56,22 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// The program of an experiment file for a device: phase 0 trains, the last one evaluates.
+pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Compiled, Failure> {
+    let directory = Experiment::directory(experiment);
+    let experiment = Experiment::read(experiment, set)?;
+    let data = trainer::load_data(&experiment, &directory)?;
+    let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+    let training = Training {
+        data: &data.train,
+        batch: experiment.train.batch_size,
+        noise: experiment.data.augment.noise,
+        optimizer: experiment.train.optimizer.clone(),
+        clip_norm: experiment.train.clip_norm,
+    };
+    Ok(engine::compile(&model, Some(&training), &data.validation, target)?.0)
 }
 
 /// Writes `<phase>-<number>-<kernel>.wgsl` for every dispatch.

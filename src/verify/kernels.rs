@@ -1,9 +1,12 @@
 //! Single kernels on a device against the oracle.
 
-use crate::device::{Device, DeviceError};
+use serde::Serialize;
+
+use crate::device::{Device, DeviceError, Session};
 use crate::kernels::oracle::{self, Approx, Operands};
-use crate::kernels::samples::Sample;
+use crate::kernels::samples::{Operand, Sample};
 use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
+use crate::train::events::Number;
 
 /// The element of a kernel's outputs that is furthest off.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,22 +39,37 @@ pub fn program(sample: &Sample) -> Program {
     program
 }
 
+/// Loads the sample's program and fills its operands; phase 0 runs the kernel.
+///
+/// # Errors
+/// If the device fails.
+pub fn load(device: &dyn Device, sample: &Sample) -> Result<(Box<dyn Session>, Program), DeviceError> {
+    let program = program(sample);
+    let mut session = device.load(&program)?;
+    let dispatch = &program.phases[0].dispatches[0];
+    let slices = dispatch.reads.iter().chain(&dispatch.writes);
+    for (slice, operand) in slices.zip(sample.reads.iter().chain(&sample.writes)) {
+        session.write(slice.buffer, 0, &operand.words())?;
+    }
+    Ok((session, program))
+}
+
 /// Runs the sample and gives the words of its outputs.
 ///
 /// # Errors
 /// If the device fails.
 pub fn run(device: &dyn Device, sample: &Sample) -> Result<Vec<Vec<u32>>, DeviceError> {
-    let program = program(sample);
-    let mut session = device.load(&program)?;
-    let dispatch = &program.phases[0].dispatches[0];
-    for (slice, operand) in dispatch.reads.iter().zip(&sample.reads) {
-        session.write(slice.buffer, 0, &operand.words())?;
-    }
-    for (slice, operand) in dispatch.writes.iter().zip(&sample.writes) {
-        session.write(slice.buffer, 0, &operand.words())?;
-    }
+    let (mut session, program) = load(device, sample)?;
     session.run(0, &[sample.step])?;
-    dispatch.writes.iter().map(|slice| session.read(slice.buffer, 0, slice.words)).collect()
+    let writes = &program.phases[0].dispatches[0].writes;
+    writes.iter().map(|slice| session.read(slice.buffer, 0, slice.words)).collect()
+}
+
+/// What the oracle gives for the sample's outputs.
+fn expected(sample: &Sample) -> Vec<Vec<Approx>> {
+    let numbers = |operands: &[Operand]| operands.iter().map(Operand::numbers).collect::<Vec<_>>();
+    let (reads, previous) = (numbers(&sample.reads), numbers(&sample.writes));
+    oracle::evaluate(&sample.kernel, &Operands { reads: &reads, previous: &previous, step: &sample.step })
 }
 
 /// Runs the sample and compares every element of its outputs.
@@ -60,12 +78,7 @@ pub fn run(device: &dyn Device, sample: &Sample) -> Result<Vec<Vec<u32>>, Device
 /// If the device fails.
 pub fn compare(device: &dyn Device, sample: &Sample) -> Result<Worst, DeviceError> {
     let outputs = run(device, sample)?;
-    let numbers = |operands: &[crate::kernels::samples::Operand]| -> Vec<Vec<f64>> {
-        operands.iter().map(|o| o.numbers()).collect()
-    };
-    let (reads, previous) = (numbers(&sample.reads), numbers(&sample.writes));
-    let operands = Operands { reads: &reads, previous: &previous, step: &sample.step };
-    let expected = oracle::evaluate(&sample.kernel, &operands);
+    let expected = expected(sample);
     let mut worst = Worst { excess: -1.0, output: 0, element: 0, found: 0.0, expected: Approx::default() };
     for (output, (words, expected)) in outputs.iter().zip(&expected).enumerate() {
         for (element, (word, &expected)) in words.iter().zip(expected).enumerate() {
@@ -79,4 +92,53 @@ pub fn compare(device: &dyn Device, sample: &Sample) -> Result<Worst, DeviceErro
         }
     }
     Ok(worst)
+}
+
+/// How one kernel agrees with the oracle, for reports.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct KernelCheck {
+    /// Kernel family.
+    pub name: String,
+    /// Sizes.
+    pub shape: String,
+    /// Largest of `|device - oracle| / (|oracle| + rms(oracle))`.
+    pub max_relative_error: Number,
+    /// The same measure of the largest error that is allowed.
+    pub tolerance: Number,
+    /// Whether every element is as near the oracle as its own bound asks.
+    pub passed: bool,
+}
+
+/// Runs the sample and reports how it compares.
+///
+/// # Errors
+/// If the device fails.
+pub fn check(device: &dyn Device, sample: &Sample) -> Result<KernelCheck, DeviceError> {
+    let outputs = run(device, sample)?;
+    let (mut largest, mut tolerance, mut passed) = (0.0f64, 0.0f64, true);
+    for (words, expected) in outputs.iter().zip(&expected(sample)) {
+        let finite: Vec<f64> = expected.iter().map(|e| e.value).filter(|x| x.is_finite()).collect();
+        let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt();
+        for (word, e) in words.iter().zip(expected) {
+            let found = f64::from(f32::from_bits(*word));
+            let right = e.excess(found) <= 1.0;
+            passed &= right;
+            let scale = (e.value.abs() + rms).max(f64::from(f32::MIN_POSITIVE));
+            let error = (found - e.value).abs() / scale;
+            // Where both are not finite there is no error; where only one is, it has no bound.
+            if error.is_finite() {
+                largest = largest.max(error);
+                tolerance = tolerance.max(e.error / scale);
+            } else if !right {
+                largest = f64::INFINITY;
+            }
+        }
+    }
+    Ok(KernelCheck {
+        name: sample.kernel.name().into(),
+        shape: sample.kernel.shape(),
+        max_relative_error: Number(largest),
+        tolerance: Number(tolerance),
+        passed,
+    })
 }

@@ -3,6 +3,7 @@
 
 pub mod cases;
 pub mod kernels;
+pub mod operands;
 mod recurrent;
 
 use std::collections::BTreeMap;

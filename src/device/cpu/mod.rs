@@ -21,9 +21,7 @@ pub struct CpuDevice {
 impl CpuDevice {
     /// A device of `threads` threads; by default `GRIDLIGHT_THREADS` or all cores.
     pub fn new(threads: Option<usize>) -> Self {
-        let asked = || std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.or_else(asked).unwrap_or_else(cores).clamp(1, 256);
+        let threads = threads.unwrap_or_else(thread_count).clamp(1, 256);
         let info = DeviceInfo {
             backend: "cpu".into(),
             name: processor_name(),
@@ -32,6 +30,13 @@ impl CpuDevice {
         };
         Self { info, target: Target::native(), threads }
     }
+}
+
+/// Threads used by default: `GRIDLIGHT_THREADS`, or one for each core.
+pub fn thread_count() -> usize {
+    let asked = std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    asked.unwrap_or_else(cores).clamp(1, 256)
 }
 
 /// The processor's name where the system tells it.

@@ -1,0 +1,149 @@
+//! Speed: kernels alone and whole training steps, measured, and set against what this device can do.
+
+pub mod cases;
+mod native;
+pub mod steps;
+
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::{Device, DeviceError, Family, Session};
+use crate::kernels::Kernel;
+use crate::kernels::pointwise::Pointwise;
+use crate::scalar::{BinaryFn, Body, Inst, StepRecord, View};
+use crate::verify::kernels::load;
+use crate::verify::operands::sample;
+
+/// What a device reaches at best, measured here and now.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Billions of floating-point operations a second, of a chain of multiply-adds that touches no memory.
+    pub gflops: f64,
+    /// Billions of bytes a second, read and written, of a copy larger than the caches.
+    pub gigabytes: f64,
+}
+
+/// One kernel's speed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Kernel family.
+    pub name: String,
+    /// Sizes.
+    pub shape: String,
+    /// Seconds of one run: the fastest of several series.
+    pub seconds: f64,
+    /// Billions of floating-point operations a second.
+    pub gflops: f64,
+    /// Billions of bytes a second, if every operand is moved once.
+    pub gigabytes: f64,
+    /// Part of the speed that the device's limits allow: the time that the arithmetic or the bytes need at
+    /// least, whichever is more, over the time taken. Above 1 where operands stay in the caches.
+    pub fraction: f64,
+}
+
+/// Wall time of one series of runs.
+const SERIES_SECONDS: f64 = 0.03;
+/// Series of which the fastest counts: other work on the machine only ever slows a series down.
+const SERIES: usize = 5;
+/// Most runs in one series.
+const MOST_RUNS: usize = 4096;
+
+/// Measures the limits of `device`.
+///
+/// # Errors
+/// If the device fails.
+pub fn limits(device: &dyn Device) -> Result<Limits, DeviceError> {
+    if device.target().family == Family::Native {
+        return native::limits();
+    }
+    let chain = multiply_adds(1 << 18);
+    let copy = copy(1 << 24);
+    let rate = |work: u64, seconds: f64| work as f64 / seconds / 1e9;
+    Ok(Limits {
+        gflops: rate(chain.cost().flops, seconds(device, &chain)?),
+        gigabytes: rate(copy.cost().bytes, seconds(device, &copy)?),
+    })
+}
+
+/// Measures `kernel` on `device`.
+///
+/// # Errors
+/// If the kernel does not fit or the device fails.
+pub fn measure(device: &dyn Device, kernel: &Kernel, limits: &Limits) -> Result<Measurement, DeviceError> {
+    let seconds = seconds(device, kernel)?;
+    let cost = kernel.cost();
+    let (gflops, gigabytes) = (cost.flops as f64 / seconds / 1e9, cost.bytes as f64 / seconds / 1e9);
+    Ok(Measurement {
+        name: kernel.name().into(),
+        shape: kernel.shape(),
+        seconds,
+        gflops,
+        gigabytes,
+        fraction: (gflops / limits.gflops).max(gigabytes / limits.gigabytes),
+    })
+}
+
+/// Seconds of one run of `kernel`, many in a row.
+fn seconds(device: &dyn Device, kernel: &Kernel) -> Result<f64, DeviceError> {
+    let sample = sample(kernel);
+    let (mut session, _) = load(device, &sample)?;
+    fastest(&mut *session, &[sample.step])
+}
+
+/// Seconds of one run of phase 0: the fastest of several series, each of `pattern` repeated.
+pub(crate) fn fastest(session: &mut dyn Session, pattern: &[StepRecord]) -> Result<f64, DeviceError> {
+    let mut run = |count: usize| -> Result<f64, DeviceError> {
+        let steps: Vec<StepRecord> = pattern.iter().copied().cycle().take(count).collect();
+        let start = Instant::now();
+        session.run(0, &steps)?;
+        session.wait()?;
+        Ok(start.elapsed().as_secs_f64())
+    };
+    // Pipelines, caches and clock rates settle in the first run.
+    run(1)?;
+    let mut count = 1;
+    while count < MOST_RUNS && run(count)? < SERIES_SECONDS {
+        count *= 2;
+    }
+    let mut best = f64::INFINITY;
+    for _ in 0..SERIES {
+        best = best.min(run(count)? / count as f64);
+    }
+    Ok(best.max(1e-12))
+}
+
+/// Four independent chains of 64 multiply-adds for each of `elements`.
+fn multiply_adds(elements: usize) -> Kernel {
+    let shape = vec![elements];
+    let mut body = Body::default();
+    let load = Inst::Load { operand: 0, view: View::contiguous(&shape) };
+    let start = body.push(load);
+    let (factor, term) = (body.constant(0.999), body.constant(0.001));
+    let mut chains = vec![];
+    for chain in 0..4 {
+        let offset = body.constant(chain as f32);
+        chains.push(body.push(Inst::Binary(BinaryFn::Add, start, offset)));
+    }
+    for _ in 0..64 {
+        for x in &mut chains {
+            let product = body.push(Inst::Binary(BinaryFn::Mul, *x, factor));
+            *x = body.push(Inst::Binary(BinaryFn::Add, product, term));
+        }
+    }
+    let pairs = [(chains[0], chains[1]), (chains[2], chains[3])];
+    let [left, right] = pairs.map(|(a, b)| body.push(Inst::Binary(BinaryFn::Add, a, b)));
+    let sum = body.push(Inst::Binary(BinaryFn::Add, left, right));
+    body.stores.push((sum, 0));
+    Kernel::Pointwise(Pointwise { shape, body })
+}
+
+/// A copy of `elements`.
+fn copy(elements: usize) -> Kernel {
+    let shape = vec![elements];
+    let mut body = Body::default();
+    let load = Inst::Load { operand: 0, view: View::contiguous(&shape) };
+    let x = body.push(load);
+    body.stores.push((x, 0));
+    Kernel::Pointwise(Pointwise { shape, body })
+}

@@ -1,0 +1,163 @@
+//! `gridlight bench`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gridlight::bench::steps::{self, StepMeasurement};
+use gridlight::bench::{self, Limits, Measurement, cases};
+use gridlight::device::DeviceChoice;
+use gridlight::plan::align;
+use gridlight::train::TrainError;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, open_device, parse_device, print, print_json};
+
+/// Times every kernel and whole training steps, against this device's own limits.
+#[derive(Args)]
+#[command(
+    after_help = "Examples:\n  gridlight bench matmul --device cpu\n  gridlight bench --json > before.json\n  \
+gridlight bench --compare before.json"
+)]
+pub struct Bench {
+    /// Only benchmarks whose name and shape contain this text, for example `matmul` or `512x512`.
+    pattern: Option<String>,
+    /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: DeviceChoice,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Compare with an earlier --json; exit code 1 if anything takes more than 1.25 times as long.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+}
+
+/// What `bench --json` prints.
+#[derive(Serialize, Deserialize)]
+struct Report {
+    device: String,
+    limits: Limits,
+    kernels: Vec<Measurement>,
+    steps: Vec<StepMeasurement>,
+}
+
+/// How much longer than before counts as a failure: less than this, two runs on a busy machine differ.
+const SLOWER: f64 = 1.25;
+
+impl Bench {
+    pub fn run(self) -> Result<(), Failure> {
+        let before = self.compare.as_deref().map(read_report).transpose()?;
+        let pattern = self.pattern.as_deref().unwrap_or("");
+        let kernels: Vec<_> = cases::all()
+            .into_iter()
+            .filter(|k| format!("{} {}", k.name(), k.shape()).contains(pattern))
+            .collect();
+        let steps: Vec<_> = steps::all().into_iter().filter(|(name, _)| name.contains(pattern)).collect();
+        if kernels.is_empty() && steps.is_empty() {
+            let mut names: Vec<_> = cases::all().iter().map(|k| k.name()).collect();
+            names.dedup();
+            let reason = format!("no benchmark matches `{pattern}`; families are {}, mlp", names.join(", "));
+            return Err(TrainError::Input(reason).into());
+        }
+        let device = open_device(self.device)?;
+        let limits = bench::limits(&*device)?;
+        let measured = kernels.iter().map(|kernel| bench::measure(&*device, kernel, &limits));
+        let kernels = measured.collect::<Result<Vec<_>, _>>()?;
+        let measured = steps.iter().map(|(name, batch)| steps::measure(&*device, name, *batch));
+        let steps = measured.collect::<Result<Vec<_>, _>>()?;
+        let report = Report { device: device.info().name.clone(), limits, kernels, steps };
+        if self.json {
+            print_json(&report);
+        } else {
+            print(&report.text(before.as_ref()));
+        }
+        let slower = before.map(|before| report.slower(&before)).unwrap_or_default();
+        if !slower.is_empty() {
+            let reason = format!(
+                "{} of the benchmarks take more than {SLOWER} times as long as before: {}; run again to rule \
+                 out other work on the machine",
+                slower.len(),
+                slower.join(", ")
+            );
+            return Err(Failure { code: 1, error: anyhow::Error::msg(reason) });
+        }
+        Ok(())
+    }
+}
+
+fn read_report(path: &Path) -> Result<Report, Failure> {
+    let fail = |reason: String| {
+        let go_on = "give a file written by `gridlight bench --json`";
+        Failure::from(TrainError::Input(format!("{}: {reason}; {go_on}", path.display())))
+    };
+    let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
+    serde_json::from_str(&text).map_err(|e| fail(e.to_string()))
+}
+
+impl Report {
+    /// Name and seconds of every benchmark.
+    fn times(&self) -> Vec<(String, f64)> {
+        let kernels = self.kernels.iter().map(|k| (format!("{} {}", k.name, k.shape), k.seconds));
+        let steps = self.steps.iter().map(|s| (s.name.clone(), 1.0 / s.steps_per_second));
+        kernels.chain(steps).collect()
+    }
+
+    /// Time now over time before, of a benchmark that is in both.
+    fn change(&self, before: &Report, name: &str) -> Option<f64> {
+        let find = |report: &Report| report.times().into_iter().find(|(n, _)| n == name).map(|(_, t)| t);
+        Some(find(self)? / find(before)?)
+    }
+
+    fn slower(&self, before: &Report) -> Vec<String> {
+        let names = self.times().into_iter().map(|(name, _)| name);
+        names.filter(|name| self.change(before, name).is_some_and(|change| change > SLOWER)).collect()
+    }
+
+    /// Tables for people; with an earlier report, how times have changed.
+    fn text(&self, before: Option<&Report>) -> String {
+        let change = |name: &str| {
+            let change = before.and_then(|before| self.change(before, name));
+            change.map_or(String::new(), |c| format!("{c:.2}x time"))
+        };
+        let header = ["kernel", "shape", "time", "GFLOP/s", "GB/s", "of limit", ""].map(String::from);
+        let mut rows = vec![header.to_vec()];
+        for k in &self.kernels {
+            rows.push(vec![
+                k.name.clone(),
+                k.shape.clone(),
+                duration(k.seconds),
+                format!("{:.2}", k.gflops),
+                format!("{:.2}", k.gigabytes),
+                format!("{:.0} %", 100.0 * k.fraction),
+                change(&format!("{} {}", k.name, k.shape)),
+            ]);
+        }
+        let mut text = format!(
+            "{}: at most {:.1} GFLOP/s (multiply-adds) and {:.1} GB/s (copy)\n\n",
+            self.device, self.limits.gflops, self.limits.gigabytes
+        );
+        if !self.kernels.is_empty() {
+            text += &align(&rows, &[2, 3, 4, 5]);
+        }
+        for step in &self.steps {
+            let change = change(&step.name);
+            text += &format!("\n{}: {:.0} steps/s  {change}\n", step.name, step.steps_per_second);
+            let total: f64 = step.kernels.iter().map(|k| k.seconds).sum();
+            let row = |k: &steps::KernelTime| {
+                let part = format!("{:.0} %", 100.0 * k.seconds / total.max(1e-12));
+                vec![format!("  {}", k.name), k.shape.clone(), k.layer.clone(), duration(k.seconds), part]
+            };
+            text += &align(&step.kernels.iter().map(row).collect::<Vec<_>>(), &[3, 4]);
+        }
+        text
+    }
+}
+
+/// `1.23 ms`
+fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s >= 1.0 => format!("{s:.2} s"),
+        s if s >= 1e-3 => format!("{:.2} ms", s * 1e3),
+        s => format!("{:.2} us", s * 1e6),
+    }
+}

@@ -1,0 +1,138 @@
+//! `gridlight verify`
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use gridlight::device::{Device, DeviceChoice};
+use gridlight::kernels::Kernel;
+use gridlight::kernels::samples::{self, Sample};
+use gridlight::plan::align;
+use gridlight::train::{TrainError, checkpoint};
+use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
+use gridlight::verify::kernels::{self, KernelCheck};
+use gridlight::verify::operands::sample;
+use serde::Serialize;
+
+use super::{Failure, open_device, parse_device, plan, print, print_json};
+
+/// Each kernel on this device against double-precision arithmetic.
+#[derive(Args)]
+#[command(after_help = "Example:\n  gridlight verify assets/experiments/traffic.toml --device gpu")]
+pub struct Verify {
+    /// Check the kernels of this experiment; by default kernels of every family at awkward sizes.
+    experiment: Option<PathBuf>,
+    /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
+    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    device: DeviceChoice,
+    /// Run operator cases of another framework instead: one JSON object a line.
+    #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "experiment")]
+    cases: Option<PathBuf>,
+    /// Where the results of --cases go: one JSON object a line.
+    #[arg(long, value_name = "FILE", requires = "cases")]
+    out: Option<PathBuf>,
+    /// One JSON object on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Random kernels of each family.
+const SAMPLES: u32 = 16;
+
+/// What `verify --json` prints.
+#[derive(Serialize)]
+struct Report {
+    device: String,
+    passed: usize,
+    failed: usize,
+    kernels: Vec<KernelCheck>,
+}
+
+impl Verify {
+    pub fn run(self) -> Result<(), Failure> {
+        let device = open_device(self.device)?;
+        if let (Some(cases), Some(out)) = (&self.cases, &self.out) {
+            return run_cases(&*device, cases, out);
+        }
+        let list = match &self.experiment {
+            Some(path) => samples_of(path, &*device)?,
+            None => random_samples(),
+        };
+        let checks = list.iter().map(|sample| kernels::check(&*device, sample));
+        let checks = checks.collect::<Result<Vec<_>, _>>()?;
+        let failed = checks.iter().filter(|c| !c.passed).count();
+        let passed = checks.len() - failed;
+        let report = Report { device: device.info().name.clone(), passed, failed, kernels: checks };
+        if self.json {
+            print_json(&report);
+        } else {
+            print(&report.table());
+        }
+        if failed > 0 {
+            let reason = format!(
+                "{failed} of {} kernels differ from the reference on this device by more than rounding explains; \
+                 use another driver version, or --device cpu",
+                passed + failed
+            );
+            return Err(Failure { code: 1, error: anyhow::Error::msg(reason) });
+        }
+        Ok(())
+    }
+}
+
+/// Runs the operator cases of `input` and writes one result a line to `output`.
+fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Failure> {
+    let unreadable = |e: std::io::Error| TrainError::Input(format!("{}: {e}", input.display()));
+    let text = std::fs::read_to_string(input).map_err(unreadable)?;
+    let mut results = String::new();
+    let (mut done, mut skipped) = (0, 0);
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let case: OperatorCase = serde_json::from_str(line)
+            .map_err(|e| TrainError::Input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
+        let result = cases::run_case(&case, device)?;
+        match result {
+            OperatorResult::Done { .. } => done += 1,
+            OperatorResult::Skipped { .. } => skipped += 1,
+        }
+        results += &serde_json::to_string(&result).unwrap_or_default();
+        results.push('\n');
+    }
+    checkpoint::write_atomically(output, results.as_bytes())?;
+    eprintln!("{done} cases run, {skipped} skipped; results in {}", output.display());
+    Ok(())
+}
+
+/// Random kernels of every family.
+fn random_samples() -> Vec<Sample> {
+    let of_family = |family| (0..SAMPLES).filter_map(move |seed| samples::random_kernel(family, seed));
+    samples::families().flat_map(of_family).collect()
+}
+
+/// The distinct kernels of an experiment's program, training and evaluation.
+fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> {
+    let compiled = plan::compile(path, &[], device.target())?;
+    let mut kernels: Vec<&Kernel> = vec![];
+    for dispatch in compiled.program.phases.iter().flat_map(|p| &p.dispatches) {
+        if !kernels.contains(&&dispatch.kernel) {
+            kernels.push(&dispatch.kernel);
+        }
+    }
+    Ok(kernels.into_iter().map(sample).collect())
+}
+
+impl Report {
+    fn table(&self) -> String {
+        let mut rows = vec![["kernel", "shape", "largest error", "allowed", ""].map(String::from).to_vec()];
+        for k in &self.kernels {
+            rows.push(vec![
+                k.name.clone(),
+                k.shape.clone(),
+                format!("{:.1e}", k.max_relative_error.0),
+                format!("{:.1e}", k.tolerance.0),
+                if k.passed { "ok" } else { "FAILED" }.into(),
+            ]);
+        }
+        let mut text = align(&rows, &[2, 3]);
+        text += &format!("\n{} passed, {} failed on {}\n", self.passed, self.failed, self.device);
+        text
+    }
+}

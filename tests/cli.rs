@@ -1,0 +1,317 @@
+//! The command line keeps its promises: bad input is answered with exit code 2 and one paragraph that says where
+//! and how to go on, nothing is written over an existing run, and results are machine-readable.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What a command left behind.
+struct Ended {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs `gridlight` in `directory`.
+fn gridlight(directory: &Path, arguments: &[&str]) -> Ended {
+    let output = Command::new(env!("CARGO_BIN_EXE_gridlight"))
+        .args(arguments)
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A table of 60 rows: `y = 2 a - b`, and a class.
+fn table() -> String {
+    let mut text = "a,b,kind,y\n".to_string();
+    for i in 0..60 {
+        let (a, b) = (f64::from(i % 10), f64::from(i * 7 % 13));
+        text += &format!("{a},{b},{},{}\n", ["red", "blue"][i as usize % 2], 2.0 * a - b);
+    }
+    text
+}
+
+const EXPERIMENT: &str = r#"name = "small"
+
+[data]
+source = "table.csv"
+target = "y"
+
+[model]
+hidden = [8]
+
+[train]
+epochs = 2
+batch_size = 16
+"#;
+
+/// A directory with a table, an experiment, and a finished run of it.
+fn workplace() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("table.csv"), table()).unwrap();
+    fs::write(directory.path().join("small.toml"), EXPERIMENT).unwrap();
+    let ended = gridlight(directory.path(), &["train", "small.toml", "--device", "cpu"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    directory
+}
+
+/// Every file under `runs` with its contents.
+fn runs(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    let mut open = vec![directory.join("runs")];
+    while let Some(path) = open.pop() {
+        for entry in fs::read_dir(path).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.insert(path.clone(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Exit code 2, one short paragraph that begins with `error:` and has all of `wanted`, and nothing else.
+fn assert_refused(ended: &Ended, wanted: &[&str], what: &str) {
+    let stderr = &ended.stderr;
+    assert_eq!(ended.code, Some(2), "{what}: {stderr}");
+    assert!(stderr.starts_with("error: "), "{what}: {stderr}");
+    assert!(stderr.lines().count() <= 3 && !stderr.trim_end().contains("\n\n"), "{what}: {stderr}");
+    assert!(stderr.len() < 1000, "{what}: {} bytes: {stderr}", stderr.len());
+    for part in wanted {
+        assert!(stderr.contains(part), "{what}: `{part}` is missing in: {stderr}");
+    }
+    assert!(!stderr.contains("internal error") && !stderr.contains("panicked"), "{what}: {stderr}");
+    assert_eq!(ended.stdout, "", "{what}");
+}
+
+#[test]
+fn wrong_experiments_are_refused_with_their_place() {
+    let directory = workplace();
+    let before = runs(directory.path());
+    let swap = |from: &str, to: &str| EXPERIMENT.replace(from, to);
+    let cases: Vec<(&str, String, &[&str])> = vec![
+        ("unknown key", swap("epochs", "epoch"), &["wrong.toml:11:1", "`epoch`", "did you mean `epochs`"]),
+        ("unknown table", swap("[train]", "[training]"), &["wrong.toml:10:", "`training`", "`train`"]),
+        ("wrong type", swap("epochs = 2", "epochs = \"two\""), &["wrong.toml:11:10", "two"]),
+        ("syntax", swap("epochs = 2", "epochs = "), &["wrong.toml:11:"]),
+        ("no name", swap("name = \"small\"", ""), &["wrong.toml", "`name`"]),
+        ("zero epochs", swap("epochs = 2", "epochs = 0"), &["wrong.toml:11:1", "train.epochs", "= 0"]),
+        ("zero batch", swap("= 16", "= 0"), &["wrong.toml:12:1", "train.batch_size"]),
+        ("batch above data", swap("= 16", "= 4096"), &["train.batch_size", "4096", "training rows"]),
+        ("no units", swap("[8]", "[0]"), &["wrong.toml:8:1", "model.hidden", "0 units"]),
+        ("2^40 units", swap("[8]", "[1099511627776]"), &["wrong.toml:8:1", "1099511627776", "1000000"]),
+        ("negative units", swap("[8]", "[-1]"), &["wrong.toml:8:"]),
+        ("dropout of 1", swap("[8]", "[8]\ndropout = 1.0"), &["wrong.toml:9:1", "model.dropout"]),
+        ("unknown activation", swap("[8]", "[8]\nactivation = \"rleu\""), &["wrong.toml:9:", "`relu`"]),
+        ("unknown optimizer", format!("{EXPERIMENT}optimizer = \"adan\"\n"), &["wrong.toml:13:", "adam"]),
+        ("unknown loss", format!("{EXPERIMENT}loss = \"msee\"\n"), &["wrong.toml:13:", "mse"]),
+        (
+            "learning rate",
+            format!("{EXPERIMENT}learning_rate = nan\n"),
+            &["wrong.toml:13:1", "learning_rate"],
+        ),
+        ("missing column", swap("\"y\"", "\"z\""), &["table.csv:1", "`z`"]),
+        (
+            "more features than columns",
+            swap("\"y\"", "\"y\"\nfeatures = [\"a\", \"b\", \"kind\", \"c\", \"d\"]"),
+            &["table.csv:1", "`c`"],
+        ),
+        ("missing file", swap("table.csv", "tabel.csv"), &["tabel.csv", "No such file"]),
+        ("target of names", swap("\"y\"", "\"kind\""), &["table.csv", "kind"]),
+    ];
+    for (what, text, wanted) in cases {
+        fs::write(directory.path().join("wrong.toml"), text).unwrap();
+        let arguments = ["train", "wrong.toml", "--device", "cpu", "--out", "runs/small"];
+        assert_refused(&gridlight(directory.path(), &arguments), wanted, what);
+        assert_eq!(runs(directory.path()), before, "{what}: the earlier run was touched");
+    }
+}
+
+#[test]
+fn wrong_tables_are_refused_with_their_place() {
+    let directory = workplace();
+    let before = runs(directory.path());
+    let rows = table();
+    let header: String = (0..10_000_000).map(|i| format!("c{i},")).collect();
+    let cases: Vec<(&str, Vec<u8>, &[&str])> = vec![
+        ("empty file", vec![], &["table.csv", "empty"]),
+        ("header alone", b"a,b,kind,y\n".to_vec(), &["table.csv"]),
+        (
+            "unparsable cell",
+            rows.replace("\n3,8,", "\n3,eight,").into(),
+            &["table.csv:5", "`b`", "\"eight\""],
+        ),
+        ("constant target", constant_target().into(), &["table.csv", "`y`"]),
+        ("not UTF-8", [rows.as_bytes(), &[0xff, 0xfe, b',', b'\n']].concat(), &["table.csv", "UTF-8"]),
+        ("ten million columns", header.into_bytes(), &["table.csv:1", "columns"]),
+        ("row too short", format!("{rows}1,2\n").into(), &["table.csv:62"]),
+        ("two columns of one name", rows.replacen("a,b", "a,a", 1).into(), &["table.csv:1", "`a`"]),
+    ];
+    for (what, bytes, wanted) in cases {
+        fs::write(directory.path().join("table.csv"), bytes).unwrap();
+        fs::write(directory.path().join("typed.toml"), typed()).unwrap();
+        let arguments = ["train", "typed.toml", "--device", "cpu", "--out", "runs/small"];
+        assert_refused(&gridlight(directory.path(), &arguments), wanted, what);
+        assert_eq!(runs(directory.path()), before, "{what}: the earlier run was touched");
+    }
+}
+
+/// The experiment with `b` said to be a number, so that a word in it is an error and not a category.
+fn typed() -> String {
+    EXPERIMENT.replace("[model]", "[data.types]\nb = \"number\"\n\n[model]")
+}
+
+fn constant_target() -> String {
+    let lines = table();
+    let rows = lines.lines().skip(1).map(|row| format!("{},5\n", row.rsplit_once(',').unwrap().0));
+    format!("a,b,kind,y\n{}", rows.collect::<String>())
+}
+
+#[test]
+fn wrong_arguments_are_refused() {
+    let directory = workplace();
+    let before = runs(directory.path());
+    fs::write(directory.path().join("latin.toml"), b"name = \"caf\xe9\"\n").unwrap();
+    fs::write(directory.path().join("huge.toml"), vec![b'#'; 2 << 20]).unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["train", "missing.toml"], &["missing.toml", "No such file"]),
+        (&["train", "latin.toml"], &["latin.toml", "UTF-8"]),
+        (&["train", "huge.toml"], &["huge.toml", "bytes"]),
+        (&["train", "small.toml", "--set", "train.epoch=3"], &["--set train.epoch=3", "`epochs`"]),
+        (&["train", "small.toml", "--set", "train.epochs=0"], &["--set train.epochs=0", "train.epochs"]),
+        (&["train", "small.toml", "--set", "epochs"], &["--set epochs", "table.key=value"]),
+        (&["train", "small.toml", "--max-steps", "0"], &["--max-steps"]),
+        (&["train", "small.toml", "--device", "tpu"], &["--device", "tpu"]),
+        (&["train", "small.toml", "--device", "gpu:999"], &["999"]),
+        (&["train", "small.toml", "--device", "cpu", "--out", "."], &["--out"]),
+        (&["evaluate", "nowhere"], &["nowhere", "run directory"]),
+        (&["evaluate", "runs/small", "--split", "tset"], &["tset", "test"]),
+        (&["predict", "runs/small", "--input", "none.csv", "--output", "p.csv"], &["none.csv"]),
+        (&["bench", "no-such-kernel"], &["no-such-kernel", "matmul"]),
+        (&["bench", "--compare", "small.toml"], &["small.toml", "bench --json"]),
+        (&["verify", "--cases", "small.toml", "--out", "o.jsonl"], &["small.toml:1:"]),
+        (&["plan", "small.toml", "--device", "cpu", "--dump", "wgsl"], &["--dump", "--device gpu"]),
+        (&["trian"], &["trian", "train"]),
+    ];
+    for (arguments, wanted) in cases {
+        let ended = gridlight(directory.path(), arguments);
+        assert_eq!(ended.code, Some(2), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("error: "), "{arguments:?}: {}", ended.stderr);
+        for part in *wanted {
+            assert!(ended.stderr.contains(part), "{arguments:?}: `{part}` is missing in: {}", ended.stderr);
+        }
+        assert!(!ended.stderr.contains("internal error"), "{arguments:?}: {}", ended.stderr);
+        assert_eq!(runs(directory.path()), before, "{arguments:?}: the earlier run was touched");
+    }
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = gridlight(directory.path(), &["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["train", "evaluate", "predict", "plan", "verify", "bench", "devices"] {
+        assert!(help.stdout.contains(command), "{command} is not listed:\n{}", help.stdout);
+        let ended = gridlight(directory.path(), &[command, "--help"]);
+        assert_eq!(ended.code, Some(0), "{command}");
+        let example = ended.stdout.split_once("Example").map(|(_, rest)| rest.to_string());
+        let example = example.unwrap_or_else(|| panic!("{command} --help has no example"));
+        assert!(example.contains(&format!("gridlight {command}")), "{command}:\n{example}");
+    }
+}
+
+#[test]
+fn json_is_all_that_json_commands_print() {
+    let directory = workplace();
+    let lines = |arguments: &[&str]| -> Vec<serde_json::Value> {
+        let ended = gridlight(directory.path(), arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.stderr);
+        ended.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let events = lines(&["train", "small.toml", "--device", "cpu", "--json", "--log-every", "1"]);
+    let kinds: Vec<&str> = events.iter().filter_map(|e| e["event"].as_str()).collect();
+    assert_eq!(kinds.first(), Some(&"start"));
+    assert_eq!(kinds.last(), Some(&"end"));
+    assert_eq!(kinds.iter().filter(|k| **k == "epoch").count(), 2);
+    assert!(kinds.contains(&"step"));
+    assert!(
+        directory.path().join("runs/small-1/best.safetensors").exists(),
+        "the earlier run was moved aside"
+    );
+
+    let [evaluation] = &lines(&["evaluate", "runs/small", "--device", "cpu", "--json"])[..] else { panic!() };
+    assert_eq!(evaluation["split"], "test");
+    assert!(evaluation["metrics"]["mae"].is_number());
+
+    let [plan] = &lines(&["plan", "small.toml", "--device", "cpu", "--json"])[..] else { panic!() };
+    let kernels = plan["kernels"].as_array().unwrap();
+    assert_eq!(plan["kernels_per_step"], kernels.len());
+    assert!(kernels.iter().all(|k| k["name"].is_string() && k["bytes"].is_number()));
+
+    for arguments in [&["verify", "small.toml"][..], &["verify"]] {
+        let arguments = [arguments, &["--device", "cpu", "--json"]].concat();
+        let [verified] = &lines(&arguments)[..] else { panic!() };
+        assert_eq!(verified["failed"], 0);
+        assert_eq!(verified["passed"], verified["kernels"].as_array().unwrap().len());
+        assert!(verified["kernels"][0]["tolerance"].is_number());
+    }
+
+    let bench = lines(&["bench", "store", "--device", "cpu", "--json"]);
+    assert!(bench[0]["limits"]["gflops"].as_f64().unwrap() > 0.0);
+    assert_eq!(bench[0]["kernels"][0]["name"], "store");
+    let devices = lines(&["devices", "--json"]);
+    assert_eq!(devices.len(), 1);
+}
+
+#[test]
+fn a_benchmark_much_slower_than_before_fails_the_comparison() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = gridlight(directory.path(), &["bench", "store", "--device", "cpu", "--json"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let mut report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    let mut compare = |seconds: f64| {
+        report["kernels"][0]["seconds"] = seconds.into();
+        fs::write(directory.path().join("before.json"), report.to_string()).unwrap();
+        gridlight(directory.path(), &["bench", "store", "--device", "cpu", "--compare", "before.json"])
+    };
+    let slower = compare(1e-15);
+    assert_eq!(slower.code, Some(1), "{}", slower.stderr);
+    assert!(slower.stderr.contains("store"), "{}", slower.stderr);
+    assert_eq!(compare(1e3).code, Some(0));
+}
+
+#[test]
+fn predictions_are_in_the_targets_units_and_need_no_target() {
+    let directory = workplace();
+    fs::write(directory.path().join("new.csv"), "kind,b,a\nred,1,5\nblue,0,2\ngreen,3,3\n").unwrap();
+    let arguments = ["predict", "runs/small", "--input", "new.csv", "--output", "out.csv", "--device", "cpu"];
+    let ended = gridlight(directory.path(), &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let text = fs::read_to_string(directory.path().join("out.csv")).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (4, "y"));
+    assert!(lines[1..].iter().all(|line| line.parse::<f64>().is_ok_and(f64::is_finite)), "{text}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let directory = workplace();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gridlight"))
+        .args(["plan", "small.toml", "--device", "cpu"])
+        .current_dir(directory.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
