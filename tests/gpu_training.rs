@@ -14,6 +14,9 @@ fn main() -> ExitCode {
         ("losses_follow_pytorch_for_200_steps_of_every_optimizer", || {
             Ok(trajectory::check_all(&common::device(&GpuOptions::default())?, 1e-4)?)
         }),
+        ("every_operator_agrees_with_the_reference", || {
+            Ok(agreement::every_operator(&common::device(&GpuOptions::default())?)?)
+        }),
         ("random_graphs_agree_with_the_reference", || {
             Ok(agreement::random_graphs(&common::device(&GpuOptions::default())?, 30)?)
         }),

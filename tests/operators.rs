@@ -1,15 +1,13 @@
-//! Every operator's shape rule, gradient, second derivative and messages; and that the CPU backend computes
-//! what the reference does.
+//! Every operator's shape rule, gradient, second derivative and messages. (That the backends compute what the
+//! reference does: tests/plan_agrees.rs and tests/gpu_training.rs.)
 
 use std::collections::BTreeMap;
 
-use gridlight::device::cpu::CpuDevice;
 use gridlight::graph::ops::EvalContext;
 use gridlight::graph::samples::{Sample, samples};
 use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
 use gridlight::scalar::{BinaryFn, StepRecord, UnaryFn};
 use gridlight::tensor::{DType, Tensor};
-use gridlight::verify::{Case, compare};
 
 /// Elements of each input whose derivatives are checked.
 const CHECKED: usize = 24;
@@ -113,28 +111,6 @@ fn second_derivatives_agree_with_finite_differences() {
         let wrt = sample.differentiable();
         let error = largest_error(&sample.graph, &sample.bindings(2), directional, &wrt);
         assert!(error <= 1e-6, "{}: second derivative is off by {error:e}", sample.name);
-    }
-}
-
-#[test]
-fn the_cpu_backend_agrees_with_the_reference_on_every_sample() {
-    let device = CpuDevice::new(Some(2));
-    for sample in samples().unwrap() {
-        let wrt = sample.differentiable();
-        let (mut sample, loss) = with_cotangent(sample);
-        let gradients = autodiff::gradients(&mut sample.graph, loss, &wrt).unwrap();
-        let case = Case {
-            name: sample.name.clone(),
-            bindings: sample.bindings(3),
-            outputs: std::iter::once(sample.output).chain(gradients).collect(),
-            graph: sample.graph,
-            step: step(),
-            magnitude: 0.0,
-        };
-        match compare(&device, &case, 1e-5) {
-            Ok(agreement) => assert!(agreement.passed(), "{}: {agreement:?}", case.name),
-            Err(error) => panic!("{}: {error}", case.name),
-        }
     }
 }
 

@@ -20,6 +20,11 @@ fn numbered_random_graphs_agree_with_the_reference() {
 }
 
 #[test]
+fn every_operator_agrees_with_the_reference() {
+    agreement::every_operator(&CpuDevice::new(Some(2))).unwrap();
+}
+
+#[test]
 fn long_loops_are_right() {
     agreement::long_loops(&CpuDevice::new(Some(2))).unwrap();
 }

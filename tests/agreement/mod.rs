@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use gridlight::device::Device;
 use gridlight::graph::build::common_shape;
+use gridlight::graph::samples::{Sample, samples};
 use gridlight::graph::{Graph, Source, ValueId, autodiff};
 use gridlight::rng;
 use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
@@ -160,6 +161,34 @@ pub fn check_random(device: &dyn Device, seed: u64, length: usize) -> Result<(),
         |(i, n): (usize, &gridlight::graph::Node)| format!("{i}: {:?} {:?} -> {}\n", n.op, n.inputs, n.ty);
     let nodes: String = case.graph.nodes.iter().enumerate().map(line).collect();
     Err(format!("{}: {agreement:?}, outputs {:?}\n{nodes}", case.name, case.outputs))
+}
+
+/// Compares every operator's samples, with the gradients of all their inputs.
+pub fn every_operator(device: &dyn Device) -> Result<(), String> {
+    for sample in samples().map_err(|e| e.to_string())? {
+        let case = case_with_gradients(sample);
+        let agreement = compare(device, &case, 1e-5).map_err(|e| format!("{}: {e}", case.name))?;
+        if !agreement.passed() {
+            return Err(format!("{}: {agreement:?}", case.name));
+        }
+    }
+    Ok(())
+}
+
+/// The sample's result and the gradients of its sum with random weights.
+fn case_with_gradients(mut sample: Sample) -> Case {
+    let wrt = sample.differentiable();
+    let weights = sample.add_input_like(sample.output).unwrap();
+    let gradients = autodiff::vjp(&mut sample.graph, sample.output, weights, &wrt).unwrap();
+    let step = StepRecord { step: 3, seed_low: 7, learning_rate: 0.25, ..StepRecord::default() };
+    Case {
+        bindings: sample.bindings(3),
+        outputs: std::iter::once(sample.output).chain(gradients).collect(),
+        name: sample.name,
+        graph: sample.graph,
+        step,
+        magnitude: 0.0,
+    }
 }
 
 /// Reductions and products longer than a software driver's limit of 65,535 loop iterations.

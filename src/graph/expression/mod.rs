@@ -23,13 +23,14 @@
 //! [`Workspace::finish`] reports it.
 
 use std::cell::RefCell;
-use std::ops::{Add, Div, Mul, Neg, Sub};
 use std::rc::Rc;
 
 use super::build::Built;
 use super::{Graph, GraphError, Source, ValueId, autodiff};
 use crate::scalar::{BinaryFn, UnaryFn};
 use crate::tensor::DType;
+
+mod operators;
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -318,58 +319,6 @@ impl Expression {
         });
         let value = |i: usize| found.as_ref().map(|values| values[i]);
         (0..wrt.len()).map(|i| Self { workspace: self.workspace.clone(), value: value(i) }).collect()
-    }
-}
-
-/// Implements an operator for expressions (owned and borrowed) on the left, or a number on the left.
-macro_rules! operator {
-    ($Trait:ident, $method:ident, $function:expr) => {
-        impl<R: Into<Operand>> $Trait<R> for Expression {
-            type Output = Expression;
-            fn $method(self, right: R) -> Expression {
-                self.binary($function, right)
-            }
-        }
-
-        impl<R: Into<Operand>> $Trait<R> for &Expression {
-            type Output = Expression;
-            fn $method(self, right: R) -> Expression {
-                self.binary($function, right)
-            }
-        }
-
-        impl $Trait<Expression> for f64 {
-            type Output = Expression;
-            fn $method(self, right: Expression) -> Expression {
-                right.workspace.scalar(self).binary($function, right)
-            }
-        }
-
-        impl $Trait<&Expression> for f64 {
-            type Output = Expression;
-            fn $method(self, right: &Expression) -> Expression {
-                right.workspace.scalar(self).binary($function, right)
-            }
-        }
-    };
-}
-
-operator!(Add, add, BinaryFn::Add);
-operator!(Sub, sub, BinaryFn::Sub);
-operator!(Mul, mul, BinaryFn::Mul);
-operator!(Div, div, BinaryFn::Div);
-
-impl Neg for Expression {
-    type Output = Expression;
-    fn neg(self) -> Expression {
-        self.unary(UnaryFn::Neg)
-    }
-}
-
-impl Neg for &Expression {
-    type Output = Expression;
-    fn neg(self) -> Expression {
-        self.unary(UnaryFn::Neg)
     }
 }
 
