@@ -42,6 +42,16 @@ pub enum DeviceError {
     /// A driver that accepts work and computes something else.
     #[error("the GPU gives wrong results and is not used: {0}; update its driver or use `--device cpu`")]
     WrongResults(String),
+    /// An environment variable that cannot be followed.
+    #[error("environment variable {name} is `{found}`; set it to {allowed}, or unset it")]
+    Environment {
+        /// Its name.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// Values that are understood.
+        allowed: &'static str,
+    },
     /// Waited too long.
     #[error("the GPU did not finish within {seconds} s")]
     Timeout {

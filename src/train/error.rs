@@ -68,7 +68,9 @@ impl TrainError {
         match self {
             Self::Data(DataError::Io { .. }) => 2,
             Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => 2,
-            Self::Device(DeviceError::NoAdapter(_) | DeviceError::Limit { .. }) => 2,
+            Self::Device(
+                DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
+            ) => 2,
             Self::Device(_) => 4,
             Self::Diverged { .. } => 3,
             Self::Io { .. } => 5,

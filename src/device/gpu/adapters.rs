@@ -154,10 +154,14 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
 
 /// Opens the adapter that `auto` takes: the first discrete GPU that works, then an integrated one. Why another
 /// was not taken is told by [`list`].
-pub fn open_automatic(options: &GpuOptions) -> Option<GpuDevice> {
+///
+/// # Errors
+/// If an environment variable cannot be followed.
+pub fn open_automatic(options: &GpuOptions) -> Result<Option<GpuDevice>, DeviceError> {
+    super::target::family_from_environment()?;
     let adapters = installed();
     let mut candidates = adapters.iter().filter(|a| is_automatic(a.get_info().device_type));
-    candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok())
+    Ok(candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok()))
 }
 
 /// Says what there is when a number or kind of adapter is not there.

@@ -37,11 +37,10 @@ pub fn family_from_environment() -> Result<Option<Family>, DeviceError> {
         None | Some("") => Ok(None),
         Some("registers") => Ok(Some(Family::Registers)),
         Some("workgroup") => Ok(Some(Family::Workgroup)),
-        Some(other) => Err(DeviceError::Limit {
-            what: format!("environment variable GRIDLIGHT_KERNELS=`{other}`"),
-            needed: 0,
-            limit: 0,
-            advice: "set it to `registers` or `workgroup`, or unset it".into(),
+        Some(other) => Err(DeviceError::Environment {
+            name: "GRIDLIGHT_KERNELS",
+            found: other.into(),
+            allowed: "`registers` or `workgroup`",
         }),
     }
 }
