@@ -246,12 +246,18 @@ fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
         }
         "softmax" | "log_softmax" => {
             let x = o.get("x")?;
-            let rank = o.graph.shape(x).len();
+            let rank = o.graph.shape(x).len() as f64;
             let axis = o.number("axis", -1.0);
-            if axis != -1.0 && axis != rank as f64 - 1.0 {
-                return Err(format!("axis {axis}: only the last axis"));
+            let axis = if axis < 0.0 { axis + rank } else { axis };
+            if axis < 0.0 || axis.fract() != 0.0 {
+                return Err(format!("axis {axis} of a tensor with {rank} axes"));
             }
-            one(if op == "softmax" { o.graph.softmax(x) } else { o.graph.log_softmax(x) })
+            let axis = axis as usize;
+            one(if op == "softmax" {
+                o.graph.softmax_over(x, axis)
+            } else {
+                o.graph.log_softmax_over(x, axis)
+            })
         }
         "batchnorm_train" | "layernorm" => normalisation(o, &op),
         "cross_entropy" | "mse" | "bce_with_logits" | "huber" => loss(o, &op),
