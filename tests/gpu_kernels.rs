@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             Box::new(|| samples_agree(family)),
         ));
     }
-    let graphs: [(&str, fn() -> Result<(), Failed>); 11] = [
+    let graphs: [(&str, common::Check); 11] = [
         ("matrix_products_and_their_gradients", matrix_products),
         ("long_dot_products_are_split", long_dot_products),
         ("an_mlp_and_its_gradients", mlps),

@@ -14,6 +14,10 @@ use libtest_mimic::{Arguments, Failed, Trial};
 /// broken.
 pub type Test = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
 
+/// A test without captured values.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+pub type Check = fn() -> Result<(), Failed>;
+
 /// Opens the best adapter.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn device(options: &GpuOptions) -> Result<GpuDevice, Failed> {
@@ -32,7 +36,7 @@ pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Faile
 
 /// Runs `tests`, or shows why they cannot run.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
-pub fn run(tests: &[(&str, fn() -> Result<(), Failed>)]) -> ExitCode {
+pub fn run(tests: &[(&str, Check)]) -> ExitCode {
     run_all(tests.iter().map(|&(name, test)| (name.to_string(), Box::new(test) as Test)).collect())
 }
 
