@@ -58,7 +58,6 @@ pub(super) fn pointwise(
 }
 
 /// A matrix product; cut ones are followed by the ordered sum of their parts, which takes the epilogue.
-#[expect(clippy::too_many_arguments, reason = "the parts of one dispatch, taken apart by the caller")]
 pub(super) fn matmul(
     product: &Product,
     epilogue: Body,
@@ -108,7 +107,6 @@ pub(super) fn matmul(
 }
 
 /// Sum of `parts` partial results per element of `kept`, then the epilogue over `kept`.
-#[expect(clippy::too_many_arguments, reason = "the parts of one dispatch, taken apart by the caller")]
 fn add_up(
     kept: Shape,
     parts: usize,

@@ -1,4 +1,5 @@
 //! Scalar bodies, element by element, with running error bounds.
+#![allow(clippy::needless_range_loop, reason = "plain loops over indices are the point of the oracle")]
 
 use super::{Approx, FUNCTION, Operands, ROUNDOFF};
 use crate::kernels::optimizer::Optimizer;

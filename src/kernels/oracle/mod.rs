@@ -4,6 +4,7 @@
 //! The bound follows the computation (running error analysis, Higham 2002, *Accuracy and Stability of Numerical
 //! Algorithms*, 3.3): every operation adds its own rounding error to what its operands bring along. Sums of `n`
 //! terms are allowed `4 sqrt(n)` roundings of the sum of magnitudes, in whatever order they are added.
+#![allow(clippy::needless_range_loop, reason = "plain loops over indices are the point of the oracle")]
 
 mod body;
 mod rows;

@@ -83,7 +83,7 @@ impl NativeReduce {
                     |values| {
                         for (row, total) in values.chunks_exact(self.reduced).zip(totals) {
                             let mut lanes = [self.start(); LANES];
-                            self.into_lanes(&mut lanes, row);
+                            self.add_to_lanes(&mut lanes, row);
                             *total = self.joined(&lanes);
                         }
                     },
@@ -102,7 +102,7 @@ impl NativeReduce {
                     CHUNK.min(end - at),
                     scratch,
                     #[inline(always)]
-                    |values| self.into_lanes(&mut lanes, values),
+                    |values| self.add_to_lanes(&mut lanes, values),
                 );
             }
             *total = self.joined(&lanes);
@@ -111,7 +111,7 @@ impl NativeReduce {
 
     /// Element `i` of `values` goes to lane `i % LANES`.
     #[inline(always)]
-    fn into_lanes(&self, lanes: &mut [f32; LANES], values: &[f32]) {
+    fn add_to_lanes(&self, lanes: &mut [f32; LANES], values: &[f32]) {
         let mut groups = values.chunks_exact(LANES);
         for group in &mut groups {
             self.combine_into(lanes, group);
