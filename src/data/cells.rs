@@ -9,9 +9,9 @@ pub fn is_missing(cell: &str) -> bool {
     matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None")
 }
 
-/// A finite number.
+/// A finite number that fits 32 bits.
 pub fn number(cell: &str) -> Option<f64> {
-    cell.parse::<f64>().ok().filter(|x| x.is_finite())
+    cell.parse::<f64>().ok().filter(|x| x.abs() <= f64::from(f32::MAX))
 }
 
 /// A truth value as 1 or 0.
@@ -29,14 +29,18 @@ pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
     cell.parse::<jiff::civil::DateTime>().ok().or_else(offset)
 }
 
-/// The kind that all present cells of a column fit: number, boolean, timestamp, else category.
+/// The kind of a column: booleans if all present cells fit; numbers or timestamps if more than half do, so that
+/// one bad cell is reported as such and does not turn the column into names; else categories.
 pub fn infer(cells: &[String]) -> ColumnKind {
-    let present = || cells.iter().map(String::as_str).filter(|c| !is_missing(c));
-    if present().next().is_none() || present().all(|c| number(c).is_some()) {
+    let present: Vec<&str> = cells.iter().map(String::as_str).filter(|c| !is_missing(c)).collect();
+    let most = |fits: fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
+    if present.is_empty() || present.iter().all(|c| number(c).is_some()) {
         ColumnKind::Number
-    } else if present().all(|c| boolean(c).is_some()) {
+    } else if present.iter().all(|c| boolean(c).is_some()) {
         ColumnKind::Boolean
-    } else if present().all(|c| timestamp(c).is_some()) {
+    } else if most(|c| number(c).is_some()) {
+        ColumnKind::Number
+    } else if most(|c| timestamp(c).is_some()) {
         ColumnKind::Timestamp
     } else {
         ColumnKind::Category
@@ -64,7 +68,11 @@ pub fn values(
             line: table.lines[row],
             column: table.names[column].clone(),
             text: cell.chars().take(80).collect(),
-            expected: if kind == ColumnKind::Boolean { "true or false" } else { "a finite number" },
+            expected: if kind == ColumnKind::Boolean {
+                "true or false"
+            } else {
+                "a number of at most 3.4e38"
+            },
         };
         value.map(Some).ok_or_else(bad)
     };

@@ -18,7 +18,7 @@ pub struct DataConfig {
     /// Columns left out when `features` is not given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Kinds of columns, where they should not be inferred.
+    /// Kinds of columns, where they should not be inferred from all cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
     /// Missing values and outliers.
@@ -77,7 +77,7 @@ pub struct CleanConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
-    /// The row is dropped.
+    /// The row is dropped, before the split.
     Drop,
     /// The mean.
     Mean,
@@ -197,7 +197,8 @@ pub enum SplitConfig {
         /// The column.
         column: String,
     },
-    /// Every `every`-th row tests (0, every, 2 every, ...); a random part of the others validates.
+    /// Every `every`-th row tests (for 5 the rows 4, 9, 14, ... counted from 0); a random part of the others
+    /// validates.
     Rows {
         /// Distance of test rows.
         every: usize,

@@ -99,7 +99,7 @@ impl FittedTarget {
                 line: table.lines[row],
                 column: self.name().into(),
                 text: cell.chars().take(80).collect(),
-                known: names.join(", "),
+                known: shown(names),
             })
         };
         Ok(match self {
@@ -135,10 +135,9 @@ fn encode_column(
             let mut values = cells::values(table, at, rows, kind)?;
             let missing: Vec<f32> = values.iter().map(|v| f32::from(u8::from(v.is_none()))).collect();
             if *forward {
+                let last = last_values(table, at, kind);
                 for (value, &row) in values.iter_mut().zip(rows) {
-                    if value.is_none() {
-                        *value = last_number_before(table, at, row);
-                    }
+                    *value = last[row];
                 }
             }
             let scaled = values.iter().map(|v| {
@@ -166,8 +165,22 @@ fn encode_column(
     })
 }
 
-fn last_number_before(table: &Table, column: usize, row: usize) -> Option<f64> {
-    (0..row).rev().find_map(|r| cells::number(table.cell(column, r)))
+/// The value of each row of the table, or where it is missing the last one before it.
+fn last_values(table: &Table, column: usize, kind: ColumnKind) -> Vec<Option<f64>> {
+    let parse = if kind == ColumnKind::Boolean { cells::boolean } else { cells::number };
+    let mut last = None;
+    let value = |cell: &String| {
+        last = parse(cell).or(last);
+        last
+    };
+    table.columns[column].iter().map(value).collect()
+}
+
+/// The first few class names, for a message.
+fn shown(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = if names.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 /// The category of each row; `None` where missing without a replacement.

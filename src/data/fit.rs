@@ -117,6 +117,24 @@ impl FittedTarget {
 /// The missing cell's category.
 pub const MISSING: &str = "(missing)";
 
+/// More names than this are not made into one feature each.
+const MAX_ONE_HOT: usize = 1000;
+
+/// What the experiment says the cells of a column are, else what they look like.
+pub fn column_kind(config: &DataConfig, table: &Table, column: usize) -> ColumnKind {
+    let given = config.types.get(&table.names[column]).copied();
+    given.unwrap_or_else(|| cells::infer(&table.columns[column]))
+}
+
+/// What a missing cell of a column becomes.
+pub fn column_fill<'a>(config: &'a DataConfig, table: &Table, column: usize) -> &'a Fill {
+    let default = match column_kind(config, table, column) {
+        ColumnKind::Number | ColumnKind::Boolean => &config.clean.numbers,
+        ColumnKind::Category | ColumnKind::Timestamp => &config.clean.categories,
+    };
+    config.clean.columns.get(&table.names[column]).unwrap_or(default)
+}
+
 /// Fits one feature column on the training rows.
 ///
 /// # Errors
@@ -128,17 +146,10 @@ pub fn fit_column(
     train: &[usize],
 ) -> Result<FittedColumn, DataError> {
     let name = table.names[column].clone();
-    let kind = config.types.get(&name).copied().unwrap_or_else(|| cells::infer(&table.columns[column]));
-    let fill = config.clean.columns.get(&name);
+    let kind = column_kind(config, table, column);
     let encoding = match kind {
-        ColumnKind::Number | ColumnKind::Boolean => {
-            let fill = fill.unwrap_or(&config.clean.numbers);
-            fit_number(config, table, column, train, kind, fill)?
-        }
-        ColumnKind::Category => {
-            let fill = fill.unwrap_or(&config.clean.categories);
-            fit_category(config, table, column, train, fill)?
-        }
+        ColumnKind::Number | ColumnKind::Boolean => fit_number(config, table, column, train, kind)?,
+        ColumnKind::Category => fit_category(config, table, column, train)?,
         ColumnKind::Timestamp => {
             // Parse now, so that a bad cell is reported before training.
             cells::timestamps(table, column, train)?;
@@ -154,9 +165,12 @@ fn fit_number(
     column: usize,
     train: &[usize],
     kind: ColumnKind,
-    fill: &Fill,
 ) -> Result<Encoding, DataError> {
     let name = &table.names[column];
+    let treatment = |reason: &str| DataError::Treatment { column: name.clone(), reason: reason.into() };
+    if config.clean.clip.is_some_and(|deviations| !(deviations > 0.0 && deviations.is_finite())) {
+        return Err(treatment("`clip` must be a number of standard deviations above 0"));
+    }
     let cells = cells::values(table, column, train, kind)?;
     let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
     let clip =
@@ -169,9 +183,8 @@ fn fit_number(
             *x = x.clamp(low, high);
         }
     }
-    let treatment = |reason: &str| DataError::Treatment { column: name.clone(), reason: reason.into() };
     let mean = mean_and_deviation(&present).0;
-    let (value, forward) = match fill {
+    let (value, forward) = match column_fill(config, table, column) {
         Fill::Mean | Fill::Drop => (mean, false),
         Fill::ForwardFill => (mean, true),
         Fill::Median => (median(&mut present.clone()), false),
@@ -206,7 +219,6 @@ fn fit_category(
     table: &Table,
     column: usize,
     train: &[usize],
-    fill: &Fill,
 ) -> Result<Encoding, DataError> {
     let name = &table.names[column];
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
@@ -217,7 +229,7 @@ fn fit_category(
         }
     }
     let any_missing = train.iter().any(|&row| cells::is_missing(table.cell(column, row)));
-    let fill = match fill {
+    let fill = match column_fill(config, table, column) {
         Fill::OwnCategory => Some(MISSING.to_string()),
         Fill::Constant(value) => Some(value.clone()),
         Fill::MostFrequent => {
@@ -237,10 +249,18 @@ fn fit_category(
         names.push(fill.clone());
         names.sort();
     }
-    Ok(match config.transform.categories {
-        CategoryEncoding::OneHot => Encoding::OneHot { fill, names },
-        CategoryEncoding::Embedding => Encoding::Embedding { fill, names },
-    })
+    match config.transform.categories {
+        CategoryEncoding::OneHot if names.len() > MAX_ONE_HOT => Err(DataError::Treatment {
+            column: name.clone(),
+            reason: format!(
+                "has {} different names, one-hot takes at most {MAX_ONE_HOT}; put the column in `exclude` or set \
+                 `data.transform.categories` = \"embedding\"",
+                names.len()
+            ),
+        }),
+        CategoryEncoding::OneHot => Ok(Encoding::OneHot { fill, names }),
+        CategoryEncoding::Embedding => Ok(Encoding::Embedding { fill, names }),
+    }
 }
 
 fn median(values: &mut [f64]) -> f64 {

@@ -82,7 +82,7 @@ pub enum DataError {
         hint: String,
     },
     /// A cell that does not parse.
-    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell", path.display())]
+    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell; correct it, or say in [data.types] what the column holds", path.display())]
     Cell {
         /// The file.
         path: PathBuf,
@@ -262,18 +262,13 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
 /// Rows with a target and with every cell that must not be missing.
 fn kept_rows(config: &DataConfig, table: &Table, target: usize) -> Result<Vec<usize>, DataError> {
     let mut required = vec![target];
-    let by_rule =
-        config.clean.columns.iter().filter(|(_, fill)| **fill == config::Fill::Drop).map(|(name, _)| name);
-    for name in config.clean.drop_missing.iter().chain(by_rule) {
+    for name in &config.clean.drop_missing {
         required.push(table.find(name)?);
     }
-    if config.clean.numbers == config::Fill::Drop {
-        for c in feature_columns(config, table)? {
-            if cells::infer(&table.columns[c]) == config::ColumnKind::Number {
-                required.push(c);
-            }
-        }
-    }
+    let by_rule = |c: &usize| config.clean.columns.get(&table.names[*c]) == Some(&config::Fill::Drop);
+    required.extend((0..table.names.len()).filter(by_rule));
+    let by_kind = |c: &usize| *fit::column_fill(config, table, *c) == config::Fill::Drop;
+    required.extend(feature_columns(config, table)?.into_iter().filter(by_kind));
     let complete = |row: &usize| required.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
     let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
     if rows.is_empty() {
@@ -312,6 +307,12 @@ fn fit_target(
                 }
                 Err(other) => return Err(other),
             };
+            if numbers.iter().all(|x| *x == numbers[0]) {
+                return Err(bad(format!(
+                    "every training row holds {}; there is nothing to learn",
+                    numbers[0]
+                )));
+            }
             let scaling = FittedScaling::fit(config.transform.target, &numbers);
             FittedTarget::Number { name, scaling }
         }

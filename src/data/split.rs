@@ -80,7 +80,7 @@ pub fn split(
             if *every < 2 {
                 return Err(bad("every", format!("= {every} must be at least 2")));
             }
-            parts = every_nth(rows, *every, 0, *validation, seed)?;
+            parts = every_nth(rows, *every, every - 1, *validation, seed)?;
         }
         SplitConfig::Folds { folds, fold, validation } => {
             if *folds < 2 || fold >= folds {

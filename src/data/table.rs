@@ -70,16 +70,9 @@ fn read_csv(path: &Path) -> Result<Table, DataError> {
         DataError::NotUtf8 { path: path.into(), line }
     })?;
     let text = text.trim_start_matches('\u{feff}');
-    let header = text.lines().next().unwrap_or_default();
+    let header = text.split(['\n', '\r']).next().unwrap_or_default();
     let count = |c: char| header.matches(c).count();
     let delimiter = [',', ';', '\t'].into_iter().max_by_key(|&c| (count(c), c == ',')).unwrap_or(',');
-    if count(delimiter) + 1 > MAX_COLUMNS {
-        return Err(DataError::TooManyColumns {
-            path: path.into(),
-            found: count(delimiter) + 1,
-            limit: MAX_COLUMNS,
-        });
-    }
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter as u8)
         .trim(csv::Trim::All)
@@ -94,7 +87,11 @@ fn read_csv(path: &Path) -> Result<Table, DataError> {
         };
         DataError::Malformed { path: path.into(), line, reason }
     };
-    let names: Vec<String> = reader.headers().map_err(malformed)?.iter().map(String::from).collect();
+    let header = reader.headers().map_err(malformed)?;
+    if header.len() > MAX_COLUMNS {
+        return Err(DataError::TooManyColumns { path: path.into(), found: header.len(), limit: MAX_COLUMNS });
+    }
+    let names: Vec<String> = header.iter().map(String::from).collect();
     let mut columns = vec![vec![]; names.len()];
     let mut lines = vec![];
     let mut record = csv::StringRecord::new();

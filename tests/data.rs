@@ -1,0 +1,473 @@
+//! Tables become numbers as documented: the shipped ones row for row, nothing learned from held-back rows, every
+//! scaling undone, and any bytes at all give data or a message that says what to correct.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use gridlight::data::{self, DataConfig, DataError, Encoding, FittedTarget, Loaded, Target, Task};
+use gridlight::experiment::Experiment;
+use gridlight::train::trainer;
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+
+/// Loads a shipped experiment's data, with `--set` arguments.
+fn shipped(name: &str, overrides: &[String]) -> Loaded {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");
+    let experiment = Experiment::read(&directory.join(name), overrides).unwrap();
+    trainer::load_data(&experiment, &directory).unwrap()
+}
+
+/// A directory with `table.csv`, and what is made of it.
+struct Bench {
+    directory: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(table: impl AsRef<[u8]>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("table.csv"), table).unwrap();
+        Self { directory }
+    }
+
+    fn write(&self, name: &str, table: &str) -> PathBuf {
+        let path = self.directory.path().join(name);
+        std::fs::write(&path, table).unwrap();
+        path
+    }
+
+    fn load(&self, task: Task, config: &str) -> Result<Loaded, DataError> {
+        let config: DataConfig =
+            toml::from_str(&format!("source = \"table.csv\"\ntarget = \"y\"\n{config}")).unwrap();
+        data::load(&config, self.directory.path(), task, [5, 0])
+    }
+}
+
+/// Rows 0 to 5 train, 6 validates, 7 tests.
+const PARTS: &str = "part\ntrain\ntrain\ntrain\ntrain\ntrain\ntrain\nvalidation\ntest\n";
+
+/// A table of columns, each given with its name first, beside [`PARTS`].
+fn table(columns: &[&str]) -> String {
+    let columns: Vec<Vec<&str>> = columns.iter().map(|c| c.split(' ').collect()).collect();
+    let line = |(row, part): (usize, &str)| {
+        let cells: Vec<&str> = columns.iter().map(|c| c[row].trim_matches('_')).collect();
+        format!("{},{part}\n", cells.join(","))
+    };
+    PARTS.lines().enumerate().map(line).collect()
+}
+
+const Y: &str = "y 10 20 30 40 50 60 70 80";
+const BY_PART: &str = "split = { by = \"column\", column = \"part\" }\n";
+
+fn feature(data: &data::Dataset, name: &str) -> Vec<f32> {
+    let at = data.features.iter().position(|f| f == name);
+    let at = at.unwrap_or_else(|| panic!("no feature {name} in {:?}", data.features));
+    data.x.chunks(data.features.len()).map(|row| row[at]).collect()
+}
+
+fn numbers(data: &data::Dataset) -> &[f32] {
+    match &data.target {
+        Some(Target::Numbers(values)) => values,
+        other => panic!("expected numbers, found {other:?}"),
+    }
+}
+
+fn assert_near(found: &[f32], expected: &[f32]) {
+    let near = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(near, "found {found:?}, expected {expected:?}");
+}
+
+#[test]
+fn traffic_has_its_rows_and_its_weekday_by_hour_baseline() {
+    let data = shipped("traffic.toml", &[]);
+    assert_eq!(data.dropped, 28_512 - 26_528);
+    assert_eq!([data.train.rows, data.validation.rows, data.test.rows], [17_795, 4_347, 4_386]);
+    assert!(data.train.source_rows.last() < data.validation.source_rows.first(), "time runs forward");
+    assert!(data.validation.source_rows.last() < data.test.source_rows.first(), "time runs forward");
+
+    let FittedTarget::Number { scaling, .. } = &data.fitted.target else { panic!("a number is predicted") };
+    let groups = |part: &data::Dataset| -> Vec<(Vec<bool>, f64)> {
+        let named = |f: &String| f.starts_with("hour=") || f.starts_with("weekday=");
+        let used: Vec<usize> = (0..part.features.len()).filter(|&i| named(&part.features[i])).collect();
+        assert_eq!(used.len(), 24 + 7);
+        let rows = part.x.chunks(part.features.len()).zip(numbers(part));
+        rows.map(|(row, y)| (used.iter().map(|&i| row[i] > 0.5).collect(), scaling.invert(f64::from(*y))))
+            .collect()
+    };
+    let mut sums = BTreeMap::<Vec<bool>, (f64, f64)>::new();
+    for (key, y) in groups(&data.train) {
+        let sum = sums.entry(key).or_default();
+        *sum = (sum.0 + y, sum.1 + 1.0);
+    }
+    let errors: Vec<f64> =
+        groups(&data.test).iter().map(|(key, y)| (sums[key].0 / sums[key].1 - y).abs()).collect();
+    let mae = errors.iter().sum::<f64>() / errors.len() as f64;
+    assert!((mae - 248.07).abs() < 0.05, "the mean by weekday and hour has a test MAE of 248.07, here {mae}");
+}
+
+#[test]
+fn breast_cancer_has_five_folds_by_row_index() {
+    let mut tested = vec![];
+    for fold in 0..5 {
+        let data = shipped("breast-cancer.toml", &[format!("data.split.fold={fold}")]);
+        assert_eq!(data.train.features.len(), 30);
+        assert_eq!(data.train.rows + data.validation.rows + data.test.rows, 569);
+        assert!(data.test.source_rows.iter().all(|row| row % 5 == fold));
+        assert!(data.validation.source_rows.iter().all(|row| !data.train.source_rows.contains(row)));
+        tested.extend(data.test.source_rows);
+    }
+    tested.sort_unstable();
+    assert_eq!(tested, (0..569).collect::<Vec<_>>());
+}
+
+#[test]
+fn student_grades_keeps_complete_rows_and_tests_every_fifth() {
+    let data = shipped("student-grades.toml", &[]);
+    assert_eq!(data.dropped, 5_967 - 4_498);
+    assert_eq!(data.test.rows, 4_498 / 5);
+    assert_eq!(data.train.rows + data.validation.rows + data.test.rows, 4_498);
+    let mut all =
+        [data.train.source_rows, data.validation.source_rows, data.test.source_rows.clone()].concat();
+    all.sort_unstable();
+    let fifth: Vec<usize> = all.into_iter().skip(4).step_by(5).collect();
+    assert_eq!(data.test.source_rows, fifth);
+    assert!(!data.train.features.iter().any(|f| f.starts_with("read3")), "known only with the target");
+}
+
+#[test]
+fn nothing_is_fitted_on_held_back_rows() {
+    let config = format!(
+        "{BY_PART}clean = {{ clip = 2.0, indicators = true, columns = {{ b = \"median\" }} }}\n\
+         transform = {{ columns = {{ a = \"quantile\", b = \"log1p\" }}, target = \"min_max\" }}"
+    );
+    let one = table(&["a 1 2 3 4 5 6 7 8", "b 1 1 _ 2 9 4 4 4", "c u v u v u u v u", Y]);
+    let two = table(&[
+        "a 1 2 3 4 5 6 -900 _",
+        "b 1 1 _ 2 9 4 1e9 _",
+        "c u v u v u u w _",
+        &Y.replace("70 80", "-7 1e6"),
+    ]);
+    let one = Bench::new(one).load(Task::Regression, &config).unwrap();
+    let two = Bench::new(two).load(Task::Regression, &config).unwrap();
+    assert_eq!(one.fitted, two.fitted);
+    assert_eq!(one.train, two.train);
+    assert_ne!(one.test, two.test);
+    assert_ne!(one.digest, two.digest);
+}
+
+#[test]
+fn missing_numbers_are_filled_as_asked() {
+    let bench = Bench::new(table(&["a 1 _ 1 4 6 NA 7 _", Y]));
+    for (fill, in_train, in_test) in [
+        ("\"mean\"", [3.0, 3.0], 3.0),
+        ("\"median\"", [2.5, 2.5], 2.5),
+        ("\"most_frequent\"", [1.0, 1.0], 1.0),
+        ("\"forward_fill\"", [1.0, 6.0], 7.0),
+        ("{ constant = \"-3\" }", [-3.0, -3.0], -3.0),
+    ] {
+        let config = format!(
+            "{BY_PART}clean = {{ numbers = {fill}, indicators = true }}\ntransform = {{ numbers = \"none\" }}"
+        );
+        let data = bench.load(Task::Regression, &config).unwrap();
+        assert_near(&feature(&data.train, "a"), &[1.0, in_train[0], 1.0, 4.0, 6.0, in_train[1]]);
+        assert_near(&feature(&data.test, "a"), &[in_test]);
+        assert_near(&feature(&data.train, "a is missing"), &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+    }
+    let dropped =
+        bench.load(Task::Regression, &format!("{BY_PART}clean = {{ columns = {{ a = \"drop\" }} }}"));
+    let dropped = dropped.unwrap();
+    assert_eq!((dropped.dropped, dropped.train.rows, dropped.test.rows), (3, 4, 0));
+}
+
+#[test]
+fn missing_and_unknown_categories_are_treated_as_documented() {
+    let bench = Bench::new(table(&["c u v u _ u u v w", Y]));
+    let one_hot = bench.load(Task::Regression, BY_PART).unwrap();
+    assert_eq!(one_hot.train.features, ["c=(missing)", "c=u", "c=v"]);
+    assert_near(&feature(&one_hot.train, "c=(missing)"), &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_near(&one_hot.test.x, &[0.0, 0.0, 0.0]);
+    let ids = bench.load(Task::Regression, &format!("{BY_PART}transform = {{ categories = \"embedding\" }}"));
+    let ids = ids.unwrap();
+    assert_eq!(ids.train.categories[0].ids, [2, 3, 2, 1, 2, 2]);
+    assert_eq!((ids.train.categories[0].vocabulary, ids.test.categories[0].ids[0]), (4, 0));
+    let drop =
+        bench.load(Task::Regression, &format!("{BY_PART}clean = {{ categories = \"drop\" }}")).unwrap();
+    assert_eq!((drop.dropped, drop.train.rows), (1, 5));
+}
+
+#[test]
+fn timestamps_become_parts_of_the_calendar() {
+    let times = "t 2024-01-01T00:00 2024-01-01T06:00 2024-01-01T12:00 2024-01-02T18:00 2024-07-01T00:00 2024-01-07 \
+                 2024-12-31T23:30:00Z 2024-02-01";
+    let bench = Bench::new(table(&[times, Y]));
+    let cyclic = bench.load(Task::Regression, BY_PART).unwrap().train;
+    assert_near(&feature(&cyclic, "t hour sin"), &[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
+    assert_near(&feature(&cyclic, "t month cos"), &[1.0, 1.0, 1.0, 1.0, -1.0, 1.0]);
+    let config = format!("{BY_PART}transform = {{ cyclic = false, timestamps = [\"weekday\", \"hour\"] }}");
+    let plain = bench.load(Task::Regression, &config).unwrap();
+    assert_near(&feature(&plain.train, "t weekday"), &[0.0, 0.0, 0.0, 1.0 / 7.0, 0.0, 6.0 / 7.0]);
+    assert_near(&feature(&plain.validation, "t hour"), &[23.5 / 24.0]);
+}
+
+#[test]
+fn targets_come_back_in_their_own_units() {
+    let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", Y]));
+    for scaling in ["none", "standardise", "min_max", "log1p", "quantile"] {
+        let config = format!("{BY_PART}transform = {{ target = \"{scaling}\" }}");
+        let data = bench.load(Task::Regression, &config).unwrap();
+        let FittedTarget::Number { scaling: fitted, .. } = &data.fitted.target else { panic!("a number") };
+        for (scaled, expected) in numbers(&data.train).iter().zip([10.0, 20.0, 30.0, 40.0, 50.0, 60.0]) {
+            let back = fitted.invert(f64::from(*scaled));
+            assert!((back - expected).abs() < 0.02, "{scaling}: {expected} came back as {back}");
+        }
+    }
+}
+
+#[test]
+fn classes_are_ordered_by_number_or_name() {
+    let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "y 10 9 10 2 9 2 2 10"]));
+    let data = bench.load(Task::Classes, BY_PART).unwrap();
+    let FittedTarget::Classes { names, .. } = &data.fitted.target else { panic!("classes") };
+    assert_eq!(names, &["2", "9", "10"]);
+    assert_eq!(data.train.target, Some(Target::Labels(vec![2, 1, 2, 0, 1, 0])));
+    let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "y no yes no no yes no no yes"]));
+    let data = bench.load(Task::Binary, BY_PART).unwrap();
+    assert_near(numbers(&data.train), &[0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn what_was_fitted_encodes_other_files() {
+    let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "c u v u v u v u v", Y]));
+    let data = bench.load(Task::Regression, BY_PART).unwrap();
+    let json = serde_json::to_string(&data.fitted).unwrap();
+    let fitted: data::Fitted = serde_json::from_str(&json).unwrap();
+    assert_eq!(fitted, data.fitted);
+
+    let same = bench.write("same.csv", "other;c;a\r\nx;u;1\r\n\"y;z\";v;6\r\n");
+    let encoded = data::load_with(&fitted, &same, false).unwrap();
+    let width = encoded.features.len();
+    assert_eq!(encoded.features, data.train.features);
+    assert_eq!(encoded.x[..width], data.train.x[..width]);
+    assert_eq!(encoded.x[width..], data.train.x[5 * width..]);
+
+    let without = bench.write("without.csv", "c,A\nu,1\n");
+    let error = data::load_with(&fitted, &without, false).unwrap_err().to_string();
+    assert!(error.contains("without.csv:1: there is no column `a`"), "{error}");
+    let targets = bench.write("targets.csv", "a,c,y\n1,u,\n2,v,20\n");
+    assert_eq!(data::load_with(&fitted, &targets, true).unwrap().source_rows, [1]);
+}
+
+#[test]
+fn files_of_their_own_validate_and_test() {
+    let bench = Bench::new("a,y\n1,10\n2,20\n3,30\n");
+    bench.write("v.csv", "y,a\n5,2\n,9\n");
+    let data = bench.load(Task::Regression, "split = { by = \"files\", validation = \"v.csv\" }").unwrap();
+    assert_eq!([data.train.rows, data.validation.rows, data.test.rows], [3, 1, 0]);
+    assert_near(&feature(&data.validation, "a"), &feature(&data.train, "a")[1..2]);
+}
+
+#[test]
+fn parquet_and_csv_hold_the_same_table() {
+    use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int32Type};
+    let schema = "message table { required int32 a; optional binary c (UTF8); required double y; }";
+    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+    let bench = Bench::new("a,c,y\n1,u,0.5\n2,,1.5\n3,v,2.5\n4,u,-1\n");
+    let path = bench.directory.path().join("table.parquet");
+    let file = std::fs::File::create(&path).unwrap();
+    let mut writer =
+        parquet::file::writer::SerializedFileWriter::new(file, schema.into(), Default::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int32Type>().write_batch(&[1, 2, 3, 4], None, None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    let names = ["u", "v", "u"].map(ByteArray::from);
+    column.typed::<ByteArrayType>().write_batch(&names, Some(&[1, 0, 1, 1]), None).unwrap();
+    column.close().unwrap();
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<DoubleType>().write_batch(&[0.5, 1.5, 2.5, -1.0], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+
+    let split = "split = { by = \"random\", validation = 0.25, test = 0.25 }";
+    let csv = bench.load(Task::Regression, split).unwrap();
+    let config = format!("source = \"table.parquet\"\ntarget = \"y\"\n{split}");
+    let config: DataConfig = toml::from_str(&config).unwrap();
+    let parquet = data::load(&config, bench.directory.path(), Task::Regression, [5, 0]).unwrap();
+    assert_eq!((parquet.fitted, parquet.train, parquet.test), (csv.fitted, csv.train, csv.test));
+
+    // Damage of any single byte gives data or a message.
+    let bytes = std::fs::read(&path).unwrap();
+    for at in (0..bytes.len()).step_by(7) {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x15;
+        std::fs::write(&path, damaged).unwrap();
+        let _ = data::load(&config, bench.directory.path(), Task::Regression, [5, 0]);
+    }
+}
+
+/// Loads `table` and expects an error that contains every one of `parts`.
+fn expect_error(table: impl AsRef<[u8]>, task: Task, config: &str, parts: &[&str]) {
+    let error = Bench::new(table).load(task, config).unwrap_err().to_string();
+    for part in parts {
+        assert!(error.contains(part), "\"{error}\" does not say \"{part}\"");
+    }
+}
+
+#[test]
+fn bad_files_are_named_with_line_and_column() {
+    let r = Task::Regression;
+    expect_error("", r, "", &["table.csv: the file is empty"]);
+    expect_error(" \n\n", r, "", &["table.csv: the file is empty"]);
+    expect_error("a,y\n", r, "", &["table.csv: the file is empty"]);
+    expect_error(b"a,y\n1,2\n3,\xff\n", r, "", &["table.csv:3:", "not UTF-8"]);
+    expect_error("a,y\n1,2\n3\n", r, "", &["table.csv:3:", "has 1 cells, the header 2"]);
+    expect_error("a,a,y\n1,2,3\n", r, "", &["table.csv:1:", "two columns are called `a`"]);
+    expect_error("a,yy\n1,2\n", r, "", &["table.csv:1: there is no column `y`; did you mean `yy`?"]);
+    let cells = "a,y\n1,2\n2,3\n4x,4\n5,6\n6,7\n7,9\n";
+    expect_error(cells, r, "", &["table.csv:4:", "`a`", "\"4x\"", "expected a number", "[data.types]"]);
+    expect_error(cells.replace("4x", "inf"), r, "", &["table.csv:4:", "\"inf\"", "expected a number"]);
+    expect_error(cells.replace("4x", "1e300"), r, "", &["table.csv:4:", "\"1e300\"", "at most 3.4e38"]);
+    let times = "t,y\n2024-01-01,1\n2024-01-02,2\n2024-13-01,3\n2024-01-03,4\n2024-01-04,5\n2024-01-05,6\n";
+    expect_error(times, r, "", &["table.csv:4:", "\"2024-13-01\"", "expected a date such as"]);
+}
+
+#[test]
+fn an_absurd_header_is_refused_at_once() {
+    let mut header = "a,".repeat(10_000_000);
+    header.push_str("y\n1\n");
+    let started = std::time::Instant::now();
+    expect_error(header, Task::Regression, "", &["the header has 10000001 columns, at most 100000"]);
+    assert!(started.elapsed().as_secs() < 20);
+}
+
+#[test]
+fn what_cannot_be_learned_is_refused() {
+    let (r, b, c) = (Task::Regression, Task::Binary, Task::Classes);
+    let rows = "a,y\n1,2\n2,3\n4,5\n5,6\n7,8\n";
+    expect_error("a,y\n1,2\n2,2\n3,2\n4,2\n", r, "", &["target `y`", "\"2\"", "nothing to learn"]);
+    expect_error(
+        "a,y\n1,2\n2,2.0\n3,2\n4,2.0\n5,2\n6,2.0\n7,2\n8,2.0\n",
+        r,
+        "split = { by = \"rows\", every = 4 }",
+        &["nothing to learn"],
+    );
+    expect_error("a,y\n1,\n2,NA\n", r, "", &["target `y`", "no row is left"]);
+    let words = "a,y\n1,cat\n2,dog\n3,cat\n4,dog\n5,cat\n";
+    expect_error(words, r, "", &["target `y`", "regression needs numbers", "cross_entropy"]);
+    expect_error(rows, b, "", &["target `y`", "different values", "needs 2"]);
+    expect_error("y\n1\n2\n3\n4\n5\n", r, "", &["no other column is left"]);
+    expect_error(rows, r, "features = [\"a\", \"b\"]", &["there is no column `b`; there are a, y"]);
+    expect_error(rows, r, "features = [\"a\", \"y\"]", &["`y`", "is the target"]);
+    expect_error(rows, r, "exclude = [\"bb\"]", &["there is no column `bb`"]);
+    let held_back = "split = { by = \"column\", column = \"part\" }";
+    let unseen = table(&["a 1 2 3 4 5 6 7 8", "y u v u v u v u w"]);
+    expect_error(unseen, c, held_back, &["table.csv:9:", "target `y`", "\"w\"", "classes are u, v"]);
+    let many: String = (0..3000).map(|i| format!("name{i},{i}\n")).collect();
+    expect_error(format!("id,y\n{many}"), r, "", &["column `id`", "different names", "exclude", "embedding"]);
+}
+
+#[test]
+fn treatments_and_splits_that_do_not_fit_are_refused() {
+    let r = Task::Regression;
+    let rows = "a,c,t,y\n1,u,2024-01-01,2\n2,v,2024-01-02,3\n4,u,2024-01-03,5\n5,v,2024-01-04,6\n";
+    expect_error(rows, r, "clean = { clip = -1.0 }", &["`a`", "`clip`", "above 0"]);
+    expect_error(rows, r, "clean = { clip = nan }", &["`a`", "`clip`", "above 0"]);
+    expect_error(rows, r, "clean = { columns = { a = \"own_category\" } }", &["`a`", "for category columns"]);
+    expect_error(rows, r, "clean = { columns = { c = \"mean\" } }", &["`c`", "for number columns"]);
+    expect_error(rows, r, "clean = { columns = { a = { constant = \"x\" } } }", &["`a`", "must be a number"]);
+    expect_error(rows, r, "types = { c = \"number\" }", &["table.csv:", "`c`", "expected a number"]);
+    for (split, parts) in [
+        ("by = \"random\", validation = 1.5", ["`validation` = 1.5", "between 0 and 1"]),
+        ("by = \"random\", test = nan", ["`test` = NaN", "between 0 and 1"]),
+        ("by = \"random\", validation = 0.0", ["no rows for validation", "out of 4"]),
+        ("by = \"random\", validation = 0.5, test = 0.5", ["no rows for training", "out of 4"]),
+        ("by = \"rows\", every = 0", ["`every` = 0", "at least 2"]),
+        ("by = \"folds\", folds = 3, fold = 3", ["`fold` = 3", "below `folds` = 3"]),
+        ("by = \"column\", column = \"c\"", ["holds \"u\" in line 2", "train, validation or test"]),
+        ("by = \"time\", column = \"t\", validation = \"x\", test = \"2024-01-03\"", ["\"x\"", "not a date"]),
+        (
+            "by = \"time\", column = \"t\", validation = \"2024-01-03\", test = \"2024-01-02\"",
+            ["`validation`", "before `test`"],
+        ),
+        ("by = \"files\", validation = \"no.csv\"", ["no.csv", "No such file"]),
+    ] {
+        expect_error(rows, r, &format!("split = {{ {split} }}"), &parts);
+    }
+}
+
+/// The same cases at every run.
+fn cases(count: u32) -> ProptestConfig {
+    let rng_seed = RngSeed::Fixed(20_240_131);
+    ProptestConfig { cases: count, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+/// Loads in every way; what is given must be finite, and every kept row must be in one part.
+fn survives(bytes: &[u8]) {
+    let bench = Bench::new(bytes);
+    for task in [Task::Regression, Task::Binary, Task::Classes] {
+        for config in [
+            "",
+            "clean = { clip = 1.0, indicators = true, numbers = \"forward_fill\" }\n\
+             transform = { numbers = \"quantile\", target = \"log1p\", categories = \"embedding\" }",
+            "split = { by = \"folds\", folds = 2, fold = 1 }\ntransform = { numbers = \"min_max\", target = \"quantile\" }",
+        ] {
+            let Ok(data) = bench.load(task, config) else { continue };
+            for part in [&data.train, &data.validation, &data.test] {
+                assert!(part.x.iter().all(|x| x.is_finite()), "{config}: {:?}", part.x);
+                assert_eq!(part.x.len(), part.rows * part.features.len());
+                if let Some(Target::Numbers(y)) = &part.target {
+                    assert!(y.iter().all(|y| y.is_finite()), "{config}: {y:?}");
+                }
+            }
+            let FittedTarget::Number { scaling, .. } = &data.fitted.target else { continue };
+            assert!(scaling.invert(0.3).is_finite(), "{config}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    #[test]
+    fn any_bytes_give_data_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        survives(&bytes);
+    }
+
+    #[test]
+    fn any_text_of_table_characters_gives_data_or_an_error(text in "[ay,;\t\"\n\r0-9.eE+:TNan\u{feff}-]{0,300}") {
+        survives(format!("a,y\n{text}").as_bytes());
+    }
+
+    #[test]
+    fn any_numbers_give_finite_data(rows in proptest::collection::vec((any::<f32>(), any::<i16>(), any::<f64>()), 4..40)) {
+        let rows: String = rows.iter().map(|(a, b, y)| format!("{a:e},{b},{y:e}\n")).collect();
+        survives(format!("a,b,y\n{rows}").as_bytes());
+    }
+
+    #[test]
+    fn any_damage_to_a_good_table_gives_data_or_an_error(
+        damage in proptest::collection::vec((0_usize..10_000, any::<u8>()), 1..6)
+    ) {
+        let row = |i: usize| format!("{},{},2024-01-{:02},{}\n", i * 7 % 5, ["u", "v"][i % 2], i % 28 + 1, i % 3);
+        let mut bytes = format!("a,c,t,y\n{}", (0..40).map(row).collect::<String>()).into_bytes();
+        for (at, byte) in damage {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        survives(&bytes);
+    }
+}
+
+#[test]
+fn the_kind_of_a_column_is_inferred_or_given() {
+    let bench =
+        Bench::new(table(&["a 1 2 1 2 1 2 1 2", "b yes no yes no _ no no yes", "c x 1 y 2 z w 3 1", Y]));
+    let data = bench.load(Task::Regression, BY_PART).unwrap();
+    let kind = |i: usize| &data.fitted.columns[i].encoding;
+    assert!(matches!(kind(0), Encoding::Number { boolean: false, .. }));
+    assert!(matches!(kind(1), Encoding::Number { boolean: true, .. }));
+    assert!(matches!(kind(2), Encoding::OneHot { .. }));
+    let given = bench.load(Task::Regression, &format!("{BY_PART}types = {{ a = \"category\" }}")).unwrap();
+    assert!(matches!(given.fitted.columns[0].encoding, Encoding::OneHot { .. }));
+}
