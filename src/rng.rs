@@ -24,40 +24,43 @@ pub mod streams {
 }
 
 /// The two output words of Threefry2x32-20.
+#[inline(always)]
 pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
-    let x = threefry_lanes::<1>(key, counter[0], counter[1]);
-    [x[0][0], x[1][0]]
+    const FIRST: [u32; 4] = [13, 15, 26, 6];
+    const SECOND: [u32; 4] = [17, 29, 16, 24];
+    let third = key[0] ^ key[1] ^ 0x1BD1_1BDA;
+    let x = [counter[0].wrapping_add(key[0]), counter[1].wrapping_add(key[1])];
+    let x = four_rounds(x, FIRST, [key[1], third.wrapping_add(1)]);
+    let x = four_rounds(x, SECOND, [third, key[0].wrapping_add(2)]);
+    let x = four_rounds(x, FIRST, [key[0], key[1].wrapping_add(3)]);
+    let x = four_rounds(x, SECOND, [key[1], third.wrapping_add(4)]);
+    four_rounds(x, FIRST, [third, key[0].wrapping_add(5)])
 }
 
-/// Both output words of the counters `(step, first + lane)`; each line of the algorithm is one vector operation.
+/// Four rounds, then the injection of keys. Without loops, so that callers' loops over counters vectorise.
 #[inline(always)]
-fn threefry_lanes<const LANES: usize>(key: [u32; 2], step: u32, first: u32) -> [[u32; LANES]; 2] {
-    const ROTATIONS: [[u32; 4]; 2] = [[13, 15, 26, 6], [17, 29, 16, 24]];
-    let keys = [key[0], key[1], key[0] ^ key[1] ^ 0x1BD1_1BDA];
-    let mut x0 = [step.wrapping_add(keys[0]); LANES];
-    let mut x1: [u32; LANES] =
-        std::array::from_fn(|lane| first.wrapping_add(lane as u32).wrapping_add(keys[1]));
-    for group in 0..5u32 {
-        for rotation in ROTATIONS[group as usize % 2] {
-            for lane in 0..LANES {
-                x0[lane] = x0[lane].wrapping_add(x1[lane]);
-                x1[lane] = x1[lane].rotate_left(rotation) ^ x0[lane];
-            }
-        }
-        let next = group + 1;
-        let (k0, k1) = (keys[next as usize % 3], keys[(next as usize + 1) % 3].wrapping_add(next));
-        for lane in 0..LANES {
-            x0[lane] = x0[lane].wrapping_add(k0);
-            x1[lane] = x1[lane].wrapping_add(k1);
-        }
-    }
-    [x0, x1]
+fn four_rounds(x: [u32; 2], rotations: [u32; 4], keys: [u32; 2]) -> [u32; 2] {
+    let x = round(x, rotations[0]);
+    let x = round(x, rotations[1]);
+    let x = round(x, rotations[2]);
+    let x = round(x, rotations[3]);
+    [x[0].wrapping_add(keys[0]), x[1].wrapping_add(keys[1])]
+}
+
+#[inline(always)]
+fn round(x: [u32; 2], rotation: u32) -> [u32; 2] {
+    let sum = x[0].wrapping_add(x[1]);
+    [sum, x[1].rotate_left(rotation) ^ sum]
+}
+
+/// The key of a stream.
+fn stream_key(seed: [u32; 2], stream: u32) -> [u32; 2] {
+    [seed[0], seed[1] ^ stream.wrapping_mul(0x9E37_79B1)]
 }
 
 /// The random word of one element.
 pub fn word(seed: [u32; 2], stream: u32, step: u32, element: u32) -> u32 {
-    let key = [seed[0], seed[1] ^ stream.wrapping_mul(0x9E37_79B1)];
-    threefry(key, [step, element / 2])[element as usize % 2]
+    threefry(stream_key(seed, stream), [step, element / 2])[element as usize % 2]
 }
 
 /// A multiple of `2^-24` in `[0, 1)`.
@@ -88,19 +91,23 @@ pub fn element(kind: RandomKind, step: &StepRecord, stream: u32, element: u32) -
 /// Random elements `first..first + out.len()`: the bits of [`element`], many counters at a time.
 #[inline(always)]
 pub fn fill(kind: RandomKind, step: &StepRecord, stream: u32, first: u32, out: &mut [f32]) {
-    const LANES: usize = 16;
-    let key = [step.seed_low, step.seed_high ^ stream.wrapping_mul(0x9E37_79B1)];
-    let mut words = [0u32; 2 * LANES];
+    const PAIRS: usize = 128;
+    let key = stream_key([step.seed_low, step.seed_high], stream);
+    let (mut firsts, mut seconds, mut words) = ([0u32; PAIRS], [0u32; PAIRS], [0u32; 2 * PAIRS]);
     // Whole counters: an odd start leaves out the first word of one.
     let mut skip = (first % 2) as usize;
     let mut pair = first / 2;
     let mut rest = out;
     while !rest.is_empty() {
-        let x = threefry_lanes::<LANES>(key, step.step, pair);
-        for (lane, both) in words.chunks_exact_mut(2).enumerate() {
-            both.copy_from_slice(&[x[0][lane], x[1][lane]]);
+        let pairs = (skip + rest.len()).div_ceil(2).min(PAIRS);
+        for (lane, (a, b)) in firsts[..pairs].iter_mut().zip(&mut seconds).enumerate() {
+            [*a, *b] = threefry(key, [step.step, pair.wrapping_add(lane as u32)]);
         }
-        let (part, after) = rest.split_at_mut((2 * LANES - skip).min(rest.len()));
+        for (both, (a, b)) in words.chunks_exact_mut(2).zip(firsts.iter().zip(&seconds)) {
+            both[0] = *a;
+            both[1] = *b;
+        }
+        let (part, after) = rest.split_at_mut((2 * PAIRS - skip).min(rest.len()));
         let words = &words[skip..skip + part.len()];
         match kind {
             RandomKind::Uniform => part.iter_mut().zip(words).for_each(|(o, w)| *o = uniform(*w)),
@@ -112,7 +119,7 @@ pub fn fill(kind: RandomKind, step: &StepRecord, stream: u32, first: u32, out: &
                 part.iter_mut().zip(words).for_each(|(o, w)| *o = if *w < threshold { 1.0 } else { 0.0 });
             }
         }
-        (skip, pair, rest) = (0, pair.wrapping_add(LANES as u32), after);
+        (skip, pair, rest) = (0, pair.wrapping_add(PAIRS as u32), after);
     }
 }
 

@@ -94,11 +94,14 @@ impl Session for CpuSession {
     }
 
     fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
-        for step in steps {
-            for (kernel, operands) in &self.phases[phase] {
-                kernel.run(operands, step, &self.pool);
+        let (kernels, pool) = (&self.phases[phase], &self.pool);
+        pool.enter(|| {
+            for step in steps {
+                for (kernel, operands) in kernels {
+                    kernel.run(operands, step, pool);
+                }
             }
-        }
+        });
         Ok(())
     }
 
@@ -107,13 +110,15 @@ impl Session for CpuSession {
     }
 
     fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
-        let mut seconds = vec![];
-        for (kernel, operands) in &self.phases[phase] {
-            let start = std::time::Instant::now();
-            kernel.run(operands, step, &self.pool);
-            seconds.push(start.elapsed().as_secs_f64());
-        }
-        Ok(seconds)
+        let (kernels, pool) = (&self.phases[phase], &self.pool);
+        Ok(pool.enter(|| {
+            let timed = kernels.iter().map(|(kernel, operands)| {
+                let start = std::time::Instant::now();
+                kernel.run(operands, step, pool);
+                start.elapsed().as_secs_f64()
+            });
+            timed.collect()
+        }))
     }
 
     fn allocated_bytes(&self) -> u64 {

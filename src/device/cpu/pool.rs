@@ -31,10 +31,19 @@ impl Pool {
         Ok(Self { threads: Some(pool) })
     }
 
+    /// Runs `work` on a thread of the pool, from which [`Pool::run`] hands out parts without waking anyone up for
+    /// itself: entered once for many steps.
+    pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        match &self.threads {
+            Some(pool) => pool.install(work),
+            None => work(),
+        }
+    }
+
     /// Calls `work` with the number of each part, in any order and on any thread.
     pub fn run(&self, parts: usize, work: impl Fn(usize) + Sync) {
         match &self.threads {
-            Some(pool) if parts > 1 => pool.install(|| (0..parts).into_par_iter().for_each(&work)),
+            Some(_) if parts > 1 => (0..parts).into_par_iter().for_each(&work),
             _ => (0..parts).for_each(work),
         }
     }

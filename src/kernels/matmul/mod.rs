@@ -2,6 +2,7 @@
 
 mod direct;
 pub mod native;
+mod transpose;
 
 use super::Cost;
 use crate::scalar::Body;

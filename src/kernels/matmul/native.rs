@@ -4,7 +4,10 @@
 
 use std::ops::Range;
 
+use pulp::{Simd, WithSimd};
+
 use super::direct::{self, Direct};
+use super::transpose::transpose;
 use super::{MatMul, MatrixView};
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::{Pool, part_range, parts_for};
@@ -30,8 +33,6 @@ enum Method {
     Direct,
     /// The same over a transposed copy of `B`.
     Transposed,
-    /// One dot product an element: rows of `A` and columns of `B` are contiguous.
-    Dot,
     /// The `gemm` crate.
     Gemm,
 }
@@ -42,14 +43,12 @@ impl Method {
 
     fn of(kernel: &MatMul) -> Self {
         let small = kernel.n * kernel.k <= Self::SMALL;
-        let dots = kernel.a.col == 1 && (kernel.b.row == 1 || kernel.k == 1);
-        if dots && (kernel.n == 1 || kernel.m < 4) {
-            Method::Dot
-        } else if kernel.n == 1 {
+        // A tile of one column would leave most lanes of its vectors empty.
+        if kernel.n == 1 {
             Method::Gemm
         } else if small && kernel.b.col == 1 {
             Method::Direct
-        } else if small && kernel.m >= 8 {
+        } else if small && kernel.b.row == 1 && kernel.m >= 8 {
             Method::Transposed
         } else {
             Method::Gemm
@@ -96,13 +95,8 @@ impl NativeMatMul {
                 if copy.len() < k * n {
                     copy.resize(k * n, 0.0);
                 }
-                direct::transpose(right, [b.col, b.row], [n, k], copy);
+                transpose(right, b.col, [n, k], copy);
                 pulp::Arch::new().dispatch(direct(copy, out));
-            }
-            Method::Dot => {
-                for (j, column) in (0..n).map(|j| (j, &right[j * b.col..j * b.col + k])) {
-                    direct::dot_rows(left, a.row, column, &mut out[j..], n);
-                }
             }
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
         }
@@ -114,25 +108,38 @@ impl NativeMatMul {
         check(&a, 0, m, depth.end, left.len());
         // SAFETY: one part computes the sums of a split.
         let sums = unsafe { operands.write(output, split * m, m) };
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                sums.fill(0.0);
-                if a.row == 1 {
-                    for k in depth.clone() {
-                        let start = a.offset + k * a.col;
-                        for (sum, x) in sums.iter_mut().zip(&left[start..start + m]) {
-                            *sum += x;
-                        }
-                    }
-                } else {
-                    for (i, sum) in sums.iter_mut().enumerate() {
-                        let start = a.offset + i * a.row;
-                        *sum = depth.clone().map(|k| left[start + k * a.col]).sum();
-                    }
+        let view = MatrixView { offset: a.offset + depth.start * a.col, ..a };
+        pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums });
+    }
+}
+
+/// `sums[i] = sum_k A[i, k]`.
+struct RowSums<'a> {
+    left: &'a [f32],
+    view: MatrixView,
+    k: usize,
+    sums: &'a mut [f32],
+}
+
+impl WithSimd for RowSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let RowSums { left, view, k, sums } = self;
+        sums.fill(0.0);
+        if view.row == 1 {
+            for start in (0..k).map(|k| view.offset + k * view.col) {
+                for (sum, x) in sums.iter_mut().zip(&left[start..]) {
+                    *sum += x;
                 }
-            },
-        );
+            }
+        } else {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                let start = view.offset + i * view.row;
+                *sum = (0..k).map(|k| left[start + k * view.col]).sum();
+            }
+        }
     }
 }
 

@@ -111,8 +111,9 @@ pub(super) fn run(
     operands: &Operands,
     writes: &mut [Vec<Approx>],
 ) {
-    for linear in 0..elements(shape) {
-        let values = registers(body, shape, linear, accumulator(linear), operands);
+    let all = 0..elements(shape);
+    for (linear, accumulator) in all.map(|linear| (linear, accumulator(linear))) {
+        let values = registers(body, shape, linear, accumulator, operands);
         for &(register, output) in &body.stores {
             writes[output][linear] = values[register as usize];
         }

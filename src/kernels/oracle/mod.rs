@@ -88,16 +88,15 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
         Kernel::Batch(k) => {
             for (block, column) in k.columns.iter().enumerate() {
                 let deviation = f64::from(f32::from_bits(column.noise));
-                for element in 0..k.batch * column.width {
+                let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as usize;
+                for (element, out) in writes[block].iter_mut().enumerate() {
                     let (r, c) = (element / column.width, element % column.width);
-                    let row = operands.reads[0][step.batch_start as usize + r] as usize;
-                    let mut x = Approx::exact(operands.reads[1 + block][row * column.width + c]);
+                    *out = Approx::exact(operands.reads[1 + block][row(r) * column.width + c]);
                     if deviation != 0.0 {
                         let z = rng::element(RandomKind::Normal, step, column.stream, element as u32);
                         let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);
-                        x = sum([x, noise].into_iter());
+                        *out = sum([*out, noise].into_iter());
                     }
-                    writes[block][element] = x;
                 }
             }
         }

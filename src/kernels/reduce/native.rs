@@ -4,6 +4,8 @@
 //! combined at the end; along columns (kept elements next to each other) whole rows are added one after the
 //! other. Which of the two is part of the kernel's geometry, so the order is the same at every run.
 
+use pulp::{Simd, WithSimd};
+
 use super::Reduce;
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::{Pool, part_range, parts_for};
@@ -63,6 +65,7 @@ impl NativeReduce {
     }
 
     /// Results of outputs `range` (linear over kept x chunks), rows next to each other.
+    #[inline(always)]
     fn rows(
         &self,
         inputs: &Inputs,
@@ -74,20 +77,13 @@ impl NativeReduce {
             // Several short rows at once.
             let group = CHUNK / self.reduced;
             for (first, totals) in range.clone().step_by(group).zip(totals.chunks_mut(group)) {
-                self.prologue.evaluate(
-                    inputs,
-                    first * self.reduced,
-                    totals.len() * self.reduced,
-                    scratch,
-                    #[inline(always)]
-                    |values| {
-                        for (row, total) in values.chunks_exact(self.reduced).zip(totals) {
-                            let mut lanes = [self.start(); LANES];
-                            self.add_to_lanes(&mut lanes, row);
-                            *total = self.joined(&lanes);
-                        }
-                    },
-                );
+                let count = totals.len() * self.reduced;
+                let values = self.prologue.evaluate(inputs, first * self.reduced, count, scratch);
+                for (row, total) in values.chunks_exact(self.reduced).zip(totals) {
+                    let mut lanes = [self.start(); LANES];
+                    self.add_to_lanes(&mut lanes, row);
+                    *total = self.joined(&lanes);
+                }
             }
             return;
         }
@@ -96,14 +92,9 @@ impl NativeReduce {
             let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
             let mut lanes = [self.start(); LANES];
             for at in (first..end).step_by(CHUNK) {
-                self.prologue.evaluate(
-                    inputs,
-                    kept * self.reduced + at,
-                    CHUNK.min(end - at),
-                    scratch,
-                    #[inline(always)]
-                    |values| self.add_to_lanes(&mut lanes, values),
-                );
+                let (first, count) = (kept * self.reduced + at, CHUNK.min(end - at));
+                let values = self.prologue.evaluate(inputs, first, count, scratch);
+                self.add_to_lanes(&mut lanes, values);
             }
             *total = self.joined(&lanes);
         }
@@ -114,10 +105,10 @@ impl NativeReduce {
     fn add_to_lanes(&self, lanes: &mut [f32; LANES], values: &[f32]) {
         let mut groups = values.chunks_exact(LANES);
         for group in &mut groups {
-            self.combine_into(lanes, group);
+            self.combine_all(lanes, group);
         }
         let rest = groups.remainder();
-        self.combine_into(&mut lanes[..rest.len()], rest);
+        self.combine_all(&mut lanes[..rest.len()], rest);
     }
 
     #[inline(always)]
@@ -126,6 +117,7 @@ impl NativeReduce {
     }
 
     /// Results of the kept elements `range`, for all chunks: element by element down the columns.
+    #[inline(always)]
     fn down_columns(
         &self,
         inputs: &Inputs,
@@ -140,14 +132,8 @@ impl NativeReduce {
                 sums[..count].fill(self.start());
                 for r in chunk * self.chunk..((chunk + 1) * self.chunk).min(self.reduced) {
                     let at = r * self.kept + first;
-                    self.prologue.evaluate(
-                        inputs,
-                        at,
-                        count,
-                        scratch,
-                        #[inline(always)]
-                        |values| self.combine_into(&mut sums[..count], values),
-                    );
+                    let values = self.prologue.evaluate(inputs, at, count, scratch);
+                    self.combine_all(&mut sums[..count], values);
                 }
                 for (i, &sum) in sums[..count].iter().enumerate() {
                     totals[(first - range.start + i) * self.chunks + chunk] = sum;
@@ -171,7 +157,7 @@ impl NativeReduce {
     }
 
     #[inline(always)]
-    fn combine_into(&self, totals: &mut [f32], values: &[f32]) {
+    fn combine_all(&self, totals: &mut [f32], values: &[f32]) {
         match self.kind {
             ReduceKind::Sum => {
                 for (total, x) in totals.iter_mut().zip(values) {
@@ -183,6 +169,30 @@ impl NativeReduce {
                     *total = if *total > x || total.is_nan() { *total } else { x };
                 }
             }
+        }
+    }
+}
+
+/// The results of a range of outputs.
+struct Part<'a> {
+    kernel: &'a NativeReduce,
+    inputs: &'a Inputs<'a>,
+    range: &'a std::ops::Range<usize>,
+    totals: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for Part<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Part { kernel, inputs, range, totals, scratch } = self;
+        if kernel.columns {
+            let kept = range.start / kernel.chunks..range.end / kernel.chunks;
+            kernel.down_columns(inputs, &kept, totals, scratch);
+        } else {
+            kernel.rows(inputs, range, totals, scratch);
         }
     }
 }
@@ -204,12 +214,8 @@ impl NativeRun for NativeReduce {
             }
             let results = &mut totals[..range.len()];
             Pool::with_scratch(|scratch| {
-                if self.columns {
-                    let kept = range.start / self.chunks..range.end / self.chunks;
-                    self.down_columns(&inputs, &kept, results, scratch);
-                } else {
-                    self.rows(&inputs, &range, results, scratch);
-                }
+                let part = Part { kernel: self, inputs: &inputs, range: &range, totals: results, scratch };
+                pulp::Arch::new().dispatch(part);
             });
             run_body(&self.epilogue, operands, step, results, range.start, range.len());
             Pool::return_buffers(totals, other);

@@ -12,6 +12,7 @@ pub mod rows;
 
 use functions::Arg;
 use load::Loader;
+use pulp::{Simd, WithSimd};
 
 use super::{BinaryFn, RandomKind, StepRecord, StepScalar, UnaryFn};
 use crate::rng;
@@ -109,45 +110,28 @@ impl NativeBody {
         outputs: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                self.begin(inputs, scratch);
-                for done in (0..len).step_by(CHUNK) {
-                    let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
-                    self.chunk(inputs, chunk, outputs, scratch);
-                    for &(value, output) in &self.stores {
-                        // Old values of outputs were copied to slots when the body was prepared.
-                        let arg = arg(value, inputs, chunk, &[], scratch);
-                        functions::copy(arg, &mut outputs[output][done..done + chunk.count]);
-                    }
-                }
-            },
-        );
+        pulp::Arch::new().dispatch(Run { body: self, inputs, start, len, outputs, scratch });
     }
 
-    /// Computes the body's result for the elements `start..start + count` (at most [`CHUNK`]) and hands it to
-    /// `consume`; stores nothing.
-    pub fn evaluate(
+    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing. To be called
+    /// within a `pulp` dispatch.
+    #[inline(always)]
+    pub fn evaluate<'a>(
         &self,
-        inputs: &Inputs,
+        inputs: &'a Inputs,
         start: usize,
         count: usize,
-        scratch: &mut Scratch,
-        consume: impl FnOnce(&[f32]),
-    ) {
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                self.begin(inputs, scratch);
-                let chunk = Chunk { start, done: 0, count };
-                self.chunk(inputs, chunk, &[], scratch);
-                let result = self.result.map(|value| arg(value, inputs, chunk, &[], scratch));
-                if let Some(Arg::Slice(values)) = result {
-                    consume(values);
-                }
-            },
-        );
+        scratch: &'a mut Scratch,
+    ) -> &'a [f32] {
+        self.begin(inputs, scratch);
+        let chunk = Chunk { start, done: 0, count };
+        self.chunk(inputs, chunk, &[], scratch);
+        let context = Context { inputs, chunk, outputs: &[], scratch };
+        match self.result.map(|value| context.arg(value)) {
+            Some(Arg::Slice(values)) => values,
+            // Results are prepared as slices.
+            Some(Arg::Scalar(_)) | None => &[],
+        }
     }
 
     /// Makes room and computes the scalars.
@@ -160,7 +144,7 @@ impl NativeBody {
         let one = Chunk { start: 0, done: 0, count: 1 };
         for op in &self.scalars {
             let mut value = [0.0];
-            compute(op, inputs, one, &[], scratch, &mut value);
+            Context { inputs, chunk: one, outputs: &[], scratch }.compute(op, &mut value);
             scratch.scalars.push(value[0]);
         }
     }
@@ -170,51 +154,81 @@ impl NativeBody {
         for (slot, op) in &self.ops {
             // An operation never reads the slot it writes.
             let mut out = std::mem::take(&mut scratch.slots[*slot]);
-            compute(op, inputs, chunk, outputs, scratch, &mut out[..chunk.count]);
+            Context { inputs, chunk, outputs, scratch }.compute(op, &mut out[..chunk.count]);
             scratch.slots[*slot] = out;
         }
     }
 }
 
-#[inline(always)]
-fn arg<'a>(
-    value: Value,
-    inputs: &Inputs<'a>,
-    Chunk { start, done, count }: Chunk,
-    outputs: &'a [&mut [f32]],
-    scratch: &'a Scratch,
-) -> Arg<'a> {
-    match value {
-        Value::Scalar(at) => Arg::Scalar(scratch.scalars[at]),
-        Value::Slot(slot) => Arg::Slice(&scratch.slots[slot][..count]),
-        Value::Operand { operand, offset } => {
-            Arg::Slice(&inputs.reads[operand][offset + start..offset + start + count])
+/// A body over a range of elements. This is a type because a closure may be compiled for the oldest processor of
+/// the architecture when it is too large to be inlined into `pulp`'s dispatch.
+struct Run<'a, 'b, 'c> {
+    body: &'a NativeBody,
+    inputs: &'a Inputs<'a>,
+    start: usize,
+    len: usize,
+    outputs: &'b mut [&'c mut [f32]],
+    scratch: &'b mut Scratch,
+}
+
+impl WithSimd for Run<'_, '_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Run { body, inputs, start, len, outputs, scratch } = self;
+        body.begin(inputs, scratch);
+        for done in (0..len).step_by(CHUNK) {
+            let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
+            body.chunk(inputs, chunk, outputs, scratch);
+            for &(value, output) in &body.stores {
+                // Old values of outputs were copied to slots when the body was prepared.
+                let context = Context { inputs, chunk, outputs: &[], scratch };
+                functions::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
+            }
         }
-        Value::Accumulator => Arg::Slice(&inputs.accumulator[done..done + count]),
-        Value::Previous(output) => Arg::Slice(&outputs[output][done..done + count]),
     }
 }
 
-#[inline(always)]
-fn compute(
-    op: &NativeOp,
-    inputs: &Inputs,
+/// What the operations of a chunk read.
+struct Context<'a, 'b> {
+    inputs: &'a Inputs<'a>,
     chunk: Chunk,
-    outputs: &[&mut [f32]],
-    scratch: &Scratch,
-    out: &mut [f32],
-) {
-    let arg = |value: Value| arg(value, inputs, chunk, outputs, scratch);
-    match op {
-        NativeOp::Const(value) => out.fill(*value),
-        NativeOp::Step(scalar) => out.fill(inputs.step.scalar(*scalar)),
-        NativeOp::Load { operand, loader } => loader.fill(inputs.reads[*operand], chunk.start, out),
-        NativeOp::Random { kind, stream } => {
-            rng::fill(*kind, inputs.step, *stream, chunk.start as u32, out);
+    outputs: &'a [&'b mut [f32]],
+    scratch: &'a Scratch,
+}
+
+impl<'a> Context<'a, '_> {
+    #[inline(always)]
+    fn arg(&self, value: Value) -> Arg<'a> {
+        let Chunk { start, done, count } = self.chunk;
+        match value {
+            Value::Scalar(at) => Arg::Scalar(self.scratch.scalars[at]),
+            Value::Slot(slot) => Arg::Slice(&self.scratch.slots[slot][..count]),
+            Value::Operand { operand, offset } => {
+                Arg::Slice(&self.inputs.reads[operand][offset + start..offset + start + count])
+            }
+            Value::Accumulator => Arg::Slice(&self.inputs.accumulator[done..done + count]),
+            Value::Previous(output) => Arg::Slice(&self.outputs[output][done..done + count]),
         }
-        NativeOp::Copy(a) => functions::copy(arg(*a), out),
-        NativeOp::Unary(f, a) => functions::unary(*f, arg(*a), out),
-        NativeOp::Binary(f, a, b) => functions::binary(*f, arg(*a), arg(*b), out),
-        NativeOp::Select(c, a, b) => functions::select(arg(*c), arg(*a), arg(*b), out),
+    }
+
+    #[inline(always)]
+    fn compute(&self, op: &NativeOp, out: &mut [f32]) {
+        let step = self.inputs.step;
+        match op {
+            NativeOp::Const(value) => out.fill(*value),
+            NativeOp::Step(scalar) => out.fill(step.scalar(*scalar)),
+            NativeOp::Load { operand, loader } => {
+                loader.fill(self.inputs.reads[*operand], self.chunk.start, out);
+            }
+            NativeOp::Random { kind, stream } => {
+                rng::fill(*kind, step, *stream, self.chunk.start as u32, out);
+            }
+            NativeOp::Copy(a) => functions::copy(self.arg(*a), out),
+            NativeOp::Unary(f, a) => functions::unary(*f, self.arg(*a), out),
+            NativeOp::Binary(f, a, b) => functions::binary(*f, self.arg(*a), self.arg(*b), out),
+            NativeOp::Select(c, a, b) => functions::select(self.arg(*c), self.arg(*a), self.arg(*b), out),
+        }
     }
 }

@@ -1,26 +1,51 @@
 //! Row primitives of softmax and cross-entropy, vectorised.
 
+use pulp::{Simd, WithSimd};
+
 use super::functions::{exp, log};
+
+const LANES: usize = 16;
 
 /// `y = x - max(x)`; gives the logarithm of the sum of its exponentials. NaN anywhere gives NaN.
 pub fn shifted(x: &[f32], y: &mut [f32]) -> f32 {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let largest = x.iter().fold(f32::NEG_INFINITY, |a, &b| if a > b || a.is_nan() { a } else { b });
-            let mut lanes = [0.0f32; 16];
-            let mut at = 0;
-            for (y, x) in y.chunks_mut(16).zip(x.chunks(16)) {
-                for (lane, (y, x)) in lanes.iter_mut().zip(y.iter_mut().zip(x)) {
-                    *y = x - largest;
-                    *lane += exp(*y);
-                }
-                at += x.len();
-            }
-            debug_assert_eq!(at, x.len());
-            log(lanes.iter().sum())
-        },
-    )
+    pulp::Arch::new().dispatch(Shifted { x, y })
+}
+
+struct Shifted<'a> {
+    x: &'a [f32],
+    y: &'a mut [f32],
+}
+
+impl WithSimd for Shifted<'_> {
+    type Output = f32;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f32 {
+        let Shifted { x, y } = self;
+        let mut largest = [f32::NEG_INFINITY; LANES];
+        in_lanes(&mut largest, x, |a, b| if a > b || a.is_nan() { a } else { b });
+        let largest = largest.iter().fold(f32::NEG_INFINITY, |a, &b| if a > b || a.is_nan() { a } else { b });
+        for (y, x) in y.iter_mut().zip(x) {
+            *y = x - largest;
+        }
+        let mut sums = [0.0f32; LANES];
+        in_lanes(&mut sums, y, |sum, y| sum + exp(y));
+        log(sums.iter().sum())
+    }
+}
+
+/// Combines element `i` into lane `i % LANES`.
+#[inline(always)]
+fn in_lanes(lanes: &mut [f32; LANES], values: &[f32], combine: impl Fn(f32, f32) -> f32) {
+    let mut groups = values.chunks_exact(LANES);
+    for group in &mut groups {
+        for (lane, x) in lanes.iter_mut().zip(group) {
+            *lane = combine(*lane, *x);
+        }
+    }
+    for (lane, x) in lanes.iter_mut().zip(groups.remainder()) {
+        *lane = combine(*lane, *x);
+    }
 }
 
 /// `y -= value`
@@ -32,12 +57,21 @@ pub fn subtract(y: &mut [f32], value: f32) {
 
 /// `y = e^(y - value)`
 pub fn exponential(y: &mut [f32], value: f32) {
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            for y in y {
-                *y = exp(*y - value);
-            }
-        },
-    );
+    pulp::Arch::new().dispatch(Exponential { y, value });
+}
+
+struct Exponential<'a> {
+    y: &'a mut [f32],
+    value: f32,
+}
+
+impl WithSimd for Exponential<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for y in self.y {
+            *y = exp(*y - self.value);
+        }
+    }
 }
