@@ -10,7 +10,6 @@ const REDUCED: u32 = 1u; //@param
 const CHUNK: u32 = 1u; //@param
 const CHUNKS: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
-const START: f32 = 0.0; //@param
 
 var<workgroup> lanes: array<f32, 64>;
 
@@ -29,7 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let kept = i / CHUNKS;
     let first = (i % CHUNKS) * CHUNK;
     let end = min(first + CHUNK, REDUCED);
-    var total = START;
+    var total = 0.0; //@insert start
     if (i < RESULTS) {
         for (var r = first + lane; r < end; r += 64u) {
             total = combine(total, prologue(kept, r));

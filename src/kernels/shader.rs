@@ -239,12 +239,14 @@ fn reduce(k: &reduce::Reduce, target: &Target) -> Result<Shader, ShaderError> {
         (ReduceKind::Sum, true) => "return total + x;",
         (ReduceKind::Max, true) => "return max_(total, x);",
     };
+    let nothing = if k.kind == ReduceKind::Max { f32::NEG_INFINITY } else { 0.0 };
+    let start = format!("var total = {};", body::literal(nothing.to_bits()));
     let template = Template::new(name)
         .set("RESULTS", kept * chunks)
         .set("REDUCED", reduced)
         .set("CHUNK", k.chunk.unwrap_or(reduced))
         .set("CHUNKS", chunks)
-        .set_f32("START", if k.kind == ReduceKind::Max { f32::MIN.to_bits() } else { 0 })
+        .insert("start", start)
         .insert("prologue", prologue)
         .insert("combine", combined)
         .insert("epilogue", epilogue);
