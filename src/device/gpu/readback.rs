@@ -1,12 +1,16 @@
 //! Results to the host: a blocking copy through a mapped buffer that is kept from call to call.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::device::Gpu;
 use crate::device::DeviceError;
 
 /// Longest copy at once; longer reads take several.
 const CHUNK_BYTES: u64 = 64 << 20;
+
+/// How long a finished copy's callback may take.
+const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The mapped buffer and the number of reads.
 #[derive(Default)]
@@ -69,7 +73,15 @@ impl Readback {
             index
         })?;
         gpu.guard.wait(Some(index))?;
-        let outcome = mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let taken = || mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut outcome = taken();
+        // Another thread that waits on the same device may have picked up the callback and not run it yet.
+        let patience = Instant::now();
+        while outcome.is_none() && patience.elapsed() < CALLBACK_PATIENCE {
+            std::thread::sleep(Duration::from_micros(50));
+            gpu.guard.wait(None)?;
+            outcome = taken();
+        }
         if !matches!(outcome, Some(Ok(()))) {
             return Err(DeviceError::Validation(format!("results cannot be mapped: {outcome:?}")));
         }
