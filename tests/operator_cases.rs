@@ -1,9 +1,13 @@
 //! The sample operator cases that PyTorch computed in double precision: every operator that is there agrees, on
-//! the CPU backend, and none is wrong.
+//! both backends, and none is wrong.
 
-use std::path::Path;
+mod common;
+mod everywhere;
 
-use gridlight::device::cpu::CpuDevice;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gridlight::device::Device;
 use gridlight::verify::cases::{CaseNumber, CaseTensor, OperatorCase, OperatorResult, run_case};
 use gridlight::verify::relative_error;
 
@@ -15,34 +19,28 @@ fn values(tensor: &CaseTensor) -> Vec<f64> {
     tensor.data.iter().map(value).collect()
 }
 
-fn main() {
+fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/operator-cases-sample.jsonl");
-    let text = std::fs::read_to_string(&path);
-    let trials = match text {
-        Err(_) => {
-            let name = "operator_cases [ignored: ../shared/conformance is not beside this checkout]";
-            vec![libtest_mimic::Trial::test(name, || Ok(())).with_ignored_flag(true)]
-        }
-        Ok(text) => text.lines().map(|line| trial(line.to_string())).collect(),
+    let trials = match everywhere::shared_file("conformance/operator-cases-sample.jsonl") {
+        Err(reason) => vec![everywhere::ignored("operator_cases", &reason)],
+        Ok(text) => text.lines().flat_map(trials).collect(),
     };
-    libtest_mimic::run(&arguments, trials).exit();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial(line: String) -> libtest_mimic::Trial {
-    let case: OperatorCase = serde_json::from_str(&line).unwrap();
-    let not_yet = ["conv2d", "conv_transpose2d", "maxpool2d", "avgpool2d"].contains(&case.op.as_str());
-    let name =
-        if not_yet { format!("{} [ignored: not in this version]", case.name) } else { case.name.clone() };
-    libtest_mimic::Trial::test(name, move || check(&line, &case)).with_ignored_flag(not_yet)
+fn trials(line: &str) -> Vec<libtest_mimic::Trial> {
+    let case: OperatorCase = serde_json::from_str(line).unwrap();
+    if ["conv2d", "conv_transpose2d", "maxpool2d", "avgpool2d"].contains(&case.op.as_str()) {
+        return vec![everywhere::ignored(&case.name, "not in this version")];
+    }
+    let (name, line) = (case.name.clone(), line.to_string());
+    everywhere::on_every_backend(&name, Arc::new(move |device: &dyn Device| check(&line, &case, device)))
 }
 
-fn check(line: &str, case: &OperatorCase) -> Result<(), libtest_mimic::Failed> {
+fn check(line: &str, case: &OperatorCase, device: &dyn Device) -> Result<(), String> {
     let expected: serde_json::Value = serde_json::from_str(line).unwrap();
-    let device = CpuDevice::new(Some(1));
-    match run_case(case, &device).map_err(|e| e.to_string())? {
-        OperatorResult::Skipped { skip, .. } => Err(format!("skipped: {skip}").into()),
+    match run_case(case, device).map_err(|e| e.to_string())? {
+        OperatorResult::Skipped { skip, .. } => Err(format!("skipped: {skip}")),
         OperatorResult::Done { y, grads, .. } => {
             let tensor = |v: &serde_json::Value| values(&serde_json::from_value(v.clone()).unwrap());
             for (at, found) in y.iter().enumerate() {
@@ -61,11 +59,7 @@ fn check(line: &str, case: &OperatorCase) -> Result<(), libtest_mimic::Failed> {
     }
 }
 
-fn compare(what: &str, expected: &[f64], found: &[f64]) -> Result<(), libtest_mimic::Failed> {
+fn compare(what: &str, expected: &[f64], found: &[f64]) -> Result<(), String> {
     let error = relative_error(expected, found, 1e-3);
-    if error > 1e-5 {
-        Err(format!("{what}: relative error {error}: {expected:?} {found:?}").into())
-    } else {
-        Ok(())
-    }
+    if error > 1e-5 { Err(format!("{what}: relative error {error}: {expected:?} {found:?}")) } else { Ok(()) }
 }

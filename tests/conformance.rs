@@ -1,0 +1,68 @@
+//! Figures of others: the tests of webnn-baseline (every operator this crate has or can compose) and Keras's golden
+//! figures (recurrent layers, optimizers), computed by the kernels that train, on both backends.
+//!
+//! The data lie outside this repository. What they hold and this version has not is listed as ignored.
+
+mod common;
+mod everywhere;
+#[path = "conformance/keras.rs"]
+mod keras;
+#[path = "conformance/webnn.rs"]
+mod webnn;
+#[path = "conformance/webnn_operators.rs"]
+mod webnn_operators;
+#[path = "conformance/webnn_recurrent.rs"]
+mod webnn_recurrent;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use everywhere::on_every_backend;
+use gridlight::device::Device;
+use libtest_mimic::{Arguments, Trial};
+use serde_json::Value;
+
+/// Allowed relative error of `f32` kernels against WebNN's figures (see [`webnn::check`]).
+const TOLERANCE: f64 = 2e-6;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let mut trials = match everywhere::shared_file("conformance/webnn/cases.jsonl") {
+        Ok(text) => text.lines().flat_map(webnn_trials).collect(),
+        Err(reason) => vec![everywhere::ignored("webnn", &reason)],
+    };
+    trials.extend(match everywhere::shared_file("conformance/keras/rnn_optim_golden.json") {
+        Ok(text) => keras_trials(&text),
+        Err(reason) => vec![everywhere::ignored("keras", &reason)],
+    });
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn webnn_trials(line: &str) -> Vec<Trial> {
+    let test: webnn::Test = serde_json::from_str(line).expect("a line of cases.jsonl is a test");
+    let name = format!("webnn::{}::{}", test.file.trim_end_matches("_test.js"), test.name);
+    match test.missing() {
+        Some(reason) => vec![everywhere::ignored(&name, reason)],
+        None => on_every_backend(
+            &name,
+            Arc::new(move |device: &dyn Device| webnn::check(&test, device, TOLERANCE)),
+        ),
+    }
+}
+
+fn keras_trials(text: &str) -> Vec<Trial> {
+    let figures: Value = serde_json::from_str(text).expect("the file of Keras's figures is JSON");
+    let mut trials = vec![];
+    for (kind, check) in
+        [("rnn", keras::recurrent as fn(&Value, &dyn Device) -> _), ("optim", keras::optimize)]
+    {
+        for test in figures[kind].as_array().expect("a list of tests").clone() {
+            let name = format!("keras::{}", test["name"].as_str().unwrap_or_default());
+            trials.extend(match keras::missing(&test) {
+                Some(reason) => vec![everywhere::ignored(&name, reason)],
+                None => on_every_backend(&name, Arc::new(move |device: &dyn Device| check(&test, device))),
+            });
+        }
+    }
+    trials
+}
