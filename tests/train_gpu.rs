@@ -1,6 +1,7 @@
 //! Training on a GPU: as reproducible and resumable as on the CPU, and the same losses up to rounding.
 
 mod common;
+mod interruptions;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
     common::run(&[
         ("the_same_seed_gives_the_same_bits", the_same_seed_gives_the_same_bits),
         ("a_resumed_run_has_the_bits_of_an_uninterrupted_one", a_resumed_run_has_the_same_bits),
+        ("interrupted_runs_have_the_bits_of_an_uninterrupted_one", interrupted_runs_have_the_same_bits),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
 }
@@ -93,6 +95,11 @@ fn a_resumed_run_has_the_same_bits() -> Result<(), Failed> {
     bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
     bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
     assert_eq!(bench.best("whole")?, bench.best("cut")?);
+    Ok(())
+}
+
+fn interrupted_runs_have_the_same_bits() -> Result<(), Failed> {
+    interruptions::interrupted_runs_have_the_same_bits(&common::device(&GpuOptions::default())?);
     Ok(())
 }
 

@@ -56,6 +56,8 @@ pub struct Train {
 
 impl Train {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
+        // First of all, so that an interrupt while the data are read also ends in a saved checkpoint.
+        let mut console = Console::new(self.json);
         let mut overrides = self.set.clone();
         overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
         overrides.extend(self.seed.map(|n| format!("seed={n}")));
@@ -69,7 +71,6 @@ impl Train {
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         let device = open_device(self.device)?;
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
-        let mut console = Console::new(self.json);
         let (experiment, trials) = if self.resume {
             (tune::settings_of_run(&experiment, &out)?, vec![])
         } else {
@@ -85,7 +86,8 @@ impl Train {
             log_every: self.log_every,
             started: Some(started),
         };
-        let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console)?;
+        let outcome =
+            trainer::train(&experiment, &data, &*device, &options, &mut console).map_err(how_to_go_on)?;
         if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
             (self.json, &outcome.end)
         {
@@ -100,6 +102,24 @@ impl Train {
         }
         Ok(())
     }
+}
+
+/// An interrupted training is told with the command that goes on with it.
+fn how_to_go_on(error: TrainError) -> Failure {
+    let TrainError::Interrupted { step, .. } = error else { return error.into() };
+    let mut command = String::from("gridlight");
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let resume = (!given.iter().any(|a| a == "--resume")).then(|| "--resume".to_string());
+    for argument in given.into_iter().chain(resume) {
+        let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
+        if !argument.is_empty() && argument.chars().all(plain) {
+            command += &format!(" {argument}");
+        } else {
+            command += &format!(" '{}'", argument.replace('\'', r"'\''"));
+        }
+    }
+    let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
+    Failure { code: error.exit_code(), error: anyhow::anyhow!(text) }
 }
 
 /// The run directory may be used from anywhere, so the data's paths are kept absolute.

@@ -157,7 +157,7 @@ pub struct Loaded {
     pub validation: Dataset,
     /// Test rows; may be empty.
     pub test: Dataset,
-    /// SHA-256 of the source file, in hexadecimal.
+    /// SHA-256 of the source file, in hexadecimal; with several files, of their digests one after the other.
     pub digest: String,
     /// Rows dropped.
     pub dropped: usize,
@@ -215,7 +215,17 @@ pub fn load(config: &DataConfig, directory: &Path, task: Task, seed: [u32; 2]) -
         });
     }
     let dropped = table.lines.len() - rows.len();
-    Ok(Loaded { train, validation, test, digest: digest(&path)?, dropped, fitted })
+    let digest = match &config.split {
+        config::SplitConfig::Files { validation, test } => {
+            let others = std::iter::once(validation).chain(test);
+            let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
+            let all: Result<Vec<String>, _> =
+                std::iter::once(&path).chain(&paths).map(|p| digest(p)).collect();
+            hexadecimal(&sha2::Sha256::digest(all?.concat()))
+        }
+        _ => digest(&path)?,
+    };
+    Ok(Loaded { train, validation, test, digest, dropped, fitted })
 }
 
 /// Reads another file and encodes its rows by what was fitted; rows keep the file's order, none is dropped
@@ -236,7 +246,11 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
 fn digest(path: &Path) -> Result<String, DataError> {
     let read = std::fs::read(path);
     let bytes = read.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
-    Ok(sha2::Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect())
+    Ok(hexadecimal(&sha2::Sha256::digest(bytes)))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {

@@ -37,10 +37,10 @@ pub struct TrainConfig {
     /// Stops when validation no longer improves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
-    /// Steps between checkpoints; by default one each epoch.
+    /// Steps between checkpoints. With neither this nor `checkpoint_every_minutes`, there is one every 30 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<u64>,
-    /// Minutes between checkpoints.
+    /// Minutes between checkpoints; beside `checkpoint_every_steps`, whichever comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_minutes: Option<f64>,
 }

@@ -1,22 +1,31 @@
-//! Checkpoints: safetensors files written so that they are complete or absent at every instant.
+//! Checkpoints: safetensors files written so that they are complete or absent at every instant, with a digest of
+//! their contents that is checked when they are read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::TrainError;
 use crate::data::Fitted;
 
 /// Version of the files written.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Larger files are refused before they are read.
 const MAX_BYTES: u64 = 16 << 30;
 /// Key of the one metadata entry; one, so that equal contents give equal bytes.
 const KEY: &str = "gridlight";
+/// How the metadata begin in the file; the digest of the file follows. JSON within JSON, hence the backslashes.
+const SEAL: &[u8] = br#"{\"sha256\":\""#;
+/// Stands where the digest goes while the digest is computed.
+const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+/// Temporary files begin so; those of killed processes are removed by [`remove_leftovers`].
+const TEMPORARY: &str = ".partial-";
 
 /// A named `f32` tensor.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
@@ -24,6 +33,9 @@ pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 /// What a checkpoint says besides tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
+    /// SHA-256 of the whole file, computed with zeros in this place; set by [`save`]. It must come first.
+    #[serde(default)]
+    sha256: String,
     /// Format version.
     pub format: u32,
     /// What was fitted on the training rows.
@@ -57,7 +69,7 @@ pub struct Progress {
 impl Meta {
     /// Metadata of the current format.
     pub fn new(fitted: Fitted, data_digest: String, progress: Option<Progress>) -> Self {
-        Self { format: FORMAT, fitted, data_digest, progress }
+        Self { sha256: UNSEALED.into(), format: FORMAT, fitted, data_digest, progress }
     }
 }
 
@@ -72,10 +84,52 @@ pub fn save(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(), Tra
         let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(data));
         views.insert(name.clone(), view.map_err(|e| fail(e.to_string()))?);
     }
-    let json = serde_json::to_string(meta).map_err(|e| fail(e.to_string()))?;
+    let unsealed = Meta { sha256: UNSEALED.into(), ..meta.clone() };
+    let json = serde_json::to_string(&unsealed).map_err(|e| fail(e.to_string()))?;
     let metadata = HashMap::from([(KEY.to_string(), json)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
+    let mut bytes = safetensors::serialize(views, Some(metadata)).map_err(|e| fail(e.to_string()))?;
+    let place = seal(&bytes).ok_or_else(|| fail("the metadata could not be sealed".into()))?;
+    let digest = digest_without(&bytes, &place);
+    bytes[place].copy_from_slice(digest.as_bytes());
     write_atomically(path, &bytes)
+}
+
+/// Where the digest stands in the bytes of a file; `None` if it has none.
+fn seal(bytes: &[u8]) -> Option<Range<usize>> {
+    // The metadata come first in the header, so a look at the whole of a large file is never needed.
+    let header = 8 + usize::try_from(u64::from_le_bytes(*bytes.first_chunk::<8>()?)).ok()?;
+    let header = bytes.get(8..header)?;
+    let start = 8 + header.windows(SEAL.len()).position(|w| w == SEAL)? + SEAL.len();
+    (start + UNSEALED.len() <= bytes.len()).then_some(start..start + UNSEALED.len())
+}
+
+/// SHA-256 of a file with zeros in the place of its digest, in hexadecimal.
+fn digest_without(bytes: &[u8], place: &Range<usize>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(&bytes[..place.start]);
+    hash.update(UNSEALED);
+    hash.update(&bytes[place.end..]);
+    hexadecimal(&hash.finalize())
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Removes temporary files that killed processes left in `directory`. Only for a directory that no other process
+/// writes to.
+pub fn remove_leftovers(directory: &Path) {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    for entry in entries.filter(|e| is_leftover(&e.file_name())) {
+        // One that cannot be removed costs space, not correctness.
+        let _ = std::fs::remove_file(entry.path());
+    }
+}
+
+/// Whether a file is a temporary one of this program.
+pub fn is_leftover(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(TEMPORARY))
 }
 
 /// Writes a whole file atomically.
@@ -85,7 +139,7 @@ pub fn save(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(), Tra
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let fail = |e: std::io::Error| TrainError::io(path, &e);
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(fail)?;
+    let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
     // Temporary files are private; what a run leaves behind is as readable as any other file.
     #[cfg(unix)]
@@ -117,6 +171,14 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
     let bytes = std::fs::read(path).map_err(io)?;
     let (_, header) =
         SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("not a safetensors file: {e}")))?;
+    let json = header.metadata().as_ref().and_then(|m| m.get(KEY));
+    let place = seal(&bytes);
+    let whole = place.as_ref().is_some_and(|p| digest_without(&bytes, p).as_bytes() == &bytes[p.clone()]);
+    let outdated = json.and_then(|j| serde_json::from_str(j).ok()).is_some_and(|m: Meta| m.format < FORMAT);
+    // Weights of other programs have no digest; a file that has one, or should have one, must agree with it.
+    if (place.is_some() || json.is_some()) && !whole && !outdated {
+        return Err(damaged("its contents do not match their checksum; the file is damaged".into()));
+    }
     let file =
         SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("not a safetensors file: {e}")))?;
     let mut tensors = vec![];
@@ -132,18 +194,14 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         tensors.push((name.to_string(), view.shape().to_vec(), data));
     }
     tensors.sort_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
-    let json = header.metadata().as_ref().and_then(|m| m.get(KEY));
     let meta: Option<Meta> = match json {
         Some(json) => {
             Some(serde_json::from_str(json).map_err(|e| damaged(format!("its metadata are damaged: {e}")))?)
         }
         None => None,
     };
-    if let Some(meta) = meta.as_ref().filter(|m| m.format != FORMAT) {
-        return Err(damaged(format!(
-            "format {} is not known to this version (it knows {FORMAT})",
-            meta.format
-        )));
+    if let Some(found) = meta.as_ref().map(|m| m.format).filter(|&format| format != FORMAT) {
+        return Err(TrainError::Format { path: path.into(), found, known: FORMAT });
     }
     Ok((tensors, meta))
 }
@@ -187,7 +245,8 @@ mod tests {
         save_sample(&b);
         assert_eq!(std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
         let (tensors, meta) = load(&a).unwrap();
-        assert_eq!((tensors, meta.unwrap()), sample());
+        let meta = Meta { sha256: UNSEALED.into(), ..meta.unwrap() };
+        assert_eq!((tensors, meta), sample());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "a temporary file is left");
     }
 
@@ -202,10 +261,12 @@ mod tests {
             assert!(load(&path).is_err(), "cut at {cut}");
         }
         for at in 0..whole.len() {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 0x55;
-            std::fs::write(&path, &bytes).unwrap();
-            let _: Result<_, _> = load(&path);
+            for flip in [0x01, 0x20, 0x55, 0x80] {
+                let mut bytes = whole.clone();
+                bytes[at] ^= flip;
+                std::fs::write(&path, &bytes).unwrap();
+                assert!(load(&path).is_err(), "byte {at} changed by {flip:#x} was not noticed");
+            }
         }
         std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
         assert!(load(&path).is_err());

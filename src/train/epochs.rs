@@ -1,20 +1,21 @@
 //! The loop over epochs and steps: batches, losses, validation, the best weights, checkpoints.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::TrainError;
 use super::checkpoint::{self, Meta, NamedTensor, Progress};
 use super::engine::Engine;
 use super::events::{Event, Number, Numbers, Observer, Tick};
+use super::history;
 use super::metrics::Predictions;
-use super::run::{HistoryRow, RunDirectory};
+use super::run::{HistoryRow, Newest, RunDirectory};
 use super::tensorboard::EventFile;
-use super::trainer::{Options, Outcome, peak_host_bytes};
+use super::trainer::{Options, Outcome};
+use super::writer::{Job, Writer};
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
-use crate::report::Report;
 use crate::rng::{self, streams};
 use crate::scalar::StepRecord;
 
@@ -22,8 +23,8 @@ use crate::scalar::StepRecord;
 const FIRST_GROUP: usize = 1;
 /// Wall time of a group of steps between two looks at the losses.
 const GROUP_SECONDS: f64 = 0.15;
-/// Time between checkpoints unless the experiment says otherwise.
-const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(30);
+/// Seconds between checkpoints unless the experiment says otherwise.
+const CHECKPOINT_SECONDS: f64 = 30.0;
 
 /// What is to be trained, and on what.
 #[derive(Clone, Copy)]
@@ -37,19 +38,21 @@ pub(super) struct Task<'a> {
 
 /// A training under way.
 pub(super) struct Trainer<'a> {
-    task: Task<'a>,
-    engine: Engine,
-    run: RunDirectory,
-    observer: &'a mut dyn Observer,
-    progress: Progress,
-    history: Vec<HistoryRow>,
-    best: Numbers,
-    best_predictions: Predictions,
-    steps_per_epoch: u64,
+    pub(super) task: Task<'a>,
+    pub(super) engine: Engine,
+    /// Before the run directory, so that it has finished when the directory is let go.
+    pub(super) writer: Writer,
+    pub(super) run: RunDirectory,
+    pub(super) observer: &'a mut dyn Observer,
+    pub(super) progress: Progress,
+    pub(super) history: Vec<HistoryRow>,
+    pub(super) best: Numbers,
+    pub(super) best_predictions: Predictions,
+    pub(super) steps_per_epoch: u64,
     total_steps: u64,
     /// Seconds in training steps alone, and how many.
-    busy: (f64, u64),
-    first_step_seconds: f64,
+    pub(super) busy: (f64, u64),
+    pub(super) first_step_seconds: f64,
     last_checkpoint: (Instant, u64),
     /// Losses since the last step event.
     logged: (f64, u64),
@@ -74,7 +77,10 @@ impl<'a> Trainer<'a> {
         let mut progress = Progress { best_loss: f64::INFINITY.to_bits(), ..Progress::default() };
         let mut history = vec![];
         if options.resume {
-            let (tensors, meta) = run.newest()?;
+            let Newest { tensors, meta, damaged } = run.newest()?;
+            for error in damaged {
+                observer.note(&format!("{error}; going on from the checkpoint before it"));
+            }
             if meta.data_digest != data.digest {
                 let reason =
                     "the data file has changed since the run began; a resumed run would not be the same run";
@@ -82,11 +88,15 @@ impl<'a> Trainer<'a> {
             }
             engine.restore(&tensors, true)?;
             progress = meta.progress.unwrap_or_default();
-            history = run.read_history(progress.epoch);
+            history = history::read(&run.history(), progress.epoch)?;
+            if progress.best_epoch > 0 {
+                // Now, and not at the end, is the time to hear that the best weights are lost.
+                checkpoint::load(&run.best())?;
+            }
         }
         let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
-        let tensorboard = EventFile::create(&run.path)?;
-        Ok(Self {
+        let tensorboard = EventFile::create(&run.path, options.resume.then_some(progress.step + 1))?;
+        let mut trainer = Self {
             task,
             engine,
             run,
@@ -102,7 +112,16 @@ impl<'a> Trainer<'a> {
             last_checkpoint: (Instant::now(), progress.step),
             logged: (0.0, 0),
             progress,
-        })
+            writer: Writer::default(),
+        };
+        if !options.resume {
+            // The experiment follows the first checkpoint, so that whatever is a run can be resumed.
+            let (snapshot, run) = (trainer.snapshot()?, trainer.run.clone());
+            let experiment = experiment.clone();
+            let first = move || snapshot().and_then(|()| run.write_experiment(&experiment));
+            trainer.writer.start(Box::new(first))?;
+        }
+        Ok(trainer)
     }
 
     /// Trains to the end.
@@ -123,6 +142,7 @@ impl<'a> Trainer<'a> {
             }
         }
         self.save()?;
+        self.writer.finish()?;
         if self.history.is_empty() {
             // Fewer steps than an epoch were asked for: judge what there is, after the checkpoint, so that a
             // resumed run does not see this extra look.
@@ -130,6 +150,7 @@ impl<'a> Trainer<'a> {
             self.progress.epoch += 1;
             self.judge(f64::from_bits(self.progress.loss_sum) / steps)?;
             self.progress.epoch -= 1;
+            self.writer.finish()?;
         }
         let end = self.finish(started.elapsed().as_secs_f64())?;
         Ok(Outcome {
@@ -180,8 +201,10 @@ impl<'a> Trainer<'a> {
                 self.first_step_seconds = self.task.options.started.unwrap_or(clock).elapsed().as_secs_f64();
             }
             self.count(first, &losses)?;
+            self.writer.check()?;
             if self.observer.interrupted() {
                 self.save()?;
+                self.writer.finish()?;
                 let step = self.progress.step;
                 return Err(TrainError::Interrupted { step, run: self.run.path.clone() });
             }
@@ -294,13 +317,16 @@ impl<'a> Trainer<'a> {
             self.progress.stale_epochs = 0;
             self.best = validation.clone();
             self.best_predictions = predictions;
-            let weights = self.finite_weights()?;
+            let weights = self.engine.weights()?;
+            self.check_finite(&weights)?;
             let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), None);
-            checkpoint::save(&self.run.best(), &weights, &meta)?;
+            let path = self.run.best();
+            // Jobs run in order: no checkpoint that counts on these weights is written before them.
+            self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;
         } else {
             self.progress.stale_epochs += 1;
         }
-        self.run.write_history(&self.history)?;
+        history::write(&self.run.history(), &self.history)?;
         let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
         scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
         self.tensorboard.scalars(step, &scalars)?;
@@ -309,92 +335,46 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    fn finite_weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
-        let weights = self.engine.weights()?;
+    fn check_finite(&self, tensors: &[NamedTensor]) -> Result<(), TrainError> {
         let step = self.progress.step;
-        for (name, _, data) in &weights {
+        for (name, _, data) in tensors {
             if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
-                let what = format!("weight `{name}`");
+                let what = format!("tensor `{name}`");
                 return Err(TrainError::Diverged { step, what, value: f64::from(*bad) });
             }
         }
-        Ok(weights)
+        Ok(())
     }
 
     fn checkpoint_due(&self) -> bool {
         let config = &self.task.experiment.train;
         let (at, step) = self.last_checkpoint;
-        if let Some(every) = config.checkpoint_every_steps {
-            return self.progress.step / every > step / every;
-        }
-        let interval = config
-            .checkpoint_every_minutes
-            .map_or(CHECKPOINT_INTERVAL, |m| Duration::from_secs_f64(60.0 * m));
-        at.elapsed() >= interval
+        let by_steps = config.checkpoint_every_steps.map(|every| self.progress.step / every > step / every);
+        let passed = at.elapsed().as_secs_f64();
+        let by_time = match config.checkpoint_every_minutes {
+            Some(minutes) => passed >= 60.0 * minutes,
+            None => by_steps.is_none() && passed >= CHECKPOINT_SECONDS,
+        };
+        by_time || by_steps == Some(true)
     }
 
+    /// Hands a snapshot to the writer.
     fn save(&mut self) -> Result<(), TrainError> {
-        let mut tensors = self.finite_weights()?;
-        tensors.extend(self.engine.optimizer_state()?);
-        let progress = Some(self.progress.clone());
-        let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), progress);
-        let best = self.progress.best_epoch * self.steps_per_epoch;
-        self.run.save(self.progress.step, best, &tensors, &meta)?;
+        let snapshot = self.snapshot()?;
+        self.writer.start(snapshot)?;
         self.last_checkpoint = (Instant::now(), self.progress.step);
         Ok(())
     }
 
-    fn finish(&mut self, seconds: f64) -> Result<Event, TrainError> {
-        if self.best_predictions.truth.is_empty() {
-            // A resumed run whose best epoch lies before the interruption.
-            let current = self.engine.weights()?;
-            self.engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
-            self.best_predictions = self.engine.evaluate()?;
-            self.engine.restore(&current, false)?;
-        }
-        let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
-        if !self.task.options.without_report {
-            self.write_report(steps_per_second)?;
-        }
-        let end = Event::End {
-            run: self.run.path.display().to_string(),
-            epochs: self.progress.epoch,
-            steps: self.progress.step,
-            best_epoch: self.progress.best_epoch,
-            best: self.best.clone(),
-            seconds,
-            steps_per_second,
-            first_step_seconds: self.first_step_seconds,
-            peak_host_bytes: peak_host_bytes(),
-        };
-        self.observer.event(&end);
-        Ok(end)
-    }
-
-    fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
-        let Task { experiment, data, device, model, options } = self.task;
-        let test = if data.test.rows > 0 {
-            let mut engine = Engine::new(device, model, None, &data.test)?;
-            engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
-            Some(engine.evaluate()?)
-        } else {
-            None
-        };
-        let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
-        let report = Report {
-            experiment,
-            data,
-            device: device.info(),
-            history: &self.history,
-            best_epoch: self.progress.best_epoch,
-            best: &self.best,
-            validation: &self.best_predictions,
-            test: test.as_ref(),
-            layers: &self.engine.graph.summary,
-            plan: &plan,
-            trials: &options.trials,
-            steps_per_second,
-        };
-        self.run.write_text("report.html", &report.html())
+    /// Copies everything a checkpoint holds; the job writes it.
+    fn snapshot(&mut self) -> Result<Job, TrainError> {
+        let mut tensors = self.engine.weights()?;
+        tensors.extend(self.engine.optimizer_state()?);
+        self.check_finite(&tensors)?;
+        let progress = Some(self.progress.clone());
+        let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), progress);
+        let (step, best) = (self.progress.step, self.progress.best_epoch * self.steps_per_epoch);
+        let run = self.run.clone();
+        Ok(Box::new(move || run.save(step, best, &tensors, &meta)))
     }
 }

@@ -29,6 +29,26 @@ pub enum TrainError {
     /// Something else the user asked for cannot be.
     #[error("{0}")]
     Input(String),
+    /// Another process writes to the run directory.
+    #[error(
+        "{}: another gridlight process is training in this run directory; wait for it to end, or choose another \
+         directory with --out",
+        run.display()
+    )]
+    InUse {
+        /// The run directory.
+        run: PathBuf,
+    },
+    /// A checkpoint of another version of the program.
+    #[error("{}: format {found} is not known to this version (it knows {known})", path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// What this version writes and reads.
+        known: u32,
+    },
     /// Loss or weights are no longer finite.
     #[error(
         "training diverged at step {step}: the {what} is {value}; what was saved before is kept; try a smaller learning_rate, or clip_norm = 1.0"
@@ -53,7 +73,7 @@ pub enum TrainError {
     #[error("interrupted while the settings of [tune] were tried; nothing was written, start again to go on")]
     TuningInterrupted,
     /// Interrupted by the user after a checkpoint was saved.
-    #[error("interrupted at step {step}; go on with --resume (run directory {})", run.display())]
+    #[error("interrupted at step {step}; a checkpoint was saved, go on with --resume (run directory {})", run.display())]
     Interrupted {
         /// Last finished step.
         step: u64,
@@ -68,6 +88,7 @@ impl TrainError {
         match self {
             Self::Data(DataError::Io { .. }) => 2,
             Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => 2,
+            Self::InUse { .. } | Self::Format { .. } => 2,
             Self::Device(
                 DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
             ) => 2,
@@ -79,6 +100,12 @@ impl TrainError {
     }
 
     pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
-        Self::Io { path: path.into(), reason: error.to_string() }
+        let advice = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                "; what was saved before is kept, free some space and go on with --resume"
+            }
+            _ => "",
+        };
+        Self::Io { path: path.into(), reason: format!("{error}{advice}") }
     }
 }

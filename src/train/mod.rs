@@ -6,10 +6,14 @@ mod epochs;
 mod error;
 pub mod evaluate;
 pub mod events;
+mod finish;
+mod history;
+mod lock;
 pub mod metrics;
 pub mod run;
 pub mod tensorboard;
 pub mod trainer;
 pub mod tune;
+mod writer;
 
 pub use error::TrainError;

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::TrainError;
 use super::checkpoint::{self, Meta, NamedTensor};
-use super::events::Numbers;
+pub use super::history::HistoryRow;
+use super::lock::{self, Lock};
 use crate::experiment::Experiment;
 
 /// Newest checkpoints kept.
@@ -16,21 +17,20 @@ const KEPT: usize = 3;
 pub struct RunDirectory {
     /// Its path.
     pub path: PathBuf,
+    /// Keeps other processes from writing to it.
+    #[allow(dead_code, reason = "held, not read")]
+    lock: Option<Lock>,
 }
 
-/// One line of `metrics.csv`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HistoryRow {
-    /// Epoch, from 1.
-    pub epoch: u64,
-    /// Steps done.
-    pub step: u64,
-    /// Learning rate of its last step.
-    pub learning_rate: f64,
-    /// Mean training loss.
-    pub train_loss: f64,
-    /// Validation loss and metrics.
-    pub validation: Numbers,
+/// A checkpoint to go on from.
+#[derive(Clone, Debug)]
+pub struct Newest {
+    /// Weights and optimizer state.
+    pub tensors: Vec<NamedTensor>,
+    /// What it says besides.
+    pub meta: Meta,
+    /// Newer ones that are damaged: what is wrong with each.
+    pub damaged: Vec<TrainError>,
 }
 
 impl RunDirectory {
@@ -38,31 +38,77 @@ impl RunDirectory {
     /// where it went.
     ///
     /// # Errors
-    /// If the directory holds something else or cannot be made.
+    /// If the directory holds something else, another process trains there, or it cannot be made.
     pub fn create(path: &Path) -> Result<(Self, Option<PathBuf>), TrainError> {
         // Without a trailing separator, so that the earlier run goes beside this one and not into it.
         let path: &Path = &path.components().collect::<PathBuf>();
         let io = |e: std::io::Error| TrainError::io(path, &e);
         let mut moved = None;
+        if path.join("experiment.toml").exists() {
+            // Held until the new directory is taken, so that two processes cannot both move it aside.
+            let mut earlier = Some(lock::take(path)?);
+            if cfg!(windows) {
+                // Windows does not rename a directory with open files.
+                earlier = None;
+            }
+            let aside = (1..).map(|n| PathBuf::from(format!("{}-{n}", path.display()))).find(|p| !p.exists());
+            if let Some(aside) = aside {
+                std::fs::rename(path, &aside).map_err(io)?;
+                moved = Some(aside);
+            }
+            let run = Self::take_new(path)?;
+            drop(earlier);
+            return Ok((run, moved));
+        }
         if path.exists() {
-            let mut entries = std::fs::read_dir(path).map_err(io)?;
-            if path.join("experiment.toml").exists() {
-                let aside =
-                    (1..).map(|n| PathBuf::from(format!("{}-{n}", path.display()))).find(|p| !p.exists());
-                if let Some(aside) = aside {
-                    std::fs::rename(path, &aside).map_err(io)?;
-                    moved = Some(aside);
-                }
-            } else if entries.next().is_some() {
+            let mut entries = std::fs::read_dir(path).map_err(io)?.flatten();
+            if entries.any(|entry| !may_be_begun_anew(&entry.file_name())) {
                 let reason = "holds files that are not a run; choose another directory with --out";
                 return Err(TrainError::Input(format!("{}: {reason}", path.display())));
             }
         }
-        std::fs::create_dir_all(path.join("checkpoints")).map_err(io)?;
-        Ok((Self { path: path.into() }, moved))
+        Ok((Self::take_new(path)?, moved))
     }
 
-    /// Opens an existing run.
+    /// Makes and takes the directory, and empties it of what a process left that was killed before its first
+    /// checkpoint.
+    fn take_new(path: &Path) -> Result<Self, TrainError> {
+        let io = |e: std::io::Error| TrainError::io(path, &e);
+        let checkpoints = path.join("checkpoints");
+        std::fs::create_dir_all(&checkpoints).map_err(io)?;
+        let run = Self { path: path.into(), lock: Some(lock::take(path)?) };
+        if path.join("experiment.toml").exists() {
+            // Another process began and ended a run here since the caller looked.
+            return Err(TrainError::InUse { run: path.into() });
+        }
+        run.remove_leftovers();
+        for (_, old) in checkpoint::list(&checkpoints) {
+            std::fs::remove_file(old).map_err(io)?;
+        }
+        Ok(run)
+    }
+
+    /// Opens an existing run to write to it, and removes what killed processes left.
+    ///
+    /// # Errors
+    /// If `path` is not a run directory, or another process trains there.
+    pub fn resume(path: &Path) -> Result<Self, TrainError> {
+        if path.join("checkpoints").exists() && !path.join("experiment.toml").exists() {
+            let reason = "the run was stopped before its first checkpoint; start it without --resume";
+            return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+        }
+        let run = Self::open(path)?;
+        let run = Self { lock: Some(lock::take(path)?), ..run };
+        run.remove_leftovers();
+        Ok(run)
+    }
+
+    fn remove_leftovers(&self) {
+        checkpoint::remove_leftovers(&self.path);
+        checkpoint::remove_leftovers(&self.path.join("checkpoints"));
+    }
+
+    /// Opens an existing run to read it.
     ///
     /// # Errors
     /// If `path` is not a run directory.
@@ -72,7 +118,7 @@ impl RunDirectory {
                 "is not a run directory (it has no experiment.toml); give the directory that `train` wrote";
             return Err(TrainError::Input(format!("{}: {reason}", path.display())));
         }
-        Ok(Self { path: path.into() })
+        Ok(Self { path: path.into(), lock: None })
     }
 
     /// The experiment of the run.
@@ -119,75 +165,33 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// The newest checkpoint that can be read, and its contents.
+    /// The newest checkpoint that can be read. Damaged newer ones are set aside as `step-<n>.damaged`.
     ///
     /// # Errors
     /// If there is none.
-    pub fn newest(&self) -> Result<(Vec<NamedTensor>, Meta), TrainError> {
-        let mut last_error = None;
+    pub fn newest(&self) -> Result<Newest, TrainError> {
+        let mut damaged = vec![];
         for (_, path) in checkpoint::list(&self.path.join("checkpoints")).into_iter().rev() {
             match checkpoint::load(&path) {
-                Ok((tensors, Some(meta))) => return Ok((tensors, meta)),
-                Ok((_, None)) => {}
-                Err(e) => last_error = Some(e),
+                Ok((tensors, Some(meta))) if meta.progress.is_some() => {
+                    return Ok(Newest { tensors, meta, damaged });
+                }
+                Ok(_) => damaged.push(TrainError::Input(format!("{}: not a checkpoint", path.display()))),
+                // Another format is for another version of the program, not damage.
+                Err(e @ (TrainError::Io { .. } | TrainError::Format { .. })) => return Err(e),
+                Err(e) => damaged.push(e),
             }
+            // If it cannot be renamed it is found damaged again.
+            let _ = std::fs::rename(&path, path.with_extension("damaged"));
         }
-        Err(last_error.unwrap_or_else(|| {
-            TrainError::Input(format!("{}: there is no checkpoint to resume from", self.path.display()))
-        }))
+        let none =
+            || TrainError::Input(format!("{}: there is no checkpoint to resume from", self.path.display()));
+        Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 
-    /// Writes `metrics.csv` anew.
-    ///
-    /// # Errors
-    /// If the disk is full.
-    pub fn write_history(&self, rows: &[HistoryRow]) -> Result<(), TrainError> {
-        let path = self.path.join("metrics.csv");
-        let fail = |e: csv::Error| TrainError::Io { path: path.clone(), reason: e.to_string() };
-        let mut writer = csv::Writer::from_writer(vec![]);
-        if let Some(first) = rows.first() {
-            let names = first.validation.0.iter().map(|(n, _)| format!("validation_{n}"));
-            let fixed = ["epoch", "step", "learning_rate", "train_loss"].map(String::from);
-            writer.write_record(fixed.into_iter().chain(names)).map_err(fail)?;
-        }
-        for row in rows {
-            let fixed = [
-                row.epoch.to_string(),
-                row.step.to_string(),
-                row.learning_rate.to_string(),
-                row.train_loss.to_string(),
-            ];
-            let metrics = row.validation.0.iter().map(|(_, x)| x.to_string());
-            writer.write_record(fixed.into_iter().chain(metrics)).map_err(fail)?;
-        }
-        let bytes =
-            writer.into_inner().map_err(|e| TrainError::Io { path: path.clone(), reason: e.to_string() })?;
-        checkpoint::write_atomically(&path, &bytes)
-    }
-
-    /// Reads `metrics.csv` up to `epoch`; lines that do not parse are left out.
-    pub fn read_history(&self, epoch: u64) -> Vec<HistoryRow> {
-        const NAMES: [&str; 7] = ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1"];
-        let Ok(mut reader) = csv::Reader::from_path(self.path.join("metrics.csv")) else { return vec![] };
-        let header: Vec<String> =
-            reader.headers().map(|h| h.iter().map(String::from).collect()).unwrap_or_default();
-        let metric = |title: &String| {
-            let name = title.strip_prefix("validation_")?;
-            NAMES.iter().find(|n| **n == name).copied()
-        };
-        let parse = |record: &csv::StringRecord| {
-            let validation =
-                header.iter().zip(record.iter()).filter_map(|(t, x)| Some((metric(t)?, x.parse().ok()?)));
-            Some(HistoryRow {
-                epoch: record.get(0)?.parse().ok()?,
-                step: record.get(1)?.parse().ok()?,
-                learning_rate: record.get(2)?.parse().ok()?,
-                train_loss: record.get(3)?.parse().ok()?,
-                validation: Numbers(validation.collect()),
-            })
-        };
-        let rows = reader.records().flatten().filter_map(|record| parse(&record));
-        rows.filter(|row| row.epoch <= epoch).collect()
+    /// `metrics.csv`
+    pub fn history(&self) -> PathBuf {
+        self.path.join("metrics.csv")
     }
 
     /// Writes a text file of the run.
@@ -197,6 +201,13 @@ impl RunDirectory {
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), TrainError> {
         checkpoint::write_atomically(&self.path.join(name), text.as_bytes())
     }
+}
+
+/// Whether a file is among those that a process leaves that is killed before its first checkpoint.
+fn may_be_begun_anew(name: &std::ffi::OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let whole = [lock::NAME, "checkpoints", "run.json"].contains(&&*name);
+    whole || name.starts_with("events.out.tfevents.") || checkpoint::is_leftover(name.as_ref().as_ref())
 }
 
 /// Whether a file can be made in `directory`, before hours are spent.

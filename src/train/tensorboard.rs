@@ -14,17 +14,30 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `directory`, named after the present second.
+    /// A new file in `directory`, named after the present second. With `resumed_at`, TensorBoard drops what
+    /// earlier files say about this step and later ones.
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn create(directory: &Path) -> Result<Self, TrainError> {
-        let path = directory.join(format!("events.out.tfevents.{:010}.gridlight", now() as u64));
-        let file = File::options().create(true).append(true).open(&path);
-        let mut events = Self { file: file.map_err(|e| TrainError::io(&path, &e))?, path };
+    pub fn create(directory: &Path, resumed_at: Option<u64>) -> Result<Self, TrainError> {
+        // Never appended to: the last record of a killed process may be torn, and nothing after it is read.
+        let mut second = now() as u64;
+        let (file, path) = loop {
+            let path = directory.join(format!("events.out.tfevents.{second:010}.gridlight"));
+            match File::options().create_new(true).append(true).open(&path) {
+                Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => second += 1,
+                file => break (file.map_err(|e| TrainError::io(&path, &e))?, path),
+            }
+        };
+        let mut events = Self { file, path };
         // Field 3 of Event: the version that marks a file of this kind.
         let event = [double(1, now()), bytes(3, b"brain.Event:2")].concat();
         events.append(&event)?;
+        if let Some(step) = resumed_at {
+            // Field 7 of Event: SessionLog, whose field 1 is the status START = 1.
+            let event = [double(1, now()), varint_field(2, step), bytes(7, &varint_field(1, 1))].concat();
+            events.append(&event)?;
+        }
         Ok(events)
     }
 
@@ -109,7 +122,7 @@ mod tests {
     #[test]
     fn records_can_be_walked() {
         let directory = tempfile::tempdir().unwrap();
-        let mut events = EventFile::create(directory.path()).unwrap();
+        let mut events = EventFile::create(directory.path(), None).unwrap();
         events.scalars(300, &[("loss/train".into(), 0.5)]).unwrap();
         let data = std::fs::read(&events.path).unwrap();
         let (mut at, mut records) = (0, vec![]);

@@ -103,7 +103,7 @@ pub fn train(
     }
     // Only now, with everything checked, is anything written.
     let run = if options.resume {
-        let run = RunDirectory::open(&options.out)?;
+        let run = RunDirectory::resume(&options.out)?;
         check_same(&run.experiment()?, experiment)?;
         run
     } else {
@@ -111,7 +111,6 @@ pub fn train(
         if let Some(moved) = moved {
             observer.note(&format!("the earlier run was moved to {}", moved.display()));
         }
-        run.write_experiment(experiment)?;
         run
     };
     run::check_writable(&run.path)?;

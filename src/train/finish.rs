@@ -1,0 +1,74 @@
+//! The end of a training: predictions of the best weights, the report, the `end` event.
+
+use super::TrainError;
+use super::checkpoint;
+use super::engine::Engine;
+use super::epochs::{Task, Trainer};
+use super::events::{Event, Numbers};
+use super::trainer::peak_host_bytes;
+use crate::report::Report;
+
+impl Trainer<'_> {
+    /// The `end` event, once everything is written.
+    ///
+    /// # Errors
+    /// If the best weights cannot be read, or the disk is full.
+    pub(super) fn finish(&mut self, seconds: f64) -> Result<Event, TrainError> {
+        if self.best_predictions.truth.is_empty() {
+            // A resumed run whose best epoch lies before the interruption.
+            let current = self.engine.weights()?;
+            self.engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            self.best_predictions = self.engine.evaluate()?;
+            self.engine.restore(&current, false)?;
+        }
+        if self.best.0.is_empty() {
+            // Its line of metrics.csv was removed.
+            let loss = self.best_predictions.loss(&self.task.experiment.train.loss);
+            self.best = Numbers::of(loss, &self.best_predictions.metrics(&self.task.data.fitted.target));
+        }
+        let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
+        if !self.task.options.without_report {
+            self.write_report(steps_per_second)?;
+        }
+        let end = Event::End {
+            run: self.run.path.display().to_string(),
+            epochs: self.progress.epoch,
+            steps: self.progress.step,
+            best_epoch: self.progress.best_epoch,
+            best: self.best.clone(),
+            seconds,
+            steps_per_second,
+            first_step_seconds: self.first_step_seconds,
+            peak_host_bytes: peak_host_bytes(),
+        };
+        self.observer.event(&end);
+        Ok(end)
+    }
+
+    fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
+        let Task { experiment, data, device, model, options } = self.task;
+        let test = if data.test.rows > 0 {
+            let mut engine = Engine::new(device, model, None, &data.test)?;
+            engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            Some(engine.evaluate()?)
+        } else {
+            None
+        };
+        let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
+        let report = Report {
+            experiment,
+            data,
+            device: device.info(),
+            history: &self.history,
+            best_epoch: self.progress.best_epoch,
+            best: &self.best,
+            validation: &self.best_predictions,
+            test: test.as_ref(),
+            layers: &self.engine.graph.summary,
+            plan: &plan,
+            trials: &options.trials,
+            steps_per_second,
+        };
+        self.run.write_text("report.html", &report.html())
+    }
+}

@@ -1,0 +1,154 @@
+//! `metrics.csv`: one line an epoch.
+
+use std::path::Path;
+
+use super::TrainError;
+use super::checkpoint;
+use super::events::Numbers;
+
+/// Metrics that may stand in the file, after `validation_`.
+const NAMES: [&str; 7] = ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1"];
+/// Larger files are refused before they are read.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// One line of `metrics.csv`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryRow {
+    /// Epoch, from 1.
+    pub epoch: u64,
+    /// Steps done.
+    pub step: u64,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Validation loss and metrics.
+    pub validation: Numbers,
+}
+
+/// Writes the file anew.
+///
+/// # Errors
+/// If the disk is full.
+pub fn write(path: &Path, rows: &[HistoryRow]) -> Result<(), TrainError> {
+    let fail = |reason: String| TrainError::Io { path: path.into(), reason };
+    let mut writer = csv::Writer::from_writer(vec![]);
+    if let Some(first) = rows.first() {
+        let names = first.validation.0.iter().map(|(n, _)| format!("validation_{n}"));
+        let fixed = ["epoch", "step", "learning_rate", "train_loss"].map(String::from);
+        writer.write_record(fixed.into_iter().chain(names)).map_err(|e| fail(e.to_string()))?;
+    }
+    for row in rows {
+        let fixed = [
+            row.epoch.to_string(),
+            row.step.to_string(),
+            row.learning_rate.to_string(),
+            row.train_loss.to_string(),
+        ];
+        let metrics = row.validation.0.iter().map(|(_, x)| x.to_string());
+        writer.write_record(fixed.into_iter().chain(metrics)).map_err(|e| fail(e.to_string()))?;
+    }
+    let bytes = writer.into_inner().map_err(|e| fail(e.to_string()))?;
+    checkpoint::write_atomically(path, &bytes)
+}
+
+/// Reads the lines up to `epoch`, where a checkpoint stands; later ones are of steps that are repeated. A file
+/// that is not there has none: the user may remove a damaged one and go on.
+///
+/// # Errors
+/// If the file is damaged or ends before `epoch`.
+pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
+    let damaged = |line: u64, reason: &str| {
+        TrainError::Input(format!(
+            "{}:{line}: {reason}; restore the file, or remove it to go on without the figures of earlier epochs",
+            path.display()
+        ))
+    };
+    let size = match std::fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
+        Err(e) => return Err(TrainError::io(path, &e)),
+    };
+    if epoch == 0 {
+        return Ok(vec![]);
+    }
+    if size > MAX_BYTES {
+        return Err(damaged(1, &format!("{size} bytes are more than the file can have")));
+    }
+    let bytes = std::fs::read(path).map_err(|e| TrainError::io(path, &e))?;
+    let mut reader = csv::Reader::from_reader(&bytes[..]);
+    let header = reader.headers().map_err(|_| damaged(1, "the header is not text"))?.clone();
+    let mut names = vec![];
+    for title in header.iter().skip(4) {
+        let known = NAMES.iter().find(|n| title.strip_prefix("validation_") == Some(n));
+        names.push(*known.ok_or_else(|| damaged(1, &format!("there is no metric `{title:.80}`")))?);
+    }
+    let mut rows: Vec<HistoryRow> = vec![];
+    for record in reader.records() {
+        let record = record.map_err(|e| {
+            damaged(e.position().map_or(1, csv::Position::line), "the line does not fit the header")
+        })?;
+        let line = record.position().map_or(1, csv::Position::line);
+        let row = parse(&record, &names).ok_or_else(|| damaged(line, "a cell is not a number"))?;
+        if row.epoch > epoch {
+            break;
+        }
+        if rows.last().is_some_and(|last| last.epoch.checked_add(1) != Some(row.epoch)) {
+            return Err(damaged(line, &format!("epoch {} does not follow the one before it", row.epoch)));
+        }
+        rows.push(row);
+    }
+    if rows.last().is_none_or(|last| last.epoch != epoch) {
+        let line = rows.len() as u64 + 2;
+        return Err(damaged(line, &format!("epoch {epoch}, where the checkpoint stands, is missing")));
+    }
+    Ok(rows)
+}
+
+fn parse(record: &csv::StringRecord, names: &[&'static str]) -> Option<HistoryRow> {
+    let number = |at: usize| record.get(at)?.parse::<f64>().ok();
+    let mut validation = vec![];
+    for (at, name) in names.iter().enumerate() {
+        validation.push((*name, number(at + 4)?));
+    }
+    Some(HistoryRow {
+        epoch: record.get(0)?.parse().ok()?,
+        step: record.get(1)?.parse().ok()?,
+        learning_rate: number(2)?,
+        train_loss: number(3)?,
+        validation: Numbers(validation),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_damage_is_told_with_its_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.csv");
+        assert_eq!(read(&path, 3).unwrap(), [], "no file");
+        let row = |epoch: u64| HistoryRow {
+            epoch,
+            step: 11 * epoch,
+            learning_rate: 0.1,
+            train_loss: 1.0 / 3.0,
+            validation: Numbers(vec![("loss", 0.7), ("r2", f64::NAN)]),
+        };
+        write(&path, &[1, 2, 3].map(row)).unwrap();
+        let rows = read(&path, 2).unwrap();
+        assert_eq!((rows.len(), rows[1].train_loss), (2, 1.0 / 3.0));
+        assert!(rows[1].validation.get("r2").unwrap().is_nan());
+        assert_eq!(read(&path, 0).unwrap(), []);
+        let error = read(&path, 4).unwrap_err().to_string();
+        assert!(error.contains("metrics.csv:5") && error.contains("epoch 4"), "{error}");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for (from, to, line) in [("\n2,", "\n7,", 3), ("\n2,", "\nx,", 3), ("_r2", "_r3", 1), ("0.7", "", 2)]
+        {
+            std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
+            let error = read(&path, 3).unwrap_err().to_string();
+            assert!(error.contains(&format!("metrics.csv:{line}:")) || from == "\n2,", "{error}");
+        }
+    }
+}
