@@ -1,5 +1,6 @@
 // Batch assembly: read 0 is the row order, read 1 + b column block b [rows, width]; write b [batch, width] takes
-// the rows order[batch_start..], with Gaussian noise where asked for. One invocation an element of any block.
+// the rows order[batch_start..], with Gaussian noise where asked for. One invocation an element of any block, or
+// four where rows are whole vectors.
 //@import step
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings

@@ -1,11 +1,11 @@
 // Matrix product through workgroup memory, for GPUs: a workgroup computes a tile of 4 * SIDE rows and columns,
 // each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both fragments are
 // read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
-// Workgroups are numbered as in matmul_columns.wgsl.
+// Workgroups are numbered as in matmul_registers.wgsl.
 //@import step
 //@import numerics
 //@import random
-@group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
+@group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
 const M: u32 = 1u; //@param
@@ -35,9 +35,13 @@ const STRIDE: u32 = SIDE + 1u;
 var<workgroup> left: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> right: array<vec4<f32>, DEPTH * STRIDE>;
 
-fn finish(z: u32, split: u32, row: u32, col: u32, value: f32) {
-    let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
-    write_0[i] = value; //@insert epilogue
+alias Values = vec4<f32>; //@insert values
+
+fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
+    if (row < M && col < N) {
+        let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
+        write_0[i / 4u] = value; //@insert epilogue
+    }
 }
 
 @compute @workgroup_size(SIDE, SIDE)
@@ -93,12 +97,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         workgroupBarrier();
     }
 //@for r in 4
-    let row_r = first_row + y * 4u + r;
-    for (var c = 0u; c < 4u; c++) {
-        let col = first_col + x * 4u + c;
-        if (row_r < M && col < N) {
-            finish(z, split, row_r, col, sum_r[c]);
-        }
-    }
+//@if FOUR
+    finish(z, split, first_row + y * 4u + r, first_col + x * 4u, sum_r);
+//@else
+//@for c in 4
+//|     finish(z, split, first_row + y * 4u + r, first_col + x * 4u + c, sum_r[c]);
+//@end
+//@end
 //@end
 }

@@ -1,4 +1,4 @@
-// Update of every parameter in one dispatch: one invocation a word of the flat parameter region.
+// Update of every parameter in one dispatch: one invocation WIDTH words of the flat parameter region.
 // group 0: the parameters, then the state slots; group 1: gradients, decay mask (one word per 64), and, if the
 // gradient is clipped, its norm and factor.
 //@import step
@@ -7,11 +7,12 @@
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param
+const WIDTH: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * GROUPS_X + group.x) * 64u + lane;
+    let i = ((group.y * GROUPS_X + group.x) * 64u + lane) * WIDTH;
     if (i >= ELEMENTS) {
         return;
     }

@@ -1,4 +1,4 @@
-// Fused elementwise body: one invocation an element of the iteration shape.
+// Fused elementwise body: one invocation WIDTH neighbouring elements of the iteration shape.
 // group 0: written operands; group 1: read operands; the body is generated from the plan's scalar program.
 //@import step
 //@import numerics
@@ -6,11 +6,12 @@
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param
+const WIDTH: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * GROUPS_X + group.x) * 64u + lane;
+    let i = ((group.y * GROUPS_X + group.x) * 64u + lane) * WIDTH;
     if (i >= ELEMENTS) {
         return;
     }

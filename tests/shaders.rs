@@ -20,18 +20,21 @@ fn check(name: &str, source: &str) {
     let module = naga::front::wgsl::parse_str(source)
         .unwrap_or_else(|e| failed(name, source, "parse", e.emit_to_string(source)));
     let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::SUBGROUP);
     let info = validator
         .validate(&module)
         .unwrap_or_else(|e| failed(name, source, "validate", e.emit_to_string(source)));
     if let Err(e) = naga::back::spv::write_vec(&module, &info, &naga::back::spv::Options::default(), None) {
         fail("SPIR-V", e.to_string());
     }
-    let options = naga::back::msl::Options { fake_missing_bindings: true, ..Default::default() };
+    let lang_version = (2, 1);
+    let options =
+        naga::back::msl::Options { fake_missing_bindings: true, lang_version, ..Default::default() };
     if let Err(e) = naga::back::msl::write_string(&module, &info, &options, &Default::default()) {
         fail("MSL", e.to_string());
     }
-    let options = naga::back::hlsl::Options::default();
+    let shader_model = naga::back::hlsl::ShaderModel::V6_0;
+    let options = naga::back::hlsl::Options { shader_model, ..Default::default() };
     let mut text = String::new();
     let pipeline = naga::back::hlsl::PipelineOptions::default();
     if let Err(e) = naga::back::hlsl::Writer::new(&mut text, &options, &pipeline).write(&module, &info, None)
@@ -57,9 +60,11 @@ fn check(name: &str, source: &str) {
 }
 
 fn check_kernel(kernel: &Kernel) {
-    for family in [Family::Registers, Family::Workgroup] {
-        let shader = shader(kernel, &Target::webgpu_minimum(family)).unwrap();
-        check(&format!("{} {} {family:?}", kernel.name(), kernel.shape()), &shader.source);
+    for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
+        let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
+        let shader = shader(kernel, &target).unwrap();
+        let name = format!("{} {} {family:?}, subgroups of {subgroup_size}", kernel.name(), kernel.shape());
+        check(&name, &shader.source);
     }
 }
 

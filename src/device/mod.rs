@@ -165,6 +165,8 @@ pub struct Target {
     pub max_workgroup_bytes: u32,
     /// Loop iterations one invocation may run in total (software drivers cut longer loops silently).
     pub max_loop_iterations: u32,
+    /// Invocations of a subgroup, if shaders may exchange values within one and all have the same size; else 0.
+    pub subgroup_size: u32,
 }
 
 /// Which kernels suit a device.
@@ -190,6 +192,7 @@ impl Target {
             max_invocations: 256,
             max_workgroup_bytes: 16_384,
             max_loop_iterations: 60_000,
+            subgroup_size: 0,
         }
     }
 
@@ -204,6 +207,7 @@ impl Target {
             max_invocations: 1,
             max_workgroup_bytes: 0,
             max_loop_iterations: u32::MAX,
+            subgroup_size: 0,
         }
     }
 }

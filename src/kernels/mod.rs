@@ -1,5 +1,5 @@
 //! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) that knows its cost;
-//! `native.rs` beside it is the CPU implementation, `shader.rs` the choice of WGSL file and specialisation.
+//! `native.rs` beside it is the CPU implementation, `shader/` the choice of WGSL file and specialisation.
 //!
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.

@@ -1,32 +1,127 @@
 //! Prints scalar bodies as WGSL: the only place that emits generated arithmetic.
+//!
+//! A body is printed for one element an invocation, or for four neighbouring elements of the last axis at once
+//! ([`Width::Four`]), where every register is a `vec4<f32>`: a quarter of the loads and stores.
 
 use crate::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
 
+/// Elements one invocation computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Width {
+    /// One; registers are `f32`.
+    One,
+    /// Four neighbours of the last axis, the first at a multiple of four; registers are `vec4<f32>`.
+    Four,
+}
+
+impl Width {
+    /// The number.
+    pub fn elements(self) -> usize {
+        match self {
+            Width::One => 1,
+            Width::Four => 4,
+        }
+    }
+
+    /// WGSL type of a register.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Width::One => "f32",
+            Width::Four => "vec4<f32>",
+        }
+    }
+
+    fn splat(self, scalar: &str) -> String {
+        match self {
+            Width::One => scalar.into(),
+            Width::Four => format!("vec4<f32>({scalar})"),
+        }
+    }
+
+    /// `make` applied to the name suffix and offset of each element.
+    fn each(self, make: impl Fn(&str, usize) -> String) -> String {
+        match self {
+            Width::One => make("", 0),
+            Width::Four => {
+                let parts: Vec<String> =
+                    [".x", ".y", ".z", ".w"].iter().enumerate().map(|(at, part)| make(part, at)).collect();
+                format!("vec4<f32>({})", parts.join(", "))
+            }
+        }
+    }
+
+    /// A function that exists for `f32` only, of registers.
+    fn call(self, name: &str, arguments: &[&str]) -> String {
+        self.each(|part, _| {
+            let arguments: Vec<String> = arguments.iter().map(|a| format!("{a}{part}")).collect();
+            format!("{name}({})", arguments.join(", "))
+        })
+    }
+}
+
 /// How a body finds what it reads.
 pub struct Operands<'a> {
-    /// Expression of each index of the iteration shape (`u32`).
+    /// Expression of each index of the iteration shape (`u32`), of the first element.
     pub index: &'a [String],
     /// Iteration shape.
     pub shape: &'a [usize],
-    /// Expression of the linear index (`u32`).
+    /// Expression of the linear index (`u32`) of the first element.
     pub linear: &'a str,
     /// Expression of the accumulator.
     pub accumulator: &'a str,
-    /// Expression of element `index` of read operand `operand`.
-    pub read: &'a dyn Fn(usize, &str) -> String,
+    /// Elements an invocation computes.
+    pub width: Width,
+    /// Expression of element `at` of read operand `operand`, or of the four from `at` on (a multiple of four).
+    pub read: &'a dyn Fn(usize, &str, Width) -> String,
+}
+
+/// Whether four neighbours of the last axis of `shape` can be computed at once.
+pub fn allows_four(body: &Body, shape: &[usize]) -> bool {
+    let Some(last) = shape.len().checked_sub(1) else { return false };
+    let whole = |&(d, first, end): &(usize, usize, usize)| d != last || (first % 4 == 0 && end % 4 == 0);
+    shape[last].is_multiple_of(4)
+        && body.insts.iter().all(|inst| match inst {
+            Inst::Load { view, .. } => view.guards.iter().all(whole),
+            _ => true,
+        })
+}
+
+/// Whether every load of `operand` takes four neighbours from a multiple of four on.
+pub fn reads_fours(body: &Body, shape: &[usize], operand: usize) -> bool {
+    body.insts.iter().all(|inst| match inst {
+        Inst::Load { operand: o, view } if *o == operand => is_four(view, shape),
+        _ => true,
+    })
+}
+
+/// Whether `view` walks the last axis of `shape` in memory order, from multiples of four.
+fn is_four(view: &View, shape: &[usize]) -> bool {
+    let Some(last) = shape.len().checked_sub(1) else { return false };
+    let aligned = |d: usize| shape[d] == 1 || view.strides[d] % 4 == 0;
+    view.strides[last] == 1 && view.offset % 4 == 0 && (0..last).all(aligned)
 }
 
 /// The body as WGSL statements: registers `<prefix>0`, `<prefix>1`, ..., then its stores at the linear index.
 pub fn print(body: &Body, operands: &Operands, prefix: &str) -> String {
     let mut text = statements(body, operands, prefix);
     for (register, output) in &body.stores {
-        text += &format!("write_{output}[{}] = {prefix}{register};\n", operands.linear);
+        text += &format!("{} = {prefix}{register};\n", written(operands, *output));
     }
     text
 }
 
+/// The place in output `output` that the invocation computes.
+fn written(operands: &Operands, output: usize) -> String {
+    let linear = operands.linear;
+    match operands.width {
+        Width::One => format!("write_{output}[{linear}]"),
+        Width::Four => format!("write_{output}[({linear}) / 4u]"),
+    }
+}
+
 /// The body's registers without its stores.
 pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
+    let width = operands.width;
     let mut text = String::new();
     for (at, inst) in body.insts.iter().enumerate() {
         let r = |register: &u32| format!("{prefix}{register}");
@@ -36,14 +131,22 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
                 continue;
             }
             Inst::Accumulator => operands.accumulator.to_string(),
-            Inst::Previous { output } => format!("write_{output}[{}]", operands.linear),
-            Inst::Const(bits) => literal(*bits),
-            Inst::Step(StepScalar::LearningRate) => "step.learning_rate".into(),
-            Inst::Step(StepScalar::Optimizer(i)) => format!("step.optimizer_{i}"),
-            Inst::Random { kind, stream } => random(*kind, *stream, operands.linear),
-            Inst::Unary(f, a) => unary(*f, &r(a)),
-            Inst::Binary(f, a, b) => binary(*f, &r(a), &r(b)),
-            Inst::Select(c, a, b) => format!("select({}, {}, {} != 0.0)", r(b), r(a), r(c)),
+            Inst::Previous { output } => written(operands, *output),
+            Inst::Const(bits) => width.splat(&literal(*bits)),
+            Inst::Step(StepScalar::LearningRate) => width.splat("step.learning_rate"),
+            Inst::Step(StepScalar::Optimizer(i)) => width.splat(&format!("step.optimizer_{i}")),
+            Inst::Random { kind, stream } => width.each(|_, offset| {
+                let element = match offset {
+                    0 => operands.linear.to_string(),
+                    _ => format!("{} + {offset}u", operands.linear),
+                };
+                random(*kind, *stream, &element)
+            }),
+            Inst::Unary(f, a) => unary(*f, &r(a), width),
+            Inst::Binary(f, a, b) => binary(*f, &r(a), &r(b), width),
+            Inst::Select(c, a, b) => {
+                format!("select({}, {}, {} != {})", r(b), r(a), r(c), width.splat("0.0"))
+            }
         };
         text += &format!("let {prefix}{at} = {value};\n");
     }
@@ -51,8 +154,9 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
 }
 
 fn load(operands: &Operands, operand: usize, view: &View, name: &str) -> String {
+    let width = operands.width;
     if view.is_contiguous(operands.shape) {
-        return format!("let {name} = {};\n", (operands.read)(operand, operands.linear));
+        return format!("let {name} = {};\n", (operands.read)(operand, operands.linear, width));
     }
     let mut terms = vec![];
     for (d, &stride) in view.strides.iter().enumerate() {
@@ -67,7 +171,18 @@ fn load(operands: &Operands, operand: usize, view: &View, name: &str) -> String 
     if view.offset != 0 || terms.is_empty() {
         terms.push(view.offset.to_string());
     }
-    let element = (operands.read)(operand, &format!("u32({})", terms.join(" + ")));
+    let first = terms.join(" + ");
+    let step = view.strides.last().copied().unwrap_or(0);
+    let element = match width {
+        Width::Four if is_four(view, operands.shape) => {
+            (operands.read)(operand, &format!("u32({first})"), Width::Four)
+        }
+        Width::Four if step != 0 => width.each(|_, offset| {
+            let at = format!("u32({first} + {})", offset as isize * step);
+            (operands.read)(operand, &at, Width::One)
+        }),
+        _ => width.splat(&(operands.read)(operand, &format!("u32({first})"), Width::One)),
+    };
     if view.guards.is_empty() {
         return format!("let {name} = {element};\n");
     }
@@ -76,7 +191,8 @@ fn load(operands: &Operands, operand: usize, view: &View, name: &str) -> String 
         format!("{index} >= {first}u && {index} < {end}u")
     });
     let inside: Vec<String> = inside.collect();
-    format!("var {name} = 0.0;\nif ({}) {{ {name} = {element}; }}\n", inside.join(" && "))
+    let zero = width.splat("0.0");
+    format!("var {name} = {zero};\nif ({}) {{ {name} = {element}; }}\n", inside.join(" && "))
 }
 
 fn random(kind: RandomKind, stream: u32, element: &str) -> String {
@@ -101,39 +217,43 @@ pub fn literal(bits: u32) -> String {
 }
 
 /// A function of one register.
-pub fn unary(f: UnaryFn, x: &str) -> String {
+fn unary(f: UnaryFn, x: &str, width: Width) -> String {
+    let call = |name: &str| width.call(name, &[x]);
     match f {
         UnaryFn::Neg => format!("-{x}"),
         UnaryFn::Abs => format!("abs({x})"),
-        UnaryFn::Sign => format!("sign_({x})"),
-        UnaryFn::Exp => format!("exp_({x})"),
-        UnaryFn::ExpM1 => format!("expm1_({x})"),
+        UnaryFn::Sign => call("sign_"),
+        UnaryFn::Exp => call("exp_"),
+        UnaryFn::ExpM1 => call("expm1_"),
         UnaryFn::Log => format!("log({x})"),
-        UnaryFn::Log1p => format!("log1p_({x})"),
+        UnaryFn::Log1p => call("log1p_"),
         UnaryFn::Sqrt => format!("sqrt({x})"),
         UnaryFn::Reciprocal => format!("1.0 / {x}"),
         UnaryFn::Square => format!("{x} * {x}"),
-        UnaryFn::Tanh => format!("tanh_({x})"),
-        UnaryFn::Sigmoid => format!("sigmoid_({x})"),
-        UnaryFn::Relu => format!("relu_({x})"),
-        UnaryFn::Gelu => format!("0.5 * {x} * (1.0 + erf_({x} * 0.70710678))"),
-        UnaryFn::Silu => format!("{x} * sigmoid_({x})"),
-        UnaryFn::Softplus => format!("softplus_({x})"),
-        UnaryFn::Erf => format!("erf_({x})"),
+        UnaryFn::Tanh => call("tanh_"),
+        UnaryFn::Sigmoid => call("sigmoid_"),
+        UnaryFn::Relu => call("relu_"),
+        UnaryFn::Gelu => {
+            width.each(|part, _| format!("0.5 * {x}{part} * (1.0 + erf_({x}{part} * 0.70710678))"))
+        }
+        UnaryFn::Silu => format!("{x} * {}", call("sigmoid_")),
+        UnaryFn::Softplus => call("softplus_"),
+        UnaryFn::Erf => call("erf_"),
     }
 }
 
 /// A function of two registers.
-pub fn binary(f: BinaryFn, a: &str, b: &str) -> String {
+fn binary(f: BinaryFn, a: &str, b: &str, width: Width) -> String {
+    let (no, yes) = (width.splat("0.0"), width.splat("1.0"));
     match f {
         BinaryFn::Add => format!("{a} + {b}"),
         BinaryFn::Sub => format!("{a} - {b}"),
         BinaryFn::Mul => format!("{a} * {b}"),
         BinaryFn::Div => format!("{a} / {b}"),
-        BinaryFn::Min => format!("min_({a}, {b})"),
-        BinaryFn::Max => format!("max_({a}, {b})"),
-        BinaryFn::Less => format!("select(0.0, 1.0, {a} < {b})"),
-        BinaryFn::LessEqual => format!("select(0.0, 1.0, {a} <= {b})"),
-        BinaryFn::Equal => format!("select(0.0, 1.0, {a} == {b})"),
+        BinaryFn::Min => width.call("min_", &[a, b]),
+        BinaryFn::Max => width.call("max_", &[a, b]),
+        BinaryFn::Less => format!("select({no}, {yes}, {a} < {b})"),
+        BinaryFn::LessEqual => format!("select({no}, {yes}, {a} <= {b})"),
+        BinaryFn::Equal => format!("select({no}, {yes}, {a} == {b})"),
     }
 }

@@ -24,12 +24,13 @@ pub fn device(options: &GpuOptions) -> Result<GpuDevice, Failed> {
     Ok(adapters::open(None, options)?)
 }
 
-/// The best adapter with kernels of one family, opened once for all tests of the process.
+/// The best adapter with kernels of one family, opened once for all tests of the process: with checks and without
+/// exchange in subgroups, or the other way round.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Failed> {
     static DEVICES: [OnceLock<Result<GpuDevice, String>>; 4] = [const { OnceLock::new() }; 4];
     let place = 2 * usize::from(family == Family::Workgroup) + usize::from(checked);
-    let options = GpuOptions { family: Some(family), checked: Some(checked) };
+    let options = GpuOptions { family: Some(family), checked: Some(checked), subgroups: Some(!checked) };
     let opened = DEVICES[place].get_or_init(|| adapters::open(None, &options).map_err(|e| e.to_string()));
     opened.as_ref().map_err(|e| Failed::from(e.as_str()))
 }

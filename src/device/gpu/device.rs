@@ -17,6 +17,8 @@ pub struct GpuOptions {
     pub family: Option<Family>,
     /// Compile shaders with wgpu's checks of indices, divisions and loops: slower, for finding bugs.
     pub checked: Option<bool>,
+    /// Exchange values within subgroups where the adapter can (the default).
+    pub subgroups: Option<bool>,
 }
 
 /// What sessions of one device share.
@@ -52,7 +54,8 @@ impl GpuDevice {
         let from_environment = || std::env::var("GRIDLIGHT_CHECKED_SHADERS").is_ok_and(|v| v == "1");
         let checked = options.checked.unwrap_or_else(from_environment);
         let limits = adapter.limits();
-        let wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
+        wanted.set(wgpu::Features::SUBGROUP, options.subgroups.unwrap_or(true));
         let request = adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("gridlight"),
             required_features: adapter.features() & wanted,
@@ -64,10 +67,13 @@ impl GpuDevice {
         let refused = |e| DeviceError::NoAdapter(format!("adapter `{}` cannot be opened: {e}", info.name));
         let (device, queue) = pollster::block_on(request).map_err(refused)?;
         let has_timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let exchange = device.features().contains(wgpu::Features::SUBGROUP);
         let guard = Guard::new(device);
         let cache = guard.call("opening the pipeline cache", 0, |device| cache::open(device, &info))?;
         let record_layout = guard.call("creating a layout", 0, pipelines::record_layout)?;
-        let target = target::target(&limits, family);
+        let one_size = info.subgroup_min_size == info.subgroup_max_size;
+        let subgroup_size = if exchange && one_size { info.subgroup_min_size } else { 0 };
+        let target = target::target(&limits, family, subgroup_size);
         let normal_table = OnceLock::new();
         let gpu = Gpu { guard, queue, limits, has_timestamps, checked, record_layout, cache, normal_table };
         let device = Self { gpu: Arc::new(gpu), info: adapters::info(&info), target };

@@ -5,8 +5,9 @@ use crate::device::{DeviceError, Family, Target};
 /// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
 const MAX_LOOP_ITERATIONS: u32 = 60_000;
 
-/// The target of a device opened with `limits`.
-pub fn target(limits: &wgpu::Limits, family: Family) -> Target {
+/// The target of a device opened with `limits`, whose subgroups all have `subgroup_size` invocations (0 if they
+/// differ, or cannot exchange values).
+pub fn target(limits: &wgpu::Limits, family: Family, subgroup_size: u32) -> Target {
     Target {
         family,
         max_binding_bytes: limits.max_storage_buffer_binding_size,
@@ -16,6 +17,7 @@ pub fn target(limits: &wgpu::Limits, family: Family) -> Target {
         max_invocations: limits.max_compute_invocations_per_workgroup,
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_loop_iterations: MAX_LOOP_ITERATIONS,
+        subgroup_size,
     }
 }
 

@@ -1,0 +1,169 @@
+// Matrix product in registers, without workgroup memory or barriers: for software drivers, where a barrier costs
+// more than the loads it saves, and where a load costs as much as twenty multiply-adds.
+// A workgroup is one native vector of 8 lanes and computes TILE_ROWS rows by 8 * COLUMNS columns, a lane COLUMNS
+// neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of the tile of A, and the others get
+// it from there. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
+// Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
+//@import step
+//@import numerics
+//@import random
+@group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
+@group(1) @binding(0) var<storage, read> read_0: array<vec4<f32>>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<vec4<f32>>; //@insert nothing
+const M: u32 = 8u; //@param
+const N: u32 = 32u; //@param
+const K: u32 = 4u; //@param
+const BATCH: u32 = 1u; //@param
+const SPLITS: u32 = 1u; //@param
+const SPLIT: u32 = 4u; //@param
+const A_OFFSET: u32 = 0u; //@param
+const A_BATCH: u32 = 0u; //@param
+const A_ROW: u32 = 4u; //@param
+const A_COL: u32 = 1u; //@param
+const B_OFFSET: u32 = 0u; //@param
+const B_BATCH: u32 = 0u; //@param
+const B_ROW: u32 = 32u; //@param
+const B_COL: u32 = 1u; //@param
+const ROW_TILES: u32 = 1u; //@param
+const COL_TILES: u32 = 1u; //@param
+const GROUPS_X: u32 = 65535u; //@param
+const TILE_ROWS: u32 = 8u; //@param
+const COLUMNS: u32 = 4u; //@param
+// A lane's columns, and what the epilogue takes at once.
+alias Columns = vec4<f32>; //@insert columns
+alias Values = vec4<f32>; //@insert values
+
+// Four elements of A along k.
+fn left(at: u32) -> vec4<f32> {
+    return read_0[at / 4u]; //@insert left
+}
+
+// Four elements of B: neighbouring columns of a row with RIGHT_ROWS, else along k.
+fn right(at: u32) -> vec4<f32> {
+    return read_1[at / 4u]; //@insert right
+}
+
+//@if TAIL
+//| fn left_element(at: u32) -> f32 {
+//|     return read_0[at]; //@insert left_element
+//| }
+//|
+//| fn right_element(at: u32) -> f32 {
+//|     return read_1[at]; //@insert right_element
+//| }
+//@end
+
+fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
+    if (row < M && col < N) {
+        let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
+        write_0[i / 4u] = value; //@insert epilogue
+    }
+}
+
+@compute @workgroup_size(8)
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+//@if BROADCAST
+//|     @builtin(subgroup_invocation_id) own_row: u32,
+//@end
+) {
+    let tile = group.y * GROUPS_X + group.x;
+    let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;
+    if (tile >= tiles) {
+        return; //@insert row_sums
+    }
+    let col_tile = tile % COL_TILES;
+    let row_tile = (tile / COL_TILES) % ROW_TILES;
+    let z = (tile / (COL_TILES * ROW_TILES)) % BATCH;
+    let split = tile / (COL_TILES * ROW_TILES * BATCH);
+    let first_k = split * SPLIT;
+    let depth = min(SPLIT, K - min(first_k, K));
+    let first_row = row_tile * TILE_ROWS;
+    let first_col = (col_tile * 8u + lane) * COLUMNS;
+    // Rows and columns beyond the last repeat it; what they give is not stored.
+    let a = A_OFFSET + z * A_BATCH + first_k * A_COL;
+    let b = B_OFFSET + z * B_BATCH + first_k * B_ROW;
+//@if BROADCAST
+//|     let a_own = a + min(first_row + min(own_row, TILE_ROWS - 1u), M - 1u) * A_ROW;
+//@else
+//@for r in TILE_ROWS
+    let a_r = a + min(first_row + r, M - 1u) * A_ROW;
+//@end
+//@end
+//@if RIGHT_ROWS
+    let b_row = b + min(first_col, N - COLUMNS);
+//@else
+//@for c in COLUMNS
+//|     let b_c = b + min(first_col + c, N - 1u) * B_COL;
+//@end
+//@end
+//@for r in TILE_ROWS
+    var sum_r = Columns(0.0);
+//@end
+    for (var k = 0u; k + 3u < depth; k += 4u) {
+//@if BROADCAST
+//|         let left_own = left(a_own + k * A_COL);
+//@end
+//@if RIGHT_ROWS
+//@for s in 4
+        let right_s = right(b_row + (k + s) * B_ROW);
+//@end
+//@else
+//@for c in COLUMNS
+//|         let column_c = right(b_c + k * B_ROW);
+//@end
+//@for s in 4
+//|         let right_s = Columns(
+//@for c in COLUMNS
+//|             column_c[s],
+//@end
+//|         );
+//@end
+//@end
+//@for r in TILE_ROWS
+//@if BROADCAST
+//|         let left_r = subgroupBroadcast(left_own, r);
+//@else
+        let left_r = left(a_r + k * A_COL);
+//@end
+        sum_r = sum_r + left_r.x * right_0 + left_r.y * right_1 + left_r.z * right_2 + left_r.w * right_3;
+//@end
+    }
+//@if TAIL
+//|     for (var k = depth & 0xfffffffcu; k < depth; k++) {
+//@if BROADCAST
+//|         let left_own = left_element(a_own + k * A_COL);
+//@end
+//@if RIGHT_ROWS
+//|         let right_row = right(b_row + k * B_ROW);
+//@else
+//|         let right_row = Columns(
+//@for c in COLUMNS
+//|             right_element(b_c + k * B_ROW),
+//@end
+//|         );
+//@end
+//@for r in TILE_ROWS
+//@if BROADCAST
+//|         sum_r += subgroupBroadcast(left_own, r) * right_row;
+//@else
+//|         sum_r += left_element(a_r + k * A_COL) * right_row;
+//@end
+//@end
+//|     }
+//@end
+//@for r in TILE_ROWS
+//@if FOUR
+    finish(z, split, first_row + r, first_col, sum_r);
+//@else
+//@if SINGLE
+//|     finish(z, split, first_row + r, first_col, sum_r);
+//@else
+//@for c in COLUMNS
+//|     finish(z, split, first_row + r, first_col + c, sum_r[c]);
+//@end
+//@end
+//@end
+//@end
+}

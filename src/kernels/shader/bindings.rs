@@ -1,0 +1,116 @@
+//! Declarations of operands, and expressions of indices.
+
+use crate::scalar::{Body, Inst, RandomKind};
+use crate::shader::Template;
+use crate::shader::body::{self, Operands, Width};
+
+/// Declares the operands that `bodies` name, at least `least_reads` read ones: written ones of type `written`,
+/// read ones of type `read`. Gives whether the normal table is bound too.
+pub(super) fn declare_operands(
+    template: Template,
+    bodies: &[&Body],
+    least_reads: usize,
+    written: impl Fn(usize) -> &'static str,
+    read: impl Fn(usize) -> &'static str,
+) -> (Template, bool) {
+    let (reads, writes) = counts(bodies, least_reads);
+    let mut declared: Vec<String> = (0..writes).map(|i| declare(0, i, written(i))).collect();
+    declared.extend((0..reads).map(|i| declare(1, i, read(i))));
+    let normal = bodies.iter().any(|b| draws_normal(b));
+    if normal {
+        declared.push(normal_table(reads));
+    }
+    (insert_bindings(template, declared), normal)
+}
+
+/// Puts the declarations where the template has those of its own.
+pub(super) fn insert_bindings(template: Template, declared: Vec<String>) -> Template {
+    template.insert("bindings", declared.join("\n")).insert("nothing", "")
+}
+
+/// Read and written operands that bodies name.
+fn counts(bodies: &[&Body], least_reads: usize) -> (usize, usize) {
+    let (mut reads, mut writes) = (least_reads, 0);
+    for body in bodies {
+        for inst in &body.insts {
+            match inst {
+                Inst::Load { operand, .. } => reads = reads.max(operand + 1),
+                Inst::Previous { output } => writes = writes.max(output + 1),
+                _ => {}
+            }
+        }
+        writes = body.stores.iter().map(|s| s.1 + 1).fold(writes, usize::max);
+    }
+    (reads, writes)
+}
+
+fn draws_normal(body: &Body) -> bool {
+    body.insts.iter().any(|i| matches!(i, Inst::Random { kind: RandomKind::Normal, .. }))
+}
+
+/// Declaration of one operand.
+pub(super) fn declare(group: usize, binding: usize, kind: &str) -> String {
+    let (access, name) = if group == 0 { ("read_write", "write") } else { ("read", "read") };
+    format!("@group({group}) @binding({binding}) var<storage, {access}> {name}_{binding}: array<{kind}>;")
+}
+
+/// The table of normal quantiles and the draw from it (see src/rng.rs).
+pub(super) fn normal_table(binding: usize) -> String {
+    format!(
+        "@group(1) @binding({binding}) var<storage, read> normal_table: array<f32>;\n\
+         fn random_normal(word: u32) -> f32 {{\n\
+         return normal_table[word & 4095u] + normal_table[(word >> 12u) & 4095u];\n}}"
+    )
+}
+
+/// Type of read operand `operand` of a body printed at `width`.
+pub(super) fn read_kind(body: &Body, shape: &[usize], operand: usize, width: Width) -> &'static str {
+    let fours = width == Width::Four && body::reads_fours(body, shape, operand);
+    if fours { "vec4<f32>" } else { "f32" }
+}
+
+/// The expression that reads `operand` of a body printed at `width`, declared as [`read_kind`] says.
+pub(super) fn read_expression(
+    body: &Body,
+    shape: &[usize],
+    operand: usize,
+    at: &str,
+    width: Width,
+) -> String {
+    match width {
+        Width::One => format!("read_{operand}[{at}]"),
+        Width::Four if body::reads_fours(body, shape, operand) => format!("read_{operand}[({at}) / 4u]"),
+        Width::Four => {
+            let part = |c| format!("read_{operand}[{at} + {c}u]");
+            format!("vec4<f32>({}, {}, {}, {})", part(0), part(1), part(2), part(3))
+        }
+    }
+}
+
+/// Expression of index `d` of a row-major shape from the linear index `linear`.
+pub(super) fn index_of(shape: &[usize], d: usize, linear: &str) -> String {
+    let inner: usize = shape[d + 1..].iter().product();
+    let divided = if inner == 1 { linear.to_string() } else { format!("({linear} / {inner}u)") };
+    if d == 0 { divided } else { format!("({divided} % {}u)", shape[d]) }
+}
+
+/// Statements of `body` over `shape`, with its stores: the indices from the linear index `linear`, which are
+/// called `i0`, `i1`, ..., then the registers, called `prefix` and their number.
+pub(super) fn elementwise(
+    body: &Body,
+    shape: &[usize],
+    linear: &str,
+    accumulator: &str,
+    prefix: &str,
+    width: Width,
+) -> String {
+    let index: Vec<String> = (0..shape.len()).map(|d| format!("i{d}")).collect();
+    let decode: String = index
+        .iter()
+        .enumerate()
+        .map(|(d, i)| format!("let {i} = {};\n", index_of(shape, d, linear)))
+        .collect();
+    let read = |operand: usize, at: &str, width: Width| read_expression(body, shape, operand, at, width);
+    let operands = Operands { index: &index, shape, linear, accumulator, width, read: &read };
+    decode + &body::print(body, &operands, prefix)
+}

@@ -1,0 +1,217 @@
+//! Shaders of matrix products: which template, which tile, how operands are read.
+
+use super::bindings::{declare_operands, read_expression, read_kind};
+use super::{Shader, ShaderError, grid};
+use crate::device::{Family, Target};
+use crate::kernels::matmul::{MatMul, MatrixView};
+use crate::scalar::{Body, Inst};
+use crate::shader::Template;
+use crate::shader::body::{self, Operands, Width};
+
+/// Rows of a tile of the register template: what one broadcast of eight lanes holds.
+const TILE_ROWS: usize = 8;
+/// Invocations of a workgroup of the register template: one native vector of a software driver.
+const TILE_LANES: usize = 8;
+
+/// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of the operands.
+struct Product {
+    m: usize,
+    n: usize,
+    left: (usize, MatrixView),
+    right: (usize, MatrixView),
+    /// Names of the kernel's row and column.
+    place: [&'static str; 2],
+    epilogue: Body,
+    shape: [usize; 3],
+}
+
+impl Product {
+    fn of(k: &MatMul, transposed: bool) -> Self {
+        if !transposed {
+            let (left, right) = ((0, k.a), (1, k.b));
+            let (epilogue, shape) = (k.epilogue.clone(), [k.batch, k.m, k.n]);
+            return Self { m: k.m, n: k.n, left, right, place: ["row", "col"], epilogue, shape };
+        }
+        let flip = |v: MatrixView| MatrixView { row: v.col, col: v.row, ..v };
+        let (left, right) = ((1, flip(k.b)), (0, flip(k.a)));
+        let (epilogue, shape) = match k.n {
+            // A column lies in memory as a row does.
+            1 => (flipped(&k.epilogue), [k.batch, 1, k.m]),
+            _ => (k.epilogue.clone(), [k.batch, k.m, k.n]),
+        };
+        Self { m: k.n, n: k.m, left, right, place: ["col", "row"], epilogue, shape }
+    }
+
+    /// Whether the template's columns are the last axis of the epilogue's iteration shape.
+    fn columns_are_last(&self) -> bool {
+        self.shape[1..] == [self.m, self.n]
+    }
+
+    /// Indices of the epilogue's iteration shape.
+    fn index(&self) -> [String; 3] {
+        let [row, col] = if self.columns_are_last() { ["row", "col"] } else { self.place };
+        ["z".into(), row.into(), col.into()]
+    }
+}
+
+/// `body` over `[batch, 1, m]` instead of `[batch, m, 1]`.
+fn flipped(body: &Body) -> Body {
+    let mut body = body.clone();
+    for inst in &mut body.insts {
+        if let Inst::Load { view, .. } = inst {
+            view.strides.swap(1, 2);
+            for guard in &mut view.guards {
+                guard.0 = [0, 2, 1][guard.0];
+            }
+        }
+    }
+    body
+}
+
+/// The shader of `k`.
+pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError> {
+    let registers = target.family == Family::Registers;
+    // Few columns would leave lanes idle: compute the transposed product, lanes along the rows.
+    let product = Product::of(k, registers && k.n < TILE_LANES && k.m > k.n);
+    let (m, n) = (product.m, product.n);
+    let four = product.columns_are_last() && body::allows_four(&product.epilogue, &product.shape);
+    let name = if registers { "matmul_registers" } else { "matmul_tiles" };
+    let columns = match n {
+        _ if !registers || four || n > 16 => 4,
+        9..=16 => 2,
+        _ => 1,
+    };
+    let width = if four && columns == 4 { Width::Four } else { Width::One };
+    let template = Template::new(name).flag("FOUR", width == Width::Four);
+    let (template, row_tile, col_tile, lanes, vectors) = if registers {
+        let (template, vectors) = register_tile(template, k, &product, columns, target);
+        (template, m.min(TILE_ROWS), TILE_LANES * columns, TILE_LANES, vectors)
+    } else {
+        let side = if m >= 256 && n >= 256 && target.max_invocations >= 256 { 16 } else { 8 };
+        let template = template.set("SIDE", side).set("DEPTH", side);
+        (template, 4 * side, 4 * side, side * side, [false; 2])
+    };
+    let (row_tiles, col_tiles) = (m.div_ceil(row_tile), n.div_ceil(col_tile));
+    let (a, b) = (product.left.1, product.right.1);
+    let pairs = [
+        ("M", m),
+        ("N", n),
+        ("K", k.k),
+        ("BATCH", k.batch),
+        ("SPLITS", k.splits),
+        ("SPLIT", k.split_len()),
+        ("A_OFFSET", a.offset),
+        ("A_BATCH", a.batch),
+        ("A_ROW", a.row),
+        ("A_COL", a.col),
+        ("B_OFFSET", b.offset),
+        ("B_BATCH", b.batch),
+        ("B_ROW", b.row),
+        ("B_COL", b.col),
+        ("ROW_TILES", row_tiles),
+        ("COL_TILES", col_tiles),
+    ];
+    let template = pairs.into_iter().fold(template, |t, (key, value)| t.set(key, value));
+    let [row, col] = product.place;
+    let place = format!("let i = ((split * {}u + z) * {}u + {row}) * {}u + {col};", k.batch, k.m, k.n);
+    let (epilogue, shape) = (&product.epilogue, &product.shape);
+    let read = |operand: usize, at: &str, width: Width| match (operand, width) {
+        // The operands of the product are declared as its loops read them.
+        (0 | 1, Width::Four) => {
+            let part = |c| format!("read_{operand}[{at} + {c}u]");
+            format!("vec4<f32>({}, {}, {}, {})", part(0), part(1), part(2), part(3))
+        }
+        _ => read_expression(epilogue, shape, operand, at, width),
+    };
+    let operands =
+        Operands { index: &product.index(), shape, linear: "i", accumulator: "value", width, read: &read };
+    let template = template
+        .insert("place", place)
+        .insert("epilogue", body::print(epilogue, &operands, "r"))
+        .insert("values", format!("alias Values = {};", width.kind()))
+        .insert("row_sums", row_sums(k, lanes, vectors[0]));
+    let stored = |o: usize| if k.row_sums == Some(o) { "f32" } else { width.kind() };
+    let read = |o: usize| match o {
+        0 | 1 if vectors[o] => "vec4<f32>",
+        0 | 1 => "f32",
+        _ => read_kind(epilogue, shape, o, width),
+    };
+    // The sums of rows are an output that the epilogue does not name.
+    let mut named = epilogue.clone();
+    named.stores.extend(k.row_sums.map(|output| (0, output)));
+    let (template, normal) = declare_operands(template, &[&named], 2, stored, read);
+    let tiles = row_tiles * col_tiles * k.batch * k.splits;
+    let sum_groups = if k.row_sums.is_some() { (k.m * k.splits).div_ceil(lanes) } else { 0 };
+    grid(name, template, tiles + sum_groups, normal)
+}
+
+/// Fills in what the register template reads, and how: gives the template and which operands are vectors.
+fn register_tile(
+    template: Template,
+    k: &MatMul,
+    product: &Product,
+    columns: usize,
+    target: &Target,
+) -> (Template, [bool; 2]) {
+    let fours = |numbers: &[usize]| numbers.iter().all(|x| x % 4 == 0);
+    let shared = |operand: usize| {
+        k.epilogue.insts.iter().any(|i| matches!(i, Inst::Load { operand: o, .. } if *o == operand))
+    };
+    let whole_splits = k.splits == 1 || k.split_len().is_multiple_of(4);
+    // Four neighbours along k, from a multiple of four on.
+    let along_k = |operand: usize, v: MatrixView, step: usize, other: usize, extent: usize| {
+        let aligned = fours(&[k.k, v.offset, v.batch]) && (extent == 1 || other.is_multiple_of(4));
+        step == 1 && aligned && whole_splits && !shared(operand)
+    };
+    let ((left, a), (right, b)) = (product.left, product.right);
+    let mut vectors = [false; 2];
+    vectors[left] = along_k(left, a, a.col, a.row, product.m);
+    let rows = columns == 4
+        && b.col == 1
+        && fours(&[product.n, b.offset, b.batch])
+        && (k.k == 1 || b.row % 4 == 0)
+        && !shared(right);
+    vectors[right] = rows || along_k(right, b, b.row, b.col, product.n);
+    let four = |operand: usize, step: &str| match vectors[operand] {
+        true => format!("return read_{operand}[at / 4u];"),
+        false => {
+            let part = |c| format!("read_{operand}[at + {c}u * {step}]");
+            format!("return vec4<f32>({}, {}, {}, {});", part(0), part(1), part(2), part(3))
+        }
+    };
+    let tail = !k.k.is_multiple_of(4) || !whole_splits;
+    let kind = ["f32", "vec2<f32>", "vec4<f32>"][columns / 2];
+    let element = |operand: usize| match vectors[operand] {
+        // Not used: vectors leave no tail.
+        true => format!("return read_{operand}[at / 4u].x;"),
+        false => format!("return read_{operand}[at];"),
+    };
+    let template = template
+        .set("TILE_ROWS", product.m.min(TILE_ROWS))
+        .set("COLUMNS", columns)
+        .flag("BROADCAST", target.subgroup_size as usize == TILE_LANES)
+        .flag("RIGHT_ROWS", rows)
+        .flag("TAIL", tail)
+        .flag("SINGLE", columns == 1)
+        .insert("columns", format!("alias Columns = {kind};"))
+        .insert("left", four(left, "A_COL"))
+        .insert("left_element", element(left))
+        .insert("right", four(right, "B_ROW"))
+        .insert("right_element", element(right));
+    (template, vectors)
+}
+
+/// Extra workgroups add up the rows of A, one invocation a row and split.
+fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
+    let Some(output) = k.row_sums else { return "return;".into() };
+    let (m, total, split) = (k.m, k.m * k.splits, k.split_len());
+    let element = if vector { "read_0[at / 4u][at % 4u]" } else { "read_0[at]" };
+    format!(
+        "let own = (tile - tiles) * {lanes}u + lane;\nif (own >= {total}u) {{ return; }}\n\
+         let begin = (own / {m}u) * {split}u;\nvar total = 0.0;\n\
+         for (var k = begin; k < min(begin + {split}u, {}u); k++) {{\n\
+         let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal += {element};\n}}\n\
+         write_{output}[own] = total;\nreturn;",
+        k.k, k.a.offset, k.a.row, k.a.col
+    )
+}

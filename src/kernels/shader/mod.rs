@@ -1,0 +1,154 @@
+//! From a kernel to WGSL: which template, which specialisation, how many workgroups.
+//!
+//! Bindings, the same for every kernel: group 0 holds the written operands, group 1 the read ones (then the
+//! normal table, if normal numbers are drawn), group 2 the step record with a dynamic offset. Everything static
+//! is a constant of the text, so equal kernels have equal text and share a pipeline.
+
+mod bindings;
+mod elementwise;
+mod matmul;
+mod reduce;
+
+use super::Kernel;
+use crate::device::Target;
+use crate::shader::{Template, TemplateError};
+use bindings::declare;
+
+/// A kernel as a shader.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shader {
+    /// Kernel family and template, for labels.
+    pub name: String,
+    /// WGSL text; the entry point is `main`.
+    pub source: String,
+    /// Workgroups in x, y, z.
+    pub workgroups: [u32; 3],
+    /// Whether the normal table is bound after the read operands.
+    pub normal_table: bool,
+}
+
+/// A kernel that cannot be a shader.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+pub enum ShaderError {
+    /// A shader file is wrong.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// One invocation would run more loop iterations than drivers are sure to finish.
+    #[error(
+        "{kernel} {shape} would run {iterations} loop iterations in one invocation, at most {limit} are safe; use a smaller batch"
+    )]
+    TooLong {
+        /// Kernel family.
+        kernel: &'static str,
+        /// Sizes.
+        shape: String,
+        /// Iterations.
+        iterations: usize,
+        /// Limit of the target.
+        limit: u32,
+    },
+    /// More workgroups than a device takes.
+    #[error("{0} workgroups are more than a device takes")]
+    TooManyWorkgroups(usize),
+}
+
+/// Workgroups in x; more go to y.
+const GROUPS_X: usize = 65_535;
+/// Invocations of a workgroup in the elementwise templates.
+const LANES: usize = 64;
+
+/// The shader of `kernel` for `target`.
+///
+/// # Errors
+/// If the kernel exceeds what one dispatch can do.
+pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
+    let iterations = iterations(kernel);
+    if iterations > target.max_loop_iterations as usize {
+        let (kernel, shape, limit) = (kernel.name(), kernel.shape(), target.max_loop_iterations);
+        return Err(ShaderError::TooLong { kernel, shape, iterations, limit });
+    }
+    match kernel {
+        Kernel::MatMul(k) => matmul::matmul(k, target),
+        Kernel::Pointwise(k) => elementwise::pointwise(k),
+        Kernel::Optimizer(k) => elementwise::optimizer(k),
+        Kernel::Batch(k) => elementwise::batch(k),
+        Kernel::Store(k) => elementwise::store(k),
+        Kernel::Reduce(k) => reduce::reduce(k, target),
+        Kernel::Softmax(k) => rows_kernel("softmax", k.rows, k.columns, |t| {
+            t.set("ROWS", k.rows).set("COLUMNS", k.columns).flag("LOG", k.log)
+        }),
+        Kernel::CrossEntropy(k) => rows_kernel("cross_entropy", k.rows, k.classes, |t| {
+            let writes = k.loss.iter().len() + k.delta.iter().len();
+            let declared: Vec<String> = (0..writes).map(|i| declare(0, i, "f32")).collect();
+            let output = k.delta.unwrap_or(0);
+            let store = "select(bad, p * weight - wanted(c, label), known);";
+            t.set("ROWS", k.rows)
+                .set("CLASSES", k.classes)
+                .set_f32("SMOOTHING", k.smoothing)
+                .flag("LOSS", k.loss.is_some())
+                .flag("DELTA", k.delta.is_some())
+                .insert("bindings", declared.join("\n"))
+                .insert("nothing", "")
+                .insert("store_delta", format!("write_{output}[start + c] = {store}"))
+        }),
+        Kernel::Gather(k) => {
+            let t = Template::new("gather")
+                .set("VOCABULARY", k.vocabulary)
+                .set("WIDTH", k.width)
+                .set("COUNT", k.count);
+            grid("gather", t, (k.count * k.width).div_ceil(LANES), false)
+        }
+        Kernel::GatherGrad(k) => {
+            let t = Template::new("gather_grad")
+                .set("VOCABULARY", k.vocabulary)
+                .set("WIDTH", k.width)
+                .set("COUNT", k.count);
+            grid("gather_grad", t, (k.vocabulary * k.width).div_ceil(LANES), false)
+        }
+        Kernel::GradientNorm(k) => {
+            let t = Template::new("gradient_norm").set("LEN", k.len).set("PARTIALS", k.partials());
+            let t = t.set_f32("MAX_NORM", k.max_norm).flag("FINAL", k.stage == 1);
+            grid("gradient_norm", t, if k.stage == 1 { 1 } else { k.partials().div_ceil(LANES) }, false)
+        }
+    }
+}
+
+/// Loop iterations of one invocation, at most.
+fn iterations(kernel: &Kernel) -> usize {
+    match kernel {
+        Kernel::MatMul(k) => 2 * k.split_len() + 64,
+        Kernel::Reduce(k) => k.chunk.unwrap_or_else(|| k.reduced_len()),
+        Kernel::Softmax(k) => 3 * k.columns.div_ceil(row_lanes(k.columns)) + 256,
+        Kernel::CrossEntropy(k) => 4 * k.classes.div_ceil(row_lanes(k.classes)) + 512,
+        Kernel::GatherGrad(k) => k.count,
+        Kernel::GradientNorm(k) if k.stage == 1 => k.partials(),
+        Kernel::GradientNorm(_) => 1024,
+        _ => 0,
+    }
+}
+
+/// Invocations that share a row of softmax or cross-entropy.
+fn row_lanes(columns: usize) -> usize {
+    if columns > 2048 { 64 } else { 1 }
+}
+
+fn rows_kernel(
+    name: &str,
+    rows: usize,
+    columns: usize,
+    fill: impl FnOnce(Template) -> Template,
+) -> Result<Shader, ShaderError> {
+    let lanes = row_lanes(columns);
+    let template = fill(Template::new(name).flag("WIDE", lanes > 1));
+    grid(name, template, (rows * lanes).div_ceil(LANES), false)
+}
+
+fn grid(name: &str, t: Template, groups: usize, normal_table: bool) -> Result<Shader, ShaderError> {
+    let groups = groups.max(1);
+    let (x, y) = (groups.min(GROUPS_X), groups.div_ceil(GROUPS_X));
+    if y > GROUPS_X {
+        return Err(ShaderError::TooManyWorkgroups(groups));
+    }
+    let source = t.set("GROUPS_X", x).expand()?;
+    Ok(Shader { name: name.into(), source, workgroups: [x as u32, y as u32, 1], normal_table })
+}
