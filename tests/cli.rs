@@ -80,7 +80,8 @@ fn runs(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 
 /// Exit code 2, one short paragraph that begins with `error:` and has all of `wanted`, and nothing else.
 fn assert_refused(ended: &Ended, wanted: &[&str], what: &str) {
-    let stderr = &ended.stderr;
+    // The line that names the device is no part of the message.
+    let stderr = ended.stderr.lines().filter(|l| !l.starts_with("device: ")).collect::<Vec<_>>().join("\n");
     assert_eq!(ended.code, Some(2), "{what}: {stderr}");
     assert!(stderr.starts_with("error: "), "{what}: {stderr}");
     assert!(stderr.lines().count() <= 3 && !stderr.trim_end().contains("\n\n"), "{what}: {stderr}");
@@ -97,6 +98,8 @@ fn wrong_experiments_are_refused_with_their_place() {
     let directory = workplace();
     let before = runs(directory.path());
     let swap = |from: &str, to: &str| EXPERIMENT.replace(from, to);
+    let layer = |text: &str| swap("hidden = [8]", &format!("[[model.layer]]\n{text}"));
+    let train = |text: &str| format!("{EXPERIMENT}{text}\n");
     let cases: Vec<(&str, String, &[&str])> = vec![
         ("unknown key", swap("epochs", "epoch"), &["wrong.toml:11:1", "`epoch`", "did you mean `epochs`"]),
         ("unknown table", swap("[train]", "[training]"), &["wrong.toml:10:", "`training`", "`train`"]),
@@ -109,14 +112,79 @@ fn wrong_experiments_are_refused_with_their_place() {
         ("no units", swap("[8]", "[0]"), &["wrong.toml:8:1", "model.hidden", "0 units"]),
         ("2^40 units", swap("[8]", "[1099511627776]"), &["wrong.toml:8:1", "1099511627776", "1000000"]),
         ("negative units", swap("[8]", "[-1]"), &["wrong.toml:8:"]),
+        (
+            "explicit layer of no units",
+            layer("type = \"dense\"\nunits = 0"),
+            &["wrong.toml:8:9", "model.layer", "0 units"],
+        ),
+        (
+            "explicit layer of 2^40 units",
+            layer("type = \"dense\"\nunits = 1099511627776"),
+            &["wrong.toml:8:9", "model.layer", "1099511627776", "1000000"],
+        ),
+        (
+            "unknown key of a layer",
+            layer("type = \"dense\"\nunit = 3"),
+            &["wrong.toml:8:", "`unit`", "did you mean `units`"],
+        ),
+        (
+            "normalisation by momentum 7",
+            layer("type = \"batch_norm\"\nmomentum = 7.0"),
+            &["wrong.toml:8:9", "momentum = 7", "0..=1"],
+        ),
+        ("eps of infinity", layer("type = \"layer_norm\"\neps = inf"), &["wrong.toml:8:9", "eps = inf"]),
+        (
+            "batch norm of one row",
+            swap("[8]", "[8]\nnorm = \"batch\"").replace("= 16", "= 1"),
+            &["wrong.toml:13:1", "train.batch_size", "batch_norm"],
+        ),
+        (
+            "a hundred thousand layers",
+            swap("[8]", &format!("[{}]", "8,".repeat(100_000))),
+            &["wrong.toml:8:1", "100000 layers", "1000"],
+        ),
+        ("embedding", swap("[8]", "[8]\nembedding_width = 0"), &["wrong.toml:9:1", "embedding_width"]),
         ("dropout of 1", swap("[8]", "[8]\ndropout = 1.0"), &["wrong.toml:9:1", "model.dropout"]),
         ("unknown activation", swap("[8]", "[8]\nactivation = \"rleu\""), &["wrong.toml:9:", "`relu`"]),
-        ("unknown optimizer", format!("{EXPERIMENT}optimizer = \"adan\"\n"), &["wrong.toml:13:", "adam"]),
-        ("unknown loss", format!("{EXPERIMENT}loss = \"msee\"\n"), &["wrong.toml:13:", "mse"]),
+        ("unknown optimizer", train("optimizer = \"adan\""), &["wrong.toml:13:", "adam"]),
+        ("unknown loss", train("loss = \"msee\""), &["wrong.toml:13:", "mse"]),
+        ("learning rate", train("learning_rate = nan"), &["wrong.toml:13:1", "learning_rate"]),
+        ("learning rate above f32", train("learning_rate = 1e300"), &["wrong.toml:13:1", "finite"]),
         (
-            "learning rate",
-            format!("{EXPERIMENT}learning_rate = nan\n"),
-            &["wrong.toml:13:1", "learning_rate"],
+            "schedule without end",
+            train("schedule = { type = \"cosine\", final_fraction = inf }"),
+            &["wrong.toml:13:1", "train.schedule", "final_fraction = inf"],
+        ),
+        (
+            "schedule of no epochs",
+            train("schedule = { type = \"step\", every_epochs = 0 }"),
+            &["wrong.toml:13:1", "train.schedule", "every_epochs = 0"],
+        ),
+        (
+            "schedule that grows",
+            train("schedule = { type = \"step\", gamma = nan }"),
+            &["wrong.toml:13:1", "train.schedule", "gamma = NaN"],
+        ),
+        (
+            "class weights of 0",
+            train("loss = { type = \"cross_entropy\", class_weights = [0.0, 0.0] }"),
+            &["wrong.toml:13:1", "train.loss", "class weights of 0"],
+        ),
+        (
+            "a class weight too few",
+            swap("\"y\"", "\"kind\"") + "loss = { type = \"cross_entropy\", class_weights = [1.0] }\n",
+            &["class_weights", "1 entries", "give 2"],
+        ),
+        ("a feature twice", swap("\"y\"", "\"y\"\nfeatures = [\"a\", \"a\"]"), &["`a`", "twice"]),
+        (
+            "a feature and not a feature",
+            swap("\"y\"", "\"y\"\nfeatures = [\"a\"]\nexclude = [\"a\"]"),
+            &["`a`", "`exclude`"],
+        ),
+        (
+            "scaling of names",
+            swap("[model]", "[data.transform.columns]\nkind = \"log1p\"\n\n[model]"),
+            &["`kind`", "scales numbers"],
         ),
         ("missing column", swap("\"y\"", "\"z\""), &["table.csv:1", "`z`"]),
         (
@@ -149,10 +217,16 @@ fn wrong_tables_are_refused_with_their_place() {
             rows.replace("\n3,8,", "\n3,eight,").into(),
             &["table.csv:5", "`b`", "\"eight\""],
         ),
-        ("constant target", constant_target().into(), &["table.csv", "`y`"]),
+        ("constant target", target(|_| "5".into()), &["table.csv", "`y`"]),
         ("not UTF-8", [rows.as_bytes(), &[0xff, 0xfe, b',', b'\n']].concat(), &["table.csv", "UTF-8"]),
         ("ten million columns", header.into_bytes(), &["table.csv:1", "columns"]),
         ("row too short", format!("{rows}1,2\n").into(), &["table.csv:62"]),
+        ("no numbers in the target", target(|i| format!("w{i}")), &["table.csv", "`y`", "line 2", "w0"]),
+        (
+            "UTF-16",
+            format!("\u{feff}{rows}").encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            &["table.csv:1"],
+        ),
         ("two columns of one name", rows.replacen("a,b", "a,a", 1).into(), &["table.csv:1", "`a`"]),
     ];
     for (what, bytes, wanted) in cases {
@@ -169,10 +243,11 @@ fn typed() -> String {
     EXPERIMENT.replace("[model]", "[data.types]\nb = \"number\"\n\n[model]")
 }
 
-fn constant_target() -> String {
+/// The table with another target.
+fn target(cell: impl Fn(usize) -> String) -> Vec<u8> {
     let lines = table();
-    let rows = lines.lines().skip(1).map(|row| format!("{},5\n", row.rsplit_once(',').unwrap().0));
-    format!("a,b,kind,y\n{}", rows.collect::<String>())
+    let row = |(i, row): (usize, &str)| format!("{},{}\n", row.rsplit_once(',').unwrap().0, cell(i));
+    format!("a,b,kind,y\n{}", lines.lines().skip(1).enumerate().map(row).collect::<String>()).into()
 }
 
 #[test]

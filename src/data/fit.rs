@@ -147,6 +147,12 @@ pub fn fit_column(
 ) -> Result<FittedColumn, DataError> {
     let name = table.names[column].clone();
     let kind = column_kind(config, table, column);
+    let numeric = matches!(kind, ColumnKind::Number | ColumnKind::Boolean);
+    if !numeric && config.transform.columns.contains_key(&name) {
+        let reason = "`data.transform.columns` scales numbers; take the column out, or say in [data.types] that it \
+                      holds numbers";
+        return Err(DataError::Treatment { column: name, reason: reason.into() });
+    }
     let encoding = match kind {
         ColumnKind::Number | ColumnKind::Boolean => fit_number(config, table, column, train, kind)?,
         ColumnKind::Category => fit_category(config, table, column, train)?,

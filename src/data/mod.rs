@@ -259,6 +259,16 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
             let reason = "it is the target; a model must not read what it predicts".into();
             return Err(DataError::Treatment { column: name.clone(), reason });
         }
+        for (at, name) in features.iter().enumerate() {
+            let reason = if features[..at].contains(name) {
+                "`features` names it twice; leave one out"
+            } else if config.exclude.contains(name) {
+                "it is in `features` and in `exclude`; take it out of one of them"
+            } else {
+                continue;
+            };
+            return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
+        }
         return features.iter().map(|name| table.find(name)).collect();
     }
     for name in &config.exclude {

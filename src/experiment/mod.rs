@@ -48,6 +48,8 @@ pub struct ExperimentError {
 const MAX_BYTES: u64 = 1 << 20;
 /// Largest layer.
 const MAX_UNITS: usize = 1_000_000;
+/// Most layers: planning takes time that grows with their square.
+const MAX_LAYERS: usize = 1000;
 
 impl Experiment {
     /// Reads an experiment file and applies `--set` arguments (`table.key=value`).
@@ -130,45 +132,66 @@ impl Experiment {
         if self.name.is_empty() || !self.name.chars().all(name_is_plain) || self.name.starts_with('.') {
             return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
         }
+        self.check_model()?;
+        self.check_train()?;
+        self.check_loss()?;
+        self.check_schedule()
+    }
+
+    fn check_model(&self) -> Result<(), (&'static str, String)> {
+        let model = &self.model;
         let units = |key, n: usize| {
             if (1..=MAX_UNITS).contains(&n) {
                 return Ok(());
             }
             Err((key, format!("has a layer of {n} units; allowed are 1 to {MAX_UNITS}")))
         };
-        for &n in &self.model.hidden {
+        for (key, count) in [("model.hidden", model.hidden.len()), ("model.layer", model.layers.len())] {
+            if count > MAX_LAYERS {
+                return Err((key, format!("has {count} layers; allowed are at most {MAX_LAYERS}")));
+            }
+        }
+        for &n in &model.hidden {
             units("model.hidden", n)?;
         }
         let part = |key, x: f64| {
             if (0.0..1.0).contains(&x) { Ok(()) } else { Err((key, format!("= {x} is not in 0..1"))) }
         };
-        part("model.dropout", self.model.dropout)?;
-        for layer in &self.model.layers {
+        part("model.dropout", model.dropout)?;
+        for layer in &model.layers {
             match *layer {
                 LayerConfig::Dense { units: n, .. } => units("model.layer", n)?,
                 LayerConfig::Dropout { rate } => part("model.layer", rate)?,
-                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. }
-                    if eps.is_nan() || eps <= 0.0 =>
-                {
-                    return Err(("model.layer", format!("has eps = {eps}, which is not above 0")));
+                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. } if !positive(eps) => {
+                    return Err((
+                        "model.layer",
+                        format!("has eps = {eps}, which is not a finite number above 0"),
+                    ));
+                }
+                LayerConfig::BatchNorm { momentum, .. } if !(0.0..=1.0).contains(&momentum) => {
+                    return Err(("model.layer", format!("has momentum = {momentum}, which is not in 0..=1")));
                 }
                 _ => {}
             }
         }
-        if let Some(width) = self.model.embedding_width {
+        if let Some(width) = model.embedding_width {
             units("model.embedding_width", width)?;
         }
-        self.check_train()
+        let normalised = model.hidden_layers().iter().any(|l| matches!(l, LayerConfig::BatchNorm { .. }));
+        let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
+        for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
+            if normalised && size == 1 {
+                let reason = "= 1 leaves batch_norm nothing to normalise over; use at least 2, or layer_norm";
+                return Err((key, reason.into()));
+            }
+        }
+        Ok(())
     }
 
     fn check_train(&self) -> Result<(), (&'static str, String)> {
         let train = &self.train;
         let positive = |key, x: f64| {
-            if x > 0.0 && x.is_finite() {
-                Ok(())
-            } else {
-                Err((key, format!("= {x} must be a finite number above 0")))
-            }
+            if positive(x) { Ok(()) } else { Err((key, format!("= {x} must be a finite number above 0"))) }
         };
         let counted = |key, n: usize, most: usize| {
             if (1..=most).contains(&n) { Ok(()) } else { Err((key, format!("= {n} is not in 1..={most}"))) }
@@ -191,23 +214,8 @@ impl Experiment {
         if let Some((key, reason)) = train.optimizer.problem() {
             return Err(("train.optimizer", format!("has `{key}`: {reason}")));
         }
-        match &train.loss {
-            Loss::Huber { delta } => positive("train.loss", *delta)?,
-            Loss::CrossEntropy { label_smoothing, class_weights } => {
-                if !(0.0..1.0).contains(label_smoothing) {
-                    return Err((
-                        "train.loss",
-                        format!("has label_smoothing = {label_smoothing}, which is not in 0..1"),
-                    ));
-                }
-                if class_weights.iter().any(|w| !(*w >= 0.0 && w.is_finite())) {
-                    return Err(("train.loss", "has a class weight below 0".into()));
-                }
-            }
-            _ => {}
-        }
         let noise = self.data.augment.noise;
-        if !(noise >= 0.0 && noise.is_finite()) {
+        if noise != 0.0 && !self::positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));
         }
         if let Some(tune) = &self.tune {
@@ -221,6 +229,50 @@ impl Experiment {
         }
         Ok(())
     }
+
+    fn check_loss(&self) -> Result<(), (&'static str, String)> {
+        let wrong = |reason: String| Err(("train.loss", reason));
+        match &self.train.loss {
+            Loss::Huber { delta } if !positive(*delta) => {
+                wrong(format!("has delta = {delta}, which is not a finite number above 0"))
+            }
+            Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
+                wrong(format!("has label_smoothing = {part}, which is not in 0..1"))
+            }
+            Loss::CrossEntropy { class_weights: weights, .. } => {
+                if let Some(weight) = weights.iter().find(|w| **w != 0.0 && !positive(**w)) {
+                    return wrong(format!(
+                        "has class weight {weight}, which is not a finite number from 0 up"
+                    ));
+                }
+                if !weights.is_empty() && weights.iter().all(|w| *w == 0.0) {
+                    return wrong("has only class weights of 0; at least one must be above".into());
+                }
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_schedule(&self) -> Result<(), (&'static str, String)> {
+        let schedule = &self.train.schedule;
+        let wrong = |reason: String| Err(("train.schedule", reason));
+        if schedule.every_epochs == 0 {
+            return wrong("has every_epochs = 0; it must be at least 1".into());
+        }
+        if !positive(schedule.gamma) {
+            return wrong(format!("has gamma = {}, which is not a finite number above 0", schedule.gamma));
+        }
+        if !(0.0..=1.0).contains(&schedule.final_fraction) {
+            return wrong(format!("has final_fraction = {}, which is not in 0..=1", schedule.final_fraction));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `x` is above 0 and finite, in the single precision of the kernels too.
+fn positive(x: f64) -> bool {
+    x as f32 > 0.0 && (x as f32).is_finite()
 }
 
 /// `file:line:column` of a byte of the text.

@@ -109,6 +109,15 @@ fn cross_entropy(
     class_weights: &[f64],
 ) -> Result<(ValueId, ValueId), GraphError> {
     let classes = g.shape(logits).last().copied().unwrap_or(0);
+    if !class_weights.is_empty() && class_weights.len() != classes {
+        let given = class_weights.len();
+        return Err(GraphError {
+            layer: "loss: ".into(),
+            op: "cross_entropy",
+            operands: g.ty(logits).to_string(),
+            reason: format!("`class_weights` has {given} entries; give {classes}, one for each class"),
+        });
+    }
     let weights: Vec<f32> = match class_weights {
         [] => vec![1.0; classes],
         given => given.iter().map(|&w| w as f32).collect(),

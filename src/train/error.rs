@@ -19,10 +19,10 @@ pub enum TrainError {
     Data(#[from] DataError),
     /// The model's layers do not fit.
     #[error("[model]: {0}")]
-    Graph(#[from] GraphError),
+    Graph(GraphError),
     /// The model does not fit the device.
     #[error("[model]: {0}")]
-    Plan(#[from] PlanError),
+    Plan(PlanError),
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
@@ -80,6 +80,20 @@ pub enum TrainError {
         /// The run directory.
         run: PathBuf,
     },
+}
+
+// By hand, because `#[from]` makes a source of what the message holds already, and a report with sources then says
+// it twice.
+impl From<GraphError> for TrainError {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
+    }
+}
+
+impl From<PlanError> for TrainError {
+    fn from(error: PlanError) -> Self {
+        Self::Plan(error)
+    }
 }
 
 impl TrainError {

@@ -25,7 +25,7 @@ impl CpuDevice {
         let info = DeviceInfo {
             backend: "cpu".into(),
             name: processor_name(),
-            driver: format!("native, {threads} threads, {:?}", pulp::Arch::new()),
+            driver: format!("native, {threads} threads, {}", vectors()),
             kind: "cpu".into(),
         };
         Self { info, target: Target::native(), threads }
@@ -37,6 +37,13 @@ pub fn thread_count() -> usize {
     let asked = std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     asked.unwrap_or_else(cores).clamp(1, 256)
+}
+
+/// The width of vectors that was chosen for this processor, as `pulp` calls it: `Scalar`, `V3`, `V4`.
+fn vectors() -> String {
+    let all = format!("{:?}", pulp::Arch::new());
+    // What follows lists every instruction set.
+    all.split('(').next().unwrap_or_default().into()
 }
 
 /// The processor's name where the system tells it.
