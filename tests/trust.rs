@@ -3,9 +3,11 @@
 mod interruptions;
 mod synthetic;
 
+use gridlight::data;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::train::checkpoint;
-use interruptions::{Bench, bits};
+use gridlight::train::trainer::{self, Options};
+use gridlight::train::{TrainError, checkpoint};
+use interruptions::{Bench, Interrupter, bits};
 
 #[test]
 fn interrupted_runs_have_the_bits_of_an_uninterrupted_one() {
@@ -122,4 +124,115 @@ fn a_damaged_history_is_told_with_its_line_and_may_be_removed() {
     std::fs::remove_file(&history).unwrap();
     bench.resume(&device, "run").unwrap();
     assert_eq!(bench.bits("run")[..2], bench.bits("whole")[..2], "the weights do not depend on the history");
+}
+
+/// The first step that is not finite is named and is early, and whatever was saved is finite.
+fn assert_diverges(bench: &Bench, what: &str) {
+    let error = bench.train(&CpuDevice::new(Some(2)), "run").unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{what}: {error}");
+    let TrainError::Diverged { step, value, .. } = &error else { panic!("{what}: {error}") };
+    assert!((1..=10).contains(step) && !value.is_finite(), "{what}: {error}");
+    assert!(error.to_string().contains(&format!("at step {step}")), "{what}: {error}");
+    let saved = checkpoint::list(&bench.path("run/checkpoints"));
+    assert!(!saved.is_empty(), "{what}");
+    for (_, path) in saved {
+        // Loading refuses numbers that are not finite.
+        checkpoint::load(&path).unwrap();
+    }
+}
+
+#[test]
+fn a_learning_rate_that_overflows_ends_the_run_at_once() {
+    for optimizer in ["sgd", "adam", "adamw", "rmsprop"] {
+        for every in ["", "checkpoint_every_steps = 1\n"] {
+            let train =
+                format!("optimizer = \"{optimizer}\"\nlearning_rate = 1e30\nbatch_size = 16\n{every}");
+            assert_diverges(&Bench::with(&train), &train);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_overflows_in_training_ends_the_run_at_once() {
+    // Within the range of f32, so that the table is accepted, but not its square.
+    for column in ["x1", "y"] {
+        let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
+        let at = bench.data.train.features.iter().position(|name| name == column);
+        match (at, &mut bench.data.train.target) {
+            (Some(at), _) => bench.data.train.x[at] = 3e38,
+            (None, Some(data::Target::Numbers(y))) => y[0] = 3e38,
+            _ => unreachable!(),
+        }
+        assert_diverges(&bench, column);
+        for (value, what) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+            match (at, &mut bench.data.train.target) {
+                (Some(at), _) => bench.data.train.x[at] = value,
+                (None, Some(data::Target::Numbers(y))) => y[0] = value,
+                _ => unreachable!(),
+            }
+            assert_diverges(&bench, &format!("{column} = {what}"));
+        }
+    }
+}
+
+#[test]
+fn the_first_bad_step_and_tensor_are_named_long_after() {
+    // Batch norm hides the overflow from the loss; only its running variance shows it, when it is saved.
+    let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
+    let features = bench.data.train.features.len();
+    bench.data.train.x[6 * 16 * features] = 3e38;
+    let error = bench.train(&CpuDevice::new(Some(2)), "run").unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 7, .. }), "{error}");
+    assert!(error.to_string().contains("`1.running_var` is inf"), "{error}");
+}
+
+#[test]
+fn a_cell_that_is_not_finite_is_told_with_its_line_and_column() {
+    let bench = Bench::new();
+    let table = bench.path("table.csv");
+    let text = std::fs::read_to_string(&table).unwrap();
+    for (column, name) in [(0, "x1"), (3, "y")] {
+        for value in ["inf", "-inf", "1e39"] {
+            let mut lines: Vec<String> = text.lines().map(String::from).collect();
+            let mut cells: Vec<&str> = lines[41].split(',').collect();
+            cells[column] = value;
+            lines[41] = cells.join(",");
+            std::fs::write(&table, lines.join("\n")).unwrap();
+            let error = trainer::load_data(&bench.experiment, std::path::Path::new("")).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            for part in ["table.csv", "42", &format!("`{name}`"), &format!("\"{value}\"")] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_to_begin_with_must_be_finite() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "first").unwrap();
+    let (mut tensors, meta) = checkpoint::load(&bench.path("first/best.safetensors")).unwrap();
+    let begin = |out: &str| {
+        let options = Options { init: Some(bench.path("init.safetensors")), ..bench.options(out) };
+        trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default())
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        tensors[0].2[3] = value;
+        checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.clone().unwrap()).unwrap();
+        let error = begin("run").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        let name = format!("`{}`", tensors[0].0);
+        for part in ["init.safetensors", &name, "element 3"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(!bench.path("run").exists(), "nothing is written");
+    }
+    // Finite, but not for long.
+    tensors[0].2.fill(3e38);
+    checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.unwrap()).unwrap();
+    let error = begin("run").unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 1..=10, .. }), "{error}");
 }

@@ -4,6 +4,7 @@ pub mod cells;
 pub mod config;
 mod encode;
 mod fit;
+mod pages;
 mod parquet;
 mod scaling;
 pub mod split;
@@ -135,6 +136,18 @@ pub enum DataError {
     },
 }
 
+impl DataError {
+    /// Names the table in errors about a column or a split, which do not.
+    fn in_file(self, path: &Path) -> Self {
+        let named = |reason: String| format!("{reason} (table {})", path.display());
+        match self {
+            Self::Treatment { column, reason } => Self::Treatment { column, reason: named(reason) },
+            Self::Split { reason } => Self::Split { reason: named(reason) },
+            other => other,
+        }
+    }
+}
+
 /// What a model of the target is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Task {
@@ -183,7 +196,17 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
 /// [`DataError`] for anything wrong with the file or the configuration.
 pub fn load(config: &DataConfig, directory: &Path, task: Task, seed: [u32; 2]) -> Result<Loaded, DataError> {
     let path = directory.join(&config.source);
-    let table = Table::read(&path)?;
+    load_path(config, directory, &path, task, seed).map_err(|e| e.in_file(&path))
+}
+
+fn load_path(
+    config: &DataConfig,
+    directory: &Path,
+    path: &Path,
+    task: Task,
+    seed: [u32; 2],
+) -> Result<Loaded, DataError> {
+    let table = Table::read(path)?;
     let target = table.find(&config.target)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
@@ -220,10 +243,10 @@ pub fn load(config: &DataConfig, directory: &Path, task: Task, seed: [u32; 2]) -
             let others = std::iter::once(validation).chain(test);
             let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
             let all: Result<Vec<String>, _> =
-                std::iter::once(&path).chain(&paths).map(|p| digest(p)).collect();
+                std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
             hexadecimal(&sha2::Sha256::digest(all?.concat()))
         }
-        _ => digest(&path)?,
+        _ => digest(path)?,
     };
     Ok(Loaded { train, validation, test, digest, dropped, fitted })
 }
@@ -240,7 +263,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
         let target = table.find(fitted.target.name())?;
         rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
     }
-    fitted.encode(&table, &rows, with_target)
+    fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
 
 fn digest(path: &Path) -> Result<String, DataError> {

@@ -22,12 +22,18 @@ pub fn read(path: &Path) -> Result<Table, DataError> {
 }
 
 fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
+    let pages = file.try_clone().map_err(|e| e.to_string())?;
     let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
     let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_string()).collect();
     if names.len() > MAX_COLUMNS {
         return Err(format!("{} columns, at most {MAX_COLUMNS} are read", names.len()));
     }
+    // Without columns, rows take no bytes, and a file may claim any number of them.
+    if names.is_empty() {
+        return Err("the table has no columns".into());
+    }
+    super::pages::check(&pages, reader.metadata())?;
     let mut columns = vec![vec![]; names.len()];
     let mut lines = vec![];
     for (number, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {

@@ -107,7 +107,9 @@ impl FittedScaling {
                 let rank = p * (points.len() as f64 - 1.0).max(0.0);
                 let low = (rank.floor() as usize).min(points.len().saturating_sub(1));
                 let high = (low + 1).min(points.len().saturating_sub(1));
-                points[low] + (rank - low as f64) * (points[high] - points[low])
+                // A file made to do harm may have no points.
+                let at = |i: usize| points.get(i).copied().unwrap_or(f64::NAN);
+                at(low) + (rank - low as f64) * (at(high) - at(low))
             }
         }
     }

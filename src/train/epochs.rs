@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::TrainError;
 use super::checkpoint::{self, Meta, NamedTensor, Progress};
+use super::diagnose;
 use super::engine::Engine;
 use super::events::{Event, Number, Numbers, Observer, Tick};
 use super::history;
@@ -129,6 +130,20 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If training diverges, is interrupted, or the device or the disk fails.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
+        let end = match self.train() {
+            Ok(end) => end,
+            Err(error) => return Err(self.locate(error)),
+        };
+        Ok(Outcome {
+            history: self.history,
+            best_epoch: self.progress.best_epoch,
+            best: self.best,
+            predictions: self.best_predictions,
+            end,
+        })
+    }
+
+    fn train(&mut self) -> Result<Event, TrainError> {
         let started = Instant::now();
         self.announce();
         let patience = self.task.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
@@ -152,14 +167,7 @@ impl<'a> Trainer<'a> {
             self.progress.epoch -= 1;
             self.writer.finish()?;
         }
-        let end = self.finish(started.elapsed().as_secs_f64())?;
-        Ok(Outcome {
-            history: self.history,
-            best_epoch: self.progress.best_epoch,
-            best: self.best,
-            predictions: self.best_predictions,
-            end,
-        })
+        self.finish(started.elapsed().as_secs_f64())
     }
 
     fn announce(&mut self) {
@@ -183,12 +191,7 @@ impl<'a> Trainer<'a> {
 
     /// Runs the rest of the current epoch, in groups of steps.
     fn epoch(&mut self) -> Result<(), TrainError> {
-        let mut order: Vec<u32> = (0..self.task.data.train.rows as u32).collect();
-        if self.task.experiment.train.shuffle {
-            let round = self.progress.epoch as u32;
-            rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
-        }
-        self.engine.set_order(0, &order)?;
+        self.set_order()?;
         while self.progress.position < self.steps_per_epoch && self.progress.step < self.total_steps {
             let count = self.group_size();
             let first = self.progress.step + 1;
@@ -215,6 +218,16 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
+    /// Puts the rows in the order of the current epoch.
+    pub(super) fn set_order(&mut self) -> Result<(), TrainError> {
+        let mut order: Vec<u32> = (0..self.task.data.train.rows as u32).collect();
+        if self.task.experiment.train.shuffle {
+            let round = self.progress.epoch as u32;
+            rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
+        }
+        self.engine.set_order(0, &order)
+    }
+
     /// Steps of the next group: as many as fit the time between looks, up to the next thing to do.
     fn group_size(&self) -> u64 {
         let by_time = match self.busy {
@@ -235,7 +248,7 @@ impl<'a> Trainer<'a> {
         count.max(1)
     }
 
-    fn record(&self, ahead: u64) -> StepRecord {
+    pub(super) fn record(&self, ahead: u64) -> StepRecord {
         let step = self.progress.step + ahead + 1;
         let [seed_low, seed_high] = self.task.experiment.seed_words();
         StepRecord {
@@ -337,13 +350,8 @@ impl<'a> Trainer<'a> {
 
     fn check_finite(&self, tensors: &[NamedTensor]) -> Result<(), TrainError> {
         let step = self.progress.step;
-        for (name, _, data) in tensors {
-            if let Some(bad) = data.iter().find(|x| !x.is_finite()) {
-                let what = format!("tensor `{name}`");
-                return Err(TrainError::Diverged { step, what, value: f64::from(*bad) });
-            }
-        }
-        Ok(())
+        diagnose::not_finite(tensors)
+            .map_or(Ok(()), |(what, value)| Err(TrainError::Diverged { step, what, value }))
     }
 
     fn checkpoint_due(&self) -> bool {
@@ -366,10 +374,16 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Copies everything a checkpoint holds; the job writes it.
-    fn snapshot(&mut self) -> Result<Job, TrainError> {
+    /// Weights, running statistics and optimizer state.
+    pub(super) fn tensors(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let mut tensors = self.engine.weights()?;
         tensors.extend(self.engine.optimizer_state()?);
+        Ok(tensors)
+    }
+
+    /// Copies everything a checkpoint holds; the job writes it.
+    fn snapshot(&mut self) -> Result<Job, TrainError> {
+        let tensors = self.tensors()?;
         self.check_finite(&tensors)?;
         let progress = Some(self.progress.clone());
         let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), progress);

@@ -1,6 +1,6 @@
 //! Evaluation and prediction from a run directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -41,6 +41,8 @@ struct Opened {
     experiment: Experiment,
     fitted: Fitted,
     weights: Vec<checkpoint::NamedTensor>,
+    /// Where the weights come from.
+    best: PathBuf,
 }
 
 fn open(run: &Path) -> Result<Opened, TrainError> {
@@ -48,14 +50,16 @@ fn open(run: &Path) -> Result<Opened, TrainError> {
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
     let missing = || TrainError::Input(format!("{}: it holds weights only", directory.best().display()));
-    Ok(Opened { experiment, fitted: meta.ok_or_else(missing)?.fitted, weights })
+    let best = directory.best();
+    Ok(Opened { experiment, fitted: meta.ok_or_else(missing)?.fitted, weights, best })
 }
 
 impl Opened {
     fn predict(&self, device: &dyn Device, rows: &Dataset) -> Result<Predictions, TrainError> {
         let model = model_of(&self.experiment, &self.fitted, rows);
         let mut engine = Engine::new(device, &model, None, rows)?;
-        engine.restore(&self.weights, false)?;
+        let restored = engine.restore(&self.weights, false);
+        restored.map_err(|e| TrainError::Input(format!("{}: {e}", self.best.display())))?;
         engine.evaluate()
     }
 }

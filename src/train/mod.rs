@@ -1,13 +1,14 @@
 //! Training: epochs, steps, evaluation, checkpoints and the run directory.
 
 pub mod checkpoint;
+mod diagnose;
 pub mod engine;
 mod epochs;
 mod error;
 pub mod evaluate;
 pub mod events;
 mod finish;
-mod history;
+pub mod history;
 mod lock;
 pub mod metrics;
 pub mod run;

@@ -1,6 +1,7 @@
 //! The CPU backend's memory: the one place that hands out disjoint parts of shared buffers.
 #![allow(unsafe_code, reason = "kernels run on several threads over disjoint parts of the program's buffers")]
 
+use crate::device::DeviceError;
 use crate::plan::{Dispatch, Program};
 
 /// 64 bytes: the alignment of every buffer.
@@ -15,9 +16,20 @@ pub struct Memory {
 
 impl Memory {
     /// Allocates every buffer of `program`.
-    pub fn new(program: &Program) -> Self {
-        let lines = |words: usize| vec![Line([0.0; 16]); words.div_ceil(16)];
-        Self { buffers: program.buffers.iter().map(|b| lines(b.words)).collect() }
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn new(program: &Program) -> Result<Self, DeviceError> {
+        let mut buffers = vec![];
+        for buffer in &program.buffers {
+            let count = buffer.words.div_ceil(16);
+            let mut lines = vec![];
+            let (bytes, purpose) = (64 * count as u64, buffer.name.clone());
+            lines.try_reserve_exact(count).map_err(|_| DeviceError::OutOfMemory { bytes, purpose })?;
+            lines.resize(count, Line([0.0; 16]));
+            buffers.push(lines);
+        }
+        Ok(Self { buffers })
     }
 
     /// Bytes allocated.

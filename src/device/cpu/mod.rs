@@ -64,7 +64,7 @@ impl Device for CpuDevice {
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
         program.validate().map_err(DeviceError::Validation)?;
-        let mut memory = Memory::new(program);
+        let mut memory = Memory::new(program)?;
         let mut phases = vec![];
         for phase in &program.phases {
             let dispatches = phase.dispatches.iter();

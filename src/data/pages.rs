@@ -1,0 +1,179 @@
+//! The sizes that the page headers of a Parquet file declare, checked before the `parquet` crate allocates them.
+//!
+//! Headers are structs in Thrift's compact protocol:
+//! <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>,
+//! <https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift>.
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek, SeekFrom};
+
+use parquet::file::metadata::ParquetMetaData;
+
+/// Larger pages are refused; writers make pages of about 1 MiB.
+const MAX_PAGE_BYTES: i64 = 256 << 20;
+/// Larger headers are refused; they hold a few numbers, and the least and largest value.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// Structs within structs.
+const MAX_DEPTH: usize = 8;
+
+/// What is read of a page header.
+#[derive(Debug, Default, PartialEq)]
+struct Header {
+    uncompressed: i64,
+    compressed: i64,
+    dictionary_values: i64,
+}
+
+/// Walks all pages of a file.
+///
+/// # Errors
+/// If a header cannot be read, or a page is implausibly large.
+pub fn check(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
+    for group in metadata.row_groups() {
+        for column in group.columns() {
+            let (start, length) = column.byte_range();
+            check_column(file, start, length)
+                .map_err(|reason| format!("column `{}`: {reason}", column.column_path().string()))?;
+        }
+    }
+    Ok(())
+}
+
+fn check_column(file: &File, start: u64, length: u64) -> Result<(), String> {
+    let size = file.metadata().map_err(|e| e.to_string())?.len();
+    let end =
+        start.checked_add(length).filter(|&end| end <= size).ok_or("it lies beyond the end of the file")?;
+    let mut at = start;
+    while at < end {
+        let mut from = file;
+        from.seek(SeekFrom::Start(at)).map_err(|e| e.to_string())?;
+        let mut reader =
+            Compact { source: BufReader::new(from.take(MAX_HEADER_BYTES.min(end - at))), read: 0 };
+        let mut header = Header::default();
+        reader.structure(0, 0, &mut header).ok_or("a page header cannot be read")?;
+        let Header { uncompressed, compressed, dictionary_values } = header;
+        if !(0..=MAX_PAGE_BYTES).contains(&uncompressed) || compressed < 0 {
+            return Err(format!(
+                "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are read"
+            ));
+        }
+        if dictionary_values < 0 || dictionary_values > uncompressed {
+            return Err(format!(
+                "a dictionary of {uncompressed} bytes says it has {dictionary_values} values"
+            ));
+        }
+        at = at.saturating_add(reader.read).saturating_add(compressed as u64);
+    }
+    Ok(())
+}
+
+/// A reader of the compact protocol that counts bytes.
+struct Compact<R> {
+    source: R,
+    read: u64,
+}
+
+impl<R: Read> Compact<R> {
+    fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.source.read_exact(&mut byte).ok()?;
+        self.read += 1;
+        Some(byte[0])
+    }
+
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn zigzag(&mut self) -> Option<i64> {
+        let value = self.varint()?;
+        Some((value >> 1) as i64 ^ -((value & 1) as i64))
+    }
+
+    fn skip(&mut self, bytes: u64) -> Option<()> {
+        let skipped = std::io::copy(&mut self.source.by_ref().take(bytes), &mut std::io::sink()).ok()?;
+        self.read += skipped;
+        (skipped == bytes).then_some(())
+    }
+
+    /// The fields of a struct that is field `parent` of the header (0: the header itself).
+    fn structure(&mut self, parent: i64, depth: usize, header: &mut Header) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        let mut id = 0i64;
+        loop {
+            let head = self.byte()?;
+            if head == 0 {
+                return Some(());
+            }
+            id = match head >> 4 {
+                0 => self.zigzag()?,
+                step => id.checked_add(i64::from(step))?,
+            };
+            let kind = head & 0x0f;
+            match (parent, id, kind) {
+                (0, 2, 5) => header.uncompressed = self.zigzag()?,
+                (0, 3, 5) => header.compressed = self.zigzag()?,
+                (7, 1, 5) => header.dictionary_values = self.zigzag()?,
+                (0, id, 12) => self.structure(id, depth + 1, header)?,
+                // A struct further down has no field of interest.
+                _ => self.value(kind, false, depth, header)?,
+            }
+        }
+    }
+
+    /// Passes over a value; truth values take a byte only in lists.
+    fn value(&mut self, kind: u8, listed: bool, depth: usize, header: &mut Header) -> Option<()> {
+        if depth > MAX_DEPTH {
+            return None;
+        }
+        match kind {
+            1 | 2 if !listed => Some(()),
+            1..=3 => self.skip(1),
+            4..=6 => self.varint().map(drop),
+            7 => self.skip(8),
+            8 => self.varint().and_then(|length| self.skip(length)),
+            9 | 10 => {
+                let head = self.byte()?;
+                let count = if head >> 4 == 15 { self.varint()? } else { u64::from(head >> 4) };
+                (0..count).try_for_each(|_| self.value(head & 0x0f, true, depth + 1, header))
+            }
+            12 => self.structure(-1, depth + 1, header),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_read_and_its_length_counted() {
+        // A dictionary page of 40 bytes, 21 compressed, with a list, a binary and 5 values; then the page.
+        let bytes = [
+            0x15, 0x04, 0x15, 0x50, 0x15, 0x2a, 0x18, 0x02, 9, 9, 0x19, 0x25, 0x01, 0x03, 0x2c, 0x15, 0x0a,
+            0x15, 0x00, 0x11, 0x00, 0x00, 0xff,
+        ];
+        let mut reader = Compact { source: &bytes[..], read: 0 };
+        let mut header = Header::default();
+        reader.structure(0, 0, &mut header).unwrap();
+        assert_eq!(header, Header { uncompressed: 40, compressed: 21, dictionary_values: 5 });
+        assert_eq!(reader.read, bytes.len() as u64 - 1);
+        for cut in 0..bytes.len() - 1 {
+            let mut reader = Compact { source: &bytes[..cut], read: 0 };
+            assert!(reader.structure(0, 0, &mut Header::default()).is_none(), "cut at {cut}");
+        }
+        let deep = [0x1c; 1000];
+        assert!(Compact { source: &deep[..], read: 0 }.structure(0, 0, &mut Header::default()).is_none());
+    }
+}
