@@ -209,7 +209,11 @@ impl Experiment {
             counted("train.checkpoint_every_steps", steps as usize, usize::MAX)?;
         }
         if let Some(minutes) = train.checkpoint_every_minutes {
-            positive("train.checkpoint_every_minutes", minutes)?;
+            // The host's clock measures these, not a kernel: any finite number will do.
+            if !(minutes > 0.0 && minutes.is_finite()) {
+                let reason = format!("= {minutes} must be a finite number above 0");
+                return Err(("train.checkpoint_every_minutes", reason));
+            }
         }
         if let Some((key, reason)) = train.optimizer.problem() {
             return Err(("train.optimizer", format!("has `{key}`: {reason}")));
