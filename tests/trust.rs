@@ -67,7 +67,7 @@ fn checkpoints_come_by_steps_by_minutes_or_both() {
     assert_eq!(written(base), [0, 29], "only the first and the last");
     assert_eq!(written(&format!("{base}checkpoint_every_steps = 10\n")), [10, 20, 29]);
     assert_eq!(written(&format!("{base}checkpoint_every_minutes = 1e-9\n")), [27, 28, 29]);
-    assert_eq!(written(&format!("{base}checkpoint_every_minutes = 1e30\n")), [0, 29]);
+    assert_eq!(written(&format!("{base}checkpoint_every_minutes = 1e300\n")), [0, 29]);
     let both = format!("{base}checkpoint_every_steps = 10\ncheckpoint_every_minutes = 1e-9\n");
     assert_eq!(written(&both), [27, 28, 29], "whichever comes first");
 }
