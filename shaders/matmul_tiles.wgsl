@@ -27,9 +27,9 @@ const COL_TILES: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const SIDE: u32 = 8u; //@param
 const DEPTH: u32 = 8u; //@param
+const LANES: u32 = 64u; //@param
 
 const TILE: u32 = 4u * SIDE;
-const LANES: u32 = SIDE * SIDE;
 // One vector more a row than needed keeps lanes of a column on different memory banks.
 const STRIDE: u32 = SIDE + 1u;
 var<workgroup> left: array<vec4<f32>, DEPTH * STRIDE>;
@@ -44,7 +44,7 @@ fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
     }
 }
 
-@compute @workgroup_size(SIDE, SIDE)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.y * GROUPS_X + group.x;
     let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;

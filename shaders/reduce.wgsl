@@ -10,15 +10,16 @@ const REDUCED: u32 = 1u; //@param
 const CHUNK: u32 = 1u; //@param
 const CHUNKS: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
+const LANES: u32 = 64u; //@param
 
 fn prologue(kept: u32, r: u32) -> f32 {
     let i = kept * REDUCED + r;
     return read_0[i]; //@insert prologue
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * GROUPS_X + group.x) * 64u + lane;
+    let i = (group.y * GROUPS_X + group.x) * LANES + lane;
     if (i >= RESULTS) {
         return;
     }

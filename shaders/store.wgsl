@@ -4,10 +4,11 @@
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
+const LANES: u32 = 64u; //@param
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let i = (group.y * GROUPS_X + group.x) * 64u + lane;
+    let i = (group.y * GROUPS_X + group.x) * LANES + lane;
     if (i >= ELEMENTS) {
         return;
     }

@@ -45,26 +45,27 @@ fn slice(buffer: u32, words: usize) -> Slice {
 /// One phase of `dispatches` equal dispatches that read buffer 0 and write buffer 1, of `words` words each.
 fn program(words: usize, dispatches: usize) -> Program {
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::State, words };
-    let dispatch = Dispatch {
+    let dispatch = |launch| Dispatch {
         kernel: Kernel::Store(Store { widths: vec![words] }),
         reads: vec![slice(0, words)],
         writes: vec![slice(1, words)],
         label: "test layer".into(),
+        launch,
     };
     Program {
         buffers: vec![buffer("input"), buffer("state")],
-        phases: vec![Phase { name: "train".into(), dispatches: vec![dispatch; dispatches] }],
+        phases: vec![Phase { name: "train".into(), dispatches: (0..dispatches).map(dispatch).collect() }],
     }
 }
 
 fn load(device: &GpuDevice, program: &Program, source: &str) -> Result<Box<dyn Session>, DeviceError> {
-    device.load_with(program, &|dispatch| {
-        let groups = dispatch.writes[0].words.div_ceil(64) as u32;
+    device.load_with(program, &|launch| {
+        let groups = launch[0].writes[0].words.div_ceil(64) as u32;
         Ok(Shader {
             source: source.into(),
             workgroups: [groups, 1, 1],
-            normal_table: false,
             name: "test".into(),
+            ..Shader::default()
         })
     })
 }
@@ -147,7 +148,7 @@ fn limits_are_errors() -> Result<(), Failed> {
 
     let many = device.load_with(&program(64, 1), &|_| {
         let workgroups = [1, device.target().max_workgroups + 1, 1];
-        Ok(Shader { source: RECURRENCE.into(), workgroups, normal_table: false, name: "test".into() })
+        Ok(Shader { source: RECURRENCE.into(), workgroups, name: "test".into(), ..Shader::default() })
     });
     let error = many.err().ok_or("too many workgroups were accepted")?;
     assert!(error.to_string().contains("test layer: workgroups"), "{error}");

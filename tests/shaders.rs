@@ -1,15 +1,21 @@
 //! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no GPU
 //! is needed.
 
+use gridlight::data::{self, Dataset};
 use gridlight::device::{Family, Target};
+use gridlight::experiment::model::ModelConfig;
 use gridlight::graph::ops::ReduceKind;
 use gridlight::kernels::matmul::{MatMul, MatrixView};
-use gridlight::kernels::shader::shader;
+use gridlight::kernels::shader::{launch, shader};
 use gridlight::kernels::{
     Kernel, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
 };
+use gridlight::nn::Model;
+use gridlight::nn::losses::Loss;
+use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
 use gridlight::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
+use gridlight::train::engine::{self, Training};
 
 /// Parses, validates and translates a module.
 fn check(name: &str, source: &str) {
@@ -65,6 +71,42 @@ fn check_kernel(kernel: &Kernel) {
         let shader = shader(kernel, &target).unwrap();
         let name = format!("{} {} {family:?}, subgroups of {subgroup_size}", kernel.name(), kernel.shape());
         check(&name, &shader.source);
+    }
+}
+
+/// A table of noise-augmented numbers with three classes.
+fn table(rows: usize) -> Dataset {
+    Dataset {
+        rows,
+        features: vec!["a".into(), "b".into(), "c".into()],
+        x: vec![0.5; rows * 3],
+        categories: vec![],
+        target: Some(data::Target::Labels((0..rows as u32).map(|row| row % 3).collect())),
+        source_rows: (0..rows).collect(),
+    }
+}
+
+#[test]
+fn launches_of_several_kernels() {
+    let data = table(40);
+    let config = ModelConfig { hidden: vec![33, 20], dropout: 0.2, ..ModelConfig::default() };
+    let inputs = Inputs { features: 3, categories: vec![] };
+    let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
+    let optimizer = Optimizer::default();
+    let training = Training { data: &data, batch: 8, noise: 0.1, optimizer, clip_norm: Some(1.0) };
+    for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
+        let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
+        let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
+        let mut largest = 0;
+        for dispatches in compiled.program.phases.iter().flat_map(|p| p.launches()) {
+            let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
+            let bindings: usize = dispatches.iter().map(|d| d.reads.len() + d.writes.len()).sum();
+            let shader = launch(&kernels, &target).unwrap();
+            check(&format!("{} {family:?}, subgroups of {subgroup_size}", shader.name), &shader.source);
+            assert!(bindings + shader.normal_tables.len() <= target.max_storage_buffers);
+            largest = largest.max(kernels.len());
+        }
+        assert!(largest > 1, "{family:?}: nothing shares a launch");
     }
 }
 

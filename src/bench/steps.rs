@@ -10,6 +10,7 @@ use crate::nn::Model;
 use crate::nn::losses::Loss;
 use crate::nn::model::Inputs;
 use crate::optim::Optimizer;
+use crate::plan::Dispatch;
 use crate::rng;
 use crate::scalar::StepRecord;
 use crate::train::TrainError;
@@ -22,11 +23,11 @@ pub struct StepMeasurement {
     pub name: String,
     /// Steps a second, many in a row.
     pub steps_per_second: f64,
-    /// Each dispatch, timed alone.
+    /// Each launch, timed alone.
     pub kernels: Vec<KernelTime>,
 }
 
-/// One dispatch of a step.
+/// One launch of a step: a kernel, or several that run at the same time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelTime {
     /// Kernel family.
@@ -74,13 +75,16 @@ pub fn measure(device: &dyn Device, name: &str, batch: usize) -> Result<StepMeas
     let records: Vec<StepRecord> = (0..ROWS / batch).map(record).collect();
     let seconds = fastest(engine.session(), &records)?;
     let mut kernels: Vec<KernelTime> = engine.compiled.program.phases[0]
-        .dispatches
-        .iter()
-        .map(|d| KernelTime {
-            name: d.kernel.name().into(),
-            shape: d.kernel.shape(),
-            layer: d.label.clone(),
-            seconds: f64::INFINITY,
+        .launches()
+        .map(|launch| {
+            let joined =
+                |of: &dyn Fn(&Dispatch) -> String| launch.iter().map(of).collect::<Vec<_>>().join(" | ");
+            KernelTime {
+                name: joined(&|d| d.kernel.name().into()),
+                shape: joined(&|d| d.kernel.shape()),
+                layer: joined(&|d| d.label.clone()),
+                seconds: f64::INFINITY,
+            }
         })
         .collect();
     for _ in 0..PROFILES {

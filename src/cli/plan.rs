@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::{DeviceChoice, Family, Target};
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
-use gridlight::kernels::shader::shader;
+use gridlight::kernels::shader::{launch, shader};
 use gridlight::plan::Compiled;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
@@ -74,7 +74,7 @@ pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Com
     Ok(engine::compile(&model, Some(&training), &data.validation, target)?.0)
 }
 
-/// Writes `<phase>-<number>-<kernel>.wgsl` for every dispatch.
+/// Writes `<phase>-<number>-<kernels>.wgsl` for every launch.
 fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Failure> {
     if target.family == Family::Native {
         let reason = "--dump shows the shaders of a GPU; add --device gpu (the CPU backend runs native code)";
@@ -83,8 +83,9 @@ fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Fa
     let io = |e: std::io::Error| TrainError::Io { path: directory.into(), reason: e.to_string() };
     std::fs::create_dir_all(directory).map_err(io)?;
     for phase in &compiled.program.phases {
-        for (number, dispatch) in phase.dispatches.iter().enumerate() {
-            let shader = shader(&dispatch.kernel, target).map_err(|e| TrainError::Input(e.to_string()))?;
+        for (number, dispatches) in phase.launches().enumerate() {
+            let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
+            let shader = launch(&kernels, target).map_err(|e| TrainError::Input(e.to_string()))?;
             let name = format!("{}-{:02}-{}.wgsl", phase.name, number + 1, shader.name);
             std::fs::write(directory.join(name), shader.source).map_err(io)?;
         }

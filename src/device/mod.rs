@@ -118,7 +118,7 @@ pub trait Session {
     /// If the device fails.
     fn wait(&mut self) -> Result<(), DeviceError>;
 
-    /// Seconds spent in each dispatch of a phase over one run of `step`, for profiles.
+    /// Seconds spent in each launch of a phase over one run of `step`, for profiles.
     ///
     /// # Errors
     /// If the device fails.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, Drafter, Place, StoredResult};
+use super::launch;
 use super::memory::{self, Lifetimes};
 use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 use crate::device::Target;
@@ -198,14 +199,16 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
     let mut builder = Builder { spec, target, program: Program::default(), layout: Layout::default() };
     builder.place_regions();
     builder.place_data();
-    let (mut drafts, mut lifetimes) = (vec![], vec![]);
+    let (mut drafts, mut launches, mut lifetimes) = (vec![], vec![], vec![]);
     for at in 0..spec.phases.len() {
         let (phase, temps) = builder.draft_phase(at)?;
-        lifetimes.push(Lifetimes::of(&phase, temps));
+        let (phase, numbers) = launch::group(phase, target);
+        lifetimes.push(Lifetimes::of(&phase, &numbers, temps));
         drafts.push(phase);
+        launches.push(numbers);
     }
     let naive = lifetimes.iter().map(Lifetimes::bytes).sum();
-    let arenas = memory::arrange(&drafts, &lifetimes);
+    let arenas = memory::arrange(&drafts, &launches, &lifetimes);
     let first = builder.program.buffers.len();
     for (at, words) in arenas.words.iter().enumerate() {
         builder.add_buffer(format!("activations {at}"), BufferClass::Activations, *words);
@@ -220,11 +223,13 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
         };
         let dispatches = drafts
             .into_iter()
-            .map(|d| Dispatch {
+            .zip(&launches[phase])
+            .map(|(d, &launch)| Dispatch {
                 kernel: d.kernel,
                 reads: d.reads.iter().map(resolve).collect(),
                 writes: d.writes.iter().map(resolve).collect(),
                 label: d.label,
+                launch,
             })
             .collect();
         builder.program.phases.push(Phase { name: spec.phases[phase].name.clone(), dispatches });

@@ -1,7 +1,7 @@
 //! Memory: which intermediate values share which addresses over time.
 //!
-//! A GPU tracks hazards by whole buffer, so a dispatch must not write a buffer it reads. Values are first
-//! coloured: each goes to the first arena that its dispatch does not read. Within an arena, offsets are given
+//! A GPU tracks hazards by whole buffer, so a launch must not write a buffer it reads. Values are first
+//! coloured: each goes to the first arena that its launch does not read. Within an arena, offsets are given
 //! greedily by size (Pisarchyk and Lee 2020, arXiv:2001.03288) to values whose lifetimes overlap.
 
 use super::compile::aligned;
@@ -9,15 +9,15 @@ use super::draft::{Draft, Place};
 
 /// When each temporary of a phase is in use.
 pub(super) struct Lifetimes {
-    /// Words, first dispatch, last dispatch, per temporary.
+    /// Words, first launch, last launch, per temporary.
     spans: Vec<(usize, usize, usize)>,
 }
 
 impl Lifetimes {
-    /// Lifetimes in `drafts` of temporaries of the given sizes.
-    pub fn of(drafts: &[Draft], words: Vec<usize>) -> Self {
+    /// Lifetimes in `drafts`, which run in the launches of these numbers, of temporaries of the given sizes.
+    pub fn of(drafts: &[Draft], launches: &[usize], words: Vec<usize>) -> Self {
         let mut spans: Vec<_> = words.into_iter().map(|w| (w, usize::MAX, 0)).collect();
-        for (at, draft) in drafts.iter().enumerate() {
+        for (draft, &at) in drafts.iter().zip(launches) {
             for place in draft.reads.iter().chain(&draft.writes) {
                 if let Place::Temporary(t) = place {
                     let span = &mut spans[*t];
@@ -44,11 +44,11 @@ pub(super) struct Arenas {
 }
 
 /// Arranges the temporaries of all phases; phases do not run at the same time, so they share the arenas.
-pub(super) fn arrange(phases: &[Vec<Draft>], lifetimes: &[Lifetimes]) -> Arenas {
+pub(super) fn arrange(phases: &[Vec<Draft>], launches: &[Vec<usize>], lifetimes: &[Lifetimes]) -> Arenas {
     let mut words: Vec<usize> = vec![];
     let mut places = vec![];
-    for (drafts, lifetimes) in phases.iter().zip(lifetimes) {
-        let arena_of = colour(drafts, lifetimes.spans.len());
+    for ((drafts, launches), lifetimes) in phases.iter().zip(launches).zip(lifetimes) {
+        let arena_of = colour(drafts, launches, lifetimes.spans.len());
         let arenas = arena_of.iter().map(|a| a + 1).max().unwrap_or(0).max(words.len());
         words.resize(arenas, 0);
         let mut phase = vec![(0, 0, 0); lifetimes.spans.len()];
@@ -67,17 +67,22 @@ pub(super) fn arrange(phases: &[Vec<Draft>], lifetimes: &[Lifetimes]) -> Arenas 
     Arenas { words, places }
 }
 
-/// An arena for each temporary, other than those its dispatch reads.
-fn colour(drafts: &[Draft], temporaries: usize) -> Vec<usize> {
+/// An arena for each temporary, other than those its launch reads.
+fn colour(drafts: &[Draft], launches: &[usize], temporaries: usize) -> Vec<usize> {
     let mut arena_of = vec![0; temporaries];
-    for draft in drafts {
+    let mut first = 0;
+    while first < drafts.len() {
+        let members = launches[first..].iter().take_while(|&&launch| launch == launches[first]).count();
+        let launch = &drafts[first..first + members];
+        first += members;
         let temporary = |place: &Place| match place {
             Place::Temporary(t) => Some(*t),
             Place::Fixed(_) => None,
         };
-        let read: Vec<usize> = draft.reads.iter().filter_map(temporary).map(|t| arena_of[t]).collect();
+        let reads = launch.iter().flat_map(|draft| &draft.reads);
+        let read: Vec<usize> = reads.filter_map(temporary).map(|t| arena_of[t]).collect();
         let free = (0..).find(|arena| !read.contains(arena)).unwrap_or(0);
-        for written in draft.writes.iter().filter_map(temporary) {
+        for written in launch.iter().flat_map(|draft| &draft.writes).filter_map(temporary) {
             arena_of[written] = free;
         }
     }

@@ -9,6 +9,7 @@ mod compile;
 mod draft;
 mod emit;
 mod fuse;
+mod launch;
 mod memory;
 mod stage;
 mod text;
@@ -71,8 +72,8 @@ pub struct Slice {
 
 /// A kernel and the memory it works on.
 ///
-/// Invariants, checked by [`Program::validate`]: no write overlaps a read or another write; no buffer is both
-/// read and written.
+/// Invariants, checked by [`Program::validate`]: within a launch no write overlaps a read or another write, and no
+/// buffer is both read and written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
     /// What runs.
@@ -83,6 +84,8 @@ pub struct Dispatch {
     pub writes: Vec<Slice>,
     /// The layers whose nodes this dispatch computes, for people.
     pub label: String,
+    /// Dispatches of a phase with the same number do not depend on each other: a GPU runs them as one.
+    pub launch: usize,
 }
 
 /// A list of dispatches run in order, once per step.
@@ -104,6 +107,11 @@ pub struct Program {
 }
 
 impl Phase {
+    /// Dispatches that run as one, in order.
+    pub fn launches(&self) -> impl Iterator<Item = &[Dispatch]> {
+        self.dispatches.chunk_by(|a, b| a.launch == b.launch)
+    }
+
     /// Sum of the dispatches' costs.
     pub fn cost(&self) -> Cost {
         self.dispatches

@@ -9,8 +9,10 @@ use super::{BufferClass, Compiled};
 pub struct PlanReport {
     /// Trained elements.
     pub parameters: u64,
-    /// Dispatches of a step.
+    /// Kernels of a step.
     pub kernels_per_step: usize,
+    /// Launches of a step: kernels that do not depend on each other share one on a GPU.
+    pub launches_per_step: usize,
     /// Floating-point operations of a step.
     pub flops_per_step: u64,
     /// Least bytes moved by a step.
@@ -21,7 +23,7 @@ pub struct PlanReport {
     pub naive_bytes: u64,
     /// Bytes by kind of buffer, in a fixed order.
     pub bytes_by_kind: Vec<KindBytes>,
-    /// Dispatches in order.
+    /// Kernels in order.
     pub kernels: Vec<KernelReport>,
 }
 
@@ -34,9 +36,11 @@ pub struct KindBytes {
     pub bytes: u64,
 }
 
-/// One dispatch.
+/// One kernel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct KernelReport {
+    /// Number of its launch, from 1.
+    pub launch: usize,
     /// Kernel family.
     pub name: String,
     /// Sizes.
@@ -75,6 +79,7 @@ impl Compiled {
             .dispatches
             .iter()
             .map(|d| KernelReport {
+                launch: d.launch + 1,
                 name: d.kernel.name().into(),
                 shape: d.kernel.shape(),
                 layer: d.label.clone(),
@@ -89,6 +94,7 @@ impl Compiled {
         Some(PlanReport {
             parameters: self.layout.parameters.iter().map(|(_, s)| s.words as u64).sum(),
             kernels_per_step: kernels.len(),
+            launches_per_step: phase.launches().count(),
             flops_per_step: cost.flops,
             bytes_per_step: cost.bytes,
             peak_bytes: self.program.bytes(),
@@ -102,12 +108,12 @@ impl Compiled {
 impl PlanReport {
     /// An aligned table with totals, for people.
     pub fn table(&self) -> String {
-        let header = ["#", "kernel", "shape", "layer", "workgroups", "FLOP", "bytes"].map(String::from);
+        let header = ["launch", "kernel", "shape", "layer", "workgroups", "FLOP", "bytes"].map(String::from);
         let mut rows = vec![header.to_vec()];
-        for (at, k) in self.kernels.iter().enumerate() {
+        for k in &self.kernels {
             let [x, y, z] = k.workgroups;
             rows.push(vec![
-                (at + 1).to_string(),
+                k.launch.to_string(),
                 k.name.clone(),
                 k.shape.clone(),
                 k.layer.clone(),
@@ -118,9 +124,10 @@ impl PlanReport {
         }
         let mut text = align(&rows, &[0, 5, 6]);
         text += &format!(
-            "\n{} parameters, {} kernels a step, {} FLOP, {} bytes moved\n",
+            "\n{} parameters, {} kernels in {} launches a step, {} FLOP, {} bytes moved\n",
             self.parameters,
             self.kernels_per_step,
+            self.launches_per_step,
             quantity(self.flops_per_step),
             quantity(self.bytes_per_step)
         );

@@ -4,8 +4,8 @@ use super::{Dispatch, Program, Slice};
 use crate::scalar::{Body, Inst};
 
 impl Program {
-    /// Checks that every slice lies in its buffer at an aligned start, that no dispatch reads a buffer it
-    /// writes, that its writes do not overlap, and that bodies name only operands that are bound.
+    /// Checks that every slice lies in its buffer at an aligned start, that no launch reads a buffer it writes,
+    /// that its writes do not overlap, and that bodies name only operands that are bound.
     ///
     /// # Errors
     /// A sentence naming the phase and dispatch.
@@ -21,6 +21,10 @@ impl Program {
                     )
                 })?;
             }
+            for launch in phase.launches() {
+                check_launch(launch)
+                    .map_err(|why| format!("phase {}, {}: {why}", phase.name, launch[0].label))?;
+            }
         }
         Ok(())
     }
@@ -34,19 +38,25 @@ impl Program {
                 return Err(format!("{slice:?} does not lie in `{}` of {} words", buffer.name, buffer.words));
             }
         }
-        for (i, write) in dispatch.writes.iter().enumerate() {
-            if let Some(read) = dispatch.reads.iter().find(|r| r.buffer == write.buffer) {
-                return Err(format!("reads {read:?} and writes {write:?} of one buffer"));
-            }
-            if let Some(other) = dispatch.writes[..i].iter().find(|o| overlap(o, write)) {
-                return Err(format!("writes {other:?} and {write:?} overlap"));
-            }
-        }
         for body in dispatch.kernel.bodies() {
             check_body(body, dispatch)?;
         }
         Ok(())
     }
+}
+
+fn check_launch(launch: &[Dispatch]) -> Result<(), String> {
+    let writes: Vec<&Slice> = launch.iter().flat_map(|d| &d.writes).collect();
+    for (i, write) in writes.iter().enumerate() {
+        let mut reads = launch.iter().flat_map(|d| &d.reads);
+        if let Some(read) = reads.find(|r| r.buffer == write.buffer) {
+            return Err(format!("reads {read:?} and writes {write:?} of one buffer"));
+        }
+        if let Some(other) = writes[..i].iter().find(|o| overlap(o, write)) {
+            return Err(format!("writes {other:?} and {write:?} overlap"));
+        }
+    }
+    Ok(())
 }
 
 fn overlap(a: &Slice, b: &Slice) -> bool {

@@ -24,6 +24,35 @@ pub struct TemplateError {
     pub reason: String,
 }
 
+/// An expanded template.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    /// Files of `shaders/shared/` that it needs.
+    pub imports: Vec<String>,
+    /// Its own declarations.
+    pub own: String,
+}
+
+impl Text {
+    /// The whole module.
+    ///
+    /// # Errors
+    /// If an import does not exist.
+    pub fn source(&self) -> Result<String, TemplateError> {
+        let mut source = String::new();
+        for name in &self.imports {
+            let file = format!("shared/{name}");
+            let reason = "there is no such file to import".to_string();
+            let text = library::find(&file).ok_or(TemplateError { file, line: 0, reason })?;
+            for line in text.lines().filter(|line| !line.trim_start().starts_with("//")) {
+                source += line;
+                source.push('\n');
+            }
+        }
+        Ok(source + &self.own)
+    }
+}
+
 /// A template and the values for its directives.
 #[derive(Clone, Debug, Default)]
 pub struct Template {
@@ -68,11 +97,11 @@ impl Template {
     ///
     /// # Errors
     /// If a directive is malformed or names what is not set.
-    pub fn expand(&self) -> Result<String, TemplateError> {
+    pub fn expand(&self) -> Result<Text, TemplateError> {
         let text =
             library::find(&self.name).ok_or_else(|| self.error(&self.name, 0, "there is no such file"))?;
         let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(i, l)| (i + 1, l)).collect();
-        let mut out = String::new();
+        let mut out = Text::default();
         self.block(&self.name, &lines, &mut out)?;
         Ok(out)
     }
@@ -81,18 +110,13 @@ impl Template {
         TemplateError { file: file.into(), line, reason: reason.into() }
     }
 
-    fn block(&self, file: &str, lines: &[(usize, &str)], out: &mut String) -> Result<(), TemplateError> {
+    fn block(&self, file: &str, lines: &[(usize, &str)], out: &mut Text) -> Result<(), TemplateError> {
         let mut at = 0;
         while at < lines.len() {
             let (number, line) = lines[at];
             let trimmed = line.trim_start();
             if let Some(name) = trimmed.strip_prefix("//@import ") {
-                let shared = format!("shared/{}", name.trim());
-                let text =
-                    library::find(&shared).ok_or_else(|| self.error(file, number, format!("no {shared}")))?;
-                let imported: Vec<(usize, &str)> =
-                    text.lines().enumerate().map(|(i, l)| (i + 1, l)).collect();
-                self.block(&shared, &imported, out)?;
+                out.imports.push(name.trim().to_string());
             } else if let Some(rest) = trimmed.strip_prefix("//@for ") {
                 let end = self.end_of(file, lines, at)?;
                 let (variable, count) = rest
@@ -121,8 +145,9 @@ impl Template {
                 at = end;
             } else if let Some((_, name)) = line.split_once("//@insert ") {
                 let text = self.inserts.get(name.trim());
-                out.push_str(text.ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?);
-                out.push('\n');
+                out.own
+                    .push_str(text.ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?);
+                out.own.push('\n');
             } else if let Some((declaration, _)) = line.split_once("//@param") {
                 let (left, _) =
                     declaration.split_once('=').ok_or_else(|| self.error(file, number, "expected `=`"))?;
@@ -132,10 +157,10 @@ impl Template {
                     .values
                     .get(name)
                     .ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?;
-                out.push_str(&format!("{}= {value};\n", left));
+                out.own.push_str(&format!("{}= {value};\n", left));
             } else if !trimmed.starts_with("//") {
-                out.push_str(line);
-                out.push('\n');
+                out.own.push_str(line);
+                out.own.push('\n');
             }
             at += 1;
         }

@@ -4,4 +4,4 @@ pub mod body;
 mod expand;
 mod library;
 
-pub use expand::{Template, TemplateError};
+pub use expand::{Template, TemplateError, Text};

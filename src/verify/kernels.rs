@@ -34,7 +34,7 @@ pub fn program(sample: &Sample) -> Program {
     };
     let reads = sample.reads.iter().map(|r| place("read", r.words().len())).collect();
     let writes = sample.writes.iter().map(|w| place("write", w.words().len())).collect();
-    let dispatch = Dispatch { kernel: sample.kernel.clone(), reads, writes, label: String::new() };
+    let dispatch = Dispatch { kernel: sample.kernel.clone(), reads, writes, label: String::new(), launch: 0 };
     program.phases.push(Phase { name: "kernel".into(), dispatches: vec![dispatch] });
     program
 }

@@ -24,14 +24,15 @@ pub fn check(device: &GpuDevice) -> Result<(), DeviceError> {
         reads: vec![slice(0)],
         writes: vec![slice(1)],
         label: "canary".into(),
+        launch: 0,
     };
     let program = Program {
         buffers: vec![buffer("canary input"), buffer("canary output")],
         phases: vec![Phase { name: "canary".into(), dispatches: vec![dispatch] }],
     };
-    let shader = |_: &Dispatch| {
+    let shader = |_: &[Dispatch]| {
         let (source, name) = (SOURCE.to_string(), "canary".to_string());
-        Ok(Shader { source, workgroups: [1, 1, 1], normal_table: false, name })
+        Ok(Shader { source, workgroups: [1, 1, 1], name, ..Shader::default() })
     };
     let mut session = device.load_with(&program, &shader)?;
     let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();

@@ -7,7 +7,8 @@ use super::guard::Guard;
 use super::session::GpuSession;
 use super::{adapters, cache, canary, pipelines, target};
 use crate::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
-use crate::kernels::shader::{Shader, shader};
+use crate::kernels::Kernel;
+use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Program};
 
 /// How a GPU is used. The default asks the environment: `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS`.
@@ -81,14 +82,14 @@ impl GpuDevice {
         Ok(device)
     }
 
-    /// As [`Device::load`], with the shader of each dispatch given by `shader_of`.
+    /// As [`Device::load`], with the shader of each launch given by `shader_of`.
     ///
     /// # Errors
     /// As [`Device::load`].
     pub fn load_with(
         &self,
         program: &Program,
-        shader_of: &dyn Fn(&Dispatch) -> Result<Shader, DeviceError>,
+        shader_of: &dyn Fn(&[Dispatch]) -> Result<Shader, DeviceError>,
     ) -> Result<Box<dyn Session>, DeviceError> {
         let session = GpuSession::load(&self.gpu, &self.info, &self.target, program, shader_of)?;
         Ok(Box::new(session))
@@ -113,8 +114,9 @@ impl Device for GpuDevice {
     }
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
-        let shader_of = |dispatch: &Dispatch| {
-            shader(&dispatch.kernel, &self.target).map_err(|e| DeviceError::Validation(e.to_string()))
+        let shader_of = |launch: &[Dispatch]| {
+            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
+            shader::launch(&kernels, &self.target).map_err(|e| DeviceError::Validation(e.to_string()))
         };
         self.load_with(program, &shader_of)
     }

@@ -28,17 +28,19 @@ pub fn check_program(program: &Program, target: &Target) -> Result<(), DeviceErr
     Ok(())
 }
 
-/// Checks what the shader of a dispatch asks for.
+/// Checks what the shader of a launch asks for.
 ///
 /// # Errors
 /// As [`check_program`].
-pub fn check_shader(dispatch: &Dispatch, shader: &Shader, target: &Target) -> Result<(), DeviceError> {
-    let bindings = dispatch.reads.len() + dispatch.writes.len() + usize::from(shader.normal_table);
-    let what = format!("{}: storage buffers of one kernel", describe(dispatch));
+pub fn check_shader(launch: &[Dispatch], shader: &Shader, target: &Target) -> Result<(), DeviceError> {
+    let name = || launch.iter().map(describe).collect::<Vec<_>>().join(" and ");
+    let operands: usize = launch.iter().map(|d| d.reads.len() + d.writes.len()).sum();
+    let bindings = operands + shader.normal_tables.len();
+    let what = format!("{}: storage buffers of one launch", name());
     let fewer = "combine fewer tensors in one step, or use `--device cpu`";
     within(what, bindings as u64, target.max_storage_buffers as u64, fewer)?;
     for count in shader.workgroups {
-        let what = format!("{}: workgroups in one dimension", describe(dispatch));
+        let what = format!("{}: workgroups in one dimension", name());
         let smaller = "use a smaller batch or smaller layers, or `--device cpu`";
         within(what, count.into(), target.max_workgroups.into(), smaller)?;
     }

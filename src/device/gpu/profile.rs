@@ -1,4 +1,4 @@
-//! Seconds per dispatch, for `plan` and `bench`: by the GPU's clock where it has one, else by waiting for each.
+//! Seconds per launch, for `plan` and `bench`: by the GPU's clock where it has one, else by waiting for each.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::scalar::StepRecord;
 /// Dispatches timed by one query set; WebGPU allows 4,096 queries.
 const PER_SET: usize = 1024;
 
-/// Runs one step of `phase` and gives the seconds of each dispatch.
+/// Runs one step of `phase` and gives the seconds of each launch.
 ///
 /// With timestamps each dispatch is a pass of its own. Without, each is submitted and waited for, which adds
 /// the cost of a submission (tens of microseconds) to each figure.

@@ -9,7 +9,7 @@ use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
 use crate::device::{DeviceError, DeviceInfo, Session, Target};
 use crate::kernels::shader::Shader;
-use crate::plan::{BufferId, Dispatch, Program, Slice};
+use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
 use crate::scalar::StepRecord;
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
@@ -19,7 +19,7 @@ const PENDING_BYTES: u64 = 32 << 20;
 /// Bytes of a step record.
 const RECORD_BYTES: usize = size_of::<StepRecord>();
 
-/// A dispatch ready to be encoded.
+/// A launch ready to be encoded.
 pub(super) struct Command {
     pipeline: wgpu::ComputePipeline,
     writes: wgpu::BindGroup,
@@ -57,15 +57,16 @@ impl GpuSession {
         info: &DeviceInfo,
         target: &Target,
         program: &Program,
-        shader_of: &dyn Fn(&Dispatch) -> Result<Shader, DeviceError>,
+        shader_of: &dyn Fn(&[Dispatch]) -> Result<Shader, DeviceError>,
     ) -> Result<Self, DeviceError> {
         limits::check_program(program, target)?;
         let mut jobs = vec![];
-        for dispatch in program.phases.iter().flat_map(|p| &p.dispatches) {
-            let shader = shader_of(dispatch)?;
-            limits::check_shader(dispatch, &shader, target)?;
-            let reads = dispatch.reads.len() + usize::from(shader.normal_table);
-            jobs.push(Job { shader, writes: dispatch.writes.len(), reads });
+        for launch in program.phases.iter().flat_map(Phase::launches) {
+            let shader = shader_of(launch)?;
+            limits::check_shader(launch, &shader, target)?;
+            let writes = launch.iter().map(|d| d.writes.len()).sum();
+            let reads = launch.iter().map(|d| d.reads.len()).sum::<usize>() + shader.normal_tables.len();
+            jobs.push(Job { shader, writes, reads });
         }
         let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
         let mut buffers = vec![];
@@ -81,8 +82,8 @@ impl GpuSession {
         let mut phases = vec![];
         for phase in &program.phases {
             let mut commands = vec![];
-            for (dispatch, (job, pipeline)) in phase.dispatches.iter().zip(&mut ready) {
-                commands.push(command(gpu, &buffers, dispatch, job, &pipeline)?);
+            for (launch, (job, pipeline)) in phase.launches().zip(&mut ready) {
+                commands.push(command(gpu, &buffers, launch, job, &pipeline)?);
             }
             phases.push(commands);
         }
@@ -180,7 +181,7 @@ impl GpuSession {
 fn command(
     gpu: &Gpu,
     buffers: &[wgpu::Buffer],
-    dispatch: &Dispatch,
+    launch: &[Dispatch],
     job: &Job,
     pipeline: &Pipeline,
 ) -> Result<Command, DeviceError> {
@@ -191,10 +192,13 @@ fn command(
         let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
         wgpu::BufferBinding { buffer, offset, size }
     };
-    let writes: Vec<_> = dispatch.writes.iter().map(bind).collect();
-    let mut reads: Vec<_> = dispatch.reads.iter().map(bind).collect();
-    if job.shader.normal_table {
-        reads.push(gpu.normal_table()?.as_entire_buffer_binding());
+    let writes: Vec<_> = launch.iter().flat_map(|d| &d.writes).map(bind).collect();
+    let mut reads = vec![];
+    for (number, dispatch) in launch.iter().enumerate() {
+        reads.extend(dispatch.reads.iter().map(bind));
+        if job.shader.normal_tables.contains(&number) {
+            reads.push(gpu.normal_table()?.as_entire_buffer_binding());
+        }
     }
     let layouts = &pipeline.layouts;
     gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| Command {

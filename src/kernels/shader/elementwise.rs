@@ -1,7 +1,8 @@
 //! Shaders of the kernels that go through elements one after the other.
 
 use super::bindings::{declare, declare_operands, elementwise, insert_bindings, normal_table, read_kind};
-use super::{LANES, Shader, ShaderError, grid};
+use super::{Shader, ShaderError, grid, lanes};
+use crate::device::Target;
 use crate::kernels::batch::Batch;
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pointwise::Pointwise;
@@ -17,21 +18,23 @@ fn over(
     elements: usize,
     width: usize,
     normal: bool,
+    target: &Target,
 ) -> Result<Shader, ShaderError> {
     let template = template.set("ELEMENTS", elements).set("WIDTH", width);
-    grid(name, template, elements.div_ceil(width * LANES), normal)
+    let lanes = lanes(elements.div_ceil(width), target);
+    grid(name, template, elements.div_ceil(width * lanes), lanes, normal)
 }
 
-pub(super) fn pointwise(k: &Pointwise) -> Result<Shader, ShaderError> {
+pub(super) fn pointwise(k: &Pointwise, target: &Target) -> Result<Shader, ShaderError> {
     let (body, shape) = (&k.body, &k.shape);
     let width = if body::allows_four(body, shape) { Width::Four } else { Width::One };
     let template = Template::new("pointwise").insert("body", elementwise(body, shape, "i", "", "r", width));
     let read = |operand| read_kind(body, shape, operand, width);
     let (template, normal) = declare_operands(template, &[body], 0, |_| width.kind(), read);
-    over("pointwise", template, elements(shape), width.elements(), normal)
+    over("pointwise", template, elements(shape), width.elements(), normal, target)
 }
 
-pub(super) fn optimizer(k: &Optimizer) -> Result<Shader, ShaderError> {
+pub(super) fn optimizer(k: &Optimizer, target: &Target) -> Result<Shader, ShaderError> {
     // Regions are whole blocks, so four words have one owner and one decay mask.
     let width = if k.len.is_multiple_of(4) { Width::Four } else { Width::One };
     let at = if width == Width::Four { "i / 4u" } else { "i" };
@@ -59,10 +62,10 @@ pub(super) fn optimizer(k: &Optimizer) -> Result<Shader, ShaderError> {
     let template = Template::new("optimizer")
         .insert("gradient", format!("let gradient = {gradient};"))
         .insert("body", body::print(&k.body, &operands, "r"));
-    over("optimizer", insert_bindings(template, declared), k.len, width.elements(), false)
+    over("optimizer", insert_bindings(template, declared), k.len, width.elements(), false, target)
 }
 
-pub(super) fn batch(k: &Batch) -> Result<Shader, ShaderError> {
+pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
     let noisy = k.columns.iter().any(|c| c.noise != 0);
     // Every block of whole vectors is copied four words an invocation; the others one by one.
     let width = |b: usize| if k.columns[b].width.is_multiple_of(4) { Width::Four } else { Width::One };
@@ -101,10 +104,10 @@ pub(super) fn batch(k: &Batch) -> Result<Shader, ShaderError> {
         first = end;
     }
     let template = insert_bindings(Template::new("batch").insert("blocks", blocks), declared);
-    over("batch", template, first, 1, noisy)
+    over("batch", template, first, 1, noisy, target)
 }
 
-pub(super) fn store(k: &Store) -> Result<Shader, ShaderError> {
+pub(super) fn store(k: &Store, target: &Target) -> Result<Shader, ShaderError> {
     let count = k.widths.len();
     let mut declared: Vec<String> = (0..count).map(|b| declare(0, b, "u32")).collect();
     declared.extend((0..count).map(|b| declare(1, b, "u32")));
@@ -117,5 +120,5 @@ pub(super) fn store(k: &Store) -> Result<Shader, ShaderError> {
         first = end;
     }
     let template = insert_bindings(Template::new("store").insert("blocks", blocks), declared);
-    over("store", template, first, 1, false)
+    over("store", template, first, 1, false, target)
 }

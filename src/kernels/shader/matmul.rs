@@ -1,7 +1,7 @@
 //! Shaders of matrix products: which template, which tile, how operands are read.
 
 use super::bindings::{declare_operands, read_expression, read_kind};
-use super::{Shader, ShaderError, grid};
+use super::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::device::{Family, Target};
 use crate::kernels::matmul::{MatMul, MatrixView};
 use crate::scalar::{Body, Inst};
@@ -10,8 +10,6 @@ use crate::shader::body::{self, Operands, Width};
 
 /// Rows of a tile of the register template: what one broadcast of eight lanes holds.
 const TILE_ROWS: usize = 8;
-/// Invocations of a workgroup of the register template: one native vector of a software driver.
-const TILE_LANES: usize = 8;
 
 /// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of the operands.
 struct Product {
@@ -72,7 +70,7 @@ fn flipped(body: &Body) -> Body {
 pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError> {
     let registers = target.family == Family::Registers;
     // Few columns would leave lanes idle: compute the transposed product, lanes along the rows.
-    let product = Product::of(k, registers && k.n < TILE_LANES && k.m > k.n);
+    let product = Product::of(k, registers && k.n < VECTOR_LANES && k.m > k.n);
     let (m, n) = (product.m, product.n);
     let four = product.columns_are_last() && body::allows_four(&product.epilogue, &product.shape);
     let name = if registers { "matmul_registers" } else { "matmul_tiles" };
@@ -85,7 +83,7 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let template = Template::new(name).flag("FOUR", width == Width::Four);
     let (template, row_tile, col_tile, lanes, vectors) = if registers {
         let (template, vectors) = register_tile(template, k, &product, columns, target);
-        (template, m.min(TILE_ROWS), TILE_LANES * columns, TILE_LANES, vectors)
+        (template, m.min(TILE_ROWS), VECTOR_LANES * columns, VECTOR_LANES, vectors)
     } else {
         let side = if m >= 256 && n >= 256 && target.max_invocations >= 256 { 16 } else { 8 };
         let template = template.set("SIDE", side).set("DEPTH", side);
@@ -142,7 +140,10 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let (template, normal) = declare_operands(template, &[&named], 2, stored, read);
     let tiles = row_tiles * col_tiles * k.batch * k.splits;
     let sum_groups = if k.row_sums.is_some() { (k.m * k.splits).div_ceil(lanes) } else { 0 };
-    grid(name, template, tiles + sum_groups, normal)
+    let shader = grid(name, template, tiles + sum_groups, lanes, normal)?;
+    // Two slices of vectors, each row one longer than the tile is wide.
+    let side = if registers { 0 } else { row_tile / 4 };
+    Ok(Shader { workgroup_bytes: (2 * 16 * side * (side + 1)) as u32, ..shader })
 }
 
 /// Fills in what the register template reads, and how: gives the template and which operands are vectors.
@@ -189,7 +190,7 @@ fn register_tile(
     let template = template
         .set("TILE_ROWS", product.m.min(TILE_ROWS))
         .set("COLUMNS", columns)
-        .flag("BROADCAST", target.subgroup_size as usize == TILE_LANES)
+        .flag("BROADCAST", target.subgroup_size as usize == VECTOR_LANES)
         .flag("RIGHT_ROWS", rows)
         .flag("TAIL", tail)
         .flag("SINGLE", columns == 1)

@@ -6,25 +6,32 @@
 
 mod bindings;
 mod elementwise;
+mod join;
 mod matmul;
 mod reduce;
 
 use super::Kernel;
-use crate::device::Target;
-use crate::shader::{Template, TemplateError};
+use crate::device::{Family, Target};
+use crate::shader::{Template, TemplateError, Text};
 use bindings::declare;
 
-/// A kernel as a shader.
-#[derive(Clone, Debug, PartialEq)]
+/// A kernel, or several that run at the same time, as a shader.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shader {
     /// Kernel family and template, for labels.
     pub name: String,
     /// WGSL text; the entry point is `main`.
     pub source: String,
+    /// The same in parts.
+    pub text: Text,
     /// Workgroups in x, y, z.
     pub workgroups: [u32; 3],
-    /// Whether the normal table is bound after the read operands.
-    pub normal_table: bool,
+    /// Invocations of a workgroup.
+    pub lanes: u32,
+    /// Bytes of workgroup memory.
+    pub workgroup_bytes: u32,
+    /// Kernels, by number within the launch, after whose read operands the normal table is bound.
+    pub normal_tables: Vec<usize>,
 }
 
 /// A kernel that cannot be a shader.
@@ -54,8 +61,19 @@ pub enum ShaderError {
 
 /// Workgroups in x; more go to y.
 const GROUPS_X: usize = 65_535;
-/// Invocations of a workgroup in the elementwise templates.
+/// Invocations of a workgroup, where nothing else decides.
 const LANES: usize = 64;
+/// Invocations of a workgroup of small kernels and of the register template: one native vector of a software
+/// driver. That they are the same lets these kernels share a launch.
+const VECTOR_LANES: usize = 8;
+/// Kernels of at most so many invocations are small: they cost less than a launch.
+const SMALL: usize = 1024;
+
+/// Invocations of a workgroup of a kernel of `invocations` independent ones.
+fn lanes(invocations: usize, target: &Target) -> usize {
+    let vectors = target.family == Family::Registers && invocations <= SMALL;
+    if vectors { VECTOR_LANES } else { LANES }
+}
 
 /// The shader of `kernel` for `target`.
 ///
@@ -69,10 +87,10 @@ pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
     }
     match kernel {
         Kernel::MatMul(k) => matmul::matmul(k, target),
-        Kernel::Pointwise(k) => elementwise::pointwise(k),
-        Kernel::Optimizer(k) => elementwise::optimizer(k),
-        Kernel::Batch(k) => elementwise::batch(k),
-        Kernel::Store(k) => elementwise::store(k),
+        Kernel::Pointwise(k) => elementwise::pointwise(k, target),
+        Kernel::Optimizer(k) => elementwise::optimizer(k, target),
+        Kernel::Batch(k) => elementwise::batch(k, target),
+        Kernel::Store(k) => elementwise::store(k, target),
         Kernel::Reduce(k) => reduce::reduce(k, target),
         Kernel::Softmax(k) => rows_kernel("softmax", k.rows, k.columns, |t| {
             t.set("ROWS", k.rows).set("COLUMNS", k.columns).flag("LOG", k.log)
@@ -96,21 +114,34 @@ pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
                 .set("VOCABULARY", k.vocabulary)
                 .set("WIDTH", k.width)
                 .set("COUNT", k.count);
-            grid("gather", t, (k.count * k.width).div_ceil(LANES), false)
+            grid("gather", t, (k.count * k.width).div_ceil(LANES), LANES, false)
         }
         Kernel::GatherGrad(k) => {
             let t = Template::new("gather_grad")
                 .set("VOCABULARY", k.vocabulary)
                 .set("WIDTH", k.width)
                 .set("COUNT", k.count);
-            grid("gather_grad", t, (k.vocabulary * k.width).div_ceil(LANES), false)
+            grid("gather_grad", t, (k.vocabulary * k.width).div_ceil(LANES), LANES, false)
         }
         Kernel::GradientNorm(k) => {
             let t = Template::new("gradient_norm").set("LEN", k.len).set("PARTIALS", k.partials());
             let t = t.set_f32("MAX_NORM", k.max_norm).flag("FINAL", k.stage == 1);
-            grid("gradient_norm", t, if k.stage == 1 { 1 } else { k.partials().div_ceil(LANES) }, false)
+            let groups = if k.stage == 1 { 1 } else { k.partials().div_ceil(LANES) };
+            grid("gradient_norm", t, groups, LANES, false)
         }
     }
+}
+
+/// One shader for `kernels` that do not depend on each other, one after the other if there are several.
+///
+/// # Errors
+/// As [`shader`].
+pub fn launch(kernels: &[&Kernel], target: &Target) -> Result<Shader, ShaderError> {
+    if let [kernel] = kernels {
+        return shader(kernel, target);
+    }
+    let members = kernels.iter().map(|kernel| shader(kernel, target));
+    Ok(join::join(members.collect::<Result<_, _>>()?)?)
 }
 
 /// Loop iterations of one invocation, at most.
@@ -140,15 +171,30 @@ fn rows_kernel(
 ) -> Result<Shader, ShaderError> {
     let lanes = row_lanes(columns);
     let template = fill(Template::new(name).flag("WIDE", lanes > 1));
-    grid(name, template, (rows * lanes).div_ceil(LANES), false)
+    let shader = grid(name, template, (rows * lanes).div_ceil(LANES), LANES, false)?;
+    Ok(Shader { workgroup_bytes: if lanes > 1 { 4 * LANES as u32 } else { 0 }, ..shader })
 }
 
-fn grid(name: &str, t: Template, groups: usize, normal_table: bool) -> Result<Shader, ShaderError> {
+fn grid(
+    name: &str,
+    t: Template,
+    groups: usize,
+    lanes: usize,
+    normal_table: bool,
+) -> Result<Shader, ShaderError> {
     let groups = groups.max(1);
     let (x, y) = (groups.min(GROUPS_X), groups.div_ceil(GROUPS_X));
     if y > GROUPS_X {
         return Err(ShaderError::TooManyWorkgroups(groups));
     }
-    let source = t.set("GROUPS_X", x).expand()?;
-    Ok(Shader { name: name.into(), source, workgroups: [x as u32, y as u32, 1], normal_table })
+    let text = t.set("GROUPS_X", x).set("LANES", lanes).expand()?;
+    Ok(Shader {
+        name: name.into(),
+        source: text.source()?,
+        text,
+        workgroups: [x as u32, y as u32, 1],
+        lanes: lanes as u32,
+        workgroup_bytes: 0,
+        normal_tables: if normal_table { vec![0] } else { vec![] },
+    })
 }

@@ -1,7 +1,7 @@
 //! Shaders of reductions.
 
 use super::bindings::{declare_operands, elementwise, index_of};
-use super::{LANES, Shader, ShaderError, grid};
+use super::{LANES, Shader, ShaderError, grid, lanes};
 use crate::device::{Family, Target};
 use crate::graph::ops::ReduceKind;
 use crate::kernels::reduce::Reduce;
@@ -46,6 +46,11 @@ pub(super) fn reduce(k: &Reduce, target: &Target) -> Result<Shader, ShaderError>
         .insert("combine", combined)
         .insert("epilogue", epilogue);
     let (template, normal) = declare_operands(template, &[&k.prologue, &k.epilogue], 0, |_| "f32", |_| "f32");
-    let groups = if tree { kept * chunks } else { (kept * chunks).div_ceil(LANES) };
-    grid(name, template, groups, normal)
+    let results = kept * chunks;
+    if tree {
+        let shader = grid(name, template, results, LANES, normal)?;
+        return Ok(Shader { workgroup_bytes: 4 * LANES as u32, ..shader });
+    }
+    let lanes = lanes(results, target);
+    grid(name, template, results.div_ceil(lanes), lanes, normal)
 }

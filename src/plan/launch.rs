@@ -1,0 +1,162 @@
+//! Which kernels run at the same time. A GPU waits between dispatches that depend on each other, and a dispatch
+//! costs tens of microseconds whatever it does; kernels that do not depend on each other share one.
+//!
+//! A kernel's level is one more than the highest level of those it depends on. Kernels of a level are joined
+//! where their shaders and the device allow it.
+
+use std::collections::BTreeMap;
+
+use super::Slice;
+use super::draft::{Draft, Place};
+use crate::device::{Family, Target};
+use crate::kernels::shader::{Shader, shader};
+
+/// `drafts` in the order of their launches, and the number of each one's launch.
+pub(super) fn group(drafts: Vec<Draft>, target: &Target) -> (Vec<Draft>, Vec<usize>) {
+    if target.family == Family::Native {
+        let each = (0..drafts.len()).collect();
+        return (drafts, each);
+    }
+    let levels = levels(&drafts);
+    let mut order: Vec<usize> = (0..drafts.len()).collect();
+    order.sort_by_key(|&at| (levels[at], at));
+    let mut launches: Vec<Launch> = vec![];
+    for at in order {
+        let shader = shader(&drafts[at].kernel, target).ok();
+        let first_of_level = launches.partition_point(|l| l.level < levels[at]);
+        let fitting = launches[first_of_level..]
+            .iter_mut()
+            .find_map(|launch| launch.joined(&drafts, at, shader.as_ref()?, target).then_some(()));
+        if fitting.is_none() {
+            launches.push(Launch::new(levels[at], at, shader));
+        }
+    }
+    let numbers = launches.iter().enumerate().flat_map(|(n, l)| l.members.iter().map(move |_| n)).collect();
+    let mut drafts: Vec<Option<Draft>> = drafts.into_iter().map(Some).collect();
+    let ordered = launches.iter().flat_map(|l| &l.members).filter_map(|&at| drafts[at].take()).collect();
+    (ordered, numbers)
+}
+
+/// Kernels that run at the same time.
+struct Launch {
+    level: usize,
+    members: Vec<usize>,
+    /// What the members' shaders need together; none can join a kernel without a shader.
+    needs: Option<Needs>,
+}
+
+struct Needs {
+    lanes: u32,
+    bindings: usize,
+    workgroups: u32,
+    workgroup_bytes: u32,
+}
+
+impl Needs {
+    fn of(shader: &Shader, bindings: usize) -> Option<Self> {
+        let [workgroups, 1, 1] = shader.workgroups else { return None };
+        let bindings = bindings + shader.normal_tables.len();
+        Some(Self { lanes: shader.lanes, bindings, workgroups, workgroup_bytes: shader.workgroup_bytes })
+    }
+}
+
+impl Launch {
+    fn new(level: usize, at: usize, shader: Option<Shader>) -> Self {
+        // The bindings are counted by whoever joins.
+        let needs = shader.and_then(|s| Needs::of(&s, 0));
+        Self { level, members: vec![at], needs }
+    }
+
+    /// Takes draft `at` in if its shader can run beside the members'.
+    fn joined(&mut self, drafts: &[Draft], at: usize, shader: &Shader, target: &Target) -> bool {
+        let count = |at: usize| drafts[at].reads.len() + drafts[at].writes.len();
+        let (Some(needs), Some(new)) = (&mut self.needs, Needs::of(shader, count(at))) else { return false };
+        let own: usize = self.members.iter().map(|&m| count(m)).sum();
+        let workgroups = needs.workgroups.saturating_add(new.workgroups);
+        let fits = needs.lanes == new.lanes
+            && needs.bindings + own + new.bindings <= target.max_storage_buffers
+            && workgroups <= target.max_workgroups
+            && needs.workgroup_bytes + new.workgroup_bytes <= target.max_workgroup_bytes
+            && !self.members.iter().any(|&m| share_a_buffer(&drafts[m], &drafts[at]));
+        if fits {
+            needs.bindings += shader.normal_tables.len();
+            needs.workgroups = workgroups;
+            needs.workgroup_bytes += new.workgroup_bytes;
+            self.members.push(at);
+        }
+        fits
+    }
+}
+
+/// Whether one writes a buffer of a fixed place that the other reads or writes: a GPU tracks whole buffers.
+fn share_a_buffer(a: &Draft, b: &Draft) -> bool {
+    let buffers = |places: &[Place]| -> Vec<_> {
+        let fixed = |place: &Place| match place {
+            Place::Fixed(slice) => Some(slice.buffer),
+            Place::Temporary(_) => None,
+        };
+        places.iter().filter_map(fixed).collect()
+    };
+    let meets = |written: &[Place], other: &Draft| {
+        let reads = buffers(&other.reads);
+        buffers(written).iter().any(|buffer| reads.contains(buffer))
+    };
+    meets(&a.writes, b) || meets(&b.writes, a)
+}
+
+/// The level of each draft.
+fn levels(drafts: &[Draft]) -> Vec<usize> {
+    /// Levels from which on a place may be read, and written.
+    #[derive(Clone, Copy, Default)]
+    struct Free {
+        read: usize,
+        write: usize,
+    }
+    let mut temporaries: BTreeMap<usize, Free> = BTreeMap::new();
+    let mut fixed: BTreeMap<u32, Vec<(Slice, Free)>> = BTreeMap::new();
+    let overlap = |a: &Slice, b: &Slice| a.start < b.start + b.words && b.start < a.start + a.words;
+    let mut levels = vec![];
+    for draft in drafts {
+        let reads = draft.reads.iter().map(|place| (place, false));
+        let accesses: Vec<_> = reads.chain(draft.writes.iter().map(|place| (place, true))).collect();
+        let mut level = 0;
+        for (place, writes) in &accesses {
+            let least = |free: Free| if *writes { free.write } else { free.read };
+            let from = match place {
+                Place::Temporary(t) => temporaries.get(t).map_or(0, |free| least(*free)),
+                Place::Fixed(slice) => fixed
+                    .get(&slice.buffer.0)
+                    .into_iter()
+                    .flatten()
+                    .filter(|(other, _)| overlap(other, slice))
+                    .map(|(_, free)| least(*free))
+                    .max()
+                    .unwrap_or(0),
+            };
+            level = level.max(from);
+        }
+        for (place, writes) in accesses {
+            let read = if writes { level + 1 } else { 0 };
+            let mark = |free: &mut Free| {
+                free.read = free.read.max(read);
+                free.write = free.write.max(level + 1);
+            };
+            match place {
+                Place::Temporary(t) => mark(temporaries.entry(*t).or_default()),
+                Place::Fixed(slice) => {
+                    let known = fixed.entry(slice.buffer.0).or_default();
+                    match known.iter_mut().find(|(other, _)| other == slice) {
+                        Some((_, free)) => mark(free),
+                        None => {
+                            let mut free = Free::default();
+                            mark(&mut free);
+                            known.push((*slice, free));
+                        }
+                    }
+                }
+            }
+        }
+        levels.push(level);
+    }
+    levels
+}
