@@ -293,7 +293,7 @@ fn every_command_explains_itself_with_an_example() {
     let directory = tempfile::tempdir().unwrap();
     let help = gridlight(directory.path(), &["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["train", "evaluate", "predict", "plan", "verify", "bench", "devices"] {
+    for command in ["train", "evaluate", "predict", "plan", "replay", "verify", "bench", "devices"] {
         assert!(help.stdout.contains(command), "{command} is not listed:\n{}", help.stdout);
         let ended = gridlight(directory.path(), &[command, "--help"]);
         assert_eq!(ended.code, Some(0), "{command}");
@@ -389,4 +389,37 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn a_run_is_repeated_and_its_weights_compared() {
+    let directory = workplace();
+    let ended = gridlight(directory.path(), &["replay", "runs/small"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("same bits"), "{}", ended.stdout);
+    let before = runs(directory.path());
+    let ended = gridlight(directory.path(), &["replay", "runs/small", "--json"]);
+    let replay: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!((ended.code, &replay["same"]), (Some(0), &true.into()), "{}", ended.stderr);
+    assert_eq!(replay["found"], replay["expected"]);
+    assert_eq!(runs(directory.path()), before, "the run was touched");
+    // An experiment that is not the one of the run gives other weights.
+    let path = directory.path().join("runs/small/experiment.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("learning_rate = 0.001"));
+    fs::write(&path, text.replace("learning_rate = 0.001", "learning_rate = 0.002")).unwrap();
+    let ended = gridlight(directory.path(), &["replay", "runs/small"]);
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("error: runs/small: the repeated run has other weights"),
+        "{}",
+        ended.stderr
+    );
+    assert_refused(
+        &gridlight(directory.path(), &["replay", "nowhere"]),
+        &["nowhere", "run directory"],
+        "no run",
+    );
+    fs::write(directory.path().join("runs/small/run.json"), "{").unwrap();
+    assert_refused(&gridlight(directory.path(), &["replay", "runs/small"]), &["run.json"], "damaged record");
 }

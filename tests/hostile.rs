@@ -14,6 +14,8 @@ use gridlight::data::{self, DataConfig, Task};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::rng;
+use gridlight::train::audit::Record;
+use gridlight::train::run::RunDirectory;
 use gridlight::train::{checkpoint, evaluate, history};
 use interruptions::Bench;
 use sha2::{Digest, Sha256};
@@ -383,5 +385,17 @@ fn histories() {
     assert_eq!(rows.len(), 8);
     let refused =
         attack(&path, mutated(valid), |path| history::read(path, 8).map(drop).map_err(|e| e.to_string()));
+    assert!(refused > 100, "{refused} refused");
+}
+
+#[test]
+fn records() {
+    let bench = Bench::with("epochs = 1\nbatch_size = 16\n");
+    bench.train(&CpuDevice::new(Some(1)), "run").unwrap();
+    let path = bench.path("run/run.json");
+    let valid = std::fs::read(&path).unwrap();
+    let run = RunDirectory::open(&bench.path("run")).unwrap();
+    let refused =
+        attack(&path, mutated(valid), move |_| Record::read(&run).map(drop).map_err(|e| e.to_string()));
     assert!(refused > 100, "{refused} refused");
 }

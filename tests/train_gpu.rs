@@ -13,6 +13,7 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::GpuOptions;
 use gridlight::experiment::Experiment;
 use gridlight::train::events::{Event, Observer, Tick};
+use gridlight::train::replay;
 use gridlight::train::trainer::{self, Options, Outcome};
 use libtest_mimic::Failed;
 
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         ("the_same_seed_gives_the_same_bits", the_same_seed_gives_the_same_bits),
         ("a_resumed_run_has_the_bits_of_an_uninterrupted_one", a_resumed_run_has_the_same_bits),
         ("interrupted_runs_have_the_bits_of_an_uninterrupted_one", interrupted_runs_have_the_same_bits),
+        ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
 }
@@ -100,6 +102,19 @@ fn a_resumed_run_has_the_same_bits() -> Result<(), Failed> {
 
 fn interrupted_runs_have_the_same_bits() -> Result<(), Failed> {
     interruptions::interrupted_runs_have_the_same_bits(&common::device(&GpuOptions::default())?);
+    Ok(())
+}
+
+fn a_run_is_repeated_with_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = common::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("run"))?;
+    let recorded = replay::open(&bench.path("run"))?;
+    let replay = recorded.replay(&device, &mut Silent)?;
+    assert!(replay.same && replay.differences.is_empty(), "{replay:?}");
+    // Other hardware, and so other rounding: told, with what was different.
+    let replay = recorded.replay(&CpuDevice::new(Some(2)), &mut Silent)?;
+    assert!(!replay.same && replay.differences.iter().any(|d| d.starts_with("device ")), "{replay:?}");
     Ok(())
 }
 

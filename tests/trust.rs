@@ -6,7 +6,7 @@ mod synthetic;
 use gridlight::data;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::train::trainer::{self, Options};
-use gridlight::train::{TrainError, checkpoint};
+use gridlight::train::{TrainError, checkpoint, replay};
 use interruptions::{Bench, Interrupter, bits};
 
 #[test]
@@ -235,4 +235,47 @@ fn weights_to_begin_with_must_be_finite() {
     checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.unwrap()).unwrap();
     let error = begin("run").unwrap_err();
     assert!(matches!(error, TrainError::Diverged { step: 1..=10, .. }), "{error}");
+}
+
+#[test]
+fn a_run_can_be_repeated_from_its_record() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "first").unwrap();
+    let json = |run: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(bench.path(run).join("run.json")).unwrap()).unwrap()
+    };
+    let record = json("first");
+    assert_eq!(record["data_digest"], bench.data.digest);
+    assert_eq!(record["seed"], 3);
+    let [session] = &record["sessions"].as_array().unwrap()[..] else { panic!("{record}") };
+    for key in ["version", "plan_digest"] {
+        assert!(session[key].is_string(), "{key}: {record}");
+    }
+    assert!(session["device"]["driver"].is_string() && record["weights_digest"].is_string(), "{record}");
+    // Interrupted and resumed, from given weights, and of fewer steps than all.
+    let init = Some(bench.path("first/best.safetensors"));
+    let options = Options { init, max_steps: Some(70), ..bench.options("run") };
+    trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default()).unwrap();
+    bench.interrupt(&device, "run", 90, true);
+    assert!(json("run")["weights_digest"].is_null(), "not ended");
+    assert!(replay::open(&bench.path("run")).err().unwrap().to_string().contains("has not ended"));
+    bench.resume(&device, "run").unwrap();
+    for run in ["first", "run"] {
+        let recorded = replay::open(&bench.path(run)).unwrap();
+        for threads in [1, 2] {
+            let replay =
+                recorded.replay(&CpuDevice::new(Some(threads)), &mut Interrupter::default()).unwrap();
+            assert!(replay.same && replay.found == json(run)["weights_digest"], "{run}: {replay:?}");
+        }
+    }
+    // Weights and data that are not the run's own.
+    std::fs::copy(bench.path("first/best.safetensors"), bench.path("run/best.safetensors")).unwrap();
+    let error = replay::open(&bench.path("run")).err().unwrap();
+    assert!(error.exit_code() == 2 && error.to_string().contains("best.safetensors"), "{error}");
+    let table = std::fs::read_to_string(bench.path("table.csv")).unwrap();
+    std::fs::write(bench.path("table.csv"), table + "1,1,1,1\n").unwrap();
+    let recorded = replay::open(&bench.path("first")).unwrap();
+    let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("data have changed"), "{error}");
 }

@@ -6,6 +6,7 @@ mod evaluate;
 mod plan;
 mod predict;
 mod progress;
+mod replay;
 mod train;
 mod verify;
 
@@ -30,6 +31,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Plan(plan::Plan),
+    Replay(replay::Replay),
     Verify(verify::Verify),
     Bench(bench::Bench),
     Devices(devices::Devices),
@@ -88,6 +90,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Replay(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Devices(command) => command.run(),

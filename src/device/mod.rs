@@ -75,7 +75,7 @@ pub enum DeviceChoice {
 }
 
 /// What is shown and recorded about a device.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceInfo {
     /// `cpu`, `vulkan`, `metal`, `dx12`.
     pub backend: String,

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::TrainError;
-use super::checkpoint::{self, Meta, NamedTensor, Progress};
-use super::diagnose;
+use super::audit::{self, Record};
+use super::checkpoint::{self, Meta, Progress};
 use super::engine::Engine;
 use super::events::{Event, Number, Numbers, Observer, Tick};
 use super::history;
@@ -12,7 +12,7 @@ use super::metrics::Predictions;
 use super::run::{HistoryRow, Newest, RunDirectory};
 use super::tensorboard::EventFile;
 use super::trainer::{Options, Outcome};
-use super::writer::{Job, Writer};
+use super::writer::Writer;
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
@@ -24,8 +24,6 @@ use crate::scalar::StepRecord;
 const FIRST_GROUP: usize = 1;
 /// Wall time of a group of steps between two looks at the losses.
 const GROUP_SECONDS: f64 = 0.15;
-/// Seconds between checkpoints unless the experiment says otherwise.
-const CHECKPOINT_SECONDS: f64 = 30.0;
 
 /// What is to be trained, and on what.
 #[derive(Clone, Copy)]
@@ -44,6 +42,7 @@ pub(super) struct Trainer<'a> {
     /// Before the run directory, so that it has finished when the directory is let go.
     pub(super) writer: Writer,
     pub(super) run: RunDirectory,
+    pub(super) record: Record,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) progress: Progress,
     pub(super) history: Vec<HistoryRow>,
@@ -54,7 +53,7 @@ pub(super) struct Trainer<'a> {
     /// Seconds in training steps alone, and how many.
     pub(super) busy: (f64, u64),
     pub(super) first_step_seconds: f64,
-    last_checkpoint: (Instant, u64),
+    pub(super) last_checkpoint: (Instant, u64),
     /// Losses since the last step event.
     logged: (f64, u64),
     tensorboard: EventFile,
@@ -97,6 +96,8 @@ impl<'a> Trainer<'a> {
         }
         let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
         let tensorboard = EventFile::create(&run.path, options.resume.then_some(progress.step + 1))?;
+        let program = &engine.compiled.program;
+        let record = Record::begin(&run, &task, audit::plan_digest(program), progress.step)?;
         let mut trainer = Self {
             task,
             engine,
@@ -114,12 +115,19 @@ impl<'a> Trainer<'a> {
             logged: (0.0, 0),
             progress,
             writer: Writer::default(),
+            record,
         };
-        if !options.resume {
+        if options.resume {
+            trainer.record.write(&trainer.run)?;
+        } else {
             // The experiment follows the first checkpoint, so that whatever is a run can be resumed.
             let (snapshot, run) = (trainer.snapshot()?, trainer.run.clone());
-            let experiment = experiment.clone();
-            let first = move || snapshot().and_then(|()| run.write_experiment(&experiment));
+            let (experiment, record) = (experiment.clone(), trainer.record.clone());
+            let first = move || {
+                snapshot()?;
+                record.write(&run)?;
+                run.write_experiment(&experiment)
+            };
             trainer.writer.start(Box::new(first))?;
         }
         Ok(trainer)
@@ -346,49 +354,5 @@ impl<'a> Trainer<'a> {
         let train = Numbers(vec![("loss", train_loss)]);
         self.observer.event(&Event::Epoch { epoch, step, train, validation });
         Ok(())
-    }
-
-    fn check_finite(&self, tensors: &[NamedTensor]) -> Result<(), TrainError> {
-        let step = self.progress.step;
-        diagnose::not_finite(tensors)
-            .map_or(Ok(()), |(what, value)| Err(TrainError::Diverged { step, what, value }))
-    }
-
-    fn checkpoint_due(&self) -> bool {
-        let config = &self.task.experiment.train;
-        let (at, step) = self.last_checkpoint;
-        let by_steps = config.checkpoint_every_steps.map(|every| self.progress.step / every > step / every);
-        let passed = at.elapsed().as_secs_f64();
-        let by_time = match config.checkpoint_every_minutes {
-            Some(minutes) => passed >= 60.0 * minutes,
-            None => by_steps.is_none() && passed >= CHECKPOINT_SECONDS,
-        };
-        by_time || by_steps == Some(true)
-    }
-
-    /// Hands a snapshot to the writer.
-    fn save(&mut self) -> Result<(), TrainError> {
-        let snapshot = self.snapshot()?;
-        self.writer.start(snapshot)?;
-        self.last_checkpoint = (Instant::now(), self.progress.step);
-        Ok(())
-    }
-
-    /// Weights, running statistics and optimizer state.
-    pub(super) fn tensors(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
-        let mut tensors = self.engine.weights()?;
-        tensors.extend(self.engine.optimizer_state()?);
-        Ok(tensors)
-    }
-
-    /// Copies everything a checkpoint holds; the job writes it.
-    fn snapshot(&mut self) -> Result<Job, TrainError> {
-        let tensors = self.tensors()?;
-        self.check_finite(&tensors)?;
-        let progress = Some(self.progress.clone());
-        let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), progress);
-        let (step, best) = (self.progress.step, self.progress.best_epoch * self.steps_per_epoch);
-        let run = self.run.clone();
-        Ok(Box::new(move || run.save(step, best, &tensors, &meta)))
     }
 }

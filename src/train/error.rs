@@ -72,6 +72,9 @@ pub enum TrainError {
     /// Interrupted by the user while settings were tried.
     #[error("interrupted while the settings of [tune] were tried; nothing was written, start again to go on")]
     TuningInterrupted,
+    /// Interrupted by the user while a run was repeated.
+    #[error("interrupted while the run was repeated; the run itself is as it was, start again to go on")]
+    ReplayInterrupted,
     /// Interrupted by the user after a checkpoint was saved.
     #[error("interrupted at step {step}; a checkpoint was saved, go on with --resume (run directory {})", run.display())]
     Interrupted {
@@ -109,7 +112,7 @@ impl TrainError {
             Self::Device(_) => 4,
             Self::Diverged { .. } => 3,
             Self::Io { .. } => 5,
-            Self::Interrupted { .. } | Self::TuningInterrupted => 130,
+            Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => 130,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The end of a training: predictions of the best weights, the report, the `end` event.
 
 use super::TrainError;
+use super::audit;
 use super::checkpoint;
 use super::engine::Engine;
 use super::epochs::{Task, Trainer};
@@ -30,6 +31,8 @@ impl Trainer<'_> {
         if !self.task.options.without_report {
             self.write_report(steps_per_second)?;
         }
+        self.record.weights_digest = Some(audit::weights_digest(&checkpoint::load(&self.run.best())?.0));
+        self.record.write(&self.run)?;
         let end = Event::End {
             run: self.run.path.display().to_string(),
             epochs: self.progress.epoch,

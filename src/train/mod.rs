@@ -1,5 +1,6 @@
 //! Training: epochs, steps, evaluation, checkpoints and the run directory.
 
+pub mod audit;
 pub mod checkpoint;
 mod diagnose;
 pub mod engine;
@@ -11,7 +12,9 @@ mod finish;
 pub mod history;
 mod lock;
 pub mod metrics;
+pub mod replay;
 pub mod run;
+mod snapshot;
 pub mod tensorboard;
 pub mod trainer;
 pub mod tune;

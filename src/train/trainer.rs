@@ -104,7 +104,12 @@ pub fn train(
     // Only now, with everything checked, is anything written.
     let run = if options.resume {
         let run = RunDirectory::resume(&options.out)?;
-        check_same(&run.experiment()?, experiment)?;
+        let begun = run.experiment()?;
+        check_same(&begun, experiment)?;
+        if begun != *experiment {
+            // More epochs: the record of the run is of all of them.
+            run.write_experiment(experiment)?;
+        }
         run
     } else {
         let (run, moved) = RunDirectory::create(&options.out)?;

@@ -26,7 +26,7 @@ pub struct Trial {
 }
 
 /// Lets interrupts and notes through and keeps the trials' own events from the run's.
-struct Quiet<'a>(&'a mut dyn Observer);
+pub(super) struct Quiet<'a>(pub(super) &'a mut dyn Observer);
 
 impl Observer for Quiet<'_> {
     fn event(&mut self, _event: &Event) {}

@@ -1,0 +1,179 @@
+//! `run.json`: what a run was made of and what came out, so that anyone can repeat it and compare.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::TrainError;
+use super::checkpoint::{self, NamedTensor};
+use super::epochs::Task;
+use super::run::RunDirectory;
+use crate::device::DeviceInfo;
+use crate::plan::Program;
+
+/// Larger files are refused before they are read.
+const MAX_BYTES: u64 = 1 << 24;
+
+/// What a run was made of and what came out. Digests are SHA-256 in hexadecimal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// Seed of the experiment.
+    pub seed: u64,
+    /// Digest of the data, as in [`crate::data::Loaded::digest`].
+    pub data_digest: String,
+    /// The weights that training began with, if they were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Given>,
+    /// What trained, in order; a new one where something has changed when the run was resumed.
+    pub sessions: Vec<Session>,
+    /// Digest of the best weights, see [`weights_digest`]; absent until the run ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights_digest: Option<String>,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Given {
+    /// Where.
+    pub path: PathBuf,
+    /// Its digest.
+    pub digest: String,
+}
+
+/// What trained, from one step on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Session {
+    /// Steps done before it.
+    pub from_step: u64,
+    /// Version of this program.
+    pub version: String,
+    /// Device, with its driver.
+    pub device: DeviceInfo,
+    /// Digest of the plan: kernels, memory and order.
+    pub plan_digest: String,
+    /// Epochs asked for.
+    pub epochs: usize,
+    /// Steps asked for, if fewer than all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_steps: Option<u64>,
+}
+
+impl Session {
+    /// What differs between two sessions that should do the same, as a list for people.
+    pub fn differences(&self, other: &Self) -> Vec<String> {
+        let pairs = [
+            ("version", &self.version, &other.version),
+            ("device", &self.device.name, &other.device.name),
+            ("driver", &self.device.driver, &other.device.driver),
+            ("plan", &self.plan_digest, &other.plan_digest),
+        ];
+        let differing = pairs.into_iter().filter(|(_, a, b)| a != b);
+        differing.map(|(what, a, b)| format!("{what} {b}, it was {a}")).collect()
+    }
+}
+
+/// Digest of a plan.
+pub fn plan_digest(program: &Program) -> String {
+    checkpoint::hexadecimal(&Sha256::digest(format!("{program:?}")))
+}
+
+/// Digest of weights: of each tensor in the order of names, the name, the shape and the numbers.
+pub fn weights_digest(tensors: &[NamedTensor]) -> String {
+    let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
+    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut hash = Sha256::new();
+    for (name, shape, data) in sorted {
+        hash.update(format!("{name} {shape:?}\n"));
+        for x in data {
+            hash.update(x.to_le_bytes());
+        }
+    }
+    checkpoint::hexadecimal(&hash.finalize())
+}
+
+/// Digest of a file.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn file_digest(path: &Path) -> Result<String, TrainError> {
+    let bytes = std::fs::read(path).map_err(|e| TrainError::io(path, &e))?;
+    Ok(checkpoint::hexadecimal(&Sha256::digest(bytes)))
+}
+
+impl Record {
+    /// The record of a run that begins, or goes on, at step `from_step`.
+    ///
+    /// # Errors
+    /// If an earlier record is damaged, or the weights to begin with cannot be read.
+    pub(super) fn begin(
+        run: &RunDirectory,
+        task: &Task,
+        plan_digest: String,
+        from_step: u64,
+    ) -> Result<Self, TrainError> {
+        let Task { experiment, data, device, options, .. } = task;
+        let session = Session {
+            from_step,
+            version: env!("CARGO_PKG_VERSION").into(),
+            device: device.info().clone(),
+            plan_digest,
+            epochs: experiment.train.epochs,
+            max_steps: options.max_steps,
+        };
+        if options.resume
+            && let Some(mut record) = Self::read(run)?
+        {
+            // The weights are no longer those recorded.
+            record.weights_digest = None;
+            let same = |last: &Session| Session { from_step, ..last.clone() } == session;
+            if !record.sessions.last().is_some_and(same) {
+                record.sessions.push(session);
+            }
+            return Ok(record);
+        }
+        let given = |path: &PathBuf| -> Result<Given, TrainError> {
+            let digest = file_digest(path)?;
+            Ok(Given { path: std::path::absolute(path).unwrap_or_else(|_| path.clone()), digest })
+        };
+        let init = options.init.as_ref().map(given).transpose()?;
+        let (seed, data_digest) = (experiment.seed, data.digest.clone());
+        Ok(Self { seed, data_digest, init, sessions: vec![session], weights_digest: None })
+    }
+
+    /// Reads the record of a run; `None` if it has none.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn read(run: &RunDirectory) -> Result<Option<Self>, TrainError> {
+        let path = place(&run.path);
+        let damaged = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
+        let size = match std::fs::metadata(&path) {
+            Ok(metadata) => metadata.len(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(TrainError::io(&path, &e)),
+        };
+        if size > MAX_BYTES {
+            return Err(damaged(format!("{size} bytes are more than the file can have")));
+        }
+        let bytes = std::fs::read(&path).map_err(|e| TrainError::io(&path, &e))?;
+        let record: Self = serde_json::from_slice(&bytes)
+            .map_err(|e| damaged(format!("{e}; restore the file, or remove it to go on without it")))?;
+        Ok(Some(record))
+    }
+
+    /// Writes the record.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub fn write(&self, run: &RunDirectory) -> Result<(), TrainError> {
+        let path = place(&run.path);
+        let json = serde_json::to_string_pretty(self)
+            .map_err(|e| TrainError::Io { path: path.clone(), reason: e.to_string() })?;
+        checkpoint::write_atomically(&path, (json + "\n").as_bytes())
+    }
+}
+
+fn place(run: &Path) -> PathBuf {
+    run.join("run.json")
+}
