@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "an allocator that refuses huge requests")]
 
 mod interruptions;
+mod mutate;
 mod synthetic;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,11 +14,11 @@ use std::time::Duration;
 use gridlight::data::{self, DataConfig, Task};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::rng;
 use gridlight::train::audit::Record;
 use gridlight::train::run::RunDirectory;
 use gridlight::train::{checkpoint, evaluate, history};
 use interruptions::Bench;
+use mutate::mutate;
 use sha2::{Digest, Sha256};
 
 /// Refuses requests above 1 GiB; the process then ends with the size in its message, and the input is the last
@@ -61,47 +62,6 @@ unsafe impl GlobalAlloc for Bounded {
 
 #[global_allocator]
 static ALLOCATOR: Bounded = Bounded;
-
-/// Changes a valid file in one to four places: flips, huge lengths, cuts, insertions, copies.
-fn mutate(valid: &[u8], seed: u32) -> Vec<u8> {
-    let mut drawn = 0;
-    let mut draw = |below: usize| {
-        drawn += 1;
-        rng::word([11, 13], seed, drawn, 0) as usize % below.max(1)
-    };
-    let mut bytes = valid.to_vec();
-    for _ in 0..=draw(4) {
-        let at = draw(bytes.len());
-        let end = (at + 1 + draw(40)).min(bytes.len());
-        match draw(10) {
-            0 | 1 if !bytes.is_empty() => bytes[at] ^= 1 << draw(8),
-            2 if !bytes.is_empty() => bytes[at] = [0, 0x7f, 0x80, 0xff, b'9', b'"', b'\n', b','][draw(8)],
-            3 => overwrite(&mut bytes, at, &[0xff, 0xff, 0xff, 0x7f][..]),
-            4 => overwrite(&mut bytes, at, &(1u64 << (31 + draw(33))).to_le_bytes()),
-            // Parquet's numbers: seven bits a byte, the lowest bit being the sign.
-            5 => overwrite(&mut bytes, at, &[0xfe, 0xff, 0xff, 0xff, 0x0f][..]),
-            6 => bytes.truncate(at),
-            7 => drop(bytes.splice(
-                at..at,
-                valid[..end.min(valid.len())].iter().rev().take(20).copied().collect::<Vec<_>>(),
-            )),
-            8 => drop(bytes.drain(at..end)),
-            _ => {
-                let chunk = bytes[at..end].to_vec();
-                for _ in 0..=draw(3) {
-                    bytes.splice(at..at, chunk.iter().copied());
-                }
-            }
-        }
-    }
-    bytes
-}
-
-fn overwrite(bytes: &mut [u8], at: usize, with: &[u8]) {
-    for (byte, new) in bytes[at..].iter_mut().zip(with) {
-        *byte = *new;
-    }
-}
 
 /// Writes every input to `path` and reads it there, each within 5 s. Gives how many were refused.
 fn attack(

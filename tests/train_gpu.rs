@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         ("a_resumed_run_has_the_bits_of_an_uninterrupted_one", a_resumed_run_has_the_same_bits),
         ("interrupted_runs_have_the_bits_of_an_uninterrupted_one", interrupted_runs_have_the_same_bits),
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
+        ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
 }
@@ -115,6 +116,11 @@ fn a_run_is_repeated_with_the_same_bits() -> Result<(), Failed> {
     // Other hardware, and so other rounding: told, with what was different.
     let replay = recorded.replay(&CpuDevice::new(Some(2)), &mut Silent)?;
     assert!(!replay.same && replay.differences.iter().any(|d| d.starts_with("device ")), "{replay:?}");
+    Ok(())
+}
+
+fn what_overflows_ends_the_run_at_once() -> Result<(), Failed> {
+    interruptions::what_overflows_ends_the_run_at_once(&common::device(&GpuOptions::default())?);
     Ok(())
 }
 

@@ -3,7 +3,6 @@
 mod interruptions;
 mod synthetic;
 
-use gridlight::data;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::train::trainer::{self, Options};
 use gridlight::train::{TrainError, checkpoint, replay};
@@ -126,53 +125,9 @@ fn a_damaged_history_is_told_with_its_line_and_may_be_removed() {
     assert_eq!(bench.bits("run")[..2], bench.bits("whole")[..2], "the weights do not depend on the history");
 }
 
-/// The first step that is not finite is named and is early, and whatever was saved is finite.
-fn assert_diverges(bench: &Bench, what: &str) {
-    let error = bench.train(&CpuDevice::new(Some(2)), "run").unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{what}: {error}");
-    let TrainError::Diverged { step, value, .. } = &error else { panic!("{what}: {error}") };
-    assert!((1..=10).contains(step) && !value.is_finite(), "{what}: {error}");
-    assert!(error.to_string().contains(&format!("at step {step}")), "{what}: {error}");
-    let saved = checkpoint::list(&bench.path("run/checkpoints"));
-    assert!(!saved.is_empty(), "{what}");
-    for (_, path) in saved {
-        // Loading refuses numbers that are not finite.
-        checkpoint::load(&path).unwrap();
-    }
-}
-
 #[test]
-fn a_learning_rate_that_overflows_ends_the_run_at_once() {
-    for optimizer in ["sgd", "adam", "adamw", "rmsprop"] {
-        for every in ["", "checkpoint_every_steps = 1\n"] {
-            let train =
-                format!("optimizer = \"{optimizer}\"\nlearning_rate = 1e30\nbatch_size = 16\n{every}");
-            assert_diverges(&Bench::with(&train), &train);
-        }
-    }
-}
-
-#[test]
-fn a_value_that_overflows_in_training_ends_the_run_at_once() {
-    // Within the range of f32, so that the table is accepted, but not its square.
-    for column in ["x1", "y"] {
-        let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
-        let at = bench.data.train.features.iter().position(|name| name == column);
-        match (at, &mut bench.data.train.target) {
-            (Some(at), _) => bench.data.train.x[at] = 3e38,
-            (None, Some(data::Target::Numbers(y))) => y[0] = 3e38,
-            _ => unreachable!(),
-        }
-        assert_diverges(&bench, column);
-        for (value, what) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
-            match (at, &mut bench.data.train.target) {
-                (Some(at), _) => bench.data.train.x[at] = value,
-                (None, Some(data::Target::Numbers(y))) => y[0] = value,
-                _ => unreachable!(),
-            }
-            assert_diverges(&bench, &format!("{column} = {what}"));
-        }
-    }
+fn what_overflows_ends_the_run_at_once() {
+    interruptions::what_overflows_ends_the_run_at_once(&CpuDevice::new(Some(2)));
 }
 
 #[test]

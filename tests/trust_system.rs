@@ -2,14 +2,17 @@
 //! want one directory. What cannot be tried on a machine is reported as ignored, with the reason.
 //!
 //! `GRIDLIGHT_KILLS=200` kills as many processes as it says (12 unless told), `GRIDLIGHT_KILL_DEVICE=gpu` on
-//! another device than the CPU backend.
+//! another device than the CPU backend; `GRIDLIGHT_CACHES=500` damages a pipeline cache in as many ways (20 unless
+//! told).
 
+mod mutate;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use gridlight::device::gpu::{GpuOptions, adapters};
 use gridlight::rng;
 use gridlight::train::checkpoint;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -26,6 +29,7 @@ fn main() -> ExitCode {
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
         trial("a_full_disk_keeps_what_was_saved", a_full_disk_keeps_what_was_saved, Tmpfs::problem()),
         trial("checkpoints_are_synced_before_and_after_the_rename", checkpoints_are_synced, trace_problem()),
+        trial("a_damaged_pipeline_cache_is_ignored", a_damaged_pipeline_cache_is_ignored, no_adapter()),
     ];
     libtest_mimic::run(&Arguments::from_args(), tests).exit_code()
 }
@@ -344,6 +348,42 @@ fn checkpoints_are_synced() -> Result<(), Failed> {
     }
     for name in ["best.safetensors", "metrics.csv", "experiment.toml"] {
         assert!(seen.iter().any(|s| s == name), "{name}: {seen:?}");
+    }
+    Ok(())
+}
+
+fn no_adapter() -> Option<String> {
+    adapters::open(None, &GpuOptions::default()).err().map(|e| e.to_string())
+}
+
+fn a_damaged_pipeline_cache_is_ignored() -> Result<(), Failed> {
+    let wanted: u32 = std::env::var("GRIDLIGHT_CACHES").ok().map_or(Ok(20), |n| n.parse())?;
+    let place = workplace(SHORT);
+    let home = place.path().join("cache");
+    let train = |out: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridlight"));
+        command.args(["train", "run.toml", "--device", "gpu", "--max-steps", "2", "--out"]).arg(out);
+        for name in ["XDG_CACHE_HOME", "LOCALAPPDATA", "HOME"] {
+            command.env(name, &home);
+        }
+        command.current_dir(place.path()).output()
+    };
+    let first = place.path().join("first");
+    assert_code(&train(&first)?, 0);
+    let files = std::fs::read_dir(home.join("gridlight")).map(|d| d.flatten().map(|e| e.path()).collect());
+    let files: Vec<PathBuf> = files.unwrap_or_default();
+    // A driver may offer no cache.
+    let Some(cache) = files.first() else { return Ok(()) };
+    let valid = std::fs::read(cache)?;
+    for seed in 0..wanted {
+        std::fs::write(cache, mutate::mutate(&valid, seed))?;
+        let out = place.path().join("out");
+        assert_code(&train(&out)?, 0);
+        assert_eq!(
+            std::fs::read(out.join("best.safetensors"))?,
+            std::fs::read(first.join("best.safetensors"))?
+        );
+        std::fs::remove_dir_all(out)?;
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gridlight::data::Loaded;
+use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
 use gridlight::train::TrainError;
@@ -127,4 +127,51 @@ pub fn interrupted_runs_have_the_same_bits(device: &dyn Device) {
     }
     bench.resume(device, "often").unwrap();
     assert_eq!(bench.bits("often"), whole, "interrupted three times");
+}
+
+/// The first step that is not finite is named and is early, and whatever was saved is finite.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
+    let error = bench.train(device, "run").unwrap_err();
+    assert_eq!(error.exit_code(), 3, "{what}: {error}");
+    let TrainError::Diverged { step, value, .. } = &error else { panic!("{what}: {error}") };
+    assert!((1..=10).contains(step) && !value.is_finite(), "{what}: {error}");
+    assert!(error.to_string().contains(&format!("at step {step}")), "{what}: {error}");
+    let saved = checkpoint::list(&bench.path("run/checkpoints"));
+    assert!(!saved.is_empty(), "{what}");
+    for (_, path) in saved {
+        // Loading refuses numbers that are not finite.
+        checkpoint::load(&path).unwrap();
+    }
+}
+
+/// A learning rate, a feature or a target that overflows, or is not a number, ends the run with its first bad step.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+pub fn what_overflows_ends_the_run_at_once(device: &dyn Device) {
+    for optimizer in ["sgd", "adam", "adamw", "rmsprop"] {
+        for every in ["", "checkpoint_every_steps = 1\n"] {
+            let train =
+                format!("optimizer = \"{optimizer}\"\nlearning_rate = 1e30\nbatch_size = 16\n{every}");
+            assert_diverges(device, &Bench::with(&train), &train);
+        }
+    }
+    // Within the range of f32, so that the table is accepted, but not its square.
+    for column in ["x1", "y"] {
+        let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
+        let at = bench.data.train.features.iter().position(|name| name == column);
+        match (at, &mut bench.data.train.target) {
+            (Some(at), _) => bench.data.train.x[at] = 3e38,
+            (None, Some(Target::Numbers(y))) => y[0] = 3e38,
+            _ => unreachable!(),
+        }
+        assert_diverges(device, &bench, column);
+        for (value, what) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
+            match (at, &mut bench.data.train.target) {
+                (Some(at), _) => bench.data.train.x[at] = value,
+                (None, Some(Target::Numbers(y))) => y[0] = value,
+                _ => unreachable!(),
+            }
+            assert_diverges(device, &bench, &format!("{column} = {what}"));
+        }
+    }
 }
