@@ -29,6 +29,8 @@ const COL_TILES: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const TILE_ROWS: u32 = 8u; //@param
 const COLUMNS: u32 = 4u; //@param
+const r: u32 = 0u; //@index
+const s: u32 = 0u; //@index
 // A lane's columns, and what the epilogue takes at once.
 alias Columns = vec4<f32>; //@insert columns
 alias Values = vec4<f32>; //@insert values
@@ -127,7 +129,9 @@ fn main(
 //@else
         let left_r = left(a_r + k * A_COL);
 //@end
-        sum_r = sum_r + left_r.x * right_0 + left_r.y * right_1 + left_r.z * right_2 + left_r.w * right_3;
+//@for s in 4
+        sum_r += left_r[s] * right_s;
+//@end
 //@end
     }
 //@if TAIL

@@ -25,6 +25,7 @@ const B_COL: u32 = 1u; //@param
 const ROW_TILES: u32 = 1u; //@param
 const COL_TILES: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
+const r: u32 = 0u; //@index
 const SIDE: u32 = 8u; //@param
 const DEPTH: u32 = 8u; //@param
 const LANES: u32 = 64u; //@param

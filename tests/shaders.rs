@@ -15,6 +15,7 @@ use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
 use gridlight::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
+use gridlight::shader::{Template, as_written};
 use gridlight::train::engine::{self, Training};
 
 /// Parses, validates and translates a module.
@@ -72,6 +73,37 @@ fn check_kernel(kernel: &Kernel) {
         let name = format!("{} {} {family:?}, subgroups of {subgroup_size}", kernel.name(), kernel.shape());
         check(&name, &shader.source);
     }
+}
+
+#[test]
+fn templates_are_valid_as_written() {
+    let mut count = 0;
+    for (name, source) in as_written() {
+        check(name, &source);
+        count += 1;
+    }
+    // Beside the templates there are the folder of imports and the canary.
+    assert_eq!(count, std::fs::read_dir("shaders").unwrap().count() - 2, "a template is not embedded");
+}
+
+#[test]
+fn directives() {
+    let expand = |template: Template| template.expand().unwrap().own;
+    let text = expand(
+        Template::new("gradient_norm")
+            .set("LEN", 5)
+            .set("PARTIALS", 3)
+            .set("GROUPS_X", 7)
+            .set_f32("MAX_NORM", 0.5f32.to_bits())
+            .flag("FINAL", true),
+    );
+    assert!(text.contains("const LEN: u32 = 5u;") && text.contains("const MAX_NORM: f32 = 0.5f;"), "{text}");
+    assert!(text.contains("let norm = sqrt(total);") && !text.contains("1024u"), "{text}");
+    assert!(!text.contains("//"), "a directive is left: {text}");
+    let missing = Template::new("gradient_norm").expand().unwrap_err().to_string();
+    assert!(missing.starts_with("shaders/gradient_norm.wgsl:8: `LEN` is not set"), "{missing}");
+    let unknown = Template::new("no_such_kernel").expand().unwrap_err().to_string();
+    assert!(unknown.contains("there is no such file"), "{unknown}");
 }
 
 /// A table of noise-augmented numbers with three classes.

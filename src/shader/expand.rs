@@ -6,6 +6,7 @@
 //! | `const N: u32 = 1u; //@param` | the value is replaced |
 //! | `LINE //@insert name` | the line is replaced by generated text |
 //! | `//@for i in COUNT` ... `//@end` | repeated for `i` = 0, 1, ...; `_i` at the end of a name becomes `_0`, `_1` |
+//! | `const i: u32 = 0u; //@index` | the index of `//@for` as written; the line is dropped |
 //! | `//@if FLAG` ... `//@else` ... `//@end` | one of the two; lines not chosen as written begin with `//\|` |
 
 use std::collections::BTreeMap;
@@ -158,7 +159,7 @@ impl Template {
                     .get(name)
                     .ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?;
                 out.own.push_str(&format!("{}= {value};\n", left));
-            } else if !trimmed.starts_with("//") {
+            } else if !trimmed.starts_with("//") && !line.contains("//@index") {
                 out.own.push_str(line);
                 out.own.push('\n');
             }

@@ -5,6 +5,17 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
     FILES.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
 }
 
+/// Every template, by name, with its imports and no directive carried out.
+pub fn as_written() -> impl Iterator<Item = (&'static str, String)> {
+    let templates = FILES.iter().filter(|(name, _)| !name.starts_with("shared/"));
+    templates.map(|(name, text)| {
+        let imports = text.lines().filter_map(|line| line.strip_prefix("//@import "));
+        let shared: String =
+            imports.filter_map(|import| find(&format!("shared/{}", import.trim()))).collect();
+        (*name, shared + text)
+    })
+}
+
 /// Every shader file, by name.
 pub const FILES: &[(&str, &str)] = &[
     ("batch", include_str!("../../shaders/batch.wgsl")),

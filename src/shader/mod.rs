@@ -5,3 +5,4 @@ mod expand;
 mod library;
 
 pub use expand::{Template, TemplateError, Text};
+pub use library::as_written;
