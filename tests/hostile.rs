@@ -4,6 +4,7 @@
 
 mod interruptions;
 mod mutate;
+mod parquet_table;
 mod synthetic;
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -19,6 +20,8 @@ use gridlight::train::run::RunDirectory;
 use gridlight::train::{checkpoint, evaluate, history};
 use interruptions::Bench;
 use mutate::mutate;
+use parquet::basic::Encoding;
+use parquet_table::parquet_table;
 use sha2::{Digest, Sha256};
 
 /// Refuses requests above 1 GiB; the process then ends with the size in its message, and the input is the last
@@ -190,69 +193,21 @@ fn csv_tables() {
     assert!(refused > 100, "{refused} refused");
 }
 
-/// The table as Parquet.
-fn parquet_table(path: &Path, compression: parquet::basic::Compression, version: i32) {
-    use parquet::data_type::{BoolType, ByteArrayType, DoubleType, Int32Type, Int64Type};
-    use parquet::file::properties::{WriterProperties, WriterVersion};
-    let schema = "message table { optional double n; required byte_array name (UTF8); \
-                  required int64 time (TIMESTAMP(MILLIS,true)); required boolean flag; required int32 y; }";
-    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
-    let version = if version == 2 { WriterVersion::PARQUET_2_0 } else { WriterVersion::PARQUET_1_0 };
-    let properties = WriterProperties::builder().set_compression(compression).set_writer_version(version);
-    let file = std::fs::File::create(path).unwrap();
-    let writer =
-        parquet::file::writer::SerializedFileWriter::new(file, schema.into(), properties.build().into());
-    let mut writer = writer.unwrap();
-    for _ in 0..2 {
-        let mut group = writer.next_row_group().unwrap();
-        let rows = 0..30;
-        while let Some(mut column) = group.next_column().unwrap() {
-            use parquet::column::writer::ColumnWriter;
-            match column.untyped() {
-                ColumnWriter::DoubleColumnWriter(_) => {
-                    let levels: Vec<i16> = rows.clone().map(|r| i16::from(r % 11 != 0)).collect();
-                    let values: Vec<f64> =
-                        rows.clone().filter(|r| r % 11 != 0).map(|r| f64::from(r * 7 % 13)).collect();
-                    column.typed::<DoubleType>().write_batch(&values, Some(&levels), None).unwrap();
-                }
-                ColumnWriter::ByteArrayColumnWriter(_) => {
-                    let names = rows.clone().map(|r| ["red", "green", "blue"][r as usize % 3].into());
-                    column
-                        .typed::<ByteArrayType>()
-                        .write_batch(&names.collect::<Vec<_>>(), None, None)
-                        .unwrap();
-                }
-                ColumnWriter::Int64ColumnWriter(_) => {
-                    let times: Vec<i64> =
-                        rows.clone().map(|r| 1_700_000_000_000 + 3_600_000 * i64::from(r)).collect();
-                    column.typed::<Int64Type>().write_batch(&times, None, None).unwrap();
-                }
-                ColumnWriter::BoolColumnWriter(_) => {
-                    let flags: Vec<bool> = rows.clone().map(|r| r % 2 == 0).collect();
-                    column.typed::<BoolType>().write_batch(&flags, None, None).unwrap();
-                }
-                _ => {
-                    let y: Vec<i32> = rows.clone().map(|r| r * 3 % 17).collect();
-                    column.typed::<Int32Type>().write_batch(&y, None, None).unwrap();
-                }
-            }
-            column.close().unwrap();
-        }
-        group.close().unwrap();
-    }
-    writer.close().unwrap();
-}
-
 #[test]
 fn parquet_tables() {
     use parquet::basic::{Compression, ZstdLevel};
     let directory = tempfile::tempdir().unwrap();
     let zstd = Compression::ZSTD(ZstdLevel::default());
-    for (name, compression, version) in
-        [("plain", Compression::UNCOMPRESSED, 1), ("snappy", Compression::SNAPPY, 2), ("zstd", zstd, 1)]
-    {
+    let (raw, snappy) = (Compression::UNCOMPRESSED, Compression::SNAPPY);
+    for (name, compression, version, encoded) in [
+        ("plain", raw, 1, None),
+        ("snappy", snappy, 2, None),
+        ("zstd", zstd, 1, None),
+        ("lengths", raw, 1, Some(Encoding::DELTA_LENGTH_BYTE_ARRAY)),
+        ("prefixes", raw, 2, Some(Encoding::DELTA_BYTE_ARRAY)),
+    ] {
         let path = directory.path().join(format!("{name}.parquet"));
-        parquet_table(&path, compression, version);
+        parquet_table(&path, compression, version, encoded);
         load(&path).unwrap();
         let refused = attack(&path, mutated(std::fs::read(&path).unwrap()), load);
         assert!(refused > 100, "{name}: {refused} refused");
@@ -263,7 +218,7 @@ fn parquet_tables() {
 fn a_page_that_says_it_is_huge_is_refused_before_it_is_allocated() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("huge.parquet");
-    parquet_table(&path, parquet::basic::Compression::SNAPPY, 1);
+    parquet_table(&path, parquet::basic::Compression::SNAPPY, 1, None);
     let valid = std::fs::read(&path).unwrap();
     // The first page begins after the magic: field 1 (its type), then field 2, the size once decompressed.
     assert_eq!((valid[4], valid[6]), (0x15, 0x15));
@@ -275,6 +230,30 @@ fn a_page_that_says_it_is_huge_is_refused_before_it_is_allocated() {
         Err(error)
     });
     assert_eq!(refused, 1);
+}
+
+#[test]
+fn strings_that_count_more_than_their_page_are_refused_before_they_are_allocated() {
+    let directory = tempfile::tempdir().unwrap();
+    for (encoding, version) in [(Encoding::DELTA_LENGTH_BYTE_ARRAY, 1), (Encoding::DELTA_BYTE_ARRAY, 2)] {
+        let path = directory.path().join("count.parquet");
+        parquet_table(&path, parquet::basic::Compression::UNCOMPRESSED, version, Some(encoding));
+        load(&path).unwrap();
+        let mut bytes = std::fs::read(&path).unwrap();
+        // Blocks of 128 in 4 parts, and 30 values in one byte: now 2^36 - 1 in six, over what follows.
+        let found: Vec<usize> =
+            (0..bytes.len()).filter(|&i| bytes[i..].starts_with(&[0x80, 0x01, 4, 30])).collect();
+        assert!(!found.is_empty());
+        for at in found {
+            bytes[at + 3..at + 9].copy_from_slice(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
+        }
+        let refused = attack(&path, std::iter::once(bytes), |path| {
+            let error = load(path).unwrap_err();
+            assert!(error.contains("more strings than its header"), "{error}");
+            Err(error)
+        });
+        assert_eq!(refused, 1);
+    }
 }
 
 /// A file with the right digest for its contents, as an attacker would make it.

@@ -2,6 +2,7 @@
 
 pub mod cells;
 pub mod config;
+mod delta;
 mod encode;
 mod fit;
 mod pages;

@@ -7,12 +7,14 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 
-use parquet::file::metadata::ParquetMetaData;
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
 /// Larger pages are refused; writers make pages of about 1 MiB.
 const MAX_PAGE_BYTES: i64 = 256 << 20;
 /// Larger headers are refused; they hold a few numbers, and the least and largest value.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// More values in a page are refused: an encoding may hold any number of equal ones in a few bytes.
+const MAX_PAGE_VALUES: i64 = 1 << 26;
 /// Structs within structs.
 const MAX_DEPTH: usize = 8;
 
@@ -22,24 +24,31 @@ struct Header {
     uncompressed: i64,
     compressed: i64,
     dictionary_values: i64,
+    values: i64,
+    encoding: i64,
 }
 
 /// Walks all pages of a file.
 ///
 /// # Errors
 /// If a header cannot be read, or a page is implausibly large.
-pub fn check(file: &File, metadata: &ParquetMetaData) -> Result<(), String> {
-    for group in metadata.row_groups() {
-        for column in group.columns() {
+pub fn check(file: &File, reader: &SerializedFileReader<File>) -> Result<(), String> {
+    for (at, group) in reader.metadata().row_groups().iter().enumerate() {
+        for (number, column) in group.columns().iter().enumerate() {
             let (start, length) = column.byte_range();
-            check_column(file, start, length)
-                .map_err(|reason| format!("column `{}`: {reason}", column.column_path().string()))?;
+            let named = |reason: String| format!("column `{}`: {reason}", column.column_path().string());
+            if check_column(file, start, length).map_err(named)? {
+                let group = reader.get_row_group(at).map_err(|e| named(e.to_string()))?;
+                super::delta::check(&*group, number).map_err(named)?;
+            }
         }
     }
     Ok(())
 }
 
-fn check_column(file: &File, start: u64, length: u64) -> Result<(), String> {
+/// Checks the headers of a column; says whether its pages hold delta-encoded strings, which count for themselves.
+fn check_column(file: &File, start: u64, length: u64) -> Result<bool, String> {
+    let mut delta = false;
     let size = file.metadata().map_err(|e| e.to_string())?.len();
     let end =
         start.checked_add(length).filter(|&end| end <= size).ok_or("it lies beyond the end of the file")?;
@@ -51,7 +60,12 @@ fn check_column(file: &File, start: u64, length: u64) -> Result<(), String> {
             Compact { source: BufReader::new(from.take(MAX_HEADER_BYTES.min(end - at))), read: 0 };
         let mut header = Header::default();
         reader.structure(0, 0, &mut header).ok_or("a page header cannot be read")?;
-        let Header { uncompressed, compressed, dictionary_values } = header;
+        let Header { uncompressed, compressed, dictionary_values, values, encoding } = header;
+        // DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY.
+        delta |= encoding == 6 || encoding == 7;
+        if !(0..=MAX_PAGE_VALUES).contains(&values) {
+            return Err(format!("a page says it has {values} values, at most {MAX_PAGE_VALUES} are read"));
+        }
         if !(0..=MAX_PAGE_BYTES).contains(&uncompressed) || compressed < 0 {
             return Err(format!(
                 "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are read"
@@ -64,7 +78,7 @@ fn check_column(file: &File, start: u64, length: u64) -> Result<(), String> {
         }
         at = at.saturating_add(reader.read).saturating_add(compressed as u64);
     }
-    Ok(())
+    Ok(delta)
 }
 
 /// A reader of the compact protocol that counts bytes.
@@ -123,6 +137,8 @@ impl<R: Read> Compact<R> {
             match (parent, id, kind) {
                 (0, 2, 5) => header.uncompressed = self.zigzag()?,
                 (0, 3, 5) => header.compressed = self.zigzag()?,
+                (5 | 8, 1, 5) => header.values = self.zigzag()?,
+                (5, 2, 5) | (8, 4, 5) => header.encoding = self.zigzag()?,
                 (7, 1, 5) => header.dictionary_values = self.zigzag()?,
                 (0, id, 12) => self.structure(id, depth + 1, header)?,
                 // A struct further down has no field of interest.
@@ -167,7 +183,8 @@ mod tests {
         let mut reader = Compact { source: &bytes[..], read: 0 };
         let mut header = Header::default();
         reader.structure(0, 0, &mut header).unwrap();
-        assert_eq!(header, Header { uncompressed: 40, compressed: 21, dictionary_values: 5 });
+        let expected = Header { uncompressed: 40, compressed: 21, dictionary_values: 5, ..Header::default() };
+        assert_eq!(header, expected);
         assert_eq!(reader.read, bytes.len() as u64 - 1);
         for cut in 0..bytes.len() - 1 {
             let mut reader = Compact { source: &bytes[..cut], read: 0 };

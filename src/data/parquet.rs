@@ -33,7 +33,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     if names.is_empty() {
         return Err("the table has no columns".into());
     }
-    super::pages::check(&pages, reader.metadata())?;
+    super::pages::check(&pages, &reader)?;
     let mut columns = vec![vec![]; names.len()];
     let mut lines = vec![];
     for (number, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
