@@ -2,6 +2,7 @@
 // the rows order[batch_start..], with Gaussian noise where asked for. One invocation an element of any block, or
 // four where rows are whole vectors.
 //@import step
+//@import arithmetic
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing

@@ -2,6 +2,7 @@
 // Reads: logits [ROWS, CLASSES], labels [ROWS], class weights [CLASSES]. Writes: loss [ROWS] and delta
 // [ROWS, CLASSES], each if wanted. LANES invocations share a row, combined in a fixed order.
 //@import step
+//@import arithmetic
 //@import numerics
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(0) @binding(1) var<storage, read_write> write_1: array<f32>; //@insert nothing
@@ -24,7 +25,7 @@ const LOWEST: f32 = -3.4028234e38;
 //|     var total = shared_values[0];
 //|     for (var other = 1u; other < 64u; other++) {
 //|         let y = shared_values[other];
-//|         total = select(total + y, max_(total, y), largest);
+//|         total = select(add_(total, y), max_(total, y), largest);
 //|     }
 //|     return total;
 //| }
@@ -38,7 +39,7 @@ fn across(lane: u32, x: f32, largest: bool) -> f32 {
 // The smoothed, weighted target of class c.
 fn wanted(c: u32, label: u32) -> f32 {
     let hit = select(0.0, 1.0 - SMOOTHING, c == label);
-    return read_2[c] * (hit + SMOOTHING / f32(CLASSES));
+    return mul_(read_2[c], add_(hit, div_(SMOOTHING, f32(CLASSES))));
 }
 
 @compute @workgroup_size(64)
@@ -57,15 +58,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     largest = across(lane, largest, true);
     var total = 0.0;
     for (var c = lane; c < CLASSES; c += LANES) {
-        total += exp_(read_0[start + c] - largest);
+        total = add_(total, exp_(sub_(read_0[start + c], largest)));
     }
-    let log_total = log(across(lane, total, false));
+    let log_total = log_(across(lane, total, false));
     var loss = 0.0;
     var weight = 0.0;
     for (var c = lane; c < CLASSES; c += LANES) {
         let q = wanted(c, label);
-        loss -= q * (read_0[start + c] - largest - log_total);
-        weight += q;
+        loss = sub_(loss, mul_(q, sub_(sub_(read_0[start + c], largest), log_total)));
+        weight = add_(weight, q);
     }
     loss = across(lane, loss, false);
     weight = across(lane, weight, false);
@@ -80,8 +81,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@end
 //@if DELTA
     for (var c = lane; c < CLASSES; c += LANES) {
-        let p = exp_(read_0[start + c] - largest - log_total);
-        write_1[start + c] = select(bad, p * weight - wanted(c, label), known); //@insert store_delta
+        let p = exp_(sub_(sub_(read_0[start + c], largest), log_total));
+        write_1[start + c] = select(bad, sub_(mul_(p, weight), wanted(c, label)), known); //@insert store_delta
     }
 //@end
 }

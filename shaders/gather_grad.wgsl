@@ -1,6 +1,7 @@
 // Gradient of rows by index: read 0 indices [COUNT], read 1 row gradients [COUNT, WIDTH], write 0
 // [VOCABULARY, WIDTH]: each element adds, in ascending position, the gradients whose index names its row.
 //@import step
+//@import arithmetic
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;
 @group(1) @binding(1) var<storage, read> read_1: array<f32>;
@@ -19,7 +20,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var total = 0.0;
     for (var position = 0u; position < COUNT; position++) {
         if (read_0[position] == row) {
-            total += read_1[position * WIDTH + i % WIDTH];
+            total = add_(total, read_1[position * WIDTH + i % WIDTH]);
         }
     }
     write_0[i] = total;

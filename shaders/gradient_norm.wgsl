@@ -2,6 +2,7 @@
 // sum. Final stage: write 0 is the norm and the factor min(1, max_norm / (norm + 1e-6)), as PyTorch's
 // clip_grad_norm_.
 //@import step
+//@import arithmetic
 //@import numerics
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<f32>;
@@ -19,10 +20,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //|         return;
 //|     }
 //|     for (var p = 0u; p < PARTIALS; p++) {
-//|         total += read_0[p];
+//|         total = add_(total, read_0[p]);
 //|     }
-//|     let norm = sqrt(total);
-//|     let factor = MAX_NORM / (norm + 1e-6);
+//|     let norm = sqrt_(total);
+//|     let factor = div_(MAX_NORM, add_(norm, 1e-6));
 //|     write_0[0] = norm;
 //|     write_0[1] = select(min_(factor, 1.0), norm, is_nan_(norm));
 //@else
@@ -30,7 +31,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     for (var p = i * 1024u; p < min(i * 1024u + 1024u, LEN); p++) {
-        total += read_0[p] * read_0[p];
+        total = multiply_add(read_0[p], read_0[p], total);
     }
     write_0[i] = total;
 //@end

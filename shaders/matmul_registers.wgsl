@@ -5,6 +5,7 @@
 // it from there. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
 //@import step
+//@import arithmetic
 //@import numerics
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
@@ -34,6 +35,10 @@ const s: u32 = 0u; //@index
 // A lane's columns, and what the epilogue takes at once.
 alias Columns = vec4<f32>; //@insert columns
 alias Values = vec4<f32>; //@insert values
+
+fn accumulate(sum: Columns, a: f32, b: Columns) -> Columns {
+    return sum + a * b; //@insert accumulate
+}
 
 // Four elements of A along k.
 fn left(at: u32) -> vec4<f32> {
@@ -130,7 +135,7 @@ fn main(
         let left_r = left(a_r + k * A_COL);
 //@end
 //@for s in 4
-        sum_r += left_r[s] * right_s;
+        sum_r = accumulate(sum_r, left_r[s], right_s);
 //@end
 //@end
     }
@@ -150,9 +155,9 @@ fn main(
 //@end
 //@for r in TILE_ROWS
 //@if BROADCAST
-//|         sum_r += subgroupBroadcast(left_own, r) * right_row;
+//|         sum_r = accumulate(sum_r, subgroupBroadcast(left_own, r), right_row);
 //@else
-//|         sum_r += left_element(a_r + k * A_COL) * right_row;
+//|         sum_r = accumulate(sum_r, left_element(a_r + k * A_COL), right_row);
 //@end
 //@end
 //|     }

@@ -3,6 +3,7 @@
 // read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // Workgroups are numbered as in matmul_registers.wgsl.
 //@import step
+//@import arithmetic
 //@import numerics
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
@@ -37,6 +38,10 @@ var<workgroup> left: array<vec4<f32>, DEPTH * STRIDE>;
 var<workgroup> right: array<vec4<f32>, DEPTH * STRIDE>;
 
 alias Values = vec4<f32>; //@insert values
+
+fn accumulate(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
+    return sum + a * b; //@insert accumulate
+}
 
 fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
     if (row < M && col < N) {
@@ -92,7 +97,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             let a = left[d * STRIDE + y];
             let b = right[d * STRIDE + x];
 //@for r in 4
-            sum_r += a[r] * b;
+            sum_r = accumulate(sum_r, a[r], b);
 //@end
         }
         workgroupBarrier();

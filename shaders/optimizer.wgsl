@@ -2,6 +2,7 @@
 // group 0: the parameters, then the state slots; group 1: gradients, decay mask (one word per 64), and, if the
 // gradient is clipped, its norm and factor.
 //@import step
+//@import arithmetic
 //@import numerics
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
@@ -17,6 +18,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (i >= ELEMENTS) {
         return;
     }
-    let gradient = read_0[i]; //@insert gradient
-    write_0[i] = write_0[i] - step.learning_rate * gradient; //@insert body
+    let gradient = read_0[i / WIDTH];
+    write_0[i / WIDTH] = write_0[i / WIDTH] - step.learning_rate * gradient; //@insert body
 }

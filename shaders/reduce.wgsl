@@ -1,6 +1,7 @@
 // Ordered reduction, one invocation a result: sum or maximum of the prologue over a chunk of reduced elements,
 // in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x CHUNKS`.
 //@import step
+//@import arithmetic
 //@import numerics
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
@@ -29,7 +30,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var total = prologue(kept, first);
     for (var r = first + 1u; r < end; r++) {
         let x = prologue(kept, r);
-        total = total + x; //@insert combine
+        total = add_(total, x); //@insert combine
     }
     write_0[i] = total; //@insert epilogue
 }

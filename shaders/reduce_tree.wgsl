@@ -1,6 +1,7 @@
 // Ordered reduction, one workgroup a result, for GPUs: each of 64 lanes combines every 64th element of the
 // chunk in ascending order, then the lanes are combined pairwise in a fixed tree.
 //@import step
+//@import arithmetic
 //@import numerics
 //@import random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
@@ -19,7 +20,7 @@ fn prologue(kept: u32, r: u32) -> f32 {
 }
 
 fn combine(total: f32, x: f32) -> f32 {
-    return total + x; //@insert combine
+    return add_(total, x); //@insert combine
 }
 
 @compute @workgroup_size(64)

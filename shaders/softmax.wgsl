@@ -1,6 +1,7 @@
 // Softmax or log-softmax of rows: read 0 and write 0 are [ROWS, COLUMNS]. LANES invocations share a row: 1 for
 // short rows (no barrier), 64 for long ones; lanes are combined in a fixed order.
 //@import step
+//@import arithmetic
 //@import numerics
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<f32>;
@@ -19,7 +20,7 @@ const LOWEST: f32 = -3.4028234e38;
 //|     var total = shared_values[0];
 //|     for (var other = 1u; other < 64u; other++) {
 //|         let y = shared_values[other];
-//|         total = select(total + y, max_(total, y), largest);
+//|         total = select(add_(total, y), max_(total, y), largest);
 //|     }
 //|     return total;
 //| }
@@ -43,14 +44,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     largest = across(lane, largest, true);
     var total = 0.0;
     for (var c = lane; c < COLUMNS; c += LANES) {
-        total += exp_(read_0[start + c] - largest);
+        total = add_(total, exp_(sub_(read_0[start + c], largest)));
     }
-    let log_total = log(across(lane, total, false));
+    let log_total = log_(across(lane, total, false));
     if (!inside) {
         return;
     }
     for (var c = lane; c < COLUMNS; c += LANES) {
-        let y = read_0[start + c] - largest - log_total;
+        let y = sub_(sub_(read_0[start + c], largest), log_total);
 //@if LOG
 //|         write_0[start + c] = y;
 //@else

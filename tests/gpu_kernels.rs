@@ -9,6 +9,7 @@ use std::process::ExitCode;
 
 use gridlight::device::Family;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::device::gpu::GpuOptions;
 use gridlight::graph::{Graph, GraphError, Source, ValueId, autodiff};
 use gridlight::kernels::samples::{self, random_kernel};
 use gridlight::rng;
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
             Box::new(|| samples_agree(family)),
         ));
     }
-    let graphs: [(&str, common::Check); 11] = [
+    let graphs: [(&str, common::Check); 12] = [
+        ("exact_mode_has_the_bits_of_the_cpu", exact_bits),
         ("matrix_products_and_their_gradients", matrix_products),
         ("long_dot_products_are_split", long_dot_products),
         ("an_mlp_and_its_gradients", mlps),
@@ -336,6 +338,36 @@ fn random_numbers() -> Result<(), Failed> {
 /// Random kernels of one family with operands that hold what the kernel may meet, against the oracle, whose
 /// bounds follow the condition of each element. Every second kernel is compiled with checks; every third reads
 /// NaN here and there, which must go where the oracle says.
+/// Every family in exact mode: what the oracle says, and the bits of the CPU. NaN may have any sign and payload.
+fn exact_bits() -> Result<(), Failed> {
+    let cpu = CpuDevice::new(Some(1)).exact(true);
+    for family in [Family::Registers, Family::Workgroup] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        let device = common::device(&options)?;
+        for name in samples::families() {
+            for seed in 0..16 {
+                let mut sample = random_kernel(name, seed).ok_or("no sample")?;
+                if seed % 4 == 3 && name != "batch" && name != "store" {
+                    sample = sample.with_nan(seed);
+                }
+                let what = format!("{name} {}, seed {seed}, {family:?}", sample.kernel.shape());
+                let (right, found) = (kernels::run(&cpu, &sample)?, kernels::run(&device, &sample)?);
+                let nan = |word: u32| f32::from_bits(word).is_nan();
+                for (right, found) in right.iter().flatten().zip(found.iter().flatten()) {
+                    if right != found && !(nan(*right) && nan(*found)) {
+                        return Err(format!("{what}: {found:#010x}, the CPU has {right:#010x}").into());
+                    }
+                }
+                let worst = kernels::compare(&device, &sample)?;
+                if worst.excess > 1.0 {
+                    return Err(format!("{what}: {worst:?}").into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn samples_agree(family: &str) -> Result<(), Failed> {
     for seed in 0..24 {
         let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;

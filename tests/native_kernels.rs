@@ -23,12 +23,14 @@ fn check(device: &CpuDevice, sample: &Sample, what: &str) {
 
 #[test]
 fn random_kernels_agree_with_the_oracle() {
-    let device = CpuDevice::new(Some(1));
-    for family in samples::families() {
-        for seed in 0..SAMPLES {
-            let sample = samples::random_kernel(family, seed).unwrap();
-            assert_eq!(sample.kernel.name(), family);
-            check(&device, &sample, &format!("{family} {seed}"));
+    for exact in [false, true] {
+        let device = CpuDevice::new(Some(1)).exact(exact);
+        for family in samples::families() {
+            for seed in 0..SAMPLES {
+                let sample = samples::random_kernel(family, seed).unwrap();
+                assert_eq!(sample.kernel.name(), family);
+                check(&device, &sample, &format!("{family} {seed}, exact {exact}"));
+            }
         }
     }
 }
@@ -47,7 +49,13 @@ fn nan_goes_where_the_oracle_says() {
 
 #[test]
 fn any_number_of_threads_gives_the_same_bits() {
-    let devices = [1, 2, 3].map(|threads| CpuDevice::new(Some(threads)));
+    for exact in [false, true] {
+        let devices = [1, 2, 3].map(|threads| CpuDevice::new(Some(threads)).exact(exact));
+        same_bits(&devices);
+    }
+}
+
+fn same_bits(devices: &[CpuDevice; 3]) {
     let mut large: Vec<Sample> = vec![product(300, 130, 257), product(1, 70, 5000), row_sum(900, 100)];
     for family in samples::families() {
         large.extend((0..10).map(|seed| samples::random_kernel(family, seed).unwrap()));

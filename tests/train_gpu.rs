@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gridlight::data::Loaded;
-use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::GpuOptions;
+use gridlight::device::{Device, Family};
 use gridlight::experiment::Experiment;
 use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::replay;
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         ("interrupted_runs_have_the_bits_of_an_uninterrupted_one", interrupted_runs_have_the_same_bits),
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
+        ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
 }
@@ -121,6 +122,20 @@ fn a_run_is_repeated_with_the_same_bits() -> Result<(), Failed> {
 
 fn what_overflows_ends_the_run_at_once() -> Result<(), Failed> {
     interruptions::what_overflows_ends_the_run_at_once(&common::device(&GpuOptions::default())?);
+    Ok(())
+}
+
+fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    bench.train(&CpuDevice::new(Some(2)).exact(true), &bench.options("cpu"))?;
+    for (name, family) in [("registers", Family::Registers), ("workgroup", Family::Workgroup)] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        bench.train(&common::device(&options)?, &bench.options(name))?;
+        assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
+    }
+    // What all of this is for: without it the last digits differ.
+    bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
+    assert_ne!(bench.best("fast")?, bench.best("cpu")?);
     Ok(())
 }
 

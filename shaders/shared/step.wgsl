@@ -15,6 +15,7 @@ struct StepRecord {
     reserved_2: u32,
     reserved_3: u32,
     reserved_4: u32,
-    reserved_5: u32,
+    // 0, which the compiler cannot know.
+    zero: u32,
 }
 @group(2) @binding(0) var<uniform> step: StepRecord;

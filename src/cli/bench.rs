@@ -59,7 +59,7 @@ impl Bench {
             let reason = format!("no benchmark matches `{pattern}`; families are {}, mlp", names.join(", "));
             return Err(TrainError::Input(reason).into());
         }
-        let device = open_device(self.device)?;
+        let device = open_device(self.device, false)?;
         let limits = bench::limits(&*device)?;
         let measured = kernels.iter().map(|kernel| bench::measure(&*device, kernel, &limits));
         let kernels = measured.collect::<Result<Vec<_>, _>>()?;

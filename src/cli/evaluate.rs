@@ -7,7 +7,7 @@ use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::train::evaluate::{self, Evaluation};
 
-use super::{Failure, open_device, parse_device, print, print_json};
+use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 
 /// Loss and metrics of a run's best checkpoint.
 #[derive(Args)]
@@ -31,7 +31,7 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device)?;
+        let device = open_device(self.device, is_exact(&self.run)?)?;
         let evaluation =
             evaluate::evaluate(&self.run, self.data.as_deref(), self.split.as_deref(), &*device)?;
         if self.json {

@@ -16,6 +16,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::train::TrainError;
+use gridlight::train::run::RunDirectory;
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -133,9 +134,14 @@ pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
 }
 
 /// Opens the device asked for and says on standard error which it is.
-pub fn open_device(choice: DeviceChoice) -> Result<Box<dyn Device>, Failure> {
-    let device = gridlight::device::open::open(choice)?;
+pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
+    let device = gridlight::device::open::open(choice, exact)?;
     let info = device.info();
     eprintln!("device: {} ({}, {})", info.name, info.backend, info.driver);
     Ok(device)
+}
+
+/// Whether a run was trained in exact mode, so that it is used in it too.
+pub fn is_exact(run: &std::path::Path) -> Result<bool, Failure> {
+    Ok(RunDirectory::open(run)?.experiment()?.train.exact)
 }

@@ -38,7 +38,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device)?;
+        let exact = Experiment::read(&self.experiment, &self.set)?.train.exact;
+        let device = open_device(self.device, exact)?;
         let compiled = compile(&self.experiment, &self.set, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {

@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::train::evaluate;
 
-use super::{Failure, open_device, parse_device};
+use super::{Failure, is_exact, open_device, parse_device};
 
 /// Predictions for the rows of a table, in the target's own units.
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device)?;
+        let device = open_device(self.device, is_exact(&self.run)?)?;
         let rows = evaluate::predict(&self.run, &self.input, &self.output, &*device)?;
         eprintln!("{rows} predictions written to {}", self.output.display());
         Ok(())

@@ -8,7 +8,7 @@ use gridlight::train::TrainError;
 use gridlight::train::replay;
 
 use super::progress::Console;
-use super::{Failure, open_device, parse_device, print, print_json};
+use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 
 /// Repeat a run from its record and compare the bits of the weights.
 #[derive(Args)]
@@ -29,7 +29,7 @@ impl Replay {
         let mut console = Console::new(self.json);
         let recorded = replay::open(&self.run)?;
         let choice = self.device.map_or_else(|| same_device(recorded.device()), Ok)?;
-        let device = open_device(choice)?;
+        let device = open_device(choice, is_exact(&self.run)?)?;
         let replay = recorded.replay(&*device, &mut console)?;
         if self.json {
             print_json(&replay);

@@ -40,6 +40,9 @@ pub struct Train {
     /// Any key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Compute with the same bits on every device (train.exact), which takes several times as long.
+    #[arg(long)]
+    exact: bool,
     /// Go on from the newest checkpoint in the run directory.
     #[arg(long)]
     resume: bool,
@@ -60,6 +63,7 @@ impl Train {
         let mut console = Console::new(self.json);
         let mut overrides = self.set.clone();
         overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
+        overrides.extend(self.exact.then(|| "train.exact=true".to_string()));
         overrides.extend(self.seed.map(|n| format!("seed={n}")));
         let mut experiment = Experiment::read(&self.experiment, &overrides)?;
         make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
@@ -69,7 +73,7 @@ impl Train {
             );
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
-        let device = open_device(self.device)?;
+        let device = open_device(self.device, experiment.train.exact)?;
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         let (experiment, trials) = if self.resume {
             (tune::settings_of_run(&experiment, &out)?, vec![])

@@ -21,6 +21,9 @@ use super::{Failure, open_device, parse_device, plan, print, print_json};
 pub struct Verify {
     /// Check the kernels of this experiment; by default kernels of every family at awkward sizes.
     experiment: Option<PathBuf>,
+    /// The arithmetic that has the same bits on every device.
+    #[arg(long)]
+    exact: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
@@ -49,7 +52,7 @@ struct Report {
 
 impl Verify {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device)?;
+        let device = open_device(self.device, self.exact)?;
         if let (Some(cases), Some(out)) = (&self.cases, &self.out) {
             return run_cases(&*device, cases, out);
         }

@@ -167,6 +167,8 @@ pub struct Target {
     pub max_loop_iterations: u32,
     /// Invocations of a subgroup, if shaders may exchange values within one and all have the same size; else 0.
     pub subgroup_size: u32,
+    /// Whether every operation has the same bits on every device (`train.exact`).
+    pub exact: bool,
 }
 
 /// Which kernels suit a device.
@@ -193,6 +195,7 @@ impl Target {
             max_workgroup_bytes: 16_384,
             max_loop_iterations: 60_000,
             subgroup_size: 0,
+            exact: false,
         }
     }
 
@@ -208,6 +211,7 @@ impl Target {
             max_workgroup_bytes: 0,
             max_loop_iterations: u32::MAX,
             subgroup_size: 0,
+            exact: false,
         }
     }
 }

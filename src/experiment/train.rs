@@ -34,6 +34,9 @@ pub struct TrainConfig {
     /// Largest norm of the whole gradient; longer ones are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Computes with the same bits on every device, which takes several times as long.
+    #[serde(default)]
+    pub exact: bool,
     /// Stops when validation no longer improves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -111,6 +114,7 @@ impl Default for TrainConfig {
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,
+            exact: false,
             early_stopping: None,
             checkpoint_every_steps: None,
             checkpoint_every_minutes: None,

@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod cross_entropy;
+mod exact;
 pub mod gather;
 pub mod matmul;
 pub mod native;

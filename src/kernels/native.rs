@@ -1,6 +1,7 @@
 //! The CPU implementations of the kernels, each in its own `native.rs`.
 
 use super::Kernel;
+use super::exact::Exact;
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::Pool;
 use crate::scalar::StepRecord;
@@ -15,19 +16,24 @@ pub trait NativeRun: Send + Sync {
 pub struct NativeKernel(Box<dyn NativeRun>);
 
 impl NativeKernel {
-    /// Prepares `kernel`: bodies compiled, loop order chosen.
-    pub fn new(kernel: &Kernel) -> Self {
+    /// Prepares `kernel`: bodies compiled, loop order chosen; with the same bits as every other device if `exact`.
+    pub fn new(kernel: &Kernel, exact: bool) -> Self {
         Self(match kernel {
+            Kernel::Batch(k) if exact => Box::new(Exact(k.clone())),
+            Kernel::Softmax(k) if exact => Box::new(Exact(k.clone())),
+            Kernel::CrossEntropy(k) if exact => Box::new(Exact(k.clone())),
+            Kernel::GatherGrad(k) if exact => Box::new(Exact(k.clone())),
+            Kernel::GradientNorm(k) if exact => Box::new(Exact(k.clone())),
             Kernel::Batch(k) => Box::new(k.clone()),
-            Kernel::MatMul(k) => Box::new(super::matmul::native::NativeMatMul::new(k)),
-            Kernel::Pointwise(k) => Box::new(super::pointwise::native::NativePointwise::new(k)),
-            Kernel::Reduce(k) => Box::new(super::reduce::native::NativeReduce::new(k)),
+            Kernel::MatMul(k) => Box::new(super::matmul::native::NativeMatMul::new(k, exact)),
+            Kernel::Pointwise(k) => Box::new(super::pointwise::native::NativePointwise::new(k, exact)),
+            Kernel::Reduce(k) => Box::new(super::reduce::native::NativeReduce::new(k, exact)),
             Kernel::Softmax(k) => Box::new(k.clone()),
             Kernel::CrossEntropy(k) => Box::new(k.clone()),
             Kernel::Gather(k) => Box::new(k.clone()),
             Kernel::GatherGrad(k) => Box::new(k.clone()),
             Kernel::GradientNorm(k) => Box::new(k.clone()),
-            Kernel::Optimizer(k) => Box::new(super::optimizer::native::NativeOptimizer::new(k)),
+            Kernel::Optimizer(k) => Box::new(super::optimizer::native::NativeOptimizer::new(k, exact)),
             Kernel::Store(k) => Box::new(k.clone()),
         })
     }

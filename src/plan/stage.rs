@@ -25,16 +25,19 @@ const TILE: usize = 32;
 /// What a device asks of the cutting.
 pub(super) struct Limits {
     family: Family,
+    exact: bool,
 }
 
 impl Limits {
     pub fn of(target: &Target) -> Self {
-        Self { family: target.family }
+        Self { family: target.family, exact: target.exact }
     }
 
     fn splits(&self, product: &Product) -> usize {
         let tiles = product.batch * product.m.div_ceil(TILE) * product.n.div_ceil(TILE);
         match self.family {
+            // The same parts everywhere.
+            _ if self.exact => product.k.div_ceil(LONGEST_PRODUCT).max(1),
             Family::Native => 1,
             Family::Workgroup if tiles < FEW_TILES && product.k >= 1024 => {
                 (4 * FEW_TILES).div_ceil(tiles).min(product.k / 256).max(product.k.div_ceil(LONGEST_PRODUCT))

@@ -5,6 +5,7 @@
 //! in `f64`, the CPU backend interprets a `Body` over chunks of elements, the GPU backend prints it as WGSL.
 
 mod eval;
+pub mod exact;
 pub mod native;
 
 /// A function of one scalar. Definitions follow PyTorch.

@@ -71,6 +71,8 @@ pub struct Operands<'a> {
     pub accumulator: &'a str,
     /// Elements an invocation computes.
     pub width: Width,
+    /// Whether every operation has the same bits on every device.
+    pub exact: bool,
     /// Expression of element `at` of read operand `operand`, or of the four from `at` on (a multiple of four).
     pub read: &'a dyn Fn(usize, &str, Width) -> String,
 }
@@ -142,8 +144,8 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
                 };
                 random(*kind, *stream, &element)
             }),
-            Inst::Unary(f, a) => unary(*f, &r(a), width),
-            Inst::Binary(f, a, b) => binary(*f, &r(a), &r(b), width),
+            Inst::Unary(f, a) => unary(*f, &r(a), width, operands.exact),
+            Inst::Binary(f, a, b) => binary(*f, &r(a), &r(b), width, operands.exact),
             Inst::Select(c, a, b) => {
                 format!("select({}, {}, {} != {})", r(b), r(a), r(c), width.splat("0.0"))
             }
@@ -217,7 +219,7 @@ pub fn literal(bits: u32) -> String {
 }
 
 /// A function of one register.
-fn unary(f: UnaryFn, x: &str, width: Width) -> String {
+fn unary(f: UnaryFn, x: &str, width: Width, exact: bool) -> String {
     let call = |name: &str| width.call(name, &[x]);
     match f {
         UnaryFn::Neg => format!("-{x}"),
@@ -225,27 +227,33 @@ fn unary(f: UnaryFn, x: &str, width: Width) -> String {
         UnaryFn::Sign => call("sign_"),
         UnaryFn::Exp => call("exp_"),
         UnaryFn::ExpM1 => call("expm1_"),
+        UnaryFn::Log if exact => call("log_"),
         UnaryFn::Log => format!("log({x})"),
         UnaryFn::Log1p => call("log1p_"),
+        UnaryFn::Sqrt if exact => call("sqrt_"),
         UnaryFn::Sqrt => format!("sqrt({x})"),
+        UnaryFn::Reciprocal if exact => width.each(|part, _| format!("div_(1.0, {x}{part})")),
         UnaryFn::Reciprocal => format!("1.0 / {x}"),
+        UnaryFn::Square if exact => width.call("mul_", &[x, x]),
         UnaryFn::Square => format!("{x} * {x}"),
         UnaryFn::Tanh => call("tanh_"),
         UnaryFn::Sigmoid => call("sigmoid_"),
         UnaryFn::Relu => call("relu_"),
-        UnaryFn::Gelu => {
-            width.each(|part, _| format!("0.5 * {x}{part} * (1.0 + erf_({x}{part} * 0.70710678))"))
-        }
-        UnaryFn::Silu => format!("{x} * {}", call("sigmoid_")),
+        UnaryFn::Gelu => call("gelu_"),
+        UnaryFn::Silu => call("silu_"),
         UnaryFn::Softplus => call("softplus_"),
         UnaryFn::Erf => call("erf_"),
     }
 }
 
 /// A function of two registers.
-fn binary(f: BinaryFn, a: &str, b: &str, width: Width) -> String {
+fn binary(f: BinaryFn, a: &str, b: &str, width: Width, exact: bool) -> String {
     let (no, yes) = (width.splat("0.0"), width.splat("1.0"));
     match f {
+        BinaryFn::Add if exact => width.call("add_", &[a, b]),
+        BinaryFn::Sub if exact => width.call("sub_", &[a, b]),
+        BinaryFn::Mul if exact => width.call("mul_", &[a, b]),
+        BinaryFn::Div if exact => width.call("div_", &[a, b]),
         BinaryFn::Add => format!("{a} + {b}"),
         BinaryFn::Sub => format!("{a} - {b}"),
         BinaryFn::Mul => format!("{a} * {b}"),

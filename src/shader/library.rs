@@ -31,6 +31,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("reduce_tree", include_str!("../../shaders/reduce_tree.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
     ("store", include_str!("../../shaders/store.wgsl")),
+    ("shared/arithmetic", include_str!("../../shaders/shared/arithmetic.wgsl")),
+    ("shared/exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("shared/numerics", include_str!("../../shaders/shared/numerics.wgsl")),
     ("shared/random", include_str!("../../shaders/shared/random.wgsl")),
     ("shared/step", include_str!("../../shaders/shared/step.wgsl")),

@@ -87,6 +87,11 @@ pub fn train(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
     let config = &experiment.train;
+    if config.exact && !device.target().exact {
+        let reason =
+            "`train.exact` needs a device opened in exact mode (`CpuDevice::exact`, `GpuOptions::exact`)";
+        return Err(TrainError::Input(reason.into()));
+    }
     let model = model_of(experiment, &data.fitted, &data.train);
     let training = Training {
         data: &data.train,

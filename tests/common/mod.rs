@@ -30,7 +30,8 @@ pub fn device(options: &GpuOptions) -> Result<GpuDevice, Failed> {
 pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Failed> {
     static DEVICES: [OnceLock<Result<GpuDevice, String>>; 4] = [const { OnceLock::new() }; 4];
     let place = 2 * usize::from(family == Family::Workgroup) + usize::from(checked);
-    let options = GpuOptions { family: Some(family), checked: Some(checked), subgroups: Some(!checked) };
+    let (family, checked, subgroups) = (Some(family), Some(checked), Some(!checked));
+    let options = GpuOptions { family, checked, subgroups, ..GpuOptions::default() };
     let opened = DEVICES[place].get_or_init(|| adapters::open(None, &options).map_err(|e| e.to_string()));
     opened.as_ref().map_err(|e| Failed::from(e.as_str()))
 }

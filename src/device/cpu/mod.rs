@@ -30,6 +30,11 @@ impl CpuDevice {
         };
         Self { info, target: Target::native(), threads }
     }
+
+    /// The device, computing with the same bits as every other one if `exact`.
+    pub fn exact(self, exact: bool) -> Self {
+        Self { target: Target { exact, ..self.target }, ..self }
+    }
 }
 
 /// Threads used by default: `GRIDLIGHT_THREADS`, or one for each core.
@@ -68,7 +73,11 @@ impl Device for CpuDevice {
         let mut phases = vec![];
         for phase in &program.phases {
             let dispatches = phase.dispatches.iter();
-            phases.push(dispatches.map(|d| (NativeKernel::new(&d.kernel), memory.operands(d))).collect());
+            phases.push(
+                dispatches
+                    .map(|d| (NativeKernel::new(&d.kernel, self.target.exact), memory.operands(d)))
+                    .collect(),
+            );
         }
         let pool = Pool::new(self.threads)?;
         Ok(Box::new(CpuSession { info: self.info.clone(), memory, phases, pool, traffic: (0, 0) }))

@@ -20,6 +20,8 @@ pub struct GpuOptions {
     pub checked: Option<bool>,
     /// Exchange values within subgroups where the adapter can (the default).
     pub subgroups: Option<bool>,
+    /// Compute with the same bits as every other device.
+    pub exact: bool,
 }
 
 /// What sessions of one device share.
@@ -74,7 +76,7 @@ impl GpuDevice {
         let record_layout = guard.call("creating a layout", 0, pipelines::record_layout)?;
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
         let subgroup_size = if exchange && one_size { info.subgroup_min_size } else { 0 };
-        let target = target::target(&limits, family, subgroup_size);
+        let target = Target { exact: options.exact, ..target::target(&limits, family, subgroup_size) };
         let normal_table = OnceLock::new();
         let gpu = Gpu { guard, queue, limits, has_timestamps, checked, record_layout, cache, normal_table };
         let device = Self { gpu: Arc::new(gpu), info: adapters::info(&info), target };

@@ -18,6 +18,7 @@ pub fn target(limits: &wgpu::Limits, family: Family, subgroup_size: u32) -> Targ
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_loop_iterations: MAX_LOOP_ITERATIONS,
         subgroup_size,
+        exact: false,
     }
 }
 

@@ -13,8 +13,8 @@ use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::{Pool, part_range, parts_for};
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
-use crate::scalar::StepRecord;
 use crate::scalar::native::NativeBody;
+use crate::scalar::{StepRecord, exact};
 
 /// A prepared matrix product.
 pub struct NativeMatMul {
@@ -35,13 +35,18 @@ enum Method {
     Transposed,
     /// The `gemm` crate.
     Gemm,
+    /// Exact mode: one product and one sum after the other.
+    Exact,
 }
 
 impl Method {
     /// Elements of `B` that leave room for the rest in the second-level cache.
     const SMALL: usize = 1 << 16;
 
-    fn of(kernel: &MatMul) -> Self {
+    fn of(kernel: &MatMul, exact: bool) -> Self {
+        if exact {
+            return Method::Exact;
+        }
         let small = kernel.n * kernel.k <= Self::SMALL;
         // A tile of one column would leave most lanes of its vectors empty.
         if kernel.n == 1 {
@@ -61,15 +66,15 @@ const ROW_STEP: usize = 2 * direct::ROWS;
 
 impl NativeMatMul {
     /// Prepares `kernel`.
-    pub fn new(kernel: &MatMul) -> Self {
+    pub fn new(kernel: &MatMul, exact: bool) -> Self {
         let shape = [kernel.batch, kernel.m, kernel.n];
-        let epilogue = NativeBody::new(&kernel.epilogue, &shape);
+        let epilogue = NativeBody::new(&kernel.epilogue, &shape).exact(exact);
         // About 100 GFLOP/s on one core.
         let nanoseconds = 2 * kernel.batch * kernel.m * kernel.n * kernel.k / 100;
         let blocks = if kernel.batch > 1 { kernel.batch } else { kernel.m.div_ceil(ROW_STEP) };
         let parts = parts_for(nanoseconds, blocks);
         let plain = epilogue.is_plain_copy();
-        Self { kernel: kernel.clone(), epilogue, plain, parts, method: Method::of(kernel) }
+        Self { kernel: kernel.clone(), epilogue, plain, parts, method: Method::of(kernel, exact) }
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
@@ -99,6 +104,11 @@ impl NativeMatMul {
                 pulp::Arch::new().dispatch(direct(copy, out));
             }
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
+            Method::Exact => {
+                copy.clear();
+                copy.extend((0..k * n).map(|at| right[at / n * b.row + at % n * b.col]));
+                pulp::Arch::new().dispatch(InOrder(direct(copy, out)));
+            }
         }
     }
 
@@ -109,7 +119,8 @@ impl NativeMatMul {
         // SAFETY: one part computes the sums of a split.
         let sums = unsafe { operands.write(output, split * m, m) };
         let view = MatrixView { offset: a.offset + depth.start * a.col, ..a };
-        pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums });
+        let exact = self.method == Method::Exact;
+        pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums, exact });
     }
 }
 
@@ -119,6 +130,7 @@ struct RowSums<'a> {
     view: MatrixView,
     k: usize,
     sums: &'a mut [f32],
+    exact: bool,
 }
 
 impl WithSimd for RowSums<'_> {
@@ -126,9 +138,15 @@ impl WithSimd for RowSums<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let RowSums { left, view, k, sums } = self;
+        let RowSums { left, view, k, sums, exact } = self;
         sums.fill(0.0);
-        if view.row == 1 {
+        if exact {
+            for start in (0..k).map(|k| view.offset + k * view.col) {
+                for (i, sum) in sums.iter_mut().enumerate() {
+                    *sum = exact::add(*sum, left[start + i * view.row]);
+                }
+            }
+        } else if view.row == 1 {
             for start in (0..k).map(|k| view.offset + k * view.col) {
                 for (sum, x) in sums.iter_mut().zip(&left[start..]) {
                     *sum += x;
@@ -138,6 +156,27 @@ impl WithSimd for RowSums<'_> {
             for (i, sum) in sums.iter_mut().enumerate() {
                 let start = view.offset + i * view.row;
                 *sum = (0..k).map(|k| left[start + k * view.col]).sum();
+            }
+        }
+    }
+}
+
+/// A product in exact mode, in the order of `k`.
+struct InOrder<'a>(Direct<'a>);
+
+impl WithSimd for InOrder<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Direct { a, a_row, a_col, b, b_row, n, k, out } = self.0;
+        for (i, out) in out.chunks_exact_mut(n).enumerate() {
+            out.fill(0.0);
+            for l in 0..k {
+                let x = a[i * a_row + l * a_col];
+                for (sum, y) in out.iter_mut().zip(&b[l * b_row..]) {
+                    *sum = exact::multiply_add(x, *y, *sum);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 pub mod native;
 
 use super::Cost;
-use crate::scalar::Body;
+use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// Reads: 0 the gradient region (`len` words); 1 the decay mask: one `f32` (0 or 1) per 64-word block of the
 /// region; 2 (only if `clipped`) the two words of `GradientNorm`'s final stage, whose second word multiplies
@@ -27,6 +27,35 @@ pub struct Optimizer {
 impl Optimizer {
     /// Parameters start at multiples of this many words, so that a block has one owner.
     pub const BLOCK: usize = 64;
+
+    /// The rule over `[blocks, BLOCK]`, with the clipping factor applied to the gradient: what devices run.
+    pub fn whole_body(&self) -> Body {
+        let mut body = Body::default();
+        let mut gradient = body.push(Inst::Accumulator);
+        if self.clipped {
+            let view = View { offset: 1, strides: vec![0, 0], guards: vec![] };
+            let factor = body.push(Inst::Load { operand: 2, view });
+            gradient = body.push(Inst::Binary(BinaryFn::Mul, gradient, factor));
+        }
+        let mut registers: Vec<Reg> = vec![];
+        for inst in &self.body.insts {
+            let of = |register: &Reg| registers[*register as usize];
+            let register = match inst {
+                Inst::Accumulator => gradient,
+                Inst::Load { operand, .. } => {
+                    let view = View { offset: 0, strides: vec![1, 0], guards: vec![] };
+                    body.push(Inst::Load { operand: *operand, view })
+                }
+                Inst::Unary(f, a) => body.push(Inst::Unary(*f, of(a))),
+                Inst::Binary(f, a, b) => body.push(Inst::Binary(*f, of(a), of(b))),
+                Inst::Select(c, a, b) => body.push(Inst::Select(of(c), of(a), of(b))),
+                other => body.push(other.clone()),
+            };
+            registers.push(register);
+        }
+        body.stores = self.body.stores.iter().map(|&(r, output)| (registers[r as usize], output)).collect();
+        body
+    }
 
     /// For people.
     pub fn shape(&self) -> String {

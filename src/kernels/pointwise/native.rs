@@ -17,9 +17,9 @@ pub struct NativePointwise {
 
 impl NativePointwise {
     /// Prepares `kernel`.
-    pub fn new(kernel: &Pointwise) -> Self {
+    pub fn new(kernel: &Pointwise, exact: bool) -> Self {
         let elements = elements(&kernel.shape);
-        let body = NativeBody::new(&kernel.body, &kernel.shape);
+        let body = NativeBody::new(&kernel.body, &kernel.shape).exact(exact);
         Self { body, elements, cost: elements * kernel.body.insts.len() / 4 }
     }
 }

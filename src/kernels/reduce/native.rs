@@ -13,7 +13,7 @@ use crate::graph::ops::ReduceKind;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::{Reads, run_body};
 use crate::scalar::native::{CHUNK, Inputs, NativeBody, Scratch};
-use crate::scalar::{Body, Inst, StepRecord};
+use crate::scalar::{BinaryFn, Body, Inst, StepRecord};
 use crate::tensor::elements;
 
 const LANES: usize = 16;
@@ -32,14 +32,17 @@ pub struct NativeReduce {
     prologue: NativeBody,
     epilogue: NativeBody,
     columns: bool,
+    /// One result after the other, as the shader adds them up.
+    exact: bool,
     parts: usize,
 }
 
 impl NativeReduce {
     /// Prepares `kernel`.
-    pub fn new(kernel: &Reduce) -> Self {
+    pub fn new(kernel: &Reduce, exact: bool) -> Self {
         let (kept, reduced) = (elements(&kernel.kept), kernel.reduced_len());
-        let columns = walks_columns(kernel);
+        // The order of exact mode is that of rows.
+        let columns = !exact && walks_columns(kernel);
         let (prologue, shape) =
             if columns { columns_first(kernel) } else { (kernel.prologue.clone(), kernel.input_shape()) };
         let chunks = kernel.chunks();
@@ -50,9 +53,10 @@ impl NativeReduce {
             reduced,
             chunk: kernel.chunk.unwrap_or(reduced).max(1),
             chunks,
-            prologue: NativeBody::with_result(&prologue, &shape, kernel.value),
-            epilogue: NativeBody::new(&kernel.epilogue, &kernel.output_shape()),
+            prologue: NativeBody::with_result(&prologue, &shape, kernel.value).exact(exact),
+            epilogue: NativeBody::new(&kernel.epilogue, &kernel.output_shape()).exact(exact),
             columns,
+            exact,
             parts: parts_for(cost, if columns { kept.div_ceil(CHUNK) } else { kept * chunks }),
         }
     }
@@ -73,6 +77,9 @@ impl NativeReduce {
         totals: &mut [f32],
         scratch: &mut Scratch,
     ) {
+        if self.exact {
+            return self.in_order(inputs, range, totals, scratch);
+        }
         if self.chunks == 1 && (1..=CHUNK).contains(&self.reduced) {
             // Several short rows at once.
             let group = CHUNK / self.reduced;
@@ -97,6 +104,34 @@ impl NativeReduce {
                 self.add_to_lanes(&mut lanes, values);
             }
             *total = self.joined(&lanes);
+        }
+    }
+
+    /// Each result from its first element on.
+    #[inline(always)]
+    fn in_order(
+        &self,
+        inputs: &Inputs,
+        range: &std::ops::Range<usize>,
+        totals: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let combine = match self.kind {
+            ReduceKind::Sum => BinaryFn::Add,
+            ReduceKind::Max => BinaryFn::Max,
+        };
+        for (output, total) in range.clone().zip(totals) {
+            let (kept, chunk) = (output / self.chunks, output % self.chunks);
+            let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
+            for at in (first..end).step_by(CHUNK) {
+                let (start, count) = (kept * self.reduced + at, CHUNK.min(end - at));
+                let values = self.prologue.evaluate(inputs, start, count, scratch).iter();
+                let values = values.copied();
+                *total = match at == first {
+                    true => values.reduce(|a, b| combine.exact(a, b)).unwrap_or(self.start()),
+                    false => values.fold(*total, |a, b| combine.exact(a, b)),
+                };
+            }
         }
     }
 

@@ -103,6 +103,7 @@ pub(super) fn elementwise(
     accumulator: &str,
     prefix: &str,
     width: Width,
+    exact: bool,
 ) -> String {
     let index: Vec<String> = (0..shape.len()).map(|d| format!("i{d}")).collect();
     let decode: String = index
@@ -111,6 +112,6 @@ pub(super) fn elementwise(
         .map(|(d, i)| format!("let {i} = {};\n", index_of(shape, d, linear)))
         .collect();
     let read = |operand: usize, at: &str, width: Width| read_expression(body, shape, operand, at, width);
-    let operands = Operands { index: &index, shape, linear, accumulator, width, read: &read };
+    let operands = Operands { index: &index, shape, linear, accumulator, width, exact, read: &read };
     decode + &body::print(body, &operands, prefix)
 }

@@ -3,10 +3,11 @@
 use super::bindings::{declare, declare_operands, elementwise, insert_bindings, normal_table, read_kind};
 use super::{Shader, ShaderError, grid, lanes};
 use crate::device::Target;
-use crate::kernels::batch::Batch;
+use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::store::Store;
+use crate::scalar::{BinaryFn, Body, Inst, RandomKind};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 use crate::tensor::elements;
@@ -28,7 +29,8 @@ fn over(
 pub(super) fn pointwise(k: &Pointwise, target: &Target) -> Result<Shader, ShaderError> {
     let (body, shape) = (&k.body, &k.shape);
     let width = if body::allows_four(body, shape) { Width::Four } else { Width::One };
-    let template = Template::new("pointwise").insert("body", elementwise(body, shape, "i", "", "r", width));
+    let template = Template::new("pointwise")
+        .insert("body", elementwise(body, shape, "i", "", "r", width, target.exact));
     let read = |operand| read_kind(body, shape, operand, width);
     let (template, normal) = declare_operands(template, &[body], 0, |_| width.kind(), read);
     over("pointwise", template, elements(shape), width.elements(), normal, target)
@@ -36,32 +38,17 @@ pub(super) fn pointwise(k: &Pointwise, target: &Target) -> Result<Shader, Shader
 
 pub(super) fn optimizer(k: &Optimizer, target: &Target) -> Result<Shader, ShaderError> {
     // Regions are whole blocks, so four words have one owner and one decay mask.
-    let width = if k.len.is_multiple_of(4) { Width::Four } else { Width::One };
-    let at = if width == Width::Four { "i / 4u" } else { "i" };
-    let read = |operand: usize, _: &str, width: Width| match (operand, width) {
-        (1, Width::Four) => "vec4<f32>(read_1[i / 64u])".into(),
-        (1, Width::One) => "read_1[i / 64u]".into(),
-        _ => format!("read_{operand}[{at}]"),
-    };
-    let operands = Operands {
-        index: &["i".into()],
-        shape: &[k.len],
-        linear: "i",
-        accumulator: "gradient",
-        width,
-        read: &read,
-    };
+    let width = Width::Four;
+    let (body, shape) = (k.whole_body(), [k.len / Optimizer::BLOCK, Optimizer::BLOCK]);
+    let block = Optimizer::BLOCK;
+    let index = [format!("(i / {block}u)"), format!("(i % {block}u)")];
+    let read = |operand: usize, at: &str, _: Width| format!("read_{operand}[{at}]");
+    let (linear, accumulator, exact) = ("i", "gradient", target.exact);
+    let operands = Operands { index: &index, shape: &shape, linear, accumulator, width, exact, read: &read };
     let mut declared: Vec<String> = (0..=k.slots).map(|i| declare(0, i, width.kind())).collect();
     declared.push(declare(1, 0, width.kind()));
-    declared.push(declare(1, 1, "f32"));
-    let mut gradient = format!("read_0[{at}]");
-    if k.clipped {
-        declared.push(declare(1, 2, "f32"));
-        gradient += " * read_2[1]";
-    }
-    let template = Template::new("optimizer")
-        .insert("gradient", format!("let gradient = {gradient};"))
-        .insert("body", body::print(&k.body, &operands, "r"));
+    declared.extend((1..2 + usize::from(k.clipped)).map(|i| declare(1, i, "f32")));
+    let template = Template::new("optimizer").insert("body", body::print(&body, &operands, "r"));
     over("optimizer", insert_bindings(template, declared), k.len, width.elements(), false, target)
 }
 
@@ -86,25 +73,41 @@ pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
         let unit = width(b).elements();
         let row = column.width / unit;
         let end = first + k.batch * row;
-        let noise = if column.noise == 0 {
-            String::new()
-        } else {
-            let draw =
-                |c: usize| format!("random_normal(random_word({}u, e * {unit}u + {c}u))", column.stream);
-            let draws: Vec<String> = (0..unit).map(draw).collect();
-            let scale = body::literal(column.noise);
-            format!(" + {scale} * {}({})", width(b).kind(), draws.join(", "))
+        let (body, shape) = (noise(column, b), [k.batch, column.width]);
+        let operands = Operands {
+            index: &[],
+            shape: &shape,
+            linear: "e",
+            accumulator: "value",
+            width: width(b),
+            exact: target.exact,
+            read: &|_, _, _| String::new(),
         };
         blocks += &format!(
-            "if (i >= {first}u && i < {end}u) {{\nlet e = i - {first}u;\n\
-             let row = read_0[step.batch_start + e / {row}u];\n\
-             write_{b}[e] = read_{}[row * {row}u + e % {row}u]{noise};\n}}\n",
-            b + 1
+            "if (i >= {first}u && i < {end}u) {{\nlet own = i - {first}u;\nlet e = own * {unit}u;\n\
+             let row = read_0[step.batch_start + own / {row}u];\n\
+             let value = read_{}[row * {row}u + own % {row}u];\n{}}}\n",
+            b + 1,
+            body::print(&body, &operands, "r")
         );
         first = end;
     }
     let template = insert_bindings(Template::new("batch").insert("blocks", blocks), declared);
     over("batch", template, first, 1, noisy, target)
+}
+
+/// What becomes of a copied element of column block `block`.
+fn noise(column: &BatchColumn, block: usize) -> Body {
+    let mut body = Body::default();
+    let mut value = body.push(Inst::Accumulator);
+    if column.noise != 0 {
+        let deviation = body.push(Inst::Const(column.noise));
+        let draw = body.push(Inst::Random { kind: RandomKind::Normal, stream: column.stream });
+        let noise = body.push(Inst::Binary(BinaryFn::Mul, deviation, draw));
+        value = body.push(Inst::Binary(BinaryFn::Add, value, noise));
+    }
+    body.stores.push((value, block));
+    body
 }
 
 pub(super) fn store(k: &Store, target: &Target) -> Result<Shader, ShaderError> {

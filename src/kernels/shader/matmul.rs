@@ -112,7 +112,7 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let template = pairs.into_iter().fold(template, |t, (key, value)| t.set(key, value));
     let [row, col] = product.place;
     let place = format!("let i = ((split * {}u + z) * {}u + {row}) * {}u + {col};", k.batch, k.m, k.n);
-    let (epilogue, shape) = (&product.epilogue, &product.shape);
+    let (epilogue, shape, exact) = (&product.epilogue, &product.shape, target.exact);
     let read = |operand: usize, at: &str, width: Width| match (operand, width) {
         // The operands of the product are declared as its loops read them.
         (0 | 1, Width::Four) => {
@@ -121,11 +121,19 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
         }
         _ => read_expression(epilogue, shape, operand, at, width),
     };
-    let operands =
-        Operands { index: &product.index(), shape, linear: "i", accumulator: "value", width, read: &read };
+    let operands = Operands {
+        index: &product.index(),
+        shape,
+        linear: "i",
+        accumulator: "value",
+        width,
+        exact,
+        read: &read,
+    };
     let template = template
         .insert("place", place)
         .insert("epilogue", body::print(epilogue, &operands, "r"))
+        .insert("accumulate", accumulate(columns, exact))
         .insert("values", format!("alias Values = {};", width.kind()))
         .insert("row_sums", row_sums(k, lanes, vectors[0]));
     let stored = |o: usize| if k.row_sums == Some(o) { "f32" } else { width.kind() };
@@ -181,7 +189,6 @@ fn register_tile(
         }
     };
     let tail = !k.k.is_multiple_of(4) || !whole_splits;
-    let kind = ["f32", "vec2<f32>", "vec4<f32>"][columns / 2];
     let element = |operand: usize| match vectors[operand] {
         // Not used: vectors leave no tail.
         true => format!("return read_{operand}[at / 4u].x;"),
@@ -194,13 +201,27 @@ fn register_tile(
         .flag("RIGHT_ROWS", rows)
         .flag("TAIL", tail)
         .flag("SINGLE", columns == 1)
-        .insert("columns", format!("alias Columns = {kind};"))
+        .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]))
         .insert("left", four(left, "A_COL"))
         .insert("left_element", element(left))
         .insert("right", four(right, "B_ROW"))
         .insert("right_element", element(right));
     (template, vectors)
 }
+
+/// `sum + a * b` for `columns` columns.
+fn accumulate(columns: usize, exact: bool) -> String {
+    if !exact {
+        return "return sum + a * b;".into();
+    }
+    let parts: &[&str] = if columns == 1 { &[""] } else { &[".x", ".y", ".z", ".w"][..columns] };
+    let parts: Vec<String> =
+        parts.iter().map(|part| format!("multiply_add(a, b{part}, sum{part})")).collect();
+    format!("return {}({});", KINDS[columns / 2], parts.join(", "))
+}
+
+/// WGSL types of 1, 2 and 4 columns.
+const KINDS: [&str; 3] = ["f32", "vec2<f32>", "vec4<f32>"];
 
 /// Extra workgroups add up the rows of A, one invocation a row and split.
 fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
@@ -211,7 +232,7 @@ fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
         "let own = (tile - tiles) * {lanes}u + lane;\nif (own >= {total}u) {{ return; }}\n\
          let begin = (own / {m}u) * {split}u;\nvar total = 0.0;\n\
          for (var k = begin; k < min(begin + {split}u, {}u); k++) {{\n\
-         let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal += {element};\n}}\n\
+         let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal = add_(total, {element});\n}}\n\
          write_{output}[own] = total;\nreturn;",
         k.k, k.a.offset, k.a.row, k.a.col
     )

@@ -80,11 +80,22 @@ fn lanes(invocations: usize, target: &Target) -> usize {
 /// # Errors
 /// If the kernel exceeds what one dispatch can do.
 pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
-    let iterations = iterations(kernel);
+    let iterations = iterations(kernel, target);
     if iterations > target.max_loop_iterations as usize {
         let (kernel, shape, limit) = (kernel.name(), kernel.shape(), target.max_loop_iterations);
         return Err(ShaderError::TooLong { kernel, shape, iterations, limit });
     }
+    let mut shader = of_kernel(kernel, target)?;
+    if target.exact {
+        for import in shader.text.imports.iter_mut().filter(|import| *import == "arithmetic") {
+            *import = "exact".into();
+        }
+        shader.source = shader.text.source()?;
+    }
+    Ok(shader)
+}
+
+fn of_kernel(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
     match kernel {
         Kernel::MatMul(k) => matmul::matmul(k, target),
         Kernel::Pointwise(k) => elementwise::pointwise(k, target),
@@ -92,14 +103,14 @@ pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
         Kernel::Batch(k) => elementwise::batch(k, target),
         Kernel::Store(k) => elementwise::store(k, target),
         Kernel::Reduce(k) => reduce::reduce(k, target),
-        Kernel::Softmax(k) => rows_kernel("softmax", k.rows, k.columns, |t| {
+        Kernel::Softmax(k) => rows_kernel("softmax", k.rows, k.columns, target, |t| {
             t.set("ROWS", k.rows).set("COLUMNS", k.columns).flag("LOG", k.log)
         }),
-        Kernel::CrossEntropy(k) => rows_kernel("cross_entropy", k.rows, k.classes, |t| {
+        Kernel::CrossEntropy(k) => rows_kernel("cross_entropy", k.rows, k.classes, target, |t| {
             let writes = k.loss.iter().len() + k.delta.iter().len();
             let declared: Vec<String> = (0..writes).map(|i| declare(0, i, "f32")).collect();
             let output = k.delta.unwrap_or(0);
-            let store = "select(bad, p * weight - wanted(c, label), known);";
+            let store = "select(bad, sub_(mul_(p, weight), wanted(c, label)), known);";
             t.set("ROWS", k.rows)
                 .set("CLASSES", k.classes)
                 .set_f32("SMOOTHING", k.smoothing)
@@ -145,12 +156,12 @@ pub fn launch(kernels: &[&Kernel], target: &Target) -> Result<Shader, ShaderErro
 }
 
 /// Loop iterations of one invocation, at most.
-fn iterations(kernel: &Kernel) -> usize {
+fn iterations(kernel: &Kernel, target: &Target) -> usize {
     match kernel {
         Kernel::MatMul(k) => 2 * k.split_len() + 64,
         Kernel::Reduce(k) => k.chunk.unwrap_or_else(|| k.reduced_len()),
-        Kernel::Softmax(k) => 3 * k.columns.div_ceil(row_lanes(k.columns)) + 256,
-        Kernel::CrossEntropy(k) => 4 * k.classes.div_ceil(row_lanes(k.classes)) + 512,
+        Kernel::Softmax(k) => 3 * k.columns.div_ceil(row_lanes(k.columns, target)) + 256,
+        Kernel::CrossEntropy(k) => 4 * k.classes.div_ceil(row_lanes(k.classes, target)) + 512,
         Kernel::GatherGrad(k) => k.count,
         Kernel::GradientNorm(k) if k.stage == 1 => k.partials(),
         Kernel::GradientNorm(_) => 1024,
@@ -159,17 +170,18 @@ fn iterations(kernel: &Kernel) -> usize {
 }
 
 /// Invocations that share a row of softmax or cross-entropy.
-fn row_lanes(columns: usize) -> usize {
-    if columns > 2048 { 64 } else { 1 }
+fn row_lanes(columns: usize, target: &Target) -> usize {
+    if columns > 2048 && !target.exact { 64 } else { 1 }
 }
 
 fn rows_kernel(
     name: &str,
     rows: usize,
     columns: usize,
+    target: &Target,
     fill: impl FnOnce(Template) -> Template,
 ) -> Result<Shader, ShaderError> {
-    let lanes = row_lanes(columns);
+    let lanes = row_lanes(columns, target);
     let template = fill(Template::new(name).flag("WIDE", lanes > 1));
     let shader = grid(name, template, (rows * lanes).div_ceil(LANES), LANES, false)?;
     Ok(Shader { workgroup_bytes: if lanes > 1 { 4 * LANES as u32 } else { 0 }, ..shader })

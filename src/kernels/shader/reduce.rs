@@ -11,7 +11,9 @@ use crate::tensor::elements;
 
 /// The shader of `k`.
 pub(super) fn reduce(k: &Reduce, target: &Target) -> Result<Shader, ShaderError> {
-    let tree = target.family == Family::Workgroup && k.chunk.unwrap_or_else(|| k.reduced_len()) >= 64;
+    let tree = target.family == Family::Workgroup
+        && !target.exact
+        && k.chunk.unwrap_or_else(|| k.reduced_len()) >= 64;
     let name = if tree { "reduce_tree" } else { "reduce" };
     let input = k.input_shape();
     let kept = elements(&k.kept);
@@ -20,18 +22,18 @@ pub(super) fn reduce(k: &Reduce, target: &Target) -> Result<Shader, ShaderError>
     let mut index: Vec<String> = (0..kept_shape.len()).map(|d| index_of(kept_shape, d, "kept")).collect();
     index.extend((0..reduced_shape.len()).map(|d| index_of(reduced_shape, d, "r")));
     let read = |operand: usize, at: &str, _: Width| format!("read_{operand}[{at}]");
-    let width = Width::One;
+    let (width, exact) = (Width::One, target.exact);
     let operands =
-        Operands { index: &index, shape: &input, linear: "i", accumulator: "0.0", width, read: &read };
+        Operands { index: &index, shape: &input, linear: "i", accumulator: "0.0", width, exact, read: &read };
     let reduced = k.reduced_len();
     let prologue = format!("{}return p{};", body::statements(&k.prologue, &operands, "p"), k.value);
     let output = k.output_shape();
-    let epilogue = elementwise(&k.epilogue, &output, "i", "total", "q", width);
+    let epilogue = elementwise(&k.epilogue, &output, "i", "total", "q", width, exact);
     let chunks = k.chunks();
     let combined = match (k.kind, tree) {
-        (ReduceKind::Sum, false) => "total = total + x;",
+        (ReduceKind::Sum, false) => "total = add_(total, x);",
         (ReduceKind::Max, false) => "total = max_(total, x);",
-        (ReduceKind::Sum, true) => "return total + x;",
+        (ReduceKind::Sum, true) => "return add_(total, x);",
         (ReduceKind::Max, true) => "return max_(total, x);",
     };
     let nothing = if k.kind == ReduceKind::Max { f32::NEG_INFINITY } else { 0.0 };

@@ -3,7 +3,7 @@
 //! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), whose error is
 //! about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
 
-use crate::scalar::{BinaryFn, UnaryFn};
+use crate::scalar::{BinaryFn, UnaryFn, exact};
 
 /// An operand of a loop.
 #[derive(Clone, Copy)]
@@ -112,6 +112,30 @@ pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
         BinaryFn::Less => zip(a, b, out, move |a, b| truth(a < b)),
         BinaryFn::LessEqual => zip(a, b, out, move |a, b| truth(a <= b)),
         BinaryFn::Equal => zip(a, b, out, move |a, b| truth(a == b)),
+    }
+}
+
+/// As [`unary`], in exact mode.
+#[inline(always)]
+pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
+    match f {
+        // What optimizers and relu networks use, as loops of their own, which vectorise.
+        UnaryFn::Square => map(x, out, |x| exact::mul(x, x)),
+        UnaryFn::Sqrt => map(x, out, exact::sqrt),
+        UnaryFn::Relu => map(x, out, |x| UnaryFn::Relu.exact(x)),
+        f => map(x, out, |x| f.exact(x)),
+    }
+}
+
+/// As [`binary`], in exact mode.
+#[inline(always)]
+pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
+    match f {
+        BinaryFn::Add => zip(a, b, out, exact::add),
+        BinaryFn::Sub => zip(a, b, out, exact::sub),
+        BinaryFn::Mul => zip(a, b, out, exact::mul),
+        BinaryFn::Div => zip(a, b, out, exact::div),
+        f => zip(a, b, out, |a, b| f.exact(a, b)),
     }
 }
 

@@ -33,6 +33,8 @@ pub struct NativeBody {
     stores: Vec<(Value, usize)>,
     /// What [`NativeBody::evaluate`] gives.
     result: Option<Value>,
+    /// Whether every operation has the same bits on every device.
+    exact: bool,
 }
 
 /// Where a value is found.
@@ -90,6 +92,11 @@ struct Chunk {
 }
 
 impl NativeBody {
+    /// The body, with the same bits as on every other device if `exact`.
+    pub fn exact(self, exact: bool) -> Self {
+        Self { exact, ..self }
+    }
+
     /// Whether the body only stores the accumulator as it is in output 0.
     pub fn is_plain_copy(&self) -> bool {
         self.ops.is_empty() && self.stores == [(Value::Accumulator, 0)]
@@ -126,7 +133,7 @@ impl NativeBody {
         self.begin(inputs, scratch);
         let chunk = Chunk { start, done: 0, count };
         self.chunk(inputs, chunk, &[], scratch);
-        let context = Context { inputs, chunk, outputs: &[], scratch };
+        let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
         match self.result.map(|value| context.arg(value)) {
             Some(Arg::Slice(values)) => values,
             // Results are prepared as slices.
@@ -144,7 +151,7 @@ impl NativeBody {
         let one = Chunk { start: 0, done: 0, count: 1 };
         for op in &self.scalars {
             let mut value = [0.0];
-            Context { inputs, chunk: one, outputs: &[], scratch }.compute(op, &mut value);
+            Context { inputs, chunk: one, outputs: &[], scratch, exact: self.exact }.compute(op, &mut value);
             scratch.scalars.push(value[0]);
         }
     }
@@ -154,7 +161,8 @@ impl NativeBody {
         for (slot, op) in &self.ops {
             // An operation never reads the slot it writes.
             let mut out = std::mem::take(&mut scratch.slots[*slot]);
-            Context { inputs, chunk, outputs, scratch }.compute(op, &mut out[..chunk.count]);
+            let context = Context { inputs, chunk, outputs, scratch, exact: self.exact };
+            context.compute(op, &mut out[..chunk.count]);
             scratch.slots[*slot] = out;
         }
     }
@@ -183,7 +191,7 @@ impl WithSimd for Run<'_, '_, '_> {
             body.chunk(inputs, chunk, outputs, scratch);
             for &(value, output) in &body.stores {
                 // Old values of outputs were copied to slots when the body was prepared.
-                let context = Context { inputs, chunk, outputs: &[], scratch };
+                let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
                 functions::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
             }
         }
@@ -196,6 +204,7 @@ struct Context<'a, 'b> {
     chunk: Chunk,
     outputs: &'a [&'b mut [f32]],
     scratch: &'a Scratch,
+    exact: bool,
 }
 
 impl<'a> Context<'a, '_> {
@@ -226,6 +235,10 @@ impl<'a> Context<'a, '_> {
                 rng::fill(*kind, step, *stream, self.chunk.start as u32, out);
             }
             NativeOp::Copy(a) => functions::copy(self.arg(*a), out),
+            NativeOp::Unary(f, a) if self.exact => functions::exact_unary(*f, self.arg(*a), out),
+            NativeOp::Binary(f, a, b) if self.exact => {
+                functions::exact_binary(*f, self.arg(*a), self.arg(*b), out);
+            }
             NativeOp::Unary(f, a) => functions::unary(*f, self.arg(*a), out),
             NativeOp::Binary(f, a, b) => functions::binary(*f, self.arg(*a), self.arg(*b), out),
             NativeOp::Select(c, a, b) => functions::select(self.arg(*c), self.arg(*a), self.arg(*b), out),

@@ -31,7 +31,14 @@ impl NativeBody {
         });
         let stores = stores.collect();
         let result = result.map(|register| builder.as_slice(builder.values[register]));
-        Self { scalars: builder.scalars, ops: builder.ops, slots: builder.slots, stores, result }
+        Self {
+            scalars: builder.scalars,
+            ops: builder.ops,
+            slots: builder.slots,
+            stores,
+            result,
+            exact: false,
+        }
     }
 }
 
