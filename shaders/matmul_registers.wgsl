@@ -1,8 +1,8 @@
 // Matrix product in registers, without workgroup memory or barriers: for software drivers, where a barrier costs
 // more than the loads it saves, and where a load costs as much as twenty multiply-adds.
-// A workgroup is one native vector of 8 lanes and computes TILE_ROWS rows by 8 * COLUMNS columns, a lane COLUMNS
-// neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of the tile of A, and the others get
-// it from there. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
+// A workgroup is one native vector of 8 lanes and computes ROW_GROUPS * TILE_ROWS rows by 8 * COLUMNS columns, a
+// lane COLUMNS neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of each group of A, and
+// the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
 //@import step
 //@import arithmetic
@@ -29,7 +29,9 @@ const ROW_TILES: u32 = 1u; //@param
 const COL_TILES: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const TILE_ROWS: u32 = 8u; //@param
+const ROW_GROUPS: u32 = 1u; //@param
 const COLUMNS: u32 = 4u; //@param
+const g: u32 = 0u; //@index
 const r: u32 = 0u; //@index
 const s: u32 = 0u; //@index
 // A lane's columns, and what the epilogue takes at once.
@@ -40,7 +42,7 @@ fn accumulate(sum: Columns, a: f32, b: Columns) -> Columns {
     return sum + a * b; //@insert accumulate
 }
 
-// Four elements of A along k.
+// Four elements of A along k, or four neighbouring rows with LEFT_ROWS.
 fn left(at: u32) -> vec4<f32> {
     return read_0[at / 4u]; //@insert left
 }
@@ -86,16 +88,24 @@ fn main(
     let split = tile / (COL_TILES * ROW_TILES * BATCH);
     let first_k = split * SPLIT;
     let depth = min(SPLIT, K - min(first_k, K));
-    let first_row = row_tile * TILE_ROWS;
+    let first_row = row_tile * TILE_ROWS * ROW_GROUPS;
     let first_col = (col_tile * 8u + lane) * COLUMNS;
     // Rows and columns beyond the last repeat it; what they give is not stored.
     let a = A_OFFSET + z * A_BATCH + first_k * A_COL;
     let b = B_OFFSET + z * B_BATCH + first_k * B_ROW;
 //@if BROADCAST
-//|     let a_own = a + min(first_row + min(own_row, TILE_ROWS - 1u), M - 1u) * A_ROW;
+//@for g in ROW_GROUPS
+//@if LEFT_ROWS
+//|     let a_own_g = a + min(first_row + g * 8u + (own_row % 2u) * 4u, M - 4u) + (own_row / 2u) * A_COL;
 //@else
+//|     let a_own_g = a + min(first_row + g * TILE_ROWS + min(own_row, TILE_ROWS - 1u), M - 1u) * A_ROW;
+//@end
+//@end
+//@else
+//@for g in ROW_GROUPS
 //@for r in TILE_ROWS
-    let a_r = a + min(first_row + r, M - 1u) * A_ROW;
+    let a_g_r = a + min(first_row + g * TILE_ROWS + r, M - 1u) * A_ROW;
+//@end
 //@end
 //@end
 //@if RIGHT_ROWS
@@ -105,12 +115,16 @@ fn main(
 //|     let b_c = b + min(first_col + c, N - 1u) * B_COL;
 //@end
 //@end
+//@for g in ROW_GROUPS
 //@for r in TILE_ROWS
-    var sum_r = Columns(0.0);
+    var sum_g_r = Columns(0.0);
+//@end
 //@end
     for (var k = 0u; k + 3u < depth; k += 4u) {
 //@if BROADCAST
-//|         let left_own = left(a_own + k * A_COL);
+//@for g in ROW_GROUPS
+//|         let left_own_g = left(a_own_g + k * A_COL);
+//@end
 //@end
 //@if RIGHT_ROWS
 //@for s in 4
@@ -128,21 +142,33 @@ fn main(
 //|         );
 //@end
 //@end
+//@for g in ROW_GROUPS
 //@for r in TILE_ROWS
 //@if BROADCAST
-//|         let left_r = subgroupBroadcast(left_own, r);
+//@if LEFT_ROWS
+//|         let left_g_r = vec4<f32>(
+//@for s in 4
+//|             subgroupBroadcast(left_own_g[r % 4u], s * 2u + r / 4u),
+//@end
+//|         );
 //@else
-        let left_r = left(a_r + k * A_COL);
+//|         let left_g_r = subgroupBroadcast(left_own_g, r);
+//@end
+//@else
+        let left_g_r = left(a_g_r + k * A_COL);
 //@end
 //@for s in 4
-        sum_r = accumulate(sum_r, left_r[s], right_s);
+        sum_g_r = accumulate(sum_g_r, left_g_r[s], right_s);
+//@end
 //@end
 //@end
     }
 //@if TAIL
 //|     for (var k = depth & 0xfffffffcu; k < depth; k++) {
 //@if BROADCAST
-//|         let left_own = left_element(a_own + k * A_COL);
+//@for g in ROW_GROUPS
+//|         let left_own_g = left_element(a_own_g + k * A_COL);
+//@end
 //@end
 //@if RIGHT_ROWS
 //|         let right_row = right(b_row + k * B_ROW);
@@ -153,24 +179,28 @@ fn main(
 //@end
 //|         );
 //@end
+//@for g in ROW_GROUPS
 //@for r in TILE_ROWS
 //@if BROADCAST
-//|         sum_r = accumulate(sum_r, subgroupBroadcast(left_own, r), right_row);
+//|         sum_g_r = accumulate(sum_g_r, subgroupBroadcast(left_own_g, r), right_row);
 //@else
-//|         sum_r = accumulate(sum_r, left_element(a_r + k * A_COL), right_row);
+//|         sum_g_r = accumulate(sum_g_r, left_element(a_g_r + k * A_COL), right_row);
+//@end
 //@end
 //@end
 //|     }
 //@end
+//@for g in ROW_GROUPS
 //@for r in TILE_ROWS
 //@if FOUR
-    finish(z, split, first_row + r, first_col, sum_r);
+    finish(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r);
 //@else
 //@if SINGLE
-//|     finish(z, split, first_row + r, first_col, sum_r);
+//|     finish(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r);
 //@else
 //@for c in COLUMNS
-//|     finish(z, split, first_row + r, first_col + c, sum_r[c]);
+//|     finish(z, split, first_row + g * TILE_ROWS + r, first_col + c, sum_g_r[c]);
+//@end
 //@end
 //@end
 //@end

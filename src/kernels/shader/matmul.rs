@@ -11,6 +11,11 @@ use crate::shader::body::{self, Operands, Width};
 /// Rows of a tile of the register template: what one broadcast of eight lanes holds.
 const TILE_ROWS: usize = 8;
 
+/// Groups of rows in a tile of the register template: more use each load of B more often.
+fn row_groups(m: usize) -> usize {
+    if m >= 4 * TILE_ROWS { 2 } else { 1 }
+}
+
 /// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of the operands.
 struct Product {
     m: usize,
@@ -83,7 +88,7 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let template = Template::new(name).flag("FOUR", width == Width::Four);
     let (template, row_tile, col_tile, lanes, vectors) = if registers {
         let (template, vectors) = register_tile(template, k, &product, columns, target);
-        (template, m.min(TILE_ROWS), VECTOR_LANES * columns, VECTOR_LANES, vectors)
+        (template, m.min(TILE_ROWS) * row_groups(m), VECTOR_LANES * columns, VECTOR_LANES, vectors)
     } else {
         let side = if m >= 256 && n >= 256 && target.max_invocations >= 256 { 16 } else { 8 };
         let template = template.set("SIDE", side).set("DEPTH", side);
@@ -174,7 +179,15 @@ fn register_tile(
     };
     let ((left, a), (right, b)) = (product.left, product.right);
     let mut vectors = [false; 2];
-    vectors[left] = along_k(left, a, a.col, a.row, product.m);
+    let broadcast = target.subgroup_size as usize == VECTOR_LANES;
+    // The eight lanes load four rows by two, at four k.
+    let left_rows = broadcast
+        && a.row == 1
+        && product.m >= TILE_ROWS
+        && fours(&[product.m, k.k, a.offset, a.batch, a.col])
+        && whole_splits
+        && !shared(left);
+    vectors[left] = left_rows || along_k(left, a, a.col, a.row, product.m);
     let rows = columns == 4
         && b.col == 1
         && fours(&[product.n, b.offset, b.batch])
@@ -196,8 +209,10 @@ fn register_tile(
     };
     let template = template
         .set("TILE_ROWS", product.m.min(TILE_ROWS))
+        .set("ROW_GROUPS", row_groups(product.m))
         .set("COLUMNS", columns)
-        .flag("BROADCAST", target.subgroup_size as usize == VECTOR_LANES)
+        .flag("BROADCAST", broadcast)
+        .flag("LEFT_ROWS", left_rows)
         .flag("RIGHT_ROWS", rows)
         .flag("TAIL", tail)
         .flag("SINGLE", columns == 1)
