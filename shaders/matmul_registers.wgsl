@@ -190,6 +190,28 @@ fn main(
 //@end
 //|     }
 //@end
+//@if LOOPED
+//|     var sums = array<Columns, ROW_GROUPS * TILE_ROWS>(
+//@for g in ROW_GROUPS
+//@for r in TILE_ROWS
+//|         sum_g_r,
+//@end
+//@end
+//|     );
+//|     for (var at = 0u; at < ROW_GROUPS * TILE_ROWS; at++) {
+//@if FOUR
+//|         finish(z, split, first_row + at, first_col, sums[at]);
+//@else
+//@if SINGLE
+//|         finish(z, split, first_row + at, first_col, sums[at]);
+//@else
+//@for c in COLUMNS
+//|         finish(z, split, first_row + at, first_col + c, sums[at][c]);
+//@end
+//@end
+//@end
+//|     }
+//@else
 //@for g in ROW_GROUPS
 //@for r in TILE_ROWS
 //@if FOUR
@@ -200,6 +222,7 @@ fn main(
 //@else
 //@for c in COLUMNS
 //|     finish(z, split, first_row + g * TILE_ROWS + r, first_col + c, sum_g_r[c]);
+//@end
 //@end
 //@end
 //@end

@@ -137,13 +137,12 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
             Inst::Const(bits) => width.splat(&literal(*bits)),
             Inst::Step(StepScalar::LearningRate) => width.splat("step.learning_rate"),
             Inst::Step(StepScalar::Optimizer(i)) => width.splat(&format!("step.optimizer_{i}")),
-            Inst::Random { kind, stream } => width.each(|_, offset| {
-                let element = match offset {
-                    0 => operands.linear.to_string(),
-                    _ => format!("{} + {offset}u", operands.linear),
-                };
-                random(*kind, *stream, &element)
-            }),
+            Inst::Random { kind, stream } => {
+                let function = if width == Width::Four { "random_four" } else { "random_word" };
+                let word = format!("{prefix}{at}_word");
+                text += &format!("let {word} = {function}({stream}u, {});\n", operands.linear);
+                random(*kind, &word, width)
+            }
             Inst::Unary(f, a) => unary(*f, &r(a), width, operands.exact),
             Inst::Binary(f, a, b) => binary(*f, &r(a), &r(b), width, operands.exact),
             Inst::Select(c, a, b) => {
@@ -197,12 +196,16 @@ fn load(operands: &Operands, operand: usize, view: &View, name: &str) -> String 
     format!("var {name} = {zero};\nif ({}) {{ {name} = {element}; }}\n", inside.join(" && "))
 }
 
-fn random(kind: RandomKind, stream: u32, element: &str) -> String {
-    let word = format!("random_word({stream}u, {element})");
+fn random(kind: RandomKind, word: &str, width: Width) -> String {
     match kind {
-        RandomKind::Uniform => format!("f32({word} >> 8u) * {}", literal((1.0f32 / 16_777_216.0).to_bits())),
-        RandomKind::Normal => format!("random_normal({word})"),
-        RandomKind::Mask { threshold } => format!("select(0.0, 1.0, {word} < {threshold}u)"),
+        RandomKind::Uniform => {
+            let unit = literal((1.0f32 / 16_777_216.0).to_bits());
+            width.each(|part, _| format!("f32({word}{part} >> 8u) * {unit}"))
+        }
+        RandomKind::Normal => width.call("random_normal", &[word]),
+        RandomKind::Mask { threshold } => {
+            width.each(|part, _| format!("select(0.0, 1.0, {word}{part} < {threshold}u)"))
+        }
     }
 }
 

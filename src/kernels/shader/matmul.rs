@@ -4,7 +4,7 @@ use super::bindings::{declare_operands, read_expression, read_kind};
 use super::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::device::{Family, Target};
 use crate::kernels::matmul::{MatMul, MatrixView};
-use crate::scalar::{Body, Inst};
+use crate::scalar::{Body, Inst, UnaryFn};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 
@@ -14,6 +14,16 @@ const TILE_ROWS: usize = 8;
 /// Groups of rows in a tile of the register template: more use each load of B more often.
 fn row_groups(m: usize) -> usize {
     if m >= 4 * TILE_ROWS { 2 } else { 1 }
+}
+
+/// Whether an epilogue is so long that a copy for each row would take seconds to compile.
+fn is_long(epilogue: &Body) -> bool {
+    let long = |inst: &Inst| match inst {
+        Inst::Random { .. } => true,
+        Inst::Unary(f, _) => !matches!(f, UnaryFn::Neg | UnaryFn::Abs | UnaryFn::Relu | UnaryFn::Square),
+        _ => false,
+    };
+    epilogue.insts.iter().any(long) || epilogue.insts.len() > 16
 }
 
 /// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of the operands.
@@ -215,6 +225,7 @@ fn register_tile(
         .flag("LEFT_ROWS", left_rows)
         .flag("RIGHT_ROWS", rows)
         .flag("TAIL", tail)
+        .flag("LOOPED", is_long(&k.epilogue))
         .flag("SINGLE", columns == 1)
         .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]))
         .insert("left", four(left, "A_COL"))
