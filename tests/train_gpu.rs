@@ -1,16 +1,19 @@
 //! Training on a GPU: as reproducible and resumable as on the CPU, and the same losses up to rounding.
 
 mod common;
+mod faults;
 mod interruptions;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use gridlight::data::Loaded;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::GpuOptions;
-use gridlight::device::{Device, Family};
+use gridlight::device::open::{Installed, Spares};
+use gridlight::device::{Device, DeviceChoice, DeviceInfo, Family};
 use gridlight::experiment::Experiment;
 use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::replay;
@@ -25,6 +28,8 @@ fn main() -> ExitCode {
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
         ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
+        ("a_destroyed_device_leaves_no_trace", a_destroyed_device_leaves_no_trace),
+        ("the_device_that_was_lost_is_opened_again", the_device_that_was_lost_is_opened_again),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
 }
@@ -149,5 +154,31 @@ fn gpu_and_cpu_losses_agree_after_an_epoch() -> Result<(), Failed> {
             assert!((g - c).abs() <= 1e-3 * c.abs(), "GPU {g}, CPU {c}");
         }
     }
+    Ok(())
+}
+
+/// Really destroyed, with steps under way, and opened again.
+fn a_destroyed_device_leaves_no_trace() -> Result<(), Failed> {
+    let open = || -> faults::Victim {
+        let device = Rc::new(common::device(&GpuOptions::default()).unwrap());
+        let destroyed = device.clone();
+        (device, Some(Box::new(move || destroyed.destroy())))
+    };
+    faults::losses_leave_no_trace(&open, 12, 1);
+    faults::losses_leave_no_trace(&open, 3, 3);
+    Ok(())
+}
+
+fn the_device_that_was_lost_is_opened_again() -> Result<(), Failed> {
+    let mut installed = Installed { choice: DeviceChoice::Gpu, exact: false };
+    let device = common::device(&GpuOptions::default())?;
+    device.destroy();
+    assert_eq!(installed.reopen(device.info())?.info(), device.info());
+    let gone = DeviceInfo { name: "another".into(), ..device.info().clone() };
+    let error = installed.reopen(&gone).err().ok_or("another adapter was taken")?;
+    assert!(error.to_string().contains("another is gone"), "{error}");
+    assert!(installed.fallback().is_none(), "the user asked for a GPU");
+    let mut automatic = Installed { choice: DeviceChoice::Auto, ..installed };
+    assert_eq!(automatic.fallback().ok_or("no fallback")?.info().backend, "cpu");
     Ok(())
 }

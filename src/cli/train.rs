@@ -5,9 +5,12 @@ use std::time::Instant;
 
 use clap::Args;
 use gridlight::device::DeviceChoice;
+use gridlight::device::open::Installed;
 use gridlight::experiment::Experiment;
 use gridlight::train::TrainError;
+use gridlight::train::evaluate::evaluate;
 use gridlight::train::events::Event;
+use gridlight::train::recovery::Recovery;
 use gridlight::train::trainer::{self, Options};
 use gridlight::train::tune;
 
@@ -73,12 +76,14 @@ impl Train {
             );
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
-        let device = open_device(self.device, experiment.train.exact)?;
+        let exact = experiment.train.exact;
+        let mut installed = Installed { choice: self.device, exact };
+        let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         let (experiment, trials) = if self.resume {
             (tune::settings_of_run(&experiment, &out)?, vec![])
         } else {
-            tune::tune(&experiment, &data, &*device, &mut console)?
+            recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
         };
         let options = Options {
             out,
@@ -90,8 +95,7 @@ impl Train {
             log_every: self.log_every,
             started: Some(started),
         };
-        let outcome =
-            trainer::train(&experiment, &data, &*device, &options, &mut console).map_err(how_to_go_on)?;
+        let outcome = recovery.train(&experiment, &data, &options, &mut console).map_err(how_to_go_on)?;
         if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
             (self.json, &outcome.end)
         {
@@ -101,7 +105,8 @@ impl Train {
                  results in {run}",
                 metrics.join("  ")
             ));
-            let evaluation = gridlight::train::evaluate::evaluate(&options.out, None, None, &*device)?;
+            let evaluation =
+                recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, device))?;
             super::evaluate::show(&evaluation);
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! From what the user asked for to an opened device.
 
 use super::cpu::CpuDevice;
-use super::gpu::{GpuOptions, adapters};
-use super::{Device, DeviceChoice, DeviceError};
+use super::gpu::{self, GpuOptions, adapters};
+use super::{Device, DeviceChoice, DeviceError, DeviceInfo};
 
 pub use super::gpu::adapters::{AdapterLimits, AdapterReport, list};
 
@@ -24,4 +24,42 @@ pub fn open(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Device
             None => cpu(),
         },
     })
+}
+
+/// Where another device comes from when one is lost.
+pub trait Spares {
+    /// Opens the device `lost` again: the same adapter with the same driver, so that the bits are the same.
+    ///
+    /// # Errors
+    /// If it is not there or does not work.
+    fn reopen(&mut self, lost: &DeviceInfo) -> Result<Box<dyn Device>, DeviceError>;
+
+    /// Another kind of device, if the user left the choice to the program.
+    fn fallback(&mut self) -> Option<Box<dyn Device>>;
+}
+
+/// The devices of this machine, as [`open`] gives them.
+#[derive(Clone, Copy, Debug)]
+pub struct Installed {
+    /// What the user asked for.
+    pub choice: DeviceChoice,
+    /// Whether devices compute with the same bits as every other.
+    pub exact: bool,
+}
+
+impl Spares for Installed {
+    fn reopen(&mut self, lost: &DeviceInfo) -> Result<Box<dyn Device>, DeviceError> {
+        let options = GpuOptions { exact: self.exact, ..GpuOptions::default() };
+        Ok(Box::new(adapters::open_again(lost, &options)?))
+    }
+
+    fn fallback(&mut self) -> Option<Box<dyn Device>> {
+        let automatic = self.choice == DeviceChoice::Auto;
+        automatic.then(|| Box::new(CpuDevice::new(None).exact(self.exact)) as Box<dyn Device>)
+    }
+}
+
+/// Lets go of a device. One that was lost may fail even at that.
+pub fn close(device: Box<dyn Device>) {
+    gpu::quietly(|| drop(device));
 }

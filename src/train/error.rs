@@ -26,6 +26,17 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The device was lost more often than it could be opened again.
+    #[error(
+        "the device was lost: {device}: {cause}; what was saved before is kept, go on with --resume, or with \
+         --resume --device cpu"
+    )]
+    Lost {
+        /// Its name.
+        device: String,
+        /// Why, as far as is known.
+        cause: String,
+    },
     /// Something else the user asked for cannot be.
     #[error("{0}")]
     Input(String),
@@ -109,7 +120,7 @@ impl TrainError {
             Self::Device(
                 DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
             ) => 2,
-            Self::Device(_) => 4,
+            Self::Device(_) | Self::Lost { .. } => 4,
             Self::Diverged { .. } => 3,
             Self::Io { .. } => 5,
             Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => 130,

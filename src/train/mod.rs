@@ -12,6 +12,7 @@ mod finish;
 pub mod history;
 mod lock;
 pub mod metrics;
+pub mod recovery;
 pub mod replay;
 pub mod run;
 mod snapshot;

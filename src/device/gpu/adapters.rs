@@ -152,6 +152,17 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
     Err(failure.unwrap_or_else(|| none_found(&adapters, "no GPU driver is installed")))
 }
 
+/// Opens the adapter described by `info`, and no other.
+///
+/// # Errors
+/// If it is not there or does not work.
+pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
+    let adapters = installed();
+    let found = adapters.iter().find(|adapter| self::info(&adapter.get_info()) == *info);
+    let missing = || none_found(&adapters, &format!("{} is gone", info.name));
+    GpuDevice::open(found.ok_or_else(missing)?, options)
+}
+
 /// Opens the adapter that `auto` takes: the first discrete GPU that works, then an integrated one. Why another
 /// was not taken is told by [`list`].
 ///

@@ -85,6 +85,11 @@ impl Guard {
         while let Some(scope) = scopes.pop() {
             error = error.or(pollster::block_on(scope.pop()));
         }
+        if error.is_some() || result.is_err() {
+            // A loss is told to its callback alone, and to some losses only `poll` listens; what is seen of them
+            // elsewhere are misleading errors.
+            quietly(|| drop(self.device.poll(wgpu::PollType::Poll)));
+        }
         self.health.check()?;
         if let Some(error) = error {
             return Err(error_value(&error, purpose, bytes));
@@ -129,6 +134,11 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 
 thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work` and swallows its panics.
+pub fn quietly(work: impl FnOnce()) {
+    let _ = without_report(|| catch_unwind(AssertUnwindSafe(work)));
 }
 
 /// Runs `work`, whose panics become error values, without the panic hook printing them.

@@ -31,3 +31,4 @@ mod trusted;
 
 pub use adapters::AdapterReport;
 pub use device::{GpuDevice, GpuOptions};
+pub(super) use guard::quietly;

@@ -1,0 +1,161 @@
+//! Training goes on when its device is lost: the device is opened again and the run resumed from its newest
+//! checkpoint, which gives the bits of a run that was never disturbed.
+
+use std::time::Duration;
+
+use super::TrainError;
+use super::events::{Event, Observer, Tick};
+use super::trainer::{self, Options, Outcome};
+use crate::data::Loaded;
+use crate::device::open::{Spares, close};
+use crate::device::{Device, DeviceError, DeviceInfo};
+use crate::experiment::Experiment;
+
+/// Waits before the device is opened again: drivers need a moment after a reset. As many as there are attempts.
+const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
+
+/// A device, and where others come from when it is lost.
+pub struct Recovery<'a> {
+    device: Option<Box<dyn Device>>,
+    info: DeviceInfo,
+    spares: &'a mut dyn Spares,
+    losses: usize,
+    fell_back: bool,
+}
+
+impl<'a> Recovery<'a> {
+    /// Begins with an opened device.
+    pub fn new(device: Box<dyn Device>, spares: &'a mut dyn Spares) -> Self {
+        let info = device.info().clone();
+        Self { device: Some(device), info, spares, losses: 0, fell_back: false }
+    }
+
+    /// Runs `work`, from its beginning on another device whenever one is lost.
+    ///
+    /// # Errors
+    /// Those of `work`; [`TrainError::Lost`] if the device is lost more often than it is opened again.
+    pub fn run<T>(
+        &mut self,
+        observer: &mut dyn Observer,
+        mut work: impl FnMut(&dyn Device, &mut dyn Observer) -> Result<T, TrainError>,
+    ) -> Result<T, TrainError> {
+        loop {
+            let result = match &self.device {
+                Some(device) => work(&**device, observer),
+                None => Err(DeviceError::Lost("no device is left".into()).into()),
+            };
+            match result {
+                Err(TrainError::Device(DeviceError::Lost(cause))) => self.replace(&cause, observer)?,
+                other => return other,
+            }
+        }
+    }
+
+    /// As [`trainer::train`]. After a loss training goes on from the newest checkpoint, and what was told of the
+    /// steps after it is not told twice.
+    ///
+    /// # Errors
+    /// As [`Recovery::run`].
+    pub fn train(
+        &mut self,
+        experiment: &Experiment,
+        data: &Loaded,
+        options: &Options,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
+        let mut told = Told { observer, started: false, step: 0, epoch: 0 };
+        let mut options = options.clone();
+        loop {
+            let Some(device) = &self.device else {
+                return Err(DeviceError::Lost("no device is left".into()).into());
+            };
+            let result = trainer::train(experiment, data, &**device, &options, &mut told);
+            let Err(TrainError::Device(DeviceError::Lost(cause))) = result else { return result };
+            // Before the start there is no run yet, or an earlier one of the same name.
+            options.resume |= told.started;
+            self.replace(&cause, &mut told)?;
+        }
+    }
+
+    /// Puts another device in the place of one that was lost because of `cause`.
+    fn replace(&mut self, cause: &str, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let mut cause = cause.to_string();
+        observer.note(&format!("the device was lost: {}: {cause}", self.info.name));
+        if let Some(device) = self.device.take() {
+            // First: some systems give the lost device out again while anyone holds it.
+            close(device);
+        }
+        while !self.fell_back && self.losses < PAUSES.len() {
+            std::thread::sleep(PAUSES[self.losses]);
+            self.losses += 1;
+            match self.spares.reopen(&self.info) {
+                Ok(device) => {
+                    observer.note(&format!(
+                        "{} was opened again ({} of {}); going on from what was saved",
+                        self.info.name,
+                        self.losses,
+                        PAUSES.len()
+                    ));
+                    self.device = Some(device);
+                    return Ok(());
+                }
+                Err(error) => cause = format!("{cause}; it could not be opened again: {error}"),
+            }
+        }
+        if !self.fell_back
+            && let Some(device) = self.spares.fallback()
+        {
+            self.fell_back = true;
+            self.info = device.info().clone();
+            observer.note(&format!("going on from what was saved on {}", self.info.name));
+            self.device = Some(device);
+            return Ok(());
+        }
+        Err(TrainError::Lost { device: self.info.name.clone(), cause })
+    }
+}
+
+/// Keeps from the observer what it has heard before.
+struct Told<'a> {
+    observer: &'a mut dyn Observer,
+    started: bool,
+    step: u64,
+    epoch: u64,
+}
+
+impl Observer for Told<'_> {
+    fn event(&mut self, event: &Event) {
+        let news = match event {
+            // Told again, for it says on what device and from which step training goes on.
+            Event::Start { .. } => {
+                self.started = true;
+                true
+            }
+            Event::Step { step, .. } => newer(&mut self.step, *step),
+            Event::Epoch { epoch, .. } => newer(&mut self.epoch, *epoch),
+            Event::End { .. } => true,
+        };
+        if news {
+            self.observer.event(event);
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        self.observer.tick(tick);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.observer.note(text);
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.observer.interrupted()
+    }
+}
+
+/// Whether `now` is more than what was told last; it is told then.
+fn newer(told: &mut u64, now: u64) -> bool {
+    let is_newer = now > *told;
+    *told = now.max(*told);
+    is_newer
+}
