@@ -17,7 +17,7 @@ pub enum DeviceError {
     #[error("the GPU device was lost: {0}")]
     Lost(String),
     /// An allocation failed.
-    #[error("out of device memory: {bytes} bytes for {purpose}")]
+    #[error("out of device memory: {}{purpose}", if *bytes > 0 { format!("{bytes} bytes for ") } else { String::new() })]
     OutOfMemory {
         /// Bytes asked for.
         bytes: u64,

@@ -26,6 +26,22 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The plan is larger than the device's memory or limits.
+    #[error(
+        "{cause}; the plan needs {} bytes in all with train.batch_size = {batch}; {}",
+        crate::plan::quantity(*bytes),
+        super::fit::advice(*fitting)
+    )]
+    DoesNotFit {
+        /// What was too much.
+        cause: Box<TrainError>,
+        /// Rows of a step.
+        batch: usize,
+        /// Bytes of all buffers.
+        bytes: u64,
+        /// The largest batch that would fit, and the bytes of all buffers with it.
+        fitting: Option<(usize, u64)>,
+    },
     /// The device was lost more often than it could be opened again.
     #[error(
         "the device was lost: {device}: {cause}; what was saved before is kept, go on with --resume, or with \
@@ -121,6 +137,7 @@ impl TrainError {
                 DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
             ) => 2,
             Self::Device(_) | Self::Lost { .. } => 4,
+            Self::DoesNotFit { cause, .. } => cause.exit_code(),
             Self::Diverged { .. } => 3,
             Self::Io { .. } => 5,
             Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => 130,

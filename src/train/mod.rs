@@ -9,6 +9,7 @@ mod error;
 pub mod evaluate;
 pub mod events;
 mod finish;
+mod fit;
 pub mod history;
 mod lock;
 pub mod metrics;

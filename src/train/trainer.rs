@@ -8,6 +8,7 @@ use super::checkpoint;
 use super::engine::{Engine, Training};
 use super::epochs::{Task, Trainer};
 use super::events::{Event, Numbers, Observer};
+use super::fit;
 use super::metrics::Predictions;
 use super::run::{self, HistoryRow, RunDirectory};
 use super::tune::Trial;
@@ -100,7 +101,8 @@ pub fn train(
         optimizer: config.optimizer.clone(),
         clip_norm: config.clip_norm,
     };
-    let mut engine = Engine::new(device, &model, Some(&training), &data.validation)?;
+    let mut engine = Engine::new(device, &model, Some(&training), &data.validation)
+        .map_err(|e| fit::explain(e, &model, &training, &data.validation, device.target()))?;
     engine.initialise(experiment.seed_words())?;
     if let Some(path) = &options.init {
         let restored = engine.restore(&checkpoint::load(path)?.0, false);

@@ -22,6 +22,8 @@ pub struct GpuOptions {
     pub subgroups: Option<bool>,
     /// Compute with the same bits as every other device.
     pub exact: bool,
+    /// Use no more than the limits every WebGPU implementation grants, whatever the adapter offers.
+    pub minimum_limits: bool,
 }
 
 /// What sessions of one device share.
@@ -56,7 +58,7 @@ impl GpuDevice {
         };
         let from_environment = || std::env::var("GRIDLIGHT_CHECKED_SHADERS").is_ok_and(|v| v == "1");
         let checked = options.checked.unwrap_or_else(from_environment);
-        let limits = adapter.limits();
+        let limits = if options.minimum_limits { wgpu::Limits::default() } else { adapter.limits() };
         let mut wanted = wgpu::Features::TIMESTAMP_QUERY | wgpu::Features::PIPELINE_CACHE;
         wanted.set(wgpu::Features::SUBGROUP, options.subgroups.unwrap_or(true));
         let request = adapter.request_device(&wgpu::DeviceDescriptor {

@@ -90,7 +90,13 @@ impl Guard {
             // elsewhere are misleading errors.
             quietly(|| drop(self.device.poll(wgpu::PollType::Poll)));
         }
-        self.health.check()?;
+        match self.health.check() {
+            // What wgpu cannot go on after is told as a loss, a want of memory while a shader is compiled too.
+            Err(DeviceError::Lost(text)) if text.to_lowercase().contains("out of memory") => {
+                return Err(DeviceError::OutOfMemory { bytes, purpose: purpose.into() });
+            }
+            health => health?,
+        }
         if let Some(error) = error {
             return Err(error_value(&error, purpose, bytes));
         }

@@ -1,8 +1,9 @@
 //! Proof that a program fits a device, before anything is allocated or submitted.
 
 use crate::device::{DeviceError, Target};
-use crate::kernels::shader::Shader;
-use crate::plan::{Dispatch, Program};
+use crate::kernels::Kernel;
+use crate::kernels::shader::{self, Shader};
+use crate::plan::{Dispatch, Phase, Program};
 
 /// Checks the sizes of buffers and bindings and the number of bindings.
 ///
@@ -57,4 +58,18 @@ fn within(what: String, needed: u64, limit: u64, advice: &str) -> Result<(), Dev
         return Ok(());
     }
     Err(DeviceError::Limit { what, needed, limit, advice: advice.into() })
+}
+
+/// Checks the whole program, with its shaders made for `target`.
+///
+/// # Errors
+/// As [`check_program`].
+pub fn check(program: &Program, target: &Target) -> Result<(), DeviceError> {
+    check_program(program, target)?;
+    for launch in program.phases.iter().flat_map(Phase::launches) {
+        let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
+        let shader = shader::launch(&kernels, target).map_err(|e| DeviceError::Validation(e.to_string()))?;
+        check_shader(launch, &shader, target)?;
+    }
+    Ok(())
 }

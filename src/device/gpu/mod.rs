@@ -32,3 +32,4 @@ mod trusted;
 pub use adapters::AdapterReport;
 pub use device::{GpuDevice, GpuOptions};
 pub(super) use guard::quietly;
+pub use limits::check;

@@ -1,0 +1,74 @@
+//! Every shipped experiment trains on a device with no more than the limits that every WebGPU implementation grants.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use gridlight::device::gpu::{GpuOptions, adapters};
+use gridlight::device::{Device, Family, Target};
+use gridlight::experiment::Experiment;
+use gridlight::train::events::{Event, Observer, Tick};
+use gridlight::train::trainer::{self, Options};
+use libtest_mimic::Failed;
+
+fn main() -> ExitCode {
+    let mut tests: Vec<(String, common::Test)> = vec![];
+    for path in shipped() {
+        for family in [Family::Registers, Family::Workgroup] {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy();
+            let name = format!("{name}_with_{family:?}").to_lowercase();
+            let path = path.clone();
+            tests.push((name, Box::new(move || a_few_steps(&path, family))));
+        }
+    }
+    assert!(tests.len() >= 6, "the shipped experiments are found");
+    common::run_all(tests)
+}
+
+/// The experiments under `assets/`.
+fn shipped() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");
+    let entries = std::fs::read_dir(directory).expect("the source tree has its assets").flatten();
+    let mut paths: Vec<PathBuf> =
+        entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
+    paths.sort();
+    paths
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _event: &Event) {}
+
+    fn tick(&mut self, _tick: &Tick) {}
+
+    fn note(&mut self, _text: &str) {}
+
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// Trains three steps, validates and tests.
+fn a_few_steps(path: &Path, family: Family) -> Result<(), Failed> {
+    let family = Some(family);
+    let options = GpuOptions { family, minimum_limits: true, ..GpuOptions::default() };
+    let device = adapters::open(None, &options)?;
+    let target = device.target();
+    let minimum = Target::webgpu_minimum(target.family);
+    assert_eq!(
+        *target,
+        Target { subgroup_size: target.subgroup_size, ..minimum },
+        "the limits are the least"
+    );
+    let experiment = Experiment::read(path, &[])?;
+    let data = trainer::load_data(&experiment, &Experiment::directory(path))?;
+    let scratch = tempfile::tempdir()?;
+    let out = scratch.path().join("run");
+    let options = Options { out, max_steps: Some(3), ..Options::default() };
+    let outcome = trainer::train(&experiment, &data, &device, &options, &mut Silent)?;
+    let loss = outcome.best.get("loss").ok_or("no loss")?;
+    assert!(loss.is_finite(), "{loss}");
+    Ok(())
+}
