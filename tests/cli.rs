@@ -423,3 +423,17 @@ fn a_run_is_repeated_and_its_weights_compared() {
     fs::write(directory.path().join("runs/small/run.json"), "{").unwrap();
     assert_refused(&gridlight(directory.path(), &["replay", "runs/small"]), &["run.json"], "damaged record");
 }
+
+#[test]
+fn verify_writes_a_report_to_attach_to_a_bug() {
+    let directory = tempfile::tempdir().unwrap();
+    let ended = gridlight(directory.path(), &["verify", "--device", "cpu", "--out", "report.md"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let report = fs::read_to_string(directory.path().join("report.md")).unwrap();
+    for part in ["- gridlight 0", "- device: ", "- driver: ", "0 failed", "largest error"] {
+        assert!(report.contains(part), "`{part}` is missing in: {report}");
+    }
+    let json = report.split("```json\n").nth(1).and_then(|rest| rest.split("\n```").next()).unwrap();
+    let json: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert!(json["passed"].as_u64().unwrap() > 0 && json["failed"] == 0);
+}

@@ -3,15 +3,19 @@
 //! wgpu's injected checks; every buffer that is not an input holds NaN before.
 
 mod common;
+mod planted;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use gridlight::device::Family;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::device::gpu::GpuOptions;
+use gridlight::device::gpu::{GpuDevice, GpuOptions};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
 use gridlight::graph::{Graph, GraphError, Source, ValueId, autodiff};
+use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, random_kernel};
+use gridlight::kernels::shader;
+use gridlight::plan::{Dispatch, Program};
 use gridlight::rng;
 use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
 use gridlight::tensor::{DType, Tensor, elements};
@@ -29,7 +33,8 @@ fn main() -> ExitCode {
             Box::new(|| samples_agree(family)),
         ));
     }
-    let graphs: [(&str, common::Check); 12] = [
+    let graphs: [(&str, common::Check); 13] = [
+        ("verify_finds_a_wrong_kernel", verify_finds_a_wrong_kernel),
         ("exact_mode_has_the_bits_of_the_cpu", exact_bits),
         ("matrix_products_and_their_gradients", matrix_products),
         ("long_dot_products_are_split", long_dot_products),
@@ -386,5 +391,40 @@ fn samples_agree(family: &str) -> Result<(), Failed> {
             }
         }
     }
+    Ok(())
+}
+
+/// A GPU on which loops that go by fours leave out their first round.
+struct Miscompiling(GpuDevice);
+
+impl Device for Miscompiling {
+    fn info(&self) -> &DeviceInfo {
+        self.0.info()
+    }
+
+    fn target(&self) -> &Target {
+        self.0.target()
+    }
+
+    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
+        self.0.load_with(program, &|launch: &[Dispatch]| {
+            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
+            let mut shader = shader::launch(&kernels, self.target()).expect("a sample has a shader");
+            shader.source = shader.source.replace("(var k = 0u; k + 3u", "(var k = 4u; k + 3u");
+            Ok(shader)
+        })
+    }
+}
+
+fn verify_finds_a_wrong_kernel() -> Result<(), Failed> {
+    planted::one_wrong_element_is_found(&common::device(&GpuOptions::default())?);
+    let options = GpuOptions { family: Some(Family::Registers), ..GpuOptions::default() };
+    let device = Miscompiling(common::device(&options)?);
+    let mut failed = 0;
+    for seed in 0..16 {
+        let sample = random_kernel("matmul", seed).ok_or("no sample")?;
+        failed += usize::from(!kernels::check(&device, &sample)?.passed);
+    }
+    assert!(failed > 0, "a product without its first four terms is found wrong");
     Ok(())
 }

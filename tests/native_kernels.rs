@@ -1,6 +1,8 @@
 //! Every kernel of the CPU backend computes what the oracle says, to the last allowed rounding error, and gives
 //! the same bits for any number of threads.
 
+mod planted;
+
 use gridlight::device::cpu::CpuDevice;
 use gridlight::graph::ops::ReduceKind;
 use gridlight::kernels::Kernel;
@@ -135,4 +137,9 @@ fn row_sum(rows: usize, columns: usize) -> Sample {
         writes: vec![Operand::unwritten(rows)],
         step: StepRecord::default(),
     }
+}
+
+#[test]
+fn verify_finds_a_wrong_kernel() {
+    planted::one_wrong_element_is_found(&CpuDevice::new(Some(1)));
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gridlight::device::{Device, DeviceChoice};
+use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, Sample};
 use gridlight::plan::align;
@@ -17,7 +17,8 @@ use super::{Failure, open_device, parse_device, plan, print, print_json};
 
 /// Each kernel on this device against double-precision arithmetic.
 #[derive(Args)]
-#[command(after_help = "Example:\n  gridlight verify assets/experiments/traffic.toml --device gpu")]
+#[command(after_help = "Example:\n  gridlight verify assets/experiments/traffic.toml --device gpu\n  \
+                  gridlight verify --device gpu --out report.md")]
 pub struct Verify {
     /// Check the kernels of this experiment; by default kernels of every family at awkward sizes.
     experiment: Option<PathBuf>,
@@ -30,8 +31,9 @@ pub struct Verify {
     /// Run operator cases of another framework instead: one JSON object a line.
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "experiment")]
     cases: Option<PathBuf>,
-    /// Where the results of --cases go: one JSON object a line.
-    #[arg(long, value_name = "FILE", requires = "cases")]
+    /// Write a report to attach to a bug: device, driver, version, every kernel. With --cases, where their results
+    /// go: one JSON object a line.
+    #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// One JSON object on standard output.
     #[arg(long)]
@@ -65,6 +67,10 @@ impl Verify {
         let failed = checks.iter().filter(|c| !c.passed).count();
         let passed = checks.len() - failed;
         let report = Report { device: device.info().name.clone(), passed, failed, kernels: checks };
+        if let Some(out) = &self.out {
+            checkpoint::write_atomically(out, report.for_a_bug(device.info(), &self.command()).as_bytes())?;
+            eprintln!("report in {}", out.display());
+        }
         if self.json {
             print_json(&report);
         } else {
@@ -79,6 +85,14 @@ impl Verify {
             return Err(Failure { code: 1, error: anyhow::Error::msg(reason) });
         }
         Ok(())
+    }
+}
+
+impl Verify {
+    /// What was asked for.
+    fn command(&self) -> String {
+        let of = |path: &PathBuf| format!(" of `{}`", path.file_name().unwrap_or_default().to_string_lossy());
+        format!("the kernels{}", self.experiment.as_ref().map_or_else(|| " of every family".into(), of))
     }
 }
 
@@ -123,6 +137,26 @@ fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> 
 }
 
 impl Report {
+    /// Everything a developer needs to know, as Markdown.
+    fn for_a_bug(&self, device: &DeviceInfo, checked: &str) -> String {
+        let json = serde_json::to_string(self).unwrap_or_default();
+        format!(
+            "# gridlight verify\n\n- gridlight {} on {} {}\n- device: {}\n- backend: {}\n- driver: {}\n\
+             - type: {}\n- checked: {checked}\n- result: {} passed, {} failed\n\n```text\n{}```\n\n\
+             ```json\n{json}\n```\n",
+            env!("CARGO_PKG_VERSION"),
+            std::env::consts::OS,
+            std::env::consts::ARCH,
+            device.name,
+            device.backend,
+            device.driver,
+            device.kind,
+            self.passed,
+            self.failed,
+            self.table()
+        )
+    }
+
     fn table(&self) -> String {
         let mut rows = vec![["kernel", "shape", "largest error", "allowed", ""].map(String::from).to_vec()];
         for k in &self.kernels {
