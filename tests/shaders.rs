@@ -157,6 +157,29 @@ fn launches_of_several_kernels() {
     }
 }
 
+#[test]
+fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
+    let rows = 64;
+    let data = Dataset {
+        rows,
+        features: (0..64).map(|c| format!("x{c}")).collect(),
+        x: vec![0.5; rows * 64],
+        categories: vec![],
+        target: Some(data::Target::Numbers(vec![1.0; rows])),
+        source_rows: (0..rows).collect(),
+    };
+    let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
+    let model = Model::new(&config, Inputs { features: 64, categories: vec![] }, 1, Loss::Mse);
+    let optimizer = Optimizer::default();
+    let training = Training { data: &data, batch: 32, noise: 0.0, optimizer, clip_norm: None };
+    for family in [Family::Registers, Family::Workgroup] {
+        let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };
+        let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
+        let step = &compiled.program.phases[0];
+        assert_eq!((step.dispatches.len(), step.launches().count()), (12, 8), "{family:?}");
+    }
+}
+
 /// A body with every instruction, over `shape`, with contiguous, broadcast, strided and guarded loads.
 fn rich_body(shape: &[usize], accumulator: bool) -> Body {
     let mut body = Body::default();
