@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         ("large_reads_and_writes_arrive_whole", large_transfers),
         ("what_does_not_fit_is_refused_with_names", limits_are_errors),
         ("a_refused_shader_is_an_error_and_the_device_goes_on", refused_shader),
+        ("equal_shaders_may_have_unused_bindings", unused_bindings),
         ("ranges_outside_a_buffer_are_errors", ranges_are_checked),
         ("a_lost_device_is_an_error_everywhere", lost_device),
         ("a_profile_has_a_time_for_each_dispatch", profile),
@@ -176,6 +177,18 @@ fn refused_shader() -> Result<(), Failed> {
     session.write(BufferId(0), 0, &[1; 64])?;
     session.run(0, &records(5..6))?;
     assert_eq!(session.read(BufferId(1), 0, 64)?, vec![5; 64]);
+    Ok(())
+}
+
+fn unused_bindings() -> Result<(), Failed> {
+    let device = common::device(&GpuOptions::default())?;
+    let mut program = program(64, 2);
+    program.buffers.push(BufferSpec { name: "other".into(), class: BufferClass::State, words: 64 });
+    program.phases[0].dispatches[1].reads.push(slice(2, 64));
+    let mut session = load(&device, &program, RECURRENCE)?;
+    session.write(BufferId(0), 0, &[1; 64])?;
+    session.run(0, &records(5..6))?;
+    assert_eq!(session.read(BufferId(1), 0, 64)?, vec![20; 64], "both ran");
     Ok(())
 }
 

@@ -40,11 +40,12 @@ pub struct Job {
 /// # Errors
 /// The first failure in the order of `jobs`.
 pub fn compile(gpu: &Gpu, jobs: &[Job]) -> Result<Vec<Pipeline>, DeviceError> {
-    let mut unique: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut unique: BTreeMap<(&str, usize, usize), usize> = BTreeMap::new();
     let mut firsts = vec![];
     let mut picks = vec![];
     for job in jobs {
-        let pick = *unique.entry(&job.shader.source).or_insert_with(|| {
+        // A shader may leave bindings unused, so that equal ones need not have equal layouts.
+        let pick = *unique.entry((&job.shader.source, job.writes, job.reads)).or_insert_with(|| {
             firsts.push(job);
             firsts.len() - 1
         });
