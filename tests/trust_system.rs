@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         trial("a_killed_run_goes_on_to_the_same_bits", a_killed_run_goes_on_to_the_same_bits, None),
         trial("two_processes_do_not_share_a_run", two_processes_do_not_share_a_run, None),
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
+        trial("a_second_interrupt_stops_at_once", a_second_interrupt_stops_at_once, unix()),
         trial("a_full_disk_keeps_what_was_saved", a_full_disk_keeps_what_was_saved, Tmpfs::problem()),
         trial("checkpoints_are_synced_before_and_after_the_rename", checkpoints_are_synced, trace_problem()),
         trial("a_damaged_pipeline_cache_is_ignored", a_damaged_pipeline_cache_is_ignored, no_adapter()),
@@ -219,14 +220,29 @@ fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
     let resumed = Command::new("sh").args(["-c", &line]).current_dir(place.path()).output()?;
     assert_code(&resumed, 0);
     assert!(text(&resumed).contains("resumed at step"), "{}", text(&resumed));
-    // The second interrupt stops at once.
-    let child = running(place.path(), &place.path().join("other"), &[])?;
+    Ok(())
+}
+
+fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
+    let place = workplace(SHORT);
+    // A table that never comes keeps the program from answering the first interrupt.
+    let table = place.path().join("table.csv");
+    std::fs::remove_file(&table)?;
+    assert!(Command::new("mkfifo").arg(&table).status()?.success());
+    let out = place.path().join("out");
+    let mut child = Running(Some(train(place.path(), &out, &[]).spawn()?));
+    std::thread::sleep(Duration::from_millis(500));
     interrupt(&child)?;
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(child.0.as_mut().unwrap().try_wait()?.is_none(), "the first interrupt alone ended it");
     interrupt(&child)?;
     let asked = Instant::now();
+    while child.0.as_mut().unwrap().try_wait()?.is_none() {
+        assert!(asked.elapsed() < Duration::from_secs(5), "the second interrupt did not end it");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     assert_code(&child.wait(), 130);
-    assert!(asked.elapsed() < Duration::from_secs(5));
-    assert_sound(&place.path().join("other"));
+    assert!(!out.exists(), "nothing was begun");
     Ok(())
 }
 
