@@ -105,6 +105,8 @@ pub(super) fn emit(fusion: &Fusion, group: usize) -> Option<Emitted> {
     let roots = &fusion.groups[group].roots;
     let shape = match (shape, roots.first()) {
         (Some(shape), _) => shape,
+        // A scalar is one element along one axis: a guard that never holds needs an axis to stand on.
+        (None, Some(&root)) if fusion.nodes.graph.shape(root).is_empty() => vec![1],
         (None, Some(&root)) => fusion.nodes.graph.shape(root).clone(),
         (None, None) => vec![],
     };

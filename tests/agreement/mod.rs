@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use gridlight::device::Device;
 use gridlight::graph::build::common_shape;
+use gridlight::graph::ops::{self, EvalContext};
+use gridlight::graph::reference::evaluate;
 use gridlight::graph::samples::{Sample, samples};
-use gridlight::graph::{Graph, Source, ValueId, autodiff};
+use gridlight::graph::{Graph, Op, Source, ValueId, autodiff};
 use gridlight::rng;
 use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
 use gridlight::tensor::{DType, Tensor, elements};
-use gridlight::verify::{Case, compare};
+use gridlight::verify::{Case, compare, relative_error};
 
 /// Deterministic draws of one case.
 struct Draws {
@@ -150,10 +152,12 @@ pub fn random_graphs(device: &dyn Device, count: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares one random graph with the reference.
+/// Compares one random graph with the reference. Some of them lose digits by construction (`1 - tanh(x)^2` far
+/// out): what a few units in the last place of every result change there is allowed.
 pub fn check_random(device: &dyn Device, seed: u64, length: usize) -> Result<(), String> {
     let case = random_case(seed, length);
-    let agreement = compare(device, &case, 1e-4).map_err(|e| format!("{}: {e}", case.name))?;
+    let tolerance = (8.0 * single_precision_error(&case)?).clamp(1e-4, 1e-2);
+    let agreement = compare(device, &case, tolerance).map_err(|e| format!("{}: {e}", case.name))?;
     if agreement.passed() {
         return Ok(());
     }
@@ -161,6 +165,41 @@ pub fn check_random(device: &dyn Device, seed: u64, length: usize) -> Result<(),
         |(i, n): (usize, &gridlight::graph::Node)| format!("{i}: {:?} {:?} -> {}\n", n.op, n.inputs, n.ty);
     let nodes: String = case.graph.nodes.iter().enumerate().map(line).collect();
     Err(format!("{}: {agreement:?}, outputs {:?}\n{nodes}", case.name, case.outputs))
+}
+
+/// How far the reference's outputs move when all that is rounded changes by 2^-22 of itself, up or down at
+/// random: twice the spacing of single precision, about what the devices' functions are allowed.
+fn single_precision_error(case: &Case) -> Result<f64, String> {
+    let context = EvalContext { step: case.step };
+    let mut inputs = case.bindings.clone();
+    for x in inputs.values_mut().flat_map(|tensor| &mut tensor.data) {
+        *x = f64::from(*x as f32);
+    }
+    let exact = evaluate(&case.graph, &inputs, &context, &case.outputs).map_err(|e| e.to_string())?;
+    let mut moved = inputs;
+    for (i, node) in case.graph.nodes.iter().enumerate() {
+        let value = ValueId(i as u32);
+        let rounds = match &node.op {
+            Op::Unary(_) | Op::MatMul(_) | Op::Softmax(_) => true,
+            Op::Binary(ops::Binary(f)) => {
+                matches!(f, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div)
+            }
+            Op::Reduce(reduce) => reduce.kind == ops::ReduceKind::Sum,
+            _ => false,
+        };
+        if rounds {
+            let values = evaluate(&case.graph, &moved, &context, &[value]).map_err(|e| e.to_string())?;
+            let mut tensor = values.into_iter().next().ok_or("no value")?;
+            for (at, x) in tensor.data.iter_mut().enumerate() {
+                let up = rng::word([7, 9], value.0, 0, at as u32) % 2 == 0;
+                *x *= 1.0 + if up { f64::exp2(-22.0) } else { -f64::exp2(-22.0) };
+            }
+            moved.insert(value, tensor);
+        }
+    }
+    let outputs = evaluate(&case.graph, &moved, &context, &case.outputs).map_err(|e| e.to_string())?;
+    let errors = exact.iter().zip(&outputs).map(|(e, m)| relative_error(&e.data, &m.data, case.magnitude));
+    Ok(errors.filter(|e| e.is_finite()).fold(0.0, f64::max))
 }
 
 /// Compares every operator's samples, with the gradients of all their inputs.
