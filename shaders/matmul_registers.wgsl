@@ -2,7 +2,8 @@
 // more than the loads it saves, and where a load costs as much as twenty multiply-adds.
 // A workgroup is one native vector of 8 lanes and computes ROW_GROUPS * TILE_ROWS rows by 8 * COLUMNS columns, a
 // lane COLUMNS neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of each group of A, and
-// the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
+// the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. With WINDOWS, A is windows of
+// images, for convolutions. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
 //@import step
 //@import arithmetic
@@ -42,8 +43,19 @@ fn accumulate(sum: Columns, a: f32, b: Columns) -> Columns {
     return sum + a * b; //@insert accumulate
 }
 
+//@if WINDOWS
+//@include windows
+//@end
+// Where a row of A is: its first element, or its place in an image.
+alias Row = u32; //@insert row
+
+fn locate(z: u32, row: u32) -> Row {
+    return A_OFFSET + z * A_BATCH + row * A_ROW; //@insert locate
+}
+
 // Four elements of A along k, or four neighbouring rows with LEFT_ROWS.
-fn left(at: u32) -> vec4<f32> {
+fn left(row: Row, k: u32) -> vec4<f32> {
+    let at = row + k * A_COL; //@insert left_at
     return read_0[at / 4u]; //@insert left
 }
 
@@ -53,7 +65,8 @@ fn right(at: u32) -> vec4<f32> {
 }
 
 //@if TAIL
-//| fn left_element(at: u32) -> f32 {
+//| fn left_element(row: Row, k: u32) -> f32 {
+//|     let at = row + k * A_COL; //@insert left_at
 //|     return read_0[at]; //@insert left_element
 //| }
 //|
@@ -86,25 +99,24 @@ fn main(
     let row_tile = (tile / COL_TILES) % ROW_TILES;
     let z = (tile / (COL_TILES * ROW_TILES)) % BATCH;
     let split = tile / (COL_TILES * ROW_TILES * BATCH);
-    let first_k = split * SPLIT;
-    let depth = min(SPLIT, K - min(first_k, K));
+    let first_k = min(split * SPLIT, K);
+    let end_k = min(first_k + SPLIT, K);
     let first_row = row_tile * TILE_ROWS * ROW_GROUPS;
     let first_col = (col_tile * 8u + lane) * COLUMNS;
     // Rows and columns beyond the last repeat it; what they give is not stored.
-    let a = A_OFFSET + z * A_BATCH + first_k * A_COL;
-    let b = B_OFFSET + z * B_BATCH + first_k * B_ROW;
+    let b = B_OFFSET + z * B_BATCH;
 //@if BROADCAST
 //@for g in ROW_GROUPS
 //@if LEFT_ROWS
-//|     let a_own_g = a + min(first_row + g * 8u + (own_row % 2u) * 4u, M - 4u) + (own_row / 2u) * A_COL;
+//|     let a_own_g = locate(z, min(first_row + g * 8u + (own_row % 2u) * 4u, M - 4u));
 //@else
-//|     let a_own_g = a + min(first_row + g * TILE_ROWS + min(own_row, TILE_ROWS - 1u), M - 1u) * A_ROW;
+//|     let a_own_g = locate(z, min(first_row + g * TILE_ROWS + min(own_row, TILE_ROWS - 1u), M - 1u));
 //@end
 //@end
 //@else
 //@for g in ROW_GROUPS
 //@for r in TILE_ROWS
-    let a_g_r = a + min(first_row + g * TILE_ROWS + r, M - 1u) * A_ROW;
+    let a_g_r = locate(z, min(first_row + g * TILE_ROWS + r, M - 1u));
 //@end
 //@end
 //@end
@@ -120,10 +132,14 @@ fn main(
     var sum_g_r = Columns(0.0);
 //@end
 //@end
-    for (var k = 0u; k + 3u < depth; k += 4u) {
+    for (var k = first_k; k + 3u < end_k; k += 4u) {
 //@if BROADCAST
 //@for g in ROW_GROUPS
-//|         let left_own_g = left(a_own_g + k * A_COL);
+//@if LEFT_ROWS
+//|         let left_own_g = left(a_own_g, k + own_row / 2u);
+//@else
+//|         let left_own_g = left(a_own_g, k);
+//@end
 //@end
 //@end
 //@if RIGHT_ROWS
@@ -155,7 +171,7 @@ fn main(
 //|         let left_g_r = subgroupBroadcast(left_own_g, r);
 //@end
 //@else
-        let left_g_r = left(a_g_r + k * A_COL);
+        let left_g_r = left(a_g_r, k);
 //@end
 //@for s in 4
         sum_g_r = accumulate(sum_g_r, left_g_r[s], right_s);
@@ -164,10 +180,10 @@ fn main(
 //@end
     }
 //@if TAIL
-//|     for (var k = depth & 0xfffffffcu; k < depth; k++) {
+//|     for (var k = first_k + ((end_k - first_k) & 0xfffffffcu); k < end_k; k++) {
 //@if BROADCAST
 //@for g in ROW_GROUPS
-//|         let left_own_g = left_element(a_own_g + k * A_COL);
+//|         let left_own_g = left_element(a_own_g, k);
 //@end
 //@end
 //@if RIGHT_ROWS
@@ -184,7 +200,7 @@ fn main(
 //@if BROADCAST
 //|         sum_g_r = accumulate(sum_g_r, subgroupBroadcast(left_own_g, r), right_row);
 //@else
-//|         sum_g_r = accumulate(sum_g_r, left_element(a_g_r + k * A_COL), right_row);
+//|         sum_g_r = accumulate(sum_g_r, left_element(a_g_r, k), right_row);
 //@end
 //@end
 //@end

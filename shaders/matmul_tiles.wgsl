@@ -1,7 +1,7 @@
 // Matrix product through workgroup memory, for GPUs: a workgroup computes a tile of 4 * SIDE rows and columns,
 // each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both fragments are
 // read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
-// Workgroups are numbered as in matmul_registers.wgsl.
+// With WINDOWS, A is windows of images, for convolutions. Workgroups are numbered as in matmul_registers.wgsl.
 //@import step
 //@import arithmetic
 //@import numerics
@@ -39,6 +39,21 @@ var<workgroup> right: array<vec4<f32>, DEPTH * STRIDE>;
 
 alias Values = vec4<f32>; //@insert values
 
+//@if WINDOWS
+//@include windows
+//@end
+// Where a row of A is: its first element, or its place in an image.
+alias Row = u32; //@insert row
+
+fn locate(z: u32, row: u32) -> Row {
+    return A_OFFSET + z * A_BATCH + row * A_ROW; //@insert locate
+}
+
+fn left_element(row: Row, k: u32) -> f32 {
+    let at = row + k * A_COL; //@insert left_at
+    return read_0[at]; //@insert left_element
+}
+
 fn accumulate(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
     return sum + a * b; //@insert accumulate
 }
@@ -68,30 +83,22 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@for r in 4
     var sum_r = vec4<f32>(0.0);
 //@end
+    // An invocation fills vector x of line y of both slices; rows and columns beyond the last repeat it.
+//@for r in 4
+    let row_r = locate(z, min(first_row + x * 4u + r, M - 1u));
+//@end
+    let b_start = B_OFFSET + z * B_BATCH;
     for (var k = first_k; k < end_k; k += DEPTH) {
-        // Fill: every invocation moves vectors of four rows of A and four columns of B.
-        for (var at = lane; at < DEPTH * SIDE; at += LANES) {
-            let d = at / SIDE;
-            let v = at % SIDE;
-            var a = vec4<f32>(0.0);
-            var b = vec4<f32>(0.0);
-            if (k + d < end_k) {
-                let a_start = A_OFFSET + z * A_BATCH + (k + d) * A_COL;
-                let b_start = B_OFFSET + z * B_BATCH + (k + d) * B_ROW;
-                for (var c = 0u; c < 4u; c++) {
-                    let row = first_row + v * 4u + c;
-                    let col = first_col + v * 4u + c;
-                    if (row < M) {
-                        a[c] = read_0[a_start + row * A_ROW];
-                    }
-                    if (col < N) {
-                        b[c] = read_1[b_start + col * B_COL];
-                    }
-                }
-            }
-            left[d * STRIDE + v] = a;
-            right[d * STRIDE + v] = b;
+        var a = vec4<f32>(0.0);
+        var b = vec4<f32>(0.0);
+        if (k + y < end_k) {
+//@for r in 4
+            a[r] = left_element(row_r, k + y);
+            b[r] = read_1[b_start + (k + y) * B_ROW + min(first_col + x * 4u + r, N - 1u) * B_COL];
+//@end
         }
+        left[y * STRIDE + x] = a;
+        right[y * STRIDE + x] = b;
         workgroupBarrier();
         for (var d = 0u; d < DEPTH; d++) {
             let a = left[d * STRIDE + y];

@@ -415,7 +415,8 @@ impl Device for Miscompiling {
         self.0.load_with(program, &|launch: &[Dispatch]| {
             let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
             let mut shader = shader::launch(&kernels, self.target()).expect("a sample has a shader");
-            shader.source = shader.source.replace("(var k = 0u; k + 3u", "(var k = 4u; k + 3u");
+            shader.source =
+                shader.source.replace("(var k = first_k; k + 3u", "(var k = first_k + 4u; k + 3u");
             Ok(shader)
         })
     }

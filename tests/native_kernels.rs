@@ -6,7 +6,7 @@ mod planted;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::graph::ops::ReduceKind;
 use gridlight::kernels::Kernel;
-use gridlight::kernels::matmul::{MatMul, MatrixView};
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::oracle::{self, Operands};
 use gridlight::kernels::reduce::Reduce;
 use gridlight::kernels::samples::{self, Operand, Sample};
@@ -109,7 +109,7 @@ fn accumulator() -> Body {
 fn product(m: usize, n: usize, k: usize) -> Sample {
     let view = |columns| MatrixView { offset: 0, batch: 0, row: columns, col: 1 };
     let (a, b, epilogue) = (view(k), view(n), accumulator());
-    let kernel = MatMul { batch: 1, m, n, k, a, b, epilogue, row_sums: None, splits: 1 };
+    let kernel = MatMul { batch: 1, m, n, k, a: Left::Matrix(a), b, epilogue, row_sums: None, splits: 1 };
     Sample {
         kernel: Kernel::MatMul(kernel),
         reads: vec![normals(m * k, 1), normals(k * n, 2)],

@@ -5,7 +5,8 @@ use gridlight::data::{self, Dataset};
 use gridlight::device::{Family, Target};
 use gridlight::experiment::model::ModelConfig;
 use gridlight::graph::ops::ReduceKind;
-use gridlight::kernels::matmul::{MatMul, MatrixView};
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
+use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{ShaderError, launch, shader};
 use gridlight::kernels::{
     Kernel, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
@@ -309,9 +310,26 @@ fn matrix_products() {
                     epilogue.stores.push((r, 0));
                 }
                 let (a, b) = (view(m, k, transpose_a), view(k, n, transpose_b));
-                check_kernel(&Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits }));
+                check_kernel(&Kernel::MatMul(MatMul {
+                    batch,
+                    m,
+                    n,
+                    k,
+                    a: Left::Matrix(a),
+                    b,
+                    epilogue,
+                    row_sums,
+                    splits,
+                }));
             }
         }
+    }
+}
+
+#[test]
+fn convolutions() {
+    for seed in 0..40 {
+        check_kernel(&random_kernel("conv", seed).unwrap().kernel);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::graph::ops::ReduceKind;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
 use crate::kernels::gather::{Gather, GatherGrad};
-use crate::kernels::matmul::{MatMul, MatrixView};
+use crate::kernels::matmul::{Left, MatMul, MatrixView};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::reduce::Reduce;
@@ -80,7 +80,7 @@ fn matmul(
     }
     epilogue.stores.push((result, 0));
     let row_sums = (transpose_a && batch == 1).then_some(1);
-    let (a, b) = (view(m, k, transpose_a), view(k, n, transpose_b));
+    let (a, b) = (Left::Matrix(view(m, k, transpose_a)), view(k, n, transpose_b));
     Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
 }
 

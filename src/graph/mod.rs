@@ -7,6 +7,7 @@
 mod activations;
 pub mod autodiff;
 pub mod build;
+pub mod convolution;
 pub mod expression;
 pub mod ops;
 pub mod reference;

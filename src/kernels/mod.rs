@@ -61,6 +61,7 @@ impl Kernel {
     pub fn name(&self) -> &'static str {
         match self {
             Kernel::Batch(_) => "batch",
+            Kernel::MatMul(k) if k.is_convolution() => "conv",
             Kernel::MatMul(_) => "matmul",
             Kernel::Pointwise(_) => "pointwise",
             Kernel::Reduce(_) => "reduce",

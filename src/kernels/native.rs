@@ -2,6 +2,7 @@
 
 use super::Kernel;
 use super::exact::Exact;
+use super::matmul::Left;
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::Pool;
 use crate::scalar::StepRecord;
@@ -25,7 +26,10 @@ impl NativeKernel {
             Kernel::GatherGrad(k) if exact => Box::new(Exact(k.clone())),
             Kernel::GradientNorm(k) if exact => Box::new(Exact(k.clone())),
             Kernel::Batch(k) => Box::new(k.clone()),
-            Kernel::MatMul(k) => Box::new(super::matmul::native::NativeMatMul::new(k, exact)),
+            Kernel::MatMul(k) => match &k.a {
+                Left::Matrix(a) => Box::new(super::matmul::native::NativeMatMul::new(k, *a, exact)),
+                Left::Windows(w) => Box::new(super::matmul::convolution::NativeConvolution::new(k, w, exact)),
+            },
             Kernel::Pointwise(k) => Box::new(super::pointwise::native::NativePointwise::new(k, exact)),
             Kernel::Reduce(k) => Box::new(super::reduce::native::NativeReduce::new(k, exact)),
             Kernel::Softmax(k) => Box::new(k.clone()),

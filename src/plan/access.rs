@@ -154,6 +154,14 @@ impl<'g> Nodes<'g> {
                         }
                     }
                 }
+                Lowering::Conv { .. } => {
+                    if image_view(&self.access(inputs[0]).view).is_none() {
+                        copies.insert(inputs[0]);
+                    }
+                    if !view::is_identity(&self.access(inputs[1]).view, self.graph.shape(inputs[1])) {
+                        copies.insert(inputs[1]);
+                    }
+                }
                 Lowering::MatMul { .. } => {
                     for &input in inputs {
                         if matrix_view(&self.access(input).view, self.graph.shape(input)).is_none() {
@@ -184,4 +192,13 @@ pub(super) fn matrix_view(view: &View, shape: &[usize]) -> Option<crate::kernels
         row: stride(1)?,
         col: stride(2)?,
     })
+}
+
+/// First element and strides of `view` over `[N, H, W, C]`, if nothing of it is padding.
+pub(super) fn image_view(view: &View) -> Option<(usize, [usize; 4])> {
+    if !view.guards.is_empty() {
+        return None;
+    }
+    let strides: Option<Vec<usize>> = view.strides.iter().map(|&s| usize::try_from(s).ok()).collect();
+    Some((usize::try_from(view.offset).ok()?, strides?.try_into().ok()?))
 }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::access::{Access, matrix_view};
+use super::access::{Access, image_view, matrix_view};
 use super::fuse::{Anchor, Fusion};
 use super::view;
 use crate::graph::ValueId;
 use crate::graph::ops::{Lowering, ReduceKind};
-use crate::kernels::matmul::MatrixView;
+use crate::kernels::matmul::{Left, MatrixView, Windows};
 use crate::scalar::{BinaryFn, Body, Inst, RandomKind, Reg, View};
 use crate::tensor::{Shape, elements};
 
@@ -52,14 +52,26 @@ pub(super) struct Product {
     pub m: usize,
     pub n: usize,
     pub k: usize,
-    pub a: MatrixView,
+    pub a: Left,
     pub b: MatrixView,
 }
 
 /// Geometry of the matrix product that computes `value`.
 pub(super) fn matrix_product(fusion: &Fusion, value: ValueId) -> Option<Product> {
-    let Lowering::MatMul { transpose_a, transpose_b } = *fusion.nodes.lowering(value) else { return None };
     let [(a, a_shape), (b, b_shape)] = fusion.operands(value) else { return None };
+    let (transpose_a, transpose_b) = match *fusion.nodes.lowering(value) {
+        Lowering::MatMul { transpose_a, transpose_b } => (transpose_a, transpose_b),
+        Lowering::Conv { windows, groups, outputs } => {
+            let (offset, strides) = image_view(&a.view)?;
+            let windows = Windows { offset, strides, batch: windows.channels * strides[3], ..windows };
+            let ([m, k], n) = (windows.shape(), outputs / groups);
+            let b_view = MatrixView { offset: 0, batch: n, row: outputs, col: 1 };
+            let a_view = Left::Windows(windows);
+            let (a_base, b_base) = (a.base, b.base);
+            return Some(Product { a_base, b_base, batch: groups, m, n, k, a: a_view, b: b_view });
+        }
+        _ => return None,
+    };
     let swap =
         |v: MatrixView, swapped: bool| if swapped { MatrixView { row: v.col, col: v.row, ..v } } else { v };
     let rank = a_shape.len();
@@ -74,7 +86,7 @@ pub(super) fn matrix_product(fusion: &Fusion, value: ValueId) -> Option<Product>
         m,
         n,
         k,
-        a: swap(matrix_view(&a.view, a_shape)?, transpose_a),
+        a: Left::Matrix(swap(matrix_view(&a.view, a_shape)?, transpose_a)),
         b: swap(matrix_view(&b.view, b_shape)?, transpose_b),
     })
 }

@@ -230,7 +230,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         for value in self.computed() {
             let index = value.index();
             match self.nodes.lowering(value) {
-                Lowering::MatMul { .. } => {
+                Lowering::MatMul { .. } | Lowering::Conv { .. } => {
                     self.add_group(Group::around(Anchor::MatMul { value, row_sums: None }, vec![]));
                 }
                 Lowering::Reduce { .. } => self.add_group(Group::around(Anchor::Reduce(value), vec![])),
@@ -408,15 +408,16 @@ impl<'n, 'g> Fusion<'n, 'g> {
             return false;
         }
         let Some(product) = emit::matrix_product(self, value) else { return false };
+        let Some(a) = product.a.matrix() else { return false };
         let (kept, reduced) = (1 - axes[0], axes[0]);
         let stride = |d: usize| usize::try_from(access.view.strides[d]).ok();
         product.a_base == access.base
             && product.batch == 1
             && access.view.guards.is_empty()
-            && usize::try_from(access.view.offset) == Ok(product.a.offset)
+            && usize::try_from(access.view.offset) == Ok(a.offset)
             && (shape[kept], shape[reduced]) == (product.m, product.k)
-            && (product.m == 1 || stride(kept) == Some(product.a.row))
-            && (product.k == 1 || stride(reduced) == Some(product.a.col))
+            && (product.m == 1 || stride(kept) == Some(a.row))
+            && (product.k == 1 || stride(reduced) == Some(a.col))
             && elements(self.nodes.graph.shape(sum)) == product.m
     }
 

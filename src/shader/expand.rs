@@ -3,6 +3,7 @@
 //! | directive | meaning |
 //! |---|---|
 //! | `//@import name` | the text of `shaders/shared/name.wgsl` |
+//! | `//@include name` | the lines of the same file, here, with their directives |
 //! | `const N: u32 = 1u; //@param` | the value is replaced |
 //! | `LINE //@insert name` | the line is replaced by generated text |
 //! | `//@for i in COUNT` ... `//@end` | repeated for `i` = 0, 1, ...; `_i` at the end of a name becomes `_0`, `_1` |
@@ -76,6 +77,12 @@ impl Template {
         self
     }
 
+    /// Sets an `i32` parameter.
+    pub fn set_i32(mut self, name: &str, value: isize) -> Self {
+        self.values.insert(name.into(), format!("{value}i"));
+        self
+    }
+
     /// Sets an `f32` parameter by its bits.
     pub fn set_f32(mut self, name: &str, bits: u32) -> Self {
         self.values.insert(name.into(), super::body::literal(bits));
@@ -118,6 +125,12 @@ impl Template {
             let trimmed = line.trim_start();
             if let Some(name) = trimmed.strip_prefix("//@import ") {
                 out.imports.push(name.trim().to_string());
+            } else if let Some(name) = trimmed.strip_prefix("//@include ") {
+                let included = format!("shared/{}", name.trim());
+                let text = library::find(&included)
+                    .ok_or_else(|| self.error(file, number, format!("there is no `{included}`")))?;
+                let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(i, l)| (i + 1, l)).collect();
+                self.block(&included, &lines, out)?;
             } else if let Some(rest) = trimmed.strip_prefix("//@for ") {
                 let end = self.end_of(file, lines, at)?;
                 let (variable, count) = rest

@@ -9,7 +9,9 @@ pub(super) fn find(name: &str) -> Option<&'static str> {
 pub fn as_written() -> impl Iterator<Item = (&'static str, String)> {
     let templates = FILES.iter().filter(|(name, _)| !name.starts_with("shared/"));
     templates.map(|(name, text)| {
-        let imports = text.lines().filter_map(|line| line.strip_prefix("//@import "));
+        let needs =
+            |line| Option::or(str::strip_prefix(line, "//@import "), str::strip_prefix(line, "//@include "));
+        let imports = text.lines().filter_map(needs);
         let shared: String =
             imports.filter_map(|import| find(&format!("shared/{}", import.trim()))).collect();
         (*name, shared + text)
@@ -35,5 +37,6 @@ pub const FILES: &[(&str, &str)] = &[
     ("shared/exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("shared/numerics", include_str!("../../shaders/shared/numerics.wgsl")),
     ("shared/random", include_str!("../../shaders/shared/random.wgsl")),
+    ("shared/windows", include_str!("../../shaders/shared/windows.wgsl")),
     ("shared/step", include_str!("../../shaders/shared/step.wgsl")),
 ];

@@ -3,7 +3,7 @@
 
 use crate::kernels::Kernel;
 use crate::kernels::batch::Batch;
-use crate::kernels::matmul::MatrixView;
+use crate::kernels::matmul::{Left, MatrixView};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::samples::{self, Sample};
@@ -110,7 +110,11 @@ impl Operands {
                     let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
                     1 + v.offset + last(k.batch, v.batch) + last(rows, v.row) + last(columns, v.col)
                 };
-                let (a, b) = (end(&k.a, k.m, k.k), end(&k.b, k.k, k.n));
+                let a = match &k.a {
+                    Left::Matrix(view) => end(view, k.m, k.k),
+                    Left::Windows(windows) => windows.end(k.batch),
+                };
+                let b = end(&k.b, k.k, k.n);
                 let mut operands = lists(&[(a, Normal), (b, Normal)], &[]);
                 operands.add_body(&k.epilogue, &[k.batch, k.m, k.n]);
                 let parts = k.splits.max(1);

@@ -3,6 +3,7 @@
 
 use super::{Graph, GraphError, ValueId};
 use crate::kernels::Kernel;
+use crate::kernels::matmul::Windows;
 use crate::scalar::{Inst, Reg};
 use crate::tensor::{DType, Tensor, TensorType};
 
@@ -68,6 +69,16 @@ pub enum Lowering {
         /// Whether the last two axes of the right operand are swapped.
         transpose_b: bool,
     },
+    /// Matrix product whose left operand is windows of the first operand `[N, H, W, C]`; the second is contiguous,
+    /// its last axis the columns of all groups.
+    Conv {
+        /// The windows, for a contiguous first operand.
+        windows: Windows,
+        /// Groups, each a matrix of the batch.
+        groups: usize,
+        /// Columns of all groups.
+        outputs: usize,
+    },
     /// Reduction over axes; scalar producers join as prologue, scalar consumers as epilogue.
     Reduce {
         /// Sum or maximum.
@@ -131,6 +142,7 @@ fn check_f32(inputs: &[&TensorType]) -> Result<(), String> {
 
 mod binary;
 mod constant;
+mod conv;
 mod cross_entropy;
 mod gather;
 mod matmul;
@@ -143,6 +155,7 @@ mod views;
 
 pub use binary::{Binary, Select};
 pub use constant::{Constant, StepScalarOp};
+pub use conv::{Conv, ConvAxis, ConvWeight};
 pub use cross_entropy::{CrossEntropy, CrossEntropyDelta};
 pub use gather::{Gather, GatherGrad};
 pub use matmul::MatMul;
@@ -186,6 +199,10 @@ pub enum Op {
     Reduce(Reduce),
     /// Matrix product.
     MatMul(MatMul),
+    /// Convolution.
+    Conv(Conv),
+    /// Gradient of its weights.
+    ConvWeight(ConvWeight),
     /// Softmax or log-softmax.
     Softmax(Softmax),
     /// Loss of integer labels.
@@ -217,6 +234,8 @@ impl Op {
             Op::Concat(op) => op,
             Op::Reduce(op) => op,
             Op::MatMul(op) => op,
+            Op::Conv(op) => op,
+            Op::ConvWeight(op) => op,
             Op::Softmax(op) => op,
             Op::CrossEntropy(op) => op,
             Op::CrossEntropyDelta(op) => op,

@@ -7,8 +7,8 @@ use crate::scalar::{BinaryFn, RandomKind, StepScalar, UnaryFn};
 use crate::tensor::DType;
 
 /// A graph under construction and its inputs so far.
-struct Inputs {
-    graph: Graph,
+pub(super) struct Inputs {
+    pub graph: Graph,
     inputs: Vec<(ValueId, Draw)>,
 }
 
@@ -21,15 +21,15 @@ impl Inputs {
         Ok(value)
     }
 
-    fn normal(&mut self, shape: &[usize]) -> Built {
+    pub fn normal(&mut self, shape: &[usize]) -> Built {
         self.draw(shape, Draw::Normal)
     }
 }
 
-struct Collection(Vec<Sample>);
+pub(super) struct Collection(Vec<Sample>);
 
 impl Collection {
-    fn add(
+    pub fn add(
         &mut self,
         name: String,
         build: impl FnOnce(&mut Inputs) -> Result<ValueId, GraphError>,
@@ -53,6 +53,7 @@ pub fn samples() -> Result<Vec<Sample>, GraphError> {
     views(&mut all)?;
     reductions(&mut all)?;
     products(&mut all)?;
+    super::convolutions::convolutions(&mut all)?;
     rows(&mut all)?;
     lookups(&mut all)?;
     draws(&mut all)?;

@@ -9,6 +9,7 @@ use crate::rng;
 use crate::tensor::{DType, Tensor, elements};
 pub use list::samples;
 
+mod convolutions;
 mod list;
 
 /// How the values of an input are drawn.

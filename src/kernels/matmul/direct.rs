@@ -35,30 +35,42 @@ impl WithSimd for Direct<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        let lanes = S::F32_LANES;
-        let whole = self.n - self.n % lanes;
-        let mut column = 0;
-        // AVX2 has 16 registers: half as many vectors.
-        while lanes >= 16 && column + 4 * lanes <= whole {
-            self.rows::<S, 4>(simd, column, 4 * lanes);
-            column += 4 * lanes;
-        }
-        while column + 2 * lanes <= whole {
-            self.rows::<S, 2>(simd, column, 2 * lanes);
-            column += 2 * lanes;
-        }
-        while column < self.n {
-            let width = lanes.min(self.n - column);
-            self.rows::<S, 1>(simd, column, width);
-            column += width;
-        }
+        let n = self.n;
+        all_columns(simd, &mut self, n);
     }
 }
 
-impl Direct<'_> {
+/// A product in tiles of rows by vectors of columns.
+pub(super) trait Tiles {
     /// All rows of the `width` columns from `column`, which take `VECTORS` vectors.
+    fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize);
+}
+
+/// All tiles of `n` columns: up to four vectors at a time.
+#[inline(always)]
+pub(super) fn all_columns<S: Simd>(simd: S, product: &mut impl Tiles, n: usize) {
+    let lanes = S::F32_LANES;
+    let whole = n - n % lanes;
+    let mut column = 0;
+    // AVX2 has 16 registers: half as many vectors.
+    while lanes >= 16 && column + 4 * lanes <= whole {
+        product.tiles::<S, 4>(simd, column, 4 * lanes);
+        column += 4 * lanes;
+    }
+    while column + 2 * lanes <= whole {
+        product.tiles::<S, 2>(simd, column, 2 * lanes);
+        column += 2 * lanes;
+    }
+    while column < n {
+        let width = lanes.min(n - column);
+        product.tiles::<S, 1>(simd, column, width);
+        column += width;
+    }
+}
+
+impl Tiles for Direct<'_> {
     #[inline(always)]
-    fn rows<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
+    fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
         let m = self.out.len() / self.n;
         let mut row = 0;
         while row + ROWS <= m {
@@ -77,7 +89,9 @@ impl Direct<'_> {
             self.tile::<S, 1, VECTORS>(simd, row, column, width);
         }
     }
+}
 
+impl Direct<'_> {
     #[inline(always)]
     fn tile<S: Simd, const TILE: usize, const VECTORS: usize>(
         &mut self,
@@ -100,25 +114,30 @@ impl Direct<'_> {
         }
         for (i, sums) in sums.iter().enumerate() {
             let start = (row + i) * self.n + column;
-            let out = &mut self.out[start..start + width];
-            if width == VECTORS * S::F32_LANES {
-                for (out, sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
-                    *out = *sum;
-                }
-            } else {
-                simd.partial_store_f32s(out, sums[0]);
-            }
+            store::<S, VECTORS>(simd, sums, &mut self.out[start..start + width]);
         }
     }
 }
 
 /// The vectors of a row; one vector may be a part.
 #[inline(always)]
-fn load<S: Simd, const VECTORS: usize>(simd: S, row: &[f32]) -> [S::f32s; VECTORS] {
+pub(super) fn load<S: Simd, const VECTORS: usize>(simd: S, row: &[f32]) -> [S::f32s; VECTORS] {
     if row.len() == VECTORS * S::F32_LANES {
         let vectors = S::as_simd_f32s(row).0;
         std::array::from_fn(|v| vectors[v])
     } else {
         [simd.partial_load_f32s(row); VECTORS]
+    }
+}
+
+/// Stores the vectors of a row; one vector may be a part.
+#[inline(always)]
+pub(super) fn store<S: Simd, const VECTORS: usize>(simd: S, sums: &[S::f32s; VECTORS], out: &mut [f32]) {
+    if out.len() == VECTORS * S::F32_LANES {
+        for (out, sum) in S::as_mut_simd_f32s(out).0.iter_mut().zip(sums) {
+            *out = *sum;
+        }
+    } else {
+        simd.partial_store_f32s(out, sums[0]);
     }
 }

@@ -1,11 +1,14 @@
 //! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
 
+pub mod convolution;
 mod direct;
 pub mod native;
 mod transpose;
+mod windows;
 
 use super::Cost;
 use crate::scalar::Body;
+pub use windows::{Left, WindowAxis, Windows};
 
 /// Where the elements of a matrix operand lie: `offset + b*batch + row*row_stride + col*col_stride`, in elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,7 +35,7 @@ pub struct MatMul {
     /// Length of each dot product.
     pub k: usize,
     /// `A`: `[batch, m, k]`.
-    pub a: MatrixView,
+    pub a: Left,
     /// `B`: `[batch, k, n]`.
     pub b: MatrixView,
     /// What is stored, over the iteration shape `[batch, m, n]`; `Accumulator` is the dot product.
@@ -48,6 +51,11 @@ pub struct MatMul {
 }
 
 impl MatMul {
+    /// Whether this is a convolution or the gradient of one.
+    pub fn is_convolution(&self) -> bool {
+        matches!(self.a, Left::Windows(_))
+    }
+
     /// Elements of `k` in each part.
     pub fn split_len(&self) -> usize {
         self.k.div_ceil(self.splits.max(1))
@@ -57,8 +65,15 @@ impl MatMul {
     pub fn shape(&self) -> String {
         let batch = if self.batch > 1 { format!("{}x ", self.batch) } else { String::new() };
         let t = |v: &MatrixView| if v.col <= v.row || v.col == 1 { 'N' } else { 'T' };
-        let (ta, tb) = (t(&self.a), t(&self.b));
-        let mut text = format!("{batch}{}x{}x{} {ta}{tb}", self.m, self.n, self.k);
+        let ta = match &self.a {
+            Left::Matrix(view) => t(view),
+            Left::Windows(windows) if windows.swapped => 'T',
+            Left::Windows(_) => 'N',
+        };
+        let mut text = format!("{batch}{}x{}x{} {ta}{}", self.m, self.n, self.k, t(&self.b));
+        if let Left::Windows(Windows { axes: [down, along], channels, .. }) = &self.a {
+            text += &format!(" windows {}x{}x{channels}", down.taps, along.taps);
+        }
         if self.epilogue.flops() > 0 {
             text += &format!(" +{} ops", self.epilogue.flops());
         }
@@ -74,9 +89,12 @@ impl MatMul {
     /// Cost.
     pub fn cost(&self) -> Cost {
         let (b, m, n, k) = (self.batch as u64, self.m as u64, self.n as u64, self.k as u64);
-        let a_matrices = if self.a.batch == 0 { 1 } else { b };
+        let a_elements = match &self.a {
+            Left::Matrix(view) => m * k * if view.batch == 0 { 1 } else { b },
+            Left::Windows(windows) => b * windows.footprint() as u64,
+        };
         let b_matrices = if self.b.batch == 0 { 1 } else { b };
-        let operands = 4 * (a_matrices * m * k + b_matrices * k * n);
+        let operands = 4 * (a_elements + b_matrices * k * n);
         let outputs = 4 * (self.splits as u64 - 1) * b * m * n;
         let sums = if self.row_sums.is_some() { m * k } else { 0 };
         Cost {

@@ -19,6 +19,8 @@ use crate::scalar::{StepRecord, exact};
 /// A prepared matrix product.
 pub struct NativeMatMul {
     kernel: MatMul,
+    /// The left operand.
+    a: MatrixView,
     epilogue: NativeBody,
     /// Output 0 takes the product itself before the epilogue finishes it in place.
     plain: bool,
@@ -65,8 +67,8 @@ impl Method {
 const ROW_STEP: usize = 2 * direct::ROWS;
 
 impl NativeMatMul {
-    /// Prepares `kernel`.
-    pub fn new(kernel: &MatMul, exact: bool) -> Self {
+    /// Prepares `kernel`, whose left operand is `a`.
+    pub fn new(kernel: &MatMul, a: MatrixView, exact: bool) -> Self {
         let shape = [kernel.batch, kernel.m, kernel.n];
         let epilogue = NativeBody::new(&kernel.epilogue, &shape).exact(exact);
         // About 100 GFLOP/s on one core.
@@ -74,7 +76,7 @@ impl NativeMatMul {
         let blocks = if kernel.batch > 1 { kernel.batch } else { kernel.m.div_ceil(ROW_STEP) };
         let parts = parts_for(nanoseconds, blocks);
         let plain = epilogue.is_plain_copy();
-        Self { kernel: kernel.clone(), epilogue, plain, parts, method: Method::of(kernel, exact) }
+        Self { kernel: kernel.clone(), a, epilogue, plain, parts, method: Method::of(kernel, exact) }
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
@@ -88,7 +90,8 @@ impl NativeMatMul {
         out: &mut [f32],
         copy: &mut Vec<f32>,
     ) {
-        let MatMul { n, a, b, .. } = self.kernel;
+        let MatMul { n, b, .. } = self.kernel;
+        let a = self.a;
         let k = depth.len();
         let left = &operands.read(0)[a.offset + z * a.batch + rows.start * a.row + depth.start * a.col..];
         let right = &operands.read(1)[b.offset + z * b.batch + depth.start * b.row..];
@@ -113,7 +116,7 @@ impl NativeMatMul {
     }
 
     fn row_sums(&self, operands: &Operands, output: usize, depth: &Range<usize>, split: usize) {
-        let MatMul { m, a, .. } = self.kernel;
+        let (m, a) = (self.kernel.m, self.a);
         let left = operands.read(0);
         check(&a, 0, m, depth.end, left.len());
         // SAFETY: one part computes the sums of a split.
@@ -162,7 +165,7 @@ impl WithSimd for RowSums<'_> {
 }
 
 /// A product in exact mode, in the order of `k`.
-struct InOrder<'a>(Direct<'a>);
+pub(super) struct InOrder<'a>(pub Direct<'a>);
 
 impl WithSimd for InOrder<'_> {
     type Output = ();

@@ -4,19 +4,23 @@ use super::body::{registers, run};
 use super::{Approx, FUNCTION, Operands, ROUNDOFF, sum};
 use crate::graph::ops::ReduceKind;
 use crate::kernels::gather::GatherGrad;
-use crate::kernels::matmul::{MatMul, MatrixView};
+use crate::kernels::matmul::MatMul;
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::reduce::Reduce;
 
 pub(super) fn matmul(kernel: &MatMul, operands: &Operands, writes: &mut [Vec<Approx>]) {
     let MatMul { batch, m, n, k, a, b, .. } = *kernel;
-    let at = |v: &MatrixView, z, row, col| v.offset + z * v.batch + row * v.row + col * v.col;
     let (left, right) = (&operands.reads[0], &operands.reads[1]);
     let len = kernel.split_len();
     let depth = |split: usize| (split * len).min(k)..((split + 1) * len).min(k);
     let product = |split: usize, linear: usize| {
         let (z, row, col) = (linear / (m * n), linear / n % m, linear % n);
-        let term = |i| Approx::exact(left[at(&a, z, row, i)] * right[at(&b, z, i, col)]).rounded(ROUNDOFF);
+        let term = |i| {
+            // Padding adds nothing.
+            let x = a.element(z, row, i).map_or(0.0, |at| left[at]);
+            let y = right[b.offset + z * b.batch + i * b.row + col * b.col];
+            Approx::exact(x * y).rounded(ROUNDOFF)
+        };
         sum(depth(split).map(term))
     };
     if kernel.splits > 1 {
@@ -31,7 +35,8 @@ pub(super) fn matmul(kernel: &MatMul, operands: &Operands, writes: &mut [Vec<App
     if let Some(output) = kernel.row_sums {
         for split in 0..kernel.splits.max(1) {
             for row in 0..m {
-                let terms = depth(split).map(|i| Approx::exact(left[at(&a, 0, row, i)]));
+                let terms =
+                    depth(split).map(|i| Approx::exact(a.element(0, row, i).map_or(0.0, |at| left[at])));
                 writes[output][split * m + row] = sum(terms);
             }
         }

@@ -6,7 +6,7 @@ use crate::kernels::Kernel;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
 use crate::kernels::gather::{Gather, GatherGrad};
-use crate::kernels::matmul::{MatMul, MatrixView};
+use crate::kernels::matmul::{Left, MatMul, MatrixView, WindowAxis, Windows};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pointwise::Pointwise;
@@ -96,7 +96,52 @@ pub(super) fn matmul(draw: &mut Draw) -> Sample {
     if row_sums.is_some() {
         writes.push(Operand::unwritten(splits * m));
     }
+    let a = Left::Matrix(a);
     let kernel = MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits };
+    sample(draw, Kernel::MatMul(kernel), reads, writes)
+}
+
+/// Windows of any geometry: with zeros all around, every position and tap is legal.
+fn windows(draw: &mut Draw, groups: usize) -> Windows {
+    let mut axis = || WindowAxis {
+        positions: 1 + draw.below(9),
+        taps: 1 + draw.below(4),
+        extent: 1 + draw.below(9),
+        stride: draw.choice(&[1, 1, 2, 3]),
+        step: draw.choice(&[1, 1, 2, -1, -2]),
+        origin: draw.choice(&[0, -1, -2, 1, 3]),
+        up: draw.choice(&[1, 1, 1, 2, 3]),
+    };
+    let axes = [axis(), axis()];
+    let (images, channels) = (1 + draw.below(4), draw.choice(&[1, 2, 3, 4, 8, 12, 17]));
+    let (all, [height, width]) = (groups * channels, axes.map(|a| a.extent));
+    let strides = match draw.one_in(3) {
+        true => [all * height * width, width, 1, height * width],
+        false => [all * height * width, width * all, all, 1],
+    };
+    let offset = if draw.one_in(4) { 64 } else { 0 };
+    Windows { images, axes, channels, offset, batch: channels * strides[3], strides, swapped: draw.one_in(2) }
+}
+
+pub(super) fn conv(draw: &mut Draw) -> Sample {
+    let batch = draw.choice(&[1, 1, 1, 2, 3]);
+    let windows = windows(draw, batch);
+    let n = draw.choice(&[1, 2, 4, 5, 8, 16, 17, 20, 32, 48, 64, 70]);
+    let [m, k] = windows.shape();
+    let b = MatrixView { offset: 0, batch: n, row: batch * n, col: 1 };
+    let mut reads = vec![draw.floats(windows.end(batch)), draw.floats(k * batch * n)];
+    let splits = if draw.one_in(3) { 1 + draw.below(4) } else { 1 };
+    let (mut body, last) = if splits > 1 || draw.one_in(3) {
+        let mut body = Body::default();
+        let register = body.push(Inst::Accumulator);
+        (body, register)
+    } else {
+        draw.body(&[batch, m, n], &[Inst::Accumulator], &mut reads)
+    };
+    body.stores.push((last, 0));
+    let writes = vec![Operand::unwritten(splits * batch * m * n)];
+    let a = Left::Windows(windows);
+    let kernel = MatMul { batch, m, n, k, a, b, epilogue: body, row_sums: None, splits };
     sample(draw, Kernel::MatMul(kernel), reads, writes)
 }
 

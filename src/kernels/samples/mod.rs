@@ -58,7 +58,7 @@ impl Operand {
 type Family = fn(&mut Draw) -> Sample;
 
 /// Every kernel family and how its samples are drawn.
-const FAMILIES: [(&str, Family); 11] = [
+const FAMILIES: [(&str, Family); 12] = [
     ("batch", families::batch),
     ("matmul", families::matmul),
     ("pointwise", families::pointwise),
@@ -70,6 +70,7 @@ const FAMILIES: [(&str, Family); 11] = [
     ("gradient_norm", families::gradient_norm),
     ("optimizer", families::optimizer),
     ("store", families::store),
+    ("conv", families::conv),
 ];
 
 /// Names of the families, as [`Kernel::name`] gives them.
@@ -84,10 +85,15 @@ pub fn random_kernel(family: &str, seed: u32) -> Option<Sample> {
 }
 
 impl Sample {
-    /// The same sample with NaN in some elements of its floating-point reads.
+    /// The same sample with NaN in some elements of its floating-point reads. A convolution's weights stay finite:
+    /// whether a weight outside the image counts is left open.
     pub fn with_nan(mut self, seed: u32) -> Self {
         let mut draw = Draw::new(u32::MAX, seed);
-        for read in &mut self.reads {
+        let weights = (self.kernel.name() == "conv").then_some(1);
+        for (at, read) in self.reads.iter_mut().enumerate() {
+            if weights == Some(at) {
+                continue;
+            }
             if let Operand::Floats(values) = read {
                 for _ in 0..values.len().div_ceil(16) {
                     let at = draw.below(values.len());

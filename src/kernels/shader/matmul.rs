@@ -3,7 +3,7 @@
 use super::bindings::{declare_operands, read_expression, read_kind};
 use super::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::device::{Family, Target};
-use crate::kernels::matmul::{MatMul, MatrixView};
+use crate::kernels::matmul::{Left, MatMul, MatrixView};
 use crate::scalar::{Body, Inst, UnaryFn};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
@@ -30,7 +30,7 @@ fn is_long(epilogue: &Body) -> bool {
 struct Product {
     m: usize,
     n: usize,
-    left: (usize, MatrixView),
+    left: (usize, Left),
     right: (usize, MatrixView),
     /// Names of the kernel's row and column.
     place: [&'static str; 2],
@@ -39,14 +39,18 @@ struct Product {
 }
 
 impl Product {
+    /// The product as it stands, or (of matrices, if `transposed`) with rows and columns exchanged.
     fn of(k: &MatMul, transposed: bool) -> Self {
-        if !transposed {
-            let (left, right) = ((0, k.a), (1, k.b));
-            let (epilogue, shape) = (k.epilogue.clone(), [k.batch, k.m, k.n]);
-            return Self { m: k.m, n: k.n, left, right, place: ["row", "col"], epilogue, shape };
-        }
+        let a = match k.a {
+            Left::Matrix(a) if transposed => a,
+            a => {
+                let (left, right) = ((0, a), (1, k.b));
+                let (epilogue, shape) = (k.epilogue.clone(), [k.batch, k.m, k.n]);
+                return Self { m: k.m, n: k.n, left, right, place: ["row", "col"], epilogue, shape };
+            }
+        };
         let flip = |v: MatrixView| MatrixView { row: v.col, col: v.row, ..v };
-        let (left, right) = ((1, flip(k.b)), (0, flip(k.a)));
+        let (left, right) = ((1, Left::Matrix(flip(k.b))), (0, flip(a)));
         let (epilogue, shape) = match k.n {
             // A column lies in memory as a row does.
             1 => (flipped(&k.epilogue), [k.batch, 1, k.m]),
@@ -101,11 +105,16 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
         (template, m.min(TILE_ROWS) * row_groups(m), VECTOR_LANES * columns, VECTOR_LANES, vectors)
     } else {
         let side = if m >= 256 && n >= 256 && target.max_invocations >= 256 { 16 } else { 8 };
-        let template = template.set("SIDE", side).set("DEPTH", side);
+        let element = match product.left {
+            (_, Left::Windows(_)) => WINDOW_ELEMENT.to_string(),
+            (operand, Left::Matrix(_)) => format!("return read_{operand}[at];"),
+        };
+        let template = template.set("SIDE", side).set("DEPTH", side).insert("left_element", element);
         (template, 4 * side, 4 * side, side * side, [false; 2])
     };
     let (row_tiles, col_tiles) = (m.div_ceil(row_tile), n.div_ceil(col_tile));
-    let (a, b) = (product.left.1, product.right.1);
+    let (template, a) = left_operand(template, product.left);
+    let b = product.right.1;
     let pairs = [
         ("M", m),
         ("N", n),
@@ -191,13 +200,21 @@ fn register_tile(
     let mut vectors = [false; 2];
     let broadcast = target.subgroup_size as usize == VECTOR_LANES;
     // The eight lanes load four rows by two, at four k.
-    let left_rows = broadcast
-        && a.row == 1
-        && product.m >= TILE_ROWS
-        && fours(&[product.m, k.k, a.offset, a.batch, a.col])
-        && whole_splits
-        && !shared(left);
-    vectors[left] = left_rows || along_k(left, a, a.col, a.row, product.m);
+    let rows_fit =
+        broadcast && product.m >= TILE_ROWS && fours(&[product.m, k.k]) && whole_splits && !shared(left);
+    let (left_rows, left_along_k) = match &a {
+        Left::Matrix(a) => {
+            let rows = rows_fit && a.row == 1 && fours(&[a.offset, a.batch, a.col]);
+            (rows, along_k(left, *a, a.col, a.row, product.m))
+        }
+        // Four neighbouring channels.
+        Left::Windows(w) => {
+            let fit = w.strides[3] == 1 && fours(&[w.channels, w.offset, w.batch]) && fours(&w.strides[..3]);
+            let along_k = fit && !w.swapped && whole_splits && !shared(left);
+            (rows_fit && fit && w.swapped, along_k)
+        }
+    };
+    vectors[left] = left_rows || left_along_k;
     let rows = columns == 4
         && b.col == 1
         && fours(&[product.n, b.offset, b.batch])
@@ -211,11 +228,32 @@ fn register_tile(
             format!("return vec4<f32>({}, {}, {}, {});", part(0), part(1), part(2), part(3))
         }
     };
+    let left_four = match &a {
+        Left::Matrix(_) => four(left, "A_COL"),
+        Left::Windows(_) if vectors[left] => {
+            "return select(vec4<f32>(0.0), read_0[at.at / 4u], at.inside);".into()
+        }
+        Left::Windows(w) => {
+            let part = |c| {
+                let other =
+                    if w.swapped { format!("position(0u, k + {c}u)") } else { format!("tap(k + {c}u)") };
+                format!(
+                    "let at_{c} = element(row, {other});\nlet part_{c} = select(0.0, read_0[at_{c}.at], at_{c}.inside);\n"
+                )
+            };
+            (0..4).map(part).collect::<String>() + "return vec4<f32>(part_0, part_1, part_2, part_3);"
+        }
+    };
     let tail = !k.k.is_multiple_of(4) || !whole_splits;
     let element = |operand: usize| match vectors[operand] {
         // Not used: vectors leave no tail.
         true => format!("return read_{operand}[at / 4u].x;"),
         false => format!("return read_{operand}[at];"),
+    };
+    let left_element = match (&a, vectors[left]) {
+        (Left::Windows(_), true) => "return read_0[at.at / 4u].x;".into(),
+        (Left::Windows(_), false) => WINDOW_ELEMENT.into(),
+        (Left::Matrix(_), _) => element(left),
     };
     let template = template
         .set("TILE_ROWS", product.m.min(TILE_ROWS))
@@ -228,11 +266,68 @@ fn register_tile(
         .flag("LOOPED", is_long(&k.epilogue))
         .flag("SINGLE", columns == 1)
         .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]))
-        .insert("left", four(left, "A_COL"))
-        .insert("left_element", element(left))
+        .insert("left", left_four)
+        .insert("left_element", left_element)
         .insert("right", four(right, "B_ROW"))
         .insert("right_element", element(right));
     (template, vectors)
+}
+
+/// Reads one element of windows.
+const WINDOW_ELEMENT: &str = "return select(0.0, read_0[at.at], at.inside);";
+
+/// Fills in where the left operand lies; gives the matrix, or one without elements for windows.
+fn left_operand(template: Template, (operand, left): (usize, Left)) -> (Template, MatrixView) {
+    let template = template.flag("WINDOWS", matches!(left, Left::Windows(_)));
+    let w = match left {
+        Left::Matrix(a) => {
+            let template = template
+                .insert("row", "alias Row = u32;")
+                .insert("locate", "return A_OFFSET + z * A_BATCH + row * A_ROW;")
+                .insert("left_at", "let at = row + k * A_COL;");
+            return (template, a);
+        }
+        Left::Windows(windows) => windows,
+    };
+    // Of the two parts of a place one is the row's, the other belongs to k; the group counts for the position.
+    let (row, k) = match w.swapped {
+        true => ("var place = tap(row);\nplace.start += z * PER_GROUP;\nreturn place;", "position(0u, k)"),
+        false => ("return position(z, row);", "tap(k)"),
+    };
+    let [down, along] = w.axes;
+    let [per_image, per_line, per_column, per_channel] = w.strides;
+    let pairs = [
+        ("POSITIONS_Y", down.positions),
+        ("POSITIONS_X", along.positions),
+        ("TAPS_X", along.taps),
+        ("CHANNELS", w.channels),
+        ("EXTENT_Y", down.extent),
+        ("EXTENT_X", along.extent),
+        ("STRIDE_Y", down.stride),
+        ("STRIDE_X", along.stride),
+        ("UP_Y", down.up),
+        ("UP_X", along.up),
+        ("IMAGES_START", w.offset),
+        ("PER_GROUP", w.batch),
+        ("PER_IMAGE", per_image),
+        ("PER_LINE", per_line),
+        ("PER_COLUMN", per_column),
+        ("PER_CHANNEL", per_channel),
+    ];
+    let signed = [
+        ("STEP_Y", down.step),
+        ("STEP_X", along.step),
+        ("ORIGIN_Y", down.origin),
+        ("ORIGIN_X", along.origin),
+    ];
+    let template = pairs.into_iter().fold(template, |t, (key, value)| t.set(key, value));
+    let template = signed.into_iter().fold(template, |t, (key, value)| t.set_i32(key, value));
+    let template = template
+        .insert("row", "alias Row = Place;")
+        .insert("locate", row)
+        .insert("left_at", format!("let at = element(row, {k});"));
+    debug_assert_eq!(operand, 0, "windows are the first operand");
+    (template, MatrixView { offset: 0, batch: 0, row: 0, col: 0 })
 }
 
 /// `sum + a * b` for `columns` columns.
@@ -251,7 +346,7 @@ const KINDS: [&str; 3] = ["f32", "vec2<f32>", "vec4<f32>"];
 
 /// Extra workgroups add up the rows of A, one invocation a row and split.
 fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
-    let Some(output) = k.row_sums else { return "return;".into() };
+    let (Some(output), Left::Matrix(a)) = (k.row_sums, k.a) else { return "return;".into() };
     let (m, total, split) = (k.m, k.m * k.splits, k.split_len());
     let element = if vector { "read_0[at / 4u][at % 4u]" } else { "read_0[at]" };
     format!(
@@ -260,6 +355,6 @@ fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
          for (var k = begin; k < min(begin + {split}u, {}u); k++) {{\n\
          let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal = add_(total, {element});\n}}\n\
          write_{output}[own] = total;\nreturn;",
-        k.k, k.a.offset, k.a.row, k.a.col
+        k.k, a.offset, a.row, a.col
     )
 }

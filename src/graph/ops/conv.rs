@@ -1,0 +1,256 @@
+//! Convolution and the gradient of its weights. With general positions and signs these two are closed under
+//! differentiation: the input gradient of a convolution is a convolution.
+
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::kernels::matmul::{WindowAxis, Windows};
+use crate::tensor::{DType, Shape, Tensor, TensorType};
+
+/// One axis of a convolution without its sizes: tap `t` at position `p` looks at coordinate
+/// `p * stride + t * step + origin` of an input whose lines are `up` apart; see [`WindowAxis`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvAxis {
+    /// Extent of the result.
+    pub positions: usize,
+    /// Coordinates from one position to the next.
+    pub stride: usize,
+    /// Coordinates from one tap to the next (the dilation; negative in gradients).
+    pub step: isize,
+    /// Coordinate of tap 0 at position 0 (the padding before, negative).
+    pub origin: isize,
+    /// Coordinates from one input line to the next (the stride of a transposed convolution).
+    pub up: usize,
+}
+
+impl ConvAxis {
+    /// The axis of the input gradient, whose result has `positions` lines.
+    fn reversed(&self, positions: usize) -> Self {
+        Self { positions, stride: self.up, step: -self.step, origin: -self.origin, up: self.stride }
+    }
+
+    fn window(&self, taps: usize, extent: usize) -> WindowAxis {
+        let Self { positions, stride, step, origin, up } = *self;
+        WindowAxis { positions, taps, extent, stride, step, origin, up }
+    }
+}
+
+/// `y[g, n, p, q, o] = sum_{s, t, c} x[n, line(p, s), line(q, t), g C + c] * w[s, t, c, g O + o]` for `x`
+/// `[N, H, W, G C]` and `w` `[kH, kW, C, G O]` (cross-correlation, as PyTorch's `Conv2d`; lines outside are 0).
+///
+/// The result `[G, N, P, Q, O]` has its groups in front, as the batched product makes them;
+/// [`Graph::conv2d`] puts them last.
+///
+/// Gradients: of `x` the same with every axis reversed and `w` with its channels exchanged; of `w` [`ConvWeight`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Up and down, then left and right.
+    pub axes: [ConvAxis; 2],
+    /// Groups of channels.
+    pub groups: usize,
+}
+
+/// Gradient of a convolution's weights, for `x` `[N, H, W, G C]` and the gradient `dy` `[N, P, Q, G O]` of its result:
+/// `[G, kH, kW, C, O]`, groups in front as in [`Conv`].
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ConvWeight {
+    /// The convolution.
+    pub conv: Conv,
+    /// Taps.
+    pub taps: [usize; 2],
+}
+
+impl Conv {
+    fn windows(&self, x: &[usize], taps: [usize; 2], swapped: bool) -> Windows {
+        let channels = x[3] / self.groups;
+        let [down, along] = &self.axes;
+        Windows {
+            images: x[0],
+            axes: [down.window(taps[0], x[1]), along.window(taps[1], x[2])],
+            channels,
+            offset: 0,
+            batch: channels,
+            strides: [x[1] * x[2] * x[3], x[2] * x[3], x[3], 1],
+            swapped,
+        }
+    }
+
+    fn check(&self, x: &TensorType, outputs: usize) -> Result<(), String> {
+        let [_, _, _, channels] = x.shape[..] else {
+            return Err("expected images `[N, H, W, C]`".into());
+        };
+        if self.groups == 0 || !channels.is_multiple_of(self.groups) || !outputs.is_multiple_of(self.groups) {
+            return Err(format!(
+                "{} groups do not divide {channels} input channels and {outputs} output channels",
+                self.groups
+            ));
+        }
+        if self.axes.iter().any(|a| a.stride == 0 || a.up == 0 || a.step == 0 || a.positions == 0) {
+            return Err(format!("stride, dilation and result must not be 0: {:?}", self.axes));
+        }
+        Ok(())
+    }
+
+    /// Gradient of the input `x` from `w` and the gradient `dy` `[N, P, Q, G O]` of the result.
+    fn input_gradient(
+        &self,
+        g: &mut Graph,
+        x: &[usize],
+        w: ValueId,
+        dy: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let shape = g.shape(w).clone();
+        let (taps_y, taps_x, channels, outputs) = (shape[0], shape[1], shape[2], shape[3]);
+        let per_group = outputs / self.groups;
+        let split = g.reshape(w, &[taps_y, taps_x, channels, self.groups, per_group])?;
+        let exchanged = g.permute(split, &[0, 1, 4, 3, 2])?;
+        let exchanged = g.reshape(exchanged, &[taps_y, taps_x, per_group, self.groups * channels])?;
+        let [down, along] = &self.axes;
+        let conv = Conv { axes: [down.reversed(x[1]), along.reversed(x[2])], groups: self.groups };
+        let dx = g.conv(conv, dy, exchanged)?;
+        g.groups_last(dx)
+    }
+}
+
+/// Calls `f(group, element of x, element of w, element of the result)` for every product of the sum, all
+/// elements linear in `[N, H, W, G C]`, `[kH, kW, C, G O]` and `[N, P, Q, G O]`.
+fn for_each_product(
+    windows: &Windows,
+    groups: usize,
+    outputs: usize,
+    mut f: impl FnMut(usize, usize, usize),
+) {
+    for position in 0..windows.positions() {
+        for part in 0..windows.window() {
+            for group in 0..groups {
+                let found = Windows { swapped: false, ..*windows }.element(group, position, part);
+                let Some(x) = found else { continue };
+                for o in group * outputs / groups..(group + 1) * outputs / groups {
+                    f(x, part * outputs + o, position * outputs + o);
+                }
+            }
+        }
+    }
+}
+
+/// Elements `[.., G O]` as `[G, .., O]`.
+fn groups_first(data: &[f64], groups: usize, outputs: usize) -> Vec<f64> {
+    let per_group = outputs / groups;
+    let rows = data.len() / outputs.max(1);
+    let at = |group: usize, row: usize, o: usize| data[row * outputs + group * per_group + o];
+    let mut out = Vec::with_capacity(data.len());
+    for group in 0..groups {
+        for row in 0..rows {
+            out.extend((0..per_group).map(|o| at(group, row, o)));
+        }
+    }
+    out
+}
+
+impl OpDef for Conv {
+    fn name(&self) -> &'static str {
+        "conv"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, w] = operands(inputs)?;
+        check_f32(&[x, w])?;
+        let [_, _, channels, outputs] = w.shape[..] else {
+            return Err("expected weights `[kH, kW, C, O]`".into());
+        };
+        self.check(x, outputs)?;
+        if x.shape[3] != channels * self.groups {
+            return Err(format!(
+                "the images have {} channels, the weights are for {} ({} in each of {} groups)",
+                x.shape[3],
+                channels * self.groups,
+                channels,
+                self.groups
+            ));
+        }
+        let [down, along] = &self.axes;
+        let shape = vec![self.groups, x.shape[0], down.positions, along.positions, outputs / self.groups];
+        Ok(TensorType { shape, dtype: DType::F32 })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let (x, w) = (inputs[0], inputs[1]);
+        let dy = g.groups_last(dy)?;
+        let shape = g.shape(x).clone();
+        let dx = self.input_gradient(g, &shape, w, dy)?;
+        let taps = [g.shape(w)[0], g.shape(w)[1]];
+        let dw = g.conv_weight(ConvWeight { conv: self.clone(), taps }, x, dy)?;
+        Ok(vec![Some(dx), Some(dw)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let (x, w) = (inputs[0], inputs[1]);
+        let outputs = w.shape[3];
+        let mut out = vec![0.0; ty.elements()];
+        let windows = self.windows(&x.shape, [w.shape[0], w.shape[1]], false);
+        for_each_product(&windows, self.groups, outputs, |i, j, o| out[o] += x.data[i] * w.data[j]);
+        Tensor::new(ty.shape.clone(), groups_first(&out, self.groups, outputs))
+    }
+
+    fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        let (x, w) = (&inputs[0].shape, &inputs[1].shape);
+        Lowering::Conv { windows: self.windows(x, [w[0], w[1]], false), groups: self.groups, outputs: w[3] }
+    }
+}
+
+impl OpDef for ConvWeight {
+    fn name(&self) -> &'static str {
+        "conv_weight"
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let [x, dy] = operands(inputs)?;
+        check_f32(&[x, dy])?;
+        let outputs = dy.shape.last().copied().unwrap_or(0);
+        self.conv.check(x, outputs)?;
+        let [down, along] = &self.conv.axes;
+        let expected: Shape = vec![x.shape[0], down.positions, along.positions, outputs];
+        if dy.shape != expected {
+            return Err(format!("expected a gradient {expected:?}, found {:?}", dy.shape));
+        }
+        let groups = self.conv.groups;
+        let shape = vec![groups, self.taps[0], self.taps[1], x.shape[3] / groups, outputs / groups];
+        Ok(TensorType { shape, dtype: DType::F32 })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let (x, cotangent) = (inputs[0], inputs[1]);
+        let w = g.groups_last(dy)?;
+        let shape = g.shape(x).clone();
+        let dx = self.conv.input_gradient(g, &shape, w, cotangent)?;
+        let result = g.conv(self.conv.clone(), x, w)?;
+        let result = g.groups_last(result)?;
+        Ok(vec![Some(dx), Some(result)])
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let (x, dy) = (inputs[0], inputs[1]);
+        let (groups, outputs) = (self.conv.groups, dy.shape[3]);
+        let mut out = vec![0.0; ty.elements()];
+        let windows = self.conv.windows(&x.shape, self.taps, true);
+        for_each_product(&windows, groups, outputs, |i, j, o| out[j] += x.data[i] * dy.data[o]);
+        Tensor::new(ty.shape.clone(), groups_first(&out, groups, outputs))
+    }
+
+    fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
+        let (x, outputs) = (&inputs[0].shape, inputs[1].shape[3]);
+        let windows = self.conv.windows(x, self.taps, true);
+        Lowering::Conv { windows, groups: self.conv.groups, outputs }
+    }
+}

@@ -1,0 +1,455 @@
+//! Convolutions on the CPU without copies of windows: tiles of positions by output channels are kept in registers
+//! while taps and channels run, each row of a tile reading its own place of the image.
+#![allow(unsafe_code, reason = "outputs are written in parts")]
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::direct::{Direct, Tiles, all_columns, load, store};
+use super::native::InOrder;
+use super::{MatMul, Windows};
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::kernels::native::NativeRun;
+use crate::kernels::pointwise::native::run_body;
+use crate::scalar::StepRecord;
+use crate::scalar::native::NativeBody;
+
+/// Positions computed before the epilogue finishes them in the cache.
+const BLOCK: usize = 96;
+/// Bytes of weights that stay in the second-level cache while a block of positions goes by.
+const WEIGHTS: usize = 1 << 18;
+/// What taps outside the image read.
+static ZEROS: [f32; 1024] = [0.0; 1024];
+/// No line of the image.
+const OUTSIDE: usize = usize::MAX;
+
+/// A prepared convolution, input gradient or weight gradient.
+pub struct NativeConvolution {
+    kernel: MatMul,
+    windows: Windows,
+    epilogue: NativeBody,
+    /// Output 0 takes the product itself before the epilogue finishes it in place.
+    plain: bool,
+    parts: usize,
+    exact: bool,
+    /// Start of the line under (tap, position), per axis, in elements of the image as it is read.
+    starts: [Vec<usize>; 2],
+    /// The images are first copied with their channels next to each other.
+    packs: bool,
+}
+
+impl NativeConvolution {
+    /// Prepares `kernel`, whose left operand is `windows`.
+    pub fn new(kernel: &MatMul, windows: &Windows, exact: bool) -> Self {
+        let shape = [kernel.batch, kernel.m, kernel.n];
+        let epilogue = NativeBody::new(&kernel.epilogue, &shape).exact(exact);
+        let nanoseconds = 2 * kernel.batch * kernel.m * kernel.n * kernel.k / 100;
+        let [down, along] = windows.axes;
+        let items = if windows.swapped { kernel.batch * kernel.m } else { windows.images * down.positions };
+        let channels = windows.channels;
+        let packs = !exact && channels > 1 && windows.strides[3] != 1;
+        let strides = match packs {
+            true => [along.extent * channels, channels],
+            false => [windows.strides[1], windows.strides[2]],
+        };
+        let table = |d: usize| {
+            let axis = &windows.axes[d];
+            let start = |(tap, position)| axis.line(position, tap).map_or(OUTSIDE, |line| line * strides[d]);
+            (0..axis.taps).flat_map(|tap| (0..axis.positions).map(move |p| (tap, p))).map(start).collect()
+        };
+        let starts = if exact { [vec![], vec![]] } else { [table(0), table(1)] };
+        Self {
+            kernel: kernel.clone(),
+            windows: *windows,
+            plain: epilogue.is_plain_copy(),
+            epilogue,
+            parts: parts_for(nanoseconds, items),
+            exact,
+            starts,
+            packs,
+        }
+    }
+
+    /// First element of image number `image` of group `z`.
+    fn start(&self, z: usize, image: usize) -> usize {
+        self.windows.offset + z * self.windows.batch + image * self.windows.strides[0]
+    }
+
+    /// Copies the image number `image` of group `z` to `copy`, its channels next to each other.
+    fn pack(&self, z: usize, image: usize, data: &[f32], copy: &mut Vec<f32>) {
+        let Windows { channels, strides, axes: [down, along], .. } = self.windows;
+        let start = self.start(z, image);
+        copy.clear();
+        for y in 0..down.extent {
+            for x in 0..along.extent {
+                let first = start + y * strides[1] + x * strides[2];
+                copy.extend((0..channels).map(|c| data[first + c * strides[3]]));
+            }
+        }
+    }
+
+    /// Channels of one pass over the positions, so that their weights stay in the cache.
+    fn channels_at_once(&self) -> usize {
+        let taps = self.kernel.k / self.windows.channels;
+        (WEIGHTS / (4 * taps * self.kernel.n)).clamp(8, ZEROS.len())
+    }
+
+    /// Lines (image, y) `lines` of group `z` into `out` `[positions, n]`.
+    fn forward(
+        &self,
+        operands: &Operands,
+        z: usize,
+        lines: Range<usize>,
+        out: &mut [f32],
+        copy: &mut Vec<f32>,
+    ) {
+        let MatMul { n, b, .. } = self.kernel;
+        let weights = &operands.read(1)[b.offset + z * b.batch..];
+        let data = operands.read(0);
+        let [down, along] = self.windows.axes;
+        let (channels, step) = (self.windows.channels, self.channels_at_once());
+        let mut packed = None;
+        for first in (0..channels).step_by(step) {
+            let channels = first..(first + step).min(channels);
+            for (line, out) in lines.clone().zip(out.chunks_exact_mut(along.positions * n)) {
+                let (number, y) = (line / down.positions, line % down.positions);
+                if self.packs && packed != Some(number) {
+                    self.pack(z, number, data, copy);
+                    packed = Some(number);
+                }
+                let image = if self.packs { &copy[..] } else { &data[self.start(z, number)..] };
+                let line = Line { conv: self, image, weights, y, channels: channels.clone(), out };
+                pulp::Arch::new().dispatch(line);
+            }
+        }
+    }
+
+    /// The gradient of the weights over the positions `depth` of group `z`: rows `rows` into `out` `[rows, n]`.
+    fn weights(
+        &self,
+        operands: &Operands,
+        z: usize,
+        rows: Range<usize>,
+        depth: Range<usize>,
+        out: &mut [f32],
+        copy: &mut Vec<f32>,
+    ) {
+        let b = self.kernel.b;
+        let (data, gradient) = (operands.read(0), &operands.read(1)[b.offset + z * b.batch..]);
+        let [down, along] = self.windows.axes;
+        let per_image = down.positions * along.positions;
+        out.fill(0.0);
+        for number in depth.start / per_image..depth.end.div_ceil(per_image) {
+            if self.packs {
+                self.pack(z, number, data, copy);
+            }
+            let image = if self.packs { &copy[..] } else { &data[self.start(z, number)..] };
+            let first = number * per_image;
+            let inside = depth.start.max(first) - first..depth.end.min(first + per_image) - first;
+            let gradient = &gradient[first * b.row..];
+            let (rows, out) = (rows.clone(), &mut *out);
+            pulp::Arch::new().dispatch(Taps { conv: self, image, gradient, inside, rows, out });
+        }
+    }
+
+    /// Rows `rows` of matrix `z` over `depth`, one after the other, in the order of the exact mode.
+    fn in_order(
+        &self,
+        operands: &Operands,
+        z: usize,
+        rows: Range<usize>,
+        depth: &Range<usize>,
+        out: &mut [f32],
+        copy: &mut Vec<f32>,
+    ) {
+        let MatMul { n, b, .. } = self.kernel;
+        let data = operands.read(0);
+        let right = &operands.read(1)[b.offset + z * b.batch + depth.start * b.row..];
+        for (row, out) in rows.zip(out.chunks_exact_mut(n)) {
+            copy.clear();
+            copy.extend(depth.clone().map(|l| self.windows.element(z, row, l).map_or(0.0, |at| data[at])));
+            let (a, k) = (&copy[..], depth.len());
+            pulp::Arch::new().dispatch(InOrder(Direct {
+                a,
+                a_row: 0,
+                a_col: 1,
+                b: right,
+                b_row: b.row,
+                n,
+                k,
+                out,
+            }));
+        }
+    }
+
+    /// Partial sums of the parts of `k`, one after the other in output 0.
+    fn run_splits(&self, operands: &Operands, pool: &Pool) {
+        let MatMul { batch, m, n, k, splits, .. } = self.kernel;
+        let len = self.kernel.split_len();
+        pool.run(splits, |split| {
+            let depth = (split * len).min(k)..((split + 1) * len).min(k);
+            let (block, mut copy) = Pool::take_buffers();
+            for z in 0..batch {
+                // SAFETY: parts have disjoint splits.
+                let out = unsafe { operands.write(0, (split * batch + z) * m * n, m * n) };
+                if depth.is_empty() {
+                    out.fill(0.0);
+                } else if self.exact || !self.windows.swapped {
+                    self.in_order(operands, z, 0..m, &depth, out, &mut copy);
+                } else {
+                    self.weights(operands, z, 0..m, depth.clone(), out, &mut copy);
+                }
+            }
+            Pool::return_buffers(block, copy);
+        });
+    }
+}
+
+impl NativeRun for NativeConvolution {
+    fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        let MatMul { batch, m, n, k, .. } = self.kernel;
+        if self.kernel.splits > 1 {
+            return self.run_splits(operands, pool);
+        }
+        let along = self.windows.axes[1].positions;
+        let by_line = !self.windows.swapped;
+        let units = if by_line { m / along } else { m };
+        pool.run(self.parts, |part| {
+            let units = part_range(units, self.parts, part);
+            let (mut block, mut copy) = Pool::take_buffers();
+            let block_units = if by_line { BLOCK.div_ceil(along) } else { units.len().max(1) };
+            for z in 0..batch {
+                for first in units.clone().step_by(block_units) {
+                    let units = first..(first + block_units).min(units.end);
+                    let rows = if by_line { units.start * along..units.end * along } else { units.clone() };
+                    let (start, len) = ((z * m + rows.start) * n, rows.len() * n);
+                    let mut compute = |out: &mut [f32]| match (self.exact, by_line) {
+                        (true, _) => self.in_order(operands, z, rows.clone(), &(0..k), out, &mut copy),
+                        (false, true) => self.forward(operands, z, units.clone(), out, &mut copy),
+                        (false, false) => self.weights(operands, z, rows.clone(), 0..k, out, &mut copy),
+                    };
+                    if self.plain {
+                        // SAFETY: parts have disjoint rows.
+                        compute(unsafe { operands.write(0, start, len) });
+                    } else {
+                        if block.len() < len {
+                            block.resize(len, 0.0);
+                        }
+                        compute(&mut block[..len]);
+                        run_body(&self.epilogue, operands, step, &block[..len], start, len);
+                    }
+                }
+            }
+            Pool::return_buffers(block, copy);
+        });
+    }
+}
+
+/// The positions of one line, over some channels.
+struct Line<'a> {
+    conv: &'a NativeConvolution,
+    image: &'a [f32],
+    /// `[taps, channels, ..]`, the group's columns first.
+    weights: &'a [f32],
+    y: usize,
+    channels: Range<usize>,
+    /// `[positions, n]`; holds the sum over earlier channels.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Line<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let n = self.conv.kernel.n;
+        all_columns(simd, &mut self, n);
+    }
+}
+
+impl Tiles for Line<'_> {
+    /// All positions of the `width` columns from `column`. Positions `up` apart meet the same taps.
+    #[inline(always)]
+    fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
+        let axis = &self.conv.windows.axes[1];
+        for class in 0..axis.up.min(axis.positions) {
+            let mut at = class;
+            let mut left = (axis.positions - class).div_ceil(axis.up);
+            while S::F32_LANES >= 16 && VECTORS < 4 && left >= 12 {
+                self.tile::<S, 12, VECTORS>(simd, at, column, width);
+                at += 12 * axis.up;
+                left -= 12;
+            }
+            while left >= 6 {
+                self.tile::<S, 6, VECTORS>(simd, at, column, width);
+                at += 6 * axis.up;
+                left -= 6;
+            }
+            if left >= 4 {
+                self.tile::<S, 4, VECTORS>(simd, at, column, width);
+                at += 4 * axis.up;
+                left -= 4;
+            }
+            if left >= 2 {
+                self.tile::<S, 2, VECTORS>(simd, at, column, width);
+                at += 2 * axis.up;
+                left -= 2;
+            }
+            if left == 1 {
+                self.tile::<S, 1, VECTORS>(simd, at, column, width);
+            }
+        }
+    }
+}
+
+impl Line<'_> {
+    #[inline(always)]
+    fn tile<S: Simd, const TILE: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        column: usize,
+        width: usize,
+    ) {
+        let Self { conv, image, weights, y, channels, out } = self;
+        let (image, weights) = (*image, *weights);
+        let (n, row, up) = (conv.kernel.n, conv.kernel.b.row, conv.windows.axes[1].up);
+        let [down, along] = &conv.windows.axes;
+        let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE];
+        if channels.start > 0 {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                *sums = load::<S, VECTORS>(simd, &out[(first + i * up) * n + column..][..width]);
+            }
+        }
+        for tap_y in 0..down.taps {
+            let line = conv.starts[0][tap_y * down.positions + *y];
+            if line == OUTSIDE {
+                continue;
+            }
+            for tap_x in 0..along.taps {
+                let starts = &conv.starts[1][tap_x * along.positions..];
+                let mut inside = false;
+                let rows: [&[f32]; TILE] = std::array::from_fn(|i| {
+                    let start = starts[first + i * up];
+                    if start == OUTSIDE {
+                        return &ZEROS[..channels.len()];
+                    }
+                    inside = true;
+                    &image[line + start + channels.start..][..channels.len()]
+                });
+                if !inside {
+                    continue;
+                }
+                let part = (tap_y * along.taps + tap_x) * conv.windows.channels + channels.start;
+                let weights = &weights[part * row + column..];
+                for c in 0..channels.len() {
+                    let b = load::<S, VECTORS>(simd, &weights[c * row..][..width]);
+                    for (sums, values) in sums.iter_mut().zip(&rows) {
+                        let x = simd.splat_f32s(values[c]);
+                        for (sum, b) in sums.iter_mut().zip(b) {
+                            *sum = simd.mul_add_f32s(x, b, *sum);
+                        }
+                    }
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            store::<S, VECTORS>(simd, sums, &mut out[(first + i * up) * n + column..][..width]);
+        }
+    }
+}
+
+/// What the positions of one image add to the gradient of the weights.
+struct Taps<'a> {
+    conv: &'a NativeConvolution,
+    image: &'a [f32],
+    /// `[positions, ..]` of this image, the group's columns first.
+    gradient: &'a [f32],
+    /// Positions that count.
+    inside: Range<usize>,
+    /// Rows (tap and channel) to compute.
+    rows: Range<usize>,
+    /// `[rows, n]`, added to.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Taps<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let n = self.conv.kernel.n;
+        all_columns(simd, &mut self, n);
+    }
+}
+
+impl Tiles for Taps<'_> {
+    /// All rows of the `width` columns from `column`; a tile has one tap.
+    #[inline(always)]
+    fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
+        let channels = self.conv.windows.channels;
+        let mut row = self.rows.start;
+        while row < self.rows.end {
+            let left = (channels - row % channels).min(self.rows.end - row);
+            row += match left {
+                12.. if S::F32_LANES >= 16 && VECTORS < 4 => {
+                    self.tile::<S, 12, VECTORS>(simd, row, column, width)
+                }
+                6.. => self.tile::<S, 6, VECTORS>(simd, row, column, width),
+                4.. => self.tile::<S, 4, VECTORS>(simd, row, column, width),
+                2.. => self.tile::<S, 2, VECTORS>(simd, row, column, width),
+                _ => self.tile::<S, 1, VECTORS>(simd, row, column, width),
+            };
+        }
+    }
+}
+
+impl Taps<'_> {
+    /// Gives the number of rows.
+    #[inline(always)]
+    fn tile<S: Simd, const TILE: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        column: usize,
+        width: usize,
+    ) -> usize {
+        let Self { conv, image, gradient, inside, rows, out } = self;
+        let (image, gradient) = (*image, *gradient);
+        let (n, b_row) = (conv.kernel.n, conv.kernel.b.row);
+        let [down, along] = &conv.windows.axes;
+        let (tap, channel) = (row / conv.windows.channels, row % conv.windows.channels);
+        let (tap_y, tap_x) = (tap / along.taps, tap % along.taps);
+        let starts = &conv.starts[1][tap_x * along.positions..][..along.positions];
+        let place = |i: usize| (row - rows.start + i) * n + column;
+        let mut sums: [[S::f32s; VECTORS]; TILE] =
+            std::array::from_fn(|i| load::<S, VECTORS>(simd, &out[place(i)..][..width]));
+        for y in inside.start / along.positions..inside.end.div_ceil(along.positions) {
+            let line = conv.starts[0][tap_y * down.positions + y];
+            if line == OUTSIDE {
+                continue;
+            }
+            let first = y * along.positions;
+            let part = inside.start.max(first) - first..inside.end.min(first + along.positions) - first;
+            for (x, &start) in starts.iter().enumerate().take(part.end).skip(part.start) {
+                if start == OUTSIDE {
+                    continue;
+                }
+                let values = &image[line + start + channel..][..TILE];
+                let b = load::<S, VECTORS>(simd, &gradient[(first + x) * b_row + column..][..width]);
+                for (sums, &value) in sums.iter_mut().zip(values) {
+                    let value = simd.splat_f32s(value);
+                    for (sum, b) in sums.iter_mut().zip(b) {
+                        *sum = simd.mul_add_f32s(value, b, *sum);
+                    }
+                }
+            }
+        }
+        for (i, sums) in sums.iter().enumerate() {
+            store::<S, VECTORS>(simd, sums, &mut out[place(i)..][..width]);
+        }
+        TILE
+    }
+}
