@@ -5,7 +5,7 @@ use crate::graph::ops::ReduceKind;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
 use crate::kernels::gather::{Gather, GatherGrad};
-use crate::kernels::matmul::{Left, MatMul, MatrixView};
+use crate::kernels::matmul::{Left, MatMul, MatrixView, WindowAxis, Windows};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::reduce::Reduce;
@@ -32,6 +32,8 @@ pub fn all() -> Vec<Kernel> {
     kernels.push(matmul([1, 512, 512, 512], true, false, false, 1));
     kernels.push(matmul([16, 64, 64, 64], false, false, false, 1));
     kernels.push(matmul([1, 64, 64, 8192], true, false, false, 8));
+    // A convolution of 32 images [32, 28, 28] with 64 kernels 3 x 3, and the gradients of its input and weights.
+    kernels.extend([conv(32, 32, 64, false), conv(32, 64, 32, false), conv(32, 32, 64, true)]);
     for elements in [1 << 12, 1 << 20] {
         kernels.extend([UnaryFn::Relu, UnaryFn::Tanh, UnaryFn::Gelu].map(|f| unary(f, elements)));
     }
@@ -82,6 +84,28 @@ fn matmul(
     let row_sums = (transpose_a && batch == 1).then_some(1);
     let (a, b) = (Left::Matrix(view(m, k, transpose_a)), view(k, n, transpose_b));
     Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
+}
+
+/// Convolution of `images` images of 28 x 28 from `channels` to `outputs` channels by 3 x 3 taps, padded; or, if
+/// `weights`, the gradient of its weights in eight parts.
+fn conv(images: usize, channels: usize, outputs: usize, weights: bool) -> Kernel {
+    let axis = WindowAxis { positions: 28, taps: 3, extent: 28, stride: 1, step: 1, origin: -1, up: 1 };
+    let windows = Windows {
+        images,
+        axes: [axis, axis],
+        channels,
+        offset: 0,
+        batch: channels,
+        strides: [28 * 28 * channels, 28 * channels, channels, 1],
+        swapped: weights,
+    };
+    let [m, k] = windows.shape();
+    let mut epilogue = Body::default();
+    let result = epilogue.push(Inst::Accumulator);
+    epilogue.stores.push((result, 0));
+    let b = MatrixView { offset: 0, batch: outputs, row: outputs, col: 1 };
+    let (a, splits) = (Left::Windows(windows), if weights { 8 } else { 1 });
+    Kernel::MatMul(MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, row_sums: None, splits })
 }
 
 /// `f(x)` for each element.

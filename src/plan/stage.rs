@@ -6,7 +6,7 @@ use super::view;
 use crate::device::{Family, Target};
 use crate::graph::ops::ReduceKind;
 use crate::kernels::Kernel;
-use crate::kernels::matmul::MatMul;
+use crate::kernels::matmul::{Left, MatMul};
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::reduce::Reduce;
 use crate::scalar::{Body, Inst, View};
@@ -38,13 +38,28 @@ impl Limits {
         match self.family {
             // The same parts everywhere.
             _ if self.exact => product.k.div_ceil(LONGEST_PRODUCT).max(1),
-            Family::Native => 1,
+            Family::Native => match product.a {
+                Left::Windows(windows) if windows.swapped => image_parts(product, windows.images),
+                _ => 1,
+            },
             Family::Workgroup if tiles < FEW_TILES && product.k >= 1024 => {
                 (4 * FEW_TILES).div_ceil(tiles).min(product.k / 256).max(product.k.div_ceil(LONGEST_PRODUCT))
             }
             _ => product.k.div_ceil(LONGEST_PRODUCT).max(1),
         }
     }
+}
+
+/// In how many parts of whole images a processor's threads share the gradient of a convolution's weights: each
+/// reads its images once, and the parts are small beside them.
+fn image_parts(product: &Product, images: usize) -> usize {
+    const MOST: usize = 8;
+    const MOST_WORDS: usize = 1 << 20;
+    const WORTH: usize = 1 << 22;
+    let words = product.batch * product.m * product.n;
+    let parts = (words * product.k / WORTH).min(MOST).min(MOST_WORDS / words).min(images);
+    // Parts of equal numbers of images.
+    (1..=parts).rev().find(|parts| images.is_multiple_of(*parts)).unwrap_or(1)
 }
 
 /// An elementwise dispatch over as few dimensions as its views allow.

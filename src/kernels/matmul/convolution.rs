@@ -277,10 +277,10 @@ impl Tiles for Line<'_> {
         for class in 0..axis.up.min(axis.positions) {
             let mut at = class;
             let mut left = (axis.positions - class).div_ceil(axis.up);
-            while S::F32_LANES >= 16 && VECTORS < 4 && left >= 12 {
-                self.tile::<S, 12, VECTORS>(simd, at, column, width);
-                at += 12 * axis.up;
-                left -= 12;
+            while S::F32_LANES >= 16 && VECTORS < 4 && left >= 8 {
+                self.tile::<S, 8, VECTORS>(simd, at, column, width);
+                at += 8 * axis.up;
+                left -= 8;
             }
             while left >= 6 {
                 self.tile::<S, 6, VECTORS>(simd, at, column, width);
@@ -394,8 +394,8 @@ impl Tiles for Taps<'_> {
         while row < self.rows.end {
             let left = (channels - row % channels).min(self.rows.end - row);
             row += match left {
-                12.. if S::F32_LANES >= 16 && VECTORS < 4 => {
-                    self.tile::<S, 12, VECTORS>(simd, row, column, width)
+                8.. if S::F32_LANES >= 16 && VECTORS < 4 => {
+                    self.tile::<S, 8, VECTORS>(simd, row, column, width)
                 }
                 6.. => self.tile::<S, 6, VECTORS>(simd, row, column, width),
                 4.. => self.tile::<S, 4, VECTORS>(simd, row, column, width),
