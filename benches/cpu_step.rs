@@ -45,7 +45,7 @@ fn measure(threads: usize, batch: usize) {
         target: Some(Target::Numbers(random(ROWS, 2))),
         source_rows: (0..ROWS).collect(),
     };
-    let inputs = Inputs { features: FEATURES, categories: vec![] };
+    let inputs = Inputs { features: FEATURES, categories: vec![], image: None };
     let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse);
     let training =
         Training { data: &data, batch, noise: 0.0, optimizer: Optimizer::default(), clip_norm: None };

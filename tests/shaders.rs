@@ -142,7 +142,7 @@ fn table(rows: usize) -> Dataset {
 fn launches_of_several_kernels() {
     let data = table(40);
     let config = ModelConfig { hidden: vec![33, 20], dropout: 0.2, ..ModelConfig::default() };
-    let inputs = Inputs { features: 3, categories: vec![] };
+    let inputs = Inputs { features: 3, categories: vec![], image: None };
     let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 8, noise: 0.1, optimizer, clip_norm: Some(1.0) };
@@ -174,7 +174,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         source_rows: (0..rows).collect(),
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 64, categories: vec![] }, 1, Loss::Mse);
+    let model = Model::new(&config, Inputs { features: 64, categories: vec![], image: None }, 1, Loss::Mse);
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 32, noise: 0.0, optimizer, clip_norm: None };
     for family in [Family::Registers, Family::Workgroup] {

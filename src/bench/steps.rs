@@ -58,7 +58,8 @@ pub fn all() -> Vec<(String, usize)> {
 pub fn measure(device: &dyn Device, name: &str, batch: usize) -> Result<StepMeasurement, TrainError> {
     let table = table();
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: FEATURES, categories: vec![] }, 1, Loss::Mse);
+    let model =
+        Model::new(&config, Inputs { features: FEATURES, categories: vec![], image: None }, 1, Loss::Mse);
     let optimizer = Optimizer::default();
     let training =
         Training { data: &table, batch, noise: 0.0, optimizer: optimizer.clone(), clip_norm: None };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::ImageShape;
+
 /// Where the data comes from and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub struct DataConfig {
     /// Scaling and encoding.
     #[serde(default)]
     pub transform: TransformConfig,
+    /// Says that a row is an image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageConfig>,
     /// Changes made to training rows, anew at each epoch.
     #[serde(default)]
     pub augment: AugmentConfig,
@@ -159,6 +164,15 @@ pub enum Calendar {
     DayOfYear,
     /// Years since 2000, with the fraction of the year; never cyclic.
     Year,
+}
+
+/// Rows that are images.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageConfig {
+    /// `[channels, height, width]` of the image whose pixels are the feature columns of a table, in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shape: Option<ImageShape>,
 }
 
 /// Changes made to training rows.

@@ -4,6 +4,7 @@ use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
 use super::fit::{Encoding, Fitted, FittedTarget};
+use super::image::Images;
 use super::table::Table;
 
 /// Encoded rows.
@@ -78,6 +79,21 @@ impl Fitted {
                 }
                 encoding => blocks.push(encode_column(&column.name, encoding, table, at, rows)?),
             }
+        }
+        if let Some(image) = &self.image {
+            let columns: Vec<usize> =
+                image.columns.iter().map(|name| table.find(name)).collect::<Result<_, _>>()?;
+            let images = Images::of_table(table, &columns, image.shape)?;
+            let target = if with_target { Some(self.target.encode(table, rows)?) } else { None };
+            let (x, features) = (image.encode(&images, rows), image.names());
+            return Ok(Dataset {
+                rows: rows.len(),
+                features,
+                x,
+                categories,
+                target,
+                source_rows: rows.to_vec(),
+            });
         }
         let features: Vec<String> = blocks.iter().flat_map(|(names, _)| names.clone()).collect();
         let mut x = Vec::with_capacity(rows.len() * features.len());

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, CategoryEncoding, ColumnKind, DataConfig, Fill};
+use super::image::FittedImage;
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
 
@@ -16,6 +17,9 @@ pub struct Fitted {
     pub columns: Vec<FittedColumn>,
     /// The target.
     pub target: FittedTarget,
+    /// Images, in place of columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<FittedImage>,
 }
 
 /// A fitted feature column.

@@ -5,6 +5,7 @@ pub mod config;
 mod delta;
 mod encode;
 mod fit;
+pub mod image;
 mod pages;
 mod parquet;
 mod scaling;
@@ -16,6 +17,8 @@ use std::path::{Path, PathBuf};
 pub use config::DataConfig;
 pub use encode::{CategoryIds, Dataset, Target};
 pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
+use image::Images;
+pub use image::{FittedImage, ImageShape};
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
@@ -129,6 +132,14 @@ pub enum DataError {
         /// Why.
         reason: String,
     },
+    /// Images that cannot be read, or are not what the experiment says.
+    #[error("{}: {reason}", path.display())]
+    Image {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to go on.
+        reason: String,
+    },
     /// A split that cannot be made.
     #[error("[data.split]: {reason}")]
     Split {
@@ -217,8 +228,18 @@ fn load_path(
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
     let fitted_target = fit_target(config, &table, target, &parts.train, task)?;
-    let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
-    let fitted = Fitted { columns: columns.collect::<Result<_, _>>()?, target: fitted_target };
+    let fitted = match config.image.as_ref().and_then(|image| image.shape) {
+        Some(shape) => {
+            let images = Images::of_table(&table, &features, shape)?;
+            let names = features.iter().map(|&c| table.names[c].clone()).collect();
+            let image = FittedImage::fit(config, &images, &parts.train, names)?;
+            Fitted { columns: vec![], target: fitted_target, image: Some(image) }
+        }
+        None => {
+            let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
+            Fitted { columns: columns.collect::<Result<_, _>>()?, target: fitted_target, image: None }
+        }
+    };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
         let other = Table::read(&directory.join(file))?;

@@ -218,6 +218,9 @@ impl Experiment {
         if let Some((key, reason)) = train.optimizer.problem() {
             return Err(("train.optimizer", format!("has `{key}`: {reason}")));
         }
+        if let Some(problem) = self.data.image.iter().find_map(|i| i.shape?.problem()) {
+            return Err(("data.image.shape", problem));
+        }
         let noise = self.data.augment.noise;
         if noise != 0.0 && !self::positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));

@@ -3,6 +3,7 @@
 use super::init::Init;
 use super::layers::{Network, layer_name};
 use super::losses::Loss;
+use crate::data::ImageShape;
 use crate::experiment::model::{LayerConfig, ModelConfig};
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
 use crate::tensor::{DType, Shape};
@@ -38,6 +39,8 @@ pub struct Inputs {
     pub features: usize,
     /// Category columns: name and number of indices.
     pub categories: Vec<(String, usize)>,
+    /// What the numeric features are, if they are the values of an image: `features` is then its number of values.
+    pub image: Option<ImageShape>,
 }
 
 /// A model: configuration and sizes.

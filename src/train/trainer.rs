@@ -72,7 +72,8 @@ pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result
 /// The model of an experiment for given data.
 pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
-    let inputs = Inputs { features: sample.features.len(), categories };
+    let image = fitted.image.as_ref().map(|image| image.shape);
+    let inputs = Inputs { features: sample.features.len(), categories, image };
     Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
 }
 

@@ -1,0 +1,234 @@
+//! Images: rows of pixels in PyTorch's order `[channels, height, width]`, scaled channel by channel by what was
+//! fitted on the training rows.
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+use super::cells;
+use super::config::{ColumnKind, DataConfig, Scaling};
+use super::scaling::FittedScaling;
+use super::table::Table;
+
+/// Most values of an image.
+pub const MAX_VALUES: usize = 1 << 26;
+
+/// What a row of pixels is; its values lie in the order `[channels, height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[usize; 3]", into = "[usize; 3]")]
+pub struct ImageShape {
+    /// Channels: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels of a row.
+    pub width: usize,
+}
+
+impl From<[usize; 3]> for ImageShape {
+    fn from([channels, height, width]: [usize; 3]) -> Self {
+        Self { channels, height, width }
+    }
+}
+
+impl From<ImageShape> for [usize; 3] {
+    fn from(shape: ImageShape) -> Self {
+        [shape.channels, shape.height, shape.width]
+    }
+}
+
+impl std::fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}, {}, {}]", self.channels, self.height, self.width)
+    }
+}
+
+impl ImageShape {
+    /// Values of an image; saturating, for shapes that a file declares.
+    pub fn values(&self) -> usize {
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
+    }
+
+    /// Pixels of a channel.
+    pub fn plane(&self) -> usize {
+        self.height.saturating_mul(self.width)
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<String> {
+        let sides = [self.channels, self.height, self.width];
+        (sides.contains(&0) || self.values() > MAX_VALUES)
+            .then(|| format!("= {self} must have sides of at least 1 and at most {MAX_VALUES} values in all"))
+    }
+}
+
+/// Values as they are in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pixels {
+    /// 8 bits each.
+    Bytes(Vec<u8>),
+    /// Numbers.
+    Floats(Vec<f32>),
+}
+
+/// Images of one shape, `[rows, channels, height, width]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Images {
+    /// Of each.
+    pub shape: ImageShape,
+    /// Values of all.
+    pub pixels: Pixels,
+}
+
+impl Images {
+    /// The values of an image, as they are in the file.
+    pub fn row(&self, row: usize) -> impl Iterator<Item = f64> {
+        let values = self.shape.values();
+        let range = row * values..(row + 1) * values;
+        let (bytes, floats) = match &self.pixels {
+            Pixels::Bytes(bytes) => (&bytes[range], &[][..]),
+            Pixels::Floats(floats) => (&[][..], &floats[range]),
+        };
+        bytes.iter().map(|&b| f64::from(b)).chain(floats.iter().map(|&x| f64::from(x)))
+    }
+
+    /// The cells of `columns`, each row an image of `shape`.
+    ///
+    /// # Errors
+    /// If there are not as many columns as values, or a cell is empty or not a number.
+    pub fn of_table(table: &Table, columns: &[usize], shape: ImageShape) -> Result<Self, DataError> {
+        if columns.len() != shape.values() {
+            return Err(DataError::Image {
+                path: table.path.clone(),
+                reason: format!(
+                    "`data.image.shape` = {shape} is {} values, but there are {} feature columns; correct the shape, \
+                     name the columns in `features`, or leave some out with `exclude`",
+                    shape.values(),
+                    columns.len()
+                ),
+            });
+        }
+        let rows: Vec<usize> = (0..table.lines.len()).collect();
+        let mut floats = vec![0.0; rows.len() * columns.len()];
+        for (at, &column) in columns.iter().enumerate() {
+            for (row, value) in cells::values(table, column, &rows, ColumnKind::Number)?.iter().enumerate() {
+                let missing = || DataError::Image {
+                    path: table.path.clone(),
+                    reason: format!(
+                        "line {}: pixel `{}` is empty; images must be complete",
+                        table.lines[row], table.names[column]
+                    ),
+                };
+                floats[row * columns.len() + at] = value.ok_or_else(missing)? as f32;
+            }
+        }
+        Ok(Self { shape, pixels: Pixels::Floats(floats) })
+    }
+}
+
+/// How images become numbers, fitted on the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedImage {
+    /// What a row is.
+    pub shape: ImageShape,
+    /// Scaling of each channel.
+    pub scaling: Vec<FittedScaling>,
+    /// Smallest and largest training value before scaling: black and white in pictures.
+    pub range: [f64; 2],
+    /// The columns that hold the pixels, if they came from a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+}
+
+impl FittedImage {
+    /// Fits the scaling `data.transform.numbers` of each channel on the training rows.
+    ///
+    /// # Errors
+    /// If the scaling is not one for images.
+    pub fn fit(
+        config: &DataConfig,
+        images: &Images,
+        train: &[usize],
+        columns: Vec<String>,
+    ) -> Result<Self, DataError> {
+        let shape = images.shape;
+        let mut scaling = vec![];
+        let mut range = [f64::INFINITY, f64::NEG_INFINITY];
+        for channel in 0..shape.channels {
+            let statistics = Statistics::of(images, train, channel);
+            range = [range[0].min(statistics.least), range[1].max(statistics.most)];
+            scaling.push(match config.transform.numbers {
+                Scaling::None => FittedScaling::None,
+                Scaling::Standardise => {
+                    FittedScaling::Affine { shift: statistics.mean, scale: statistics.deviation }
+                }
+                Scaling::MinMax => {
+                    let span = statistics.most - statistics.least;
+                    FittedScaling::Affine {
+                        shift: statistics.least,
+                        scale: if span > 0.0 { span } else { 1.0 },
+                    }
+                }
+                Scaling::Log1p | Scaling::Quantile => {
+                    let reason =
+                        "`data.transform.numbers` for images is \"standardise\", \"min_max\" or \"none\"";
+                    return Err(DataError::Treatment { column: "image".into(), reason: reason.into() });
+                }
+            });
+        }
+        Ok(Self { shape, scaling, range, columns })
+    }
+
+    /// Scaled values of `rows`, one image after the other.
+    pub fn encode(&self, images: &Images, rows: &[usize]) -> Vec<f32> {
+        let mut x = Vec::with_capacity(rows.len() * self.shape.values());
+        let plane = self.shape.plane().max(1);
+        for &row in rows {
+            let scaled = images
+                .row(row)
+                .enumerate()
+                .map(|(at, value)| self.scaling.get(at / plane).map_or(value, |s| s.apply(value)) as f32);
+            x.extend(scaled);
+        }
+        x
+    }
+
+    /// Names of the values, for messages and tables: `channel 0 row 3 column 4`.
+    pub fn names(&self) -> Vec<String> {
+        if !self.columns.is_empty() {
+            return self.columns.clone();
+        }
+        let ImageShape { channels, height, width } = self.shape;
+        let name = |at: usize| {
+            format!("channel {} row {} column {}", at / (height * width), at / width % height, at % width)
+        };
+        (0..channels * height * width).map(name).collect()
+    }
+}
+
+/// Of one channel of the training rows.
+struct Statistics {
+    mean: f64,
+    deviation: f64,
+    least: f64,
+    most: f64,
+}
+
+impl Statistics {
+    fn of(images: &Images, rows: &[usize], channel: usize) -> Self {
+        let plane = images.shape.plane();
+        let mut found = Self { mean: 0.0, deviation: 1.0, least: f64::INFINITY, most: f64::NEG_INFINITY };
+        let values = || rows.iter().flat_map(|&r| images.row(r).skip(channel * plane).take(plane));
+        let count = (rows.len() * plane).max(1) as f64;
+        for value in values() {
+            found.mean += value / count;
+            found.least = found.least.min(value);
+            found.most = found.most.max(value);
+        }
+        let variance = values().map(|x| (x - found.mean).powi(2)).sum::<f64>() / count;
+        if variance.sqrt() > 1e-12 * found.mean.abs().max(1e-300) {
+            found.deviation = variance.sqrt();
+        }
+        found
+    }
+}
