@@ -1,5 +1,6 @@
 //! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
 
+mod layer;
 pub mod model;
 pub mod train;
 

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use super::layer::{
+    Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps, default_momentum,
+};
+use super::layer::{is_three, is_two, one, three, two, zero};
 use crate::scalar::UnaryFn;
 
 /// What is trained.
@@ -11,6 +15,15 @@ pub struct ModelConfig {
     /// Kind of network.
     #[serde(default)]
     pub family: Family,
+    /// Channels of the convolutions of a `cnn`, each followed by normalisation, activation and pooling.
+    #[serde(default = "default_channels", skip_serializing_if = "is_default_channels")]
+    pub channels: Vec<usize>,
+    /// Height and width of the convolutions of a `cnn`; the image is padded so that it keeps its size.
+    #[serde(default = "three", skip_serializing_if = "is_three")]
+    pub kernel: Pair,
+    /// Height and width of the pooling after each convolution of a `cnn`; 1 for none.
+    #[serde(default = "two", skip_serializing_if = "is_two")]
+    pub pool: Pair,
     /// Units of the hidden layers.
     #[serde(default = "default_hidden")]
     pub hidden: Vec<usize>,
@@ -38,6 +51,8 @@ pub enum Family {
     /// Dense layers on table rows.
     #[default]
     Mlp,
+    /// Convolutions and pooling on images, then dense layers.
+    Cnn,
 }
 
 /// Function after a layer.
@@ -105,67 +120,25 @@ pub enum Norm {
     Batch,
 }
 
-/// One explicit layer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum LayerConfig {
-    /// `x W^T + b`
-    Dense {
-        /// Outputs.
-        units: usize,
-        /// Whether `b` is there.
-        #[serde(default = "default_true")]
-        bias: bool,
-    },
-    /// A function of each element.
-    Activation {
-        /// Which.
-        function: Activation,
-    },
-    /// Drops elements in training and scales the rest by `1 / (1 - rate)`.
-    Dropout {
-        /// Part dropped.
-        rate: f64,
-    },
-    /// Layer normalisation (Ba et al. 2016, arXiv:1607.06450).
-    LayerNorm {
-        /// Added to the variance.
-        #[serde(default = "default_eps")]
-        eps: f64,
-    },
-    /// Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167).
-    BatchNorm {
-        /// Added to the variance.
-        #[serde(default = "default_eps")]
-        eps: f64,
-        /// Part of the running statistics renewed each step.
-        #[serde(default = "default_momentum")]
-        momentum: f64,
-    },
-}
-
 fn default_hidden() -> Vec<usize> {
     vec![128, 64]
 }
 
-fn default_true() -> bool {
-    true
+fn default_channels() -> Vec<usize> {
+    vec![32, 64]
 }
 
-/// PyTorch's epsilon of normalisation layers.
-pub fn default_eps() -> f64 {
-    1e-5
-}
-
-/// PyTorch's momentum of batch normalisation.
-pub fn default_momentum() -> f64 {
-    0.1
+fn is_default_channels(channels: &[usize]) -> bool {
+    channels == [32, 64]
 }
 
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             family: Family::Mlp,
+            channels: default_channels(),
+            kernel: three(),
+            pool: two(),
             hidden: default_hidden(),
             activation: Activation::Relu,
             norm: Norm::None,
@@ -182,21 +155,48 @@ impl ModelConfig {
         if !self.layers.is_empty() {
             return self.layers.clone();
         }
-        let mut layers = vec![];
+        let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
+        let (eps, momentum) = (default_eps(), default_momentum());
         for &units in &self.hidden {
             layers.push(LayerConfig::Dense { units, bias: true });
             match self.norm {
                 Norm::None => {}
-                Norm::Layer => layers.push(LayerConfig::LayerNorm { eps: default_eps() }),
-                Norm::Batch => {
-                    layers.push(LayerConfig::BatchNorm { eps: default_eps(), momentum: default_momentum() });
-                }
+                Norm::Layer => layers.push(LayerConfig::LayerNorm { eps }),
+                Norm::Batch => layers.push(LayerConfig::BatchNorm { eps, momentum }),
             }
             layers.push(LayerConfig::Activation { function: self.activation });
             if self.dropout > 0.0 {
                 layers.push(LayerConfig::Dropout { rate: self.dropout });
             }
         }
+        layers
+    }
+
+    /// The layers of a `cnn` before the dense ones.
+    fn convolutions(&self) -> Vec<LayerConfig> {
+        let (eps, momentum) = (default_eps(), default_momentum());
+        let mut layers = vec![];
+        for &channels in &self.channels {
+            layers.push(LayerConfig::Conv2d {
+                channels,
+                kernel: self.kernel,
+                stride: one(),
+                padding: Padding::Named(NamedPadding::Same),
+                dilation: one(),
+                groups: 1,
+                bias: self.norm == Norm::None,
+            });
+            match self.norm {
+                Norm::None => {}
+                Norm::Layer => layers.push(LayerConfig::GroupNorm { groups: 1, eps }),
+                Norm::Batch => layers.push(LayerConfig::BatchNorm { eps, momentum }),
+            }
+            layers.push(LayerConfig::Activation { function: self.activation });
+            if self.pool.get() != [1, 1] {
+                layers.push(LayerConfig::MaxPool { size: self.pool, stride: None, padding: zero() });
+            }
+        }
+        layers.push(LayerConfig::Flatten);
         layers
     }
 }

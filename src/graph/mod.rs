@@ -107,7 +107,7 @@ impl Graph {
     }
 
     /// An error of the layer under construction.
-    fn error(&self, op: &'static str, inputs: &[ValueId], reason: String) -> GraphError {
+    pub(crate) fn error(&self, op: &'static str, inputs: &[ValueId], reason: String) -> GraphError {
         let operands: Vec<String> = inputs.iter().map(|&i| self.ty(i).to_string()).collect();
         let layer = if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) };
         GraphError { layer, op, operands: operands.join(", "), reason }

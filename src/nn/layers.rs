@@ -38,28 +38,39 @@ impl Network<'_> {
         Ok(value)
     }
 
-    /// Appends layer number `number` to `x` `[B, features]`.
+    /// Appends layer number `number` to `x`, `[B, features]` or images `[B, H, W, C]`.
     pub fn layer(&mut self, number: usize, config: &LayerConfig, x: ValueId) -> Result<ValueId, GraphError> {
         self.graph.set_layer(format!("layer {number} ({})", layer_name(config)));
+        let name = &number.to_string();
         match *config {
-            LayerConfig::Dense { units, bias } => self.dense(number, units, bias, x),
+            LayerConfig::Dense { units, bias } => self.dense(name, units, bias, x),
             LayerConfig::Activation { function } => activation(self.graph, function, x),
             LayerConfig::Dropout { rate } => self.dropout(number, rate, x),
-            LayerConfig::LayerNorm { eps } => self.layer_norm(number, eps, x),
-            LayerConfig::BatchNorm { eps, momentum } => self.batch_norm(number, eps, momentum, x),
+            LayerConfig::LayerNorm { eps } => self.layer_norm(name, eps, x),
+            LayerConfig::BatchNorm { eps, momentum } => self.batch_norm(name, eps, momentum, x),
+            _ => self.image_layer(name, config, x),
         }
     }
 
+    /// The extents of `x`, if it is `[B, features]`.
+    fn flat(&self, layer: &'static str, x: ValueId) -> Result<[usize; 2], GraphError> {
+        self.graph.shape(x)[..].try_into().map_err(|_| {
+            let reason =
+                "expected rows of numbers, found images; put a `flatten` or `global_pool` layer before";
+            self.graph.error(layer, &[x], reason.into())
+        })
+    }
+
     /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as PyTorch's `Linear`.
-    fn dense(&mut self, number: usize, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
-        let inputs = self.graph.shape(x)[1];
+    fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
+        let [_, inputs] = self.flat("dense", x)?;
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
-        let weight = self.parameter(format!("{number}.weight"), &[units, inputs], init, true)?;
+        let weight = self.parameter(format!("{name}.weight"), &[units, inputs], init, true)?;
         let y = self.graph.matmul_with(x, weight, false, true)?;
         if !bias {
             return Ok(y);
         }
-        let bias = self.parameter(format!("{number}.bias"), &[units], init, false)?;
+        let bias = self.parameter(format!("{name}.bias"), &[units], init, false)?;
         self.graph.add(y, bias)
     }
 
@@ -75,27 +86,31 @@ impl Network<'_> {
         self.graph.mul(scaled, mask)
     }
 
-    fn layer_norm(&mut self, number: usize, eps: f64, x: ValueId) -> Result<ValueId, GraphError> {
-        let units = self.graph.shape(x)[1];
-        let (normal, _, _) = normalise(self.graph, x, 1, eps)?;
-        self.scale_and_shift(number, units, normal)
+    fn layer_norm(&mut self, name: &str, eps: f64, x: ValueId) -> Result<ValueId, GraphError> {
+        let [_, units] = self.flat("layer_norm", x)?;
+        let (normal, _, _) = normalise(self.graph, x, &[1], eps)?;
+        self.scale_and_shift(name, units, normal)
     }
 
     /// Training uses the batch's mean and variance and renews the running ones (with the unbiased variance, as
     /// PyTorch); evaluation uses the running ones.
-    fn batch_norm(
+    pub(super) fn batch_norm(
         &mut self,
-        number: usize,
+        name: &str,
         eps: f64,
         momentum: f64,
         x: ValueId,
     ) -> Result<ValueId, GraphError> {
-        let (rows, units) = (self.graph.shape(x)[0], self.graph.shape(x)[1]);
-        let names = [format!("{number}.running_mean"), format!("{number}.running_var")];
+        // Every place of an image counts as a row of its channels.
+        let shape = self.graph.shape(x).clone();
+        let units = shape[shape.len() - 1];
+        let rows = shape[..shape.len() - 1].iter().product();
+        let x = self.graph.reshape(x, &[rows, units])?;
+        let names = [format!("{name}.running_mean"), format!("{name}.running_var")];
         let running_mean = self.state(names[0].clone(), &[units], 0.0)?;
         let running_var = self.state(names[1].clone(), &[units], 1.0)?;
         let normal = if self.training {
-            let (normal, mean, variance) = normalise(self.graph, x, 0, eps)?;
+            let (normal, mean, variance) = normalise(self.graph, x, &[0], eps)?;
             let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
             let [mean_name, var_name] = names;
             for (name, old, new) in [(mean_name, running_mean, mean), (var_name, running_var, unbiased)] {
@@ -112,28 +127,35 @@ impl Network<'_> {
             let deviation = self.graph.unary(UnaryFn::Sqrt, spread)?;
             self.graph.div(centred, deviation)?
         };
-        self.scale_and_shift(number, units, normal)
+        let result = self.scale_and_shift(name, units, normal)?;
+        self.graph.reshape(result, &shape)
     }
 
-    fn scale_and_shift(&mut self, number: usize, units: usize, x: ValueId) -> Result<ValueId, GraphError> {
-        let weight = self.parameter(format!("{number}.weight"), &[units], Init::Constant(1.0), false)?;
-        let bias = self.parameter(format!("{number}.bias"), &[units], Init::Constant(0.0), false)?;
+    /// `x w + b` with a number each for every index of the last axis.
+    pub(super) fn scale_and_shift(
+        &mut self,
+        name: &str,
+        units: usize,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
+        let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;
         let scaled = self.graph.mul(x, weight)?;
         self.graph.add(scaled, bias)
     }
 }
 
-/// `(x - mean) / sqrt(variance + eps)` along `axis`, with the mean and the biased variance.
-fn normalise(
+/// `(x - mean) / sqrt(variance + eps)` over `axes`, with the mean and the biased variance.
+pub(super) fn normalise(
     g: &mut Graph,
     x: ValueId,
-    axis: usize,
+    axes: &[usize],
     eps: f64,
 ) -> Result<(ValueId, ValueId, ValueId), GraphError> {
-    let mean = g.mean(x, &[axis], true)?;
+    let mean = g.mean(x, axes, true)?;
     let centred = g.sub(x, mean)?;
     let square = g.unary(UnaryFn::Square, centred)?;
-    let variance = g.mean(square, &[axis], true)?;
+    let variance = g.mean(square, axes, true)?;
     let spread = g.add_scalar(variance, eps)?;
     let deviation = g.unary(UnaryFn::Sqrt, spread)?;
     Ok((g.div(centred, deviation)?, mean, variance))
@@ -156,5 +178,15 @@ pub fn layer_name(config: &LayerConfig) -> &'static str {
         LayerConfig::Dropout { .. } => "dropout",
         LayerConfig::LayerNorm { .. } => "layer_norm",
         LayerConfig::BatchNorm { .. } => "batch_norm",
+        LayerConfig::GroupNorm { .. } => "group_norm",
+        LayerConfig::Conv2d { .. } => "conv2d",
+        LayerConfig::Conv1d { .. } => "conv1d",
+        LayerConfig::ConvTranspose2d { .. } => "conv_transpose2d",
+        LayerConfig::MaxPool { .. } => "max_pool",
+        LayerConfig::AvgPool { .. } => "avg_pool",
+        LayerConfig::GlobalPool { .. } => "global_pool",
+        LayerConfig::Flatten => "flatten",
+        LayerConfig::Upsample { .. } => "upsample",
+        LayerConfig::Residual { .. } => "residual",
     }
 }

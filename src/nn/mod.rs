@@ -1,5 +1,6 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
+mod images;
 pub mod init;
 pub mod layers;
 pub mod losses;

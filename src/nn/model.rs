@@ -112,12 +112,15 @@ impl Model {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
         }
+        if let Some(image) = self.inputs.image {
+            h = net.images(h, [image.channels, image.height, image.width])?;
+        }
         for (number, layer) in self.layers.iter().enumerate() {
             let before = net.parameters.len();
             h = net.layer(number, layer, h)?;
             let added = net.parameters[before..].iter();
             let trained = added.map(|(p, _)| p.shape.iter().product::<usize>()).sum();
-            summary.push((layer_name(layer).to_string(), net.graph.shape(h)[1..].to_vec(), trained));
+            summary.push((layer_name(layer).to_string(), public_shape(net.graph.shape(h)), trained));
         }
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
@@ -166,5 +169,13 @@ impl Model {
             parts.push(net.graph.gather(table, ids)?);
         }
         net.graph.concat(&parts, 1)
+    }
+}
+
+/// A shape without the batch, images as `[C, H, W]`.
+fn public_shape(shape: &[usize]) -> Shape {
+    match *shape {
+        [_, height, width, channels] => vec![channels, height, width],
+        _ => shape[1..].to_vec(),
     }
 }
