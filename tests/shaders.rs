@@ -329,7 +329,10 @@ fn matrix_products() {
 #[test]
 fn convolutions() {
     for seed in 0..40 {
-        check_kernel(&random_kernel("conv", seed).unwrap().kernel);
+        let kernel = random_kernel("conv", seed).unwrap().kernel;
+        check_kernel(&kernel);
+        let target = Target { subgroup_size: 8, ..Target::webgpu_minimum(Family::Registers) };
+        check("two convolutions", &launch(&[&kernel, &kernel], &target).unwrap().source);
     }
 }
 

@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::fastest;
-use crate::data::{Dataset, Target};
+use crate::data::{Dataset, ImageShape, Target};
 use crate::device::Device;
-use crate::experiment::model::ModelConfig;
+use crate::experiment::model::{
+    Activation, Block, Family, LayerConfig, ModelConfig, Padding, Pair, Pooling, default_eps,
+    default_momentum,
+};
 use crate::nn::Model;
 use crate::nn::losses::Loss;
 use crate::nn::model::Inputs;
@@ -42,30 +45,115 @@ pub struct KernelTime {
 
 /// Profiles of which the fastest counts.
 const PROFILES: usize = 7;
-/// Rows of the synthetic table.
+/// Most rows of the synthetic data.
 const ROWS: usize = 8192;
-const FEATURES: usize = 64;
+/// Most numbers of it.
+const NUMBERS: usize = 1 << 21;
 
-/// Names and batch sizes of the steps measured: Dense 64-128-64-1 with ReLU, MSE and Adam.
-pub fn all() -> Vec<(String, usize)> {
-    [32, 1024].map(|batch| (format!("mlp 64-128-64-1, batch {batch}"), batch)).to_vec()
+/// A network and its batch.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// For people, and to choose by.
+    pub name: String,
+    batch: usize,
+    config: ModelConfig,
+    /// `[C, H, W]`, or so many features.
+    input: Input,
+    outputs: usize,
+    loss: Loss,
 }
 
-/// Measures the step of batches of `batch` rows.
+#[derive(Clone, Copy, Debug)]
+enum Input {
+    Features(usize),
+    Image(ImageShape),
+}
+
+impl Input {
+    fn width(self) -> usize {
+        match self {
+            Self::Features(features) => features,
+            Self::Image(ImageShape { channels, height, width }) => channels * height * width,
+        }
+    }
+}
+
+/// The steps measured, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a residual
+/// network.
+pub fn all() -> Vec<Workload> {
+    let mlp = |batch: usize| Workload {
+        name: format!("mlp 64-128-64-1, batch {batch}"),
+        batch,
+        config: ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() },
+        input: Input::Features(64),
+        outputs: 1,
+        loss: Loss::Mse,
+    };
+    let image = |channels, side| Input::Image(ImageShape { channels, height: side, width: side });
+    let network = |name: &str, batch, layers, input| Workload {
+        name: format!("{name}, batch {batch}"),
+        batch,
+        config: ModelConfig { layers, family: Family::Cnn, ..ModelConfig::default() },
+        input,
+        outputs: 10,
+        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
+    };
+    vec![mlp(32), mlp(1024), network("resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32))]
+}
+
+fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
+    let one = Pair::Both(1);
+    LayerConfig::Conv2d {
+        channels,
+        kernel: Pair::Both(3),
+        stride: one,
+        padding: Padding::Zeros(Pair::Both(padding)),
+        dilation: one,
+        groups: 1,
+        bias,
+    }
+}
+
+/// Convolution, three residual blocks, global pooling.
+fn residual_layers() -> Vec<LayerConfig> {
+    let block = |channels, stride| LayerConfig::Residual {
+        channels,
+        stride,
+        kind: Block::Basic,
+        shortcut_norm: false,
+    };
+    vec![
+        convolution(16, 1, false),
+        LayerConfig::BatchNorm { eps: default_eps(), momentum: default_momentum() },
+        LayerConfig::Activation { function: Activation::Relu },
+        block(16, 1),
+        block(32, 2),
+        block(64, 2),
+        LayerConfig::GlobalPool { kind: Pooling::Average },
+    ]
+}
+
+/// Measures the step of `workload`.
 ///
 /// # Errors
 /// If the device fails.
-pub fn measure(device: &dyn Device, name: &str, batch: usize) -> Result<StepMeasurement, TrainError> {
-    let table = table();
-    let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model =
-        Model::new(&config, Inputs { features: FEATURES, categories: vec![], image: None }, 1, Loss::Mse);
+pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasurement, TrainError> {
+    let Workload { name, batch, config, input, outputs, loss } = workload;
+    let batch = *batch;
+    let table = workload.data();
+    let rows = table.rows;
+    let image = match *input {
+        Input::Features(_) => None,
+        Input::Image(image) => Some(image),
+    };
+    let inputs = Inputs { features: input.width(), categories: vec![], image };
+    let model = Model::new(config, inputs, *outputs, loss.clone());
     let optimizer = Optimizer::default();
     let training =
         Training { data: &table, batch, noise: 0.0, optimizer: optimizer.clone(), clip_norm: None };
     let mut engine = Engine::new(device, &model, Some(&training), &table)?;
     engine.initialise([1, 0])?;
-    engine.set_order(0, &(0..ROWS as u32).collect::<Vec<_>>())?;
+    engine.set_order(0, &(0..rows as u32).collect::<Vec<_>>())?;
     let record = |at: usize| StepRecord {
         step: at as u32,
         batch_start: (at * batch) as u32,
@@ -73,7 +161,7 @@ pub fn measure(device: &dyn Device, name: &str, batch: usize) -> Result<StepMeas
         optimizer: optimizer.scalars(at as u64 + 1),
         ..StepRecord::default()
     };
-    let records: Vec<StepRecord> = (0..ROWS / batch).map(record).collect();
+    let records: Vec<StepRecord> = (0..rows / batch).map(record).collect();
     let seconds = fastest(engine.session(), &records)?;
     let mut kernels: Vec<KernelTime> = engine.compiled.program.phases[0]
         .launches()
@@ -94,18 +182,26 @@ pub fn measure(device: &dyn Device, name: &str, batch: usize) -> Result<StepMeas
             kernel.seconds = kernel.seconds.min(seconds);
         }
     }
-    Ok(StepMeasurement { name: name.into(), steps_per_second: 1.0 / seconds, kernels })
+    Ok(StepMeasurement { name: name.clone(), steps_per_second: 1.0 / seconds, kernels })
 }
 
-/// A table of normal numbers.
-fn table() -> Dataset {
-    let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
-    Dataset {
-        rows: ROWS,
-        features: (0..FEATURES).map(|c| format!("x{c}")).collect(),
-        x: (0..ROWS * FEATURES).map(|i| normal(0, i)).collect(),
-        categories: vec![],
-        target: Some(Target::Numbers((0..ROWS).map(|i| normal(1, i)).collect())),
-        source_rows: (0..ROWS).collect(),
+impl Workload {
+    /// Normal numbers, and targets of the network's kind.
+    fn data(&self) -> Dataset {
+        let width = self.input.width();
+        let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
+        let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
+        let target = match self.loss.wants_labels() {
+            true => Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect()),
+            false => Target::Numbers((0..rows).map(|i| normal(1, i)).collect()),
+        };
+        Dataset {
+            rows,
+            features: (0..width).map(|c| format!("x{c}")).collect(),
+            x: (0..rows * width).map(|i| normal(0, i)).collect(),
+            categories: vec![],
+            target: Some(target),
+            source_rows: (0..rows).collect(),
+        }
     }
 }

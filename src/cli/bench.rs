@@ -52,18 +52,21 @@ impl Bench {
             .into_iter()
             .filter(|k| format!("{} {}", k.name(), k.shape()).contains(pattern))
             .collect();
-        let steps: Vec<_> = steps::all().into_iter().filter(|(name, _)| name.contains(pattern)).collect();
+        let steps: Vec<_> = steps::all().into_iter().filter(|w| w.name.contains(pattern)).collect();
         if kernels.is_empty() && steps.is_empty() {
             let mut names: Vec<_> = cases::all().iter().map(|k| k.name()).collect();
             names.dedup();
-            let reason = format!("no benchmark matches `{pattern}`; families are {}, mlp", names.join(", "));
+            let reason = format!(
+                "no benchmark matches `{pattern}`; families are {}, mlp, cnn, resnet",
+                names.join(", ")
+            );
             return Err(TrainError::Input(reason).into());
         }
         let device = open_device(self.device, false)?;
         let limits = bench::limits(&*device)?;
         let measured = kernels.iter().map(|kernel| bench::measure(&*device, kernel, &limits));
         let kernels = measured.collect::<Result<Vec<_>, _>>()?;
-        let measured = steps.iter().map(|(name, batch)| steps::measure(&*device, name, *batch));
+        let measured = steps.iter().map(|workload| steps::measure(&*device, workload));
         let steps = measured.collect::<Result<Vec<_>, _>>()?;
         let report = Report { device: device.info().name.clone(), limits, kernels, steps };
         if self.json {

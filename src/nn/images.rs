@@ -2,7 +2,7 @@
 //! what leaves as one row is in PyTorch's order `[C, H, W]`.
 
 use super::init::Init;
-use super::layers::{Network, activation, normalise};
+use super::layers::{Network, activation};
 use crate::experiment::model::{
     Activation, Block, LayerConfig, NamedPadding, Padding, Pooling, default_eps, default_momentum,
 };
@@ -188,9 +188,9 @@ impl Network<'_> {
             return Err(self.graph.error("group_norm", &[x], reason));
         }
         let split = self.graph.reshape(x, &[batch, height * width, groups, channels / groups])?;
-        let (normal, _, _) = normalise(self.graph, split, &[1, 3], eps)?;
-        let normal = self.graph.reshape(normal, &[batch, height, width, channels])?;
-        self.scale_and_shift(name, channels, normal)
+        let [weight, bias] = self.scale_and_shift(name, &[1, 1, groups, channels / groups])?;
+        let y = self.graph.normalise(split, &[1, 3], eps, weight, bias)?.y;
+        self.graph.reshape(y, &[batch, height, width, channels])
     }
 
     /// Names as torchvision's `BasicBlock` and `Bottleneck`: `conv1`, `bn1`, ..., `downsample.0`, `downsample.1`.

@@ -3,6 +3,7 @@
 use super::init::Init;
 use super::model::{Parameter, State};
 use crate::experiment::model::{Activation, LayerConfig};
+use crate::graph::normalisation::Normalised;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::rng::streams;
 use crate::scalar::{RandomKind, UnaryFn};
@@ -88,8 +89,8 @@ impl Network<'_> {
 
     fn layer_norm(&mut self, name: &str, eps: f64, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, units] = self.flat("layer_norm", x)?;
-        let (normal, _, _) = normalise(self.graph, x, &[1], eps)?;
-        self.scale_and_shift(name, units, normal)
+        let [weight, bias] = self.scale_and_shift(name, &[1, units])?;
+        Ok(self.graph.normalise(x, &[1], eps, weight, bias)?.y)
     }
 
     /// Training uses the batch's mean and variance and renews the running ones (with the unbiased variance, as
@@ -103,14 +104,17 @@ impl Network<'_> {
     ) -> Result<ValueId, GraphError> {
         // Every place of an image counts as a row of its channels.
         let shape = self.graph.shape(x).clone();
-        let units = shape[shape.len() - 1];
-        let rows = shape[..shape.len() - 1].iter().product();
-        let x = self.graph.reshape(x, &[rows, units])?;
+        let last = shape.len() - 1;
+        let (units, axes) = (shape[last], (0..last).collect::<Vec<_>>());
+        let rows: usize = shape[..last].iter().product();
+        let mut along = vec![1; last];
+        along.push(units);
         let names = [format!("{name}.running_mean"), format!("{name}.running_var")];
         let running_mean = self.state(names[0].clone(), &[units], 0.0)?;
         let running_var = self.state(names[1].clone(), &[units], 1.0)?;
-        let normal = if self.training {
-            let (normal, mean, variance) = normalise(self.graph, x, &[0], eps)?;
+        let [weight, bias] = self.scale_and_shift(name, &along)?;
+        if self.training {
+            let Normalised { y, mean, variance } = self.graph.normalise(x, &axes, eps, weight, bias)?;
             let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
             let [mean_name, var_name] = names;
             for (name, old, new) in [(mean_name, running_mean, mean), (var_name, running_var, unbiased)] {
@@ -120,45 +124,27 @@ impl Network<'_> {
                 let renewed = self.graph.add(kept, part)?;
                 self.updates.push((name, renewed));
             }
-            normal
-        } else {
-            let centred = self.graph.sub(x, running_mean)?;
-            let spread = self.graph.add_scalar(running_var, eps)?;
-            let deviation = self.graph.unary(UnaryFn::Sqrt, spread)?;
-            self.graph.div(centred, deviation)?
-        };
-        let result = self.scale_and_shift(name, units, normal)?;
-        self.graph.reshape(result, &shape)
+            return Ok(y);
+        }
+        let centred = self.graph.sub(x, running_mean)?;
+        let spread = self.graph.add_scalar(running_var, eps)?;
+        let deviation = self.graph.unary(UnaryFn::Sqrt, spread)?;
+        let normal = self.graph.div(centred, deviation)?;
+        let scaled = self.graph.mul(normal, weight)?;
+        self.graph.add(scaled, bias)
     }
 
-    /// `x w + b` with a number each for every index of the last axis.
+    /// Weight and bias of a normalisation, one number each for every index of the last axis, as `shape`.
     pub(super) fn scale_and_shift(
         &mut self,
         name: &str,
-        units: usize,
-        x: ValueId,
-    ) -> Result<ValueId, GraphError> {
+        shape: &[usize],
+    ) -> Result<[ValueId; 2], GraphError> {
+        let units = shape.iter().product();
         let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
         let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;
-        let scaled = self.graph.mul(x, weight)?;
-        self.graph.add(scaled, bias)
+        Ok([self.graph.reshape(weight, shape)?, self.graph.reshape(bias, shape)?])
     }
-}
-
-/// `(x - mean) / sqrt(variance + eps)` over `axes`, with the mean and the biased variance.
-pub(super) fn normalise(
-    g: &mut Graph,
-    x: ValueId,
-    axes: &[usize],
-    eps: f64,
-) -> Result<(ValueId, ValueId, ValueId), GraphError> {
-    let mean = g.mean(x, axes, true)?;
-    let centred = g.sub(x, mean)?;
-    let square = g.unary(UnaryFn::Square, centred)?;
-    let variance = g.mean(square, axes, true)?;
-    let spread = g.add_scalar(variance, eps)?;
-    let deviation = g.unary(UnaryFn::Sqrt, spread)?;
-    Ok((g.div(centred, deviation)?, mean, variance))
 }
 
 /// A function of each element.

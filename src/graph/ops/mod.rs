@@ -146,6 +146,7 @@ mod conv;
 mod cross_entropy;
 mod gather;
 mod matmul;
+mod normalise;
 mod random;
 mod reduce;
 mod softmax;
@@ -159,6 +160,7 @@ pub use conv::{Conv, ConvAxis, ConvWeight};
 pub use cross_entropy::{CrossEntropy, CrossEntropyDelta};
 pub use gather::{Gather, GatherGrad};
 pub use matmul::MatMul;
+pub use normalise::Normalise;
 pub use random::Random;
 pub use reduce::Reduce;
 pub use softmax::Softmax;
@@ -203,6 +205,8 @@ pub enum Op {
     Conv(Conv),
     /// Gradient of its weights.
     ConvWeight(ConvWeight),
+    /// Normalisation, computed by others, with its gradient.
+    Normalise(Normalise),
     /// Softmax or log-softmax.
     Softmax(Softmax),
     /// Loss of integer labels.
@@ -236,6 +240,7 @@ impl Op {
             Op::MatMul(op) => op,
             Op::Conv(op) => op,
             Op::ConvWeight(op) => op,
+            Op::Normalise(op) => op,
             Op::Softmax(op) => op,
             Op::CrossEntropy(op) => op,
             Op::CrossEntropyDelta(op) => op,

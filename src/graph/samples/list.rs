@@ -54,6 +54,7 @@ pub fn samples() -> Result<Vec<Sample>, GraphError> {
     reductions(&mut all)?;
     products(&mut all)?;
     super::convolutions::convolutions(&mut all)?;
+    super::convolutions::normalisations(&mut all)?;
     rows(&mut all)?;
     lookups(&mut all)?;
     draws(&mut all)?;

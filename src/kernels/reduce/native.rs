@@ -3,6 +3,7 @@
 //! Along rows (reduced elements next to each other) 16 running results take every 16th element and are
 //! combined at the end; along columns (kept elements next to each other) whole rows are added one after the
 //! other. Which of the two is part of the kernel's geometry, so the order is the same at every run.
+#![allow(unsafe_code, reason = "partial results are written from several threads")]
 
 use pulp::{Simd, WithSimd};
 
@@ -35,6 +36,8 @@ pub struct NativeReduce {
     /// One result after the other, as the shader adds them up.
     exact: bool,
     parts: usize,
+    /// Few columns of many partial results: threads share the chunks instead.
+    chunk_parts: usize,
 }
 
 impl NativeReduce {
@@ -46,6 +49,7 @@ impl NativeReduce {
         let (prologue, shape) =
             if columns { columns_first(kernel) } else { (kernel.prologue.clone(), kernel.input_shape()) };
         let chunks = kernel.chunks();
+        let plain = NativeBody::new(&kernel.epilogue, &kernel.output_shape()).is_plain_copy();
         let cost = kept * reduced * (kernel.prologue.insts.len() + 1) / 4;
         Self {
             kind: kernel.kind,
@@ -58,6 +62,11 @@ impl NativeReduce {
             columns,
             exact,
             parts: parts_for(cost, if columns { kept.div_ceil(CHUNK) } else { kept * chunks }),
+            chunk_parts: if columns && kept <= CHUNK && chunks > 1 && plain {
+                parts_for(cost, chunks)
+            } else {
+                1
+            },
         }
     }
 
@@ -164,15 +173,33 @@ impl NativeReduce {
         for first in range.clone().step_by(CHUNK) {
             let count = CHUNK.min(range.end - first);
             for chunk in 0..self.chunks {
-                sums[..count].fill(self.start());
-                for r in chunk * self.chunk..((chunk + 1) * self.chunk).min(self.reduced) {
-                    let at = r * self.kept + first;
-                    let values = self.prologue.evaluate(inputs, at, count, scratch);
-                    self.combine_all(&mut sums[..count], values);
-                }
+                self.chunk_of_columns(inputs, chunk, first, &mut sums[..count], scratch);
                 for (i, &sum) in sums[..count].iter().enumerate() {
                     totals[(first - range.start + i) * self.chunks + chunk] = sum;
                 }
+            }
+        }
+    }
+
+    /// One chunk of the columns from `first`: as many rows at once as a chunk of the body holds.
+    #[inline(always)]
+    fn chunk_of_columns(
+        &self,
+        inputs: &Inputs,
+        chunk: usize,
+        first: usize,
+        sums: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let count = sums.len();
+        let at_once = if count == self.kept { CHUNK / count } else { 1 };
+        let end = ((chunk + 1) * self.chunk).min(self.reduced);
+        sums.fill(self.start());
+        for row in (chunk * self.chunk..end).step_by(at_once) {
+            let rows = at_once.min(end - row);
+            let values = self.prologue.evaluate(inputs, row * self.kept + first, rows * count, scratch);
+            for values in values.chunks_exact(count) {
+                self.combine_all(sums, values);
             }
         }
     }
@@ -234,6 +261,9 @@ impl WithSimd for Part<'_> {
 
 impl NativeRun for NativeReduce {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        if self.chunk_parts > 1 {
+            return self.run_chunks(operands, step, pool);
+        }
         pool.run(self.parts, |part| {
             let range = if self.columns {
                 let kept = part_range(self.kept, self.parts, part);
@@ -254,6 +284,48 @@ impl NativeRun for NativeReduce {
             });
             run_body(&self.epilogue, operands, step, results, range.start, range.len());
             Pool::return_buffers(totals, other);
+        });
+    }
+}
+
+/// One chunk of all columns.
+struct ChunkOfColumns<'a> {
+    kernel: &'a NativeReduce,
+    inputs: &'a Inputs<'a>,
+    chunk: usize,
+    sums: &'a mut [f32],
+    scratch: &'a mut Scratch,
+}
+
+impl WithSimd for ChunkOfColumns<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let ChunkOfColumns { kernel, inputs, chunk, sums, scratch } = self;
+        kernel.chunk_of_columns(inputs, chunk, 0, sums, scratch);
+    }
+}
+
+impl NativeReduce {
+    /// The partial results of all columns, a part of the chunks on each thread.
+    fn run_chunks(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        pool.run(self.chunk_parts, |part| {
+            let reads = Reads::of(operands);
+            let inputs = &Inputs { reads: reads.get(), step, accumulator: &[] };
+            let mut sums = [0.0; CHUNK];
+            let sums = &mut sums[..self.kept];
+            for chunk in part_range(self.chunks, self.chunk_parts, part) {
+                Pool::with_scratch(|scratch| {
+                    let sums = &mut *sums;
+                    pulp::Arch::new().dispatch(ChunkOfColumns { kernel: self, inputs, chunk, sums, scratch });
+                });
+                for (column, &sum) in sums.iter().enumerate() {
+                    // SAFETY: each chunk belongs to one part.
+                    let total = unsafe { operands.write(0, column * self.chunks + chunk, 1) };
+                    total[0] = sum;
+                }
+            }
         });
     }
 }

@@ -116,7 +116,7 @@ fn declared(own: &str) -> Vec<String> {
             before if before.is_empty() || before.starts_with('@') => after,
             _ => line,
         });
-        for keyword in ["fn ", "const ", "alias "] {
+        for keyword in ["fn ", "const ", "alias ", "struct "] {
             if let Some(rest) = line.strip_prefix(keyword) {
                 return Some(name(rest));
             }

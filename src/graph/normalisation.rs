@@ -1,0 +1,46 @@
+//! Builder method of normalisations: batch, layer and group normalisation differ only in their axes.
+
+use super::ops::{Normalise, Op};
+use super::{Graph, GraphError, ValueId};
+use crate::scalar::UnaryFn;
+
+/// What [`Graph::normalise`] gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Normalised {
+    /// `(x - mean) / sqrt(variance + eps) * weight + bias`
+    pub y: ValueId,
+    /// Mean over the axes, which stay with extent 1.
+    pub mean: ValueId,
+    /// Biased variance, likewise.
+    pub variance: ValueId,
+}
+
+impl Graph {
+    /// `x` normalised over `axes` (ascending), then scaled and shifted by `weight` and `bias`, which have `x`'s rank
+    /// and extents of 1 where they repeat.
+    ///
+    /// # Errors
+    /// If the operands do not fit.
+    pub fn normalise(
+        &mut self,
+        x: ValueId,
+        axes: &[usize],
+        eps: f64,
+        weight: ValueId,
+        bias: ValueId,
+    ) -> Result<Normalised, GraphError> {
+        let mean = self.mean(x, axes, true)?;
+        let centred = self.sub(x, mean)?;
+        let square = self.unary(UnaryFn::Square, centred)?;
+        let variance = self.mean(square, axes, true)?;
+        let spread = self.add_scalar(variance, eps)?;
+        let deviation = self.unary(UnaryFn::Sqrt, spread)?;
+        let inverse = self.unary(UnaryFn::Reciprocal, deviation)?;
+        let normal = self.mul(centred, inverse)?;
+        let scaled = self.mul(normal, weight)?;
+        let shifted = self.add(scaled, bias)?;
+        let op = Op::Normalise(Normalise { axes: axes.to_vec() });
+        let y = self.push(op, &[shifted, x, normal, inverse, weight, bias])?;
+        Ok(Normalised { y, mean, variance })
+    }
+}
