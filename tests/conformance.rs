@@ -3,12 +3,16 @@
 //!
 //! The data lie outside this repository. What they hold and this version has not is listed as ignored.
 
+#[path = "conformance/burn.rs"]
+mod burn;
 mod common;
 mod everywhere;
 #[path = "conformance/keras.rs"]
 mod keras;
 #[path = "conformance/webnn.rs"]
 mod webnn;
+#[path = "conformance/webnn_images.rs"]
+mod webnn_images;
 #[path = "conformance/webnn_operators.rs"]
 mod webnn_operators;
 #[path = "conformance/webnn_recurrent.rs"]
@@ -35,6 +39,10 @@ fn main() -> ExitCode {
         Ok(text) => keras_trials(&text),
         Err(reason) => vec![everywhere::ignored("keras", &reason)],
     });
+    trials.extend(match everywhere::shared_file("conformance/burn/conv_backward.jsonl") {
+        Ok(text) => text.lines().flat_map(burn_trials).collect(),
+        Err(reason) => vec![everywhere::ignored("burn", &reason)],
+    });
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -48,6 +56,15 @@ fn webnn_trials(line: &str) -> Vec<Trial> {
             Arc::new(move |device: &dyn Device| webnn::check(&test, device, TOLERANCE)),
         ),
     }
+}
+
+fn burn_trials(line: &str) -> Vec<Trial> {
+    let test: burn::Test = serde_json::from_str(line).expect("a line of conv_backward.jsonl is a test");
+    let name = format!("burn::{}", test.name);
+    if test.op == "conv3d" {
+        return vec![everywhere::ignored(&name, "convolutions have one or two axes in this version")];
+    }
+    on_every_backend(&name, Arc::new(move |device: &dyn Device| burn::check(&test, device)))
 }
 
 fn keras_trials(text: &str) -> Vec<Trial> {

@@ -147,6 +147,48 @@ impl Graph {
         self.groups_last(result)
     }
 
+    /// Images `[N, C, H, W]` as `[N, H, W, C]`.
+    ///
+    /// # Errors
+    /// If `x` has not four axes.
+    pub fn channels_last(&mut self, x: ValueId) -> Built {
+        self.permute(x, &[0, 2, 3, 1])
+    }
+
+    /// Images `[N, H, W, C]` as `[N, C, H, W]`.
+    ///
+    /// # Errors
+    /// If `x` has not four axes.
+    pub fn channels_first(&mut self, x: ValueId) -> Built {
+        self.permute(x, &[0, 3, 1, 2])
+    }
+
+    /// PyTorch's weights of a convolution, `[O, C / groups, kH, kW]`, as `[kH, kW, C / groups, O]`.
+    ///
+    /// # Errors
+    /// If `w` has not four axes.
+    pub fn taps_first(&mut self, w: ValueId) -> Built {
+        self.permute(w, &[2, 3, 1, 0])
+    }
+
+    /// PyTorch's weights of a transposed convolution, `[C, O / groups, kH, kW]`, as `[kH, kW, C / groups, O]`.
+    ///
+    /// # Errors
+    /// If `w` has not four axes or `groups` does not divide `C`.
+    pub fn transposed_taps_first(&mut self, w: ValueId, groups: usize) -> Built {
+        let shape = self.shape(w).clone();
+        let [channels, per_group, high, wide] = shape[..] else {
+            return Err(self.error("conv_transpose", &[w], "expected weights with four axes".into()));
+        };
+        if groups == 0 || !channels.is_multiple_of(groups) {
+            let reason = format!("groups = {groups} must divide the {channels} input channels");
+            return Err(self.error("conv_transpose", &[w], reason));
+        }
+        let split = self.reshape(w, &[groups, channels / groups, per_group, high, wide])?;
+        let moved = self.permute(split, &[3, 4, 1, 0, 2])?;
+        self.reshape(moved, &[high, wide, channels / groups, groups * per_group])
+    }
+
     /// The operator itself: `[G, N, P, Q, O]`.
     pub(super) fn conv(&mut self, conv: Conv, x: ValueId, w: ValueId) -> Built {
         self.push(Op::Conv(conv), &[x, w])

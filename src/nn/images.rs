@@ -28,7 +28,7 @@ impl Network<'_> {
     ) -> Result<ValueId, GraphError> {
         let batch = self.graph.shape(x)[0];
         let planes = self.graph.reshape(x, &[batch, channels, height, width])?;
-        self.graph.permute(planes, &[0, 2, 3, 1])
+        self.graph.channels_last(planes)
     }
 
     /// Appends a layer that works on images.
@@ -107,7 +107,7 @@ impl Network<'_> {
 
     fn flatten(&mut self, x: ValueId) -> Result<ValueId, GraphError> {
         let shape = self.graph.shape(x).clone();
-        let planes = self.graph.permute(x, &[0, 3, 1, 2])?;
+        let planes = self.graph.channels_first(x)?;
         self.graph.reshape(planes, &[shape[0], shape[1..].iter().product()])
     }
 
@@ -144,7 +144,7 @@ impl Network<'_> {
             if flat { &[channels, per_group, wide] } else { &[channels, per_group, high, wide] };
         let weight = self.parameter(format!("{name}.weight"), stored, init, true)?;
         let weight = self.graph.reshape(weight, &[channels, per_group, high, wide])?;
-        let weight = self.graph.permute(weight, &[2, 3, 1, 0])?;
+        let weight = self.graph.taps_first(weight)?;
         let y = self.graph.conv2d(x, weight, spec)?;
         if !bias {
             return Ok(y);
@@ -165,14 +165,11 @@ impl Network<'_> {
         let Kernel { channels, taps: [high, wide], bias, .. } = kernel;
         let inputs = self.graph.shape(x)[3];
         self.check_groups(x, spec.groups, inputs, channels)?;
-        let (groups, per_group) = (spec.groups, channels / spec.groups);
+        let per_group = channels / spec.groups;
         let init = Init::Uniform { bound: 1.0 / ((per_group * high * wide) as f32).sqrt() };
         let weight =
             self.parameter(format!("{name}.weight"), &[inputs, per_group, high, wide], init, true)?;
-        // [G, C / G, O / G, kH, kW] to [kH, kW, C / G, G, O / G]
-        let weight = self.graph.reshape(weight, &[groups, inputs / groups, per_group, high, wide])?;
-        let weight = self.graph.permute(weight, &[3, 4, 1, 0, 2])?;
-        let weight = self.graph.reshape(weight, &[high, wide, inputs / groups, channels])?;
+        let weight = self.graph.transposed_taps_first(weight, spec.groups)?;
         let y = self.graph.conv_transpose2d(x, weight, spec, output_padding)?;
         if !bias {
             return Ok(y);

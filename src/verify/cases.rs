@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, VerifyError, recurrent, run};
+use super::{Case, VerifyError, convolutions, recurrent, run};
 use crate::device::Device;
 use crate::experiment::model::Activation;
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
@@ -100,6 +100,11 @@ impl Operands<'_> {
     /// The operand `name`.
     pub fn get(&self, name: &str) -> Result<ValueId, Skip> {
         self.values.get(name).copied().ok_or_else(|| format!("operand `{name}` is not given"))
+    }
+
+    /// The parameter `key`.
+    pub fn param(&self, key: &str) -> Option<&serde_json::Value> {
+        self.case.params.get(key)
     }
 
     fn number(&self, key: &str, default: f64) -> f64 {
@@ -259,6 +264,7 @@ fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
                 o.graph.log_softmax_over(x, axis)
             })
         }
+        "conv1d" | "conv2d" | "conv_transpose1d" | "conv_transpose2d" => convolutions::build(o, &op),
         "batchnorm_train" | "layernorm" => normalisation(o, &op),
         "cross_entropy" | "mse" | "bce_with_logits" | "huber" => loss(o, &op),
         "kl_gauss" => {
@@ -313,15 +319,7 @@ fn normalisation(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
     shape[scale_axis] = o.graph.shape(x)[scale_axis];
     let build = |g: &mut Graph| -> Result<ValueId, GraphError> {
         let (gamma, beta) = (g.reshape(gamma, &shape)?, g.reshape(beta, &shape)?);
-        let mean = g.mean(x, &axes, true)?;
-        let centred = g.sub(x, mean)?;
-        let square = g.unary(UnaryFn::Square, centred)?;
-        let variance = g.mean(square, &axes, true)?;
-        let spread = g.add_scalar(variance, eps)?;
-        let deviation = g.unary(UnaryFn::Sqrt, spread)?;
-        let normal = g.div(centred, deviation)?;
-        let scaled = g.mul(normal, gamma)?;
-        g.add(scaled, beta)
+        Ok(g.normalise(x, &axes, eps, gamma, beta)?.y)
     };
     build(o.graph).map(|y| vec![y]).map_err(|e| e.to_string())
 }

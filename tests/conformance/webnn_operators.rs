@@ -5,6 +5,7 @@ use gridlight::graph::build::common_shape;
 use gridlight::scalar::{BinaryFn, UnaryFn};
 
 use super::webnn::{Builder, Built, say};
+use super::webnn_images;
 
 /// The result of the call.
 pub fn build(b: &mut Builder) -> Built {
@@ -35,6 +36,7 @@ pub fn build(b: &mut Builder) -> Built {
             let axis = b.call.args[1].as_u64().unwrap_or(0) as usize;
             b.g.softmax_over(x, axis).map_err(say)
         }
+        "conv2d" | "convTranspose2d" => webnn_images::convolution(b, op),
         "batchNormalization" | "instanceNormalization" | "layerNormalization" => normalisation(b, op),
         "gather" => gather(b),
         "triangular" => triangular(b),
