@@ -11,10 +11,12 @@ mod everywhere;
 mod keras;
 #[path = "conformance/webnn.rs"]
 mod webnn;
-#[path = "conformance/webnn_images.rs"]
-mod webnn_images;
+#[path = "conformance/webnn_convolutions.rs"]
+mod webnn_convolutions;
 #[path = "conformance/webnn_operators.rs"]
 mod webnn_operators;
+#[path = "conformance/webnn_pools.rs"]
+mod webnn_pools;
 #[path = "conformance/webnn_recurrent.rs"]
 mod webnn_recurrent;
 

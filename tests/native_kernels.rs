@@ -40,8 +40,17 @@ fn random_kernels_agree_with_the_oracle() {
 #[test]
 fn nan_goes_where_the_oracle_says() {
     let device = CpuDevice::new(Some(1));
-    for family in ["matmul", "pointwise", "reduce", "softmax", "cross_entropy", "optimizer", "gradient_norm"]
-    {
+    for family in [
+        "matmul",
+        "pointwise",
+        "reduce",
+        "softmax",
+        "cross_entropy",
+        "optimizer",
+        "gradient_norm",
+        "pool",
+        "pool_grad",
+    ] {
         for seed in 0..SAMPLES {
             let sample = samples::random_kernel(family, seed).unwrap().with_nan(seed);
             check(&device, &sample, &format!("{family} {seed} with NaN"));

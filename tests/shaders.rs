@@ -327,6 +327,15 @@ fn matrix_products() {
 }
 
 #[test]
+fn pooling() {
+    for family in ["pool", "pool_grad"] {
+        for seed in 0..60 {
+            check_kernel(&random_kernel(family, seed).unwrap().kernel);
+        }
+    }
+}
+
+#[test]
 fn convolutions() {
     for seed in 0..40 {
         let kernel = random_kernel("conv", seed).unwrap().kernel;

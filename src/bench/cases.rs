@@ -8,6 +8,7 @@ use crate::kernels::gather::{Gather, GatherGrad};
 use crate::kernels::matmul::{Left, MatMul, MatrixView, WindowAxis, Windows};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::pointwise::Pointwise;
+use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::softmax::Softmax;
 use crate::kernels::store::Store;
@@ -50,6 +51,11 @@ pub fn all() -> Vec<Kernel> {
     let (vocabulary, width, count) = (10_000, 64, 4096);
     kernels.push(Kernel::Gather(Gather { vocabulary, width, count }));
     kernels.push(Kernel::GatherGrad(GatherGrad { vocabulary: 1000, width, count: 256 }));
+    for (images, extent, channels, window, stride) in
+        [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)]
+    {
+        kernels.extend(pooling(images, extent, channels, window, stride));
+    }
     let max_norm = 1.0f32.to_bits();
     kernels.extend([0, 1].map(|stage| Kernel::GradientNorm(GradientNorm { len: 1 << 20, stage, max_norm })));
     for rule in ["sgd", "adam"].iter().filter_map(|name| Optimizer::named(name)) {
@@ -167,6 +173,23 @@ fn column_sums(rows: usize, columns: usize) -> Kernel {
     epilogue.stores.push((total, 0));
     let (kept, reduced) = (vec![columns], vec![rows]);
     Kernel::Reduce(Reduce { kind: ReduceKind::Sum, kept, reduced, prologue, value, chunk: None, epilogue })
+}
+
+/// Maxima and averages of square windows and their gradients, for images `[images, extent, extent, channels]`; wide
+/// windows are padded.
+fn pooling(images: usize, extent: usize, channels: usize, taps: usize, stride: usize) -> [Kernel; 4] {
+    let before = (taps - 1) / 2;
+    let positions = (extent + 2 * before - taps) / stride + 1;
+    let axis = PoolAxis { positions, taps, extent, stride, dilation: 1, before, after: before };
+    let axes = [axis, axis];
+    let pool = |pooling| Kernel::Pool(Pool { images, axes, channels, pooling });
+    let gradient = |collect| Kernel::PoolGrad(PoolGrad { images, axes, channels, collect });
+    [
+        pool(Pooling::Max { values: Some(0), taps: Some(1) }),
+        gradient(Collect::Chosen),
+        pool(Pooling::Average(Divisor::Padded)),
+        gradient(Collect::Average(Divisor::Padded)),
+    ]
 }
 
 /// Loss and gradient of `[rows, classes]`.

@@ -98,7 +98,12 @@ pub fn all() -> Vec<Workload> {
         outputs: 10,
         loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
     };
-    vec![mlp(32), mlp(1024), network("resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32))]
+    vec![
+        mlp(32),
+        mlp(1024),
+        network("cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
+        network("resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32)),
+    ]
 }
 
 fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
@@ -112,6 +117,21 @@ fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
         groups: 1,
         bias,
     }
+}
+
+/// Two convolutions, pooling and a hidden layer.
+fn convolutional_layers() -> Vec<LayerConfig> {
+    let relu = LayerConfig::Activation { function: Activation::Relu };
+    vec![
+        convolution(32, 0, true),
+        relu.clone(),
+        convolution(64, 0, true),
+        relu.clone(),
+        LayerConfig::MaxPool { size: Pair::Both(2), stride: None, padding: Pair::Both(0) },
+        LayerConfig::Flatten,
+        LayerConfig::Dense { units: 128, bias: true },
+        relu,
+    ]
 }
 
 /// Convolution, three residual blocks, global pooling.

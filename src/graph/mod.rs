@@ -11,8 +11,10 @@ pub mod convolution;
 pub mod expression;
 pub mod normalisation;
 pub mod ops;
+pub mod pooling;
 pub mod reference;
 pub mod samples;
+pub mod upsampling;
 
 use crate::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};

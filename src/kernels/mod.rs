@@ -14,6 +14,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod oracle;
 pub mod pointwise;
+pub mod pool;
 pub mod reduce;
 pub mod samples;
 pub mod shader;
@@ -48,6 +49,10 @@ pub enum Kernel {
     Gather(gather::Gather),
     /// Gradient of rows by index, added in index order.
     GatherGrad(gather::GatherGrad),
+    /// Pooling of images.
+    Pool(pool::Pool),
+    /// Gradient of pooling, collected by each element.
+    PoolGrad(pool::PoolGrad),
     /// Sum of squares of the whole gradient region, as partial sums then the clipping factor.
     GradientNorm(norm::GradientNorm),
     /// Update of all parameters.
@@ -69,6 +74,8 @@ impl Kernel {
             Kernel::CrossEntropy(_) => "cross_entropy",
             Kernel::Gather(_) => "gather",
             Kernel::GatherGrad(_) => "gather_grad",
+            Kernel::Pool(_) => "pool",
+            Kernel::PoolGrad(_) => "pool_grad",
             Kernel::GradientNorm(_) => "gradient_norm",
             Kernel::Optimizer(_) => "optimizer",
             Kernel::Store(_) => "store",
@@ -86,6 +93,8 @@ impl Kernel {
             Kernel::CrossEntropy(k) => k.shape(),
             Kernel::Gather(k) => k.shape(),
             Kernel::GatherGrad(k) => k.shape(),
+            Kernel::Pool(k) => k.shape(),
+            Kernel::PoolGrad(k) => k.shape(),
             Kernel::GradientNorm(k) => k.shape(),
             Kernel::Optimizer(k) => k.shape(),
             Kernel::Store(k) => k.shape(),
@@ -110,6 +119,7 @@ impl Kernel {
                 let at = |output: usize| outputs.iter().position(|&o| o == output);
                 Kernel::CrossEntropy(cross_entropy::CrossEntropy { loss: at(0), delta: at(1), ..k })
             }
+            Kernel::Pool(k) => Kernel::Pool(k.keep_outputs(outputs)),
             other => other,
         }
     }
@@ -125,6 +135,8 @@ impl Kernel {
             Kernel::CrossEntropy(k) => k.cost(),
             Kernel::Gather(k) => k.cost(),
             Kernel::GatherGrad(k) => k.cost(),
+            Kernel::Pool(k) => k.cost(),
+            Kernel::PoolGrad(k) => k.cost(),
             Kernel::GradientNorm(k) => k.cost(),
             Kernel::Optimizer(k) => k.cost(),
             Kernel::Store(k) => k.cost(),

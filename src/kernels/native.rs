@@ -36,6 +36,8 @@ impl NativeKernel {
             Kernel::CrossEntropy(k) => Box::new(k.clone()),
             Kernel::Gather(k) => Box::new(k.clone()),
             Kernel::GatherGrad(k) => Box::new(k.clone()),
+            Kernel::Pool(k) => Box::new(super::pool::native::NativePool::new(k.clone(), exact)),
+            Kernel::PoolGrad(k) => Box::new(super::pool::native::NativePool::new(k.clone(), exact)),
             Kernel::GradientNorm(k) => Box::new(k.clone()),
             Kernel::Optimizer(k) => Box::new(super::optimizer::native::NativeOptimizer::new(k, exact)),
             Kernel::Store(k) => Box::new(k.clone()),

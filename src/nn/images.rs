@@ -4,9 +4,12 @@
 use super::init::Init;
 use super::layers::{Network, activation};
 use crate::experiment::model::{
-    Activation, Block, LayerConfig, NamedPadding, Padding, Pooling, default_eps, default_momentum,
+    Activation, Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps,
+    default_momentum,
 };
 use crate::graph::convolution::ConvSpec;
+use crate::graph::pooling::PoolSpec;
+use crate::graph::upsampling::{ResampleSpec, Resampling};
 use crate::graph::{GraphError, ValueId};
 
 /// Sizes of a convolution beside its attributes.
@@ -17,6 +20,11 @@ struct Kernel {
     bias: bool,
     /// The weights have no axis for the height.
     flat: bool,
+}
+
+/// Windows of pooling; by default next to each other.
+fn pooling(size: Pair, stride: Option<Pair>, padding: Pair) -> PoolSpec {
+    PoolSpec::new(size.get()).every(stride.unwrap_or(size).get()).padded(padding.get())
 }
 
 impl Network<'_> {
@@ -84,6 +92,28 @@ impl Network<'_> {
                 };
                 let kernel = Kernel { channels, taps: kernel.get(), bias, flat: false };
                 self.transposed(name, kernel, &spec.padded(padding.get()), output_padding.get(), x)
+            }
+            LayerConfig::MaxPool { size, stride, padding } => {
+                let spec = pooling(size, stride, padding);
+                self.graph.max_pool(x, &spec)
+            }
+            LayerConfig::AvgPool { size, stride, padding } => {
+                let spec = pooling(size, stride, padding);
+                self.graph.avg_pool(x, &spec)
+            }
+            LayerConfig::Upsample { factor, mode } => {
+                let [down, along] = factor.get();
+                let size = |extent: usize, factor: usize| {
+                    let fits = (1..=1024).contains(&factor);
+                    let reason = || format!("factor = {factor} is not in 1..=1024");
+                    fits.then_some(extent * factor).ok_or_else(|| self.graph.error(layer, &[x], reason()))
+                };
+                let size = [size(height, down)?, size(width, along)?];
+                let kind = match mode {
+                    Interpolation::Nearest => Resampling::Nearest,
+                    Interpolation::Bilinear => Resampling::Linear { align_corners: false },
+                };
+                self.graph.resample(x, &ResampleSpec::new(size, kind))
             }
             LayerConfig::GroupNorm { groups, eps } => self.group_norm(name, groups, eps, x),
             LayerConfig::GlobalPool { kind: Pooling::Average } => self.graph.mean(x, &[1, 2], false),

@@ -29,6 +29,8 @@ pub const FILES: &[(&str, &str)] = &[
     ("matmul_tiles", include_str!("../../shaders/matmul_tiles.wgsl")),
     ("optimizer", include_str!("../../shaders/optimizer.wgsl")),
     ("pointwise", include_str!("../../shaders/pointwise.wgsl")),
+    ("pool", include_str!("../../shaders/pool.wgsl")),
+    ("pool_grad", include_str!("../../shaders/pool_grad.wgsl")),
     ("reduce", include_str!("../../shaders/reduce.wgsl")),
     ("reduce_tree", include_str!("../../shaders/reduce_tree.wgsl")),
     ("softmax", include_str!("../../shaders/softmax.wgsl")),
@@ -36,7 +38,9 @@ pub const FILES: &[(&str, &str)] = &[
     ("shared/arithmetic", include_str!("../../shaders/shared/arithmetic.wgsl")),
     ("shared/exact", include_str!("../../shaders/shared/exact.wgsl")),
     ("shared/numerics", include_str!("../../shaders/shared/numerics.wgsl")),
+    ("shared/pooling", include_str!("../../shaders/shared/pooling.wgsl")),
     ("shared/random", include_str!("../../shaders/shared/random.wgsl")),
     ("shared/windows", include_str!("../../shaders/shared/windows.wgsl")),
     ("shared/step", include_str!("../../shaders/shared/step.wgsl")),
+    ("shared/vectors", include_str!("../../shaders/shared/vectors.wgsl")),
 ];

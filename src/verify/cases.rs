@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, VerifyError, convolutions, recurrent, run};
+use super::{Case, VerifyError, convolutions, pooling, recurrent, run};
 use crate::device::Device;
 use crate::experiment::model::Activation;
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
@@ -90,7 +90,7 @@ pub enum OperatorResult {
 pub(super) struct Operands<'a> {
     pub graph: &'a mut Graph,
     values: BTreeMap<String, ValueId>,
-    case: &'a OperatorCase,
+    pub case: &'a OperatorCase,
 }
 
 /// Why a case is skipped.
@@ -107,7 +107,8 @@ impl Operands<'_> {
         self.case.params.get(key)
     }
 
-    fn number(&self, key: &str, default: f64) -> f64 {
+    /// The number `key`, or `default`.
+    pub fn number(&self, key: &str, default: f64) -> f64 {
         self.case.params.get(key).and_then(serde_json::Value::as_f64).unwrap_or(default)
     }
 
@@ -284,6 +285,7 @@ fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
             let (w, ids) = (o.get("w")?, o.get("ids")?);
             one(o.graph.gather(w, ids))
         }
+        "maxpool2d" | "avgpool2d" | "upsample" | "interpolate" => pooling::build(o, &op),
         "rnn_tanh" | "rnn_with_output" | "lstm" | "gru" => recurrent::build(o, &op),
         _ => Err(format!("operator `{op}` is not in this version")),
     }

@@ -81,8 +81,9 @@ pub fn compare(device: &dyn Device, sample: &Sample) -> Result<Worst, DeviceErro
     let expected = expected(sample);
     let mut worst = Worst { excess: -1.0, output: 0, element: 0, found: 0.0, expected: Approx::default() };
     for (output, (words, expected)) in outputs.iter().zip(&expected).enumerate() {
+        let before = &sample.writes[output];
         for (element, (word, &expected)) in words.iter().zip(expected).enumerate() {
-            let found = f64::from(f32::from_bits(*word));
+            let found = before.number(*word);
             let excess = expected.excess(found);
             // An error that is not a number is the worst of all.
             if excess > worst.excess || excess.is_nan() {
@@ -116,11 +117,11 @@ pub struct KernelCheck {
 pub fn check(device: &dyn Device, sample: &Sample) -> Result<KernelCheck, DeviceError> {
     let outputs = run(device, sample)?;
     let (mut largest, mut tolerance, mut passed) = (0.0f64, 0.0f64, true);
-    for (words, expected) in outputs.iter().zip(&expected(sample)) {
+    for ((words, expected), before) in outputs.iter().zip(&expected(sample)).zip(&sample.writes) {
         let finite: Vec<f64> = expected.iter().map(|e| e.value).filter(|x| x.is_finite()).collect();
         let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt();
         for (word, e) in words.iter().zip(expected) {
-            let found = f64::from(f32::from_bits(*word));
+            let found = before.number(*word);
             let right = e.excess(found) <= 1.0;
             passed &= right;
             let scale = (e.value.abs() + rms).max(f64::from(f32::MIN_POSITIVE));

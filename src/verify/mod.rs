@@ -5,6 +5,7 @@ pub mod cases;
 mod convolutions;
 pub mod kernels;
 pub mod operands;
+mod pooling;
 mod recurrent;
 
 use std::collections::BTreeMap;

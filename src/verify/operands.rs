@@ -6,6 +6,7 @@ use crate::kernels::batch::Batch;
 use crate::kernels::matmul::{Left, MatrixView};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
+use crate::kernels::pool::{Collect, Pooling};
 use crate::kernels::samples::{self, Sample};
 use crate::rng;
 use crate::scalar::{Body, Inst, StepRecord, View};
@@ -73,6 +74,9 @@ pub fn sample(kernel: &Kernel) -> Sample {
     let reads = operands.reads.iter().enumerate().map(|(at, operand)| operand.fill(at as u32)).collect();
     let write = |(at, operand): (usize, &Operand)| match updates_in_place(kernel, at) {
         true => operand.fill((count + at) as u32),
+        false if matches!(operand.content, Content::Index { .. }) => {
+            samples::Operand::unwritten_integers(operand.words)
+        }
         false => samples::Operand::unwritten(operand.words),
     };
     let writes = operands.writes.iter().enumerate().map(write).collect();
@@ -155,6 +159,34 @@ impl Operands {
                 &[(k.count, Index { below: k.vocabulary }), (k.count * k.width, Normal)],
                 &[k.vocabulary * k.width],
             ),
+            Kernel::Pool(k) => {
+                let (results, taps) = (k.results(), k.axes[0].taps * k.axes[1].taps);
+                let mut operands = lists(&[(k.pixels(), Normal)], &[]);
+                match k.pooling {
+                    Pooling::Max { values, taps: chosen } => {
+                        for output in values.iter().chain(&chosen) {
+                            operands.add_write(*output, results);
+                        }
+                        if let Some(output) = chosen {
+                            operands.writes[output].content = Index { below: taps };
+                        }
+                    }
+                    Pooling::Pick => {
+                        operands.reads.push(Operand::new(results, Index { below: taps }));
+                        operands.add_write(0, results);
+                    }
+                    Pooling::Average(_) => operands.add_write(0, results),
+                }
+                operands
+            }
+            Kernel::PoolGrad(k) => {
+                let taps = Index { below: k.axes[0].taps * k.axes[1].taps };
+                let mut reads = vec![(k.results(), Normal)];
+                if k.collect == Collect::Chosen {
+                    reads.insert(0, (k.results(), taps));
+                }
+                lists(&reads, &[k.pixels()])
+            }
             Kernel::GradientNorm(k) if k.stage == 0 => lists(&[(k.len, Normal)], &[k.partials()]),
             Kernel::GradientNorm(k) => lists(&[(GradientNorm::partials(k), Positive)], &[2]),
             Kernel::Optimizer(k) => {

@@ -97,8 +97,6 @@ impl Call {
         let options = self.options();
         let mode = options.get("mode").and_then(Value::as_str).unwrap_or("constant");
         Some(match self.op.as_str() {
-            "maxPool2d" | "averagePool2d" | "l2Pool2d" => "no pooling in this version",
-            "resample2d" => "no resampling in this version",
             "argMax" | "argMin" => "no argmax operator in this version (metrics compute it on the host)",
             "cast" | "quantizeLinear" | "dequantizeLinear" => "graphs hold f32 and u32 alone",
             "cumulativeSum" | "reverse" => "no scan or reversal in this version",

@@ -5,7 +5,7 @@ use gridlight::graph::build::common_shape;
 use gridlight::scalar::{BinaryFn, UnaryFn};
 
 use super::webnn::{Builder, Built, say};
-use super::webnn_images;
+use super::{webnn_convolutions, webnn_pools};
 
 /// The result of the call.
 pub fn build(b: &mut Builder) -> Built {
@@ -36,9 +36,11 @@ pub fn build(b: &mut Builder) -> Built {
             let axis = b.call.args[1].as_u64().unwrap_or(0) as usize;
             b.g.softmax_over(x, axis).map_err(say)
         }
-        "conv2d" | "convTranspose2d" => webnn_images::convolution(b, op),
+        "conv2d" | "convTranspose2d" => webnn_convolutions::convolution(b, op),
         "batchNormalization" | "instanceNormalization" | "layerNormalization" => normalisation(b, op),
         "gather" => gather(b),
+        "maxPool2d" | "averagePool2d" | "l2Pool2d" => webnn_pools::pool(b, op),
+        "resample2d" => webnn_pools::resample(b),
         "triangular" => triangular(b),
         _ if op.starts_with("reduce") => reduction(b, op),
         _ => view(b, op),

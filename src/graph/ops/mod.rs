@@ -147,6 +147,7 @@ mod cross_entropy;
 mod gather;
 mod matmul;
 mod normalise;
+mod pool;
 mod random;
 mod reduce;
 mod softmax;
@@ -161,6 +162,7 @@ pub use cross_entropy::{CrossEntropy, CrossEntropyDelta};
 pub use gather::{Gather, GatherGrad};
 pub use matmul::MatMul;
 pub use normalise::Normalise;
+pub use pool::{Pool, PoolGrad, PoolKind};
 pub use random::Random;
 pub use reduce::Reduce;
 pub use softmax::Softmax;
@@ -207,6 +209,10 @@ pub enum Op {
     ConvWeight(ConvWeight),
     /// Normalisation, computed by others, with its gradient.
     Normalise(Normalise),
+    /// Pooling.
+    Pool(Pool),
+    /// Gradient of pooling.
+    PoolGrad(PoolGrad),
     /// Softmax or log-softmax.
     Softmax(Softmax),
     /// Loss of integer labels.
@@ -241,6 +247,8 @@ impl Op {
             Op::Conv(op) => op,
             Op::ConvWeight(op) => op,
             Op::Normalise(op) => op,
+            Op::Pool(op) => op,
+            Op::PoolGrad(op) => op,
             Op::Softmax(op) => op,
             Op::CrossEntropy(op) => op,
             Op::CrossEntropyDelta(op) => op,

@@ -13,7 +13,7 @@ pub(super) struct Inputs {
 }
 
 impl Inputs {
-    fn draw(&mut self, shape: &[usize], draw: Draw) -> Built {
+    pub fn draw(&mut self, shape: &[usize], draw: Draw) -> Built {
         let dtype = if matches!(draw, Draw::Index(_)) { DType::U32 } else { DType::F32 };
         let name = format!("input {}", self.inputs.len());
         let value = self.graph.source(Source::Parameter(name), shape, dtype)?;
@@ -55,6 +55,8 @@ pub fn samples() -> Result<Vec<Sample>, GraphError> {
     products(&mut all)?;
     super::convolutions::convolutions(&mut all)?;
     super::convolutions::normalisations(&mut all)?;
+    super::pools::pools(&mut all)?;
+    super::pools::resampling(&mut all)?;
     rows(&mut all)?;
     lookups(&mut all)?;
     draws(&mut all)?;

@@ -11,6 +11,7 @@ pub use list::samples;
 
 mod convolutions;
 mod list;
+mod pools;
 
 /// How the values of an input are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_range_loop, reason = "plain loops over indices are the point of the oracle")]
 
 mod body;
+mod pools;
 mod rows;
 mod sums;
 
@@ -112,6 +113,8 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
         Kernel::Reduce(k) => sums::reduce(k, operands, &mut writes),
         Kernel::GatherGrad(k) => sums::gather_grad(k, operands, &mut writes),
         Kernel::GradientNorm(k) => sums::gradient_norm(k, operands, &mut writes),
+        Kernel::Pool(k) => pools::pool(k, operands, &mut writes),
+        Kernel::PoolGrad(k) => pools::pool_grad(k, operands, &mut writes),
         Kernel::Pointwise(k) => body::pointwise(k, operands, &mut writes),
         Kernel::Optimizer(k) => body::optimizer(k, operands, &mut writes),
         Kernel::Gather(k) => rows::gather(k, operands, &mut writes),

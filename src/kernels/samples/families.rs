@@ -20,7 +20,7 @@ use crate::tensor::elements;
 /// Elements of the larger operands: enough for every path, few enough for the oracle.
 const LIMIT: usize = 20_000;
 
-fn sample(draw: &mut Draw, kernel: Kernel, reads: Vec<Operand>, writes: Vec<Operand>) -> Sample {
+pub(super) fn sample(draw: &mut Draw, kernel: Kernel, reads: Vec<Operand>, writes: Vec<Operand>) -> Sample {
     Sample { kernel, reads, writes, step: draw.step() }
 }
 

@@ -3,6 +3,7 @@
 
 mod body;
 mod families;
+mod pools;
 
 pub use body::Draw;
 
@@ -52,13 +53,26 @@ impl Operand {
     pub fn unwritten(len: usize) -> Self {
         Operand::Floats(vec![f32::NAN; len])
     }
+
+    /// The same of integers.
+    pub fn unwritten_integers(len: usize) -> Self {
+        Operand::Integers(vec![u32::MAX; len])
+    }
+
+    /// The number that a word of this operand stands for.
+    pub fn number(&self, word: u32) -> f64 {
+        match self {
+            Operand::Floats(_) => f64::from(f32::from_bits(word)),
+            Operand::Integers(_) => f64::from(word),
+        }
+    }
 }
 
 /// Makes a sample from random draws.
 type Family = fn(&mut Draw) -> Sample;
 
 /// Every kernel family and how its samples are drawn.
-const FAMILIES: [(&str, Family); 12] = [
+const FAMILIES: [(&str, Family); 14] = [
     ("batch", families::batch),
     ("matmul", families::matmul),
     ("pointwise", families::pointwise),
@@ -71,6 +85,8 @@ const FAMILIES: [(&str, Family); 12] = [
     ("optimizer", families::optimizer),
     ("store", families::store),
     ("conv", families::conv),
+    ("pool", pools::pool),
+    ("pool_grad", pools::pool_grad),
 ];
 
 /// Names of the families, as [`Kernel::name`] gives them.

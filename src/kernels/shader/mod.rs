@@ -8,6 +8,7 @@ mod bindings;
 mod elementwise;
 mod join;
 mod matmul;
+mod pool;
 mod reduce;
 
 use super::Kernel;
@@ -134,6 +135,8 @@ fn of_kernel(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
                 .set("COUNT", k.count);
             grid("gather_grad", t, (k.vocabulary * k.width).div_ceil(LANES), LANES, false)
         }
+        Kernel::Pool(k) => pool::pool(k, target),
+        Kernel::PoolGrad(k) => pool::pool_grad(k, target),
         Kernel::GradientNorm(k) => {
             let t = Template::new("gradient_norm").set("LEN", k.len).set("PARTIALS", k.partials());
             let t = t.set_f32("MAX_NORM", k.max_norm).flag("FINAL", k.stage == 1);
@@ -163,6 +166,8 @@ fn iterations(kernel: &Kernel, target: &Target) -> usize {
         Kernel::Softmax(k) => 3 * k.columns.div_ceil(row_lanes(k.columns, target)) + 256,
         Kernel::CrossEntropy(k) => 4 * k.classes.div_ceil(row_lanes(k.classes, target)) + 512,
         Kernel::GatherGrad(k) => k.count,
+        Kernel::Pool(k) => k.axes.iter().map(|a| a.taps + 1).product(),
+        Kernel::PoolGrad(k) => k.axes.iter().map(|a| a.overlap() + 1).product(),
         Kernel::GradientNorm(k) if k.stage == 1 => k.partials(),
         Kernel::GradientNorm(_) => 1024,
         _ => 0,

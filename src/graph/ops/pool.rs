@@ -1,0 +1,259 @@
+//! Pooling and its gradients. Each of the two operators is the other's gradient, so that gradients can be
+//! differentiated again.
+
+use super::{EvalContext, Lowering, Op, OpDef, check_f32, operands};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::kernels::pool::{Collect, Divisor, PoolAxis, Pooling};
+use crate::kernels::{Kernel, pool};
+use crate::tensor::{DType, Tensor, TensorType};
+
+/// What a window gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PoolKind {
+    /// Its largest element; NaN if any is NaN.
+    Max,
+    /// Which tap that is (`u32`, row-major): the first of equal ones, the last NaN, as PyTorch's.
+    MaxTap,
+    /// The element that the second operand `u32[N, P, Q, C]` names by its tap; 0 if there is none.
+    Pick,
+    /// Its average.
+    Average(Divisor),
+}
+
+/// Windows of `x` `[N, H, W, C]` -> `[N, P, Q, C]`.
+///
+/// Gradients: of a maximum, each element adds the gradients of the windows that chose it; of an average, its share of
+/// all that contain it ([`PoolGrad`]).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Pool {
+    /// Up and down, then left and right.
+    pub axes: [PoolAxis; 2],
+    /// What a window gives.
+    pub kind: PoolKind,
+}
+
+/// What the windows `[N, P, Q, C]` send to the elements `[N, H, W, C]` they contain. For [`Collect::Chosen`] the
+/// operands are the taps and the gradients, for an average the gradients alone.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PoolGrad {
+    /// Up and down, then left and right.
+    pub axes: [PoolAxis; 2],
+    /// What is sent.
+    pub collect: Collect,
+}
+
+fn check_axes(axes: &[PoolAxis; 2]) -> Result<(), String> {
+    for (axis, name) in axes.iter().zip(["line", "column"]) {
+        let numbers = [axis.positions, axis.taps, axis.extent, axis.stride, axis.dilation];
+        if numbers.contains(&0) {
+            return Err(format!("window, stride and dilation must be at least 1: {axis:?}"));
+        }
+        if let Some(p) = (0..axis.positions).find(|&p| axis.inside(p).is_empty()) {
+            return Err(format!(
+                "window {p} contains no {name} of the image, only padding ({} {name}s and {} of padding before); \
+                 use less padding",
+                axis.extent, axis.before
+            ));
+        }
+    }
+    Ok(())
+}
+
+impl Pool {
+    fn results(&self, x: &[usize]) -> Vec<usize> {
+        vec![x[0], self.axes[0].positions, self.axes[1].positions, x[3]]
+    }
+}
+
+/// Elements of the image and taps of the window that element `linear` of `[N, P, Q, C]` is, in row-major order.
+fn elements_of(axes: &[PoolAxis; 2], channels: usize, linear: usize) -> Vec<(usize, usize)> {
+    let [y, x] = axes;
+    let (c, position) = (linear % channels, linear / channels);
+    let (q, p) = (position % x.positions, position / x.positions % y.positions);
+    let image = position / x.positions / y.positions;
+    let mut found = vec![];
+    for (s, t) in (0..y.taps).flat_map(|s| (0..x.taps).map(move |t| (s, t))) {
+        if let (Some(line), Some(column)) = (y.line(p, s), x.line(q, t)) {
+            found.push((((image * y.extent + line) * x.extent + column) * channels + c, s * x.taps + t));
+        }
+    }
+    found
+}
+
+/// What the average over the window that element `linear` of `[N, P, Q, C]` is is divided by.
+fn divided_by(axes: &[PoolAxis; 2], channels: usize, linear: usize, divisor: Divisor) -> f64 {
+    let [y, x] = axes;
+    let position = linear / channels;
+    let (q, p) = (position % x.positions, position / x.positions % y.positions);
+    let count = |axis: &PoolAxis, position: usize| {
+        let end = match divisor {
+            Divisor::Inside => axis.extent + axis.before,
+            _ => axis.extent + axis.before + axis.after,
+        };
+        let counts = |t: &usize| {
+            let line = position * axis.stride + t * axis.dilation;
+            line < end && (divisor != Divisor::Inside || line >= axis.before)
+        };
+        (0..axis.taps).filter(counts).count()
+    };
+    match divisor {
+        Divisor::Fixed(count) => f64::from(count),
+        _ => (count(y, p) * count(x, q)) as f64,
+    }
+}
+
+impl OpDef for Pool {
+    fn name(&self) -> &'static str {
+        match self.kind {
+            PoolKind::Max => "max_pool",
+            PoolKind::MaxTap => "max_pool_tap",
+            PoolKind::Pick => "max_pool_pick",
+            PoolKind::Average(_) => "avg_pool",
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let (x, taps) = match self.kind {
+            PoolKind::Pick => {
+                let [x, taps] = operands(inputs)?;
+                (x, Some(taps))
+            }
+            _ => (operands::<1>(inputs)?[0], None),
+        };
+        check_f32(&[x])?;
+        let [y_axis, x_axis] = &self.axes;
+        if x.shape.len() != 4 || x.shape[1..3] != [y_axis.extent, x_axis.extent] {
+            return Err(format!("expected images `[N, {}, {}, C]`", y_axis.extent, x_axis.extent));
+        }
+        check_axes(&self.axes)?;
+        let shape = self.results(&x.shape);
+        if taps.is_some_and(|t| t.dtype != DType::U32 || t.shape != shape) {
+            return Err(format!("expected taps u32{shape:?}"));
+        }
+        let dtype = if self.kind == PoolKind::MaxTap { DType::U32 } else { DType::F32 };
+        Ok(TensorType { shape, dtype })
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let gradient = |collect| Op::PoolGrad(PoolGrad { axes: self.axes, collect });
+        Ok(match self.kind {
+            PoolKind::Max => {
+                let taps = g.push(Op::Pool(Pool { axes: self.axes, kind: PoolKind::MaxTap }), inputs)?;
+                vec![Some(g.push(gradient(Collect::Chosen), &[taps, dy])?)]
+            }
+            PoolKind::MaxTap => vec![None],
+            PoolKind::Pick => vec![Some(g.push(gradient(Collect::Chosen), &[inputs[1], dy])?), None],
+            PoolKind::Average(divisor) => vec![Some(g.push(gradient(Collect::Average(divisor)), &[dy])?)],
+        })
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let (x, channels) = (&inputs[0].data, ty.shape[3]);
+        let result = |linear: usize| {
+            let window = elements_of(&self.axes, channels, linear);
+            let mut largest = window[0];
+            for &(element, tap) in &window {
+                if x[element] > x[largest.0] || x[element].is_nan() {
+                    largest = (element, tap);
+                }
+            }
+            match self.kind {
+                PoolKind::Max => x[largest.0],
+                PoolKind::MaxTap => largest.1 as f64,
+                PoolKind::Pick => {
+                    let named = window.iter().find(|(_, tap)| *tap as f64 == inputs[1].data[linear]);
+                    named.map_or(0.0, |(element, _)| x[*element])
+                }
+                PoolKind::Average(divisor) => {
+                    let total: f64 = window.iter().map(|(element, _)| x[*element]).sum();
+                    total / divided_by(&self.axes, channels, linear, divisor)
+                }
+            }
+        };
+        Tensor::new(ty.shape.clone(), (0..ty.elements()).map(result).collect())
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
+        let pooling = match self.kind {
+            PoolKind::Max | PoolKind::MaxTap => Pooling::Max { values: Some(0), taps: Some(1) },
+            PoolKind::Pick => Pooling::Pick,
+            PoolKind::Average(divisor) => Pooling::Average(divisor),
+        };
+        let (images, channels) = (ty.shape[0], ty.shape[3]);
+        let kernel = Kernel::Pool(pool::Pool { images, axes: self.axes, channels, pooling });
+        Lowering::Kernel { kernel, output: usize::from(self.kind == PoolKind::MaxTap) }
+    }
+}
+
+impl OpDef for PoolGrad {
+    fn name(&self) -> &'static str {
+        match self.collect {
+            Collect::Chosen => "max_pool_grad",
+            Collect::Average(_) => "avg_pool_grad",
+        }
+    }
+
+    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
+        let (taps, dy) = match self.collect {
+            Collect::Chosen => {
+                let [taps, dy] = operands(inputs)?;
+                (Some(taps), dy)
+            }
+            Collect::Average(_) => (None, operands::<1>(inputs)?[0]),
+        };
+        check_f32(&[dy])?;
+        let [y, x] = &self.axes;
+        if dy.shape.len() != 4 || dy.shape[1..3] != [y.positions, x.positions] {
+            return Err(format!("expected gradients `[N, {}, {}, C]`", y.positions, x.positions));
+        }
+        if taps.is_some_and(|t| t.dtype != DType::U32 || t.shape != dy.shape) {
+            return Err("expected a tap u32 for each gradient".into());
+        }
+        check_axes(&self.axes)?;
+        Ok(TensorType::f32([dy.shape[0], y.extent, x.extent, dy.shape[3]]))
+    }
+
+    fn vjp(
+        &self,
+        g: &mut Graph,
+        inputs: &[ValueId],
+        _y: ValueId,
+        dy: ValueId,
+    ) -> Result<Vec<Option<ValueId>>, GraphError> {
+        let windows = |kind| Op::Pool(Pool { axes: self.axes, kind });
+        Ok(match self.collect {
+            Collect::Chosen => vec![None, Some(g.push(windows(PoolKind::Pick), &[dy, inputs[0]])?)],
+            Collect::Average(divisor) => vec![Some(g.push(windows(PoolKind::Average(divisor)), &[dy])?)],
+        })
+    }
+
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
+        let mut out = Tensor::full(ty.shape.clone(), 0.0);
+        let (channels, dy) = (ty.shape[3], inputs[inputs.len() - 1]);
+        for (linear, dy) in dy.data.iter().enumerate() {
+            for (element, tap) in elements_of(&self.axes, channels, linear) {
+                match self.collect {
+                    Collect::Chosen if inputs[0].data[linear] == tap as f64 => out.data[element] += dy,
+                    Collect::Chosen => {}
+                    Collect::Average(divisor) => {
+                        out.data[element] += dy / divided_by(&self.axes, channels, linear, divisor);
+                    }
+                }
+            }
+        }
+        out
+    }
+
+    fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
+        let (images, channels) = (ty.shape[0], ty.shape[3]);
+        let kernel =
+            Kernel::PoolGrad(pool::PoolGrad { images, axes: self.axes, channels, collect: self.collect });
+        Lowering::Kernel { kernel, output: 0 }
+    }
+}

@@ -1,0 +1,137 @@
+//! Builder methods of pooling. Images are channels last, `[N, H, W, C]`; a one-dimensional signal is an image of one
+//! line.
+
+use super::build::Built;
+use super::ops::{Op, Pool, PoolKind};
+use super::{Graph, ValueId};
+use crate::kernels::pool::{Divisor, PoolAxis};
+
+/// Attributes of pooling, per axis (up and down, then left and right), with PyTorch's meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PoolSpec {
+    /// Lines of a window.
+    pub window: [usize; 2],
+    /// Lines from one window to the next.
+    pub stride: [usize; 2],
+    /// Lines from one element of a window to the next.
+    pub dilation: [usize; 2],
+    /// Lines of padding before and after the image: never the maximum, zeros in an average.
+    pub padding: [[usize; 2]; 2],
+    /// Whether a last window may reach beyond the padding; it begins in the image or the padding before it.
+    pub ceil_mode: bool,
+    /// Whether an average counts the padding (but never what lies beyond it).
+    pub count_include_pad: bool,
+    /// What a sum is divided by, if not by the elements counted.
+    pub divisor_override: Option<u32>,
+}
+
+/// Largest window, stride, dilation or padding: keeps index arithmetic far from overflow.
+const LARGEST: usize = 1 << 20;
+
+impl PoolSpec {
+    /// Windows next to each other, without padding: PyTorch's defaults.
+    pub fn new(window: [usize; 2]) -> Self {
+        Self {
+            window,
+            stride: window,
+            dilation: [1, 1],
+            padding: [[0, 0], [0, 0]],
+            ceil_mode: false,
+            count_include_pad: true,
+            divisor_override: None,
+        }
+    }
+
+    /// The same with windows that begin `stride` lines apart.
+    pub fn every(self, stride: [usize; 2]) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// The same padding on both sides.
+    pub fn padded(self, padding: [usize; 2]) -> Self {
+        Self { padding: padding.map(|p| [p, p]), ..self }
+    }
+
+    /// Result extent on axis `d` for `extent` lines.
+    ///
+    /// # Errors
+    /// A sentence if the window does not fit.
+    pub fn output(&self, d: usize, extent: usize) -> Result<usize, String> {
+        let axis = ["high", "wide"][d];
+        let ([before, after], stride, taps) = (self.padding[d], self.stride[d], self.window[d]);
+        let numbers = [stride, self.dilation[d], taps, before, after];
+        if numbers.iter().any(|&n| n > LARGEST) || numbers[..3].contains(&0) {
+            return Err(format!(
+                "stride {stride}, dilation {} and window {taps} must be from 1 to {LARGEST}, padding at most that",
+                self.dilation[d]
+            ));
+        }
+        let window = (taps - 1) * self.dilation[d] + 1;
+        let reach = extent + before + after + if self.ceil_mode { stride - 1 } else { 0 };
+        if window > reach {
+            return Err(format!(
+                "a window {window} {axis} (with dilation) is larger than the input, {extent} {axis} and {} of padding; \
+                 use a smaller window or more padding",
+                before + after
+            ));
+        }
+        let positions = (reach - window) / stride + 1;
+        // A window that would begin in the padding after the image is left out.
+        let begins_outside = self.ceil_mode && (positions - 1) * stride >= extent + before;
+        Ok(positions - usize::from(begins_outside))
+    }
+
+    fn axes(&self, extents: [usize; 2]) -> Result<[PoolAxis; 2], String> {
+        let axis = |d: usize| {
+            let ([before, after], extent) = (self.padding[d], extents[d]);
+            let (taps, stride, dilation) = (self.window[d], self.stride[d], self.dilation[d]);
+            let positions = self.output(d, extent)?;
+            Ok::<_, String>(PoolAxis { positions, taps, extent, stride, dilation, before, after })
+        };
+        Ok([axis(0)?, axis(1)?])
+    }
+
+    fn divisor(&self) -> Divisor {
+        match self.divisor_override {
+            Some(count) => Divisor::Fixed(count),
+            None if self.count_include_pad => Divisor::Padded,
+            None => Divisor::Inside,
+        }
+    }
+}
+
+impl Graph {
+    /// The largest element of each window of `x` `[N, H, W, C]`: `[N, P, Q, C]` (PyTorch's `MaxPool2d`: its gradient
+    /// goes to the first of equal elements).
+    ///
+    /// # Errors
+    /// If a window does not fit into the padded input or lies in the padding alone.
+    pub fn max_pool(&mut self, x: ValueId, spec: &PoolSpec) -> Built {
+        self.pool("max_pool", PoolKind::Max, x, spec)
+    }
+
+    /// The average of each window of `x` `[N, H, W, C]`: `[N, P, Q, C]` (PyTorch's `AvgPool2d`).
+    ///
+    /// # Errors
+    /// As [`Graph::max_pool`]; if a sum is to be divided by 0.
+    pub fn avg_pool(&mut self, x: ValueId, spec: &PoolSpec) -> Built {
+        let shape = self.shape(x).clone();
+        if spec.divisor_override == Some(0) {
+            return Err(self.error("avg_pool", &[x], "cannot divide by 0".into()));
+        }
+        // One window over everything is a reduction, which may be long and joins its neighbours.
+        let whole = shape.len() == 4 && shape[1..3] == spec.window;
+        if whole && *spec == (PoolSpec { stride: spec.stride, ..PoolSpec::new(spec.window) }) {
+            return self.mean(x, &[1, 2], true);
+        }
+        self.pool("avg_pool", PoolKind::Average(spec.divisor()), x, spec)
+    }
+
+    fn pool(&mut self, name: &'static str, kind: PoolKind, x: ValueId, spec: &PoolSpec) -> Built {
+        let [_, height, width, _] = self.shape(x)[..] else {
+            return Err(self.error(name, &[x], "expected images `[N, H, W, C]`".into()));
+        };
+        let axes = spec.axes([height, width]).map_err(|why| self.error(name, &[x], why))?;
+        self.push(Op::Pool(Pool { axes, kind }), &[x])
+    }
+}
