@@ -18,6 +18,8 @@ const LONGEST_REDUCTION: usize = 2048;
 const CHUNK: usize = 1024;
 /// Longest dot product in one part on devices that bound loops.
 const LONGEST_PRODUCT: usize = 4096;
+/// Part of a long dot product that is worth a thread where the result is small.
+const LONG_FOR_THREADS: usize = 1024;
 /// Tiles below which a GPU's compute units would idle, so that a long dot product is worth cutting.
 const FEW_TILES: usize = 16;
 const TILE: usize = 32;
@@ -40,6 +42,10 @@ impl Limits {
             _ if self.exact => product.k.div_ceil(LONGEST_PRODUCT).max(1),
             Family::Native => match product.a {
                 Left::Windows(windows) if windows.swapped => image_parts(product, windows.images),
+                // Threads that share rows would each prepare all of B.
+                Left::Matrix(_) if product.batch * product.m * product.n <= 1 << 14 => {
+                    (product.k / LONG_FOR_THREADS).clamp(1, 8)
+                }
                 _ => 1,
             },
             Family::Workgroup if tiles < FEW_TILES && product.k >= 1024 => {

@@ -181,14 +181,17 @@ impl Lines<'_> {
     ) -> usize {
         let (mut best, mut chosen, mut found) = ([0.0f32; L], [0u32; L], false);
         self.each_tap(n, p, q, |tap, start| {
-            let elements = &image[start + first..start + first + L];
+            let mut elements = [0.0; L];
+            elements.copy_from_slice(&image[start + first..start + first + L]);
+            if !std::mem::replace(&mut found, true) {
+                (best, chosen) = (elements, [tap as u32; L]);
+                return;
+            }
             for c in 0..L {
-                let x = elements[c];
-                let better = !found | (x > best[c]) | x.is_nan();
-                best[c] = if better { x } else { best[c] };
+                let better = (elements[c] > best[c]) | elements[c].is_nan();
+                best[c] = if better { elements[c] } else { best[c] };
                 chosen[c] = if better { tap as u32 } else { chosen[c] };
             }
-            found = true;
         });
         store(&best, &chosen);
         L
