@@ -5,7 +5,7 @@ mod synthetic;
 
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
-use gridlight::plan::Program;
+use gridlight::plan::{BufferClass, Program};
 use gridlight::train::TrainError;
 use interruptions::Bench;
 
@@ -46,6 +46,30 @@ fn bench(batch: usize) -> Bench {
     Bench::with(&format!("batch_size = {batch}\nepochs = 1\n"))
 }
 
+/// Bytes of the buffers that training with `batch` takes without limits: the activations, and all.
+fn needed(batch: usize) -> (u64, u64) {
+    struct Measure(CpuDevice, std::sync::Mutex<Vec<(u64, u64)>>);
+    impl Device for Measure {
+        fn info(&self) -> &DeviceInfo {
+            self.0.info()
+        }
+
+        fn target(&self) -> &Target {
+            self.0.target()
+        }
+
+        fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
+            let sizes = program.buffers.iter().filter(|b| b.class == BufferClass::Activations);
+            let largest = sizes.map(|b| 4 * b.words as u64).max().unwrap_or(0);
+            self.1.lock().unwrap().push((largest, program.bytes()));
+            self.0.load(program)
+        }
+    }
+    let device = Measure(CpuDevice::new(Some(1)), std::sync::Mutex::default());
+    bench(batch).train(&device, "run").unwrap();
+    device.1.lock().unwrap()[0]
+}
+
 /// The batch size that the refusal of `batch` names.
 fn named(device: &Small, batch: usize, code: u8) -> Option<usize> {
     let bench = bench(batch);
@@ -63,7 +87,8 @@ fn named(device: &Small, batch: usize, code: u8) -> Option<usize> {
 
 #[test]
 fn a_buffer_above_the_limit_is_refused_with_the_batch_size_that_fits() {
-    let limits = Target { max_buffer_bytes: 48 << 10, ..Target::native() };
+    let (activations, _) = needed(200);
+    let limits = Target { max_buffer_bytes: activations - 4, ..Target::native() };
     let device = Small::new(limits.clone(), u64::MAX);
     let error = bench(200).train(&device, "run").unwrap_err().to_string();
     assert!(error.contains("activations") && error.contains("in all"), "{error}");
@@ -71,13 +96,14 @@ fn a_buffer_above_the_limit_is_refused_with_the_batch_size_that_fits() {
     bench(batch).train(&device, "run").unwrap();
     assert_eq!(named(&device, batch + 1, 2), Some(batch));
     // The same on a device with shaders.
-    let limits = Target { max_buffer_bytes: 12 << 10, ..Target::webgpu_minimum(Family::Workgroup) };
+    let limits = Target { max_buffer_bytes: activations / 2, ..Target::webgpu_minimum(Family::Workgroup) };
     assert!(named(&Small::new(limits, u64::MAX), 200, 2).is_some());
 }
 
 #[test]
 fn want_of_memory_is_told_with_the_batch_size_that_fits() {
-    let device = Small::new(Target::native(), 130_000);
+    let (_, all) = needed(240);
+    let device = Small::new(Target::native(), all - 4);
     let batch = named(&device, 240, 4).expect("a smaller batch fits");
     assert!((1..240).contains(&batch));
     bench(batch).train(&device, "run").unwrap();
