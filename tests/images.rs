@@ -59,3 +59,260 @@ fn a_shape_that_is_not_the_tables_is_told() {
     let error = load_in(directory.path(), config).unwrap_err();
     assert!(error.contains("t.csv: line 3: pixel `b` is empty"), "{error}");
 }
+
+const CLOTHES: &str = r#"
+source = "fashion-train5000-images-idx3-ubyte"
+target = "label"
+split = { by = "files", validation = 0.1, test = "fashion-t10k1000-images-idx3-ubyte" }
+"#;
+
+#[test]
+fn idx_files_are_images_with_the_labels_beside_them() {
+    let names = "image = { classes = [\"T-shirt\", \"trousers\", \"pullover\", \"dress\", \"coat\", \"sandal\", \"shirt\", \
+                 \"sneaker\", \"bag\", \"boot\"] }";
+    let loaded = load_in(Path::new(ASSETS), &format!("{CLOTHES}{names}")).unwrap();
+    let image = loaded.fitted.image.as_ref().unwrap();
+    assert_eq!(image.shape, ImageShape { channels: 1, height: 28, width: 28 });
+    assert_eq!((loaded.train.rows, loaded.validation.rows, loaded.test.rows), (4500, 500, 1000));
+    assert_eq!((image.range, image.scaling.len()), ([0.0, 255.0], 1));
+    // Classes in the order given: the first test image is a boot.
+    assert_eq!(labels(&loaded.test)[0], 9);
+    let bytes = std::fs::read(Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte")).unwrap();
+    for (at, &x) in loaded.test.x[..784].iter().enumerate() {
+        let found = image.scaling[0].invert(f64::from(x));
+        assert!((found - f64::from(bytes[16 + at])).abs() < 1e-3, "{at}: {found}");
+    }
+    // Another file of a trained run, with labels and without.
+    let test = Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte");
+    let again = data::load_with(&loaded.fitted, &test, true).unwrap();
+    assert_eq!((&again.x, &again.target), (&loaded.test.x, &loaded.test.target));
+    assert_eq!(data::load_with(&loaded.fitted, &test, false).unwrap().target, None);
+}
+
+/// An IDX file of bytes.
+fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 8, shape.len() as u8];
+    bytes.extend(shape.iter().flat_map(|side| side.to_be_bytes()));
+    bytes.extend(values);
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Pixels of `count` images of `values` each, all different.
+fn pixels(count: usize, values: usize) -> Vec<u8> {
+    (0..count * values).map(|i| (i * 37 % 251) as u8).collect()
+}
+
+#[test]
+fn compressed_files_and_numpys_hold_the_same_images() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let (count, labels) = (20usize, (0..20u8).map(|i| i % 3).collect::<Vec<u8>>());
+    let values = pixels(count, 12);
+    std::fs::write(at("images-idx3"), idx(&[20, 3, 4], &values)).unwrap();
+    std::fs::write(at("labels-idx1"), idx(&[20], &labels)).unwrap();
+    std::fs::write(at("images-idx3.gz"), gzip(&idx(&[20, 3, 4], &values))).unwrap();
+    std::fs::write(at("labels-idx1.gz"), gzip(&idx(&[20], &labels))).unwrap();
+    let load = |source: &str, more: &str| {
+        load_in(directory.path(), &format!("source = \"{source}\"\ntarget = \"label\"\n{more}")).unwrap()
+    };
+    let plain = load("images-idx3", "");
+    assert_eq!(plain.train.rows + plain.validation.rows + plain.test.rows, 20);
+    let compressed = load("images-idx3.gz", "");
+    assert_eq!((&plain.train, &plain.fitted), (&compressed.train, &compressed.fitted));
+    // NumPy's, as bytes and as numbers, the labels named.
+    let npy = |kind: &str, shape: &str, bytes: &[u8]| {
+        let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
+        let header = format!("{header:<117}\n");
+        [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), bytes].concat()
+    };
+    std::fs::write(at("x.npy"), npy("|u1", "(20, 3, 4)", &values)).unwrap();
+    let wide: Vec<u8> = labels.iter().flat_map(|&l| i64::from(l).to_le_bytes()).collect();
+    std::fs::write(at("y.npy"), npy("<i8", "(20,)", &wide)).unwrap();
+    assert_eq!(load("x.npy", "labels = \"y.npy\"").train, plain.train);
+    let floats: Vec<u8> = values.iter().flat_map(|&b| f32::from(b).to_le_bytes()).collect();
+    std::fs::write(at("images.npy"), npy("<f4", "(20, 12)", &floats)).unwrap();
+    std::fs::write(at("labels.npy"), npy("<i8", "(20,)", &wide)).unwrap();
+    let loaded = load("images.npy", "image = { shape = [1, 3, 4] }");
+    assert_eq!(loaded.train.x, plain.train.x);
+    // Both in an archive, stored and deflated.
+    let mut writer = zip::ZipWriter::new(std::fs::File::create(at("both.npz")).unwrap());
+    for (name, bytes, method) in [
+        ("x.npy", npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
+        ("label.npy", npy("<i8", "(20,)", &wide), zip::CompressionMethod::Deflated),
+    ] {
+        use std::io::Write;
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        writer.start_file(name, options).unwrap();
+        writer.write_all(&bytes).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(load("both.npz", "").train, plain.train);
+}
+
+#[test]
+fn files_that_lie_are_told_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, bytes: &[u8]| std::fs::write(directory.path().join(name), bytes).unwrap();
+    write("labels-idx1", &idx(&[20], &(0..20).map(|i| i % 3).collect::<Vec<u8>>()));
+    let load = |more: &str| {
+        load_in(directory.path(), &format!("source = \"images-idx3\"\ntarget = \"label\"\n{more}"))
+            .unwrap_err()
+    };
+    let good = idx(&[20, 3, 4], &pixels(20, 12));
+    for (bytes, expected) in [
+        (good[..good.len() - 1].to_vec(), "240 bytes, but 239 follow"),
+        ([&good[..], &[1, 2]].concat(), "240 bytes, but 241 follow"),
+        (idx(&[u32::MAX, u32::MAX, 4], &[]), "at most"),
+        (idx(&[0, 3, 4], &[]), "no images"),
+        (idx(&[20, 0, 4], &[]), "array of [20, 0, 4]"),
+        (good[..9].to_vec(), "header cannot be read"),
+        (vec![1, 2, 3, 4, 5], "not an IDX file"),
+        (vec![0, 0, 7, 1, 0, 0, 0, 0], "0x7"),
+        (gzip(&good)[..60].to_vec(), "cannot be read"),
+        (idx(&[19, 3, 4], &pixels(19, 12)), "labels of [20], but there are 19 images"),
+        (idx(&[20, 2, 4], &pixels(20, 8)), "it holds an array of [20, 2, 4]; expected images of [1, 3, 4]"),
+    ] {
+        write("images-idx3", &bytes);
+        let error = load("image = { shape = [1, 3, 4] }");
+        assert!(error.contains("-idx") && error.contains(expected), "{expected}: {error}");
+    }
+    write("images-idx3", &good);
+    assert!(load("labels = \"none\"").contains("none"));
+    assert!(load("image = { classes = [\"a\", \"b\"] }").contains("label 2 has no name"));
+    assert!(load("exclude = [\"a\"]").contains("`data.exclude` is about the columns of a table"));
+    write("labels-idx1", &idx(&[20], &[7; 20]));
+    assert!(load("").contains("nothing to learn"));
+    std::fs::remove_file(directory.path().join("labels-idx1")).unwrap();
+    assert!(load("").contains("data.labels"));
+}
+
+/// A PNG file of 8 bits a value; `values` are `[height, width, channels]`.
+fn png(channels: usize, width: u32, height: u32, values: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![];
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(if channels == 1 { png::ColorType::Grayscale } else { png::ColorType::Rgb });
+    encoder.set_depth(png::BitDepth::Eight);
+    encoder.write_header().unwrap().write_image_data(values).unwrap();
+    bytes
+}
+
+/// A folder with two classes of eight pictures of 3 x 2 pixels.
+fn folder() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (class, base) in [("ants", 0u8), ("bees", 100)] {
+        std::fs::create_dir_all(directory.path().join("pictures").join(class)).unwrap();
+        for at in 0..8u8 {
+            let values: Vec<u8> = (0..18).map(|i| base + 7 * at + i).collect();
+            let path = directory.path().join(format!("pictures/{class}/{at}.png"));
+            std::fs::write(path, png(3, 3, 2, &values)).unwrap();
+        }
+    }
+    std::fs::write(directory.path().join("pictures/ants/.hidden"), "left out").unwrap();
+    directory
+}
+
+const FOLDER: &str = "source = \"pictures\"\ntarget = \"insect\"\n";
+
+#[test]
+fn a_folder_of_pictures_has_a_class_a_subfolder() {
+    let directory = folder();
+    let loaded = load_in(directory.path(), FOLDER).unwrap();
+    let image = loaded.fitted.image.as_ref().unwrap();
+    assert_eq!(image.shape, ImageShape { channels: 3, height: 2, width: 3 });
+    for part in [&loaded.train, &loaded.validation, &loaded.test] {
+        for (at, &row) in part.source_rows.iter().enumerate() {
+            assert_eq!(labels(part)[at] as usize, row / 8);
+            // Red of the second pixel.
+            let red = image.scaling[0].invert(f64::from(part.x[18 * at + 1]));
+            let expected = if row < 8 { 7 * row + 3 } else { 100 + 7 * (row - 8) + 3 };
+            assert!((red - expected as f64).abs() < 1e-3, "row {row}: {red}");
+        }
+    }
+    // Grey and resized.
+    let grey = load_in(directory.path(), &format!("{FOLDER}image = {{ shape = [1, 4, 4] }}")).unwrap();
+    assert_eq!(grey.train.features.len(), 16);
+    assert_ne!(grey.digest, "");
+    // Without labels: single pictures, and folders with and without subfolders.
+    for (path, rows) in [("pictures", 16), ("pictures/bees", 8), ("pictures/bees/3.png", 1)] {
+        let found = data::load_with(&loaded.fitted, &directory.path().join(path), false).unwrap();
+        assert_eq!((found.rows, found.target), (rows, None), "{path}");
+    }
+}
+
+#[test]
+fn jpeg_files_are_read_in_colour_and_in_grey() {
+    let directory = tempfile::tempdir().unwrap();
+    let given = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures");
+    for name in ["halves", "grey", "progressive"] {
+        for class in ["a", "b"] {
+            let place = directory.path().join(name).join(class);
+            std::fs::create_dir_all(&place).unwrap();
+            for at in 0..6 {
+                std::fs::copy(given.join(format!("{name}.jpg")), place.join(format!("{at}.jpeg"))).unwrap();
+            }
+        }
+        let config = format!("source = \"{name}\"\ntarget = \"class\"\ntransform = {{ numbers = \"none\" }}");
+        let loaded = load_in(directory.path(), &config).unwrap();
+        let shape = loaded.fitted.image.as_ref().unwrap().shape;
+        assert_eq!((shape.height, shape.width), (8, 16));
+        let pixel =
+            |x: usize| -> Vec<f32> { (0..shape.channels).map(|c| loaded.train.x[128 * c + x]).collect() };
+        let (left, right): (&[f32], &[f32]) =
+            if shape.channels == 3 { (&[200., 30., 60.], &[20., 90., 220.]) } else { (&[84.], &[84.]) };
+        for (found, expected) in pixel(0).iter().chain(&pixel(15)).zip(left.iter().chain(right)) {
+            assert!((found - expected).abs() <= 6.0, "{name}: {found} for {expected}");
+        }
+        assert_eq!(shape.channels, if name == "grey" { 1 } else { 3 });
+    }
+}
+
+#[test]
+fn pictures_that_are_none_are_told_by_name() {
+    let check = |path: &str, bytes: Option<&[u8]>, more: &str, expected: &str| {
+        let directory = folder();
+        let place = directory.path().join("pictures").join(path);
+        match bytes {
+            Some(bytes) => std::fs::write(&place, bytes).unwrap(),
+            None => std::fs::create_dir_all(&place).unwrap(),
+        }
+        let error = load_in(directory.path(), &format!("{FOLDER}{more}")).unwrap_err();
+        assert!(error.contains(path) && error.contains(expected), "{path}, {expected}: {error}");
+    };
+    let good = png(3, 3, 2, &[9; 18]);
+    let jpeg =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures/halves.jpg")).unwrap();
+    check("ants/notes.txt", Some(b"hello"), "", "not a PNG or JPEG file");
+    check("ants/9.png", Some(&good[..good.len() - 20]), "", "damaged");
+    check("ants/9.jpg", Some(&jpeg[..jpeg.len() / 2 + 100]), "image = { shape = [3, 2, 3] }", "damaged");
+    check("ants/9.png", Some(&png(3, 2, 3, &[0; 18])), "", "[3, 3, 2]");
+    check("ants/9.png", Some(&png(1, 3, 2, &[0; 6])), "", "[1, 2, 3]");
+    check("wasps", None, "", "empty");
+    check("ants/more", None, "", "within the folder of a class");
+    check("loose.png", Some(&good), "", "beside the folders");
+    // A few bytes that declare 2^31 x 2^31 pixels, and 30,000 x 30,000: the check of the header comes first.
+    for (side, expected) in [(i32::MAX as u32, "2147483647"), (30_000, "30000 x 30000")] {
+        let mut bomb = good.clone();
+        bomb[16..24].copy_from_slice(&[side.to_be_bytes(), side.to_be_bytes()].concat());
+        let checksum = crc(&bomb[12..29]).to_be_bytes();
+        bomb[29..33].copy_from_slice(&checksum);
+        check("ants/9.png", Some(&bomb), "", expected);
+    }
+    let directory = folder();
+    std::fs::remove_dir_all(directory.path().join("pictures/bees")).unwrap();
+    let error = load_in(directory.path(), FOLDER).unwrap_err();
+    assert!(error.contains("pictures") && error.contains("nothing to learn"), "{error}");
+}
+
+/// The checksum of a PNG chunk (ISO 3309).
+fn crc(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0u32, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |c, _| if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 })
+    })
+}

@@ -139,11 +139,5 @@ pub fn make_paths_absolute(experiment: &mut Experiment, directory: &std::path::P
             *path = full.to_string_lossy().into_owned();
         }
     };
-    absolute(&mut experiment.data.source);
-    if let gridlight::data::config::SplitConfig::Files { validation, test } = &mut experiment.data.split {
-        absolute(validation);
-        if let Some(test) = test {
-            absolute(test);
-        }
-    }
+    experiment.data.paths().into_iter().for_each(absolute);
 }

@@ -10,9 +10,14 @@ use super::image::ImageShape;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// CSV or Parquet file; relative to the experiment file.
+    /// CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with a subfolder a
+    /// class. Relative to the experiment file.
     pub source: String,
-    /// Column to predict.
+    /// IDX or NPY file with the labels of the images. By default the one beside the images whose name has `labels` for
+    /// `images` (and `idx1` for `idx3`), as MNIST's files are called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<String>,
+    /// Column to predict; for images in files, the name of the label (in an NPZ file, of the array of labels).
     pub target: String,
     /// Columns to predict from; all others by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,9 +175,13 @@ pub enum Calendar {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
-    /// `[channels, height, width]` of the image whose pixels are the feature columns of a table, in this order.
+    /// `[channels, height, width]`. In a table, of the image whose pixels are the feature columns in this order; for
+    /// files of images, what they must be (by default what they are); pictures of a folder are made so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<ImageShape>,
+    /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 /// Changes made to training rows.
@@ -233,12 +242,50 @@ pub enum SplitConfig {
     },
     /// From files of their own, with the same columns.
     Files {
-        /// Validation rows.
-        validation: String,
+        /// Validation rows: a file, or the part of the source's rows that validates.
+        #[serde(default)]
+        validation: Validation,
         /// Test rows.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<String>,
+        /// Labels of the validation images, as `labels` are those of the source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation_labels: Option<String>,
+        /// Labels of the test images.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test_labels: Option<String>,
     },
+}
+
+/// Rows that validate beside files of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Validation {
+    /// A random part of the source's rows.
+    Part(f64),
+    /// Those of a file.
+    File(String),
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self::Part(default_part())
+    }
+}
+
+impl DataConfig {
+    /// Every file that is read, for making paths absolute.
+    pub fn paths(&mut self) -> Vec<&mut String> {
+        let mut paths = vec![&mut self.source];
+        paths.extend(&mut self.labels);
+        if let SplitConfig::Files { validation, test, validation_labels, test_labels } = &mut self.split {
+            if let Validation::File(file) = validation {
+                paths.push(file);
+            }
+            paths.extend(test.iter_mut().chain(validation_labels).chain(test_labels));
+        }
+        paths
+    }
 }
 
 fn default_number_fill() -> Fill {

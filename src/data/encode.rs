@@ -106,7 +106,7 @@ impl Fitted {
 }
 
 impl FittedTarget {
-    fn encode(&self, table: &Table, rows: &[usize]) -> Result<Target, DataError> {
+    pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Target, DataError> {
         let at = table.find(self.name())?;
         let class = |names: &[String], row: usize| {
             let cell = table.cell(at, row);

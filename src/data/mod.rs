@@ -218,6 +218,9 @@ fn load_path(
     task: Task,
     seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
+    if image::files::is_image_source(path) {
+        return image::files::load(config, directory, path, task, seed);
+    }
     let table = Table::read(path)?;
     let target = table.find(&config.target)?;
     let features = feature_columns(config, &table)?;
@@ -247,8 +250,12 @@ fn load_path(
         fitted.encode(&other, &rows, true)
     };
     let (validation, test) = match &config.split {
-        config::SplitConfig::Files { validation, test } => {
-            (from_file(validation)?, test.as_ref().map_or_else(|| encode(&[]), from_file)?)
+        config::SplitConfig::Files { validation, test, .. } => {
+            let validation = match validation {
+                config::Validation::File(file) => from_file(file)?,
+                config::Validation::Part(_) => encode(&parts.validation)?,
+            };
+            (validation, test.as_ref().map_or_else(|| encode(&[]), from_file)?)
         }
         _ => (encode(&parts.validation)?, encode(&parts.test)?),
     };
@@ -261,8 +268,12 @@ fn load_path(
     }
     let dropped = table.lines.len() - rows.len();
     let digest = match &config.split {
-        config::SplitConfig::Files { validation, test } => {
-            let others = std::iter::once(validation).chain(test);
+        config::SplitConfig::Files { validation, test, .. } => {
+            let validation = match validation {
+                config::Validation::File(file) => Some(file),
+                config::Validation::Part(_) => None,
+            };
+            let others = validation.into_iter().chain(test);
             let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
             let all: Result<Vec<String>, _> =
                 std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
@@ -279,6 +290,9 @@ fn load_path(
 /// # Errors
 /// [`DataError`] for anything wrong with the file.
 pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
+        return image::files::load_with(fitted, image, path, with_target);
+    }
     let table = Table::read(path)?;
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     if with_target {

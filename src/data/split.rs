@@ -2,7 +2,7 @@
 
 use super::DataError;
 use super::cells;
-use super::config::SplitConfig;
+use super::config::{SplitConfig, Validation};
 use super::table::Table;
 use crate::rng::{self, streams};
 
@@ -17,7 +17,8 @@ pub struct Parts {
     pub test: Vec<usize>,
 }
 
-/// Splits `rows` (row numbers left after dropping) of one table. `Files` puts all rows in training.
+/// Splits `rows` (row numbers left after dropping) of one table. `Files` puts those in training that
+/// do not validate.
 ///
 /// # Errors
 /// If a column is missing, a key is out of range, or training or validation would be empty.
@@ -91,9 +92,13 @@ pub fn split(
             }
             parts = every_nth(rows, *folds, *fold, *validation, seed)?;
         }
-        SplitConfig::Files { .. } => parts.train = rows.to_vec(),
+        SplitConfig::Files { validation: Validation::File(_), .. } => parts.train = rows.to_vec(),
+        SplitConfig::Files { validation: Validation::Part(part), .. } => {
+            check_part("validation", *part)?;
+            (parts.validation, parts.train) = draw(rows, *part, seed, 1);
+        }
     }
-    let files = matches!(config, SplitConfig::Files { .. });
+    let files = matches!(config, SplitConfig::Files { validation: Validation::File(_), .. });
     for (name, part) in [("training", &parts.train), ("validation", &parts.validation)] {
         if part.is_empty() && !(files && name == "validation") {
             return Err(DataError::Split {

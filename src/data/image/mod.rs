@@ -1,6 +1,13 @@
 //! Images: rows of pixels in PyTorch's order `[channels, height, width]`, scaled channel by channel by what was
 //! fitted on the training rows.
 
+mod array;
+pub mod files;
+pub mod folder;
+mod idx;
+mod npy;
+mod picture;
+
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -80,6 +87,15 @@ pub struct Images {
 }
 
 impl Images {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        let values = match &self.pixels {
+            Pixels::Bytes(bytes) => bytes.len(),
+            Pixels::Floats(floats) => floats.len(),
+        };
+        values / self.shape.values().max(1)
+    }
+
     /// The values of an image, as they are in the file.
     pub fn row(&self, row: usize) -> impl Iterator<Item = f64> {
         let values = self.shape.values();
@@ -138,6 +154,9 @@ pub struct FittedImage {
     /// The columns that hold the pixels, if they came from a table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// Names of the labels 0, 1, ... of files that hold numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
 }
 
 impl FittedImage {
@@ -176,7 +195,7 @@ impl FittedImage {
                 }
             });
         }
-        Ok(Self { shape, scaling, range, columns })
+        Ok(Self { shape, scaling, range, columns, classes: vec![] })
     }
 
     /// Scaled values of `rows`, one image after the other.

@@ -1,0 +1,260 @@
+//! Arrays of numbers as array files hold them, and their reading as images or labels.
+
+use std::path::Path;
+
+use super::{ImageShape, Images, MAX_VALUES, Pixels};
+use crate::data::DataError;
+
+/// Most values of an array: as many bytes, or four times as many once they are numbers.
+pub const MAX_ARRAY: usize = 1 << 29;
+/// Whole numbers beyond this are not all numbers of 32 bits.
+const MAX_WHOLE: f64 = 16_777_216.0;
+
+/// Kind of the elements in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// Whole numbers without a sign.
+    Unsigned(usize),
+    /// Whole numbers with a sign.
+    Signed(usize),
+    /// Numbers of 2, 4 or 8 bytes.
+    Float(usize),
+}
+
+impl Element {
+    /// Bytes of an element.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Unsigned(n) | Self::Signed(n) | Self::Float(n) => n,
+        }
+    }
+}
+
+/// An array as it is in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array {
+    /// Sizes of its axes.
+    pub shape: Vec<usize>,
+    /// Its elements, row-major.
+    pub values: Pixels,
+}
+
+/// What is wrong with an array file.
+pub fn bad(path: &Path, reason: impl Into<String>) -> DataError {
+    DataError::Image { path: path.into(), reason: reason.into() }
+}
+
+/// Elements of an array whose sizes a file declares.
+///
+/// # Errors
+/// If there are more than are read.
+pub fn elements(path: &Path, shape: &[usize]) -> Result<usize, DataError> {
+    let count = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
+    count.filter(|&n| n <= MAX_ARRAY).ok_or_else(|| {
+        bad(path, format!("the header declares an array of {shape:?}; at most {MAX_ARRAY} values are read"))
+    })
+}
+
+impl Array {
+    /// From the bytes of its elements.
+    ///
+    /// # Errors
+    /// If there are more or fewer bytes than `shape` takes, or a number is not one that is trained with.
+    pub fn decode(
+        path: &Path,
+        shape: Vec<usize>,
+        element: Element,
+        big_endian: bool,
+        bytes: Vec<u8>,
+    ) -> Result<Self, DataError> {
+        let expected = elements(path, &shape)? * element.bytes();
+        if bytes.len() != expected {
+            return Err(bad(
+                path,
+                format!(
+                    "the header declares an array of {shape:?}, {expected} bytes, but {} follow; the file is damaged \
+                     or incomplete",
+                    bytes.len()
+                ),
+            ));
+        }
+        if element == Element::Unsigned(1) {
+            return Ok(Self { shape, values: Pixels::Bytes(bytes) });
+        }
+        let mut floats = Vec::with_capacity(expected / element.bytes());
+        for (at, chunk) in bytes.chunks_exact(element.bytes()).enumerate() {
+            let value = number(chunk, element, big_endian);
+            let whole = !matches!(element, Element::Float(_));
+            if !(value as f32).is_finite() || (whole && value.abs() > MAX_WHOLE) {
+                let place = at / shape.iter().skip(1).product::<usize>().max(1);
+                return Err(bad(
+                    path,
+                    format!("item {place} (from 0) holds {value}, which is not a finite number of 32 bits"),
+                ));
+            }
+            floats.push(value as f32);
+        }
+        Ok(Self { shape, values: Pixels::Floats(floats) })
+    }
+
+    /// As images. Axes are `[images, height, width]`, `[images, channels, height, width]` or `[images, height, width,
+    /// channels]`; or anything with as many values an image as `wanted` has.
+    ///
+    /// # Errors
+    /// If the axes are not such, or not those of `wanted`.
+    pub fn images(self, path: &Path, wanted: Option<ImageShape>) -> Result<Images, DataError> {
+        let few = |n: usize| matches!(n, 1 | 3 | 4);
+        let (shape, last) = match (self.shape.as_slice(), wanted) {
+            (&[_, height, width], None) => (ImageShape { channels: 1, height, width }, false),
+            (&[_, channels, height, width], None) if few(channels) || !few(width) => {
+                (ImageShape { channels, height, width }, false)
+            }
+            (&[_, height, width, channels], None) => (ImageShape { channels, height, width }, true),
+            (&[_, height, width, channels], Some(w))
+                if (w.channels, w.height, w.width) == (channels, height, width) && channels != height =>
+            {
+                (w, true)
+            }
+            (&[_, channels, height, width], Some(w))
+                if (w.channels, w.height, w.width) == (channels, height, width) =>
+            {
+                (w, false)
+            }
+            (&[_, height, width], Some(w)) if [w.channels, w.height, w.width] == [1, height, width] => {
+                (w, false)
+            }
+            (&[_, values], Some(w)) if w.values() == values => (w, false),
+            (shape, wanted) => {
+                let expected = wanted.map_or_else(
+                    || "[images, height, width] or [images, channels, height, width]".to_string(),
+                    |w| format!("images of {w}"),
+                );
+                return Err(bad(path, format!("it holds an array of {shape:?}; expected {expected}")));
+            }
+        };
+        if shape.values() == 0 || shape.values() > MAX_VALUES {
+            return Err(bad(path, format!("images of {shape} have no values, or more than {MAX_VALUES}")));
+        }
+        if self.shape[0] == 0 {
+            return Err(bad(path, "it holds no images"));
+        }
+        let pixels = match self.values {
+            values if !last => values,
+            Pixels::Bytes(bytes) => Pixels::Bytes(channels_first(&bytes, shape)),
+            Pixels::Floats(floats) => Pixels::Floats(channels_first(&floats, shape)),
+        };
+        Ok(Images { shape, pixels })
+    }
+
+    /// As labels, one for each of `count` images: the number as text, or the class of that number.
+    ///
+    /// # Errors
+    /// If there are not as many, or a number has no class.
+    pub fn labels(&self, path: &Path, count: usize, classes: &[String]) -> Result<Vec<String>, DataError> {
+        if self.shape.iter().product::<usize>() != count || self.shape.first() != Some(&count) {
+            let reason = format!("it holds labels of {:?}, but there are {count} images", self.shape);
+            return Err(bad(path, reason));
+        }
+        let text = |value: f64| {
+            if classes.is_empty() {
+                return Ok(value.to_string());
+            }
+            let class = (value >= 0.0 && value.fract() == 0.0).then(|| classes.get(value as usize)).flatten();
+            class.cloned().ok_or_else(|| {
+                bad(
+                    path,
+                    format!("label {value} has no name among the {} of `data.image.classes`", classes.len()),
+                )
+            })
+        };
+        match &self.values {
+            Pixels::Bytes(bytes) => bytes.iter().map(|&b| text(f64::from(b))).collect(),
+            Pixels::Floats(floats) => floats.iter().map(|&x| text(f64::from(x))).collect(),
+        }
+    }
+}
+
+/// `[images, height, width, channels]` to `[images, channels, height, width]`.
+fn channels_first<T: Copy>(values: &[T], shape: ImageShape) -> Vec<T> {
+    let mut moved = Vec::with_capacity(values.len());
+    for image in values.chunks_exact(shape.values()) {
+        for channel in 0..shape.channels {
+            moved.extend(image.iter().skip(channel).step_by(shape.channels));
+        }
+    }
+    moved
+}
+
+fn number(chunk: &[u8], element: Element, big_endian: bool) -> f64 {
+    let mut bytes = [0u8; 8];
+    for (to, &from) in bytes.iter_mut().zip(chunk) {
+        *to = from;
+    }
+    if big_endian {
+        bytes[..chunk.len()].reverse();
+    }
+    let bits = u64::from_le_bytes(bytes);
+    match element {
+        Element::Unsigned(_) => bits as f64,
+        Element::Signed(width) => {
+            let unused = 64 - 8 * width as u32;
+            (((bits << unused) as i64) >> unused) as f64
+        }
+        Element::Float(2) => f64::from(half(bits as u16)),
+        Element::Float(4) => f64::from(f32::from_bits(bits as u32)),
+        Element::Float(_) => f64::from_bits(bits),
+    }
+}
+
+/// A number of 16 bits (IEEE 754 binary16).
+fn half(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
+    sign * match exponent {
+        0 => fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => f32::INFINITY,
+        31 => f32::NAN,
+        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_of_every_kind() {
+        let one = |element, big, bytes: &[u8]| {
+            let array = Array::decode(Path::new("a"), vec![1], element, big, bytes.to_vec()).unwrap();
+            match array.values {
+                Pixels::Bytes(b) => f64::from(b[0]),
+                Pixels::Floats(x) => f64::from(x[0]),
+            }
+        };
+        assert_eq!(one(Element::Unsigned(1), false, &[200]), 200.0);
+        assert_eq!(one(Element::Signed(1), false, &[0xfe]), -2.0);
+        assert_eq!(one(Element::Signed(2), true, &[0xff, 0x00]), -256.0);
+        assert_eq!(one(Element::Signed(8), false, &[7, 0, 0, 0, 0, 0, 0, 0]), 7.0);
+        assert_eq!(one(Element::Float(4), true, &1.5f32.to_be_bytes()), 1.5);
+        assert_eq!(one(Element::Float(8), false, &(-0.25f64).to_le_bytes()), -0.25);
+        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x7bff, 65504.0), (0x0001, 2f32.powi(-24))] {
+            assert_eq!(half(bits), value);
+        }
+        let large = (1u64 << 40).to_le_bytes().to_vec();
+        assert!(Array::decode(Path::new("a"), vec![1], Element::Unsigned(8), false, large).is_err());
+        let nan = f32::NAN.to_le_bytes().to_vec();
+        assert!(Array::decode(Path::new("a"), vec![1], Element::Float(4), false, nan).is_err());
+    }
+
+    #[test]
+    fn channels_may_come_last() {
+        let values = Pixels::Bytes(vec![1, 2, 3, 4, 5, 6]);
+        let array = Array { shape: vec![1, 1, 2, 3], values };
+        // One channel of 2 x 3, unless three channels of 1 x 2 are asked for.
+        let images = array.clone().images(Path::new("a"), None).unwrap();
+        assert_eq!(images.shape, ImageShape { channels: 1, height: 2, width: 3 });
+        let wanted = Some(ImageShape { channels: 3, height: 1, width: 2 });
+        let images = array.images(Path::new("a"), wanted).unwrap();
+        assert_eq!(images.pixels, Pixels::Bytes(vec![1, 4, 2, 5, 3, 6]));
+    }
+}

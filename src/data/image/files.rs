@@ -1,0 +1,230 @@
+//! Data sets of images in files of their own, or in a folder of pictures: read, split, fitted and encoded.
+
+use std::path::{Path, PathBuf};
+
+use sha2::Digest;
+
+use super::array::bad;
+use super::{FittedImage, ImageShape, Images, folder, idx, npy};
+use crate::data::config::{DataConfig, SplitConfig, Validation};
+use crate::data::encode::Dataset;
+use crate::data::table::Table;
+use crate::data::{DataError, Fitted, FittedTarget, Loaded, Task, fit_target, hexadecimal, split};
+
+/// What an experiment or a run says of its images.
+#[derive(Clone, Debug, Default)]
+struct Wanted<'a> {
+    /// Of each image.
+    shape: Option<ImageShape>,
+    /// Name of the label; without one, no labels are read.
+    target: Option<&'a str>,
+    /// Names of the labels 0, 1, ...
+    classes: &'a [String],
+}
+
+/// Images and the table of their labels, which has the one column of the target, or none.
+struct ImageSet {
+    images: Images,
+    labels: Table,
+}
+
+/// Whether `path` is not a table but a file of images.
+pub fn is_image_source(path: &Path) -> bool {
+    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    path.is_dir()
+        || is_picture(path)
+        || matches!(ending(path).as_str(), "npy" | "npz")
+        || name.contains("-idx")
+        || idx::begins_like_one(path)
+}
+
+/// Whether the name is that of a picture.
+fn is_picture(path: &Path) -> bool {
+    matches!(ending(path).as_str(), "png" | "jpg" | "jpeg")
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet, DataError> {
+    if path.is_dir() || is_picture(path) {
+        return read_folder(path, wanted);
+    }
+    if ending(path) == "npz" {
+        return read_archive(path, wanted);
+    }
+    let array = |path: &Path| if ending(path) == "npy" { npy::read(path) } else { idx::read(path) };
+    let images = array(path)?.images(path, wanted.shape)?;
+    let count = images.count();
+    let Some(target) = wanted.target else {
+        return Ok(ImageSet { images, labels: table(path, count, None) });
+    };
+    let labels = labels.map_or_else(|| beside(path), |given| Ok(given.to_path_buf()))?;
+    let texts = array(&labels)?.labels(&labels, count, wanted.classes)?;
+    Ok(ImageSet { images, labels: table(&labels, count, Some((target, texts))) })
+}
+
+/// Pictures whose labels are the names of the subfolders they lie in.
+fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
+    let entries = folder::list(path)?;
+    let images = || folder::read(path, &entries, wanted.shape);
+    let Some(target) = wanted.target else {
+        return Ok(ImageSet { images: images()?, labels: table(path, entries.len(), None) });
+    };
+    let class = |(file, class): &folder::Entry| {
+        let loose = "it lies beside the folders of the classes; move it into one of them, or remove it";
+        class.clone().ok_or_else(|| bad(file, loose))
+    };
+    let classes = entries.iter().map(class).collect::<Result<Vec<_>, _>>()?;
+    Ok(ImageSet { images: images()?, labels: table(path, entries.len(), Some((target, classes))) })
+}
+
+/// An archive holds the labels under the target's name, and one array of images.
+fn read_archive(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
+    let arrays = npy::read_archive(path, |_| true)?;
+    let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
+    let known = names.join(", ");
+    let mut pictures =
+        arrays.iter().filter(|(name, array)| Some(name.as_str()) != wanted.target && array.shape.len() > 1);
+    let (Some((_, found)), None) = (pictures.next(), pictures.next()) else {
+        let reason = format!("it must hold one array of images beside the labels; it holds {known}");
+        return Err(bad(path, reason));
+    };
+    let images = found.clone().images(path, wanted.shape)?;
+    let count = images.count();
+    let Some(target) = wanted.target else {
+        return Ok(ImageSet { images, labels: table(path, count, None) });
+    };
+    let found = arrays.iter().find(|(name, _)| name == target);
+    let missing = || bad(path, format!("it holds no array `{target}`, the target; it holds {known}"));
+    let texts = found.ok_or_else(missing)?.1.labels(path, count, wanted.classes)?;
+    Ok(ImageSet { images, labels: table(path, count, Some((target, texts))) })
+}
+
+/// The labels' file of an images' file by MNIST's naming: `labels` for `images`, and `idx1` for `idx3`.
+fn beside(path: &Path) -> Result<PathBuf, DataError> {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    let labels = path.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
+    if name.contains("images") && labels.is_file() {
+        return Ok(labels);
+    }
+    Err(bad(
+        path,
+        format!(
+            "the file with the labels is not known ({} is not there); name it in `data.labels`, for files of a split \
+             in `test_labels` and `validation_labels`",
+            labels.display()
+        ),
+    ))
+}
+
+fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Table {
+    let (names, columns) = column.map(|(name, texts)| (name.to_string(), texts)).into_iter().unzip();
+    Table { path: path.into(), names, columns, lines: (1..=count as u64).collect() }
+}
+
+/// Reads, splits, fits and encodes the images of an experiment; `directory` is the experiment file's.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the files or the configuration.
+pub fn load(
+    config: &DataConfig,
+    directory: &Path,
+    path: &Path,
+    task: Task,
+    seed: [u32; 2],
+) -> Result<Loaded, DataError> {
+    check_keys(config)?;
+    let image = config.image.as_ref();
+    let classes = image.map_or(&[][..], |i| &i.classes);
+    let mut wanted =
+        Wanted { shape: image.and_then(|i| i.shape), target: Some(config.target.as_str()), classes };
+    let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
+    let labels = place(&config.labels);
+    let all = read(path, labels.as_deref(), &wanted)?;
+    let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
+    let parts = split::split(&config.split, &all.labels, &rows, seed)?;
+    let mut target = fit_target(config, &all.labels, 0, &parts.train, task)?;
+    if let FittedTarget::Classes { names, .. } = &mut target {
+        // In the order given; without one, all have the same position, and the order stays.
+        names.sort_by_key(|name| classes.iter().position(|class| class == name));
+    }
+    let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
+    wanted.shape = Some(image.shape);
+    let image = FittedImage { classes: classes.to_vec(), ..image };
+    let fitted = Fitted { columns: vec![], target, image: Some(image) };
+    let mut loaded = Loaded {
+        train: encode(&fitted, &all, &parts.train, true)?,
+        validation: encode(&fitted, &all, &parts.validation, true)?,
+        test: encode(&fitted, &all, &parts.test, true)?,
+        digest: String::new(),
+        dropped: 0,
+        fitted,
+    };
+    let mut files = vec![path.to_path_buf()];
+    files.push(all.labels.path.clone());
+    if let SplitConfig::Files { validation, test, validation_labels, test_labels } = &config.split {
+        let mut other = |file: &Option<String>, labels: &Option<String>| {
+            let (Some(path), labels) = (place(file), place(labels)) else { return Ok(None) };
+            let set = read(&path, labels.as_deref(), &wanted)?;
+            files.extend([path, set.labels.path.clone()]);
+            let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
+            encode(&loaded.fitted, &set, &rows, true).map(Some)
+        };
+        let validating = match validation {
+            Validation::File(file) => other(&Some(file.clone()), validation_labels)?,
+            Validation::Part(_) => None,
+        };
+        let testing = other(test, test_labels)?;
+        loaded.validation = validating.unwrap_or(loaded.validation);
+        loaded.test = testing.unwrap_or(loaded.test);
+    }
+    let digests: Result<Vec<String>, _> = files.iter().map(|file| digest(file)).collect();
+    loaded.digest = hexadecimal(&sha2::Sha256::digest(digests?.concat()));
+    Ok(loaded)
+}
+
+fn digest(path: &Path) -> Result<String, DataError> {
+    if path.is_dir() { folder::digest(path) } else { crate::data::digest(path) }
+}
+
+/// Keys that are about columns of a table.
+fn check_keys(config: &DataConfig) -> Result<(), DataError> {
+    let given = [
+        ("features", config.features.is_some()),
+        ("exclude", !config.exclude.is_empty()),
+        ("types", !config.types.is_empty()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((key, _)) => Err(DataError::Treatment {
+            column: "image".into(),
+            reason: format!("`data.{key}` is about the columns of a table; the source is a file of images"),
+        }),
+    }
+}
+
+/// Reads other images and encodes them by what was fitted, with labels if `with_target`.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the files.
+pub fn load_with(
+    fitted: &Fitted,
+    image: &FittedImage,
+    path: &Path,
+    with_target: bool,
+) -> Result<Dataset, DataError> {
+    let target = with_target.then(|| fitted.target.name());
+    let wanted = Wanted { shape: Some(image.shape), target, classes: &image.classes };
+    let set = read(path, None, &wanted)?;
+    let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
+    encode(fitted, &set, &rows, with_target)
+}
+
+fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
+    let Some(image) = &fitted.image else { return Ok(Dataset::default()) };
+    let target = if with_target { Some(fitted.target.encode(&set.labels, rows)?) } else { None };
+    let (features, x) = (image.names(), image.encode(&set.images, rows));
+    Ok(Dataset { rows: rows.len(), features, x, categories: vec![], target, source_rows: rows.to_vec() })
+}

@@ -1,0 +1,70 @@
+//! IDX files, the format of MNIST: two zero bytes, the kind of element, the number of axes, the size of each axis as
+//! a big-endian number of 32 bits, then the elements. May be compressed with gzip.
+//! <http://yann.lecun.com/exdb/mnist/> ("the IDX file format").
+
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
+use std::path::Path;
+
+use super::array::{Array, Element, bad, elements};
+use crate::data::DataError;
+
+/// First bytes of a gzip stream.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+/// More axes are refused.
+const MAX_AXES: u8 = 8;
+
+/// Whether a file begins as an IDX file does, or as one compressed with gzip.
+pub fn begins_like_one(path: &Path) -> bool {
+    let mut start = [0; 4];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && (start[..2] == GZIP || start[..2] == [0, 0])
+}
+
+/// Reads an IDX file.
+///
+/// # Errors
+/// If it cannot be read, or its header and its length do not agree.
+pub fn read(path: &Path) -> Result<Array, DataError> {
+    let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
+    let mut file = File::open(path).map_err(io)?;
+    let mut start = [0; 2];
+    let is_gzip = file.read_exact(&mut start).is_ok() && start == GZIP;
+    file.rewind().map_err(io)?;
+    let file = BufReader::new(file);
+    if is_gzip { parse(path, flate2::bufread::GzDecoder::new(file)) } else { parse(path, file) }
+}
+
+fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
+    let cut = |e: std::io::Error| bad(path, format!("its header cannot be read: {e}"));
+    let mut magic = [0; 4];
+    source.read_exact(&mut magic).map_err(cut)?;
+    let [0, 0, kind, axes @ 1..=MAX_AXES] = magic else {
+        return Err(bad(
+            path,
+            format!("it is not an IDX file: it begins with {magic:?}, not with two zeros"),
+        ));
+    };
+    let element = match kind {
+        0x08 => Element::Unsigned(1),
+        0x09 => Element::Signed(1),
+        0x0b => Element::Signed(2),
+        0x0c => Element::Signed(4),
+        0x0d => Element::Float(4),
+        0x0e => Element::Float(8),
+        other => return Err(bad(path, format!("its element kind is {other:#x}, which IDX does not have"))),
+    };
+    let mut shape = vec![];
+    for _ in 0..axes {
+        let mut side = [0; 4];
+        source.read_exact(&mut side).map_err(cut)?;
+        shape.push(u32::from_be_bytes(side) as usize);
+    }
+    // One byte more than there may be shows that there is more; memory grows with what is there, not with what
+    // the header says.
+    let expected = elements(path, &shape)? * element.bytes();
+    let mut bytes = vec![];
+    let read = source.take(expected as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|e| bad(path, format!("the data after its header cannot be read: {e}")))?;
+    Array::decode(path, shape, element, true, bytes)
+}
