@@ -17,6 +17,8 @@ pub mod streams {
     pub const NOISE: u32 = 2;
     /// Random splits of the data.
     pub const SPLIT: u32 = 3;
+    /// Changes of images.
+    pub const AUGMENT: u32 = 4;
     /// Initial parameters, one stream each from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other draws of layers, one stream each from here.

@@ -9,7 +9,7 @@ use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{ShaderError, launch, shader};
 use gridlight::kernels::{
-    Kernel, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
+    Kernel, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
 };
 use gridlight::nn::Model;
 use gridlight::nn::losses::Loss;
@@ -145,7 +145,8 @@ fn launches_of_several_kernels() {
     let inputs = Inputs { features: 3, categories: vec![], image: None };
     let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
-    let training = Training { data: &data, batch: 8, noise: 0.1, optimizer, clip_norm: Some(1.0) };
+    let training =
+        Training { data: &data, batch: 8, noise: 0.1, images: None, optimizer, clip_norm: Some(1.0) };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
         let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
@@ -176,7 +177,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 64, categories: vec![], image: None }, 1, Loss::Mse);
     let optimizer = Optimizer::default();
-    let training = Training { data: &data, batch: 32, noise: 0.0, optimizer, clip_norm: None };
+    let training = Training { data: &data, batch: 32, noise: 0.0, images: None, optimizer, clip_norm: None };
     for family in [Family::Registers, Family::Workgroup] {
         let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
@@ -247,6 +248,14 @@ fn elementwise_kernels() {
             batch::BatchColumn { width: 1, noise: 0, stream: 0 },
         ];
         check_kernel(&Kernel::Batch(batch::Batch { batch: 32, columns }));
+    }
+    for (rotation, noise) in [(0.0f32, 0.0f32), (0.5, 0.1)] {
+        let changes =
+            augment::Changes { shift: 2, rotation: rotation.to_bits(), cutout: 4, ..Default::default() };
+        let (fill, noise) = (vec![0, 1f32.to_bits(), 2f32.to_bits()], noise.to_bits());
+        let shape = [3, 9, 11];
+        let kernel = augment::Augment { batch: 5, shape, changes, fill, stream: 4, noise, noise_stream: 2 };
+        check_kernel(&Kernel::Augment(kernel));
     }
     check_kernel(&Kernel::Store(store::Store { widths: vec![1, 512] }));
 }

@@ -169,8 +169,14 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
     let inputs = Inputs { features: input.width(), categories: vec![], image };
     let model = Model::new(config, inputs, *outputs, loss.clone());
     let optimizer = Optimizer::default();
-    let training =
-        Training { data: &table, batch, noise: 0.0, optimizer: optimizer.clone(), clip_norm: None };
+    let training = Training {
+        data: &table,
+        batch,
+        noise: 0.0,
+        images: None,
+        optimizer: optimizer.clone(),
+        clip_norm: None,
+    };
     let mut engine = Engine::new(device, &model, Some(&training), &table)?;
     engine.initialise([1, 0])?;
     engine.set_order(0, &(0..rows as u32).collect::<Vec<_>>())?;

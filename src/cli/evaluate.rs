@@ -6,6 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::train::evaluate::{self, Evaluation};
+use gridlight::train::events::Number;
 
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 
@@ -51,6 +52,19 @@ pub fn show(evaluation: &Evaluation) {
         rows.push(vec![format!("  {name}"), format!("{value:.4}")]);
     }
     let mut text = align(&rows, &[1]);
+    if let (Some(scores), Some(classes)) = (&evaluation.per_class, &evaluation.classes) {
+        let mut table = vec![["  class", "precision", "recall", "F1", "rows"].map(String::from).to_vec()];
+        for (class, score) in classes.iter().zip(scores) {
+            let numbers = [score.precision, score.recall, score.f1];
+            let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { format!("{:.4}", x.0) };
+            let mut row = vec![format!("  {class}")];
+            row.extend(numbers.map(number));
+            row.push(score.samples.to_string());
+            table.push(row);
+        }
+        text += "\n";
+        text += &align(&table, &[1, 2, 3, 4]);
+    }
     if let (Some(confusion), Some(classes)) = (&evaluation.confusion, &evaluation.classes) {
         let mut table = vec![vec!["  true \\ predicted".to_string()]];
         table[0].extend(classes.iter().cloned());
@@ -60,6 +74,7 @@ pub fn show(evaluation: &Evaluation) {
             table.push(row);
         }
         let right: Vec<usize> = (1..=classes.len()).collect();
+        text += "\n";
         text += &align(&table, &right);
     }
     print(&text);

@@ -65,10 +65,12 @@ pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Com
     let experiment = Experiment::read(experiment, set)?;
     let data = trainer::load_data(&experiment, &directory)?;
     let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+    let images = trainer::image_changes(&experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,
         batch: experiment.train.batch_size,
         noise: experiment.data.augment.noise,
+        images: images.as_ref(),
         optimizer: experiment.train.optimizer.clone(),
         clip_norm: experiment.train.clip_norm,
     };

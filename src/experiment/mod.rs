@@ -222,6 +222,9 @@ impl Experiment {
         if let Some(problem) = self.data.image.iter().find_map(|i| i.shape?.problem()) {
             return Err(("data.image.shape", problem));
         }
+        if let Some(problem) = self.data.augment.problem() {
+            return Err(problem);
+        }
         let noise = self.data.augment.noise;
         if noise != 0.0 && !self::positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));

@@ -4,6 +4,7 @@
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.
 
+pub mod augment;
 pub mod batch;
 pub mod cross_entropy;
 mod exact;
@@ -35,6 +36,8 @@ pub struct Cost {
 pub enum Kernel {
     /// Picks the rows of a batch from the resident data set.
     Batch(batch::Batch),
+    /// Picks the images of a batch and changes each at random.
+    Augment(augment::Augment),
     /// Matrix product with epilogue.
     MatMul(matmul::MatMul),
     /// Fused elementwise body.
@@ -66,6 +69,7 @@ impl Kernel {
     pub fn name(&self) -> &'static str {
         match self {
             Kernel::Batch(_) => "batch",
+            Kernel::Augment(_) => "augment",
             Kernel::MatMul(k) if k.is_convolution() => "conv",
             Kernel::MatMul(_) => "matmul",
             Kernel::Pointwise(_) => "pointwise",
@@ -86,6 +90,7 @@ impl Kernel {
     pub fn shape(&self) -> String {
         match self {
             Kernel::Batch(k) => k.shape(),
+            Kernel::Augment(k) => k.shape(),
             Kernel::MatMul(k) => k.shape(),
             Kernel::Pointwise(k) => k.shape(),
             Kernel::Reduce(k) => k.shape(),
@@ -128,6 +133,7 @@ impl Kernel {
     pub fn cost(&self) -> Cost {
         match self {
             Kernel::Batch(k) => k.cost(),
+            Kernel::Augment(k) => k.cost(),
             Kernel::MatMul(k) => k.cost(),
             Kernel::Pointwise(k) => k.cost(),
             Kernel::Reduce(k) => k.cost(),

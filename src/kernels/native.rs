@@ -26,6 +26,7 @@ impl NativeKernel {
             Kernel::GatherGrad(k) if exact => Box::new(Exact(k.clone())),
             Kernel::GradientNorm(k) if exact => Box::new(Exact(k.clone())),
             Kernel::Batch(k) => Box::new(k.clone()),
+            Kernel::Augment(k) => Box::new(super::augment::native::NativeAugment::new(k.clone(), exact)),
             Kernel::MatMul(k) => match &k.a {
                 Left::Matrix(a) => Box::new(super::matmul::native::NativeMatMul::new(k, *a, exact)),
                 Left::Windows(w) => Box::new(super::matmul::convolution::NativeConvolution::new(k, w, exact)),

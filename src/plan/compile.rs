@@ -9,6 +9,7 @@ use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 use crate::device::Target;
 use crate::graph::{Graph, ValueId};
 use crate::kernels::Kernel;
+use crate::kernels::augment::Changes;
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 use crate::scalar::Body;
@@ -92,14 +93,29 @@ pub struct DataSpec {
     pub columns: Vec<(String, usize)>,
 }
 
-/// Gaussian noise on a column block.
+/// Random changes of a column block.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Noise {
+pub struct Augmentation {
     /// Column block.
     pub column: String,
-    /// Standard deviation.
+    /// Standard deviation of Gaussian noise; 0 for none.
     pub deviation: f32,
-    /// Random stream.
+    /// Its random stream.
+    pub stream: u32,
+    /// Changes of images, if the block holds such.
+    pub images: Option<ImageChanges>,
+}
+
+/// Random changes of images.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageChanges {
+    /// Channels, height and width.
+    pub shape: [usize; 3],
+    /// What is done.
+    pub changes: Changes,
+    /// The value of each channel beyond the edge.
+    pub fill: Vec<f32>,
+    /// Their random stream.
     pub stream: u32,
 }
 
@@ -114,8 +130,8 @@ pub struct PhaseSpec<'a> {
     pub batch: usize,
     /// Which data set: position in [`ProgramSpec::data`].
     pub data: usize,
-    /// Augmentation.
-    pub noise: Vec<Noise>,
+    /// Random changes of column blocks.
+    pub augment: Vec<Augmentation>,
     /// Steps whose results are kept.
     pub slots: usize,
     /// Values kept per step.

@@ -13,6 +13,7 @@ use crate::device::Target;
 use crate::graph::ops::Lowering;
 use crate::graph::{Op, Source, ValueId};
 use crate::kernels::Kernel;
+use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::scalar::{Body, Inst, View};
 use crate::tensor::Shape;
@@ -129,7 +130,27 @@ impl<'b, 's> Drafter<'b, 's> {
             let Op::Source(op) = &self.phase.graph.node(value).op else { continue };
             let Source::Batch(name) = &op.source else { continue };
             let source = find("column", name, &data.columns)?;
-            let noise = self.phase.noise.iter().find(|n| n.column == *name);
+            let noise = self.phase.augment.iter().find(|n| n.column == *name);
+            if let Some(change) = noise
+                && let (Some(images), Some(order)) = (&change.images, data.order)
+            {
+                let kernel = Augment {
+                    batch: self.phase.batch,
+                    shape: images.shape,
+                    changes: images.changes,
+                    fill: images.fill.iter().map(|x| x.to_bits()).collect(),
+                    stream: images.stream,
+                    noise: change.deviation.to_bits(),
+                    noise_stream: change.stream,
+                };
+                self.drafts.push(Draft {
+                    kernel: Kernel::Augment(kernel),
+                    reads: vec![Place::Fixed(order), Place::Fixed(source)],
+                    writes: vec![place],
+                    label: name.clone(),
+                });
+                continue;
+            }
             let column = BatchColumn {
                 width: op.ty.elements() / self.phase.batch.max(1),
                 noise: noise.map_or(0, |n| n.deviation.to_bits()),
@@ -294,9 +315,21 @@ impl<'b, 's> Drafter<'b, 's> {
             let register = body.push(Inst::Load { operand: 0, view: View::contiguous(&shape) });
             body.stores.push((register, 0));
             let label = self.phase.graph.node(value).layer.clone();
-            if let Some(&from) = self.places.get(&value) {
-                self.drafts.push(stage::pointwise(shape, body, vec![from], vec![place], label));
+            let Some(&(mut from)) = self.places.get(&value) else { continue };
+            let copy = |from, to| {
+                let (shape, body, label) = (shape.clone(), body.clone(), label.clone());
+                stage::pointwise(shape, body, vec![from], vec![to], label)
+            };
+            // Two gradients may be the same value, as those of a residual block's two last shifts are; a dispatch
+            // cannot read the buffer that it writes.
+            if let (Place::Fixed(a), Place::Fixed(b)) = (from, place)
+                && a.buffer == b.buffer
+            {
+                let between = self.temporary(shape.iter().product());
+                self.drafts.push(copy(from, between));
+                from = between;
             }
+            self.drafts.push(copy(from, place));
         }
     }
 

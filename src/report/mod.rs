@@ -1,6 +1,7 @@
 //! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
 //! predictions, the model, the plan and the data. Light and dark follow the reader's system.
 
+mod images;
 mod pictures;
 mod svg;
 mod tables;
@@ -10,6 +11,7 @@ use crate::device::DeviceInfo;
 use crate::experiment::Experiment;
 use crate::plan::PlanReport;
 use crate::tensor::Shape;
+use crate::train::checkpoint::NamedTensor;
 use crate::train::events::Numbers;
 use crate::train::metrics::Predictions;
 use crate::train::run::HistoryRow;
@@ -34,6 +36,8 @@ pub struct Report<'a> {
     pub validation: &'a Predictions,
     /// Test predictions with those weights, if there are test rows.
     pub test: Option<&'a Predictions>,
+    /// The weights that were kept.
+    pub weights: &'a [NamedTensor],
     /// Layer, output shape without the batch, trained elements.
     pub layers: &'a [(String, Shape, usize)],
     /// The training step's plan.
@@ -63,6 +67,7 @@ impl Report<'_> {
         page += &section("Training", &pictures::training(self));
         page +=
             &section(&format!("Predictions on the {} rows", self.shown().1), &pictures::predictions(self));
+        page += &images::section(self);
         if !self.trials.is_empty() {
             page += &section("Settings tried first", &tables::trials(self.trials));
         }

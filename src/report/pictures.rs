@@ -56,7 +56,9 @@ pub fn predictions(report: &Report) -> String {
                 + &histogram("Errors", &format!("predicted - true {name}"), &errors)
         }
         FittedTarget::Binary { names, .. } => confusion(predictions, names) + &binary(predictions, &names[1]),
-        FittedTarget::Classes { names, .. } => confusion(predictions, names),
+        FittedTarget::Classes { names, .. } => {
+            confusion(predictions, names) + &super::tables::classes(predictions, names)
+        }
     };
     format!("<div class=\"pictures\">\n{html}</div>\n")
 }
@@ -76,9 +78,10 @@ fn confusion(predictions: &Predictions, names: &[String]) -> String {
         };
         rows += &format!("<tr><th>{}</th>{}</tr>\n", escape(name), row.iter().map(cell).collect::<String>());
     }
+    let (broad, many) = if names.len() > 4 { (" class=\"broad\"", " many") } else { ("", "") };
     format!(
-        "<figure><figcaption>Confusion: true class down, predicted class across</figcaption>\n\
-         <table class=\"confusion\"><tr><th></th>{head}</tr>\n{rows}</table></figure>\n"
+        "<figure{broad}><figcaption>Confusion: true class down, predicted class across</figcaption>\n\
+         <table class=\"confusion{many}\"><tr><th></th>{head}</tr>\n{rows}</table></figure>\n"
     )
 }
 

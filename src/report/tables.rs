@@ -4,7 +4,7 @@ use super::Report;
 use super::svg::{escape, figure};
 use crate::data::{Encoding, FittedScaling, FittedTarget};
 use crate::plan::{PlanReport, quantity};
-use crate::train::metrics::Predictions;
+use crate::train::metrics::{ClassScore, Predictions, class_scores};
 use crate::train::tune::Trial;
 
 /// A table; columns from `numbers` on are aligned right.
@@ -42,6 +42,18 @@ pub fn metrics(report: &Report) -> String {
         .collect();
     let head: &[&str] = if test.is_some() { &["", "validation", "test"] } else { &["", "validation"] };
     table(head, &rows, 1)
+}
+
+/// Precision, recall and F1 of each class.
+pub fn classes(predictions: &Predictions, names: &[String]) -> String {
+    let scores = class_scores(&predictions.confusion(names.len()));
+    let row = |(name, s): (&String, &ClassScore)| {
+        let numbers = [s.precision, s.recall, s.f1].map(|x| format!("{:.3}", x.0));
+        std::iter::once(name.clone()).chain(numbers).chain([s.samples.to_string()]).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = names.iter().zip(&scores).map(row).collect();
+    let head = ["class", "precision", "recall", "F1", "rows"];
+    format!("<figure><figcaption>Each class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
 }
 
 /// Settings tried, the best first.

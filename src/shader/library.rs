@@ -20,6 +20,7 @@ pub fn as_written() -> impl Iterator<Item = (&'static str, String)> {
 
 /// Every shader file, by name.
 pub const FILES: &[(&str, &str)] = &[
+    ("augment", include_str!("../../shaders/augment.wgsl")),
     ("batch", include_str!("../../shaders/batch.wgsl")),
     ("cross_entropy", include_str!("../../shaders/cross_entropy.wgsl")),
     ("gather", include_str!("../../shaders/gather.wgsl")),

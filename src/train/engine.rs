@@ -7,7 +7,9 @@ use crate::data::{Dataset, Target};
 use crate::device::{Device, Session};
 use crate::nn::model::{self, Model, ModelGraph};
 use crate::optim::Optimizer;
-use crate::plan::{self, Compiled, DataSpec, Entry, Noise, OptimizerSpec, PhaseSpec, ProgramSpec, Slice};
+use crate::plan::{
+    self, Augmentation, Compiled, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec, ProgramSpec, Slice,
+};
 use crate::rng::streams;
 use crate::scalar::StepRecord;
 
@@ -24,6 +26,8 @@ pub struct Training<'a> {
     pub batch: usize,
     /// Standard deviation of the noise on features.
     pub noise: f64,
+    /// Random changes of images.
+    pub images: Option<&'a ImageChanges>,
     /// Update rule.
     pub optimizer: Optimizer,
     /// Largest gradient norm.
@@ -63,14 +67,19 @@ pub fn compile(
     let mut phases = vec![];
     if let (Some(t), Some(graph)) = (training, &trained) {
         data.push(data_spec("training", t.data, t.data.rows.next_multiple_of(t.batch)));
-        let noisy = t.noise > 0.0 && !t.data.features.is_empty();
-        let noise = Noise { column: model::X.into(), deviation: t.noise as f32, stream: streams::NOISE };
+        let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
+        let change = Augmentation {
+            column: model::X.into(),
+            deviation: t.noise as f32,
+            stream: streams::NOISE,
+            images: t.images.cloned(),
+        };
         phases.push(PhaseSpec {
             name: "train".into(),
             graph: &graph.graph,
             batch: t.batch,
             data: 0,
-            noise: if noisy { vec![noise] } else { vec![] },
+            augment: if changed { vec![change] } else { vec![] },
             slots: (t.data.rows / t.batch).clamp(1, LOSS_SLOTS),
             results: vec![("loss".into(), graph.loss)],
             gradients: graph.gradients.clone(),
@@ -84,7 +93,7 @@ pub fn compile(
         graph: &evaluating.graph,
         batch: evaluation_batch,
         data: data.len() - 1,
-        noise: vec![],
+        augment: vec![],
         slots: batches.max(1),
         results: vec![
             ("predictions".into(), evaluating.predictions),

@@ -8,7 +8,7 @@ use super::TrainError;
 use super::checkpoint;
 use super::engine::Engine;
 use super::events::{Number, Numbers};
-use super::metrics::{Predictions, argmax};
+use super::metrics::{ClassScore, Predictions, argmax, class_scores};
 use super::run::RunDirectory;
 use super::trainer::model_of;
 use crate::data::{self, Dataset, Fitted, FittedTarget};
@@ -31,6 +31,9 @@ pub struct Evaluation {
     /// Rows by true class (row) and predicted class (column), for classifiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
+    /// Precision, recall and F1 of each class, in the order of `confusion`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<Vec<ClassScore>>,
     /// Class names in the order of `confusion`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
@@ -109,6 +112,7 @@ pub fn evaluate(
         FittedTarget::Binary { names, .. } => Some(names.to_vec()),
         FittedTarget::Classes { names, .. } => Some(names.clone()),
     };
+    let confusion = classes.as_ref().map(|c| predictions.confusion(c.len()));
     let metrics = predictions.metrics(target).iter().map(|m| (m.name, m.value)).collect();
     Ok(Evaluation {
         run: run.display().to_string(),
@@ -116,7 +120,8 @@ pub fn evaluate(
         samples: rows.rows,
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics),
-        confusion: classes.as_ref().map(|c| predictions.confusion(c.len())),
+        per_class: confusion.as_deref().map(class_scores),
+        confusion,
         classes,
     })
 }
@@ -130,6 +135,8 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
     let opened = open(run)?;
     let rows = data::load_with(&opened.fitted, input, false)?;
     let predictions = opened.predict(device, &rows)?;
+    // Pictures of a folder are told by their files.
+    let files = if input.is_dir() { data::image::folder::names(input)? } else { vec![] };
     let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
     let mut writer = csv::Writer::from_writer(vec![]);
     let target = &opened.fitted.target;
@@ -146,10 +153,12 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
     };
     if !names.is_empty() {
         let titles = names.iter().map(|n| format!("probability {n}"));
-        writer.write_record(std::iter::once(target.name().to_string()).chain(titles)).map_err(fail)?;
-        for p in predictions.probabilities() {
-            let class = names[argmax(&p)].clone();
-            writer.write_record(std::iter::once(class).chain(p.iter().map(f64::to_string))).map_err(fail)?;
+        let head = std::iter::once(target.name().to_string()).chain(titles);
+        writer.write_record(files.iter().map(|_| "image".to_string()).take(1).chain(head)).map_err(fail)?;
+        for (row, p) in predictions.probabilities().iter().enumerate() {
+            let class = names[argmax(p)].clone();
+            let record = std::iter::once(class).chain(p.iter().map(f64::to_string));
+            writer.write_record(files.get(row).cloned().into_iter().chain(record)).map_err(fail)?;
         }
     }
     let bytes =

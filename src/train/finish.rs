@@ -50,9 +50,10 @@ impl Trainer<'_> {
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Task { experiment, data, device, model, options } = self.task;
+        let weights = checkpoint::load(&self.run.best())?.0;
         let test = if data.test.rows > 0 {
             let mut engine = Engine::new(device, model, None, &data.test)?;
-            engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
+            engine.restore(&weights, false)?;
             Some(engine.evaluate()?)
         } else {
             None
@@ -67,6 +68,7 @@ impl Trainer<'_> {
             best: &self.best,
             validation: &self.best_predictions,
             test: test.as_ref(),
+            weights: &weights,
             layers: &self.engine.graph.summary,
             plan: &plan,
             trials: &options.trials,

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::events::Number;
+
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
 
@@ -142,6 +144,31 @@ fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
     ]
 }
 
+/// How well a class is told from the others.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClassScore {
+    /// Part of the rows predicted as this class that are of it; NaN if none is predicted.
+    pub precision: Number,
+    /// Part of the rows of this class that are predicted as it; NaN if there are none.
+    pub recall: Number,
+    /// Harmonic mean of the two; NaN if there are no such rows.
+    pub f1: Number,
+    /// Rows of this class.
+    pub samples: usize,
+}
+
+/// The scores of each class of a confusion matrix.
+pub fn class_scores(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
+    let part = |hits: usize, of: usize| Number(if of > 0 { hits as f64 / of as f64 } else { f64::NAN });
+    let score = |c: usize| {
+        let hits = confusion[c][c];
+        let (predicted, samples) = (confusion.iter().map(|row| row[c]).sum(), confusion[c].iter().sum());
+        let f1 = part(2 * hits, predicted + samples);
+        ClassScore { precision: part(hits, predicted), recall: part(hits, samples), f1, samples }
+    };
+    (0..confusion.len()).map(score).collect()
+}
+
 /// Area under the ROC curve: the probability that a positive row scores above a negative one, ties counting
 /// half (Mann and Whitney's statistic).
 pub fn auc(scores: &[f64], truth: &[f64]) -> f64 {
@@ -179,6 +206,17 @@ mod tests {
         assert!((values[0] - 2.0 / 3.0).abs() < 1e-12);
         assert!((values[1] - (2.0f64 / 3.0).sqrt()).abs() < 1e-12);
         assert!((values[2] - (1.0 - 2.0 / (14.0 / 3.0))).abs() < 1e-12);
+    }
+
+    #[test]
+    fn scores_of_classes_by_hand() {
+        let scores = class_scores(&[vec![5, 1, 0], vec![2, 2, 0], vec![0, 0, 0]]);
+        let near = |found: Number, expected: f64| assert!((found.0 - expected).abs() < 1e-12, "{found:?}");
+        near(scores[0].precision, 5.0 / 7.0);
+        near(scores[0].recall, 5.0 / 6.0);
+        near(scores[0].f1, 10.0 / 13.0);
+        assert_eq!((scores[1].samples, scores[2].samples), (4, 0));
+        assert!(scores[2].precision.0.is_nan() && scores[2].recall.0.is_nan() && scores[2].f1.0.is_nan());
     }
 
     #[test]

@@ -17,6 +17,8 @@ use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
 use crate::nn::model::Inputs;
+use crate::plan::ImageChanges;
+use crate::rng::streams;
 
 /// What the command line adds to an experiment.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +79,28 @@ pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::D
     Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
 }
 
+/// The random changes of training images; `None` if none are asked for.
+///
+/// # Errors
+/// If some are asked for, but rows are not images.
+pub fn image_changes(
+    experiment: &Experiment,
+    fitted: &data::Fitted,
+) -> Result<Option<ImageChanges>, TrainError> {
+    let changes = experiment.data.augment.changes();
+    if !changes.any() {
+        return Ok(None);
+    }
+    let Some(image) = &fitted.image else {
+        let reason = "`data.augment` changes images, but the rows are none; say what image a row is in \
+                      `data.image.shape`, or leave only `noise`";
+        return Err(TrainError::Input(reason.into()));
+    };
+    // Black, as it is once scaled.
+    let fill = image.scaling.iter().map(|s| s.apply(image.range[0]) as f32).collect();
+    Ok(Some(ImageChanges { shape: image.shape.into(), changes, fill, stream: streams::AUGMENT }))
+}
+
 /// Trains `experiment` on `data` and writes the run directory.
 ///
 /// # Errors
@@ -95,10 +119,12 @@ pub fn train(
         return Err(TrainError::Input(reason.into()));
     }
     let model = model_of(experiment, &data.fitted, &data.train);
+    let images = image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,
         batch: config.batch_size,
         noise: experiment.data.augment.noise,
+        images: images.as_ref(),
         optimizer: config.optimizer.clone(),
         clip_norm: config.clip_norm,
     };

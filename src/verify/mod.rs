@@ -106,7 +106,7 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError>
         graph,
         batch: 1,
         data: 0,
-        noise: vec![],
+        augment: vec![],
         slots: 1,
         results,
         gradients: vec![],

@@ -201,6 +201,13 @@ impl Operands {
                 operands
             }
             Kernel::Batch(k) => Self::of_batch(k),
+            Kernel::Augment(k) => {
+                let rows = 2 * k.batch;
+                let mut operands =
+                    lists(&[(1, Normal), (rows * k.values(), Normal)], &[k.batch * k.values()]);
+                operands.reads[0] = Operand::new(k.batch, Index { below: rows });
+                operands
+            }
             Kernel::Store(k) => {
                 let reads: Vec<_> = k.widths.iter().map(|&w| (w, Normal)).collect();
                 lists(&reads, &k.widths)

@@ -158,7 +158,7 @@ fn descend(
         graph: &graph,
         batch: 1,
         data: 0,
-        noise: vec![],
+        augment: vec![],
         slots: 1,
         results: vec![("loss".into(), loss)],
         gradients: vec![("x".into(), gradient[0])],

@@ -59,7 +59,14 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
     };
     let config = ModelConfig { hidden: vec![16, 8], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 8, categories: vec![], image: None }, 1, Loss::Mse);
-    let training = Training { data: &data, batch: 16, noise: 0.0, optimizer: optimizer.clone(), clip_norm };
+    let training = Training {
+        data: &data,
+        batch: 16,
+        noise: 0.0,
+        images: None,
+        optimizer: optimizer.clone(),
+        clip_norm,
+    };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     let sizes = [8, 16, 8, 1];
     let mut weights = vec![];

@@ -52,6 +52,15 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     Ok(entries)
 }
 
+/// The names of the pictures in the order of [`list`], within the folder.
+///
+/// # Errors
+/// As [`list`].
+pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
+    let name = |(file, _): &Entry| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
+    Ok(list(path)?.iter().map(name).collect())
+}
+
 /// What lies in a folder, in the order of names; hidden files are left out.
 fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };

@@ -6,6 +6,7 @@
 //! terms are allowed `4 sqrt(n)` roundings of the sum of magnitudes, in whatever order they are added.
 #![allow(clippy::needless_range_loop, reason = "plain loops over indices are the point of the oracle")]
 
+mod augment;
 mod body;
 mod pools;
 mod rows;
@@ -101,6 +102,7 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
                 }
             }
         }
+        Kernel::Augment(k) => augment::augment(k, operands, &mut writes),
         Kernel::Store(k) => {
             for (i, &width) in k.widths.iter().enumerate() {
                 for element in 0..width {

@@ -1,6 +1,7 @@
 //! Random kernels with random operands: what tests and `gridlight verify` run on every device and compare with
 //! the [oracle](super::oracle). The same family and seed give the same sample everywhere.
 
+mod augment;
 mod body;
 mod families;
 mod pools;
@@ -72,7 +73,7 @@ impl Operand {
 type Family = fn(&mut Draw) -> Sample;
 
 /// Every kernel family and how its samples are drawn.
-const FAMILIES: [(&str, Family); 14] = [
+const FAMILIES: [(&str, Family); 15] = [
     ("batch", families::batch),
     ("matmul", families::matmul),
     ("pointwise", families::pointwise),
@@ -87,6 +88,7 @@ const FAMILIES: [(&str, Family); 14] = [
     ("conv", families::conv),
     ("pool", pools::pool),
     ("pool_grad", pools::pool_grad),
+    ("augment", augment::augment),
 ];
 
 /// Names of the families, as [`Kernel::name`] gives them.

@@ -4,6 +4,7 @@
 //! normal table, if normal numbers are drawn), group 2 the step record with a dynamic offset. Everything static
 //! is a constant of the text, so equal kernels have equal text and share a pipeline.
 
+mod augment;
 mod bindings;
 mod elementwise;
 mod join;
@@ -102,6 +103,7 @@ fn of_kernel(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
         Kernel::Pointwise(k) => elementwise::pointwise(k, target),
         Kernel::Optimizer(k) => elementwise::optimizer(k, target),
         Kernel::Batch(k) => elementwise::batch(k, target),
+        Kernel::Augment(k) => augment::augment(k, target),
         Kernel::Store(k) => elementwise::store(k, target),
         Kernel::Reduce(k) => reduce::reduce(k, target),
         Kernel::Softmax(k) => rows_kernel("softmax", k.rows, k.columns, target, |t| {
@@ -166,6 +168,7 @@ fn iterations(kernel: &Kernel, target: &Target) -> usize {
         Kernel::Softmax(k) => 3 * k.columns.div_ceil(row_lanes(k.columns, target)) + 256,
         Kernel::CrossEntropy(k) => 4 * k.classes.div_ceil(row_lanes(k.classes, target)) + 512,
         Kernel::GatherGrad(k) => k.count,
+        Kernel::Augment(k) => k.shape[2],
         Kernel::Pool(k) => k.axes.iter().map(|a| a.taps + 1).product(),
         Kernel::PoolGrad(k) => k.axes.iter().map(|a| a.overlap() + 1).product(),
         Kernel::GradientNorm(k) if k.stage == 1 => k.partials(),

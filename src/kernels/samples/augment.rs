@@ -1,0 +1,30 @@
+//! Random augmentations of images.
+
+use super::families::sample;
+use super::{Draw, Operand, Sample};
+use crate::kernels::Kernel;
+use crate::kernels::augment::{Augment, Changes};
+
+pub(super) fn augment(draw: &mut Draw) -> Sample {
+    let shape = [1 + draw.below(3), 1 + draw.below(12), 1 + draw.below(12)];
+    let (batch, rows, batches) = (1 + draw.below(6), 1 + draw.below(9), 1 + draw.below(3));
+    let sometimes = |draw: &mut Draw, value: f32| if draw.one_in(2) { value.to_bits() } else { 0 };
+    let changes = Changes {
+        flip_horizontal: draw.one_in(2),
+        flip_vertical: draw.one_in(2),
+        shift: draw.below(4) as u32,
+        rotation: sometimes(draw, 3.0),
+        brightness: sometimes(draw, 0.5),
+        contrast: sometimes(draw, 0.75),
+        cutout: draw.below(6) as u32,
+    };
+    let noise = sometimes(draw, 0.25);
+    let fill = (0..shape[0]).map(|c| (c as f32 - 0.5).to_bits()).collect();
+    let kernel = Augment { batch, shape, changes, fill, stream: 4, noise, noise_stream: 2 };
+    let values = kernel.values();
+    let reads = vec![draw.integers(batch * batches, rows), draw.floats(rows * values)];
+    let first = draw.below(batches) * batch;
+    let mut sample = sample(draw, Kernel::Augment(kernel), reads, vec![Operand::unwritten(batch * values)]);
+    sample.step.batch_start = first as u32;
+    sample
+}
