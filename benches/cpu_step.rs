@@ -47,8 +47,14 @@ fn measure(threads: usize, batch: usize) {
     };
     let inputs = Inputs { features: FEATURES, categories: vec![], image: None };
     let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse);
-    let training =
-        Training { data: &data, batch, noise: 0.0, optimizer: Optimizer::default(), clip_norm: None };
+    let training = Training {
+        data: &data,
+        batch,
+        noise: 0.0,
+        images: None,
+        optimizer: Optimizer::default(),
+        clip_norm: None,
+    };
     let device = CpuDevice::new(Some(threads));
     let mut engine = Engine::new(&device, &model, Some(&training), &data).expect("the model fits");
     engine.initialise([1, 2]).expect("the CPU does not fail");
