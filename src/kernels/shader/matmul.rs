@@ -94,8 +94,9 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let four = product.columns_are_last() && body::allows_four(&product.epilogue, &product.shape);
     let name = if registers { "matmul_registers" } else { "matmul_tiles" };
     let columns = match n {
-        _ if !registers || four || n > 16 => 4,
-        9..=16 => 2,
+        _ if !registers || n > 16 => 4,
+        9..=16 if !four || k.is_convolution() => 2,
+        _ if four => 4,
         _ => 1,
     };
     let width = if four && columns == 4 { Width::Four } else { Width::One };
