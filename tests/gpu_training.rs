@@ -2,6 +2,8 @@
 
 mod agreement;
 mod common;
+#[path = "pytorch/image_trajectory.rs"]
+mod image_trajectory;
 #[path = "pytorch/trajectory.rs"]
 mod trajectory;
 
@@ -14,11 +16,17 @@ fn main() -> ExitCode {
         ("losses_follow_pytorch_for_200_steps_of_every_optimizer", || {
             Ok(trajectory::check_all(&common::device(&GpuOptions::default())?, 1e-4)?)
         }),
+        ("losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps", || {
+            Ok(image_trajectory::check_images(&common::device(&GpuOptions::default())?, 1e-3)?)
+        }),
         ("every_operator_agrees_with_the_reference", || {
             Ok(agreement::every_operator(&common::device(&GpuOptions::default())?)?)
         }),
         ("random_graphs_agree_with_the_reference", || {
             Ok(agreement::random_graphs(&common::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("random_convolutions_and_their_gradients_agree_with_the_reference", || {
+            Ok(agreement::random_convolutions(&common::device(&GpuOptions::default())?, 30)?)
         }),
         ("long_loops_are_right", || Ok(agreement::long_loops(&common::device(&GpuOptions::default())?)?)),
     ])

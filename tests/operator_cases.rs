@@ -1,5 +1,5 @@
-//! The sample operator cases that PyTorch computed in double precision: every operator that is there agrees, on
-//! both backends, and none is wrong.
+//! The sample operator cases that PyTorch computed in double precision, and those of every variant of convolution
+//! (tests/pytorch/convolutions.py): every operator that is there agrees, on both backends, and none is wrong.
 
 mod common;
 mod everywhere;
@@ -21,18 +21,16 @@ fn values(tensor: &CaseTensor) -> Vec<f64> {
 
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
-    let trials = match everywhere::shared_file("conformance/operator-cases-sample.jsonl") {
+    let mut trials: Vec<_> = include_str!("pytorch/convolutions.jsonl").lines().flat_map(trials_of).collect();
+    trials.extend(match everywhere::shared_file("conformance/operator-cases-sample.jsonl") {
         Err(reason) => vec![everywhere::ignored("operator_cases", &reason)],
-        Ok(text) => text.lines().flat_map(trials).collect(),
-    };
+        Ok(text) => text.lines().flat_map(trials_of).collect(),
+    });
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trials(line: &str) -> Vec<libtest_mimic::Trial> {
+fn trials_of(line: &str) -> Vec<libtest_mimic::Trial> {
     let case: OperatorCase = serde_json::from_str(line).unwrap();
-    if ["conv2d", "conv_transpose2d"].contains(&case.op.as_str()) {
-        return vec![everywhere::ignored(&case.name, "not in this version")];
-    }
     let (name, line) = (case.name.clone(), line.to_string());
     everywhere::on_every_backend(&name, Arc::new(move |device: &dyn Device| check(&line, &case, device)))
 }

@@ -36,6 +36,11 @@ fn every_operator_agrees_with_the_reference() {
 }
 
 #[test]
+fn random_convolutions_and_their_gradients_agree_with_the_reference() {
+    agreement::random_convolutions(&CpuDevice::new(Some(2)), 200).unwrap();
+}
+
+#[test]
 fn long_loops_are_right() {
     agreement::long_loops(&CpuDevice::new(Some(2))).unwrap();
 }

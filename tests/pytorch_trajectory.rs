@@ -1,6 +1,9 @@
 //! A fixed MLP with fixed weights and unshuffled data follows PyTorch's loss for 200 steps within 1e-4, for every
-//! optimizer, on the CPU backend (tests/gpu_training.rs does the same on the GPU).
+//! optimizer; and a CNN and a residual network for 50 steps within 1e-3. On the CPU backend (tests/gpu_training.rs does
+//! the same on the GPU).
 
+#[path = "pytorch/image_trajectory.rs"]
+mod image_trajectory;
 #[path = "pytorch/trajectory.rs"]
 mod trajectory;
 
@@ -9,4 +12,9 @@ use gridlight::device::cpu::CpuDevice;
 #[test]
 fn losses_follow_pytorch_for_200_steps_of_every_optimizer() {
     trajectory::check_all(&CpuDevice::new(Some(2)), 1e-4).unwrap();
+}
+
+#[test]
+fn losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps() {
+    image_trajectory::check_images(&CpuDevice::new(Some(2)), 1e-3).unwrap();
 }

@@ -93,6 +93,11 @@ pub fn data(report: &Report) -> String {
             vec![name.clone(), format!("target: {} classes", names.len())]
         }
     };
+    if let Some(image) = &data.fitted.image {
+        let scalings: Vec<String> = image.scaling.iter().map(scaling).collect();
+        let text = format!("{} (channels, height, width): {}", image.shape, scalings.join(", "));
+        rows.push(vec!["image".into(), text]);
+    }
     rows.push(target);
     text + &table(&["column", "treatment, fitted on the training rows"], &rows, 2)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use gridlight::device::Device;
 use gridlight::graph::build::common_shape;
+use gridlight::graph::convolution::ConvSpec;
 use gridlight::graph::ops::{self, EvalContext};
 use gridlight::graph::reference::evaluate;
 use gridlight::graph::samples::{Sample, samples};
@@ -228,6 +229,66 @@ fn case_with_gradients(mut sample: Sample) -> Case {
         step,
         magnitude: 0.0,
     }
+}
+
+/// Compares `count` random convolutions and transposed convolutions, and both gradients of each, with the reference:
+/// odd extents, strides, dilations, groups, uneven padding, kernels larger than the image, single images.
+pub fn random_convolutions(device: &dyn Device, count: u32) -> Result<(), String> {
+    let mut transposed = 0;
+    for seed in 0..count {
+        let case = random_convolution(seed);
+        transposed += u32::from(case.name.contains("transposed"));
+        let agreement = compare(device, &case, 1e-5).map_err(|e| format!("{}: {e}", case.name))?;
+        if !agreement.passed() {
+            return Err(format!("{}: {agreement:?}", case.name));
+        }
+    }
+    assert!(transposed > count / 8, "{transposed} of {count} are transposed");
+    Ok(())
+}
+
+fn random_convolution(seed: u32) -> Case {
+    let mut draws = Draws { seed: [seed, 77], count: 0 };
+    let groups = draws.pick(&[1, 1, 1, 2, 3, 5]);
+    let (inputs, outputs) =
+        (groups * draws.pick(&[1, 2, 3, 4, 8]), groups * draws.pick(&[1, 2, 3, 4, 7, 16]));
+    let taps: [usize; 2] = std::array::from_fn(|_| draws.pick(&[1, 2, 3, 3, 5]));
+    let stride = std::array::from_fn(|_| draws.pick(&[1, 1, 2, 3]));
+    let dilation = std::array::from_fn(|_| draws.pick(&[1, 1, 2]));
+    let transposed = draws.below(4) == 0;
+    // As many zeros as let the window fit; a transposed convolution loses no more than one tap of its edges.
+    let image: [usize; 2] = std::array::from_fn(|_| draws.pick(&[1, 2, 3, 5, 7, 8, 11]));
+    let padding = std::array::from_fn(|d| {
+        let window = (taps[d] - 1) * dilation[d] + 1;
+        if transposed {
+            return [(window - 1).min(draws.below(2)), (window - 1).min(draws.below(2))];
+        }
+        let needed = window.saturating_sub(image[d]);
+        let before = draws.below(needed + 2);
+        [before, needed.saturating_sub(before) + draws.below(2)]
+    });
+    let spec = ConvSpec { stride, dilation, padding, groups };
+    let kind = if transposed { "transposed convolution" } else { "convolution" };
+    let batch = draws.pick(&[1, 1, 2, 3]);
+    let name = format!("{kind} {seed}: [{batch}, {image:?}, {inputs}] by {taps:?} to {outputs}, {spec:?}");
+    let mut g = Graph::new();
+    let mut bindings = BTreeMap::new();
+    let mut bind = |g: &mut Graph, number: u32, shape: &[usize]| {
+        let value = g.source(Source::Parameter(format!("s{number}")), shape, DType::F32).unwrap();
+        let word = |i: usize| rng::word([seed, 78], number, 0, i as u32);
+        let data = (0..elements(shape)).map(|i| f64::from(rng::normal(word(i)))).collect();
+        bindings.insert(value, Tensor::new(shape.to_vec(), data));
+        value
+    };
+    let x = bind(&mut g, 0, &[batch, image[0], image[1], inputs]);
+    let w = bind(&mut g, 1, &[taps[0], taps[1], inputs / groups, outputs]);
+    let y = if transposed { g.conv_transpose2d(x, w, &spec, [0, 0]) } else { g.conv2d(x, w, &spec) };
+    let y = y.unwrap_or_else(|e| panic!("{name}: {e}"));
+    let shape = g.shape(y).clone();
+    let dy = bind(&mut g, 2, &shape);
+    let mut outputs = vec![y];
+    outputs.extend(autodiff::vjp(&mut g, y, dy, &[x, w]).unwrap());
+    Case { name, graph: g, bindings, outputs, step: StepRecord::default(), magnitude: 0.0 }
 }
 
 /// Reductions and products longer than a software driver's limit of 65,535 loop iterations.
