@@ -112,6 +112,17 @@ fn a_folder_of_pictures_is_trained_judged_used_and_shown() {
     assert!(report.matches("data:image/png;base64,").count() >= 4, "four filters");
 }
 
+#[test]
+fn the_experiments_of_images_that_are_shipped_train() {
+    let directory = tempfile::tempdir().unwrap();
+    for name in ["digits-cnn", "digits-resnet", "fashion-cnn"] {
+        let path = format!("{}/assets/experiments/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        let (code, out, err) =
+            gridlight(directory.path(), &["train", &path, "--device", "cpu", "--max-steps", "4"]);
+        assert!(code == Some(0) && out.contains("precision"), "{name}: {out}{err}");
+    }
+}
+
 /// Hears nothing.
 struct Silent;
 
