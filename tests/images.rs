@@ -274,6 +274,38 @@ fn jpeg_files_are_read_in_colour_and_in_grey() {
 }
 
 #[test]
+fn every_kind_of_png_is_read() {
+    use png::{BitDepth, ColorType};
+    let kinds: [(ColorType, BitDepth, &[u8], &[f32]); 5] = [
+        (ColorType::Grayscale, BitDepth::One, &[0b1000_0000], &[255.0, 0.0]),
+        (ColorType::Grayscale, BitDepth::Sixteen, &[200, 7, 10, 9], &[200.0, 10.0]),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[9, 0, 8, 255], &[9.0, 8.0]),
+        (ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 0, 4, 5, 6, 255], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        (ColorType::Indexed, BitDepth::Eight, &[1, 0], &[4.0, 1.0, 5.0, 2.0, 6.0, 3.0]),
+    ];
+    for (color, depth, data, expected) in kinds {
+        let directory = tempfile::tempdir().unwrap();
+        for class in ["a", "b"] {
+            let place = directory.path().join("pictures").join(class);
+            std::fs::create_dir_all(&place).unwrap();
+            for at in 0..6 {
+                let file = std::fs::File::create(place.join(format!("{at}.png"))).unwrap();
+                let mut encoder = png::Encoder::new(file, 2, 1);
+                encoder.set_color(color);
+                encoder.set_depth(depth);
+                if color == ColorType::Indexed {
+                    encoder.set_palette(vec![1, 2, 3, 4, 5, 6]);
+                }
+                encoder.write_header().unwrap().write_image_data(data).unwrap();
+            }
+        }
+        let loaded =
+            load_in(directory.path(), &format!("{FOLDER}transform = {{ numbers = \"none\" }}")).unwrap();
+        assert_eq!(loaded.train.x[..expected.len()], *expected, "{color:?} {depth:?}");
+    }
+}
+
+#[test]
 fn pictures_that_are_none_are_told_by_name() {
     let check = |path: &str, bytes: Option<&[u8]>, more: &str, expected: &str| {
         let directory = folder();

@@ -2,6 +2,7 @@
 //! networks.
 
 use crate::graph::ops::ReduceKind;
+use crate::kernels::augment::{Augment, Changes};
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
 use crate::kernels::gather::{Gather, GatherGrad};
@@ -62,6 +63,7 @@ pub fn all() -> Vec<Kernel> {
         kernels.extend([1 << 14, 1 << 20].map(|len| update(&rule, len, false)));
     }
     kernels.extend([batch(32, 64, 0.0), batch(32, 64, 0.05), batch(1024, 64, 0.05)]);
+    kernels.extend([augment(64, [1, 28, 28], 0.0), augment(128, [3, 32, 32], 0.17)]);
     kernels.push(Kernel::Store(Store { widths: vec![1] }));
     kernels
 }
@@ -201,6 +203,14 @@ fn cross_entropy(rows: usize, classes: usize, smoothing: f32) -> Kernel {
 /// The update of `len` words by a rule of the experiment file.
 fn update(rule: &Optimizer, len: usize, clipped: bool) -> Kernel {
     Kernel::Optimizer(optimizer::Optimizer { len, slots: rule.slots(), clipped, body: rule.body() })
+}
+
+/// Images mirrored, shifted, and turned by up to so many radians.
+fn augment(images: usize, shape: [usize; 3], rotation: f32) -> Kernel {
+    let changes =
+        Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };
+    let fill = vec![0; shape[0]];
+    Kernel::Augment(Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 })
 }
 
 /// Rows of a features block, with noise if `noise` is not 0, and of a target.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::augment::AugmentConfig;
 use super::image::ImageShape;
-use crate::kernels::augment::Changes;
 
 /// Where the data comes from and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -183,80 +183,6 @@ pub struct ImageConfig {
     /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
-}
-
-/// Changes made to training rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct AugmentConfig {
-    /// Standard deviation of Gaussian noise added to every (scaled) feature, fresh at each step.
-    #[serde(default)]
-    pub noise: f64,
-    /// Images: half of them are mirrored left to right.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub flip_horizontal: bool,
-    /// Images: half of them are mirrored top to bottom.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub flip_vertical: bool,
-    /// Images: moved by up to so many pixels each way, black coming in from the edge; that is a random crop of the
-    /// image with so many pixels of padding.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub shift: usize,
-    /// Images: turned by up to so many degrees to either side.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub rotation: f64,
-    /// Images: up to so much is added to all (scaled) values or taken from them.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub brightness: f64,
-    /// Images: all (scaled) values are multiplied by 1 plus or minus up to so much.
-    #[serde(default, skip_serializing_if = "is_none")]
-    pub contrast: f64,
-    /// Images: side of a square of zeros (the training mean) somewhere in the image (DeVries and Taylor 2017,
-    /// arXiv:1708.04552).
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cutout: usize,
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
-}
-
-fn is_none(x: &f64) -> bool {
-    *x == 0.0
-}
-
-/// Most pixels of a shift or a cut-out square.
-const MAX_PIXELS: usize = 10_000;
-
-impl AugmentConfig {
-    /// The first value out of range: its key and what is wrong.
-    pub fn problem(&self) -> Option<(&'static str, String)> {
-        let bounded = [
-            ("data.augment.rotation", self.rotation, 180.0),
-            ("data.augment.brightness", self.brightness, 1e6),
-            ("data.augment.contrast", self.contrast, 1.0),
-        ];
-        let bad = bounded.into_iter().find(|(_, x, most)| !(0.0..=*most).contains(x));
-        if let Some((key, x, most)) = bad {
-            return Some((key, format!("= {x} is not in 0..={most}")));
-        }
-        let counted = [("data.augment.shift", self.shift), ("data.augment.cutout", self.cutout)];
-        let bad = counted.into_iter().find(|(_, n)| *n > MAX_PIXELS);
-        bad.map(|(key, n)| (key, format!("= {n} is not in 0..={MAX_PIXELS}")))
-    }
-
-    /// The changes of images.
-    pub fn changes(&self) -> Changes {
-        Changes {
-            flip_horizontal: self.flip_horizontal,
-            flip_vertical: self.flip_vertical,
-            shift: self.shift as u32,
-            rotation: (self.rotation.to_radians() as f32).to_bits(),
-            brightness: (self.brightness as f32).to_bits(),
-            contrast: (self.contrast as f32).to_bits(),
-            cutout: self.cutout as u32,
-        }
-    }
 }
 
 /// Which rows train, validate and test. Row numbers count the rows left after dropping.

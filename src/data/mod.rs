@@ -1,5 +1,6 @@
-//! Data: tables to numbers. Read, drop, split, fit on the training rows alone, encode.
+//! Data: tables and images to numbers. Read, drop, split, fit on the training rows alone, encode.
 
+pub mod augment;
 pub mod cells;
 pub mod config;
 mod delta;

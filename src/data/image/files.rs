@@ -112,8 +112,8 @@ fn beside(path: &Path) -> Result<PathBuf, DataError> {
     Err(bad(
         path,
         format!(
-            "the file with the labels is not known ({} is not there); name it in `data.labels`, for files of a split \
-             in `test_labels` and `validation_labels`",
+            "the file with the labels is not known ({} is not there); call it so, or name it in `data.labels`, for files \
+             of a split in `test_labels` and `validation_labels`",
             labels.display()
         ),
     ))
