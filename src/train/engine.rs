@@ -177,9 +177,12 @@ impl Engine {
 
     fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
         for (name, slice) in self.compiled.layout.data[at].columns.clone() {
-            let words: Vec<u32> = if name == model::X {
-                data.x.iter().map(|x| x.to_bits()).collect()
-            } else if name == model::Y {
+            if name == model::X {
+                // By far the largest block: not copied once more.
+                self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data.x))?;
+                continue;
+            }
+            let words: Vec<u32> = if name == model::Y {
                 data.target.as_ref().map(Target::words).unwrap_or_default()
             } else {
                 let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
