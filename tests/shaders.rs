@@ -135,6 +135,7 @@ fn table(rows: usize) -> Dataset {
         categories: vec![],
         target: Some(data::Target::Labels((0..rows as u32).map(|row| row % 3).collect())),
         source_rows: (0..rows).collect(),
+        windows: None,
     }
 }
 
@@ -173,6 +174,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         categories: vec![],
         target: Some(data::Target::Numbers(vec![1.0; rows])),
         source_rows: (0..rows).collect(),
+        windows: None,
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 64, categories: vec![], image: None }, 1, Loss::Mse);
@@ -244,8 +246,8 @@ fn elementwise_kernels() {
     }
     for noise in [0.0f32, 0.05] {
         let columns = vec![
-            batch::BatchColumn { width: 58, noise: noise.to_bits(), stream: 2 },
-            batch::BatchColumn { width: 1, noise: 0, stream: 0 },
+            batch::BatchColumn { noise: noise.to_bits(), stream: 2, ..batch::BatchColumn::rows(58) },
+            batch::BatchColumn::rows(1),
         ];
         check_kernel(&Kernel::Batch(batch::Batch { batch: 32, columns }));
     }

@@ -215,6 +215,7 @@ fn augment(images: usize, shape: [usize; 3], rotation: f32) -> Kernel {
 
 /// Rows of a features block, with noise if `noise` is not 0, and of a target.
 fn batch(rows: usize, features: usize, noise: f32) -> Kernel {
-    let block = |width, noise: f32| BatchColumn { width, noise: noise.to_bits(), stream: 9 };
+    let block =
+        |width, noise: f32| BatchColumn { noise: noise.to_bits(), stream: 9, ..BatchColumn::rows(width) };
     Kernel::Batch(Batch { batch: rows, columns: vec![block(features, noise), block(1, 0.0)] })
 }

@@ -228,6 +228,7 @@ impl Workload {
             categories: vec![],
             target: Some(target),
             source_rows: (0..rows).collect(),
+            windows: None,
         }
     }
 }

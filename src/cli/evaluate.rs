@@ -7,6 +7,7 @@ use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::train::evaluate::{self, Evaluation};
 use gridlight::train::events::Number;
+use gridlight::train::forecast::HorizonError;
 
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 
@@ -64,6 +65,21 @@ pub fn show(evaluation: &Evaluation) {
         }
         text += "\n";
         text += &align(&table, &[1, 2, 3, 4]);
+    }
+    if !evaluation.by_horizon.is_empty() {
+        let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
+        let row = |e: &HorizonError| {
+            let seasonal = e.baseline_seasonal_mae.map_or_else(String::new, |x| format!("{x:.4}"));
+            vec![
+                format!("  {}", e.horizon),
+                format!("{:.4}", e.mae),
+                format!("{:.4}", e.baseline_naive_mae),
+                seasonal,
+            ]
+        };
+        let table: Vec<Vec<String>> =
+            std::iter::once(head).chain(evaluation.by_horizon.iter().map(row)).collect();
+        text += &align(&table, &[1, 2, 3]);
     }
     if let (Some(confusion), Some(classes)) = (&evaluation.confusion, &evaluation.classes) {
         let mut table = vec![vec!["  true \\ predicted".to_string()]];

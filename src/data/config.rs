@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 pub use super::augment::AugmentConfig;
 use super::image::ImageShape;
+use super::window::config::WindowConfig;
+use crate::kernels::augment::Changes;
 
 /// Where the data comes from and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +31,9 @@ pub struct DataConfig {
     /// Kinds of columns, where they should not be inferred from all cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
+    /// Columns computed from others of the same row: a name and an expression such as `log(high / low)`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub derive: BTreeMap<String, String>,
     /// Missing values and outliers.
     #[serde(default)]
     pub clean: CleanConfig,
@@ -38,6 +43,9 @@ pub struct DataConfig {
     /// Says that a row is an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,
+    /// Says that samples are windows of a series.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowConfig>,
     /// Changes made to training rows, anew at each epoch.
     #[serde(default)]
     pub augment: AugmentConfig,
@@ -191,6 +199,16 @@ pub struct ImageConfig {
 pub enum SplitConfig {
     /// At random, from the experiment's seed.
     Random {
+        /// Part that validates.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Part that tests.
+        #[serde(default = "default_part")]
+        test: f64,
+    },
+    /// By their order: the last rows test, those before them validate. With windows over several series, each
+    /// series is split by itself.
+    Order {
         /// Part that validates.
         #[serde(default = "default_part")]
         validation: f64,

@@ -6,6 +6,7 @@ use super::config::{Calendar, ColumnKind};
 use super::fit::{Encoding, Fitted, FittedTarget};
 use super::image::Images;
 use super::table::Table;
+use super::window::Windows;
 
 /// Encoded rows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +23,31 @@ pub struct Dataset {
     pub target: Option<Target>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
+    /// How samples lie in the rows of `x` and `target`, if they are windows of a series. `rows` counts the windows,
+    /// and `x` and `target` hold the stored rows once.
+    pub windows: Option<Windows>,
+}
+
+impl Dataset {
+    /// Numbers that a model reads for a sample.
+    pub fn width(&self) -> usize {
+        self.features.len() * self.windows.as_ref().map_or(1, |w| w.length)
+    }
+
+    /// What is true of each sample, `[rows, outputs]`, before scaling is undone; 0 without a target.
+    pub fn truth(&self) -> Vec<f64> {
+        let values: Vec<f64> = match &self.target {
+            Some(Target::Numbers(values)) => values.iter().map(|&x| f64::from(x)).collect(),
+            Some(Target::Labels(labels)) => labels.iter().map(|&x| f64::from(x)).collect(),
+            None => return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)],
+        };
+        let Some(w) = &self.windows else { return values };
+        let of = |&start: &u32| {
+            let first = (start as usize + w.first_target) * w.targets;
+            values[first..first + w.outputs()].to_vec()
+        };
+        w.starts.iter().flat_map(of).collect()
+    }
 }
 
 /// Category indices of one column.
@@ -93,6 +119,7 @@ impl Fitted {
                 categories,
                 target,
                 source_rows: rows.to_vec(),
+                windows: None,
             });
         }
         let features: Vec<String> = blocks.iter().flat_map(|(names, _)| names.clone()).collect();
@@ -101,11 +128,13 @@ impl Fitted {
             x.extend(blocks.iter().flat_map(|(_, columns)| columns.iter().map(move |c| c[row])));
         }
         let target = if with_target { Some(self.target.encode(table, rows)?) } else { None };
-        Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows: rows.to_vec() })
+        let source_rows = rows.to_vec();
+        Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })
     }
 }
 
 impl FittedTarget {
+    /// The targets of `rows`; NaN for a number that is missing.
     pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Target, DataError> {
         let at = table.find(self.name())?;
         let class = |names: &[String], row: usize| {
@@ -122,6 +151,16 @@ impl FittedTarget {
             Self::Number { scaling, .. } => {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
                 Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())
+            }
+            Self::Numbers { columns, scalings, .. } => {
+                let mut all = vec![0.0; rows.len() * columns.len()];
+                for (k, (column, scaling)) in columns.iter().zip(scalings).enumerate() {
+                    let values = cells::values(table, table.find(column)?, rows, ColumnKind::Number)?;
+                    for (row, value) in values.iter().enumerate() {
+                        all[row * columns.len() + k] = scaling.apply(value.unwrap_or(f64::NAN)) as f32;
+                    }
+                }
+                Target::Numbers(all)
             }
             Self::Binary { names, .. } => {
                 let labels: Result<Vec<f32>, _> =

@@ -1,5 +1,7 @@
 //! What is learned from the training rows and stored with the run: how each column becomes numbers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
@@ -8,6 +10,7 @@ use super::config::{Calendar, CategoryEncoding, ColumnKind, DataConfig, Fill};
 use super::image::FittedImage;
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
+use super::window::FittedWindow;
 
 /// Everything fitted on the training rows: enough to encode any other file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -20,6 +23,12 @@ pub struct Fitted {
     /// Images, in place of columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<FittedImage>,
+    /// Windows of a series, if rows are cut into them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<FittedWindow>,
+    /// Columns computed from others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub derive: BTreeMap<String, String>,
 }
 
 /// A fitted feature column.
@@ -85,6 +94,15 @@ pub enum FittedTarget {
         /// Scaling, undone in predictions.
         scaling: FittedScaling,
     },
+    /// Several numbers, of one or several rows ahead.
+    Numbers {
+        /// Column names.
+        columns: Vec<String>,
+        /// Scaling of each.
+        scalings: Vec<FittedScaling>,
+        /// Rows ahead that are predicted: outputs are `[steps, columns]`.
+        steps: usize,
+    },
     /// One of two classes.
     Binary {
         /// Column name.
@@ -106,6 +124,7 @@ impl FittedTarget {
     pub fn name(&self) -> &str {
         match self {
             Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => name,
+            Self::Numbers { columns, .. } => columns.first().map_or("", String::as_str),
         }
     }
 
@@ -113,7 +132,17 @@ impl FittedTarget {
     pub fn outputs(&self) -> usize {
         match self {
             Self::Classes { names, .. } => names.len(),
+            Self::Numbers { columns, steps, .. } => columns.len() * steps,
             _ => 1,
+        }
+    }
+
+    /// Scaling of output `at` of a model, if it is a number.
+    pub fn scaling(&self, at: usize) -> Option<&FittedScaling> {
+        match self {
+            Self::Number { scaling, .. } => Some(scaling),
+            Self::Numbers { scalings, .. } => scalings.get(at % scalings.len().max(1)),
+            _ => None,
         }
     }
 }
@@ -231,7 +260,7 @@ fn fit_category(
     train: &[usize],
 ) -> Result<Encoding, DataError> {
     let name = &table.names[column];
-    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    let mut counts = BTreeMap::<&str, usize>::new();
     for &row in train {
         let cell = table.cell(column, row);
         if !cells::is_missing(cell) {

@@ -4,6 +4,7 @@ pub mod augment;
 pub mod cells;
 pub mod config;
 mod delta;
+pub mod derive;
 mod encode;
 mod fit;
 pub mod image;
@@ -12,7 +13,9 @@ mod parquet;
 mod scaling;
 pub mod split;
 pub mod table;
+pub mod window;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
@@ -23,6 +26,7 @@ pub use image::{FittedImage, ImageShape};
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
+pub use window::{FittedWindow, Windows};
 
 /// What is wrong with a table or with what the experiment asks of it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -141,6 +145,18 @@ pub enum DataError {
         /// What is wrong and how to go on.
         reason: String,
     },
+    /// Rows that are not a series to cut windows from.
+    #[error("{}:{line}: {}{reason}", path.display(), if column.is_empty() { String::new() } else { format!("column `{column}`: ") })]
+    Series {
+        /// The file.
+        path: PathBuf,
+        /// First line concerned.
+        line: u64,
+        /// The column concerned, if it is one.
+        column: String,
+        /// What is wrong and how to go on.
+        reason: String,
+    },
     /// A split that cannot be made.
     #[error("[data.split]: {reason}")]
     Split {
@@ -222,31 +238,43 @@ fn load_path(
     if image::files::is_image_source(path) {
         return image::files::load(config, directory, path, task, seed);
     }
-    let table = Table::read(path)?;
+    let table = read_table(path, &config.derive)?;
     let target = table.find(&config.target)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
     {
         table.find(name)?;
     }
+    if let Some(window) = &config.window {
+        let other = |file: &str| read_table(&directory.join(file), &config.derive);
+        let loaded = window::load(config, window, &table, task, seed, &other)?;
+        return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
+    }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
     let fitted_target = fit_target(config, &table, target, &parts.train, task)?;
+    let (derive, window) = (config.derive.clone(), None);
     let fitted = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
             let images = Images::of_table(&table, &features, shape)?;
             let names = features.iter().map(|&c| table.names[c].clone()).collect();
             let image = FittedImage::fit(config, &images, &parts.train, names)?;
-            Fitted { columns: vec![], target: fitted_target, image: Some(image) }
+            Fitted { columns: vec![], target: fitted_target, image: Some(image), window, derive }
         }
         None => {
             let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
-            Fitted { columns: columns.collect::<Result<_, _>>()?, target: fitted_target, image: None }
+            Fitted {
+                columns: columns.collect::<Result<_, _>>()?,
+                target: fitted_target,
+                image: None,
+                window,
+                derive,
+            }
         }
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
-        let other = Table::read(&directory.join(file))?;
+        let other = read_table(&directory.join(file), &config.derive)?;
         let rows = kept_rows(config, &other, other.find(&config.target)?)?;
         fitted.encode(&other, &rows, true)
     };
@@ -268,21 +296,29 @@ fn load_path(
         });
     }
     let dropped = table.lines.len() - rows.len();
-    let digest = match &config.split {
-        config::SplitConfig::Files { validation, test, .. } => {
-            let validation = match validation {
-                config::Validation::File(file) => Some(file),
-                config::Validation::Part(_) => None,
-            };
-            let others = validation.into_iter().chain(test);
-            let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
-            let all: Result<Vec<String>, _> =
-                std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
-            hexadecimal(&sha2::Sha256::digest(all?.concat()))
-        }
-        _ => digest(path)?,
-    };
+    let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, fitted })
+}
+
+/// Reads a table and adds the derived columns.
+fn read_table(path: &Path, derive: &BTreeMap<String, String>) -> Result<Table, DataError> {
+    let mut table = Table::read(path)?;
+    derive::add_columns(&mut table, derive)?;
+    Ok(table)
+}
+
+/// SHA-256 of the source; with several files, of their digests one after the other.
+fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<String, DataError> {
+    let config::SplitConfig::Files { validation, test, .. } = &config.split else { return digest(path) };
+    let validation = match validation {
+        config::Validation::File(file) => Some(file),
+        config::Validation::Part(_) => None,
+    };
+    let others = validation.into_iter().chain(test);
+    let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
+    let all: Result<Vec<String>, _> =
+        std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
+    Ok(hexadecimal(&sha2::Sha256::digest(all?.concat())))
 }
 
 /// Reads another file and encodes its rows by what was fitted; rows keep the file's order, none is dropped
@@ -294,7 +330,10 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
     }
-    let table = Table::read(path)?;
+    let table = read_table(path, &fitted.derive).map_err(|e| e.in_file(path))?;
+    if let Some(window) = &fitted.window {
+        return window::load_with(fitted, window, &table, with_target).map_err(|e| e.in_file(path));
+    }
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     if with_target {
         let target = table.find(fitted.target.name())?;

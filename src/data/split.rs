@@ -38,6 +38,19 @@ pub fn split(
             let (validations, trains) = draw(&rest, validation / (1.0 - test), seed, 1);
             parts = Parts { train: trains, validation: validations, test: tests };
         }
+        SplitConfig::Order { validation, test } => {
+            check_part("validation", *validation)?;
+            check_part("test", *test)?;
+            let count = |part: f64| (part * rows.len() as f64).round() as usize;
+            let (tests, validations) = (count(*test).min(rows.len()), count(*validation));
+            let rest = rows.len() - tests;
+            let first = rest.saturating_sub(validations);
+            parts = Parts {
+                train: rows[..first].to_vec(),
+                validation: rows[first..rest].to_vec(),
+                test: rows[rest..].to_vec(),
+            };
+        }
         SplitConfig::Time { column, validation, test } => {
             let parse = |key, text: &str| {
                 cells::timestamp(text)

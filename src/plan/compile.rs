@@ -89,8 +89,35 @@ pub struct DataSpec {
     pub rows: usize,
     /// Entries of the row order (a multiple of the batch).
     pub order: usize,
-    /// Blocks of columns: name and words per row.
-    pub columns: Vec<(String, usize)>,
+    /// Blocks of columns.
+    pub columns: Vec<DataColumn>,
+}
+
+/// A block of columns of a data set: where the words of each row lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataColumn {
+    /// Name of the batch it fills.
+    pub name: String,
+    /// Words of a row.
+    pub width: usize,
+    /// Words between the starts of neighbouring rows; less than `width` for windows that overlap.
+    pub stride: usize,
+    /// Words before the first row.
+    pub offset: usize,
+    /// Another column whose words these are, seen with another offset.
+    pub of: Option<String>,
+}
+
+impl DataColumn {
+    /// Rows of `width` words, one after the other.
+    pub fn rows(name: impl Into<String>, width: usize) -> Self {
+        Self { name: name.into(), width, stride: width, offset: 0, of: None }
+    }
+
+    /// Words that `rows` rows take up.
+    fn words(&self, rows: usize) -> usize {
+        if rows == 0 { 0 } else { self.offset + (rows - 1) * self.stride + self.width }
+    }
 }
 
 /// Random changes of a column block.
@@ -313,11 +340,20 @@ impl Builder<'_> {
     fn place_data(&mut self) {
         for data in &self.spec.data {
             let order = self.add_buffer(format!("{} row order", data.name), BufferClass::Data, data.order);
-            let mut places = vec![];
-            for (name, width) in &data.columns {
-                let words = data.rows * width;
-                let buffer = self.add_buffer(format!("{} {name}", data.name), BufferClass::Data, words);
-                places.push((name.clone(), Slice { buffer, start: 0, words }));
+            let mut places: Vec<(String, Slice)> = vec![];
+            for column in &data.columns {
+                let owner = column.of.as_ref().unwrap_or(&column.name);
+                let place = match places.iter().find(|(name, _)| name == owner) {
+                    Some((_, shared)) => *shared,
+                    None => {
+                        let seen = data.columns.iter().filter(|c| c.of.as_ref().unwrap_or(&c.name) == owner);
+                        let words = seen.map(|c| c.words(data.rows)).max().unwrap_or(0);
+                        let name = format!("{} {owner}", data.name);
+                        let buffer = self.add_buffer(name, BufferClass::Data, words);
+                        Slice { buffer, start: 0, words }
+                    }
+                };
+                places.push((column.name.clone(), place));
             }
             let order = Some(Slice { buffer: order, start: 0, words: data.order });
             self.layout.data.push(DataLayout { order, columns: places });

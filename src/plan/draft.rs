@@ -125,6 +125,7 @@ impl<'b, 's> Drafter<'b, 's> {
     /// The dispatches that assemble the batch.
     pub fn batch(&mut self) -> Result<(), PlanError> {
         let data = &self.builder.layout.data[self.phase.data];
+        let spec = &self.builder.spec.data[self.phase.data];
         let mut columns = vec![];
         for (&value, &place) in &self.places {
             let Op::Source(op) = &self.phase.graph.node(value).op else { continue };
@@ -151,8 +152,13 @@ impl<'b, 's> Drafter<'b, 's> {
                 });
                 continue;
             }
+            let width = op.ty.elements() / self.phase.batch.max(1);
+            let known = spec.columns.iter().find(|c| c.name == *name && c.width == width);
+            let (stride, offset) = known.map_or((width, 0), |c| (c.stride, c.offset));
             let column = BatchColumn {
-                width: op.ty.elements() / self.phase.batch.max(1),
+                width,
+                stride,
+                offset,
                 noise: noise.map_or(0, |n| n.deviation.to_bits()),
                 stream: noise.map_or(0, |n| n.stream),
             };

@@ -18,8 +18,8 @@ mod view;
 
 use crate::kernels::{Cost, Kernel};
 pub use compile::{
-    Augmentation, Compiled, DataLayout, DataSpec, Entry, ImageChanges, Layout, OptimizerSpec, PhaseSpec,
-    PlanError, ProgramSpec, ResultLayout, compile,
+    Augmentation, Compiled, DataColumn, DataLayout, DataSpec, Entry, ImageChanges, Layout, OptimizerSpec,
+    PhaseSpec, PlanError, ProgramSpec, ResultLayout, compile,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

@@ -48,9 +48,10 @@ pub fn predictions(report: &Report) -> String {
     let (predictions, _) = report.shown();
     let target = &report.data.fitted.target;
     let html = match target {
-        FittedTarget::Number { name, scaling } => {
-            let truth = predictions.truth.iter().map(|&y| scaling.invert(y));
-            let points: Vec<(f64, f64)> = truth.zip(predictions.values(target)).collect();
+        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
+            let name = target.name();
+            let truth = predictions.true_values(target);
+            let points: Vec<(f64, f64)> = truth.into_iter().zip(predictions.values(target)).collect();
             let errors: Vec<f64> = points.iter().map(|(truth, predicted)| predicted - truth).collect();
             cloud("Predicted against true", [&format!("true {name}"), &format!("predicted {name}")], &points)
                 + &histogram("Errors", &format!("predicted - true {name}"), &errors)

@@ -86,6 +86,10 @@ pub fn data(report: &Report) -> String {
         data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
     let target = match &data.fitted.target {
         FittedTarget::Number { name, scaling: s } => vec![name.clone(), format!("target: {}", scaling(s))],
+        FittedTarget::Numbers { columns, scalings, .. } => {
+            let each: Vec<String> = scalings.iter().map(scaling).collect();
+            vec![columns.join(", "), format!("targets: {}", each.join(", "))]
+        }
         FittedTarget::Binary { name, names } => {
             vec![name.clone(), format!("target: {} or {}", names[0], names[1])]
         }

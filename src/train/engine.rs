@@ -8,7 +8,8 @@ use crate::device::{Device, Session};
 use crate::nn::model::{self, Model, ModelGraph};
 use crate::optim::Optimizer;
 use crate::plan::{
-    self, Augmentation, Compiled, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec, ProgramSpec, Slice,
+    self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
+    ProgramSpec, Slice,
 };
 use crate::rng::streams;
 use crate::scalar::StepRecord;
@@ -47,6 +48,8 @@ pub struct Engine {
     evaluation_batch: usize,
     outputs: usize,
     truth: Vec<f64>,
+    /// First stored row of each sample, by data set; empty where a sample is a row.
+    starts: Vec<Vec<u32>>,
     optimizer: Option<Optimizer>,
 }
 
@@ -124,12 +127,23 @@ pub fn compile(
 
 fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     let mut columns = vec![];
+    let windows = data.windows.as_ref();
     if !data.features.is_empty() {
-        columns.push((model::X.to_string(), data.features.len()));
+        let stride = data.features.len();
+        columns.push(DataColumn { stride, ..DataColumn::rows(model::X, data.width()) });
     }
-    columns.extend(data.categories.iter().map(|c| (model::category_source(&c.name), 1)));
-    columns.push((model::Y.to_string(), 1));
-    DataSpec { name: name.into(), rows: data.rows.max(1), order, columns }
+    columns.extend(data.categories.iter().map(|c| DataColumn::rows(model::category_source(&c.name), 1)));
+    columns.push(windows.map_or_else(
+        || DataColumn::rows(model::Y, 1),
+        |w| DataColumn {
+            stride: w.targets,
+            offset: w.first_target * w.targets,
+            ..DataColumn::rows(model::Y, w.outputs())
+        },
+    ));
+    // Each start of a window is a row of its own, though windows share most of their words.
+    let rows = windows.map_or(data.rows, |w| (w.stored + 1).saturating_sub(w.span()));
+    DataSpec { name: name.into(), rows: rows.max(1), order, columns }
 }
 
 impl Engine {
@@ -154,7 +168,8 @@ impl Engine {
             evaluation_rows: evaluation.rows,
             evaluation_batch: evaluation.rows.clamp(1, EVALUATION_BATCH),
             outputs: model.outputs,
-            truth: truth(evaluation),
+            truth: evaluation.truth(),
+            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             compiled,
         };
@@ -188,18 +203,22 @@ impl Engine {
                 let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
                 column.map(|c| c.ids.clone()).unwrap_or_default()
             };
-            self.session.write(slice.buffer, slice.start, &words)?;
+            self.session.write(slice.buffer, slice.start, &words[..words.len().min(slice.words)])?;
         }
         Ok(())
     }
 
-    /// Sets the row order of data set `at`; entries beyond `order` stay 0.
+    /// Sets the order of the samples of data set `at`; entries beyond `order` stay 0.
     ///
     /// # Errors
     /// If the device fails.
     pub fn set_order(&mut self, at: usize, order: &[u32]) -> Result<(), TrainError> {
         if let Some(slice) = self.compiled.layout.data[at].order {
-            self.session.write(slice.buffer, slice.start, &order[..order.len().min(slice.words)])?;
+            let order = &order[..order.len().min(slice.words)];
+            let starts = &self.starts[at];
+            let rows: Vec<u32> =
+                order.iter().map(|&i| starts.get(i as usize).copied().unwrap_or(i)).collect();
+            self.session.write(slice.buffer, slice.start, &rows)?;
         }
         Ok(())
     }
@@ -352,10 +371,6 @@ impl Engine {
     }
 }
 
-fn truth(data: &Dataset) -> Vec<f64> {
-    match &data.target {
-        Some(Target::Numbers(values)) => values.iter().map(|&x| f64::from(x)).collect(),
-        Some(Target::Labels(labels)) => labels.iter().map(|&x| f64::from(x)).collect(),
-        None => vec![0.0; data.rows],
-    }
+fn starts(data: &Dataset) -> Vec<u32> {
+    data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
 }

@@ -8,6 +8,7 @@ use super::TrainError;
 use super::checkpoint;
 use super::engine::Engine;
 use super::events::{Number, Numbers};
+use super::forecast::{self, HorizonError};
 use super::metrics::{ClassScore, Predictions, argmax, class_scores};
 use super::run::RunDirectory;
 use super::trainer::model_of;
@@ -28,6 +29,9 @@ pub struct Evaluation {
     pub loss: Number,
     /// Metrics by name.
     pub metrics: Numbers,
+    /// Errors by distance, where several are predicted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_horizon: Vec<HorizonError>,
     /// Rows by true class (row) and predicted class (column), for classifiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
@@ -108,18 +112,21 @@ pub fn evaluate(
     let predictions = opened.predict(device, &rows)?;
     let target = &opened.fitted.target;
     let classes = match target {
-        FittedTarget::Number { .. } => None,
+        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => None,
         FittedTarget::Binary { names, .. } => Some(names.to_vec()),
         FittedTarget::Classes { names, .. } => Some(names.clone()),
     };
     let confusion = classes.as_ref().map(|c| predictions.confusion(c.len()));
-    let metrics = predictions.metrics(target).iter().map(|m| (m.name, m.value)).collect();
+    let mut metrics: Vec<(&'static str, f64)> =
+        predictions.metrics(target).iter().map(|m| (m.name, m.value)).collect();
+    metrics.extend(forecast::baselines(&rows));
     Ok(Evaluation {
         run: run.display().to_string(),
         split: name,
         samples: rows.rows,
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics),
+        by_horizon: forecast::by_horizon(&predictions, target, &rows),
         per_class: confusion.as_deref().map(class_scores),
         confusion,
         classes,
@@ -140,25 +147,34 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
     let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
     let mut writer = csv::Writer::from_writer(vec![]);
     let target = &opened.fitted.target;
+    let window = opened.fitted.window.as_ref();
+    let titles = match window {
+        Some(window) => forecast::place_titles(window),
+        None => files.first().map(|_| "image".to_string()).into_iter().collect(),
+    };
+    let place = |at: usize| match window {
+        Some(window) => forecast::place(window, &rows, at),
+        None => files.get(at).cloned().into_iter().collect(),
+    };
     let names: &[String] = match target {
-        FittedTarget::Number { name, .. } => {
-            writer.write_record([name]).map_err(fail)?;
-            for value in predictions.values(target) {
-                writer.write_record([value.to_string()]).map_err(fail)?;
-            }
-            &[]
-        }
+        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => &[],
         FittedTarget::Binary { names, .. } => names,
         FittedTarget::Classes { names, .. } => names,
     };
-    if !names.is_empty() {
-        let titles = names.iter().map(|n| format!("probability {n}"));
-        let head = std::iter::once(target.name().to_string()).chain(titles);
-        writer.write_record(files.iter().map(|_| "image".to_string()).take(1).chain(head)).map_err(fail)?;
-        for (row, p) in predictions.probabilities().iter().enumerate() {
-            let class = names[argmax(p)].clone();
-            let record = std::iter::once(class).chain(p.iter().map(f64::to_string));
-            writer.write_record(files.get(row).cloned().into_iter().chain(record)).map_err(fail)?;
+    if names.is_empty() {
+        writer.write_record(titles.iter().chain(&forecast::output_titles(target))).map_err(fail)?;
+        for (at, values) in predictions.values(target).chunks(predictions.outputs.max(1)).enumerate() {
+            let values = values.iter().map(f64::to_string);
+            writer.write_record(place(at).into_iter().chain(values)).map_err(fail)?;
+        }
+    } else {
+        let probabilities = names.iter().map(|n| format!("probability {n}"));
+        let title = std::iter::once(target.name().to_string());
+        writer.write_record(titles.into_iter().chain(title).chain(probabilities)).map_err(fail)?;
+        for (at, p) in predictions.probabilities().iter().enumerate() {
+            let class = std::iter::once(names[argmax(p)].clone());
+            let cells = place(at).into_iter().chain(class).chain(p.iter().map(f64::to_string));
+            writer.write_record(cells).map_err(fail)?;
         }
     }
     let bytes =

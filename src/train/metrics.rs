@@ -14,7 +14,7 @@ pub struct Predictions {
     pub raw: Vec<f32>,
     /// Outputs per row.
     pub outputs: usize,
-    /// Scaled targets or 0/1 (`[rows]`), or labels.
+    /// Scaled targets or 0/1 (`[rows, outputs]`), or labels (`[rows]`).
     pub truth: Vec<f64>,
     /// Loss of each row.
     pub losses: Vec<f32>,
@@ -32,7 +32,7 @@ pub struct Metric {
 impl Predictions {
     /// Rows.
     pub fn rows(&self) -> usize {
-        self.truth.len()
+        self.losses.len()
     }
 
     /// Mean loss of the rows; with class weights, weighted as PyTorch's mean is.
@@ -51,12 +51,18 @@ impl Predictions {
 
     /// Predicted values in the target's own units (regression).
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        match target {
-            FittedTarget::Number { scaling, .. } => {
-                self.raw.iter().map(|&y| scaling.invert(f64::from(y))).collect()
-            }
-            _ => self.raw.iter().map(|&y| f64::from(y)).collect(),
-        }
+        self.inverted(target, self.raw.iter().map(|&y| f64::from(y)))
+    }
+
+    /// True values in the target's own units (regression).
+    pub fn true_values(&self, target: &FittedTarget) -> Vec<f64> {
+        self.inverted(target, self.truth.iter().copied())
+    }
+
+    fn inverted(&self, target: &FittedTarget, scaled: impl Iterator<Item = f64>) -> Vec<f64> {
+        let invert =
+            |(at, y): (usize, f64)| target.scaling(at % self.outputs.max(1)).map_or(y, |s| s.invert(y));
+        scaled.enumerate().map(invert).collect()
     }
 
     /// Probability of each class, `[rows][classes]` (classification).
@@ -77,9 +83,8 @@ impl Predictions {
     /// The metrics of the target's task.
     pub fn metrics(&self, target: &FittedTarget) -> Vec<Metric> {
         match target {
-            FittedTarget::Number { scaling, .. } => {
-                let truth: Vec<f64> = self.truth.iter().map(|&y| scaling.invert(y)).collect();
-                regression(&self.values(target), &truth)
+            FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
+                regression(&self.values(target), &self.true_values(target))
             }
             FittedTarget::Binary { .. } => {
                 let positive: Vec<f64> = self.probabilities().iter().map(|p| p[1]).collect();

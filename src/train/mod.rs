@@ -10,6 +10,7 @@ pub mod evaluate;
 pub mod events;
 mod finish;
 mod fit;
+pub mod forecast;
 pub mod history;
 mod lock;
 pub mod metrics;

@@ -75,7 +75,7 @@ pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result
 pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let image = fitted.image.as_ref().map(|image| image.shape);
-    let inputs = Inputs { features: sample.features.len(), categories, image };
+    let inputs = Inputs { features: sample.width(), categories, image };
     Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
 }
 

@@ -221,7 +221,7 @@ impl Operands {
         let mut operands = Self::default();
         operands.reads.push(Operand::new(k.batch, Content::Index { below: rows }));
         for column in &k.columns {
-            operands.reads.push(Operand::new(rows * column.width, Content::Normal));
+            operands.reads.push(Operand::new(column.words(rows), Content::Normal));
             operands.writes.push(Operand::new(k.batch * column.width, Content::Normal));
         }
         operands

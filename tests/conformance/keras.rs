@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use gridlight::device::Device;
 use gridlight::graph::{Graph, Source};
 use gridlight::optim::Optimizer;
-use gridlight::plan::{self, DataSpec, Entry, OptimizerSpec, PhaseSpec, ProgramSpec};
+use gridlight::plan::{self, DataColumn, DataSpec, Entry, OptimizerSpec, PhaseSpec, ProgramSpec};
 use gridlight::scalar::StepRecord;
 use gridlight::tensor::DType;
 use gridlight::verify::cases::{CaseNumber, CaseTensor, OperatorCase, OperatorResult, run_case};
@@ -172,7 +172,7 @@ fn descend(
             name: "training".into(),
             rows,
             order: rows,
-            columns: vec![("g".into(), count)],
+            columns: vec![DataColumn::rows("g", count)],
         }],
         phases: vec![phase],
         ..ProgramSpec::default()

@@ -1,5 +1,6 @@
 //! Data sets of images in files of their own, or in a folder of pictures: read, split, fitted and encoded.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::Digest;
@@ -153,7 +154,8 @@ pub fn load(
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), ..image };
-    let fitted = Fitted { columns: vec![], target, image: Some(image) };
+    let fitted =
+        Fitted { target, image: Some(image), columns: vec![], window: None, derive: BTreeMap::new() };
     let mut loaded = Loaded {
         train: encode(&fitted, &all, &parts.train, true)?,
         validation: encode(&fitted, &all, &parts.validation, true)?,
@@ -226,5 +228,6 @@ fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) ->
     let Some(image) = &fitted.image else { return Ok(Dataset::default()) };
     let target = if with_target { Some(fitted.target.encode(&set.labels, rows)?) } else { None };
     let (features, x) = (image.names(), image.encode(&set.images, rows));
-    Ok(Dataset { rows: rows.len(), features, x, categories: vec![], target, source_rows: rows.to_vec() })
+    let (categories, source_rows) = (vec![], rows.to_vec());
+    Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })
 }

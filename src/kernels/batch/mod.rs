@@ -5,8 +5,8 @@ pub mod native;
 
 use super::Cost;
 
-/// Read 0: row order `u32[..]`; read `1 + i`: column block `i`, `[rows, width]` words.
-/// Write `i`: `[batch, width]`, row `r` being row `order[step.batch_start + r]` of the block.
+/// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`.
+/// Write `i`: `[batch, width]`, row `r` being the `width` words from `order[step.batch_start + r] * stride + offset` on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// Rows of a batch.
@@ -18,13 +18,35 @@ pub struct Batch {
 /// One block of columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BatchColumn {
-    /// Words of a row.
+    /// Words taken.
     pub width: usize,
+    /// Words between the starts of neighbouring rows: `width` for plain rows, less where rows are windows that
+    /// overlap.
+    pub stride: usize,
+    /// Words before the first row.
+    pub offset: usize,
     /// Standard deviation of the Gaussian noise added to each element (bits of an `f32`; 0 adds none), from
     /// stream `stream`, element `r * width + c`. The block is `f32` if this is not 0, else plain words.
     pub noise: u32,
     /// Random stream of the noise.
     pub stream: u32,
+}
+
+impl BatchColumn {
+    /// Rows of `width` words, one after the other, without noise.
+    pub fn rows(width: usize) -> Self {
+        Self { width, stride: width, offset: 0, noise: 0, stream: 0 }
+    }
+
+    /// Words that `rows` rows take up.
+    pub fn words(&self, rows: usize) -> usize {
+        if rows == 0 { 0 } else { self.offset + (rows - 1) * self.stride + self.width }
+    }
+
+    /// Whether all rows are whole vectors of four words.
+    pub fn allows_four(&self) -> bool {
+        [self.width, self.stride, self.offset].iter().all(|n| n.is_multiple_of(4))
+    }
 }
 
 impl Batch {

@@ -17,7 +17,7 @@ impl NativeRun for Batch {
             // SAFETY: each output is taken once.
             let out = unsafe { operands.write(block, 0, self.batch * column.width) };
             for (to, &row) in out.chunks_exact_mut(column.width.max(1)).zip(order) {
-                let from = row as usize * column.width;
+                let from = row as usize * column.stride + column.offset;
                 to.copy_from_slice(&source[from..from + column.width]);
             }
             let deviation = f32::from_bits(column.noise);

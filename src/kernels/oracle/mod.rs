@@ -93,7 +93,8 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
                 let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as usize;
                 for (element, out) in writes[block].iter_mut().enumerate() {
                     let (r, c) = (element / column.width, element % column.width);
-                    *out = Approx::exact(operands.reads[1 + block][row(r) * column.width + c]);
+                    *out =
+                        Approx::exact(operands.reads[1 + block][row(r) * column.stride + column.offset + c]);
                     if deviation != 0.0 {
                         let z = rng::element(RandomKind::Normal, step, column.stream, element as u32);
                         let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);

@@ -42,8 +42,11 @@ pub(super) fn batch(draw: &mut Draw) -> Sample {
     for stream in 0..1 + draw.below(3) as u32 {
         let width = draw.extent();
         let noise = if draw.one_in(2) { 0.25f32.to_bits() } else { 0 };
-        columns.push(BatchColumn { width, noise, stream });
-        reads.push(draw.floats(rows * width));
+        // Windows that overlap, or plain rows.
+        let (stride, offset) = if draw.one_in(2) { (draw.extent(), draw.below(9)) } else { (width, 0) };
+        let column = BatchColumn { width, stride, offset, noise, stream };
+        reads.push(draw.floats(column.words(rows)));
+        columns.push(column);
         writes.push(Operand::unwritten(batch * width));
     }
     let first = draw.below(batches) * batch;

@@ -55,7 +55,7 @@ pub(super) fn optimizer(k: &Optimizer, target: &Target) -> Result<Shader, Shader
 pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
     let noisy = k.columns.iter().any(|c| c.noise != 0);
     // Every block of whole vectors is copied four words an invocation; the others one by one.
-    let width = |b: usize| if k.columns[b].width.is_multiple_of(4) { Width::Four } else { Width::One };
+    let width = |b: usize| if k.columns[b].allows_four() { Width::Four } else { Width::One };
     let kind = |b: usize| match (k.columns[b].noise, width(b)) {
         (0, Width::One) => "u32",
         (0, Width::Four) => "vec4<u32>",
@@ -86,8 +86,10 @@ pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
         blocks += &format!(
             "if (i >= {first}u && i < {end}u) {{\nlet own = i - {first}u;\nlet e = own * {unit}u;\n\
              let row = read_0[step.batch_start + own / {row}u];\n\
-             let value = read_{}[row * {row}u + own % {row}u];\n{}}}\n",
+             let value = read_{}[row * {}u + {}u + own % {row}u];\n{}}}\n",
             b + 1,
+            column.stride / unit,
+            column.offset / unit,
             body::print(&body, &operands, "r")
         );
         first = end;

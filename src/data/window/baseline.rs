@@ -1,0 +1,150 @@
+//! What obvious forecasts say: the last known value, the value of a season ago, and the mean of the window. A model
+//! that does not beat them is not worth training.
+
+use jiff::SignedDuration;
+
+use super::config::{Gaps, WindowConfig};
+use super::series::Series;
+use super::{FittedWindow, Known};
+
+/// Forecasts in the targets' own units, `[windows, steps * targets]`; all empty if the target is a class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Baselines {
+    /// The last known value.
+    pub naive: Vec<f64>,
+    /// The value of a season ago, or of the last season in which it is known, else the last known value. Empty if
+    /// there is no season.
+    pub seasonal: Vec<f64>,
+    /// The mean of the window.
+    pub mean: Vec<f64>,
+    /// What is true; NaN where it is not known.
+    pub truth: Vec<f64>,
+}
+
+impl Baselines {
+    /// Of the windows that start at the arranged rows `starts`.
+    pub(super) fn of(
+        window: &FittedWindow,
+        known: &Known,
+        series: &Series,
+        starts: impl Iterator<Item = usize>,
+    ) -> Self {
+        let mut all = Self::default();
+        let config = &window.config;
+        for start in starts {
+            let last = start + config.length - 1;
+            for step in 0..config.steps() {
+                let ahead = config.first_step() + step;
+                for (past, truth) in known.past.iter().zip(&known.truth) {
+                    let values = past[start..=last].iter().flatten();
+                    let naive = past[last].unwrap_or(f64::NAN);
+                    all.naive.push(naive);
+                    all.mean.push(values.sum::<f64>() / config.length as f64);
+                    all.truth.push(truth.get(last + ahead).copied().flatten().unwrap_or(f64::NAN));
+                    if let Some(season) = window.season {
+                        let before = season_ago(past, series, last, ahead, season);
+                        all.seasonal.push(before.unwrap_or(naive));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// Mean absolute errors by name, over the windows and outputs that `of` takes: `baseline_naive_mae`,
+    /// `baseline_seasonal_mae`, `baseline_mean_mae`.
+    pub fn errors(&self, of: impl Fn(usize) -> bool) -> Vec<(&'static str, f64)> {
+        let named = [
+            ("baseline_naive_mae", &self.naive),
+            ("baseline_seasonal_mae", &self.seasonal),
+            ("baseline_mean_mae", &self.mean),
+        ];
+        let error = |forecast: &Vec<f64>| {
+            let pairs = forecast.iter().zip(&self.truth).enumerate().filter(|(at, _)| of(*at));
+            let errors: Vec<f64> = pairs.map(|(_, (f, t))| (f - t).abs()).collect();
+            errors.iter().sum::<f64>() / errors.len().max(1) as f64
+        };
+        named.into_iter().filter(|(_, f)| !f.is_empty()).map(|(name, f)| (name, error(f))).collect()
+    }
+}
+
+/// The latest value known at row `last` that is whole seasons before row `last + ahead`.
+fn season_ago(
+    past: &[Option<f64>],
+    series: &Series,
+    last: usize,
+    ahead: usize,
+    season: usize,
+) -> Option<f64> {
+    let at = series.groups.partition_point(|g| g.end <= last);
+    let group = series.groups.get(at)?;
+    let mut back = season * ahead.div_ceil(season) - ahead;
+    // Counted from the last known row; rows of gaps are not there, so times tell.
+    for _ in 0..8 {
+        let row = match series.step.zip(series.times.get(last)) {
+            Some((step, now)) => {
+                let wanted = now.saturating_sub(step * i32::try_from(back).ok()?);
+                let times = &series.times[group.start..=last];
+                times.binary_search(&wanted).ok().map(|at| group.start + at)
+            }
+            None => last.checked_sub(back).filter(|row| group.contains(row)),
+        };
+        if let Some(value) = row.and_then(|row| past[row]) {
+            return Some(value);
+        }
+        back += season;
+    }
+    None
+}
+
+/// The season given, else a day or a week of rows, whichever forecasts the training rows better.
+pub(super) fn season(
+    window: &WindowConfig,
+    step: Option<SignedDuration>,
+    known: &Known,
+    series: &Series,
+    train: &[usize],
+) -> Option<usize> {
+    if window.season.is_some() {
+        return window.season;
+    }
+    const DAY: i64 = 86_400;
+    let seconds = match step {
+        Some(step) => step.as_secs(),
+        // Five working days are a week.
+        None if window.gaps == Gaps::Ignore && is_daily(series) => return Some(5),
+        None => return None,
+    };
+    let whole = |period: i64| {
+        (seconds > 0 && period % seconds == 0 && period > seconds).then_some((period / seconds) as usize)
+    };
+    let candidates = [whole(DAY), whole(7 * DAY)];
+    let error = |season: usize| {
+        let (mut sum, mut count) = (0.0, 0usize);
+        for &row in train {
+            let group = series.groups.partition_point(|g| g.end <= row);
+            let begun = series.groups.get(group).is_some_and(|g| g.start + window.horizon <= row);
+            if !begun {
+                continue;
+            }
+            let last = row - window.horizon;
+            for (past, truth) in known.past.iter().zip(&known.truth) {
+                let found = season_ago(past, series, last, window.horizon, season);
+                if let (Some(before), Some(now)) = (found, truth[row]) {
+                    sum += (before - now).abs();
+                    count += 1;
+                }
+            }
+        }
+        if count == 0 { f64::INFINITY } else { sum / count as f64 }
+    };
+    let scored = candidates.into_iter().flatten().map(|season| (error(season), season));
+    scored.filter(|(error, _)| error.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, season)| season)
+}
+
+/// Whether most rows are a day apart.
+fn is_daily(series: &Series) -> bool {
+    let days = |pair: &&[jiff::civil::DateTime]| pair[0].duration_until(pair[1]).as_hours() == 24;
+    let pairs = series.times.windows(2);
+    2 * pairs.clone().filter(days).count() > pairs.len()
+}

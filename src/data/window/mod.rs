@@ -1,0 +1,549 @@
+//! Windows of series: which there are, what they read, and what is true after them. Rows are stored once; a window
+//! is the number of its first row.
+
+pub mod baseline;
+pub mod config;
+mod series;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{ColumnKind, DataConfig, Fill, SplitConfig, Validation};
+use super::encode::{Dataset, Target};
+use super::fit::{self, Encoding, Fitted, FittedColumn, FittedTarget};
+use super::scaling::FittedScaling;
+use super::table::Table;
+use super::{DataError, Loaded, Task, cells, split};
+use baseline::Baselines;
+use config::{Gaps, WindowConfig};
+use series::Series;
+
+/// What is fitted for windows, and needed to cut other files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedWindow {
+    /// As the experiment says.
+    pub config: WindowConfig,
+    /// Scaling of each target, whose past is the first features; empty if the target is a class.
+    pub past: Vec<(String, FittedScaling)>,
+    /// How many of the fitted columns, the last ones, are taken at the predicted row.
+    pub future: usize,
+    /// Columns that must not be missing in a window.
+    pub required: Vec<String>,
+    /// Rows of a season, given or the one that fits the training rows best.
+    pub season: Option<usize>,
+}
+
+/// The rows of a [`Dataset`] as windows of the stored rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Windows {
+    /// Stored rows of a window.
+    pub length: usize,
+    /// Stored rows from the first of a window to the first that is predicted.
+    pub first_target: usize,
+    /// Stored rows that are predicted.
+    pub steps: usize,
+    /// Targets of a row.
+    pub targets: usize,
+    /// Stored rows.
+    pub stored: usize,
+    /// First stored row of each window.
+    pub starts: Vec<u32>,
+    /// For people: where each window lies.
+    pub places: Vec<Place>,
+    /// What obvious forecasts say.
+    pub baselines: Baselines,
+}
+
+/// Where a window lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the series, if there are several.
+    pub group: String,
+    /// Time of the window's last row, if rows have times; else its line in the file.
+    pub last: String,
+    /// Time of the last predicted row; empty if it is not known.
+    pub predicted: String,
+}
+
+impl Windows {
+    /// Stored rows from the first of a window to its last predicted one, both counted.
+    pub fn span(&self) -> usize {
+        self.first_target + self.steps
+    }
+
+    /// Values that are predicted for a window.
+    pub fn outputs(&self) -> usize {
+        self.steps * self.targets
+    }
+}
+
+/// Columns of an experiment, by their part in windows.
+struct Columns {
+    targets: Vec<usize>,
+    past: Vec<usize>,
+    future: Vec<usize>,
+    required: Vec<usize>,
+}
+
+/// Splits, fits and encodes a table as windows; `other` reads a file of its own for a part.
+pub(super) fn load(
+    config: &DataConfig,
+    window: &WindowConfig,
+    table: &Table,
+    task: Task,
+    seed: [u32; 2],
+    other: &dyn Fn(&str) -> Result<Table, DataError>,
+) -> Result<Loaded, DataError> {
+    let columns = columns(config, window, table)?;
+    let series = Series::arrange(table, window, &columns.targets, 0)?;
+    check_length(&series, window)?;
+    let parts = parts(config, window, &series, seed)?;
+    let train: Vec<usize> =
+        (0..parts.len()).filter(|&r| parts[r] == Some(Part::Train) && !series.made[r]).collect();
+    let fitted = fit(config, window, &series, &columns, &train, task)?;
+    let of_part = |part| encode(&fitted, &series, true, &|row| parts[row] == Some(part));
+    let of_file = |file: &str| {
+        let table = other(file)?;
+        let series = Series::arrange(&table, window, &self::columns(config, window, &table)?.targets, 0)?;
+        check_length(&series, window)?;
+        encode(&fitted, &series, true, &|_| true)
+    };
+    let train = of_part(Part::Train)?;
+    let (validation, test) = match &config.split {
+        SplitConfig::Files { validation: Validation::File(validation), test, .. } => {
+            (of_file(validation)?, test.as_ref().map_or_else(|| Ok(Dataset::default()), |f| of_file(f))?)
+        }
+        _ => (of_part(Part::Validation)?, of_part(Part::Test)?),
+    };
+    for (name, part) in [("training", &train), ("validation", &validation)] {
+        if part.rows == 0 {
+            let reason = format!(
+                "no window of {} rows with the target {} rows after it lies in the {name} part (table {})",
+                window.length,
+                window.horizon,
+                table.path.display()
+            );
+            return Err(DataError::Split { reason });
+        }
+    }
+    let possible: usize = series
+        .groups
+        .iter()
+        .map(|g| (g.len() + 1).saturating_sub(window.span()).div_ceil(window.stride))
+        .sum();
+    let dropped = possible.saturating_sub(train.rows + validation.rows + test.rows);
+    Ok(Loaded { fitted, train, validation, test, digest: String::new(), dropped })
+}
+
+/// Cuts another file by what was fitted. Without targets, windows reach to the end of each series, and what comes
+/// after it is predicted.
+pub(super) fn load_with(
+    fitted: &Fitted,
+    window: &FittedWindow,
+    table: &Table,
+    with_target: bool,
+) -> Result<Dataset, DataError> {
+    let config = &window.config;
+    let names = target_names(&fitted.target, config);
+    let targets = names.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    // The calendar goes on by itself; other columns known in advance must be in the file.
+    let calendar_only = config.known_future.iter().all(|name| Some(name) == config.time.as_ref());
+    let more = if !with_target && calendar_only { config.horizon } else { 0 };
+    let series = Series::arrange(table, config, &targets, more)?;
+    check_length(&series, config)?;
+    let rows = encode(fitted, &series, with_target, &|_| true)?;
+    if rows.rows == 0 {
+        let reason = format!(
+            "there is no complete window of {} rows{}; see `gaps` in [data.window] of the experiment",
+            config.length,
+            if with_target || more == 0 { " with the rows to predict after it" } else { "" }
+        );
+        return Err(at_line(&series, 0, String::new(), reason));
+    }
+    Ok(rows)
+}
+
+fn at_line(series: &Series, row: usize, column: String, reason: String) -> DataError {
+    let line = series.table.lines.get(row).copied().unwrap_or(1);
+    DataError::Series { path: series.table.path.clone(), line, column, reason }
+}
+
+fn target_names(target: &FittedTarget, window: &WindowConfig) -> Vec<String> {
+    match target {
+        FittedTarget::Numbers { columns, .. } => columns.clone(),
+        other => std::iter::once(other.name().to_string()).chain(window.targets.clone()).collect(),
+    }
+}
+
+fn columns(config: &DataConfig, window: &WindowConfig, table: &Table) -> Result<Columns, DataError> {
+    let clash = |column: &str, reason: &str| {
+        Err(DataError::Treatment { column: column.into(), reason: reason.into() })
+    };
+    let names: Vec<&String> = std::iter::once(&config.target).chain(&window.targets).collect();
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            return clash(name, "it is named twice among `target` and `data.window.targets`; leave one out");
+        }
+        if window.known_future.contains(name) {
+            return clash(name, "it is predicted, so it cannot be in `known_future`");
+        }
+    }
+    let targets = names.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let future = window.known_future.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    for name in window.time.iter().chain(&window.group) {
+        table.find(name)?;
+    }
+    let chosen = super::feature_columns(config, table)?;
+    let named = |c: &usize| config.features.as_ref().is_some_and(|f| f.contains(&table.names[*c]));
+    let bookkeeping = |c: &usize| {
+        let name = Some(&table.names[*c]);
+        name == window.time.as_ref() || name == window.group.as_ref()
+    };
+    let past: Vec<usize> = chosen
+        .into_iter()
+        .filter(|c| !targets.contains(c) && !future.contains(c) && (named(c) || !bookkeeping(c)))
+        .collect();
+    let mut required =
+        config.clean.drop_missing.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let dropped = |c: &&usize| *fit::column_fill(config, table, **c) == Fill::Drop;
+    required.extend(past.iter().chain(&future).filter(dropped));
+    Ok(Columns { targets, past, future, required })
+}
+
+/// Every series must hold a window and what is predicted from it.
+fn check_length(series: &Series, window: &WindowConfig) -> Result<(), DataError> {
+    let long = |rows: &&std::ops::Range<usize>| rows.len() >= window.span();
+    if window.gaps == Gaps::Drop && series.groups.iter().any(|rows| long(&rows)) {
+        return Ok(());
+    }
+    let Some(short) = series.groups.iter().find(|rows| !long(rows)) else { return Ok(()) };
+    let lines = &series.table.lines;
+    let (first, last) =
+        (lines.get(short.start).copied().unwrap_or(1), lines[..short.end].last().copied().unwrap_or(1));
+    let name = match &window.group {
+        Some(column) => {
+            let at = series.table.find(column)?;
+            format!("series `{}`", series.table.cell(at, short.start))
+        }
+        None => "the series".into(),
+    };
+    let advice = if series.groups.len() > 1 { ", or gaps = \"drop\" to leave out short series" } else { "" };
+    let reason = format!(
+        "{name} has {} rows (lines {first} to {last}), but a window of {} rows and a horizon of {} need {}; use a shorter \
+         `length` or `horizon` in [data.window], more rows{advice}",
+        short.len(),
+        window.length,
+        window.horizon,
+        window.span()
+    );
+    let column = window.group.clone().unwrap_or_default();
+    Err(at_line(series, short.start, column, reason))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Train,
+    Validation,
+    Test,
+}
+
+/// The part of each row.
+fn parts(
+    config: &DataConfig,
+    window: &WindowConfig,
+    series: &Series,
+    seed: [u32; 2],
+) -> Result<Vec<Option<Part>>, DataError> {
+    let refuse = |by: &str| {
+        let reason = format!(
+            "`by` = \"{by}\" would put windows that overlap into different parts, and the model would be tested on what it \
+             has seen; use \"order\" (the last rows test), \"time\", \"column\" or \"files\""
+        );
+        Err(DataError::Split { reason })
+    };
+    match config.split {
+        SplitConfig::Random { .. } => return refuse("random"),
+        SplitConfig::Rows { .. } => return refuse("rows"),
+        SplitConfig::Folds { .. } => return refuse("folds"),
+        SplitConfig::Files { validation: Validation::Part(_), .. } => {
+            let reason = "windows overlap, so that a random part of them cannot validate; name a file of its own in `validation`";
+            return Err(DataError::Split { reason: reason.into() });
+        }
+        _ => {}
+    }
+    let mut parts = vec![None; series.made.len()];
+    let by_order = matches!(config.split, SplitConfig::Order { .. });
+    let whole = 0..series.made.len();
+    let by_group = by_order && window.group.is_some();
+    let ranges = if by_group { &series.groups[..] } else { std::slice::from_ref(&whole) };
+    for range in ranges {
+        let rows: Vec<usize> = range.clone().collect();
+        let split = split::split(&config.split, &series.table, &rows, seed)?;
+        for (rows, part) in
+            [(split.train, Part::Train), (split.validation, Part::Validation), (split.test, Part::Test)]
+        {
+            for row in rows {
+                parts[row] = Some(part);
+            }
+        }
+    }
+    Ok(parts)
+}
+
+fn fit(
+    config: &DataConfig,
+    window: &WindowConfig,
+    series: &Series,
+    columns: &Columns,
+    train: &[usize],
+    task: Task,
+) -> Result<Fitted, DataError> {
+    let table = &series.table;
+    let features = columns.past.iter().chain(&columns.future);
+    let fitted: Vec<FittedColumn> =
+        features.map(|&c| fit::fit_column(config, table, c, train)).collect::<Result<_, _>>()?;
+    if let Some(column) = fitted.iter().find(|c| matches!(c.encoding, Encoding::Embedding { .. })) {
+        let reason = "trained vectors for categories are not for windows; set `data.transform.categories` = \"one_hot\"";
+        return Err(DataError::Treatment { column: column.name.clone(), reason: reason.into() });
+    }
+    let mut targets = vec![];
+    for &c in &columns.targets {
+        let named = DataConfig { target: table.names[c].clone(), ..config.clone() };
+        let known: Vec<usize> =
+            train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
+        targets.push(super::fit_target(&named, table, c, &known, task)?);
+    }
+    let past: Vec<(String, FittedScaling)> = targets
+        .iter()
+        .filter_map(|t| match t {
+            FittedTarget::Number { name, scaling } => Some((name.clone(), scaling.clone())),
+            _ => None,
+        })
+        .collect();
+    let steps = window.steps();
+    let target = match (task, &targets[..], steps) {
+        (_, [_], 1) => targets.remove(0),
+        (Task::Regression, ..) => FittedTarget::Numbers {
+            columns: past.iter().map(|(name, _)| name.clone()).collect(),
+            scalings: past.iter().map(|(_, scaling)| scaling.clone()).collect(),
+            steps,
+        },
+        _ => {
+            let reason = "classes are predicted one at a time: take out `targets` and `all_steps` of [data.window], or use \
+                          a regression loss such as \"mse\"";
+            return Err(DataError::Treatment { column: config.target.clone(), reason: reason.into() });
+        }
+    };
+    let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();
+    let fitted_window =
+        FittedWindow { config: window.clone(), season: None, past, future: columns.future.len(), required };
+    let mut fitted = Fitted {
+        columns: fitted,
+        target,
+        image: None,
+        window: Some(fitted_window),
+        derive: config.derive.clone(),
+    };
+    let known = Known::of(&fitted, series, true)?;
+    if let Some(w) = &mut fitted.window {
+        w.season = baseline::season(&w.config, series.step, &known, series, train);
+    }
+    Ok(fitted)
+}
+
+/// Values of the targets, by row.
+struct Known {
+    /// What is true, in the target's own units; `[rows][targets]`. Empty for classes.
+    truth: Vec<Vec<Option<f64>>>,
+    /// What windows see of it.
+    past: Vec<Vec<Option<f64>>>,
+}
+
+impl Known {
+    fn of(fitted: &Fitted, series: &Series, with_target: bool) -> Result<Self, DataError> {
+        let mut known = Self { truth: vec![], past: vec![] };
+        let Some(window) = &fitted.window else { return Ok(known) };
+        let rows: Vec<usize> = (0..series.made.len()).collect();
+        for (name, _) in &window.past {
+            let at = series.table.find(name)?;
+            let mut truth = cells::values(&series.table, at, &rows, ColumnKind::Number)?;
+            for (value, made) in truth.iter_mut().zip(&series.made) {
+                *value = value.filter(|_| !made);
+            }
+            let mut past = truth.clone();
+            if window.config.gaps == Gaps::Fill {
+                for group in &series.groups {
+                    // Rows after the last known one are the future, not a gap.
+                    let end =
+                        (group.clone()).rev().find(|&r| truth[r].is_some()).map_or(group.start, |r| r + 1);
+                    let mut last = None;
+                    for value in &mut past[group.start..if with_target { group.end } else { end }] {
+                        last = value.or(last);
+                        *value = last;
+                    }
+                }
+            }
+            known.truth.push(truth);
+            known.past.push(past);
+        }
+        Ok(known)
+    }
+}
+
+/// The windows whose targets are all among the rows that `wanted` takes.
+fn encode(
+    fitted: &Fitted,
+    series: &Series,
+    with_target: bool,
+    wanted: &dyn Fn(usize) -> bool,
+) -> Result<Dataset, DataError> {
+    let Some(window) = &fitted.window else { return Ok(Dataset::default()) };
+    let config = &window.config;
+    let known = Known::of(fitted, series, with_target)?;
+    let rows = series.made.len();
+    let class = window.past.is_empty();
+    let label = series.table.find(fitted.target.name()).ok().filter(|_| class);
+    let has_label =
+        |r: usize| label.is_some_and(|c| !series.made[r] && !cells::is_missing(series.table.cell(c, r)));
+    let mut complete: Vec<bool> = (0..rows).map(|r| known.past.iter().all(|p| p[r].is_some())).collect();
+    for name in &window.required {
+        let at = series.table.find(name)?;
+        for (row, complete) in complete.iter_mut().enumerate() {
+            *complete &= !cells::is_missing(series.table.cell(at, row));
+        }
+    }
+    let is_true = |r: usize| if class { has_label(r) } else { known.truth.iter().all(|t| t[r].is_some()) };
+    let (length, first_target, steps) =
+        (config.length, config.length - 1 + config.first_step(), config.steps());
+    // Rows since the last one that a window must not hold.
+    let mut run = 0;
+    let unbroken: Vec<usize> = complete
+        .iter()
+        .map(|&complete| {
+            run = if complete { run + 1 } else { 0 };
+            run
+        })
+        .collect();
+    let mut kept: Vec<usize> = vec![];
+    let mut starts: Vec<usize> = vec![];
+    for segment in &series.segments {
+        let valid = segment.clone().step_by(config.stride).take_while(|s| s + config.span() <= segment.end);
+        let valid = valid.filter(|&s| {
+            let mut targets = s + first_target..s + first_target + steps;
+            unbroken[s + length - 1] >= length && targets.all(|r| wanted(r) && (!with_target || is_true(r)))
+        });
+        let valid: Vec<usize> = valid.collect();
+        if let (Some(&first), Some(&last)) = (valid.first(), valid.last()) {
+            let shift = kept.len();
+            starts.extend(valid.iter().map(|s| s - first + shift));
+            kept.extend(first..last + first_target + steps);
+        }
+    }
+    let place = |start: &usize| place(config, series, kept[*start], first_target + steps - 1);
+    let windows = Windows {
+        length,
+        first_target,
+        steps,
+        targets: window.past.len().max(1),
+        stored: kept.len(),
+        places: starts.iter().map(place).collect::<Result<_, _>>()?,
+        baselines: Baselines::of(window, &known, series, starts.iter().map(|&s| kept[s])),
+        starts: starts.iter().map(|&s| s as u32).collect(),
+    };
+    let (features, x) = features(fitted, window, series, &known, &kept)?;
+    let target = if class {
+        class_labels(&fitted.target, series, &kept, has_label)?
+    } else {
+        let scaled = |&r: &usize| {
+            let of = |(t, (_, scaling)): (&Vec<Option<f64>>, &(String, FittedScaling))| {
+                t[r].map_or(f32::NAN, |y| scaling.apply(y) as f32)
+            };
+            known.truth.iter().zip(&window.past).map(of).collect::<Vec<f32>>()
+        };
+        Target::Numbers(kept.iter().flat_map(scaled).collect())
+    };
+    Ok(Dataset {
+        rows: windows.starts.len(),
+        features,
+        x,
+        categories: vec![],
+        target: with_target.then_some(target),
+        source_rows: starts.iter().map(|&s| kept[s]).collect(),
+        windows: Some(windows),
+    })
+}
+
+/// Labels of the stored rows; those that have none are of no window's target.
+fn class_labels(
+    target: &FittedTarget,
+    series: &Series,
+    kept: &[usize],
+    has_label: impl Fn(usize) -> bool,
+) -> Result<Target, DataError> {
+    let labelled: Vec<usize> = (0..kept.len()).filter(|&at| has_label(kept[at])).collect();
+    let rows: Vec<usize> = labelled.iter().map(|&at| kept[at]).collect();
+    Ok(match target.encode(&series.table, &rows)? {
+        Target::Numbers(found) => {
+            let mut all = vec![0.0; kept.len()];
+            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
+            Target::Numbers(all)
+        }
+        Target::Labels(found) => {
+            let mut all = vec![0; kept.len()];
+            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
+            Target::Labels(all)
+        }
+    })
+}
+
+/// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the row
+/// itself, and columns of the predicted row.
+fn features(
+    fitted: &Fitted,
+    window: &FittedWindow,
+    series: &Series,
+    known: &Known,
+    kept: &[usize],
+) -> Result<(Vec<String>, Vec<f32>), DataError> {
+    let (now, ahead) =
+        fitted.columns.split_at(fitted.columns.len() - window.future.min(fitted.columns.len()));
+    let encode = |columns: &[FittedColumn], rows: &[usize]| {
+        let part = Fitted { columns: columns.to_vec(), image: None, window: None, ..fitted.clone() };
+        part.encode(&series.table, rows, false)
+    };
+    let horizon = window.config.horizon;
+    let last = series.made.len().saturating_sub(1);
+    let later: Vec<usize> = kept.iter().map(|r| (r + horizon).min(last)).collect();
+    let (now, ahead) = (encode(now, kept)?, encode(ahead, &later)?);
+    let mut names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
+    names.extend(now.features.iter().cloned());
+    names.extend(ahead.features.iter().map(|name| format!("{name} (+{horizon})")));
+    let (now_width, ahead_width) = (now.features.len(), ahead.features.len());
+    let mut x = Vec::with_capacity(kept.len() * names.len());
+    for (at, &row) in kept.iter().enumerate() {
+        for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
+            x.push(past[row].map_or(f32::NAN, |y| scaling.apply(y) as f32));
+        }
+        x.extend(&now.x[at * now_width..(at + 1) * now_width]);
+        x.extend(&ahead.x[at * ahead_width..(at + 1) * ahead_width]);
+    }
+    Ok((names, x))
+}
+
+/// Where the window from arranged row `start` lies; its last predicted row is `reach` rows later.
+fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> Result<Place, DataError> {
+    let last = start + config.length - 1;
+    let group = match &config.group {
+        Some(name) => series.table.cell(series.table.find(name)?, start).to_string(),
+        None => String::new(),
+    };
+    let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));
+    // A row that was made without a known step has no time of its own.
+    let known = |row: &usize| series.step.is_some() || !series.made[*row];
+    let predicted = Some(start + reach).filter(known).and_then(shown).unwrap_or_default();
+    Ok(Place {
+        group,
+        last: shown(last).unwrap_or_else(|| format!("line {}", series.table.lines[last])),
+        predicted,
+    })
+}
