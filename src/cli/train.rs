@@ -52,6 +52,9 @@ pub struct Train {
     /// Start from these weights.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// If a number is no longer finite, run the step again node by node and name the operator.
+    #[arg(long)]
+    anomaly: bool,
     /// Report the loss every so many steps.
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u64>,
@@ -93,6 +96,7 @@ impl Train {
             resume: self.resume,
             init: self.init,
             log_every: self.log_every,
+            anomaly: self.anomaly,
             started: Some(started),
         };
         let outcome = recovery.train(&experiment, &data, &options, &mut console).map_err(how_to_go_on)?;

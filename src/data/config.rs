@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 pub use super::augment::AugmentConfig;
 use super::image::ImageShape;
 use super::window::config::WindowConfig;
-use crate::kernels::augment::Changes;
 
 /// Where the data comes from and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

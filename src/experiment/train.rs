@@ -37,6 +37,9 @@ pub struct TrainConfig {
     /// Computes with the same bits on every device, which takes several times as long.
     #[serde(default)]
     pub exact: bool,
+    /// How many steps with a loss, gradient or weight that is not finite are left out before training stops.
+    #[serde(default)]
+    pub skip_non_finite_steps: u64,
     /// Stops when validation no longer improves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -115,6 +118,7 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             clip_norm: None,
             exact: false,
+            skip_non_finite_steps: 0,
             early_stopping: None,
             checkpoint_every_steps: None,
             checkpoint_every_minutes: None,

@@ -64,6 +64,9 @@ pub struct Progress {
     pub best_loss: u64,
     /// Epochs since then.
     pub stale_epochs: u64,
+    /// Steps whose update was left out, because their loss or what they made of the weights was not finite.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<u64>,
 }
 
 impl Meta {

@@ -1,12 +1,15 @@
 //! Where a training diverged. Losses are looked at in groups of steps and weights only when they are saved, so the
-//! steps since the newest checkpoint are repeated, with the same bits, and looked at one by one.
+//! steps since the newest checkpoint are repeated, with the same bits, and looked at one by one. If the experiment
+//! allows it, training goes on without the step that went wrong.
 
 use std::time::Instant;
 
 use super::TrainError;
 use super::checkpoint::NamedTensor;
 use super::epochs::Trainer;
+use super::metrics::Predictions;
 use super::run::Newest;
+use super::tensorboard::EventFile;
 use crate::scalar::StepRecord;
 
 /// Steps between two looks at the weights, before the group with the bad step is known.
@@ -23,18 +26,81 @@ pub(super) fn not_finite(tensors: &[NamedTensor]) -> Option<(String, f64)> {
 }
 
 impl Trainer<'_> {
-    /// The error with the first bad step and the first bad tensor of that step, if they can be found.
-    pub(super) fn locate(&mut self, error: TrainError) -> TrainError {
-        let TrainError::Diverged { step, .. } = error else { return error };
-        self.first_bad_step(step).ok().flatten().unwrap_or(error)
+    /// After a step that went wrong: back to the newest checkpoint, to go on without that step.
+    ///
+    /// # Errors
+    /// The error with the first bad step and the first bad tensor of that step, if they can be found, if the
+    /// experiment does not allow to leave it out; other errors as they are.
+    pub(super) fn leave_out(&mut self, error: TrainError) -> Result<(), TrainError> {
+        let TrainError::Diverged { step: noticed, .. } = error else { return Err(error) };
+        let mut skipped = self.progress.skipped.clone();
+        let found = match self.first_bad_step(noticed) {
+            Ok(Some(found)) => found,
+            Err(lost @ TrainError::Device(_)) => return Err(lost),
+            _ => return Err(error),
+        };
+        let TrainError::Diverged { step, ref what, value, .. } = found else { return Err(found) };
+        let allowed = self.task.experiment.train.skip_non_finite_steps;
+        // A step that was left out before and is named again has bad weights before it.
+        if skipped.len() as u64 >= allowed || skipped.contains(&step) {
+            return Err(found);
+        }
+        skipped.push(step);
+        let note = format!("step {step} is left out ({} of {allowed}): the {what} is {value}", skipped.len());
+        self.observer.note(&note);
+        self.go_back(skipped)
+    }
+
+    /// To the state of the newest checkpoint.
+    fn go_back(&mut self, skipped: Vec<u64>) -> Result<(), TrainError> {
+        let Newest { tensors, meta, .. } = self.run.newest()?;
+        self.engine.restore(&tensors, true)?;
+        self.progress = meta.progress.unwrap_or_default();
+        self.progress.skipped = skipped;
+        let progress = &self.progress;
+        self.history.retain(|row| row.epoch <= progress.epoch);
+        let best = self.history.iter().find(|row| row.epoch == progress.best_epoch);
+        self.best = best.map(|row| row.validation.clone()).unwrap_or_default();
+        self.best_predictions = Predictions::default();
+        self.tensorboard = EventFile::create(&self.run.path, Some(progress.step + 1))?;
+        self.last_checkpoint = (Instant::now(), progress.step);
+        self.logged = (0.0, 0);
+        Ok(())
+    }
+
+    /// Passes over the next step, if it is to be left out: it counts, and changes nothing.
+    pub(super) fn passes_over(&mut self) -> bool {
+        let next = self.progress.step + 1;
+        let left_out = self.progress.skipped.contains(&next);
+        if left_out {
+            self.progress.step = next;
+            self.progress.position += 1;
+        }
+        left_out
+    }
+
+    /// Steps up to the next one that is left out.
+    pub(super) fn before_the_next_left_out(&self) -> u64 {
+        let later = self.progress.skipped.iter().filter(|&&step| step > self.progress.step);
+        later.min().map_or(u64::MAX, |step| step - self.progress.step - 1)
+    }
+
+    /// How many of the last `steps` have a loss.
+    pub(super) fn steps_counted(&self, steps: u64) -> f64 {
+        let now = self.progress.step;
+        let last = now.saturating_sub(steps) + 1..=now;
+        let left_out = self.progress.skipped.iter().filter(|&step| last.contains(step)).count() as u64;
+        (steps - left_out).max(1) as f64
     }
 
     /// Repeats the steps from the newest checkpoint up to `noticed`.
     fn first_bad_step(&mut self, noticed: u64) -> Result<Option<TrainError>, TrainError> {
         let started = Instant::now();
         self.writer.finish()?;
+        let skipped = self.progress.skipped.clone();
         let Newest { tensors, meta, .. } = self.run.newest()?;
         let (mut good, mut progress) = (tensors, meta.progress.unwrap_or_default());
+        progress.skipped = skipped;
         let mut group = GROUP;
         self.engine.restore(&good, true)?;
         self.progress = progress.clone();
@@ -43,21 +109,33 @@ impl Trainer<'_> {
                 self.progress.position = 0;
                 self.progress.epoch += 1;
             }
+            if self.passes_over() {
+                progress = self.progress.clone();
+                continue;
+            }
             self.set_order()?;
             let left = (self.steps_per_epoch - self.progress.position).min(noticed - self.progress.step);
-            let count = group.min(left).min(self.engine.loss_slots() as u64);
+            let slots = self.engine.loss_slots() as u64;
+            let count = group.min(left).min(slots).min(self.before_the_next_left_out());
             let mut steps: Vec<StepRecord> = (0..count).map(|i| self.record(i)).collect();
             let losses = self.engine.train(&mut steps)?;
             let tensors = self.tensors()?;
             let loss = losses.iter().find(|loss| !loss.is_finite());
             let loss = loss.map(|&loss| ("training loss".to_string(), f64::from(loss)));
+            let (order, record) = (self.order(), steps[0]);
             self.progress.step += count;
             self.progress.position += count;
             match loss.or_else(|| not_finite(&tensors)) {
                 None => (good, progress) = (tensors, self.progress.clone()),
                 // The loss comes of weights that were finite, and the weights of the step after it.
                 Some((what, value)) if count == 1 => {
-                    return Ok(Some(TrainError::Diverged { step: self.progress.step, what, value }));
+                    let origin = if self.task.options.anomaly {
+                        let unknown = |e: TrainError| format!("the operator cannot be named: {e}");
+                        self.anomaly(&good, record, &order).unwrap_or_else(unknown)
+                    } else {
+                        String::new()
+                    };
+                    return Ok(Some(TrainError::Diverged { step: self.progress.step, what, value, origin }));
                 }
                 Some(_) => {
                     group = 1;

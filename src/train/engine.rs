@@ -5,6 +5,7 @@ use super::checkpoint::NamedTensor;
 use super::metrics::Predictions;
 use crate::data::{Dataset, Target};
 use crate::device::{Device, Session};
+use crate::graph::ValueId;
 use crate::nn::model::{self, Model, ModelGraph};
 use crate::optim::Optimizer;
 use crate::plan::{
@@ -53,6 +54,9 @@ pub struct Engine {
     optimizer: Option<Optimizer>,
 }
 
+/// Values of the training graph that are kept besides the loss.
+pub type Watched<'a> = dyn Fn(&ModelGraph) -> Vec<(String, ValueId)> + 'a;
+
 /// The program of a model: phase 0 trains if `training` is given, the last phase evaluates `evaluation`.
 ///
 /// # Errors
@@ -63,6 +67,17 @@ pub fn compile(
     evaluation: &Dataset,
     target: &crate::device::Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
+    compile_watching(model, training, evaluation, target, &|_| vec![])
+}
+
+/// As [`compile`]; with `watched` values, training keeps the results of one step alone.
+fn compile_watching(
+    model: &Model,
+    training: Option<&Training>,
+    evaluation: &Dataset,
+    target: &crate::device::Target,
+    watched: &Watched,
+) -> Result<(Compiled, ModelGraph), TrainError> {
     let evaluation_batch = evaluation.rows.clamp(1, EVALUATION_BATCH);
     let evaluating = model.graph(evaluation_batch, false)?;
     let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
@@ -70,6 +85,8 @@ pub fn compile(
     let mut phases = vec![];
     if let (Some(t), Some(graph)) = (training, &trained) {
         data.push(data_spec("training", t.data, t.data.rows.next_multiple_of(t.batch)));
+        let watched = watched(graph);
+        let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
         let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
         let change = Augmentation {
             column: model::X.into(),
@@ -83,8 +100,8 @@ pub fn compile(
             batch: t.batch,
             data: 0,
             augment: if changed { vec![change] } else { vec![] },
-            slots: (t.data.rows / t.batch).clamp(1, LOSS_SLOTS),
-            results: vec![("loss".into(), graph.loss)],
+            slots: slots.clamp(1, LOSS_SLOTS),
+            results: std::iter::once(("loss".into(), graph.loss)).chain(watched).collect(),
             gradients: graph.gradients.clone(),
             updates: graph.updates.clone(),
         });
@@ -157,7 +174,21 @@ impl Engine {
         training: Option<&Training>,
         evaluation: &Dataset,
     ) -> Result<Self, TrainError> {
-        let (compiled, graph) = compile(model, training, evaluation, device.target())?;
+        Self::watching(device, model, training, evaluation, &|_| vec![])
+    }
+
+    /// As [`Engine::new`], to run single training steps whose `watched` values are kept.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn watching(
+        device: &dyn Device,
+        model: &Model,
+        training: Option<&Training>,
+        evaluation: &Dataset,
+        watched: &Watched,
+    ) -> Result<Self, TrainError> {
+        let (compiled, graph) = compile_watching(model, training, evaluation, device.target(), watched)?;
         let session = device.load(&compiled.program)?;
         let evaluation_phase = compiled.program.phases.len() - 1;
         let mut engine = Self {
@@ -243,6 +274,19 @@ impl Engine {
         let loss = self.compiled.layout.results[0][0].slice;
         let words = self.session.read(loss.buffer, loss.start, steps.len())?;
         Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// What phase `phase` kept of its first step, by name.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn results(&mut self, phase: usize) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+        let mut results = vec![];
+        for result in self.compiled.layout.results[phase].clone() {
+            let words = self.session.read(result.slice.buffer, result.slice.start, result.words)?;
+            results.push((result.name, words.into_iter().map(f32::from_bits).collect()));
+        }
+        Ok(results)
     }
 
     /// Evaluates the evaluation rows.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::TrainError;
 use super::audit::{self, Record};
 use super::checkpoint::{self, Meta, Progress};
-use super::engine::Engine;
+use super::engine::{Engine, Training};
 use super::events::{Event, Number, Numbers, Observer, Tick};
 use super::history;
 use super::metrics::Predictions;
@@ -32,6 +32,7 @@ pub(super) struct Task<'a> {
     pub data: &'a Loaded,
     pub device: &'a dyn Device,
     pub model: &'a Model,
+    pub training: &'a Training<'a>,
     pub options: &'a Options,
 }
 
@@ -55,8 +56,9 @@ pub(super) struct Trainer<'a> {
     pub(super) first_step_seconds: f64,
     pub(super) last_checkpoint: (Instant, u64),
     /// Losses since the last step event.
-    logged: (f64, u64),
-    tensorboard: EventFile,
+    pub(super) logged: (f64, u64),
+    pub(super) tensorboard: EventFile,
+    started: Instant,
 }
 
 impl<'a> Trainer<'a> {
@@ -112,6 +114,7 @@ impl<'a> Trainer<'a> {
             busy: (0.0, 0),
             first_step_seconds: 0.0,
             last_checkpoint: (Instant::now(), progress.step),
+            started: Instant::now(),
             logged: (0.0, 0),
             progress,
             writer: Writer::default(),
@@ -138,9 +141,13 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If training diverges, is interrupted, or the device or the disk fails.
     pub fn run(mut self) -> Result<Outcome, TrainError> {
-        let end = match self.train() {
-            Ok(end) => end,
-            Err(error) => return Err(self.locate(error)),
+        self.announce();
+        let end = loop {
+            match self.train() {
+                Ok(end) => break end,
+                // Goes on if the step that went wrong may be left out.
+                Err(error) => self.leave_out(error)?,
+            }
         };
         Ok(Outcome {
             history: self.history,
@@ -152,8 +159,6 @@ impl<'a> Trainer<'a> {
     }
 
     fn train(&mut self) -> Result<Event, TrainError> {
-        let started = Instant::now();
-        self.announce();
         let patience = self.task.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
         while patience.is_none_or(|p| self.progress.stale_epochs < p) {
             if self.progress.position == self.steps_per_epoch {
@@ -169,13 +174,13 @@ impl<'a> Trainer<'a> {
         if self.history.is_empty() {
             // Fewer steps than an epoch were asked for: judge what there is, after the checkpoint, so that a
             // resumed run does not see this extra look.
-            let steps = self.progress.position.max(1) as f64;
+            let steps = self.steps_counted(self.progress.position);
             self.progress.epoch += 1;
             self.judge(f64::from_bits(self.progress.loss_sum) / steps)?;
             self.progress.epoch -= 1;
             self.writer.finish()?;
         }
-        self.finish(started.elapsed().as_secs_f64())
+        self.finish(self.started.elapsed().as_secs_f64())
     }
 
     fn announce(&mut self) {
@@ -201,6 +206,9 @@ impl<'a> Trainer<'a> {
     fn epoch(&mut self) -> Result<(), TrainError> {
         self.set_order()?;
         while self.progress.position < self.steps_per_epoch && self.progress.step < self.total_steps {
+            if self.passes_over() {
+                continue;
+            }
             let count = self.group_size();
             let first = self.progress.step + 1;
             let mut steps: Vec<StepRecord> = (0..count).map(|i| self.record(i)).collect();
@@ -228,12 +236,18 @@ impl<'a> Trainer<'a> {
 
     /// Puts the rows in the order of the current epoch.
     pub(super) fn set_order(&mut self) -> Result<(), TrainError> {
+        let order = self.order();
+        self.engine.set_order(0, &order)
+    }
+
+    /// Rows in the order of the current epoch.
+    pub(super) fn order(&self) -> Vec<u32> {
         let mut order: Vec<u32> = (0..self.task.data.train.rows as u32).collect();
         if self.task.experiment.train.shuffle {
             let round = self.progress.epoch as u32;
             rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
         }
-        self.engine.set_order(0, &order)
+        order
     }
 
     /// Steps of the next group: as many as fit the time between looks, up to the next thing to do.
@@ -253,7 +267,7 @@ impl<'a> Trainer<'a> {
         if let Some(every) = self.task.experiment.train.checkpoint_every_steps {
             count = count.min(next_multiple(every));
         }
-        count.max(1)
+        count.min(self.before_the_next_left_out()).max(1)
     }
 
     pub(super) fn record(&self, ahead: u64) -> StepRecord {
@@ -283,8 +297,7 @@ impl<'a> Trainer<'a> {
         let mut sum = f64::from_bits(self.progress.loss_sum);
         for (step, &loss) in (first..).zip(losses) {
             if !loss.is_finite() {
-                let (what, value) = ("training loss".to_string(), f64::from(loss));
-                return Err(TrainError::Diverged { step, what, value });
+                return Err(TrainError::diverged(step, "training loss".into(), f64::from(loss)));
             }
             sum += f64::from(loss);
             self.logged.0 += f64::from(loss);
@@ -308,7 +321,7 @@ impl<'a> Trainer<'a> {
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         self.progress.epoch += 1;
         self.progress.position = 0;
-        let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_per_epoch as f64;
+        let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_counted(self.steps_per_epoch);
         self.progress.loss_sum = 0f64.to_bits();
         self.judge(train_loss)
     }
@@ -319,7 +332,7 @@ impl<'a> Trainer<'a> {
         let loss = predictions.loss(&self.task.experiment.train.loss);
         let (epoch, step) = (self.progress.epoch, self.progress.step);
         if !loss.is_finite() {
-            return Err(TrainError::Diverged { step, what: "validation loss".into(), value: loss });
+            return Err(TrainError::diverged(step, "validation loss".into(), loss));
         }
         let validation = Numbers::of(loss, &predictions.metrics(&self.task.data.fitted.target));
         let stopping = self.task.experiment.train.early_stopping.as_ref();
@@ -340,6 +353,11 @@ impl<'a> Trainer<'a> {
             self.best_predictions = predictions;
             let weights = self.engine.weights()?;
             self.check_finite(&weights)?;
+            if self.task.experiment.train.skip_non_finite_steps > 0 {
+                // A checkpoint would find it later, and training would go back behind this epoch.
+                let state = self.engine.optimizer_state()?;
+                self.check_finite(&state)?;
+            }
             let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), None);
             let path = self.run.best();
             // Jobs run in order: no checkpoint that counts on these weights is written before them.

@@ -78,7 +78,10 @@ pub enum TrainError {
     },
     /// Loss or weights are no longer finite.
     #[error(
-        "training diverged at step {step}: the {what} is {value}; what was saved before is kept; try a smaller learning_rate, or clip_norm = 1.0"
+        "training diverged at step {step}: the {what} is {value}{}; what was saved before is kept; try a smaller \
+         learning_rate, or clip_norm = 1.0{}",
+        super::anomaly::told(origin),
+        if origin.is_empty() { "; --anomaly names the operator" } else { "" }
     )]
     Diverged {
         /// First bad step.
@@ -87,6 +90,8 @@ pub enum TrainError {
         what: String,
         /// NaN or an infinity.
         value: f64,
+        /// Which operator it comes from, if that was asked for; else empty.
+        origin: String,
     },
     /// A file could not be read or written.
     #[error("{}: {reason}", path.display())]
@@ -142,6 +147,11 @@ impl TrainError {
             Self::Io { .. } => 5,
             Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => 130,
         }
+    }
+
+    /// [`TrainError::Diverged`] without an origin.
+    pub(super) fn diverged(step: u64, what: String, value: f64) -> Self {
+        Self::Diverged { step, what, value, origin: String::new() }
     }
 
     pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {

@@ -49,7 +49,7 @@ impl Trainer<'_> {
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
-        let Task { experiment, data, device, model, options } = self.task;
+        let Task { experiment, data, device, model, options, .. } = self.task;
         let weights = checkpoint::load(&self.run.best())?.0;
         let test = if data.test.rows > 0 {
             let mut engine = Engine::new(device, model, None, &data.test)?;

@@ -1,5 +1,6 @@
 //! Training: epochs, steps, evaluation, checkpoints and the run directory.
 
+mod anomaly;
 pub mod audit;
 pub mod checkpoint;
 mod diagnose;

@@ -16,7 +16,7 @@ impl Trainer<'_> {
     pub(super) fn check_finite(&self, tensors: &[NamedTensor]) -> Result<(), TrainError> {
         let step = self.progress.step;
         diagnose::not_finite(tensors)
-            .map_or(Ok(()), |(what, value)| Err(TrainError::Diverged { step, what, value }))
+            .map_or(Ok(()), |(what, value)| Err(TrainError::diverged(step, what, value)))
     }
 
     /// Whether a checkpoint is due, by steps or by time, whichever comes first.

@@ -37,6 +37,8 @@ pub struct Options {
     pub trials: Vec<Trial>,
     /// Only train and validate: no test predictions and no report.
     pub without_report: bool,
+    /// Name the operator when training diverges.
+    pub anomaly: bool,
     /// When the program started, for `first_step_seconds`.
     pub started: Option<Instant>,
 }
@@ -153,7 +155,8 @@ pub fn train(
         run
     };
     run::check_writable(&run.path)?;
-    Trainer::new(Task { experiment, data, device, model: &model, options }, engine, run, observer)?.run()
+    let task = Task { experiment, data, device, model: &model, training: &training, options };
+    Trainer::new(task, engine, run, observer)?.run()
 }
 
 /// Refuses to go on with another experiment than the run was begun with; more epochs are allowed.

@@ -69,8 +69,7 @@ impl GpuDevice {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });
-        let refused = |e| DeviceError::NoAdapter(format!("adapter `{}` cannot be opened: {e}", info.name));
-        let (device, queue) = pollster::block_on(request).map_err(refused)?;
+        let (device, queue) = pollster::block_on(request).map_err(|e| refused(&info.name, &e.to_string()))?;
         let has_timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let exchange = device.features().contains(wgpu::Features::SUBGROUP);
         let guard = Guard::new(device);
@@ -105,6 +104,17 @@ impl GpuDevice {
         self.gpu.guard.device().destroy();
         // The callback that reports the loss runs inside `poll`; an error here is the loss itself.
         let _ = self.gpu.guard.wait(None);
+    }
+}
+
+/// Why an adapter cannot be opened. wgpu tells the kinds apart in its text alone.
+fn refused(name: &str, reason: &str) -> DeviceError {
+    if reason.contains("lost") {
+        DeviceError::Lost(format!("while opening adapter `{name}`: {reason}"))
+    } else if reason.contains("memory") {
+        DeviceError::OutOfMemory { bytes: 0, purpose: format!("opening adapter `{name}`") }
+    } else {
+        DeviceError::NoAdapter(format!("adapter `{name}` cannot be opened: {reason}"))
     }
 }
 

@@ -1,51 +1,79 @@
-//! How many steps go into one submission, and how many submissions are in flight.
+//! How much work goes into one submission, and how many submissions are in flight.
 //!
 //! Many steps per submission hide the cost of submitting; but operating systems reset a GPU that is busy for
-//! two seconds, and the user's desktop waits meanwhile. So submissions grow until one takes about
-//! [`TARGET_SECONDS`]. At most [`MAX_IN_FLIGHT`] are queued, because unbounded queues lose devices too.
+//! two seconds, and the user's desktop waits meanwhile. So the rate of the device is measured, and a submission
+//! holds what takes about [`TARGET_SECONDS`] at that rate: many small steps, or a part of a large one. At most
+//! [`MAX_IN_FLIGHT`] are queued, because unbounded queues lose devices too.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::time::Instant;
 
 use super::guard::Guard;
 use crate::device::DeviceError;
+use crate::kernels::Cost;
 
 /// How long a submission should take.
 const TARGET_SECONDS: f64 = 0.05;
-/// How many times longer a submission may become from one to the next.
+/// How many times more work a submission may hold from one to the next.
 const GROWTH: f64 = 4.0;
+/// Work of the first submission, before anything is known: half a second at 2 GFLOP/s, which any GPU surpasses.
+const FIRST_WORK: f64 = 1e9;
+/// Work of a launch besides its arithmetic and its memory.
+const LAUNCH_WORK: f64 = 1e4;
+/// Work of a byte of memory, in floating-point operations.
+const BYTE_WORK: f64 = 4.0;
 /// Submissions queued at once.
 const MAX_IN_FLIGHT: usize = 3;
 /// A wait shorter than this found the work already done, so that its time is only an upper bound.
 const ALREADY_DONE_SECONDS: f64 = 50e-6;
 
+/// An estimate of what a launch takes, in floating-point operations. Only ratios matter once a rate is measured.
+pub fn work(cost: Cost) -> f64 {
+    LAUNCH_WORK + cost.flops as f64 + BYTE_WORK * cost.bytes as f64
+}
+
 struct Submitted {
     index: wgpu::SubmissionIndex,
     phase: usize,
-    steps: usize,
+    work: f64,
     at: Instant,
+}
+
+/// What a submission of one phase may hold.
+struct Budget {
+    /// Work of each launch of a step.
+    launches: Vec<f64>,
+    /// Work of a submission.
+    work: f64,
 }
 
 /// Sizes of submissions by phase, and what is in flight.
 pub struct Pace {
-    steps: Vec<usize>,
-    largest: usize,
+    phases: Vec<Budget>,
     in_flight: VecDeque<Submitted>,
     last_done: Instant,
 }
 
 impl Pace {
-    /// For `phases` phases; no submission has more than `largest` steps.
-    pub fn new(phases: usize, largest: usize) -> Self {
-        Self { steps: vec![1; phases], largest, in_flight: VecDeque::new(), last_done: Instant::now() }
+    /// For phases whose launches have the [`work`] given.
+    pub fn new(phases: Vec<Vec<f64>>) -> Self {
+        let budget = |launches: Vec<f64>| {
+            // Not more than a step, for the same reason.
+            let step: f64 = launches.iter().sum();
+            Budget { work: step.min(FIRST_WORK), launches }
+        };
+        let phases = phases.into_iter().map(budget).collect();
+        Self { phases, in_flight: VecDeque::new(), last_done: Instant::now() }
     }
 
-    /// Steps of `phase` to put in the next submission.
-    pub fn steps(&self, phase: usize) -> usize {
-        self.steps[phase]
+    /// Launches of `phase` to put in the next submission, of those not yet submitted. They are counted from the
+    /// first step on, over all steps.
+    pub fn next(&self, phase: usize, left: Range<usize>) -> Range<usize> {
+        left.start..self.phases[phase].end(left)
     }
 
-    /// Notes a submission and waits until few enough are in flight.
+    /// Notes a submission of launches and waits until few enough are in flight.
     ///
     /// # Errors
     /// If the device fails.
@@ -54,9 +82,10 @@ impl Pace {
         guard: &Guard,
         index: wgpu::SubmissionIndex,
         phase: usize,
-        steps: usize,
+        launches: Range<usize>,
     ) -> Result<(), DeviceError> {
-        self.in_flight.push_back(Submitted { index, phase, steps, at: Instant::now() });
+        let work = self.phases[phase].sum(launches);
+        self.in_flight.push_back(Submitted { index, phase, work, at: Instant::now() });
         while self.in_flight.len() >= MAX_IN_FLIGHT {
             self.retire(guard)?;
         }
@@ -82,20 +111,41 @@ impl Pace {
         let exact = (done - asked).as_secs_f64() > ALREADY_DONE_SECONDS;
         let seconds = (done - oldest.at.max(self.last_done)).as_secs_f64();
         self.last_done = done;
-        let steps = &mut self.steps[oldest.phase];
-        let next = next_steps(*steps, oldest.steps, seconds, exact).min(self.largest);
+        let budget = &mut self.phases[oldest.phase];
+        let next = next_work(budget.work, oldest.work, seconds, exact);
         // A submission cut short by the end of a call says nothing about larger ones.
-        if next > *steps || (exact && oldest.steps == *steps) {
-            *steps = next;
+        if next > budget.work || (exact && 2.0 * oldest.work >= budget.work) {
+            budget.work = next;
         }
         Ok(())
     }
 }
 
-/// Steps of the next submission, after one of `steps` took `seconds` (at most, if not `exact`).
-fn next_steps(current: usize, steps: usize, seconds: f64, exact: bool) -> usize {
-    let wanted = TARGET_SECONDS / (seconds / steps as f64).max(1e-9);
-    let next = wanted.min(current as f64 * GROWTH).max(1.0) as usize;
+impl Budget {
+    /// Where a submission ends that begins at `left.start`: it has at least one launch.
+    fn end(&self, left: Range<usize>) -> usize {
+        let (mut end, mut work) = (left.start, 0.0);
+        while end < left.end {
+            work += self.launches[end % self.launches.len()];
+            // Sums in another order may differ in the last digit.
+            if end > left.start && work > self.work * (1.0 + 1e-9) {
+                break;
+            }
+            end += 1;
+        }
+        end
+    }
+
+    /// Work of launches.
+    fn sum(&self, launches: Range<usize>) -> f64 {
+        launches.map(|at| self.launches[at % self.launches.len()]).sum()
+    }
+}
+
+/// Work of the next submission, after one of `work` took `seconds` (at most, if not `exact`).
+fn next_work(current: f64, work: f64, seconds: f64, exact: bool) -> f64 {
+    let wanted = TARGET_SECONDS * work / seconds.max(1e-9);
+    let next = wanted.min(current * GROWTH);
     if exact { next } else { next.max(current) }
 }
 
@@ -105,10 +155,27 @@ mod tests {
 
     #[test]
     fn submissions_grow_to_the_target_and_shrink_above_it() {
-        assert_eq!(next_steps(1, 1, 1e-3, true), 4, "growth is bounded");
-        assert_eq!(next_steps(64, 64, 64e-3, true), 50, "1 ms a step");
-        assert_eq!(next_steps(1, 1, 2.0, true), 1, "never less than a step");
-        assert_eq!(next_steps(8, 8, 1.0, false), 8, "an upper bound shrinks nothing");
-        assert_eq!(next_steps(8, 8, 1e-3, false), 32, "but may allow growth");
+        let near = |a: f64, b: f64| assert!((a - b).abs() < 1e-6 * b, "{a}, expected {b}");
+        near(next_work(1.0, 1.0, 1e-3, true), 4.0); // Growth is bounded.
+        near(next_work(64.0, 64.0, 64e-3, true), 50.0);
+        near(next_work(8.0, 8.0, 1.0, false), 8.0); // An upper bound shrinks nothing,
+        near(next_work(8.0, 8.0, 1e-3, false), 32.0); // but may allow growth.
+    }
+
+    #[test]
+    fn small_steps_go_together_and_large_ones_in_parts() {
+        let mut pace = Pace::new(vec![vec![10.0, 20.0, 30.0], vec![6e8, 6e8, 5e9, 1e8, 1e8]]);
+        assert_eq!(pace.next(0, 0..30), 0..3, "one step at first");
+        pace.phases[0].work = 150.0;
+        assert_eq!(pace.next(0, 3..30), 3..10, "two steps and a half");
+        assert_eq!(pace.next(0, 27..30), 27..30, "no more than there are");
+        let mut at = 0;
+        let mut ends = vec![];
+        while at < 5 {
+            at = pace.next(1, at..5).end;
+            ends.push(at);
+        }
+        assert_eq!(ends, [1, 2, 3, 5], "a launch that is too much alone goes alone");
+        assert_eq!(pace.phases[1].sum(3..6), 8e8);
     }
 }

@@ -1,10 +1,11 @@
 //! A program loaded on a GPU.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::device::Gpu;
 use super::limits;
-use super::pace::Pace;
+use super::pace::{self, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
 use crate::device::{DeviceError, DeviceInfo, Session, Target};
@@ -87,6 +88,8 @@ impl GpuSession {
             }
             phases.push(commands);
         }
+        let of_launch = |launch: &[Dispatch]| launch.iter().map(|d| pace::work(d.kernel.cost())).sum();
+        let work = program.phases.iter().map(|p| p.launches().map(of_launch).collect()).collect();
         let record_stride = RECORD_BYTES.max(gpu.limits.min_uniform_buffer_offset_alignment as usize);
         let bytes = (RECORDS * record_stride) as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
@@ -101,7 +104,7 @@ impl GpuSession {
             info: info.clone(),
             allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum(),
             buffers,
-            pace: Pace::new(phases.len(), RECORDS),
+            pace: Pace::new(work),
             phases,
             records,
             record_group,
@@ -136,20 +139,15 @@ impl GpuSession {
         pass.dispatch_workgroups(x, y, z);
     }
 
-    /// Submits steps `range` of the records in the table.
-    fn submit(
-        &self,
-        phase: usize,
-        range: std::ops::Range<usize>,
-    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
+    /// Submits launches of a phase, counted from the first step in the table of records on.
+    fn submit(&self, phase: usize, launches: Range<usize>) -> Result<wgpu::SubmissionIndex, DeviceError> {
         self.gpu.guard.call("submitting steps", 0, |device| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for record in range {
-                    for command in &self.phases[phase] {
-                        self.encode(&mut pass, command, record);
-                    }
+                let commands = &self.phases[phase];
+                for at in launches {
+                    self.encode(&mut pass, &commands[at % commands.len()], at / commands.len());
                 }
             }
             self.gpu.queue.submit([encoder.finish()])
@@ -262,12 +260,12 @@ impl Session for GpuSession {
         self.check_phase(phase)?;
         for part in steps.chunks(RECORDS) {
             self.upload_records(part)?;
-            let mut done = 0;
-            while done < part.len() {
-                let count = self.pace.steps(phase).min(part.len() - done);
-                let index = self.submit(phase, done..done + count)?;
-                done += count;
-                self.pace.submitted(&self.gpu.guard, index, phase, count)?;
+            let mut left = 0..part.len() * self.phases[phase].len();
+            while !left.is_empty() {
+                let launches = self.pace.next(phase, left.clone());
+                left.start = launches.end;
+                let index = self.submit(phase, launches.clone())?;
+                self.pace.submitted(&self.gpu.guard, index, phase, launches)?;
             }
         }
         self.pending_bytes = 0;

@@ -1,0 +1,142 @@
+//! Which operator gave the first number that is not finite: the failing step is run once more, with every value of
+//! its graph kept.
+
+use super::TrainError;
+use super::checkpoint::NamedTensor;
+use super::engine::Engine;
+use super::epochs::{Task, Trainer};
+use crate::graph::{Graph, Op, Source, ValueId};
+use crate::nn::model::ModelGraph;
+use crate::scalar::StepRecord;
+use crate::tensor::DType;
+
+/// The values of a training step that can be looked at: all numbers that the step computes or reads as its batch.
+fn values(graph: &ModelGraph) -> Vec<(String, ValueId)> {
+    let mut needed = vec![false; graph.graph.nodes.len()];
+    let mut open = vec![graph.loss];
+    open.extend(graph.gradients.iter().chain(&graph.updates).map(|(_, value)| *value));
+    while let Some(value) = open.pop() {
+        if !std::mem::replace(&mut needed[value.index()], true) {
+            open.extend(&graph.graph.node(value).inputs);
+        }
+    }
+    let ids = (0..graph.graph.nodes.len() as u32).map(ValueId).filter(|v| needed[v.index()]);
+    ids.filter(|&v| {
+        let node = graph.graph.node(v);
+        let computed = match &node.op {
+            Op::Source(source) => matches!(source.source, Source::Batch(_)),
+            Op::Constant(_) | Op::StepScalar(_) => false,
+            _ => true,
+        };
+        computed && node.ty.dtype == DType::F32
+    })
+    .map(|v| (v.0.to_string(), v))
+    .collect()
+}
+
+/// The earliest number that is not finite on the way to `from`.
+fn origin(graph: &Graph, bad: impl Fn(ValueId) -> bool, from: ValueId) -> ValueId {
+    let mut at = from;
+    // Values that are not finite on purpose (a mask's) are not on the way.
+    while let Some(&earlier) = graph.node(at).inputs.iter().find(|&&input| bad(input)) {
+        at = earlier;
+    }
+    at
+}
+
+impl Trainer<'_> {
+    /// Runs the step after `self.progress` from the weights `before` and says where its first number that is not
+    /// finite comes from.
+    ///
+    /// # Errors
+    /// If all values of the step do not fit the device at once, or it fails.
+    pub(super) fn anomaly(
+        &mut self,
+        before: &[NamedTensor],
+        step: StepRecord,
+        order: &[u32],
+    ) -> Result<String, TrainError> {
+        let Task { device, model, training, data, .. } = self.task;
+        let graph = model.graph(training.batch, true)?;
+        let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;
+        engine.restore(before, true)?;
+        engine.set_order(0, order)?;
+        engine.train(&mut [step])?;
+        let mut found: Vec<Option<Vec<f32>>> = vec![None; graph.graph.nodes.len()];
+        for (name, numbers) in engine.results(0)? {
+            if let Some(place) = name.parse().ok().and_then(|at: usize| found.get_mut(at)) {
+                *place = Some(numbers);
+            }
+        }
+        let bad_at = |v: ValueId| found[v.index()].as_ref()?.iter().position(|x| !x.is_finite());
+        let bad = |v: ValueId| bad_at(v).is_some();
+        let ends =
+            std::iter::once(graph.loss).chain(graph.gradients.iter().chain(&graph.updates).map(|e| e.1));
+        let Some(end) = ends.into_iter().find(|&v| bad(v)) else {
+            return Ok(
+                "every value and gradient of the step is finite, so that it is the update of the weights \
+                       that overflows"
+                    .into(),
+            );
+        };
+        let at = origin(&graph.graph, bad, end);
+        let element = bad_at(at).unwrap_or_default();
+        let value = found[at.index()].as_ref().map_or(f32::NAN, |numbers| numbers[element]);
+        let node = graph.graph.node(at);
+        let place = position(element, &node.ty.shape);
+        if let Op::Source(source) = &node.op {
+            let (Source::Batch(name) | Source::Parameter(name) | Source::State(name)) = &source.source;
+            let row = order.get(step.batch_start as usize + place.first().copied().unwrap_or(0));
+            let row = row.map_or_else(String::new, |row| format!(" of training row {row}, counted from 0"));
+            return Ok(format!("`{name}` is {value} at {place:?} of its batch {}{row}", node.ty));
+        }
+        let pass = if at > graph.loss { "backward" } else { "forward" };
+        let operand = |v: &ValueId| {
+            let ty = graph.graph.ty(*v);
+            let largest =
+                found[v.index()].as_ref().map(|numbers| numbers.iter().fold(0f32, |m, x| m.max(x.abs())));
+            largest.map_or_else(|| ty.to_string(), |m| format!("{ty} of at most {m:e} in magnitude"))
+        };
+        let operands: Vec<String> = node.inputs.iter().map(operand).collect();
+        Ok(format!(
+            "in the {pass} pass, `{}` of {} gives {value} at {place:?} of {}; its operands: {}",
+            node.op.def().name(),
+            if node.layer.is_empty() { "the model" } else { &node.layer },
+            node.ty,
+            if operands.is_empty() { "none".into() } else { operands.join(", ") }
+        ))
+    }
+}
+
+/// Indices of element number `element`.
+fn position(element: usize, shape: &[usize]) -> Vec<usize> {
+    let mut rest = element;
+    let mut indices: Vec<usize> = shape
+        .iter()
+        .rev()
+        .map(|&extent| {
+            let index = rest % extent.max(1);
+            rest /= extent.max(1);
+            index
+        })
+        .collect();
+    indices.reverse();
+    indices
+}
+
+/// How an error message goes on with what [`Trainer::anomaly`] said.
+pub(super) fn told(origin: &str) -> String {
+    if origin.is_empty() { String::new() } else { format!(": {origin}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_row_major() {
+        assert_eq!(position(0, &[]), Vec::<usize>::new());
+        assert_eq!(position(23, &[2, 3, 4]), [1, 2, 3]);
+        assert_eq!(position(5, &[2, 3, 4]), [0, 1, 1]);
+    }
+}
