@@ -212,6 +212,11 @@ fn fit_number(
     }
     let cells = cells::values(table, column, train, kind)?;
     let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
+    if present.is_empty() && !matches!(column_fill(config, table, column), Fill::Constant(_)) {
+        let reason = "it is empty in all training rows, so that nothing can stand in for what is missing; leave it out \
+                      with `exclude`, or fill it with a constant";
+        return Err(treatment(reason));
+    }
     let clip =
         config.clean.clip.filter(|_| kind == ColumnKind::Number && !present.is_empty()).map(|deviations| {
             let (mean, deviation) = mean_and_deviation(&present);

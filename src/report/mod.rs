@@ -1,6 +1,7 @@
 //! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
 //! predictions, the model, the plan and the data. Light and dark follow the reader's system.
 
+mod forecasts;
 mod images;
 mod pictures;
 mod svg;
@@ -67,6 +68,7 @@ impl Report<'_> {
         page += &section("Training", &pictures::training(self));
         page +=
             &section(&format!("Predictions on the {} rows", self.shown().1), &pictures::predictions(self));
+        page += &forecasts::section(self);
         page += &images::section(self);
         if !self.trials.is_empty() {
             page += &section("Settings tried first", &tables::trials(self.trials));

@@ -2,8 +2,9 @@
 
 use super::Report;
 use super::svg::{escape, figure};
-use crate::data::{Encoding, FittedScaling, FittedTarget};
+use crate::data::{Dataset, Encoding, FittedScaling, FittedTarget};
 use crate::plan::{PlanReport, quantity};
+use crate::train::forecast;
 use crate::train::metrics::{ClassScore, Predictions, class_scores};
 use crate::train::tune::Trial;
 
@@ -24,13 +25,14 @@ fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
 pub fn metrics(report: &Report) -> String {
     let target = &report.data.fitted.target;
     let loss = &report.experiment.train.loss;
-    let of = |p: &Predictions| {
+    let of = |p: &Predictions, rows: &Dataset| {
         let mut values = vec![("loss", p.loss(loss))];
         values.extend(p.metrics(target).iter().map(|m| (m.name, m.value)));
+        values.extend(forecast::baselines(rows));
         values
     };
-    let validation = of(report.validation);
-    let test = report.test.map(of);
+    let validation = of(report.validation, &report.data.validation);
+    let test = report.test.map(|test| of(test, &report.data.test));
     let rows: Vec<Vec<String>> = validation
         .iter()
         .enumerate()

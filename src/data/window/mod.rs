@@ -3,18 +3,20 @@
 
 pub mod baseline;
 pub mod config;
+mod encode;
 mod series;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::{ColumnKind, DataConfig, Fill, SplitConfig, Validation};
-use super::encode::{Dataset, Target};
+use super::encode::Dataset;
 use super::fit::{self, Encoding, Fitted, FittedColumn, FittedTarget};
 use super::scaling::FittedScaling;
 use super::table::Table;
 use super::{DataError, Loaded, Task, cells, split};
 use baseline::Baselines;
 use config::{Gaps, WindowConfig};
+use encode::encode;
 use series::Series;
 
 /// What is fitted for windows, and needed to cut other files.
@@ -388,162 +390,4 @@ impl Known {
         }
         Ok(known)
     }
-}
-
-/// The windows whose targets are all among the rows that `wanted` takes.
-fn encode(
-    fitted: &Fitted,
-    series: &Series,
-    with_target: bool,
-    wanted: &dyn Fn(usize) -> bool,
-) -> Result<Dataset, DataError> {
-    let Some(window) = &fitted.window else { return Ok(Dataset::default()) };
-    let config = &window.config;
-    let known = Known::of(fitted, series, with_target)?;
-    let rows = series.made.len();
-    let class = window.past.is_empty();
-    let label = series.table.find(fitted.target.name()).ok().filter(|_| class);
-    let has_label =
-        |r: usize| label.is_some_and(|c| !series.made[r] && !cells::is_missing(series.table.cell(c, r)));
-    let mut complete: Vec<bool> = (0..rows).map(|r| known.past.iter().all(|p| p[r].is_some())).collect();
-    for name in &window.required {
-        let at = series.table.find(name)?;
-        for (row, complete) in complete.iter_mut().enumerate() {
-            *complete &= !cells::is_missing(series.table.cell(at, row));
-        }
-    }
-    let is_true = |r: usize| if class { has_label(r) } else { known.truth.iter().all(|t| t[r].is_some()) };
-    let (length, first_target, steps) =
-        (config.length, config.length - 1 + config.first_step(), config.steps());
-    // Rows since the last one that a window must not hold.
-    let mut run = 0;
-    let unbroken: Vec<usize> = complete
-        .iter()
-        .map(|&complete| {
-            run = if complete { run + 1 } else { 0 };
-            run
-        })
-        .collect();
-    let mut kept: Vec<usize> = vec![];
-    let mut starts: Vec<usize> = vec![];
-    for segment in &series.segments {
-        let valid = segment.clone().step_by(config.stride).take_while(|s| s + config.span() <= segment.end);
-        let valid = valid.filter(|&s| {
-            let mut targets = s + first_target..s + first_target + steps;
-            unbroken[s + length - 1] >= length && targets.all(|r| wanted(r) && (!with_target || is_true(r)))
-        });
-        let valid: Vec<usize> = valid.collect();
-        if let (Some(&first), Some(&last)) = (valid.first(), valid.last()) {
-            let shift = kept.len();
-            starts.extend(valid.iter().map(|s| s - first + shift));
-            kept.extend(first..last + first_target + steps);
-        }
-    }
-    let place = |start: &usize| place(config, series, kept[*start], first_target + steps - 1);
-    let windows = Windows {
-        length,
-        first_target,
-        steps,
-        targets: window.past.len().max(1),
-        stored: kept.len(),
-        places: starts.iter().map(place).collect::<Result<_, _>>()?,
-        baselines: Baselines::of(window, &known, series, starts.iter().map(|&s| kept[s])),
-        starts: starts.iter().map(|&s| s as u32).collect(),
-    };
-    let (features, x) = features(fitted, window, series, &known, &kept)?;
-    let target = if class {
-        class_labels(&fitted.target, series, &kept, has_label)?
-    } else {
-        let scaled = |&r: &usize| {
-            let of = |(t, (_, scaling)): (&Vec<Option<f64>>, &(String, FittedScaling))| {
-                t[r].map_or(f32::NAN, |y| scaling.apply(y) as f32)
-            };
-            known.truth.iter().zip(&window.past).map(of).collect::<Vec<f32>>()
-        };
-        Target::Numbers(kept.iter().flat_map(scaled).collect())
-    };
-    Ok(Dataset {
-        rows: windows.starts.len(),
-        features,
-        x,
-        categories: vec![],
-        target: with_target.then_some(target),
-        source_rows: starts.iter().map(|&s| kept[s]).collect(),
-        windows: Some(windows),
-    })
-}
-
-/// Labels of the stored rows; those that have none are of no window's target.
-fn class_labels(
-    target: &FittedTarget,
-    series: &Series,
-    kept: &[usize],
-    has_label: impl Fn(usize) -> bool,
-) -> Result<Target, DataError> {
-    let labelled: Vec<usize> = (0..kept.len()).filter(|&at| has_label(kept[at])).collect();
-    let rows: Vec<usize> = labelled.iter().map(|&at| kept[at]).collect();
-    Ok(match target.encode(&series.table, &rows)? {
-        Target::Numbers(found) => {
-            let mut all = vec![0.0; kept.len()];
-            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
-            Target::Numbers(all)
-        }
-        Target::Labels(found) => {
-            let mut all = vec![0; kept.len()];
-            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
-            Target::Labels(all)
-        }
-    })
-}
-
-/// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the row
-/// itself, and columns of the predicted row.
-fn features(
-    fitted: &Fitted,
-    window: &FittedWindow,
-    series: &Series,
-    known: &Known,
-    kept: &[usize],
-) -> Result<(Vec<String>, Vec<f32>), DataError> {
-    let (now, ahead) =
-        fitted.columns.split_at(fitted.columns.len() - window.future.min(fitted.columns.len()));
-    let encode = |columns: &[FittedColumn], rows: &[usize]| {
-        let part = Fitted { columns: columns.to_vec(), image: None, window: None, ..fitted.clone() };
-        part.encode(&series.table, rows, false)
-    };
-    let horizon = window.config.horizon;
-    let last = series.made.len().saturating_sub(1);
-    let later: Vec<usize> = kept.iter().map(|r| (r + horizon).min(last)).collect();
-    let (now, ahead) = (encode(now, kept)?, encode(ahead, &later)?);
-    let mut names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
-    names.extend(now.features.iter().cloned());
-    names.extend(ahead.features.iter().map(|name| format!("{name} (+{horizon})")));
-    let (now_width, ahead_width) = (now.features.len(), ahead.features.len());
-    let mut x = Vec::with_capacity(kept.len() * names.len());
-    for (at, &row) in kept.iter().enumerate() {
-        for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
-            x.push(past[row].map_or(f32::NAN, |y| scaling.apply(y) as f32));
-        }
-        x.extend(&now.x[at * now_width..(at + 1) * now_width]);
-        x.extend(&ahead.x[at * ahead_width..(at + 1) * ahead_width]);
-    }
-    Ok((names, x))
-}
-
-/// Where the window from arranged row `start` lies; its last predicted row is `reach` rows later.
-fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> Result<Place, DataError> {
-    let last = start + config.length - 1;
-    let group = match &config.group {
-        Some(name) => series.table.cell(series.table.find(name)?, start).to_string(),
-        None => String::new(),
-    };
-    let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));
-    // A row that was made without a known step has no time of its own.
-    let known = |row: &usize| series.step.is_some() || !series.made[*row];
-    let predicted = Some(start + reach).filter(known).and_then(shown).unwrap_or_default();
-    Ok(Place {
-        group,
-        last: shown(last).unwrap_or_else(|| format!("line {}", series.table.lines[last])),
-        predicted,
-    })
 }
