@@ -167,7 +167,7 @@ mod tests {
         let mut pace = Pace::new(vec![vec![10.0, 20.0, 30.0], vec![6e8, 6e8, 5e9, 1e8, 1e8]]);
         assert_eq!(pace.next(0, 0..30), 0..3, "one step at first");
         pace.phases[0].work = 150.0;
-        assert_eq!(pace.next(0, 3..30), 3..10, "two steps and a half");
+        assert_eq!(pace.next(0, 3..30), 3..11, "as many as the budget holds to the last digit");
         assert_eq!(pace.next(0, 27..30), 27..30, "no more than there are");
         let mut at = 0;
         let mut ends = vec![];
