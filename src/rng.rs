@@ -19,6 +19,10 @@ pub mod streams {
     pub const SPLIT: u32 = 3;
     /// Changes of images.
     pub const AUGMENT: u32 = 4;
+    /// Noise of latent codes in training and evaluation.
+    pub const LATENT: u32 = 5;
+    /// Codes that are drawn from the prior.
+    pub const SAMPLE: u32 = 6;
     /// Initial parameters, one stream each from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other draws of layers, one stream each from here.

@@ -212,7 +212,7 @@ fn rich_body(shape: &[usize], accumulator: bool) -> Body {
         let x = body.push(Inst::Random { kind, stream });
         last = body.push(Inst::Binary(BinaryFn::Add, last, x));
     }
-    for scalar in [StepScalar::LearningRate, StepScalar::Optimizer(3)] {
+    for scalar in [StepScalar::LearningRate, StepScalar::Optimizer(3), StepScalar::LossWeight] {
         let x = body.push(Inst::Step(scalar));
         last = body.push(Inst::Binary(BinaryFn::Mul, last, x));
     }

@@ -19,8 +19,10 @@ pub struct DataConfig {
     /// `images` (and `idx1` for `idx3`), as MNIST's files are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Column to predict; for images in files, the name of the label (in an NPZ file, of the array of labels).
-    pub target: String,
+    /// Column to predict; for images in files, the name of the label (in an NPZ file, of the array of labels). Models
+    /// that learn the features themselves need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
     /// Columns to predict from; all others by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,

@@ -110,7 +110,7 @@ impl Fitted {
             let columns: Vec<usize> =
                 image.columns.iter().map(|name| table.find(name)).collect::<Result<_, _>>()?;
             let images = Images::of_table(table, &columns, image.shape)?;
-            let target = if with_target { Some(self.target.encode(table, rows)?) } else { None };
+            let target = if with_target { self.target.encode(table, rows)? } else { None };
             let (x, features) = (image.encode(&images, rows), image.names());
             return Ok(Dataset {
                 rows: rows.len(),
@@ -127,27 +127,29 @@ impl Fitted {
         for row in 0..rows.len() {
             x.extend(blocks.iter().flat_map(|(_, columns)| columns.iter().map(move |c| c[row])));
         }
-        let target = if with_target { Some(self.target.encode(table, rows)?) } else { None };
+        let target = if with_target { self.target.encode(table, rows)? } else { None };
         let source_rows = rows.to_vec();
         Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })
     }
 }
 
 impl FittedTarget {
-    /// The targets of `rows`; NaN for a number that is missing.
-    pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Target, DataError> {
-        let at = table.find(self.name())?;
+    /// The targets of `rows`, if there is a target; NaN for a number that is missing.
+    pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Option<Target>, DataError> {
+        let Some(name) = self.name() else { return Ok(None) };
+        let at = table.find(name)?;
         let class = |names: &[String], row: usize| {
             let cell = table.cell(at, row);
             names.iter().position(|n| n == cell).ok_or_else(|| DataError::UnknownClass {
                 path: table.path.clone(),
                 line: table.lines[row],
-                column: self.name().into(),
+                column: name.into(),
                 text: cell.chars().take(80).collect(),
                 known: shown(names),
             })
         };
-        Ok(match self {
+        Ok(Some(match self {
+            Self::Absent => return Ok(None),
             Self::Number { scaling, .. } => {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
                 Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())
@@ -172,7 +174,7 @@ impl FittedTarget {
                     rows.iter().map(|&r| class(names, r).map(|c| c as u32)).collect();
                 Target::Labels(labels?)
             }
-        })
+        }))
     }
 }
 

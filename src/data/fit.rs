@@ -87,6 +87,8 @@ pub enum Encoding {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FittedTarget {
+    /// None: the features themselves are learned.
+    Absent,
     /// A number.
     Number {
         /// Column name.
@@ -120,17 +122,19 @@ pub enum FittedTarget {
 }
 
 impl FittedTarget {
-    /// Column name.
-    pub fn name(&self) -> &str {
+    /// Column name, if there is a target.
+    pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => name,
-            Self::Numbers { columns, .. } => columns.first().map_or("", String::as_str),
+            Self::Absent => None,
+            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => Some(name),
+            Self::Numbers { columns, .. } => columns.first().map(String::as_str),
         }
     }
 
     /// Outputs of a model for this target.
     pub fn outputs(&self) -> usize {
         match self {
+            Self::Absent => 0,
             Self::Classes { names, .. } => names.len(),
             Self::Numbers { columns, steps, .. } => columns.len() * steps,
             _ => 1,

@@ -186,6 +186,8 @@ pub enum Task {
     Binary,
     /// One of several classes.
     Classes,
+    /// The features themselves; a target, if there is one, names classes of them.
+    Features,
 }
 
 /// The data of an experiment, encoded.
@@ -239,7 +241,7 @@ fn load_path(
         return image::files::load(config, directory, path, task, seed);
     }
     let table = read_table(path, &config.derive)?;
-    let target = table.find(&config.target)?;
+    let target = find_target(config, &table)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
     {
@@ -275,7 +277,7 @@ fn load_path(
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
         let other = read_table(&directory.join(file), &config.derive)?;
-        let rows = kept_rows(config, &other, other.find(&config.target)?)?;
+        let rows = kept_rows(config, &other, find_target(config, &other)?)?;
         fitted.encode(&other, &rows, true)
     };
     let (validation, test) = match &config.split {
@@ -291,7 +293,7 @@ fn load_path(
     let train = encode(&parts.train)?;
     if train.features.is_empty() && train.categories.is_empty() {
         return Err(DataError::Treatment {
-            column: config.target.clone(),
+            column: config.target.clone().unwrap_or_default(),
             reason: "no other column is left to predict from".into(),
         });
     }
@@ -335,8 +337,8 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
         return window::load_with(fitted, window, &table, with_target).map_err(|e| e.in_file(path));
     }
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
-    if with_target {
-        let target = table.find(fitted.target.name())?;
+    if let (true, Some(name)) = (with_target, fitted.target.name()) {
+        let target = table.find(name)?;
         rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
     }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
@@ -354,7 +356,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
     if let Some(features) = &config.features {
-        if let Some(name) = features.iter().find(|f| **f == config.target) {
+        if let Some(name) = features.iter().find(|f| Some(*f) == config.target.as_ref()) {
             let reason = "it is the target; a model must not read what it predicts".into();
             return Err(DataError::Treatment { column: name.clone(), reason });
         }
@@ -377,14 +379,15 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
         config::SplitConfig::Time { column, .. } | config::SplitConfig::Column { column } => Some(column),
         _ => None,
     };
-    let left_out =
-        |name: &String| *name == config.target || config.exclude.contains(name) || Some(name) == split_column;
+    let left_out = |name: &String| {
+        [config.target.as_ref(), split_column].contains(&Some(name)) || config.exclude.contains(name)
+    };
     Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())
 }
 
 /// Rows with a target and with every cell that must not be missing.
-fn kept_rows(config: &DataConfig, table: &Table, target: usize) -> Result<Vec<usize>, DataError> {
-    let mut required = vec![target];
+fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Result<Vec<usize>, DataError> {
+    let mut required: Vec<usize> = target.into_iter().collect();
     for name in &config.clean.drop_missing {
         required.push(table.find(name)?);
     }
@@ -396,19 +399,26 @@ fn kept_rows(config: &DataConfig, table: &Table, target: usize) -> Result<Vec<us
     let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
     if rows.is_empty() {
         let reason = "no row is left once rows with missing values are dropped".into();
-        return Err(DataError::BadTarget { path: table.path.clone(), column: config.target.clone(), reason });
+        let column = config.target.clone().unwrap_or_default();
+        return Err(DataError::BadTarget { path: table.path.clone(), column, reason });
     }
     Ok(rows)
+}
+
+/// The column of the target, if there is one.
+fn find_target(config: &DataConfig, table: &Table) -> Result<Option<usize>, DataError> {
+    config.target.as_ref().map(|name| table.find(name)).transpose()
 }
 
 fn fit_target(
     config: &DataConfig,
     table: &Table,
-    column: usize,
+    column: Option<usize>,
     train: &[usize],
     task: Task,
 ) -> Result<FittedTarget, DataError> {
-    let name = config.target.clone();
+    let Some(column) = column else { return Ok(FittedTarget::Absent) };
+    let name = table.names[column].clone();
     let bad =
         |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
     let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).to_string()).collect();
@@ -446,7 +456,7 @@ fn fit_target(
             })?;
             FittedTarget::Binary { name, names }
         }
-        Task::Classes => {
+        Task::Classes | Task::Features => {
             if names.len() > 10_000 {
                 return Err(bad(format!(
                     "has {} different values; that is not a set of classes",

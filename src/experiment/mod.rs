@@ -3,6 +3,7 @@
 mod layer;
 pub mod model;
 pub mod train;
+pub mod variational;
 
 use std::path::{Path, PathBuf};
 
@@ -92,6 +93,7 @@ impl Experiment {
                 })?;
             }
         }
+        experiment.model.fill_in();
         experiment.check().map_err(|(key, reason)| {
             let set = overrides.iter().find(|o| o.split('=').next() == Some(key));
             let place = match set {
@@ -100,6 +102,9 @@ impl Experiment {
             };
             ExperimentError { place, reason: format!("`{key}` {reason}") }
         })?;
+        if experiment.model.variational().is_some() {
+            experiment.train.loss = Loss::Elbo;
+        }
         Ok(experiment)
     }
 
@@ -118,6 +123,7 @@ impl Experiment {
         match self.train.loss {
             Loss::BceWithLogits => Task::Binary,
             Loss::CrossEntropy { .. } => Task::Classes,
+            Loss::Elbo => Task::Features,
             _ => Task::Regression,
         }
     }
@@ -134,6 +140,7 @@ impl Experiment {
             return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
         }
         self.check_model()?;
+        variational::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()

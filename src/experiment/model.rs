@@ -6,6 +6,7 @@ pub use super::layer::{
     Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps, default_momentum,
 };
 use super::layer::{is_three, is_two, one, three, two, zero};
+use super::variational::{Decoder, Variance};
 use crate::scalar::UnaryFn;
 
 /// What is trained.
@@ -15,10 +16,11 @@ pub struct ModelConfig {
     /// Kind of network.
     #[serde(default)]
     pub family: Family,
-    /// Channels of the convolutions of a `cnn`, each followed by normalisation, activation and pooling.
-    #[serde(default = "default_channels", skip_serializing_if = "is_default_channels")]
-    pub channels: Vec<usize>,
-    /// Height and width of the convolutions of a `cnn`; the image is padded so that it keeps its size.
+    /// Channels of the convolutions, each followed by normalisation and activation: of a `cnn` (32 and 64 by default),
+    /// where pooling comes after each; of a `vae` (none by default), where each halves the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channels: Option<Vec<usize>>,
+    /// Height and width of the convolutions; the image is padded so that it keeps its size.
     #[serde(default = "three", skip_serializing_if = "is_three")]
     pub kernel: Pair,
     /// Height and width of the pooling after each convolution of a `cnn`; 1 for none.
@@ -39,6 +41,27 @@ pub struct ModelConfig {
     /// Elements of each category's trained vector; by default half the categories, at most 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_width: Option<usize>,
+    /// `vae`: elements of the latent code (16).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latent: Option<usize>,
+    /// `vae`: distribution of the features, `"gaussian"` (default) or `"bernoulli"` for values in 0..1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder: Option<Decoder>,
+    /// `vae` with a Gaussian decoder: a number, `"per_feature"` (default) or `"learned"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variance: Option<Variance>,
+    /// `vae`: weight of the KL term (1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta: Option<f64>,
+    /// `vae`: epochs over which `beta` rises from 0 (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warmup: Option<f64>,
+    /// `vae`: nats of each latent dimension that are free (0).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_bits: Option<f64>,
+    /// `vae`: whether encoder and decoder read the class that `data.target` names (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditional: Option<bool>,
     /// Explicit hidden layers instead of `hidden`; the output layer follows by itself.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerConfig>,
@@ -53,6 +76,8 @@ pub enum Family {
     Mlp,
     /// Convolutions and pooling on images, then dense layers.
     Cnn,
+    /// Variational autoencoder: learns the distribution of the features; samples it, and scores rows by it.
+    Vae,
 }
 
 /// Function after a layer.
@@ -124,19 +149,11 @@ fn default_hidden() -> Vec<usize> {
     vec![128, 64]
 }
 
-fn default_channels() -> Vec<usize> {
-    vec![32, 64]
-}
-
-fn is_default_channels(channels: &[usize]) -> bool {
-    channels == [32, 64]
-}
-
 impl Default for ModelConfig {
     fn default() -> Self {
         Self {
             family: Family::Mlp,
-            channels: default_channels(),
+            channels: None,
             kernel: three(),
             pool: two(),
             hidden: default_hidden(),
@@ -144,6 +161,13 @@ impl Default for ModelConfig {
             norm: Norm::None,
             dropout: 0.0,
             embedding_width: None,
+            latent: None,
+            decoder: None,
+            variance: None,
+            beta: None,
+            warmup: None,
+            free_bits: None,
+            conditional: None,
             layers: vec![],
         }
     }
@@ -156,8 +180,15 @@ impl ModelConfig {
             return self.layers.clone();
         }
         let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
+        layers.extend(self.dense_layers(&self.hidden));
+        layers
+    }
+
+    /// Dense layers of these sizes, each with normalisation, activation and dropout.
+    pub fn dense_layers(&self, sizes: &[usize]) -> Vec<LayerConfig> {
         let (eps, momentum) = (default_eps(), default_momentum());
-        for &units in &self.hidden {
+        let mut layers = vec![];
+        for &units in sizes {
             layers.push(LayerConfig::Dense { units, bias: true });
             match self.norm {
                 Norm::None => {}
@@ -176,7 +207,7 @@ impl ModelConfig {
     fn convolutions(&self) -> Vec<LayerConfig> {
         let (eps, momentum) = (default_eps(), default_momentum());
         let mut layers = vec![];
-        for &channels in &self.channels {
+        for &channels in self.channels.as_deref().unwrap_or(&[32, 64]) {
             layers.push(LayerConfig::Conv2d {
                 channels,
                 kernel: self.kernel,

@@ -15,6 +15,7 @@ pub mod pooling;
 pub mod reference;
 pub mod samples;
 pub mod upsampling;
+pub mod variational;
 
 use crate::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};

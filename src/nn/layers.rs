@@ -7,19 +7,56 @@ use crate::graph::normalisation::Normalised;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::rng::streams;
 use crate::scalar::{RandomKind, UnaryFn};
-use crate::tensor::DType;
+use crate::tensor::{DType, Shape};
 
 /// The network under construction.
 pub(super) struct Network<'a> {
     pub graph: &'a mut Graph,
     /// Training form: dropout on, batch statistics.
     pub training: bool,
+    /// Before the numbers of layers, in the names of their parameters: empty, or `encoder.`.
+    pub prefix: &'static str,
+    /// First stream of the layers' random numbers.
+    pub first_stream: u32,
     pub parameters: Vec<(Parameter, ValueId)>,
     pub states: Vec<State>,
     pub updates: Vec<(String, ValueId)>,
+    /// Layer, output shape without the batch, trained elements: for people.
+    pub summary: Vec<(String, Shape, usize)>,
 }
 
-impl Network<'_> {
+impl<'a> Network<'a> {
+    /// An empty network on `graph`.
+    pub fn new(graph: &'a mut Graph, training: bool) -> Self {
+        let (parameters, states, updates, summary) = (vec![], vec![], vec![], vec![]);
+        let (prefix, first_stream) = ("", streams::LAYERS);
+        Self { graph, training, prefix, first_stream, parameters, states, updates, summary }
+    }
+
+    /// Begins another part of the network.
+    pub fn begin(&mut self, prefix: &'static str, first_stream: u32) {
+        self.prefix = prefix;
+        self.first_stream = first_stream;
+    }
+
+    /// Appends `layers`, numbered from `first`.
+    pub fn layers(
+        &mut self,
+        layers: &[LayerConfig],
+        first: usize,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let mut h = x;
+        for (number, layer) in (first..).zip(layers) {
+            let before = self.parameters.len();
+            h = self.layer(number, layer, h)?;
+            let trained =
+                self.parameters[before..].iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
+            let shape = public_shape(self.graph.shape(h));
+            self.summary.push((layer_name(layer).to_string(), shape, trained));
+        }
+        Ok(h)
+    }
     /// Declares a trained tensor.
     pub fn parameter(
         &mut self,
@@ -41,8 +78,11 @@ impl Network<'_> {
 
     /// Appends layer number `number` to `x`, `[B, features]` or images `[B, H, W, C]`.
     pub fn layer(&mut self, number: usize, config: &LayerConfig, x: ValueId) -> Result<ValueId, GraphError> {
-        self.graph.set_layer(format!("layer {number} ({})", layer_name(config)));
-        let name = &number.to_string();
+        let name = &format!("{}{number}", self.prefix);
+        self.graph.set_layer(match self.prefix {
+            "" => format!("layer {number} ({})", layer_name(config)),
+            _ => format!("{name} ({})", layer_name(config)),
+        });
         match *config {
             LayerConfig::Dense { units, bias } => self.dense(name, units, bias, x),
             LayerConfig::Activation { function } => activation(self.graph, function, x),
@@ -63,7 +103,13 @@ impl Network<'_> {
     }
 
     /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as PyTorch's `Linear`.
-    fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
+    pub(super) fn dense(
+        &mut self,
+        name: &str,
+        units: usize,
+        bias: bool,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
         let [_, inputs] = self.flat("dense", x)?;
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
         let weight = self.parameter(format!("{name}.weight"), &[units, inputs], init, true)?;
@@ -82,7 +128,7 @@ impl Network<'_> {
         let keep = 1.0 - rate;
         let kind = RandomKind::Mask { threshold: (keep * 4_294_967_296.0).min(4_294_967_295.0) as u32 };
         let shape = self.graph.shape(x).clone();
-        let mask = self.graph.random(kind, streams::LAYERS + number as u32, &shape)?;
+        let mask = self.graph.random(kind, self.first_stream + number as u32, &shape)?;
         let scaled = self.graph.mul_scalar(x, 1.0 / keep)?;
         self.graph.mul(scaled, mask)
     }
@@ -144,6 +190,14 @@ impl Network<'_> {
         let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
         let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;
         Ok([self.graph.reshape(weight, shape)?, self.graph.reshape(bias, shape)?])
+    }
+}
+
+/// A shape without the batch, images as `[C, H, W]`.
+fn public_shape(shape: &[usize]) -> Shape {
+    match *shape {
+        [_, height, width, channels] => vec![channels, height, width],
+        _ => shape[1..].to_vec(),
     }
 }
 

@@ -21,6 +21,9 @@ pub enum Loss {
     },
     /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`.
     BceWithLogits,
+    /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae` family, which
+    /// builds it itself.
+    Elbo,
     /// Softmax cross-entropy of class labels.
     CrossEntropy {
         /// Part of the target spread over all classes, in `[0, 1)`.
@@ -44,6 +47,7 @@ impl Loss {
             "mae" => Loss::Mae,
             "huber" => Loss::Huber { delta: 1.0 },
             "bce_with_logits" => Loss::BceWithLogits,
+            "elbo" => Loss::Elbo,
             "cross_entropy" => Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
             _ => return None,
         })
@@ -69,12 +73,7 @@ impl Loss {
             return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights);
         }
         let elements = match self {
-            Loss::BceWithLogits => {
-                // softplus(p) - p y is the stable form: softplus(p) = max(p, 0) + ln(1 + e^-|p|).
-                let soft = g.unary(UnaryFn::Softplus, predictions)?;
-                let product = g.mul(predictions, target)?;
-                g.sub(soft, product)?
-            }
+            Loss::BceWithLogits => g.bernoulli_nll(predictions, target)?,
             _ => {
                 let error = g.sub(predictions, target)?;
                 match self {

@@ -5,5 +5,6 @@ pub mod init;
 pub mod layers;
 pub mod losses;
 pub mod model;
+pub mod vae;
 
 pub use model::{Model, ModelGraph};

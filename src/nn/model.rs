@@ -1,8 +1,9 @@
 //! The model of an experiment: its layers as a training graph and as an evaluation graph.
 
 use super::init::Init;
-use super::layers::{Network, layer_name};
+use super::layers::Network;
 use super::losses::Loss;
+use super::vae::{self, Vae};
 use crate::data::ImageShape;
 use crate::experiment::model::{LayerConfig, ModelConfig};
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
@@ -46,7 +47,7 @@ pub struct Inputs {
 /// A model: configuration and sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
-    /// Hidden layers and the output layer.
+    /// Hidden layers and the output layer; empty for an autoencoder, which has its own.
     pub layers: Vec<LayerConfig>,
     /// What it reads.
     pub inputs: Inputs,
@@ -54,7 +55,20 @@ pub struct Model {
     pub outputs: usize,
     /// What is minimised.
     pub loss: Loss,
+    /// The layers of an autoencoder, if it is one.
+    pub vae: Option<Vae>,
     embedding_width: Option<usize>,
+}
+
+/// What a network says of each row, and what is minimised.
+pub(super) struct Losses {
+    pub predictions: ValueId,
+    /// `[B]`
+    pub rows: ValueId,
+    /// A scalar.
+    pub mean: ValueId,
+    /// Named parts of the loss, `[B]`.
+    pub parts: Vec<(&'static str, ValueId)>,
 }
 
 /// One form of the model as a graph.
@@ -66,6 +80,8 @@ pub struct ModelGraph {
     pub predictions: ValueId,
     /// Loss of each row, `[B]`.
     pub loss_rows: ValueId,
+    /// Parts of it by name, each `[B]`, where evaluation shows them.
+    pub parts: Vec<(&'static str, ValueId)>,
     /// What is minimised, a scalar.
     pub loss: ValueId,
     /// Trained tensors.
@@ -91,11 +107,25 @@ pub fn category_source(column: &str) -> String {
 }
 
 impl Model {
-    /// The model of a configuration for given inputs and outputs.
+    /// The model of a configuration for given inputs; `outputs` are those its target needs.
     pub fn new(config: &ModelConfig, inputs: Inputs, outputs: usize, loss: Loss) -> Self {
+        let embedding_width = config.embedding_width;
+        if let Some(vae) = Vae::new(config, inputs.features, inputs.image, outputs) {
+            let outputs = vae.settings.latent;
+            return Self { layers: vec![], inputs, outputs, loss, vae: Some(vae), embedding_width };
+        }
         let mut layers = config.hidden_layers();
         layers.push(LayerConfig::Dense { units: outputs, bias: true });
-        Self { layers, inputs, outputs, loss, embedding_width: config.embedding_width }
+        Self { layers, inputs, outputs, loss, vae: None, embedding_width }
+    }
+
+    /// The decoder of an autoencoder, which gives features for codes.
+    pub fn decoder(&self) -> Option<Self> {
+        let mut vae = self.vae.clone()?;
+        vae.decoder_only = true;
+        let inputs = Inputs { features: vae.settings.latent, categories: vec![], image: None };
+        let outputs = vae.features;
+        Some(Self { inputs, outputs, vae: Some(vae), ..self.clone() })
     }
 
     /// The graph for batches of `batch` rows: with gradients and batch statistics if `training`.
@@ -104,50 +134,52 @@ impl Model {
     /// If layer sizes do not fit, naming the layer.
     pub fn graph(&self, batch: usize, training: bool) -> Result<ModelGraph, GraphError> {
         let mut graph = Graph::new();
-        let mut net =
-            Network { graph: &mut graph, training, parameters: vec![], states: vec![], updates: vec![] };
-        let mut summary = vec![];
-        let mut h = self.input(&mut net, batch)?;
-        if !self.inputs.categories.is_empty() {
-            let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
-            summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
-        }
-        if let Some(image) = self.inputs.image {
-            h = net.images(h, [image.channels, image.height, image.width])?;
-        }
-        for (number, layer) in self.layers.iter().enumerate() {
-            let before = net.parameters.len();
-            h = net.layer(number, layer, h)?;
-            let added = net.parameters[before..].iter();
-            let trained = added.map(|(p, _)| p.shape.iter().product::<usize>()).sum();
-            summary.push((layer_name(layer).to_string(), public_shape(net.graph.shape(h)), trained));
-        }
-        net.graph.set_layer("loss");
-        let target = if self.loss.wants_labels() {
-            net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?
-        } else {
-            net.graph.source(Source::Batch(Y.into()), &[batch, self.outputs], DType::F32)?
+        let mut net = Network::new(&mut graph, training);
+        let losses = match &self.vae {
+            Some(vae) => vae::build(&mut net, vae, batch)?,
+            None => self.supervised(&mut net, batch)?,
         };
-        let (loss_rows, loss) = self.loss.build(net.graph, h, target)?;
-        let Network { parameters, states, updates, .. } = net;
+        let Network { parameters, states, updates, summary, .. } = net;
         let mut gradients = vec![];
         if training {
             let values: Vec<ValueId> = parameters.iter().map(|(_, v)| *v).collect();
-            let found = autodiff::gradients(&mut graph, loss, &values)?;
+            let found = autodiff::gradients(&mut graph, losses.mean, &values)?;
             gradients = parameters.iter().map(|(p, _)| p.name.clone()).zip(found).collect();
         }
         let parameters = parameters.into_iter().map(|(p, _)| p).collect();
         Ok(ModelGraph {
             graph,
-            predictions: h,
-            loss_rows,
-            loss,
+            predictions: losses.predictions,
+            loss_rows: losses.rows,
+            parts: losses.parts,
+            loss: losses.mean,
             parameters,
             states,
             gradients,
             updates,
             summary,
         })
+    }
+
+    /// The layers one after the other, and their loss against the target.
+    fn supervised(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        let mut h = self.input(net, batch)?;
+        if !self.inputs.categories.is_empty() {
+            let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
+            net.summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
+        }
+        if let Some(image) = self.inputs.image {
+            h = net.images(h, [image.channels, image.height, image.width])?;
+        }
+        h = net.layers(&self.layers, 0, h)?;
+        net.graph.set_layer("loss");
+        let target = if self.loss.wants_labels() {
+            net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?
+        } else {
+            net.graph.source(Source::Batch(Y.into()), &[batch, self.outputs], DType::F32)?
+        };
+        let (rows, mean) = self.loss.build(net.graph, h, target)?;
+        Ok(Losses { predictions: h, rows, mean, parts: vec![] })
     }
 
     /// Numeric features and embedded categories side by side, `[B, width]`.
@@ -169,13 +201,5 @@ impl Model {
             parts.push(net.graph.gather(table, ids)?);
         }
         net.graph.concat(&parts, 1)
-    }
-}
-
-/// A shape without the batch, images as `[C, H, W]`.
-fn public_shape(shape: &[usize]) -> Shape {
-    match *shape {
-        [_, height, width, channels] => vec![channels, height, width],
-        _ => shape[1..].to_vec(),
     }
 }

@@ -53,7 +53,7 @@ fn stretch(report: &Report, rows: &Dataset) -> String {
     ];
     let group = if last.group.is_empty() { String::new() } else { format!(" of {}", last.group) };
     let title = format!("The last {same} {part} rows{group}, to {}", last.predicted);
-    curves(&title, ["row", target.name()], &series, None, false)
+    curves(&title, ["row", target.name().unwrap_or_default()], &series, None, false)
 }
 
 /// Mean absolute error at each distance, of the model and of obvious forecasts.

@@ -25,7 +25,9 @@ fn mistakes(image: &FittedImage, rows: &Dataset, predictions: &Predictions, targ
     let names: &[String] = match target {
         FittedTarget::Classes { names, .. } => names,
         FittedTarget::Binary { names, .. } => names,
-        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => return String::new(),
+        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
+            return String::new();
+        }
     };
     let mut wrong: Vec<(f64, usize, usize, usize)> = vec![];
     for (row, (p, &truth)) in predictions.probabilities().iter().zip(&predictions.truth).enumerate() {

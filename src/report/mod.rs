@@ -53,14 +53,17 @@ impl Report<'_> {
     /// The page.
     pub fn html(&self) -> String {
         let name = escape(&self.experiment.name);
-        let target = escape(self.data.fitted.target.name());
+        let subject = match self.data.fitted.target.name() {
+            Some(target) => format!("predicts {}", escape(target)),
+            None => "learns the features".into(),
+        };
         let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
         let seed = self.experiment.seed;
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
              <style>\n{}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
-             <p class=\"subtitle\">predicts {target} · seed {seed} · trained on {device} ({backend})</p>\n",
+             <p class=\"subtitle\">{subject} · seed {seed} · trained on {device} ({backend})</p>\n",
             include_str!("style.css")
         );
         page += &self.tiles();

@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::svg::{Series, cloud, curves, escape, figure, histogram};
-use crate::data::FittedTarget;
+use crate::data::{FittedTarget, Task};
 use crate::train::metrics::{Predictions, auc};
 
 /// Loss, metrics and learning rate by epoch, the best epoch marked.
@@ -48,8 +48,10 @@ pub fn predictions(report: &Report) -> String {
     let (predictions, _) = report.shown();
     let target = &report.data.fitted.target;
     let html = match target {
+        _ if report.experiment.task() == Task::Features => String::new(),
+        FittedTarget::Absent => String::new(),
         FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
-            let name = target.name();
+            let name = target.name().unwrap_or_default();
             let truth = predictions.true_values(target);
             let points: Vec<(f64, f64)> = truth.into_iter().zip(predictions.values(target)).collect();
             let errors: Vec<f64> = points.iter().map(|(truth, predicted)| predicted - truth).collect();

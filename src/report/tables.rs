@@ -87,6 +87,7 @@ pub fn data(report: &Report) -> String {
     let mut rows: Vec<Vec<String>> =
         data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
     let target = match &data.fitted.target {
+        FittedTarget::Absent => vec![],
         FittedTarget::Number { name, scaling: s } => vec![name.clone(), format!("target: {}", scaling(s))],
         FittedTarget::Numbers { columns, scalings, .. } => {
             let each: Vec<String> = scalings.iter().map(scaling).collect();
@@ -104,7 +105,9 @@ pub fn data(report: &Report) -> String {
         let text = format!("{} (channels, height, width): {}", image.shape, scalings.join(", "));
         rows.push(vec!["image".into(), text]);
     }
-    rows.push(target);
+    if !target.is_empty() {
+        rows.push(target);
+    }
     text + &table(&["column", "treatment, fitted on the training rows"], &rows, 2)
 }
 

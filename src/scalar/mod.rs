@@ -91,6 +91,8 @@ pub enum StepScalar {
     LearningRate,
     /// Optimizer scalar by number (for example Adam's bias corrections); see `optim`.
     Optimizer(u8),
+    /// Weight of the part of a loss that training fades in (a variational autoencoder's KL term).
+    LossWeight,
 }
 
 /// Everything that varies from one step to the next: 16 words in a uniform with a dynamic offset.
@@ -111,8 +113,10 @@ pub struct StepRecord {
     pub learning_rate: f32,
     /// Optimizer scalars, computed on the host in `f64` and rounded once.
     pub optimizer: [f32; 4],
+    /// Weight of the part of a loss that training fades in.
+    pub loss_weight: f32,
     /// Unused; keeps the record at 16 words.
-    pub reserved: [u32; 6],
+    pub reserved: [u32; 5],
 }
 
 impl StepRecord {
@@ -121,6 +125,7 @@ impl StepRecord {
         match scalar {
             StepScalar::LearningRate => self.learning_rate,
             StepScalar::Optimizer(i) => self.optimizer[usize::from(i) % self.optimizer.len()],
+            StepScalar::LossWeight => self.loss_weight,
         }
     }
 }

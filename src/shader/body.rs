@@ -137,6 +137,7 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
             Inst::Const(bits) => width.splat(&literal(*bits)),
             Inst::Step(StepScalar::LearningRate) => width.splat("step.learning_rate"),
             Inst::Step(StepScalar::Optimizer(i)) => width.splat(&format!("step.optimizer_{i}")),
+            Inst::Step(StepScalar::LossWeight) => width.splat("step.loss_weight"),
             Inst::Random { kind, stream } => {
                 let function = if width == Width::Four { "random_four" } else { "random_word" };
                 let word = format!("{prefix}{at}_word");

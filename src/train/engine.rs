@@ -107,6 +107,9 @@ fn compile_watching(
         });
     }
     let batches = evaluation.rows.div_ceil(evaluation_batch);
+    let mut results =
+        vec![("predictions".into(), evaluating.predictions), ("losses".into(), evaluating.loss_rows)];
+    results.extend(evaluating.parts.iter().map(|(name, value)| (name.to_string(), *value)));
     data.push(data_spec("evaluation", evaluation, (batches * evaluation_batch).max(1)));
     phases.push(PhaseSpec {
         name: "evaluate".into(),
@@ -115,10 +118,7 @@ fn compile_watching(
         data: data.len() - 1,
         augment: vec![],
         slots: batches.max(1),
-        results: vec![
-            ("predictions".into(), evaluating.predictions),
-            ("losses".into(), evaluating.loss_rows),
-        ],
+        results,
         gradients: vec![],
         updates: vec![],
     });
@@ -294,10 +294,20 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn evaluate(&mut self) -> Result<Predictions, TrainError> {
+        self.evaluate_draw(0)
+    }
+
+    /// Evaluates the evaluation rows with random numbers of their own for each `draw`, if the model draws any.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
         let batches = self.evaluation_rows.div_ceil(self.evaluation_batch);
         let record = |slot: usize| StepRecord {
             batch_start: (slot * self.evaluation_batch) as u32,
             slot: slot as u32,
+            step: slot as u32,
+            seed_low: draw,
             ..StepRecord::default()
         };
         let steps: Vec<StepRecord> = (0..batches).map(record).collect();
@@ -310,7 +320,10 @@ impl Engine {
         };
         let raw = read(0, self.evaluation_rows * self.outputs)?;
         let losses = read(1, self.evaluation_rows)?;
-        Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses })
+        let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
+        let parts: Result<Vec<_>, TrainError> =
+            names.map(|(at, name)| Ok((name, read(2 + at, self.evaluation_rows)?))).collect();
+        Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses, parts: parts? })
     }
 
     /// Sets parameters and running statistics to their first values.

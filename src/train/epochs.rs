@@ -282,7 +282,8 @@ impl<'a> Trainer<'a> {
             seed_high,
             learning_rate: self.learning_rate(step) as f32,
             optimizer: self.engine.optimizer_scalars(step),
-            reserved: [0; 6],
+            loss_weight: self.task.experiment.model.loss_weight(step, self.steps_per_epoch) as f32,
+            reserved: [0; 5],
         }
     }
 

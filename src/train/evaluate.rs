@@ -12,7 +12,7 @@ use super::forecast::{self, HorizonError};
 use super::metrics::{ClassScore, Predictions, argmax, class_scores};
 use super::run::RunDirectory;
 use super::trainer::model_of;
-use crate::data::{self, Dataset, Fitted, FittedTarget};
+use crate::data::{self, Dataset, Fitted, FittedTarget, Task};
 use crate::device::Device;
 use crate::experiment::Experiment;
 
@@ -112,7 +112,8 @@ pub fn evaluate(
     let predictions = opened.predict(device, &rows)?;
     let target = &opened.fitted.target;
     let classes = match target {
-        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => None,
+        _ if opened.experiment.task() == Task::Features => None,
+        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => None,
         FittedTarget::Binary { names, .. } => Some(names.to_vec()),
         FittedTarget::Classes { names, .. } => Some(names.clone()),
     };
@@ -157,7 +158,7 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
         None => files.get(at).cloned().into_iter().collect(),
     };
     let names: &[String] = match target {
-        FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => &[],
+        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => &[],
         FittedTarget::Binary { names, .. } => names,
         FittedTarget::Classes { names, .. } => names,
     };
@@ -169,7 +170,7 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
         }
     } else {
         let probabilities = names.iter().map(|n| format!("probability {n}"));
-        let title = std::iter::once(target.name().to_string());
+        let title = std::iter::once(target.name().unwrap_or_default().to_string());
         writer.write_record(titles.into_iter().chain(title).chain(probabilities)).map_err(fail)?;
         for (at, p) in predictions.probabilities().iter().enumerate() {
             let class = std::iter::once(names[argmax(p)].clone());

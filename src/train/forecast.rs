@@ -74,6 +74,6 @@ pub fn output_titles(target: &FittedTarget) -> Vec<String> {
             (0..*steps).flat_map(of).collect()
         }
         FittedTarget::Numbers { columns, .. } => columns.clone(),
-        other => vec![other.name().to_string()],
+        other => other.name().map(String::from).into_iter().collect(),
     }
 }

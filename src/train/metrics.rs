@@ -6,6 +6,7 @@ use super::events::Number;
 
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
+use crate::nn::vae::{KL, RECONSTRUCTION};
 
 /// What a model says about rows, and what is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,12 +19,14 @@ pub struct Predictions {
     pub truth: Vec<f64>,
     /// Loss of each row.
     pub losses: Vec<f32>,
+    /// Parts of the loss of each row by name, for models that have them.
+    pub parts: Vec<(&'static str, Vec<f32>)>,
 }
 
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`.
+    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
@@ -47,6 +50,11 @@ impl Predictions {
             _ => self.rows() as f64,
         };
         sum / weight
+    }
+
+    /// A part of the loss of each row.
+    pub fn part(&self, name: &str) -> Option<&[f32]> {
+        self.parts.iter().find(|(n, _)| *n == name).map(|(_, rows)| &rows[..])
     }
 
     /// Predicted values in the target's own units (regression).
@@ -82,7 +90,11 @@ impl Predictions {
 
     /// The metrics of the target's task.
     pub fn metrics(&self, target: &FittedTarget) -> Vec<Metric> {
+        if let (Some(reconstruction), Some(kl)) = (self.part(RECONSTRUCTION), self.part(KL)) {
+            return bound(reconstruction, kl);
+        }
         match target {
+            FittedTarget::Absent => vec![],
             FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
                 regression(&self.values(target), &self.true_values(target))
             }
@@ -113,6 +125,17 @@ impl Predictions {
 pub fn argmax(values: &[f64]) -> usize {
     let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
     (1..values.len()).fold(0, better)
+}
+
+/// The evidence lower bound and its parts: means over the rows, in nats.
+fn bound(reconstruction: &[f32], kl: &[f32]) -> Vec<Metric> {
+    let mean = |rows: &[f32]| rows.iter().map(|&x| f64::from(x)).sum::<f64>() / rows.len().max(1) as f64;
+    let (reconstruction, kl) = (mean(reconstruction), mean(kl));
+    vec![
+        Metric { name: "elbo", value: -reconstruction - kl },
+        Metric { name: RECONSTRUCTION, value: reconstruction },
+        Metric { name: KL, value: kl },
+    ]
 }
 
 fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {

@@ -274,7 +274,7 @@ fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
         }
         "reparam" => {
             let (mu, logvar, eps) = (o.get("mu")?, o.get("logvar")?, o.get("eps")?);
-            one(reparam(o.graph, mu, logvar, eps))
+            one(o.graph.reparameterise(mu, logvar, eps))
         }
         "gauss_nll" => {
             let (mu, logvar, x) = (o.get("mu")?, o.get("logvar")?, o.get("x")?);
@@ -356,33 +356,14 @@ fn total(g: &mut Graph, x: ValueId) -> Result<ValueId, GraphError> {
 
 /// `-1/2 sum(1 + logvar - mu^2 - e^logvar)`
 fn kl_gauss(g: &mut Graph, mu: ValueId, logvar: ValueId) -> Result<ValueId, GraphError> {
-    let square = g.unary(UnaryFn::Square, mu)?;
-    let variance = g.unary(UnaryFn::ExpM1, logvar)?;
-    let a = g.sub(logvar, square)?;
-    let b = g.sub(a, variance)?;
-    let sum = total(g, b)?;
-    g.mul_scalar(sum, -0.5)
-}
-
-/// `mu + eps e^(logvar / 2)`
-fn reparam(g: &mut Graph, mu: ValueId, logvar: ValueId, eps: ValueId) -> Result<ValueId, GraphError> {
-    let half = g.mul_scalar(logvar, 0.5)?;
-    let deviation = g.exp(half)?;
-    let noise = g.mul(eps, deviation)?;
-    g.add(mu, noise)
+    let elements = g.gaussian_kl(mu, logvar)?;
+    total(g, elements)
 }
 
 /// `1/2 sum(logvar + (x - mu)^2 / e^logvar + ln(2 pi))`
 fn gauss_nll(g: &mut Graph, mu: ValueId, logvar: ValueId, x: ValueId) -> Result<ValueId, GraphError> {
-    let error = g.sub(x, mu)?;
-    let square = g.unary(UnaryFn::Square, error)?;
-    let negative = g.neg(logvar)?;
-    let precision = g.exp(negative)?;
-    let weighted = g.mul(square, precision)?;
-    let sum = g.add(logvar, weighted)?;
-    let all = g.add_scalar(sum, (2.0 * std::f64::consts::PI).ln())?;
-    let sum = total(g, all)?;
-    g.mul_scalar(sum, 0.5)
+    let elements = g.gaussian_nll(x, mu, logvar)?;
+    total(g, elements)
 }
 
 fn vae(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
@@ -394,13 +375,11 @@ fn vae(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
         let pre = dense(g, v[0], v[2], v[3])?;
         let h = g.unary(UnaryFn::Tanh, pre)?;
         let (mu, logvar) = (dense(g, h, v[4], v[5])?, dense(g, h, v[6], v[7])?);
-        let z = reparam(g, mu, logvar, v[1])?;
+        let z = g.reparameterise(mu, logvar, v[1])?;
         let pre = dense(g, z, v[8], v[9])?;
         let h = g.unary(UnaryFn::Tanh, pre)?;
         let logits = dense(g, h, v[10], v[11])?;
-        let soft = g.unary(UnaryFn::Softplus, logits)?;
-        let product = g.mul(logits, v[0])?;
-        let elements = g.sub(soft, product)?;
+        let elements = g.bernoulli_nll(logits, v[0])?;
         Ok(vec![total(g, elements)?, kl_gauss(g, mu, logvar)?])
     };
     build(o.graph).map_err(|e| e.to_string())

@@ -139,14 +139,13 @@ pub fn load(
     check_keys(config)?;
     let image = config.image.as_ref();
     let classes = image.map_or(&[][..], |i| &i.classes);
-    let mut wanted =
-        Wanted { shape: image.and_then(|i| i.shape), target: Some(config.target.as_str()), classes };
+    let mut wanted = Wanted { shape: image.and_then(|i| i.shape), target: config.target.as_deref(), classes };
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
-    let mut target = fit_target(config, &all.labels, 0, &parts.train, task)?;
+    let mut target = fit_target(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, task)?;
     if let FittedTarget::Classes { names, .. } = &mut target {
         // In the order given; without one, all have the same position, and the order stays.
         names.sort_by_key(|name| classes.iter().position(|class| class == name));
@@ -217,7 +216,7 @@ pub fn load_with(
     path: &Path,
     with_target: bool,
 ) -> Result<Dataset, DataError> {
-    let target = with_target.then(|| fitted.target.name());
+    let target = fitted.target.name().filter(|_| with_target);
     let wanted = Wanted { shape: Some(image.shape), target, classes: &image.classes };
     let set = read(path, None, &wanted)?;
     let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
@@ -226,7 +225,7 @@ pub fn load_with(
 
 fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
     let Some(image) = &fitted.image else { return Ok(Dataset::default()) };
-    let target = if with_target { Some(fitted.target.encode(&set.labels, rows)?) } else { None };
+    let target = if with_target { fitted.target.encode(&set.labels, rows)? } else { None };
     let (features, x) = (image.names(), image.encode(&set.images, rows));
     let (categories, source_rows) = (vec![], rows.to_vec());
     Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })

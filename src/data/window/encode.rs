@@ -21,7 +21,7 @@ pub(super) fn encode(
     let known = Known::of(fitted, series, with_target)?;
     let rows = series.made.len();
     let class = window.past.is_empty();
-    let label = series.table.find(fitted.target.name()).ok().filter(|_| class);
+    let label = fitted.target.name().filter(|_| class).and_then(|name| series.table.find(name).ok());
     let has_label =
         |r: usize| label.is_some_and(|c| !series.made[r] && !cells::is_missing(series.table.cell(c, r)));
     let mut complete: Vec<bool> = (0..rows).map(|r| known.past.iter().all(|p| p[r].is_some())).collect();
@@ -102,12 +102,13 @@ fn class_labels(
     let labelled: Vec<usize> = (0..kept.len()).filter(|&at| has_label(kept[at])).collect();
     let rows: Vec<usize> = labelled.iter().map(|&at| kept[at]).collect();
     Ok(match target.encode(&series.table, &rows)? {
-        Target::Numbers(found) => {
+        None => Target::Labels(vec![0; kept.len()]),
+        Some(Target::Numbers(found)) => {
             let mut all = vec![0.0; kept.len()];
             labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
             Target::Numbers(all)
         }
-        Target::Labels(found) => {
+        Some(Target::Labels(found)) => {
             let mut all = vec![0; kept.len()];
             labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
             Target::Labels(all)

@@ -96,6 +96,10 @@ pub(super) fn load(
     seed: [u32; 2],
     other: &dyn Fn(&str) -> Result<Table, DataError>,
 ) -> Result<Loaded, DataError> {
+    if task == Task::Features {
+        let reason = "a `vae` learns rows as they are; take out [data.window], or choose another family";
+        return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
+    }
     let columns = columns(config, window, table)?;
     let series = Series::arrange(table, window, &columns.targets, 0)?;
     check_length(&series, window)?;
@@ -173,7 +177,7 @@ fn at_line(series: &Series, row: usize, column: String, reason: String) -> DataE
 fn target_names(target: &FittedTarget, window: &WindowConfig) -> Vec<String> {
     match target {
         FittedTarget::Numbers { columns, .. } => columns.clone(),
-        other => std::iter::once(other.name().to_string()).chain(window.targets.clone()).collect(),
+        other => other.name().map(String::from).into_iter().chain(window.targets.clone()).collect(),
     }
 }
 
@@ -181,7 +185,10 @@ fn columns(config: &DataConfig, window: &WindowConfig, table: &Table) -> Result<
     let clash = |column: &str, reason: &str| {
         Err(DataError::Treatment { column: column.into(), reason: reason.into() })
     };
-    let names: Vec<&String> = std::iter::once(&config.target).chain(&window.targets).collect();
+    let Some(target) = &config.target else {
+        return clash("", "windows predict a column; name it in `data.target`");
+    };
+    let names: Vec<&String> = std::iter::once(target).chain(&window.targets).collect();
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
             return clash(name, "it is named twice among `target` and `data.window.targets`; leave one out");
@@ -310,10 +317,10 @@ fn fit(
     }
     let mut targets = vec![];
     for &c in &columns.targets {
-        let named = DataConfig { target: table.names[c].clone(), ..config.clone() };
+        let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
         let known: Vec<usize> =
             train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
-        targets.push(super::fit_target(&named, table, c, &known, task)?);
+        targets.push(super::fit_target(&named, table, Some(c), &known, task)?);
     }
     let past: Vec<(String, FittedScaling)> = targets
         .iter()
@@ -333,7 +340,8 @@ fn fit(
         _ => {
             let reason = "classes are predicted one at a time: take out `targets` and `all_steps` of [data.window], or use \
                           a regression loss such as \"mse\"";
-            return Err(DataError::Treatment { column: config.target.clone(), reason: reason.into() });
+            let column = config.target.clone().unwrap_or_default();
+            return Err(DataError::Treatment { column, reason: reason.into() });
         }
     };
     let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();

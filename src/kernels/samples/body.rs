@@ -74,6 +74,7 @@ impl Draw {
             seed_high: self.word(),
             learning_rate: 0.01,
             optimizer: [1.5, 1.25, 0.5, 2.0],
+            loss_weight: 0.75,
             ..StepRecord::default()
         }
     }
@@ -124,9 +125,11 @@ impl Draw {
             known.push(body.push(Inst::Load { operand, view }));
         }
         if self.one_in(3) {
-            known.push(
-                body.push(Inst::Step(self.choice(&[StepScalar::LearningRate, StepScalar::Optimizer(2)]))),
-            );
+            known.push(body.push(Inst::Step(self.choice(&[
+                StepScalar::LearningRate,
+                StepScalar::Optimizer(2),
+                StepScalar::LossWeight,
+            ]))));
         }
         if self.one_in(3) && elements(shape) > 0 {
             let kind = self.choice(&[

@@ -1,0 +1,144 @@
+//! The variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114): which layers encoder and decoder have.
+//! [`graph`] makes the mathematics of them.
+//!
+//! Parameters are named as those of a PyTorch module with `encoder` and `decoder` of type `nn.Sequential` and a linear
+//! layer `latent`, whose first half of outputs are the means and whose second half are the log-variances of `q(z|x)`.
+
+mod graph;
+
+pub(super) use graph::build;
+
+use crate::data::ImageShape;
+use crate::experiment::model::{
+    LayerConfig, ModelConfig, NamedPadding, Norm, Padding, Pair, default_eps, default_momentum,
+};
+use crate::experiment::variational::{Decoder, TrainedVariance, Variance, Variational};
+
+/// Least trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature): without it the
+/// likelihood of a feature that is constant would grow without bound.
+pub const MIN_VARIANCE: f64 = 1e-4;
+/// Log-variances are clamped to `-LOG_VARIANCE_BOUND..=LOG_VARIANCE_BOUND`, where every term of the loss and its gradient
+/// is finite in single precision. Outside, the gradient is 0, as `torch.clamp`'s.
+pub const LOG_VARIANCE_BOUND: f64 = 50.0;
+
+/// Name of the part of a row's loss that is `-ln p(x|z)`, in nats.
+pub const RECONSTRUCTION: &str = "reconstruction";
+/// Name of the part that is `KL(q(z|x) || p(z))`, in nats.
+pub const KL: &str = "kl";
+/// Name of `ln p(x|z) + ln p(z) - ln q(z|x)` of each row: the mean of its exponential over draws of `z` is `p(x)`
+/// (Burda et al. 2016, arXiv:1509.00519).
+pub const LOG_WEIGHT: &str = "log_weight";
+
+/// What makes a model a variational autoencoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Vae {
+    /// Settings.
+    pub settings: Variational,
+    /// Numbers of a row that are reconstructed.
+    pub features: usize,
+    /// Classes that encoder and decoder read; 0 if they read none.
+    pub classes: usize,
+    /// What is built: all of it, or the decoder alone, which reads codes.
+    pub decoder_only: bool,
+    /// What the numbers are, if convolutions read them as images.
+    image: Option<ImageShape>,
+    /// Layers of the encoder on images, ending with `flatten`; then its dense ones.
+    encoder: [Vec<LayerConfig>; 2],
+    /// Dense layers of the decoder, then those on images.
+    decoder: [Vec<LayerConfig>; 2],
+    /// What the decoder's layers on images begin with.
+    folded: Option<ImageShape>,
+}
+
+impl Vae {
+    /// The autoencoder of a configuration for rows of `features` numbers; `None` if it is of another family. `classes`
+    /// are those of the target.
+    pub fn new(
+        config: &ModelConfig,
+        features: usize,
+        image: Option<ImageShape>,
+        classes: usize,
+    ) -> Option<Self> {
+        let settings = config.variational()?;
+        let learned = settings.decoder == Decoder::Gaussian
+            && settings.variance == Variance::Trained(TrainedVariance::Learned);
+        let per_feature = if learned { 2 } else { 1 };
+        let mirrored: Vec<usize> = config.hidden.iter().rev().copied().collect();
+        let mut vae = Self {
+            settings,
+            features,
+            classes: if settings.conditional { classes } else { 0 },
+            decoder_only: false,
+            image,
+            encoder: [vec![], config.dense_layers(&config.hidden)],
+            decoder: [config.dense_layers(&mirrored), vec![]],
+            folded: None,
+        };
+        match (config.channels.as_deref().unwrap_or_default(), image) {
+            ([.., last], Some(image)) => vae.add_convolutions(config, image, *last, per_feature),
+            _ => vae.decoder[0].push(LayerConfig::Dense { units: per_feature * features, bias: true }),
+        }
+        Some(vae)
+    }
+
+    /// Convolutions that halve the image before the dense layers, and transposed ones that give back its size.
+    fn add_convolutions(&mut self, config: &ModelConfig, image: ImageShape, last: usize, per_feature: usize) {
+        let channels = config.channels.as_deref().unwrap_or_default();
+        let mut sizes = vec![[image.height, image.width]];
+        for &channels in channels {
+            self.encoder[0].push(narrowing(config, channels));
+            self.encoder[0].extend(norm_and_activation(config));
+            sizes.push(sizes[sizes.len() - 1].map(|n| n.div_ceil(2)));
+        }
+        self.encoder[0].push(LayerConfig::Flatten);
+        let [height, width] = sizes[channels.len()];
+        let folded = ImageShape { channels: last, height, width };
+        self.decoder[0].extend(config.dense_layers(&[folded.values()]));
+        self.folded = Some(folded);
+        for at in (0..channels.len()).rev() {
+            let outputs = if at > 0 { channels[at - 1] } else { per_feature * image.channels };
+            self.decoder[1].push(widening(config, outputs, sizes[at]));
+            if at > 0 {
+                self.decoder[1].extend(norm_and_activation(config));
+            }
+        }
+    }
+}
+
+/// A convolution to half the size.
+fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
+    LayerConfig::Conv2d {
+        channels,
+        kernel: config.kernel,
+        stride: Pair::Both(2),
+        padding: Padding::Named(NamedPadding::Same),
+        dilation: Pair::Both(1),
+        groups: 1,
+        bias: true,
+    }
+}
+
+/// The transposed convolution that gives back `size`: an odd kernel makes `2 n - 1` or `2 n` of `n` pixels.
+fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
+    let cut = config.kernel.get().map(|k| k.saturating_sub(1) / 2);
+    LayerConfig::ConvTranspose2d {
+        channels,
+        kernel: config.kernel,
+        stride: Pair::Both(2),
+        padding: Pair::Each(cut),
+        output_padding: Pair::Each(size.map(|n| 1 - n % 2)),
+        dilation: Pair::Both(1),
+        groups: 1,
+        bias: true,
+    }
+}
+
+fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
+    let eps = default_eps();
+    let norm = match config.norm {
+        Norm::None => None,
+        Norm::Layer => Some(LayerConfig::GroupNorm { groups: 1, eps }),
+        Norm::Batch => Some(LayerConfig::BatchNorm { eps, momentum: default_momentum() }),
+    };
+    norm.into_iter().chain([LayerConfig::Activation { function: config.activation }]).collect()
+}
