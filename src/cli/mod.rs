@@ -7,6 +7,7 @@ mod plan;
 mod predict;
 mod progress;
 mod replay;
+mod sample;
 mod train;
 mod verify;
 
@@ -32,6 +33,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Plan(plan::Plan),
+    Sample(sample::Sample),
     Replay(replay::Replay),
     Verify(verify::Verify),
     Bench(bench::Bench),
@@ -91,6 +93,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Plan(command) => command.run(),
+        Command::Sample(command) => command.run(),
         Command::Replay(command) => command.run(),
         Command::Verify(command) => command.run(),
         Command::Bench(command) => command.run(),

@@ -128,6 +128,11 @@ impl Experiment {
         }
     }
 
+    /// Whether the model or its loss reads the target: an autoencoder does only if it is conditional.
+    pub fn reads_target(&self) -> bool {
+        self.model.variational().is_none_or(|v| v.conditional)
+    }
+
     /// The directory of the experiment file, against which its paths are meant.
     pub fn directory(path: &Path) -> PathBuf {
         path.parent().map_or_else(PathBuf::new, Path::to_path_buf)

@@ -88,7 +88,9 @@ impl ModelConfig {
         let Some(v) = self.variational() else { return };
         self.latent = Some(v.latent);
         self.decoder = Some(v.decoder);
-        self.variance = (v.decoder == Decoder::Gaussian).then_some(v.variance);
+        if v.decoder == Decoder::Gaussian {
+            self.variance = Some(v.variance);
+        }
         self.beta = Some(v.beta);
         self.warmup = Some(v.warmup);
         self.free_bits = Some(v.free_bits);

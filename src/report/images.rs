@@ -104,7 +104,7 @@ fn img(values: &[u8], [channels, height, width]: [usize; 3]) -> String {
     format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(&png))
 }
 
-fn png_bytes(
+pub(super) fn png_bytes(
     pixels: &[u8],
     channels: usize,
     height: usize,

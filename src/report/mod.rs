@@ -2,6 +2,7 @@
 //! predictions, the model, the plan and the data. Light and dark follow the reader's system.
 
 mod forecasts;
+pub mod grid;
 mod images;
 mod pictures;
 mod svg;

@@ -15,6 +15,7 @@ use super::trainer::model_of;
 use crate::data::{self, Dataset, Fitted, FittedTarget, Task};
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::nn::vae::{KL, RECONSTRUCTION};
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,15 +45,16 @@ pub struct Evaluation {
 }
 
 /// A run opened for use: its experiment, its best weights, and what was fitted.
-struct Opened {
-    experiment: Experiment,
-    fitted: Fitted,
-    weights: Vec<checkpoint::NamedTensor>,
+pub(super) struct Opened {
+    pub experiment: Experiment,
+    pub fitted: Fitted,
+    pub weights: Vec<checkpoint::NamedTensor>,
     /// Where the weights come from.
     best: PathBuf,
 }
 
-fn open(run: &Path) -> Result<Opened, TrainError> {
+/// Opens a run for use.
+pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
     let directory = RunDirectory::open(run)?;
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
@@ -83,7 +85,10 @@ pub fn evaluate(
 ) -> Result<Evaluation, TrainError> {
     let opened = open(run)?;
     let (rows, name) = match file {
-        Some(path) => (data::load_with(&opened.fitted, path, true)?, path.display().to_string()),
+        Some(path) => {
+            let rows = data::load_with(&opened.fitted, path, opened.experiment.reads_target())?;
+            (rows, path.display().to_string())
+        }
         None => {
             let loaded = data::load(
                 &opened.experiment.data,
@@ -141,6 +146,9 @@ pub fn evaluate(
 /// If the run or the input cannot be read, the output cannot be written, or the device fails.
 pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
     let opened = open(run)?;
+    if opened.experiment.task() == Task::Features {
+        return scores(&opened, input, output, device);
+    }
     let rows = data::load_with(&opened.fitted, input, false)?;
     let predictions = opened.predict(device, &rows)?;
     // Pictures of a folder are told by their files.
@@ -177,6 +185,30 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
             let cells = place(at).into_iter().chain(class).chain(p.iter().map(f64::to_string));
             writer.write_record(cells).map_err(fail)?;
         }
+    }
+    let bytes =
+        writer.into_inner().map_err(|e| TrainError::Io { path: output.into(), reason: e.to_string() })?;
+    checkpoint::write_atomically(output, &bytes)?;
+    Ok(rows.rows)
+}
+
+/// What an autoencoder says of the rows of `input`: how strange each is (`anomaly`, its negative evidence lower bound in
+/// nats), the two parts of that, and the mean of its latent code.
+fn scores(opened: &Opened, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
+    let rows = data::load_with(&opened.fitted, input, opened.experiment.reads_target())?;
+    let predictions = opened.predict(device, &rows)?;
+    let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
+    let part = |name| predictions.part(name).unwrap_or_default();
+    let (reconstruction, kl) = (part(RECONSTRUCTION), part(KL));
+    let mut writer = csv::Writer::from_writer(vec![]);
+    let codes = (1..=predictions.outputs).map(|at| format!("code {at}"));
+    let titles = ["row", "anomaly", RECONSTRUCTION, KL].map(String::from).into_iter().chain(codes);
+    writer.write_record(titles).map_err(fail)?;
+    for (at, code) in predictions.raw.chunks(predictions.outputs.max(1)).enumerate() {
+        let parts = [f64::from(reconstruction[at]), f64::from(kl[at])];
+        let numbers = [parts[0] + parts[1], parts[0], parts[1]].map(|x| x.to_string());
+        let row = std::iter::once((rows.source_rows[at] + 1).to_string()).chain(numbers);
+        writer.write_record(row.chain(code.iter().map(f32::to_string))).map_err(fail)?;
     }
     let bytes =
         writer.into_inner().map_err(|e| TrainError::Io { path: output.into(), reason: e.to_string() })?;

@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod recovery;
 pub mod replay;
 pub mod run;
+pub mod sample;
 mod snapshot;
 pub mod tensorboard;
 pub mod trainer;

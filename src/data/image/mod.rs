@@ -212,6 +212,16 @@ impl FittedImage {
         x
     }
 
+    /// Scaled values of images, one after the other, as they were before scaling.
+    pub fn own_units(&self, scaled: &[f32]) -> Vec<f32> {
+        let (plane, values) = (self.shape.plane().max(1), self.shape.values().max(1));
+        let invert = |(at, &x): (usize, &f32)| {
+            let scaling = self.scaling.get(at % values / plane);
+            scaling.map_or(x, |s| s.invert(f64::from(x)) as f32)
+        };
+        scaled.iter().enumerate().map(invert).collect()
+    }
+
     /// Names of the values, for messages and tables: `channel 0 row 3 column 4`.
     pub fn names(&self) -> Vec<String> {
         if !self.columns.is_empty() {

@@ -1,0 +1,167 @@
+//! Samples of a generative model: codes drawn from the prior and decoded, as pictures or numbers.
+
+use std::path::Path;
+
+use super::TrainError;
+use super::checkpoint::{self, NamedTensor};
+use super::engine::Engine;
+use super::evaluate::open;
+use super::trainer::model_of;
+use crate::data::table::Table;
+use crate::data::{Dataset, Encoding, Fitted, FittedImage, FittedTarget, Target};
+use crate::device::Device;
+use crate::nn::Model;
+use crate::report::grid;
+use crate::rng::{self, streams};
+
+/// Most samples of one call.
+const MOST: usize = 1_000_000;
+
+/// Draws `count` samples from the best weights of `run` and writes them to `output`: a picture (`.png`, a grid of
+/// images), an array (`.npy`, `f32` `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own
+/// units. A conditional model draws its classes in turn.
+///
+/// # Errors
+/// If the run cannot be read or its model generates nothing, the output cannot be written, or the device fails.
+pub fn sample(
+    run: &Path,
+    count: usize,
+    seed: u64,
+    output: &Path,
+    device: &dyn Device,
+) -> Result<(), TrainError> {
+    let extension = output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    if !["png", "npy", "csv"].contains(&extension.as_str()) {
+        return Err(TrainError::Input(format!(
+            "{}: the file must end in .png, .npy or .csv",
+            output.display()
+        )));
+    }
+    if !(1..=MOST).contains(&count) {
+        return Err(TrainError::Input(format!("--count {count} is not in 1..={MOST}")));
+    }
+    let opened = open(run)?;
+    let names = feature_names(&opened.fitted)?;
+    let like = Dataset { features: names.clone(), ..Dataset::default() };
+    let model = model_of(&opened.experiment, &opened.fitted, &like);
+    let Some(decoder) = model.decoder() else {
+        return Err(TrainError::Input(format!(
+            "{}: its model predicts and generates nothing; train one of `family = \"vae\"`",
+            run.display()
+        )));
+    };
+    if extension == "png" && opened.fitted.image.is_none() {
+        let reason = "the rows are no images; write the samples to a .csv or .npy file";
+        return Err(TrainError::Input(format!("{}: {reason}", output.display())));
+    }
+    let codes = prior(count, model.outputs, [seed as u32, (seed >> 32) as u32]);
+    let labels = (0..count).map(|i| (i % classes(&opened.fitted).max(1)) as u32).collect();
+    let decoded = decode(device, &decoder, &opened.weights, codes, Some(labels))?;
+    let values = own_units(&opened.fitted, &names, &decoded);
+    let bytes = match (extension.as_str(), &opened.fitted.image) {
+        ("png", Some(image)) => grid::png(image, &values),
+        ("npy", image) => npy(&values, &shape(count, image.as_ref(), names.len())),
+        _ => csv(&names, &values).map_err(|e| TrainError::Io { path: output.into(), reason: e })?,
+    };
+    checkpoint::write_atomically(output, &bytes)
+}
+
+/// Codes `[count, latent]` of the prior, `N(0, 1)`.
+pub(super) fn prior(count: usize, latent: usize, seed: [u32; 2]) -> Vec<f32> {
+    let code = |i: usize| rng::normal(rng::word(seed, streams::SAMPLE, 0, i as u32));
+    (0..count * latent).map(code).collect()
+}
+
+/// Expected features `[codes, features]` of codes, as they are scaled.
+///
+/// # Errors
+/// If the weights are of another model, or the device fails.
+pub(super) fn decode(
+    device: &dyn Device,
+    decoder: &Model,
+    weights: &[NamedTensor],
+    codes: Vec<f32>,
+    labels: Option<Vec<u32>>,
+) -> Result<Vec<f32>, TrainError> {
+    let latent = decoder.inputs.features;
+    let rows = codes.len() / latent.max(1);
+    let rows = Dataset {
+        rows,
+        features: (1..=latent).map(|at| format!("code {at}")).collect(),
+        x: codes,
+        target: labels.map(Target::Labels),
+        source_rows: (0..rows).collect(),
+        ..Dataset::default()
+    };
+    let mut engine = Engine::new(device, decoder, None, &rows)?;
+    engine.restore(weights, false)?;
+    Ok(engine.evaluate()?.raw)
+}
+
+/// Names of the features that a run's rows become.
+pub(super) fn feature_names(fitted: &Fitted) -> Result<Vec<String>, TrainError> {
+    if let Some(image) = &fitted.image {
+        return Ok(image.names());
+    }
+    let names: Vec<String> = fitted.columns.iter().map(|c| c.name.clone()).collect();
+    let columns = vec![vec![]; names.len()];
+    Ok(fitted.encode(&Table { names, columns, ..Table::default() }, &[], false)?.features)
+}
+
+fn classes(fitted: &Fitted) -> usize {
+    match &fitted.target {
+        FittedTarget::Classes { names, .. } => names.len(),
+        _ => 0,
+    }
+}
+
+/// Scaled features in their own units. Parts of a timestamp and indicators stay as they are.
+pub(super) fn own_units(fitted: &Fitted, names: &[String], scaled: &[f32]) -> Vec<f32> {
+    if let Some(image) = &fitted.image {
+        return image.own_units(scaled);
+    }
+    let scaling = |name: &String| {
+        fitted.columns.iter().find(|c| c.name == *name).and_then(|c| match &c.encoding {
+            Encoding::Number { scaling, .. } => Some(scaling),
+            _ => None,
+        })
+    };
+    let scalings: Vec<_> = names.iter().map(scaling).collect();
+    let value = |(at, &x): (usize, &f32)| match scalings[at % names.len()] {
+        Some(scaling) => scaling.invert(f64::from(x)) as f32,
+        None => x,
+    };
+    scaled.iter().enumerate().map(value).collect()
+}
+
+fn shape(count: usize, image: Option<&FittedImage>, features: usize) -> Vec<usize> {
+    match image {
+        Some(image) => vec![count, image.shape.channels, image.shape.height, image.shape.width],
+        None => vec![count, features],
+    }
+}
+
+/// NumPy's array format, version 1.0.
+fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents.join(", "));
+    // Magic, version and length are 10 bytes; the data begin at a multiple of 64.
+    let blanks = (64 - (10 + header.len() + 1) % 64) % 64;
+    header.push_str(&" ".repeat(blanks));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+    bytes
+}
+
+fn csv(names: &[String], values: &[f32]) -> Result<Vec<u8>, String> {
+    let mut writer = csv::Writer::from_writer(vec![]);
+    writer.write_record(names).map_err(|e| e.to_string())?;
+    for row in values.chunks(names.len().max(1)) {
+        writer.write_record(row.iter().map(f32::to_string)).map_err(|e| e.to_string())?;
+    }
+    writer.into_inner().map_err(|e| e.to_string())
+}
