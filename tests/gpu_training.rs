@@ -6,6 +6,8 @@ mod common;
 mod image_trajectory;
 #[path = "pytorch/trajectory.rs"]
 mod trajectory;
+#[path = "pytorch/vae_trajectory.rs"]
+mod vae_trajectory;
 
 use std::process::ExitCode;
 
@@ -18,6 +20,9 @@ fn main() -> ExitCode {
         }),
         ("losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps", || {
             Ok(image_trajectory::check_images(&common::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("losses_parts_and_gradients_of_an_autoencoder_follow_pytorch_for_100_steps", || {
+            Ok(vae_trajectory::check_autoencoder(&common::device(&GpuOptions::default())?, 1e-4)?)
         }),
         ("every_operator_agrees_with_the_reference", || {
             Ok(agreement::every_operator(&common::device(&GpuOptions::default())?)?)

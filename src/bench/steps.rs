@@ -9,6 +9,7 @@ use crate::experiment::model::{
     Activation, Block, Family, LayerConfig, ModelConfig, Padding, Pair, Pooling, default_eps,
     default_momentum,
 };
+use crate::experiment::variational::Decoder;
 use crate::nn::Model;
 use crate::nn::losses::Loss;
 use crate::nn::model::Inputs;
@@ -79,7 +80,7 @@ impl Input {
 }
 
 /// The steps measured, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a residual
-/// network.
+/// network; the variational autoencoder of PyTorch's examples.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -103,6 +104,20 @@ pub fn all() -> Vec<Workload> {
         mlp(1024),
         network("cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
         network("resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32)),
+        Workload {
+            name: "vae 784-400-20, batch 128".into(),
+            batch: 128,
+            config: ModelConfig {
+                family: Family::Vae,
+                hidden: vec![400],
+                latent: Some(20),
+                decoder: Some(Decoder::Bernoulli),
+                ..ModelConfig::default()
+            },
+            input: Input::Features(784),
+            outputs: 0,
+            loss: Loss::Elbo,
+        },
     ]
 }
 
@@ -212,21 +227,25 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
 }
 
 impl Workload {
-    /// Normal numbers, and targets of the network's kind.
+    /// Normal numbers, and targets of the network's kind; for the autoencoder black and white pixels, a quarter of them
+    /// white.
     fn data(&self) -> Dataset {
         let width = self.input.width();
         let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
         let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
+        let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
+        let learns_features = self.loss == Loss::Elbo;
         let target = match self.loss.wants_labels() {
-            true => Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect()),
-            false => Target::Numbers((0..rows).map(|i| normal(1, i)).collect()),
+            _ if learns_features => None,
+            true => Some(Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect())),
+            false => Some(Target::Numbers((0..rows).map(|i| normal(1, i)).collect())),
         };
         Dataset {
             rows,
             features: (0..width).map(|c| format!("x{c}")).collect(),
-            x: (0..rows * width).map(|i| normal(0, i)).collect(),
+            x: (0..rows * width).map(|i| if learns_features { pixel(i) } else { normal(0, i) }).collect(),
             categories: vec![],
-            target: Some(target),
+            target,
             source_rows: (0..rows).collect(),
             windows: None,
         }

@@ -39,7 +39,7 @@ const RESNET: &str = r#"layer = [
 ]"#;
 
 /// The generator of images.py.
-fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
+pub fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
     let mut x = seed;
     let mut next = || {
         x = (1_103_515_245 * x + 12_345) % (1 << 31);
@@ -49,7 +49,7 @@ fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
 }
 
 /// The power of two at or below `sqrt(3 / fan)`.
-fn power(fan: usize) -> f32 {
+pub fn power(fan: usize) -> f32 {
     let mut scale = 1.0f32;
     while f64::from(scale * scale) * fan as f64 > 3.0 {
         scale /= 2.0;
