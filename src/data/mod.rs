@@ -6,6 +6,7 @@ pub mod config;
 mod delta;
 pub mod derive;
 mod encode;
+mod error;
 mod fit;
 pub mod image;
 mod pages;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
 pub use encode::{CategoryIds, Dataset, Target};
+pub use error::DataError;
 pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
 use image::Images;
 pub use image::{FittedImage, ImageShape};
@@ -27,155 +29,6 @@ pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
 pub use window::{FittedWindow, Windows};
-
-/// What is wrong with a table or with what the experiment asks of it.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-pub enum DataError {
-    /// The file cannot be read.
-    #[error("{}: {reason}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What the system says.
-        reason: String,
-    },
-    /// No rows.
-    #[error("{}: the file is empty; expected a header line and rows", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Not text.
-    #[error("{}:{line}: the text is not UTF-8; save the table as UTF-8 and try again", path.display())]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// First bad line.
-        line: u64,
-    },
-    /// Not a table.
-    #[error("{}:{line}: {reason}", path.display())]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-        /// Where.
-        line: u64,
-        /// What.
-        reason: String,
-    },
-    /// An absurd header.
-    #[error("{}:1: the header has {found} columns, at most {limit} are read; check the file and its delimiter", path.display())]
-    TooManyColumns {
-        /// The file.
-        path: PathBuf,
-        /// Columns found.
-        found: usize,
-        /// Columns allowed.
-        limit: usize,
-    },
-    /// Two columns of one name.
-    #[error("{}:1: two columns are called `{column}`; rename one of them", path.display())]
-    DuplicateColumn {
-        /// The file.
-        path: PathBuf,
-        /// The name.
-        column: String,
-    },
-    /// A column that is not there.
-    #[error("{}:1: there is no column `{column}`{hint}", path.display())]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The name.
-        column: String,
-        /// `; did you mean ...?`
-        hint: String,
-    },
-    /// A cell that does not parse.
-    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell; correct it, or say in [data.types] what the column holds", path.display())]
-    Cell {
-        /// The file.
-        path: PathBuf,
-        /// Line.
-        line: u64,
-        /// Column.
-        column: String,
-        /// What the cell holds.
-        text: String,
-        /// What it should hold.
-        expected: &'static str,
-    },
-    /// A class that training did not see.
-    #[error("{}:{line}: target `{column}` holds \"{text}\", which the training rows do not; classes are {known}", path.display())]
-    UnknownClass {
-        /// The file.
-        path: PathBuf,
-        /// Line.
-        line: u64,
-        /// Column.
-        column: String,
-        /// What the cell holds.
-        text: String,
-        /// Known classes.
-        known: String,
-    },
-    /// A treatment that does not fit its column.
-    #[error("column `{column}`: {reason}")]
-    Treatment {
-        /// Column.
-        column: String,
-        /// Why.
-        reason: String,
-    },
-    /// A target that cannot be learned.
-    #[error("{}: target `{column}`: {reason}", path.display())]
-    BadTarget {
-        /// The file.
-        path: PathBuf,
-        /// Column.
-        column: String,
-        /// Why.
-        reason: String,
-    },
-    /// Images that cannot be read, or are not what the experiment says.
-    #[error("{}: {reason}", path.display())]
-    Image {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and how to go on.
-        reason: String,
-    },
-    /// Rows that are not a series to cut windows from.
-    #[error("{}:{line}: {}{reason}", path.display(), if column.is_empty() { String::new() } else { format!("column `{column}`: ") })]
-    Series {
-        /// The file.
-        path: PathBuf,
-        /// First line concerned.
-        line: u64,
-        /// The column concerned, if it is one.
-        column: String,
-        /// What is wrong and how to go on.
-        reason: String,
-    },
-    /// A split that cannot be made.
-    #[error("[data.split]: {reason}")]
-    Split {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl DataError {
-    /// Names the table in errors about a column or a split, which do not.
-    fn in_file(self, path: &Path) -> Self {
-        let named = |reason: String| format!("{reason} (table {})", path.display());
-        match self {
-            Self::Treatment { column, reason } => Self::Treatment { column, reason: named(reason) },
-            Self::Split { reason } => Self::Split { reason: named(reason) },
-            other => other,
-        }
-    }
-}
 
 /// What a model of the target is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

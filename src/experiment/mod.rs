@@ -330,7 +330,13 @@ fn locate(text: &str, key: &str) -> Option<usize> {
 fn explain(message: &str) -> String {
     let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|p| message.split_once(p));
-    let Some((_, rest)) = unknown else { return message };
+    // What Rust calls its types, a user calls numbers.
+    let Some((_, rest)) = unknown else {
+        let plain = message
+            .replace("expected usize", "expected a whole number")
+            .replace("expected u64", "expected a whole number");
+        return plain.replace("expected f64", "expected a number");
+    };
     let mut quoted = rest.split('`');
     let name = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.skip(1).step_by(2).collect();

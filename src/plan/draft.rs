@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::access::Nodes;
-use super::compile::{Builder, PhaseSpec, PlanError};
+use super::compile::Builder;
 use super::emit::Emitted;
 use super::fuse::{Anchor, Fusion};
+use super::spec::{PhaseSpec, PlanError};
 use super::{Slice, stage};
 use crate::device::Target;
 use crate::graph::ops::Lowering;

@@ -11,15 +11,17 @@ mod emit;
 mod fuse;
 mod launch;
 mod memory;
+mod spec;
 mod stage;
 mod text;
 mod validate;
 mod view;
 
 use crate::kernels::{Cost, Kernel};
-pub use compile::{
+pub use compile::compile;
+pub use spec::{
     Augmentation, Compiled, DataColumn, DataLayout, DataSpec, Entry, ImageChanges, Layout, OptimizerSpec,
-    PhaseSpec, PlanError, ProgramSpec, ResultLayout, compile,
+    PhaseSpec, PlanError, ProgramSpec, ResultLayout,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 
