@@ -44,7 +44,7 @@ fn measure(threads: usize, batch: usize) {
         categories: vec![],
         target: Some(Target::Numbers(random(ROWS, 2))),
         source_rows: (0..ROWS).collect(),
-        windows: None,
+        ..Dataset::default()
     };
     let inputs = Inputs { features: FEATURES, categories: vec![], image: None };
     let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse);

@@ -135,7 +135,7 @@ fn table(rows: usize) -> Dataset {
         categories: vec![],
         target: Some(data::Target::Labels((0..rows as u32).map(|row| row % 3).collect())),
         source_rows: (0..rows).collect(),
-        windows: None,
+        ..Dataset::default()
     }
 }
 
@@ -174,7 +174,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         categories: vec![],
         target: Some(data::Target::Numbers(vec![1.0; rows])),
         source_rows: (0..rows).collect(),
-        windows: None,
+        ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 64, categories: vec![], image: None }, 1, Loss::Mse);

@@ -247,7 +247,7 @@ impl Workload {
             categories: vec![],
             target,
             source_rows: (0..rows).collect(),
-            windows: None,
+            ..Dataset::default()
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 pub use super::augment::AugmentConfig;
 use super::image::ImageShape;
+pub use super::reshape::ReshapeConfig;
 use super::window::config::WindowConfig;
 
 /// Where the data comes from and how its columns become numbers.
@@ -35,6 +36,9 @@ pub struct DataConfig {
     /// Columns computed from others of the same row: a name and an expression such as `log(high / low)`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub derive: BTreeMap<String, String>,
+    /// Makes rows into rows of another kind, such as hours into days, with the derived columns in them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshape: Option<ReshapeConfig>,
     /// Missing values and outliers.
     #[serde(default)]
     pub clean: CleanConfig,

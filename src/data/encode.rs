@@ -23,6 +23,8 @@ pub struct Dataset {
     pub target: Option<Target>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
+    /// What rows are called, where something calls them: days.
+    pub row_names: Vec<String>,
     /// How samples lie in the rows of `x` and `target`, if they are windows of a series. `rows` counts the windows,
     /// and `x` and `target` hold the stored rows once.
     pub windows: Option<Windows>,
@@ -106,6 +108,13 @@ impl Fitted {
                 encoding => blocks.push(encode_column(&column.name, encoding, table, at, rows)?),
             }
         }
+        let row_names = match &self.reshape {
+            Some(reshape) => {
+                let at = table.find(reshape.row_name())?;
+                rows.iter().map(|&row| table.cell(at, row).to_string()).collect()
+            }
+            None => vec![],
+        };
         if let Some(image) = &self.image {
             let columns: Vec<usize> =
                 image.columns.iter().map(|name| table.find(name)).collect::<Result<_, _>>()?;
@@ -119,6 +128,7 @@ impl Fitted {
                 categories,
                 target,
                 source_rows: rows.to_vec(),
+                row_names,
                 windows: None,
             });
         }
@@ -129,7 +139,8 @@ impl Fitted {
         }
         let target = if with_target { self.target.encode(table, rows)? } else { None };
         let source_rows = rows.to_vec();
-        Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })
+        let rows = rows.len();
+        Ok(Dataset { rows, features, x, categories, target, source_rows, row_names, windows: None })
     }
 }
 

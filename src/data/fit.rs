@@ -8,6 +8,7 @@ use super::DataError;
 use super::cells;
 use super::config::{Calendar, CategoryEncoding, ColumnKind, DataConfig, Fill};
 use super::image::FittedImage;
+use super::reshape::ReshapeConfig;
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
 use super::window::FittedWindow;
@@ -29,6 +30,9 @@ pub struct Fitted {
     /// Columns computed from others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub derive: BTreeMap<String, String>,
+    /// What rows of the file become.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshape: Option<ReshapeConfig>,
 }
 
 /// A fitted feature column.

@@ -11,6 +11,7 @@ mod fit;
 pub mod image;
 mod pages;
 mod parquet;
+pub mod reshape;
 mod scaling;
 pub mod split;
 pub mod table;
@@ -25,6 +26,7 @@ pub use error::DataError;
 pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
 use image::Images;
 pub use image::{FittedImage, ImageShape};
+use reshape::ReshapeConfig;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
@@ -93,7 +95,7 @@ fn load_path(
     if image::files::is_image_source(path) {
         return image::files::load(config, directory, path, task, seed);
     }
-    let table = read_table(path, &config.derive)?;
+    let table = read_table(path, &config.derive, config.reshape.as_ref())?;
     let target = find_target(config, &table)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
@@ -101,20 +103,20 @@ fn load_path(
         table.find(name)?;
     }
     if let Some(window) = &config.window {
-        let other = |file: &str| read_table(&directory.join(file), &config.derive);
+        let other = |file: &str| read_table(&directory.join(file), &config.derive, config.reshape.as_ref());
         let loaded = window::load(config, window, &table, task, seed, &other)?;
         return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
     let fitted_target = fit_target(config, &table, target, &parts.train, task)?;
-    let (derive, window) = (config.derive.clone(), None);
+    let (derive, reshape, window) = (config.derive.clone(), config.reshape.clone(), None);
     let fitted = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
             let images = Images::of_table(&table, &features, shape)?;
             let names = features.iter().map(|&c| table.names[c].clone()).collect();
             let image = FittedImage::fit(config, &images, &parts.train, names)?;
-            Fitted { columns: vec![], target: fitted_target, image: Some(image), window, derive }
+            Fitted { columns: vec![], target: fitted_target, image: Some(image), window, derive, reshape }
         }
         None => {
             let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
@@ -124,12 +126,13 @@ fn load_path(
                 image: None,
                 window,
                 derive,
+                reshape,
             }
         }
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
-        let other = read_table(&directory.join(file), &config.derive)?;
+        let other = read_table(&directory.join(file), &config.derive, config.reshape.as_ref())?;
         let rows = kept_rows(config, &other, find_target(config, &other)?)?;
         fitted.encode(&other, &rows, true)
     };
@@ -155,11 +158,18 @@ fn load_path(
     Ok(Loaded { train, validation, test, digest, dropped, fitted })
 }
 
-/// Reads a table and adds the derived columns.
-fn read_table(path: &Path, derive: &BTreeMap<String, String>) -> Result<Table, DataError> {
+/// Reads a table, adds the derived columns, and gives it its new shape.
+fn read_table(
+    path: &Path,
+    derive: &BTreeMap<String, String>,
+    reshape: Option<&ReshapeConfig>,
+) -> Result<Table, DataError> {
     let mut table = Table::read(path)?;
     derive::add_columns(&mut table, derive)?;
-    Ok(table)
+    match reshape {
+        Some(reshape) => reshape.apply(&table),
+        None => Ok(table),
+    }
 }
 
 /// SHA-256 of the source; with several files, of their digests one after the other.
@@ -185,7 +195,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
     }
-    let table = read_table(path, &fitted.derive).map_err(|e| e.in_file(path))?;
+    let table = read_table(path, &fitted.derive, fitted.reshape.as_ref()).map_err(|e| e.in_file(path))?;
     if let Some(window) = &fitted.window {
         return window::load_with(fitted, window, &table, with_target).map_err(|e| e.in_file(path));
     }

@@ -240,6 +240,9 @@ impl Experiment {
         if let Some(problem) = self.data.window.as_ref().and_then(|w| w.problem()) {
             return Err(problem);
         }
+        if let Some(problem) = self.data.reshape.as_ref().and_then(|r| r.problem()) {
+            return Err(problem);
+        }
         let noise = self.data.augment.noise;
         if noise != 0.0 && !self::positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));

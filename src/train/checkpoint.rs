@@ -231,7 +231,14 @@ mod tests {
         let target = FittedTarget::Number { name: "y".into(), scaling: FittedScaling::None };
         let progress = Progress { step: 7, best_loss: 0.1f64.to_bits(), ..Progress::default() };
         let meta = Meta::new(
-            Fitted { columns: vec![], target, image: None, window: None, derive: BTreeMap::new() },
+            Fitted {
+                columns: vec![],
+                target,
+                image: None,
+                window: None,
+                derive: BTreeMap::new(),
+                reshape: None,
+            },
             "digest".into(),
             Some(progress),
         );

@@ -87,7 +87,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         categories: vec![],
         target: Some(Target::Labels((0..IMAGES as u32).map(|i| (7 * i + i / 10) % 10).collect())),
         source_rows: (0..IMAGES).collect(),
-        windows: None,
+        ..Dataset::default()
     };
     let config: ModelConfig = toml::from_str(layers).unwrap();
     let inputs = Inputs { features: values, categories: vec![], image: Some(image) };

@@ -56,7 +56,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         categories: vec![],
         target: Some(Target::Numbers(numbers(64, 2, 1.0))),
         source_rows: (0..64).collect(),
-        windows: None,
+        ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![16, 8], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 8, categories: vec![], image: None }, 1, Loss::Mse);

@@ -153,8 +153,14 @@ pub fn load(
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), ..image };
-    let fitted =
-        Fitted { target, image: Some(image), columns: vec![], window: None, derive: BTreeMap::new() };
+    let fitted = Fitted {
+        target,
+        image: Some(image),
+        columns: vec![],
+        window: None,
+        derive: BTreeMap::new(),
+        reshape: None,
+    };
     let mut loaded = Loaded {
         train: encode(&fitted, &all, &parts.train, true)?,
         validation: encode(&fitted, &all, &parts.validation, true)?,
@@ -196,6 +202,7 @@ fn check_keys(config: &DataConfig) -> Result<(), DataError> {
         ("features", config.features.is_some()),
         ("exclude", !config.exclude.is_empty()),
         ("types", !config.types.is_empty()),
+        ("reshape", config.reshape.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
@@ -228,5 +235,6 @@ fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) ->
     let target = if with_target { fitted.target.encode(&set.labels, rows)? } else { None };
     let (features, x) = (image.names(), image.encode(&set.images, rows));
     let (categories, source_rows) = (vec![], rows.to_vec());
-    Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, windows: None })
+    let row_names = vec![];
+    Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, row_names, windows: None })
 }

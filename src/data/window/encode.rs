@@ -88,6 +88,7 @@ pub(super) fn encode(
         categories: vec![],
         target: with_target.then_some(target),
         source_rows: starts.iter().map(|&s| kept[s]).collect(),
+        row_names: vec![],
         windows: Some(windows),
     })
 }

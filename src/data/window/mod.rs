@@ -353,6 +353,7 @@ fn fit(
         image: None,
         window: Some(fitted_window),
         derive: config.derive.clone(),
+        reshape: config.reshape.clone(),
     };
     let known = Known::of(&fitted, series, true)?;
     if let Some(w) = &mut fitted.window {

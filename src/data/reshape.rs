@@ -1,0 +1,175 @@
+//! The `[data.reshape]` table: rows of a table made into rows of another kind, before anything else is done with them.
+
+use serde::{Deserialize, Serialize};
+
+use super::DataError;
+use super::cells;
+use super::table::Table;
+
+/// Minutes of a day.
+const DAY: u32 = 24 * 60;
+
+/// What a row becomes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum ReshapeConfig {
+    /// A row is a day, with a column for each time of day: of `load` every 60 minutes `load 00:00` to `load 23:00`. The
+    /// column `time` keeps its name and holds the date; `weekday` holds the name of the day. Other columns are left
+    /// out. A time without a row is a missing value; a day without rows does not occur.
+    Day {
+        /// Timestamp column.
+        time: String,
+        /// Columns that are made into one for each time of day.
+        columns: Vec<String>,
+        /// Minutes between them.
+        #[serde(default = "hour", skip_serializing_if = "is_hour")]
+        minutes: u32,
+    },
+}
+
+/// The column that names the day of the week.
+pub const WEEKDAY: &str = "weekday";
+
+fn hour() -> u32 {
+    60
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
+fn is_hour(minutes: &u32) -> bool {
+    *minutes == hour()
+}
+
+impl ReshapeConfig {
+    /// Key and reason, if a value is out of range.
+    pub fn problem(&self) -> Option<(&'static str, String)> {
+        let Self::Day { columns, minutes, .. } = self;
+        if *minutes == 0 || DAY % minutes != 0 {
+            let reason = format!("= {minutes} does not divide the {DAY} minutes of a day");
+            return Some(("data.reshape.minutes", reason));
+        }
+        columns.is_empty().then(|| ("data.reshape.columns", "names no column".into()))
+    }
+
+    /// The column that tells rows apart.
+    pub fn row_name(&self) -> &str {
+        let Self::Day { time, .. } = self;
+        time
+    }
+
+    /// The table that `table` becomes.
+    ///
+    /// # Errors
+    /// If a column is missing or named twice, a timestamp is missing, is at no time of day that has a column, or occurs
+    /// twice.
+    pub fn apply(&self, table: &Table) -> Result<Table, DataError> {
+        let Self::Day { time, columns, minutes } = self;
+        let at = columns.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+        let twice = |(at, name): &(usize, &String)| columns[..*at].contains(name) || *name == time;
+        if let Some((_, name)) = columns.iter().enumerate().find(twice) {
+            let reason = "`data.reshape` names it twice; leave one out";
+            return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
+        }
+        let rows: Vec<usize> = (0..table.lines.len()).collect();
+        let times = cells::timestamps(table, table.find(time)?, &rows)?;
+        let fail = |row: usize, reason: String| DataError::Series {
+            path: table.path.clone(),
+            line: table.lines[row],
+            column: time.clone(),
+            reason,
+        };
+        let mut found = vec![];
+        for (row, moment) in times.into_iter().enumerate() {
+            let moment =
+                moment.ok_or_else(|| fail(row, "is empty; give the row a time, or remove it".into()))?;
+            let of_day = 60 * moment.hour() as u32 + moment.minute() as u32;
+            if of_day % minutes != 0 || moment.second() != 0 || moment.subsec_nanosecond() != 0 {
+                let reason = format!(
+                    "holds {moment}, which is not a multiple of {minutes} minutes; correct it, or set \
+                     `data.reshape.minutes` to the distance of the rows"
+                );
+                return Err(fail(row, reason));
+            }
+            found.push((moment.date(), of_day / minutes, row));
+        }
+        found.sort();
+        if let Some(pair) = found.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
+            let (first, row) = (pair[0].2, pair[1].2);
+            let reason = format!("holds the time of line {} again; remove one of them", table.lines[first]);
+            return Err(fail(row, reason));
+        }
+        let steps = (DAY / minutes) as usize;
+        let mut days = Table { path: table.path.clone(), ..Table::default() };
+        days.names = vec![time.clone(), WEEKDAY.into()];
+        for name in columns {
+            let step = |step: usize| {
+                let minute = step as u32 * minutes;
+                format!("{name} {:02}:{:02}", minute / 60, minute % 60)
+            };
+            days.names.extend((0..steps).map(step));
+        }
+        days.columns = vec![vec![]; days.names.len()];
+        for day in found.chunk_by(|a, b| a.0 == b.0) {
+            let (date, _, first) = day[0];
+            days.lines.push(table.lines[first]);
+            days.columns[0].push(date.to_string());
+            days.columns[1].push(format!("{:?}", date.weekday()));
+            for column in &mut days.columns[2..] {
+                column.push(String::new());
+            }
+            let row = days.lines.len() - 1;
+            for &(_, step, from) in day {
+                for (number, &column) in at.iter().enumerate() {
+                    days.columns[2 + number * steps + step as usize][row] =
+                        table.cell(column, from).to_string();
+                }
+            }
+        }
+        Ok(days)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(rows: &[(&str, &str)]) -> Table {
+        Table {
+            path: "t.csv".into(),
+            names: vec!["time".into(), "load".into()],
+            columns: vec![
+                rows.iter().map(|r| r.0.to_string()).collect(),
+                rows.iter().map(|r| r.1.to_string()).collect(),
+            ],
+            lines: (2..2 + rows.len() as u64).collect(),
+        }
+    }
+
+    fn days(minutes: u32) -> ReshapeConfig {
+        ReshapeConfig::Day { time: "time".into(), columns: vec!["load".into()], minutes }
+    }
+
+    #[test]
+    fn a_day_is_a_row_and_a_time_a_column() {
+        let rows = [("2014-03-02T12:00", "3"), ("2014-03-01 00:00", "1"), ("2014-03-01 12:00", "")];
+        let found = days(720).apply(&table(&rows)).unwrap();
+        assert_eq!(found.names, ["time", "weekday", "load 00:00", "load 12:00"]);
+        let expected =
+            [vec!["2014-03-01", "2014-03-02"], vec!["Saturday", "Sunday"], vec!["1", ""], vec!["", "3"]];
+        assert_eq!(found.columns, expected);
+        assert_eq!(found.lines, [3, 2]);
+    }
+
+    #[test]
+    fn times_that_fit_no_column_are_told_with_their_line() {
+        let fails =
+            |rows: &[(&str, &str)], minutes: u32| days(minutes).apply(&table(rows)).unwrap_err().to_string();
+        let text = fails(&[("2014-03-01 00:00", "1"), ("2014-03-01 00:30", "1")], 60);
+        assert!(text.contains("t.csv:3") && text.contains("60 minutes"), "{text}");
+        let text = fails(&[("2014-03-01 01:00", "1"), ("2014-03-01 01:00", "2")], 60);
+        assert!(text.contains("t.csv:3") && text.contains("line 2"), "{text}");
+        let text = fails(&[("", "1")], 60);
+        assert!(text.contains("t.csv:2") && text.contains("empty"), "{text}");
+        assert!(days(7).problem().unwrap().0 == "data.reshape.minutes" && days(0).problem().is_some());
+        assert!(days(1440).problem().is_none());
+    }
+}
