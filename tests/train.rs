@@ -165,11 +165,12 @@ fn a_dense_network_learns_the_synthetic_function() {
     let train = "[model]\nhidden = [128, 64]\n[train]\nepochs = 60\nbatch_size = 32\n";
     let bench = Bench::new(3000, train);
     let outcome = bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
-    let evaluation = evaluate(&bench.path("run"), None, None, &CpuDevice::new(Some(2))).unwrap();
+    let evaluation = evaluate(&bench.path("run"), None, None, None, &CpuDevice::new(Some(2))).unwrap();
     let rmse = evaluation.metrics.get("rmse").unwrap();
     assert_eq!((evaluation.split.as_str(), evaluation.samples), ("test", 600));
     assert!(rmse * rmse <= 0.03, "test MSE {}", rmse * rmse);
-    let validation = evaluate(&bench.path("run"), None, Some("validation"), &CpuDevice::new(None)).unwrap();
+    let validation =
+        evaluate(&bench.path("run"), None, Some("validation"), None, &CpuDevice::new(None)).unwrap();
     assert_eq!(Some(validation.loss.0), outcome.best.get("loss"), "the best weights were kept");
     let output = bench.path("predictions.csv");
     let rows = predict(&bench.path("run"), &bench.path("table.csv"), &output, &CpuDevice::new(None)).unwrap();
@@ -267,7 +268,7 @@ fn classes_are_predicted_by_name_with_probabilities() {
     let train = "[train]\nepochs = 40\nbatch_size = 16\nloss = \"cross_entropy\"\nlearning_rate = 0.01\n";
     let bench = Bench::with_table(&table, train);
     bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
-    let evaluation = evaluate(&bench.path("run"), None, None, &CpuDevice::new(None)).unwrap();
+    let evaluation = evaluate(&bench.path("run"), None, None, None, &CpuDevice::new(None)).unwrap();
     assert!(evaluation.metrics.get("accuracy").unwrap() > 0.9, "{evaluation:?}");
     let output = bench.path("out.csv");
     predict(&bench.path("run"), &bench.path("table.csv"), &output, &CpuDevice::new(None)).unwrap();

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use gridlight::device::cpu::CpuDevice;
+use gridlight::train::checkpoint::{self, NamedTensor};
 use gridlight::verify::cases::{OperatorCase, run_case};
 
 /// Runs an operator case on the CPU backend: its first result and the gradients by name.
@@ -123,6 +124,8 @@ fn every_decoder_trains_and_goes_on_to_the_same_bits() {
         let sum = metric("reconstruction") + metric("kl");
         assert!((metric("elbo") + sum).abs() < 1e-6 * sum.abs().max(1.0), "{model}: {json}");
         assert!(metric("kl") >= 0.0, "{model}: {json}");
+        // Several draws together bound the likelihood more closely than each alone (Burda et al. 2016, theorem 1).
+        assert!(metric("log_likelihood") > metric("elbo"), "{model}: {json}");
         succeed(at, &["sample", "whole", "--count", "9", "--output", "new.csv"]);
         let drawn = std::fs::read_to_string(at.join("new.csv")).unwrap();
         assert_eq!(drawn.lines().count(), 10, "{model}");
@@ -130,7 +133,10 @@ fn every_decoder_trains_and_goes_on_to_the_same_bits() {
         assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{model}: {drawn}");
         succeed(at, &["predict", "whole", "--input", "table.csv", "--output", "scores.csv"]);
         let scores = std::fs::read_to_string(at.join("scores.csv")).unwrap();
-        assert!(scores.starts_with("row,anomaly,reconstruction,kl,code 1,code 2\n"), "{model}: {scores:.80}");
+        assert!(
+            scores.starts_with("row,anomaly,reconstruction,kl,log_likelihood,code 1,code 2\n"),
+            "{model}: {scores:.80}"
+        );
         assert_eq!(scores.lines().count(), 201, "{model}");
     }
 }
@@ -147,6 +153,96 @@ fn what_is_strange_is_told_apart() {
     let anomaly = |line: &str| line.split(',').nth(1).unwrap().parse::<f64>().unwrap();
     let most = scores.lines().skip(1).max_by(|a, b| anomaly(a).total_cmp(&anomaly(b))).unwrap();
     assert!(most.starts_with("1,"), "{most}");
+}
+
+/// `W x + b` by the names of a checkpoint.
+fn linear(weights: &[NamedTensor], name: &str, x: &[f64]) -> Vec<f64> {
+    let find = |suffix: &str| &weights.iter().find(|w| w.0 == format!("{name}.{suffix}")).unwrap().2;
+    let (matrix, bias) = (find("weight"), find("bias"));
+    let row = |(row, b): (&[f32], &f32)| {
+        row.iter().zip(x).map(|(w, x)| f64::from(*w) * x).sum::<f64>() + f64::from(*b)
+    };
+    matrix.chunks_exact(x.len()).zip(bias).map(row).collect()
+}
+
+#[test]
+fn the_log_likelihood_of_many_draws_is_the_integral_over_codes() {
+    let (variance, scaling) = (0.2, "\n[data.transform]\nnumbers = \"none\"");
+    let directory = workplace(&format!("exclude = [\"class\", \"same\"]{scaling}"), "variance = 0.2");
+    let at = directory.path();
+    succeed(at, &[&TRAIN[..], &["--out", "run", "--epochs", "30", "--set", "model.latent=1"]].concat());
+    std::fs::write(at.join("three.csv"), "a,b,c\n0.3,0.09,0.86\n0.9,0.81,0.02\n1.5,-0.5,0.4\n").unwrap();
+    succeed(at, &["predict", "run", "--input", "three.csv", "--output", "scores.csv"]);
+    let json = succeed(at, &["evaluate", "run", "--data", "three.csv", "--draws", "2000", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let (weights, _) = checkpoint::load(&at.join("run/best.safetensors")).unwrap();
+    // The integral over z of N(z; 0, 1) N(x; decoder(z), variance), by the rule of rectangles.
+    let likelihood = |x: [f64; 3]| {
+        let density = |z: f64| {
+            let hidden: Vec<f64> = linear(&weights, "decoder.0", &[z]).iter().map(|h| h.max(0.0)).collect();
+            let mean = linear(&weights, "decoder.2", &hidden);
+            let squares: f64 = mean.iter().zip(x).map(|(m, x)| (m - x).powi(2)).sum();
+            let normal = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+            normal * (-0.5 * squares / variance).exp() / (std::f64::consts::TAU * variance).powf(1.5)
+        };
+        let step = 1e-3;
+        (-8000..8000).map(|i| density(f64::from(i) * step) * step).sum::<f64>().ln()
+    };
+    let rows = [[0.3, 0.09, 0.86], [0.9, 0.81, 0.02], [1.5, -0.5, 0.4]];
+    let expected = rows.map(likelihood);
+    let mean = expected.iter().sum::<f64>() / 3.0;
+    let found = json["metrics"]["log_likelihood"].as_f64().unwrap();
+    assert!((found - mean).abs() < 0.02, "{found}, by the integral {mean}");
+    let scores = std::fs::read_to_string(at.join("scores.csv")).unwrap();
+    for (line, expected) in scores.lines().skip(1).zip(expected) {
+        let found: f64 = line.split(',').nth(4).unwrap().parse().unwrap();
+        assert!((found - expected).abs() < 0.2, "{line}, by the integral {expected}");
+    }
+}
+
+#[test]
+fn values_outside_the_range_of_a_bernoulli_decoder_count_as_its_ends() {
+    let data = "exclude = [\"class\", \"same\"]\n[data.transform]\nnumbers = \"none\"";
+    let directory = workplace(data, "decoder = \"bernoulli\"");
+    let at = directory.path();
+    std::fs::write(at.join("table.csv"), table().replace(",-", ",")).unwrap();
+    succeed(at, &[&TRAIN[..], &["--out", "run", "--epochs", "2"]].concat());
+    std::fs::write(at.join("outside.csv"), "a,b,c\n1.5,-3,0.5\n1,0,0.5\n").unwrap();
+    succeed(at, &["predict", "run", "--input", "outside.csv", "--output", "scores.csv"]);
+    let scores = std::fs::read_to_string(at.join("scores.csv")).unwrap();
+    let numbers = |line: &str| line.split_once(',').unwrap().1.split(',').nth(2).unwrap().to_string();
+    let lines: Vec<&str> = scores.lines().collect();
+    // The KL term and the code depend on the row alone, not on the noise drawn for it.
+    assert_eq!(numbers(lines[1]), numbers(lines[2]), "{scores}");
+}
+
+#[test]
+fn the_strangest_days_of_electricity_are_those_on_which_clocks_change() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path();
+    let experiment = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/experiments/energy-anomaly.toml");
+    let data = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/energy/electricity_hourly.csv");
+    succeed(at, &["train", experiment, "--device", "cpu", "--out", "run"]);
+    succeed(at, &["predict", "run", "--input", data, "--output", "days.csv"]);
+    let days = std::fs::read_to_string(at.join("days.csv")).unwrap();
+    assert!(days.starts_with("date_time,anomaly,"), "{days:.80}");
+    let mut scores: Vec<(f64, &str)> = days
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let mut cells = line.split(',');
+            let day = cells.next().unwrap();
+            (cells.next().unwrap().parse().unwrap(), day)
+        })
+        .collect();
+    assert_eq!(scores.len(), 1096);
+    scores.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let strangest: Vec<&str> = scores[..12].iter().map(|s| s.1).collect();
+    for changed in ["2012-03-25", "2012-10-28", "2013-03-31", "2013-10-27", "2014-03-30", "2014-10-26"] {
+        assert!(strangest.contains(&changed), "{changed}: {strangest:?}");
+    }
+    let report = std::fs::read_to_string(at.join("run/report.html")).unwrap();
+    assert!(report.contains("The strangest test rows") && report.contains("2014-10-26: "));
 }
 
 #[test]
@@ -174,6 +270,8 @@ fn what_cannot_be_learned_is_refused() {
     let output = run(directory.path(), &[&TRAIN[..], &["--set", "model.latent=0"]].concat());
     assert_eq!(output.status.code(), Some(2));
     succeed(directory.path(), &[&TRAIN[..], &["--out", "run", "--epochs", "1"]].concat());
+    let output = run(directory.path(), &["evaluate", "run", "--draws", "0"]);
+    assert_eq!(output.status.code(), Some(2));
     for (output, part) in [("new.png", "no images"), ("new.txt", ".png, .npy or .csv")] {
         let output = run(directory.path(), &["sample", "run", "--output", output]);
         assert_eq!(output.status.code(), Some(2));

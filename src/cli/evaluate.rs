@@ -23,6 +23,10 @@ pub struct Evaluate {
     /// train, validation or test; by default test, or validation if there are no test rows.
     #[arg(long)]
     split: Option<String>,
+    /// Latent codes drawn for each row by an autoencoder: its metrics are means over them, and more bring
+    /// `log_likelihood` closer to the truth (default 32).
+    #[arg(long)]
+    draws: Option<u32>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
@@ -34,8 +38,8 @@ pub struct Evaluate {
 impl Evaluate {
     pub fn run(self) -> Result<(), Failure> {
         let device = open_device(self.device, is_exact(&self.run)?)?;
-        let evaluation =
-            evaluate::evaluate(&self.run, self.data.as_deref(), self.split.as_deref(), &*device)?;
+        let (data, split) = (self.data.as_deref(), self.split.as_deref());
+        let evaluation = evaluate::evaluate(&self.run, data, split, self.draws, &*device)?;
         if self.json {
             print_json(&evaluation);
         } else {

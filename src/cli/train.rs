@@ -110,7 +110,7 @@ impl Train {
                 metrics.join("  ")
             ));
             let evaluation =
-                recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, device))?;
+                recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, None, device))?;
             super::evaluate::show(&evaluation);
         }
         Ok(())

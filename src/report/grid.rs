@@ -8,9 +8,14 @@ const SIDE: usize = 640;
 
 /// A PNG of `values`, images `[count, C, H, W]` in their own units, in rows of a square with a line between them.
 pub fn png(image: &FittedImage, values: &[f32]) -> Vec<u8> {
+    let count = values.len() / image.shape.values().max(1);
+    png_of_rows(image, values, (1..=count).find(|n| n * n >= count).unwrap_or(1))
+}
+
+/// As [`png`], with `across` images in a row.
+pub fn png_of_rows(image: &FittedImage, values: &[f32], across: usize) -> Vec<u8> {
     let (shape, [low, high]) = (image.shape, image.range);
     let count = values.len() / shape.values().max(1);
-    let across = (1..=count).find(|n| n * n >= count).unwrap_or(1);
     let down = count.div_ceil(across);
     let scale = (SIDE / (across * (shape.width + 1)).max(1)).max(1);
     let (height, width) = (scale * (down * (shape.height + 1) - 1), scale * (across * (shape.width + 1) - 1));

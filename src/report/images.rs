@@ -62,7 +62,7 @@ fn mistakes(image: &FittedImage, rows: &Dataset, predictions: &Predictions, targ
 }
 
 /// An image as it was before scaling, black and white being the least and largest training values.
-fn picture(image: &FittedImage, x: &[f32]) -> String {
+pub(super) fn picture(image: &FittedImage, x: &[f32]) -> String {
     let [low, high] = image.range;
     let plane = image.shape.plane().max(1);
     let byte = |(at, &x): (usize, &f32)| {
@@ -100,8 +100,12 @@ fn img(values: &[u8], [channels, height, width]: [usize; 3]) -> String {
     let plane = height * width;
     let shown = if channels == 3 { 3 } else { 1 };
     let pixels: Vec<u8> = (0..plane).flat_map(|p| (0..shown).map(move |c| values[c * plane + p])).collect();
-    let png = png_bytes(&pixels, shown, height, width).unwrap_or_default();
-    format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(&png))
+    embedded(&png_bytes(&pixels, shown, height, width).unwrap_or_default())
+}
+
+/// An `img` element that holds its PNG.
+pub(super) fn embedded(png: &[u8]) -> String {
+    format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(png))
 }
 
 pub(super) fn png_bytes(

@@ -1,6 +1,7 @@
 //! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
 //! predictions, the model, the plan and the data. Light and dark follow the reader's system.
 
+mod autoencoder;
 mod forecasts;
 pub mod grid;
 mod images;
@@ -16,6 +17,7 @@ use crate::tensor::Shape;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::events::Numbers;
 use crate::train::metrics::Predictions;
+use crate::train::portrait::Portrait;
 use crate::train::run::HistoryRow;
 use crate::train::tune::Trial;
 use svg::{escape, figure};
@@ -38,6 +40,8 @@ pub struct Report<'a> {
     pub validation: &'a Predictions,
     /// Test predictions with those weights, if there are test rows.
     pub test: Option<&'a Predictions>,
+    /// What an autoencoder makes of the shown rows, if the model is one.
+    pub portrait: Option<&'a Portrait>,
     /// The weights that were kept.
     pub weights: &'a [NamedTensor],
     /// Layer, output shape without the batch, trained elements.
@@ -70,8 +74,11 @@ impl Report<'_> {
         page += &self.tiles();
         page += &section("Metrics", &tables::metrics(self));
         page += &section("Training", &pictures::training(self));
-        page +=
-            &section(&format!("Predictions on the {} rows", self.shown().1), &pictures::predictions(self));
+        if self.portrait.is_none() {
+            let title = format!("Predictions on the {} rows", self.shown().1);
+            page += &section(&title, &pictures::predictions(self));
+        }
+        page += &autoencoder::section(self);
         page += &forecasts::section(self);
         page += &images::section(self);
         if !self.trials.is_empty() {

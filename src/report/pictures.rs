@@ -2,7 +2,7 @@
 
 use super::Report;
 use super::svg::{Series, cloud, curves, escape, figure, histogram};
-use crate::data::{FittedTarget, Task};
+use crate::data::FittedTarget;
 use crate::train::metrics::{Predictions, auc};
 
 /// Loss, metrics and learning rate by epoch, the best epoch marked.
@@ -48,7 +48,6 @@ pub fn predictions(report: &Report) -> String {
     let (predictions, _) = report.shown();
     let target = &report.data.fitted.target;
     let html = match target {
-        _ if report.experiment.task() == Task::Features => String::new(),
         FittedTarget::Absent => String::new(),
         FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
             let name = target.name().unwrap_or_default();

@@ -227,6 +227,44 @@ pub fn cloud(title: &str, labels: [&str; 2], points: &[(f64, f64)]) -> String {
     plot.finish(title)
 }
 
+/// Points coloured by class, with the name of each class at the middle of its points.
+pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>)]) -> String {
+    let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
+    let all = || classes.iter().flat_map(|c| &c.1);
+    let (x, y) = (Axis::around(all().map(|p| p.0), false), Axis::around(all().map(|p| p.1), false));
+    let mut plot = Plot::new(x, y, labels[0], labels[1]);
+    let keep = all().count().div_ceil(MAX_POINTS).max(1);
+    let mut names = vec![];
+    for (number, (name, points)) in classes.iter().enumerate() {
+        // Neighbours in number are far apart on the circle of colours.
+        let hue = if classes.len() > 1 { number as f64 * 360.0 * 0.618_034 % 360.0 } else { 220.0 };
+        let colour = format!("hsl({hue:.0} 65% 50%)");
+        let found: Vec<&(f64, f64)> = points.iter().filter(finite).collect();
+        for point in found.iter().step_by(keep) {
+            let (x, y) = plot.at(point.0, point.1);
+            plot.add(&format!(
+                "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2.5\" fill=\"{colour}\" fill-opacity=\"0.6\"/>"
+            ));
+        }
+        let middle = |of: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<f64> = found.iter().map(|p| of(p)).collect();
+            values.sort_by(f64::total_cmp);
+            values.get(values.len() / 2).copied()
+        };
+        if let (Some(x), Some(y), false) = (middle(|p| p.0), middle(|p| p.1), name.is_empty()) {
+            names.push((plot.at(x, y), *name));
+        }
+    }
+    for ((x, y), name) in names {
+        plot.add(&format!(
+            "<text class=\"name\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
+            y + 4.0,
+            escape(name)
+        ));
+    }
+    plot.finish(title)
+}
+
 /// How often values fall into each of some 40 equal intervals between the 0.5 % and 99.5 % points.
 pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
     const BARS: usize = 40;
@@ -301,6 +339,8 @@ mod tests {
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
         for empty in
             [curves("t", ["x", "y"], &[], None, true), cloud("t", ["x", "y"], &[]), histogram("t", "x", &[])]
+                .into_iter()
+                .chain([scatter("t", ["x", "y"], &[("a", vec![(f64::NAN, 1.0)]), ("b", vec![])])])
         {
             assert!(!empty.contains("NaN") && !empty.contains("inf"), "{empty}");
         }

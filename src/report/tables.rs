@@ -9,7 +9,7 @@ use crate::train::metrics::{ClassScore, Predictions, class_scores};
 use crate::train::tune::Trial;
 
 /// A table; columns from `numbers` on are aligned right.
-fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
+pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let class = |at: usize| if at >= numbers { " class=\"n\"" } else { "" };
     let head: String =
         head.iter().enumerate().map(|(at, t)| format!("<th{}>{}</th>", class(at), escape(t))).collect();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::TrainError;
+use super::autoencoder;
 use super::checkpoint;
 use super::engine::Engine;
 use super::events::{Number, Numbers};
@@ -15,7 +16,6 @@ use super::trainer::model_of;
 use crate::data::{self, Dataset, Fitted, FittedTarget, Task};
 use crate::device::Device;
 use crate::experiment::Experiment;
-use crate::nn::vae::{KL, RECONSTRUCTION};
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -64,27 +64,49 @@ pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
 }
 
 impl Opened {
-    fn predict(&self, device: &dyn Device, rows: &Dataset) -> Result<Predictions, TrainError> {
+    /// Predictions for `rows`; those of an autoencoder are means over `draws` latent codes.
+    pub fn predict(
+        &self,
+        device: &dyn Device,
+        rows: &Dataset,
+        draws: u32,
+    ) -> Result<Predictions, TrainError> {
         let model = model_of(&self.experiment, &self.fitted, rows);
         let mut engine = Engine::new(device, &model, None, rows)?;
         let restored = engine.restore(&self.weights, false);
         restored.map_err(|e| TrainError::Input(format!("{}: {e}", self.best.display())))?;
-        engine.evaluate()
+        match model.vae {
+            Some(_) => autoencoder::evaluate(&mut engine, draws),
+            None => engine.evaluate(),
+        }
     }
 }
 
-/// Loss and metrics of the best checkpoint: of `file`, or of a split (by default test, else validation).
+/// Loss and metrics of the best checkpoint: of `file`, or of a split (by default test, else validation). `draws` are the
+/// latent codes of each row (by default [`autoencoder::DRAWS`]), if the model is an autoencoder.
 ///
 /// # Errors
-/// If the run or the data cannot be read, or the device fails.
+/// If the run or the data cannot be read, the model draws no codes but `draws` are given, or the device fails.
 pub fn evaluate(
     run: &Path,
     file: Option<&Path>,
     split: Option<&str>,
+    draws: Option<u32>,
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
     let opened = open(run)?;
-    let (rows, name) = match file {
+    match draws {
+        Some(_) if opened.experiment.model.variational().is_none() => {
+            let reason = "--draws is for models of `family = \"vae\"`; this one draws no latent codes";
+            return Err(TrainError::Input(format!("{}: {reason}", run.display())));
+        }
+        Some(draws) if !(1..=autoencoder::MOST_DRAWS).contains(&draws) => {
+            let most = autoencoder::MOST_DRAWS;
+            return Err(TrainError::Input(format!("--draws {draws} is not in 1..={most}")));
+        }
+        _ => {}
+    }
+    let (mut rows, name) = match file {
         Some(path) => {
             let rows = data::load_with(&opened.fitted, path, opened.experiment.reads_target())?;
             (rows, path.display().to_string())
@@ -114,7 +136,8 @@ pub fn evaluate(
             (rows, name.to_string())
         }
     };
-    let predictions = opened.predict(device, &rows)?;
+    autoencoder::clamp(&opened.experiment, &mut rows);
+    let predictions = opened.predict(device, &rows, draws.unwrap_or(autoencoder::DRAWS))?;
     let target = &opened.fitted.target;
     let classes = match target {
         _ if opened.experiment.task() == Task::Features => None,
@@ -147,10 +170,10 @@ pub fn evaluate(
 pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
     let opened = open(run)?;
     if opened.experiment.task() == Task::Features {
-        return scores(&opened, input, output, device);
+        return autoencoder::scores(&opened, input, output, device);
     }
     let rows = data::load_with(&opened.fitted, input, false)?;
-    let predictions = opened.predict(device, &rows)?;
+    let predictions = opened.predict(device, &rows, 1)?;
     // Pictures of a folder are told by their files.
     let files = if input.is_dir() { data::image::folder::names(input)? } else { vec![] };
     let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
@@ -185,30 +208,6 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
             let cells = place(at).into_iter().chain(class).chain(p.iter().map(f64::to_string));
             writer.write_record(cells).map_err(fail)?;
         }
-    }
-    let bytes =
-        writer.into_inner().map_err(|e| TrainError::Io { path: output.into(), reason: e.to_string() })?;
-    checkpoint::write_atomically(output, &bytes)?;
-    Ok(rows.rows)
-}
-
-/// What an autoencoder says of the rows of `input`: how strange each is (`anomaly`, its negative evidence lower bound in
-/// nats), the two parts of that, and the mean of its latent code.
-fn scores(opened: &Opened, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
-    let rows = data::load_with(&opened.fitted, input, opened.experiment.reads_target())?;
-    let predictions = opened.predict(device, &rows)?;
-    let fail = |e: csv::Error| TrainError::Io { path: output.into(), reason: e.to_string() };
-    let part = |name| predictions.part(name).unwrap_or_default();
-    let (reconstruction, kl) = (part(RECONSTRUCTION), part(KL));
-    let mut writer = csv::Writer::from_writer(vec![]);
-    let codes = (1..=predictions.outputs).map(|at| format!("code {at}"));
-    let titles = ["row", "anomaly", RECONSTRUCTION, KL].map(String::from).into_iter().chain(codes);
-    writer.write_record(titles).map_err(fail)?;
-    for (at, code) in predictions.raw.chunks(predictions.outputs.max(1)).enumerate() {
-        let parts = [f64::from(reconstruction[at]), f64::from(kl[at])];
-        let numbers = [parts[0] + parts[1], parts[0], parts[1]].map(|x| x.to_string());
-        let row = std::iter::once((rows.source_rows[at] + 1).to_string()).chain(numbers);
-        writer.write_record(row.chain(code.iter().map(f32::to_string))).map_err(fail)?;
     }
     let bytes =
         writer.into_inner().map_err(|e| TrainError::Io { path: output.into(), reason: e.to_string() })?;

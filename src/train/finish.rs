@@ -2,10 +2,12 @@
 
 use super::TrainError;
 use super::audit;
+use super::autoencoder;
 use super::checkpoint;
 use super::engine::Engine;
 use super::epochs::{Task, Trainer};
 use super::events::{Event, Numbers};
+use super::portrait::Portrait;
 use super::trainer::peak_host_bytes;
 use crate::report::Report;
 
@@ -51,12 +53,20 @@ impl Trainer<'_> {
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Task { experiment, data, device, model, options, .. } = self.task;
         let weights = checkpoint::load(&self.run.best())?.0;
-        let test = if data.test.rows > 0 {
-            let mut engine = Engine::new(device, model, None, &data.test)?;
+        let with_weights = |rows| -> Result<Engine, TrainError> {
+            let mut engine = Engine::new(device, model, None, rows)?;
             engine.restore(&weights, false)?;
-            Some(engine.evaluate()?)
-        } else {
-            None
+            Ok(engine)
+        };
+        let tested = data.test.rows > 0;
+        let test = if tested { Some(with_weights(&data.test)?.evaluate()?) } else { None };
+        let portrait = match model.decoder() {
+            None => None,
+            Some(decoder) => {
+                let rows = if tested { &data.test } else { &data.validation };
+                let scores = autoencoder::evaluate(&mut with_weights(rows)?, autoencoder::DRAWS)?;
+                Some(Portrait::of(device, &decoder, &weights, rows, &scores)?)
+            }
         };
         let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
         let report = Report {
@@ -68,6 +78,7 @@ impl Trainer<'_> {
             best: &self.best,
             validation: &self.best_predictions,
             test: test.as_ref(),
+            portrait: portrait.as_ref(),
             weights: &weights,
             layers: &self.engine.graph.summary,
             plan: &plan,

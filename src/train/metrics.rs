@@ -6,7 +6,7 @@ use super::events::Number;
 
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
-use crate::nn::vae::{KL, RECONSTRUCTION};
+use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
 
 /// What a model says about rows, and what is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Predictions {
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`.
+    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
@@ -55,6 +55,12 @@ impl Predictions {
     /// A part of the loss of each row.
     pub fn part(&self, name: &str) -> Option<&[f32]> {
         self.parts.iter().find(|(n, _)| *n == name).map(|(_, rows)| &rows[..])
+    }
+
+    /// How strange each row is to an autoencoder: its negative evidence lower bound, in nats.
+    pub fn anomalies(&self) -> Vec<f64> {
+        let part = |name| self.part(name).unwrap_or_default().iter().map(|&x| f64::from(x));
+        part(RECONSTRUCTION).zip(part(KL)).map(|(reconstruction, kl)| reconstruction + kl).collect()
     }
 
     /// Predicted values in the target's own units (regression).
@@ -91,7 +97,7 @@ impl Predictions {
     /// The metrics of the target's task.
     pub fn metrics(&self, target: &FittedTarget) -> Vec<Metric> {
         if let (Some(reconstruction), Some(kl)) = (self.part(RECONSTRUCTION), self.part(KL)) {
-            return bound(reconstruction, kl);
+            return bound(reconstruction, kl, self.part(LOG_LIKELIHOOD));
         }
         match target {
             FittedTarget::Absent => vec![],
@@ -127,15 +133,17 @@ pub fn argmax(values: &[f64]) -> usize {
     (1..values.len()).fold(0, better)
 }
 
-/// The evidence lower bound and its parts: means over the rows, in nats.
-fn bound(reconstruction: &[f32], kl: &[f32]) -> Vec<Metric> {
+/// The evidence lower bound, its parts, and the log-likelihood if it is estimated: means over the rows, in nats.
+fn bound(reconstruction: &[f32], kl: &[f32], log_likelihood: Option<&[f32]>) -> Vec<Metric> {
     let mean = |rows: &[f32]| rows.iter().map(|&x| f64::from(x)).sum::<f64>() / rows.len().max(1) as f64;
     let (reconstruction, kl) = (mean(reconstruction), mean(kl));
-    vec![
+    let mut metrics = vec![
         Metric { name: "elbo", value: -reconstruction - kl },
         Metric { name: RECONSTRUCTION, value: reconstruction },
         Metric { name: KL, value: kl },
-    ]
+    ];
+    metrics.extend(log_likelihood.map(|rows| Metric { name: LOG_LIKELIHOOD, value: mean(rows) }));
+    metrics
 }
 
 fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {

@@ -2,6 +2,7 @@
 
 mod anomaly;
 pub mod audit;
+pub mod autoencoder;
 pub mod checkpoint;
 mod diagnose;
 pub mod engine;
@@ -15,6 +16,7 @@ pub mod forecast;
 pub mod history;
 mod lock;
 pub mod metrics;
+pub mod portrait;
 pub mod recovery;
 pub mod replay;
 pub mod run;

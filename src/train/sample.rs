@@ -116,7 +116,7 @@ fn classes(fitted: &Fitted) -> usize {
 }
 
 /// Scaled features in their own units. Parts of a timestamp and indicators stay as they are.
-pub(super) fn own_units(fitted: &Fitted, names: &[String], scaled: &[f32]) -> Vec<f32> {
+pub(crate) fn own_units(fitted: &Fitted, names: &[String], scaled: &[f32]) -> Vec<f32> {
     if let Some(image) = &fitted.image {
         return image.own_units(scaled);
     }

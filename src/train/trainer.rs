@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use super::TrainError;
+use super::autoencoder;
 use super::checkpoint;
 use super::engine::{Engine, Training};
 use super::epochs::{Task, Trainer};
@@ -15,7 +16,6 @@ use super::tune::Trial;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
-use crate::experiment::variational::Decoder;
 use crate::nn::Model;
 use crate::nn::model::Inputs;
 use crate::plan::ImageChanges;
@@ -64,38 +64,15 @@ pub struct Outcome {
 /// # Errors
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
-    let loaded = data::load(&experiment.data, directory, experiment.task(), experiment.seed_words())?;
+    let mut loaded = data::load(&experiment.data, directory, experiment.task(), experiment.seed_words())?;
     let (batch, rows) = (experiment.train.batch_size, loaded.train.rows);
     if batch > rows {
         let reason =
             format!("`train.batch_size` = {batch} is more than the {rows} training rows; use at most {rows}");
         return Err(TrainError::Input(reason));
     }
-    check_autoencoder(experiment, &loaded)?;
+    autoencoder::prepare(experiment, &mut loaded)?;
     Ok(loaded)
-}
-
-/// What an autoencoder asks of its data.
-fn check_autoencoder(experiment: &Experiment, data: &Loaded) -> Result<(), TrainError> {
-    let Some(settings) = experiment.model.variational() else { return Ok(()) };
-    let convolves = experiment.model.channels.as_ref().is_some_and(|channels| !channels.is_empty());
-    if convolves && data.fitted.image.is_none() {
-        let reason = "`model.channels` convolves images, but the rows are none; say their shape in `data.image.shape`, or \
-                      take `channels` out";
-        return Err(TrainError::Input(reason.into()));
-    }
-    let width = data.train.features.len().max(1);
-    let outside = |x: &f32| !(0.0..=1.0).contains(x);
-    match data.train.x.iter().position(outside) {
-        Some(at) if settings.decoder == Decoder::Bernoulli => Err(TrainError::Input(format!(
-            "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: set \
-             `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
-            data.train.source_rows.get(at / width).map_or(at / width, |row| row + 1),
-            data.train.features[at % width],
-            data.train.x[at]
-        ))),
-        _ => Ok(()),
-    }
 }
 
 /// The model of an experiment for given data.

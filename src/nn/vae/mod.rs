@@ -29,6 +29,9 @@ pub const KL: &str = "kl";
 /// (Burda et al. 2016, arXiv:1509.00519).
 pub const LOG_WEIGHT: &str = "log_weight";
 
+/// Name of the estimate of `ln p(x)` of each row from those weights, a lower bound that more draws bring closer.
+pub const LOG_LIKELIHOOD: &str = "log_likelihood";
+
 /// What makes a model a variational autoencoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vae {

@@ -1,0 +1,194 @@
+//! The report's pictures of an autoencoder: what it draws, what it makes of rows, where their codes lie, and which rows
+//! are strange to it.
+
+use super::Report;
+use super::grid;
+use super::images::{embedded, picture};
+use super::svg::{Series, curves, escape, figure, scatter};
+use super::tables::table;
+use crate::data::reshape::ReshapeConfig;
+use crate::data::{Dataset, FittedImage, FittedTarget, Target};
+use crate::train::portrait::{Portrait, STEPS};
+use crate::train::sample::own_units;
+
+/// Features named of a strange row: those furthest from what was expected.
+const NAMED: usize = 3;
+/// More classes than this are not told apart by colour.
+const MOST_COLOURS: usize = 12;
+
+/// The pictures, if the model is an autoencoder; else nothing.
+pub fn section(report: &Report) -> String {
+    let Some(portrait) = report.portrait else { return String::new() };
+    let (_, part) = report.shown();
+    let rows = if report.test.is_some() { &report.data.test } else { &report.data.validation };
+    let mut html = String::new();
+    if let Some(image) = &report.data.fitted.image {
+        html += &pictures(image, portrait, rows, part);
+    }
+    html += &map(report, portrait, rows, part);
+    let strange = strange(report, portrait, rows);
+    super::section("What it has learned", &format!("<div class=\"pictures\">\n{html}</div>\n"))
+        + &super::section(&format!("The strangest {part} rows"), &strange)
+}
+
+/// Samples, reconstructions and ways between codes.
+fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
+    let values = image.shape.values();
+    let shown = portrait.shown.iter().flat_map(|&row| &rows.x[row * values..(row + 1) * values]);
+    let pairs: Vec<f32> = shown.chain(&portrait.reconstructions).copied().collect();
+    let grid = |title: &str, class: &str, scaled: &[f32], across: usize| {
+        let png = grid::png_of_rows(image, &image.own_units(scaled), across);
+        format!("<figure{class}><figcaption>{title}</figcaption>\n{}</figure>\n", embedded(&png))
+    };
+    let samples = grid("Samples: codes drawn at random", "", &portrait.samples, 8);
+    let broad = " class=\"broad\"";
+    let title = format!("Images of the {part} rows, and below each what its code is decoded to");
+    samples
+        + &grid(&title, broad, &pairs, portrait.shown.len().max(1))
+        + &grid("From the code of one image to that of another, in equal steps", broad, &portrait.ways, STEPS)
+}
+
+/// Where the codes lie: by two coordinates of largest variance, coloured by class.
+fn map(report: &Report, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
+    let Some(points) = plane(&portrait.codes, portrait.latent) else { return String::new() };
+    let names: &[String] = match &report.data.fitted.target {
+        FittedTarget::Classes { names, .. } if names.len() <= MOST_COLOURS => names,
+        _ => &[],
+    };
+    let mut classes: Vec<(&str, Vec<(f64, f64)>)> = names.iter().map(|n| (n.as_str(), vec![])).collect();
+    match &rows.target {
+        Some(Target::Labels(labels)) if !names.is_empty() => {
+            for (&label, point) in labels.iter().zip(points) {
+                classes[label as usize].1.push(point);
+            }
+        }
+        _ => classes = vec![("", points)],
+    }
+    let labels = match portrait.latent {
+        2 => ["code 1", "code 2"],
+        _ => ["first principal component", "second principal component"],
+    };
+    scatter(&format!("Codes of the {part} rows"), labels, &classes)
+}
+
+/// The strangest rows: images beside what was expected, curves of days, or the features that stand out.
+fn strange(report: &Report, portrait: &Portrait, rows: &Dataset) -> String {
+    let width = rows.width().max(1);
+    let name = |row: usize| match rows.row_names.get(row) {
+        Some(name) => name.clone(),
+        None => format!("row {}", rows.source_rows.get(row).map_or(row, |r| r + 1)),
+    };
+    let each = portrait.strange.iter().zip(portrait.expected.chunks(width));
+    let each = each.map(|(&(row, nats), expected)| (row, nats, &rows.x[row * width..][..width], expected));
+    if let Some(image) = &report.data.fitted.image {
+        let pair = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
+            let (found, expected) = (picture(image, x), picture(image, expected));
+            format!("<div>{found}{expected}<span>{}, {nats:.1} nats</span></div>\n", escape(&name(row)))
+        };
+        let html: String = each.map(pair).collect();
+        return format!(
+            "<figure><figcaption>Images of the largest negative evidence lower bound, and below each what its code is \
+             decoded to</figcaption>\n<div class=\"images\">\n{html}</div></figure>\n"
+        );
+    }
+    let fitted = &report.data.fitted;
+    let own = |scaled: &[f32]| own_units(fitted, &rows.features, scaled);
+    if let Some(ReshapeConfig::Day { columns, minutes, .. }) = &fitted.reshape {
+        if let [column] = columns.as_slice() {
+            let hours = f64::from(*minutes) / 60.0;
+            let points = |scaled: &[f32]| {
+                own(scaled).iter().enumerate().map(|(at, &y)| (at as f64 * hours, f64::from(y))).collect()
+            };
+            let day = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
+                let series = [
+                    Series { name: "the day", class: "train", points: points(x) },
+                    Series { name: "expected", class: "reference", points: points(expected) },
+                ];
+                curves(&format!("{}: {nats:.1} nats", name(row)), ["hour", column], &series, None, false)
+            };
+            return format!("<div class=\"pictures\">\n{}</div>\n", each.map(day).collect::<String>());
+        }
+    }
+    let line = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
+        let mut order: Vec<usize> = (0..width).collect();
+        let distance = |at: &usize| (x[*at] - expected[*at]).abs();
+        order.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
+        let (found, expected) = (own(x), own(expected));
+        let text = |&at: &usize| {
+            let [found, expected] = [found[at], expected[at]].map(|v| figure(f64::from(v)));
+            format!("{} {found} (expected {expected})", rows.features[at])
+        };
+        let named: Vec<String> = order.iter().take(NAMED).map(text).collect();
+        vec![name(row), named.join("; "), format!("{nats:.2}")]
+    };
+    table(&["row", "what stands out", "nats"], &each.map(line).collect::<Vec<_>>(), 2)
+}
+
+/// Codes `[rows, latent]` on the plane of their two largest variances; `None` for fewer than two elements or rows.
+fn plane(codes: &[f32], latent: usize) -> Option<Vec<(f64, f64)>> {
+    let rows = codes.len() / latent.max(1);
+    if latent < 2 || rows < 2 {
+        return None;
+    }
+    let code = |row: usize| codes[row * latent..(row + 1) * latent].iter().map(|&x| f64::from(x));
+    if latent == 2 {
+        return Some(codes.chunks_exact(2).map(|c| (f64::from(c[0]), f64::from(c[1]))).collect());
+    }
+    let mut mean = vec![0.0; latent];
+    for row in 0..rows {
+        mean.iter_mut().zip(code(row)).for_each(|(m, x)| *m += x / rows as f64);
+    }
+    let along = |direction: &[f64], row: usize| -> f64 {
+        code(row).zip(&mean).zip(direction).map(|((x, m), d)| (x - m) * d).sum()
+    };
+    // Power iteration without the covariance itself, which may be large: each step multiplies by it.
+    let mut directions: Vec<Vec<f64>> = vec![];
+    for number in 0..2 {
+        let mut direction: Vec<f64> = (0..latent).map(|i| 1.0 + (i * (number + 3) % 7) as f64).collect();
+        for _ in 0..60 {
+            for known in &directions {
+                let overlap: f64 = direction.iter().zip(known).map(|(a, b)| a * b).sum();
+                direction.iter_mut().zip(known).for_each(|(d, k)| *d -= overlap * k);
+            }
+            let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt().max(1e-300);
+            direction.iter_mut().for_each(|d| *d /= length);
+            let mut next = vec![0.0; latent];
+            for row in 0..rows {
+                let part = along(&direction, row);
+                next.iter_mut().zip(code(row)).zip(&mean).for_each(|((n, x), m)| *n += part * (x - m));
+            }
+            if next.iter().all(|x| x.abs() < 1e-12) {
+                break;
+            }
+            direction = next;
+        }
+        let length = direction.iter().map(|d| d * d).sum::<f64>().sqrt().max(1e-300);
+        direction.iter_mut().for_each(|d| *d /= length);
+        directions.push(direction);
+    }
+    Some((0..rows).map(|row| (along(&directions[0], row), along(&directions[1], row))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plane_holds_the_largest_variances() {
+        // Variances 9, 4 and 0.01 along axes; the plane is of the first two up to signs.
+        let codes: Vec<f32> = (0..400)
+            .flat_map(|i| {
+                let t = i as f32;
+                [3.0 * (t * 0.7).sin(), 0.1 * (t * 1.3).sin(), 2.0 * (t * 2.9).sin()]
+            })
+            .collect();
+        let points = plane(&codes, 3).unwrap();
+        for (point, code) in points.iter().zip(codes.chunks(3)) {
+            assert!((point.0.abs() - f64::from(code[0].abs())).abs() < 0.1, "{point:?} {code:?}");
+            assert!((point.1.abs() - f64::from(code[2].abs())).abs() < 0.1, "{point:?} {code:?}");
+        }
+        assert!(plane(&codes, 1).is_none() && plane(&[1.0, 2.0, 3.0], 3).is_none());
+        let same = plane(&[1.0; 9], 3).unwrap();
+        assert!(same.iter().all(|p| p.0.abs() < 1e-9 && p.1.abs() < 1e-9), "{same:?}");
+    }
+}
