@@ -307,7 +307,7 @@ fn best_weights_in_use() {
     let output = bench.path("out.csv");
     let use_it = move |_: &Path| {
         let device = CpuDevice::new(Some(1));
-        evaluate::evaluate(&run, None, None, &device).map_err(|e| e.to_string())?;
+        evaluate::evaluate(&run, None, None, None, &device).map_err(|e| e.to_string())?;
         evaluate::predict(&run, &input, &output, &device).map(drop).map_err(|e| e.to_string())
     };
     use_it(&best).unwrap();

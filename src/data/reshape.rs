@@ -43,7 +43,7 @@ impl ReshapeConfig {
     /// Key and reason, if a value is out of range.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         let Self::Day { columns, minutes, .. } = self;
-        if *minutes == 0 || DAY % minutes != 0 {
+        if *minutes == 0 || !DAY.is_multiple_of(*minutes) {
             let reason = format!("= {minutes} does not divide the {DAY} minutes of a day");
             return Some(("data.reshape.minutes", reason));
         }
@@ -82,7 +82,7 @@ impl ReshapeConfig {
             let moment =
                 moment.ok_or_else(|| fail(row, "is empty; give the row a time, or remove it".into()))?;
             let of_day = 60 * moment.hour() as u32 + moment.minute() as u32;
-            if of_day % minutes != 0 || moment.second() != 0 || moment.subsec_nanosecond() != 0 {
+            if !of_day.is_multiple_of(*minutes) || moment.second() != 0 || moment.subsec_nanosecond() != 0 {
                 let reason = format!(
                     "holds {moment}, which is not a multiple of {minutes} minutes; correct it, or set \
                      `data.reshape.minutes` to the distance of the rows"

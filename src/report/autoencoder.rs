@@ -7,7 +7,7 @@ use super::images::{embedded, picture};
 use super::svg::{Series, curves, escape, figure, scatter};
 use super::tables::table;
 use crate::data::reshape::ReshapeConfig;
-use crate::data::{Dataset, FittedImage, FittedTarget, Target};
+use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
 use crate::train::portrait::{Portrait, STEPS};
 use crate::train::sample::own_units;
 
@@ -21,18 +21,18 @@ pub fn section(report: &Report) -> String {
     let Some(portrait) = report.portrait else { return String::new() };
     let (_, part) = report.shown();
     let rows = if report.test.is_some() { &report.data.test } else { &report.data.validation };
-    let mut html = String::new();
-    if let Some(image) = &report.data.fitted.image {
-        html += &pictures(image, portrait, rows, part);
-    }
-    html += &map(report, portrait, rows, part);
+    let map = map(report, portrait, rows, part);
+    let html = match &report.data.fitted.image {
+        Some(image) => pictures(image, portrait, rows, part, &map),
+        None => map,
+    };
     let strange = strange(report, portrait, rows);
     super::section("What it has learned", &format!("<div class=\"pictures\">\n{html}</div>\n"))
         + &super::section(&format!("The strangest {part} rows"), &strange)
 }
 
-/// Samples, reconstructions and ways between codes.
-fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
+/// Samples and, beside them, `map`; reconstructions and ways between codes.
+fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str, map: &str) -> String {
     let values = image.shape.values();
     let shown = portrait.shown.iter().flat_map(|&row| &rows.x[row * values..(row + 1) * values]);
     let pairs: Vec<f32> = shown.chain(&portrait.reconstructions).copied().collect();
@@ -44,6 +44,7 @@ fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str
     let broad = " class=\"broad\"";
     let title = format!("Images of the {part} rows, and below each what its code is decoded to");
     samples
+        + map
         + &grid(&title, broad, &pairs, portrait.shown.len().max(1))
         + &grid("From the code of one image to that of another, in equal steps", broad, &portrait.ways, STEPS)
 }
@@ -71,57 +72,73 @@ fn map(report: &Report, portrait: &Portrait, rows: &Dataset, part: &str) -> Stri
     scatter(&format!("Codes of the {part} rows"), labels, &classes)
 }
 
+/// A strange row: its position, its negative evidence lower bound in nats, its scaled features, what was expected.
+type Strange<'a> = (usize, f64, &'a [f32], &'a [f32]);
+
 /// The strangest rows: images beside what was expected, curves of days, or the features that stand out.
 fn strange(report: &Report, portrait: &Portrait, rows: &Dataset) -> String {
     let width = rows.width().max(1);
-    let name = |row: usize| match rows.row_names.get(row) {
-        Some(name) => name.clone(),
-        None => format!("row {}", rows.source_rows.get(row).map_or(row, |r| r + 1)),
-    };
     let each = portrait.strange.iter().zip(portrait.expected.chunks(width));
-    let each = each.map(|(&(row, nats), expected)| (row, nats, &rows.x[row * width..][..width], expected));
-    if let Some(image) = &report.data.fitted.image {
-        let pair = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
-            let (found, expected) = (picture(image, x), picture(image, expected));
-            format!("<div>{found}{expected}<span>{}, {nats:.1} nats</span></div>\n", escape(&name(row)))
-        };
-        let html: String = each.map(pair).collect();
-        return format!(
-            "<figure><figcaption>Images of the largest negative evidence lower bound, and below each what its code is \
-             decoded to</figcaption>\n<div class=\"images\">\n{html}</div></figure>\n"
-        );
-    }
+    let each: Vec<Strange> =
+        each.map(|(&(row, nats), expected)| (row, nats, &rows.x[row * width..][..width], expected)).collect();
     let fitted = &report.data.fitted;
-    let own = |scaled: &[f32]| own_units(fitted, &rows.features, scaled);
-    if let Some(ReshapeConfig::Day { columns, minutes, .. }) = &fitted.reshape {
-        if let [column] = columns.as_slice() {
-            let hours = f64::from(*minutes) / 60.0;
-            let points = |scaled: &[f32]| {
-                own(scaled).iter().enumerate().map(|(at, &y)| (at as f64 * hours, f64::from(y))).collect()
-            };
-            let day = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
-                let series = [
-                    Series { name: "the day", class: "train", points: points(x) },
-                    Series { name: "expected", class: "reference", points: points(expected) },
-                ];
-                curves(&format!("{}: {nats:.1} nats", name(row)), ["hour", column], &series, None, false)
-            };
-            return format!("<div class=\"pictures\">\n{}</div>\n", each.map(day).collect::<String>());
+    match (&fitted.image, &fitted.reshape) {
+        (Some(image), _) => strange_images(image, rows, &each),
+        (None, Some(ReshapeConfig::Day { columns, minutes, .. })) if columns.len() == 1 => {
+            strange_days(fitted, &columns[0], *minutes, rows, &each)
         }
+        _ => strange_table(fitted, rows, &each),
     }
-    let line = |(row, nats, x, expected): (usize, f64, &[f32], &[f32])| {
-        let mut order: Vec<usize> = (0..width).collect();
+}
+
+fn name(rows: &Dataset, row: usize) -> String {
+    let number = || format!("row {}", rows.source_rows.get(row).map_or(row, |r| r + 1));
+    rows.row_names.get(row).cloned().unwrap_or_else(number)
+}
+
+fn strange_images(image: &FittedImage, rows: &Dataset, each: &[Strange]) -> String {
+    let pair = |&(row, nats, x, expected): &Strange| {
+        let (found, expected) = (picture(image, x), picture(image, expected));
+        format!("<div>{found}{expected}<span>{}, {nats:.1} nats</span></div>\n", escape(&name(rows, row)))
+    };
+    format!(
+        "<figure><figcaption>Images of the largest negative evidence lower bound, and below each what its code is \
+         decoded to</figcaption>\n<div class=\"images\">\n{}</div></figure>\n",
+        each.iter().map(pair).collect::<String>()
+    )
+}
+
+fn strange_days(fitted: &Fitted, column: &str, minutes: u32, rows: &Dataset, each: &[Strange]) -> String {
+    let hours = f64::from(minutes) / 60.0;
+    let points = |scaled: &[f32]| {
+        let own = own_units(fitted, &rows.features, scaled).into_iter().enumerate();
+        own.map(|(at, y)| (at as f64 * hours, f64::from(y))).collect()
+    };
+    let day = |&(row, nats, x, expected): &Strange| {
+        let series = [
+            Series { name: "the day", class: "train", points: points(x) },
+            Series { name: "expected", class: "reference", points: points(expected) },
+        ];
+        let title = format!("{}: {nats:.1} nats", name(rows, row));
+        curves(&title, ["hour", column], &series, None, false)
+    };
+    format!("<div class=\"pictures\">\n{}</div>\n", each.iter().map(day).collect::<String>())
+}
+
+fn strange_table(fitted: &Fitted, rows: &Dataset, each: &[Strange]) -> String {
+    let line = |&(row, nats, x, expected): &Strange| {
+        let mut order: Vec<usize> = (0..x.len()).collect();
         let distance = |at: &usize| (x[*at] - expected[*at]).abs();
         order.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
-        let (found, expected) = (own(x), own(expected));
+        let [found, expected] = [x, expected].map(|scaled| own_units(fitted, &rows.features, scaled));
         let text = |&at: &usize| {
             let [found, expected] = [found[at], expected[at]].map(|v| figure(f64::from(v)));
             format!("{} {found} (expected {expected})", rows.features[at])
         };
         let named: Vec<String> = order.iter().take(NAMED).map(text).collect();
-        vec![name(row), named.join("; "), format!("{nats:.2}")]
+        vec![name(rows, row), named.join("; "), format!("{nats:.2}")]
     };
-    table(&["row", "what stands out", "nats"], &each.map(line).collect::<Vec<_>>(), 2)
+    table(&["row", "what stands out", "nats"], &each.iter().map(line).collect::<Vec<_>>(), 2)
 }
 
 /// Codes `[rows, latent]` on the plane of their two largest variances; `None` for fewer than two elements or rows.

@@ -16,7 +16,10 @@ const FILTERS: usize = 64;
 pub fn section(report: &Report) -> String {
     let Some(image) = &report.data.fitted.image else { return String::new() };
     let rows = if report.test.is_some() { &report.data.test } else { &report.data.validation };
-    let html = mistakes(image, rows, report.shown().0, &report.data.fitted.target) + &filters(report, image);
+    let html = match report.portrait {
+        Some(_) => filters(report, image),
+        None => mistakes(image, rows, report.shown().0, &report.data.fitted.target) + &filters(report, image),
+    };
     if html.is_empty() { html } else { super::section("Images", &html) }
 }
 

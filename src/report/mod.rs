@@ -59,8 +59,8 @@ impl Report<'_> {
     pub fn html(&self) -> String {
         let name = escape(&self.experiment.name);
         let subject = match self.data.fitted.target.name() {
-            Some(target) => format!("predicts {}", escape(target)),
-            None => "learns the features".into(),
+            Some(target) if self.portrait.is_none() => format!("predicts {}", escape(target)),
+            _ => "learns the features".into(),
         };
         let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
         let seed = self.experiment.seed;

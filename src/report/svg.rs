@@ -252,7 +252,15 @@ pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>
             values.get(values.len() / 2).copied()
         };
         if let (Some(x), Some(y), false) = (middle(|p| p.0), middle(|p| p.1), name.is_empty()) {
-            names.push((plot.at(x, y), *name));
+            let place = plot.at(x, y);
+            let covered = |((x, y), other): &((f64, f64), &str)| {
+                let width = 4.5 * (name.chars().count() + other.chars().count()) as f64;
+                (place.0 - x).abs() < width && (place.1 - y).abs() < 14.0
+            };
+            // Names on top of each other could not be read.
+            if !names.iter().any(covered) {
+                names.push((place, *name));
+            }
         }
     }
     for ((x, y), name) in names {
