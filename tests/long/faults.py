@@ -25,7 +25,8 @@ CALLS = ["submit", "wait", "allocate", "buffer", "pipeline"]
 def build(place):
     """Compiles the layer; the environment that puts it under every Vulkan program."""
     library = place.path / "libfault.so"
-    command = ["cc", "-shared", "-fPIC", "-O1", "-o", library, HERE / "fault_layer.c", "-lpthread"]
+    # The loader unloads a layer with its instance; kept, it goes on counting in the next instance of the process.
+    command = ["cc", "-shared", "-fPIC", "-O1", "-Wl,-z,nodelete", "-o", library, HERE / "fault_layer.c", "-lpthread"]
     subprocess.run(command, check=True)
     name = "VK_LAYER_GRIDLIGHT_fault"
     layer = {"name": name, "type": "GLOBAL", "library_path": str(library), "api_version": "1.3.0"}
@@ -74,7 +75,7 @@ def main():
 def one(place, environment, whole, log, undisturbed, outcomes, key):
     """One training with one fault; what is wrong about it, if anything."""
     out = place.path / "faulty"
-    subprocess.run(["rm", "-rf", out], check=True)
+    subprocess.run(["rm", "-rf", out, log], check=True)
     started = time.monotonic()
     code, output, errors = place.train(out, "--json", "--log-every", "1", environment=environment)
     seconds = time.monotonic() - started
