@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::TrainError;
 use super::checkpoint::NamedTensor;
 use super::epochs::Trainer;
+use super::history::Lines;
 use super::metrics::Predictions;
 use super::run::Newest;
 use super::tensorboard::EventFile;
@@ -59,6 +60,7 @@ impl Trainer<'_> {
         self.progress.skipped = skipped;
         let progress = &self.progress;
         self.history.retain(|row| row.epoch <= progress.epoch);
+        self.lines = Lines::default();
         let best = self.history.iter().find(|row| row.epoch == progress.best_epoch);
         self.best = best.map(|row| row.validation.clone()).unwrap_or_default();
         self.best_predictions = Predictions::default();

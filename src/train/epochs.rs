@@ -47,6 +47,8 @@ pub(super) struct Trainer<'a> {
     pub(super) observer: &'a mut dyn Observer,
     pub(super) progress: Progress,
     pub(super) history: Vec<HistoryRow>,
+    /// The text of `history`.
+    pub(super) lines: history::Lines,
     pub(super) best: Numbers,
     pub(super) best_predictions: Predictions,
     pub(super) steps_per_epoch: u64,
@@ -107,6 +109,7 @@ impl<'a> Trainer<'a> {
             tensorboard,
             observer,
             history,
+            lines: history::Lines::default(),
             best: best.unwrap_or_default(),
             best_predictions: Predictions::default(),
             steps_per_epoch,
@@ -366,7 +369,7 @@ impl<'a> Trainer<'a> {
         } else {
             self.progress.stale_epochs += 1;
         }
-        history::write(&self.run.history(), &self.history)?;
+        self.lines.write(&self.run.history(), &self.history)?;
         let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
         scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
         self.tensorboard.scalars(step, &scalars)?;

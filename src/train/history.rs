@@ -27,30 +27,42 @@ pub struct HistoryRow {
     pub validation: Numbers,
 }
 
-/// Writes the file anew.
-///
-/// # Errors
-/// If the disk is full.
-pub fn write(path: &Path, rows: &[HistoryRow]) -> Result<(), TrainError> {
-    let fail = |reason: String| TrainError::Io { path: path.into(), reason };
-    let mut writer = csv::Writer::from_writer(vec![]);
-    if let Some(first) = rows.first() {
-        let names = first.validation.0.iter().map(|(n, _)| format!("validation_{n}"));
-        let fixed = ["epoch", "step", "learning_rate", "train_loss"].map(String::from);
-        writer.write_record(fixed.into_iter().chain(names)).map_err(|e| fail(e.to_string()))?;
+/// Text of the file, kept so that an epoch adds its own line only, however many there were before.
+#[derive(Default)]
+pub struct Lines {
+    text: Vec<u8>,
+    /// Rows in it, the header aside.
+    rows: usize,
+}
+
+impl Lines {
+    /// Writes the file anew with `rows`, of which the first must be those of the last call.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub fn write(&mut self, path: &Path, rows: &[HistoryRow]) -> Result<(), TrainError> {
+        let fail = |e: csv::Error| TrainError::Io { path: path.into(), reason: e.to_string() };
+        let mut writer = csv::Writer::from_writer(&mut self.text);
+        if let (0, Some(first)) = (self.rows, rows.first()) {
+            let names = first.validation.0.iter().map(|(n, _)| format!("validation_{n}"));
+            let fixed = ["epoch", "step", "learning_rate", "train_loss"].map(String::from);
+            writer.write_record(fixed.into_iter().chain(names)).map_err(fail)?;
+        }
+        for row in rows.iter().skip(self.rows) {
+            let fixed = [
+                row.epoch.to_string(),
+                row.step.to_string(),
+                row.learning_rate.to_string(),
+                row.train_loss.to_string(),
+            ];
+            let metrics = row.validation.0.iter().map(|(_, x)| x.to_string());
+            writer.write_record(fixed.into_iter().chain(metrics)).map_err(fail)?;
+        }
+        writer.flush().map_err(|e| TrainError::io(path, &e))?;
+        drop(writer);
+        self.rows = rows.len();
+        checkpoint::write_atomically(path, &self.text)
     }
-    for row in rows {
-        let fixed = [
-            row.epoch.to_string(),
-            row.step.to_string(),
-            row.learning_rate.to_string(),
-            row.train_loss.to_string(),
-        ];
-        let metrics = row.validation.0.iter().map(|(_, x)| x.to_string());
-        writer.write_record(fixed.into_iter().chain(metrics)).map_err(|e| fail(e.to_string()))?;
-    }
-    let bytes = writer.into_inner().map_err(|e| fail(e.to_string()))?;
-    checkpoint::write_atomically(path, &bytes)
 }
 
 /// Reads the lines up to `epoch`, where a checkpoint stands; later ones are of steps that are repeated. A file
@@ -137,7 +149,9 @@ mod tests {
             train_loss: 1.0 / 3.0,
             validation: Numbers(vec![("loss", 0.7), ("r2", f64::NAN)]),
         };
-        write(&path, &[1, 2, 3].map(row)).unwrap();
+        let mut lines = Lines::default();
+        lines.write(&path, &[1].map(row)).unwrap();
+        lines.write(&path, &[1, 2, 3].map(row)).unwrap();
         let rows = read(&path, 2).unwrap();
         assert_eq!((rows.len(), rows[1].train_loss), (2, 1.0 / 3.0));
         assert!(rows[1].validation.get("r2").unwrap().is_nan());
