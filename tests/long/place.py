@@ -21,19 +21,19 @@ def arguments(description, **options):
 
 
 class Place:
-    """A directory with a table of 430 rows and an experiment of 16 steps an epoch."""
+    """A directory with a table and an experiment, of 16 steps an epoch for the usual 430 rows."""
 
-    def __init__(self, binary, device, train, hidden="[16]"):
+    def __init__(self, binary, device, train, hidden="[16]", rows=430):
         self.binary, self.device = str(pathlib.Path(binary).resolve()), device
         self.directory = tempfile.TemporaryDirectory(prefix="gridlight-check-")
         self.path = pathlib.Path(self.directory.name)
         draw = random.Random(1)
-        rows = ["x1,x2,x3,y"]
-        for _ in range(430):
+        lines = ["x1,x2,x3,y"]
+        for _ in range(rows):
             x = [draw.gauss(0, 1) for _ in range(3)]
             y = 3 * x[0] - 2 * x[1] + x[0] * x[1] + draw.gauss(0, 0.1)
-            rows.append(",".join(repr(v) for v in [*x, y]))
-        (self.path / "table.csv").write_text("\n".join(rows) + "\n")
+            lines.append(",".join(repr(v) for v in [*x, y]))
+        (self.path / "table.csv").write_text("\n".join(lines) + "\n")
         (self.path / "run.toml").write_text(
             'name = "run"\nseed = 3\n[data]\nsource = "table.csv"\ntarget = "y"\n'
             '[data.augment]\nnoise = 0.1\n[data.split]\nby = "random"\nvalidation = 0.2\ntest = 0.2\n'
