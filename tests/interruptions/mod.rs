@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
+use gridlight::experiment::model::Family;
+use gridlight::rng;
 use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
 use gridlight::train::events::{Event, Observer, Tick};
@@ -36,6 +38,30 @@ impl Observer for Interrupter {
     }
 }
 
+/// 128 steps, with clipping and a schedule.
+const LONG: &str = "epochs = 8\nbatch_size = 16\nclip_norm = 1.0\nschedule = { type = \"cosine\" }\n";
+
+/// Every model family.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+const FAMILIES: [Family; 3] = [Family::Mlp, Family::Cnn, Family::Vae];
+
+/// CSV of pictures of 6 x 6 pixels, columns `p0` to `p35`, with stripes of any phase; `label` says which way they run.
+fn stripes(rows: u32) -> String {
+    let mut text: String = (0..36).map(|pixel| format!("p{pixel},")).collect();
+    text += "label\n";
+    for row in 0..rows {
+        let (upright, phase) = (row % 2 == 0, row / 2 % 4);
+        for pixel in 0..36 {
+            let along = if upright { pixel % 6 } else { pixel / 6 };
+            let noise = rng::normal(rng::word([8, 2], pixel, 0, row));
+            let light = if (along + phase) / 2 % 2 == 0 { 1.0 } else { 0.0 };
+            text += &format!("{},", light + 0.1 * noise);
+        }
+        text += if upright { "upright\n" } else { "lying\n" };
+    }
+    text
+}
+
 /// A table, an experiment on it, and a directory for runs.
 pub struct Bench {
     directory: tempfile::TempDir,
@@ -44,25 +70,55 @@ pub struct Bench {
 }
 
 impl Bench {
+    #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
     /// 128 steps, 16 an epoch; noise, dropout, batch norm, clipping and a schedule are all in it.
     pub fn new() -> Self {
-        Self::with("epochs = 8\nbatch_size = 16\nclip_norm = 1.0\nschedule = { type = \"cosine\" }\n")
+        Self::with(LONG)
     }
 
     /// With other keys of `[train]`.
     pub fn with(train: &str) -> Self {
+        Self::of(Family::Mlp, train)
+    }
+
+    /// Of a model family.
+    pub fn of(family: Family, train: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let source = directory.path().join("table.csv");
-        std::fs::write(&source, synthetic::table(430)).unwrap();
+        let (table, parts) = match family {
+            Family::Mlp => (
+                synthetic::table(430),
+                "target = \"y\"\naugment = { noise = 0.1 }\n[model]\nhidden = [16]\ndropout = 0.1\nnorm = \"batch\"\n",
+            ),
+            Family::Cnn => (
+                stripes(430),
+                "target = \"label\"\nimage = { shape = [1, 6, 6] }\n\
+                 augment = { noise = 0.1, shift = 1, rotation = 10, flip_vertical = true }\n\
+                 [model]\nfamily = \"cnn\"\nchannels = [4]\nhidden = [8]\ndropout = 0.1\nnorm = \"batch\"\n",
+            ),
+            Family::Vae => {
+                (stripes(430), "exclude = [\"label\"]\n[model]\nfamily = \"vae\"\nhidden = [8]\nlatent = 2\n")
+            }
+        };
+        std::fs::write(&source, table).unwrap();
+        let loss = if family == Family::Cnn { "loss = \"cross_entropy\"\n" } else { "" };
         let text = format!(
-            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n[data.augment]\nnoise = 0.1\n\
-             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\ndropout = 0.1\n\
-             norm = \"batch\"\n[train]\n{train}",
+            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\n\
+             split = {{ by = \"random\", validation = 0.2, test = 0.2 }}\n{parts}[train]\n{loss}{train}",
             source.to_str().unwrap()
         );
         let experiment = Experiment::parse(&text, "bench.toml", &[]).unwrap();
         let data = trainer::load_data(&experiment, Path::new("")).unwrap();
         Self { directory, experiment, data }
+    }
+
+    /// Puts `value` into the first training row: into the feature `at`, or the target.
+    fn spoil(&mut self, at: Option<usize>, value: f32) {
+        match (at, &mut self.data.train.target) {
+            (Some(at), _) => self.data.train.x[at] = value,
+            (None, Some(Target::Numbers(y))) => y[0] = value,
+            _ => unreachable!(),
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -108,70 +164,77 @@ pub fn bits(run: &Path) -> Vec<Vec<u8>> {
         .to_vec()
 }
 
-/// Interrupted at steps 1, 37 and 100 of 128, alone and one after the other, a run ends with the bits of an
-/// uninterrupted one.
+/// Interrupted at steps 1, 37 and 100 of 128, alone and one after the other, a run of any model family ends with the
+/// bits of an uninterrupted one.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn interrupted_runs_have_the_same_bits(device: &dyn Device) {
-    let bench = Bench::new();
-    bench.train(device, "whole").unwrap();
-    let whole = bench.bits("whole");
-    for at in [1, 37, 100] {
-        let name = format!("stopped-{at}");
-        let error = bench.interrupt(device, &name, at, false);
-        assert!(matches!(error, TrainError::Interrupted { step, .. } if step == at), "{error}");
-        bench.resume(device, &name).unwrap();
-        assert_eq!(bench.bits(&name), whole, "interrupted at {at}");
+    for family in FAMILIES {
+        let bench = Bench::of(family, LONG);
+        bench.train(device, "whole").unwrap();
+        let whole = bench.bits("whole");
+        for at in [1, 37, 100] {
+            let name = format!("stopped-{at}");
+            let error = bench.interrupt(device, &name, at, false);
+            assert!(
+                matches!(error, TrainError::Interrupted { step, .. } if step == at),
+                "{family:?}: {error}"
+            );
+            bench.resume(device, &name).unwrap();
+            assert_eq!(bench.bits(&name), whole, "{family:?} interrupted at {at}");
+        }
+        for (number, at) in [1, 37, 100].into_iter().enumerate() {
+            bench.interrupt(device, "often", at, number > 0);
+        }
+        bench.resume(device, "often").unwrap();
+        assert_eq!(bench.bits("often"), whole, "{family:?} interrupted three times");
     }
-    for (number, at) in [1, 37, 100].into_iter().enumerate() {
-        bench.interrupt(device, "often", at, number > 0);
-    }
-    bench.resume(device, "often").unwrap();
-    assert_eq!(bench.bits("often"), whole, "interrupted three times");
 }
 
-/// The first step that is not finite is named and is early, and whatever was saved is finite.
+/// The first step that is not finite is named and is early, so is its first tensor, and whatever was saved is finite.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
     let error = bench.train(device, "run").unwrap_err();
     assert_eq!(error.exit_code(), 3, "{what}: {error}");
-    let TrainError::Diverged { step, value, .. } = &error else { panic!("{what}: {error}") };
+    let TrainError::Diverged { step, value, what: tensor, .. } = &error else { panic!("{what}: {error}") };
     assert!((1..=10).contains(step) && !value.is_finite(), "{what}: {error}");
-    assert!(error.to_string().contains(&format!("at step {step}")), "{what}: {error}");
+    assert!(error.to_string().contains(&format!("at step {step}: the {tensor} is ")), "{what}: {error}");
     let saved = checkpoint::list(&bench.path("run/checkpoints"));
     assert!(!saved.is_empty(), "{what}");
+    let mut names = vec!["training loss".to_string()];
     for (_, path) in saved {
         // Loading refuses numbers that are not finite.
-        checkpoint::load(&path).unwrap();
+        let (tensors, _) = checkpoint::load(&path).unwrap();
+        names.extend(tensors.into_iter().map(|(name, ..)| format!("tensor `{name}`")));
     }
+    assert!(names.contains(tensor), "{what}: {error}");
 }
 
-/// A learning rate, a feature or a target that overflows, or is not a number, ends the run with its first bad step.
+/// A learning rate, a feature or a target that overflows, or is not a number, ends the run with its first bad step,
+/// for every model family.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn what_overflows_ends_the_run_at_once(device: &dyn Device) {
-    for optimizer in ["sgd", "adam", "adamw", "rmsprop"] {
-        for every in ["", "checkpoint_every_steps = 1\n"] {
-            let train =
-                format!("optimizer = \"{optimizer}\"\nlearning_rate = 1e30\nbatch_size = 16\n{every}");
-            assert_diverges(device, &Bench::with(&train), &train);
-        }
-    }
-    // Within the range of f32, so that the table is accepted, but not its square.
-    for column in ["x1", "y"] {
-        let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
-        let at = bench.data.train.features.iter().position(|name| name == column);
-        match (at, &mut bench.data.train.target) {
-            (Some(at), _) => bench.data.train.x[at] = 3e38,
-            (None, Some(Target::Numbers(y))) => y[0] = 3e38,
-            _ => unreachable!(),
-        }
-        assert_diverges(device, &bench, column);
-        for (value, what) in [(f32::NAN, "NaN"), (f32::INFINITY, "inf")] {
-            match (at, &mut bench.data.train.target) {
-                (Some(at), _) => bench.data.train.x[at] = value,
-                (None, Some(Target::Numbers(y))) => y[0] = value,
-                _ => unreachable!(),
+    for family in FAMILIES {
+        let optimizers: &[&str] =
+            if family == Family::Mlp { &["sgd", "adam", "adamw", "rmsprop"] } else { &["sgd", "adam"] };
+        for optimizer in optimizers {
+            for every in ["", "checkpoint_every_steps = 1\n"] {
+                let train =
+                    format!("optimizer = \"{optimizer}\"\nlearning_rate = 1e30\nbatch_size = 16\n{every}");
+                assert_diverges(device, &Bench::of(family, &train), &format!("{family:?} {train}"));
             }
-            assert_diverges(device, &bench, &format!("{column} = {what}"));
+        }
+        let mut bench = Bench::of(family, "batch_size = 16\nepochs = 3\nshuffle = false\n");
+        // In the middle of a picture, where no shift takes it out.
+        let feature = Some(if family == Family::Mlp { 0 } else { 14 });
+        let target = matches!(bench.data.train.target, Some(Target::Numbers(_))).then_some(None);
+        for at in [feature].into_iter().chain(target) {
+            let before = bench.data.train.clone();
+            // The first is within the range of f32, so that a table with it is accepted, but not its square.
+            for value in [3e38, f32::NAN, f32::INFINITY] {
+                bench.spoil(at, value);
+                assert_diverges(device, &bench, &format!("{family:?}, {at:?} is {value}"));
+            }
+            bench.data.train = before;
         }
     }
 }
