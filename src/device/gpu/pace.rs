@@ -151,7 +151,14 @@ fn next_work(current: f64, work: f64, seconds: f64, exact: bool) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::device::{Family, Target};
+    use crate::experiment::Experiment;
+    use crate::plan::Phase;
+    use crate::train::engine::{self, Training};
+    use crate::train::trainer;
 
     #[test]
     fn submissions_grow_to_the_target_and_shrink_above_it() {
@@ -177,5 +184,38 @@ mod tests {
         }
         assert_eq!(ends, [1, 2, 3, 5], "a launch that is too much alone goes alone");
         assert_eq!(pace.phases[1].sum(3..6), 8e8);
+    }
+
+    /// A launch cannot be cut: what a plan makes of an experiment must be small enough as it is. At the rate of
+    /// [`FIRST_WORK`], that of the slowest devices, half a second is a quarter of what systems allow.
+    #[test]
+    fn no_launch_of_a_shipped_experiment_takes_long() {
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");
+        let paths = std::fs::read_dir(&shipped).unwrap().map(|entry| entry.unwrap().path());
+        let paths: Vec<_> = paths.filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+        assert!(!paths.is_empty());
+        for path in paths {
+            let experiment = Experiment::read(&path, &[]).unwrap();
+            let data = trainer::load_data(&experiment, &shipped).unwrap();
+            let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+            let images = trainer::image_changes(&experiment, &data.fitted).unwrap();
+            let training = Training {
+                data: &data.train,
+                batch: experiment.train.batch_size,
+                noise: experiment.data.augment.noise,
+                images: images.as_ref(),
+                optimizer: experiment.train.optimizer.clone(),
+                clip_norm: experiment.train.clip_norm,
+            };
+            for family in [Family::Registers, Family::Workgroup] {
+                let target = Target::webgpu_minimum(family);
+                let compiled = engine::compile(&model, Some(&training), &data.validation, &target).unwrap().0;
+                for launch in compiled.program.phases.iter().flat_map(Phase::launches) {
+                    let work: f64 = launch.iter().map(|d| work(d.kernel.cost())).sum();
+                    let label = &launch[0].label;
+                    assert!(work <= FIRST_WORK, "{}, {family:?}, {label}: {work:e}", path.display());
+                }
+            }
+        }
     }
 }
