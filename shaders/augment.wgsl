@@ -28,7 +28,7 @@ const LANES: u32 = 64u; //@param
 
 // A multiple of 2^-23 in -1..1.
 fn signed(word: u32) -> f32 {
-    return f32(word >> 8u) * (1.0 / 8388608.0) - 1.0;
+    return sub_(mul_(f32(word >> 8u), 1.0 / 8388608.0), 1.0);
 }
 
 fn pick(word: u32, below: u32) -> i32 {

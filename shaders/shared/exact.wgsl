@@ -89,10 +89,10 @@ fn sqrt_(x: f32) -> f32 {
 // Cephes' logf.
 fn log_(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
-    let m = significand_of(bits) * 0.5;
+    let m = mul_(significand_of(bits), 0.5);
     let low = m < 0.70710678;
     let e = f32(exponent_of(bits) + 1 - select(0, 1, low));
-    let f = sub_(select(m, m + m, low), 1.0);
+    let f = sub_(settled(select(m, m + m, low)), 1.0);
     let z = mul_(f, f);
     var p = 7.0376836e-2;
     p = multiply_add(p, f, -0.1151461);

@@ -201,7 +201,7 @@ fn random(kind: RandomKind, word: &str, width: Width) -> String {
     match kind {
         RandomKind::Uniform => {
             let unit = literal((1.0f32 / 16_777_216.0).to_bits());
-            width.each(|part, _| format!("f32({word}{part} >> 8u) * {unit}"))
+            width.each(|part, _| format!("mul_(f32({word}{part} >> 8u), {unit})"))
         }
         RandomKind::Normal => width.call("random_normal", &[word]),
         RandomKind::Mask { threshold } => {
