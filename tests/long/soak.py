@@ -3,9 +3,10 @@
 
 Resident memory after step 1,000 grows by at most 4 MiB, the number of open files stays, and the last tenth of the
 steps takes at most 1.1 times the processor time of the first tenth after step 1,000. The same by the clock is told
-but not judged: other programs disturb it.
+but not judged: other programs disturb it, as they do tenths of less than a second.
 
     tests/long/soak.py [--steps 200000] [--device cpu] [--binary target/release/gridlight]
+    tests/long/soak.py --device gpu --steps 100000
 """
 
 import json
