@@ -27,6 +27,8 @@ pub mod streams {
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other draws of layers, one stream each from here.
     pub const LAYERS: u32 = 0x2_0000;
+    /// Dropout masks between the layers of recurrent stacks.
+    pub const RECURRENT: u32 = 0x4_0000;
 }
 
 /// The two output words of Threefry2x32-20.

@@ -50,6 +50,8 @@ fn nan_goes_where_the_oracle_says() {
         "gradient_norm",
         "pool",
         "pool_grad",
+        "recurrence",
+        "recurrence_grad",
     ] {
         for seed in 0..SAMPLES {
             let sample = samples::random_kernel(family, seed).unwrap().with_nan(seed);

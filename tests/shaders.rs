@@ -143,7 +143,7 @@ fn table(rows: usize) -> Dataset {
 fn launches_of_several_kernels() {
     let data = table(40);
     let config = ModelConfig { hidden: vec![33, 20], dropout: 0.2, ..ModelConfig::default() };
-    let inputs = Inputs { features: 3, categories: vec![], image: None };
+    let inputs = Inputs { features: 3, categories: vec![], sequence: None, image: None };
     let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
     let training =
@@ -177,7 +177,12 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 64, categories: vec![], image: None }, 1, Loss::Mse);
+    let model = Model::new(
+        &config,
+        Inputs { features: 64, categories: vec![], sequence: None, image: None },
+        1,
+        Loss::Mse,
+    );
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 32, noise: 0.0, images: None, optimizer, clip_norm: None };
     for family in [Family::Registers, Family::Workgroup] {
@@ -340,6 +345,15 @@ fn matrix_products() {
 #[test]
 fn pooling() {
     for family in ["pool", "pool_grad"] {
+        for seed in 0..60 {
+            check_kernel(&random_kernel(family, seed).unwrap().kernel);
+        }
+    }
+}
+
+#[test]
+fn recurrences() {
+    for family in ["recurrence", "recurrence_grad"] {
         for seed in 0..60 {
             check_kernel(&random_kernel(family, seed).unwrap().kernel);
         }

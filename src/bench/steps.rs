@@ -9,10 +9,11 @@ use crate::experiment::model::{
     Activation, Block, Family, LayerConfig, ModelConfig, Padding, Pair, Pooling, default_eps,
     default_momentum,
 };
+use crate::experiment::recurrent::Cell;
 use crate::experiment::variational::Decoder;
 use crate::nn::Model;
 use crate::nn::losses::Loss;
-use crate::nn::model::Inputs;
+use crate::nn::model::{Inputs, SequenceShape};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
 use crate::rng;
@@ -68,6 +69,7 @@ pub struct Workload {
 enum Input {
     Features(usize),
     Image(ImageShape),
+    Sequence(SequenceShape),
 }
 
 impl Input {
@@ -75,12 +77,13 @@ impl Input {
         match self {
             Self::Features(features) => features,
             Self::Image(ImageShape { channels, height, width }) => channels * height * width,
+            Self::Sequence(SequenceShape { length, width }) => length * width,
         }
     }
 }
 
 /// The steps measured, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a residual
-/// network; the variational autoencoder of PyTorch's examples.
+/// network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -99,7 +102,22 @@ pub fn all() -> Vec<Workload> {
         outputs: 10,
         loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
     };
+    let recurrent = |name: &str, cell| Workload {
+        name: format!("{name} 32-256-1 of 64 steps, batch 64"),
+        batch: 64,
+        config: ModelConfig {
+            family: Family::Rnn,
+            cell: Some(cell),
+            hidden: vec![256],
+            ..ModelConfig::default()
+        },
+        input: Input::Sequence(SequenceShape { length: 64, width: 32 }),
+        outputs: 1,
+        loss: Loss::Mse,
+    };
     vec![
+        recurrent("rnn", Cell::Tanh),
+        recurrent("lstm", Cell::Lstm),
         mlp(32),
         mlp(1024),
         network("cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
@@ -177,11 +195,12 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
     let batch = *batch;
     let table = workload.data();
     let rows = table.rows;
-    let image = match *input {
-        Input::Features(_) => None,
-        Input::Image(image) => Some(image),
+    let (sequence, image) = match *input {
+        Input::Features(_) => (None, None),
+        Input::Image(image) => (None, Some(image)),
+        Input::Sequence(sequence) => (Some(sequence), None),
     };
-    let inputs = Inputs { features: input.width(), categories: vec![], image };
+    let inputs = Inputs { features: input.width(), categories: vec![], sequence, image };
     let model = Model::new(config, inputs, *outputs, loss.clone());
     let optimizer = Optimizer::default();
     let training = Training {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::model::Activation;
+use super::recurrent::{Cell, Output};
 
 /// One number for both axes, or one for up and down and one for left and right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,6 +234,26 @@ pub enum LayerConfig {
         /// What is put between the pixels.
         #[serde(default)]
         mode: Interpolation,
+    },
+    /// Recurrent layers over sequences, or over the lines of images: PyTorch's `RNN`, `LSTM` and `GRU`.
+    Recurrent {
+        /// What a step computes.
+        #[serde(default)]
+        cell: Cell,
+        /// Hidden units.
+        hidden: usize,
+        /// Layers, one on the states of the other.
+        #[serde(default = "one_group")]
+        layers: usize,
+        /// Whether each layer also reads the sequence backwards.
+        #[serde(default)]
+        bidirectional: bool,
+        /// Part of the states dropped in training between one layer and the next.
+        #[serde(default)]
+        dropout: f64,
+        /// The last state or all.
+        #[serde(default)]
+        output: Output,
     },
     /// Residual block: convolutions with batch normalisation, added to their input.
     Residual {

@@ -2,6 +2,7 @@
 
 mod layer;
 pub mod model;
+pub mod recurrent;
 pub mod train;
 pub mod variational;
 
@@ -145,6 +146,7 @@ impl Experiment {
             return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
         }
         self.check_model()?;
+        recurrent::check(&self.model)?;
         variational::check(self)?;
         self.check_train()?;
         self.check_loss()?;

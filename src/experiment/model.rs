@@ -6,6 +6,7 @@ pub use super::layer::{
     Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps, default_momentum,
 };
 use super::layer::{is_three, is_two, one, three, two, zero};
+use super::recurrent::Cell;
 use super::variational::{Decoder, Variance};
 use crate::scalar::UnaryFn;
 
@@ -41,6 +42,15 @@ pub struct ModelConfig {
     /// Elements of each category's trained vector; by default half the categories, at most 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_width: Option<usize>,
+    /// `rnn`: what a step computes, `"tanh"`, `"relu"`, `"lstm"` (default) or `"gru"`; `hidden` are its recurrent layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cell: Option<Cell>,
+    /// `rnn`: whether each layer also reads the sequence backwards (false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bidirectional: Option<bool>,
+    /// `rnn`: units of the dense layers after the recurrent ones (none).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dense: Option<Vec<usize>>,
     /// `vae`: elements of the latent code (16).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<usize>,
@@ -76,6 +86,8 @@ pub enum Family {
     Mlp,
     /// Convolutions and pooling on images, then dense layers.
     Cnn,
+    /// Recurrent layers on windows of a series or the lines of images, then dense layers.
+    Rnn,
     /// Variational autoencoder: learns the distribution of the features; samples it, and scores rows by it.
     Vae,
 }
@@ -161,6 +173,9 @@ impl Default for ModelConfig {
             norm: Norm::None,
             dropout: 0.0,
             embedding_width: None,
+            cell: None,
+            bidirectional: None,
+            dense: None,
             latent: None,
             decoder: None,
             variance: None,
@@ -178,6 +193,9 @@ impl ModelConfig {
     pub fn hidden_layers(&self) -> Vec<LayerConfig> {
         if !self.layers.is_empty() {
             return self.layers.clone();
+        }
+        if self.family == Family::Rnn {
+            return self.recurrent_layers();
         }
         let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
         layers.extend(self.dense_layers(&self.hidden));

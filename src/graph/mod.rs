@@ -12,6 +12,7 @@ pub mod expression;
 pub mod normalisation;
 pub mod ops;
 pub mod pooling;
+pub mod recurrence;
 pub mod reference;
 pub mod samples;
 pub mod upsampling;

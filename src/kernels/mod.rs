@@ -16,6 +16,7 @@ pub mod optimizer;
 pub mod oracle;
 pub mod pointwise;
 pub mod pool;
+pub mod recurrence;
 pub mod reduce;
 pub mod samples;
 pub mod shader;
@@ -56,6 +57,10 @@ pub enum Kernel {
     Pool(pool::Pool),
     /// Gradient of pooling, collected by each element.
     PoolGrad(pool::PoolGrad),
+    /// A recurrent layer over all steps.
+    Recurrence(recurrence::Recurrence),
+    /// Its gradient.
+    RecurrenceGrad(recurrence::RecurrenceGrad),
     /// Sum of squares of the whole gradient region, as partial sums then the clipping factor.
     GradientNorm(norm::GradientNorm),
     /// Update of all parameters.
@@ -80,6 +85,8 @@ impl Kernel {
             Kernel::GatherGrad(_) => "gather_grad",
             Kernel::Pool(_) => "pool",
             Kernel::PoolGrad(_) => "pool_grad",
+            Kernel::Recurrence(_) => "recurrence",
+            Kernel::RecurrenceGrad(_) => "recurrence_grad",
             Kernel::GradientNorm(_) => "gradient_norm",
             Kernel::Optimizer(_) => "optimizer",
             Kernel::Store(_) => "store",
@@ -100,6 +107,8 @@ impl Kernel {
             Kernel::GatherGrad(k) => k.shape(),
             Kernel::Pool(k) => k.shape(),
             Kernel::PoolGrad(k) => k.shape(),
+            Kernel::Recurrence(k) => k.shape(),
+            Kernel::RecurrenceGrad(k) => k.shape(),
             Kernel::GradientNorm(k) => k.shape(),
             Kernel::Optimizer(k) => k.shape(),
             Kernel::Store(k) => k.shape(),
@@ -125,6 +134,8 @@ impl Kernel {
                 Kernel::CrossEntropy(cross_entropy::CrossEntropy { loss: at(0), delta: at(1), ..k })
             }
             Kernel::Pool(k) => Kernel::Pool(k.keep_outputs(outputs)),
+            Kernel::Recurrence(k) => Kernel::Recurrence(k.keep_outputs(outputs)),
+            Kernel::RecurrenceGrad(k) => Kernel::RecurrenceGrad(k.keep_outputs(outputs)),
             other => other,
         }
     }
@@ -143,6 +154,8 @@ impl Kernel {
             Kernel::GatherGrad(k) => k.cost(),
             Kernel::Pool(k) => k.cost(),
             Kernel::PoolGrad(k) => k.cost(),
+            Kernel::Recurrence(k) => k.cost(),
+            Kernel::RecurrenceGrad(k) => k.cost(),
             Kernel::GradientNorm(k) => k.cost(),
             Kernel::Optimizer(k) => k.cost(),
             Kernel::Store(k) => k.cost(),

@@ -39,6 +39,12 @@ impl NativeKernel {
             Kernel::GatherGrad(k) => Box::new(k.clone()),
             Kernel::Pool(k) => Box::new(super::pool::native::NativePool::new(k.clone(), exact)),
             Kernel::PoolGrad(k) => Box::new(super::pool::native::NativePool::new(k.clone(), exact)),
+            Kernel::Recurrence(k) => {
+                Box::new(super::recurrence::native::NativeRecurrence::new(k.clone(), exact))
+            }
+            Kernel::RecurrenceGrad(k) => {
+                Box::new(super::recurrence::native::NativeRecurrence::new(k.clone(), exact))
+            }
             Kernel::GradientNorm(k) => Box::new(k.clone()),
             Kernel::Optimizer(k) => Box::new(super::optimizer::native::NativeOptimizer::new(k, exact)),
             Kernel::Store(k) => Box::new(k.clone()),

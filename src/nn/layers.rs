@@ -2,6 +2,7 @@
 
 use super::init::Init;
 use super::model::{Parameter, State};
+use super::recurrent::Stack;
 use crate::experiment::model::{Activation, LayerConfig};
 use crate::graph::normalisation::Normalised;
 use crate::graph::{Graph, GraphError, Source, ValueId};
@@ -86,7 +87,11 @@ impl<'a> Network<'a> {
         match *config {
             LayerConfig::Dense { units, bias } => self.dense(name, units, bias, x),
             LayerConfig::Activation { function } => activation(self.graph, function, x),
-            LayerConfig::Dropout { rate } => self.dropout(number, rate, x),
+            LayerConfig::Dropout { rate } => self.drop(self.first_stream + number as u32, rate, x),
+            LayerConfig::Recurrent { cell, hidden, layers, bidirectional, dropout, output } => {
+                let stack = Stack { cell: cell.kernel(), hidden, layers, bidirectional, dropout, output };
+                self.recurrent(number, &stack, x)
+            }
             LayerConfig::LayerNorm { eps } => self.layer_norm(name, eps, x),
             LayerConfig::BatchNorm { eps, momentum } => self.batch_norm(name, eps, momentum, x),
             _ => self.image_layer(name, config, x),
@@ -121,14 +126,15 @@ impl<'a> Network<'a> {
         self.graph.add(y, bias)
     }
 
-    fn dropout(&mut self, number: usize, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
+    /// Drops elements in training, with the random numbers of `stream`.
+    pub(super) fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
         if !self.training || rate == 0.0 {
             return Ok(x);
         }
         let keep = 1.0 - rate;
         let kind = RandomKind::Mask { threshold: (keep * 4_294_967_296.0).min(4_294_967_295.0) as u32 };
         let shape = self.graph.shape(x).clone();
-        let mask = self.graph.random(kind, self.first_stream + number as u32, &shape)?;
+        let mask = self.graph.random(kind, stream, &shape)?;
         let scaled = self.graph.mul_scalar(x, 1.0 / keep)?;
         self.graph.mul(scaled, mask)
     }
@@ -227,6 +233,7 @@ pub fn layer_name(config: &LayerConfig) -> &'static str {
         LayerConfig::GlobalPool { .. } => "global_pool",
         LayerConfig::Flatten => "flatten",
         LayerConfig::Upsample { .. } => "upsample",
+        LayerConfig::Recurrent { .. } => "recurrent",
         LayerConfig::Residual { .. } => "residual",
     }
 }

@@ -5,6 +5,7 @@ pub mod init;
 pub mod layers;
 pub mod losses;
 pub mod model;
+mod recurrent;
 pub mod vae;
 
 pub use model::{Model, ModelGraph};

@@ -40,8 +40,19 @@ pub struct Inputs {
     pub features: usize,
     /// Category columns: name and number of indices.
     pub categories: Vec<(String, usize)>,
+    /// What the numeric features are, if they are steps of a series: `features` is then its number of values.
+    pub sequence: Option<SequenceShape>,
     /// What the numeric features are, if they are the values of an image: `features` is then its number of values.
     pub image: Option<ImageShape>,
+}
+
+/// A window of a series, step after step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceShape {
+    /// Steps.
+    pub length: usize,
+    /// Values of a step.
+    pub width: usize,
 }
 
 /// A model: configuration and sizes.
@@ -123,7 +134,8 @@ impl Model {
     pub fn decoder(&self) -> Option<Self> {
         let mut vae = self.vae.clone()?;
         vae.decoder_only = true;
-        let inputs = Inputs { features: vae.settings.latent, categories: vec![], image: None };
+        let inputs =
+            Inputs { features: vae.settings.latent, categories: vec![], sequence: None, image: None };
         let outputs = vae.features;
         Some(Self { inputs, outputs, vae: Some(vae), ..self.clone() })
     }
@@ -170,6 +182,11 @@ impl Model {
         }
         if let Some(image) = self.inputs.image {
             h = net.images(h, [image.channels, image.height, image.width])?;
+        }
+        // Other layers take windows as rows of numbers.
+        let recurrent = matches!(self.layers.first(), Some(LayerConfig::Recurrent { .. }));
+        if let (Some(sequence), true) = (self.inputs.sequence, recurrent) {
+            h = net.sequence(h, sequence.length, sequence.width)?;
         }
         h = net.layers(&self.layers, 0, h)?;
         net.graph.set_layer("loss");

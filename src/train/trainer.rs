@@ -17,7 +17,7 @@ use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
-use crate::nn::model::Inputs;
+use crate::nn::model::{Inputs, SequenceShape};
 use crate::plan::ImageChanges;
 use crate::rng::streams;
 
@@ -79,7 +79,9 @@ pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result
 pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let image = fitted.image.as_ref().map(|image| image.shape);
-    let inputs = Inputs { features: sample.width(), categories, image };
+    let windows = sample.windows.as_ref();
+    let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
+    let inputs = Inputs { features: sample.width(), categories, sequence, image };
     Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
 }
 

@@ -7,6 +7,7 @@ use crate::kernels::matmul::{Left, MatrixView};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pool::{Collect, Pooling};
+use crate::kernels::recurrence::Cell;
 use crate::kernels::samples::{self, Sample};
 use crate::rng;
 use crate::scalar::{Body, Inst, StepRecord, View};
@@ -19,6 +20,11 @@ enum Content {
     Normal,
     /// Their absolute values: variances, weights, norms.
     Positive,
+    /// Normal numbers so small that states which go round through them do not grow.
+    Weights {
+        /// States that are added up.
+        states: usize,
+    },
     /// 0 or 1.
     Switch,
     /// Whole numbers below a bound.
@@ -58,6 +64,9 @@ impl Operand {
             Content::Normal => samples::Operand::Floats(words.map(rng::normal).collect()),
             Content::Positive => {
                 samples::Operand::Floats(words.map(|w| rng::normal(w).abs() + 0.01).collect())
+            }
+            Content::Weights { states } => {
+                samples::Operand::Floats(words.map(|w| rng::normal(w) / states.max(1) as f32).collect())
             }
             Content::Switch => samples::Operand::Floats(words.map(|w| (w & 1) as f32).collect()),
             Content::Index { below } => {
@@ -103,7 +112,7 @@ fn updates_in_place(kernel: &Kernel, output: usize) -> bool {
 impl Operands {
     /// The operands of `kernel`.
     fn of(kernel: &Kernel) -> Self {
-        use Content::{Index, Normal, Positive, Switch};
+        use Content::{Index, Normal, Positive, Switch, Weights};
         let lists = |reads: &[(usize, Content)], writes: &[usize]| Self {
             reads: reads.iter().map(|&(words, content)| Operand::new(words, content)).collect(),
             writes: writes.iter().map(|&words| Operand::new(words, Normal)).collect(),
@@ -187,6 +196,40 @@ impl Operands {
                 }
                 lists(&reads, &[k.pixels()])
             }
+            Kernel::Recurrence(k) => {
+                let scan = &k.scan;
+                let (state, weights) = (scan.batch * scan.hidden, scan.width() * scan.hidden);
+                let gates = scan.steps * state * scan.cell.gates();
+                let mut reads =
+                    vec![(gates, Normal), (weights, Weights { states: scan.hidden }), (state, Normal)];
+                match scan.cell {
+                    Cell::Tanh | Cell::Relu => {}
+                    Cell::Lstm => reads.push((state, Normal)),
+                    Cell::Gru => reads.push((scan.width(), Normal)),
+                }
+                let mut operands = lists(&reads, &[]);
+                let lengths = [1, 1, scan.cell.saved()].map(|width| scan.steps * state * width);
+                operands.add_outputs(&k.outputs, &lengths);
+                operands
+            }
+            Kernel::RecurrenceGrad(k) => {
+                let scan = &k.scan;
+                let (state, weights) = (scan.batch * scan.hidden, scan.width() * scan.hidden);
+                let units = scan.steps * state;
+                let mut reads = vec![(units, Normal), (weights, Weights { states: scan.width() })];
+                if scan.cell.saved() > 0 {
+                    // Gates from 0 to 1.
+                    reads.push((units * scan.cell.saved(), Switch));
+                }
+                reads.push((units, Normal));
+                if scan.cell.saved() > 0 {
+                    reads.push((state, Normal));
+                }
+                let mut operands = lists(&reads, &[]);
+                let gates = units * scan.cell.gates();
+                operands.add_outputs(&k.outputs, &[gates, gates, state, state]);
+                operands
+            }
             Kernel::GradientNorm(k) if k.stage == 0 => lists(&[(k.len, Normal)], &[k.partials()]),
             Kernel::GradientNorm(k) => lists(&[(GradientNorm::partials(k), Positive)], &[2]),
             Kernel::Optimizer(k) => {
@@ -243,6 +286,15 @@ impl Operands {
         }
         for &(_, output) in &body.stores {
             self.add_write(output, elements(shape));
+        }
+    }
+
+    /// Adds the outputs that have a position, with their lengths.
+    fn add_outputs(&mut self, positions: &[Option<usize>], lengths: &[usize]) {
+        for (position, &words) in positions.iter().zip(lengths) {
+            if let Some(output) = position {
+                self.add_write(*output, words);
+            }
         }
     }
 

@@ -43,7 +43,7 @@ const LONG: &str = "epochs = 8\nbatch_size = 16\nclip_norm = 1.0\nschedule = { t
 
 /// Every model family.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
-const FAMILIES: [Family; 3] = [Family::Mlp, Family::Cnn, Family::Vae];
+const FAMILIES: [Family; 4] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Vae];
 
 /// CSV of pictures of 6 x 6 pixels, columns `p0` to `p35`, with stripes of any phase; `label` says which way they run.
 fn stripes(rows: u32) -> String {
@@ -96,12 +96,18 @@ impl Bench {
                  augment = { noise = 0.1, shift = 1, rotation = 10, flip_vertical = true }\n\
                  [model]\nfamily = \"cnn\"\nchannels = [4]\nhidden = [8]\ndropout = 0.1\nnorm = \"batch\"\n",
             ),
+            Family::Rnn => (
+                stripes(430),
+                "target = \"label\"\nimage = { shape = [1, 6, 6] }\naugment = { noise = 0.1 }\n\
+                 [model]\nfamily = \"rnn\"\nhidden = [6, 6]\nbidirectional = true\ndropout = 0.1\n",
+            ),
             Family::Vae => {
                 (stripes(430), "exclude = [\"label\"]\n[model]\nfamily = \"vae\"\nhidden = [8]\nlatent = 2\n")
             }
         };
         std::fs::write(&source, table).unwrap();
-        let loss = if family == Family::Cnn { "loss = \"cross_entropy\"\n" } else { "" };
+        let loss =
+            if matches!(family, Family::Cnn | Family::Rnn) { "loss = \"cross_entropy\"\n" } else { "" };
         let text = format!(
             "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\n\
              split = {{ by = \"random\", validation = 0.2, test = 0.2 }}\n{parts}[train]\n{loss}{train}",

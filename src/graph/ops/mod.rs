@@ -149,6 +149,7 @@ mod matmul;
 mod normalise;
 mod pool;
 mod random;
+mod recurrence;
 mod reduce;
 mod softmax;
 mod source;
@@ -164,6 +165,7 @@ pub use matmul::MatMul;
 pub use normalise::Normalise;
 pub use pool::{Pool, PoolGrad, PoolKind};
 pub use random::Random;
+pub use recurrence::{Of, Recurrence, RecurrenceGrad, States};
 pub use reduce::Reduce;
 pub use softmax::Softmax;
 pub use source::SourceOp;
@@ -213,6 +215,10 @@ pub enum Op {
     Pool(Pool),
     /// Gradient of pooling.
     PoolGrad(PoolGrad),
+    /// A recurrent layer over all steps.
+    Recurrence(Recurrence),
+    /// Its gradient.
+    RecurrenceGrad(RecurrenceGrad),
     /// Softmax or log-softmax.
     Softmax(Softmax),
     /// Loss of integer labels.
@@ -249,6 +255,8 @@ impl Op {
             Op::Normalise(op) => op,
             Op::Pool(op) => op,
             Op::PoolGrad(op) => op,
+            Op::Recurrence(op) => op,
+            Op::RecurrenceGrad(op) => op,
             Op::Softmax(op) => op,
             Op::CrossEntropy(op) => op,
             Op::CrossEntropyDelta(op) => op,

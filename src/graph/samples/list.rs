@@ -57,6 +57,7 @@ pub fn samples() -> Result<Vec<Sample>, GraphError> {
     super::convolutions::normalisations(&mut all)?;
     super::pools::pools(&mut all)?;
     super::pools::resampling(&mut all)?;
+    super::recurrences::recurrences(&mut all)?;
     rows(&mut all)?;
     lookups(&mut all)?;
     draws(&mut all)?;

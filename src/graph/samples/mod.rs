@@ -12,6 +12,7 @@ pub use list::samples;
 mod convolutions;
 mod list;
 mod pools;
+mod recurrences;
 
 /// How the values of an input are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]

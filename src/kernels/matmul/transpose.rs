@@ -4,7 +4,7 @@
 const BLOCK: usize = 8;
 
 /// Writes `B` (element (l, j) at `j * stride + l`) to `to`, `[k, n]` row-major.
-pub(super) fn transpose(from: &[f32], stride: usize, [n, k]: [usize; 2], to: &mut [f32]) {
+pub(in crate::kernels) fn transpose(from: &[f32], stride: usize, [n, k]: [usize; 2], to: &mut [f32]) {
     let to = &mut to[..n * k];
     let (whole_n, whole_k) = (n - n % BLOCK, k - k % BLOCK);
     #[cfg(target_arch = "x86_64")]

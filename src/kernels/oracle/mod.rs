@@ -9,6 +9,7 @@
 mod augment;
 mod body;
 mod pools;
+mod recurrences;
 mod rows;
 mod sums;
 
@@ -118,6 +119,8 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
         Kernel::GradientNorm(k) => sums::gradient_norm(k, operands, &mut writes),
         Kernel::Pool(k) => pools::pool(k, operands, &mut writes),
         Kernel::PoolGrad(k) => pools::pool_grad(k, operands, &mut writes),
+        Kernel::Recurrence(k) => recurrences::recurrence(k, operands, &mut writes),
+        Kernel::RecurrenceGrad(k) => recurrences::recurrence_grad(k, operands, &mut writes),
         Kernel::Pointwise(k) => body::pointwise(k, operands, &mut writes),
         Kernel::Optimizer(k) => body::optimizer(k, operands, &mut writes),
         Kernel::Gather(k) => rows::gather(k, operands, &mut writes),

@@ -5,6 +5,7 @@ mod augment;
 mod body;
 mod families;
 mod pools;
+mod recurrences;
 
 pub use body::Draw;
 
@@ -73,7 +74,7 @@ impl Operand {
 type Family = fn(&mut Draw) -> Sample;
 
 /// Every kernel family and how its samples are drawn.
-const FAMILIES: [(&str, Family); 15] = [
+const FAMILIES: [(&str, Family); 17] = [
     ("batch", families::batch),
     ("matmul", families::matmul),
     ("pointwise", families::pointwise),
@@ -89,6 +90,8 @@ const FAMILIES: [(&str, Family); 15] = [
     ("pool", pools::pool),
     ("pool_grad", pools::pool_grad),
     ("augment", augment::augment),
+    ("recurrence", recurrences::recurrence),
+    ("recurrence_grad", recurrences::recurrence_grad),
 ];
 
 /// Names of the families, as [`Kernel::name`] gives them.

@@ -10,6 +10,7 @@ mod elementwise;
 mod join;
 mod matmul;
 mod pool;
+mod recurrence;
 mod reduce;
 
 use super::Kernel;
@@ -55,6 +56,18 @@ pub enum ShaderError {
         iterations: usize,
         /// Limit of the target.
         limit: u32,
+    },
+    /// The states of a row do not fit the workgroup memory.
+    #[error(
+        "{kernel} with {hidden} hidden units needs more workgroup memory than this device has; use at most {most}, or `--device cpu`"
+    )]
+    TooManyUnits {
+        /// Kernel family.
+        kernel: &'static str,
+        /// Hidden units.
+        hidden: usize,
+        /// Most that fit.
+        most: usize,
     },
     /// More workgroups than a device takes.
     #[error("{0} workgroups are more than a device takes")]
@@ -139,6 +152,8 @@ fn of_kernel(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
         }
         Kernel::Pool(k) => pool::pool(k, target),
         Kernel::PoolGrad(k) => pool::pool_grad(k, target),
+        Kernel::Recurrence(k) => recurrence::recurrence(k, target),
+        Kernel::RecurrenceGrad(k) => recurrence::recurrence_grad(k, target),
         Kernel::GradientNorm(k) => {
             let t = Template::new("gradient_norm").set("LEN", k.len).set("PARTIALS", k.partials());
             let t = t.set_f32("MAX_NORM", k.max_norm).flag("FINAL", k.stage == 1);
@@ -171,6 +186,8 @@ fn iterations(kernel: &Kernel, target: &Target) -> usize {
         Kernel::Augment(k) => k.shape[2],
         Kernel::Pool(k) => k.axes.iter().map(|a| a.taps + 1).product(),
         Kernel::PoolGrad(k) => k.axes.iter().map(|a| a.overlap() + 1).product(),
+        Kernel::Recurrence(k) => recurrence::iterations(&k.scan, target),
+        Kernel::RecurrenceGrad(k) => recurrence::iterations(&k.scan, target),
         Kernel::GradientNorm(k) if k.stage == 1 => k.partials(),
         Kernel::GradientNorm(_) => 1024,
         _ => 0,

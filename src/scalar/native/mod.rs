@@ -5,7 +5,7 @@
 //! once a run, contiguous operands are used where they lie, and the other values share a few slots of scratch
 //! memory that stay in the first-level cache.
 
-mod functions;
+pub(crate) mod functions;
 mod load;
 mod prepare;
 pub mod rows;

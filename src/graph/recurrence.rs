@@ -1,0 +1,104 @@
+//! Builder methods of recurrent layers.
+
+use super::ops::{Op, Recurrence, States};
+use super::{Graph, GraphError, ValueId};
+use crate::kernels::recurrence::{Cell, most_steps};
+
+/// Tensors of one layer and direction, with PyTorch's names and shapes.
+#[derive(Clone, Copy, Debug)]
+pub struct RecurrentWeights {
+    /// `[g H, F]`
+    pub w_ih: ValueId,
+    /// `[g H, H]`
+    pub w_hh: ValueId,
+    /// `[g H]`
+    pub b_ih: Option<ValueId>,
+    /// `[g H]`
+    pub b_hh: Option<ValueId>,
+}
+
+/// What a recurrent layer gives.
+#[derive(Clone, Copy, Debug)]
+pub struct Recurrent {
+    /// `h` of all steps, `[T, B, H]`.
+    pub hidden: ValueId,
+    /// `h` of the step computed last, `[B, H]`.
+    pub last: ValueId,
+    /// `c` of that step, `[B, H]`, of an LSTM.
+    pub last_cell: Option<ValueId>,
+}
+
+impl Graph {
+    /// One layer of `nn.RNN`, `nn.LSTM` or `nn.GRU` in one direction over `x` `[T, B, F]`, from the states `first`, `h_0` and (for
+    /// an LSTM) `c_0` `[B, H]`; zeros where there are none. The input's product is one for all steps; the steps are one
+    /// kernel, or several one after the other for long sequences.
+    ///
+    /// # Errors
+    /// If shapes do not fit.
+    pub fn recurrent(
+        &mut self,
+        cell: Cell,
+        x: ValueId,
+        weights: &RecurrentWeights,
+        first: [Option<ValueId>; 2],
+        reverse: bool,
+    ) -> Result<Recurrent, GraphError> {
+        let ([steps, batch, _], [_, hidden]) = (&self.shape(x)[..], &self.shape(weights.w_hh)[..]) else {
+            let reason = "expected x of shape [T, B, F] and weights of shape [g H, H]";
+            return Err(self.error("recurrence", &[x, weights.w_hh], reason.into()));
+        };
+        let (steps, batch, hidden) = (*steps, *batch, *hidden);
+        let mut gates = self.matmul_with(x, weights.w_ih, false, true)?;
+        // The biases add up, but for the reset gate of a GRU, which scales one of them.
+        let second = if cell == Cell::Gru { None } else { weights.b_hh };
+        for bias in weights.b_ih.into_iter().chain(second) {
+            gates = self.add(gates, bias)?;
+        }
+        let width = self.shape(gates)[2];
+        let mut state = match first[0] {
+            Some(h) => h,
+            None => self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?,
+        };
+        let mut cells = match (cell, first[1]) {
+            (Cell::Lstm, Some(c)) => Some(c),
+            (Cell::Lstm, None) => Some(self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?),
+            _ => None,
+        };
+        let bias = match (cell, weights.b_hh) {
+            (Cell::Gru, Some(b)) => Some(b),
+            (Cell::Gru, None) => Some(self.constant(&[width], &vec![0.0; width])?),
+            _ => None,
+        };
+        let mut parts = vec![];
+        let most = most_steps(hidden);
+        for part in 0..steps.div_ceil(most) {
+            let count = most.min(steps - part * most);
+            let start = if reverse { steps - part * most - count } else { part * most };
+            let part = self.slice(gates, &[start, 0, 0], &[count, batch, width])?;
+            let mut operands = vec![part, weights.w_hh, state];
+            operands.extend(cells.or(bias));
+            let push = |graph: &mut Self, result| {
+                graph.push(Op::Recurrence(Recurrence { cell, reverse, result }), &operands)
+            };
+            let last = if reverse { 0 } else { count - 1 };
+            let hidden_states = push(self, States::Hidden)?;
+            if cells.is_some() {
+                let all = push(self, States::Cell)?;
+                cells = Some(self.step_of(all, last)?);
+            }
+            state = self.step_of(hidden_states, last)?;
+            parts.push(hidden_states);
+        }
+        if reverse {
+            parts.reverse();
+        }
+        Ok(Recurrent { hidden: self.concat(&parts, 0)?, last: state, last_cell: cells })
+    }
+
+    /// `x[t]` of `x` `[T, B, H]`.
+    fn step_of(&mut self, x: ValueId, t: usize) -> Result<ValueId, GraphError> {
+        let (batch, width) = (self.shape(x)[1], self.shape(x)[2]);
+        let step = self.slice(x, &[t, 0, 0], &[1, batch, width])?;
+        self.reshape(step, &[batch, width])
+    }
+}

@@ -1,0 +1,336 @@
+//! Recurrences on the CPU: each thread takes rows of the batch through all steps. A step is one small matrix product
+//! whose tiles stay in registers, then the cell, 16 units at a time.
+#![allow(unsafe_code, reason = "outputs are written in parts")]
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use super::rules::{self, Arithmetic, Given, Rule};
+use super::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::device::cpu::memory::Operands;
+use crate::device::cpu::pool::{Pool, part_range};
+use crate::kernels::matmul::direct::Direct;
+use crate::kernels::matmul::transpose::transpose;
+use crate::kernels::native::NativeRun;
+use crate::scalar::{StepRecord, exact};
+
+/// Rows of a part: enough to use each element of the weights several times, few enough for several threads.
+const ROWS: usize = 16;
+/// Units that the cell works on at once: one vector of AVX-512.
+const LANES: usize = 16;
+
+type Lanes = [f32; LANES];
+
+/// A prepared recurrence or gradient of one.
+pub struct NativeRecurrence<K> {
+    kernel: K,
+    exact: bool,
+}
+
+impl<K> NativeRecurrence<K> {
+    /// Prepares `kernel`.
+    pub fn new(kernel: K, exact: bool) -> Self {
+        Self { kernel, exact }
+    }
+}
+
+impl NativeRun for NativeRecurrence<Recurrence> {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let scan = self.kernel.scan;
+        let (mut weights, other) = Pool::take_buffers();
+        weights.resize(scan.width() * scan.hidden, 0.0);
+        transpose(operands.read(1), scan.hidden, [scan.width(), scan.hidden], &mut weights);
+        let parts = scan.batch.div_ceil(ROWS);
+        pool.run(parts, |part| {
+            let rows = part_range(scan.batch, parts, part);
+            let rows = Rows { scan, operands, rows, weights: &weights, exact: self.exact };
+            let forward = Forward { rows, outputs: self.kernel.outputs };
+            pulp::Arch::new().dispatch(forward);
+        });
+        Pool::return_buffers(weights, other);
+    }
+}
+
+impl NativeRun for NativeRecurrence<RecurrenceGrad> {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let scan = self.kernel.scan;
+        let parts = scan.batch.div_ceil(ROWS);
+        pool.run(parts, |part| {
+            let rows = part_range(scan.batch, parts, part);
+            let rows = Rows { scan, operands, rows, weights: operands.read(1), exact: self.exact };
+            pulp::Arch::new().dispatch(Backward { rows, kernel: &self.kernel });
+        });
+    }
+}
+
+/// Rows that one thread takes through all steps.
+struct Rows<'a> {
+    scan: Scan,
+    operands: &'a Operands,
+    rows: Range<usize>,
+    /// Rows of `k`: `W_hh^T` `[H, g H]` forward, `W_hh` `[g H, H]` backward.
+    weights: &'a [f32],
+    exact: bool,
+}
+
+impl<'a> Rows<'a> {
+    /// These rows at step `t` of read operand `operand`, `[T, B, width]`.
+    fn read(&self, operand: usize, t: usize, width: usize) -> &'a [f32] {
+        let start = (t * self.scan.batch + self.rows.start) * width;
+        &self.operands.read(operand)[start..start + self.rows.len() * width]
+    }
+
+    /// The same of a written operand, if it is bound; nothing else.
+    fn write(&self, output: Option<usize>, t: usize, width: usize) -> &'a mut [f32] {
+        let start = (t * self.scan.batch + self.rows.start) * width;
+        let len = self.rows.len() * width;
+        // SAFETY: parts have disjoint rows, and each step asks once.
+        output.map_or(&mut [], |output| unsafe { self.operands.write(output, start, len) })
+    }
+
+    /// `out = left W`, in the order of `k`; in exact mode with each operation rounded by itself, the gates of a unit
+    /// one after the other.
+    #[inline(always)]
+    fn product<S: Simd>(&self, simd: S, left: &[f32], [k, n]: [usize; 2], out: &mut [f32]) {
+        if !self.exact {
+            let (a, b) = (left, self.weights);
+            return Direct { a, a_row: k, a_col: 1, b, b_row: n, n, k, out }.with_simd(simd);
+        }
+        let gates = if n == self.scan.hidden { self.scan.cell.gates() } else { 1 };
+        let units = k / gates;
+        for (x, out) in left.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
+            out.fill(0.0);
+            for l in (0..units).flat_map(|unit| (0..gates).map(move |gate| gate * units + unit)) {
+                for (sum, w) in out.iter_mut().zip(&self.weights[l * n..]) {
+                    *sum = exact::multiply_add(x[l], *w, *sum);
+                }
+            }
+        }
+    }
+}
+
+/// Elements `at..at + 16` of a row, as many as there are; zeros for no row.
+#[inline(always)]
+fn load(row: &[f32], at: usize) -> Lanes {
+    let mut lanes = [0.0; LANES];
+    if let Some(whole) = row.get(at..at + LANES) {
+        lanes.copy_from_slice(whole);
+    } else if let Some(rest) = row.get(at..) {
+        lanes[..rest.len()].copy_from_slice(rest);
+    }
+    lanes
+}
+
+/// Stores as many lanes as the row has room for; nothing in no row.
+#[inline(always)]
+fn store(row: &mut [f32], at: usize, lanes: &Lanes) {
+    if let Some(whole) = row.get_mut(at..at + LANES) {
+        whole.copy_from_slice(lanes);
+    } else if let Some(rest) = row.get_mut(at..) {
+        rest.copy_from_slice(&lanes[..rest.len()]);
+    }
+}
+
+/// Row `row` of a block of rows; no row of no block.
+#[inline(always)]
+fn row(block: &[f32], row: usize, width: usize) -> &[f32] {
+    block.get(row * width..(row + 1) * width).unwrap_or(&[])
+}
+
+/// See [`row`].
+#[inline(always)]
+fn row_mut(block: &mut [f32], row: usize, width: usize) -> &mut [f32] {
+    block.get_mut(row * width..(row + 1) * width).unwrap_or(&mut [])
+}
+
+/// Lanes of `count` gates of `hidden` units each, which lie one after the other in a row.
+#[inline(always)]
+fn load_gates(row: &[f32], count: usize, hidden: usize, at: usize) -> [Lanes; 4] {
+    let gate = |gate: usize| row.get(gate * hidden..(gate + 1) * hidden).unwrap_or(&[]);
+    std::array::from_fn(|g| if g < count { load(gate(g), at) } else { [0.0; LANES] })
+}
+
+/// See [`load_gates`].
+#[inline(always)]
+fn store_gates(row: &mut [f32], count: usize, hidden: usize, at: usize, gates: &[Lanes; 4]) {
+    for (g, lanes) in gates.iter().enumerate().take(count) {
+        store(row.get_mut(g * hidden..(g + 1) * hidden).unwrap_or(&mut []), at, lanes);
+    }
+}
+
+struct Forward<'a> {
+    rows: Rows<'a>,
+    outputs: [Option<usize>; 3],
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.rows.scan.cell, self.rows.exact) {
+            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast>(simd),
+            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast>(simd),
+            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast>(simd),
+            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast>(simd),
+            (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
+            (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
+            (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
+            (Cell::Gru, true) => self.scan::<S, rules::Gru, rules::Exact>(simd),
+        }
+    }
+}
+
+impl Forward<'_> {
+    #[inline(always)]
+    fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
+        let Forward { rows, outputs } = self;
+        let scan = rows.scan;
+        let (cell, hidden, width) = (scan.cell, scan.hidden, scan.width());
+        let mut h = rows.read(2, 0, hidden).to_vec();
+        let mut c = if cell == Cell::Lstm { rows.read(3, 0, hidden).to_vec() } else { vec![] };
+        let bias = if cell == Cell::Gru { rows.operands.read(3) } else { &[] };
+        let mut product = vec![0.0; rows.rows.len() * width];
+        for t in (0..scan.steps).map(|step| scan.time(step)) {
+            rows.product(simd, &h, [hidden, width], &mut product);
+            let gates = rows.read(0, t, width);
+            let saved = rows.write(outputs[2], t, cell.saved() * hidden);
+            for r in 0..rows.rows.len() {
+                let (gates, product) = (row(gates, r, width), row(&product, r, width));
+                let (h, c) = (row_mut(&mut h, r, hidden), row_mut(&mut c, r, hidden));
+                let saved = row_mut(saved, r, cell.saved() * hidden);
+                for at in (0..hidden).step_by(LANES) {
+                    let given = load_gates(gates, cell.gates(), hidden, at);
+                    let mut sums = load_gates(product, cell.gates(), hidden, at);
+                    if cell == Cell::Gru {
+                        let bias = load_gates(bias, cell.gates(), hidden, at);
+                        for (sum, bias) in sums.iter_mut().flatten().zip(bias.as_flattened()) {
+                            *sum = A::add(*sum, *bias);
+                        }
+                    }
+                    let (mut h_lanes, mut c_lanes) = (load(h, at), load(c, at));
+                    let mut kept = [[0.0; LANES]; 4];
+                    for l in 0..LANES {
+                        let g = std::array::from_fn(|gate| given[gate][l]);
+                        let r = std::array::from_fn(|gate| sums[gate][l]);
+                        let stepped = R::step::<A>(g, r, h_lanes[l], c_lanes[l]);
+                        (h_lanes[l], c_lanes[l]) = (stepped.h, stepped.c);
+                        for (kept, value) in kept.iter_mut().zip(stepped.saved) {
+                            kept[l] = value;
+                        }
+                    }
+                    store(h, at, &h_lanes);
+                    store(c, at, &c_lanes);
+                    store_gates(saved, cell.saved(), hidden, at, &kept);
+                }
+            }
+            if outputs[0].is_some() {
+                rows.write(outputs[0], t, hidden).copy_from_slice(&h);
+            }
+            if outputs[1].is_some() {
+                rows.write(outputs[1], t, hidden).copy_from_slice(&c);
+            }
+        }
+    }
+}
+
+struct Backward<'a> {
+    rows: Rows<'a>,
+    kernel: &'a RecurrenceGrad,
+}
+
+impl WithSimd for Backward<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        match (self.rows.scan.cell, self.rows.exact) {
+            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast>(simd),
+            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast>(simd),
+            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast>(simd),
+            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast>(simd),
+            (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
+            (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
+            (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
+            (Cell::Gru, true) => self.scan::<S, rules::Gru, rules::Exact>(simd),
+        }
+    }
+}
+
+impl Backward<'_> {
+    #[inline(always)]
+    fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
+        let Backward { rows, kernel } = self;
+        let scan = rows.scan;
+        let (cell, hidden, width, count) = (scan.cell, scan.hidden, scan.width(), rows.rows.len());
+        let mut dh = vec![0.0; count * hidden];
+        let mut dc = vec![0.0; count * hidden];
+        let mut sums = vec![0.0; count * hidden];
+        let mut delta = vec![0.0; count * width];
+        for step in (0..scan.steps).rev() {
+            let t = scan.time(step);
+            let seed = rows.read(0, t, hidden);
+            // States of this step, and of the one before.
+            let (saved, states): (&[f32], &[f32]) = match cell {
+                Cell::Tanh | Cell::Relu => (&[], rows.read(2, t, hidden)),
+                Cell::Lstm | Cell::Gru => (rows.read(2, t, 4 * hidden), rows.read(3, t, hidden)),
+            };
+            let before = match cell {
+                Cell::Tanh | Cell::Relu => &[],
+                _ if step == 0 => rows.read(4, 0, hidden),
+                _ => rows.read(3, scan.time(step - 1), hidden),
+            };
+            let d_gates = rows.write(kernel.outputs[0], t, width);
+            for r in 0..count {
+                let (seed, states, before) =
+                    (row(seed, r, hidden), row(states, r, hidden), row(before, r, hidden));
+                let saved = row(saved, r, 4 * hidden);
+                let (dh, dc) = (row_mut(&mut dh, r, hidden), row_mut(&mut dc, r, hidden));
+                let (delta, d_gates) = (row_mut(&mut delta, r, width), row_mut(d_gates, r, width));
+                for at in (0..hidden).step_by(LANES) {
+                    let (mut dh_lanes, mut dc_lanes) = (load(dh, at), load(dc, at));
+                    let seeds = load(seed, at);
+                    let seeded = if kernel.seed == Seed::Hidden { &mut dh_lanes } else { &mut dc_lanes };
+                    for (d, seed) in seeded.iter_mut().zip(seeds) {
+                        *d = A::add(*d, seed);
+                    }
+                    let (states, before) = (load(states, at), load(before, at));
+                    let kept = load_gates(saved, cell.saved(), hidden, at);
+                    let (mut gates, mut products) = ([[0.0; LANES]; 4], [[0.0; LANES]; 4]);
+                    for l in 0..LANES {
+                        let back = R::back::<A>(Given {
+                            dh: dh_lanes[l],
+                            dc: dc_lanes[l],
+                            h: states[l],
+                            c: states[l],
+                            before: before[l],
+                            saved: std::array::from_fn(|gate| kept[gate][l]),
+                        });
+                        (dh_lanes[l], dc_lanes[l]) = (back.h, back.c);
+                        for gate in 0..4 {
+                            gates[gate][l] = back.g[gate];
+                            products[gate][l] = back.r[gate];
+                        }
+                    }
+                    store(dh, at, &dh_lanes);
+                    store(dc, at, &dc_lanes);
+                    store_gates(d_gates, cell.gates(), hidden, at, &gates);
+                    store_gates(delta, cell.gates(), hidden, at, &products);
+                }
+            }
+            if kernel.outputs[1].is_some() {
+                rows.write(kernel.outputs[1], t, width).copy_from_slice(&delta);
+            }
+            rows.product(simd, &delta, [width, hidden], &mut sums);
+            for (dh, sum) in dh.iter_mut().zip(&sums) {
+                *dh = A::add(*dh, *sum);
+            }
+        }
+        for (output, carried) in [(kernel.outputs[2], &dh), (kernel.outputs[3], &dc)] {
+            if output.is_some() {
+                rows.write(output, 0, hidden).copy_from_slice(carried);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Samples of recurrences: every cell, direction and choice of outputs.
+
+use super::families::sample;
+use super::{Draw, Operand, Sample};
+use crate::kernels::Kernel;
+use crate::kernels::recurrence::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
+
+fn scan(draw: &mut Draw) -> Scan {
+    Scan {
+        cell: draw.choice(&[Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru]),
+        steps: 1 + draw.below(5),
+        batch: draw.choice(&[1, 2, 3, 4, 5, 17]),
+        hidden: draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72]),
+        reverse: draw.one_in(2),
+    }
+}
+
+/// Weights small enough that states stay near 1.
+fn weights(draw: &mut Draw, scan: &Scan) -> Operand {
+    let scale = 1.0 / (scan.hidden as f32).sqrt();
+    Operand::Floats(draw.normals(scan.width() * scan.hidden).into_iter().map(|x| scale * x).collect())
+}
+
+/// Numbers in (-1, 1), as states and gates are.
+fn states(draw: &mut Draw, len: usize) -> Operand {
+    Operand::Floats(draw.normals(len).into_iter().map(f32::tanh).collect())
+}
+
+/// A choice of outputs, at least one, with their lengths; those of length 0 are not there.
+fn outputs<const N: usize>(draw: &mut Draw, lengths: [usize; N]) -> ([Option<usize>; N], Vec<Operand>) {
+    let (mut chosen, mut writes) = ([None; N], vec![]);
+    for (output, len) in lengths.into_iter().enumerate().filter(|(_, len)| *len > 0) {
+        if output == 0 || draw.one_in(2) {
+            chosen[output] = Some(writes.len());
+            writes.push(Operand::unwritten(len));
+        }
+    }
+    (chosen, writes)
+}
+
+pub(super) fn recurrence(draw: &mut Draw) -> Sample {
+    let scan = scan(draw);
+    let (state, units) = (scan.batch * scan.hidden, scan.steps * scan.batch * scan.hidden);
+    let mut reads = vec![draw.floats(units * scan.cell.gates()), weights(draw, &scan), states(draw, state)];
+    match scan.cell {
+        Cell::Tanh | Cell::Relu => {}
+        Cell::Lstm => reads.push(draw.floats(state)),
+        Cell::Gru => reads.push(draw.floats(scan.width())),
+    }
+    let cells = if scan.cell == Cell::Lstm { units } else { 0 };
+    let (outputs, writes) = outputs(draw, [units, cells, units * scan.cell.saved()]);
+    sample(draw, Kernel::Recurrence(Recurrence { scan, outputs }), reads, writes)
+}
+
+pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
+    let scan = scan(draw);
+    let lstm = scan.cell == Cell::Lstm;
+    let (state, units) = (scan.batch * scan.hidden, scan.steps * scan.batch * scan.hidden);
+    let mut reads = vec![draw.floats(units), weights(draw, &scan)];
+    if scan.cell.saved() > 0 {
+        reads.push(states(draw, units * scan.cell.saved()));
+    }
+    reads.push(states(draw, units));
+    if scan.cell.saved() > 0 {
+        reads.push(states(draw, state));
+    }
+    let seed = if lstm && draw.one_in(2) { Seed::Cell } else { Seed::Hidden };
+    let products = if scan.cell == Cell::Gru { units * scan.cell.gates() } else { 0 };
+    let lengths = [units * scan.cell.gates(), products, state, if lstm { state } else { 0 }];
+    let (outputs, writes) = outputs(draw, lengths);
+    sample(draw, Kernel::RecurrenceGrad(RecurrenceGrad { scan, seed, outputs }), reads, writes)
+}

@@ -1,0 +1,94 @@
+//! Recurrent layers, with the parameters of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`. A sequence `[B, T, 1, F]` is an image
+//! whose lines are the steps; an image `[B, H, W, C]` is a sequence of `H` steps of `W C` values.
+
+use super::init::Init;
+use super::layers::Network;
+use crate::experiment::recurrent::Output;
+use crate::graph::recurrence::RecurrentWeights;
+use crate::graph::{GraphError, ValueId};
+use crate::kernels::recurrence::Cell;
+use crate::rng::streams;
+
+/// A stack of recurrent layers.
+pub(super) struct Stack {
+    pub cell: Cell,
+    pub hidden: usize,
+    pub layers: usize,
+    pub bidirectional: bool,
+    pub dropout: f64,
+    pub output: Output,
+}
+
+impl Network<'_> {
+    /// Rows `[B, T F]` of numbers, step after step, as sequences `[B, T, 1, F]`.
+    pub fn sequence(&mut self, x: ValueId, length: usize, width: usize) -> Result<ValueId, GraphError> {
+        let batch = self.graph.shape(x)[0];
+        self.graph.reshape(x, &[batch, length, 1, width])
+    }
+
+    /// Appends recurrent layers to sequences `[B, T, 1, F]` or images `[B, H, W, C]`: `[B, D H]` of the last step, or the
+    /// sequence `[B, T, 1, D H]`, for `D` directions.
+    pub(super) fn recurrent(
+        &mut self,
+        number: usize,
+        stack: &Stack,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let [batch, steps, across, channels] = self.graph.shape(x)[..] else {
+            let reason = "expected sequences or images; cut windows from a series with [data.window], or give rows a \
+                          shape with `data.image.shape`";
+            return Err(self.graph.error("recurrent", &[x], reason.into()));
+        };
+        let name =
+            if number == 0 { format!("{}rnn", self.prefix) } else { format!("{}rnn{number}", self.prefix) };
+        let flat = self.graph.reshape(x, &[batch, steps, across * channels])?;
+        let mut h = self.graph.permute(flat, &[1, 0, 2])?;
+        let mut last = vec![];
+        for layer in 0..stack.layers {
+            if layer > 0 {
+                let stream = streams::RECURRENT + (64 * number + layer) as u32;
+                h = self.drop(stream, stack.dropout, h)?;
+            }
+            let mut directions = vec![];
+            last.clear();
+            for reverse in [false, true].into_iter().take(1 + usize::from(stack.bidirectional)) {
+                let suffix = format!("l{layer}{}", if reverse { "_reverse" } else { "" });
+                let weights = self.recurrent_weights(&name, &suffix, stack, h)?;
+                let found = self.graph.recurrent(stack.cell, h, &weights, [None, None], reverse)?;
+                directions.push(found.hidden);
+                last.push(found.last);
+            }
+            h = self.graph.concat(&directions, 2)?;
+        }
+        match stack.output {
+            Output::Last => self.graph.concat(&last, 1),
+            Output::All => {
+                let width = self.graph.shape(h)[2];
+                let rows = self.graph.permute(h, &[1, 0, 2])?;
+                self.graph.reshape(rows, &[batch, steps, 1, width])
+            }
+        }
+    }
+
+    /// Uniform in `+-1/sqrt(H)`, as PyTorch's.
+    fn recurrent_weights(
+        &mut self,
+        name: &str,
+        suffix: &str,
+        stack: &Stack,
+        x: ValueId,
+    ) -> Result<RecurrentWeights, GraphError> {
+        let (inputs, hidden) = (self.graph.shape(x)[2], stack.hidden);
+        let width = stack.cell.gates() * hidden;
+        let init = Init::Uniform { bound: 1.0 / (hidden as f32).sqrt() };
+        let mut parameter = |kind: &str, shape: &[usize], decay| {
+            self.parameter(format!("{name}.{kind}_{suffix}"), shape, init, decay)
+        };
+        Ok(RecurrentWeights {
+            w_ih: parameter("weight_ih", &[width, inputs], true)?,
+            w_hh: parameter("weight_hh", &[width, hidden], true)?,
+            b_ih: Some(parameter("bias_ih", &[width], false)?),
+            b_hh: Some(parameter("bias_hh", &[width], false)?),
+        })
+    }
+}

@@ -1,0 +1,271 @@
+//! Recurrent layers give PyTorch's figures (tests/pytorch/recurrent.py) with its parameters' names and shapes, on every
+//! backend; long sequences are right; a model of any depth is a fixed number of kernels; what does not fit is refused.
+
+mod common;
+mod everywhere;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use gridlight::data::{self, Dataset};
+use gridlight::device::{Device, Family, Target};
+use gridlight::experiment::model::{LayerConfig, ModelConfig};
+use gridlight::experiment::recurrent::{Cell, Output};
+use gridlight::graph::ops::{EvalContext, Op, SourceOp};
+use gridlight::graph::recurrence::RecurrentWeights;
+use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
+use gridlight::kernels::recurrence;
+use gridlight::nn::Model;
+use gridlight::nn::losses::Loss;
+use gridlight::nn::model::{Inputs, SequenceShape};
+use gridlight::optim::Optimizer;
+use gridlight::rng;
+use gridlight::scalar::StepRecord;
+use gridlight::tensor::{DType, Tensor, elements};
+use gridlight::train::engine::{self, Training};
+use gridlight::verify::{Case, relative_error, run};
+use libtest_mimic::Trial;
+use serde::Deserialize;
+
+/// The first elements of a tensor, the sum of all and that of their magnitudes.
+#[derive(Clone, Debug, Deserialize)]
+struct Part {
+    first: Vec<f64>,
+    sum: f64,
+    size: f64,
+}
+
+#[derive(Clone, Deserialize)]
+struct Figures {
+    cell: Cell,
+    steps: usize,
+    batch: usize,
+    inputs: usize,
+    hidden: usize,
+    layers: usize,
+    bidirectional: bool,
+    output: Output,
+    x: Vec<f64>,
+    dy: Vec<f64>,
+    parameters: BTreeMap<String, Vec<f64>>,
+    y: Part,
+    dx: Part,
+    gradients: BTreeMap<String, Part>,
+}
+
+impl Figures {
+    fn name(&self) -> String {
+        let directions = if self.bidirectional { " both directions" } else { "" };
+        let Self { cell, steps, batch, hidden, layers, .. } = self;
+        format!("{cell:?} {steps}x{batch}x{hidden}, {layers} layers{directions}")
+    }
+
+    fn width(&self) -> usize {
+        self.hidden * if self.bidirectional { 2 } else { 1 }
+    }
+
+    fn model(&self) -> Model {
+        let width = self.steps * self.inputs;
+        let sequence = Some(SequenceShape { length: self.steps, width: self.inputs });
+        let inputs = Inputs { features: width, categories: vec![], sequence, image: None };
+        let all = self.output == Output::All;
+        let outputs = self.width() * if all { self.steps } else { 1 };
+        let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse);
+        model.layers = vec![LayerConfig::Recurrent {
+            cell: self.cell,
+            hidden: self.hidden,
+            layers: self.layers,
+            bidirectional: self.bidirectional,
+            dropout: 0.0,
+            output: self.output,
+        }];
+        if all {
+            model.layers.push(LayerConfig::Flatten);
+        }
+        model
+    }
+
+    fn check(&self, device: &dyn Device) -> Result<(), String> {
+        let Self { steps, batch, inputs, .. } = *self;
+        let model = self.model().graph(batch, false).map_err(|e| e.to_string())?;
+        let (mut graph, mut y) = (model.graph, model.predictions);
+        if self.output == Output::All {
+            // Flat rows are unit after unit, PyTorch's step after step.
+            let units = graph.reshape(y, &[batch, self.width(), steps]).unwrap();
+            y = graph.permute(units, &[0, 2, 1]).unwrap();
+        }
+        let mut bindings = BTreeMap::new();
+        let x = source(&graph, &Source::Batch("x".into()));
+        // A value of the case, not a column of a data set.
+        let ty = graph.ty(x).clone();
+        graph.nodes[x.index()].op = Op::Source(SourceOp { source: Source::Parameter("x".into()), ty });
+        bindings.insert(x, scaled(&self.x, 8.0, &[batch, steps * inputs]));
+        let (mut wrt, mut expected) = (vec![x], vec![&self.dx]);
+        if model.parameters.len() != self.parameters.len() {
+            return Err(format!(
+                "{} parameters, PyTorch has {}",
+                model.parameters.len(),
+                self.parameters.len()
+            ));
+        }
+        for parameter in &model.parameters {
+            let name = parameter.name.strip_prefix("rnn.").unwrap_or(&parameter.name);
+            let values = self.parameters.get(name).ok_or_else(|| format!("PyTorch has no {name}"))?;
+            let value = source(&graph, &Source::Parameter(parameter.name.clone()));
+            bindings.insert(value, scaled(values, 64.0, &parameter.shape));
+            wrt.push(value);
+            expected.push(&self.gradients[name]);
+        }
+        let dy = graph.source(Source::Parameter("dy".into()), &graph.shape(y).clone(), DType::F32).unwrap();
+        bindings.insert(dy, scaled(&self.dy, 8.0, graph.shape(dy)));
+        let mut outputs = vec![y];
+        outputs.extend(autodiff::vjp(&mut graph, y, dy, &wrt).map_err(|e| e.to_string())?);
+        let step = StepRecord::default();
+        let case = Case { name: self.name(), graph, bindings, outputs, step, magnitude: 0.0 };
+        let found = run(device, &case).map_err(|e| e.to_string())?;
+        for (at, (found, expected)) in found.iter().zip(std::iter::once(&self.y).chain(expected)).enumerate()
+        {
+            let first = &found.data[..expected.first.len()];
+            let sum: f64 = found.data.iter().sum();
+            let of_sum = (sum - expected.sum).abs() / expected.size.max(1e-30);
+            let error = relative_error(&expected.first, first, 0.0).max(of_sum);
+            if error.is_nan() || error > 2e-5 {
+                return Err(format!(
+                    "output {at} is off by {error:e}: {expected:?}, found {first:?}, sum {sum}"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn scaled(values: &[f64], scale: f64, shape: &[usize]) -> Tensor {
+    Tensor::new(shape, values.iter().map(|x| x / scale).collect())
+}
+
+fn source(graph: &Graph, wanted: &Source) -> ValueId {
+    let found = (0..graph.nodes.len()).find(|&at| match &graph.nodes[at].op {
+        Op::Source(op) => op.source == *wanted,
+        _ => false,
+    });
+    ValueId(found.expect("the graph has this source") as u32)
+}
+
+/// 2,000 steps of 64 units, forward and back, as the reference computes them.
+fn long_sequence(device: &dyn Device) -> Result<(), String> {
+    let cell = recurrence::Cell::Lstm;
+    let (steps, batch, hidden) = (2000, 2, 64);
+    let width = cell.gates() * hidden;
+    let mut g = Graph::new();
+    let mut bindings = BTreeMap::new();
+    let mut draw = |g: &mut Graph, shape: &[usize], scale: f64| {
+        let stream = bindings.len() as u32;
+        let value = g.source(Source::Parameter(format!("input {stream}")), shape, DType::F32).unwrap();
+        let normal = |i: usize| scale * f64::from(rng::normal(rng::word([3, 1], stream, 0, i as u32)));
+        bindings.insert(value, Tensor::new(shape, (0..elements(shape)).map(normal).collect()));
+        value
+    };
+    let x = draw(&mut g, &[steps, batch, 1], 1.0);
+    let weights = RecurrentWeights {
+        w_ih: draw(&mut g, &[width, 1], 0.5),
+        w_hh: draw(&mut g, &[width, hidden], 0.05),
+        b_ih: Some(draw(&mut g, &[width], 0.1)),
+        b_hh: Some(draw(&mut g, &[width], 0.1)),
+    };
+    let dy = draw(&mut g, &[batch, hidden], 1.0);
+    let y = g.recurrent(cell, x, &weights, [None, None], false).unwrap().last;
+    let mut outputs = vec![y];
+    outputs.extend(autodiff::vjp(&mut g, y, dy, &[x, weights.w_ih, weights.w_hh]).unwrap());
+    let exact = reference::evaluate(&g, &bindings, &EvalContext::default(), &outputs).unwrap();
+    let step = StepRecord::default();
+    let case = Case { name: "long".into(), graph: g, bindings, outputs, step, magnitude: 0.0 };
+    let found = run(device, &case).map_err(|e| e.to_string())?;
+    for (at, (exact, found)) in exact.iter().zip(&found).enumerate() {
+        let error = relative_error(&exact.data, &found.data, 0.0);
+        if error.is_nan() || error > 1e-4 {
+            return Err(format!("output {at} is off by {error:e}"));
+        }
+    }
+    Ok(())
+}
+
+/// Launches of a training step of one layer and its head, whatever the length; at most 15.
+fn few_kernels() {
+    for (cell, most) in [(Cell::Tanh, 15), (Cell::Lstm, 15), (Cell::Gru, 16)] {
+        let counts = [64, 256].map(|length| {
+            let config = ModelConfig {
+                family: gridlight::experiment::model::Family::Rnn,
+                cell: Some(cell),
+                hidden: vec![32],
+                ..ModelConfig::default()
+            };
+            let sequence = Some(SequenceShape { length, width: 4 });
+            let inputs = Inputs { features: 4 * length, categories: vec![], sequence, image: None };
+            let model = Model::new(&config, inputs, 1, Loss::Mse);
+            kernels(&model, 4 * length)
+        });
+        assert!(counts[0] == counts[1] && counts[0] <= most, "{cell:?}: {counts:?}");
+    }
+}
+
+/// Launches of a training step of `model`, which reads `width` numbers.
+fn kernels(model: &Model, width: usize) -> usize {
+    let rows = 32;
+    let data = Dataset {
+        rows,
+        features: (0..width).map(|c| format!("x{c}")).collect(),
+        x: vec![0.5; rows * width],
+        categories: vec![],
+        target: Some(data::Target::Numbers(vec![1.0; rows])),
+        source_rows: (0..rows).collect(),
+        windows: None,
+        row_names: vec![],
+    };
+    let optimizer = Optimizer::default();
+    let training = Training { data: &data, batch: 16, noise: 0.0, images: None, optimizer, clip_norm: None };
+    let target = Target::webgpu_minimum(Family::Workgroup);
+    let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();
+    compiled.program.phases[0].launches().count()
+}
+
+fn refused() {
+    let mut g = Graph::new();
+    let x = g.source(Source::Batch("x".into()), &[4, 2, 3], DType::F32).unwrap();
+    let mut weight =
+        |name: &str, shape: &[usize]| g.source(Source::Parameter(name.into()), shape, DType::F32).unwrap();
+    let weights = RecurrentWeights {
+        w_ih: weight("w_ih", &[8, 3]),
+        w_hh: weight("w_hh", &[8, 4]),
+        b_ih: None,
+        b_hh: None,
+    };
+    let message =
+        g.recurrent(recurrence::Cell::Lstm, x, &weights, [None, None], false).unwrap_err().to_string();
+    assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
+    let inputs = Inputs { features: 6, categories: vec![], sequence: None, image: None };
+    let config = ModelConfig { family: gridlight::experiment::model::Family::Rnn, ..ModelConfig::default() };
+    let message = Model::new(&config, inputs, 1, Loss::Mse).graph(2, false).unwrap_err().to_string();
+    assert!(message.contains("cut windows from a series with [data.window]"), "{message}");
+}
+
+fn main() -> ExitCode {
+    let figures: Vec<Figures> =
+        serde_json::from_str(include_str!("pytorch/recurrent.json")).expect("the file of figures is JSON");
+    let mut trials = vec![
+        Trial::test("a_step_is_few_kernels_whatever_the_length", || {
+            few_kernels();
+            Ok(())
+        }),
+        Trial::test("what_does_not_fit_is_refused", || {
+            refused();
+            Ok(())
+        }),
+    ];
+    for (at, case) in figures.into_iter().enumerate() {
+        let name = format!("{at:02}_{}", case.name());
+        trials.extend(everywhere::on_every_backend(&name, Arc::new(move |device| case.check(device))));
+    }
+    trials.extend(everywhere::on_every_backend("2000_steps", Arc::new(long_sequence)));
+    libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()
+}
