@@ -10,7 +10,7 @@ pub(super) use graph::build;
 
 use crate::data::ImageShape;
 use crate::experiment::model::{
-    LayerConfig, ModelConfig, NamedPadding, Norm, Padding, Pair, default_eps, default_momentum,
+    LayerConfig, ModelConfig, Norm, Padding, Pair, default_eps, default_momentum,
 };
 use crate::experiment::variational::{Decoder, TrainedVariance, Variance, Variational};
 
@@ -114,21 +114,25 @@ fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
         channels,
         kernel: config.kernel,
         stride: Pair::Both(2),
-        padding: Padding::Named(NamedPadding::Same),
+        padding: Padding::Zeros(Pair::Each(margin(config))),
         dilation: Pair::Both(1),
         groups: 1,
         bias: true,
     }
 }
 
+/// Zeros on each side of an image, or pixels cut off there: half the kernel.
+fn margin(config: &ModelConfig) -> [usize; 2] {
+    config.kernel.get().map(|k| k.saturating_sub(1) / 2)
+}
+
 /// The transposed convolution that gives back `size`: an odd kernel makes `2 n - 1` or `2 n` of `n` pixels.
 fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
-    let cut = config.kernel.get().map(|k| k.saturating_sub(1) / 2);
     LayerConfig::ConvTranspose2d {
         channels,
         kernel: config.kernel,
         stride: Pair::Both(2),
-        padding: Pair::Each(cut),
+        padding: Pair::Each(margin(config)),
         output_padding: Pair::Each(size.map(|n| 1 - n % 2)),
         dilation: Pair::Both(1),
         groups: 1,
@@ -144,4 +148,37 @@ fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
         Norm::Batch => Some(LayerConfig::BatchNorm { eps, momentum: default_momentum() }),
     };
     norm.into_iter().chain([LayerConfig::Activation { function: config.activation }]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::experiment::model::Family;
+    use crate::nn::Model;
+    use crate::nn::losses::Loss;
+    use crate::nn::model::Inputs;
+
+    #[test]
+    fn a_decoder_of_convolutions_gives_back_every_size() {
+        for (height, width) in [(8, 8), (7, 5), (9, 6), (1, 1), (28, 3)] {
+            for kernel in [1, 3, 5] {
+                for variance in [None, Some(Variance::Trained(TrainedVariance::Learned))] {
+                    let config = ModelConfig {
+                        family: Family::Vae,
+                        channels: Some(vec![3, 4, 5]),
+                        kernel: Pair::Both(kernel),
+                        hidden: vec![6],
+                        variance,
+                        ..ModelConfig::default()
+                    };
+                    let image = ImageShape { channels: 2, height, width };
+                    let inputs = Inputs { features: image.values(), categories: vec![], image: Some(image) };
+                    let model = Model::new(&config, inputs, 0, Loss::Elbo);
+                    model.graph(2, true).unwrap();
+                    let decoder = model.decoder().unwrap().graph(2, false).unwrap();
+                    assert_eq!(decoder.graph.shape(decoder.predictions), &[2, image.values()]);
+                }
+            }
+        }
+    }
 }
