@@ -70,6 +70,8 @@ fn any_number_of_threads_gives_the_same_bits() {
 
 fn same_bits(devices: &[CpuDevice; 3]) {
     let mut large: Vec<Sample> = vec![product(300, 130, 257), product(1, 70, 5000), row_sum(900, 100)];
+    large.extend(PANELS.map(transposed_product));
+    large.extend(PANELS.map(|[m, n, k]| product(m, n, k)));
     for family in samples::families() {
         large.extend((0..10).map(|seed| samples::random_kernel(family, seed).unwrap()));
     }
@@ -126,6 +128,27 @@ fn product(m: usize, n: usize, k: usize) -> Sample {
         reads: vec![normals(m * k, 1), normals(k * n, 2)],
         writes: vec![Operand::unwritten(m * n)],
         step: StepRecord::default(),
+    }
+}
+
+/// Sizes at which `B` is copied in panels: whole ones, and parts of them.
+const PANELS: [[usize; 3]; 3] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024]];
+
+/// A plain product whose `B` is stored transposed.
+fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
+    let mut sample = product(m, n, k);
+    if let Kernel::MatMul(kernel) = &mut sample.kernel {
+        kernel.b = MatrixView { offset: 0, batch: 0, row: 1, col: k };
+    }
+    sample
+}
+
+#[test]
+fn products_of_panels_agree_with_the_oracle() {
+    let device = CpuDevice::new(Some(2));
+    for size in PANELS {
+        check(&device, &transposed_product(size), &format!("{size:?} transposed"));
+        check(&device, &product(size[0], size[1], size[2]), &format!("{size:?}"));
     }
 }
 

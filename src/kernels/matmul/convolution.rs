@@ -180,6 +180,9 @@ impl NativeConvolution {
                 n,
                 k,
                 out,
+                out_row: n,
+                out_column: 0,
+                accumulate: false,
             }));
         }
     }

@@ -1,5 +1,5 @@
-//! Products of matrices that fit the second-level cache, without packing: where the `gemm` crate's preparations
-//! cost as much as the product itself.
+//! Products of matrices that fit the second-level cache, without packing, and of panels that were copied to fit it: where
+//! the `gemm` crate's preparations cost as much as the product itself.
 //!
 //! A tile of up to 6 rows and 4 vectors of columns is kept in registers while `k` runs: one column of `A` and one
 //! row of `B` at a time. Every element is one chain of fused multiply-adds in the order of `k`, so the bits do
@@ -26,8 +26,14 @@ pub(in crate::kernels) struct Direct<'a> {
     pub n: usize,
     /// Length of the sums.
     pub k: usize,
-    /// `[m, n]`, row-major.
+    /// Row-major, `out_row` columns: `[m, n]` from column `out_column`.
     pub out: &'a mut [f32],
+    /// See `out`.
+    pub out_row: usize,
+    /// See `out`.
+    pub out_column: usize,
+    /// Whether the product is added to what `out` holds.
+    pub accumulate: bool,
 }
 
 impl WithSimd for Direct<'_> {
@@ -71,7 +77,7 @@ pub(super) fn all_columns<S: Simd>(simd: S, product: &mut impl Tiles, n: usize) 
 impl Tiles for Direct<'_> {
     #[inline(always)]
     fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
-        let m = self.out.len() / self.n;
+        let m = self.out.len() / self.out_row;
         let mut row = 0;
         while row + ROWS <= m {
             self.tile::<S, ROWS, VECTORS>(simd, row, column, width);
@@ -102,6 +108,12 @@ impl Direct<'_> {
     ) {
         let a = &self.a[row * self.a_row..];
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; TILE];
+        if self.accumulate {
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let start = (row + i) * self.out_row + self.out_column + column;
+                *sums = load::<S, VECTORS>(simd, &self.out[start..start + width]);
+            }
+        }
         for l in 0..self.k {
             let start = l * self.b_row + column;
             let b = load::<S, VECTORS>(simd, &self.b[start..start + width]);
@@ -113,7 +125,7 @@ impl Direct<'_> {
             }
         }
         for (i, sums) in sums.iter().enumerate() {
-            let start = (row + i) * self.n + column;
+            let start = (row + i) * self.out_row + self.out_column + column;
             store::<S, VECTORS>(simd, sums, &mut self.out[start..start + width]);
         }
     }

@@ -3,6 +3,7 @@
 pub mod convolution;
 pub(in crate::kernels) mod direct;
 pub mod native;
+mod panels;
 pub(in crate::kernels) mod transpose;
 mod windows;
 

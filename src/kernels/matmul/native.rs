@@ -7,6 +7,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::direct::{self, Direct};
+use super::panels::{PANEL_COLUMNS, Panels};
 use super::transpose::transpose;
 use super::{MatMul, MatrixView};
 use crate::device::cpu::memory::Operands;
@@ -35,6 +36,8 @@ enum Method {
     Direct,
     /// The same over a transposed copy of `B`.
     Transposed,
+    /// The same over copies of panels of `B`, each made once.
+    Panels,
     /// The `gemm` crate.
     Gemm,
     /// Exact mode: one product and one sum after the other.
@@ -44,19 +47,24 @@ enum Method {
 impl Method {
     /// Elements of `B` that leave room for the rest in the second-level cache.
     const SMALL: usize = 1 << 16;
+    /// Elements of `B` that each part may transpose for itself.
+    const TINY: usize = 1 << 14;
 
     fn of(kernel: &MatMul, exact: bool) -> Self {
         if exact {
             return Method::Exact;
         }
-        let small = kernel.n * kernel.k <= Self::SMALL;
+        let elements = kernel.n * kernel.k;
+        let contiguous = kernel.b.row == 1 || kernel.b.col == 1;
         // A tile of one column would leave most lanes of its vectors empty.
         if kernel.n == 1 {
             Method::Gemm
-        } else if small && kernel.b.col == 1 {
+        } else if elements <= Self::SMALL && kernel.b.col == 1 {
             Method::Direct
-        } else if small && kernel.b.row == 1 && kernel.m >= 8 {
+        } else if elements <= Self::TINY && kernel.b.row == 1 && kernel.m >= 8 {
             Method::Transposed
+        } else if contiguous && kernel.m >= 32 {
+            Method::Panels
         } else {
             Method::Gemm
         }
@@ -96,7 +104,19 @@ impl NativeMatMul {
         let left = &operands.read(0)[a.offset + z * a.batch + rows.start * a.row + depth.start * a.col..];
         let right = &operands.read(1)[b.offset + z * b.batch + depth.start * b.row..];
         assert_eq!(out.len(), rows.len() * n, "the output block must hold its rows");
-        let direct = |b, out| Direct { a: left, a_row: a.row, a_col: a.col, b, b_row: n, n, k, out };
+        let direct = |b, out| Direct {
+            a: left,
+            a_row: a.row,
+            a_col: a.col,
+            b,
+            b_row: n,
+            n,
+            k,
+            out,
+            out_row: n,
+            out_column: 0,
+            accumulate: false,
+        };
         match self.method {
             Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
             Method::Transposed => {
@@ -106,6 +126,7 @@ impl NativeMatMul {
                 transpose(right, b.col, [n, k], copy);
                 pulp::Arch::new().dispatch(direct(copy, out));
             }
+            Method::Panels => Panels { left, a, right, b, n, k }.multiply(out, copy),
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
             Method::Exact => {
                 copy.clear();
@@ -172,7 +193,7 @@ impl WithSimd for InOrder<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Direct { a, a_row, a_col, b, b_row, n, k, out } = self.0;
+        let Direct { a, a_row, a_col, b, b_row, n, k, out, .. } = self.0;
         for (i, out) in out.chunks_exact_mut(n).enumerate() {
             out.fill(0.0);
             for l in 0..k {
@@ -241,6 +262,9 @@ impl NativeRun for NativeMatMul {
             return self.run_splits(operands, pool);
         }
         let whole = 0..k;
+        if self.method == Method::Panels && batch == 1 {
+            return self.run_panels(operands, step, pool);
+        }
         pool.run(self.parts, |part| {
             let (matrices, rows) = if batch > 1 {
                 (part_range(batch, self.parts, part), 0..m)
@@ -272,6 +296,41 @@ impl NativeRun for NativeMatMul {
 }
 
 impl NativeMatMul {
+    /// The product in parts of columns, so that each panel of `B` is copied once, and of rows if there are few panels.
+    fn run_panels(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        let MatMul { m, n, k, b, .. } = self.kernel;
+        let (panels, blocks) = (n.div_ceil(PANEL_COLUMNS), m.div_ceil(ROW_STEP));
+        let across = panels.min(self.parts);
+        let down = (self.parts / across).clamp(1, blocks);
+        pool.run(across * down, |part| {
+            let rows = part_range(blocks, down, part / across);
+            let rows = rows.start * ROW_STEP..(rows.end * ROW_STEP).min(m);
+            let columns = part_range(panels, across, part % across);
+            let columns = columns.start * PANEL_COLUMNS..(columns.end * PANEL_COLUMNS).min(n);
+            let (mut block, mut copy) = Pool::take_buffers();
+            let len = rows.len() * columns.len();
+            if block.len() < len {
+                block.resize(len, 0.0);
+            }
+            let left = &operands.read(0)[self.a.offset + rows.start * self.a.row..];
+            let right = &operands.read(1)[b.offset + columns.start * b.col..];
+            Panels { left, a: self.a, right, b, n: columns.len(), k }.multiply(&mut block[..len], &mut copy);
+            for (row, values) in rows.zip(block[..len].chunks_exact(columns.len())) {
+                let start = row * n + columns.start;
+                if self.plain {
+                    // SAFETY: parts have disjoint rows or columns.
+                    unsafe { operands.write(0, start, values.len()) }.copy_from_slice(values);
+                } else {
+                    run_body(&self.epilogue, operands, step, values, start, values.len());
+                }
+            }
+            Pool::return_buffers(block, copy);
+            if let (0, Some(output)) = (part, self.kernel.row_sums) {
+                self.row_sums(operands, output, &(0..k), 0);
+            }
+        });
+    }
+
     /// Partial products of the parts of `k`, one after the other in output 0.
     fn run_splits(&self, operands: &Operands, pool: &Pool) {
         let MatMul { batch, m, n, k, splits, .. } = self.kernel;

@@ -95,7 +95,10 @@ impl<'a> Rows<'a> {
     fn product<S: Simd>(&self, simd: S, left: &[f32], [k, n]: [usize; 2], out: &mut [f32]) {
         if !self.exact {
             let (a, b) = (left, self.weights);
-            return Direct { a, a_row: k, a_col: 1, b, b_row: n, n, k, out }.with_simd(simd);
+            let (out_row, out_column, accumulate) = (n, 0, false);
+            let product =
+                Direct { a, a_row: k, a_col: 1, b, b_row: n, n, k, out, out_row, out_column, accumulate };
+            return product.with_simd(simd);
         }
         let gates = if n == self.scan.hidden { self.scan.cell.gates() } else { 1 };
         let units = k / gates;
