@@ -34,7 +34,7 @@ pub struct State {
 }
 
 /// What a model reads: numbers, and category columns with their vocabulary.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     /// Numeric features.
     pub features: usize,

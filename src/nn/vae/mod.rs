@@ -172,7 +172,7 @@ mod tests {
                         ..ModelConfig::default()
                     };
                     let image = ImageShape { channels: 2, height, width };
-                    let inputs = Inputs { features: image.values(), categories: vec![], image: Some(image) };
+                    let inputs = Inputs { features: image.values(), image: Some(image), ..Inputs::default() };
                     let model = Model::new(&config, inputs, 0, Loss::Elbo);
                     model.graph(2, true).unwrap();
                     let decoder = model.decoder().unwrap().graph(2, false).unwrap();
