@@ -22,6 +22,7 @@ fn values(tensor: &CaseTensor) -> Vec<f64> {
 fn main() -> ExitCode {
     let arguments = libtest_mimic::Arguments::from_args();
     let mut trials: Vec<_> = include_str!("pytorch/convolutions.jsonl").lines().flat_map(trials_of).collect();
+    trials.extend(include_str!("pytorch/extremes.jsonl").lines().flat_map(trials_of));
     trials.extend(match everywhere::shared_file("conformance/operator-cases-sample.jsonl") {
         Err(reason) => vec![everywhere::ignored("operator_cases", &reason)],
         Ok(text) => text.lines().flat_map(trials_of).collect(),

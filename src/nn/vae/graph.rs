@@ -216,10 +216,10 @@ fn log_weight(
     g: &mut Graph,
     [z, noise, log_variance, reconstruction]: [ValueId; 4],
 ) -> Result<ValueId, GraphError> {
-    let z2 = g.unary(UnaryFn::Square, z)?;
-    let noise2 = g.unary(UnaryFn::Square, noise)?;
-    let difference = g.sub(noise2, z2)?;
-    let doubled = g.add(difference, log_variance)?;
+    // noise^2 - z^2 + log-variance; as three terms, a GPU's compiler could add them in another order.
+    let (difference, sum) = (g.sub(noise, z)?, g.add(noise, z)?);
+    let squares = g.mul(difference, sum)?;
+    let doubled = g.add(squares, log_variance)?;
     let doubled = g.sum(doubled, &[1], false)?;
     let densities = g.mul_scalar(doubled, 0.5)?;
     g.sub(densities, reconstruction)
