@@ -250,4 +250,11 @@ fn the_command_line_forecasts_past_the_end() {
     assert!(lines[58].starts_with("2024-01-03 11:00:00,2024-01-03 13:00:00,"), "{}", lines[58]);
     let report = std::fs::read_to_string(at("run/report.html")).unwrap();
     assert!(report.contains("baseline_naive_mae") && report.contains("season before"));
+
+    // A day ahead, the last hours of each part are of no window's past.
+    std::fs::write(at("series.csv"), hours(0..500)).unwrap();
+    gridlight(&["train", "w.toml", "--out", "day", "--set", "data.window.horizon=24"]);
+    let evaluation: serde_json::Value =
+        serde_json::from_str(&gridlight(&["evaluate", "day", "--json"])).unwrap();
+    assert_eq!(evaluation["metrics"]["baseline_naive_mae"], 24.0);
 }

@@ -1,9 +1,11 @@
 //! A model on a device: its phases compiled into one program, its data and parameters in place.
 
+use std::borrow::Cow;
+
 use super::TrainError;
 use super::checkpoint::NamedTensor;
 use super::metrics::Predictions;
-use crate::data::{Dataset, Target};
+use crate::data::Dataset;
 use crate::device::{Device, Session};
 use crate::graph::ValueId;
 use crate::nn::model::{self, Model, ModelGraph};
@@ -223,17 +225,14 @@ impl Engine {
 
     fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
         for (name, slice) in self.compiled.layout.data[at].columns.clone() {
-            if name == model::X {
+            let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
+            let words: Cow<[u32]> = match &data.target {
                 // By far the largest block: not copied once more.
-                self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data.x))?;
-                continue;
-            }
-            let words: Vec<u32> = if name == model::Y {
-                data.target.as_ref().map(Target::words).unwrap_or_default()
-            } else {
-                let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
-                column.map(|c| c.ids.clone()).unwrap_or_default()
+                _ if name == model::X => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
+                Some(target) if name == model::Y => target.words().into(),
+                _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
+            // The last stored rows are of no window's past: only what windows reach has a place on the device.
             self.session.write(slice.buffer, slice.start, &words[..words.len().min(slice.words)])?;
         }
         Ok(())
