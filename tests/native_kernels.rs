@@ -72,6 +72,7 @@ fn same_bits(devices: &[CpuDevice; 3]) {
     let mut large: Vec<Sample> = vec![product(300, 130, 257), product(1, 70, 5000), row_sum(900, 100)];
     large.extend(PANELS.map(transposed_product));
     large.extend(PANELS.map(|[m, n, k]| product(m, n, k)));
+    large.extend(PANELS.map(weight_gradient));
     for family in samples::families() {
         large.extend((0..10).map(|seed| samples::random_kernel(family, seed).unwrap()));
     }
@@ -143,11 +144,23 @@ fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
     sample
 }
 
+/// A product whose `A` is stored transposed, with the sums of its rows.
+fn weight_gradient([m, n, k]: [usize; 3]) -> Sample {
+    let mut sample = product(m, n, k);
+    if let Kernel::MatMul(kernel) = &mut sample.kernel {
+        kernel.a = Left::Matrix(MatrixView { offset: 0, batch: 0, row: 1, col: m });
+        kernel.row_sums = Some(1);
+    }
+    sample.writes.push(Operand::unwritten(m));
+    sample
+}
+
 #[test]
 fn products_of_panels_agree_with_the_oracle() {
     let device = CpuDevice::new(Some(2));
     for size in PANELS {
         check(&device, &transposed_product(size), &format!("{size:?} transposed"));
+        check(&device, &weight_gradient(size), &format!("{size:?} with row sums"));
         check(&device, &product(size[0], size[1], size[2]), &format!("{size:?}"));
     }
 }

@@ -43,18 +43,22 @@ impl Graph {
         first: [Option<ValueId>; 2],
         reverse: bool,
     ) -> Result<Recurrent, GraphError> {
-        let ([steps, batch, _], [_, hidden]) = (&self.shape(x)[..], &self.shape(weights.w_hh)[..]) else {
+        let ([steps, batch, features], [_, hidden]) = (&self.shape(x)[..], &self.shape(weights.w_hh)[..])
+        else {
             let reason = "expected x of shape [T, B, F] and weights of shape [g H, H]";
             return Err(self.error("recurrence", &[x, weights.w_hh], reason.into()));
         };
-        let (steps, batch, hidden) = (*steps, *batch, *hidden);
-        let mut gates = self.matmul_with(x, weights.w_ih, false, true)?;
+        let (steps, batch, features, hidden) = (*steps, *batch, *features, *hidden);
+        // A matrix of all rows of all steps: the biases join its product, their gradients that of the weights.
+        let rows = self.reshape(x, &[steps * batch, features])?;
+        let mut gates = self.matmul_with(rows, weights.w_ih, false, true)?;
         // The biases add up, but for the reset gate of a GRU, which scales one of them.
         let second = if cell == Cell::Gru { None } else { weights.b_hh };
         for bias in weights.b_ih.into_iter().chain(second) {
             gates = self.add(gates, bias)?;
         }
-        let width = self.shape(gates)[2];
+        let width = self.shape(gates)[1];
+        let gates = self.reshape(gates, &[steps, batch, width])?;
         let mut state = match first[0] {
             Some(h) => h,
             None => self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?,

@@ -65,6 +65,51 @@ struct Part {
     words: usize,
 }
 
+impl Part {
+    /// Words `start..start + len`.
+    ///
+    /// # Safety
+    /// The memory is live, and while the slice lives no other slice of these words exists.
+    ///
+    /// # Panics
+    /// If the range does not lie in the part.
+    unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
+        assert!(start + len <= self.words, "{} words, asked for {start}+{len}", self.words);
+        // SAFETY: in bounds by the assertion, live and exclusive by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(start), len) }
+    }
+}
+
+/// A kernel's own buffer, of which threads write disjoint parts.
+pub struct Shared<'a> {
+    part: Part,
+    buffer: std::marker::PhantomData<&'a mut [f32]>,
+}
+
+// SAFETY: access through `write` alone, whose callers promise that parts are disjoint.
+unsafe impl Sync for Shared<'_> {}
+
+impl<'a> Shared<'a> {
+    /// All of `buffer`.
+    pub fn new(buffer: &'a mut [f32]) -> Self {
+        let part = Part { start: buffer.as_mut_ptr(), words: buffer.len() };
+        Self { part, buffer: std::marker::PhantomData }
+    }
+
+    /// Words `start..start + len`.
+    ///
+    /// # Safety
+    /// While the slice lives no other slice of these words exists: each thread asks for parts of its own.
+    ///
+    /// # Panics
+    /// If the range does not lie in the buffer.
+    #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
+    pub unsafe fn write(&self, start: usize, len: usize) -> &mut [f32] {
+        // SAFETY: the buffer is borrowed as long as `self`; exclusive by the caller's promise.
+        unsafe { self.part.slice(start, len) }
+    }
+}
+
 /// Where the operands of one dispatch lie.
 ///
 /// `Program::validate` has shown that no write overlaps another operand. Kernels keep the second half of the
@@ -112,13 +157,7 @@ impl Operands {
     /// If the range does not lie in the operand.
     #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
     pub unsafe fn write(&self, operand: usize, start: usize, len: usize) -> &mut [f32] {
-        let part = self.writes[operand];
-        assert!(
-            start + len <= part.words,
-            "write {operand} has {} words, asked for {start}+{len}",
-            part.words
-        );
-        // SAFETY: in bounds by the assertion, exclusive by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(part.start.add(start), len) }
+        // SAFETY: the part lies in a live buffer; exclusive by the caller's promise.
+        unsafe { self.writes[operand].slice(start, len) }
     }
 }

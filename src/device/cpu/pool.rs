@@ -13,7 +13,7 @@ pub struct Pool {
 
 thread_local! {
     static SCRATCH: std::cell::RefCell<Scratch> = std::cell::RefCell::default();
-    static BUFFERS: std::cell::RefCell<(Vec<f32>, Vec<f32>)> = std::cell::RefCell::default();
+    static BUFFERS: std::cell::RefCell<Vec<Vec<f32>>> = std::cell::RefCell::default();
 }
 
 impl Pool {
@@ -54,16 +54,30 @@ impl Pool {
         SCRATCH.with(|scratch| work(&mut scratch.borrow_mut()))
     }
 
-    /// This thread's two buffers, of any length and contents; [`Pool::return_buffers`] keeps them for the next
-    /// caller.
-    pub fn take_buffers() -> (Vec<f32>, Vec<f32>) {
-        BUFFERS.with(std::cell::RefCell::take)
+    /// Buffers of this thread, of any length and contents. [`Pool::return_buffers`] keeps them for the next caller, so
+    /// that nothing is allocated in steady state.
+    pub fn take_buffers<const N: usize>() -> [Vec<f32>; N] {
+        BUFFERS.with_borrow_mut(|buffers| std::array::from_fn(|_| buffers.pop().unwrap_or_default()))
     }
 
     /// Gives buffers back.
-    pub fn return_buffers(first: Vec<f32>, second: Vec<f32>) {
-        BUFFERS.with(|buffers| buffers.replace((first, second)));
+    pub fn return_buffers<const N: usize>(taken: [Vec<f32>; N]) {
+        // The next caller gets them in the same order.
+        BUFFERS.with_borrow_mut(|buffers| buffers.extend(taken.into_iter().rev()));
     }
+
+    /// How many threads there are. Only work whose results do not depend on how it is cut may ask.
+    pub fn threads(&self) -> usize {
+        self.threads.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+    }
+}
+
+/// Makes room for `len` elements, whose contents are any.
+pub fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// `total` items in parts of about `cost / total` each: the range of part `part` of `parts`.

@@ -3,7 +3,7 @@
 
 use super::CrossEntropy;
 use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
 use crate::kernels::native::NativeRun;
 use crate::scalar::StepRecord;
 use crate::scalar::native::rows;
@@ -12,14 +12,12 @@ impl NativeRun for CrossEntropy {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let parts = parts_for(self.rows * self.classes * 4, self.rows);
         pool.run(parts, |part| {
-            let (mut log_p, other) = Pool::take_buffers();
-            if log_p.len() < self.classes {
-                log_p.resize(self.classes, 0.0);
-            }
+            let [mut buffer] = Pool::take_buffers();
+            let log_p = grown(&mut buffer, self.classes);
             for row in part_range(self.rows, parts, part) {
-                self.row(operands, row, &mut log_p[..self.classes]);
+                self.row(operands, row, log_p);
             }
-            Pool::return_buffers(log_p, other);
+            Pool::return_buffers([buffer]);
         });
     }
 }

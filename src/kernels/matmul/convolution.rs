@@ -193,7 +193,7 @@ impl NativeConvolution {
         let len = self.kernel.split_len();
         pool.run(splits, |split| {
             let depth = (split * len).min(k)..((split + 1) * len).min(k);
-            let (block, mut copy) = Pool::take_buffers();
+            let [block, mut copy] = Pool::take_buffers();
             for z in 0..batch {
                 // SAFETY: parts have disjoint splits.
                 let out = unsafe { operands.write(0, (split * batch + z) * m * n, m * n) };
@@ -205,7 +205,7 @@ impl NativeConvolution {
                     self.weights(operands, z, 0..m, depth.clone(), out, &mut copy);
                 }
             }
-            Pool::return_buffers(block, copy);
+            Pool::return_buffers([block, copy]);
         });
     }
 }
@@ -221,7 +221,7 @@ impl NativeRun for NativeConvolution {
         let units = if by_line { m / along } else { m };
         pool.run(self.parts, |part| {
             let units = part_range(units, self.parts, part);
-            let (mut block, mut copy) = Pool::take_buffers();
+            let [mut block, mut copy] = Pool::take_buffers();
             let block_units = if by_line { BLOCK.div_ceil(along) } else { units.len().max(1) };
             for z in 0..batch {
                 for first in units.clone().step_by(block_units) {
@@ -245,7 +245,7 @@ impl NativeRun for NativeConvolution {
                     }
                 }
             }
-            Pool::return_buffers(block, copy);
+            Pool::return_buffers([block, copy]);
         });
     }
 }

@@ -1,9 +1,9 @@
 //! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
 
 pub mod convolution;
-pub(in crate::kernels) mod direct;
+mod direct;
 pub mod native;
-mod panels;
+pub(in crate::kernels) mod panels;
 pub(in crate::kernels) mod transpose;
 mod windows;
 

@@ -7,11 +7,10 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::direct::{self, Direct};
-use super::panels::{PANEL_COLUMNS, Panels};
-use super::transpose::transpose;
+use super::panels::{BLOCK_ROWS, PanelProduct, Panels};
 use super::{MatMul, MatrixView};
 use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
 use crate::scalar::native::NativeBody;
@@ -25,6 +24,8 @@ pub struct NativeMatMul {
     epilogue: NativeBody,
     /// Output 0 takes the product itself before the epilogue finishes it in place.
     plain: bool,
+    /// About how long it takes one core.
+    nanoseconds: usize,
     parts: usize,
     method: Method,
 }
@@ -34,9 +35,7 @@ pub struct NativeMatMul {
 enum Method {
     /// Tiles in registers over `B` as it lies.
     Direct,
-    /// The same over a transposed copy of `B`.
-    Transposed,
-    /// The same over copies of panels of `B`, each made once.
+    /// The same over a copy of `B` in panels.
     Panels,
     /// The `gemm` crate.
     Gemm,
@@ -47,26 +46,19 @@ enum Method {
 impl Method {
     /// Elements of `B` that leave room for the rest in the second-level cache.
     const SMALL: usize = 1 << 16;
-    /// Elements of `B` that each part may transpose for itself.
-    const TINY: usize = 1 << 14;
 
-    fn of(kernel: &MatMul, exact: bool) -> Self {
-        if exact {
-            return Method::Exact;
-        }
-        let elements = kernel.n * kernel.k;
-        let contiguous = kernel.b.row == 1 || kernel.b.col == 1;
-        // A tile of one column would leave most lanes of its vectors empty.
-        if kernel.n == 1 {
-            Method::Gemm
-        } else if elements <= Self::SMALL && kernel.b.col == 1 {
-            Method::Direct
-        } else if elements <= Self::TINY && kernel.b.row == 1 && kernel.m >= 8 {
-            Method::Transposed
-        } else if contiguous && kernel.m >= 32 {
-            Method::Panels
-        } else {
-            Method::Gemm
+    fn of(kernel: &MatMul, a: &MatrixView, exact: bool) -> Self {
+        let MatMul { m, n, k, b, .. } = kernel;
+        // Rows of the left operand that make a copy of the right one worth it.
+        let rows = if b.col == 1 { 32 } else { 8 };
+        let contiguous = (b.row == 1 || b.col == 1) && (a.row == 1 || a.col == 1);
+        match exact {
+            true => Method::Exact,
+            // A tile of one column would leave most lanes of its vectors empty.
+            false if *n == 1 => Method::Gemm,
+            false if n * k <= Self::SMALL && b.col == 1 => Method::Direct,
+            false if contiguous && *m >= rows => Method::Panels,
+            false => Method::Gemm,
         }
     }
 }
@@ -84,11 +76,12 @@ impl NativeMatMul {
         let blocks = if kernel.batch > 1 { kernel.batch } else { kernel.m.div_ceil(ROW_STEP) };
         let parts = parts_for(nanoseconds, blocks);
         let plain = epilogue.is_plain_copy();
-        Self { kernel: kernel.clone(), a, epilogue, plain, parts, method: Method::of(kernel, exact) }
+        let method = Method::of(kernel, &a, exact);
+        Self { kernel: kernel.clone(), a, epilogue, plain, nanoseconds, parts, method }
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
-    /// `copy` is memory for a transposed `B`.
+    /// `copies` are memory for `B` and `A`.
     fn product(
         &self,
         operands: &Operands,
@@ -96,7 +89,7 @@ impl NativeMatMul {
         rows: &Range<usize>,
         depth: &Range<usize>,
         out: &mut [f32],
-        copy: &mut Vec<f32>,
+        copies: &mut [Vec<f32>; 2],
     ) {
         let MatMul { n, b, .. } = self.kernel;
         let a = self.a;
@@ -119,16 +112,24 @@ impl NativeMatMul {
         };
         match self.method {
             Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
-            Method::Transposed => {
-                if copy.len() < k * n {
-                    copy.resize(k * n, 0.0);
-                }
-                transpose(right, b.col, [n, k], copy);
-                pulp::Arch::new().dispatch(direct(copy, out));
+            Method::Panels => {
+                let (panels, [copy, rows]) = (Panels { n, k }, copies);
+                panels.copy_all(right, &b, grown(copy, n * k));
+                let (a_row, a_col) = (a.row, a.col);
+                pulp::Arch::new().dispatch(PanelProduct {
+                    panels,
+                    right: copy,
+                    a: left,
+                    a_row,
+                    a_col,
+                    copy: rows,
+                    out,
+                    sums: &mut [],
+                });
             }
-            Method::Panels => Panels { left, a, right, b, n, k }.multiply(out, copy),
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
             Method::Exact => {
+                let [copy, _] = copies;
                 copy.clear();
                 copy.extend((0..k * n).map(|at| right[at / n * b.row + at % n * b.col]));
                 pulp::Arch::new().dispatch(InOrder(direct(copy, out)));
@@ -136,13 +137,15 @@ impl NativeMatMul {
         }
     }
 
-    fn row_sums(&self, operands: &Operands, output: usize, depth: &Range<usize>, split: usize) {
+    /// The sums of rows `rows` over `depth`, which is part `split` of `k`, if they are wanted.
+    fn row_sums(&self, operands: &Operands, rows: &Range<usize>, depth: &Range<usize>, split: usize) {
+        let Some(output) = self.kernel.row_sums else { return };
         let (m, a) = (self.kernel.m, self.a);
         let left = operands.read(0);
         check(&a, 0, m, depth.end, left.len());
-        // SAFETY: one part computes the sums of a split.
-        let sums = unsafe { operands.write(output, split * m, m) };
-        let view = MatrixView { offset: a.offset + depth.start * a.col, ..a };
+        // SAFETY: one part computes the sums of a row and split.
+        let sums = unsafe { operands.write(output, split * m + rows.start, rows.len()) };
+        let view = MatrixView { offset: a.offset + rows.start * a.row + depth.start * a.col, ..a };
         let exact = self.method == Method::Exact;
         pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums, exact });
     }
@@ -272,63 +275,69 @@ impl NativeRun for NativeMatMul {
                 let blocks = part_range(m.div_ceil(ROW_STEP), self.parts, part);
                 (0..1, blocks.start * ROW_STEP..(blocks.end * ROW_STEP).min(m))
             };
-            let (mut block, mut copy) = Pool::take_buffers();
+            let [mut block, right, left] = Pool::take_buffers();
+            let mut copies = [right, left];
             for z in matrices {
                 let (start, len) = ((z * m + rows.start) * n, rows.len() * n);
                 if self.plain {
                     // SAFETY: parts have disjoint rows.
                     let out = unsafe { operands.write(0, start, len) };
-                    self.product(operands, z, &rows, &whole, out, &mut copy);
+                    self.product(operands, z, &rows, &whole, out, &mut copies);
                 } else {
-                    if block.len() < len {
-                        block.resize(len, 0.0);
-                    }
-                    self.product(operands, z, &rows, &whole, &mut block[..len], &mut copy);
-                    run_body(&self.epilogue, operands, step, &block[..len], start, len);
+                    let block = grown(&mut block, len);
+                    self.product(operands, z, &rows, &whole, block, &mut copies);
+                    run_body(&self.epilogue, operands, step, block, start, len);
                 }
             }
-            Pool::return_buffers(block, copy);
-            if let (0, Some(output)) = (part, self.kernel.row_sums) {
-                self.row_sums(operands, output, &whole, 0);
+            let [right, left] = copies;
+            Pool::return_buffers([block, right, left]);
+            if batch == 1 {
+                self.row_sums(operands, &rows, &whole, 0);
             }
         });
     }
 }
 
 impl NativeMatMul {
-    /// The product in parts of columns, so that each panel of `B` is copied once, and of rows if there are few panels.
+    /// The product over a copy of `B` that the threads make together, in parts of rows.
     fn run_panels(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         let MatMul { m, n, k, b, .. } = self.kernel;
-        let (panels, blocks) = (n.div_ceil(PANEL_COLUMNS), m.div_ceil(ROW_STEP));
-        let across = panels.min(self.parts);
-        let down = (self.parts / across).clamp(1, blocks);
-        pool.run(across * down, |part| {
-            let rows = part_range(blocks, down, part / across);
-            let rows = rows.start * ROW_STEP..(rows.end * ROW_STEP).min(m);
-            let columns = part_range(panels, across, part % across);
-            let columns = columns.start * PANEL_COLUMNS..(columns.end * PANEL_COLUMNS).min(n);
-            let (mut block, mut copy) = Pool::take_buffers();
-            let len = rows.len() * columns.len();
-            if block.len() < len {
-                block.resize(len, 0.0);
+        let panels = Panels { n, k };
+        let [mut copy] = Pool::take_buffers();
+        let right = grown(&mut copy, n * k);
+        panels.copy_on(pool, &operands.read(1)[b.offset..], &b, right);
+        let right = &*right;
+        // Rows do not depend on each other.
+        let parts = m.div_ceil(BLOCK_ROWS).max((2 * pool.threads()).min(m / 16));
+        let parts = parts.clamp(1, (self.nanoseconds / 20_000).max(1));
+        pool.run(parts, |part| {
+            let rows = part_range(m, parts, part);
+            let (start, len) = (rows.start * n, rows.len() * n);
+            let [mut block, mut copy] = Pool::take_buffers();
+            let out = match self.plain {
+                // SAFETY: parts have disjoint rows.
+                true => unsafe { operands.write(0, start, len) },
+                false => grown(&mut block, len),
+            };
+            // SAFETY: as above.
+            let sums = |output| unsafe { operands.write(output, rows.start, rows.len()) };
+            let sums = self.kernel.row_sums.map_or_else(Default::default, sums);
+            pulp::Arch::new().dispatch(PanelProduct {
+                panels,
+                right,
+                a: &operands.read(0)[self.a.offset + rows.start * self.a.row..],
+                a_row: self.a.row,
+                a_col: self.a.col,
+                copy: &mut copy,
+                out: &mut *out,
+                sums,
+            });
+            if !self.plain {
+                run_body(&self.epilogue, operands, step, out, start, len);
             }
-            let left = &operands.read(0)[self.a.offset + rows.start * self.a.row..];
-            let right = &operands.read(1)[b.offset + columns.start * b.col..];
-            Panels { left, a: self.a, right, b, n: columns.len(), k }.multiply(&mut block[..len], &mut copy);
-            for (row, values) in rows.zip(block[..len].chunks_exact(columns.len())) {
-                let start = row * n + columns.start;
-                if self.plain {
-                    // SAFETY: parts have disjoint rows or columns.
-                    unsafe { operands.write(0, start, values.len()) }.copy_from_slice(values);
-                } else {
-                    run_body(&self.epilogue, operands, step, values, start, values.len());
-                }
-            }
-            Pool::return_buffers(block, copy);
-            if let (0, Some(output)) = (part, self.kernel.row_sums) {
-                self.row_sums(operands, output, &(0..k), 0);
-            }
+            Pool::return_buffers([block, copy]);
         });
+        Pool::return_buffers([copy]);
     }
 
     /// Partial products of the parts of `k`, one after the other in output 0.
@@ -337,20 +346,18 @@ impl NativeMatMul {
         let len = self.kernel.split_len();
         pool.run(splits, |split| {
             let depth = (split * len).min(k)..((split + 1) * len).min(k);
-            let (block, mut copy) = Pool::take_buffers();
+            let mut copies = Pool::take_buffers();
             for z in 0..batch {
                 // SAFETY: parts have disjoint splits.
                 let out = unsafe { operands.write(0, (split * batch + z) * m * n, m * n) };
                 if depth.is_empty() {
                     out.fill(0.0);
                 } else {
-                    self.product(operands, z, &(0..m), &depth, out, &mut copy);
+                    self.product(operands, z, &(0..m), &depth, out, &mut copies);
                 }
             }
-            Pool::return_buffers(block, copy);
-            if let Some(output) = self.kernel.row_sums {
-                self.row_sums(operands, output, &depth, split);
-            }
+            Pool::return_buffers(copies);
+            self.row_sums(operands, &(0..m), &depth, split);
         });
     }
 }

@@ -1,5 +1,5 @@
 //! Recurrences on the CPU: each thread takes rows of the batch through all steps. A step is one small matrix product
-//! whose tiles stay in registers, then the cell, 16 units at a time.
+//! whose tiles stay in registers, over panels of the weights that are copied once, then the cell, 16 units at a time.
 #![allow(unsafe_code, reason = "outputs are written in parts")]
 
 use std::ops::Range;
@@ -9,14 +9,17 @@ use pulp::{Simd, WithSimd};
 use super::rules::{self, Arithmetic, Given, Rule};
 use super::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range};
-use crate::kernels::matmul::direct::Direct;
+use crate::device::cpu::pool::{Pool, grown, part_range};
+use crate::kernels::matmul::MatrixView;
+use crate::kernels::matmul::panels::{PanelProduct, Panels};
 use crate::kernels::matmul::transpose::transpose;
 use crate::kernels::native::NativeRun;
 use crate::scalar::{StepRecord, exact};
 
-/// Rows of a part: enough to use each element of the weights several times, few enough for several threads.
-const ROWS: usize = 16;
+/// Most rows of a part: more would not use an element of the weights more often while it is in the cache.
+const ROWS: usize = 64;
+/// Fewest rows of a part if there are others: a tile of a product.
+const FEWEST: usize = 4;
 /// Units that the cell works on at once: one vector of AVX-512.
 const LANES: usize = 16;
 
@@ -38,30 +41,51 @@ impl<K> NativeRecurrence<K> {
 impl NativeRun for NativeRecurrence<Recurrence> {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let scan = self.kernel.scan;
-        let (mut weights, other) = Pool::take_buffers();
-        weights.resize(scan.width() * scan.hidden, 0.0);
-        transpose(operands.read(1), scan.hidden, [scan.width(), scan.hidden], &mut weights);
-        let parts = scan.batch.div_ceil(ROWS);
-        pool.run(parts, |part| {
-            let rows = part_range(scan.batch, parts, part);
-            let rows = Rows { scan, operands, rows, weights: &weights, exact: self.exact };
-            let forward = Forward { rows, outputs: self.kernel.outputs };
-            pulp::Arch::new().dispatch(forward);
+        let transposed = MatrixView { offset: 0, batch: 0, row: 1, col: scan.hidden };
+        let panels = Panels { n: scan.width(), k: scan.hidden };
+        run_parts(scan, operands, panels, transposed, self.exact, pool, |rows| {
+            pulp::Arch::new().dispatch(Forward { rows, outputs: self.kernel.outputs });
         });
-        Pool::return_buffers(weights, other);
     }
 }
 
 impl NativeRun for NativeRecurrence<RecurrenceGrad> {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let scan = self.kernel.scan;
-        let parts = scan.batch.div_ceil(ROWS);
-        pool.run(parts, |part| {
-            let rows = part_range(scan.batch, parts, part);
-            let rows = Rows { scan, operands, rows, weights: operands.read(1), exact: self.exact };
+        let view = MatrixView { offset: 0, batch: 0, row: scan.hidden, col: 1 };
+        let panels = Panels { n: scan.hidden, k: scan.width() };
+        run_parts(scan, operands, panels, view, self.exact, pool, |rows| {
             pulp::Arch::new().dispatch(Backward { rows, kernel: &self.kernel });
         });
     }
+}
+
+/// Calls `work` with parts of the rows, each of which is independent of the others. `view` shows `W_hh` as the right
+/// operand of a step's product, whose sizes are those of `panels`.
+fn run_parts(
+    scan: Scan,
+    operands: &Operands,
+    panels: Panels,
+    view: MatrixView,
+    exact: bool,
+    pool: &Pool,
+    work: impl Fn(Rows) + Sync,
+) {
+    let Panels { n, k } = panels;
+    let [mut copy] = Pool::take_buffers();
+    let weights = grown(&mut copy, n * k);
+    match exact {
+        false => panels.copy_on(pool, operands.read(1), &view, weights),
+        true if view.row == 1 => transpose(operands.read(1), view.col, [n, k], weights),
+        true => weights.copy_from_slice(operands.read(1)),
+    }
+    let weights = &*weights;
+    let parts = pool.threads().clamp(scan.batch.div_ceil(ROWS), scan.batch.div_ceil(FEWEST));
+    pool.run(parts, |part| {
+        let rows = part_range(scan.batch, parts, part);
+        work(Rows { scan, operands, rows, weights, panels, exact });
+    });
+    Pool::return_buffers([copy]);
 }
 
 /// Rows that one thread takes through all steps.
@@ -69,8 +93,9 @@ struct Rows<'a> {
     scan: Scan,
     operands: &'a Operands,
     rows: Range<usize>,
-    /// Rows of `k`: `W_hh^T` `[H, g H]` forward, `W_hh` `[g H, H]` backward.
+    /// `W_hh^T` `[H, g H]` forward, `W_hh` `[g H, H]` backward: in panels, in exact mode row-major.
     weights: &'a [f32],
+    panels: Panels,
     exact: bool,
 }
 
@@ -92,25 +117,31 @@ impl<'a> Rows<'a> {
     /// `out = left W`, in the order of `k`; in exact mode with each operation rounded by itself, the gates of a unit
     /// one after the other.
     #[inline(always)]
-    fn product<S: Simd>(&self, simd: S, left: &[f32], [k, n]: [usize; 2], out: &mut [f32]) {
+    fn product<S: Simd>(&self, simd: S, left: &[f32], out: &mut [f32]) {
+        let (panels, right) = (self.panels, self.weights);
+        let Panels { n, k } = panels;
         if !self.exact {
-            let (a, b) = (left, self.weights);
-            let (out_row, out_column, accumulate) = (n, 0, false);
-            let product =
-                Direct { a, a_row: k, a_col: 1, b, b_row: n, n, k, out, out_row, out_column, accumulate };
-            return product.with_simd(simd);
+            let (a, a_row, a_col, copy, sums) = (left, k, 1, &mut vec![], &mut []);
+            return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.with_simd(simd);
         }
         let gates = if n == self.scan.hidden { self.scan.cell.gates() } else { 1 };
         let units = k / gates;
         for (x, out) in left.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
             out.fill(0.0);
             for l in (0..units).flat_map(|unit| (0..gates).map(move |gate| gate * units + unit)) {
-                for (sum, w) in out.iter_mut().zip(&self.weights[l * n..]) {
+                for (sum, w) in out.iter_mut().zip(&right[l * n..]) {
                     *sum = exact::multiply_add(x[l], *w, *sum);
                 }
             }
         }
     }
+}
+
+/// A copy of `values` in `buffer`.
+fn copied<'b>(buffer: &'b mut Vec<f32>, values: &[f32]) -> &'b mut [f32] {
+    let copy = grown(buffer, values.len());
+    copy.copy_from_slice(values);
+    copy
 }
 
 /// Elements `at..at + 16` of a row, as many as there are; zeros for no row.
@@ -191,17 +222,22 @@ impl Forward<'_> {
         let Forward { rows, outputs } = self;
         let scan = rows.scan;
         let (cell, hidden, width) = (scan.cell, scan.hidden, scan.width());
-        let mut h = rows.read(2, 0, hidden).to_vec();
-        let mut c = if cell == Cell::Lstm { rows.read(3, 0, hidden).to_vec() } else { vec![] };
+        let first_c = if cell == Cell::Lstm { rows.read(3, 0, hidden) } else { &[] };
         let bias = if cell == Cell::Gru { rows.operands.read(3) } else { &[] };
-        let mut product = vec![0.0; rows.rows.len() * width];
+        let mut buffers = Pool::take_buffers();
+        let [h, c, product] = &mut buffers;
+        let (h, c) = (copied(h, rows.read(2, 0, hidden)), copied(c, first_c));
+        let product = grown(product, rows.rows.len() * width);
         for t in (0..scan.steps).map(|step| scan.time(step)) {
-            rows.product(simd, &h, [hidden, width], &mut product);
+            rows.product(simd, h, product);
             let gates = rows.read(0, t, width);
+            let states = rows.write(outputs[0], t, hidden);
+            let cells = rows.write(outputs[1], t, hidden);
             let saved = rows.write(outputs[2], t, cell.saved() * hidden);
             for r in 0..rows.rows.len() {
-                let (gates, product) = (row(gates, r, width), row(&product, r, width));
-                let (h, c) = (row_mut(&mut h, r, hidden), row_mut(&mut c, r, hidden));
+                let (gates, product) = (row(gates, r, width), row(product, r, width));
+                let (h, c) = (row_mut(h, r, hidden), row_mut(c, r, hidden));
+                let (states, cells) = (row_mut(states, r, hidden), row_mut(cells, r, hidden));
                 let saved = row_mut(saved, r, cell.saved() * hidden);
                 for at in (0..hidden).step_by(LANES) {
                     let given = load_gates(gates, cell.gates(), hidden, at);
@@ -225,16 +261,13 @@ impl Forward<'_> {
                     }
                     store(h, at, &h_lanes);
                     store(c, at, &c_lanes);
+                    store(states, at, &h_lanes);
+                    store(cells, at, &c_lanes);
                     store_gates(saved, cell.saved(), hidden, at, &kept);
                 }
             }
-            if outputs[0].is_some() {
-                rows.write(outputs[0], t, hidden).copy_from_slice(&h);
-            }
-            if outputs[1].is_some() {
-                rows.write(outputs[1], t, hidden).copy_from_slice(&c);
-            }
         }
+        Pool::return_buffers(buffers);
     }
 }
 
@@ -267,10 +300,12 @@ impl Backward<'_> {
         let Backward { rows, kernel } = self;
         let scan = rows.scan;
         let (cell, hidden, width, count) = (scan.cell, scan.hidden, scan.width(), rows.rows.len());
-        let mut dh = vec![0.0; count * hidden];
-        let mut dc = vec![0.0; count * hidden];
-        let mut sums = vec![0.0; count * hidden];
-        let mut delta = vec![0.0; count * width];
+        let mut buffers = Pool::take_buffers();
+        let [dh, dc, sums, delta] = &mut buffers;
+        let (dh, dc) = (grown(dh, count * hidden), grown(dc, count * hidden));
+        let (sums, delta) = (grown(sums, count * hidden), grown(delta, count * width));
+        dh.fill(0.0);
+        dc.fill(0.0);
         for step in (0..scan.steps).rev() {
             let t = scan.time(step);
             let seed = rows.read(0, t, hidden);
@@ -289,8 +324,8 @@ impl Backward<'_> {
                 let (seed, states, before) =
                     (row(seed, r, hidden), row(states, r, hidden), row(before, r, hidden));
                 let saved = row(saved, r, 4 * hidden);
-                let (dh, dc) = (row_mut(&mut dh, r, hidden), row_mut(&mut dc, r, hidden));
-                let (delta, d_gates) = (row_mut(&mut delta, r, width), row_mut(d_gates, r, width));
+                let (dh, dc) = (row_mut(dh, r, hidden), row_mut(dc, r, hidden));
+                let (delta, d_gates) = (row_mut(delta, r, width), row_mut(d_gates, r, width));
                 for at in (0..hidden).step_by(LANES) {
                     let (mut dh_lanes, mut dc_lanes) = (load(dh, at), load(dc, at));
                     let seeds = load(seed, at);
@@ -323,17 +358,21 @@ impl Backward<'_> {
                 }
             }
             if kernel.outputs[1].is_some() {
-                rows.write(kernel.outputs[1], t, width).copy_from_slice(&delta);
+                rows.write(kernel.outputs[1], t, width).copy_from_slice(delta);
             }
-            rows.product(simd, &delta, [width, hidden], &mut sums);
-            for (dh, sum) in dh.iter_mut().zip(&sums) {
+            if step == 0 && kernel.outputs[2].is_none() {
+                break;
+            }
+            rows.product(simd, delta, sums);
+            for (dh, sum) in dh.iter_mut().zip(&*sums) {
                 *dh = A::add(*dh, *sum);
             }
         }
-        for (output, carried) in [(kernel.outputs[2], &dh), (kernel.outputs[3], &dc)] {
+        for (output, carried) in [(kernel.outputs[2], &*dh), (kernel.outputs[3], &*dc)] {
             if output.is_some() {
                 rows.write(output, 0, hidden).copy_from_slice(carried);
             }
         }
+        Pool::return_buffers(buffers);
     }
 }

@@ -9,7 +9,7 @@ use pulp::{Simd, WithSimd};
 
 use super::Reduce;
 use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
 use crate::graph::ops::ReduceKind;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::{Reads, run_body};
@@ -273,17 +273,14 @@ impl NativeRun for NativeReduce {
             };
             let reads = Reads::of(operands);
             let inputs = Inputs { reads: reads.get(), step, accumulator: &[] };
-            let (mut totals, other) = Pool::take_buffers();
-            if totals.len() < range.len() {
-                totals.resize(range.len(), 0.0);
-            }
-            let results = &mut totals[..range.len()];
+            let [mut totals] = Pool::take_buffers();
+            let results = grown(&mut totals, range.len());
             Pool::with_scratch(|scratch| {
                 let part = Part { kernel: self, inputs: &inputs, range: &range, totals: results, scratch };
                 pulp::Arch::new().dispatch(part);
             });
             run_body(&self.epilogue, operands, step, results, range.start, range.len());
-            Pool::return_buffers(totals, other);
+            Pool::return_buffers([totals]);
         });
     }
 }

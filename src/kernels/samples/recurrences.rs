@@ -10,7 +10,7 @@ fn scan(draw: &mut Draw) -> Scan {
         cell: draw.choice(&[Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru]),
         steps: 1 + draw.below(5),
         batch: draw.choice(&[1, 2, 3, 4, 5, 17]),
-        hidden: draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72]),
+        hidden: draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140]),
         reverse: draw.one_in(2),
     }
 }
