@@ -1,8 +1,10 @@
 // The gradient of recurrence.wgsl, from the last step back to the first, for read 0 = the gradient of the states
 // [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step gives the gradients of G and R from those of
 // h and c, then the gradient of the h before: what R sends through W, and a GRU's share that was kept.
-// A workgroup takes ROWS rows of the batch through all steps; its invocations share the units. The gradients of R lie
-// in workgroup memory, one vector of rows for each gate and unit; so do those of h and c, each used by one invocation.
+// A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows,
+// WIDTH of them with one load of the weights: it sums their products in registers, k by 4. The gradients of R lie in
+// workgroup memory, one gate at a time, for each unit VECTORS vectors of rows. With BROADCAST the 8 invocations of a
+// subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
 //@import step
 //@import arithmetic
 //@import numerics
@@ -15,25 +17,36 @@ const STEPS: u32 = 1u; //@param
 const BATCH: u32 = 1u; //@param
 const HIDDEN: u32 = 4u; //@param
 const GATES: u32 = 1u; //@param
-const ROWS: u32 = 1u; //@param
+const SPANS: u32 = 1u; //@param
+const WIDTH: u32 = 1u; //@param
+const UNITS: u32 = SPANS * WIDTH;
+const LOADS: u32 = 1u; //@param
+const PER_LOAD: u32 = 1u; //@param
+const VECTORS: u32 = LOADS * PER_LOAD;
+// Rows of a vector.
+const SIZE: u32 = 1u; //@param
+const ROWS: u32 = SIZE * VECTORS;
 const LANES: u32 = 64u; //@param
-// Units whose products are written out.
-const BLOCK: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
-const g: u32 = 0u; //@index
 const u: u32 = 0u; //@index
-var<workgroup> deltas: array<Floats, GATES * HIDDEN>;
-var<workgroup> hiddens: array<Floats, HIDDEN>;
-var<workgroup> cells: array<Floats, HIDDEN>; //@insert cells
-// Element (t, first row.., column) of the operands.
-fn read_seed(t: u32, first: u32, column: u32) -> Floats { return Floats(read_0[t + first + column]); } //@insert read_seed
-fn read_saved(t: u32, first: u32, column: u32) -> Floats { return Floats(0.0); } //@insert read_saved
-fn read_state(t: u32, first: u32, column: u32) -> Floats { return Floats(0.0); } //@insert read_state
-fn read_first(t: u32, first: u32, column: u32) -> Floats { return Floats(0.0); } //@insert read_first
-fn store_gates(t: u32, first: u32, column: u32, value: Floats) { write_0[t + first + column] = value; } //@insert store_gates
-fn store_products(t: u32, first: u32, column: u32, value: Floats) {} //@insert store_products
-fn store_hidden(t: u32, first: u32, column: u32, value: Floats) {} //@insert store_hidden
-fn store_cell(t: u32, first: u32, column: u32, value: Floats) {} //@insert store_cell
+const g: u32 = 0u; //@index
+const s: u32 = 0u; //@index
+const v: u32 = 0u; //@index
+const c: u32 = 0u; //@index
+const p: u32 = 0u; //@index
+const e: u32 = 0u; //@index
+// A vector of rows for each unit of an invocation.
+alias Tile = array<Floats, UNITS>;
+var<workgroup> deltas: array<Floats, LANES * UNITS * VECTORS>;
+// Elements (t, row.., column + unit..) of the operands.
+fn read_seed(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(read_0[t + row + column + unit]); } //@insert read_seed
+fn read_saved(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_saved
+fn read_state(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_state
+fn read_first(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_first
+fn store_gates(t: u32, row: u32, column: u32, unit: u32, tile: Tile) { write_0[t + row + column + unit] = tile[0]; } //@insert store_gates
+fn store_products(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_products
+fn store_hidden(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_hidden
+fn store_cell(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_cell
 
 // The position in time of a step.
 fn time(number: u32) -> u32 {
@@ -41,106 +54,207 @@ fn time(number: u32) -> u32 {
 }
 
 // The state before a step.
-fn before(number: u32, first: u32, j: u32) -> Floats {
+fn before(number: u32, row: u32, unit: u32) -> Tile {
     if (number == 0u) {
-        return read_first(0u, first, j);
+        return read_first(0u, row, 0u, unit);
     }
-    return read_state(time(number - 1u), first, j);
+    return read_state(time(number - 1u), row, 0u, unit);
+}
+
+fn accumulate(sum: Floats, a: Floats, b: f32) -> Floats {
+    return sum + a * b; //@insert accumulate
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-    let first = (group.y * GROUPS_X + group.x) * ROWS;
-    for (var j = lane; j < HIDDEN; j += LANES) {
-        hiddens[j] = Floats(0.0);
-//@if LSTM
-//|         cells[j] = Floats(0.0);
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+//@if BROADCAST
+//|     @builtin(subgroup_invocation_id) own: u32,
 //@end
-    }
+) {
+    let first = (group.y * GROUPS_X + group.x) * ROWS;
+    let unit = lane * UNITS;
+    // Units beyond the last repeat it; what they give is not stored.
+//@for v in SPANS
+    let column_v = min(unit + v * WIDTH, HIDDEN - WIDTH);
+//@end
+    var hiddens: array<Floats, VECTORS * UNITS>;
+//@if LSTM
+//|     var cells: array<Floats, VECTORS * UNITS>;
+//@end
+    var pending: array<Floats, GATES * VECTORS * UNITS>;
     for (var left = STEPS; left > 0u; left--) {
         let number = left - 1u;
         let t = time(number);
-        for (var j = lane; j < HIDDEN; j += LANES) {
-            let seed = read_seed(t, first, j);
+        for (var q = 0u; q < VECTORS; q++) {
+            let row = first + q * SIZE;
+            let seed = read_seed(t, row, 0u, unit);
+            let states = read_state(t, row, 0u, unit);
+//@if SAVED
+//@for s in 4
+//|             let saved_s = read_saved(t, row, s * HIDDEN, unit);
+//@end
+//|             let old = before(number, row, unit);
+//@end
+//@for g in GATES
+            var gates_g: Tile;
+//@end
+//@if GRU
+//@for g in GATES
+//|             var products_g: Tile;
+//@end
+//@end
+//@for u in UNITS
+            {
+                let at = q * UNITS + u;
 //@if SEED_CELL
-//|             let dh = hiddens[j];
+//|                 let dh = hiddens[at];
 //@else
-            let dh = add_each(hiddens[j], seed);
+                let dh = add_each(hiddens[at], seed[u]);
 //@end
 //@if LSTM
 //@if SEED_CELL
-//|             let dc = add_each(cells[j], seed);
+//|                 let dc = add_each(cells[at], seed[u]);
 //@else
-//|             let dc = cells[j];
+//|                 let dc = cells[at];
 //@end
-//|             let input = read_saved(t, first, j);
-//|             let forget = read_saved(t, first, HIDDEN + j);
-//|             let new_ = read_saved(t, first, 2u * HIDDEN + j);
-//|             let output = read_saved(t, first, 3u * HIDDEN + j);
-//|             let squashed = tanh_each(read_state(t, first, j));
-//|             let d_cell = add_each(dc, through_tanh(mul_each(dh, output), squashed));
-//|             let d_0 = through_sigmoid(mul_each(d_cell, new_), input);
-//|             let d_1 = through_sigmoid(mul_each(d_cell, before(number, first, j)), forget);
-//|             let d_2 = through_tanh(mul_each(d_cell, input), new_);
-//|             let d_3 = through_sigmoid(mul_each(dh, squashed), output);
-//|             cells[j] = mul_each(d_cell, forget);
-//|             hiddens[j] = Floats(0.0);
-//@for g in GATES
-//|             store_gates(t, first, g * HIDDEN + j, d_g);
-//|             deltas[g * HIDDEN + j] = d_g;
-//@end
+//|                 let squashed = tanh_each(states[u]);
+//|                 let d_cell = add_each(dc, through_tanh(mul_each(dh, saved_3[u]), squashed));
+//|                 gates_0[u] = through_sigmoid(mul_each(d_cell, saved_2[u]), saved_0[u]);
+//|                 gates_1[u] = through_sigmoid(mul_each(d_cell, old[u]), saved_1[u]);
+//|                 gates_2[u] = through_tanh(mul_each(d_cell, saved_0[u]), saved_2[u]);
+//|                 gates_3[u] = through_sigmoid(mul_each(dh, squashed), saved_3[u]);
+//|                 cells[at] = mul_each(d_cell, saved_1[u]);
+//|                 hiddens[at] = Floats(0.0);
 //@else
 //@if GRU
-//|             let reset = read_saved(t, first, j);
-//|             let keep = read_saved(t, first, HIDDEN + j);
-//|             let new_ = read_saved(t, first, 2u * HIDDEN + j);
-//|             let product = read_saved(t, first, 3u * HIDDEN + j);
-//|             let d_new = through_tanh(mul_each(dh, sub_each(Floats(1.0), keep)), new_);
-//|             let d_1 = through_sigmoid(mul_each(dh, sub_each(before(number, first, j), new_)), keep);
-//|             let d_0 = through_sigmoid(mul_each(d_new, product), reset);
-//|             let d_2 = mul_each(d_new, reset);
-//|             hiddens[j] = mul_each(dh, keep);
-//|             store_gates(t, first, j, d_0);
-//|             store_gates(t, first, HIDDEN + j, d_1);
-//|             store_gates(t, first, 2u * HIDDEN + j, d_new);
-//@for g in GATES
-//|             store_products(t, first, g * HIDDEN + j, d_g);
-//|             deltas[g * HIDDEN + j] = d_g;
-//@end
+//|                 let d_new = through_tanh(mul_each(dh, sub_each(Floats(1.0), saved_1[u])), saved_2[u]);
+//|                 gates_0[u] = through_sigmoid(mul_each(d_new, saved_3[u]), saved_0[u]);
+//|                 gates_1[u] = through_sigmoid(mul_each(dh, sub_each(old[u], saved_2[u])), saved_1[u]);
+//|                 gates_2[u] = d_new;
+//|                 products_0[u] = gates_0[u];
+//|                 products_1[u] = gates_1[u];
+//|                 products_2[u] = mul_each(d_new, saved_0[u]);
+//|                 hiddens[at] = mul_each(dh, saved_1[u]);
 //@else
-            let state = read_state(t, first, j);
+//@for g in GATES
 //@if RELU
-//|             let delta = select(Floats(0.0), dh, state > Floats(0.0));
+//|                 gates_g[u] = select(Floats(0.0), dh, states[u] > Floats(0.0));
 //@else
-            let delta = through_tanh(dh, state);
-//@end
-            hiddens[j] = Floats(0.0);
-            store_gates(t, first, j, delta);
-            deltas[j] = delta;
+                gates_g[u] = through_tanh(dh, states[u]);
 //@end
 //@end
-        }
-        workgroupBarrier();
-        for (var j = lane; j < HIDDEN; j += LANES) {
-            var sum = Floats(0.0);
-            for (var k = 0u; k < HIDDEN; k += BLOCK) {
-//@for u in BLOCK
+                hiddens[at] = Floats(0.0);
+//@end
+//@end
 //@for g in GATES
-                {
-                    let m = g * HIDDEN + k + u;
-                    sum = multiply_add_each(deltas[m], Floats(read_1[m * HIDDEN + j]), sum);
-                }
+//@if GRU
+//|                 pending[g * VECTORS * UNITS + at] = products_g[u];
+//@else
+                pending[g * VECTORS * UNITS + at] = gates_g[u];
 //@end
 //@end
             }
-            hiddens[j] = add_each(hiddens[j], sum);
+//@end
+//@for g in GATES
+            store_gates(t, row, g * HIDDEN, unit, gates_g);
+//@if GRU
+//|             store_products(t, row, g * HIDDEN, unit, products_g);
+//@end
+//@end
         }
-        workgroupBarrier();
+//@for v in SPANS
+//@for c in WIDTH
+//@for p in LOADS
+//@for e in PER_LOAD
+        var sum_v_c_p_e = Floats(0.0);
+//@end
+//@end
+//@end
+//@end
+        for (var gate = 0u; gate < GATES; gate++) {
+            // The gradients of the gate before have been read.
+            workgroupBarrier();
+            for (var q = 0u; q < VECTORS; q++) {
+//@for u in UNITS
+                deltas[(unit + u) * VECTORS + q] = pending[(gate * VECTORS + q) * UNITS + u];
+//@end
+            }
+            workgroupBarrier();
+            for (var k = 0u; k + 3u < HIDDEN; k += 4u) {
+//@for p in LOADS
+//@if BROADCAST
+//|                 let own_p = deltas[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD];
+//@end
+//@for s in 4
+//@for e in PER_LOAD
+//@if BROADCAST
+//|                 let delta_s_p_e = subgroupBroadcast(own_p, s * PER_LOAD + e);
+//@else
+                let delta_s_p_e = deltas[(k + s) * VECTORS + p * PER_LOAD + e];
+//@end
+//@end
+//@end
+//@end
+//@for v in SPANS
+//@for s in 4
+//@if WIDE
+//|                 let weights_v_s = read_1[((gate * HIDDEN + k + s) * HIDDEN + column_v) / 4u];
+//@end
+//@for c in WIDTH
+//@if WIDE
+//|                 let weight_v_s_c = weights_v_s[c];
+//@else
+                let weight_v_s_c = read_1[(gate * HIDDEN + k + s) * HIDDEN + column_v];
+//@end
+//@for p in LOADS
+//@for e in PER_LOAD
+                sum_v_c_p_e = accumulate(sum_v_c_p_e, delta_s_p_e, weight_v_s_c);
+//@end
+//@end
+//@end
+//@end
+//@end
+            }
+//@if TAIL
+//|             for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
+//@for v in SPANS
+//|                 let weight_v = read_1[(gate * HIDDEN + k) * HIDDEN + column_v];
+//@for p in LOADS
+//@for e in PER_LOAD
+//|                 sum_v_0_p_e = accumulate(sum_v_0_p_e, deltas[k * VECTORS + p * PER_LOAD + e], weight_v);
+//@end
+//@end
+//@end
+//|             }
+//@end
+        }
+//@for v in SPANS
+//@for c in WIDTH
+//@for p in LOADS
+//@for e in PER_LOAD
+        {
+            let at = (p * PER_LOAD + e) * UNITS + v * WIDTH + c;
+            hiddens[at] = add_each(hiddens[at], sum_v_c_p_e);
+        }
+//@end
+//@end
+//@end
+//@end
     }
-    for (var j = lane; j < HIDDEN; j += LANES) {
-        store_hidden(0u, first, j, hiddens[j]);
+    for (var q = 0u; q < VECTORS; q++) {
+        var hidden: Tile;
+//@for u in UNITS
+        hidden[u] = hiddens[q * UNITS + u];
+//@end
+        store_hidden(0u, first + q * SIZE, 0u, unit, hidden);
 //@if LSTM
-//|         store_cell(0u, first, j, cells[j]);
+//|         var cell: Tile;
+//@for u in UNITS
+//|         cell[u] = cells[q * UNITS + u];
+//@end
+//|         store_cell(0u, first + q * SIZE, 0u, unit, cell);
 //@end
     }
 }

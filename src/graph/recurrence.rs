@@ -2,7 +2,7 @@
 
 use super::ops::{Op, Recurrence, States};
 use super::{Graph, GraphError, ValueId};
-use crate::kernels::recurrence::{Cell, most_steps};
+use crate::kernels::recurrence::{Cell, Scan, most_steps};
 
 /// Tensors of one layer and direction, with PyTorch's names and shapes.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ impl Graph {
             _ => None,
         };
         let mut parts = vec![];
-        let most = most_steps(hidden);
+        let most = most_steps(&Scan { cell, steps, batch, hidden, reverse });
         for part in 0..steps.div_ceil(most) {
             let count = most.min(steps - part * most);
             let start = if reverse { steps - part * most - count } else { part * most };

@@ -175,22 +175,19 @@ impl RecurrenceGrad {
     }
 }
 
-/// Most invocations that share the units of a row on any device.
-pub const MOST_LANES: usize = 64;
-
-/// Products that are written out in a loop of a shader.
-pub fn written_out(hidden: usize) -> usize {
-    if hidden.is_multiple_of(4) { 4 } else { 1 }
+/// Loop iterations of one invocation of a shader for each step, at most: products by four, one gate after the other,
+/// and what is done for each vector of rows.
+pub fn iterations(scan: &Scan) -> usize {
+    let vectors = scan.batch.div_ceil(4).min(4);
+    let products = scan.hidden / 4 + scan.hidden % 4;
+    scan.cell.gates() * (products + vectors + 1) + vectors + 1
 }
 
-/// Loop iterations of one invocation of a shader for each step, at most.
-pub fn iterations(hidden: usize, lanes: usize) -> usize {
-    hidden.div_ceil(lanes) * (hidden / written_out(hidden) + 2) + 1
-}
-
-/// Most steps of one kernel with `hidden` units that software drivers are sure to finish; longer sequences are cut.
-pub fn most_steps(hidden: usize) -> usize {
+/// Most steps of one kernel that software drivers are sure to finish, and soon; longer sequences are cut. The steps of
+/// `scan` do not matter.
+pub fn most_steps(scan: &Scan) -> usize {
     const ITERATIONS: usize = 50_000;
-    let lanes = hidden.next_multiple_of(8).min(MOST_LANES);
-    (ITERATIONS / iterations(hidden, lanes)).max(1)
+    const FLOPS: usize = 2_500_000_000;
+    let flops = 2 * scan.batch * scan.hidden * scan.width();
+    (ITERATIONS / iterations(scan)).min(FLOPS / flops.max(1)).max(1)
 }

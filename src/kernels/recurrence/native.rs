@@ -114,8 +114,7 @@ impl<'a> Rows<'a> {
         output.map_or(&mut [], |output| unsafe { self.operands.write(output, start, len) })
     }
 
-    /// `out = left W`, in the order of `k`; in exact mode with each operation rounded by itself, the gates of a unit
-    /// one after the other.
+    /// `out = left W`, in the order of `k`; in exact mode with each operation rounded by itself.
     #[inline(always)]
     fn product<S: Simd>(&self, simd: S, left: &[f32], out: &mut [f32]) {
         let (panels, right) = (self.panels, self.weights);
@@ -124,13 +123,11 @@ impl<'a> Rows<'a> {
             let (a, a_row, a_col, copy, sums) = (left, k, 1, &mut vec![], &mut []);
             return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.with_simd(simd);
         }
-        let gates = if n == self.scan.hidden { self.scan.cell.gates() } else { 1 };
-        let units = k / gates;
         for (x, out) in left.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
             out.fill(0.0);
-            for l in (0..units).flat_map(|unit| (0..gates).map(move |gate| gate * units + unit)) {
-                for (sum, w) in out.iter_mut().zip(&right[l * n..]) {
-                    *sum = exact::multiply_add(x[l], *w, *sum);
+            for (x, row) in x.iter().zip(right.chunks_exact(n)) {
+                for (sum, w) in out.iter_mut().zip(row) {
+                    *sum = exact::multiply_add(*x, *w, *sum);
                 }
             }
         }

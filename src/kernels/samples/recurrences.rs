@@ -6,11 +6,14 @@ use crate::kernels::Kernel;
 use crate::kernels::recurrence::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
 
 fn scan(draw: &mut Draw) -> Scan {
+    let hidden = draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140, 260]);
+    // The bounds of errors grow with every step, and with the number of products.
+    let steps = 1 + draw.below(if hidden > 100 { 2 } else { 5 });
     Scan {
         cell: draw.choice(&[Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru]),
-        steps: 1 + draw.below(5),
-        batch: draw.choice(&[1, 2, 3, 4, 5, 17]),
-        hidden: draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140]),
+        steps,
+        batch: draw.choice(&[1, 2, 3, 4, 5, 17, 35]),
+        hidden,
         reverse: draw.one_in(2),
     }
 }

@@ -1,134 +1,251 @@
 //! Shaders of recurrences.
 
 use super::bindings::{declare, insert_bindings};
-use super::{Shader, ShaderError, grid};
+use super::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::device::{Family, Target};
-use crate::kernels::recurrence::{self, Cell, MOST_LANES, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::recurrence::{self, Cell, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::shader::Template;
 
-/// Invocations that share the units of a row.
-fn lanes(scan: &Scan, target: &Target) -> usize {
-    let most = match target.family {
-        Family::Registers => MOST_LANES,
-        _ => MOST_LANES.max((target.max_invocations as usize).min(256)),
-    };
-    scan.hidden.next_multiple_of(8).min(most)
-}
-
 /// Loop iterations of one invocation, at most.
-pub(super) fn iterations(scan: &Scan, target: &Target) -> usize {
-    scan.steps * recurrence::iterations(scan.hidden, lanes(scan, target)) + scan.hidden
+pub(super) fn iterations(scan: &Scan) -> usize {
+    scan.steps * recurrence::iterations(scan) + MOST_VECTORS
 }
 
-/// Element (time, row, column) of `[.., BATCH, width]`; rows beyond the batch are the last.
-fn place(row: usize, width: usize) -> String {
-    format!("(t * BATCH + min(first + {row}u, BATCH - 1u)) * {width}u + column")
-}
+/// Most invocations of a workgroup.
+const MOST_LANES: usize = 256;
+/// Most vectors of rows that a workgroup takes.
+const MOST_VECTORS: usize = 4;
+/// Rows of a vector.
+const SIZE: usize = 4;
+/// Most sums of products of one invocation: more do not stay in registers.
+const MOST_SUMS: usize = 64;
 
-/// A function that reads `rows` rows of read operand `binding`, or gives zeros if there is none.
-fn reader(name: &str, binding: Option<usize>, width: usize, rows: usize) -> String {
-    let element = |row| binding.map_or("0.0".into(), |b| format!("read_{b}[{}]", place(row, width)));
-    let elements: Vec<String> = (0..rows).map(element).collect();
-    format!(
-        "fn {name}(t: u32, first: u32, column: u32) -> Floats {{\nreturn Floats({});\n}}",
-        elements.join(", ")
-    )
-}
-
-/// A function that writes `rows` rows of written operand `binding`, or nothing if there is none.
-fn writer(name: &str, binding: Option<usize>, width: usize, rows: usize) -> String {
-    let part = |row: usize| if rows == 1 { "value".into() } else { format!("value[{row}]") };
-    let store = |row: usize| {
-        binding.map_or(String::new(), |b| {
-            format!("if (first + {row}u < BATCH) {{\nwrite_{b}[{}] = {};\n}}\n", place(row, width), part(row))
-        })
-    };
-    let stores: String = (0..rows).map(store).collect();
-    format!("fn {name}(t: u32, first: u32, column: u32, value: Floats) {{\n{stores}}}")
-}
-
-/// Sizes and what depends on them: `states` vectors of rows lie in workgroup memory.
-struct Layout {
+/// How a workgroup shares its work.
+struct Tile {
     lanes: usize,
-    rows: usize,
-    bytes: usize,
+    /// Neighbouring units of an invocation.
+    units: usize,
+    /// Vectors of rows.
+    vectors: usize,
+    /// Rows of a vector.
+    size: usize,
+    /// Whether rows of units are read and written by four.
+    wide: bool,
+    /// Whether the invocations of a subgroup exchange what they load.
+    broadcast: bool,
 }
 
-impl Layout {
-    fn new(name: &'static str, scan: &Scan, states: usize, target: &Target) -> Result<Self, ShaderError> {
-        let bytes = |rows: usize| 4 * rows * states * scan.hidden;
+impl Tile {
+    /// A tile for a kernel that sums `sums` products a unit, and whose invocations best have `units` units.
+    fn new(
+        name: &'static str,
+        scan: &Scan,
+        [units, sums]: [usize; 2],
+        target: &Target,
+    ) -> Result<Self, ShaderError> {
+        let hidden = scan.hidden;
+        // More units than a workgroup has invocations are shared evenly.
+        let least = match hidden.div_ceil(MOST_LANES.min(target.max_invocations as usize)) {
+            least @ 0..=2 => least,
+            least => least.next_multiple_of(4),
+        };
+        let units = units.max(least);
+        let lanes = hidden.div_ceil(units).next_multiple_of(VECTOR_LANES);
+        let bytes = |rows: usize| 4 * rows * lanes * units;
         let limit = target.max_workgroup_bytes as usize;
-        let rows = if scan.batch > 1 && bytes(4) <= limit { 4 } else { 1 };
-        if bytes(rows) > limit {
-            let (hidden, most) = (scan.hidden, limit / (4 * states));
-            return Err(ShaderError::TooManyUnits { kernel: name, hidden, most });
+        if bytes(1) > limit {
+            return Err(ShaderError::TooManyUnits { kernel: name, hidden, most: limit / 4 });
         }
-        Ok(Self { lanes: lanes(scan, target), rows, bytes: bytes(rows) })
+        // Several vectors use a load of the weights more often, and leave fewer workgroups.
+        let vectors = match (target.family, scan.batch) {
+            (Family::Registers, 32..) => MOST_VECTORS,
+            (Family::Registers, 5..) => 2,
+            _ => 1,
+        };
+        let fits = |vectors: usize| {
+            bytes(SIZE * vectors) <= limit && (vectors == 1 || SIZE * vectors * units * sums <= MOST_SUMS)
+        };
+        let vectors = [4, 2, 1].into_iter().find(|&v| v <= vectors && scan.batch > 1 && fits(v));
+        Ok(Self {
+            lanes,
+            units,
+            vectors: vectors.unwrap_or(1),
+            size: if vectors.is_some() { SIZE } else { 1 },
+            wide: hidden.is_multiple_of(4) && units.is_multiple_of(4),
+            broadcast: target.subgroup_size as usize == VECTOR_LANES,
+        })
     }
 
+    fn rows(&self) -> usize {
+        self.vectors * self.size
+    }
+
+    /// Type of operands that are read or written by units.
+    fn kind(&self) -> &'static str {
+        if self.wide { "vec4<f32>" } else { "f32" }
+    }
+
+    /// `let row_0 = ...;`: the elements of `[T, B, width]` where the units of each row begin; rows beyond the batch are
+    /// the last.
+    fn starts(&self, width: usize) -> String {
+        let start = |row| {
+            format!("let row_{row} = (t * BATCH + min(row + {row}u, BATCH - 1u)) * {width}u + column;\n")
+        };
+        (0..self.size).map(start).collect()
+    }
+
+    /// A function that reads the tile's units in one vector of rows of operand `binding`, or gives zeros if there is none.
+    fn reader(&self, name: &str, binding: Option<usize>, width: usize) -> String {
+        let header = format!("fn {name}(t: u32, row: u32, column: u32, unit: u32) -> Tile {{\n");
+        let Some(binding) = binding else {
+            return format!("{header}return Tile({});\n}}", vec!["Floats(0.0)"; self.units].join(", "));
+        };
+        let mut text = header + &self.starts(width);
+        if self.wide {
+            for four in (0..self.units).step_by(4) {
+                text += &format!("let at_{four} = min(unit + {four}u, HIDDEN - 4u);\n");
+                for row in 0..self.size {
+                    text +=
+                        &format!("let four_{row}_{four} = read_{binding}[(row_{row} + at_{four}) / 4u];\n");
+                }
+            }
+        }
+        let element = |row: usize, unit: usize| match self.wide {
+            true => format!("four_{row}_{}[{}]", unit / 4 * 4, unit % 4),
+            false => format!("read_{binding}[row_{row} + min(unit + {unit}u, HIDDEN - 1u)]"),
+        };
+        let vector = |unit: usize| {
+            let rows: Vec<String> = (0..self.size).map(|row| element(row, unit)).collect();
+            format!("Floats({})", rows.join(", "))
+        };
+        let vectors: Vec<String> = (0..self.units).map(vector).collect();
+        format!("{text}return Tile({});\n}}", vectors.join(", "))
+    }
+
+    /// A function that writes the tile's units in one vector of rows of operand `binding`, or nothing if there is none.
+    fn writer(&self, name: &str, binding: Option<usize>, width: usize) -> String {
+        let header = format!("fn {name}(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {{\n");
+        let Some(binding) = binding else { return header + "}" };
+        let mut text = header + &self.starts(width);
+        let part = |row: usize, unit: usize| match self.size {
+            1 => format!("tile[{unit}]"),
+            _ => format!("tile[{unit}][{row}]"),
+        };
+        let (count, by) = if self.wide { (4, " / 4u") } else { (1, "") };
+        for unit in (0..self.units).step_by(count) {
+            for row in 0..self.size {
+                let parts: Vec<String> = (unit..unit + count).map(|unit| part(row, unit)).collect();
+                text += &format!(
+                    "if (unit + {unit}u < HIDDEN && row + {row}u < BATCH) {{\n\
+                     write_{binding}[(row_{row} + unit + {unit}u){by}] = {}({});\n}}\n",
+                    self.kind(),
+                    parts.join(", ")
+                );
+            }
+        }
+        text + "}"
+    }
+
+    /// The shader, with so many read and written operands, of which the read ones have the types that `read_kind` gives.
     fn finish(
         self,
         name: &str,
         t: Template,
         scan: &Scan,
         [reads, writes]: [usize; 2],
+        read_kind: impl Fn(usize) -> &'static str,
+        exact: bool,
     ) -> Result<Shader, ShaderError> {
-        let mut declared: Vec<String> = (0..writes).map(|i| declare(0, i, "f32")).collect();
-        declared.extend((0..reads).map(|i| declare(1, i, "f32")));
+        let mut declared: Vec<String> = (0..writes).map(|i| declare(0, i, self.kind())).collect();
+        declared.extend((0..reads).map(|i| declare(1, i, read_kind(i))));
         let time = if scan.reverse { "return STEPS - 1u - number;" } else { "return number;" };
-        let cells = if scan.cell == Cell::Lstm { "var<workgroup> cells: array<Floats, HIDDEN>;" } else { "" };
+        let accumulate = match (exact, self.size) {
+            (false, _) => "return sum + a * b;",
+            (true, 1) => "return multiply_add(a, b, sum);",
+            (true, _) => {
+                "return Floats(multiply_add(a.x, b, sum.x), multiply_add(a.y, b, sum.y), \
+                 multiply_add(a.z, b, sum.z), multiply_add(a.w, b, sum.w));"
+            }
+        };
+        let per_load = self.vectors.min(2);
         let t = insert_bindings(t, declared)
-            .flag("FOUR", self.rows == 4)
+            .flag("FOUR", self.size == SIZE)
             .flag("LSTM", scan.cell == Cell::Lstm)
             .flag("GRU", scan.cell == Cell::Gru)
             .flag("RELU", scan.cell == Cell::Relu)
+            .flag("SAVED", scan.cell.saved() > 0)
+            .flag("BROADCAST", self.broadcast)
+            .flag("TAIL", !scan.hidden.is_multiple_of(4))
             .set("STEPS", scan.steps)
             .set("BATCH", scan.batch)
             .set("HIDDEN", scan.hidden)
             .set("GATES", scan.cell.gates())
-            .set("ROWS", self.rows)
-            .set("BLOCK", recurrence::written_out(scan.hidden))
+            .set("UNITS", self.units)
+            .set("LOADS", self.vectors / per_load)
+            .set("PER_LOAD", per_load)
+            .set("SIZE", self.size)
             .insert("time", time)
-            .insert("cells", cells);
-        let shader = grid(name, t, scan.batch.div_ceil(self.rows), self.lanes, false)?;
-        Ok(Shader { workgroup_bytes: self.bytes as u32, ..shader })
+            .insert("accumulate", accumulate);
+        let shader = grid(name, t, scan.batch.div_ceil(self.rows()), self.lanes, false)?;
+        Ok(Shader { workgroup_bytes: (4 * self.rows() * self.lanes * self.units) as u32, ..shader })
     }
 }
 
 pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, ShaderError> {
     let scan = &k.scan;
-    let (lstm, hidden) = (scan.cell == Cell::Lstm, scan.hidden);
-    let layout = Layout::new("recurrence", scan, if lstm { 3 } else { 2 }, target)?;
-    let rows = layout.rows;
+    let (gates, lstm, hidden) = (scan.cell.gates(), scan.cell == Cell::Lstm, scan.hidden);
+    let units = if target.family == Family::Registers { 4 / gates } else { 1 };
+    let tile = Tile::new("recurrence", scan, [units, gates], target)?;
     let [states, cells, saved] = k.outputs;
+    // Four neighbouring weights of a row.
+    let fours = hidden.is_multiple_of(4);
+    let weights = match fours {
+        true => "return read_1[at / 4u];",
+        false => "return vec4<f32>(read_1[at], read_1[at + 1u], read_1[at + 2u], read_1[at + 3u]);",
+    };
     let t = Template::new("recurrence")
-        .insert("read_gates", reader("read_gates", Some(0), scan.width(), rows))
-        .insert("read_hidden", reader("read_hidden", Some(2), hidden, rows))
-        .insert("read_cell", reader("read_cell", lstm.then_some(3), hidden, rows))
-        .insert("store_hidden", writer("store_hidden", states, hidden, rows))
-        .insert("store_cell", writer("store_cell", cells, hidden, rows))
-        .insert("store_saved", writer("store_saved", saved, 4 * hidden, rows));
+        .insert("weights", weights)
+        .insert("read_gates", tile.reader("read_gates", Some(0), scan.width()))
+        .insert("read_hidden", tile.reader("read_hidden", Some(2), hidden))
+        .insert("read_cell", tile.reader("read_cell", lstm.then_some(3), hidden))
+        .insert("store_hidden", tile.writer("store_hidden", states, hidden))
+        .insert("store_cell", tile.writer("store_cell", cells, hidden))
+        .insert("store_saved", tile.writer("store_saved", saved, 4 * hidden));
     let reads = if scan.cell.saved() > 0 { 4 } else { 3 };
-    layout.finish("recurrence", t, scan, [reads, k.outputs.iter().flatten().count()])
+    let kind = tile.kind();
+    let read_kind = |operand: usize| match operand {
+        1 if fours => "vec4<f32>",
+        1 => "f32",
+        // The biases of a GRU.
+        3 if !lstm => "f32",
+        _ => kind,
+    };
+    let bindings = [reads, k.outputs.iter().flatten().count()];
+    tile.finish("recurrence", t, scan, bindings, read_kind, target.exact)
 }
 
 pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Shader, ShaderError> {
     let scan = &k.scan;
-    let (lstm, gated, hidden) = (scan.cell == Cell::Lstm, scan.cell.saved() > 0, scan.hidden);
-    let states = scan.cell.gates() + if lstm { 2 } else { 1 };
-    let layout = Layout::new("recurrence_grad", scan, states, target)?;
-    let rows = layout.rows;
+    let (gated, hidden) = (scan.cell.saved() > 0, scan.hidden);
+    let units = if target.family == Family::Registers { 4 } else { 1 };
+    let tile = Tile::new("recurrence_grad", scan, [units, 1], target)?;
     let [gates, products, first_hidden, first_cell] = k.outputs;
+    let width = if tile.wide { 4 } else { 1 };
     let t = Template::new("recurrence_grad")
         .flag("SEED_CELL", k.seed == Seed::Cell)
-        .insert("read_seed", reader("read_seed", Some(0), hidden, rows))
-        .insert("read_saved", reader("read_saved", gated.then_some(2), 4 * hidden, rows))
-        .insert("read_state", reader("read_state", Some(if gated { 3 } else { 2 }), hidden, rows))
-        .insert("read_first", reader("read_first", gated.then_some(4), hidden, rows))
-        .insert("store_gates", writer("store_gates", gates, scan.width(), rows))
-        .insert("store_products", writer("store_products", products, scan.width(), rows))
-        .insert("store_hidden", writer("store_hidden", first_hidden, hidden, rows))
-        .insert("store_cell", writer("store_cell", first_cell, hidden, rows));
+        .flag("WIDE", tile.wide)
+        .set("SPANS", tile.units / width)
+        .set("WIDTH", width)
+        .insert("read_seed", tile.reader("read_seed", Some(0), hidden))
+        .insert("read_saved", tile.reader("read_saved", gated.then_some(2), 4 * hidden))
+        .insert("read_state", tile.reader("read_state", Some(if gated { 3 } else { 2 }), hidden))
+        .insert("read_first", tile.reader("read_first", gated.then_some(4), hidden))
+        .insert("store_gates", tile.writer("store_gates", gates, scan.width()))
+        .insert("store_products", tile.writer("store_products", products, scan.width()))
+        .insert("store_hidden", tile.writer("store_hidden", first_hidden, hidden))
+        .insert("store_cell", tile.writer("store_cell", first_cell, hidden));
     let reads = if gated { 5 } else { 3 };
-    layout.finish("recurrence_grad", t, scan, [reads, k.outputs.iter().flatten().count()])
+    let kind = tile.kind();
+    let bindings = [reads, k.outputs.iter().flatten().count()];
+    tile.finish("recurrence_grad", t, scan, bindings, |_| kind, target.exact)
 }
