@@ -46,7 +46,7 @@ fn measure(threads: usize, batch: usize) {
         source_rows: (0..ROWS).collect(),
         ..Dataset::default()
     };
-    let inputs = Inputs { features: FEATURES, categories: vec![], sequence: None, image: None };
+    let inputs = Inputs { features: FEATURES, ..Inputs::default() };
     let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse);
     let training = Training {
         data: &data,

@@ -105,12 +105,8 @@ impl Given {
 impl ModelCase {
     fn graph(&self) -> Result<ModelGraph, String> {
         let config = ModelConfig { embedding_width: self.embedding_width, ..ModelConfig::default() };
-        let inputs = Inputs {
-            features: self.features,
-            categories: self.categories.clone(),
-            sequence: None,
-            image: None,
-        };
+        let inputs =
+            Inputs { features: self.features, categories: self.categories.clone(), ..Inputs::default() };
         let mut model = Model::new(&config, inputs, self.outputs, self.loss.clone());
         // The layers as they are, without an output layer.
         model.layers = self.layers.clone();
@@ -201,7 +197,7 @@ fn schedule(case: &ScheduleCase) -> Result<(), Failed> {
 /// Both are samples of one distribution: bounds and moments agree within what so many elements leave open.
 fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
     let config = ModelConfig { embedding_width: Some(16), ..ModelConfig::default() };
-    let inputs = Inputs { features: 48, categories: vec![("c".into(), 400)], sequence: None, image: None };
+    let inputs = Inputs { features: 48, categories: vec![("c".into(), 400)], ..Inputs::default() };
     let mut model = Model::new(&config, inputs, 100, Loss::Mse);
     let layers = r#"[{"type": "dense", "units": 500}, {"type": "batch_norm"}, {"type": "layer_norm"},
         {"type": "dense", "units": 100}]"#;

@@ -68,7 +68,7 @@ impl Figures {
     fn model(&self) -> Model {
         let width = self.steps * self.inputs;
         let sequence = Some(SequenceShape { length: self.steps, width: self.inputs });
-        let inputs = Inputs { features: width, categories: vec![], sequence, image: None };
+        let inputs = Inputs { features: width, sequence, ..Inputs::default() };
         let all = self.output == Output::All;
         let outputs = self.width() * if all { self.steps } else { 1 };
         let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse);
@@ -200,7 +200,7 @@ fn few_kernels() {
                 ..ModelConfig::default()
             };
             let sequence = Some(SequenceShape { length, width: 4 });
-            let inputs = Inputs { features: 4 * length, categories: vec![], sequence, image: None };
+            let inputs = Inputs { features: 4 * length, sequence, ..Inputs::default() };
             let model = Model::new(&config, inputs, 1, Loss::Mse);
             kernels(&model, 4 * length)
         });
@@ -218,8 +218,7 @@ fn kernels(model: &Model, width: usize) -> usize {
         categories: vec![],
         target: Some(data::Target::Numbers(vec![1.0; rows])),
         source_rows: (0..rows).collect(),
-        windows: None,
-        row_names: vec![],
+        ..Dataset::default()
     };
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 16, noise: 0.0, images: None, optimizer, clip_norm: None };
@@ -242,7 +241,7 @@ fn refused() {
     let message =
         g.recurrent(recurrence::Cell::Lstm, x, &weights, [None, None], false).unwrap_err().to_string();
     assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
-    let inputs = Inputs { features: 6, categories: vec![], sequence: None, image: None };
+    let inputs = Inputs { features: 6, ..Inputs::default() };
     let config = ModelConfig { family: gridlight::experiment::model::Family::Rnn, ..ModelConfig::default() };
     let message = Model::new(&config, inputs, 1, Loss::Mse).graph(2, false).unwrap_err().to_string();
     assert!(message.contains("cut windows from a series with [data.window]"), "{message}");

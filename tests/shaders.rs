@@ -143,7 +143,7 @@ fn table(rows: usize) -> Dataset {
 fn launches_of_several_kernels() {
     let data = table(40);
     let config = ModelConfig { hidden: vec![33, 20], dropout: 0.2, ..ModelConfig::default() };
-    let inputs = Inputs { features: 3, categories: vec![], sequence: None, image: None };
+    let inputs = Inputs { features: 3, ..Inputs::default() };
     let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
     let training =
@@ -177,12 +177,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(
-        &config,
-        Inputs { features: 64, categories: vec![], sequence: None, image: None },
-        1,
-        Loss::Mse,
-    );
+    let model = Model::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse);
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 32, noise: 0.0, images: None, optimizer, clip_norm: None };
     for family in [Family::Registers, Family::Workgroup] {

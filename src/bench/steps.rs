@@ -200,7 +200,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         Input::Image(image) => (None, Some(image)),
         Input::Sequence(sequence) => (Some(sequence), None),
     };
-    let inputs = Inputs { features: input.width(), categories: vec![], sequence, image };
+    let inputs = Inputs { features: input.width(), sequence, image, ..Inputs::default() };
     let model = Model::new(config, inputs, *outputs, loss.clone());
     let optimizer = Optimizer::default();
     let training = Training {

@@ -4,22 +4,32 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gridlight::device::DeviceChoice;
-use gridlight::train::sample;
+use gridlight::train::sample::{self, Drawn, Request};
 
-use super::{Failure, is_exact, open_device, parse_device};
+use super::{Failure, is_exact, open_device, parse_device, print};
 
-/// New rows or images drawn from a generative model (`family = "vae"`).
+/// New rows or images drawn from a generative model (`family = "vae"`), or new text from a model of text.
 #[derive(Args)]
-#[command(after_help = "Example:\n  gridlight sample runs/digits-vae --count 64 --output digits.png")]
+#[command(after_help = "Example:\n  gridlight sample runs/digits-vae --count 64 --output digits.png\n  \
+                  gridlight sample runs/shakespeare --length 300 --prompt \"ROMEO.\"")]
 pub struct Sample {
     /// Run directory.
     run: PathBuf,
-    /// How many.
-    #[arg(long, default_value_t = 64)]
-    count: usize,
-    /// File to write: .png (images, in a grid), .npy or .csv.
+    /// How many [default: 64, or 1 text].
     #[arg(long)]
-    output: PathBuf,
+    count: Option<usize>,
+    /// File to write: .png (images, in a grid), .npy or .csv; text goes to standard output without one.
+    #[arg(long)]
+    output: Option<PathBuf>,
+    /// Characters of a text [default: 500].
+    #[arg(long)]
+    length: Option<usize>,
+    /// How freely text is written [default: 1]: 0 takes the likeliest character always.
+    #[arg(long)]
+    temperature: Option<f64>,
+    /// How text begins.
+    #[arg(long)]
+    prompt: Option<String>,
     /// Seed of the draw.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -31,8 +41,21 @@ pub struct Sample {
 impl Sample {
     pub fn run(self) -> Result<(), Failure> {
         let device = open_device(self.device, is_exact(&self.run)?)?;
-        sample::sample(&self.run, self.count, self.seed, &self.output, &*device)?;
-        eprintln!("{} samples written to {}", self.count, self.output.display());
+        let request = Request {
+            count: self.count,
+            seed: self.seed,
+            output: self.output.as_deref(),
+            length: self.length,
+            temperature: self.temperature,
+            prompt: self.prompt,
+        };
+        match (sample::sample(&self.run, &request, &*device)?, &self.output) {
+            (Drawn::Text(text), _) => print(&text),
+            (Drawn::Written(count), Some(output)) => {
+                eprintln!("{count} samples written to {}", output.display());
+            }
+            (Drawn::Written(count), None) => eprintln!("{count} samples written"),
+        }
         Ok(())
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 pub use super::augment::AugmentConfig;
 use super::image::ImageShape;
 pub use super::reshape::ReshapeConfig;
+pub use super::text::TextConfig;
 use super::window::config::WindowConfig;
 
 /// Where the data comes from and how its columns become numbers.
@@ -14,14 +15,14 @@ use super::window::config::WindowConfig;
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
     /// CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with a subfolder a
-    /// class. Relative to the experiment file.
+    /// class; or, with a `text` table, a text in UTF-8. Relative to the experiment file.
     pub source: String,
     /// IDX or NPY file with the labels of the images. By default the one beside the images whose name has `labels` for
     /// `images` (and `idx1` for `idx3`), as MNIST's files are called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
     /// Column to predict; for images in files, the name of the label (in an NPZ file, of the array of labels). Models
-    /// that learn the features themselves need none.
+    /// that learn the features themselves, or text, need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Columns to predict from; all others by default.
@@ -51,6 +52,9 @@ pub struct DataConfig {
     /// Says that samples are windows of a series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowConfig>,
+    /// Says that the source is a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<TextConfig>,
     /// Changes made to training rows, anew at each epoch.
     #[serde(default)]
     pub augment: AugmentConfig,

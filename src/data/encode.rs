@@ -6,6 +6,7 @@ use super::config::{Calendar, ColumnKind};
 use super::fit::{Encoding, Fitted, FittedTarget};
 use super::image::Images;
 use super::table::Table;
+use super::text::Text;
 use super::window::Windows;
 
 /// Encoded rows.
@@ -28,6 +29,8 @@ pub struct Dataset {
     /// How samples lie in the rows of `x` and `target`, if they are windows of a series. `rows` counts the windows,
     /// and `x` and `target` hold the stored rows once.
     pub windows: Option<Windows>,
+    /// How samples lie in a text, if they are sequences of one, which has no other columns.
+    pub text: Option<Text>,
 }
 
 impl Dataset {
@@ -129,7 +132,7 @@ impl Fitted {
                 target,
                 source_rows: rows.to_vec(),
                 row_names,
-                windows: None,
+                ..Dataset::default()
             });
         }
         let features: Vec<String> = blocks.iter().flat_map(|(names, _)| names.clone()).collect();
@@ -140,7 +143,7 @@ impl Fitted {
         let target = if with_target { self.target.encode(table, rows)? } else { None };
         let source_rows = rows.to_vec();
         let rows = rows.len();
-        Ok(Dataset { rows, features, x, categories, target, source_rows, row_names, windows: None })
+        Ok(Dataset { rows, features, x, categories, target, source_rows, row_names, ..Dataset::default() })
     }
 }
 
@@ -160,7 +163,7 @@ impl FittedTarget {
             })
         };
         Ok(Some(match self {
-            Self::Absent => return Ok(None),
+            Self::Absent | Self::Text(_) => return Ok(None),
             Self::Number { scaling, .. } => {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
                 Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())

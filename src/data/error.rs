@@ -119,6 +119,14 @@ pub enum DataError {
         /// What is wrong and how to go on.
         reason: String,
     },
+    /// A text that cannot be read or learned.
+    #[error("{}: {reason}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and how to go on.
+        reason: String,
+    },
     /// Rows that are not a series to cut windows from.
     #[error("{}:{line}: {}{reason}", path.display(), if column.is_empty() { String::new() } else { format!("column `{column}`: ") })]
     Series {

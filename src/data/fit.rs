@@ -11,10 +11,11 @@ use super::image::FittedImage;
 use super::reshape::ReshapeConfig;
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
+use super::text::FittedText;
 use super::window::FittedWindow;
 
 /// Everything fitted on the training rows: enough to encode any other file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fitted {
     /// Features, in order.
@@ -88,10 +89,11 @@ pub enum Encoding {
 }
 
 /// The fitted target.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FittedTarget {
     /// None: the features themselves are learned.
+    #[default]
     Absent,
     /// A number.
     Number {
@@ -123,13 +125,15 @@ pub enum FittedTarget {
         /// Class names; the label is the position.
         names: Vec<String>,
     },
+    /// The next character of a text.
+    Text(FittedText),
 }
 
 impl FittedTarget {
     /// Column name, if there is a target.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Absent => None,
+            Self::Absent | Self::Text(_) => None,
             Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => Some(name),
             Self::Numbers { columns, .. } => columns.first().map(String::as_str),
         }
@@ -139,6 +143,7 @@ impl FittedTarget {
     pub fn outputs(&self) -> usize {
         match self {
             Self::Absent => 0,
+            Self::Text(text) => text.symbols(),
             Self::Classes { names, .. } => names.len(),
             Self::Numbers { columns, steps, .. } => columns.len() * steps,
             _ => 1,

@@ -15,6 +15,7 @@ pub mod reshape;
 mod scaling;
 pub mod split;
 pub mod table;
+pub mod text;
 pub mod window;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use reshape::ReshapeConfig;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
+pub use text::{FittedText, Text};
 pub use window::{FittedWindow, Windows};
 
 /// What a model of the target is for.
@@ -92,6 +94,9 @@ fn load_path(
     task: Task,
     seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
+    if let Some(text) = config.text {
+        return text::load(config, text, directory, path, seed);
+    }
     if image::files::is_image_source(path) {
         return image::files::load(config, directory, path, task, seed);
     }
@@ -194,6 +199,9 @@ fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<Stri
 pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
+    }
+    if let FittedTarget::Text(text) = &fitted.target {
+        return text::load_with(text, path);
     }
     let table = read_table(path, &fitted.derive, fitted.reshape.as_ref()).map_err(|e| e.in_file(path))?;
     if let Some(window) = &fitted.window {

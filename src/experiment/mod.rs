@@ -3,6 +3,7 @@
 mod layer;
 pub mod model;
 pub mod recurrent;
+mod text;
 pub mod train;
 pub mod variational;
 
@@ -106,6 +107,11 @@ impl Experiment {
         if experiment.model.variational().is_some() {
             experiment.train.loss = Loss::Elbo;
         }
+        if experiment.data.text.is_some() {
+            // Sequences follow each other, so that states can be carried on.
+            experiment.train.shuffle = false;
+            experiment.train.loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+        }
         Ok(experiment)
     }
 
@@ -148,6 +154,7 @@ impl Experiment {
         self.check_model()?;
         recurrent::check(&self.model)?;
         variational::check(self)?;
+        text::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()

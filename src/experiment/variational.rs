@@ -122,7 +122,7 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
         if train.loss == Loss::Elbo {
             return Err(("train.loss", "= \"elbo\" is the loss of `model.family = \"vae\"` alone".into()));
         }
-        if data.target.is_none() {
+        if data.target.is_none() && data.text.is_none() {
             return Err(("data.target", "is missing; name the column to predict".into()));
         }
         return Ok(());

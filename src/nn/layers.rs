@@ -21,6 +21,10 @@ pub(super) struct Network<'a> {
     pub first_stream: u32,
     pub parameters: Vec<(Parameter, ValueId)>,
     pub states: Vec<State>,
+    /// States of recurrent layers that go on from batch to batch; empty where each batch begins anew.
+    pub carried: Vec<State>,
+    /// Whether recurrent layers begin with the states that the batch before it ended with.
+    pub carries: bool,
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, trained elements: for people.
     pub summary: Vec<(String, Shape, usize)>,
@@ -29,9 +33,18 @@ pub(super) struct Network<'a> {
 impl<'a> Network<'a> {
     /// An empty network on `graph`.
     pub fn new(graph: &'a mut Graph, training: bool) -> Self {
-        let (parameters, states, updates, summary) = (vec![], vec![], vec![], vec![]);
-        let (prefix, first_stream) = ("", streams::LAYERS);
-        Self { graph, training, prefix, first_stream, parameters, states, updates, summary }
+        Self {
+            graph,
+            training,
+            prefix: "",
+            first_stream: streams::LAYERS,
+            parameters: vec![],
+            states: vec![],
+            carried: vec![],
+            carries: false,
+            updates: vec![],
+            summary: vec![],
+        }
     }
 
     /// Begins another part of the network.

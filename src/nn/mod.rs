@@ -6,6 +6,7 @@ pub mod layers;
 pub mod losses;
 pub mod model;
 mod recurrent;
+mod text;
 pub mod vae;
 
 pub use model::{Model, ModelGraph};

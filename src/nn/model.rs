@@ -44,6 +44,17 @@ pub struct Inputs {
     pub sequence: Option<SequenceShape>,
     /// What the numeric features are, if they are the values of an image: `features` is then its number of values.
     pub image: Option<ImageShape>,
+    /// Symbols of a text, if the model reads one: it reads nothing else.
+    pub text: Option<TextShape>,
+}
+
+/// A sequence of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextShape {
+    /// Symbols of a sequence.
+    pub length: usize,
+    /// Number of symbols.
+    pub vocabulary: usize,
 }
 
 /// A window of a series, step after step.
@@ -68,7 +79,9 @@ pub struct Model {
     pub loss: Loss,
     /// The layers of an autoencoder, if it is one.
     pub vae: Option<Vae>,
-    embedding_width: Option<usize>,
+    /// Whether a model of text gives the logits of the symbol that comes next, and not only how well it knew it.
+    pub generates: bool,
+    pub(super) embedding_width: Option<usize>,
 }
 
 /// What a network says of each row, and what is minimised.
@@ -99,6 +112,8 @@ pub struct ModelGraph {
     pub parameters: Vec<Parameter>,
     /// Running statistics.
     pub states: Vec<State>,
+    /// States of recurrent layers that the next batch goes on from.
+    pub carried: Vec<State>,
     /// Gradient of each parameter (training form only).
     pub gradients: Vec<(String, ValueId)>,
     /// New values of states (training form only).
@@ -112,6 +127,11 @@ pub const X: &str = "x";
 /// Name of the batch of targets.
 pub const Y: &str = "y";
 
+/// Elements of the trained vector of one of so many categories, unless the experiment says otherwise.
+pub(super) fn default_embedding_width(vocabulary: usize) -> usize {
+    vocabulary.div_ceil(2).clamp(1, 50)
+}
+
 /// Name of the batch of a category column.
 pub fn category_source(column: &str) -> String {
     format!("category.{column}")
@@ -123,21 +143,28 @@ impl Model {
         let embedding_width = config.embedding_width;
         if let Some(vae) = Vae::new(config, inputs.features, inputs.image, outputs) {
             let outputs = vae.settings.latent;
-            return Self { layers: vec![], inputs, outputs, loss, vae: Some(vae), embedding_width };
+            let vae = Some(vae);
+            return Self { layers: vec![], inputs, outputs, loss, vae, generates: false, embedding_width };
         }
         let mut layers = config.hidden_layers();
         layers.push(LayerConfig::Dense { units: outputs, bias: true });
-        Self { layers, inputs, outputs, loss, vae: None, embedding_width }
+        Self { layers, inputs, outputs, loss, vae: None, generates: false, embedding_width }
     }
 
     /// The decoder of an autoencoder, which gives features for codes.
     pub fn decoder(&self) -> Option<Self> {
         let mut vae = self.vae.clone()?;
         vae.decoder_only = true;
-        let inputs =
-            Inputs { features: vae.settings.latent, categories: vec![], sequence: None, image: None };
+        let inputs = Inputs { features: vae.settings.latent, ..Inputs::default() };
         let outputs = vae.features;
         Some(Self { inputs, outputs, vae: Some(vae), ..self.clone() })
+    }
+
+    /// The model of text that gives the logits of the next symbol for one symbol a row, going on from its states.
+    pub fn generator(&self) -> Option<Self> {
+        let text = TextShape { length: 1, ..self.inputs.text? };
+        let inputs = Inputs { text: Some(text), ..Inputs::default() };
+        Some(Self { inputs, generates: true, ..self.clone() })
     }
 
     /// The graph for batches of `batch` rows: with gradients and batch statistics if `training`.
@@ -147,11 +174,12 @@ impl Model {
     pub fn graph(&self, batch: usize, training: bool) -> Result<ModelGraph, GraphError> {
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, training);
-        let losses = match &self.vae {
-            Some(vae) => vae::build(&mut net, vae, batch)?,
-            None => self.supervised(&mut net, batch)?,
+        let losses = match (&self.vae, self.inputs.text) {
+            (Some(vae), _) => vae::build(&mut net, vae, batch)?,
+            (None, Some(text)) => self.language(&mut net, batch, text)?,
+            (None, None) => self.supervised(&mut net, batch)?,
         };
-        let Network { parameters, states, updates, summary, .. } = net;
+        let Network { parameters, states, carried, updates, summary, .. } = net;
         let mut gradients = vec![];
         if training {
             let values: Vec<ValueId> = parameters.iter().map(|(_, v)| *v).collect();
@@ -167,6 +195,7 @@ impl Model {
             loss: losses.mean,
             parameters,
             states,
+            carried,
             gradients,
             updates,
             summary,
@@ -211,7 +240,7 @@ impl Model {
             )?);
         }
         for (column, vocabulary) in &self.inputs.categories {
-            let width = self.embedding_width.unwrap_or_else(|| vocabulary.div_ceil(2).clamp(1, 50));
+            let width = self.embedding_width.unwrap_or_else(|| default_embedding_width(*vocabulary));
             let name = format!("embedding.{column}.weight");
             let table = net.parameter(name, &[*vocabulary, width], Init::Normal, true)?;
             let ids = net.graph.source(Source::Batch(category_source(column)), &[batch], DType::U32)?;

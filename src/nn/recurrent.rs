@@ -3,11 +3,16 @@
 
 use super::init::Init;
 use super::layers::Network;
+use super::model::State;
 use crate::experiment::recurrent::Output;
-use crate::graph::recurrence::RecurrentWeights;
-use crate::graph::{GraphError, ValueId};
+use crate::graph::recurrence::{Recurrent, RecurrentWeights};
+use crate::graph::{GraphError, Source, ValueId};
 use crate::kernels::recurrence::Cell;
 use crate::rng::streams;
+use crate::tensor::DType;
+
+/// What the states of a layer are called: hidden state and cell state.
+const STATES: [&str; 2] = ["hidden", "cell"];
 
 /// A stack of recurrent layers.
 pub(super) struct Stack {
@@ -54,7 +59,10 @@ impl Network<'_> {
             for reverse in [false, true].into_iter().take(1 + usize::from(stack.bidirectional)) {
                 let suffix = format!("l{layer}{}", if reverse { "_reverse" } else { "" });
                 let weights = self.recurrent_weights(&name, &suffix, stack, h)?;
-                let found = self.graph.recurrent(stack.cell, h, &weights, [None, None], reverse)?;
+                let state = format!("{name}.{suffix}");
+                let first = self.carried_states(&state, stack, batch)?;
+                let found = self.graph.recurrent(stack.cell, h, &weights, first, reverse)?;
+                self.carry_on(&state, &found);
                 directions.push(found.hidden);
                 last.push(found.last);
             }
@@ -68,6 +76,40 @@ impl Network<'_> {
                 self.graph.reshape(rows, &[batch, steps, 1, width])
             }
         }
+    }
+
+    /// The states `[B, H]` that a layer of a network that carries them begins with: `h` and, of an LSTM, `c`.
+    fn carried_states(
+        &mut self,
+        name: &str,
+        stack: &Stack,
+        batch: usize,
+    ) -> Result<[Option<ValueId>; 2], GraphError> {
+        let mut first = [None, None];
+        if !self.carries {
+            return Ok(first);
+        }
+        let kinds = if stack.cell == Cell::Lstm { 2 } else { 1 };
+        for (kind, first) in STATES.into_iter().zip(&mut first).take(kinds) {
+            let (name, shape) = (self.carried_name(name, kind), vec![batch, stack.hidden]);
+            *first = Some(self.graph.source(Source::State(name.clone()), &shape, DType::F32)?);
+            self.carried.push(State { name, shape, initial: 0.0 });
+        }
+        Ok(first)
+    }
+
+    /// Keeps the states that a layer ended with, for the next batch.
+    fn carry_on(&mut self, name: &str, found: &Recurrent) {
+        if self.carries {
+            for (kind, last) in STATES.into_iter().zip([Some(found.last), found.last_cell]) {
+                self.updates.extend(last.map(|last| (self.carried_name(name, kind), last)));
+            }
+        }
+    }
+
+    /// Training and evaluation read other texts, and have states of their own.
+    fn carried_name(&self, layer: &str, kind: &str) -> String {
+        format!("{}.{kind}.{layer}", if self.training { "training" } else { "evaluation" })
     }
 
     /// Uniform in `+-1/sqrt(H)`, as PyTorch's.

@@ -110,6 +110,11 @@ impl<'b, 's> Drafter<'b, 's> {
                 find("state", name, &self.builder.layout.states)?
             };
             let stored = self.nodes.stored(*value);
+            // A kernel of its own may read the state that is updated, and cannot write it too.
+            if !gradient && matches!(self.nodes.lowering(stored), Lowering::Kernel { .. }) {
+                self.late_copies.push((stored, Place::Fixed(slice)));
+                continue;
+            }
             match self.places.entry(stored) {
                 Entry::Occupied(_) => self.late_copies.push((stored, Place::Fixed(slice))),
                 Entry::Vacant(free) => {

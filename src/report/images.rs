@@ -28,7 +28,10 @@ fn mistakes(image: &FittedImage, rows: &Dataset, predictions: &Predictions, targ
     let names: &[String] = match target {
         FittedTarget::Classes { names, .. } => names,
         FittedTarget::Binary { names, .. } => names,
-        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
+        FittedTarget::Absent
+        | FittedTarget::Number { .. }
+        | FittedTarget::Numbers { .. }
+        | FittedTarget::Text(_) => {
             return String::new();
         }
     };

@@ -60,6 +60,7 @@ impl Report<'_> {
         let name = escape(&self.experiment.name);
         let subject = match self.data.fitted.target.name() {
             Some(target) if self.portrait.is_none() => format!("predicts {}", escape(target)),
+            _ if self.data.train.text.is_some() => "predicts the next character".into(),
             _ => "learns the features".into(),
         };
         let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
@@ -74,7 +75,7 @@ impl Report<'_> {
         page += &self.tiles();
         page += &section("Metrics", &tables::metrics(self));
         page += &section("Training", &pictures::training(self));
-        if self.portrait.is_none() {
+        if self.portrait.is_none() && self.data.train.text.is_none() {
             let title = format!("Predictions on the {} rows", self.shown().1);
             page += &section(&title, &pictures::predictions(self));
         }

@@ -48,7 +48,7 @@ pub fn predictions(report: &Report) -> String {
     let (predictions, _) = report.shown();
     let target = &report.data.fitted.target;
     let html = match target {
-        FittedTarget::Absent => String::new(),
+        FittedTarget::Absent | FittedTarget::Text(_) => String::new(),
         FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
             let name = target.name().unwrap_or_default();
             let truth = predictions.true_values(target);

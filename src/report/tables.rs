@@ -88,6 +88,9 @@ pub fn data(report: &Report) -> String {
         data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
     let target = match &data.fitted.target {
         FittedTarget::Absent => vec![],
+        FittedTarget::Text(text) => {
+            vec!["the text".into(), format!("{} symbols in sequences of {}", text.symbols(), text.length)]
+        }
         FittedTarget::Number { name, scaling: s } => vec![name.clone(), format!("target: {}", scaling(s))],
         FittedTarget::Numbers { columns, scalings, .. } => {
             let each: Vec<String> = scalings.iter().map(scaling).collect();

@@ -110,6 +110,7 @@ impl Trainer<'_> {
             if self.progress.position == self.steps_per_epoch {
                 self.progress.position = 0;
                 self.progress.epoch += 1;
+                self.engine.begin_streams()?;
             }
             if self.passes_over() {
                 progress = self.progress.clone();

@@ -8,7 +8,7 @@ use super::metrics::Predictions;
 use crate::data::Dataset;
 use crate::device::{Device, Session};
 use crate::graph::ValueId;
-use crate::nn::model::{self, Model, ModelGraph};
+use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{
     self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
@@ -19,6 +19,8 @@ use crate::scalar::StepRecord;
 
 /// Rows of an evaluation batch.
 const EVALUATION_BATCH: usize = 512;
+/// Places of a text that are evaluated side by side; each begins without knowing what was before it.
+const EVALUATION_STREAMS: usize = 32;
 /// Steps whose losses are kept on the device before the host reads them.
 const LOSS_SLOTS: usize = 4096;
 
@@ -49,11 +51,16 @@ pub struct Engine {
     evaluation: usize,
     evaluation_rows: usize,
     evaluation_batch: usize,
+    /// Where in the results each evaluation row is.
+    positions: Vec<usize>,
+    /// Values of a row's prediction.
     outputs: usize,
     truth: Vec<f64>,
     /// First stored row of each sample, by data set; empty where a sample is a row.
     starts: Vec<Vec<u32>>,
     optimizer: Option<Optimizer>,
+    /// States of recurrent layers that go on from batch to batch: of training, and of evaluation.
+    carried: [Vec<State>; 2],
 }
 
 /// Values of the training graph that are kept besides the loss.
@@ -69,18 +76,20 @@ pub fn compile(
     evaluation: &Dataset,
     target: &crate::device::Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
-    compile_watching(model, training, evaluation, target, &|_| vec![])
+    let (compiled, graph, _) = compile_watching(model, training, evaluation, target, &|_| vec![])?;
+    Ok((compiled, graph))
 }
 
-/// As [`compile`]; with `watched` values, training keeps the results of one step alone.
+/// As [`compile`], with the carried states of training and evaluation; with `watched` values, training keeps the results
+/// of one step alone.
 fn compile_watching(
     model: &Model,
     training: Option<&Training>,
     evaluation: &Dataset,
     target: &crate::device::Target,
     watched: &Watched,
-) -> Result<(Compiled, ModelGraph), TrainError> {
-    let evaluation_batch = evaluation.rows.clamp(1, EVALUATION_BATCH);
+) -> Result<(Compiled, ModelGraph, [Vec<State>; 2]), TrainError> {
+    let evaluation_batch = batch_of(evaluation);
     let evaluating = model.graph(evaluation_batch, false)?;
     let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
     let mut data = vec![];
@@ -122,7 +131,7 @@ fn compile_watching(
         slots: batches.max(1),
         results,
         gradients: vec![],
-        updates: vec![],
+        updates: evaluating.updates.clone(),
     });
     let entry = |name: &String, shape: &[usize], decay| Entry {
         name: name.clone(),
@@ -131,7 +140,13 @@ fn compile_watching(
     };
     let spec = ProgramSpec {
         parameters: evaluating.parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay)).collect(),
-        states: evaluating.states.iter().map(|s| entry(&s.name, &s.shape, false)).collect(),
+        states: evaluating
+            .states
+            .iter()
+            .chain(trained.iter().flat_map(|t| &t.carried))
+            .chain(&evaluating.carried)
+            .map(|s| entry(&s.name, &s.shape, false))
+            .collect(),
         optimizer: training.map(|t| OptimizerSpec {
             slots: t.optimizer.slots(),
             body: t.optimizer.body(),
@@ -141,10 +156,35 @@ fn compile_watching(
         phases,
     };
     let compiled = plan::compile(&spec, target)?;
-    Ok((compiled, evaluating))
+    let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
+    Ok((compiled, evaluating, carried))
+}
+
+/// Rows of an evaluation batch.
+fn batch_of(evaluation: &Dataset) -> usize {
+    // A text of single symbols is not read but written, all its rows side by side.
+    let read = evaluation.text.as_ref().is_some_and(|text| text.length > 1);
+    let most = if read { EVALUATION_STREAMS } else { EVALUATION_BATCH };
+    evaluation.rows.clamp(1, most)
+}
+
+/// The rows of a data set as batches of `batch` rows, each row of a batch being followed in the next one by the row after
+/// it. `None` stands where a stream has ended before others.
+fn streams(rows: usize, batch: usize) -> Vec<Option<u32>> {
+    let steps = rows.div_ceil(batch);
+    let row = |at: usize| at % batch * steps + at / batch;
+    (0..steps * batch).map(|at| Some(row(at)).filter(|&row| row < rows).map(|row| row as u32)).collect()
 }
 
 fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
+    if let Some(text) = &data.text {
+        let length = text.length;
+        // What is predicted is the same text, one symbol further on.
+        let next = DataColumn { offset: 1, of: Some(model::X.into()), ..DataColumn::rows(model::Y, length) };
+        let columns = vec![DataColumn::rows(model::X, length), next];
+        let rows = text.symbols.len().saturating_sub(1) / length.max(1);
+        return DataSpec { name: name.into(), rows: rows.max(1), order, columns };
+    }
     let mut columns = vec![];
     let windows = data.windows.as_ref();
     if !data.features.is_empty() {
@@ -179,6 +219,16 @@ impl Engine {
         Self::watching(device, model, training, evaluation, &|_| vec![])
     }
 
+    /// A generator of text, which reads one symbol of `alphabet` a row at a time ([`Engine::go_on`]).
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn generating(device: &dyn Device, model: &Model, alphabet: &Dataset) -> Result<Self, TrainError> {
+        let mut engine = Self::new(device, model, None, alphabet)?;
+        engine.begin_anew(1)?;
+        Ok(engine)
+    }
+
     /// As [`Engine::new`], to run single training steps whose `watched` values are kept.
     ///
     /// # Errors
@@ -190,20 +240,32 @@ impl Engine {
         evaluation: &Dataset,
         watched: &Watched,
     ) -> Result<Self, TrainError> {
-        let (compiled, graph) = compile_watching(model, training, evaluation, device.target(), watched)?;
+        let (compiled, graph, carried) =
+            compile_watching(model, training, evaluation, device.target(), watched)?;
         let session = device.load(&compiled.program)?;
         let evaluation_phase = compiled.program.phases.len() - 1;
+        let evaluation_batch = batch_of(evaluation);
+        let outputs = graph.graph.ty(graph.predictions).elements() / evaluation_batch;
+        let order: Vec<Option<u32>> = match &evaluation.text {
+            Some(_) => streams(evaluation.rows, evaluation_batch),
+            None => (0..evaluation.rows as u32).map(Some).collect(),
+        };
+        let mut places: Vec<(u32, usize)> =
+            order.iter().enumerate().filter_map(|(place, row)| Some(((*row)?, place))).collect();
+        places.sort_unstable();
         let mut engine = Self {
             session,
             graph,
             training: training.map(|t| t.batch),
             evaluation: evaluation_phase,
             evaluation_rows: evaluation.rows,
-            evaluation_batch: evaluation.rows.clamp(1, EVALUATION_BATCH),
-            outputs: model.outputs,
+            evaluation_batch,
+            positions: places.into_iter().map(|(_, place)| place).collect(),
+            outputs,
             truth: evaluation.truth(),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
+            carried,
             compiled,
         };
         for (slice, words) in engine.compiled.layout.constants.clone() {
@@ -214,7 +276,8 @@ impl Engine {
         }
         let at = engine.compiled.layout.data.len() - 1;
         engine.upload(at, evaluation)?;
-        engine.set_order(at, &(0..evaluation.rows as u32).collect::<Vec<_>>())?;
+        let order: Vec<u32> = order.into_iter().map(Option::unwrap_or_default).collect();
+        engine.set_order(at, &order)?;
         Ok(engine)
     }
 
@@ -228,7 +291,12 @@ impl Engine {
             let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
             let words: Cow<[u32]> = match &data.target {
                 // By far the largest block: not copied once more.
-                _ if name == model::X => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
+                _ if name == model::X => match &data.text {
+                    Some(text) => Cow::Borrowed(&text.symbols[..]),
+                    None => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
+                },
+                // What is predicted of a text lies in the same words.
+                _ if data.text.is_some() => continue,
                 Some(target) if name == model::Y => target.words().into(),
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
@@ -301,6 +369,7 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
+        self.begin_anew(1)?;
         let batches = self.evaluation_rows.div_ceil(self.evaluation_batch);
         let record = |slot: usize| StepRecord {
             batch_start: (slot * self.evaluation_batch) as u32,
@@ -312,17 +381,67 @@ impl Engine {
         let steps: Vec<StepRecord> = (0..batches).map(record).collect();
         self.session.run(self.evaluation, &steps)?;
         let results = self.compiled.layout.results[self.evaluation].clone();
-        let mut read = |at: usize, words: usize| -> Result<Vec<f32>, TrainError> {
+        let places = self.positions.iter().max().map_or(0, |last| last + 1);
+        // The values of each row, in the order of the rows.
+        let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
             let slice: Slice = results[at].slice;
-            let words = self.session.read(slice.buffer, slice.start, words)?;
-            Ok(words.into_iter().map(f32::from_bits).collect())
+            let words = self.session.read(slice.buffer, slice.start, places * width)?;
+            let row = |&place: &usize| words[place * width..(place + 1) * width].iter();
+            Ok(self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect())
         };
-        let raw = read(0, self.evaluation_rows * self.outputs)?;
-        let losses = read(1, self.evaluation_rows)?;
+        let raw = read(0, self.outputs)?;
+        let losses = read(1, 1)?;
         let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
         let parts: Result<Vec<_>, TrainError> =
-            names.map(|(at, name)| Ok((name, read(2 + at, self.evaluation_rows)?))).collect();
+            names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();
         Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses, parts: parts? })
+    }
+
+    /// Runs one evaluation batch of these rows, going on from the states that the batch before ended with, and gives its
+    /// predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn go_on(&mut self, rows: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let at = self.compiled.layout.data.len() - 1;
+        self.set_order(at, rows)?;
+        self.session.run(self.evaluation, &[StepRecord::default()])?;
+        let slice = self.compiled.layout.results[self.evaluation][0].slice;
+        let words = self.session.read(slice.buffer, slice.start, self.evaluation_batch * self.outputs)?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// Sets the carried states of training to 0: its next batch does not follow the one before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn begin_streams(&mut self) -> Result<(), TrainError> {
+        self.begin_anew(0)
+    }
+
+    fn begin_anew(&mut self, phase: usize) -> Result<(), TrainError> {
+        for state in self.carried[phase].clone() {
+            self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
+        }
+        Ok(())
+    }
+
+    /// States of recurrent layers that the next training step goes on from, by name.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn carried(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let mut tensors = vec![];
+        for state in self.carried[0].clone() {
+            let places = &self.compiled.layout.states;
+            let Some((_, slice)) = places.iter().find(|(name, _)| *name == state.name).cloned() else {
+                continue;
+            };
+            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
+            let data = words.into_iter().map(f32::from_bits).collect();
+            tensors.push((state.name, state.shape, data));
+        }
+        Ok(tensors)
     }
 
     /// Sets parameters and running statistics to their first values.
@@ -338,7 +457,7 @@ impl Engine {
         for state in self.graph.states.clone() {
             self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
         }
-        Ok(())
+        self.begin_streams()
     }
 
     fn set(&mut self, name: &str, data: &[f32]) -> Result<(), TrainError> {
@@ -388,11 +507,11 @@ impl Engine {
         Ok(tensors)
     }
 
-    /// Sets weights, running statistics and (if `with_optimizer`) optimizer state from named tensors.
+    /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named tensors.
     ///
     /// # Errors
     /// If one is missing or has another shape, or the device fails.
-    pub fn restore(&mut self, tensors: &[NamedTensor], with_optimizer: bool) -> Result<(), TrainError> {
+    pub fn restore(&mut self, tensors: &[NamedTensor], whole: bool) -> Result<(), TrainError> {
         let find = |name: &str, shape: &[usize]| {
             let found = tensors.iter().find(|(n, _, _)| n == name);
             match found {
@@ -407,7 +526,11 @@ impl Engine {
             let data = find(&name, &shape)?;
             self.set(&name, &data)?;
         }
-        if with_optimizer {
+        if whole {
+            for state in self.carried[0].clone() {
+                let data = find(&state.name, &state.shape)?;
+                self.set(&state.name, &data)?;
+            }
             for (slot, buffer) in self.compiled.layout.optimizer_state.clone().into_iter().enumerate() {
                 let parameters = self.graph.parameters.clone();
                 for (parameter, (_, slice)) in parameters.iter().zip(self.compiled.layout.parameters.clone())
@@ -429,4 +552,23 @@ impl Engine {
 
 fn starts(data: &Dataset) -> Vec<u32> {
     data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
+}
+
+/// The order in which an epoch reads the rows of a text: batch after batch, each row going on where the same row of the batch
+/// before it ended. Rows at the end that fill no batch are left out.
+pub(super) fn text_order(rows: usize, batch: usize) -> Vec<u32> {
+    streams(rows / batch * batch, batch).into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_row_of_a_batch_goes_on_where_it_was() {
+        assert_eq!(text_order(7, 3), [0, 2, 4, 1, 3, 5]);
+        assert_eq!(text_order(4, 4), [0, 1, 2, 3]);
+        let padded = streams(5, 2);
+        assert_eq!(padded, [Some(0), Some(3), Some(1), Some(4), Some(2), None]);
+    }
 }

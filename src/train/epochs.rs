@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::TrainError;
 use super::audit::{self, Record};
 use super::checkpoint::{self, Meta, Progress};
-use super::engine::{Engine, Training};
+use super::engine::{self, Engine, Training};
 use super::events::{Event, Number, Numbers, Observer, Tick};
 use super::history;
 use super::metrics::Predictions;
@@ -245,7 +245,11 @@ impl<'a> Trainer<'a> {
 
     /// Rows in the order of the current epoch.
     pub(super) fn order(&self) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.task.data.train.rows as u32).collect();
+        let rows = self.task.data.train.rows;
+        if self.task.data.train.text.is_some() {
+            return engine::text_order(rows, self.task.experiment.train.batch_size);
+        }
+        let mut order: Vec<u32> = (0..rows as u32).collect();
         if self.task.experiment.train.shuffle {
             let round = self.progress.epoch as u32;
             rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
@@ -325,6 +329,7 @@ impl<'a> Trainer<'a> {
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         self.progress.epoch += 1;
         self.progress.position = 0;
+        self.engine.begin_streams()?;
         let train_loss = f64::from_bits(self.progress.loss_sum) / self.steps_counted(self.steps_per_epoch);
         self.progress.loss_sum = 0f64.to_bits();
         self.judge(train_loss)

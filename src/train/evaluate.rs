@@ -12,6 +12,7 @@ use super::events::{Number, Numbers};
 use super::forecast::{self, HorizonError};
 use super::metrics::{ClassScore, Predictions, argmax, class_scores};
 use super::run::RunDirectory;
+use super::text;
 use super::trainer::model_of;
 use crate::data::{self, Dataset, Fitted, FittedTarget, Task};
 use crate::device::Device;
@@ -64,6 +65,12 @@ pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
 }
 
 impl Opened {
+    /// Sets the weights of an engine.
+    pub fn restore(&self, engine: &mut Engine) -> Result<(), TrainError> {
+        let restored = engine.restore(&self.weights, false);
+        restored.map_err(|e| TrainError::Input(format!("{}: {e}", self.best.display())))
+    }
+
     /// Predictions for `rows`; those of an autoencoder are means over `draws` latent codes.
     pub fn predict(
         &self,
@@ -73,8 +80,7 @@ impl Opened {
     ) -> Result<Predictions, TrainError> {
         let model = model_of(&self.experiment, &self.fitted, rows);
         let mut engine = Engine::new(device, &model, None, rows)?;
-        let restored = engine.restore(&self.weights, false);
-        restored.map_err(|e| TrainError::Input(format!("{}: {e}", self.best.display())))?;
+        self.restore(&mut engine)?;
         match model.vae {
             Some(_) => autoencoder::evaluate(&mut engine, draws),
             None => engine.evaluate(),
@@ -141,7 +147,10 @@ pub fn evaluate(
     let target = &opened.fitted.target;
     let classes = match target {
         _ if opened.experiment.task() == Task::Features => None,
-        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => None,
+        FittedTarget::Absent
+        | FittedTarget::Number { .. }
+        | FittedTarget::Numbers { .. }
+        | FittedTarget::Text(_) => None,
         FittedTarget::Binary { names, .. } => Some(names.to_vec()),
         FittedTarget::Classes { names, .. } => Some(names.clone()),
     };
@@ -163,7 +172,7 @@ pub fn evaluate(
 }
 
 /// Writes predictions for the rows of `input` to the CSV file `output`: in the target's own units, or class
-/// and probabilities. Gives the number of rows.
+/// and probabilities; of a text, how well its sequences are known. Gives the number of rows.
 ///
 /// # Errors
 /// If the run or the input cannot be read, the output cannot be written, or the device fails.
@@ -171,6 +180,9 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
     let opened = open(run)?;
     if opened.experiment.task() == Task::Features {
         return autoencoder::scores(&opened, input, output, device);
+    }
+    if let FittedTarget::Text(_) = opened.fitted.target {
+        return text::scores(&opened, input, output, device);
     }
     let rows = data::load_with(&opened.fitted, input, false)?;
     let predictions = opened.predict(device, &rows, 1)?;
@@ -189,7 +201,10 @@ pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> 
         None => files.get(at).cloned().into_iter().collect(),
     };
     let names: &[String] = match target {
-        FittedTarget::Absent | FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => &[],
+        FittedTarget::Absent
+        | FittedTarget::Number { .. }
+        | FittedTarget::Numbers { .. }
+        | FittedTarget::Text(_) => &[],
         FittedTarget::Binary { names, .. } => names,
         FittedTarget::Classes { names, .. } => names,
     };

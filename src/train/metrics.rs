@@ -26,7 +26,7 @@ pub struct Predictions {
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`.
+    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats` a character.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
@@ -50,6 +50,11 @@ impl Predictions {
             _ => self.rows() as f64,
         };
         sum / weight
+    }
+
+    /// Mean loss of the rows.
+    fn mean_loss(&self) -> f64 {
+        self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.rows() as f64
     }
 
     /// A part of the loss of each row.
@@ -101,6 +106,7 @@ impl Predictions {
         }
         match target {
             FittedTarget::Absent => vec![],
+            FittedTarget::Text(_) => vec![Metric { name: "nats", value: self.mean_loss() }],
             FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
                 regression(&self.values(target), &self.true_values(target))
             }

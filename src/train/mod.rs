@@ -23,6 +23,7 @@ pub mod run;
 pub mod sample;
 mod snapshot;
 pub mod tensorboard;
+pub mod text;
 pub mod trainer;
 pub mod tune;
 mod writer;

@@ -1,11 +1,12 @@
-//! Samples of a generative model: codes drawn from the prior and decoded, as pictures or numbers.
+//! Samples of a generative model: codes drawn from the prior and decoded, as pictures or numbers; or texts.
 
 use std::path::Path;
 
 use super::TrainError;
 use super::checkpoint::{self, NamedTensor};
 use super::engine::Engine;
-use super::evaluate::open;
+use super::evaluate::{Opened, open};
+use super::text::{self, Writing};
 use super::trainer::model_of;
 use crate::data::table::Table;
 use crate::data::{Dataset, Encoding, Fitted, FittedImage, FittedTarget, Target};
@@ -17,20 +18,91 @@ use crate::rng::{self, streams};
 /// Most samples of one call.
 const MOST: usize = 1_000_000;
 
-/// Draws `count` samples from the best weights of `run` and writes them to `output`: a picture (`.png`, a grid of
-/// images), an array (`.npy`, `f32` `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own
-/// units. A conditional model draws its classes in turn.
+/// What is to be drawn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request<'a> {
+    /// How many; by default 64 rows or images, or one text.
+    pub count: Option<usize>,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// File to write; texts may do without.
+    pub output: Option<&'a Path>,
+    /// Characters of a text (500).
+    pub length: Option<usize>,
+    /// Divides the logits of a text (1).
+    pub temperature: Option<f64>,
+    /// How a text begins.
+    pub prompt: Option<String>,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawn {
+    /// So many samples, which were written to the file.
+    Written(usize),
+    /// Texts, for which no file was named.
+    Text(String),
+}
+
+/// Between two texts.
+const BETWEEN: &str = "\n----------\n";
+
+/// Draws from the best weights of `run`: texts from a model of text, else rows or images from an autoencoder.
 ///
 /// # Errors
-/// If the run cannot be read or its model generates nothing, the output cannot be written, or the device fails.
-pub fn sample(
+/// If the run cannot be read or its model generates nothing, something asked for is not of its kind or out of range, the
+/// output cannot be written, or the device fails.
+pub fn sample(run: &Path, request: &Request, device: &dyn Device) -> Result<Drawn, TrainError> {
+    let opened = open(run)?;
+    let wrong = |reason: &str| Err(TrainError::Input(format!("{}: {reason}", run.display())));
+    let FittedTarget::Text(fitted) = &opened.fitted.target else {
+        let given = [
+            ("--length", request.length.is_some()),
+            ("--temperature", request.temperature.is_some()),
+            ("--prompt", request.prompt.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            return wrong(&format!("{option} is for models of text ([data.text]); this one is none"));
+        }
+        let Some(output) = request.output else {
+            return wrong("the samples need a file: name a .png, .npy or .csv file with --output");
+        };
+        let count = request.count.unwrap_or(64);
+        rows(&opened, run, count, request.seed, output, device)?;
+        return Ok(Drawn::Written(count));
+    };
+    if request.output.is_some_and(|o| ["png", "npy", "csv"].contains(&extension(o).as_str())) {
+        return wrong("it writes text; name a .txt file with --output, or none to see the text");
+    }
+    let writing = Writing {
+        count: request.count.unwrap_or(1),
+        length: request.length.unwrap_or(500),
+        temperature: request.temperature.unwrap_or(1.0),
+        prompt: request.prompt.clone(),
+        seed: request.seed,
+    };
+    let text = text::write(&opened, fitted, &writing, device)?.join(BETWEEN);
+    let Some(output) = request.output else { return Ok(Drawn::Text(text)) };
+    checkpoint::write_atomically(output, text.as_bytes())?;
+    Ok(Drawn::Written(writing.count))
+}
+
+fn extension(path: &Path) -> String {
+    path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase()
+}
+
+/// Draws `count` samples from the best weights of an autoencoder and writes them to `output`: a picture (`.png`, a grid of
+/// images), an array (`.npy`, `f32` `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own
+/// units. A conditional model draws its classes in turn.
+fn rows(
+    opened: &Opened,
     run: &Path,
     count: usize,
     seed: u64,
     output: &Path,
     device: &dyn Device,
 ) -> Result<(), TrainError> {
-    let extension = output.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let extension = extension(output);
     if !["png", "npy", "csv"].contains(&extension.as_str()) {
         return Err(TrainError::Input(format!(
             "{}: the file must end in .png, .npy or .csv",
@@ -40,13 +112,13 @@ pub fn sample(
     if !(1..=MOST).contains(&count) {
         return Err(TrainError::Input(format!("--count {count} is not in 1..={MOST}")));
     }
-    let opened = open(run)?;
     let names = feature_names(&opened.fitted)?;
     let like = Dataset { features: names.clone(), ..Dataset::default() };
     let model = model_of(&opened.experiment, &opened.fitted, &like);
     let Some(decoder) = model.decoder() else {
         return Err(TrainError::Input(format!(
-            "{}: its model predicts and generates nothing; train one of `family = \"vae\"`",
+            "{}: its model predicts and generates nothing; train one of `family = \"vae\"`, or one of \
+             text",
             run.display()
         )));
     };

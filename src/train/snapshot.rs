@@ -40,10 +40,11 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Weights, running statistics and optimizer state.
+    /// Weights, running statistics, optimizer state and carried states.
     pub(super) fn tensors(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let mut tensors = self.engine.weights()?;
         tensors.extend(self.engine.optimizer_state()?);
+        tensors.extend(self.engine.carried()?);
         Ok(tensors)
     }
 

@@ -17,7 +17,7 @@ use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
-use crate::nn::model::{Inputs, SequenceShape};
+use crate::nn::model::{Inputs, SequenceShape, TextShape};
 use crate::plan::ImageChanges;
 use crate::rng::streams;
 
@@ -81,7 +81,8 @@ pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::D
     let image = fitted.image.as_ref().map(|image| image.shape);
     let windows = sample.windows.as_ref();
     let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
-    let inputs = Inputs { features: sample.width(), categories, sequence, image };
+    let text = sample.text.as_ref().map(|t| TextShape { length: t.length, vocabulary: t.vocabulary });
+    let inputs = Inputs { features: sample.width(), categories, sequence, image, text };
     Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
 }
 

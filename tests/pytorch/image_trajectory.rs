@@ -90,7 +90,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         ..Dataset::default()
     };
     let config: ModelConfig = toml::from_str(layers).unwrap();
-    let inputs = Inputs { features: values, categories: vec![], sequence: None, image: Some(image) };
+    let inputs = Inputs { features: values, image: Some(image), ..Inputs::default() };
     let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
     let model = Model::new(&config, inputs, 10, loss);
     let optimizer = Optimizer::default();

@@ -52,7 +52,7 @@ fn model() -> Model {
         decoder: Some(Decoder::Bernoulli),
         ..ModelConfig::default()
     };
-    let inputs = Inputs { features: SIDE * SIDE, categories: vec![], sequence: None, image: None };
+    let inputs = Inputs { features: SIDE * SIDE, ..Inputs::default() };
     Model::new(&config, inputs, 0, Loss::Elbo)
 }
 

@@ -236,5 +236,14 @@ fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) ->
     let (features, x) = (image.names(), image.encode(&set.images, rows));
     let (categories, source_rows) = (vec![], rows.to_vec());
     let row_names = vec![];
-    Ok(Dataset { rows: rows.len(), features, x, categories, target, source_rows, row_names, windows: None })
+    Ok(Dataset {
+        rows: rows.len(),
+        features,
+        x,
+        categories,
+        target,
+        source_rows,
+        row_names,
+        ..Dataset::default()
+    })
 }

@@ -90,6 +90,7 @@ pub(super) fn encode(
         source_rows: starts.iter().map(|&s| kept[s]).collect(),
         row_names: vec![],
         windows: Some(windows),
+        ..Dataset::default()
     })
 }
 

@@ -1,0 +1,211 @@
+//! Text as data: a file's characters as numbers, cut into sequences that follow each other.
+//!
+//! The symbols are the characters of the training part; symbol 0 stands for every other character. A model never sees
+//! it in training, so that a character that is new in another part surprises it as much as it should.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{DataConfig, SplitConfig, Validation};
+use super::encode::Dataset;
+use super::fit::{Fitted, FittedTarget};
+use super::table::Table;
+use super::{DataError, Loaded, digest_all, split};
+
+/// The `[data.text]` table: the source is a text, and its next character is predicted from those before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TextConfig {
+    /// Characters of a sequence: gradients reach back as far. States are carried on to the sequence after it.
+    #[serde(default = "default_length")]
+    pub length: usize,
+}
+
+fn default_length() -> usize {
+    64
+}
+
+impl TextConfig {
+    /// Key and reason, if a value is out of range.
+    pub fn problem(self) -> Option<(&'static str, String)> {
+        const MOST: usize = 65_536;
+        let reason = format!("= {} is not in 1..={MOST}", self.length);
+        (!(1..=MOST).contains(&self.length)).then_some(("data.text.length", reason))
+    }
+}
+
+/// What is fitted on the training part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedText {
+    /// Characters of a sequence.
+    pub length: usize,
+    /// Characters of the training part, ascending; character `i` is symbol `i + 1`.
+    pub vocabulary: String,
+}
+
+/// The rows of a [`Dataset`] as sequences of one text: row `i` reads the symbols from `i * length` on, and at each of them
+/// the next one is predicted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    /// Symbols of a sequence.
+    pub length: usize,
+    /// Number of symbols, with that of unknown characters.
+    pub vocabulary: usize,
+    /// The text; one symbol more than the sequences read, which is the last that is predicted.
+    pub symbols: Vec<u32>,
+}
+
+/// Texts of more characters are refused.
+const MOST: usize = 1 << 30;
+
+impl FittedText {
+    /// Number of symbols, with that of unknown characters.
+    pub fn symbols(&self) -> usize {
+        self.vocabulary.chars().count() + 1
+    }
+
+    /// The symbol of each character.
+    pub fn encode<'a>(&self, characters: impl IntoIterator<Item = &'a char>) -> Vec<u32> {
+        let numbers: BTreeMap<char, u32> = self.vocabulary.chars().zip(1..).collect();
+        characters.into_iter().map(|c| numbers.get(c).copied().unwrap_or(0)).collect()
+    }
+
+    /// The character of a symbol; U+FFFD for that of unknown ones.
+    pub fn character(&self, symbol: u32) -> char {
+        let at = (symbol as usize).checked_sub(1);
+        at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+
+    /// A part of a text as sequences; what is left at its end and fills none is left out.
+    fn dataset(&self, name: &str, characters: &[char], path: &Path) -> Result<Dataset, DataError> {
+        let rows = characters.len().saturating_sub(1) / self.length;
+        if rows == 0 {
+            let reason = format!(
+                "{name} has {} characters; a sequence of `data.text.length` = {} and the character after it need {}: use a \
+                 shorter length or a longer text",
+                characters.len(),
+                self.length,
+                self.length + 1
+            );
+            return Err(DataError::Text { path: path.into(), reason });
+        }
+        let symbols = self.encode(&characters[..rows * self.length + 1]);
+        let text = Text { length: self.length, vocabulary: self.symbols(), symbols };
+        Ok(Dataset { rows, text: Some(text), ..Dataset::default() })
+    }
+}
+
+/// The characters of a file.
+fn read(path: &Path) -> Result<Vec<char>, DataError> {
+    let bytes =
+        std::fs::read(path).map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
+    let bad = |reason: String| DataError::Text { path: path.into(), reason };
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let line = 1 + good.matches('\n').count();
+            let column = 1 + good.chars().rev().take_while(|&c| c != '\n').count();
+            let byte = bytes[error.valid_up_to()];
+            return Err(bad(format!(
+                "line {line}, column {column} (byte {}): 0x{byte:02x} is not UTF-8; save the text as UTF-8 and try again",
+                error.valid_up_to()
+            )));
+        }
+    };
+    let characters: Vec<char> = text.chars().collect();
+    match characters.len() {
+        0 => Err(bad("the file is empty; expected a text".into())),
+        count if count > MOST => Err(bad(format!("it has {count} characters; at most {MOST} are read"))),
+        _ => Ok(characters),
+    }
+}
+
+/// Reads, splits, fits and encodes a text; `directory` is the experiment file's.
+pub(super) fn load(
+    config: &DataConfig,
+    text: TextConfig,
+    directory: &Path,
+    path: &Path,
+    seed: [u32; 2],
+) -> Result<Loaded, DataError> {
+    let all = read(path)?;
+    let read_other = |file: &str| {
+        let path = directory.join(file);
+        Ok::<_, DataError>((read(&path)?, path))
+    };
+    let (mut train, mut validation, mut test) = (all.clone(), None, None);
+    match &config.split {
+        SplitConfig::Order { .. } => {
+            let rows: Vec<usize> = (0..all.len()).collect();
+            let parts = split::split(&config.split, &Table::default(), &rows, seed)?;
+            let characters = |rows: &[usize]| -> Vec<char> { rows.iter().map(|&r| all[r]).collect() };
+            train = characters(&parts.train);
+            validation = Some((characters(&parts.validation), path.to_path_buf()));
+            test = (!parts.test.is_empty()).then(|| (characters(&parts.test), path.to_path_buf()));
+        }
+        SplitConfig::Files { validation: Validation::File(file), test: other, .. } => {
+            validation = Some(read_other(file)?);
+            test = other.as_ref().map(|file| read_other(file)).transpose()?;
+        }
+        _ => {}
+    }
+    let Some((validation, validation_path)) = validation else {
+        let reason = "a text is split by its order, the last characters testing, or has files of its own for the parts: use \
+                      by = \"order\", or by = \"files\" with `validation` a file";
+        return Err(DataError::Split { reason: reason.into() });
+    };
+    let known: BTreeSet<char> = train.iter().copied().collect();
+    if let (Some(only), 1) = (known.first(), known.len()) {
+        let reason = format!("every character of the training part is {only:?}; there is nothing to learn");
+        return Err(DataError::Text { path: path.into(), reason });
+    }
+    let fitted = FittedText { length: text.length, vocabulary: known.iter().collect() };
+    let parts = [
+        fitted.dataset("the training part", &train, path)?,
+        fitted.dataset("the validation part", &validation, &validation_path)?,
+        match test {
+            Some((test, path)) => fitted.dataset("the test part", &test, &path)?,
+            None => Dataset::default(),
+        },
+    ];
+    let [train, validation, test] = parts;
+    let fitted = Fitted { target: FittedTarget::Text(fitted), ..Fitted::default() };
+    let digest = digest_all(config, directory, path)?;
+    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0 })
+}
+
+/// Encodes another text by what was fitted.
+pub(super) fn load_with(fitted: &FittedText, path: &Path) -> Result<Dataset, DataError> {
+    fitted.dataset("the text", &read(path)?, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_those_of_the_vocabulary_and_one_for_others() {
+        let fitted = FittedText { length: 2, vocabulary: "\nabé".into() };
+        assert_eq!(fitted.symbols(), 5);
+        let symbols = fitted.encode(&['b', '\n', 'é', '?', 'a']);
+        assert_eq!(symbols, [3, 1, 4, 0, 2]);
+        let text: String = symbols.into_iter().map(|s| fitted.character(s)).collect();
+        assert_eq!(text, "b\né\u{fffd}a");
+    }
+
+    #[test]
+    fn sequences_follow_each_other_and_one_more_symbol_is_predicted() {
+        let fitted = FittedText { length: 3, vocabulary: "ab".into() };
+        let of = |text: &str| fitted.dataset("the text", &text.chars().collect::<Vec<_>>(), Path::new("t"));
+        for (text, rows) in [("abab", 1), ("ababab", 1), ("abababa", 2)] {
+            let dataset = of(text).unwrap();
+            assert_eq!((dataset.rows, dataset.text.unwrap().symbols.len()), (rows, 3 * rows + 1), "{text}");
+        }
+        let message = of("aba").unwrap_err().to_string();
+        assert!(message.contains("has 3 characters") && message.contains("need 4"), "{message}");
+    }
+}

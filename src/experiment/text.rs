@@ -1,0 +1,63 @@
+//! What an experiment on text may say.
+
+use super::Experiment;
+use super::model::{Family, LayerConfig, ModelConfig};
+use crate::nn::losses::Loss;
+
+/// The first key that does not go with a text, or has a value that it cannot have.
+pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
+    let Experiment { data, model, train, .. } = experiment;
+    let Some(text) = data.text else { return Ok(()) };
+    if let Some(problem) = text.problem() {
+        return Err(problem);
+    }
+    let given = [
+        ("data.target", data.target.is_some()),
+        ("data.features", data.features.is_some()),
+        ("data.exclude", !data.exclude.is_empty()),
+        ("data.labels", data.labels.is_some()),
+        ("data.types", !data.types.is_empty()),
+        ("data.derive", !data.derive.is_empty()),
+        ("data.reshape", data.reshape.is_some()),
+        ("data.image", data.image.is_some()),
+        ("data.window", data.window.is_some()),
+        ("data.augment", data.augment != Default::default()),
+    ];
+    if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
+        let reason = "does not go with [data.text]: a text has no columns, and its next character is what is predicted; take \
+                      the key out";
+        return Err((key, reason.into()));
+    }
+    check_layers(model)?;
+    let plain = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+    if ![Loss::Mse, plain].contains(&train.loss) {
+        let reason = "is the plain cross-entropy of the next character for a text; take the key out";
+        return Err(("train.loss", reason.into()));
+    }
+    Ok(())
+}
+
+/// Recurrent layers come first, and must not see the characters that they predict.
+fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
+    if model.layers.is_empty() && model.family != Family::Rnn {
+        return Err(("model.family", "must be \"rnn\" for a text".into()));
+    }
+    let key = if model.layers.is_empty() { "model.bidirectional" } else { "model.layer" };
+    let mut others = false;
+    for (at, layer) in model.hidden_layers().iter().enumerate() {
+        match layer {
+            LayerConfig::Recurrent { bidirectional: true, .. } => {
+                let reason =
+                    "reads a text backwards too, from the characters that are to be predicted; take it out";
+                return Err((key, reason.into()));
+            }
+            LayerConfig::Recurrent { .. } if others => {
+                return Err((key, "has a recurrent layer after others; for a text they come first".into()));
+            }
+            LayerConfig::Recurrent { .. } => {}
+            _ if at == 0 => return Err((key, "must begin with a recurrent layer for a text".into())),
+            _ => others = true,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! Models of text: symbols in, and at every step what the next symbol may be.
+
+use super::init::Init;
+use super::layers::Network;
+use super::model::{Losses, Model, TextShape, X, Y, default_embedding_width};
+use crate::experiment::model::LayerConfig;
+use crate::experiment::recurrent::Output;
+use crate::graph::{GraphError, Source};
+use crate::tensor::DType;
+
+impl Model {
+    /// Sequences of symbols `u32[B, T]`: a trained vector for each symbol, recurrent layers that go on from the states they
+    /// ended the batch before with, and the other layers on every step alike. The loss of a row is the mean cross-entropy of
+    /// its steps in nats, and so is its prediction, unless the model generates: then it is the logits `[B T, symbols]`.
+    pub(super) fn language(
+        &self,
+        net: &mut Network,
+        batch: usize,
+        text: TextShape,
+    ) -> Result<Losses, GraphError> {
+        let TextShape { length, vocabulary } = text;
+        net.graph.set_layer("input");
+        net.carries = true;
+        let width = self.embedding_width.unwrap_or_else(|| default_embedding_width(vocabulary));
+        let table = net.parameter("embedding.weight".into(), &[vocabulary, width], Init::Normal, true)?;
+        let symbols = net.graph.source(Source::Batch(X.into()), &[batch, length], DType::U32)?;
+        let vectors = net.graph.gather(table, symbols)?;
+        net.summary.push(("embedding".into(), vec![length, width], vocabulary * width));
+        let mut h = net.graph.reshape(vectors, &[batch, length, 1, width])?;
+        let mut layers = self.layers.clone();
+        for layer in &mut layers {
+            if let LayerConfig::Recurrent { output, .. } = layer {
+                *output = Output::All;
+            }
+        }
+        let recurrent = layers.iter().take_while(|l| matches!(l, LayerConfig::Recurrent { .. })).count();
+        h = net.layers(&layers[..recurrent], 0, h)?;
+        let width = net.graph.shape(h).last().copied().unwrap_or(0);
+        h = net.graph.reshape(h, &[batch * length, width])?;
+        let logits = net.layers(&layers[recurrent..], recurrent, h)?;
+        net.graph.set_layer("loss");
+        let next = net.graph.source(Source::Batch(Y.into()), &[batch, length], DType::U32)?;
+        let next = net.graph.reshape(next, &[batch * length])?;
+        let (steps, mean) = self.loss.build(net.graph, logits, next)?;
+        let steps = net.graph.reshape(steps, &[batch, length])?;
+        let rows = net.graph.mean(steps, &[1], false)?;
+        let predictions = if self.generates { logits } else { rows };
+        Ok(Losses { predictions, rows, mean, parts: vec![] })
+    }
+}

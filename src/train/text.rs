@@ -1,0 +1,175 @@
+//! What a model of text is for after training: writing text, and telling how well it knows another.
+
+use std::path::Path;
+
+use super::TrainError;
+use super::checkpoint;
+use super::engine::Engine;
+use super::evaluate::Opened;
+use super::trainer::model_of;
+use crate::data::{self, Dataset, FittedText, Text};
+use crate::device::Device;
+use crate::rng::{self, streams};
+
+/// How a text is written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Writing {
+    /// Texts.
+    pub count: usize,
+    /// Characters of each, besides the prompt.
+    pub length: usize,
+    /// Divides the logits: below 1 the likely becomes likelier; 0 takes the likeliest character always.
+    pub temperature: f64,
+    /// How each text begins; by default as after a line's end.
+    pub prompt: Option<String>,
+    /// Seed of the draw.
+    pub seed: u64,
+}
+
+/// Most texts of one call.
+const MOST_TEXTS: usize = 512;
+/// Most characters of a text.
+const MOST_CHARACTERS: usize = 10_000_000;
+
+impl Writing {
+    fn check(&self) -> Result<(), TrainError> {
+        let wrong = |reason: String| Err(TrainError::Input(reason));
+        if !(1..=MOST_TEXTS).contains(&self.count) {
+            return wrong(format!("--count {} is not in 1..={MOST_TEXTS} for texts", self.count));
+        }
+        if !(1..=MOST_CHARACTERS).contains(&self.length) {
+            return wrong(format!("--length {} is not in 1..={MOST_CHARACTERS}", self.length));
+        }
+        if !(0.0..=1e6).contains(&self.temperature) {
+            return wrong(format!("--temperature {} is not in 0..=1000000", self.temperature));
+        }
+        Ok(())
+    }
+}
+
+/// The symbols that a text begins with.
+fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainError> {
+    let Some(given) = given.filter(|text| !text.is_empty()) else {
+        // Where a sentence may begin, if the text has lines.
+        let first = if fitted.vocabulary.contains('\n') { '\n' } else { fitted.character(1) };
+        return Ok(fitted.encode(&[first]));
+    };
+    let characters: Vec<char> = given.chars().collect();
+    if let Some(unknown) = characters.iter().find(|&&c| !fitted.vocabulary.contains(c)) {
+        let reason = format!("--prompt holds {unknown:?}, which the training text does not");
+        return Err(TrainError::Input(reason));
+    }
+    Ok(fitted.encode(&characters))
+}
+
+/// Texts that the best weights of a run write, each with its prompt before it.
+///
+/// # Errors
+/// If a setting is out of range, the prompt holds a character that the training text does not, the weights are of another
+/// model, or the device fails.
+pub(super) fn write(
+    opened: &Opened,
+    fitted: &FittedText,
+    writing: &Writing,
+    device: &dyn Device,
+) -> Result<Vec<String>, TrainError> {
+    writing.check()?;
+    let begin = prompt(fitted, writing.prompt.as_deref())?;
+    let vocabulary = fitted.symbols();
+    // Row `s` of this text reads symbol `s`: the order of the rows says what is read next.
+    let symbols: Vec<u32> =
+        (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
+    let text = Text { length: 1, vocabulary, symbols };
+    let alphabet = Dataset { rows: writing.count, text: Some(text), ..Dataset::default() };
+    let Some(model) = model_of(&opened.experiment, &opened.fitted, &alphabet).generator() else {
+        return Err(TrainError::Input("the model is not one of text".into()));
+    };
+    let mut engine = Engine::generating(device, &model, &alphabet)?;
+    opened.restore(&mut engine)?;
+    let mut logits = vec![];
+    for &symbol in &begin {
+        logits = engine.go_on(&vec![symbol; writing.count])?;
+    }
+    let characters: Vec<char> = (0..vocabulary as u32).map(|s| fitted.character(s)).collect();
+    let mut texts = vec![writing.prompt.clone().unwrap_or_default(); writing.count];
+    let seed = [writing.seed as u32, (writing.seed >> 32) as u32];
+    for step in 0..writing.length {
+        let draw = |(row, logits): (usize, &[f32])| {
+            let uniform = rng::uniform(rng::word(seed, streams::SAMPLE, step as u32, row as u32));
+            pick(logits, writing.temperature, f64::from(uniform))
+        };
+        let next: Vec<u32> = logits.chunks(vocabulary).enumerate().map(draw).collect();
+        for (text, &symbol) in texts.iter_mut().zip(&next) {
+            text.push(characters[symbol as usize]);
+        }
+        if step + 1 < writing.length {
+            logits = engine.go_on(&next)?;
+        }
+    }
+    Ok(texts)
+}
+
+/// A symbol by the softmax of `logits / temperature`, for a `uniform` number in 0..1. Symbol 0, of unknown characters, is
+/// never written.
+fn pick(logits: &[f32], temperature: f64, uniform: f64) -> u32 {
+    let known = logits.iter().map(|&x| f64::from(x)).enumerate().skip(1);
+    let (best, most) = known.clone().fold((1, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a });
+    if temperature == 0.0 {
+        return best as u32;
+    }
+    let weights: Vec<(usize, f64)> = known.map(|(s, x)| (s, ((x - most) / temperature).exp())).collect();
+    let mut left = uniform * weights.iter().map(|(_, weight)| weight).sum::<f64>();
+    for &(symbol, weight) in &weights {
+        left -= weight;
+        if left < 0.0 {
+            return symbol as u32;
+        }
+    }
+    best as u32
+}
+
+/// How well a model knows each sequence of the text `input`: a CSV file with the place of the first character that is
+/// predicted, counted from 1, and the mean cross-entropy of the sequence's characters in nats. Gives the number of sequences.
+pub(super) fn scores(
+    opened: &Opened,
+    input: &Path,
+    output: &Path,
+    device: &dyn Device,
+) -> Result<usize, TrainError> {
+    let rows = data::load_with(&opened.fitted, input, false)?;
+    let predictions = opened.predict(device, &rows, 1)?;
+    let length = rows.text.as_ref().map_or(1, |text| text.length);
+    let mut table = String::from("character,nats\n");
+    for (row, nats) in predictions.raw.iter().enumerate() {
+        table += &format!("{},{nats}\n", row * length + 2);
+    }
+    checkpoint::write_atomically(output, table.as_bytes())?;
+    Ok(rows.rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_are_drawn_by_their_probabilities() {
+        let logits = [9.0, 0.0, 3f32.ln(), f32::NEG_INFINITY];
+        assert_eq!(pick(&logits, 1.0, 0.0), 1);
+        assert_eq!(pick(&logits, 1.0, 0.2499), 1);
+        assert_eq!(pick(&logits, 1.0, 0.2501), 2);
+        assert_eq!(pick(&logits, 1.0, 1.0 - 1e-9), 2);
+        // Probabilities 1/10 and 9/10 at half the temperature.
+        assert_eq!(pick(&logits, 0.5, 0.0999), 1);
+        assert_eq!(pick(&logits, 0.5, 0.1001), 2);
+        assert_eq!(pick(&logits, 0.0, 0.0), 2);
+    }
+
+    #[test]
+    fn a_prompt_holds_known_characters() {
+        let fitted = FittedText { length: 4, vocabulary: "\nab".into() };
+        assert_eq!(prompt(&fitted, Some("ba")).unwrap(), [3, 2]);
+        assert_eq!(prompt(&fitted, None).unwrap(), [1]);
+        let message = prompt(&fitted, Some("ax")).unwrap_err().to_string();
+        assert!(message.contains("'x'"), "{message}");
+    }
+}
