@@ -25,7 +25,7 @@ pub struct Sample {
     #[arg(long)]
     length: Option<usize>,
     /// How freely text is written [default: 1]: 0 takes the likeliest character always.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// How text begins.
     #[arg(long)]

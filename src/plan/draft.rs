@@ -110,8 +110,7 @@ impl<'b, 's> Drafter<'b, 's> {
                 find("state", name, &self.builder.layout.states)?
             };
             let stored = self.nodes.stored(*value);
-            // A kernel of its own may read the state that is updated, and cannot write it too.
-            if !gradient && matches!(self.nodes.lowering(stored), Lowering::Kernel { .. }) {
+            if !gradient && self.is_of_a_kernel(stored) {
                 self.late_copies.push((stored, Place::Fixed(slice)));
                 continue;
             }
@@ -126,6 +125,12 @@ impl<'b, 's> Drafter<'b, 's> {
             self.stored_results.push((name.clone(), self.nodes.stored(*value)));
         }
         Ok(())
+    }
+
+    /// Whether a kernel of its own gives the value. It may read the state that the value updates, and cannot write it too:
+    /// the state gets a copy at the end.
+    fn is_of_a_kernel(&self, stored: ValueId) -> bool {
+        matches!(self.nodes.lowering(stored), Lowering::Kernel { .. })
     }
 
     /// The dispatches that assemble the batch.
@@ -224,7 +229,10 @@ impl<'b, 's> Drafter<'b, 's> {
     fn order(&self, fusion: &Fusion, emitted: &[Option<Emitted>]) -> Vec<usize> {
         let mut before: Vec<BTreeSet<usize>> = fusion.groups.iter().map(|g| g.dependencies.clone()).collect();
         for (name, value) in &self.phase.updates {
-            let Some(writer) = fusion.group_of(fusion.nodes.stored(*value)) else { continue };
+            let stored = fusion.nodes.stored(*value);
+            let Some(writer) = fusion.group_of(stored).filter(|_| !self.is_of_a_kernel(stored)) else {
+                continue;
+            };
             for (reader, parts) in emitted.iter().enumerate() {
                 let reads = parts.iter().flat_map(|p| &p.reads);
                 let is_state = |v: &ValueId| matches!(fusion.source(*v), Some(Source::State(n)) if n == name);

@@ -36,6 +36,7 @@ fn title(metric: &str) -> &str {
         "mae" => "mean absolute error",
         "rmse" => "root mean squared error",
         "r2" => "R², the part of the variance explained",
+        "nats" => "cross-entropy of a character, in nats",
         "auc" => "area under the ROC curve",
         "f1" => "F1 score",
         other => other,

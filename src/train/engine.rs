@@ -19,8 +19,10 @@ use crate::scalar::StepRecord;
 
 /// Rows of an evaluation batch.
 const EVALUATION_BATCH: usize = 512;
-/// Places of a text that are evaluated side by side; each begins without knowing what was before it.
+/// Most places of a text that are evaluated side by side.
 const EVALUATION_STREAMS: usize = 32;
+/// Least rows of a text from each of these places on: its first characters come without what was before them.
+const ROWS_OF_A_STREAM: usize = 16;
 /// Steps whose losses are kept on the device before the host reads them.
 const LOSS_SLOTS: usize = 4096;
 
@@ -89,7 +91,7 @@ fn compile_watching(
     target: &crate::device::Target,
     watched: &Watched,
 ) -> Result<(Compiled, ModelGraph, [Vec<State>; 2]), TrainError> {
-    let evaluation_batch = batch_of(evaluation);
+    let evaluation_batch = batch_of(model, evaluation);
     let evaluating = model.graph(evaluation_batch, false)?;
     let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
     let mut data = vec![];
@@ -161,11 +163,13 @@ fn compile_watching(
 }
 
 /// Rows of an evaluation batch.
-fn batch_of(evaluation: &Dataset) -> usize {
-    // A text of single symbols is not read but written, all its rows side by side.
-    let read = evaluation.text.as_ref().is_some_and(|text| text.length > 1);
-    let most = if read { EVALUATION_STREAMS } else { EVALUATION_BATCH };
-    evaluation.rows.clamp(1, most)
+fn batch_of(model: &Model, evaluation: &Dataset) -> usize {
+    match evaluation.text {
+        // All texts that are written, side by side.
+        Some(_) if model.generates => evaluation.rows,
+        Some(_) => (evaluation.rows / ROWS_OF_A_STREAM).clamp(1, EVALUATION_STREAMS),
+        None => evaluation.rows.clamp(1, EVALUATION_BATCH),
+    }
 }
 
 /// The rows of a data set as batches of `batch` rows, each row of a batch being followed in the next one by the row after
@@ -244,7 +248,7 @@ impl Engine {
             compile_watching(model, training, evaluation, device.target(), watched)?;
         let session = device.load(&compiled.program)?;
         let evaluation_phase = compiled.program.phases.len() - 1;
-        let evaluation_batch = batch_of(evaluation);
+        let evaluation_batch = batch_of(model, evaluation);
         let outputs = graph.graph.ty(graph.predictions).elements() / evaluation_batch;
         let order: Vec<Option<u32>> = match &evaluation.text {
             Some(_) => streams(evaluation.rows, evaluation_batch),

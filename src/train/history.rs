@@ -7,8 +7,8 @@ use super::checkpoint;
 use super::events::Numbers;
 
 /// Metrics that may stand in the file, after `validation_`.
-const NAMES: [&str; 10] =
-    ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1", "elbo", "reconstruction", "kl"];
+const NAMES: [&str; 11] =
+    ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1", "elbo", "reconstruction", "kl", "nats"];
 /// Larger files are refused before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 

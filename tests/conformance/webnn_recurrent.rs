@@ -1,7 +1,9 @@
-//! WebNN's `gru` and `lstm`, and single steps of them, unrolled over time: both directions, every order of gates,
-//! peepholes, and the activations that the tests ask for.
+//! WebNN's `gru` and `lstm`, and single steps of them, in both directions and every order of gates: by the recurrent kernels
+//! where WebNN's definition is theirs; else (peepholes, other activations, a reset before the product) unrolled over time.
 
 use gridlight::graph::ValueId;
+use gridlight::graph::recurrence::{Recurrent, RecurrentWeights};
+use gridlight::kernels::recurrence::Cell;
 use gridlight::scalar::UnaryFn;
 use serde_json::Value;
 
@@ -48,6 +50,16 @@ pub fn build(b: &mut Builder) -> Built<Vec<ValueId>> {
         };
         let (mut h, mut c) = (row(b, h0, direction)?, row(b, c0, direction)?);
         let reversed = backward || direction == 1;
+        if agrees(b, lstm, &weights)? {
+            let found = kernel(b, lstm, &weights, x, [h, c], reversed)?;
+            sequences.push(b.g.reshape(found.hidden, &[steps, 1, batch, hidden]).map_err(say)?);
+            for (last, state) in last.iter_mut().zip([Some(found.last), found.last_cell]) {
+                if let Some(state) = state {
+                    last.push(b.g.reshape(state, &[1, batch, hidden]).map_err(say)?);
+                }
+            }
+            continue;
+        }
         let mut outputs = vec![h; steps];
         for t in 0..steps {
             let t = if reversed { steps - 1 - t } else { t };
@@ -81,8 +93,57 @@ fn cell(b: &mut Builder, lstm: bool) -> Built<Vec<ValueId>> {
         recurrent_bias: b.option_or_zeros("recurrentBias", &[rows])?,
         peephole: b.option("peepholeWeight")?,
     };
+    if agrees(b, lstm, &weights)? {
+        let shape = b.g.shape(x).clone();
+        let x = b.g.reshape(x, &[1, shape[0], shape[1]]).map_err(say)?;
+        let found = kernel(b, lstm, &weights, x, [h, c], false)?;
+        return Ok(std::iter::once(found.last).chain(found.last_cell).collect());
+    }
     let (h, c) = step(b, lstm, &weights, x, h, c, hidden)?;
     Ok(if lstm { vec![h, c] } else { vec![h] })
+}
+
+/// Whether the call is what the recurrent kernels compute.
+fn agrees(b: &Builder, lstm: bool, weights: &Weights) -> Built<bool> {
+    let defaults: &[UnaryFn] = if lstm {
+        &[UnaryFn::Sigmoid, UnaryFn::Tanh, UnaryFn::Tanh]
+    } else {
+        &[UnaryFn::Sigmoid, UnaryFn::Tanh]
+    };
+    let reset_after = lstm || b.call.flag("resetAfter", true);
+    Ok(weights.peephole.is_none() && reset_after && activations(b, defaults)? == defaults)
+}
+
+/// All steps of one direction by the recurrent kernels.
+fn kernel(
+    b: &mut Builder,
+    lstm: bool,
+    weights: &Weights,
+    x: ValueId,
+    [h, c]: [ValueId; 2],
+    reversed: bool,
+) -> Built<Recurrent> {
+    let hidden = b.g.shape(h)[1];
+    let rzn = b.call.options().get("layout").is_some_and(|l| l == "rzn");
+    // Where PyTorch's gates i, f, g, o or r, z, n lie.
+    let order: &[usize] = match (lstm, rzn) {
+        (true, _) => &[0, 2, 3, 1],
+        (false, true) => &[0, 1, 2],
+        (false, false) => &[1, 0, 2],
+    };
+    let mut ordered = |rows: ValueId| -> Built {
+        let parts: Vec<ValueId> =
+            order.iter().map(|&gate| part(b, rows, gate, hidden)).collect::<Built<Vec<_>>>()?;
+        b.g.concat(&parts, 0).map_err(say)
+    };
+    let weights = RecurrentWeights {
+        w_ih: ordered(weights.input)?,
+        w_hh: ordered(weights.recurrent)?,
+        b_ih: Some(ordered(weights.bias)?),
+        b_hh: Some(ordered(weights.recurrent_bias)?),
+    };
+    let (cell, first) = if lstm { (Cell::Lstm, [Some(h), Some(c)]) } else { (Cell::Gru, [Some(h), None]) };
+    b.g.recurrent(cell, x, &weights, first, reversed).map_err(say)
 }
 
 /// Entry `at` of the first axis.

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
-use gridlight::experiment::model::Family;
 use gridlight::rng;
 use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
@@ -41,9 +40,28 @@ impl Observer for Interrupter {
 /// 128 steps, with clipping and a schedule.
 const LONG: &str = "epochs = 8\nbatch_size = 16\nclip_norm = 1.0\nschedule = { type = \"cosine\" }\n";
 
+/// Every model family, and recurrent networks on text besides, which carry their states on from step to step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    Mlp,
+    Cnn,
+    Rnn,
+    Text,
+    Vae,
+}
+
 /// Every model family.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
-const FAMILIES: [Family; 4] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Vae];
+const FAMILIES: [Family; 5] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Text, Family::Vae];
+
+/// A text of words of random length: in each the letters follow the alphabet.
+fn words(characters: usize) -> String {
+    let word = |at: u32| {
+        let random = rng::word([8, 3], 0, 0, at);
+        "abcdefghij".chars().skip((random % 5) as usize).take(1 + (random >> 8) as usize % 5).chain([' '])
+    };
+    (0..).flat_map(word).take(characters).collect()
+}
 
 /// CSV of pictures of 6 x 6 pixels, columns `p0` to `p35`, with stripes of any phase; `label` says which way they run.
 fn stripes(rows: u32) -> String {
@@ -101,6 +119,11 @@ impl Bench {
                 "target = \"label\"\nimage = { shape = [1, 6, 6] }\naugment = { noise = 0.1 }\n\
                  [model]\nfamily = \"rnn\"\nhidden = [6, 6]\nbidirectional = true\ndropout = 0.1\n",
             ),
+            // 256 sequences train.
+            Family::Text => (
+                words(3440),
+                "text = { length = 8 }\n[model]\nfamily = \"rnn\"\nhidden = [6, 6]\ndropout = 0.1\n",
+            ),
             Family::Vae => {
                 (stripes(430), "exclude = [\"label\"]\n[model]\nfamily = \"vae\"\nhidden = [8]\nlatent = 2\n")
             }
@@ -108,9 +131,10 @@ impl Bench {
         std::fs::write(&source, table).unwrap();
         let loss =
             if matches!(family, Family::Cnn | Family::Rnn) { "loss = \"cross_entropy\"\n" } else { "" };
+        let by = if family == Family::Text { "order" } else { "random" };
         let text = format!(
             "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\n\
-             split = {{ by = \"random\", validation = 0.2, test = 0.2 }}\n{parts}[train]\n{loss}{train}",
+             split = {{ by = \"{by}\", validation = 0.2, test = 0.2 }}\n{parts}[train]\n{loss}{train}",
             source.to_str().unwrap()
         );
         let experiment = Experiment::parse(&text, "bench.toml", &[]).unwrap();
@@ -220,7 +244,7 @@ fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn what_overflows_ends_the_run_at_once(device: &dyn Device) {
     // The gates of a recurrent network saturate: its states stay finite whatever its weights.
-    for family in FAMILIES.into_iter().filter(|&family| family != Family::Rnn) {
+    for family in FAMILIES.into_iter().filter(|family| ![Family::Rnn, Family::Text].contains(family)) {
         let optimizers: &[&str] =
             if family == Family::Mlp { &["sgd", "adam", "adamw", "rmsprop"] } else { &["sgd", "adam"] };
         for optimizer in optimizers {
