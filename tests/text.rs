@@ -128,7 +128,7 @@ fn cutting_a_text_into_other_sequences_does_not_change_what_a_network_knows() {
 #[test]
 fn what_lies_further_back_than_a_sequence_is_remembered() {
     // The letter after the dots is the one before them, which lies more than a sequence of 4 back.
-    let group = |i: u32| if rng::word([4, 0], 1, 0, i) % 2 == 0 { "x.....x|" } else { "y.....y|" };
+    let group = |i: u32| if rng::word([4, 0], 1, 0, i).is_multiple_of(2) { "x.....x|" } else { "y.....y|" };
     let text: String = (0..1500).map(group).collect();
     let rest = "cell = \"gru\"\nhidden = [24]\n[train]\nepochs = 6\nbatch_size = 8\nlearning_rate = 1e-2\n";
     let bench = Bench::new(&text, 8, rest);
@@ -197,6 +197,7 @@ fn every_command_takes_a_run_on_text() {
     output(&["train", "text.toml"]);
     let report = std::fs::read_to_string(directory.join("runs/text/report.html")).unwrap();
     assert!(report.contains("predicts the next character") && report.contains("4 symbols in sequences of 8"));
+    assert!(report.contains("A text it writes"));
     let evaluation: serde_json::Value =
         serde_json::from_str(&output(&["evaluate", "runs/text", "--json"])).unwrap();
     assert!(evaluation["metrics"]["nats"].as_f64().unwrap() < 1.5, "{evaluation}");
@@ -231,13 +232,13 @@ fn wrong_texts_and_experiments_are_refused() {
     let bench = Bench::new("", 8, rest);
     let directory = bench.directory.path();
     let good = letters(2000);
-    let not_utf8 = [good[..70].as_bytes(), b"\nab\xff", good.as_bytes()].concat();
+    let not_utf8 = [&good.as_bytes()[..70], b"\nab\xff", good.as_bytes()].concat();
     let texts: [(&[u8], &[&str]); 6] = [
         (b"", &["text.txt", "empty"]),
         ("\u{feff}".as_bytes(), &["text.txt", "empty"]),
         (&not_utf8, &["text.txt", "line 2, column 3", "0xff", "UTF-8"]),
         (b"abcabc", &["text.txt", "characters", "data.text.length"]),
-        (good[..500].as_bytes(), &["text.txt", "validation part", "need"]),
+        (&good.as_bytes()[..500], &["text.txt", "validation part", "need"]),
         (&[b'a'; 3000], &["text.txt", "'a'", "nothing to learn"]),
     ];
     for (text, wanted) in texts {

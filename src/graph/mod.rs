@@ -9,6 +9,7 @@ pub mod autodiff;
 pub mod build;
 pub mod convolution;
 pub mod expression;
+pub mod lengths;
 pub mod normalisation;
 pub mod ops;
 pub mod pooling;

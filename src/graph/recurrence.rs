@@ -22,6 +22,8 @@ pub struct RecurrentWeights {
 pub struct Recurrent {
     /// `h` of all steps, `[T, B, H]`.
     pub hidden: ValueId,
+    /// `c` of all steps, `[T, B, H]`, of an LSTM.
+    pub cells: Option<ValueId>,
     /// `h` of the step computed last, `[B, H]`.
     pub last: ValueId,
     /// `c` of that step, `[B, H]`, of an LSTM.
@@ -73,7 +75,7 @@ impl Graph {
             (Cell::Gru, None) => Some(self.constant(&[width], &vec![0.0; width])?),
             _ => None,
         };
-        let mut parts = vec![];
+        let (mut parts, mut cell_parts) = (vec![], vec![]);
         let most = most_steps(&Scan { cell, steps, batch, hidden, reverse });
         for part in 0..steps.div_ceil(most) {
             let count = most.min(steps - part * most);
@@ -89,14 +91,17 @@ impl Graph {
             if cells.is_some() {
                 let all = push(self, States::Cell)?;
                 cells = Some(self.step_of(all, last)?);
+                cell_parts.push(all);
             }
             state = self.step_of(hidden_states, last)?;
             parts.push(hidden_states);
         }
         if reverse {
             parts.reverse();
+            cell_parts.reverse();
         }
-        Ok(Recurrent { hidden: self.concat(&parts, 0)?, last: state, last_cell: cells })
+        let all_cells = if cell_parts.is_empty() { None } else { Some(self.concat(&cell_parts, 0)?) };
+        Ok(Recurrent { hidden: self.concat(&parts, 0)?, cells: all_cells, last: state, last_cell: cells })
     }
 
     /// `x[t]` of `x` `[T, B, H]`.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::Slice;
 use super::draft::{Draft, Place};
 use crate::device::{Family, Target};
+use crate::kernels::Kernel;
 use crate::kernels::shader::{Shader, shader};
 
 /// `drafts` in the order of their launches, and the number of each one's launch.
@@ -74,6 +75,7 @@ impl Launch {
         let own: usize = self.members.iter().map(|&m| count(m)).sum();
         let workgroups = needs.workgroups.saturating_add(new.workgroups);
         let fits = needs.lanes == new.lanes
+            && self.members.iter().all(|&m| agree(&drafts[m].kernel, &drafts[at].kernel))
             && needs.bindings + own + new.bindings <= target.max_storage_buffers
             && workgroups <= target.max_workgroups
             && needs.workgroup_bytes + new.workgroup_bytes <= target.max_workgroup_bytes
@@ -86,6 +88,13 @@ impl Launch {
         }
         fits
     }
+}
+
+/// Whether two kernels may share a launch. A recurrence beside a sum that returns early gives wrong values on Mesa's software
+/// driver (22.3), where its invocations exchange values within a subgroup: recurrences run beside recurrences alone.
+fn agree(a: &Kernel, b: &Kernel) -> bool {
+    let recurrent = |kernel: &Kernel| matches!(kernel, Kernel::Recurrence(_) | Kernel::RecurrenceGrad(_));
+    recurrent(a) == recurrent(b)
 }
 
 /// Whether one writes a buffer of a fixed place that the other reads or writes: a GPU tracks whole buffers.

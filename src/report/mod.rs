@@ -42,6 +42,8 @@ pub struct Report<'a> {
     pub test: Option<&'a Predictions>,
     /// What an autoencoder makes of the shown rows, if the model is one.
     pub portrait: Option<&'a Portrait>,
+    /// What a model of text writes, if the model is one.
+    pub written: Option<&'a str>,
     /// The weights that were kept.
     pub weights: &'a [NamedTensor],
     /// Layer, output shape without the batch, trained elements.
@@ -78,6 +80,10 @@ impl Report<'_> {
         if self.portrait.is_none() && self.data.train.text.is_none() {
             let title = format!("Predictions on the {} rows", self.shown().1);
             page += &section(&title, &pictures::predictions(self));
+        }
+        if let Some(text) = self.written {
+            let text = format!("<pre>{}</pre>\n", escape(text));
+            page += &section("A text it writes, at temperature 0.8", &text);
         }
         page += &autoencoder::section(self);
         page += &forecasts::section(self);

@@ -8,7 +8,9 @@ use super::engine::Engine;
 use super::epochs::{Task, Trainer};
 use super::events::{Event, Numbers};
 use super::portrait::Portrait;
+use super::text;
 use super::trainer::peak_host_bytes;
+use crate::data::FittedTarget;
 use crate::report::Report;
 
 impl Trainer<'_> {
@@ -68,6 +70,13 @@ impl Trainer<'_> {
                 Some(Portrait::of(device, &decoder, &weights, rows, &scores)?)
             }
         };
+        let written = match &data.fitted.target {
+            FittedTarget::Text(_) => {
+                let restore = |engine: &mut Engine| engine.restore(&weights, false);
+                text::write(experiment, &data.fitted, restore, &text::SHOWN, device)?.pop()
+            }
+            _ => None,
+        };
         let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
         let report = Report {
             experiment,
@@ -79,6 +88,7 @@ impl Trainer<'_> {
             validation: &self.best_predictions,
             test: test.as_ref(),
             portrait: portrait.as_ref(),
+            written: written.as_deref(),
             weights: &weights,
             layers: &self.engine.graph.summary,
             plan: &plan,

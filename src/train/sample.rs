@@ -55,7 +55,7 @@ const BETWEEN: &str = "\n----------\n";
 pub fn sample(run: &Path, request: &Request, device: &dyn Device) -> Result<Drawn, TrainError> {
     let opened = open(run)?;
     let wrong = |reason: &str| Err(TrainError::Input(format!("{}: {reason}", run.display())));
-    let FittedTarget::Text(fitted) = &opened.fitted.target else {
+    let FittedTarget::Text(_) = &opened.fitted.target else {
         let given = [
             ("--length", request.length.is_some()),
             ("--temperature", request.temperature.is_some()),
@@ -81,7 +81,9 @@ pub fn sample(run: &Path, request: &Request, device: &dyn Device) -> Result<Draw
         prompt: request.prompt.clone(),
         seed: request.seed,
     };
-    let text = text::write(&opened, fitted, &writing, device)?.join(BETWEEN);
+    let restore = |engine: &mut Engine| opened.restore(engine);
+    let texts = text::write(&opened.experiment, &opened.fitted, restore, &writing, device)?;
+    let text = texts.join(BETWEEN);
     let Some(output) = request.output else { return Ok(Drawn::Text(text)) };
     checkpoint::write_atomically(output, text.as_bytes())?;
     Ok(Drawn::Written(writing.count))

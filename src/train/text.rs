@@ -7,8 +7,9 @@ use super::checkpoint;
 use super::engine::Engine;
 use super::evaluate::Opened;
 use super::trainer::model_of;
-use crate::data::{self, Dataset, FittedText, Text};
+use crate::data::{self, Dataset, Fitted, FittedTarget, FittedText, Text};
 use crate::device::Device;
+use crate::experiment::Experiment;
 use crate::rng::{self, streams};
 
 /// How a text is written.
@@ -25,6 +26,9 @@ pub struct Writing {
     /// Seed of the draw.
     pub seed: u64,
 }
+
+/// The text that a report shows.
+pub(super) const SHOWN: Writing = Writing { count: 1, length: 1000, temperature: 0.8, prompt: None, seed: 0 };
 
 /// Most texts of one call.
 const MOST_TEXTS: usize = 512;
@@ -62,35 +66,36 @@ fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainErr
     Ok(fitted.encode(&characters))
 }
 
-/// Texts that the best weights of a run write, each with its prompt before it.
+/// Texts that a trained model writes, each with its prompt before it; `restore` sets its weights.
 ///
 /// # Errors
 /// If a setting is out of range, the prompt holds a character that the training text does not, the weights are of another
 /// model, or the device fails.
 pub(super) fn write(
-    opened: &Opened,
-    fitted: &FittedText,
+    experiment: &Experiment,
+    fitted: &Fitted,
+    restore: impl FnOnce(&mut Engine) -> Result<(), TrainError>,
     writing: &Writing,
     device: &dyn Device,
 ) -> Result<Vec<String>, TrainError> {
     writing.check()?;
-    let begin = prompt(fitted, writing.prompt.as_deref())?;
-    let vocabulary = fitted.symbols();
+    let not_text = || TrainError::Input("the model is not one of text".into());
+    let FittedTarget::Text(text) = &fitted.target else { return Err(not_text()) };
+    let begin = prompt(text, writing.prompt.as_deref())?;
+    let vocabulary = text.symbols();
     // Row `s` of this text reads symbol `s`: the order of the rows says what is read next.
     let symbols: Vec<u32> =
         (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
-    let text = Text { length: 1, vocabulary, symbols };
-    let alphabet = Dataset { rows: writing.count, text: Some(text), ..Dataset::default() };
-    let Some(model) = model_of(&opened.experiment, &opened.fitted, &alphabet).generator() else {
-        return Err(TrainError::Input("the model is not one of text".into()));
-    };
+    let alphabet = Some(Text { length: 1, vocabulary, symbols });
+    let alphabet = Dataset { rows: writing.count, text: alphabet, ..Dataset::default() };
+    let model = model_of(experiment, fitted, &alphabet).generator().ok_or_else(not_text)?;
     let mut engine = Engine::generating(device, &model, &alphabet)?;
-    opened.restore(&mut engine)?;
+    restore(&mut engine)?;
     let mut logits = vec![];
     for &symbol in &begin {
         logits = engine.go_on(&vec![symbol; writing.count])?;
     }
-    let characters: Vec<char> = (0..vocabulary as u32).map(|s| fitted.character(s)).collect();
+    let characters: Vec<char> = (0..vocabulary as u32).map(|s| text.character(s)).collect();
     let mut texts = vec![writing.prompt.clone().unwrap_or_default(); writing.count];
     let seed = [writing.seed as u32, (writing.seed >> 32) as u32];
     for step in 0..writing.length {
