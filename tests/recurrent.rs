@@ -334,10 +334,9 @@ fn few_kernels() {
     }
 }
 
-/// Launches of a training step of `model`, which reads `width` numbers.
-fn kernels(model: &Model, width: usize) -> usize {
-    let rows = 32;
-    let data = Dataset {
+/// Numbers that say nothing: `rows` of them, each of `width`, with a number to predict.
+fn table(rows: usize, width: usize) -> Dataset {
+    Dataset {
         rows,
         features: (0..width).map(|c| format!("x{c}")).collect(),
         x: vec![0.5; rows * width],
@@ -345,7 +344,38 @@ fn kernels(model: &Model, width: usize) -> usize {
         target: Some(data::Target::Numbers(vec![1.0; rows])),
         source_rows: (0..rows).collect(),
         ..Dataset::default()
+    }
+}
+
+/// Where the gates of an evaluation batch of 512 rows exceed a binding, it has fewer rows.
+fn wide_layers_fit() {
+    let (length, hidden) = (16, 128);
+    let config = ModelConfig {
+        family: gridlight::experiment::model::Family::Rnn,
+        cell: Some(Cell::Lstm),
+        hidden: vec![hidden],
+        ..ModelConfig::default()
     };
+    let sequence = Some(SequenceShape { length, width: 1 });
+    let inputs = Inputs { features: length, sequence, ..Inputs::default() };
+    let model = Model::new(&config, inputs, 1, Loss::Mse);
+    let data = table(600, length);
+    let gates = (4 * length * 512 * 4 * hidden) as u64;
+    let compile = |bytes: u64| {
+        let target = Target { max_binding_bytes: bytes, ..Target::webgpu_minimum(Family::Workgroup) };
+        engine::compile(&model, None, &data, &target)
+    };
+    for bytes in [gates, gates / 2, gates / 16] {
+        assert!(compile(bytes).is_ok(), "{bytes} bytes");
+    }
+    // The weights themselves do not fit: told of the largest batch.
+    let message = compile(1 << 16).unwrap_err().to_string();
+    assert!(message.contains(&format!("({gates} bytes)")), "{message}");
+}
+
+/// Launches of a training step of `model`, which reads `width` numbers.
+fn kernels(model: &Model, width: usize) -> usize {
+    let data = table(32, width);
     let optimizer = Optimizer::default();
     let training = Training { data: &data, batch: 16, noise: 0.0, images: None, optimizer, clip_norm: None };
     let target = Target::webgpu_minimum(Family::Workgroup);
@@ -382,6 +412,10 @@ fn main() -> ExitCode {
     let mut trials = vec![
         Trial::test("a_step_is_few_kernels_whatever_the_length", || {
             few_kernels();
+            Ok(())
+        }),
+        Trial::test("wide_layers_are_evaluated_by_fewer_rows", || {
+            wide_layers_fit();
             Ok(())
         }),
         Trial::test("what_does_not_fit_is_refused", || {

@@ -12,12 +12,12 @@ use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{
     self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
-    ProgramSpec, Slice,
+    PlanError, ProgramSpec, Slice,
 };
 use crate::rng::streams;
 use crate::scalar::StepRecord;
 
-/// Rows of an evaluation batch.
+/// Rows of an evaluation batch, where they fit; else a half of it, and so on.
 const EVALUATION_BATCH: usize = 512;
 /// Most places of a text that are evaluated side by side.
 const EVALUATION_STREAMS: usize = 32;
@@ -78,20 +78,54 @@ pub fn compile(
     evaluation: &Dataset,
     target: &crate::device::Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
-    let (compiled, graph, _) = compile_watching(model, training, evaluation, target, &|_| vec![])?;
-    Ok((compiled, graph))
+    let built = compile_watching(model, training, evaluation, target, &|_| vec![])?;
+    Ok((built.compiled, built.graph))
 }
 
-/// As [`compile`], with the carried states of training and evaluation; with `watched` values, training keeps the results
-/// of one step alone.
+/// What [`compile`] gives, and more.
+struct Built {
+    compiled: Compiled,
+    graph: ModelGraph,
+    /// The carried states of training and evaluation.
+    carried: [Vec<State>; 2],
+    evaluation_batch: usize,
+}
+
+/// As [`compile`]; with `watched` values, training keeps the results of one step alone.
 fn compile_watching(
     model: &Model,
     training: Option<&Training>,
     evaluation: &Dataset,
     target: &crate::device::Target,
     watched: &Watched,
-) -> Result<(Compiled, ModelGraph, [Vec<State>; 2]), TrainError> {
-    let evaluation_batch = batch_of(model, evaluation);
+) -> Result<Built, TrainError> {
+    let mut batch = batch_of(model, evaluation);
+    let mut first = None;
+    loop {
+        match compile_batches(model, training, evaluation, batch, target, watched) {
+            Ok(built) => return Ok(built),
+            // Places of a text stay as many.
+            Err(error @ TrainError::Plan(PlanError::TooLarge { .. }))
+                if batch > 1 && evaluation.text.is_none() =>
+            {
+                first.get_or_insert(error);
+                batch /= 2;
+            }
+            // What does not fit whatever the batch is told as it was at first.
+            Err(error) => return Err(first.unwrap_or(error)),
+        }
+    }
+}
+
+/// As [`compile_watching`], for evaluation batches of `evaluation_batch` rows.
+fn compile_batches(
+    model: &Model,
+    training: Option<&Training>,
+    evaluation: &Dataset,
+    evaluation_batch: usize,
+    target: &crate::device::Target,
+    watched: &Watched,
+) -> Result<Built, TrainError> {
     let evaluating = model.graph(evaluation_batch, false)?;
     let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
     let mut data = vec![];
@@ -159,7 +193,7 @@ fn compile_watching(
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
-    Ok((compiled, evaluating, carried))
+    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch })
 }
 
 /// Rows of an evaluation batch.
@@ -244,11 +278,10 @@ impl Engine {
         evaluation: &Dataset,
         watched: &Watched,
     ) -> Result<Self, TrainError> {
-        let (compiled, graph, carried) =
+        let Built { compiled, graph, carried, evaluation_batch } =
             compile_watching(model, training, evaluation, device.target(), watched)?;
         let session = device.load(&compiled.program)?;
         let evaluation_phase = compiled.program.phases.len() - 1;
-        let evaluation_batch = batch_of(model, evaluation);
         let outputs = graph.graph.ty(graph.predictions).elements() / evaluation_batch;
         let order: Vec<Option<u32>> = match &evaluation.text {
             Some(_) => streams(evaluation.rows, evaluation_batch),
