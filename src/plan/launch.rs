@@ -38,6 +38,9 @@ pub(super) fn group(drafts: Vec<Draft>, target: &Target) -> (Vec<Draft>, Vec<usi
     (ordered, numbers)
 }
 
+/// Most operations of a launch that kernels share: larger ones gain nothing, and a launch cannot be cut.
+const MOST_FLOPS: u64 = 500_000_000;
+
 /// Kernels that run at the same time.
 struct Launch {
     level: usize,
@@ -74,7 +77,9 @@ impl Launch {
         let (Some(needs), Some(new)) = (&mut self.needs, Needs::of(shader, count(at))) else { return false };
         let own: usize = self.members.iter().map(|&m| count(m)).sum();
         let workgroups = needs.workgroups.saturating_add(new.workgroups);
+        let flops: u64 = self.members.iter().chain([&at]).map(|&m| drafts[m].kernel.cost().flops).sum();
         let fits = needs.lanes == new.lanes
+            && flops <= MOST_FLOPS
             && self.members.iter().all(|&m| agree(&drafts[m].kernel, &drafts[at].kernel))
             && needs.bindings + own + new.bindings <= target.max_storage_buffers
             && workgroups <= target.max_workgroups
