@@ -187,7 +187,8 @@ mod tests {
     }
 
     /// A launch cannot be cut: what a plan makes of an experiment must be small enough as it is. At the rate of
-    /// [`FIRST_WORK`], that of the slowest devices, half a second is a quarter of what systems allow.
+    /// [`FIRST_WORK`], that of the slowest devices, 1.25 s are less than the 2 s that systems allow; half a second is enough
+    /// for all but the recurrences over text, which are cut at 2.5 GFLOP.
     #[test]
     fn no_launch_of_a_shipped_experiment_takes_long() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");
@@ -213,7 +214,8 @@ mod tests {
                 for launch in compiled.program.phases.iter().flat_map(Phase::launches) {
                     let work: f64 = launch.iter().map(|d| work(d.kernel.cost())).sum();
                     let label = &launch[0].label;
-                    assert!(work <= FIRST_WORK, "{}, {family:?}, {label}: {work:e}", path.display());
+                    let most = if experiment.data.text.is_some() { 2.5 * FIRST_WORK } else { FIRST_WORK };
+                    assert!(work <= most, "{}, {family:?}, {label}: {work:e}", path.display());
                 }
             }
         }

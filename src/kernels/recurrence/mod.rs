@@ -187,8 +187,7 @@ pub fn iterations(scan: &Scan) -> usize {
 /// `scan` do not matter.
 pub fn most_steps(scan: &Scan) -> usize {
     const ITERATIONS: usize = 50_000;
-    // With the bytes moved, below what a slow device may be given at once (`device::gpu::pace`).
-    const FLOPS: usize = 800_000_000;
+    const FLOPS: usize = 2_500_000_000;
     let flops = 2 * scan.batch * scan.hidden * scan.width();
     (ITERATIONS / iterations(scan)).min(FLOPS / flops.max(1)).max(1)
 }
