@@ -11,6 +11,7 @@
 
 pub mod native;
 mod rules;
+mod units;
 
 use super::Cost;
 

@@ -1,13 +1,13 @@
 //! Recurrences on the CPU: each thread takes rows of the batch through all steps. A step is one small matrix product
-//! whose tiles stay in registers, over panels of the weights that are copied once, then the cell, 16 units at a time.
+//! whose tiles stay in registers, over panels of the weights that are copied once, then the cell.
 #![allow(unsafe_code, reason = "outputs are written in parts")]
 
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::rules::{self, Arithmetic, Given, Rule};
-use super::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
+use super::rules::{self, Arithmetic, Rule};
+use super::{Cell, Recurrence, RecurrenceGrad, Scan, units};
 use crate::device::cpu::memory::Operands;
 use crate::device::cpu::pool::{Pool, grown, part_range};
 use crate::kernels::matmul::MatrixView;
@@ -20,11 +20,6 @@ use crate::scalar::{StepRecord, exact};
 const ROWS: usize = 64;
 /// Fewest rows of a part if there are others: a tile of a product.
 const FEWEST: usize = 4;
-/// Units that the cell works on at once: one vector of AVX-512.
-const LANES: usize = 16;
-
-type Lanes = [f32; LANES];
-
 /// A prepared recurrence or gradient of one.
 pub struct NativeRecurrence<K> {
     kernel: K,
@@ -141,28 +136,6 @@ fn copied<'b>(buffer: &'b mut Vec<f32>, values: &[f32]) -> &'b mut [f32] {
     copy
 }
 
-/// Elements `at..at + 16` of a row, as many as there are; zeros for no row.
-#[inline(always)]
-fn load(row: &[f32], at: usize) -> Lanes {
-    let mut lanes = [0.0; LANES];
-    if let Some(whole) = row.get(at..at + LANES) {
-        lanes.copy_from_slice(whole);
-    } else if let Some(rest) = row.get(at..) {
-        lanes[..rest.len()].copy_from_slice(rest);
-    }
-    lanes
-}
-
-/// Stores as many lanes as the row has room for; nothing in no row.
-#[inline(always)]
-fn store(row: &mut [f32], at: usize, lanes: &Lanes) {
-    if let Some(whole) = row.get_mut(at..at + LANES) {
-        whole.copy_from_slice(lanes);
-    } else if let Some(rest) = row.get_mut(at..) {
-        rest.copy_from_slice(&lanes[..rest.len()]);
-    }
-}
-
 /// Row `row` of a block of rows; no row of no block.
 #[inline(always)]
 fn row(block: &[f32], row: usize, width: usize) -> &[f32] {
@@ -173,21 +146,6 @@ fn row(block: &[f32], row: usize, width: usize) -> &[f32] {
 #[inline(always)]
 fn row_mut(block: &mut [f32], row: usize, width: usize) -> &mut [f32] {
     block.get_mut(row * width..(row + 1) * width).unwrap_or(&mut [])
-}
-
-/// Lanes of `count` gates of `hidden` units each, which lie one after the other in a row.
-#[inline(always)]
-fn load_gates(row: &[f32], count: usize, hidden: usize, at: usize) -> [Lanes; 4] {
-    let gate = |gate: usize| row.get(gate * hidden..(gate + 1) * hidden).unwrap_or(&[]);
-    std::array::from_fn(|g| if g < count { load(gate(g), at) } else { [0.0; LANES] })
-}
-
-/// See [`load_gates`].
-#[inline(always)]
-fn store_gates(row: &mut [f32], count: usize, hidden: usize, at: usize, gates: &[Lanes; 4]) {
-    for (g, lanes) in gates.iter().enumerate().take(count) {
-        store(row.get_mut(g * hidden..(g + 1) * hidden).unwrap_or(&mut []), at, lanes);
-    }
 }
 
 struct Forward<'a> {
@@ -201,10 +159,10 @@ impl WithSimd for Forward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match (self.rows.scan.cell, self.rows.exact) {
-            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast>(simd),
-            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast>(simd),
-            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast>(simd),
-            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast>(simd),
+            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast<S>>(simd),
+            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast<S>>(simd),
+            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast<S>>(simd),
+            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast<S>>(simd),
             (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
             (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
             (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
@@ -218,7 +176,7 @@ impl Forward<'_> {
     fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
         let Forward { rows, outputs } = self;
         let scan = rows.scan;
-        let (cell, hidden, width) = (scan.cell, scan.hidden, scan.width());
+        let (cell, hidden, width) = (R::CELL, scan.hidden, scan.width());
         let first_c = if cell == Cell::Lstm { rows.read(3, 0, hidden) } else { &[] };
         let bias = if cell == Cell::Gru { rows.operands.read(3) } else { &[] };
         let mut buffers = Pool::take_buffers();
@@ -232,36 +190,19 @@ impl Forward<'_> {
             let cells = rows.write(outputs[1], t, hidden);
             let saved = rows.write(outputs[2], t, cell.saved() * hidden);
             for r in 0..rows.rows.len() {
-                let (gates, product) = (row(gates, r, width), row(product, r, width));
-                let (h, c) = (row_mut(h, r, hidden), row_mut(c, r, hidden));
-                let (states, cells) = (row_mut(states, r, hidden), row_mut(cells, r, hidden));
-                let saved = row_mut(saved, r, cell.saved() * hidden);
-                for at in (0..hidden).step_by(LANES) {
-                    let given = load_gates(gates, cell.gates(), hidden, at);
-                    let mut sums = load_gates(product, cell.gates(), hidden, at);
-                    if cell == Cell::Gru {
-                        let bias = load_gates(bias, cell.gates(), hidden, at);
-                        for (sum, bias) in sums.iter_mut().flatten().zip(bias.as_flattened()) {
-                            *sum = A::add(*sum, *bias);
-                        }
-                    }
-                    let (mut h_lanes, mut c_lanes) = (load(h, at), load(c, at));
-                    let mut kept = [[0.0; LANES]; 4];
-                    for l in 0..LANES {
-                        let g = std::array::from_fn(|gate| given[gate][l]);
-                        let r = std::array::from_fn(|gate| sums[gate][l]);
-                        let stepped = R::step::<A>(g, r, h_lanes[l], c_lanes[l]);
-                        (h_lanes[l], c_lanes[l]) = (stepped.h, stepped.c);
-                        for (kept, value) in kept.iter_mut().zip(stepped.saved) {
-                            kept[l] = value;
-                        }
-                    }
-                    store(h, at, &h_lanes);
-                    store(c, at, &c_lanes);
-                    store(states, at, &h_lanes);
-                    store(cells, at, &c_lanes);
-                    store_gates(saved, cell.saved(), hidden, at, &kept);
-                }
+                let mut step = units::Forward {
+                    gates: row(gates, r, width),
+                    product: row(product, r, width),
+                    bias,
+                    h: row_mut(h, r, hidden),
+                    c: row_mut(c, r, hidden),
+                    outputs: [
+                        row_mut(states, r, hidden),
+                        row_mut(cells, r, hidden),
+                        row_mut(saved, r, cell.saved() * hidden),
+                    ],
+                };
+                step.step::<R, A>();
             }
         }
         Pool::return_buffers(buffers);
@@ -279,10 +220,10 @@ impl WithSimd for Backward<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         match (self.rows.scan.cell, self.rows.exact) {
-            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast>(simd),
-            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast>(simd),
-            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast>(simd),
-            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast>(simd),
+            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast<S>>(simd),
+            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast<S>>(simd),
+            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast<S>>(simd),
+            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast<S>>(simd),
             (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
             (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
             (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
@@ -296,7 +237,7 @@ impl Backward<'_> {
     fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
         let Backward { rows, kernel } = self;
         let scan = rows.scan;
-        let (cell, hidden, width, count) = (scan.cell, scan.hidden, scan.width(), rows.rows.len());
+        let (cell, hidden, width, count) = (R::CELL, scan.hidden, scan.width(), rows.rows.len());
         let mut buffers = Pool::take_buffers();
         let [dh, dc, sums, delta] = &mut buffers;
         let (dh, dc) = (grown(dh, count * hidden), grown(dc, count * hidden));
@@ -318,41 +259,17 @@ impl Backward<'_> {
             };
             let d_gates = rows.write(kernel.outputs[0], t, width);
             for r in 0..count {
-                let (seed, states, before) =
-                    (row(seed, r, hidden), row(states, r, hidden), row(before, r, hidden));
-                let saved = row(saved, r, 4 * hidden);
-                let (dh, dc) = (row_mut(dh, r, hidden), row_mut(dc, r, hidden));
-                let (delta, d_gates) = (row_mut(delta, r, width), row_mut(d_gates, r, width));
-                for at in (0..hidden).step_by(LANES) {
-                    let (mut dh_lanes, mut dc_lanes) = (load(dh, at), load(dc, at));
-                    let seeds = load(seed, at);
-                    let seeded = if kernel.seed == Seed::Hidden { &mut dh_lanes } else { &mut dc_lanes };
-                    for (d, seed) in seeded.iter_mut().zip(seeds) {
-                        *d = A::add(*d, seed);
-                    }
-                    let (states, before) = (load(states, at), load(before, at));
-                    let kept = load_gates(saved, cell.saved(), hidden, at);
-                    let (mut gates, mut products) = ([[0.0; LANES]; 4], [[0.0; LANES]; 4]);
-                    for l in 0..LANES {
-                        let back = R::back::<A>(Given {
-                            dh: dh_lanes[l],
-                            dc: dc_lanes[l],
-                            h: states[l],
-                            c: states[l],
-                            before: before[l],
-                            saved: std::array::from_fn(|gate| kept[gate][l]),
-                        });
-                        (dh_lanes[l], dc_lanes[l]) = (back.h, back.c);
-                        for gate in 0..4 {
-                            gates[gate][l] = back.g[gate];
-                            products[gate][l] = back.r[gate];
-                        }
-                    }
-                    store(dh, at, &dh_lanes);
-                    store(dc, at, &dc_lanes);
-                    store_gates(d_gates, cell.gates(), hidden, at, &gates);
-                    store_gates(delta, cell.gates(), hidden, at, &products);
-                }
+                let mut step = units::Backward {
+                    seed: (row(seed, r, hidden), kernel.seed),
+                    states: row(states, r, hidden),
+                    before: row(before, r, hidden),
+                    saved: row(saved, r, 4 * hidden),
+                    dh: row_mut(dh, r, hidden),
+                    dc: row_mut(dc, r, hidden),
+                    products: row_mut(delta, r, width),
+                    gates: row_mut(d_gates, r, width),
+                };
+                step.step::<R, A>();
             }
             if kernel.outputs[1].is_some() {
                 rows.write(kernel.outputs[1], t, width).copy_from_slice(delta);

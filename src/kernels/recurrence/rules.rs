@@ -1,5 +1,10 @@
 //! One step of each cell and its gradient, for one unit of one row, over the CPU's two kinds of arithmetic.
 
+use std::marker::PhantomData;
+
+use pulp::Simd;
+
+use super::Cell;
 use crate::scalar::native::functions;
 use crate::scalar::{UnaryFn, exact};
 
@@ -26,13 +31,13 @@ pub(super) trait Arithmetic {
     }
 }
 
-/// As the processor does it best.
-pub(super) struct Fast;
+/// As the processor does it best, with the instructions of `S`.
+pub(super) struct Fast<S>(PhantomData<S>);
 
 /// With the bits of every device.
 pub(super) struct Exact;
 
-impl Arithmetic for Fast {
+impl<S: Simd> Arithmetic for Fast<S> {
     #[inline(always)]
     fn add(a: f32, b: f32) -> f32 {
         a + b
@@ -47,15 +52,15 @@ impl Arithmetic for Fast {
     }
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-        a * b + c
+        functions::multiply_add::<S>(a, b, c)
     }
     #[inline(always)]
     fn tanh(x: f32) -> f32 {
-        functions::tanh(x)
+        functions::tanh::<S>(x)
     }
     #[inline(always)]
     fn sigmoid(x: f32) -> f32 {
-        functions::sigmoid(x)
+        functions::sigmoid::<S>(x)
     }
 }
 
@@ -124,6 +129,9 @@ pub(super) struct Given {
 
 /// A cell.
 pub(super) trait Rule {
+    /// Which one it is.
+    const CELL: Cell;
+
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], h: f32, c: f32) -> Stepped;
     fn back<A: Arithmetic>(given: Given) -> Back;
 }
@@ -141,6 +149,8 @@ fn one(delta: f32) -> Back {
 }
 
 impl Rule for Tanh {
+    const CELL: Cell = Cell::Tanh;
+
     #[inline(always)]
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], _: f32, _: f32) -> Stepped {
         Stepped { h: A::tanh(A::add(g[0], r[0])), ..Stepped::default() }
@@ -153,6 +163,8 @@ impl Rule for Tanh {
 }
 
 impl Rule for Relu {
+    const CELL: Cell = Cell::Relu;
+
     #[inline(always)]
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], _: f32, _: f32) -> Stepped {
         let x = A::add(g[0], r[0]);
@@ -166,6 +178,8 @@ impl Rule for Relu {
 }
 
 impl Rule for Lstm {
+    const CELL: Cell = Cell::Lstm;
+
     #[inline(always)]
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], _: f32, c: f32) -> Stepped {
         let input = A::sigmoid(A::add(g[0], r[0]));
@@ -192,6 +206,8 @@ impl Rule for Lstm {
 }
 
 impl Rule for Gru {
+    const CELL: Cell = Cell::Gru;
+
     #[inline(always)]
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], h: f32, _: f32) -> Stepped {
         let reset = A::sigmoid(A::add(g[0], r[0]));

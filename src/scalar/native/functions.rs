@@ -2,6 +2,11 @@
 //!
 //! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), whose error is
 //! about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
+//!
+//! `S` is what the caller is compiled for: a sum of a product takes one rounding where its vectors have an
+//! instruction for it.
+
+use pulp::Simd;
 
 use crate::scalar::{BinaryFn, UnaryFn, exact};
 
@@ -76,26 +81,26 @@ fn choose(condition: f32, a: f32, b: f32) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
+pub(super) fn unary<S: Simd>(f: UnaryFn, x: Arg, out: &mut [f32]) {
     match f {
         UnaryFn::Neg => map(x, out, |x| -x),
         UnaryFn::Abs => map(x, out, f32::abs),
         UnaryFn::Sign => map(x, out, sign),
-        UnaryFn::Exp => map(x, out, exp),
-        UnaryFn::ExpM1 => map(x, out, expm1),
-        UnaryFn::Log => map(x, out, log),
-        UnaryFn::Log1p => map(x, out, log1p),
+        UnaryFn::Exp => map(x, out, exp::<S>),
+        UnaryFn::ExpM1 => map(x, out, expm1::<S>),
+        UnaryFn::Log => map(x, out, log::<S>),
+        UnaryFn::Log1p => map(x, out, log1p::<S>),
         UnaryFn::Sqrt => map(x, out, f32::sqrt),
         UnaryFn::Reciprocal => map(x, out, |x| 1.0 / x),
         UnaryFn::Square => map(x, out, |x| x * x),
-        UnaryFn::Tanh => map(x, out, tanh),
-        UnaryFn::Sigmoid => map(x, out, sigmoid),
+        UnaryFn::Tanh => map(x, out, tanh::<S>),
+        UnaryFn::Sigmoid => map(x, out, sigmoid::<S>),
         // `max` would turn NaN into 0 and hide a diverged run.
         UnaryFn::Relu => map(x, out, |x| if x < 0.0 { 0.0 } else { x }),
-        UnaryFn::Gelu => map(x, out, gelu),
-        UnaryFn::Silu => map(x, out, silu),
-        UnaryFn::Softplus => map(x, out, softplus),
-        UnaryFn::Erf => map(x, out, erf),
+        UnaryFn::Gelu => map(x, out, gelu::<S>),
+        UnaryFn::Silu => map(x, out, silu::<S>),
+        UnaryFn::Softplus => map(x, out, softplus::<S>),
+        UnaryFn::Erf => map(x, out, erf::<S>),
     }
 }
 
@@ -159,18 +164,35 @@ fn sign(x: f32) -> f32 {
     if x > 0.0 { 1.0 } else { below }
 }
 
+/// `a b + c`: fused by AVX2, AVX-512 and NEON; elsewhere that would be a call.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
-    let clamped = x.clamp(-104.0, 88.8);
-    let n = round(clamped * std::f32::consts::LOG2_E);
-    let r = clamped - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let p = 1.987_569_2e-4;
-    let p = p * r + 1.398_2e-3;
-    let p = p * r + 8.333_452e-3;
-    let p = p * r + 4.166_579_6e-2;
-    let p = p * r + 0.166_666_65;
-    let p = p * r + 0.5;
-    let y = p * r * r + r + 1.0;
+pub(crate) fn multiply_add<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
+    if S::F32_LANES >= 8 || cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
+}
+
+/// The polynomial with these coefficients, the one of the highest power first.
+#[inline(always)]
+fn polynomial<S: Simd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
+    let mut value = coefficients[0];
+    for coefficient in &coefficients[1..] {
+        value = multiply_add::<S>(value, x, *coefficient);
+    }
+    value
+}
+
+/// `y` near 1 and an integral `n` with `e^x = 2^n y`.
+#[inline(always)]
+fn exp_parts<S: Simd>(x: f32) -> (f32, f32) {
+    let n = multiply_add::<S>(x, std::f32::consts::LOG2_E, ROUNDER) - ROUNDER;
+    let r = multiply_add::<S>(n, 2.121_944_4e-4, multiply_add::<S>(n, -0.693_359_4, x));
+    let p =
+        polynomial::<S, 6>(r, [1.987_569_2e-4, 1.398_2e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5]);
+    (multiply_add::<S>(p, r * r, r) + 1.0, n)
+}
+
+#[inline(always)]
+pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
+    let (y, n) = exp_parts::<S>(x.clamp(-104.0, 88.8));
     // Two factors reach subnormal results and 2^128 alike.
     let half = round(n * 0.5);
     let y = y * power_of_two(half) * power_of_two(n - half);
@@ -178,18 +200,40 @@ pub(crate) fn exp(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn expm1(x: f32) -> f32 {
-    let series = x
-        * (1.0
-            + x * (0.5
-                + x * (0.166_666_67
-                    + x * (4.166_666_7e-2 + x * (8.333_334e-3 + x * (1.388_888_9e-3 + x * 1.984_127e-4))))));
-    let far = exp(x) - 1.0;
-    if x.abs() < 0.5 { series } else { far }
+fn expm1<S: Simd>(x: f32) -> f32 {
+    let series = polynomial::<S, 7>(
+        x,
+        [1.984_127e-4, 1.388_888_9e-3, 8.333_334e-3, 4.166_666_7e-2, 0.166_666_67, 0.5, 1.0],
+    );
+    let far = exp::<S>(x) - 1.0;
+    if x.abs() < 0.5 { x * series } else { far }
+}
+
+/// `log(1 + f) + e log 2` for `f` from `sqrt(1/2) - 1` to `sqrt(2) - 1`.
+#[inline(always)]
+fn log_parts<S: Simd>(f: f32, e: f32) -> f32 {
+    let z = f * f;
+    let p = polynomial::<S, 9>(
+        f,
+        [
+            7.037_683_6e-2,
+            -0.115_146_1,
+            0.116_769_98,
+            -0.124_201_41,
+            0.142_493_23,
+            -0.166_680_57,
+            0.200_007_15,
+            -0.249_999_94,
+            0.333_333_3,
+        ],
+    );
+    let y = multiply_add::<S>(e, -2.121_944_4e-4, f * z * p);
+    let y = multiply_add::<S>(z, -0.5, y) + f;
+    multiply_add::<S>(e, 0.693_359_4, y)
 }
 
 #[inline(always)]
-pub(crate) fn log(x: f32) -> f32 {
+pub(crate) fn log<S: Simd>(x: f32) -> f32 {
     // Subnormals are scaled into the normal range first.
     let tiny = x < f32::MIN_POSITIVE;
     let scaled = if tiny { x * 16_777_216.0 } else { x };
@@ -199,17 +243,7 @@ pub(crate) fn log(x: f32) -> f32 {
     let low = m < std::f32::consts::FRAC_1_SQRT_2;
     let e = exponent as f32 - if low { 1.0 } else { 0.0 };
     let f = if low { m + m - 1.0 } else { m - 1.0 };
-    let z = f * f;
-    let p = 7.037_683_6e-2;
-    let p = p * f - 0.115_146_1;
-    let p = p * f + 0.116_769_98;
-    let p = p * f - 0.124_201_41;
-    let p = p * f + 0.142_493_23;
-    let p = p * f - 0.166_680_57;
-    let p = p * f + 0.200_007_15;
-    let p = p * f - 0.249_999_94;
-    let p = p * f + 0.333_333_3;
-    let y = f * z * p - 2.121_944_4e-4 * e - 0.5 * z + f + 0.693_359_4 * e;
+    let y = log_parts::<S>(f, e);
     let special = if x == 0.0 {
         f32::NEG_INFINITY
     } else if x < 0.0 {
@@ -221,80 +255,81 @@ pub(crate) fn log(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn log1p(x: f32) -> f32 {
+fn log1p<S: Simd>(x: f32) -> f32 {
     // The rounding error of 1 + x is divided out (Kahan).
     let u = 1.0 + x;
-    let y = log(u);
+    let y = log::<S>(u);
     let corrected = y - ((u - 1.0) - x) / u;
     if u.is_infinite() || u <= 0.0 { y } else { corrected }
 }
 
 #[inline(always)]
-pub(crate) fn tanh(x: f32) -> f32 {
+pub(crate) fn tanh<S: Simd>(x: f32) -> f32 {
     let z = x * x;
-    let p = -5.704_988_7e-3;
-    let p = p * z + 2.063_909e-2;
-    let p = p * z - 5.373_971_5e-2;
-    let p = p * z + 0.133_314_42;
-    let p = p * z - 0.333_332_8;
-    let near = p * z * x + x;
+    let p =
+        polynomial::<S, 5>(z, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8]);
+    let near = multiply_add::<S>(p * z, x, x);
     let a = x.abs();
-    let far = 1.0 - 2.0 / (exp(a + a) + 1.0);
+    // 1 in single precision long before 20; one power of two is enough.
+    let (y, n) = exp_parts::<S>(2.0 * if a < 20.0 { a } else { 20.0 });
+    let far = 1.0 - 2.0 / multiply_add::<S>(y, power_of_two(n), 1.0);
     let far = if x < 0.0 { -far } else { far };
     if a < 0.625 || x.is_nan() { near } else { far }
 }
 
 #[inline(always)]
-pub(crate) fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
+pub(crate) fn sigmoid<S: Simd>(x: f32) -> f32 {
+    let e = exp::<S>(-x.abs());
     let y = 1.0 / (1.0 + e);
     if x < 0.0 { e * y } else { y }
 }
 
 #[inline(always)]
-fn silu(x: f32) -> f32 {
-    x * sigmoid(x)
+fn silu<S: Simd>(x: f32) -> f32 {
+    x * sigmoid::<S>(x)
 }
 
 #[inline(always)]
-fn softplus(x: f32) -> f32 {
+fn softplus<S: Simd>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
-    positive + log1p(exp(-x.abs()))
+    // log(1 + u) for u from 0 to 1: 1 + u is halved where it is too large, without rounding it.
+    let u = exp::<S>(-x.abs());
+    let low = u < std::f32::consts::SQRT_2 - 1.0;
+    let (f, e) = (if low { u } else { 0.5 * (u - 1.0) }, if low { 0.0 } else { 1.0 });
+    positive + log_parts::<S>(f, e)
 }
 
 #[inline(always)]
-fn gelu(x: f32) -> f32 {
-    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+fn gelu<S: Simd>(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf::<S>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 #[inline(always)]
-fn erf(x: f32) -> f32 {
+fn erf<S: Simd>(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
     // Taylor series below 1: the remainder after 11 terms is below 1e-8.
-    const SERIES: [f32; 11] = [
-        1.480_719_3e-8,
-        -1.636_584_5e-7,
-        1.646_211_4e-6,
-        -1.492_565e-5,
-        1.205_533_3e-4,
-        -8.548_327e-4,
-        5.223_977_6e-3,
-        -2.686_617e-2,
-        0.112_837_92,
-        -0.376_126_4,
-        std::f32::consts::FRAC_2_SQRT_PI,
-    ];
-    let mut near = 0.0;
-    for coefficient in SERIES {
-        near = near * z + coefficient;
-    }
-    near *= x;
+    let near = polynomial::<S, 11>(
+        z,
+        [
+            1.480_719_3e-8,
+            -1.636_584_5e-7,
+            1.646_211_4e-6,
+            -1.492_565e-5,
+            1.205_533_3e-4,
+            -8.548_327e-4,
+            5.223_977_6e-3,
+            -2.686_617e-2,
+            0.112_837_92,
+            -0.376_126_4,
+            std::f32::consts::FRAC_2_SQRT_PI,
+        ],
+    );
     let k = 1.0 / (1.0 + 0.327_591_1 * a);
-    let p = k * (0.254_829_6 + k * (-0.284_496_74 + k * (1.421_413_7 + k * (-1.453_152 + k * 1.061_405_4))));
-    let far = 1.0 - p * exp(-z);
+    let p = polynomial::<S, 5>(k, [1.061_405_4, -1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6]);
+    let far = 1.0 - k * p * exp::<S>(-z);
     let far = if x < 0.0 { -far } else { far };
-    if a < 1.0 || x.is_nan() { near } else { far }
+    if a < 1.0 || x.is_nan() { x * near } else { far }
 }
 
 #[cfg(test)]
@@ -318,10 +353,18 @@ mod tests {
         f32::NAN,
     ];
 
-    fn apply(f: UnaryFn, x: &[f32]) -> Vec<f32> {
-        let mut out = vec![0.0; x.len()];
-        unary(f, Arg::Slice(x), &mut out);
-        out
+    /// What a processor without vectors gives, and what this one gives.
+    fn apply(f: UnaryFn, x: &[f32]) -> [Vec<f32>; 2] {
+        struct Apply<'a>(UnaryFn, &'a [f32]);
+        impl pulp::WithSimd for Apply<'_> {
+            type Output = Vec<f32>;
+            fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
+                let mut out = vec![0.0; self.1.len()];
+                unary::<S>(self.0, Arg::Slice(self.1), &mut out);
+                out
+            }
+        }
+        [pulp::Arch::Scalar.dispatch(Apply(f, x)), pulp::Arch::new().dispatch(Apply(f, x))]
     }
 
     /// Distance in units of the last place of the right answer, and of `scale` if that is larger.
@@ -345,7 +388,8 @@ mod tests {
             [x, -x]
         }));
         for f in UnaryFn::ALL {
-            for (x, y) in inputs.iter().zip(apply(f, &inputs)) {
+            let found = apply(f, &inputs);
+            for (x, y) in found.iter().flat_map(|found| inputs.iter().zip(found)) {
                 let right = f.eval(f64::from(*x));
                 let size = f64::from(x.abs());
                 let scale = match f {
@@ -355,7 +399,7 @@ mod tests {
                     UnaryFn::Silu => size * f64::from(f32::MIN_POSITIVE),
                     _ => 0.0,
                 };
-                let error = units(y, right, scale);
+                let error = units(*y, right, scale);
                 assert!(error <= 4.0, "{f:?}({x:e}) = {y:e}, not {right:e}: {error} units");
             }
         }

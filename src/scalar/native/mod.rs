@@ -123,16 +123,16 @@ impl NativeBody {
     /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing. To be called
     /// within a `pulp` dispatch.
     #[inline(always)]
-    pub fn evaluate<'a>(
+    pub fn evaluate<'a, S: Simd>(
         &self,
         inputs: &'a Inputs,
         start: usize,
         count: usize,
         scratch: &'a mut Scratch,
     ) -> &'a [f32] {
-        self.begin(inputs, scratch);
+        self.begin::<S>(inputs, scratch);
         let chunk = Chunk { start, done: 0, count };
-        self.chunk(inputs, chunk, &[], scratch);
+        self.chunk::<S>(inputs, chunk, &[], scratch);
         let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
         match self.result.map(|value| context.arg(value)) {
             Some(Arg::Slice(values)) => values,
@@ -143,7 +143,7 @@ impl NativeBody {
 
     /// Makes room and computes the scalars.
     #[inline(always)]
-    fn begin(&self, inputs: &Inputs, scratch: &mut Scratch) {
+    fn begin<S: Simd>(&self, inputs: &Inputs, scratch: &mut Scratch) {
         while scratch.slots.len() < self.slots {
             scratch.slots.push(vec![0.0; CHUNK]);
         }
@@ -151,18 +151,19 @@ impl NativeBody {
         let one = Chunk { start: 0, done: 0, count: 1 };
         for op in &self.scalars {
             let mut value = [0.0];
-            Context { inputs, chunk: one, outputs: &[], scratch, exact: self.exact }.compute(op, &mut value);
+            Context { inputs, chunk: one, outputs: &[], scratch, exact: self.exact }
+                .compute::<S>(op, &mut value);
             scratch.scalars.push(value[0]);
         }
     }
 
     #[inline(always)]
-    fn chunk(&self, inputs: &Inputs, chunk: Chunk, outputs: &[&mut [f32]], scratch: &mut Scratch) {
+    fn chunk<S: Simd>(&self, inputs: &Inputs, chunk: Chunk, outputs: &[&mut [f32]], scratch: &mut Scratch) {
         for (slot, op) in &self.ops {
             // An operation never reads the slot it writes.
             let mut out = std::mem::take(&mut scratch.slots[*slot]);
             let context = Context { inputs, chunk, outputs, scratch, exact: self.exact };
-            context.compute(op, &mut out[..chunk.count]);
+            context.compute::<S>(op, &mut out[..chunk.count]);
             scratch.slots[*slot] = out;
         }
     }
@@ -185,10 +186,10 @@ impl WithSimd for Run<'_, '_, '_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let Run { body, inputs, start, len, outputs, scratch } = self;
-        body.begin(inputs, scratch);
+        body.begin::<S>(inputs, scratch);
         for done in (0..len).step_by(CHUNK) {
             let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
-            body.chunk(inputs, chunk, outputs, scratch);
+            body.chunk::<S>(inputs, chunk, outputs, scratch);
             for &(value, output) in &body.stores {
                 // Old values of outputs were copied to slots when the body was prepared.
                 let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
@@ -223,7 +224,7 @@ impl<'a> Context<'a, '_> {
     }
 
     #[inline(always)]
-    fn compute(&self, op: &NativeOp, out: &mut [f32]) {
+    fn compute<S: Simd>(&self, op: &NativeOp, out: &mut [f32]) {
         let step = self.inputs.step;
         match op {
             NativeOp::Const(value) => out.fill(*value),
@@ -239,7 +240,7 @@ impl<'a> Context<'a, '_> {
             NativeOp::Binary(f, a, b) if self.exact => {
                 functions::exact_binary(*f, self.arg(*a), self.arg(*b), out);
             }
-            NativeOp::Unary(f, a) => functions::unary(*f, self.arg(*a), out),
+            NativeOp::Unary(f, a) => functions::unary::<S>(*f, self.arg(*a), out),
             NativeOp::Binary(f, a, b) => functions::binary(*f, self.arg(*a), self.arg(*b), out),
             NativeOp::Select(c, a, b) => functions::select(self.arg(*c), self.arg(*a), self.arg(*b), out),
         }

@@ -29,8 +29,8 @@ impl WithSimd for Shifted<'_> {
             *y = x - largest;
         }
         let mut sums = [0.0f32; LANES];
-        in_lanes(&mut sums, y, |sum, y| sum + exp(y));
-        log(sums.iter().sum())
+        in_lanes(&mut sums, y, |sum, y| sum + exp::<S>(y));
+        log::<S>(sums.iter().sum())
     }
 }
 
@@ -71,7 +71,7 @@ impl WithSimd for Exponential<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         for y in self.y {
-            *y = exp(*y - self.value);
+            *y = exp::<S>(*y - self.value);
         }
     }
 }
