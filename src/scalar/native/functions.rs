@@ -1,4 +1,4 @@
-//! The scalar functions in single precision, as loops without branches or calls, so that they vectorise.
+//! The scalar functions in single precision, without branches or calls, so that loops of them vectorise.
 //!
 //! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), whose error is
 //! about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
@@ -7,142 +7,6 @@
 //! instruction for it.
 
 use pulp::Simd;
-
-use crate::scalar::{BinaryFn, UnaryFn, exact};
-
-/// An operand of a loop.
-#[derive(Clone, Copy)]
-pub(super) enum Arg<'a> {
-    /// One element per element of the result.
-    Slice(&'a [f32]),
-    /// The same for all.
-    Scalar(f32),
-}
-
-#[inline(always)]
-fn map(x: Arg, out: &mut [f32], f: impl Fn(f32) -> f32) {
-    match x {
-        Arg::Slice(x) => {
-            for (o, x) in out.iter_mut().zip(x) {
-                *o = f(*x);
-            }
-        }
-        Arg::Scalar(x) => out.fill(f(x)),
-    }
-}
-
-#[inline(always)]
-fn zip(a: Arg, b: Arg, out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
-    match (a, b) {
-        (Arg::Slice(a), Arg::Slice(b)) => {
-            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
-                *o = f(*a, *b);
-            }
-        }
-        (a, Arg::Scalar(b)) => map(a, out, |a| f(a, b)),
-        (Arg::Scalar(a), b) => map(b, out, |b| f(a, b)),
-    }
-}
-
-#[inline(always)]
-pub(super) fn copy(x: Arg, out: &mut [f32]) {
-    map(x, out, |x| x);
-}
-
-/// `a` where `condition` is not 0, else `b`.
-#[inline(always)]
-pub(super) fn select(condition: Arg, a: Arg, b: Arg, out: &mut [f32]) {
-    match condition {
-        Arg::Scalar(c) => copy(if c != 0.0 { a } else { b }, out),
-        Arg::Slice(condition) => {
-            copy(b, out);
-            match a {
-                Arg::Scalar(a) => {
-                    for (o, c) in out.iter_mut().zip(condition) {
-                        *o = choose(*c, a, *o);
-                    }
-                }
-                Arg::Slice(a) => {
-                    for ((o, a), c) in out.iter_mut().zip(a).zip(condition) {
-                        *o = choose(*c, *a, *o);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// `a` if `condition` is not 0, else `b`, by bits: compilers make a choice of addresses of an `if` between two
-/// elements, which does not vectorise.
-#[inline(always)]
-fn choose(condition: f32, a: f32, b: f32) -> f32 {
-    let mask = u32::from(condition != 0.0).wrapping_neg();
-    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
-}
-
-#[inline(always)]
-pub(super) fn unary<S: Simd>(f: UnaryFn, x: Arg, out: &mut [f32]) {
-    match f {
-        UnaryFn::Neg => map(x, out, |x| -x),
-        UnaryFn::Abs => map(x, out, f32::abs),
-        UnaryFn::Sign => map(x, out, sign),
-        UnaryFn::Exp => map(x, out, exp::<S>),
-        UnaryFn::ExpM1 => map(x, out, expm1::<S>),
-        UnaryFn::Log => map(x, out, log::<S>),
-        UnaryFn::Log1p => map(x, out, log1p::<S>),
-        UnaryFn::Sqrt => map(x, out, f32::sqrt),
-        UnaryFn::Reciprocal => map(x, out, |x| 1.0 / x),
-        UnaryFn::Square => map(x, out, |x| x * x),
-        UnaryFn::Tanh => map(x, out, tanh::<S>),
-        UnaryFn::Sigmoid => map(x, out, sigmoid::<S>),
-        // `max` would turn NaN into 0 and hide a diverged run.
-        UnaryFn::Relu => map(x, out, |x| if x < 0.0 { 0.0 } else { x }),
-        UnaryFn::Gelu => map(x, out, gelu::<S>),
-        UnaryFn::Silu => map(x, out, silu::<S>),
-        UnaryFn::Softplus => map(x, out, softplus::<S>),
-        UnaryFn::Erf => map(x, out, erf::<S>),
-    }
-}
-
-#[inline(always)]
-pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
-    let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
-    match f {
-        BinaryFn::Add => zip(a, b, out, |a, b| a + b),
-        BinaryFn::Sub => zip(a, b, out, |a, b| a - b),
-        BinaryFn::Mul => zip(a, b, out, |a, b| a * b),
-        BinaryFn::Div => zip(a, b, out, |a, b| a / b),
-        BinaryFn::Min => zip(a, b, out, |a, b| if a < b || a.is_nan() { a } else { b }),
-        BinaryFn::Max => zip(a, b, out, |a, b| if a > b || a.is_nan() { a } else { b }),
-        BinaryFn::Less => zip(a, b, out, move |a, b| truth(a < b)),
-        BinaryFn::LessEqual => zip(a, b, out, move |a, b| truth(a <= b)),
-        BinaryFn::Equal => zip(a, b, out, move |a, b| truth(a == b)),
-    }
-}
-
-/// As [`unary`], in exact mode.
-#[inline(always)]
-pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
-    match f {
-        // What optimizers and relu networks use, as loops of their own, which vectorise.
-        UnaryFn::Square => map(x, out, |x| exact::mul(x, x)),
-        UnaryFn::Sqrt => map(x, out, exact::sqrt),
-        UnaryFn::Relu => map(x, out, |x| UnaryFn::Relu.exact(x)),
-        f => map(x, out, |x| f.exact(x)),
-    }
-}
-
-/// As [`binary`], in exact mode.
-#[inline(always)]
-pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
-    match f {
-        BinaryFn::Add => zip(a, b, out, exact::add),
-        BinaryFn::Sub => zip(a, b, out, exact::sub),
-        BinaryFn::Mul => zip(a, b, out, exact::mul),
-        BinaryFn::Div => zip(a, b, out, exact::div),
-        f => zip(a, b, out, |a, b| f.exact(a, b)),
-    }
-}
 
 /// Adding this rounds to the nearest integer `n`, which is then in the low bits: 1.5 * 2^23; |n| < 2^22.
 const ROUNDER: f32 = 12_582_912.0;
@@ -159,7 +23,7 @@ fn power_of_two(n: f32) -> f32 {
 }
 
 #[inline(always)]
-fn sign(x: f32) -> f32 {
+pub(super) fn sign(x: f32) -> f32 {
     let below = if x < 0.0 { -1.0 } else { x };
     if x > 0.0 { 1.0 } else { below }
 }
@@ -200,7 +64,7 @@ pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn expm1<S: Simd>(x: f32) -> f32 {
+pub(super) fn expm1<S: Simd>(x: f32) -> f32 {
     let series = polynomial::<S, 7>(
         x,
         [1.984_127e-4, 1.388_888_9e-3, 8.333_334e-3, 4.166_666_7e-2, 0.166_666_67, 0.5, 1.0],
@@ -255,7 +119,7 @@ pub(crate) fn log<S: Simd>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn log1p<S: Simd>(x: f32) -> f32 {
+pub(super) fn log1p<S: Simd>(x: f32) -> f32 {
     // The rounding error of 1 + x is divided out (Kahan).
     let u = 1.0 + x;
     let y = log::<S>(u);
@@ -285,12 +149,12 @@ pub(crate) fn sigmoid<S: Simd>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn silu<S: Simd>(x: f32) -> f32 {
+pub(super) fn silu<S: Simd>(x: f32) -> f32 {
     x * sigmoid::<S>(x)
 }
 
 #[inline(always)]
-fn softplus<S: Simd>(x: f32) -> f32 {
+pub(super) fn softplus<S: Simd>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
     // log(1 + u) for u from 0 to 1: 1 + u is halved where it is too large, without rounding it.
     let u = exp::<S>(-x.abs());
@@ -300,12 +164,12 @@ fn softplus<S: Simd>(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn gelu<S: Simd>(x: f32) -> f32 {
+pub(super) fn gelu<S: Simd>(x: f32) -> f32 {
     0.5 * x * (1.0 + erf::<S>(x * std::f32::consts::FRAC_1_SQRT_2))
 }
 
 #[inline(always)]
-fn erf<S: Simd>(x: f32) -> f32 {
+pub(super) fn erf<S: Simd>(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
     // Taylor series below 1: the remainder after 11 terms is below 1e-8.
@@ -334,7 +198,9 @@ fn erf<S: Simd>(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::loops::{Arg, binary, unary};
     use super::*;
+    use crate::scalar::{BinaryFn, UnaryFn};
 
     const EDGES: [f32; 14] = [
         0.0,

@@ -7,11 +7,12 @@
 
 pub(crate) mod functions;
 mod load;
+mod loops;
 mod prepare;
 pub mod rows;
 
-use functions::Arg;
 use load::Loader;
+use loops::{Arg, Sum};
 use pulp::{Simd, WithSimd};
 
 use super::{BinaryFn, RandomKind, StepRecord, StepScalar, UnaryFn};
@@ -50,17 +51,27 @@ enum Value {
     Accumulator,
     /// The old value of an output.
     Previous(usize),
+    /// A product that is computed where it is added to something; only while a body is prepared.
+    Product(usize),
 }
 
 #[derive(Clone, Debug)]
 enum NativeOp {
     Const(f32),
     Step(StepScalar),
-    Load { operand: usize, loader: Loader },
-    Random { kind: RandomKind, stream: u32 },
+    Load {
+        operand: usize,
+        loader: Loader,
+    },
+    Random {
+        kind: RandomKind,
+        stream: u32,
+    },
     Copy(Value),
     Unary(UnaryFn, Value),
     Binary(BinaryFn, Value, Value),
+    /// Product of the first two and sum with the third.
+    MultiplyAdd(Sum, Value, Value, Value),
     Select(Value, Value, Value),
 }
 
@@ -193,7 +204,7 @@ impl WithSimd for Run<'_, '_, '_> {
             for &(value, output) in &body.stores {
                 // Old values of outputs were copied to slots when the body was prepared.
                 let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
-                functions::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
+                loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
             }
         }
     }
@@ -220,6 +231,7 @@ impl<'a> Context<'a, '_> {
             }
             Value::Accumulator => Arg::Slice(&self.inputs.accumulator[done..done + count]),
             Value::Previous(output) => Arg::Slice(&self.outputs[output][done..done + count]),
+            Value::Product(_) => Arg::Slice(&[]),
         }
     }
 
@@ -235,14 +247,20 @@ impl<'a> Context<'a, '_> {
             NativeOp::Random { kind, stream } => {
                 rng::fill(*kind, step, *stream, self.chunk.start as u32, out);
             }
-            NativeOp::Copy(a) => functions::copy(self.arg(*a), out),
-            NativeOp::Unary(f, a) if self.exact => functions::exact_unary(*f, self.arg(*a), out),
+            NativeOp::Copy(a) => loops::copy(self.arg(*a), out),
+            NativeOp::Unary(f, a) if self.exact => loops::exact_unary(*f, self.arg(*a), out),
             NativeOp::Binary(f, a, b) if self.exact => {
-                functions::exact_binary(*f, self.arg(*a), self.arg(*b), out);
+                loops::exact_binary(*f, self.arg(*a), self.arg(*b), out);
             }
-            NativeOp::Unary(f, a) => functions::unary::<S>(*f, self.arg(*a), out),
-            NativeOp::Binary(f, a, b) => functions::binary(*f, self.arg(*a), self.arg(*b), out),
-            NativeOp::Select(c, a, b) => functions::select(self.arg(*c), self.arg(*a), self.arg(*b), out),
+            NativeOp::MultiplyAdd(sum, a, b, c) if self.exact => {
+                loops::exact_multiply_add(*sum, self.arg(*a), self.arg(*b), self.arg(*c), out);
+            }
+            NativeOp::MultiplyAdd(sum, a, b, c) => {
+                loops::multiply_add_all::<S>(*sum, self.arg(*a), self.arg(*b), self.arg(*c), out);
+            }
+            NativeOp::Unary(f, a) => loops::unary::<S>(*f, self.arg(*a), out),
+            NativeOp::Binary(f, a, b) => loops::binary(*f, self.arg(*a), self.arg(*b), out),
+            NativeOp::Select(c, a, b) => loops::select(self.arg(*c), self.arg(*a), self.arg(*b), out),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! From a [`Body`] to a [`NativeBody`]: which values are scalars, which lie in operands, which share a slot.
 
+use super::loops::Sum;
 use super::{Loader, NativeBody, NativeOp, Value};
-use crate::scalar::{Body, Inst, Reg, View};
+use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 impl NativeBody {
     /// Prepares `body` over the iteration shape `shape`.
@@ -17,7 +18,7 @@ impl NativeBody {
     fn prepare(body: &Body, shape: &[usize], result: Option<usize>) -> Self {
         let mut builder = Builder::new(body, result);
         for (at, inst) in body.insts.iter().enumerate() {
-            let value = builder.value(inst, shape);
+            let value = builder.postponed(body, at).unwrap_or_else(|| builder.value(inst, shape));
             builder.values.push(value);
             builder.release(at);
         }
@@ -51,20 +52,64 @@ struct Builder {
     values: Vec<Value>,
     /// The last instruction that uses each one; `usize::MAX` if it is wanted at the end.
     last_use: Vec<usize>,
+    /// How often each one is used.
+    uses: Vec<usize>,
+    /// Products that become part of a sum.
+    products: Vec<(Value, Value)>,
 }
 
 impl Builder {
     fn new(body: &Body, result: Option<usize>) -> Self {
         let mut last_use: Vec<usize> = (0..body.insts.len()).collect();
+        let mut uses = vec![0; body.insts.len()];
         for (at, inst) in body.insts.iter().enumerate() {
             for register in operands(inst) {
                 last_use[register as usize] = at;
+                uses[register as usize] += 1;
             }
         }
         for register in body.stores.iter().map(|s| s.0 as usize).chain(result) {
             last_use[register] = usize::MAX;
         }
-        Self { scalars: vec![], ops: vec![], slots: 0, free: vec![], values: vec![], last_use }
+        let (scalars, ops, free, values, products) = (vec![], vec![], vec![], vec![], vec![]);
+        Self { scalars, ops, slots: 0, free, values, last_use, uses, products }
+    }
+
+    /// A product of elements that nothing but one sum or difference uses: it is computed there. Its operands are kept
+    /// until then.
+    fn postponed(&mut self, body: &Body, at: usize) -> Option<Value> {
+        let Inst::Binary(BinaryFn::Mul, a, b) = body.insts[at] else { return None };
+        let (a, b, sum) = (a as usize, b as usize, self.last_use[at]);
+        let Inst::Binary(BinaryFn::Add | BinaryFn::Sub, left, right) = *body.insts.get(sum)? else {
+            return None;
+        };
+        let other = if left as usize == at { right } else { left } as usize;
+        let is_product = |value: &Value| matches!(value, Value::Product(_));
+        let [x, y] = [a, b].map(|register| self.values[register]);
+        let plain = [x, y].iter().all(|v| !is_product(v)) && !self.values.get(other).is_some_and(is_product);
+        let scalar = [x, y].iter().all(|v| matches!(v, Value::Scalar(_)));
+        if self.uses[at] != 1 || !plain || scalar {
+            return None;
+        }
+        for register in [a, b] {
+            self.last_use[register] = self.last_use[register].max(sum);
+        }
+        self.products.push((x, y));
+        Some(Value::Product(self.products.len() - 1))
+    }
+
+    /// The sum or difference of a postponed product and something else.
+    fn with_product(&self, f: BinaryFn, a: Value, b: Value) -> Option<NativeOp> {
+        let (product, other, sum) = match (f, a, b) {
+            (BinaryFn::Add, Value::Product(product), c) | (BinaryFn::Add, c, Value::Product(product)) => {
+                (product, c, Sum::Plus)
+            }
+            (BinaryFn::Sub, Value::Product(product), c) => (product, c, Sum::Minus),
+            (BinaryFn::Sub, c, Value::Product(product)) => (product, c, Sum::From),
+            _ => return None,
+        };
+        let (x, y) = self.products[product];
+        Some(NativeOp::MultiplyAdd(sum, x, y, other))
     }
 
     fn value(&mut self, inst: &Inst, shape: &[usize]) -> Value {
@@ -80,14 +125,17 @@ impl Builder {
             Inst::Step(scalar) => NativeOp::Step(*scalar),
             Inst::Random { kind, stream } => NativeOp::Random { kind: *kind, stream: *stream },
             Inst::Unary(f, a) => NativeOp::Unary(*f, of(a)),
-            Inst::Binary(f, a, b) => NativeOp::Binary(*f, of(a), of(b)),
+            Inst::Binary(f, a, b) => {
+                let plain = || NativeOp::Binary(*f, of(a), of(b));
+                self.with_product(*f, of(a), of(b)).unwrap_or_else(plain)
+            }
             Inst::Select(c, a, b) => NativeOp::Select(of(c), of(a), of(b)),
         };
         let scalar = |v: &Value| matches!(v, Value::Scalar(_));
         let is_scalar = match &op {
             NativeOp::Const(_) | NativeOp::Step(_) => true,
             NativeOp::Load { loader, .. } => matches!(loader, Loader::Uniform { .. }),
-            NativeOp::Random { .. } => false,
+            NativeOp::Random { .. } | NativeOp::MultiplyAdd(..) => false,
             NativeOp::Copy(a) | NativeOp::Unary(_, a) => scalar(a),
             NativeOp::Binary(_, a, b) => scalar(a) && scalar(b),
             NativeOp::Select(c, a, b) => scalar(c) && scalar(a) && scalar(b),

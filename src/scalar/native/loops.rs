@@ -1,0 +1,188 @@
+//! One operation over all elements of a chunk: loops that vectorise, over operands that are slices or scalars.
+//!
+//! `S` is what the caller is compiled for.
+
+use pulp::Simd;
+
+use super::functions::{
+    erf, exp, expm1, gelu, log, log1p, multiply_add, sigmoid, sign, silu, softplus, tanh,
+};
+use crate::scalar::{BinaryFn, UnaryFn, exact};
+
+/// An operand of a loop.
+#[derive(Clone, Copy)]
+pub(super) enum Arg<'a> {
+    /// One element per element of the result.
+    Slice(&'a [f32]),
+    /// The same for all.
+    Scalar(f32),
+}
+
+#[inline(always)]
+fn map(x: Arg, out: &mut [f32], f: impl Fn(f32) -> f32) {
+    match x {
+        Arg::Slice(x) => {
+            for (o, x) in out.iter_mut().zip(x) {
+                *o = f(*x);
+            }
+        }
+        Arg::Scalar(x) => out.fill(f(x)),
+    }
+}
+
+#[inline(always)]
+fn zip(a: Arg, b: Arg, out: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    match (a, b) {
+        (Arg::Slice(a), Arg::Slice(b)) => {
+            for ((o, a), b) in out.iter_mut().zip(a).zip(b) {
+                *o = f(*a, *b);
+            }
+        }
+        (a, Arg::Scalar(b)) => map(a, out, |a| f(a, b)),
+        (Arg::Scalar(a), b) => map(b, out, |b| f(a, b)),
+    }
+}
+
+#[inline(always)]
+fn zip3(a: Arg, b: Arg, c: Arg, out: &mut [f32], f: impl Fn(f32, f32, f32) -> f32) {
+    match (a, b, c) {
+        (Arg::Slice(a), Arg::Slice(b), Arg::Slice(c)) => {
+            for (((o, a), b), c) in out.iter_mut().zip(a).zip(b).zip(c) {
+                *o = f(*a, *b, *c);
+            }
+        }
+        (Arg::Scalar(a), b, c) => zip(b, c, out, |b, c| f(a, b, c)),
+        (a, Arg::Scalar(b), c) => zip(a, c, out, |a, c| f(a, b, c)),
+        (a, b, Arg::Scalar(c)) => zip(a, b, out, |a, b| f(a, b, c)),
+    }
+}
+
+/// What is done with a product and a third number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Sum {
+    /// `a b + c`
+    Plus,
+    /// `a b - c`
+    Minus,
+    /// `c - a b`
+    From,
+}
+
+#[inline(always)]
+pub(super) fn multiply_add_all<S: Simd>(sum: Sum, a: Arg, b: Arg, c: Arg, out: &mut [f32]) {
+    match sum {
+        Sum::Plus => zip3(a, b, c, out, multiply_add::<S>),
+        Sum::Minus => zip3(a, b, c, out, |a, b, c| multiply_add::<S>(a, b, -c)),
+        Sum::From => zip3(a, b, c, out, |a, b, c| multiply_add::<S>(-a, b, c)),
+    }
+}
+
+/// As [`multiply_add_all`], in exact mode.
+#[inline(always)]
+pub(super) fn exact_multiply_add(sum: Sum, a: Arg, b: Arg, c: Arg, out: &mut [f32]) {
+    match sum {
+        Sum::Plus => zip3(a, b, c, out, exact::multiply_add),
+        Sum::Minus => zip3(a, b, c, out, |a, b, c| exact::sub(exact::mul(a, b), c)),
+        Sum::From => zip3(a, b, c, out, |a, b, c| exact::sub(c, exact::mul(a, b))),
+    }
+}
+
+#[inline(always)]
+pub(super) fn copy(x: Arg, out: &mut [f32]) {
+    map(x, out, |x| x);
+}
+
+/// `a` where `condition` is not 0, else `b`.
+#[inline(always)]
+pub(super) fn select(condition: Arg, a: Arg, b: Arg, out: &mut [f32]) {
+    match condition {
+        Arg::Scalar(c) => copy(if c != 0.0 { a } else { b }, out),
+        Arg::Slice(condition) => {
+            copy(b, out);
+            match a {
+                Arg::Scalar(a) => {
+                    for (o, c) in out.iter_mut().zip(condition) {
+                        *o = choose(*c, a, *o);
+                    }
+                }
+                Arg::Slice(a) => {
+                    for ((o, a), c) in out.iter_mut().zip(a).zip(condition) {
+                        *o = choose(*c, *a, *o);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `a` if `condition` is not 0, else `b`, by bits: compilers make a choice of addresses of an `if` between two
+/// elements, which does not vectorise.
+#[inline(always)]
+fn choose(condition: f32, a: f32, b: f32) -> f32 {
+    let mask = u32::from(condition != 0.0).wrapping_neg();
+    f32::from_bits((a.to_bits() & mask) | (b.to_bits() & !mask))
+}
+
+#[inline(always)]
+pub(super) fn unary<S: Simd>(f: UnaryFn, x: Arg, out: &mut [f32]) {
+    match f {
+        UnaryFn::Neg => map(x, out, |x| -x),
+        UnaryFn::Abs => map(x, out, f32::abs),
+        UnaryFn::Sign => map(x, out, sign),
+        UnaryFn::Exp => map(x, out, exp::<S>),
+        UnaryFn::ExpM1 => map(x, out, expm1::<S>),
+        UnaryFn::Log => map(x, out, log::<S>),
+        UnaryFn::Log1p => map(x, out, log1p::<S>),
+        UnaryFn::Sqrt => map(x, out, f32::sqrt),
+        UnaryFn::Reciprocal => map(x, out, |x| 1.0 / x),
+        UnaryFn::Square => map(x, out, |x| x * x),
+        UnaryFn::Tanh => map(x, out, tanh::<S>),
+        UnaryFn::Sigmoid => map(x, out, sigmoid::<S>),
+        // `max` would turn NaN into 0 and hide a diverged run.
+        UnaryFn::Relu => map(x, out, |x| if x < 0.0 { 0.0 } else { x }),
+        UnaryFn::Gelu => map(x, out, gelu::<S>),
+        UnaryFn::Silu => map(x, out, silu::<S>),
+        UnaryFn::Softplus => map(x, out, softplus::<S>),
+        UnaryFn::Erf => map(x, out, erf::<S>),
+    }
+}
+
+#[inline(always)]
+pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
+    let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
+    match f {
+        BinaryFn::Add => zip(a, b, out, |a, b| a + b),
+        BinaryFn::Sub => zip(a, b, out, |a, b| a - b),
+        BinaryFn::Mul => zip(a, b, out, |a, b| a * b),
+        BinaryFn::Div => zip(a, b, out, |a, b| a / b),
+        BinaryFn::Min => zip(a, b, out, |a, b| if a < b || a.is_nan() { a } else { b }),
+        BinaryFn::Max => zip(a, b, out, |a, b| if a > b || a.is_nan() { a } else { b }),
+        BinaryFn::Less => zip(a, b, out, move |a, b| truth(a < b)),
+        BinaryFn::LessEqual => zip(a, b, out, move |a, b| truth(a <= b)),
+        BinaryFn::Equal => zip(a, b, out, move |a, b| truth(a == b)),
+    }
+}
+
+/// As [`unary`], in exact mode.
+#[inline(always)]
+pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
+    match f {
+        // What optimizers and relu networks use, as loops of their own, which vectorise.
+        UnaryFn::Square => map(x, out, |x| exact::mul(x, x)),
+        UnaryFn::Sqrt => map(x, out, exact::sqrt),
+        UnaryFn::Relu => map(x, out, |x| UnaryFn::Relu.exact(x)),
+        f => map(x, out, |x| f.exact(x)),
+    }
+}
+
+/// As [`binary`], in exact mode.
+#[inline(always)]
+pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
+    match f {
+        BinaryFn::Add => zip(a, b, out, exact::add),
+        BinaryFn::Sub => zip(a, b, out, exact::sub),
+        BinaryFn::Mul => zip(a, b, out, exact::mul),
+        BinaryFn::Div => zip(a, b, out, exact::div),
+        f => zip(a, b, out, |a, b| f.exact(a, b)),
+    }
+}
