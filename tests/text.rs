@@ -127,16 +127,17 @@ fn cutting_a_text_into_other_sequences_does_not_change_what_a_network_knows() {
 
 #[test]
 fn what_lies_further_back_than_a_sequence_is_remembered() {
-    // The letter after the dots is the one before them, which lies more than a sequence of 4 back.
-    let group = |i: u32| if rng::word([4, 0], 1, 0, i).is_multiple_of(2) { "x.....x|" } else { "y.....y|" };
-    let text: String = (0..1500).map(group).collect();
-    let rest = "cell = \"gru\"\nhidden = [24]\n[train]\nepochs = 6\nbatch_size = 8\nlearning_rate = 1e-2\n";
+    // The letter after the dots is the one before them. In five of eight places a sequence begins between the two, and
+    // only a state that is carried on knows the first: without one, 0.161 nats are the best.
+    let group = |i: u32| if rng::word([4, 0], 1, 0, i).is_multiple_of(2) { "x....x|" } else { "y....y|" };
+    let text: String = (0..6000).map(group).collect();
+    let rest = "cell = \"gru\"\nhidden = [24]\n[train]\nepochs = 16\nbatch_size = 16\nlearning_rate = 1e-2\n";
     let bench = Bench::new(&text, 8, rest);
     bench.train();
-    // One of two letters every eight characters is all that nobody can know.
-    let entropy = 2f64.ln() / 8.0;
+    // One of two letters every seven characters is all that nobody can know.
+    let entropy = 2f64.ln() / 7.0;
     let nats = bench.nats("test");
-    assert!(nats < entropy + 0.02, "{nats}, at best {entropy}");
+    assert!(nats < 0.13, "{nats}, at best {entropy}");
 }
 
 #[test]
