@@ -1,10 +1,11 @@
-// A recurrent layer over all steps, for read 0 = G [STEPS, BATCH, GATES x HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]:
+// COUNT steps of a recurrent layer, for read 0 = G [STEPS, BATCH, GATES x HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]:
 //   R = W h (a GRU: + b, read 3), then
 //   LSTM: c = sigmoid(G1 + R1) c + sigmoid(G0 + R0) tanh(G2 + R2), h = sigmoid(G3 + R3) tanh(c)
 //   GRU:  n = tanh(G2 + sigmoid(G0 + R0) R2), h = n + sigmoid(G1 + R1) (h - n)
 //   else: h = relu(G + R) or tanh(G + R)
 // A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows:
 // it sums their products in registers, k by 4. The states lie in workgroup memory, for each unit VECTORS vectors of rows.
+// With BY_STEP it takes a block of the units through one step, and CHUNK states after the other come from memory.
 // With BROADCAST the 8 invocations of a subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
 //@import step
 //@import arithmetic
@@ -15,6 +16,10 @@
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
 const STEPS: u32 = 1u; //@param
+const FIRST: u32 = 0u; //@param
+const COUNT: u32 = 1u; //@param
+// The position in time of the state before the first of them.
+const BEGIN: u32 = 0u; //@param
 const BATCH: u32 = 1u; //@param
 const HIDDEN: u32 = 4u; //@param
 const GATES: u32 = 1u; //@param
@@ -26,6 +31,9 @@ const VECTORS: u32 = LOADS * PER_LOAD;
 const SIZE: u32 = 1u; //@param
 const ROWS: u32 = SIZE * VECTORS;
 const LANES: u32 = 64u; //@param
+// Workgroups that share the units.
+const BLOCKS: u32 = 1u; //@param
+const CHUNK: u32 = 64u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const u: u32 = 0u; //@index
 const g: u32 = 0u; //@index
@@ -34,7 +42,7 @@ const p: u32 = 0u; //@index
 const e: u32 = 0u; //@index
 // A vector of rows for each unit of an invocation.
 alias Tile = array<Floats, UNITS>;
-var<workgroup> states: array<Floats, LANES * UNITS * VECTORS>;
+var<workgroup> states: array<Floats, CHUNK * VECTORS>;
 // Elements (t, row.., column + unit..) of the operands.
 fn read_gates(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(read_0[t + row + column + unit]); } //@insert read_gates
 fn read_hidden(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_hidden
@@ -65,8 +73,9 @@ fn main(
 //|     @builtin(subgroup_invocation_id) own: u32,
 //@end
 ) {
-    let first = (group.y * GROUPS_X + group.x) * ROWS;
-    let unit = lane * UNITS;
+    let at = group.y * GROUPS_X + group.x;
+    let first = (at / BLOCKS) * ROWS;
+    let unit = ((at % BLOCKS) * LANES + lane) * UNITS;
     // Units beyond the last repeat it; what they give is not stored.
 //@for u in UNITS
     let unit_u = min(unit + u, HIDDEN - 1u);
@@ -82,19 +91,25 @@ fn main(
 //@end
 //@end
     for (var q = 0u; q < VECTORS; q++) {
-        let state = read_hidden(0u, first + q * SIZE, 0u, unit);
 //@if LSTM
-//|         let cell = read_cell(0u, first + q * SIZE, 0u, unit);
+//|         let cell = read_cell(BEGIN, first + q * SIZE, 0u, unit);
+//@end
+//@if BY_STEP
+//@else
+        let state = read_hidden(BEGIN, first + q * SIZE, 0u, unit);
 //@end
 //@for u in UNITS
-        states[(unit + u) * VECTORS + q] = state[u];
 //@if LSTM
 //|         cells[q * UNITS + u] = cell[u];
+//@end
+//@if BY_STEP
+//@else
+        states[(unit + u) * VECTORS + q] = state[u];
 //@end
 //@end
     }
     workgroupBarrier();
-    for (var number = 0u; number < STEPS; number++) {
+    for (var number = FIRST; number < FIRST + COUNT; number++) {
         let t = time(number);
 //@for u in UNITS
 //@for g in GATES
@@ -105,7 +120,24 @@ fn main(
 //@end
 //@end
 //@end
-        for (var k = 0u; k + 3u < HIDDEN; k += 4u) {
+//@if BY_STEP
+//|         for (var chunk = 0u; chunk < HIDDEN; chunk += CHUNK) {
+//|             // The chunk before has been read.
+//|             workgroupBarrier();
+//|             for (var column = lane * UNITS; column < CHUNK; column += LANES * UNITS) {
+//|                 for (var q = 0u; q < VECTORS; q++) {
+//|                     let state = read_hidden(BEGIN, first + q * SIZE, 0u, chunk + column);
+//@for u in UNITS
+//|                     states[(column + u) * VECTORS + q] = state[u];
+//@end
+//|                 }
+//|             }
+//|             workgroupBarrier();
+//@else
+        const chunk = 0u;
+        {
+//@end
+        for (var k = 0u; k + 3u < min(CHUNK, HIDDEN - chunk); k += 4u) {
 //@for p in LOADS
 //@if BROADCAST
 //|             let own_p = states[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD];
@@ -122,7 +154,7 @@ fn main(
 //@end
 //@for u in UNITS
 //@for g in GATES
-            let weights_u_g = weights((g * HIDDEN + unit_u) * HIDDEN + k);
+            let weights_u_g = weights((g * HIDDEN + unit_u) * HIDDEN + chunk + k);
 //@for p in LOADS
 //@for e in PER_LOAD
 //@for s in 4
@@ -133,6 +165,7 @@ fn main(
 //@end
 //@end
         }
+        }
 //@if TAIL
 //|         for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
 //@for u in UNITS
@@ -140,7 +173,7 @@ fn main(
 //|             let weight_u_g = read_1[(g * HIDDEN + unit_u) * HIDDEN + k];
 //@for p in LOADS
 //@for e in PER_LOAD
-//|             sum_u_g_p_e = accumulate(sum_u_g_p_e, states[k * VECTORS + p * PER_LOAD + e], weight_u_g);
+//|             sum_u_g_p_e = accumulate(sum_u_g_p_e, states[(k % CHUNK) * VECTORS + p * PER_LOAD + e], weight_u_g);
 //@end
 //@end
 //@end
@@ -158,11 +191,19 @@ fn main(
 //@end
 //@end
         );
+//@if BY_STEP
+//@else
         // The states of the step before have been read.
         workgroupBarrier();
+//@end
         for (var q = 0u; q < VECTORS; q++) {
             let row = first + q * SIZE;
             var state: Tile;
+//@if GRU
+//@if BY_STEP
+//|             let old = read_hidden(BEGIN, row, 0u, unit);
+//@end
+//@end
 //@for g in GATES
             let given_g = read_gates(t, row, g * HIDDEN, unit);
 //@end
@@ -197,7 +238,11 @@ fn main(
 //|                 let reset = sigmoid_each(add_each(given_0[u], r_0));
 //|                 let keep = sigmoid_each(add_each(given_1[u], r_1));
 //|                 let new_ = tanh_each(multiply_add_each(reset, r_2, given_2[u]));
+//@if BY_STEP
+//|                 let before = old[u];
+//@else
 //|                 let before = states[(unit + u) * VECTORS + q];
+//@end
 //|                 state[u] = multiply_add_each(keep, sub_each(before, new_), new_);
 //|                 saved_0[u] = reset;
 //|                 saved_1[u] = keep;
@@ -214,7 +259,10 @@ fn main(
 //@end
 //@end
 //@end
+//@if BY_STEP
+//@else
                 states[(unit + u) * VECTORS + q] = state[u];
+//@end
             }
 //@end
             store_hidden(t, row, 0u, unit, state);

@@ -1,9 +1,11 @@
-// The gradient of recurrence.wgsl, from the last step back to the first, for read 0 = the gradient of the states
-// [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step gives the gradients of G and R from those of
-// h and c, then the gradient of the h before: what R sends through W, and a GRU's share that was kept.
+// The gradient of recurrence.wgsl, from the last of COUNT steps back to the first, for read 0 = the gradient of the states
+// [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step adds to the gradient of h, of which a GRU has
+// kept a share, what the R of the step after sends through W, and gives the gradients of its G and R from those of h and c.
+// If it CLOSES, the last product gives the gradient of the state before.
 // A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows,
 // WIDTH of them with one load of the weights: it sums their products in registers, k by 4. The gradients of R lie in
-// workgroup memory, one gate at a time, for each unit VECTORS vectors of rows. With BROADCAST the 8 invocations of a
+// workgroup memory, one gate at a time, for each unit VECTORS vectors of rows. With BY_STEP a workgroup takes a block of the
+// units through one step, and CHUNK gradients of R after the other come from memory. With BROADCAST the 8 invocations of a
 // subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
 //@import step
 //@import arithmetic
@@ -14,6 +16,12 @@
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
 const STEPS: u32 = 1u; //@param
+const FIRST: u32 = 0u; //@param
+const COUNT: u32 = 1u; //@param
+// Whether there is a step after the last of them, and its position in time.
+const CONTINUES: u32 = 0u; //@param
+const NEXT: u32 = 0u; //@param
+const TURNS: u32 = 1u; //@param
 const BATCH: u32 = 1u; //@param
 const HIDDEN: u32 = 4u; //@param
 const GATES: u32 = 1u; //@param
@@ -27,6 +35,9 @@ const VECTORS: u32 = LOADS * PER_LOAD;
 const SIZE: u32 = 1u; //@param
 const ROWS: u32 = SIZE * VECTORS;
 const LANES: u32 = 64u; //@param
+// Workgroups that share the units.
+const BLOCKS: u32 = 1u; //@param
+const CHUNK: u32 = 64u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const u: u32 = 0u; //@index
 const g: u32 = 0u; //@index
@@ -37,12 +48,15 @@ const p: u32 = 0u; //@index
 const e: u32 = 0u; //@index
 // A vector of rows for each unit of an invocation.
 alias Tile = array<Floats, UNITS>;
-var<workgroup> deltas: array<Floats, LANES * UNITS * VECTORS>;
+var<workgroup> deltas: array<Floats, CHUNK * VECTORS>;
 // Elements (t, row.., column + unit..) of the operands.
 fn read_seed(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(read_0[t + row + column + unit]); } //@insert read_seed
 fn read_saved(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_saved
 fn read_state(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_state
 fn read_first(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_first
+fn read_delta(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_delta
+fn read_kept(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_kept
+fn read_cell(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_cell
 fn store_gates(t: u32, row: u32, column: u32, unit: u32, tile: Tile) { write_0[t + row + column + unit] = tile[0]; } //@insert store_gates
 fn store_products(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_products
 fn store_hidden(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_hidden
@@ -73,8 +87,9 @@ fn main(
 //|     @builtin(subgroup_invocation_id) own: u32,
 //@end
 ) {
-    let first = (group.y * GROUPS_X + group.x) * ROWS;
-    let unit = lane * UNITS;
+    let at = group.y * GROUPS_X + group.x;
+    let first = (at / BLOCKS) * ROWS;
+    let unit = ((at % BLOCKS) * LANES + lane) * UNITS;
     // Units beyond the last repeat it; what they give is not stored.
 //@for v in SPANS
     let column_v = min(unit + v * WIDTH, HIDDEN - WIDTH);
@@ -83,9 +98,143 @@ fn main(
 //@if LSTM
 //|     var cells: array<Floats, VECTORS * UNITS>;
 //@end
+//@if BY_STEP
+//@else
     var pending: array<Floats, GATES * VECTORS * UNITS>;
-    for (var left = STEPS; left > 0u; left--) {
-        let number = left - 1u;
+//@end
+    if (CONTINUES > 0u) {
+        for (var q = 0u; q < VECTORS; q++) {
+            let row = first + q * SIZE;
+//@if LSTM
+//|             let cell = read_cell(0u, row, 0u, unit);
+//@end
+//@if GRU
+//|             let kept = read_kept(0u, row, 0u, unit);
+//@end
+//@if BY_STEP
+//@else
+//@for g in GATES
+            let delta_g = read_delta(NEXT, row, g * HIDDEN, unit);
+//@end
+//@end
+//@for u in UNITS
+//@if LSTM
+//|             cells[q * UNITS + u] = cell[u];
+//@end
+//@if GRU
+//|             hiddens[q * UNITS + u] = kept[u];
+//@end
+//@if BY_STEP
+//@else
+//@for g in GATES
+            pending[(g * VECTORS + q) * UNITS + u] = delta_g[u];
+//@end
+//@end
+//@end
+        }
+    }
+    for (var turn = 0u; turn < TURNS; turn++) {
+        if (turn + CONTINUES > 0u) {
+//@for v in SPANS
+//@for c in WIDTH
+//@for p in LOADS
+//@for e in PER_LOAD
+            var sum_v_c_p_e = Floats(0.0);
+//@end
+//@end
+//@end
+//@end
+            for (var gate = 0u; gate < GATES; gate++) {
+//@if BY_STEP
+//|                 for (var chunk = 0u; chunk < HIDDEN; chunk += CHUNK) {
+//|                 // The chunk before has been read.
+//|                 workgroupBarrier();
+//|                 for (var column = lane * UNITS; column < CHUNK; column += LANES * UNITS) {
+//|                     for (var q = 0u; q < VECTORS; q++) {
+//|                         let delta = read_delta(NEXT, first + q * SIZE, gate * HIDDEN, chunk + column);
+//@for u in UNITS
+//|                         deltas[(column + u) * VECTORS + q] = delta[u];
+//@end
+//|                     }
+//|                 }
+//@else
+                const chunk = 0u;
+                {
+                // The gradients of the gate before have been read.
+                workgroupBarrier();
+                for (var q = 0u; q < VECTORS; q++) {
+//@for u in UNITS
+                    deltas[(unit + u) * VECTORS + q] = pending[(gate * VECTORS + q) * UNITS + u];
+//@end
+                }
+//@end
+                workgroupBarrier();
+                for (var k = 0u; k + 3u < min(CHUNK, HIDDEN - chunk); k += 4u) {
+//@for p in LOADS
+//@if BROADCAST
+//|                     let own_p = deltas[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD];
+//@end
+//@for s in 4
+//@for e in PER_LOAD
+//@if BROADCAST
+//|                     let delta_s_p_e = subgroupBroadcast(own_p, s * PER_LOAD + e);
+//@else
+                    let delta_s_p_e = deltas[(k + s) * VECTORS + p * PER_LOAD + e];
+//@end
+//@end
+//@end
+//@end
+//@for v in SPANS
+//@for s in 4
+//@if WIDE
+//|                     let weights_v_s = read_1[((gate * HIDDEN + chunk + k + s) * HIDDEN + column_v) / 4u];
+//@end
+//@for c in WIDTH
+//@if WIDE
+//|                     let weight_v_s_c = weights_v_s[c];
+//@else
+                    let weight_v_s_c = read_1[(gate * HIDDEN + chunk + k + s) * HIDDEN + column_v];
+//@end
+//@for p in LOADS
+//@for e in PER_LOAD
+                    sum_v_c_p_e = accumulate(sum_v_c_p_e, delta_s_p_e, weight_v_s_c);
+//@end
+//@end
+//@end
+//@end
+//@end
+                }
+                }
+//@if TAIL
+//|                 for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
+//@for v in SPANS
+//|                     let weight_v = read_1[(gate * HIDDEN + k) * HIDDEN + column_v];
+//@for p in LOADS
+//@for e in PER_LOAD
+//|                     sum_v_0_p_e = accumulate(sum_v_0_p_e, deltas[(k % CHUNK) * VECTORS + p * PER_LOAD + e], weight_v);
+//@end
+//@end
+//@end
+//|                 }
+//@end
+            }
+//@for v in SPANS
+//@for c in WIDTH
+//@for p in LOADS
+//@for e in PER_LOAD
+            {
+                let at = (p * PER_LOAD + e) * UNITS + v * WIDTH + c;
+                hiddens[at] = add_each(hiddens[at], sum_v_c_p_e);
+            }
+//@end
+//@end
+//@end
+//@end
+        }
+        if (turn == COUNT) {
+            break;
+        }
+        let number = FIRST + COUNT - (turn + 1u);
         let t = time(number);
         for (var q = 0u; q < VECTORS; q++) {
             let row = first + q * SIZE;
@@ -148,11 +297,14 @@ fn main(
                 hiddens[at] = Floats(0.0);
 //@end
 //@end
+//@if BY_STEP
+//@else
 //@for g in GATES
 //@if GRU
 //|                 pending[g * VECTORS * UNITS + at] = products_g[u];
 //@else
                 pending[g * VECTORS * UNITS + at] = gates_g[u];
+//@end
 //@end
 //@end
             }
@@ -164,84 +316,6 @@ fn main(
 //@end
 //@end
         }
-//@for v in SPANS
-//@for c in WIDTH
-//@for p in LOADS
-//@for e in PER_LOAD
-        var sum_v_c_p_e = Floats(0.0);
-//@end
-//@end
-//@end
-//@end
-        for (var gate = 0u; gate < GATES; gate++) {
-            // The gradients of the gate before have been read.
-            workgroupBarrier();
-            for (var q = 0u; q < VECTORS; q++) {
-//@for u in UNITS
-                deltas[(unit + u) * VECTORS + q] = pending[(gate * VECTORS + q) * UNITS + u];
-//@end
-            }
-            workgroupBarrier();
-            for (var k = 0u; k + 3u < HIDDEN; k += 4u) {
-//@for p in LOADS
-//@if BROADCAST
-//|                 let own_p = deltas[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD];
-//@end
-//@for s in 4
-//@for e in PER_LOAD
-//@if BROADCAST
-//|                 let delta_s_p_e = subgroupBroadcast(own_p, s * PER_LOAD + e);
-//@else
-                let delta_s_p_e = deltas[(k + s) * VECTORS + p * PER_LOAD + e];
-//@end
-//@end
-//@end
-//@end
-//@for v in SPANS
-//@for s in 4
-//@if WIDE
-//|                 let weights_v_s = read_1[((gate * HIDDEN + k + s) * HIDDEN + column_v) / 4u];
-//@end
-//@for c in WIDTH
-//@if WIDE
-//|                 let weight_v_s_c = weights_v_s[c];
-//@else
-                let weight_v_s_c = read_1[(gate * HIDDEN + k + s) * HIDDEN + column_v];
-//@end
-//@for p in LOADS
-//@for e in PER_LOAD
-                sum_v_c_p_e = accumulate(sum_v_c_p_e, delta_s_p_e, weight_v_s_c);
-//@end
-//@end
-//@end
-//@end
-//@end
-            }
-//@if TAIL
-//|             for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
-//@for v in SPANS
-//|                 let weight_v = read_1[(gate * HIDDEN + k) * HIDDEN + column_v];
-//@for p in LOADS
-//@for e in PER_LOAD
-//|                 sum_v_0_p_e = accumulate(sum_v_0_p_e, deltas[k * VECTORS + p * PER_LOAD + e], weight_v);
-//@end
-//@end
-//@end
-//|             }
-//@end
-        }
-//@for v in SPANS
-//@for c in WIDTH
-//@for p in LOADS
-//@for e in PER_LOAD
-        {
-            let at = (p * PER_LOAD + e) * UNITS + v * WIDTH + c;
-            hiddens[at] = add_each(hiddens[at], sum_v_c_p_e);
-        }
-//@end
-//@end
-//@end
-//@end
     }
     for (var q = 0u; q < VECTORS; q++) {
         var hidden: Tile;

@@ -2,7 +2,7 @@
 
 use super::ops::{Op, Recurrence, States};
 use super::{Graph, GraphError, ValueId};
-use crate::kernels::recurrence::{Cell, Scan, most_steps};
+use crate::kernels::recurrence::Cell;
 
 /// Tensors of one layer and direction, with PyTorch's names and shapes.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +33,7 @@ pub struct Recurrent {
 impl Graph {
     /// One layer of `nn.RNN`, `nn.LSTM` or `nn.GRU` in one direction over `x` `[T, B, F]`, from the states `first`, `h_0` and (for
     /// an LSTM) `c_0` `[B, H]`; zeros where there are none. The input's product is one for all steps; the steps are one
-    /// kernel, or several one after the other for long sequences.
+    /// kernel, or several one after the other where they take long.
     ///
     /// # Errors
     /// If shapes do not fit.
@@ -61,47 +61,26 @@ impl Graph {
         }
         let width = self.shape(gates)[1];
         let gates = self.reshape(gates, &[steps, batch, width])?;
-        let mut state = match first[0] {
+        let state = match first[0] {
             Some(h) => h,
             None => self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?,
         };
-        let mut cells = match (cell, first[1]) {
-            (Cell::Lstm, Some(c)) => Some(c),
-            (Cell::Lstm, None) => Some(self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?),
-            _ => None,
+        let beside = match (cell, first[1], weights.b_hh) {
+            (Cell::Tanh | Cell::Relu, ..) => None,
+            (Cell::Lstm, Some(c), _) => Some(c),
+            (Cell::Lstm, None, _) => Some(self.constant(&[batch, hidden], &vec![0.0; batch * hidden])?),
+            (Cell::Gru, _, Some(b)) => Some(b),
+            (Cell::Gru, _, None) => Some(self.constant(&[width], &vec![0.0; width])?),
         };
-        let bias = match (cell, weights.b_hh) {
-            (Cell::Gru, Some(b)) => Some(b),
-            (Cell::Gru, None) => Some(self.constant(&[width], &vec![0.0; width])?),
-            _ => None,
-        };
-        let (mut parts, mut cell_parts) = (vec![], vec![]);
-        let most = most_steps(&Scan { cell, steps, batch, hidden, reverse });
-        for part in 0..steps.div_ceil(most) {
-            let count = most.min(steps - part * most);
-            let start = if reverse { steps - part * most - count } else { part * most };
-            let part = self.slice(gates, &[start, 0, 0], &[count, batch, width])?;
-            let mut operands = vec![part, weights.w_hh, state];
-            operands.extend(cells.or(bias));
-            let push = |graph: &mut Self, result| {
-                graph.push(Op::Recurrence(Recurrence { cell, reverse, result }), &operands)
-            };
-            let last = if reverse { 0 } else { count - 1 };
-            let hidden_states = push(self, States::Hidden)?;
-            if cells.is_some() {
-                let all = push(self, States::Cell)?;
-                cells = Some(self.step_of(all, last)?);
-                cell_parts.push(all);
-            }
-            state = self.step_of(hidden_states, last)?;
-            parts.push(hidden_states);
-        }
-        if reverse {
-            parts.reverse();
-            cell_parts.reverse();
-        }
-        let all_cells = if cell_parts.is_empty() { None } else { Some(self.concat(&cell_parts, 0)?) };
-        Ok(Recurrent { hidden: self.concat(&parts, 0)?, cells: all_cells, last: state, last_cell: cells })
+        let mut operands = vec![gates, weights.w_hh, state];
+        operands.extend(beside);
+        let mut push = |result| self.push(Op::Recurrence(Recurrence { cell, reverse, result }), &operands);
+        let hidden = push(States::Hidden)?;
+        let cells = if cell == Cell::Lstm { Some(push(States::Cell)?) } else { None };
+        let end = if reverse { 0 } else { steps.saturating_sub(1) };
+        let last = self.step_of(hidden, end)?;
+        let last_cell = cells.map(|c| self.step_of(c, end)).transpose()?;
+        Ok(Recurrent { hidden, cells, last, last_cell })
     }
 
     /// `x[t]` of `x` `[T, B, H]`.

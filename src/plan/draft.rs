@@ -9,7 +9,7 @@ use super::compile::Builder;
 use super::emit::Emitted;
 use super::fuse::{Anchor, Fusion};
 use super::spec::{PhaseSpec, PlanError};
-use super::{Slice, stage};
+use super::{Slice, recurrence, stage};
 use crate::device::Target;
 use crate::graph::ops::Lowering;
 use crate::graph::{Op, Source, ValueId};
@@ -320,7 +320,9 @@ impl<'b, 's> Drafter<'b, 's> {
                     outputs.iter().filter(|(v, _)| writes.contains(v)).map(|(_, output)| *output).collect();
                 let in_order = outputs.iter().filter_map(|(v, _)| writes.iter().position(|w| w == v));
                 places = in_order.map(|at| places[at]).collect();
-                vec![Draft { kernel: kernel.clone().keep_outputs(&used), reads, writes: places, label }]
+                let draft =
+                    Draft { kernel: kernel.clone().keep_outputs(&used), reads, writes: places, label };
+                recurrence::in_parts(draft, self.target, &mut self.temporaries)
             }
         };
         self.drafts.extend(drafts);

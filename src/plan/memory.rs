@@ -67,26 +67,37 @@ pub(super) fn arrange(phases: &[Vec<Draft>], launches: &[Vec<usize>], lifetimes:
     Arenas { words, places }
 }
 
-/// An arena for each temporary, other than those its launch reads.
+/// An arena for each temporary, other than those that a launch reads which writes it: the first that is free. Several
+/// launches may write one.
 fn colour(drafts: &[Draft], launches: &[usize], temporaries: usize) -> Vec<usize> {
-    let mut arena_of = vec![0; temporaries];
+    let temporary = |place: &Place| match place {
+        Place::Temporary(t) => Some(*t),
+        Place::Fixed(_) => None,
+    };
+    // In the order in which they are first written, and what must lie elsewhere.
+    let (mut order, mut apart) = (vec![], vec![vec![]; temporaries]);
     let mut first = 0;
     while first < drafts.len() {
         let members = launches[first..].iter().take_while(|&&launch| launch == launches[first]).count();
         let launch = &drafts[first..first + members];
         first += members;
-        let temporary = |place: &Place| match place {
-            Place::Temporary(t) => Some(*t),
-            Place::Fixed(_) => None,
-        };
-        let reads = launch.iter().flat_map(|draft| &draft.reads);
-        let read: Vec<usize> = reads.filter_map(temporary).map(|t| arena_of[t]).collect();
-        let free = (0..).find(|arena| !read.contains(arena)).unwrap_or(0);
+        let read: Vec<usize> = launch.iter().flat_map(|draft| &draft.reads).filter_map(temporary).collect();
         for written in launch.iter().flat_map(|draft| &draft.writes).filter_map(temporary) {
-            arena_of[written] = free;
+            if !order.contains(&written) {
+                order.push(written);
+            }
+            for &other in &read {
+                apart[written].push(other);
+                apart[other].push(written);
+            }
         }
     }
-    arena_of
+    let mut arena_of: Vec<Option<usize>> = vec![None; temporaries];
+    for temporary in order {
+        let taken: Vec<usize> = apart[temporary].iter().filter_map(|&other| arena_of[other]).collect();
+        arena_of[temporary] = (0..).find(|arena| !taken.contains(arena));
+    }
+    arena_of.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// First words of the members of one arena, largest first.

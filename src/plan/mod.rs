@@ -11,6 +11,7 @@ mod emit;
 mod fuse;
 mod launch;
 mod memory;
+mod recurrence;
 mod spec;
 mod stage;
 mod text;

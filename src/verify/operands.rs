@@ -105,6 +105,8 @@ fn updates_in_place(kernel: &Kernel, output: usize) -> bool {
     let reads = |body: &Body| body.insts.contains(&Inst::Previous { output });
     match kernel {
         Kernel::Optimizer(k) => reads(&k.body),
+        Kernel::Recurrence(k) => k.continues(output),
+        Kernel::RecurrenceGrad(k) => k.continues(output),
         other => other.bodies().into_iter().any(reads),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{EvalContext, Lowering, Op, OpDef, check_f32};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::kernels::recurrence::{self, Cell, Scan, Seed};
+use crate::kernels::recurrence::{self, Cell, Part, Scan, Seed};
 use crate::kernels::{Kernel, oracle};
 use crate::scalar::StepRecord;
 use crate::tensor::{Tensor, TensorType};
@@ -103,7 +103,7 @@ impl Recurrence {
     fn kernel(&self, scan: Scan) -> (recurrence::Recurrence, usize) {
         let saved = (scan.cell.saved() > 0).then_some(2);
         let outputs = [Some(0), (scan.cell == Cell::Lstm).then_some(1), saved];
-        (recurrence::Recurrence { scan, outputs }, self.result as usize)
+        (recurrence::Recurrence { scan, part: Part::whole(scan.steps), outputs }, self.result as usize)
     }
 }
 
@@ -130,7 +130,8 @@ impl RecurrenceGrad {
     fn kernel(&self, scan: Scan) -> (recurrence::RecurrenceGrad, usize) {
         let (gru, lstm) = (scan.cell == Cell::Gru, scan.cell == Cell::Lstm);
         let outputs = [Some(0), gru.then_some(1), Some(2), lstm.then_some(3)];
-        let kernel = recurrence::RecurrenceGrad { scan, seed: self.seed, outputs };
+        let part = Part::whole(scan.steps);
+        let kernel = recurrence::RecurrenceGrad { scan, part, closes: true, seed: self.seed, outputs };
         (kernel, self.of as usize)
     }
 }

@@ -62,18 +62,23 @@ impl At<'_> {
 }
 
 pub(super) fn recurrence(kernel: &Recurrence, operands: &Operands, writes: &mut [Vec<Approx>]) {
-    let scan = &kernel.scan;
+    let (scan, part) = (&kernel.scan, kernel.part);
     let (cell, hidden, width) = (scan.cell, scan.hidden, scan.width());
     let [gates, weights, first] = [0, 1, 2].map(|i| &operands.reads[i]);
     let saved_width = cell.saved() * hidden;
     for row in 0..scan.batch {
         let at = At { scan, row };
-        let state = |initial: &[f64]| -> Vec<Approx> {
-            (0..hidden).map(|j| Approx::exact(initial[at.element(0, hidden, j)])).collect()
+        // The state before the part.
+        let state = |initial: &[f64], output: Option<usize>| -> Vec<Approx> {
+            let (from, t) = match (part.first, output) {
+                (1.., Some(output)) => (&operands.previous[output][..], scan.time(part.first - 1)),
+                _ => (initial, 0),
+            };
+            (0..hidden).map(|j| Approx::exact(from[at.element(t, hidden, j)])).collect()
         };
-        let mut h = state(first);
-        let mut c = if cell == Cell::Lstm { state(&operands.reads[3]) } else { h.clone() };
-        for t in (0..scan.steps).map(|step| scan.time(step)) {
+        let mut h = state(first, kernel.outputs[0]);
+        let mut c = if cell == Cell::Lstm { state(&operands.reads[3], kernel.outputs[1]) } else { h.clone() };
+        for t in (part.first..part.end()).map(|step| scan.time(step)) {
             let before = h.clone();
             for j in 0..hidden {
                 let product = |gate: usize| {
@@ -117,17 +122,41 @@ pub(super) fn recurrence(kernel: &Recurrence, operands: &Operands, writes: &mut 
 }
 
 pub(super) fn recurrence_grad(kernel: &RecurrenceGrad, operands: &Operands, writes: &mut [Vec<Approx>]) {
-    let scan = &kernel.scan;
+    let (scan, part) = (&kernel.scan, kernel.part);
     let (cell, hidden, width) = (scan.cell, scan.hidden, scan.width());
     let read = |operand: usize, element: usize| Approx::exact(operands.reads[operand][element]);
     for row in 0..scan.batch {
         let at = At { scan, row };
         let mut dh = vec![Approx::default(); hidden];
         let mut dc = vec![Approx::default(); hidden];
-        for step in (0..scan.steps).rev() {
+        // Gradient of `R` of the step after, by gate.
+        let mut delta = vec![Approx::default(); width];
+        let mut after = part.end() < scan.steps;
+        if after {
+            let left = |output: Option<usize>, t: usize, width: usize| -> Vec<Approx> {
+                let Some(output) = output else { return vec![Approx::default(); width] };
+                (0..width)
+                    .map(|j| Approx::exact(operands.previous[output][at.element(t, width, j)]))
+                    .collect()
+            };
+            delta = left(kernel.outputs[usize::from(cell == Cell::Gru)], scan.time(part.end()), width);
+            match cell {
+                Cell::Tanh | Cell::Relu => {}
+                Cell::Lstm => dc = left(kernel.outputs[3], 0, hidden),
+                Cell::Gru => dh = left(kernel.outputs[2], 0, hidden),
+            }
+        }
+        let send_back = |delta: &[Approx], dh: &mut [Approx]| {
+            for j in 0..hidden {
+                let terms = (0..width).map(|m| mul(delta[m], read(1, m * hidden + j)));
+                dh[j] = add(dh[j], sum(terms));
+            }
+        };
+        for step in (part.first..part.end()).rev() {
             let t = scan.time(step);
-            // Gradient of `R`, by gate.
-            let mut delta = vec![Approx::default(); width];
+            if std::mem::replace(&mut after, true) {
+                send_back(&delta, &mut dh);
+            }
             for j in 0..hidden {
                 let seed = read(0, at.element(t, hidden, j));
                 let seeded = if kernel.seed == Seed::Hidden { &mut dh[j] } else { &mut dc[j] };
@@ -184,10 +213,9 @@ pub(super) fn recurrence_grad(kernel: &RecurrenceGrad, operands: &Operands, writ
                     delta[column] = d_product;
                 }
             }
-            for j in 0..hidden {
-                let terms = (0..width).map(|m| mul(delta[m], read(1, m * hidden + j)));
-                dh[j] = add(dh[j], sum(terms));
-            }
+        }
+        if kernel.closes {
+            send_back(&delta, &mut dh);
         }
         for j in 0..hidden {
             put(writes, kernel.outputs[2], at.element(0, hidden, j), dh[j]);

@@ -10,10 +10,13 @@
 //! | GRU | r, z, n | `n = tanh(G_n + sigmoid(r) R_n)`, `h_t = (1 - sigmoid(z)) n + sigmoid(z) h_(t-1)` |
 
 pub mod native;
+mod parts;
 mod rules;
 mod units;
 
 use super::Cost;
+pub(super) use parts::iterations;
+pub use parts::{Part, Path};
 
 /// What a step computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,20 +93,24 @@ impl Scan {
         format!("{} {steps}x{batch}x{hidden}{reverse}", cell.name())
     }
 
-    fn cost(&self, values: usize) -> Cost {
-        let units = self.steps * self.batch * self.hidden;
-        let products = 2 * units * self.width();
-        let words = units * values + self.width() * self.hidden;
-        Cost { flops: (products + 20 * units) as u64, bytes: 4 * words as u64 }
+    /// Of `steps` steps with a product for each but the first or the last if `products` is one less, which move `values`
+    /// values for each unit.
+    fn cost(&self, steps: usize, products: usize, values: usize) -> Cost {
+        let units = self.batch * self.hidden;
+        let flops = units * (2 * products * self.width() + 20 * steps);
+        let words = units * steps * values + self.width() * self.hidden;
+        Cost { flops: flops as u64, bytes: 4 * words as u64 }
     }
 }
 
-/// The states of all steps. Reads: `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then of an LSTM `c_0` `[B, H]`, of a
+/// The states of the steps of a part. Reads: `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then of an LSTM `c_0` `[B, H]`, of a
 /// GRU `b_hh` `[3 H]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recurrence {
     /// Sizes.
     pub scan: Scan,
+    /// Which steps. A part that goes on needs `h`, and of an LSTM `c`, among its outputs, and reads them there.
+    pub part: Part,
     /// Positions in `writes`, where wanted: `h` `[T, B, H]`, `c` `[T, B, H]` (LSTM), saved values `[T, B, 4 H]`
     /// ([`Cell::saved`]).
     pub outputs: [Option<usize>; 3],
@@ -124,6 +131,12 @@ pub enum Seed {
 pub struct RecurrenceGrad {
     /// Sizes.
     pub scan: Scan,
+    /// Which steps. A part before the last goes on from the gradient of `R` of the step after it, and for an LSTM from the
+    /// gradient of `c`, for a GRU from what reaches `h` other than through the product: the outputs hold them.
+    pub part: Part,
+    /// Whether the product of the part's first step is added to what reaches the state before it, which makes that the
+    /// gradient of `h_0`.
+    pub closes: bool,
     /// What the given gradient is of.
     pub seed: Seed,
     /// Positions in `writes`, where wanted: gradients of `G` `[T, B, g H]`, of `R` (GRU; of others it is the same), of `h_0`
@@ -139,7 +152,7 @@ fn kept<const N: usize>(outputs: &[usize]) -> [Option<usize>; N] {
 impl Recurrence {
     /// For people.
     pub fn shape(&self) -> String {
-        self.scan.shape()
+        self.scan.shape() + &self.part.shape(&self.scan)
     }
 
     /// Cost.
@@ -148,47 +161,53 @@ impl Recurrence {
         let widths = [1, 1, cell.saved()];
         let written: usize =
             self.outputs.iter().zip(widths).filter(|(o, _)| o.is_some()).map(|(_, w)| w).sum();
-        self.scan.cost(cell.gates() + written)
+        self.scan.cost(self.part.count, self.part.count, cell.gates() + written)
     }
 
     /// The same with the given outputs alone.
     pub(super) fn keep_outputs(self, outputs: &[usize]) -> Self {
         Self { outputs: kept(outputs), ..self }
+    }
+
+    /// Whether it goes on from what is in written operand `output`.
+    pub fn continues(&self, output: usize) -> bool {
+        self.part.first > 0 && self.outputs[..2].contains(&Some(output))
     }
 }
 
 impl RecurrenceGrad {
     /// For people.
     pub fn shape(&self) -> String {
-        self.scan.shape()
+        self.scan.shape() + &self.part.shape(&self.scan)
     }
 
     /// Cost.
     pub fn cost(&self) -> Cost {
         let cell = self.scan.cell;
         let written = self.outputs[..2].iter().flatten().count() * cell.gates();
-        self.scan.cost(2 + cell.saved() + written)
+        let first = usize::from(self.part.end() == self.scan.steps);
+        let products = (self.part.count + usize::from(self.closes)).saturating_sub(first);
+        self.scan.cost(self.part.count, products, 2 + cell.saved() + written)
     }
 
     /// The same with the given outputs alone.
     pub(super) fn keep_outputs(self, outputs: &[usize]) -> Self {
-        Self { outputs: kept(outputs), ..self }
+        let outputs = kept(outputs);
+        Self { closes: outputs[2].is_some(), outputs, ..self }
     }
-}
 
-/// Loop iterations of one invocation of a shader for each step, at most: products by four, one gate after the other,
-/// and what is done for each vector of rows.
-pub fn iterations(scan: &Scan) -> usize {
-    let vectors = scan.batch.div_ceil(4).min(4);
-    let products = scan.hidden / 4 + scan.hidden % 4;
-    scan.cell.gates() * (products + vectors + 1) + vectors + 1
-}
+    /// The output that holds the gradient of `R`.
+    pub fn products(&self) -> Option<usize> {
+        self.outputs[usize::from(self.scan.cell == Cell::Gru)]
+    }
 
-/// Most steps of one kernel that software drivers are sure to finish, and soon; longer sequences are cut. The steps of
-/// `scan` do not matter.
-pub fn most_steps(scan: &Scan) -> usize {
-    const ITERATIONS: usize = 50_000;
-    const FLOPS: usize = 2_500_000_000;
-    let flops = 2 * scan.batch * scan.hidden * scan.width();
-    (ITERATIONS / iterations(scan)).min(FLOPS / flops.max(1)).max(1)
+    /// Whether it goes on from what is in written operand `output`.
+    pub fn continues(&self, output: usize) -> bool {
+        let carried = match self.scan.cell {
+            Cell::Tanh | Cell::Relu => None,
+            Cell::Lstm => self.outputs[3],
+            Cell::Gru => self.outputs[2],
+        };
+        self.part.end() < self.scan.steps && [self.products(), carried].contains(&Some(output))
+    }
 }

@@ -39,7 +39,7 @@ impl NativeRun for NativeRecurrence<Recurrence> {
         let transposed = MatrixView { offset: 0, batch: 0, row: 1, col: scan.hidden };
         let panels = Panels { n: scan.width(), k: scan.hidden };
         run_parts(scan, operands, panels, transposed, self.exact, pool, |rows| {
-            pulp::Arch::new().dispatch(Forward { rows, outputs: self.kernel.outputs });
+            pulp::Arch::new().dispatch(Forward { rows, kernel: &self.kernel });
         });
     }
 }
@@ -150,7 +150,7 @@ fn row_mut(block: &mut [f32], row: usize, width: usize) -> &mut [f32] {
 
 struct Forward<'a> {
     rows: Rows<'a>,
-    outputs: [Option<usize>; 3],
+    kernel: &'a Recurrence,
 }
 
 impl WithSimd for Forward<'_> {
@@ -174,16 +174,20 @@ impl WithSimd for Forward<'_> {
 impl Forward<'_> {
     #[inline(always)]
     fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
-        let Forward { rows, outputs } = self;
-        let scan = rows.scan;
+        let Forward { rows, kernel: &Recurrence { scan, part, outputs } } = self;
         let (cell, hidden, width) = (R::CELL, scan.hidden, scan.width());
-        let first_c = if cell == Cell::Lstm { rows.read(3, 0, hidden) } else { &[] };
         let bias = if cell == Cell::Gru { rows.operands.read(3) } else { &[] };
+        // The state before the part.
+        let before = |operand, output| match part.first {
+            0 => rows.read(operand, 0, hidden),
+            first => rows.write(output, scan.time(first - 1), hidden),
+        };
         let mut buffers = Pool::take_buffers();
         let [h, c, product] = &mut buffers;
-        let (h, c) = (copied(h, rows.read(2, 0, hidden)), copied(c, first_c));
+        let h = copied(h, before(2, outputs[0]));
+        let c = copied(c, if cell == Cell::Lstm { before(3, outputs[1]) } else { &[] });
         let product = grown(product, rows.rows.len() * width);
-        for t in (0..scan.steps).map(|step| scan.time(step)) {
+        for t in (part.first..part.end()).map(|step| scan.time(step)) {
             rows.product(simd, h, product);
             let gates = rows.read(0, t, width);
             let states = rows.write(outputs[0], t, hidden);
@@ -236,7 +240,7 @@ impl Backward<'_> {
     #[inline(always)]
     fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
         let Backward { rows, kernel } = self;
-        let scan = rows.scan;
+        let (scan, part) = (rows.scan, kernel.part);
         let (cell, hidden, width, count) = (R::CELL, scan.hidden, scan.width(), rows.rows.len());
         let mut buffers = Pool::take_buffers();
         let [dh, dc, sums, delta] = &mut buffers;
@@ -244,7 +248,26 @@ impl Backward<'_> {
         let (sums, delta) = (grown(sums, count * hidden), grown(delta, count * width));
         dh.fill(0.0);
         dc.fill(0.0);
-        for step in (0..scan.steps).rev() {
+        // Whether `delta` is the gradient of `R` of the step after.
+        let mut after = part.end() < scan.steps;
+        if after {
+            delta.copy_from_slice(rows.write(kernel.products(), scan.time(part.end()), width));
+            match cell {
+                Cell::Tanh | Cell::Relu => {}
+                Cell::Lstm => dc.copy_from_slice(rows.write(kernel.outputs[3], 0, hidden)),
+                Cell::Gru => dh.copy_from_slice(rows.write(kernel.outputs[2], 0, hidden)),
+            }
+        }
+        let send_back = |delta: &[f32], sums: &mut [f32], dh: &mut [f32]| {
+            rows.product(simd, delta, sums);
+            for (dh, sum) in dh.iter_mut().zip(sums) {
+                *dh = A::add(*dh, *sum);
+            }
+        };
+        for step in (part.first..part.end()).rev() {
+            if std::mem::replace(&mut after, true) {
+                send_back(delta, sums, dh);
+            }
             let t = scan.time(step);
             let seed = rows.read(0, t, hidden);
             // States of this step, and of the one before.
@@ -274,13 +297,9 @@ impl Backward<'_> {
             if kernel.outputs[1].is_some() {
                 rows.write(kernel.outputs[1], t, width).copy_from_slice(delta);
             }
-            if step == 0 && kernel.outputs[2].is_none() {
-                break;
-            }
-            rows.product(simd, delta, sums);
-            for (dh, sum) in dh.iter_mut().zip(&*sums) {
-                *dh = A::add(*dh, *sum);
-            }
+        }
+        if kernel.closes {
+            send_back(delta, sums, dh);
         }
         for (output, carried) in [(kernel.outputs[2], &*dh), (kernel.outputs[3], &*dc)] {
             if output.is_some() {

@@ -3,7 +3,7 @@
 use super::families::sample;
 use super::{Draw, Operand, Sample};
 use crate::kernels::Kernel;
-use crate::kernels::recurrence::{Cell, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
 
 fn scan(draw: &mut Draw) -> Scan {
     let hidden = draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140, 260]);
@@ -18,6 +18,25 @@ fn scan(draw: &mut Draw) -> Scan {
     }
 }
 
+/// A part of it; half of the time all.
+fn part(draw: &mut Draw, scan: &Scan) -> Part {
+    if draw.one_in(2) {
+        return Part::whole(scan.steps);
+    }
+    let path = draw.choice(&[Path::Sequence, Path::Step]);
+    let first = draw.below(scan.steps);
+    let count = if path == Path::Step { 1 } else { 1 + draw.below(scan.steps - first) };
+    Part { first, count, path }
+}
+
+/// Gives the elements of step `t` of a written operand `[T, B, width]` values, from which a part goes on.
+fn put_states(draw: &mut Draw, writes: &mut [Operand], output: Option<usize>, t: usize, len: usize) {
+    let Operand::Floats(values) = states(draw, len) else { return };
+    if let Some(Operand::Floats(written)) = output.map(|output| &mut writes[output]) {
+        written[t * len..(t + 1) * len].copy_from_slice(&values);
+    }
+}
+
 /// Weights small enough that states stay near 1.
 fn weights(draw: &mut Draw, scan: &Scan) -> Operand {
     let scale = 1.0 / (scan.hidden as f32).sqrt();
@@ -29,11 +48,15 @@ fn states(draw: &mut Draw, len: usize) -> Operand {
     Operand::Floats(draw.normals(len).into_iter().map(f32::tanh).collect())
 }
 
-/// A choice of outputs, at least one, with their lengths; those of length 0 are not there.
-fn outputs<const N: usize>(draw: &mut Draw, lengths: [usize; N]) -> ([Option<usize>; N], Vec<Operand>) {
+/// A choice of outputs, at least one and those that are needed, with their lengths; those of length 0 are not there.
+fn outputs<const N: usize>(
+    draw: &mut Draw,
+    lengths: [usize; N],
+    needed: &[usize],
+) -> ([Option<usize>; N], Vec<Operand>) {
     let (mut chosen, mut writes) = ([None; N], vec![]);
     for (output, len) in lengths.into_iter().enumerate().filter(|(_, len)| *len > 0) {
-        if output == 0 || draw.one_in(2) {
+        if output == 0 || needed.contains(&output) || draw.one_in(2) {
             chosen[output] = Some(writes.len());
             writes.push(Operand::unwritten(len));
         }
@@ -51,8 +74,15 @@ pub(super) fn recurrence(draw: &mut Draw) -> Sample {
         Cell::Gru => reads.push(draw.floats(scan.width())),
     }
     let cells = if scan.cell == Cell::Lstm { units } else { 0 };
-    let (outputs, writes) = outputs(draw, [units, cells, units * scan.cell.saved()]);
-    sample(draw, Kernel::Recurrence(Recurrence { scan, outputs }), reads, writes)
+    let part = part(draw, &scan);
+    let needed: &[usize] = if part.first > 0 { &[0, 1] } else { &[] };
+    let (outputs, mut writes) = outputs(draw, [units, cells, units * scan.cell.saved()], needed);
+    if part.first > 0 {
+        for output in &outputs[..2] {
+            put_states(draw, &mut writes, *output, scan.time(part.first - 1), state);
+        }
+    }
+    sample(draw, Kernel::Recurrence(Recurrence { scan, part, outputs }), reads, writes)
 }
 
 pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
@@ -70,6 +100,26 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
     let seed = if lstm && draw.one_in(2) { Seed::Cell } else { Seed::Hidden };
     let products = if scan.cell == Cell::Gru { units * scan.cell.gates() } else { 0 };
     let lengths = [units * scan.cell.gates(), products, state, if lstm { state } else { 0 }];
-    let (outputs, writes) = outputs(draw, lengths);
-    sample(draw, Kernel::RecurrenceGrad(RecurrenceGrad { scan, seed, outputs }), reads, writes)
+    let mut part = part(draw, &scan);
+    // What a part that goes on needs, and one that others go on from.
+    let needed: &[usize] = if part.count < scan.steps { &[0, 1, 2, 3] } else { &[] };
+    let (outputs, mut writes) = outputs(draw, lengths, needed);
+    let closes = outputs[2].is_some() && part.first == 0 && (part.path == Path::Sequence || draw.one_in(2));
+    if closes && part.path == Path::Step {
+        // The last product comes by itself.
+        part.count = 0;
+    }
+    let continues = part.end() < scan.steps;
+    let kernel = RecurrenceGrad { scan, part, closes, seed, outputs };
+    if continues {
+        for (output, t, len) in [
+            (outputs[0], scan.time(part.end()), state * scan.cell.gates()),
+            (outputs[1], scan.time(part.end()), state * scan.cell.gates()),
+            (outputs[2], 0, state),
+            (outputs[3], 0, state),
+        ] {
+            put_states(draw, &mut writes, output, t, len);
+        }
+    }
+    sample(draw, Kernel::RecurrenceGrad(kernel), reads, writes)
 }

@@ -3,12 +3,12 @@
 use super::bindings::{declare, insert_bindings};
 use super::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::device::{Family, Target};
-use crate::kernels::recurrence::{self, Cell, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::recurrence::{self, Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::shader::Template;
 
 /// Loop iterations of one invocation, at most.
-pub(super) fn iterations(scan: &Scan) -> usize {
-    scan.steps * recurrence::iterations(scan) + MOST_VECTORS
+pub(super) fn iterations(scan: &Scan, part: &Part) -> usize {
+    part.count.max(1) * recurrence::iterations(scan) + MOST_VECTORS
 }
 
 /// Most invocations of a workgroup.
@@ -17,8 +17,19 @@ const MOST_LANES: usize = 256;
 const MOST_VECTORS: usize = 4;
 /// Rows of a vector.
 const SIZE: usize = 4;
+/// Invocations of a workgroup that takes a block of the units.
+const BLOCK_LANES: usize = 64;
+/// Units whose states such a workgroup has in its memory, at most.
+const CHUNK: usize = 128;
 /// Most sums of products of one invocation: more do not stay in registers.
 const MOST_SUMS: usize = 64;
+
+/// An operand by its position.
+#[derive(Clone, Copy)]
+enum Operand {
+    Read(usize),
+    Written(usize),
+}
 
 /// How a workgroup shares its work.
 struct Tile {
@@ -29,6 +40,10 @@ struct Tile {
     vectors: usize,
     /// Rows of a vector.
     size: usize,
+    /// Units whose states are in workgroup memory.
+    chunk: usize,
+    /// Workgroups that share the units.
+    blocks: usize,
     /// Whether rows of units are read and written by four.
     wide: bool,
     /// Whether the invocations of a subgroup exchange what they load.
@@ -40,18 +55,29 @@ impl Tile {
     fn new(
         name: &'static str,
         scan: &Scan,
+        path: Path,
         [units, sums]: [usize; 2],
         target: &Target,
     ) -> Result<Self, ShaderError> {
         let hidden = scan.hidden;
-        // More units than a workgroup has invocations are shared evenly.
-        let least = match hidden.div_ceil(MOST_LANES.min(target.max_invocations as usize)) {
-            least @ 0..=2 => least,
-            least => least.next_multiple_of(4),
+        let most_lanes = match path {
+            Path::Sequence => MOST_LANES,
+            Path::Step => BLOCK_LANES,
+        };
+        let most_lanes = most_lanes.min(target.max_invocations as usize);
+        // More units than a workgroup has invocations are shared evenly, by invocations or by workgroups.
+        let least = match (path, hidden.div_ceil(most_lanes)) {
+            (Path::Step, _) => 1,
+            (Path::Sequence, least @ 0..=2) => least,
+            (Path::Sequence, least) => least.next_multiple_of(4),
         };
         let units = units.max(least);
-        let lanes = hidden.div_ceil(units).next_multiple_of(VECTOR_LANES);
-        let bytes = |rows: usize| 4 * rows * lanes * units;
+        let lanes = hidden.div_ceil(units).next_multiple_of(VECTOR_LANES).min(most_lanes);
+        let chunk = match path {
+            Path::Sequence => lanes * units,
+            Path::Step => (lanes * units).min(CHUNK),
+        };
+        let bytes = |rows: usize| 4 * rows * chunk;
         let limit = target.max_workgroup_bytes as usize;
         if bytes(1) > limit {
             return Err(ShaderError::TooManyUnits { kernel: name, hidden, most: limit / 4 });
@@ -71,6 +97,8 @@ impl Tile {
             units,
             vectors: vectors.unwrap_or(1),
             size: if vectors.is_some() { SIZE } else { 1 },
+            chunk,
+            blocks: if path == Path::Step { hidden.div_ceil(lanes * units) } else { 1 },
             wide: hidden.is_multiple_of(4) && units.is_multiple_of(4),
             broadcast: target.subgroup_size as usize == VECTOR_LANES,
         })
@@ -94,25 +122,28 @@ impl Tile {
         (0..self.size).map(start).collect()
     }
 
-    /// A function that reads the tile's units in one vector of rows of operand `binding`, or gives zeros if there is none.
-    fn reader(&self, name: &str, binding: Option<usize>, width: usize) -> String {
+    /// A function that reads the tile's units in one vector of rows of an operand, or gives zeros if there is none.
+    fn reader(&self, name: &str, from: Option<Operand>, width: usize) -> String {
         let header = format!("fn {name}(t: u32, row: u32, column: u32, unit: u32) -> Tile {{\n");
-        let Some(binding) = binding else {
-            return format!("{header}return Tile({});\n}}", vec!["Floats(0.0)"; self.units].join(", "));
+        let from = match from {
+            Some(Operand::Read(binding)) => format!("read_{binding}"),
+            Some(Operand::Written(binding)) => format!("write_{binding}"),
+            None => {
+                return format!("{header}return Tile({});\n}}", vec!["Floats(0.0)"; self.units].join(", "));
+            }
         };
         let mut text = header + &self.starts(width);
         if self.wide {
             for four in (0..self.units).step_by(4) {
                 text += &format!("let at_{four} = min(unit + {four}u, HIDDEN - 4u);\n");
                 for row in 0..self.size {
-                    text +=
-                        &format!("let four_{row}_{four} = read_{binding}[(row_{row} + at_{four}) / 4u];\n");
+                    text += &format!("let four_{row}_{four} = {from}[(row_{row} + at_{four}) / 4u];\n");
                 }
             }
         }
         let element = |row: usize, unit: usize| match self.wide {
             true => format!("four_{row}_{}[{}]", unit / 4 * 4, unit % 4),
-            false => format!("read_{binding}[row_{row} + min(unit + {unit}u, HIDDEN - 1u)]"),
+            false => format!("{from}[row_{row} + min(unit + {unit}u, HIDDEN - 1u)]"),
         };
         let vector = |unit: usize| {
             let rows: Vec<String> = (0..self.size).map(|row| element(row, unit)).collect();
@@ -152,6 +183,7 @@ impl Tile {
         name: &str,
         t: Template,
         scan: &Scan,
+        part: &Part,
         [reads, writes]: [usize; 2],
         read_kind: impl Fn(usize) -> &'static str,
         exact: bool,
@@ -176,7 +208,12 @@ impl Tile {
             .flag("SAVED", scan.cell.saved() > 0)
             .flag("BROADCAST", self.broadcast)
             .flag("TAIL", !scan.hidden.is_multiple_of(4))
+            .flag("BY_STEP", part.path == Path::Step)
             .set("STEPS", scan.steps)
+            .set("FIRST", part.first)
+            .set("COUNT", part.count)
+            .set("BLOCKS", self.blocks)
+            .set("CHUNK", self.chunk)
             .set("BATCH", scan.batch)
             .set("HIDDEN", scan.hidden)
             .set("GATES", scan.cell.gates())
@@ -186,17 +223,23 @@ impl Tile {
             .set("SIZE", self.size)
             .insert("time", time)
             .insert("accumulate", accumulate);
-        let shader = grid(name, t, scan.batch.div_ceil(self.rows()), self.lanes, false)?;
-        Ok(Shader { workgroup_bytes: (4 * self.rows() * self.lanes * self.units) as u32, ..shader })
+        let groups = scan.batch.div_ceil(self.rows()) * self.blocks;
+        let shader = grid(name, t, groups, self.lanes, false)?;
+        Ok(Shader { workgroup_bytes: (4 * self.rows() * self.chunk) as u32, ..shader })
     }
 }
 
 pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, ShaderError> {
-    let scan = &k.scan;
+    let (scan, part) = (&k.scan, &k.part);
     let (gates, lstm, hidden) = (scan.cell.gates(), scan.cell == Cell::Lstm, scan.hidden);
     let units = if target.family == Family::Registers { 4 / gates } else { 1 };
-    let tile = Tile::new("recurrence", scan, [units, gates], target)?;
+    let tile = Tile::new("recurrence", scan, part.path, [units, gates], target)?;
     let [states, cells, saved] = k.outputs;
+    // The state before the part.
+    let before = |first: usize, output: Option<usize>| match part.first {
+        0 => Some(Operand::Read(first)),
+        _ => output.map(Operand::Written),
+    };
     // Four neighbouring weights of a row.
     let fours = hidden.is_multiple_of(4);
     let weights = match fours {
@@ -204,10 +247,11 @@ pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, Shad
         false => "return vec4<f32>(read_1[at], read_1[at + 1u], read_1[at + 2u], read_1[at + 3u]);",
     };
     let t = Template::new("recurrence")
+        .set("BEGIN", part.first.checked_sub(1).map_or(0, |step| scan.time(step)))
         .insert("weights", weights)
-        .insert("read_gates", tile.reader("read_gates", Some(0), scan.width()))
-        .insert("read_hidden", tile.reader("read_hidden", Some(2), hidden))
-        .insert("read_cell", tile.reader("read_cell", lstm.then_some(3), hidden))
+        .insert("read_gates", tile.reader("read_gates", Some(Operand::Read(0)), scan.width()))
+        .insert("read_hidden", tile.reader("read_hidden", before(2, states), hidden))
+        .insert("read_cell", tile.reader("read_cell", before(3, cells).filter(|_| lstm), hidden))
         .insert("store_hidden", tile.writer("store_hidden", states, hidden))
         .insert("store_cell", tile.writer("store_cell", cells, hidden))
         .insert("store_saved", tile.writer("store_saved", saved, 4 * hidden));
@@ -221,25 +265,36 @@ pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, Shad
         _ => kind,
     };
     let bindings = [reads, k.outputs.iter().flatten().count()];
-    tile.finish("recurrence", t, scan, bindings, read_kind, target.exact)
+    tile.finish("recurrence", t, scan, part, bindings, read_kind, target.exact)
 }
 
 pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Shader, ShaderError> {
-    let scan = &k.scan;
+    let (scan, part) = (&k.scan, &k.part);
     let (gated, hidden) = (scan.cell.saved() > 0, scan.hidden);
     let units = if target.family == Family::Registers { 4 } else { 1 };
-    let tile = Tile::new("recurrence_grad", scan, [units, 1], target)?;
+    let tile = Tile::new("recurrence_grad", scan, part.path, [units, 1], target)?;
     let [gates, products, first_hidden, first_cell] = k.outputs;
     let width = if tile.wide { 4 } else { 1 };
+    let continues = part.end() < scan.steps;
+    // What the step after has left.
+    let left = |output: Option<usize>| output.filter(|_| continues).map(Operand::Written);
+    let read = |operand: usize| gated.then_some(Operand::Read(operand));
+    let states = Some(Operand::Read(if gated { 3 } else { 2 }));
     let t = Template::new("recurrence_grad")
         .flag("SEED_CELL", k.seed == Seed::Cell)
         .flag("WIDE", tile.wide)
+        .set("CONTINUES", usize::from(continues))
+        .set("NEXT", if continues { scan.time(part.end()) } else { 0 })
+        .set("TURNS", part.count + usize::from(k.closes))
         .set("SPANS", tile.units / width)
         .set("WIDTH", width)
-        .insert("read_seed", tile.reader("read_seed", Some(0), hidden))
-        .insert("read_saved", tile.reader("read_saved", gated.then_some(2), 4 * hidden))
-        .insert("read_state", tile.reader("read_state", Some(if gated { 3 } else { 2 }), hidden))
-        .insert("read_first", tile.reader("read_first", gated.then_some(4), hidden))
+        .insert("read_seed", tile.reader("read_seed", Some(Operand::Read(0)), hidden))
+        .insert("read_saved", tile.reader("read_saved", read(2), 4 * hidden))
+        .insert("read_state", tile.reader("read_state", states, hidden))
+        .insert("read_first", tile.reader("read_first", read(4), hidden))
+        .insert("read_delta", tile.reader("read_delta", left(k.products()), scan.width()))
+        .insert("read_kept", tile.reader("read_kept", left(first_hidden), hidden))
+        .insert("read_cell", tile.reader("read_cell", left(first_cell), hidden))
         .insert("store_gates", tile.writer("store_gates", gates, scan.width()))
         .insert("store_products", tile.writer("store_products", products, scan.width()))
         .insert("store_hidden", tile.writer("store_hidden", first_hidden, hidden))
@@ -247,5 +302,5 @@ pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Sha
     let reads = if gated { 5 } else { 3 };
     let kind = tile.kind();
     let bindings = [reads, k.outputs.iter().flatten().count()];
-    tile.finish("recurrence_grad", t, scan, bindings, |_| kind, target.exact)
+    tile.finish("recurrence_grad", t, scan, part, bindings, |_| kind, target.exact)
 }

@@ -1,0 +1,83 @@
+//! Recurrences whose steps are done in several parts, one after the other, into the same operands.
+
+use super::draft::{Draft, Place};
+use crate::device::Target;
+use crate::kernels::Kernel;
+use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan};
+
+/// The dispatches of a kernel; of others than recurrences it is one.
+pub(super) fn in_parts(draft: Draft, target: &Target, temporaries: &mut Vec<usize>) -> Vec<Draft> {
+    match draft.kernel.clone() {
+        Kernel::Recurrence(kernel) => forward(kernel, draft, target, temporaries),
+        Kernel::RecurrenceGrad(kernel) => backward(kernel, draft, target, temporaries),
+        _ => vec![draft],
+    }
+}
+
+/// Gives output `output` of `words` words a place if it has none.
+fn need(output: &mut Option<usize>, words: usize, writes: &mut Vec<Place>, temporaries: &mut Vec<usize>) {
+    if output.is_none() {
+        temporaries.push(words);
+        *output = Some(writes.len());
+        writes.push(Place::Temporary(temporaries.len() - 1));
+    }
+}
+
+/// Words of a tensor `[T, B, H]`.
+fn states(scan: &Scan) -> usize {
+    scan.steps * scan.batch * scan.hidden
+}
+
+fn forward(
+    mut kernel: Recurrence,
+    mut draft: Draft,
+    target: &Target,
+    temporaries: &mut Vec<usize>,
+) -> Vec<Draft> {
+    let scan = kernel.scan;
+    let parts = Part::of(&scan, target);
+    if parts.len() > 1 {
+        let [hidden, cells, _] = &mut kernel.outputs;
+        need(hidden, states(&scan), &mut draft.writes, temporaries);
+        if scan.cell == Cell::Lstm {
+            need(cells, states(&scan), &mut draft.writes, temporaries);
+        }
+    }
+    let of_part =
+        |part| Draft { kernel: Kernel::Recurrence(Recurrence { part, ..kernel.clone() }), ..draft.clone() };
+    parts.into_iter().map(of_part).collect()
+}
+
+fn backward(
+    mut kernel: RecurrenceGrad,
+    mut draft: Draft,
+    target: &Target,
+    temporaries: &mut Vec<usize>,
+) -> Vec<Draft> {
+    let scan = kernel.scan;
+    let mut parts = Part::of(&scan, target);
+    let closes = kernel.closes;
+    if closes && parts[0].path == Path::Step {
+        // The last product needs all units of the first step: a kernel of its own.
+        parts.insert(0, Part { count: 0, ..parts[0] });
+    }
+    if parts.len() > 1 {
+        let gru = usize::from(scan.cell == Cell::Gru);
+        let [_, _, hidden, cells] = &mut kernel.outputs;
+        if scan.cell == Cell::Gru {
+            need(hidden, scan.batch * scan.hidden, &mut draft.writes, temporaries);
+        }
+        if scan.cell == Cell::Lstm {
+            need(cells, scan.batch * scan.hidden, &mut draft.writes, temporaries);
+        }
+        let products = &mut kernel.outputs[gru];
+        need(products, scan.cell.gates() * states(&scan), &mut draft.writes, temporaries);
+    }
+    let last = parts.len() - 1;
+    let of_part = |(number, part)| {
+        // From the last part to the first.
+        let kernel = RecurrenceGrad { part, closes: closes && number == last, ..kernel.clone() };
+        Draft { kernel: Kernel::RecurrenceGrad(kernel), ..draft.clone() }
+    };
+    parts.into_iter().rev().enumerate().map(of_part).collect()
+}
