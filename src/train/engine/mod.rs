@@ -1,0 +1,261 @@
+//! A model on a device, its data and parameters in place: runs steps and reads what they gave.
+//!
+//! [`program`] compiles the model's phases, [`order`] says which rows of a text follow each other, and [`state`] reads and
+//! sets weights and everything else that a checkpoint keeps.
+
+mod order;
+mod program;
+mod state;
+
+use std::borrow::Cow;
+
+use super::TrainError;
+use super::metrics::Predictions;
+use crate::data::Dataset;
+use crate::device::{Device, Session};
+use crate::nn::model::{self, Model, ModelGraph, State};
+use crate::optim::Optimizer;
+use crate::plan::{Compiled, Slice};
+use crate::scalar::StepRecord;
+
+pub(super) use order::text_order;
+use program::Built;
+pub use program::{Training, Watched, compile};
+
+/// A compiled model on a device.
+pub struct Engine {
+    /// The program and where its contents lie.
+    pub compiled: Compiled,
+    session: Box<dyn Session>,
+    /// The evaluation graph and, if it trains, the training graph's facts.
+    pub graph: ModelGraph,
+    training: Option<usize>,
+    evaluation: usize,
+    evaluation_rows: usize,
+    evaluation_batch: usize,
+    /// Where in the results each evaluation row is.
+    positions: Vec<usize>,
+    /// Values of a row's prediction.
+    outputs: usize,
+    truth: Vec<f64>,
+    /// First stored row of each sample, by data set; empty where a sample is a row.
+    starts: Vec<Vec<u32>>,
+    optimizer: Option<Optimizer>,
+    /// States of recurrent layers that go on from batch to batch: of training, and of evaluation.
+    carried: [Vec<State>; 2],
+}
+
+impl Engine {
+    /// Compiles the model, loads it and uploads the data; parameters are not set yet.
+    ///
+    /// # Errors
+    /// If the model does not fit, or the device fails.
+    pub fn new(
+        device: &dyn Device,
+        model: &Model,
+        training: Option<&Training>,
+        evaluation: &Dataset,
+    ) -> Result<Self, TrainError> {
+        Self::watching(device, model, training, evaluation, &|_| vec![])
+    }
+
+    /// A generator of text, which reads one symbol of `alphabet` a row at a time ([`Engine::go_on`]).
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn generating(device: &dyn Device, model: &Model, alphabet: &Dataset) -> Result<Self, TrainError> {
+        let mut engine = Self::new(device, model, None, alphabet)?;
+        engine.begin_anew(1)?;
+        Ok(engine)
+    }
+
+    /// As [`Engine::new`], to run single training steps whose `watched` values are kept.
+    ///
+    /// # Errors
+    /// As [`Engine::new`].
+    pub fn watching(
+        device: &dyn Device,
+        model: &Model,
+        training: Option<&Training>,
+        evaluation: &Dataset,
+        watched: &Watched,
+    ) -> Result<Self, TrainError> {
+        let Built { compiled, graph, carried, evaluation_batch } =
+            program::compile_watching(model, training, evaluation, device.target(), watched)?;
+        let session = device.load(&compiled.program)?;
+        let evaluation_phase = compiled.program.phases.len() - 1;
+        let outputs = graph.graph.ty(graph.predictions).elements() / evaluation_batch;
+        let order: Vec<Option<u32>> = match &evaluation.text {
+            Some(_) => order::streams(evaluation.rows, evaluation_batch),
+            None => (0..evaluation.rows as u32).map(Some).collect(),
+        };
+        let mut places: Vec<(u32, usize)> =
+            order.iter().enumerate().filter_map(|(place, row)| Some(((*row)?, place))).collect();
+        places.sort_unstable();
+        let mut engine = Self {
+            session,
+            graph,
+            training: training.map(|t| t.batch),
+            evaluation: evaluation_phase,
+            evaluation_rows: evaluation.rows,
+            evaluation_batch,
+            positions: places.into_iter().map(|(_, place)| place).collect(),
+            outputs,
+            truth: evaluation.truth(),
+            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
+            optimizer: training.map(|t| t.optimizer.clone()),
+            carried,
+            compiled,
+        };
+        for (slice, words) in engine.compiled.layout.constants.clone() {
+            engine.session.write(slice.buffer, slice.start, &words)?;
+        }
+        if let Some(training) = training {
+            engine.upload(0, training.data)?;
+        }
+        let at = engine.compiled.layout.data.len() - 1;
+        engine.upload(at, evaluation)?;
+        let order: Vec<u32> = order.into_iter().map(Option::unwrap_or_default).collect();
+        engine.set_order(at, &order)?;
+        Ok(engine)
+    }
+
+    /// The device session, for counters and profiles.
+    pub fn session(&mut self) -> &mut dyn Session {
+        &mut *self.session
+    }
+
+    fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
+        for (name, slice) in self.compiled.layout.data[at].columns.clone() {
+            let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
+            let words: Cow<[u32]> = match &data.target {
+                // By far the largest block: not copied once more.
+                _ if name == model::X => match &data.text {
+                    Some(text) => Cow::Borrowed(&text.symbols[..]),
+                    None => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
+                },
+                // What is predicted of a text lies in the same words.
+                _ if data.text.is_some() => continue,
+                Some(target) if name == model::Y => target.words().into(),
+                _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
+            };
+            // The last stored rows are of no window's past: only what windows reach has a place on the device.
+            self.session.write(slice.buffer, slice.start, &words[..words.len().min(slice.words)])?;
+        }
+        Ok(())
+    }
+
+    /// Sets the order of the samples of data set `at`; entries beyond `order` stay 0.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn set_order(&mut self, at: usize, order: &[u32]) -> Result<(), TrainError> {
+        if let Some(slice) = self.compiled.layout.data[at].order {
+            let order = &order[..order.len().min(slice.words)];
+            let starts = &self.starts[at];
+            let rows: Vec<u32> =
+                order.iter().map(|&i| starts.get(i as usize).copied().unwrap_or(i)).collect();
+            self.session.write(slice.buffer, slice.start, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Loss slots of the training phase: most steps one [`Engine::train`] call may run.
+    pub fn loss_slots(&self) -> usize {
+        let loss = self.compiled.layout.results.first().and_then(|r| r.first());
+        loss.map_or(1, |r| r.slice.words / r.words)
+    }
+
+    /// Runs training steps (their slots are set here) and gives their losses.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn train(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
+        let batch = self.training.unwrap_or(1) as u32;
+        debug_assert!(steps.iter().all(|s| s.batch_start % batch == 0), "batches do not overlap");
+        for (slot, step) in steps.iter_mut().enumerate() {
+            step.slot = slot as u32;
+        }
+        self.session.run(0, steps)?;
+        let loss = self.compiled.layout.results[0][0].slice;
+        let words = self.session.read(loss.buffer, loss.start, steps.len())?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// What phase `phase` kept of its first step, by name.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn results(&mut self, phase: usize) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+        let mut results = vec![];
+        for result in self.compiled.layout.results[phase].clone() {
+            let words = self.session.read(result.slice.buffer, result.slice.start, result.words)?;
+            results.push((result.name, words.into_iter().map(f32::from_bits).collect()));
+        }
+        Ok(results)
+    }
+
+    /// Evaluates the evaluation rows.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn evaluate(&mut self) -> Result<Predictions, TrainError> {
+        self.evaluate_draw(0)
+    }
+
+    /// Evaluates the evaluation rows with random numbers of their own for each `draw`, if the model draws any.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
+        self.begin_anew(1)?;
+        let batches = self.evaluation_rows.div_ceil(self.evaluation_batch);
+        let record = |slot: usize| StepRecord {
+            batch_start: (slot * self.evaluation_batch) as u32,
+            slot: slot as u32,
+            step: slot as u32,
+            seed_low: draw,
+            ..StepRecord::default()
+        };
+        let steps: Vec<StepRecord> = (0..batches).map(record).collect();
+        self.session.run(self.evaluation, &steps)?;
+        let results = self.compiled.layout.results[self.evaluation].clone();
+        let places = self.positions.iter().max().map_or(0, |last| last + 1);
+        // The values of each row, in the order of the rows.
+        let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
+            let slice: Slice = results[at].slice;
+            let words = self.session.read(slice.buffer, slice.start, places * width)?;
+            let row = |&place: &usize| words[place * width..(place + 1) * width].iter();
+            Ok(self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect())
+        };
+        let raw = read(0, self.outputs)?;
+        let losses = read(1, 1)?;
+        let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
+        let parts: Result<Vec<_>, TrainError> =
+            names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();
+        Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses, parts: parts? })
+    }
+
+    /// Runs one evaluation batch of these rows, going on from the states that the batch before ended with, and gives its
+    /// predictions.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn go_on(&mut self, rows: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let at = self.compiled.layout.data.len() - 1;
+        self.set_order(at, rows)?;
+        self.session.run(self.evaluation, &[StepRecord::default()])?;
+        let slice = self.compiled.layout.results[self.evaluation][0].slice;
+        let words = self.session.read(slice.buffer, slice.start, self.evaluation_batch * self.outputs)?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// The optimizer's scalars of step `step` (from 1).
+    pub fn optimizer_scalars(&self, step: u64) -> [f32; 4] {
+        self.optimizer.as_ref().map_or([0.0; 4], |o| o.scalars(step))
+    }
+}
+
+fn starts(data: &Dataset) -> Vec<u32> {
+    data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
+}

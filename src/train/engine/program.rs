@@ -1,0 +1,207 @@
+//! The program of a model: its phases, and what each needs of the data.
+
+use crate::data::Dataset;
+use crate::graph::ValueId;
+use crate::nn::model::{self, Model, ModelGraph, State};
+use crate::optim::Optimizer;
+use crate::plan::{
+    self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
+    PlanError, ProgramSpec,
+};
+use crate::rng::streams;
+use crate::train::TrainError;
+
+/// Rows of an evaluation batch, where they fit; else a half of it, and so on.
+const EVALUATION_BATCH: usize = 512;
+/// Most places of a text that are evaluated side by side.
+const EVALUATION_STREAMS: usize = 32;
+/// Least rows of a text from each of these places on: its first characters come without what was before them.
+const ROWS_OF_A_STREAM: usize = 16;
+/// Steps whose losses are kept on the device before the host reads them.
+const LOSS_SLOTS: usize = 4096;
+
+/// What the training phase needs besides the model.
+pub struct Training<'a> {
+    /// Training rows.
+    pub data: &'a Dataset,
+    /// Rows of a step.
+    pub batch: usize,
+    /// Standard deviation of the noise on features.
+    pub noise: f64,
+    /// Random changes of images.
+    pub images: Option<&'a ImageChanges>,
+    /// Update rule.
+    pub optimizer: Optimizer,
+    /// Largest gradient norm.
+    pub clip_norm: Option<f64>,
+}
+
+/// Values of the training graph that are kept besides the loss.
+pub type Watched<'a> = dyn Fn(&ModelGraph) -> Vec<(String, ValueId)> + 'a;
+
+/// The program of a model: phase 0 trains if `training` is given, the last phase evaluates `evaluation`.
+///
+/// # Errors
+/// If the layers do not fit together or the program does not fit the target.
+pub fn compile(
+    model: &Model,
+    training: Option<&Training>,
+    evaluation: &Dataset,
+    target: &crate::device::Target,
+) -> Result<(Compiled, ModelGraph), TrainError> {
+    let built = compile_watching(model, training, evaluation, target, &|_| vec![])?;
+    Ok((built.compiled, built.graph))
+}
+
+/// What [`compile`] gives, and more.
+pub(super) struct Built {
+    pub(super) compiled: Compiled,
+    pub(super) graph: ModelGraph,
+    /// The carried states of training and evaluation.
+    pub(super) carried: [Vec<State>; 2],
+    pub(super) evaluation_batch: usize,
+}
+
+/// As [`compile`]; with `watched` values, training keeps the results of one step alone.
+pub(super) fn compile_watching(
+    model: &Model,
+    training: Option<&Training>,
+    evaluation: &Dataset,
+    target: &crate::device::Target,
+    watched: &Watched,
+) -> Result<Built, TrainError> {
+    let mut batch = batch_of(model, evaluation);
+    let mut first = None;
+    loop {
+        match compile_batches(model, training, evaluation, batch, target, watched) {
+            Ok(built) => return Ok(built),
+            // Places of a text stay as many.
+            Err(error @ TrainError::Plan(PlanError::TooLarge { .. }))
+                if batch > 1 && evaluation.text.is_none() =>
+            {
+                first.get_or_insert(error);
+                batch /= 2;
+            }
+            // What does not fit whatever the batch is told as it was at first.
+            Err(error) => return Err(first.unwrap_or(error)),
+        }
+    }
+}
+
+/// As [`compile_watching`], for evaluation batches of `evaluation_batch` rows.
+fn compile_batches(
+    model: &Model,
+    training: Option<&Training>,
+    evaluation: &Dataset,
+    evaluation_batch: usize,
+    target: &crate::device::Target,
+    watched: &Watched,
+) -> Result<Built, TrainError> {
+    let evaluating = model.graph(evaluation_batch, false)?;
+    let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
+    let mut data = vec![];
+    let mut phases = vec![];
+    if let (Some(t), Some(graph)) = (training, &trained) {
+        data.push(data_spec("training", t.data, t.data.rows.next_multiple_of(t.batch)));
+        let watched = watched(graph);
+        let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
+        let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
+        let change = Augmentation {
+            column: model::X.into(),
+            deviation: t.noise as f32,
+            stream: streams::NOISE,
+            images: t.images.cloned(),
+        };
+        phases.push(PhaseSpec {
+            name: "train".into(),
+            graph: &graph.graph,
+            batch: t.batch,
+            data: 0,
+            augment: if changed { vec![change] } else { vec![] },
+            slots: slots.clamp(1, LOSS_SLOTS),
+            results: std::iter::once(("loss".into(), graph.loss)).chain(watched).collect(),
+            gradients: graph.gradients.clone(),
+            updates: graph.updates.clone(),
+        });
+    }
+    let batches = evaluation.rows.div_ceil(evaluation_batch);
+    let mut results =
+        vec![("predictions".into(), evaluating.predictions), ("losses".into(), evaluating.loss_rows)];
+    results.extend(evaluating.parts.iter().map(|(name, value)| (name.to_string(), *value)));
+    data.push(data_spec("evaluation", evaluation, (batches * evaluation_batch).max(1)));
+    phases.push(PhaseSpec {
+        name: "evaluate".into(),
+        graph: &evaluating.graph,
+        batch: evaluation_batch,
+        data: data.len() - 1,
+        augment: vec![],
+        slots: batches.max(1),
+        results,
+        gradients: vec![],
+        updates: evaluating.updates.clone(),
+    });
+    let entry = |name: &String, shape: &[usize], decay| Entry {
+        name: name.clone(),
+        words: shape.iter().product(),
+        decay,
+    };
+    let spec = ProgramSpec {
+        parameters: evaluating.parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay)).collect(),
+        states: evaluating
+            .states
+            .iter()
+            .chain(trained.iter().flat_map(|t| &t.carried))
+            .chain(&evaluating.carried)
+            .map(|s| entry(&s.name, &s.shape, false))
+            .collect(),
+        optimizer: training.map(|t| OptimizerSpec {
+            slots: t.optimizer.slots(),
+            body: t.optimizer.body(),
+            max_norm: t.clip_norm.map(|n| n as f32),
+        }),
+        data,
+        phases,
+    };
+    let compiled = plan::compile(&spec, target)?;
+    let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
+    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch })
+}
+
+/// Rows of an evaluation batch.
+fn batch_of(model: &Model, evaluation: &Dataset) -> usize {
+    match evaluation.text {
+        // All texts that are written, side by side.
+        Some(_) if model.generates => evaluation.rows,
+        Some(_) => (evaluation.rows / ROWS_OF_A_STREAM).clamp(1, EVALUATION_STREAMS),
+        None => evaluation.rows.clamp(1, EVALUATION_BATCH),
+    }
+}
+
+fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
+    if let Some(text) = &data.text {
+        let length = text.length;
+        // What is predicted is the same text, one symbol further on.
+        let next = DataColumn { offset: 1, of: Some(model::X.into()), ..DataColumn::rows(model::Y, length) };
+        let columns = vec![DataColumn::rows(model::X, length), next];
+        let rows = text.symbols.len().saturating_sub(1) / length.max(1);
+        return DataSpec { name: name.into(), rows: rows.max(1), order, columns };
+    }
+    let mut columns = vec![];
+    let windows = data.windows.as_ref();
+    if !data.features.is_empty() {
+        let stride = data.features.len();
+        columns.push(DataColumn { stride, ..DataColumn::rows(model::X, data.width()) });
+    }
+    columns.extend(data.categories.iter().map(|c| DataColumn::rows(model::category_source(&c.name), 1)));
+    columns.push(windows.map_or_else(
+        || DataColumn::rows(model::Y, 1),
+        |w| DataColumn {
+            stride: w.targets,
+            offset: w.first_target * w.targets,
+            ..DataColumn::rows(model::Y, w.outputs())
+        },
+    ));
+    // Each start of a window is a row of its own, though windows share most of their words.
+    let rows = windows.map_or(data.rows, |w| (w.stored + 1).saturating_sub(w.span()));
+    DataSpec { name: name.into(), rows: rows.max(1), order, columns }
+}

@@ -1,0 +1,140 @@
+//! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
+
+use super::Engine;
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+
+impl Engine {
+    /// Sets the carried states of training to 0: its next batch does not follow the one before.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn begin_streams(&mut self) -> Result<(), TrainError> {
+        self.begin_anew(0)
+    }
+
+    pub(super) fn begin_anew(&mut self, phase: usize) -> Result<(), TrainError> {
+        for state in self.carried[phase].clone() {
+            self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
+        }
+        Ok(())
+    }
+
+    /// States of recurrent layers that the next training step goes on from, by name.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn carried(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let mut tensors = vec![];
+        for state in self.carried[0].clone() {
+            let places = &self.compiled.layout.states;
+            let Some((_, slice)) = places.iter().find(|(name, _)| *name == state.name).cloned() else {
+                continue;
+            };
+            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
+            let data = words.into_iter().map(f32::from_bits).collect();
+            tensors.push((state.name, state.shape, data));
+        }
+        Ok(tensors)
+    }
+
+    /// Sets parameters and running statistics to their first values.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn initialise(&mut self, seed: [u32; 2]) -> Result<(), TrainError> {
+        let parameters = self.graph.parameters.clone();
+        for (number, parameter) in parameters.iter().enumerate() {
+            let data = parameter.init.elements(seed, number, parameter.shape.iter().product());
+            self.set(&parameter.name, &data)?;
+        }
+        for state in self.graph.states.clone() {
+            self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
+        }
+        self.begin_streams()
+    }
+
+    fn set(&mut self, name: &str, data: &[f32]) -> Result<(), TrainError> {
+        let layout = &self.compiled.layout;
+        let places = layout.parameters.iter().chain(&layout.states);
+        if let Some((_, slice)) = places.clone().find(|(n, _)| n == name) {
+            let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
+            self.session.write(slice.buffer, slice.start, &words)?;
+        }
+        Ok(())
+    }
+
+    /// Weights and running statistics by name.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let layout = &self.compiled.layout;
+        let places: Vec<_> = layout.parameters.iter().chain(&layout.states).cloned().collect();
+        let mut tensors = vec![];
+        for ((name, shape), (_, slice)) in self.shapes().into_iter().zip(places) {
+            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
+            tensors.push((name, shape, words.into_iter().map(f32::from_bits).collect()));
+        }
+        Ok(tensors)
+    }
+
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let parameters = self.graph.parameters.iter().map(|p| (p.name.clone(), p.shape.clone()));
+        parameters.chain(self.graph.states.iter().map(|s| (s.name.clone(), s.shape.clone()))).collect()
+    }
+
+    /// Optimizer state by name (`optimizer.<slot>.<parameter>`).
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn optimizer_state(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let mut tensors = vec![];
+        for (slot, buffer) in self.compiled.layout.optimizer_state.clone().into_iter().enumerate() {
+            let parameters = self.graph.parameters.clone();
+            for (parameter, (_, slice)) in parameters.iter().zip(self.compiled.layout.parameters.clone()) {
+                let words = self.session.read(buffer, slice.start, slice.words)?;
+                let data = words.into_iter().map(f32::from_bits).collect();
+                tensors.push((format!("optimizer.{slot}.{}", parameter.name), parameter.shape.clone(), data));
+            }
+        }
+        Ok(tensors)
+    }
+
+    /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named tensors.
+    ///
+    /// # Errors
+    /// If one is missing or has another shape, or the device fails.
+    pub fn restore(&mut self, tensors: &[NamedTensor], whole: bool) -> Result<(), TrainError> {
+        let find = |name: &str, shape: &[usize]| {
+            let found = tensors.iter().find(|(n, _, _)| n == name);
+            match found {
+                Some((_, s, data)) if s == shape => Ok(data.clone()),
+                Some((_, s, _)) => Err(TrainError::Input(format!(
+                    "tensor `{name}` has shape {s:?}, the model expects {shape:?}"
+                ))),
+                None => Err(TrainError::Input(format!("the file has no tensor `{name}` of shape {shape:?}"))),
+            }
+        };
+        for (name, shape) in self.shapes() {
+            let data = find(&name, &shape)?;
+            self.set(&name, &data)?;
+        }
+        if whole {
+            for state in self.carried[0].clone() {
+                let data = find(&state.name, &state.shape)?;
+                self.set(&state.name, &data)?;
+            }
+            for (slot, buffer) in self.compiled.layout.optimizer_state.clone().into_iter().enumerate() {
+                let parameters = self.graph.parameters.clone();
+                for (parameter, (_, slice)) in parameters.iter().zip(self.compiled.layout.parameters.clone())
+                {
+                    let data = find(&format!("optimizer.{slot}.{}", parameter.name), &parameter.shape)?;
+                    let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
+                    self.session.write(buffer, slice.start, &words)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
