@@ -248,7 +248,7 @@ fn wrong_texts_and_experiments_are_refused() {
         refused(directory, &["train", "text.toml", "--device", "cpu", "--set", length], wanted);
     }
     std::fs::write(directory.join("text.txt"), &good).unwrap();
-    let settings: [(&str, &[&str]); 12] = [
+    let settings: [(&str, &[&str]); 15] = [
         ("data.text.length=0", &["data.text.length"]),
         ("data.text.length=70000", &["data.text.length"]),
         ("data.target=\"x\"", &["data.target", "[data.text]"]),
@@ -259,7 +259,10 @@ fn wrong_texts_and_experiments_are_refused() {
         ("model.family=\"mlp\"", &["model.family", "rnn"]),
         ("model.bidirectional=true", &["model.bidirectional", "backwards"]),
         ("model.layer=[{type=\"dense\",units=3}]", &["model.layer", "recurrent layer"]),
-        ("train.loss=\"mae\"", &["train.loss", "cross-entropy"]),
+        ("train.loss=\"mae\"", &["train.loss", "= \"mae\"", "\"cross_entropy\""]),
+        ("train.loss=\"mse\"", &["train.loss", "= \"mse\"", "\"cross_entropy\""]),
+        ("train.loss={type=\"cross_entropy\",label_smoothing=0.1}", &["train.loss", "plain"]),
+        ("train.shuffle=true", &["train.shuffle", "states", "false"]),
         ("train.batch_size=4096", &["train.batch_size", "4096"]),
     ];
     for (set, wanted) in settings {

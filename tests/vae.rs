@@ -280,6 +280,36 @@ fn what_cannot_be_learned_is_refused() {
 }
 
 #[test]
+fn no_other_loss_than_the_lower_bound_is_taken() {
+    let directory = workplace("exclude = [\"class\"]", "");
+    let path = directory.path().join("rows.toml");
+    let plain = std::fs::read_to_string(&path).unwrap();
+    let with = |loss: &str| {
+        std::fs::write(&path, format!("{plain}loss = {loss}\n")).unwrap();
+        run(directory.path(), &[&TRAIN[..], &["--out", "run", "--max-steps", "1"]].concat())
+    };
+    let line = 1 + plain.lines().count();
+    // The first is the default of other families.
+    for (loss, name) in
+        [("\"mse\"", "mse"), ("\"mae\"", "mae"), ("{ type = \"huber\", delta = 2.0 }", "huber")]
+    {
+        let output = with(loss);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{loss}: {text}");
+        let found = format!("= \"{name}\"");
+        for part in [&format!("rows.toml:{line}:1"), "`train.loss`", &found, "\"elbo\"", "take the key out"] {
+            assert!(text.contains(part), "{loss}: `{part}` is missing in: {text}");
+        }
+        assert!(!directory.path().join("run").exists(), "{loss}");
+    }
+    assert!(with("\"elbo\"").status.success());
+    std::fs::write(&path, plain).unwrap();
+    let output = run(directory.path(), &[&TRAIN[..], &["--set", "train.loss=\"mse\""]].concat());
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("--set train.loss=\"mse\": `train.loss`"), "{text}");
+}
+
+#[test]
 fn a_step_of_the_digits_takes_at_most_twenty_kernels() {
     let plan =
         run(Path::new(env!("CARGO_MANIFEST_DIR")), &["plan", "assets/experiments/digits-vae.toml", "--json"]);

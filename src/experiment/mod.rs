@@ -85,17 +85,15 @@ impl Experiment {
             reason: explain(e.message()),
         };
         let mut experiment: Self = toml::from_str(text).map_err(|e| located(&e))?;
-        if !overrides.is_empty() {
-            let mut table: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
-            for argument in overrides {
-                override_key(&mut table, argument)?;
-                experiment = table.clone().try_into().map_err(|e: toml::de::Error| ExperimentError {
-                    place: format!("--set {argument}"),
-                    reason: explain(e.message()),
-                })?;
-            }
+        let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
+        for argument in overrides {
+            override_key(&mut given, argument)?;
+            experiment = given.clone().try_into().map_err(|e: toml::de::Error| ExperimentError {
+                place: format!("--set {argument}"),
+                reason: explain(e.message()),
+            })?;
         }
-        experiment.model.fill_in();
+        experiment.fill_in(&given);
         experiment.check().map_err(|(key, reason)| {
             let set = overrides.iter().find(|o| o.split('=').next() == Some(key));
             let place = match set {
@@ -104,15 +102,23 @@ impl Experiment {
             };
             ExperimentError { place, reason: format!("`{key}` {reason}") }
         })?;
-        if experiment.model.variational().is_some() {
-            experiment.train.loss = Loss::Elbo;
-        }
-        if experiment.data.text.is_some() {
-            // Sequences follow each other, so that states can be carried on.
-            experiment.train.shuffle = false;
-            experiment.train.loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
-        }
         Ok(experiment)
+    }
+
+    /// Writes the defaults that follow from the model or the data into keys that are not `given`.
+    fn fill_in(&mut self, given: &toml::Table) {
+        self.model.fill_in();
+        let is_given = |key: &str| given.get("train").is_some_and(|train| train.get(key).is_some());
+        if !is_given("loss") {
+            if self.model.variational().is_some() {
+                self.train.loss = Loss::Elbo;
+            } else if self.data.text.is_some() {
+                self.train.loss = text::LOSS;
+            }
+        }
+        if self.data.text.is_some() && !is_given("shuffle") {
+            self.train.shuffle = false;
+        }
     }
 
     /// The experiment as TOML, all defaults written out.

@@ -4,6 +4,9 @@ use super::Experiment;
 use super::model::{Family, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
 
+/// The only loss of a text.
+pub(super) const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+
 /// The first key that does not go with a text, or has a value that it cannot have.
 pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
     let Experiment { data, model, train, .. } = experiment;
@@ -29,10 +32,25 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
         return Err((key, reason.into()));
     }
     check_layers(model)?;
-    let plain = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
-    if ![Loss::Mse, plain].contains(&train.loss) {
-        let reason = "is the plain cross-entropy of the next character for a text; take the key out";
-        return Err(("train.loss", reason.into()));
+    if train.loss != LOSS {
+        let reason = match &train.loss {
+            Loss::CrossEntropy { .. } => {
+                "has settings, but the loss of a text is the plain cross-entropy of the next character; \
+                                          take the key out, or write \"cross_entropy\""
+                    .into()
+            }
+            other => format!(
+                "= \"{}\" is not the loss of a text, which is \"cross_entropy\" of the next character; take the key out, or write \
+                 \"cross_entropy\"",
+                other.name()
+            ),
+        };
+        return Err(("train.loss", reason));
+    }
+    if train.shuffle {
+        let reason = "= true would tear apart sequences that follow each other, whose states are carried on; take the key \
+                      out, or write false";
+        return Err(("train.shuffle", reason.into()));
     }
     Ok(())
 }

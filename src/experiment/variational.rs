@@ -163,9 +163,13 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
         let reason = "= \"embedding\" has nothing to reconstruct; `family = \"vae\"` needs \"one_hot\"";
         return Err(("data.transform.categories", reason.into()));
     }
-    if !matches!(train.loss, Loss::Elbo | Loss::Mse) {
-        let reason = "is the evidence lower bound for `family = \"vae\"`; take the key out";
-        return Err(("train.loss", reason.into()));
+    if train.loss != Loss::Elbo {
+        let reason = format!(
+            "= \"{}\" is not what `family = \"vae\"` minimises, which is \"elbo\", the evidence lower bound; take the key out, \
+             or write \"elbo\"",
+            train.loss.name()
+        );
+        return Err(("train.loss", reason));
     }
     Ok(())
 }

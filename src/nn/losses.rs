@@ -53,6 +53,18 @@ impl Loss {
         })
     }
 
+    /// The name in an experiment: what [`Loss::named`] knows it by.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Loss::Mse => "mse",
+            Loss::Mae => "mae",
+            Loss::Huber { .. } => "huber",
+            Loss::BceWithLogits => "bce_with_logits",
+            Loss::Elbo => "elbo",
+            Loss::CrossEntropy { .. } => "cross_entropy",
+        }
+    }
+
     /// Whether the target is class labels.
     pub fn wants_labels(&self) -> bool {
         matches!(self, Loss::CrossEntropy { .. })
