@@ -108,7 +108,26 @@ fn wrong_experiments_are_refused_with_their_place() {
         ("no name", swap("name = \"small\"", ""), &["wrong.toml", "`name`"]),
         ("zero epochs", swap("epochs = 2", "epochs = 0"), &["wrong.toml:11:1", "train.epochs", "= 0"]),
         ("zero batch", swap("= 16", "= 0"), &["wrong.toml:12:1", "train.batch_size"]),
-        ("batch above data", swap("= 16", "= 4096"), &["train.batch_size", "4096", "training rows"]),
+        (
+            "batch above data",
+            swap("= 16", "= 4096"),
+            &["wrong.toml:12:1", "train.batch_size", "= 4096", "rows", "at most 42"],
+        ),
+        (
+            "default batch above data",
+            swap("batch_size = 16", "") + "[data.split]\nby = \"random\"\nvalidation = 0.3\ntest = 0.3\n",
+            &["wrong.toml:10:2", "train.batch_size", "= 32", "at most 24"],
+        ),
+        (
+            "tried batch above data",
+            swap("= 16", "= 16\n[tune]\nbatch_size = [8, 4096]"),
+            &["wrong.toml:14:1", "tune.batch_size", "= 4096", "at most 42"],
+        ),
+        (
+            "turned numbers",
+            swap("[model]", "[data.augment]\nrotation = 10.0\n\n[model]"),
+            &["wrong.toml:7:7", "data.augment", "data.image.shape"],
+        ),
         ("no units", swap("[8]", "[0]"), &["wrong.toml:8:1", "model.hidden", "0 units"]),
         ("2^40 units", swap("[8]", "[1099511627776]"), &["wrong.toml:8:1", "1099511627776", "1000000"]),
         ("negative units", swap("[8]", "[-1]"), &["wrong.toml:8:"]),

@@ -263,7 +263,10 @@ fn wrong_texts_and_experiments_are_refused() {
         ("train.loss=\"mse\"", &["train.loss", "= \"mse\"", "\"cross_entropy\""]),
         ("train.loss={type=\"cross_entropy\",label_smoothing=0.1}", &["train.loss", "plain"]),
         ("train.shuffle=true", &["train.shuffle", "states", "false"]),
-        ("train.batch_size=4096", &["train.batch_size", "4096"]),
+        (
+            "train.batch_size=4096",
+            &["--set", "train.batch_size", "4096", "sequences of 8 characters", "at most 199"],
+        ),
     ];
     for (set, wanted) in settings {
         refused(directory, &["train", "text.toml", "--device", "cpu", "--set", set], wanted);

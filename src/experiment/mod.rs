@@ -2,6 +2,7 @@
 
 mod layer;
 pub mod model;
+mod place;
 pub mod recurrent;
 mod text;
 pub mod train;
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::data::{DataConfig, Task};
 use crate::nn::losses::Loss;
 use model::{LayerConfig, ModelConfig};
+pub use place::ExperimentError;
+use place::Origin;
 use train::{TrainConfig, TuneConfig};
 
 /// Everything an experiment file says, with defaults filled in.
@@ -36,16 +39,9 @@ pub struct Experiment {
     /// Settings to try first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneConfig>,
-}
-
-/// What is wrong with an experiment file.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-#[error("{place}: {reason}")]
-pub struct ExperimentError {
-    /// `file:line:column`, `file`, or the `--set` argument.
-    pub place: String,
-    /// What was found and what is allowed.
-    pub reason: String,
+    /// Where all this was read.
+    #[serde(skip)]
+    origin: Origin,
 }
 
 /// Larger files are refused before they are parsed.
@@ -77,11 +73,9 @@ impl Experiment {
     /// # Errors
     /// If anything in it is wrong.
     pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
+        let origin = Origin { place: place.into(), text: text.into(), overrides: overrides.to_vec() };
         let located = |e: &toml::de::Error| ExperimentError {
-            place: match e.span() {
-                Some(span) => at(place, text, span.start),
-                None => place.to_string(),
-            },
+            place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
         let mut experiment: Self = toml::from_str(text).map_err(|e| located(&e))?;
@@ -94,15 +88,14 @@ impl Experiment {
             })?;
         }
         experiment.fill_in(&given);
-        experiment.check().map_err(|(key, reason)| {
-            let set = overrides.iter().find(|o| o.split('=').next() == Some(key));
-            let place = match set {
-                Some(argument) => format!("--set {argument}"),
-                None => locate(text, key).map_or_else(|| place.to_string(), |start| at(place, text, start)),
-            };
-            ExperimentError { place, reason: format!("`{key}` {reason}") }
-        })?;
+        experiment.origin = origin;
+        experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
         Ok(experiment)
+    }
+
+    /// What is wrong with `key` (`table.key`), with the place where it was given: for what is only known once the data are.
+    pub fn wrong(&self, key: &str, reason: &str) -> ExperimentError {
+        self.origin.error(key, reason)
     }
 
     /// Writes the defaults that follow from the model or the data into keys that are not `given`.
@@ -317,31 +310,6 @@ impl Experiment {
 /// Whether `x` is above 0 and finite, in the single precision of the kernels too.
 fn positive(x: f64) -> bool {
     x as f32 > 0.0 && (x as f32).is_finite()
-}
-
-/// `file:line:column` of a byte of the text.
-fn at(place: &str, text: &str, start: usize) -> String {
-    let end = (0..=start.min(text.len())).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-    let before = &text[..end];
-    let line = 1 + before.matches('\n').count();
-    let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
-    format!("{place}:{line}:{column}")
-}
-
-/// Where `a.b.c` is given in the text; the innermost table that is there, if the key itself is not.
-fn locate(text: &str, key: &str) -> Option<usize> {
-    let document = toml::de::DeTable::parse(text).ok()?;
-    let mut table = document.into_inner();
-    let mut start = None;
-    for part in key.split('.') {
-        let (name, value) = table.into_iter().find(|(name, _)| name.get_ref() == part)?;
-        start = Some(name.span().start);
-        match value.into_inner() {
-            toml::de::DeValue::Table(inner) => table = inner,
-            _ => break,
-        }
-    }
-    start
 }
 
 /// Messages of the TOML reader, with the nearest known key for an unknown one.

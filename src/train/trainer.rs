@@ -15,7 +15,7 @@ use super::run::{self, HistoryRow, RunDirectory};
 use super::tune::Trial;
 use crate::data::{self, Loaded};
 use crate::device::Device;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, ExperimentError};
 use crate::nn::Model;
 use crate::nn::model::{Inputs, SequenceShape, TextShape};
 use crate::plan::ImageChanges;
@@ -65,14 +65,29 @@ pub struct Outcome {
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.task(), experiment.seed_words())?;
-    let (batch, rows) = (experiment.train.batch_size, loaded.train.rows);
-    if batch > rows {
-        let reason =
-            format!("`train.batch_size` = {batch} is more than the {rows} training rows; use at most {rows}");
-        return Err(TrainError::Input(reason));
-    }
+    check_batch(experiment, "train.batch_size", experiment.train.batch_size, &loaded)?;
     autoencoder::prepare(experiment, &mut loaded)?;
     Ok(loaded)
+}
+
+/// A batch, which `key` gives, must not be larger than the training rows.
+pub(super) fn check_batch(
+    experiment: &Experiment,
+    key: &str,
+    batch: usize,
+    data: &Loaded,
+) -> Result<(), ExperimentError> {
+    let rows = data.train.rows;
+    if batch <= rows {
+        return Ok(());
+    }
+    let what = match (&data.train.text, &data.train.windows) {
+        (Some(text), _) => format!("sequences of {} characters", text.length),
+        (_, Some(windows)) => format!("windows of {} rows", windows.length),
+        _ => "rows".into(),
+    };
+    let reason = format!("= {batch} is more than the {rows} {what} that train; set it to at most {rows}");
+    Err(experiment.wrong(key, &reason))
 }
 
 /// The model of an experiment for given data.
@@ -99,9 +114,9 @@ pub fn image_changes(
         return Ok(None);
     }
     let Some(image) = &fitted.image else {
-        let reason = "`data.augment` changes images, but the rows are none; say what image a row is in \
-                      `data.image.shape`, or leave only `noise`";
-        return Err(TrainError::Input(reason.into()));
+        let reason = "changes images, but the rows are none; say what image a row is in `data.image.shape`, or leave \
+                      only `noise`";
+        return Err(experiment.wrong("data.augment", reason).into());
     };
     // Black, as it is once scaled.
     let fill = image.scaling.iter().map(|s| s.apply(image.range[0]) as f32).collect();

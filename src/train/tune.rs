@@ -61,11 +61,8 @@ pub fn tune(
     let rates = or_own(&config.learning_rate, experiment.train.learning_rate);
     let own = [experiment.train.batch_size];
     let sizes: &[usize] = if config.batch_size.is_empty() { &own } else { &config.batch_size };
-    if let Some(size) = sizes.iter().find(|&&size| size > data.train.rows) {
-        let rows = data.train.rows;
-        let reason =
-            format!("`tune.batch_size` has {size}, more than the {rows} training rows; use at most {rows}");
-        return Err(TrainError::Input(reason));
+    for &size in sizes {
+        trainer::check_batch(experiment, "tune.batch_size", size, data)?;
     }
     let (mut trials, mut best): (Vec<Trial>, Option<(f64, Experiment)>) = (vec![], None);
     for &batch_size in sizes {

@@ -1,0 +1,95 @@
+//! Where a key of an experiment was given: line and column of the file, or an argument of the command line.
+
+/// What is wrong with an experiment file.
+#[derive(Clone, Debug, thiserror::Error, PartialEq)]
+#[error("{place}: {reason}")]
+pub struct ExperimentError {
+    /// `file:line:column`, `file`, or the `--set` argument.
+    pub place: String,
+    /// What was found and what is allowed.
+    pub reason: String,
+}
+
+/// Where an experiment comes from, so that a key can be pointed at long after it was read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Origin {
+    /// The file's name for messages.
+    pub place: String,
+    /// What the file says.
+    pub text: String,
+    /// `--set` arguments.
+    pub overrides: Vec<String>,
+}
+
+/// Two experiments that say the same are the same, wherever they come from.
+impl PartialEq for Origin {
+    fn eq(&self, _other: &Self) -> bool {
+        true
+    }
+}
+
+impl Origin {
+    /// What is wrong with `key` (`a.b.c`), named by where it was given last; if it was not, by its innermost table.
+    pub fn error(&self, key: &str, reason: &str) -> ExperimentError {
+        let sets = |argument: &&String| {
+            let set = argument.split('=').next().unwrap_or_default().trim();
+            key.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        let place = match self.overrides.iter().rev().find(sets) {
+            Some(argument) => format!("--set {argument}"),
+            None => self.locate(key).map_or_else(|| self.place.clone(), |start| self.at(start)),
+        };
+        ExperimentError { place, reason: format!("`{key}` {reason}") }
+    }
+
+    /// `file:line:column` of a byte of the text.
+    pub fn at(&self, start: usize) -> String {
+        let end = (0..=start.min(self.text.len())).rev().find(|&i| self.text.is_char_boundary(i));
+        let before = &self.text[..end.unwrap_or(0)];
+        let line = 1 + before.matches('\n').count();
+        let column = 1 + before.chars().rev().take_while(|&c| c != '\n').count();
+        format!("{}:{line}:{column}", self.place)
+    }
+
+    /// Where `a.b.c` is given in the text; the innermost table that is there, if the key itself is not.
+    fn locate(&self, key: &str) -> Option<usize> {
+        let document = toml::de::DeTable::parse(&self.text).ok()?;
+        let mut table = document.into_inner();
+        let mut start = None;
+        for part in key.split('.') {
+            let Some((name, value)) = table.into_iter().find(|(name, _)| name.get_ref() == part) else {
+                break;
+            };
+            start = Some(name.span().start);
+            match value.into_inner() {
+                toml::de::DeValue::Table(inner) => table = inner,
+                _ => break,
+            }
+        }
+        start
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_where_it_was_given_last() {
+        let origin = |overrides: &[&str]| Origin {
+            place: "x.toml".into(),
+            text: "name = \"ä\"\n[train]\nepochs = 2\noptimizer = { type = \"sgd\" }\n".into(),
+            overrides: overrides.iter().map(|o| o.to_string()).collect(),
+        };
+        let place = |origin: Origin, key: &str| origin.error(key, "is wrong").place;
+        assert_eq!(place(origin(&[]), "train.epochs"), "x.toml:3:1");
+        assert_eq!(place(origin(&[]), "train.batch_size"), "x.toml:2:2", "not given: its table");
+        assert_eq!(place(origin(&[]), "model.hidden"), "x.toml");
+        assert_eq!(
+            place(origin(&["train.epochs=3", "train.epochs = 4"]), "train.epochs"),
+            "--set train.epochs = 4"
+        );
+        assert_eq!(place(origin(&["train={epochs=3}"]), "train.epochs"), "--set train={epochs=3}");
+        assert_eq!(place(origin(&["train.epoch=3"]), "train.epochs"), "x.toml:3:1");
+    }
+}
