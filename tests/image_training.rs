@@ -1,6 +1,8 @@
 //! Classifiers of images from the command line: trained on a folder of pictures with changes at random, judged, used,
 //! shown; and layers that do not fit are told before anything is written.
 
+mod silent;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +11,8 @@ use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::train::checkpoint;
-use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::trainer::{self, Options};
+use silent::Silent;
 
 /// Runs `gridlight` in `directory`: exit code, standard output, standard error.
 fn gridlight(directory: &Path, arguments: &[&str]) -> (Option<i32>, String, String) {
@@ -120,21 +122,6 @@ fn the_experiments_of_images_that_are_shipped_train() {
         let (code, out, err) =
             gridlight(directory.path(), &["train", &path, "--device", "cpu", "--max-steps", "4"]);
         assert!(code == Some(0) && out.contains("precision"), "{name}: {out}{err}");
-    }
-}
-
-/// Hears nothing.
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _: &Event) {}
-
-    fn tick(&mut self, _: &Tick) {}
-
-    fn note(&mut self, _: &str) {}
-
-    fn interrupted(&mut self) -> bool {
-        false
     }
 }
 

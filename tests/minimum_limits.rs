@@ -1,6 +1,7 @@
 //! Every shipped experiment trains on a device with no more than the limits that every WebGPU implementation grants.
 
 mod common;
+mod silent;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,9 +9,9 @@ use std::process::ExitCode;
 use gridlight::device::gpu::{GpuOptions, adapters};
 use gridlight::device::{Device, Family, Target};
 use gridlight::experiment::Experiment;
-use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::trainer::{self, Options};
 use libtest_mimic::Failed;
+use silent::Silent;
 
 fn main() -> ExitCode {
     let mut tests: Vec<(String, common::Test)> = vec![];
@@ -34,20 +35,6 @@ fn shipped() -> Vec<PathBuf> {
         entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "toml")).collect();
     paths.sort();
     paths
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _event: &Event) {}
-
-    fn tick(&mut self, _tick: &Tick) {}
-
-    fn note(&mut self, _text: &str) {}
-
-    fn interrupted(&mut self) -> bool {
-        false
-    }
 }
 
 /// Trains three steps, validates and tests.

@@ -1,6 +1,8 @@
 //! Text: what is read, how states go on from sequence to sequence, what is refused, and that a network learns a text and
 //! writes it.
 
+mod silent;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -9,23 +11,9 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::rng;
 use gridlight::train::evaluate::evaluate;
-use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::sample::{Drawn, Request, sample};
 use gridlight::train::trainer::{self, Options, Outcome};
-
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _event: &Event) {}
-
-    fn tick(&mut self, _tick: &Tick) {}
-
-    fn note(&mut self, _text: &str) {}
-
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-}
+use silent::Silent;
 
 /// A text in a directory, and an experiment on it.
 struct Bench {

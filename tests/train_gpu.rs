@@ -3,6 +3,7 @@
 mod common;
 mod faults;
 mod interruptions;
+mod silent;
 mod synthetic;
 
 use std::path::{Path, PathBuf};
@@ -15,10 +16,10 @@ use gridlight::device::gpu::GpuOptions;
 use gridlight::device::open::{Installed, Spares};
 use gridlight::device::{Device, DeviceChoice, DeviceInfo, Family};
 use gridlight::experiment::Experiment;
-use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::replay;
 use gridlight::train::trainer::{self, Options, Outcome};
 use libtest_mimic::Failed;
+use silent::Silent;
 
 fn main() -> ExitCode {
     common::run(&[
@@ -32,20 +33,6 @@ fn main() -> ExitCode {
         ("the_device_that_was_lost_is_opened_again", the_device_that_was_lost_is_opened_again),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
     ])
-}
-
-struct Silent;
-
-impl Observer for Silent {
-    fn event(&mut self, _event: &Event) {}
-
-    fn tick(&mut self, _tick: &Tick) {}
-
-    fn note(&mut self, _text: &str) {}
-
-    fn interrupted(&mut self) -> bool {
-        false
-    }
 }
 
 struct Bench {
