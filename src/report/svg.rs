@@ -36,6 +36,8 @@ struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
+    /// Least distance of ticks on an axis that is not logarithmic.
+    least_step: f64,
 }
 
 impl Axis {
@@ -44,13 +46,13 @@ impl Axis {
         let finite = values.filter(|v| v.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
         if low > high {
-            return Self { low: 0.0, high: 1.0, logarithmic: false };
+            return Self { low: 0.0, high: 1.0, logarithmic: false, least_step: 0.0 };
         }
         if may_be_logarithmic && low > 0.0 && high / low > 30.0 {
-            return Self { low: low / 1.2, high: high * 1.2, logarithmic: true };
+            return Self { low: low / 1.2, high: high * 1.2, logarithmic: true, least_step: 0.0 };
         }
         let room = if high > low { 0.05 * (high - low) } else { 0.1 * high.abs().max(1.0) };
-        Self { low: low - room, high: high + room, logarithmic: false }
+        Self { low: low - room, high: high + room, logarithmic: false, least_step: 0.0 }
     }
 
     /// 0 at the low end, 1 at the high end.
@@ -72,7 +74,7 @@ impl Axis {
             let powers = (first..=last).flat_map(|p| factors.iter().map(move |f| f * 10f64.powi(p)));
             return powers.filter(inside).collect();
         }
-        let rough = (self.high - self.low) / 5.0;
+        let rough = ((self.high - self.low) / 5.0).max(self.least_step);
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|f| f * power).into_iter().find(|s| *s >= rough);
         let step = step.unwrap_or(rough);
@@ -141,9 +143,15 @@ impl Plot {
 
     fn line(&mut self, series: &Series) {
         let finite = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
+        let places: Vec<(f64, f64)> = finite.map(|&(x, y)| self.at(x, y)).collect();
+        if let [(x, y)] = places[..] {
+            // A path of one point would not be seen.
+            let class = series.class;
+            self.add(&format!("<circle class=\"curve {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\"/>"));
+            return;
+        }
         let mut path = String::new();
-        for (i, &(x, y)) in finite.enumerate() {
-            let (x, y) = self.at(x, y);
+        for (i, (x, y)) in places.iter().enumerate() {
             // Writing to a string cannot fail.
             let _ = write!(path, "{}{x:.1} {y:.1}", if i == 0 { "M" } else { "L" });
         }
@@ -183,11 +191,17 @@ pub fn curves(
 ) -> String {
     let all = || series.iter().flat_map(|s| s.points.iter());
     let mut x = Axis::around(all().map(|p| p.0), false);
-    // Curves start at the axis and end at the edge.
-    x.low = all().map(|p| p.0).fold(f64::INFINITY, f64::min).clamp(x.low, x.high);
-    let last = all().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
-    if last > x.low {
-        x.high = last;
+    let places = all().map(|p| p.0).filter(|x| x.is_finite());
+    let (first, last) = places.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(x), b.max(x)));
+    if first < last {
+        // Curves start at the axis and end at the edge.
+        (x.low, x.high) = (first, last);
+    } else if first == last {
+        (x.low, x.high) = (first - 1.0, first + 1.0);
+    }
+    if all().all(|p| p.0.fract() == 0.0) {
+        // There is nothing between two epochs.
+        x.least_step = 1.0;
     }
     let y = Axis::around(all().map(|p| p.1), may_be_logarithmic);
     let mut plot = Plot::new(x, y, labels[0], labels[1]);
@@ -287,7 +301,12 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
     }
     let most = counts.iter().copied().max().unwrap_or(0).max(1) as f64;
     let x = Axis::around([low, high].into_iter(), false);
-    let mut plot = Plot::new(x, Axis { low: 0.0, high: 1.05 * most, logarithmic: false }, x_label, "rows");
+    let mut plot = Plot::new(
+        x,
+        Axis { low: 0.0, high: 1.05 * most, logarithmic: false, least_step: 1.0 },
+        x_label,
+        "rows",
+    );
     for (i, &count) in counts.iter().enumerate() {
         let (left, top) = plot.at(low + width * i as f64, count as f64);
         let (right, bottom) = plot.at(low + width * (i as f64 + 1.0), 0.0);
@@ -325,10 +344,11 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        let axis = |low, high| Axis { low, high, logarithmic: false };
+        let axis = |low, high| Axis { low, high, logarithmic: false, least_step: 0.0 };
         assert_eq!(axis(0.0, 10.0).ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(axis(-130.0, 270.0).ticks(), [-100.0, 0.0, 100.0, 200.0]);
-        let log = Axis { low: 0.009, high: 1.1, logarithmic: true };
+        assert_eq!(Axis { least_step: 1.0, ..axis(0.0, 2.0) }.ticks(), [0.0, 1.0, 2.0]);
+        let log = Axis { low: 0.009, high: 1.1, logarithmic: true, least_step: 0.0 };
         let expected = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
         assert!(log.ticks().len() == 7 && log.ticks().iter().zip(&expected).all(near), "{:?}", log.ticks());
@@ -338,6 +358,18 @@ mod tests {
     fn figures_are_short() {
         let shown = [0.0, 12000.0, 0.0125, 3e-7, -2.5, 365.25].map(figure);
         assert_eq!(shown, ["0", "12000", "0.0125", "3e-7", "-2.5", "365.2"]);
+    }
+
+    #[test]
+    fn a_single_point_is_seen() {
+        let picture = |points: Vec<(f64, f64)>| {
+            curves("t", ["x", "y"], &[Series { name: "", class: "train", points }], None, true)
+        };
+        let dot = "<circle class=\"curve train\"";
+        assert!(picture(vec![(1.0, 0.5)]).contains(dot));
+        assert!(picture(vec![(1.0, 0.5), (2.0, f64::NAN)]).contains(dot), "one that can be drawn");
+        let curve = picture(vec![(1.0, 0.5), (2.0, 0.25)]);
+        assert!(!curve.contains("<circle") && curve.contains("<path class=\"curve train\" d=\"M"));
     }
 
     #[test]
