@@ -139,6 +139,29 @@ fn windows_do_not_span_series() {
     assert_eq!((data.train.rows, data.validation.rows, data.test.rows), (2 * 8, 2 * 4, 2 * 4));
 }
 
+#[test]
+fn what_is_missing_is_not_filled_from_another_series() {
+    // Two sensors one after the other; z is missing in the first two rows of each, and once in between.
+    let mut text = String::from("time,sensor,y,z\n");
+    for (sensor, sign) in [("a", 1), ("b", -1)] {
+        for hour in 0..20 {
+            let z = if [0, 1, 5].contains(&hour) { String::new() } else { (sign * (100 + hour)).to_string() };
+            writeln!(text, "2024-01-01 {hour:02}:00,{sensor},{hour},{z}").unwrap();
+        }
+    }
+    let keys = "[data.clean]\nnumbers = \"forward_fill\"\n[data.window]\nlength = 2\ntime = \"time\"\ngroup = \"sensor\"\n";
+    let data = load(&text, &format!("exclude = [\"sensor\"]\n{keys}{ORDER}")).unwrap();
+    // Nothing stands before the first rows: the mean of the training rows takes their place, that of a and -a.
+    let z = |window: Vec<Vec<f32>>| window.iter().map(|row| row[1]).collect::<Vec<f32>>();
+    let places = &data.train.windows.as_ref().unwrap().places;
+    for (group, sign) in [("a", 1.0), ("b", -1.0)] {
+        let first = places.iter().position(|p| p.group == group).unwrap();
+        assert_eq!(z(window(&data.train, first)), [0.0, 0.0], "{group}");
+        assert_eq!(z(window(&data.train, first + 1)), [0.0, sign * 102.0], "{group}");
+        assert_eq!(z(window(&data.train, first + 4)), [sign * 104.0, sign * 104.0], "{group}");
+    }
+}
+
 /// Hours 0..50 without hours 10 and 11, and without the count of hour 20.
 fn with_gaps() -> String {
     let whole = hours(0..50);

@@ -113,7 +113,7 @@ pub enum Fill {
     Median,
     /// The most frequent value.
     MostFrequent,
-    /// The last value before it in the file.
+    /// The last value before it in the file; with windows, in the same series.
     ForwardFill,
     /// A category of its own (categories only).
     OwnCategory,

@@ -1,9 +1,11 @@
 //! Rows of a table to the numbers a model reads, by what was fitted on the training rows.
 
+use std::ops::Range;
+
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
-use super::fit::{Encoding, Fitted, FittedTarget};
+use super::fit::{Encoding, Fitted, FittedColumn, FittedTarget};
 use super::image::Images;
 use super::table::Table;
 use super::text::Text;
@@ -91,6 +93,19 @@ impl Fitted {
     /// # Errors
     /// If a column is missing or a cell does not parse.
     pub fn encode(&self, table: &Table, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
+        let whole = 0..table.lines.len();
+        self.encode_series(table, std::slice::from_ref(&whole), rows, with_target)
+    }
+
+    /// As [`Fitted::encode`], for a table whose rows are one series after the other: what is missing is not filled from
+    /// another one.
+    pub(super) fn encode_series(
+        &self,
+        table: &Table,
+        series: &[Range<usize>],
+        rows: &[usize],
+        with_target: bool,
+    ) -> Result<Dataset, DataError> {
         let mut blocks: Vec<(Vec<String>, Vec<Vec<f32>>)> = vec![];
         let mut categories = vec![];
         for column in &self.columns {
@@ -108,7 +123,7 @@ impl Fitted {
                         ids,
                     });
                 }
-                encoding => blocks.push(encode_column(&column.name, encoding, table, at, rows)?),
+                _ => blocks.push(encode_column(column, table, series, at, rows)?),
             }
         }
         let row_names = match &self.reshape {
@@ -194,19 +209,20 @@ impl FittedTarget {
 
 /// Feature names and their columns of values.
 fn encode_column(
-    name: &str,
-    encoding: &Encoding,
+    column: &FittedColumn,
     table: &Table,
+    series: &[Range<usize>],
     at: usize,
     rows: &[usize],
 ) -> Result<(Vec<String>, Vec<Vec<f32>>), DataError> {
-    Ok(match encoding {
+    let name = &column.name;
+    Ok(match &column.encoding {
         Encoding::Number { boolean, fill, forward, clip, scaling, indicator } => {
             let kind = if *boolean { ColumnKind::Boolean } else { ColumnKind::Number };
             let mut values = cells::values(table, at, rows, kind)?;
             let missing: Vec<f32> = values.iter().map(|v| f32::from(u8::from(v.is_none()))).collect();
             if *forward {
-                let last = last_values(table, at, kind);
+                let last = last_values(table, series, at, kind);
                 for (value, &row) in values.iter_mut().zip(rows) {
                     *value = last[row];
                 }
@@ -236,15 +252,19 @@ fn encode_column(
     })
 }
 
-/// The value of each row of the table, or where it is missing the last one before it.
-fn last_values(table: &Table, column: usize, kind: ColumnKind) -> Vec<Option<f64>> {
+/// The value of each row of the table, or where it is missing the last one before it in the same series.
+fn last_values(table: &Table, series: &[Range<usize>], column: usize, kind: ColumnKind) -> Vec<Option<f64>> {
     let parse = if kind == ColumnKind::Boolean { cells::boolean } else { cells::number };
-    let mut last = None;
-    let value = |cell: &String| {
-        last = parse(cell).or(last);
-        last
-    };
-    table.columns[column].iter().map(value).collect()
+    let cells = &table.columns[column];
+    let mut values = vec![None; cells.len()];
+    for rows in series {
+        let mut last = None;
+        for row in rows.clone() {
+            last = parse(&cells[row]).or(last);
+            values[row] = last;
+        }
+    }
+    values
 }
 
 /// The first few class names, for a message.

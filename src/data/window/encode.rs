@@ -131,7 +131,7 @@ fn features(
         fitted.columns.split_at(fitted.columns.len() - window.future.min(fitted.columns.len()));
     let encode = |columns: &[FittedColumn], rows: &[usize]| {
         let part = Fitted { columns: columns.to_vec(), image: None, window: None, ..fitted.clone() };
-        part.encode(&series.table, rows, false)
+        part.encode_series(&series.table, &series.groups, rows, false)
     };
     let horizon = window.config.horizon;
     let last = series.made.len().saturating_sub(1);
