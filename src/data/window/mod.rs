@@ -4,13 +4,14 @@
 pub mod baseline;
 pub mod config;
 mod encode;
+mod fit;
 mod series;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{ColumnKind, DataConfig, Fill, SplitConfig, Validation};
+use super::config::{ColumnKind, DataConfig, SplitConfig, Validation};
 use super::encode::Dataset;
-use super::fit::{self, Encoding, Fitted, FittedColumn, FittedTarget};
+use super::fit::{Fitted, FittedTarget};
 use super::scaling::FittedScaling;
 use super::table::Table;
 use super::{DataError, Loaded, Task, cells, split};
@@ -79,14 +80,6 @@ impl Windows {
     }
 }
 
-/// Columns of an experiment, by their part in windows.
-struct Columns {
-    targets: Vec<usize>,
-    past: Vec<usize>,
-    future: Vec<usize>,
-    required: Vec<usize>,
-}
-
 /// Splits, fits and encodes a table as windows; `other` reads a file of its own for a part.
 pub(super) fn load(
     config: &DataConfig,
@@ -100,17 +93,17 @@ pub(super) fn load(
         let reason = "a `vae` learns rows as they are; take out [data.window], or choose another family";
         return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
     }
-    let columns = columns(config, window, table)?;
+    let columns = fit::columns(config, window, table)?;
     let series = Series::arrange(table, window, &columns.targets, 0)?;
     check_length(&series, window)?;
     let parts = parts(config, window, &series, seed)?;
     let train: Vec<usize> =
         (0..parts.len()).filter(|&r| parts[r] == Some(Part::Train) && !series.made[r]).collect();
-    let fitted = fit(config, window, &series, &columns, &train, task)?;
+    let fitted = fit::fit(config, window, &series, &columns, &train, task)?;
     let of_part = |part| encode(&fitted, &series, true, &|row| parts[row] == Some(part));
     let of_file = |file: &str| {
         let table = other(file)?;
-        let series = Series::arrange(&table, window, &self::columns(config, window, &table)?.targets, 0)?;
+        let series = Series::arrange(&table, window, &fit::columns(config, window, &table)?.targets, 0)?;
         check_length(&series, window)?;
         encode(&fitted, &series, true, &|_| true)
     };
@@ -179,44 +172,6 @@ fn target_names(target: &FittedTarget, window: &WindowConfig) -> Vec<String> {
         FittedTarget::Numbers { columns, .. } => columns.clone(),
         other => other.name().map(String::from).into_iter().chain(window.targets.clone()).collect(),
     }
-}
-
-fn columns(config: &DataConfig, window: &WindowConfig, table: &Table) -> Result<Columns, DataError> {
-    let clash = |column: &str, reason: &str| {
-        Err(DataError::Treatment { column: column.into(), reason: reason.into() })
-    };
-    let Some(target) = &config.target else {
-        return clash("", "windows predict a column; name it in `data.target`");
-    };
-    let names: Vec<&String> = std::iter::once(target).chain(&window.targets).collect();
-    for (at, name) in names.iter().enumerate() {
-        if names[..at].contains(name) {
-            return clash(name, "it is named twice among `target` and `data.window.targets`; leave one out");
-        }
-        if window.known_future.contains(name) {
-            return clash(name, "it is predicted, so it cannot be in `known_future`");
-        }
-    }
-    let targets = names.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
-    let future = window.known_future.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
-    for name in window.time.iter().chain(&window.group) {
-        table.find(name)?;
-    }
-    let chosen = super::feature_columns(config, table)?;
-    let named = |c: &usize| config.features.as_ref().is_some_and(|f| f.contains(&table.names[*c]));
-    let bookkeeping = |c: &usize| {
-        let name = Some(&table.names[*c]);
-        name == window.time.as_ref() || name == window.group.as_ref()
-    };
-    let past: Vec<usize> = chosen
-        .into_iter()
-        .filter(|c| !targets.contains(c) && !future.contains(c) && (named(c) || !bookkeeping(c)))
-        .collect();
-    let mut required =
-        config.clean.drop_missing.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
-    let dropped = |c: &&usize| *fit::column_fill(config, table, **c) == Fill::Drop;
-    required.extend(past.iter().chain(&future).filter(dropped));
-    Ok(Columns { targets, past, future, required })
 }
 
 /// Every series must hold a window and what is predicted from it.
@@ -297,69 +252,6 @@ fn parts(
         }
     }
     Ok(parts)
-}
-
-fn fit(
-    config: &DataConfig,
-    window: &WindowConfig,
-    series: &Series,
-    columns: &Columns,
-    train: &[usize],
-    task: Task,
-) -> Result<Fitted, DataError> {
-    let table = &series.table;
-    let features = columns.past.iter().chain(&columns.future);
-    let fitted: Vec<FittedColumn> =
-        features.map(|&c| fit::fit_column(config, table, c, train)).collect::<Result<_, _>>()?;
-    if let Some(column) = fitted.iter().find(|c| matches!(c.encoding, Encoding::Embedding { .. })) {
-        let reason = "trained vectors for categories are not for windows; set `data.transform.categories` = \"one_hot\"";
-        return Err(DataError::Treatment { column: column.name.clone(), reason: reason.into() });
-    }
-    let mut targets = vec![];
-    for &c in &columns.targets {
-        let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
-        let known: Vec<usize> =
-            train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
-        targets.push(super::fit_target(&named, table, Some(c), &known, task)?);
-    }
-    let past: Vec<(String, FittedScaling)> = targets
-        .iter()
-        .filter_map(|t| match t {
-            FittedTarget::Number { name, scaling } => Some((name.clone(), scaling.clone())),
-            _ => None,
-        })
-        .collect();
-    let steps = window.steps();
-    let target = match (task, &targets[..], steps) {
-        (_, [_], 1) => targets.remove(0),
-        (Task::Regression, ..) => FittedTarget::Numbers {
-            columns: past.iter().map(|(name, _)| name.clone()).collect(),
-            scalings: past.iter().map(|(_, scaling)| scaling.clone()).collect(),
-            steps,
-        },
-        _ => {
-            let reason = "classes are predicted one at a time: take out `targets` and `all_steps` of [data.window], or use \
-                          a regression loss such as \"mse\"";
-            let column = config.target.clone().unwrap_or_default();
-            return Err(DataError::Treatment { column, reason: reason.into() });
-        }
-    };
-    let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();
-    let fitted_window =
-        FittedWindow { config: window.clone(), season: None, past, future: columns.future.len(), required };
-    let mut fitted = Fitted {
-        columns: fitted,
-        target,
-        image: None,
-        window: Some(fitted_window),
-        derive: config.derive.clone(),
-        reshape: config.reshape.clone(),
-    };
-    let known = Known::of(&fitted, series, true)?;
-    if let Some(w) = &mut fitted.window {
-        w.season = baseline::season(&w.config, series.step, &known, series, train);
-    }
-    Ok(fitted)
 }
 
 /// Values of the targets, by row.

@@ -1,0 +1,125 @@
+//! What windows read and predict, and what of it is fitted on the training rows.
+
+use super::config::WindowConfig;
+use super::series::Series;
+use super::{FittedWindow, Known, baseline};
+use crate::data::config::{DataConfig, Fill};
+use crate::data::fit::{self, Encoding, Fitted, FittedColumn, FittedTarget};
+use crate::data::scaling::FittedScaling;
+use crate::data::table::Table;
+use crate::data::{self, DataError, Task, cells};
+
+/// Columns of an experiment, by their part in windows.
+pub(super) struct Columns {
+    pub targets: Vec<usize>,
+    pub past: Vec<usize>,
+    pub future: Vec<usize>,
+    pub required: Vec<usize>,
+}
+
+/// Finds the columns that the experiment names.
+pub(super) fn columns(
+    config: &DataConfig,
+    window: &WindowConfig,
+    table: &Table,
+) -> Result<Columns, DataError> {
+    let clash = |column: &str, reason: &str| {
+        Err(DataError::Treatment { column: column.into(), reason: reason.into() })
+    };
+    let Some(target) = &config.target else {
+        return clash("", "windows predict a column; name it in `data.target`");
+    };
+    let names: Vec<&String> = std::iter::once(target).chain(&window.targets).collect();
+    for (at, name) in names.iter().enumerate() {
+        if names[..at].contains(name) {
+            return clash(name, "it is named twice among `target` and `data.window.targets`; leave one out");
+        }
+        if window.known_future.contains(name) {
+            return clash(name, "it is predicted, so it cannot be in `known_future`");
+        }
+    }
+    let targets = names.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let future = window.known_future.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    for name in window.time.iter().chain(&window.group) {
+        table.find(name)?;
+    }
+    let chosen = data::feature_columns(config, table)?;
+    let named = |c: &usize| config.features.as_ref().is_some_and(|f| f.contains(&table.names[*c]));
+    let bookkeeping = |c: &usize| {
+        let name = Some(&table.names[*c]);
+        name == window.time.as_ref() || name == window.group.as_ref()
+    };
+    let past: Vec<usize> = chosen
+        .into_iter()
+        .filter(|c| !targets.contains(c) && !future.contains(c) && (named(c) || !bookkeeping(c)))
+        .collect();
+    let mut required =
+        config.clean.drop_missing.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let dropped = |c: &&usize| *fit::column_fill(config, table, **c) == Fill::Drop;
+    required.extend(past.iter().chain(&future).filter(dropped));
+    Ok(Columns { targets, past, future, required })
+}
+
+/// Fits everything on the rows `train`.
+pub(super) fn fit(
+    config: &DataConfig,
+    window: &WindowConfig,
+    series: &Series,
+    columns: &Columns,
+    train: &[usize],
+    task: Task,
+) -> Result<Fitted, DataError> {
+    let table = &series.table;
+    let features = columns.past.iter().chain(&columns.future);
+    let fitted: Vec<FittedColumn> =
+        features.map(|&c| fit::fit_column(config, table, c, train)).collect::<Result<_, _>>()?;
+    if let Some(column) = fitted.iter().find(|c| matches!(c.encoding, Encoding::Embedding { .. })) {
+        let reason = "trained vectors for categories are not for windows; set `data.transform.categories` = \"one_hot\"";
+        return Err(DataError::Treatment { column: column.name.clone(), reason: reason.into() });
+    }
+    let mut targets = vec![];
+    for &c in &columns.targets {
+        let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
+        let known: Vec<usize> =
+            train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
+        targets.push(data::fit_target(&named, table, Some(c), &known, task)?);
+    }
+    let past: Vec<(String, FittedScaling)> = targets
+        .iter()
+        .filter_map(|t| match t {
+            FittedTarget::Number { name, scaling } => Some((name.clone(), scaling.clone())),
+            _ => None,
+        })
+        .collect();
+    let steps = window.steps();
+    let target = match (task, &targets[..], steps) {
+        (_, [_], 1) => targets.remove(0),
+        (Task::Regression, ..) => FittedTarget::Numbers {
+            columns: past.iter().map(|(name, _)| name.clone()).collect(),
+            scalings: past.iter().map(|(_, scaling)| scaling.clone()).collect(),
+            steps,
+        },
+        _ => {
+            let reason = "classes are predicted one at a time: take out `targets` and `all_steps` of [data.window], or use \
+                          a regression loss such as \"mse\"";
+            let column = config.target.clone().unwrap_or_default();
+            return Err(DataError::Treatment { column, reason: reason.into() });
+        }
+    };
+    let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();
+    let fitted_window =
+        FittedWindow { config: window.clone(), season: None, past, future: columns.future.len(), required };
+    let mut fitted = Fitted {
+        columns: fitted,
+        target,
+        image: None,
+        window: Some(fitted_window),
+        derive: config.derive.clone(),
+        reshape: config.reshape.clone(),
+    };
+    let known = Known::of(&fitted, series, true)?;
+    if let Some(w) = &mut fitted.window {
+        w.season = baseline::season(&w.config, series.step, &known, series, train);
+    }
+    Ok(fitted)
+}
