@@ -10,7 +10,7 @@ use gridlight::data::{FittedTarget, Loaded};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::rng;
-use gridlight::train::evaluate::evaluate;
+use gridlight::train::evaluate::{evaluate, predict};
 use gridlight::train::sample::{Drawn, Request, sample};
 use gridlight::train::trainer::{self, Options, Outcome};
 use silent::Silent;
@@ -114,6 +114,36 @@ fn cutting_a_text_into_other_sequences_does_not_change_what_a_network_knows() {
 }
 
 #[test]
+fn the_last_characters_are_evaluated_though_they_fill_no_sequence() {
+    // After the first, 136 characters are predicted: 17 whole sequences of 8, or 2 of 64 and one of 8.
+    let text = letters(2000).chars().skip(1800).take(137).collect::<String>();
+    let mut found = vec![];
+    for length in [8, 64, 100, 1000] {
+        let rest = "hidden = [5]\n[train]\nepochs = 1\nbatch_size = 1\nlearning_rate = 1e-30\n";
+        let bench = Bench::new(&letters(1800), length, rest);
+        bench.train();
+        let (run, other) = (bench.directory.path().join("run"), bench.directory.path().join("other.txt"));
+        std::fs::write(&other, &text).unwrap();
+        let evaluation = evaluate(&run, Some(&other), None, None, &device()).unwrap();
+        assert_eq!(evaluation.samples, 136usize.div_ceil(length));
+        found.push(evaluation.loss.0);
+        // Every row of the table is the mean of its own characters.
+        let table = bench.directory.path().join("nats.csv");
+        predict(&run, &other, &table, &device()).unwrap();
+        let table = std::fs::read_to_string(table).unwrap();
+        let mut sum = 0.0;
+        for (row, line) in table.lines().skip(1).enumerate() {
+            let (place, nats) = line.split_once(',').unwrap();
+            assert_eq!(place, (row * length + 2).to_string());
+            sum += nats.parse::<f64>().unwrap() * (136 - row * length).min(length) as f64;
+        }
+        assert!((sum / 136.0 - evaluation.loss.0).abs() < 1e-9, "{table}");
+    }
+    assert!(found.iter().all(|loss| (loss - found[0]).abs() < 1e-6), "{found:?}");
+    assert!(found[0] > 1.0, "a network that has learned nothing");
+}
+
+#[test]
 fn what_lies_further_back_than_a_sequence_is_remembered() {
     // The letter after the dots is the one before them. In five of eight places a sequence begins between the two, and
     // only a state that is carried on knows the first: without one, 0.161 nats are the best.
@@ -195,7 +225,8 @@ fn every_command_takes_a_run_on_text() {
     output(&["predict", "runs/text", "--input", "other.txt", "--output", "scores.csv"]);
     let scores = std::fs::read_to_string(directory.join("scores.csv")).unwrap();
     let lines: Vec<&str> = scores.lines().collect();
-    assert!(lines.len() == 3 && lines[0] == "character,nats" && lines[2].starts_with("10,"), "{scores}");
+    // 23 characters are predicted, the last seven in a row of their own.
+    assert!(lines.len() == 4 && lines[0] == "character,nats" && lines[3].starts_with("18,"), "{scores}");
     let text = output(&["sample", "runs/text", "--length", "30", "--prompt", "ab"]);
     assert!(text.starts_with("ab") && text.trim_end().len() == 32, "{text}");
     output(&["sample", "runs/text", "--output", "more.txt", "--count", "2"]);
@@ -222,17 +253,18 @@ fn wrong_texts_and_experiments_are_refused() {
     let directory = bench.directory.path();
     let good = letters(2000);
     let not_utf8 = [&good.as_bytes()[..70], b"\nab\xff", good.as_bytes()].concat();
-    let texts: [(&[u8], &[&str]); 6] = [
+    let texts: [(&[u8], &[&str]); 7] = [
         (b"", &["text.txt", "empty"]),
         ("\u{feff}".as_bytes(), &["text.txt", "empty"]),
         (&not_utf8, &["text.txt", "line 2, column 3", "0xff", "UTF-8"]),
         (b"abcabc", &["text.txt", "characters", "data.text.length"]),
-        (&good.as_bytes()[..500], &["text.txt", "validation part", "need"]),
+        (&good.as_bytes()[..70], &["text.txt", "training part", "need 65"]),
+        (b"abcabcabcabc", &["text.txt", "validation part has 1 characters", "2"]),
         (&[b'a'; 3000], &["text.txt", "'a'", "nothing to learn"]),
     ];
     for (text, wanted) in texts {
         std::fs::write(directory.join("text.txt"), text).unwrap();
-        let length = if text.len() == 500 { "data.text.length=64" } else { "data.text.length=8" };
+        let length = if text.len() == 70 { "data.text.length=64" } else { "data.text.length=8" };
         refused(directory, &["train", "text.toml", "--device", "cpu", "--set", length], wanted);
     }
     std::fs::write(directory.join("text.txt"), &good).unwrap();

@@ -47,7 +47,7 @@ pub struct FittedText {
 }
 
 /// The rows of a [`Dataset`] as sequences of one text: row `i` reads the symbols from `i * length` on, and at each of them
-/// the next one is predicted.
+/// the next one is predicted. The last row may be shorter, unless the rows are to train.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Text {
     /// Symbols of a sequence.
@@ -56,6 +56,18 @@ pub struct Text {
     pub vocabulary: usize,
     /// The text; one symbol more than the sequences read, which is the last that is predicted.
     pub symbols: Vec<u32>,
+}
+
+impl Text {
+    /// Symbols that are predicted.
+    pub fn predicted(&self) -> usize {
+        self.symbols.len().saturating_sub(1)
+    }
+
+    /// Sequences, the last of which may be shorter.
+    pub fn rows(&self) -> usize {
+        self.predicted().div_ceil(self.length.max(1))
+    }
 }
 
 /// Texts of more characters are refused.
@@ -79,22 +91,31 @@ impl FittedText {
         at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
-    /// A part of a text as sequences; what is left at its end and fills none is left out.
-    fn dataset(&self, name: &str, characters: &[char], path: &Path) -> Result<Dataset, DataError> {
-        let rows = characters.len().saturating_sub(1) / self.length;
-        if rows == 0 {
-            let reason = format!(
-                "{name} has {} characters; a sequence of `data.text.length` = {} and the character after it need {}: use a \
-                 shorter length or a longer text",
-                characters.len(),
-                self.length,
-                self.length + 1
-            );
+    /// A part of a text as sequences. What trains are `whole` ones: what is left at the end and fills none is left out.
+    fn dataset(
+        &self,
+        name: &str,
+        characters: &[char],
+        whole: bool,
+        path: &Path,
+    ) -> Result<Dataset, DataError> {
+        let count = characters.len();
+        let needed = if whole { self.length + 1 } else { 2 };
+        if count < needed {
+            let what = if whole {
+                format!("a sequence of `data.text.length` = {} and the character after it need", self.length)
+            } else {
+                "one to read and the one after it, which is predicted, are".into()
+            };
+            let shorter = if whole { "a shorter length or " } else { "" };
+            let reason =
+                format!("{name} has {count} characters; {what} {needed}: use {shorter}a longer text");
             return Err(DataError::Text { path: path.into(), reason });
         }
-        let symbols = self.encode(&characters[..rows * self.length + 1]);
+        let used = if whole { (count - 1) / self.length * self.length + 1 } else { count };
+        let symbols = self.encode(&characters[..used]);
         let text = Text { length: self.length, vocabulary: self.symbols(), symbols };
-        Ok(Dataset { rows, text: Some(text), ..Dataset::default() })
+        Ok(Dataset { rows: text.rows(), text: Some(text), ..Dataset::default() })
     }
 }
 
@@ -165,10 +186,10 @@ pub(super) fn load(
     }
     let fitted = FittedText { length: text.length, vocabulary: known.iter().collect() };
     let parts = [
-        fitted.dataset("the training part", &train, path)?,
-        fitted.dataset("the validation part", &validation, &validation_path)?,
+        fitted.dataset("the training part", &train, true, path)?,
+        fitted.dataset("the validation part", &validation, false, &validation_path)?,
         match test {
-            Some((test, path)) => fitted.dataset("the test part", &test, &path)?,
+            Some((test, path)) => fitted.dataset("the test part", &test, false, &path)?,
             None => Dataset::default(),
         },
     ];
@@ -180,7 +201,7 @@ pub(super) fn load(
 
 /// Encodes another text by what was fitted.
 pub(super) fn load_with(fitted: &FittedText, path: &Path) -> Result<Dataset, DataError> {
-    fitted.dataset("the text", &read(path)?, path)
+    fitted.dataset("the text", &read(path)?, false, path)
 }
 
 #[cfg(test)]
@@ -200,12 +221,28 @@ mod tests {
     #[test]
     fn sequences_follow_each_other_and_one_more_symbol_is_predicted() {
         let fitted = FittedText { length: 3, vocabulary: "ab".into() };
-        let of = |text: &str| fitted.dataset("the text", &text.chars().collect::<Vec<_>>(), Path::new("t"));
-        for (text, rows) in [("abab", 1), ("ababab", 1), ("abababa", 2)] {
-            let dataset = of(text).unwrap();
-            assert_eq!((dataset.rows, dataset.text.unwrap().symbols.len()), (rows, 3 * rows + 1), "{text}");
+        let of = |text: &str, whole: bool| {
+            fitted.dataset("the text", &text.chars().collect::<Vec<_>>(), whole, Path::new("t"))
+        };
+        for (text, whole, rows, predicted) in [
+            ("abab", true, 1, 3),
+            ("ababab", true, 1, 3),
+            ("abababa", true, 2, 6),
+            ("abab", false, 1, 3),
+            ("ababab", false, 2, 5),
+            ("abababa", false, 2, 6),
+            ("ab", false, 1, 1),
+        ] {
+            let dataset = of(text, whole).unwrap();
+            assert_eq!(
+                (dataset.rows, dataset.text.unwrap().predicted()),
+                (rows, predicted),
+                "{text} {whole}"
+            );
         }
-        let message = of("aba").unwrap_err().to_string();
+        let message = of("aba", true).unwrap_err().to_string();
         assert!(message.contains("has 3 characters") && message.contains("need 4"), "{message}");
+        let message = of("a", false).unwrap_err().to_string();
+        assert!(message.contains("has 1 characters") && message.contains("are 2"), "{message}");
     }
 }

@@ -11,7 +11,8 @@ use crate::tensor::DType;
 impl Model {
     /// Sequences of symbols `u32[B, T]`: a trained vector for each symbol, recurrent layers that go on from the states they
     /// ended the batch before with, and the other layers on every step alike. The loss of a row is the mean cross-entropy of
-    /// its steps in nats, and so is its prediction, unless the model generates: then it is the logits `[B T, symbols]`.
+    /// its steps in nats; its prediction is that of each step, `[B, T]`, unless the model generates: then it is the logits
+    /// `[B T, symbols]`.
     pub(super) fn language(
         &self,
         net: &mut Network,
@@ -44,7 +45,7 @@ impl Model {
         let (steps, mean) = self.loss.build(net.graph, logits, next)?;
         let steps = net.graph.reshape(steps, &[batch, length])?;
         let rows = net.graph.mean(steps, &[1], false)?;
-        let predictions = if self.generates { logits } else { rows };
+        let predictions = if self.generates { logits } else { steps };
         Ok(Losses { predictions, rows, mean, parts: vec![] })
     }
 }

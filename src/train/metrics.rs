@@ -11,13 +11,14 @@ use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
 /// What a model says about rows, and what is true.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// Model outputs, `[rows, outputs]`, before the target's scaling is undone.
+    /// Model outputs, `[rows, outputs]`, before the target's scaling is undone. Of a text they are the losses, and the last
+    /// row may be shorter.
     pub raw: Vec<f32>,
     /// Outputs per row.
     pub outputs: usize,
     /// Scaled targets or 0/1 (`[rows, outputs]`), or labels (`[rows]`).
     pub truth: Vec<f64>,
-    /// Loss of each row.
+    /// Loss of each row; of a text, of each character.
     pub losses: Vec<f32>,
     /// Parts of the loss of each row by name, for models that have them.
     pub parts: Vec<(&'static str, Vec<f32>)>,
@@ -33,12 +34,7 @@ pub struct Metric {
 }
 
 impl Predictions {
-    /// Rows.
-    pub fn rows(&self) -> usize {
-        self.losses.len()
-    }
-
-    /// Mean loss of the rows; with class weights, weighted as PyTorch's mean is.
+    /// Mean of the losses; with class weights, weighted as PyTorch's mean is.
     pub fn loss(&self, loss: &Loss) -> f64 {
         let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();
         let weight = match loss {
@@ -47,14 +43,14 @@ impl Predictions {
                 .iter()
                 .map(|&label| class_weights.get(label as usize).copied().unwrap_or(0.0))
                 .sum(),
-            _ => self.rows() as f64,
+            _ => self.losses.len() as f64,
         };
         sum / weight
     }
 
-    /// Mean loss of the rows.
+    /// Mean of the losses.
     fn mean_loss(&self) -> f64 {
-        self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.rows() as f64
+        self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.losses.len() as f64
     }
 
     /// A part of the loss of each row.

@@ -145,8 +145,9 @@ pub(super) fn scores(
     let predictions = opened.predict(device, &rows, 1)?;
     let length = rows.text.as_ref().map_or(1, |text| text.length);
     let mut table = String::from("character,nats\n");
-    for (row, nats) in predictions.raw.iter().enumerate() {
-        table += &format!("{},{nats}\n", row * length + 2);
+    for (row, nats) in predictions.losses.chunks(length).enumerate() {
+        let sum: f64 = nats.iter().map(|&x| f64::from(x)).sum();
+        table += &format!("{},{}\n", row * length + 2, sum / nats.len() as f64);
     }
     checkpoint::write_atomically(output, table.as_bytes())?;
     Ok(rows.rows)

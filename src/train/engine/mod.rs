@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use super::TrainError;
 use super::metrics::Predictions;
-use crate::data::Dataset;
+use crate::data::{Dataset, Text};
 use crate::device::{Device, Session};
 use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
@@ -38,6 +38,8 @@ pub struct Engine {
     /// Values of a row's prediction.
     outputs: usize,
     truth: Vec<f64>,
+    /// Characters of the evaluation rows that are predicted, if they are of a text.
+    characters: Option<usize>,
     /// First stored row of each sample, by data set; empty where a sample is a row.
     starts: Vec<Vec<u32>>,
     optimizer: Option<Optimizer>,
@@ -102,6 +104,7 @@ impl Engine {
             positions: places.into_iter().map(|(_, place)| place).collect(),
             outputs,
             truth: evaluation.truth(),
+            characters: evaluation.text.as_ref().map(Text::predicted),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             carried,
@@ -140,7 +143,13 @@ impl Engine {
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
             // The last stored rows are of no window's past: only what windows reach has a place on the device.
-            self.session.write(slice.buffer, slice.start, &words[..words.len().min(slice.words)])?;
+            let words = &words[..words.len().min(slice.words)];
+            self.session.write(slice.buffer, slice.start, words)?;
+            if data.text.is_some() {
+                // The last sequence may be shorter than its row. No character that counts comes after what fills it.
+                let rest = vec![0; slice.words - words.len()];
+                self.session.write(slice.buffer, slice.start + words.len(), &rest)?;
+            }
         }
         Ok(())
     }
@@ -228,8 +237,14 @@ impl Engine {
             let row = |&place: &usize| words[place * width..(place + 1) * width].iter();
             Ok(self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect())
         };
-        let raw = read(0, self.outputs)?;
-        let losses = read(1, 1)?;
+        let mut raw = read(0, self.outputs)?;
+        let losses = match self.characters {
+            Some(characters) => {
+                raw.truncate(characters);
+                raw.clone()
+            }
+            None => read(1, 1)?,
+        };
         let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
         let parts: Result<Vec<_>, TrainError> =
             names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();

@@ -183,8 +183,7 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
         // What is predicted is the same text, one symbol further on.
         let next = DataColumn { offset: 1, of: Some(model::X.into()), ..DataColumn::rows(model::Y, length) };
         let columns = vec![DataColumn::rows(model::X, length), next];
-        let rows = text.symbols.len().saturating_sub(1) / length.max(1);
-        return DataSpec { name: name.into(), rows: rows.max(1), order, columns };
+        return DataSpec { name: name.into(), rows: text.rows().max(1), order, columns };
     }
     let mut columns = vec![];
     let windows = data.windows.as_ref();
