@@ -10,6 +10,7 @@ use crate::kernels::matmul::{Left, MatMul, MatrixView, WindowAxis, Windows};
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::kernels::reduce::Reduce;
 use crate::kernels::softmax::Softmax;
 use crate::kernels::store::Store;
@@ -57,6 +58,14 @@ pub fn all() -> Vec<Kernel> {
     {
         kernels.extend(pooling(images, extent, channels, window, stride));
     }
+    for (cell, steps, batch, hidden) in
+        [(Cell::Tanh, 64, 64, 256), (Cell::Lstm, 16, 64, 256), (Cell::Gru, 32, 16, 64)]
+    {
+        kernels.extend(recurrence(Scan { cell, steps, batch, hidden, reverse: false }, Path::Sequence));
+    }
+    for (cell, hidden) in [(Cell::Tanh, 2048), (Cell::Lstm, 1024)] {
+        kernels.extend(recurrence(Scan { cell, steps: 2, batch: 64, hidden, reverse: false }, Path::Step));
+    }
     let max_norm = 1.0f32.to_bits();
     kernels.extend([0, 1].map(|stage| Kernel::GradientNorm(GradientNorm { len: 1 << 20, stage, max_norm })));
     for rule in ["sgd", "adam"].iter().filter_map(|name| Optimizer::named(name)) {
@@ -66,6 +75,26 @@ pub fn all() -> Vec<Kernel> {
     kernels.extend([augment(64, [1, 28, 28], 0.0), augment(128, [3, 32, 32], 0.17)]);
     kernels.push(Kernel::Store(Store { widths: vec![1] }));
     kernels
+}
+
+/// A recurrence with every output that its gradient needs, and this gradient; of two steps the one that goes on from the
+/// other if they are taken one by one.
+fn recurrence(scan: Scan, path: Path) -> [Kernel; 2] {
+    let lstm = scan.cell == Cell::Lstm;
+    let [forward, backward] = match path {
+        Path::Sequence => [Part::whole(scan.steps); 2],
+        Path::Step => [1, 0].map(|first| Part { first, count: 1, path }),
+    };
+    let saved = if scan.cell.saved() > 0 { Some(1 + usize::from(lstm)) } else { None };
+    let outputs = [Some(0), lstm.then_some(1), saved];
+    let states = Kernel::Recurrence(Recurrence { scan, part: forward, outputs });
+    let outputs = match scan.cell {
+        Cell::Tanh | Cell::Relu => [Some(0), None, None, None],
+        Cell::Lstm => [Some(0), None, None, Some(1)],
+        Cell::Gru => [Some(0), Some(1), Some(2), None],
+    };
+    let (seed, closes) = (Seed::Hidden, false);
+    [states, Kernel::RecurrenceGrad(RecurrenceGrad { scan, part: backward, closes, seed, outputs })]
 }
 
 /// `relu(A B + bias)`, or the plain product; either operand may be stored transposed.

@@ -54,12 +54,16 @@ impl Bench {
             .collect();
         let steps: Vec<_> = steps::all().into_iter().filter(|w| w.name.contains(pattern)).collect();
         if kernels.is_empty() && steps.is_empty() {
-            let mut names: Vec<_> = cases::all().iter().map(|k| k.name()).collect();
-            names.dedup();
-            let reason = format!(
-                "no benchmark matches `{pattern}`; families are {}, mlp, cnn, resnet",
-                names.join(", ")
-            );
+            let networks = steps::all();
+            let networks = networks.iter().filter_map(|w| w.name.split(' ').next());
+            let mut names: Vec<&str> = vec![];
+            for name in cases::all().iter().map(|k| k.name()).chain(networks) {
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+            let reason =
+                format!("no benchmark matches `{pattern}`; kernels and networks are {}", names.join(", "));
             return Err(TrainError::Input(reason).into());
         }
         let device = open_device(self.device, false)?;

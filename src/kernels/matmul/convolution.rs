@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
 
-use super::direct::{Direct, Tiles, all_columns, load, store};
+use super::direct::{Direct, Right, Tiles, all_columns, load, multiply, store};
 use super::native::InOrder;
 use super::{MatMul, Windows};
 use crate::device::cpu::memory::Operands;
@@ -346,16 +346,8 @@ impl Line<'_> {
                     continue;
                 }
                 let part = (tap_y * along.taps + tap_x) * conv.windows.channels + channels.start;
-                let weights = &weights[part * row + column..];
-                for c in 0..channels.len() {
-                    let b = load::<S, VECTORS>(simd, &weights[c * row..][..width]);
-                    for (sums, values) in sums.iter_mut().zip(&rows) {
-                        let x = simd.splat_f32s(values[c]);
-                        for (sum, b) in sums.iter_mut().zip(b) {
-                            *sum = simd.mul_add_f32s(x, b, *sum);
-                        }
-                    }
-                }
+                let right = Right { values: &weights[part * row + column..], step: row, width };
+                multiply(simd, &mut sums, rows, 1, right, channels.len());
             }
         }
         for (i, sums) in sums.iter().enumerate() {
@@ -436,18 +428,22 @@ impl Taps<'_> {
             }
             let first = y * along.positions;
             let part = inside.start.max(first) - first..inside.end.min(first + along.positions) - first;
-            for (x, &start) in starts.iter().enumerate().take(part.end).skip(part.start) {
+            let mut x = part.start;
+            while x < part.end {
+                let start = starts[x];
                 if start == OUTSIDE {
+                    x += 1;
                     continue;
                 }
-                let values = &image[line + start + channel..][..TILE];
-                let b = load::<S, VECTORS>(simd, &gradient[(first + x) * b_row + column..][..width]);
-                for (sums, &value) in sums.iter_mut().zip(values) {
-                    let value = simd.splat_f32s(value);
-                    for (sum, b) in sums.iter_mut().zip(b) {
-                        *sum = simd.mul_add_f32s(value, b, *sum);
-                    }
-                }
+                // Positions that follow each other at the same distance.
+                let next = starts[..part.end].get(x + 1).copied().filter(|&next| next != OUTSIDE);
+                let step = next.map_or(0, |next| next.saturating_sub(start));
+                let follows = |&(at, &next): &(usize, &usize)| next != OUTSIDE && next == start + at * step;
+                let run = starts[x..part.end].iter().enumerate().take_while(follows).count();
+                let values: [&[f32]; TILE] = std::array::from_fn(|i| &image[line + start + channel + i..]);
+                let right = Right { values: &gradient[(first + x) * b_row + column..], step: b_row, width };
+                multiply(simd, &mut sums, values, step, right, run);
+                x += run;
             }
         }
         for (i, sums) in sums.iter().enumerate() {

@@ -114,7 +114,8 @@ impl NativeMatMul {
             Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
             Method::Panels => {
                 let (panels, [copy, rows]) = (Panels { n, k }, copies);
-                panels.copy_all(right, &b, grown(copy, n * k));
+                let copy = grown(copy, n * k);
+                panels.copy_all(right, &b, copy);
                 let (a_row, a_col) = (a.row, a.col);
                 pulp::Arch::new().dispatch(PanelProduct {
                     panels,

@@ -16,7 +16,7 @@ use crate::device::cpu::memory::Shared;
 use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
 
 /// Rows of a panel: 128 KiB, half of the smallest second-level caches, with as much of the left operand.
-const PANEL_ROWS: usize = 512;
+const PANEL_ROWS: usize = 128;
 /// Columns of a panel: whole tiles of AVX-512.
 const PANEL_COLUMNS: usize = 64;
 /// Rows of the left operand that are multiplied at once, at best.

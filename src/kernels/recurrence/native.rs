@@ -129,6 +129,17 @@ impl<'a> Rows<'a> {
     }
 }
 
+impl Rows<'_> {
+    /// Adds what gradients `delta` of `R` send through the weights to those of the states before.
+    #[inline(always)]
+    fn send_back<S: Simd, A: Arithmetic>(&self, simd: S, delta: &[f32], sums: &mut [f32], dh: &mut [f32]) {
+        self.product(simd, delta, sums);
+        for (dh, sum) in dh.iter_mut().zip(sums) {
+            *dh = A::add(*dh, *sum);
+        }
+    }
+}
+
 /// A copy of `values` in `buffer`.
 fn copied<'b>(buffer: &'b mut Vec<f32>, values: &[f32]) -> &'b mut [f32] {
     let copy = grown(buffer, values.len());
@@ -258,15 +269,9 @@ impl Backward<'_> {
                 Cell::Gru => dh.copy_from_slice(rows.write(kernel.outputs[2], 0, hidden)),
             }
         }
-        let send_back = |delta: &[f32], sums: &mut [f32], dh: &mut [f32]| {
-            rows.product(simd, delta, sums);
-            for (dh, sum) in dh.iter_mut().zip(sums) {
-                *dh = A::add(*dh, *sum);
-            }
-        };
         for step in (part.first..part.end()).rev() {
             if std::mem::replace(&mut after, true) {
-                send_back(delta, sums, dh);
+                rows.send_back::<S, A>(simd, delta, sums, dh);
             }
             let t = scan.time(step);
             let seed = rows.read(0, t, hidden);
@@ -299,7 +304,7 @@ impl Backward<'_> {
             }
         }
         if kernel.closes {
-            send_back(delta, sums, dh);
+            rows.send_back::<S, A>(simd, delta, sums, dh);
         }
         for (output, carried) in [(kernel.outputs[2], &*dh), (kernel.outputs[3], &*dc)] {
             if output.is_some() {
