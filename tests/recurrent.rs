@@ -189,9 +189,12 @@ fn source(graph: &Graph, wanted: &Source) -> ValueId {
     ValueId(found.expect("the graph has this source") as u32)
 }
 
-/// An LSTM forward and back, as the reference computes it.
-fn agrees_with_the_reference(device: &dyn Device, [steps, batch, hidden]: [usize; 3]) -> Result<(), String> {
-    let cell = recurrence::Cell::Lstm;
+/// A layer forward and back, as the reference computes it.
+fn agrees_with_the_reference(
+    device: &dyn Device,
+    cell: recurrence::Cell,
+    [steps, batch, hidden]: [usize; 3],
+) -> Result<(), String> {
     let width = cell.gates() * hidden;
     let mut g = Graph::new();
     let mut bindings = BTreeMap::new();
@@ -433,9 +436,15 @@ fn main() -> ExitCode {
         trials.extend(all);
     }
     trials.extend(everywhere::on_every_backend("rows_of_different_lengths", Arc::new(lengths)));
-    // More steps than one kernel takes, more units than a workgroup has invocations.
-    for (name, sizes) in [("2000_steps", [2000, 2, 64]), ("516_units", [2, 5, 516])] {
-        let check = move |device: &dyn Device| agrees_with_the_reference(device, sizes);
+    // More steps than one kernel takes, more units than a workgroup has invocations, than are taken through all steps at once,
+    // and than the memory of a workgroup holds.
+    for (name, cell, sizes) in [
+        ("2000_steps", recurrence::Cell::Lstm, [2000, 2, 64]),
+        ("516_units", recurrence::Cell::Lstm, [2, 5, 516]),
+        ("1030_units", recurrence::Cell::Gru, [3, 3, 1030]),
+        ("4100_units", recurrence::Cell::Tanh, [2, 2, 4100]),
+    ] {
+        let check = move |device: &dyn Device| agrees_with_the_reference(device, cell, sizes);
         trials.extend(everywhere::on_every_backend(name, Arc::new(check)));
     }
     libtest_mimic::run(&libtest_mimic::Arguments::from_args(), trials).exit_code()

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use super::Slice;
 use super::draft::{Draft, Place};
 use crate::device::{Family, Target};
-use crate::kernels::Kernel;
 use crate::kernels::shader::{Shader, shader};
 
 /// `drafts` in the order of their launches, and the number of each one's launch.
@@ -80,7 +79,6 @@ impl Launch {
         let flops: u64 = self.members.iter().chain([&at]).map(|&m| drafts[m].kernel.cost().flops).sum();
         let fits = needs.lanes == new.lanes
             && flops <= MOST_FLOPS
-            && self.members.iter().all(|&m| agree(&drafts[m].kernel, &drafts[at].kernel))
             && needs.bindings + own + new.bindings <= target.max_storage_buffers
             && workgroups <= target.max_workgroups
             && needs.workgroup_bytes + new.workgroup_bytes <= target.max_workgroup_bytes
@@ -93,13 +91,6 @@ impl Launch {
         }
         fits
     }
-}
-
-/// Whether two kernels may share a launch. A recurrence beside a sum that returns early gives wrong values on Mesa's software
-/// driver (22.3), where its invocations exchange values within a subgroup: recurrences run beside recurrences alone.
-fn agree(a: &Kernel, b: &Kernel) -> bool {
-    let recurrent = |kernel: &Kernel| matches!(kernel, Kernel::Recurrence(_) | Kernel::RecurrenceGrad(_));
-    recurrent(a) == recurrent(b)
 }
 
 /// Whether one writes a buffer of a fixed place that the other reads or writes: a GPU tracks whole buffers.

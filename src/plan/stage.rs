@@ -84,10 +84,10 @@ pub(super) fn pointwise(
 /// A matrix product; cut ones are followed by the ordered sum of their parts, which takes the epilogue.
 pub(super) fn matmul(
     product: &Product,
-    epilogue: Body,
+    mut epilogue: Body,
     row_sums: Option<usize>,
     reads: Vec<Place>,
-    writes: Vec<Place>,
+    mut writes: Vec<Place>,
     label: String,
     limits: &Limits,
     temporaries: &mut Vec<usize>,
@@ -111,7 +111,15 @@ pub(super) fn matmul(
     if let Some(output) = row_sums {
         let parts = temporary(splits * m);
         first_writes.push(parts);
-        sums = Some((parts, writes[output]));
+        sums = Some((parts, writes.remove(output)));
+        // What the sum of the parts stores moves up: every operand of a dispatch is one that its kernel has.
+        let previous = epilogue.insts.iter_mut().filter_map(|inst| match inst {
+            Inst::Previous { output } => Some(output),
+            _ => None,
+        });
+        for store in epilogue.stores.iter_mut().map(|store| &mut store.1).chain(previous) {
+            *store -= usize::from(*store > output);
+        }
     }
     let shape = vec![batch, m, n];
     let first = Draft {

@@ -1,11 +1,14 @@
 //! Proof that a program keeps its invariants, run on every plan before a device sees it.
 
+use std::collections::BTreeSet;
+
 use super::{Dispatch, Program, Slice};
+use crate::kernels::Kernel;
 use crate::scalar::{Body, Inst};
 
 impl Program {
     /// Checks that every slice lies in its buffer at an aligned start, that no launch reads a buffer it writes,
-    /// that its writes do not overlap, and that bodies name only operands that are bound.
+    /// that its writes do not overlap, and that bodies name the operands that are bound and no others.
     ///
     /// # Errors
     /// A sentence naming the phase and dispatch.
@@ -41,8 +44,23 @@ impl Program {
         for body in dispatch.kernel.bodies() {
             check_body(body, dispatch)?;
         }
+        let written = written(&dispatch.kernel);
+        if !written.is_empty() && !written.iter().copied().eq(0..dispatch.writes.len()) {
+            return Err(format!("the kernel writes operands {written:?} of {}", dispatch.writes.len()));
+        }
         Ok(())
     }
+}
+
+/// The operands that the bodies of a kernel write: all of them, because a shader has no binding for others, and those of the
+/// kernels that share its launch would be mistaken for them. Nothing for kernels without bodies.
+fn written(kernel: &Kernel) -> BTreeSet<usize> {
+    let stores = kernel.bodies().into_iter().flat_map(|body| body.stores.iter().map(|store| store.1));
+    let row_sums = match kernel {
+        Kernel::MatMul(k) => k.row_sums,
+        _ => None,
+    };
+    stores.chain(row_sums).collect()
 }
 
 fn check_launch(launch: &[Dispatch]) -> Result<(), String> {

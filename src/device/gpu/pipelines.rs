@@ -35,17 +35,33 @@ pub struct Job {
     pub reads: usize,
 }
 
+impl Job {
+    /// Checks that the shader declares the operands that will be bound: a driver does not mind one too many, and would take it
+    /// for the next kernel's where several share the shader.
+    fn check(&self) -> Result<(), DeviceError> {
+        let Shader { name, source, .. } = &self.shader;
+        let declared = [0, 1].map(|group| source.matches(&format!("@group({group}) @binding(")).count());
+        let bound = [self.writes, self.reads];
+        if declared == bound {
+            return Ok(());
+        }
+        let reason =
+            format!("shader `{name}` writes and reads {declared:?} operands, and {bound:?} are bound");
+        Err(DeviceError::Validation(reason))
+    }
+}
+
 /// Compiles all of `jobs`, on as many threads as the machine has cores; equal sources share a pipeline.
 ///
 /// # Errors
 /// The first failure in the order of `jobs`.
 pub fn compile(gpu: &Gpu, jobs: &[Job]) -> Result<Vec<Pipeline>, DeviceError> {
-    let mut unique: BTreeMap<(&str, usize, usize), usize> = BTreeMap::new();
+    let mut unique: BTreeMap<&str, usize> = BTreeMap::new();
     let mut firsts = vec![];
     let mut picks = vec![];
     for job in jobs {
-        // A shader may leave bindings unused, so that equal ones need not have equal layouts.
-        let pick = *unique.entry((&job.shader.source, job.writes, job.reads)).or_insert_with(|| {
+        job.check()?;
+        let pick = *unique.entry(&job.shader.source).or_insert_with(|| {
             firsts.push(job);
             firsts.len() - 1
         });
