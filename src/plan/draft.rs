@@ -110,7 +110,10 @@ impl<'b, 's> Drafter<'b, 's> {
                 find("state", name, &self.builder.layout.states)?
             };
             let stored = self.nodes.stored(*value);
-            if !gradient && self.is_of_a_kernel(stored) {
+            // Several gradients may be the same value, as those of a recurrent layer's two biases are.
+            let same = self.phase.gradients.iter().filter(|(_, other)| self.nodes.stored(*other) == stored);
+            let shared = gradient && same.count() > 1 && !self.places.contains_key(&stored);
+            if shared || (!gradient && self.is_of_a_kernel(stored)) {
                 self.late_copies.push((stored, Place::Fixed(slice)));
                 continue;
             }
@@ -331,27 +334,37 @@ impl<'b, 's> Drafter<'b, 's> {
 
     /// Outputs that are leaves, or that are wanted in two places, get a copy of their own.
     pub fn outputs(&mut self) {
+        let mut copies: Vec<(ValueId, Vec<Place>)> = vec![];
         for (value, place) in std::mem::take(&mut self.late_copies) {
-            let shape: Shape = self.phase.graph.shape(value).clone();
-            let mut body = Body::default();
-            let register = body.push(Inst::Load { operand: 0, view: View::contiguous(&shape) });
-            body.stores.push((register, 0));
-            let label = self.phase.graph.node(value).layer.clone();
-            let Some(&(mut from)) = self.places.get(&value) else { continue };
-            let copy = |from, to| {
-                let (shape, body, label) = (shape.clone(), body.clone(), label.clone());
-                stage::pointwise(shape, body, vec![from], vec![to], label)
-            };
-            // Two gradients may be the same value, as those of a residual block's two last shifts are; a dispatch
-            // cannot read the buffer that it writes.
-            if let (Place::Fixed(a), Place::Fixed(b)) = (from, place)
-                && a.buffer == b.buffer
-            {
-                let between = self.temporary(shape.iter().product());
-                self.drafts.push(copy(from, between));
-                from = between;
+            match copies.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, places)) => places.push(place),
+                None => copies.push((value, vec![place])),
             }
-            self.drafts.push(copy(from, place));
+        }
+        for (value, places) in copies {
+            let Some(&from) = self.places.get(&value) else { continue };
+            let shape: Shape = self.phase.graph.shape(value).clone();
+            let label = self.phase.graph.node(value).layer.clone();
+            let copy = |from, to: Vec<Place>| {
+                let mut body = Body::default();
+                let register = body.push(Inst::Load { operand: 0, view: View::contiguous(&shape) });
+                body.stores = (0..to.len()).map(|output| (register, output)).collect();
+                stage::pointwise(shape.clone(), body, vec![from], to, label.clone())
+            };
+            // A dispatch cannot read the buffer that it writes.
+            let beside = |to: &Place| match (from, to) {
+                (Place::Fixed(a), Place::Fixed(b)) => a.buffer == b.buffer,
+                _ => false,
+            };
+            let (beside, mut free): (Vec<Place>, Vec<Place>) = places.into_iter().partition(beside);
+            if beside.is_empty() {
+                self.drafts.push(copy(from, free));
+                continue;
+            }
+            let between = self.temporary(shape.iter().product());
+            free.push(between);
+            self.drafts.push(copy(from, free));
+            self.drafts.push(copy(between, beside));
         }
     }
 

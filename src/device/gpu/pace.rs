@@ -187,8 +187,9 @@ mod tests {
     }
 
     /// A launch cannot be cut: what a plan makes of an experiment must be small enough as it is. Half a second at the rate of
-    /// [`FIRST_WORK`], that of the slowest devices, is enough for all but the gradient of the text experiment's weights, a
-    /// product of 2.1 GFLOP: 1.25 s, which are less than the 2 s that systems allow.
+    /// [`FIRST_WORK`], that of the slowest devices, is enough for all but the text experiment: its recurrences are cut at 1.1
+    /// GFLOP besides their bytes, and the gradient of its weights is a product of 2.1 GFLOP: 1.25 s, which are less than the
+    /// 2 s that systems allow.
     #[test]
     fn no_launch_of_a_shipped_experiment_takes_long() {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");
@@ -214,8 +215,11 @@ mod tests {
                 for launch in compiled.program.phases.iter().flat_map(Phase::launches) {
                     let work: f64 = launch.iter().map(|d| work(d.kernel.cost())).sum();
                     let label = &launch[0].label;
-                    let product = launch[0].kernel.name() == "matmul" && experiment.data.text.is_some();
-                    let most = if product { 2.5 * FIRST_WORK } else { FIRST_WORK };
+                    let most = match (experiment.data.text.is_some(), launch[0].kernel.name()) {
+                        (true, "matmul") => 2.5 * FIRST_WORK,
+                        (true, _) => 1.25 * FIRST_WORK,
+                        (false, _) => FIRST_WORK,
+                    };
                     assert!(work <= most, "{}, {family:?}, {label}: {work:e}", path.display());
                 }
             }

@@ -1,5 +1,5 @@
-//! Products with a right operand that was copied first, in panels of columns that stay in the second-level cache while
-//! many rows of the left operand go by.
+//! Products with a right operand that was copied first, in panels that stay in the first-level cache while many rows of the
+//! left operand go by.
 //!
 //! A row of a panel is 256 bytes and lies next to the one before, so that reading a panel needs few pages and sets of
 //! the caches, however long the rows of the matrix are.
@@ -15,7 +15,7 @@ use super::transpose::transpose;
 use crate::device::cpu::memory::Shared;
 use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
 
-/// Rows of a panel: 128 KiB, half of the smallest second-level caches, with as much of the left operand.
+/// Rows of a panel: 32 KiB, which stay in the first-level cache.
 const PANEL_ROWS: usize = 128;
 /// Columns of a panel: whole tiles of AVX-512.
 const PANEL_COLUMNS: usize = 64;
