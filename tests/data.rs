@@ -188,6 +188,10 @@ fn missing_and_unknown_categories_are_treated_as_documented() {
     let ids = bench.load(Task::Regression, &format!("{BY_PART}transform = {{ categories = \"embedding\" }}"));
     let ids = ids.unwrap();
     assert_eq!(ids.train.categories[0].ids, [2, 3, 2, 1, 2, 2]);
+    let forward = format!("{BY_PART}clean = {{ categories = \"forward_fill\" }}");
+    let forward = bench.load(Task::Regression, &forward).unwrap();
+    assert_eq!(forward.train.features, ["c=u", "c=v"]);
+    assert_near(&feature(&forward.train, "c=u"), &[1.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
     assert_eq!((ids.train.categories[0].vocabulary, ids.test.categories[0].ids[0]), (4, 0));
     let drop =
         bench.load(Task::Regression, &format!("{BY_PART}clean = {{ categories = \"drop\" }}")).unwrap();

@@ -111,8 +111,9 @@ impl Fitted {
         for column in &self.columns {
             let at = table.find(&column.name)?;
             match &column.encoding {
-                Encoding::Embedding { fill, names } => {
-                    let found = category_names(table, at, rows, fill.as_deref());
+                Encoding::Embedding { fill, forward, names } => {
+                    let before = forward.then_some(series);
+                    let found = category_names(table, at, rows, fill.as_deref(), before);
                     let id = |name: &str| {
                         names.binary_search_by(|n| n.as_str().cmp(name)).map_or(0, |i| i as u32 + 1)
                     };
@@ -240,8 +241,9 @@ fn encode_column(
             }
             (names, columns)
         }
-        Encoding::OneHot { fill, names } => {
-            let found = category_names(table, at, rows, fill.as_deref());
+        Encoding::OneHot { fill, forward, names } => {
+            let before = forward.then_some(series);
+            let found = category_names(table, at, rows, fill.as_deref(), before);
             let column = |known: &String| {
                 found.iter().map(|f| f32::from(u8::from(*f == Some(known.as_str())))).collect::<Vec<f32>>()
             };
@@ -274,18 +276,25 @@ fn shown(names: &[String]) -> String {
     format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
-/// The category of each row; `None` where missing without a replacement.
+/// The category of each row; where it is missing the last one before it in the same of these series, else the replacement;
+/// `None` if there is none.
 fn category_names<'a>(
     table: &'a Table,
     at: usize,
     rows: &[usize],
     fill: Option<&'a str>,
+    series: Option<&[Range<usize>]>,
 ) -> Vec<Option<&'a str>> {
-    let name = |&row: &usize| {
-        let cell = table.cell(at, row);
-        if cells::is_missing(cell) { fill } else { Some(cell) }
-    };
-    rows.iter().map(name).collect()
+    let name = |row: usize| Some(table.cell(at, row)).filter(|cell| !cells::is_missing(cell));
+    let mut before = vec![None; table.lines.len()];
+    for series in series.into_iter().flatten() {
+        let mut last = None;
+        for row in series.clone() {
+            last = name(row).or(last);
+            before[row] = last;
+        }
+    }
+    rows.iter().map(|&row| name(row).or(before[row]).or(fill)).collect()
 }
 
 fn calendar(

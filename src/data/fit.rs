@@ -69,6 +69,9 @@ pub enum Encoding {
     OneHot {
         /// Replaces a missing value.
         fill: Option<String>,
+        /// Take the last name before it, where there is one.
+        #[serde(default)]
+        forward: bool,
         /// Names seen in training, ascending.
         names: Vec<String>,
     },
@@ -76,6 +79,9 @@ pub enum Encoding {
     Embedding {
         /// Replaces a missing value.
         fill: Option<String>,
+        /// Take the last name before it, where there is one.
+        #[serde(default)]
+        forward: bool,
         /// Names seen in training, ascending; name `i` has index `i + 1`.
         names: Vec<String>,
     },
@@ -299,6 +305,7 @@ fn fit_category(
             return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
         }
     };
+    let forward = matches!(column_fill(config, table, column), Fill::ForwardFill);
     let mut names: Vec<String> = counts.keys().map(|n| n.to_string()).collect();
     if let (true, Some(fill)) = (any_missing, &fill)
         && !names.contains(fill)
@@ -315,8 +322,8 @@ fn fit_category(
                 names.len()
             ),
         }),
-        CategoryEncoding::OneHot => Ok(Encoding::OneHot { fill, names }),
-        CategoryEncoding::Embedding => Ok(Encoding::Embedding { fill, names }),
+        CategoryEncoding::OneHot => Ok(Encoding::OneHot { fill, forward, names }),
+        CategoryEncoding::Embedding => Ok(Encoding::Embedding { fill, forward, names }),
     }
 }
 
