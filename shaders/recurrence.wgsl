@@ -135,7 +135,6 @@ fn main(
 //|             workgroupBarrier();
 //@else
         const chunk = 0u;
-        {
 //@end
         for (var k = 0u; k + 3u < min(CHUNK, HIDDEN - chunk); k += 4u) {
 //@for p in LOADS
@@ -165,7 +164,9 @@ fn main(
 //@end
 //@end
         }
-        }
+//@if BY_STEP
+//|         }
+//@end
 //@if TAIL
 //|         for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
 //@for u in UNITS

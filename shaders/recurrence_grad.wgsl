@@ -159,7 +159,6 @@ fn main(
 //|                 }
 //@else
                 const chunk = 0u;
-                {
                 // The gradients of the gate before have been read.
                 workgroupBarrier();
                 for (var q = 0u; q < VECTORS; q++) {
@@ -204,7 +203,9 @@ fn main(
 //@end
 //@end
                 }
-                }
+//@if BY_STEP
+//|                 }
+//@end
 //@if TAIL
 //|                 for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
 //@for v in SPANS

@@ -62,16 +62,16 @@ fn backward(
         parts.insert(0, Part { count: 0, ..parts[0] });
     }
     if parts.len() > 1 {
-        let gru = usize::from(scan.cell == Cell::Gru);
-        let [_, _, hidden, cells] = &mut kernel.outputs;
-        if scan.cell == Cell::Gru {
-            need(hidden, scan.batch * scan.hidden, &mut draft.writes, temporaries);
-        }
-        if scan.cell == Cell::Lstm {
-            need(cells, scan.batch * scan.hidden, &mut draft.writes, temporaries);
-        }
-        let products = &mut kernel.outputs[gru];
+        let [gates, products, hidden, cells] = &mut kernel.outputs;
+        let (products, carried) = match scan.cell {
+            Cell::Tanh | Cell::Relu => (gates, None),
+            Cell::Lstm => (gates, Some(cells)),
+            Cell::Gru => (products, Some(hidden)),
+        };
         need(products, scan.cell.gates() * states(&scan), &mut draft.writes, temporaries);
+        if let Some(carried) = carried {
+            need(carried, scan.batch * scan.hidden, &mut draft.writes, temporaries);
+        }
     }
     let last = parts.len() - 1;
     let of_part = |(number, part)| {

@@ -59,19 +59,18 @@ impl Part {
     }
 }
 
-/// Whether single steps beat a kernel for all of them, or the states of a row are too many for the latter. Every workgroup
-/// of the latter reads all weights in each step: many of them are read faster by all workgroups together, which is worth
-/// the launch of a kernel a step.
+/// Whether single steps beat a kernel for all of them. Every workgroup of the latter reads all weights in each step: many of
+/// them are read faster by all workgroups together, which is worth the launch of a kernel a step. The states of a row that
+/// is taken through all steps need 4 KiB of workgroup memory at most, of which every device has 16.
 fn prefers_steps(scan: &Scan, target: &Target) -> bool {
     /// Bytes of weights that one compute unit reads in about the time of a launch.
     const FEW: usize = 1 << 20;
     /// Units up to which software drivers, whose launches cost little but whose threads are few, stay with all steps.
     const UNITS: usize = 1024;
-    let large = match target.family {
+    match target.family {
         Family::Workgroup => 4 * scan.width() * scan.hidden > FEW,
         _ => scan.hidden > UNITS,
-    };
-    large || 4 * scan.hidden.next_multiple_of(8) > target.max_workgroup_bytes as usize
+    }
 }
 
 /// Loop iterations of one invocation of a shader for each step, at most: products by four, one gate after the other,

@@ -57,18 +57,6 @@ pub enum ShaderError {
         /// Limit of the target.
         limit: u32,
     },
-    /// The states of a row do not fit the workgroup memory.
-    #[error(
-        "{kernel} with {hidden} hidden units needs more workgroup memory than this device has; use at most {most}, or `--device cpu`"
-    )]
-    TooManyUnits {
-        /// Kernel family.
-        kernel: &'static str,
-        /// Hidden units.
-        hidden: usize,
-        /// Most that fit.
-        most: usize,
-    },
     /// More workgroups than a device takes.
     #[error("{0} workgroups are more than a device takes")]
     TooManyWorkgroups(usize),

@@ -52,13 +52,7 @@ struct Tile {
 
 impl Tile {
     /// A tile for a kernel that sums `sums` products a unit, and whose invocations best have `units` units.
-    fn new(
-        name: &'static str,
-        scan: &Scan,
-        path: Path,
-        [units, sums]: [usize; 2],
-        target: &Target,
-    ) -> Result<Self, ShaderError> {
+    fn new(scan: &Scan, path: Path, [units, sums]: [usize; 2], target: &Target) -> Self {
         let hidden = scan.hidden;
         let most_lanes = match path {
             Path::Sequence => MOST_LANES,
@@ -79,9 +73,6 @@ impl Tile {
         };
         let bytes = |rows: usize| 4 * rows * chunk;
         let limit = target.max_workgroup_bytes as usize;
-        if bytes(1) > limit {
-            return Err(ShaderError::TooManyUnits { kernel: name, hidden, most: limit / 4 });
-        }
         // Several vectors use a load of the weights more often, and leave fewer workgroups.
         let vectors = match (target.family, scan.batch) {
             (Family::Registers, 32..) => MOST_VECTORS,
@@ -92,7 +83,7 @@ impl Tile {
             bytes(SIZE * vectors) <= limit && (vectors == 1 || SIZE * vectors * units * sums <= MOST_SUMS)
         };
         let vectors = [4, 2, 1].into_iter().find(|&v| v <= vectors && scan.batch > 1 && fits(v));
-        Ok(Self {
+        Self {
             lanes,
             units,
             vectors: vectors.unwrap_or(1),
@@ -101,7 +92,7 @@ impl Tile {
             blocks: if path == Path::Step { hidden.div_ceil(lanes * units) } else { 1 },
             wide: hidden.is_multiple_of(4) && units.is_multiple_of(4),
             broadcast: target.subgroup_size as usize == VECTOR_LANES,
-        })
+        }
     }
 
     fn rows(&self) -> usize {
@@ -233,7 +224,7 @@ pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, Shad
     let (scan, part) = (&k.scan, &k.part);
     let (gates, lstm, hidden) = (scan.cell.gates(), scan.cell == Cell::Lstm, scan.hidden);
     let units = if target.family == Family::Registers { 4 / gates } else { 1 };
-    let tile = Tile::new("recurrence", scan, part.path, [units, gates], target)?;
+    let tile = Tile::new(scan, part.path, [units, gates], target);
     let [states, cells, saved] = k.outputs;
     // The state before the part.
     let before = |first: usize, output: Option<usize>| match part.first {
@@ -272,7 +263,7 @@ pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Sha
     let (scan, part) = (&k.scan, &k.part);
     let (gated, hidden) = (scan.cell.saved() > 0, scan.hidden);
     let units = if target.family == Family::Registers { 4 } else { 1 };
-    let tile = Tile::new("recurrence_grad", scan, part.path, [units, 1], target)?;
+    let tile = Tile::new(scan, part.path, [units, 1], target);
     let [gates, products, first_hidden, first_cell] = k.outputs;
     let width = if tile.wide { 4 } else { 1 };
     let continues = part.end() < scan.steps;
