@@ -5,14 +5,14 @@
 
 use std::time::Instant;
 
+use gridlight::base::rng;
+use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
-use gridlight::experiment::model::ModelConfig;
+use gridlight::nn::config::ModelConfig;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::{Inputs, Model};
 use gridlight::optim::Optimizer;
-use gridlight::rng;
-use gridlight::scalar::StepRecord;
 use gridlight::train::engine::{Engine, Training};
 
 const FEATURES: usize = 64;

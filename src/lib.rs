@@ -23,19 +23,19 @@
 //! reference knows operators, not kernels, so it cannot share a bug with fusion or planning; reductions have a
 //! fixed order and there are no float atomics.
 
+pub mod base;
 pub mod bench;
 pub mod data;
 pub mod device;
 pub mod experiment;
 pub mod graph;
 pub mod kernels;
+pub mod native;
 pub mod nn;
 pub mod optim;
 pub mod plan;
 pub mod report;
-pub mod rng;
 pub mod scalar;
 pub mod shader;
-pub mod tensor;
 pub mod train;
 pub mod verify;

@@ -2,16 +2,16 @@
 //! to be added. Over 10 steps gated cells solve it within 1,500 training steps. Over 20 steps a plain one does not: for long it
 //! says 1 always, as whoever knows nothing does, an error of 1/6.
 
+use gridlight::base::rng;
+use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
-use gridlight::experiment::model::{Family, ModelConfig};
-use gridlight::experiment::recurrent::Cell;
 use gridlight::nn::Model;
+use gridlight::nn::config::recurrent::Cell;
+use gridlight::nn::config::{Family, ModelConfig};
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::{Inputs, SequenceShape};
 use gridlight::optim::Optimizer;
-use gridlight::rng;
-use gridlight::scalar::StepRecord;
 use gridlight::train::engine::{Engine, Training};
 
 const BATCH: usize = 50;

@@ -3,8 +3,9 @@
 mod interruptions;
 mod synthetic;
 
+use gridlight::base::target::{Family, Target};
 use gridlight::device::cpu::CpuDevice;
-use gridlight::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::plan::{BufferClass, Program};
 use gridlight::train::TrainError;
 use interruptions::Bench;

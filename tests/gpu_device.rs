@@ -5,13 +5,13 @@ mod common;
 
 use std::process::ExitCode;
 
+use gridlight::base::step::StepRecord;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
 use gridlight::device::{Device, DeviceError, Session};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::Shader;
 use gridlight::kernels::store::Store;
 use gridlight::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
-use gridlight::scalar::StepRecord;
 use libtest_mimic::Failed;
 
 /// `state[i] = 3 * state[i] + step * input[i]`: the result depends on the order of the steps.

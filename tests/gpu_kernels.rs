@@ -8,17 +8,20 @@ mod planted;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
+use gridlight::base::rng;
+use gridlight::base::rng::RandomKind;
+use gridlight::base::step::StepRecord;
+use gridlight::base::target::{Family, Target};
+use gridlight::base::tensor::{DType, Tensor, elements};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
-use gridlight::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::graph::{Graph, GraphError, Source, ValueId, autodiff};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, random_kernel};
 use gridlight::kernels::shader;
 use gridlight::plan::{Dispatch, Program};
-use gridlight::rng;
-use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
-use gridlight::tensor::{DType, Tensor, elements};
+use gridlight::scalar::{BinaryFn, UnaryFn};
 use gridlight::verify::{Case, compare, kernels, run};
 use libtest_mimic::Failed;
 

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use gridlight::data::{self, DataConfig, ImageShape, Loaded, Target, Task};
+use gridlight::base::image::ImageShape;
+use gridlight::data::{self, DataConfig, Loaded, Target, Task};
 
 const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/images");
 

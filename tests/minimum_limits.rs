@@ -6,8 +6,9 @@ mod silent;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use gridlight::base::target::{Family, Target};
+use gridlight::device::Device;
 use gridlight::device::gpu::{GpuOptions, adapters};
-use gridlight::device::{Device, Family, Target};
 use gridlight::experiment::Experiment;
 use gridlight::train::trainer::{self, Options};
 use libtest_mimic::Failed;

@@ -3,16 +3,17 @@
 
 mod planted;
 
+use gridlight::base::rng;
+use gridlight::base::step::StepRecord;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::graph::ops::ReduceKind;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::oracle::{self, Operands};
 use gridlight::kernels::reduce::Reduce;
 use gridlight::kernels::samples::{self, Operand, Sample};
 use gridlight::kernels::softmax::Softmax;
-use gridlight::rng;
-use gridlight::scalar::{Body, Inst, StepRecord, View};
+use gridlight::scalar::ReduceKind;
+use gridlight::scalar::{Body, Inst, View};
 use gridlight::verify::kernels::{compare, run};
 
 /// Samples of each family.

@@ -8,15 +8,15 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::Tensor;
 use gridlight::device::Device;
-use gridlight::experiment::model::{LayerConfig, ModelConfig};
 use gridlight::graph::{Op, Source, ValueId, autodiff};
+use gridlight::nn::config::{LayerConfig, ModelConfig};
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
 use gridlight::nn::{Model, ModelGraph};
 use gridlight::optim::schedule::Schedule;
-use gridlight::scalar::StepRecord;
-use gridlight::tensor::Tensor;
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;

@@ -4,7 +4,7 @@
 
 use std::process::ExitCode;
 
-use gridlight::device::Family;
+use gridlight::base::target::Family;
 use gridlight::device::gpu::{GpuOptions, adapters};
 use gridlight::kernels::samples;
 use gridlight::verify::kernels;

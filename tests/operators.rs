@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::{DType, Tensor};
 use gridlight::graph::ops::EvalContext;
 use gridlight::graph::samples::{Sample, samples};
 use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
-use gridlight::scalar::{BinaryFn, StepRecord, UnaryFn};
-use gridlight::tensor::{DType, Tensor};
+use gridlight::scalar::{BinaryFn, UnaryFn};
 
 /// Elements of each input whose derivatives are checked.
 const CHECKED: usize = 24;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::{DType, Tensor};
 use gridlight::device::Device;
 use gridlight::graph::pooling::PoolSpec;
 use gridlight::graph::upsampling::{ResampleSpec, Resampling};
 use gridlight::graph::{Graph, Source, ValueId, autodiff};
-use gridlight::scalar::StepRecord;
-use gridlight::tensor::{DType, Tensor};
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::Trial;
 use serde::Deserialize;

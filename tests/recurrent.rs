@@ -8,22 +8,23 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use gridlight::base::rng;
+use gridlight::base::step::StepRecord;
+use gridlight::base::target::{Family, Target};
+use gridlight::base::tensor::{DType, Tensor, elements};
 use gridlight::data::{self, Dataset};
-use gridlight::device::{Device, Family, Target};
-use gridlight::experiment::model::{LayerConfig, ModelConfig};
-use gridlight::experiment::recurrent::{Cell, Output};
+use gridlight::device::Device;
 use gridlight::graph::lengths::{Lengths, tables};
 use gridlight::graph::ops::{EvalContext, Op, SourceOp};
 use gridlight::graph::recurrence::RecurrentWeights;
 use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
 use gridlight::kernels::recurrence;
 use gridlight::nn::Model;
+use gridlight::nn::config::recurrent::{Cell, Output};
+use gridlight::nn::config::{LayerConfig, ModelConfig};
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::{Inputs, SequenceShape};
 use gridlight::optim::Optimizer;
-use gridlight::rng;
-use gridlight::scalar::StepRecord;
-use gridlight::tensor::{DType, Tensor, elements};
 use gridlight::train::engine::{self, Training};
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::Trial;
@@ -326,7 +327,7 @@ fn few_kernels() {
     for (cell, hidden, batch, lengths) in sizes.into_iter().chain([(Cell::Lstm, 256, 64, [64, 63])]) {
         let counts = lengths.map(|length| {
             let config = ModelConfig {
-                family: gridlight::experiment::model::Family::Rnn,
+                family: gridlight::nn::config::Family::Rnn,
                 cell: Some(cell),
                 hidden: vec![hidden],
                 ..ModelConfig::default()
@@ -357,7 +358,7 @@ fn table(rows: usize, width: usize) -> Dataset {
 fn wide_layers_fit() {
     let (length, hidden) = (16, 128);
     let config = ModelConfig {
-        family: gridlight::experiment::model::Family::Rnn,
+        family: gridlight::nn::config::Family::Rnn,
         cell: Some(Cell::Lstm),
         hidden: vec![hidden],
         ..ModelConfig::default()
@@ -404,7 +405,7 @@ fn refused() {
         g.recurrent(recurrence::Cell::Lstm, x, &weights, [None, None], false).unwrap_err().to_string();
     assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
     let inputs = Inputs { features: 6, ..Inputs::default() };
-    let config = ModelConfig { family: gridlight::experiment::model::Family::Rnn, ..ModelConfig::default() };
+    let config = ModelConfig { family: gridlight::nn::config::Family::Rnn, ..ModelConfig::default() };
     let message = Model::new(&config, inputs, 1, Loss::Mse).graph(2, false).unwrap_err().to_string();
     assert!(message.contains("cut windows from a series with [data.window]"), "{message}");
 }

@@ -1,10 +1,10 @@
 //! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no GPU
 //! is needed.
 
+use gridlight::base::rng::RandomKind;
+use gridlight::base::step::StepScalar;
+use gridlight::base::target::{Family, Target};
 use gridlight::data::{self, Dataset};
-use gridlight::device::{Family, Target};
-use gridlight::experiment::model::ModelConfig;
-use gridlight::graph::ops::ReduceKind;
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{ShaderError, launch, shader};
@@ -12,10 +12,12 @@ use gridlight::kernels::{
     Kernel, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
 };
 use gridlight::nn::Model;
+use gridlight::nn::config::ModelConfig;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
-use gridlight::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
+use gridlight::scalar::ReduceKind;
+use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 use gridlight::shader::{Template, as_written};
 use gridlight::train::engine::{self, Training};
 

@@ -6,10 +6,10 @@ mod silent;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use gridlight::base::rng;
 use gridlight::data::{FittedTarget, Loaded};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::rng;
 use gridlight::train::evaluate::{evaluate, predict};
 use gridlight::train::sample::{Drawn, Request, sample};
 use gridlight::train::trainer::{self, Options, Outcome};

@@ -6,10 +6,10 @@ mod synthetic;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
+use gridlight::base::rng;
 use gridlight::data::Loaded;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::rng;
 use gridlight::train::TrainError;
 use gridlight::train::evaluate::{evaluate, predict};
 use gridlight::train::events::{Event, Observer, Tick};

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
 
+use gridlight::base::target::Family;
 use gridlight::data::Loaded;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::GpuOptions;
 use gridlight::device::open::{Installed, Spares};
-use gridlight::device::{Device, DeviceChoice, DeviceInfo, Family};
+use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::experiment::Experiment;
 use gridlight::train::replay;
 use gridlight::train::trainer::{self, Options, Outcome};

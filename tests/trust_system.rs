@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use gridlight::base::rng;
 use gridlight::device::gpu::{GpuOptions, adapters};
-use gridlight::rng;
 use gridlight::train::checkpoint;
 use libtest_mimic::{Arguments, Failed, Trial};
 

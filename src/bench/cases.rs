@@ -1,7 +1,6 @@
 //! The kernels that `gridlight bench` times: every family, from the sizes of small tables to those of large
 //! networks.
 
-use crate::graph::ops::ReduceKind;
 use crate::kernels::augment::{Augment, Changes};
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
@@ -16,6 +15,7 @@ use crate::kernels::softmax::Softmax;
 use crate::kernels::store::Store;
 use crate::kernels::{Kernel, optimizer};
 use crate::optim::Optimizer;
+use crate::scalar::ReduceKind;
 use crate::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 
 /// All cases.

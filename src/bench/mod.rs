@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use crate::device::{Device, DeviceError, Family, Session};
+use crate::base::step::StepRecord;
+use crate::base::target::Family;
+use crate::device::{Device, DeviceError, Session};
 use crate::kernels::Kernel;
 use crate::kernels::pointwise::Pointwise;
-use crate::scalar::{BinaryFn, Body, Inst, StepRecord, View};
+use crate::scalar::{BinaryFn, Body, Inst, View};
 use crate::verify::kernels::load;
 use crate::verify::operands::sample;
 

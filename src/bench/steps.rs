@@ -3,21 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 use super::fastest;
-use crate::data::{Dataset, ImageShape, Target};
+use crate::base::image::ImageShape;
+use crate::base::rng;
+use crate::base::step::StepRecord;
+use crate::data::{Dataset, Target};
 use crate::device::Device;
-use crate::experiment::model::{
+use crate::nn::Model;
+use crate::nn::config::recurrent::Cell;
+use crate::nn::config::variational::Decoder;
+use crate::nn::config::{
     Activation, Block, Family, LayerConfig, ModelConfig, Padding, Pair, Pooling, default_eps,
     default_momentum,
 };
-use crate::experiment::recurrent::Cell;
-use crate::experiment::variational::Decoder;
-use crate::nn::Model;
 use crate::nn::losses::Loss;
 use crate::nn::model::{Inputs, SequenceShape};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
-use crate::rng;
-use crate::scalar::StepRecord;
 use crate::train::TrainError;
 use crate::train::engine::{Engine, Training};
 

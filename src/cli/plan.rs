@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gridlight::device::{DeviceChoice, Family, Target};
+use gridlight::base::target::{Family, Target};
+use gridlight::device::DeviceChoice;
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use super::augment::AugmentConfig;
-use super::image::ImageShape;
 pub use super::reshape::ReshapeConfig;
 pub use super::text::TextConfig;
 use super::window::config::WindowConfig;
+use crate::base::image::ImageShape;
 
 /// Where the data comes from and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -185,7 +185,7 @@ impl Parser<'_> {
         at.map(Expression::Column).ok_or_else(|| {
             format!(
                 "there is no column `{name}`{}; names with blanks stand in `backticks`",
-                super::nearest(name, known)
+                crate::base::names::nearest(name, known)
             )
         })
     }

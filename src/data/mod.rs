@@ -25,8 +25,8 @@ pub use config::DataConfig;
 pub use encode::{CategoryIds, Dataset, Target};
 pub use error::DataError;
 pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
+pub use image::FittedImage;
 use image::Images;
-pub use image::{FittedImage, ImageShape};
 use reshape::ReshapeConfig;
 pub use scaling::FittedScaling;
 use sha2::Digest;
@@ -62,20 +62,6 @@ pub struct Loaded {
     pub digest: String,
     /// Rows dropped.
     pub dropped: usize,
-}
-
-/// `; did you mean `x`?` if a name of `known` is near `name`, else the first few names.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.collect();
-    let best = known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((likeness, best)) if likeness > 0.8 => format!("; did you mean `{best}`?"),
-        _ => {
-            let shown: Vec<&str> = known.iter().take(12).copied().collect();
-            let more = if known.len() > shown.len() { ", ..." } else { "" };
-            format!("; there are {}{more}", shown.join(", "))
-        }
-    }
 }
 
 /// Reads, splits, fits and encodes the data of an experiment; `directory` is the experiment file's.

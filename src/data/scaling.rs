@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::Scaling;
-use crate::rng::normal_quantile;
+use crate::base::rng::normal_quantile;
 
 /// A fitted scaling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

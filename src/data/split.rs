@@ -4,7 +4,7 @@ use super::DataError;
 use super::cells;
 use super::config::{SplitConfig, Validation};
 use super::table::Table;
-use crate::rng::{self, streams};
+use crate::base::rng::{self, streams};
 
 /// Row numbers of each part, ascending.
 #[derive(Clone, Debug, Default, PartialEq)]

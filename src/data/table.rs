@@ -49,7 +49,7 @@ impl Table {
         self.names.iter().position(|n| n == name).ok_or_else(|| DataError::MissingColumn {
             path: self.path.clone(),
             column: name.into(),
-            hint: super::nearest(name, self.names.iter().map(String::as_str)),
+            hint: crate::base::names::nearest(name, self.names.iter().map(String::as_str)),
         })
     }
 

@@ -1,20 +1,17 @@
 //! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
 
-mod layer;
-pub mod model;
 mod place;
-pub mod recurrent;
 mod text;
 pub mod train;
-pub mod variational;
+mod variational;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::{DataConfig, Task};
+use crate::nn::config::{self, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
-use model::{LayerConfig, ModelConfig};
 pub use place::ExperimentError;
 use place::Origin;
 use train::{TrainConfig, TuneConfig};
@@ -151,7 +148,7 @@ impl Experiment {
             return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
         }
         self.check_model()?;
-        recurrent::check(&self.model)?;
+        config::recurrent::check(&self.model)?;
         variational::check(self)?;
         text::check(self)?;
         self.check_train()?;
@@ -327,7 +324,7 @@ fn explain(message: &str) -> String {
     let name = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
     let what = if message.contains("unknown field") { "key" } else { "value" };
-    let hint = crate::data::nearest(name, known.iter().copied());
+    let hint = crate::base::names::nearest(name, known.iter().copied());
     format!("unknown {what} `{name}`{hint}")
 }
 

@@ -1,7 +1,7 @@
 //! What an experiment on text may say.
 
 use super::Experiment;
-use super::model::{Family, LayerConfig, ModelConfig};
+use crate::nn::config::{Family, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
 
 /// The only loss of a text.

@@ -144,7 +144,7 @@ fn name_or_table<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     use serde::de::Error;
     match toml::Value::deserialize(deserializer)? {
         toml::Value::String(name) => named(&name).ok_or_else(|| {
-            let hint = crate::data::nearest(&name, allowed.split(", "));
+            let hint = crate::base::names::nearest(&name, allowed.split(", "));
             D::Error::custom(format!("unknown name \"{name}\"{hint}"))
         }),
         table => T::deserialize(table).map_err(|e| D::Error::custom(e.message())),

@@ -1,9 +1,12 @@
 //! Builder methods: one per operator, with broadcasting by NumPy's rules.
 
-use super::ops::{self, Op, ReduceKind};
+use super::ops::{self, Op};
 use super::{Graph, GraphError, ValueId};
-use crate::scalar::{BinaryFn, RandomKind, StepScalar, UnaryFn};
-use crate::tensor::{DType, Shape, TensorType};
+use crate::base::rng::RandomKind;
+use crate::base::step::StepScalar;
+use crate::base::tensor::{DType, Shape, TensorType};
+use crate::scalar::ReduceKind;
+use crate::scalar::{BinaryFn, UnaryFn};
 
 /// What a builder method gives.
 pub type Built = Result<ValueId, GraphError>;

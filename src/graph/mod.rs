@@ -19,7 +19,7 @@ pub mod samples;
 pub mod upsampling;
 pub mod variational;
 
-use crate::tensor::{DType, Shape, TensorType};
+use crate::base::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};
 
 /// A value of a graph: the number of the node that defines it.

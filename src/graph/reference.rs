@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ops::EvalContext;
 use super::{Graph, Op, Source, ValueId};
-use crate::tensor::{Shape, Tensor};
+use crate::base::tensor::{Shape, Tensor};
 
 /// Why a graph could not be evaluated.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]

@@ -8,11 +8,13 @@ use super::gather::GatherGrad;
 use super::native::NativeRun;
 use super::norm::GradientNorm;
 use super::softmax::Softmax;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
-use crate::rng;
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, part_range, parts_for};
+use crate::scalar::BinaryFn;
 use crate::scalar::exact::{add, div, exp, log, mul, multiply_add, sqrt, sub};
-use crate::scalar::{BinaryFn, RandomKind, StepRecord};
 
 /// A kernel in exact mode.
 pub struct Exact<K>(pub K);

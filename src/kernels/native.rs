@@ -3,9 +3,9 @@
 use super::Kernel;
 use super::exact::Exact;
 use super::matmul::Left;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::Pool;
-use crate::scalar::StepRecord;
+use crate::base::step::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::Pool;
 
 /// A kernel prepared for the CPU.
 pub trait NativeRun: Send + Sync {

@@ -3,14 +3,14 @@
 
 use super::init::Init;
 use super::layers::{Network, activation};
-use crate::experiment::model::{
-    Activation, Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps,
-    default_momentum,
-};
 use crate::graph::convolution::ConvSpec;
 use crate::graph::pooling::PoolSpec;
 use crate::graph::upsampling::{ResampleSpec, Resampling};
 use crate::graph::{GraphError, ValueId};
+use crate::nn::config::{
+    Activation, Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps,
+    default_momentum,
+};
 
 /// Sizes of a convolution beside its attributes.
 #[derive(Clone, Copy)]

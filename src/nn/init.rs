@@ -1,6 +1,6 @@
 //! Initial parameters, with PyTorch's defaults, from counters: the same seed gives the same bits everywhere.
 
-use crate::rng::{self, streams};
+use crate::base::rng::{self, streams};
 
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,12 +3,13 @@
 use super::init::Init;
 use super::model::{Parameter, State};
 use super::recurrent::Stack;
-use crate::experiment::model::{Activation, LayerConfig};
+use crate::base::rng::RandomKind;
+use crate::base::rng::streams;
+use crate::base::tensor::{DType, Shape};
 use crate::graph::normalisation::Normalised;
 use crate::graph::{Graph, GraphError, Source, ValueId};
-use crate::rng::streams;
-use crate::scalar::{RandomKind, UnaryFn};
-use crate::tensor::{DType, Shape};
+use crate::nn::config::{Activation, LayerConfig};
+use crate::scalar::UnaryFn;
 
 /// The network under construction.
 pub(super) struct Network<'a> {

@@ -1,5 +1,6 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
+pub mod config;
 mod images;
 pub mod init;
 pub mod layers;

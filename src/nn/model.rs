@@ -4,10 +4,10 @@ use super::init::Init;
 use super::layers::Network;
 use super::losses::Loss;
 use super::vae::{self, Vae};
-use crate::data::ImageShape;
-use crate::experiment::model::{LayerConfig, ModelConfig};
+use crate::base::image::ImageShape;
+use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
-use crate::tensor::{DType, Shape};
+use crate::nn::config::{LayerConfig, ModelConfig};
 
 /// A trained tensor.
 #[derive(Clone, Debug, PartialEq)]

@@ -4,12 +4,12 @@
 use super::init::Init;
 use super::layers::Network;
 use super::model::State;
-use crate::experiment::recurrent::Output;
+use crate::base::rng::streams;
+use crate::base::tensor::DType;
 use crate::graph::recurrence::{Recurrent, RecurrentWeights};
 use crate::graph::{GraphError, Source, ValueId};
 use crate::kernels::recurrence::Cell;
-use crate::rng::streams;
-use crate::tensor::DType;
+use crate::nn::config::recurrent::Output;
 
 /// What the states of a layer are called: hidden state and cell state.
 const STATES: [&str; 2] = ["hidden", "cell"];

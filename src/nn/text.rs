@@ -3,10 +3,10 @@
 use super::init::Init;
 use super::layers::Network;
 use super::model::{Losses, Model, TextShape, X, Y, default_embedding_width};
-use crate::experiment::model::LayerConfig;
-use crate::experiment::recurrent::Output;
+use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};
-use crate::tensor::DType;
+use crate::nn::config::LayerConfig;
+use crate::nn::config::recurrent::Output;
 
 impl Model {
     /// Sequences of symbols `u32[B, T]`: a trained vector for each symbol, recurrent layers that go on from the states they

@@ -7,7 +7,8 @@ pub mod schedule;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scalar::{BinaryFn, Body, Inst, Reg, StepScalar, UnaryFn, View};
+use crate::base::step::StepScalar;
+use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
 
 /// An optimizer with its hyper-parameters; defaults are PyTorch's. The learning rate belongs to the schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

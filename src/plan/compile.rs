@@ -7,7 +7,7 @@ use super::launch;
 use super::memory::{self, Lifetimes};
 use super::spec::{Compiled, DataLayout, Entry, Layout, PhaseSpec, PlanError, ProgramSpec, ResultLayout};
 use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
-use crate::device::Target;
+use crate::base::target::Target;
 use crate::kernels::Kernel;
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;

@@ -10,14 +10,14 @@ use super::emit::Emitted;
 use super::fuse::{Anchor, Fusion};
 use super::spec::{PhaseSpec, PlanError};
 use super::{Slice, recurrence, stage};
-use crate::device::Target;
+use crate::base::target::Target;
+use crate::base::tensor::Shape;
 use crate::graph::ops::Lowering;
 use crate::graph::{Op, Source, ValueId};
 use crate::kernels::Kernel;
 use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::scalar::{Body, Inst, View};
-use crate::tensor::Shape;
 
 /// Where an operand lies: in a buffer of its own kind, or in memory shared over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use super::access::{Access, image_view, matrix_view};
 use super::fuse::{Anchor, Fusion};
 use super::view;
+use crate::base::rng::RandomKind;
+use crate::base::tensor::{Shape, elements};
 use crate::graph::ValueId;
-use crate::graph::ops::{Lowering, ReduceKind};
+use crate::graph::ops::Lowering;
 use crate::kernels::matmul::{Left, MatrixView, Windows};
-use crate::scalar::{BinaryFn, Body, Inst, RandomKind, Reg, View};
-use crate::tensor::{Shape, elements};
+use crate::scalar::ReduceKind;
+use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// The bodies of a group, without stores.
 pub(super) struct Emitted {

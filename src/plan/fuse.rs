@@ -13,10 +13,12 @@ use std::collections::BTreeSet;
 use super::access::{Access, Nodes};
 use super::emit::{self, Emitted};
 use super::view;
-use crate::graph::ops::{Lowering, ReduceKind};
+use crate::base::rng::RandomKind;
+use crate::base::tensor::elements;
+use crate::graph::ops::Lowering;
 use crate::graph::{Op, ValueId};
-use crate::scalar::{Inst, RandomKind};
-use crate::tensor::elements;
+use crate::scalar::Inst;
+use crate::scalar::ReduceKind;
 
 /// Instructions up to which a scalar function is recomputed in each of several consumers.
 const CHEAP: usize = 3;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Slice;
 use super::draft::{Draft, Place};
-use crate::device::{Family, Target};
+use crate::base::target::{Family, Target};
 use crate::kernels::shader::{Shader, shader};
 
 /// `drafts` in the order of their launches, and the number of each one's launch.

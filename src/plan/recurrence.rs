@@ -1,7 +1,7 @@
 //! Recurrences whose steps are done in several parts, one after the other, into the same operands.
 
 use super::draft::{Draft, Place};
-use crate::device::Target;
+use crate::base::target::Target;
 use crate::kernels::Kernel;
 use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan};
 

@@ -3,14 +3,14 @@
 use super::draft::{Draft, Place};
 use super::emit::{Product, Prologue};
 use super::view;
-use crate::device::{Family, Target};
-use crate::graph::ops::ReduceKind;
+use crate::base::target::{Family, Target};
+use crate::base::tensor::{Shape, elements};
 use crate::kernels::Kernel;
 use crate::kernels::matmul::{Left, MatMul};
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::reduce::Reduce;
+use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Inst, View};
-use crate::tensor::{Shape, elements};
 
 /// Reductions longer than this are cut into chunks of [`CHUNK`]; the same on every device, so that the order
 /// of additions is part of the plan and not of the device.

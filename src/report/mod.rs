@@ -9,13 +9,13 @@ mod pictures;
 mod svg;
 mod tables;
 
+use crate::base::number::Numbers;
+use crate::base::tensor::Shape;
 use crate::data::Loaded;
 use crate::device::DeviceInfo;
 use crate::experiment::Experiment;
 use crate::plan::PlanReport;
-use crate::tensor::Shape;
 use crate::train::checkpoint::NamedTensor;
-use crate::train::events::Numbers;
 use crate::train::metrics::Predictions;
 use crate::train::portrait::Portrait;
 use crate::train::run::HistoryRow;

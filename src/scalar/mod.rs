@@ -8,6 +8,9 @@ mod eval;
 pub mod exact;
 pub mod native;
 
+use crate::base::rng::RandomKind;
+use crate::base::step::StepScalar;
+
 /// A function of one scalar. Definitions follow PyTorch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum UnaryFn {
@@ -70,64 +73,13 @@ pub enum BinaryFn {
     Equal,
 }
 
-/// What a counter-based random element is (`rng`). The bits depend on (seed, step, stream, element) alone.
+/// What a reduction computes. Order is fixed, so results are the same at every run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RandomKind {
-    /// Uniform in `[0, 1)`, a multiple of `2^-24`.
-    Uniform,
-    /// Standard normal from the exact quantile table.
-    Normal,
-    /// 1 with probability `threshold / 2^32`, else 0.
-    Mask {
-        /// Kept if the random word is below this.
-        threshold: u32,
-    },
-}
-
-/// A value that changes from step to step, read from the [`StepRecord`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StepScalar {
-    /// Learning rate of this step.
-    LearningRate,
-    /// Optimizer scalar by number (for example Adam's bias corrections); see `optim`.
-    Optimizer(u8),
-    /// Weight of the part of a loss that training fades in (a variational autoencoder's KL term).
-    LossWeight,
-}
-
-/// Everything that varies from one step to the next: 16 words in a uniform with a dynamic offset.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct StepRecord {
-    /// Step number from the start of training (0 for evaluation); the RNG counter.
-    pub step: u32,
-    /// First entry of this batch in the row order.
-    pub batch_start: u32,
-    /// Where `Store` kernels put this step's results, in units of their row count.
-    pub slot: u32,
-    /// Low word of the seed.
-    pub seed_low: u32,
-    /// High word of the seed.
-    pub seed_high: u32,
-    /// Learning rate.
-    pub learning_rate: f32,
-    /// Optimizer scalars, computed on the host in `f64` and rounded once.
-    pub optimizer: [f32; 4],
-    /// Weight of the part of a loss that training fades in.
-    pub loss_weight: f32,
-    /// Unused; keeps the record at 16 words.
-    pub reserved: [u32; 5],
-}
-
-impl StepRecord {
-    /// The value of a scalar of the step.
-    pub fn scalar(&self, scalar: StepScalar) -> f32 {
-        match scalar {
-            StepScalar::LearningRate => self.learning_rate,
-            StepScalar::Optimizer(i) => self.optimizer[usize::from(i) % self.optimizer.len()],
-            StepScalar::LossWeight => self.loss_weight,
-        }
-    }
+pub enum ReduceKind {
+    /// Sum; 0 over no elements.
+    Sum,
+    /// Maximum, NaN if any element is NaN.
+    Max,
 }
 
 /// Register of a [`Body`]: the number of the instruction that defines it.
@@ -150,7 +102,8 @@ pub struct View {
 impl View {
     /// Row-major view of a tensor that has exactly the iteration shape.
     pub fn contiguous(shape: &[usize]) -> Self {
-        let strides = crate::tensor::contiguous_strides(shape).into_iter().map(|s| s as isize).collect();
+        let strides =
+            crate::base::tensor::contiguous_strides(shape).into_iter().map(|s| s as isize).collect();
         Self { offset: 0, strides, guards: vec![] }
     }
 
@@ -159,7 +112,7 @@ impl View {
         if self.offset != 0 || !self.guards.is_empty() {
             return false;
         }
-        let expected = crate::tensor::contiguous_strides(shape);
+        let expected = crate::base::tensor::contiguous_strides(shape);
         (0..shape.len()).all(|d| shape[d] == 1 || self.strides[d] == expected[d] as isize)
     }
 }
@@ -183,7 +136,7 @@ pub enum Inst {
     },
     /// A constant, by its bits.
     Const(u32),
-    /// A value of the [`StepRecord`].
+    /// A value of the [`StepRecord`](crate::base::step::StepRecord).
     Step(StepScalar),
     /// Random element; the element number is the linear index in the iteration shape.
     Random {

@@ -3,7 +3,9 @@
 //! A body is printed for one element an invocation, or for four neighbouring elements of the last axis at once
 //! ([`Width::Four`]), where every register is a `vec4<f32>`: a quarter of the loads and stores.
 
-use crate::scalar::{BinaryFn, Body, Inst, RandomKind, StepScalar, UnaryFn, View};
+use crate::base::rng::RandomKind;
+use crate::base::step::StepScalar;
+use crate::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 
 /// Elements one invocation computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use super::TrainError;
 use super::checkpoint::NamedTensor;
 use super::engine::Engine;
 use super::epochs::{Task, Trainer};
+use crate::base::step::StepRecord;
+use crate::base::tensor::DType;
 use crate::graph::{Graph, Op, Source, ValueId};
 use crate::nn::model::ModelGraph;
-use crate::scalar::StepRecord;
-use crate::tensor::DType;
 
 /// The values of a training step that can be looked at: all numbers that the step computes or reads as its batch.
 fn values(graph: &ModelGraph) -> Vec<(String, ValueId)> {

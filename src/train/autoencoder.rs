@@ -10,7 +10,7 @@ use super::metrics::Predictions;
 use crate::data::{self, Dataset, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
-use crate::experiment::variational::Decoder;
+use crate::nn::config::variational::Decoder;
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, LOG_WEIGHT, RECONSTRUCTION};
 
 /// Draws of the latent code of each row, where none are asked for: scores are means over them.

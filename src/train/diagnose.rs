@@ -11,7 +11,7 @@ use super::history::Lines;
 use super::metrics::Predictions;
 use super::run::Newest;
 use super::tensorboard::EventFile;
-use crate::scalar::StepRecord;
+use crate::base::step::StepRecord;
 
 /// Steps between two looks at the weights, before the group with the bad step is known.
 const GROUP: u64 = 64;

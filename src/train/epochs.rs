@@ -6,19 +6,20 @@ use super::TrainError;
 use super::audit::{self, Record};
 use super::checkpoint::{self, Meta, Progress};
 use super::engine::{self, Engine, Training};
-use super::events::{Event, Number, Numbers, Observer, Tick};
+use super::events::{Event, Observer, Tick};
 use super::history;
 use super::metrics::Predictions;
 use super::run::{HistoryRow, Newest, RunDirectory};
 use super::tensorboard::EventFile;
 use super::trainer::{Options, Outcome};
 use super::writer::Writer;
+use crate::base::number::{Number, Numbers};
+use crate::base::rng::{self, streams};
+use crate::base::step::StepRecord;
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
-use crate::rng::{self, streams};
-use crate::scalar::StepRecord;
 
 /// Steps run before the first look at the clock.
 const FIRST_GROUP: usize = 1;
@@ -343,7 +344,7 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Err(TrainError::diverged(step, "validation loss".into(), loss));
         }
-        let validation = Numbers::of(loss, &predictions.metrics(&self.task.data.fitted.target));
+        let validation = predictions.numbers(loss, &self.task.data.fitted.target);
         let stopping = self.task.experiment.train.early_stopping.as_ref();
         let min_delta = stopping.map_or(0.0, |s| s.min_delta);
         let learning_rate = self.learning_rate(step);

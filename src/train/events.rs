@@ -1,47 +1,9 @@
 //! What training tells its observer: the objects of `train --json`, and progress for a bar.
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::metrics::Metric;
+use crate::base::number::{Number, Numbers};
 use crate::device::DeviceInfo;
-
-/// A number for JSON: non-finite ones are the strings `"NaN"`, `"inf"` and `"-inf"`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Number(pub f64);
-
-impl Serialize for Number {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            x if x.is_finite() => serializer.serialize_f64(x),
-            x if x.is_nan() => serializer.serialize_str("NaN"),
-            x if x > 0.0 => serializer.serialize_str("inf"),
-            _ => serializer.serialize_str("-inf"),
-        }
-    }
-}
-
-/// Named numbers in a fixed order, as a JSON object.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Numbers(pub Vec<(&'static str, f64)>);
-
-impl Numbers {
-    /// The loss, then the metrics.
-    pub fn of(loss: f64, metrics: &[Metric]) -> Self {
-        let metrics = metrics.iter().map(|m| (m.name, m.value));
-        Self(std::iter::once(("loss", loss)).chain(metrics).collect())
-    }
-
-    /// A number by name.
-    pub fn get(&self, name: &str) -> Option<f64> {
-        self.0.iter().find(|(n, _)| *n == name).map(|(_, x)| *x)
-    }
-}
-
-impl Serialize for Numbers {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, x)| (name, Number(*x))))
-    }
-}
 
 /// One line of `train --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,7 +6,7 @@ use super::autoencoder;
 use super::checkpoint;
 use super::engine::Engine;
 use super::epochs::{Task, Trainer};
-use super::events::{Event, Numbers};
+use super::events::Event;
 use super::portrait::Portrait;
 use super::text;
 use super::trainer::peak_host_bytes;
@@ -29,7 +29,7 @@ impl Trainer<'_> {
         if self.best.0.is_empty() {
             // Its line of metrics.csv was removed.
             let loss = self.best_predictions.loss(&self.task.experiment.train.loss);
-            self.best = Numbers::of(loss, &self.best_predictions.metrics(&self.task.data.fitted.target));
+            self.best = self.best_predictions.numbers(loss, &self.task.data.fitted.target);
         }
         let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
         if !self.task.options.without_report {

@@ -2,8 +2,9 @@
 
 use super::TrainError;
 use super::engine::{self, Training};
+use crate::base::target::{Family, Target};
 use crate::data::Dataset;
-use crate::device::{DeviceError, Family, Target, gpu};
+use crate::device::{DeviceError, gpu};
 use crate::nn::Model;
 use crate::plan::{PlanError, Program, quantity};
 

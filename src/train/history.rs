@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::TrainError;
 use super::checkpoint;
-use super::events::Numbers;
+use crate::base::number::Numbers;
 
 /// Metrics that may stand in the file, after `validation_`.
 const NAMES: [&str; 11] =

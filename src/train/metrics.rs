@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::events::Number;
-
+use crate::base::number::{Number, Numbers};
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
@@ -34,6 +33,12 @@ pub struct Metric {
 }
 
 impl Predictions {
+    /// The loss, then the metrics.
+    pub fn numbers(&self, loss: f64, target: &FittedTarget) -> Numbers {
+        let metrics = self.metrics(target).into_iter().map(|m| (m.name, m.value));
+        Numbers(std::iter::once(("loss", loss)).chain(metrics).collect())
+    }
+
     /// Mean of the losses; with class weights, weighted as PyTorch's mean is.
     pub fn loss(&self, loss: &Loss) -> f64 {
         let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();

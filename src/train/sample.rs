@@ -8,12 +8,12 @@ use super::engine::Engine;
 use super::evaluate::{Opened, open};
 use super::text::{self, Writing};
 use super::trainer::model_of;
+use crate::base::rng::{self, streams};
 use crate::data::table::Table;
 use crate::data::{Dataset, Encoding, Fitted, FittedImage, FittedTarget, Target};
 use crate::device::Device;
 use crate::nn::Model;
 use crate::report::grid;
-use crate::rng::{self, streams};
 
 /// Most samples of one call.
 const MOST: usize = 1_000_000;

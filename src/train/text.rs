@@ -7,10 +7,10 @@ use super::checkpoint;
 use super::engine::Engine;
 use super::evaluate::Opened;
 use super::trainer::model_of;
+use crate::base::rng::{self, streams};
 use crate::data::{self, Dataset, Fitted, FittedTarget, FittedText, Text};
 use crate::device::Device;
 use crate::experiment::Experiment;
-use crate::rng::{self, streams};
 
 /// How a text is written.
 #[derive(Clone, Debug, PartialEq)]

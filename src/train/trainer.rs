@@ -8,18 +8,19 @@ use super::autoencoder;
 use super::checkpoint;
 use super::engine::{Engine, Training};
 use super::epochs::{Task, Trainer};
-use super::events::{Event, Numbers, Observer};
+use super::events::{Event, Observer};
 use super::fit;
 use super::metrics::Predictions;
 use super::run::{self, HistoryRow, RunDirectory};
 use super::tune::Trial;
+use crate::base::number::Numbers;
+use crate::base::rng::streams;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::{Experiment, ExperimentError};
 use crate::nn::Model;
 use crate::nn::model::{Inputs, SequenceShape, TextShape};
 use crate::plan::ImageChanges;
-use crate::rng::streams;
 
 /// What the command line adds to an experiment.
 #[derive(Clone, Debug, Default)]

@@ -8,14 +8,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Case, VerifyError, convolutions, pooling, recurrent, run};
+use crate::base::number::Number;
+use crate::base::step::StepRecord;
+use crate::base::tensor::{DType, Tensor, elements};
 use crate::device::Device;
-use crate::experiment::model::Activation;
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
+use crate::nn::config::Activation;
 use crate::nn::layers::activation;
 use crate::nn::losses::Loss;
-use crate::scalar::{StepRecord, UnaryFn};
-use crate::tensor::{DType, Tensor, elements};
-use crate::train::events::Number;
+use crate::scalar::UnaryFn;
 
 /// A tensor of a case.
 #[derive(Clone, Debug, Deserialize)]

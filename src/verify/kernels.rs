@@ -2,11 +2,11 @@
 
 use serde::Serialize;
 
+use crate::base::number::Number;
 use crate::device::{Device, DeviceError, Session};
 use crate::kernels::oracle::{self, Approx, Operands};
 use crate::kernels::samples::{Operand, Sample};
 use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
-use crate::train::events::Number;
 
 /// The element of a kernel's outputs that is furthest off.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,13 +10,13 @@ mod recurrent;
 
 use std::collections::BTreeMap;
 
+use crate::base::step::StepRecord;
+use crate::base::tensor::{DType, Tensor};
 use crate::device::{Device, DeviceError};
 use crate::graph::ops::EvalContext;
 use crate::graph::reference::{self, ReferenceError};
 use crate::graph::{Graph, Op, Source, ValueId};
 use crate::plan::{self, Entry, PhaseSpec, PlanError, ProgramSpec};
-use crate::scalar::StepRecord;
-use crate::tensor::{DType, Tensor};
 
 /// Why a comparison could not be made.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]

@@ -1,6 +1,9 @@
 //! What a kernel's operands are: how many words, and which random values make sense in them. From the kernel
 //! alone, so that any kernel of any plan can be run by itself.
 
+use crate::base::rng;
+use crate::base::step::StepRecord;
+use crate::base::tensor::elements;
 use crate::kernels::Kernel;
 use crate::kernels::batch::Batch;
 use crate::kernels::matmul::{Left, MatrixView};
@@ -9,9 +12,7 @@ use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pool::{Collect, Pooling};
 use crate::kernels::recurrence::Cell;
 use crate::kernels::samples::{self, Sample};
-use crate::rng;
-use crate::scalar::{Body, Inst, StepRecord, View};
-use crate::tensor::elements;
+use crate::scalar::{Body, Inst, View};
 
 /// Which values an operand takes.
 #[derive(Clone, Copy)]

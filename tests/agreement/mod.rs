@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use gridlight::base::rng;
+use gridlight::base::rng::RandomKind;
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::{DType, Tensor, elements};
 use gridlight::device::Device;
 use gridlight::graph::build::common_shape;
 use gridlight::graph::convolution::ConvSpec;
@@ -9,9 +13,7 @@ use gridlight::graph::ops::{self, EvalContext};
 use gridlight::graph::reference::evaluate;
 use gridlight::graph::samples::{Sample, samples};
 use gridlight::graph::{Graph, Op, Source, ValueId, autodiff};
-use gridlight::rng;
-use gridlight::scalar::{BinaryFn, RandomKind, StepRecord, UnaryFn};
-use gridlight::tensor::{DType, Tensor, elements};
+use gridlight::scalar::{BinaryFn, ReduceKind, UnaryFn};
 use gridlight::verify::{Case, compare, relative_error};
 
 /// Deterministic draws of one case.
@@ -185,7 +187,7 @@ fn single_precision_error(case: &Case) -> Result<f64, String> {
             Op::Binary(ops::Binary(f)) => {
                 matches!(f, BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul | BinaryFn::Div)
             }
-            Op::Reduce(reduce) => reduce.kind == ops::ReduceKind::Sum,
+            Op::Reduce(reduce) => reduce.kind == ReduceKind::Sum,
             _ => false,
         };
         if rounds {

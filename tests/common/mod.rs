@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-use gridlight::device::Family;
+use gridlight::base::target::Family;
 use gridlight::device::gpu::{GpuDevice, GpuOptions, adapters};
 use libtest_mimic::{Arguments, Failed, Trial};
 

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::DType;
 use gridlight::device::Device;
 use gridlight::graph::{Graph, Source};
 use gridlight::optim::Optimizer;
 use gridlight::plan::{self, DataColumn, DataSpec, Entry, OptimizerSpec, PhaseSpec, ProgramSpec};
-use gridlight::scalar::StepRecord;
-use gridlight::tensor::DType;
 use gridlight::verify::cases::{CaseNumber, CaseTensor, OperatorCase, OperatorResult, run_case};
 use serde_json::{Map, Value};
 

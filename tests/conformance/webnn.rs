@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::{DType, Tensor};
 use gridlight::device::Device;
 use gridlight::graph::{Graph, GraphError, Source, ValueId};
-use gridlight::scalar::{StepRecord, UnaryFn};
-use gridlight::tensor::{DType, Tensor};
+use gridlight::scalar::UnaryFn;
 use gridlight::verify::{Case, relative_error, run};
 use serde::Deserialize;
 use serde_json::{Map, Value};

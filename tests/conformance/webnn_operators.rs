@@ -300,7 +300,7 @@ fn view(b: &mut Builder, op: &str) -> Built {
         let mut values = vec![];
         for part in parts {
             let given = serde_json::from_value(part).map_err(|e| e.to_string())?;
-            values.push(b.bind(&given, gridlight::tensor::DType::F32)?);
+            values.push(b.bind(&given, gridlight::base::tensor::DType::F32)?);
         }
         return b.g.concat(&values, b.call.args[1].as_u64().unwrap_or(0) as usize).map_err(say);
     }

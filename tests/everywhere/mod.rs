@@ -6,9 +6,10 @@
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use gridlight::base::target::Family;
+use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::{GpuOptions, adapters};
-use gridlight::device::{Device, Family};
 use libtest_mimic::Trial;
 
 use crate::common;

@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::target::Target;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::open::Spares;
-use gridlight::device::{Device, DeviceError, DeviceInfo, Session, Target};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::plan::{BufferId, Program};
-use gridlight::scalar::StepRecord;
 use gridlight::train::TrainError;
 use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::recovery::Recovery;

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use gridlight::base::rng;
 use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
-use gridlight::rng;
 use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
 use gridlight::train::events::{Event, Observer, Tick};

@@ -1,6 +1,6 @@
 //! Damage to files, the same for the same seed.
 
-use gridlight::rng;
+use gridlight::base::rng;
 
 /// Changes a valid file in one to four places: flips, huge lengths, cuts, insertions, copies.
 pub fn mutate(valid: &[u8], seed: u32) -> Vec<u8> {

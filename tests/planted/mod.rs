@@ -1,9 +1,10 @@
 //! A device whose results are wrong in one element.
 
-use gridlight::device::{Device, DeviceError, DeviceInfo, Session, Target};
+use gridlight::base::step::StepRecord;
+use gridlight::base::target::Target;
+use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::kernels::samples;
 use gridlight::plan::{BufferId, Program};
-use gridlight::scalar::StepRecord;
 use gridlight::verify::kernels::check;
 
 /// The last element of everything read is wrong by `error`, relative to itself or to 1.

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use gridlight::data::{Dataset, ImageShape, Target};
+use gridlight::base::image::ImageShape;
+use gridlight::base::step::StepRecord;
+use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
-use gridlight::experiment::model::ModelConfig;
 use gridlight::nn::Model;
+use gridlight::nn::config::ModelConfig;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
-use gridlight::scalar::StepRecord;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
 

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
-use gridlight::experiment::model::ModelConfig;
 use gridlight::nn::Model;
+use gridlight::nn::config::ModelConfig;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
-use gridlight::scalar::StepRecord;
 use gridlight::train::engine::{Engine, Training};
 
 /// The generator of tests/pytorch/make.py.

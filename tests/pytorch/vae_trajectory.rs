@@ -1,15 +1,15 @@
 //! The autoencoder and images of vae.py in this folder, trained here, and the comparison with PyTorch's figures.
 
+use gridlight::base::step::StepRecord;
 use gridlight::data::Dataset;
 use gridlight::device::Device;
-use gridlight::experiment::model::{Family, ModelConfig};
-use gridlight::experiment::variational::Decoder;
 use gridlight::nn::Model;
+use gridlight::nn::config::variational::Decoder;
+use gridlight::nn::config::{Family, ModelConfig};
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::{Inputs, ModelGraph};
 use gridlight::nn::vae::{KL, RECONSTRUCTION};
 use gridlight::optim::Optimizer;
-use gridlight::scalar::StepRecord;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
 use serde::Deserialize;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use gridlight::rng;
+use gridlight::base::rng;
 
 /// CSV of `y = 3 x1 - 2 x2 + x1 x2 + 0.5 sin(3 x3) + N(0, 0.1)` with standard normal `x`: no model has a mean
 /// squared error below 0.01.

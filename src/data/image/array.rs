@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{ImageShape, Images, MAX_VALUES, Pixels};
+use super::{Images, Pixels};
+use crate::base::image::{ImageShape, MAX_VALUES};
 use crate::data::DataError;
 
 /// Most values of an array: as many bytes, or four times as many once they are numbers.

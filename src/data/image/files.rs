@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use sha2::Digest;
 
 use super::array::bad;
-use super::{FittedImage, ImageShape, Images, folder, idx, npy};
+use super::{FittedImage, Images, folder, idx, npy};
+use crate::base::image::ImageShape;
 use crate::data::config::{DataConfig, SplitConfig, Validation};
 use crate::data::encode::Dataset;
 use crate::data::table::Table;

@@ -7,7 +7,8 @@ use sha2::Digest;
 
 use super::array::{MAX_ARRAY, bad};
 use super::picture::{self, Picture};
-use super::{ImageShape, Images, Pixels};
+use super::{Images, Pixels};
+use crate::base::image::ImageShape;
 use crate::data::DataError;
 
 /// More pictures are refused.

@@ -1,15 +1,16 @@
 //! The CPU backend: runs the same plan as the GPU, with the kernels' native implementations, on all cores.
 
 pub mod memory;
-pub mod pool;
 
-use memory::{Memory, Operands};
-use pool::Pool;
+use memory::Memory;
 
-use super::{Device, DeviceError, DeviceInfo, Session, Target};
+use super::{Device, DeviceError, DeviceInfo, Session};
+use crate::base::step::StepRecord;
+use crate::base::target::Target;
 use crate::kernels::native::NativeKernel;
+use crate::native::operands::Operands;
+use crate::native::pool::Pool;
 use crate::plan::{BufferId, Program};
-use crate::scalar::StepRecord;
 
 /// The CPU as a device.
 pub struct CpuDevice {
@@ -79,7 +80,8 @@ impl Device for CpuDevice {
                     .collect(),
             );
         }
-        let pool = Pool::new(self.threads)?;
+        let pool = Pool::new(self.threads)
+            .map_err(|e| DeviceError::Validation(format!("cannot start {} threads: {e}", self.threads)))?;
         Ok(Box::new(CpuSession { info: self.info.clone(), memory, phases, pool, traffic: (0, 0) }))
     }
 }

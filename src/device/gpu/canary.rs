@@ -2,12 +2,12 @@
 //! driver tests, broken installations); training on one would report a loss of zero.
 
 use super::device::GpuDevice;
+use crate::base::step::StepRecord;
 use crate::device::{Device, DeviceError};
 use crate::kernels::Kernel;
 use crate::kernels::shader::Shader;
 use crate::kernels::store::Store;
 use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
-use crate::scalar::StepRecord;
 
 const WORDS: usize = 64;
 const SOURCE: &str = include_str!("../../../shaders/canary.wgsl");

@@ -6,7 +6,8 @@ use super::cache::DiskCache;
 use super::guard::Guard;
 use super::session::GpuSession;
 use super::{adapters, cache, canary, pipelines, target};
-use crate::device::{Device, DeviceError, DeviceInfo, Family, Session, Target};
+use crate::base::target::{Family, Target};
+use crate::device::{Device, DeviceError, DeviceInfo, Session};
 use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Program};
@@ -168,7 +169,7 @@ impl Gpu {
     /// If the device fails.
     pub fn normal_table(&self) -> Result<&wgpu::Buffer, DeviceError> {
         if self.normal_table.get().is_none() {
-            let bytes: &[u8] = bytemuck::cast_slice(crate::rng::normal_table());
+            let bytes: &[u8] = bytemuck::cast_slice(crate::base::rng::normal_table());
             let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
             let buffer = self.buffer("normal table", bytes.len() as u64, usage)?;
             self.guard

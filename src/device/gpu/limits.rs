@@ -1,6 +1,7 @@
 //! Proof that a program fits a device, before anything is allocated or submitted.
 
-use crate::device::{DeviceError, Target};
+use crate::base::target::Target;
+use crate::device::DeviceError;
 use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Phase, Program};

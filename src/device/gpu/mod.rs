@@ -21,7 +21,7 @@ mod canary;
 pub mod device;
 mod guard;
 mod limits;
-mod pace;
+pub mod pace;
 mod pipelines;
 mod profile;
 mod readback;

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::session::GpuSession;
+use crate::base::step::StepRecord;
 use crate::device::{DeviceError, Session};
-use crate::scalar::StepRecord;
 
 /// Dispatches timed by one query set; WebGPU allows 4,096 queries.
 const PER_SET: usize = 1024;

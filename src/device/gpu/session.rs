@@ -8,10 +8,11 @@ use super::limits;
 use super::pace::{self, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
-use crate::device::{DeviceError, DeviceInfo, Session, Target};
+use crate::base::step::StepRecord;
+use crate::base::target::Target;
+use crate::device::{DeviceError, DeviceInfo, Session};
 use crate::kernels::shader::Shader;
 use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
-use crate::scalar::StepRecord;
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
 const RECORDS: usize = 1024;

@@ -1,6 +1,7 @@
 //! An adapter's limits as the planner's [`Target`].
 
-use crate::device::{DeviceError, Family, Target};
+use crate::base::target::{Family, Target};
+use crate::device::DeviceError;
 
 /// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
 const MAX_LOOP_ITERATIONS: u32 = 60_000;

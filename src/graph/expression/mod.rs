@@ -27,8 +27,8 @@ use std::rc::Rc;
 
 use super::build::Built;
 use super::{Graph, GraphError, Source, ValueId, autodiff};
+use crate::base::tensor::DType;
 use crate::scalar::{BinaryFn, UnaryFn};
-use crate::tensor::DType;
 
 mod operators;
 
@@ -327,9 +327,9 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::base::tensor::Tensor;
     use crate::graph::ops::EvalContext;
     use crate::graph::reference;
-    use crate::tensor::Tensor;
 
     fn source(workspace: &Workspace, name: &str, shape: &[usize]) -> Expression {
         workspace.source(Source::Parameter(name.into()), shape)

@@ -1,9 +1,9 @@
 //! Functions of two scalars and selection, element by element. Shapes are equal; the builders broadcast.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{BinaryFn, Inst};
-use crate::tensor::{Tensor, TensorType};
 
 /// `y = f(a, b)`; comparisons give 1 or 0 and have no gradient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

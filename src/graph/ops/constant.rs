@@ -1,9 +1,10 @@
 //! Constant tensors and the scalars of a step.
 
 use super::{EvalContext, Lowering, OpDef};
+use crate::base::step::StepScalar;
+use crate::base::tensor::{DType, Tensor, TensorType, elements};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::scalar::{Inst, StepScalar};
-use crate::tensor::{DType, Tensor, TensorType, elements};
+use crate::scalar::Inst;
 
 /// A constant: one word for every element, or a single word that all elements share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -2,9 +2,9 @@
 //! differentiation: the input gradient of a convolution is a convolution.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{DType, Shape, Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::matmul::{WindowAxis, Windows};
-use crate::tensor::{DType, Shape, Tensor, TensorType};
 
 /// One axis of a convolution without its sizes: tap `t` at position `p` looks at coordinate
 /// `p * stride + t * step + origin` of an input whose lines are `up` apart; see [`WindowAxis`].

@@ -1,9 +1,9 @@
 //! Softmax cross-entropy of integer labels and its gradient, which share one kernel.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, cross_entropy};
-use crate::tensor::{DType, Tensor, TensorType};
 
 /// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` (no gradient) -> `[N]`. The formula, with label
 /// smoothing and weights as in PyTorch's `CrossEntropyLoss(reduction="none")`, is at

@@ -1,9 +1,9 @@
 //! Rows of a table by index (embedding) and the gradient of the table.
 
 use super::{EvalContext, Lowering, Op, OpDef, operands};
+use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, gather};
-use crate::tensor::{DType, Tensor, TensorType};
 
 /// Table `[V, D]`, indices `u32[..]` -> `[.., D]`. An index outside the table gives NaN.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,8 +1,8 @@
 //! Batched matrix product.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{DType, Tensor, TensorType, elements};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::tensor::{DType, Tensor, TensorType, elements};
 
 /// `y[.., m, n] = sum_k a[.., m, k] * b[.., k, n]`, either operand with its last two axes swapped on request.
 /// Leading axes are equal (the builder broadcasts).

@@ -2,10 +2,11 @@
 //! evaluation in plain loops, and how it is lowered to kernels. The list below is the only list.
 
 use super::{Graph, GraphError, ValueId};
+use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::kernels::Kernel;
 use crate::kernels::matmul::Windows;
+use crate::scalar::ReduceKind;
 use crate::scalar::{Inst, Reg};
-use crate::tensor::{DType, Tensor, TensorType};
 
 /// What an operator owes. One implementation per operator, beside its mathematics.
 pub trait OpDef {
@@ -42,7 +43,7 @@ pub trait OpDef {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EvalContext {
     /// The step whose random numbers and scalars are used.
-    pub step: crate::scalar::StepRecord,
+    pub step: crate::base::step::StepRecord,
 }
 
 /// Makes the instruction of a scalar operator from its operands' registers.
@@ -110,15 +111,6 @@ pub enum ViewChange {
     Slice(Vec<usize>),
     /// Zeros around the operand: how many before it, per axis.
     Pad(Vec<usize>),
-}
-
-/// What a reduction computes. Order is fixed, so results are the same at every run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ReduceKind {
-    /// Sum; 0 over no elements.
-    Sum,
-    /// Maximum, NaN if any element is NaN.
-    Max,
 }
 
 /// The operands, if there are exactly `N`.

@@ -1,8 +1,8 @@
 //! Normalisation's gradient in two sums.
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::tensor::{Tensor, TensorType};
 
 /// `y = (x - mean) / deviation * weight + bias`, computed by other operators, with the gradient that differentiating
 /// those one by one would reach only after twice as many sums. Operands: `y` itself, `x`, the normal values

@@ -2,10 +2,10 @@
 //! differentiated again.
 
 use super::{EvalContext, Lowering, Op, OpDef, check_f32, operands};
+use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::pool::{Collect, Divisor, PoolAxis, Pooling};
 use crate::kernels::{Kernel, pool};
-use crate::tensor::{DType, Tensor, TensorType};
 
 /// What a window gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

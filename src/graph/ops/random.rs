@@ -1,10 +1,11 @@
 //! Random tensors from counters: the same bits at every evaluation of a step, so never stored.
 
 use super::{EvalContext, Lowering, OpDef};
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::tensor::{Shape, Tensor, TensorType, elements};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::rng;
-use crate::scalar::{Inst, RandomKind};
-use crate::tensor::{Shape, Tensor, TensorType, elements};
+use crate::scalar::Inst;
 
 /// Random elements of one stream of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

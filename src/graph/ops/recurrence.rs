@@ -1,11 +1,11 @@
 //! Recurrences over time and their gradients: operators that share two kernels.
 
 use super::{EvalContext, Lowering, Op, OpDef, check_f32};
+use crate::base::step::StepRecord;
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::recurrence::{self, Cell, Part, Scan, Seed};
 use crate::kernels::{Kernel, oracle};
-use crate::scalar::StepRecord;
-use crate::tensor::{Tensor, TensorType};
 
 /// A result of a recurrent layer over all steps, for `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then for an LSTM `c_0`
 /// `[B, H]`, for a GRU `b_hh` `[3 H]`; the formulas are at [`crate::kernels::recurrence`].

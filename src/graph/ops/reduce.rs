@@ -1,9 +1,10 @@
 //! Sums and maxima over axes.
 
 use super::views::for_each_index;
-use super::{EvalContext, Lowering, OpDef, ReduceKind, check_f32, operands};
+use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{DType, Tensor, TensorType, contiguous_strides};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::tensor::{DType, Tensor, TensorType, contiguous_strides};
+use crate::scalar::ReduceKind;
 
 /// Combines the elements along `axes`, which stay with extent 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

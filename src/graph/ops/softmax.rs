@@ -1,9 +1,9 @@
 //! Softmax and log-softmax over the last axis.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, softmax};
-use crate::tensor::{Tensor, TensorType};
 
 /// `y = e^x / sum e^x` over the last axis, or its logarithm; stable (the maximum is subtracted first).
 ///

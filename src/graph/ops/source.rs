@@ -1,8 +1,8 @@
 //! Values bound from outside: batches, parameters, running statistics.
 
 use super::{EvalContext, Lowering, OpDef};
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, Source, ValueId};
-use crate::tensor::{Tensor, TensorType};
 
 /// A value bound from outside.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

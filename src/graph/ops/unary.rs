@@ -1,9 +1,9 @@
 //! Functions of one scalar, element by element.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
-use crate::tensor::{Tensor, TensorType};
 
 /// `y = f(x)`, same shape. Definitions as in PyTorch; the formula of each function is at [`UnaryFn`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

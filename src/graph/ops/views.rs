@@ -1,8 +1,8 @@
 //! Operators that only change where elements are found: they cost nothing unless a kernel cannot walk them.
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
+use crate::base::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
 
 /// Same elements in row-major order, another shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,10 +1,12 @@
 //! The samples, by kind of operator.
 
 use super::{Draw, Sample};
+use crate::base::rng::RandomKind;
+use crate::base::step::StepScalar;
+use crate::base::tensor::DType;
 use crate::graph::build::Built;
 use crate::graph::{Graph, GraphError, Op, Source, ValueId, ops};
-use crate::scalar::{BinaryFn, RandomKind, StepScalar, UnaryFn};
-use crate::tensor::DType;
+use crate::scalar::{BinaryFn, UnaryFn};
 
 /// A graph under construction and its inputs so far.
 pub(super) struct Inputs {

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use super::build::Built;
 use super::{Graph, Source, ValueId};
-use crate::rng;
-use crate::tensor::{DType, Tensor, elements};
+use crate::base::rng;
+use crate::base::tensor::{DType, Tensor, elements};
 pub use list::samples;
 
 mod convolutions;

@@ -8,8 +8,8 @@
 pub mod native;
 
 use super::Cost;
-use crate::rng;
-use crate::scalar::StepRecord;
+use crate::base::rng;
+use crate::base::step::StepRecord;
 use crate::scalar::exact;
 
 /// Random words of an image.

@@ -2,11 +2,13 @@
 #![allow(unsafe_code, reason = "images are written in parts")]
 
 use super::{Augment, Drawn, sine_and_cosine};
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
-use crate::rng;
-use crate::scalar::{RandomKind, StepRecord, exact};
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, part_range, parts_for};
+use crate::scalar::exact;
 
 /// The kernel, with the bits of exact mode if `exact`.
 pub struct NativeAugment {

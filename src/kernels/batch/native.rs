@@ -2,11 +2,12 @@
 #![allow(unsafe_code, reason = "writes its outputs")]
 
 use super::Batch;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::Pool;
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
-use crate::rng;
-use crate::scalar::{RandomKind, StepRecord};
+use crate::native::operands::Operands;
+use crate::native::pool::Pool;
 
 impl NativeRun for Batch {
     fn run(&self, operands: &Operands, step: &StepRecord, _pool: &Pool) {

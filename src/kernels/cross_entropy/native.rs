@@ -2,10 +2,10 @@
 #![allow(unsafe_code, reason = "rows are written in parts")]
 
 use super::CrossEntropy;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
-use crate::scalar::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, grown, part_range, parts_for};
 use crate::scalar::native::rows;
 
 impl NativeRun for CrossEntropy {

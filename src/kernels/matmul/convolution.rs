@@ -9,11 +9,11 @@ use pulp::{Simd, WithSimd};
 use super::direct::{Direct, Right, Tiles, all_columns, load, multiply, store};
 use super::native::InOrder;
 use super::{MatMul, Windows};
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
-use crate::scalar::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::native::NativeBody;
 
 /// Positions computed before the epilogue finishes them in the cache.

@@ -9,12 +9,13 @@ use pulp::{Simd, WithSimd};
 use super::direct::{self, Direct};
 use super::panels::{BLOCK_ROWS, PanelProduct, Panels};
 use super::{MatMul, MatrixView};
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::exact;
 use crate::scalar::native::NativeBody;
-use crate::scalar::{StepRecord, exact};
 
 /// A prepared matrix product.
 pub struct NativeMatMul {

@@ -12,8 +12,8 @@ use pulp::{Simd, WithSimd};
 use super::MatrixView;
 use super::direct::Direct;
 use super::transpose::transpose;
-use crate::device::cpu::memory::Shared;
-use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
+use crate::native::operands::Shared;
+use crate::native::pool::{Pool, grown, part_range, parts_for};
 
 /// Rows of a panel: 32 KiB, which stay in the first-level cache.
 const PANEL_ROWS: usize = 128;

@@ -2,10 +2,10 @@
 #![allow(unsafe_code, reason = "writes its outputs")]
 
 use super::GradientNorm;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::Pool;
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
-use crate::scalar::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::Pool;
 
 impl NativeRun for GradientNorm {
     fn run(&self, operands: &Operands, _step: &StepRecord, _pool: &Pool) {

@@ -1,9 +1,9 @@
 //! Augmentation of images.
 
 use super::{Approx, Operands, ROUNDOFF, sum};
+use crate::base::rng;
+use crate::base::rng::RandomKind;
 use crate::kernels::augment::Augment;
-use crate::rng;
-use crate::scalar::RandomKind;
 
 pub(super) fn augment(k: &Augment, operands: &Operands, writes: &mut [Vec<Approx>]) {
     let [channels, height, width] = k.shape;

@@ -2,11 +2,11 @@
 #![allow(clippy::needless_range_loop, reason = "plain loops over indices are the point of the oracle")]
 
 use super::{Approx, FUNCTION, Operands, ROUNDOFF};
+use crate::base::rng;
+use crate::base::tensor::elements;
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pointwise::Pointwise;
-use crate::rng;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
-use crate::tensor::elements;
 
 /// The index of element `linear` of `shape`.
 pub(super) fn index_of(shape: &[usize], linear: usize) -> Vec<usize> {

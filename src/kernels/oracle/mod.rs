@@ -13,9 +13,10 @@ mod recurrences;
 mod rows;
 mod sums;
 
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::StepRecord;
 use crate::kernels::Kernel;
-use crate::rng;
-use crate::scalar::{RandomKind, StepRecord};
 
 /// Unit roundoff of `f32`.
 pub(crate) const ROUNDOFF: f64 = 1.0 / 16_777_216.0;

@@ -2,11 +2,11 @@
 
 use super::body::{registers, run};
 use super::{Approx, FUNCTION, Operands, ROUNDOFF, sum};
-use crate::graph::ops::ReduceKind;
 use crate::kernels::gather::GatherGrad;
 use crate::kernels::matmul::MatMul;
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::reduce::Reduce;
+use crate::scalar::ReduceKind;
 
 pub(super) fn matmul(kernel: &MatMul, operands: &Operands, writes: &mut [Vec<Approx>]) {
     let MatMul { batch, m, n, k, a, b, .. } = *kernel;

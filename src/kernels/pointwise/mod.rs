@@ -3,8 +3,8 @@
 pub mod native;
 
 use super::Cost;
+use crate::base::tensor::{Shape, elements};
 use crate::scalar::Body;
-use crate::tensor::{Shape, elements};
 
 /// Computes `body` for every index of `shape`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,12 +1,12 @@
 //! Fused elementwise body on the CPU: consecutive elements in parts.
 
 use super::Pointwise;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, part_range, parts_for};
+use crate::base::step::StepRecord;
+use crate::base::tensor::elements;
 use crate::kernels::native::NativeRun;
-use crate::scalar::StepRecord;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::native::{Inputs, NativeBody};
-use crate::tensor::elements;
 
 /// A prepared elementwise kernel.
 pub struct NativePointwise {

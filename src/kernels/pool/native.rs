@@ -6,10 +6,11 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool as Threads, part_range, parts_for};
+use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
-use crate::scalar::{StepRecord, exact};
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool as Threads, part_range, parts_for};
+use crate::scalar::exact;
 
 /// Channels held in registers at once.
 const LANES: usize = 16;

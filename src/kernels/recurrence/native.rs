@@ -8,13 +8,14 @@ use pulp::{Simd, WithSimd};
 
 use super::rules::{self, Arithmetic, Rule};
 use super::{Cell, Recurrence, RecurrenceGrad, Scan, units};
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, grown, part_range};
+use crate::base::step::StepRecord;
 use crate::kernels::matmul::MatrixView;
 use crate::kernels::matmul::panels::{PanelProduct, Panels};
 use crate::kernels::matmul::transpose::transpose;
 use crate::kernels::native::NativeRun;
-use crate::scalar::{StepRecord, exact};
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, grown, part_range};
+use crate::scalar::exact;
 
 /// Most rows of a part: more would not use an element of the weights more often while it is in the cache.
 const ROWS: usize = 64;

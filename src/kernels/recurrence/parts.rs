@@ -1,7 +1,7 @@
 //! In which parts the steps of a scan are done, each by a kernel of its own.
 
 use super::Scan;
-use crate::device::{Family, Target};
+use crate::base::target::{Family, Target};
 
 /// How a GPU shares the work of a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

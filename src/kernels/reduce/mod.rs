@@ -7,9 +7,9 @@
 pub mod native;
 
 use super::Cost;
-use crate::graph::ops::ReduceKind;
+use crate::base::tensor::{Shape, elements};
+use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Reg};
-use crate::tensor::{Shape, elements};
 
 /// One reduction.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -8,14 +8,15 @@
 use pulp::{Simd, WithSimd};
 
 use super::Reduce;
-use crate::device::cpu::memory::Operands;
-use crate::device::cpu::pool::{Pool, grown, part_range, parts_for};
-use crate::graph::ops::ReduceKind;
+use crate::base::step::StepRecord;
+use crate::base::tensor::elements;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::{Reads, run_body};
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::ReduceKind;
 use crate::scalar::native::{CHUNK, Inputs, NativeBody, Scratch};
-use crate::scalar::{BinaryFn, Body, Inst, StepRecord};
-use crate::tensor::elements;
+use crate::scalar::{BinaryFn, Body, Inst};
 
 const LANES: usize = 16;
 

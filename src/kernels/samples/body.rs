@@ -1,9 +1,11 @@
 //! Random numbers, views and scalar bodies for samples.
 
 use super::Operand;
-use crate::rng;
-use crate::scalar::{BinaryFn, Body, Inst, RandomKind, Reg, StepRecord, StepScalar, UnaryFn, View};
-use crate::tensor::elements;
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::{StepRecord, StepScalar};
+use crate::base::tensor::elements;
+use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
 
 /// A sequence of random draws.
 pub struct Draw {

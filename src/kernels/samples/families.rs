@@ -1,7 +1,7 @@
 //! One function a kernel family: random sizes, flags and operands.
 
 use super::{Draw, Operand, Sample};
-use crate::graph::ops::ReduceKind;
+use crate::base::tensor::elements;
 use crate::kernels::Kernel;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::cross_entropy::CrossEntropy;
@@ -14,8 +14,8 @@ use crate::kernels::reduce::Reduce;
 use crate::kernels::softmax::Softmax;
 use crate::kernels::store::Store;
 use crate::optim;
+use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Inst};
-use crate::tensor::elements;
 
 /// Elements of the larger operands: enough for every path, few enough for the oracle.
 const LIMIT: usize = 20_000;

@@ -10,7 +10,7 @@ mod recurrences;
 pub use body::Draw;
 
 use super::Kernel;
-use crate::scalar::StepRecord;
+use crate::base::step::StepRecord;
 
 /// A kernel and everything it needs to run.
 #[derive(Clone, Debug, PartialEq)]

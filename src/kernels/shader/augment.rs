@@ -2,7 +2,7 @@
 
 use super::bindings::{declare, insert_bindings, normal_table};
 use super::{Shader, ShaderError, grid, lanes};
-use crate::device::Target;
+use crate::base::target::Target;
 use crate::kernels::augment::Augment;
 use crate::shader::{Template, body};
 

@@ -1,6 +1,7 @@
 //! Declarations of operands, and expressions of indices.
 
-use crate::scalar::{Body, Inst, RandomKind};
+use crate::base::rng::RandomKind;
+use crate::scalar::{Body, Inst};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 

@@ -2,15 +2,16 @@
 
 use super::bindings::{declare, declare_operands, elementwise, insert_bindings, normal_table, read_kind};
 use super::{Shader, ShaderError, grid, lanes};
-use crate::device::Target;
+use crate::base::rng::RandomKind;
+use crate::base::target::Target;
+use crate::base::tensor::elements;
 use crate::kernels::batch::{Batch, BatchColumn};
 use crate::kernels::optimizer::Optimizer;
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::store::Store;
-use crate::scalar::{BinaryFn, Body, Inst, RandomKind};
+use crate::scalar::{BinaryFn, Body, Inst};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
-use crate::tensor::elements;
 
 /// As many workgroups as `elements` need, `width` elements an invocation.
 fn over(

@@ -2,7 +2,7 @@
 
 use super::bindings::{declare_operands, read_expression, read_kind};
 use super::{Shader, ShaderError, VECTOR_LANES, grid};
-use crate::device::{Family, Target};
+use crate::base::target::{Family, Target};
 use crate::kernels::matmul::{Left, MatMul, MatrixView};
 use crate::scalar::{Body, Inst, UnaryFn};
 use crate::shader::Template;

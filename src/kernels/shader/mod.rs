@@ -14,7 +14,7 @@ mod recurrence;
 mod reduce;
 
 use super::Kernel;
-use crate::device::{Family, Target};
+use crate::base::target::{Family, Target};
 use crate::shader::{Template, TemplateError, Text};
 use bindings::declare;
 

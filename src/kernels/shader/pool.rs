@@ -2,7 +2,7 @@
 
 use super::bindings::{declare, insert_bindings};
 use super::{Shader, ShaderError, grid, lanes};
-use crate::device::Target;
+use crate::base::target::Target;
 use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::shader::Template;
 

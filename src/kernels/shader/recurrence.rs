@@ -2,7 +2,7 @@
 
 use super::bindings::{declare, insert_bindings};
 use super::{Shader, ShaderError, VECTOR_LANES, grid};
-use crate::device::{Family, Target};
+use crate::base::target::{Family, Target};
 use crate::kernels::recurrence::{self, Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::shader::Template;
 

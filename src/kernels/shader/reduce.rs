@@ -2,12 +2,12 @@
 
 use super::bindings::{declare_operands, elementwise, index_of};
 use super::{LANES, Shader, ShaderError, grid, lanes};
-use crate::device::{Family, Target};
-use crate::graph::ops::ReduceKind;
+use crate::base::target::{Family, Target};
+use crate::base::tensor::elements;
 use crate::kernels::reduce::Reduce;
+use crate::scalar::ReduceKind;
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
-use crate::tensor::elements;
 
 /// The shader of `k`.
 pub(super) fn reduce(k: &Reduce, target: &Target) -> Result<Shader, ShaderError> {

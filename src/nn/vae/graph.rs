@@ -1,14 +1,16 @@
 //! The mathematics of an autoencoder: `q(z|x)`, `p(x|z)` and the evidence lower bound, row by row.
 
 use super::{KL, LOG_VARIANCE_BOUND, LOG_WEIGHT, MIN_VARIANCE, RECONSTRUCTION, Vae};
-use crate::experiment::variational::{Decoder, TrainedVariance, Variance};
+use crate::base::rng::RandomKind;
+use crate::base::rng::streams;
+use crate::base::step::StepScalar;
+use crate::base::tensor::DType;
 use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::nn::config::variational::{Decoder, TrainedVariance, Variance};
 use crate::nn::init::Init;
 use crate::nn::layers::Network;
 use crate::nn::model::{Losses, X, Y};
-use crate::rng::streams;
-use crate::scalar::{RandomKind, StepScalar, UnaryFn};
-use crate::tensor::DType;
+use crate::scalar::UnaryFn;
 
 /// Appends the autoencoder for `batch` rows. The predictions are the means of `q(z|x)`, `[B, latent]`; of the decoder
 /// alone they are the expected features of the codes it reads, `[B, features]`.

@@ -8,11 +8,9 @@ mod graph;
 
 pub(super) use graph::build;
 
-use crate::data::ImageShape;
-use crate::experiment::model::{
-    LayerConfig, ModelConfig, Norm, Padding, Pair, default_eps, default_momentum,
-};
-use crate::experiment::variational::{Decoder, TrainedVariance, Variance, Variational};
+use crate::base::image::ImageShape;
+use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
+use crate::nn::config::{LayerConfig, ModelConfig, Norm, Padding, Pair, default_eps, default_momentum};
 
 /// Least trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature): without it the
 /// likelihood of a feature that is constant would grow without bound.
@@ -153,8 +151,8 @@ fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::model::Family;
     use crate::nn::Model;
+    use crate::nn::config::Family;
     use crate::nn::losses::Loss;
     use crate::nn::model::Inputs;
 

@@ -15,8 +15,10 @@ use load::Loader;
 use loops::{Arg, Sum};
 use pulp::{Simd, WithSimd};
 
-use super::{BinaryFn, RandomKind, StepRecord, StepScalar, UnaryFn};
-use crate::rng;
+use super::{BinaryFn, UnaryFn};
+use crate::base::rng;
+use crate::base::rng::RandomKind;
+use crate::base::step::{StepRecord, StepScalar};
 
 /// Elements a chunk: the slots of a typical body stay in the first-level cache.
 pub const CHUNK: usize = 512;

@@ -11,12 +11,12 @@ use std::borrow::Cow;
 
 use super::TrainError;
 use super::metrics::Predictions;
+use crate::base::step::StepRecord;
 use crate::data::{Dataset, Text};
 use crate::device::{Device, Session};
 use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{Compiled, Slice};
-use crate::scalar::StepRecord;
 
 pub(super) use order::text_order;
 use program::Built;

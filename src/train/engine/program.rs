@@ -1,5 +1,6 @@
 //! The program of a model: its phases, and what each needs of the data.
 
+use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::graph::ValueId;
 use crate::nn::model::{self, Model, ModelGraph, State};
@@ -8,7 +9,6 @@ use crate::plan::{
     self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
     PlanError, ProgramSpec,
 };
-use crate::rng::streams;
 use crate::train::TrainError;
 
 /// Rows of an evaluation batch, where they fit; else a half of it, and so on.
@@ -47,7 +47,7 @@ pub fn compile(
     model: &Model,
     training: Option<&Training>,
     evaluation: &Dataset,
-    target: &crate::device::Target,
+    target: &crate::base::target::Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
     let built = compile_watching(model, training, evaluation, target, &|_| vec![])?;
     Ok((built.compiled, built.graph))
@@ -67,7 +67,7 @@ pub(super) fn compile_watching(
     model: &Model,
     training: Option<&Training>,
     evaluation: &Dataset,
-    target: &crate::device::Target,
+    target: &crate::base::target::Target,
     watched: &Watched,
 ) -> Result<Built, TrainError> {
     let mut batch = batch_of(model, evaluation);
@@ -94,7 +94,7 @@ fn compile_batches(
     training: Option<&Training>,
     evaluation: &Dataset,
     evaluation_batch: usize,
-    target: &crate::device::Target,
+    target: &crate::base::target::Target,
     watched: &Watched,
 ) -> Result<Built, TrainError> {
     let evaluating = model.graph(evaluation_batch, false)?;

@@ -2,13 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use super::layer::{
+pub mod layer;
+pub mod recurrent;
+pub mod variational;
+
+use crate::scalar::UnaryFn;
+pub use layer::{
     Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps, default_momentum,
 };
-use super::layer::{is_three, is_two, one, three, two, zero};
-use super::recurrent::Cell;
-use super::variational::{Decoder, Variance};
-use crate::scalar::UnaryFn;
+use layer::{is_three, is_two, one, three, two, zero};
+use recurrent::Cell;
+use variational::{Decoder, Variance};
 
 /// What is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

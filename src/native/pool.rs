@@ -3,7 +3,6 @@
 
 use rayon::prelude::*;
 
-use crate::device::DeviceError;
 use crate::scalar::native::Scratch;
 
 /// A persistent pool; one thread means the caller's own.
@@ -21,13 +20,11 @@ impl Pool {
     ///
     /// # Errors
     /// If the system refuses threads.
-    pub fn new(threads: usize) -> Result<Self, DeviceError> {
+    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         if threads == 1 {
             return Ok(Self { threads: None });
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        let pool =
-            pool.map_err(|e| DeviceError::Validation(format!("cannot start {threads} threads: {e}")))?;
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
         Ok(Self { threads: Some(pool) })
     }
 

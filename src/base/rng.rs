@@ -7,7 +7,21 @@
 
 use std::sync::OnceLock;
 
-use crate::scalar::{RandomKind, StepRecord};
+use crate::base::step::StepRecord;
+
+/// What a counter-based random element is The bits depend on (seed, step, stream, element) alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RandomKind {
+    /// Uniform in `[0, 1)`, a multiple of `2^-24`.
+    Uniform,
+    /// Standard normal from the exact quantile table.
+    Normal,
+    /// 1 with probability `threshold / 2^32`, else 0.
+    Mask {
+        /// Kept if the random word is below this.
+        threshold: u32,
+    },
+}
 
 /// Streams used by the project itself; layers use [`streams::LAYERS`] and up.
 pub mod streams {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::model::Activation;
+use super::Activation;
 use super::recurrent::{Cell, Output};
 
 /// One number for both axes, or one for up and down and one for left and right.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::layer::LayerConfig;
-use super::model::{Family, ModelConfig};
+use super::{Family, ModelConfig};
 use crate::kernels::recurrence;
 
 /// What a step of a recurrent layer computes, with PyTorch's definitions.
@@ -73,7 +73,7 @@ impl ModelConfig {
 }
 
 /// The first key that is out of range, or was given to another family.
-pub(super) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
+pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     let given = [
         ("model.cell", model.cell.is_some()),
         ("model.bidirectional", model.bidirectional.is_some()),

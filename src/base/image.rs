@@ -1,0 +1,55 @@
+//! The shape of an image.
+
+use serde::{Deserialize, Serialize};
+
+/// Most values of an image.
+pub const MAX_VALUES: usize = 1 << 26;
+
+/// What a row of pixels is; its values lie in the order `[channels, height, width]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "[usize; 3]", into = "[usize; 3]")]
+pub struct ImageShape {
+    /// Channels: 1 for grey, 3 for red, green and blue.
+    pub channels: usize,
+    /// Rows of pixels.
+    pub height: usize,
+    /// Pixels of a row.
+    pub width: usize,
+}
+
+impl From<[usize; 3]> for ImageShape {
+    fn from([channels, height, width]: [usize; 3]) -> Self {
+        Self { channels, height, width }
+    }
+}
+
+impl From<ImageShape> for [usize; 3] {
+    fn from(shape: ImageShape) -> Self {
+        [shape.channels, shape.height, shape.width]
+    }
+}
+
+impl std::fmt::Display for ImageShape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{}, {}, {}]", self.channels, self.height, self.width)
+    }
+}
+
+impl ImageShape {
+    /// Values of an image; saturating, for shapes that a file declares.
+    pub fn values(&self) -> usize {
+        self.channels.saturating_mul(self.height).saturating_mul(self.width)
+    }
+
+    /// Pixels of a channel.
+    pub fn plane(&self) -> usize {
+        self.height.saturating_mul(self.width)
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<String> {
+        let sides = [self.channels, self.height, self.width];
+        (sides.contains(&0) || self.values() > MAX_VALUES)
+            .then(|| format!("= {self} must have sides of at least 1 and at most {MAX_VALUES} values in all"))
+    }
+}

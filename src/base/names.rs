@@ -1,0 +1,15 @@
+//! Names that a user may have meant.
+
+/// `; did you mean `x`?` if a name of `known` is near `name`, else the first few names.
+pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    let best = known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
+    match best {
+        Some((likeness, best)) if likeness > 0.8 => format!("; did you mean `{best}`?"),
+        _ => {
+            let shown: Vec<&str> = known.iter().take(12).copied().collect();
+            let more = if known.len() > shown.len() { ", ..." } else { "" };
+            format!("; there are {}{more}", shown.join(", "))
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Numbers as JSON has them.
+
+use serde::{Serialize, Serializer};
+
+/// A number for JSON: non-finite ones are the strings `"NaN"`, `"inf"` and `"-inf"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Number(pub f64);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            x if x.is_finite() => serializer.serialize_f64(x),
+            x if x.is_nan() => serializer.serialize_str("NaN"),
+            x if x > 0.0 => serializer.serialize_str("inf"),
+            _ => serializer.serialize_str("-inf"),
+        }
+    }
+}
+
+/// Named numbers in a fixed order, as a JSON object.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Numbers(pub Vec<(&'static str, f64)>);
+
+impl Numbers {
+    /// A number by name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, x)| *x)
+    }
+}
+
+impl Serialize for Numbers {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, x)| (name, Number(*x))))
+    }
+}
