@@ -2,11 +2,8 @@
 //! in `f64`. Tests, `gridlight verify` and operator cases from other frameworks all go through here.
 
 pub mod cases;
-mod convolutions;
 pub mod kernels;
 pub mod operands;
-mod pooling;
-mod recurrent;
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,7 @@
 //! Which adapters there are, and which one is taken.
 
 use super::device::{GpuDevice, GpuOptions};
+use super::target;
 use crate::device::{DeviceError, DeviceInfo};
 
 /// One adapter as `gridlight devices` shows it.
@@ -67,23 +68,6 @@ fn is_automatic(device_type: wgpu::DeviceType) -> bool {
     rank(device_type) <= 1
 }
 
-/// What is shown and recorded about an adapter.
-pub fn info(info: &wgpu::AdapterInfo) -> DeviceInfo {
-    let kind = match info.device_type {
-        wgpu::DeviceType::DiscreteGpu => "discrete",
-        wgpu::DeviceType::IntegratedGpu => "integrated",
-        wgpu::DeviceType::VirtualGpu => "virtual",
-        wgpu::DeviceType::Other => "other",
-        wgpu::DeviceType::Cpu => "software",
-    };
-    DeviceInfo {
-        backend: info.backend.to_str().to_string(),
-        name: info.name.clone(),
-        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
-        kind: kind.into(),
-    }
-}
-
 /// All adapters, with the one that `auto` takes; each is opened and tried for that.
 pub fn list() -> Vec<AdapterReport> {
     let mut taken = false;
@@ -103,7 +87,7 @@ pub fn list() -> Vec<AdapterReport> {
         let limits = adapter.limits();
         reports.push(AdapterReport {
             number,
-            info: self::info(&info),
+            info: target::info(&info),
             features: features(adapter.features()),
             limits: AdapterLimits {
                 max_buffer_bytes: limits.max_buffer_size,
@@ -158,7 +142,7 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
 /// If it is not there or does not work.
 pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
     let adapters = installed();
-    let found = adapters.iter().find(|adapter| self::info(&adapter.get_info()) == *info);
+    let found = adapters.iter().find(|adapter| target::info(&adapter.get_info()) == *info);
     let missing = || none_found(&adapters, &format!("{} is gone", info.name));
     GpuDevice::open(found.ok_or_else(missing)?, options)
 }
@@ -169,7 +153,7 @@ pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, 
 /// # Errors
 /// If an environment variable cannot be followed.
 pub fn open_automatic(options: &GpuOptions) -> Result<Option<GpuDevice>, DeviceError> {
-    super::target::family_from_environment()?;
+    target::family_from_environment()?;
     let adapters = installed();
     let mut candidates = adapters.iter().filter(|a| is_automatic(a.get_info().device_type));
     Ok(candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok()))

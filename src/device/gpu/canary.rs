@@ -1,9 +1,13 @@
 //! One dispatch with a known result. Some drivers accept everything and compute nothing (null devices for
 //! driver tests, broken installations); training on one would report a loss of zero.
 
-use super::device::GpuDevice;
+use std::sync::Arc;
+
+use super::handle::Gpu;
+use super::session::GpuSession;
 use crate::base::step::StepRecord;
-use crate::device::{Device, DeviceError};
+use crate::base::target::Target;
+use crate::device::{DeviceError, DeviceInfo, Session};
 use crate::kernels::Kernel;
 use crate::kernels::shader::Shader;
 use crate::kernels::store::Store;
@@ -12,11 +16,11 @@ use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, S
 const WORDS: usize = 64;
 const SOURCE: &str = include_str!("../../../shaders/canary.wgsl");
 
-/// Runs the canary on `device`.
+/// Runs the canary on an opened device.
 ///
 /// # Errors
 /// If its result is wrong or the device fails.
-pub fn check(device: &GpuDevice) -> Result<(), DeviceError> {
+pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), DeviceError> {
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::Activations, words: WORDS };
     let slice = |buffer| Slice { buffer: BufferId(buffer), start: 0, words: WORDS };
     let dispatch = Dispatch {
@@ -34,7 +38,7 @@ pub fn check(device: &GpuDevice) -> Result<(), DeviceError> {
         let (source, name) = (SOURCE.to_string(), "canary".to_string());
         Ok(Shader { source, workgroups: [1, 1, 1], name, ..Shader::default() })
     };
-    let mut session = device.load_with(&program, &shader)?;
+    let mut session = GpuSession::load(gpu, info, target, &program, &shader)?;
     let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();
     session.write(BufferId(0), 0, &input)?;
     session.run(0, &[StepRecord { step: 41, ..StepRecord::default() }])?;
@@ -43,8 +47,7 @@ pub fn check(device: &GpuDevice) -> Result<(), DeviceError> {
         None => Ok(()),
         Some((expected, found)) => Err(DeviceError::WrongResults(format!(
             "{} ({}): a test kernel gave {found:#x} for {expected:#x}",
-            device.info().name,
-            device.info().driver
+            info.name, info.driver
         ))),
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::cache::DiskCache;
 use super::guard::Guard;
+use super::handle::Gpu;
 use super::session::GpuSession;
-use super::{adapters, cache, canary, pipelines, target};
+use super::{cache, canary, pipelines, target};
 use crate::base::target::{Family, Target};
 use crate::device::{Device, DeviceError, DeviceInfo, Session};
 use crate::kernels::Kernel;
@@ -27,18 +27,6 @@ pub struct GpuOptions {
     pub minimum_limits: bool,
     /// Believe the adapter without a test: for null drivers, which compile shaders and compute nothing.
     pub untested: bool,
-}
-
-/// What sessions of one device share.
-pub(super) struct Gpu {
-    pub guard: Guard,
-    pub queue: wgpu::Queue,
-    pub limits: wgpu::Limits,
-    pub has_timestamps: bool,
-    pub checked: bool,
-    pub record_layout: wgpu::BindGroupLayout,
-    pub cache: Option<DiskCache>,
-    normal_table: OnceLock<wgpu::Buffer>,
 }
 
 /// A GPU as a device.
@@ -83,9 +71,9 @@ impl GpuDevice {
         let target = Target { exact: options.exact, ..target::target(&limits, family, subgroup_size) };
         let normal_table = OnceLock::new();
         let gpu = Gpu { guard, queue, limits, has_timestamps, checked, record_layout, cache, normal_table };
-        let device = Self { gpu: Arc::new(gpu), info: adapters::info(&info), target };
+        let device = Self { gpu: Arc::new(gpu), info: target::info(&info), target };
         if !options.untested {
-            canary::check(&device)?;
+            canary::check(&device.gpu, &device.info, &device.target)?;
         }
         Ok(device)
     }
@@ -138,44 +126,5 @@ impl Device for GpuDevice {
             shader::launch(&kernels, &self.target).map_err(|e| DeviceError::Validation(e.to_string()))
         };
         self.load_with(program, &shader_of)
-    }
-}
-
-impl Gpu {
-    /// A zeroed buffer.
-    ///
-    /// # Errors
-    /// If there is no memory for it.
-    pub fn buffer(
-        &self,
-        name: &str,
-        bytes: u64,
-        usage: wgpu::BufferUsages,
-    ) -> Result<wgpu::Buffer, DeviceError> {
-        self.guard.call(&format!("buffer `{name}`"), bytes, |device| {
-            let size = bytes;
-            device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(name),
-                size,
-                usage,
-                mapped_at_creation: false,
-            })
-        })
-    }
-
-    /// The quantile table of normal random numbers, uploaded at first use.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn normal_table(&self) -> Result<&wgpu::Buffer, DeviceError> {
-        if self.normal_table.get().is_none() {
-            let bytes: &[u8] = bytemuck::cast_slice(crate::base::rng::normal_table());
-            let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
-            let buffer = self.buffer("normal table", bytes.len() as u64, usage)?;
-            self.guard
-                .call("uploading the normal table", 0, |_| self.queue.write_buffer(&buffer, 0, bytes))?;
-            let _ = self.normal_table.set(buffer);
-        }
-        self.normal_table.get().ok_or_else(|| DeviceError::Validation("no normal table".into()))
     }
 }

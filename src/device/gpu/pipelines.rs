@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::device::Gpu;
+use super::handle::Gpu;
 use crate::device::DeviceError;
 use crate::kernels::shader::Shader;
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::device::Gpu;
+use super::handle::Gpu;
 use crate::device::DeviceError;
 
 /// Longest copy at once; longer reads take several.

@@ -1,10 +1,27 @@
-//! An adapter's limits as the planner's [`Target`].
+//! What an adapter is: its description, and its limits as the planner's [`Target`].
 
 use crate::base::target::{Family, Target};
-use crate::device::DeviceError;
+use crate::device::{DeviceError, DeviceInfo};
 
 /// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
 const MAX_LOOP_ITERATIONS: u32 = 60_000;
+
+/// What is shown and recorded about an adapter.
+pub fn info(info: &wgpu::AdapterInfo) -> DeviceInfo {
+    let kind = match info.device_type {
+        wgpu::DeviceType::DiscreteGpu => "discrete",
+        wgpu::DeviceType::IntegratedGpu => "integrated",
+        wgpu::DeviceType::VirtualGpu => "virtual",
+        wgpu::DeviceType::Other => "other",
+        wgpu::DeviceType::Cpu => "software",
+    };
+    DeviceInfo {
+        backend: info.backend.to_str().to_string(),
+        name: info.name.clone(),
+        driver: format!("{} {}", info.driver, info.driver_info).trim().to_string(),
+        kind: kind.into(),
+    }
+}
 
 /// The target of a device opened with `limits`, whose subgroups all have `subgroup_size` invocations (0 if they
 /// differ, or cannot exchange values).

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::session::GpuSession;
+use super::GpuSession;
 use crate::base::step::StepRecord;
 use crate::device::{DeviceError, Session};
 
@@ -66,7 +66,8 @@ fn timestamps(
         encoder.resolve_query_set(&set, 0..queries, &resolved, 0);
         gpu.queue.submit([encoder.finish()])
     })?;
-    let words = super::readback::Readback::default().read(gpu, &resolved, 0, 2 * queries as usize)?;
+    let words =
+        crate::device::gpu::readback::Readback::default().read(gpu, &resolved, 0, 2 * queries as usize)?;
     let ticks: Vec<u64> = words.chunks(2).map(|w| u64::from(w[0]) | u64::from(w[1]) << 32).collect();
     let period = f64::from(gpu.queue.get_timestamp_period()) * 1e-9;
     Ok(ticks.chunks(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).collect())

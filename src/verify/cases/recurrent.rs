@@ -1,6 +1,6 @@
 //! Recurrent operator cases, by the kernels that train.
 
-use super::cases::{Operands, Skip, dense};
+use super::{Operands, Skip, dense};
 use crate::graph::ValueId;
 use crate::graph::recurrence::RecurrentWeights;
 use crate::kernels::recurrence::Cell;

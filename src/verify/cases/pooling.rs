@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::cases::{Operands, Skip};
+use super::{Operands, Skip};
 use crate::graph::pooling::PoolSpec;
 use crate::graph::upsampling::{ResampleSpec, Resampling};
 use crate::graph::{GraphError, ValueId};

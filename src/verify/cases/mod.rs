@@ -3,11 +3,15 @@
 //! Each case is built from this crate's operators, differentiated, compiled and run on the chosen device, so the
 //! numbers that come out are those of the kernels that train.
 
+mod convolutions;
+mod pooling;
+mod recurrent;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Case, VerifyError, convolutions, pooling, recurrent, run};
+use super::{Case, VerifyError, run};
 use crate::base::number::Number;
 use crate::base::step::StepRecord;
 use crate::base::tensor::{DType, Tensor, elements};

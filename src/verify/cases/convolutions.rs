@@ -1,7 +1,7 @@
 //! Operator cases of convolutions, in PyTorch's layouts: images `[N, C, H, W]`, weights `[O, C / groups, kH, kW]`,
 //! of transposed convolutions `[C, O / groups, kH, kW]`; one axis less for signals.
 
-use super::cases::{Operands, Skip};
+use super::{Operands, Skip};
 use crate::graph::convolution::ConvSpec;
 use crate::graph::{Graph, GraphError, ValueId};
 

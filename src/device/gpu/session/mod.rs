@@ -1,9 +1,11 @@
 //! A program loaded on a GPU.
 
+mod profile;
+
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::device::Gpu;
+use super::handle::Gpu;
 use super::limits;
 use super::pace::{self, Pace};
 use super::pipelines::{self, Job, Pipeline};
@@ -278,7 +280,7 @@ impl Session for GpuSession {
     }
 
     fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
-        super::profile::profile(self, phase, step)
+        profile::profile(self, phase, step)
     }
 
     fn allocated_bytes(&self) -> u64 {
