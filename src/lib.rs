@@ -12,11 +12,12 @@
 //! | [`plan`] | fusion, memory and order, fixed before anything runs |
 //! | [`kernels`] | what devices run, with cost, CPU implementation and WGSL choice |
 //! | [`device`] | the CPU and GPU backends |
-//! | [`train`] | epochs, steps, evaluation, metrics, the run directory |
-//! | [`verify`], [`bench`] | agreement with the reference; speed |
+//! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`report`] | pictures and pages for people |
+//! | [`run`] | a run directory: train into it, resume, evaluate, predict, sample, replay |
+//! | [`verify`], [`bench`] | agreement with the reference; speed |
 //!
-//! [`tensor`], [`scalar`] and [`rng`] are the vocabulary they share.
+//! [`base`] and [`scalar`] are the vocabulary they share.
 //!
 //! Invariants: only `device::gpu` names `wgpu`; gradient rules only append nodes; the plan is the whole truth
 //! (a device allocates and dispatches nothing that is not in it); devices know kernels, not operators; the
@@ -35,6 +36,7 @@ pub mod nn;
 pub mod optim;
 pub mod plan;
 pub mod report;
+pub mod run;
 pub mod scalar;
 pub mod shader;
 pub mod train;

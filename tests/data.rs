@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use gridlight::data::{self, DataConfig, DataError, Encoding, FittedTarget, Loaded, Target, Task};
 use gridlight::experiment::Experiment;
-use gridlight::train::trainer;
+use gridlight::run::trainer;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 

@@ -5,9 +5,9 @@ mod synthetic;
 
 use gridlight::data::Target;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::run::trainer::{self, Options};
 use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
-use gridlight::train::trainer::{self, Options};
 use interruptions::{Bench, Interrupter};
 
 const TRAIN: &str = "batch_size = 16\nepochs = 3\nshuffle = false\ncheckpoint_every_steps = 5\n";

@@ -10,8 +10,8 @@ use std::process::Command;
 use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
+use gridlight::run::trainer::{self, Options};
 use gridlight::train::checkpoint;
-use gridlight::train::trainer::{self, Options};
 use silent::Silent;
 
 /// Runs `gridlight` in `directory`: exit code, standard output, standard error.

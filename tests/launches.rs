@@ -6,8 +6,8 @@ use gridlight::base::target::{Family, Target};
 use gridlight::device::gpu::pace::{FIRST_WORK, work};
 use gridlight::experiment::Experiment;
 use gridlight::plan::Phase;
+use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
-use gridlight::train::trainer;
 
 /// A launch cannot be cut: what a plan makes of an experiment must be small enough as it is. Half a second at the rate of
 /// [`FIRST_WORK`], that of the slowest devices, is enough for all but the text experiment: its recurrences are cut at 1.1

@@ -10,7 +10,7 @@ use gridlight::base::target::{Family, Target};
 use gridlight::device::Device;
 use gridlight::device::gpu::{GpuOptions, adapters};
 use gridlight::experiment::Experiment;
-use gridlight::train::trainer::{self, Options};
+use gridlight::run::trainer::{self, Options};
 use libtest_mimic::Failed;
 use silent::Silent;
 

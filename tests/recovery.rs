@@ -11,8 +11,8 @@ use std::time::Instant;
 use faults::{Listener, Shelf, Victim, losses_leave_no_trace, train};
 use gridlight::device::DeviceError;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::run::recovery::Recovery;
 use gridlight::train::TrainError;
-use gridlight::train::recovery::Recovery;
 use interruptions::Bench;
 
 fn open() -> Victim {

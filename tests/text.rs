@@ -10,9 +10,9 @@ use gridlight::base::rng;
 use gridlight::data::{FittedTarget, Loaded};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::train::evaluate::{evaluate, predict};
-use gridlight::train::sample::{Drawn, Request, sample};
-use gridlight::train::trainer::{self, Options, Outcome};
+use gridlight::run::evaluate::{evaluate, predict};
+use gridlight::run::sample::{Drawn, Request, sample};
+use gridlight::run::trainer::{self, Options, Outcome};
 use silent::Silent;
 
 /// A text in a directory, and an experiment on it.

@@ -10,11 +10,11 @@ use gridlight::base::rng;
 use gridlight::data::Loaded;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
+use gridlight::run::evaluate::{evaluate, predict};
+use gridlight::run::trainer::{self, Options, Outcome};
+use gridlight::run::tune;
 use gridlight::train::TrainError;
-use gridlight::train::evaluate::{evaluate, predict};
 use gridlight::train::events::{Event, Observer, Tick};
-use gridlight::train::trainer::{self, Options, Outcome};
-use gridlight::train::tune;
 
 /// Keeps events and interrupts after some steps.
 #[derive(Default)]

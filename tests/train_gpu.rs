@@ -17,8 +17,8 @@ use gridlight::device::gpu::GpuOptions;
 use gridlight::device::open::{Installed, Spares};
 use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::experiment::Experiment;
-use gridlight::train::replay;
-use gridlight::train::trainer::{self, Options, Outcome};
+use gridlight::run::replay;
+use gridlight::run::trainer::{self, Options, Outcome};
 use libtest_mimic::Failed;
 use silent::Silent;
 

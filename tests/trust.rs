@@ -4,8 +4,9 @@ mod interruptions;
 mod synthetic;
 
 use gridlight::device::cpu::CpuDevice;
-use gridlight::train::trainer::{self, Options};
-use gridlight::train::{TrainError, checkpoint, replay};
+use gridlight::run::replay;
+use gridlight::run::trainer::{self, Options};
+use gridlight::train::{TrainError, checkpoint};
 use interruptions::{Bench, Interrupter, bits};
 
 #[test]

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use gridlight::data::{Dataset, Loaded};
 use gridlight::experiment::Experiment;
+use gridlight::run::trainer;
 use gridlight::train::TrainError;
-use gridlight::train::trainer;
 
 /// The data of an experiment on `table` with these tables of keys after `[data]`.
 fn load(table: &str, keys: &str) -> Result<Loaded, TrainError> {

@@ -1,5 +1,6 @@
 //! The vocabulary that everything else shares: tensors, random numbers, the step's record, the device as plain data.
 
+pub mod config;
 pub mod image;
 pub mod names;
 pub mod number;

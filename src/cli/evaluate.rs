@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::base::number::Number;
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
-use gridlight::train::evaluate::{self, Evaluation};
+use gridlight::run::evaluate::{self, Evaluation};
 use gridlight::train::forecast::HorizonError;
 
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};

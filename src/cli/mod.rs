@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
+use gridlight::run::directory::RunDirectory;
 use gridlight::train::TrainError;
-use gridlight::train::run::RunDirectory;
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -60,8 +60,8 @@ impl From<gridlight::device::DeviceError> for Failure {
     }
 }
 
-impl From<gridlight::experiment::ExperimentError> for Failure {
-    fn from(error: gridlight::experiment::ExperimentError) -> Self {
+impl From<gridlight::base::config::ConfigError> for Failure {
+    fn from(error: gridlight::base::config::ConfigError) -> Self {
         TrainError::from(error).into()
     }
 }

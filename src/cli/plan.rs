@@ -9,9 +9,9 @@ use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
 use gridlight::plan::Compiled;
+use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
-use gridlight::train::trainer;
 
 use super::{Failure, open_device, parse_device, print, print_json};
 

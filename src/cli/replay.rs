@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gridlight::device::{DeviceChoice, DeviceInfo, open};
+use gridlight::run::replay;
 use gridlight::train::TrainError;
-use gridlight::train::replay;
 
 use super::progress::Console;
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};

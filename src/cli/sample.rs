@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gridlight::device::DeviceChoice;
-use gridlight::train::sample::{self, Drawn, Request};
+use gridlight::run::sample::{self, Drawn, Request};
 
 use super::{Failure, is_exact, open_device, parse_device, print};
 

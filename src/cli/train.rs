@@ -7,12 +7,12 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::device::open::Installed;
 use gridlight::experiment::Experiment;
+use gridlight::run::evaluate::evaluate;
+use gridlight::run::recovery::Recovery;
+use gridlight::run::trainer::{self, Options};
+use gridlight::run::tune;
 use gridlight::train::TrainError;
-use gridlight::train::evaluate::evaluate;
 use gridlight::train::events::Event;
-use gridlight::train::recovery::Recovery;
-use gridlight::train::trainer::{self, Options};
-use gridlight::train::tune;
 
 use super::progress::Console;
 use super::{Failure, open_device, parse_device, print};

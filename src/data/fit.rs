@@ -36,6 +36,27 @@ pub struct Fitted {
     pub reshape: Option<ReshapeConfig>,
 }
 
+impl Fitted {
+    /// Scaled features in their own units. Parts of a timestamp and indicators stay as they are.
+    pub fn own_units(&self, names: &[String], scaled: &[f32]) -> Vec<f32> {
+        if let Some(image) = &self.image {
+            return image.own_units(scaled);
+        }
+        let scaling = |name: &String| {
+            self.columns.iter().find(|c| c.name == *name).and_then(|c| match &c.encoding {
+                Encoding::Number { scaling, .. } => Some(scaling),
+                _ => None,
+            })
+        };
+        let scalings: Vec<_> = names.iter().map(scaling).collect();
+        let value = |(at, &x): (usize, &f32)| match scalings[at % names.len()] {
+            Some(scaling) => scaling.invert(f64::from(x)) as f32,
+            None => x,
+        };
+        scaled.iter().enumerate().map(value).collect()
+    }
+}
+
 /// A fitted feature column.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

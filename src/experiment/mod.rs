@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::config::ConfigError;
 use crate::data::{DataConfig, Task};
 use crate::nn::config::{self, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
-pub use place::ExperimentError;
 use place::Origin;
 use train::{TrainConfig, TuneConfig};
 
@@ -53,9 +53,9 @@ impl Experiment {
     ///
     /// # Errors
     /// If the file cannot be read or anything in it is wrong.
-    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ExperimentError> {
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
-        let fail = |reason: String| ExperimentError { place: place.clone(), reason };
+        let fail = |reason: String| ConfigError { place: place.clone(), reason };
         let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
         if size > MAX_BYTES {
             return Err(fail(format!("the file has {size} bytes, an experiment at most {MAX_BYTES}")));
@@ -69,9 +69,9 @@ impl Experiment {
     ///
     /// # Errors
     /// If anything in it is wrong.
-    pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self, ExperimentError> {
+    pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self, ConfigError> {
         let origin = Origin { place: place.into(), text: text.into(), overrides: overrides.to_vec() };
-        let located = |e: &toml::de::Error| ExperimentError {
+        let located = |e: &toml::de::Error| ConfigError {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
@@ -79,7 +79,7 @@ impl Experiment {
         let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
         for argument in overrides {
             override_key(&mut given, argument)?;
-            experiment = given.clone().try_into().map_err(|e: toml::de::Error| ExperimentError {
+            experiment = given.clone().try_into().map_err(|e: toml::de::Error| ConfigError {
                 place: format!("--set {argument}"),
                 reason: explain(e.message()),
             })?;
@@ -91,7 +91,7 @@ impl Experiment {
     }
 
     /// What is wrong with `key` (`table.key`), with the place where it was given: for what is only known once the data are.
-    pub fn wrong(&self, key: &str, reason: &str) -> ExperimentError {
+    pub fn wrong(&self, key: &str, reason: &str) -> ConfigError {
         self.origin.error(key, reason)
     }
 
@@ -329,8 +329,8 @@ fn explain(message: &str) -> String {
 }
 
 /// Applies `table.key=value`; the value is TOML, or else a string.
-fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ExperimentError> {
-    let fail = |reason: &str| ExperimentError { place: format!("--set {argument}"), reason: reason.into() };
+fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigError> {
+    let fail = |reason: &str| ConfigError { place: format!("--set {argument}"), reason: reason.into() };
     let (key, value) = argument.split_once('=').ok_or_else(|| fail("expected table.key=value"))?;
     let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
     let value = match parsed.ok().and_then(|mut t| t.remove("value")) {

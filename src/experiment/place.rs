@@ -1,14 +1,6 @@
 //! Where a key of an experiment was given: line and column of the file, or an argument of the command line.
 
-/// What is wrong with an experiment file.
-#[derive(Clone, Debug, thiserror::Error, PartialEq)]
-#[error("{place}: {reason}")]
-pub struct ExperimentError {
-    /// `file:line:column`, `file`, or the `--set` argument.
-    pub place: String,
-    /// What was found and what is allowed.
-    pub reason: String,
-}
+use crate::base::config::ConfigError;
 
 /// Where an experiment comes from, so that a key can be pointed at long after it was read.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +22,7 @@ impl PartialEq for Origin {
 
 impl Origin {
     /// What is wrong with `key` (`a.b.c`), named by where it was given last; if it was not, by its innermost table.
-    pub fn error(&self, key: &str, reason: &str) -> ExperimentError {
+    pub fn error(&self, key: &str, reason: &str) -> ConfigError {
         let sets = |argument: &&String| {
             let set = argument.split('=').next().unwrap_or_default().trim();
             key.strip_prefix(set).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -39,7 +31,7 @@ impl Origin {
             Some(argument) => format!("--set {argument}"),
             None => self.locate(key).map_or_else(|| self.place.clone(), |start| self.at(start)),
         };
-        ExperimentError { place, reason: format!("`{key}` {reason}") }
+        ConfigError { place, reason: format!("`{key}` {reason}") }
     }
 
     /// `file:line:column` of a byte of the text.

@@ -4,12 +4,11 @@
 use super::Report;
 use super::grid;
 use super::images::{embedded, picture};
+use super::portrait::{Portrait, STEPS};
 use super::svg::{Series, curves, escape, figure, scatter};
 use super::tables::table;
 use crate::data::reshape::ReshapeConfig;
 use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
-use crate::train::portrait::{Portrait, STEPS};
-use crate::train::sample::own_units;
 
 /// Features named of a strange row: those furthest from what was expected.
 const NAMED: usize = 3;
@@ -111,7 +110,7 @@ fn strange_images(image: &FittedImage, rows: &Dataset, each: &[Strange]) -> Stri
 fn strange_days(fitted: &Fitted, column: &str, minutes: u32, rows: &Dataset, each: &[Strange]) -> String {
     let hours = f64::from(minutes) / 60.0;
     let points = |scaled: &[f32]| {
-        let own = own_units(fitted, &rows.features, scaled).into_iter().enumerate();
+        let own = fitted.own_units(&rows.features, scaled).into_iter().enumerate();
         own.map(|(at, y)| (at as f64 * hours, f64::from(y))).collect()
     };
     let day = |&(row, nats, x, expected): &Strange| {
@@ -130,7 +129,7 @@ fn strange_table(fitted: &Fitted, rows: &Dataset, each: &[Strange]) -> String {
         let mut order: Vec<usize> = (0..x.len()).collect();
         let distance = |at: &usize| (x[*at] - expected[*at]).abs();
         order.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
-        let [found, expected] = [x, expected].map(|scaled| own_units(fitted, &rows.features, scaled));
+        let [found, expected] = [x, expected].map(|scaled| fitted.own_units(&rows.features, scaled));
         let text = |&at: &usize| {
             let [found, expected] = [found[at], expected[at]].map(|v| figure(f64::from(v)));
             format!("{} {found} (expected {expected})", rows.features[at])

@@ -6,6 +6,7 @@ mod forecasts;
 pub mod grid;
 mod images;
 mod pictures;
+pub mod portrait;
 mod svg;
 mod tables;
 
@@ -13,19 +14,39 @@ use crate::base::number::Numbers;
 use crate::base::tensor::Shape;
 use crate::data::Loaded;
 use crate::device::DeviceInfo;
-use crate::experiment::Experiment;
+use crate::nn::losses::Loss;
 use crate::plan::PlanReport;
 use crate::train::checkpoint::NamedTensor;
+use crate::train::history::HistoryRow;
 use crate::train::metrics::Predictions;
-use crate::train::portrait::Portrait;
-use crate::train::run::HistoryRow;
-use crate::train::tune::Trial;
+use portrait::Portrait;
 use svg::{escape, figure};
+
+/// A learning rate and a batch size that were tried before training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trial {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Batch size.
+    pub batch_size: usize,
+    /// Lowest validation loss; infinite if training diverged.
+    pub loss: f64,
+    /// Seconds it took.
+    pub seconds: f64,
+}
 
 /// Everything a report shows.
 pub struct Report<'a> {
-    /// The experiment.
-    pub experiment: &'a Experiment,
+    /// Name of the experiment.
+    pub name: &'a str,
+    /// Its seed.
+    pub seed: u64,
+    /// The whole experiment, as TOML.
+    pub experiment: &'a str,
+    /// What training minimised.
+    pub loss: &'a Loss,
+    /// Where the data come from, as the experiment says.
+    pub source: &'a str,
     /// Its data.
     pub data: &'a Loaded,
     /// Where it was trained.
@@ -59,14 +80,14 @@ pub struct Report<'a> {
 impl Report<'_> {
     /// The page.
     pub fn html(&self) -> String {
-        let name = escape(&self.experiment.name);
+        let name = escape(self.name);
         let subject = match self.data.fitted.target.name() {
             Some(target) if self.portrait.is_none() => format!("predicts {}", escape(target)),
             _ if self.data.train.text.is_some() => "predicts the next character".into(),
             _ => "learns the features".into(),
         };
         let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
-        let seed = self.experiment.seed;
+        let seed = self.seed;
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
@@ -94,7 +115,7 @@ impl Report<'_> {
         page += &section("Data", &tables::data(self));
         page += &section("Model", &tables::model(self));
         page += &section("Plan of a training step", &tables::plan(self.plan));
-        let resolved = escape(&self.experiment.resolved());
+        let resolved = escape(self.experiment);
         let experiment = format!(
             "<details><summary>All keys, defaults written out</summary><pre>{resolved}</pre></details>\n"
         );

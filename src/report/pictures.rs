@@ -7,7 +7,7 @@ use crate::train::metrics::{Predictions, auc};
 
 /// Loss, metrics and learning rate by epoch, the best epoch marked.
 pub fn training(report: &Report) -> String {
-    let by_epoch = |value: &dyn Fn(&crate::train::run::HistoryRow) -> Option<f64>| {
+    let by_epoch = |value: &dyn Fn(&crate::train::history::HistoryRow) -> Option<f64>| {
         report.history.iter().filter_map(|r| Some((r.epoch as f64, value(r)?))).collect::<Vec<_>>()
     };
     let best = format!("best epoch {}", report.best_epoch);

@@ -1,12 +1,12 @@
 //! The report's tables.
 
 use super::Report;
+use super::Trial;
 use super::svg::{escape, figure};
 use crate::data::{Dataset, Encoding, FittedScaling, FittedTarget};
 use crate::plan::{PlanReport, quantity};
 use crate::train::forecast;
 use crate::train::metrics::{ClassScore, Predictions, class_scores};
-use crate::train::tune::Trial;
 
 /// A table; columns from `numbers` on are aligned right.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
@@ -24,7 +24,7 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> Stri
 /// Loss and metrics of validation and test rows with the kept weights.
 pub fn metrics(report: &Report) -> String {
     let target = &report.data.fitted.target;
-    let loss = &report.experiment.train.loss;
+    let loss = report.loss;
     let of = |p: &Predictions, rows: &Dataset| {
         let mut values = vec![("loss", p.loss(loss))];
         values.extend(p.metrics(target).iter().map(|m| (m.name, m.value)));
@@ -73,7 +73,7 @@ pub fn trials(trials: &[Trial]) -> String {
 /// Rows of each part, and how each column becomes numbers.
 pub fn data(report: &Report) -> String {
     let data = report.data;
-    let source = std::path::Path::new(&report.experiment.data.source);
+    let source = std::path::Path::new(report.source);
     let file = source.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
     let text = format!(
         "<p>{}: {} rows train, {} validate, {} test; {} were dropped. SHA-256 {}…</p>\n",

@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use crate::base::config::ConfigError;
 use crate::data::DataError;
 use crate::device::DeviceError;
-use crate::experiment::ExperimentError;
 use crate::graph::GraphError;
 use crate::plan::PlanError;
 
@@ -13,7 +13,7 @@ use crate::plan::PlanError;
 pub enum TrainError {
     /// The experiment file is wrong.
     #[error(transparent)]
-    Experiment(#[from] ExperimentError),
+    Experiment(#[from] ConfigError),
     /// The data are wrong.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -80,7 +80,7 @@ pub enum TrainError {
     #[error(
         "training diverged at step {step}: the {what} is {value}{}; what was saved before is kept; try a smaller \
          learning_rate, or clip_norm = 1.0{}",
-        super::anomaly::told(origin),
+        told(origin),
         if origin.is_empty() { "; --anomaly names the operator" } else { "" }
     )]
     Diverged {
@@ -150,7 +150,7 @@ impl TrainError {
     }
 
     /// [`TrainError::Diverged`] without an origin.
-    pub(super) fn diverged(step: u64, what: String, value: f64) -> Self {
+    pub(crate) fn diverged(step: u64, what: String, value: f64) -> Self {
         Self::Diverged { step, what, value, origin: String::new() }
     }
 
@@ -163,4 +163,9 @@ impl TrainError {
         };
         Self::Io { path: path.into(), reason: format!("{error}{advice}") }
     }
+}
+
+/// How an error message goes on with what is known of the origin.
+fn told(origin: &str) -> String {
+    if origin.is_empty() { String::new() } else { format!(": {origin}") }
 }

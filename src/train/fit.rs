@@ -9,7 +9,7 @@ use crate::nn::Model;
 use crate::plan::{PlanError, Program, quantity};
 
 /// The error of an engine that could not be made, with more advice if it was for want of memory or for a limit.
-pub(super) fn explain(
+pub(crate) fn explain(
     error: TrainError,
     model: &Model,
     training: &Training,

@@ -1,31 +1,16 @@
-//! Training: epochs, steps, evaluation, checkpoints and the run directory.
+//! Training without an experiment: the engine that runs a model on a device, metrics, checkpoints, and the files that
+//! a training leaves behind.
 
-mod anomaly;
-pub mod audit;
-pub mod autoencoder;
 pub mod checkpoint;
-mod diagnose;
 pub mod engine;
-mod epochs;
 mod error;
-pub mod evaluate;
 pub mod events;
-mod finish;
-mod fit;
+pub(crate) mod fit;
 pub mod forecast;
 pub mod history;
-mod lock;
+pub(crate) mod lock;
 pub mod metrics;
-pub mod portrait;
-pub mod recovery;
-pub mod replay;
-pub mod run;
-pub mod sample;
-mod snapshot;
 pub mod tensorboard;
-pub mod text;
-pub mod trainer;
-pub mod tune;
-mod writer;
+pub(crate) mod writer;
 
 pub use error::TrainError;

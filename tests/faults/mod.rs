@@ -10,10 +10,10 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::device::open::Spares;
 use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::plan::{BufferId, Program};
+use gridlight::run::recovery::Recovery;
+use gridlight::run::trainer::Options;
 use gridlight::train::TrainError;
 use gridlight::train::events::{Event, Observer, Tick};
-use gridlight::train::recovery::Recovery;
-use gridlight::train::trainer::Options;
 use serde_json::Value;
 
 use crate::interruptions::Bench;

@@ -6,10 +6,10 @@ use gridlight::base::rng;
 use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
+use gridlight::run::trainer::{self, Options};
 use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
 use gridlight::train::events::{Event, Observer, Tick};
-use gridlight::train::trainer::{self, Options};
 
 use crate::synthetic;
 

@@ -18,7 +18,7 @@ use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{Compiled, Slice};
 
-pub(super) use order::text_order;
+pub(crate) use order::text_order;
 use program::Built;
 pub use program::{Training, Watched, compile};
 

@@ -10,7 +10,7 @@ pub(super) fn streams(rows: usize, batch: usize) -> Vec<Option<u32>> {
 
 /// The order in which an epoch reads the rows of a text: batch after batch, each row going on where the same row of the batch
 /// before it ended. Rows at the end that fill no batch are left out.
-pub(in crate::train) fn text_order(rows: usize, batch: usize) -> Vec<u32> {
+pub(crate) fn text_order(rows: usize, batch: usize) -> Vec<u32> {
     streams(rows / batch * batch, batch).into_iter().flatten().collect()
 }
 

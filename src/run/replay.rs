@@ -4,14 +4,14 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::TrainError;
 use super::audit::{self, Record, Session};
-use super::checkpoint;
-use super::events::Observer;
-use super::run::RunDirectory;
+use super::directory::RunDirectory;
 use super::trainer::{self, Options};
 use super::tune::Quiet;
 use crate::device::{Device, DeviceInfo};
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::events::Observer;
 
 /// What came of it: what `replay --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]

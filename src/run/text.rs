@@ -2,15 +2,15 @@
 
 use std::path::Path;
 
-use super::TrainError;
-use super::checkpoint;
-use super::engine::Engine;
 use super::evaluate::Opened;
 use super::trainer::model_of;
 use crate::base::rng::{self, streams};
 use crate::data::{self, Dataset, Fitted, FittedTarget, FittedText, Text};
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::engine::Engine;
 
 /// How a text is written.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,24 +3,26 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::TrainError;
 use super::autoencoder;
-use super::checkpoint;
-use super::engine::{Engine, Training};
+use super::directory::{self, RunDirectory};
 use super::epochs::{Task, Trainer};
-use super::events::{Event, Observer};
-use super::fit;
-use super::metrics::Predictions;
-use super::run::{self, HistoryRow, RunDirectory};
-use super::tune::Trial;
+use crate::base::config::ConfigError;
 use crate::base::number::Numbers;
 use crate::base::rng::streams;
 use crate::data::{self, Loaded};
 use crate::device::Device;
-use crate::experiment::{Experiment, ExperimentError};
+use crate::experiment::Experiment;
 use crate::nn::Model;
 use crate::nn::model::{Inputs, SequenceShape, TextShape};
 use crate::plan::ImageChanges;
+use crate::report::Trial;
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::engine::{Engine, Training};
+use crate::train::events::{Event, Observer};
+use crate::train::fit;
+use crate::train::history::HistoryRow;
+use crate::train::metrics::Predictions;
 
 /// What the command line adds to an experiment.
 #[derive(Clone, Debug, Default)]
@@ -77,7 +79,7 @@ pub(super) fn check_batch(
     key: &str,
     batch: usize,
     data: &Loaded,
-) -> Result<(), ExperimentError> {
+) -> Result<(), ConfigError> {
     let rows = data.train.rows;
     if batch <= rows {
         return Ok(());
@@ -175,7 +177,7 @@ pub fn train(
         }
         run
     };
-    run::check_writable(&run.path)?;
+    directory::check_writable(&run.path)?;
     let task = Task { experiment, data, device, model: &model, training: &training, options };
     Trainer::new(task, engine, run, observer)?.run()
 }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::TrainError;
-use super::checkpoint;
-use super::engine::Engine;
 use super::evaluate::Opened;
-use super::metrics::Predictions;
 use crate::data::{self, Dataset, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::config::variational::Decoder;
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, LOG_WEIGHT, RECONSTRUCTION};
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::engine::Engine;
+use crate::train::metrics::Predictions;
 
 /// Draws of the latent code of each row, where none are asked for: scores are means over them.
 pub const DRAWS: u32 = 32;

@@ -2,17 +2,9 @@
 
 use std::time::Instant;
 
-use super::TrainError;
 use super::audit::{self, Record};
-use super::checkpoint::{self, Meta, Progress};
-use super::engine::{self, Engine, Training};
-use super::events::{Event, Observer, Tick};
-use super::history;
-use super::metrics::Predictions;
-use super::run::{HistoryRow, Newest, RunDirectory};
-use super::tensorboard::EventFile;
+use super::directory::{Newest, RunDirectory};
 use super::trainer::{Options, Outcome};
-use super::writer::Writer;
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
@@ -20,6 +12,15 @@ use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, Meta, Progress};
+use crate::train::engine::{self, Engine, Training};
+use crate::train::events::{Event, Observer, Tick};
+use crate::train::history;
+use crate::train::history::HistoryRow;
+use crate::train::metrics::Predictions;
+use crate::train::tensorboard::EventFile;
+use crate::train::writer::Writer;
 
 /// Steps run before the first look at the clock.
 const FIRST_GROUP: usize = 1;

@@ -1,14 +1,14 @@
 //! Which operator gave the first number that is not finite: the failing step is run once more, with every value of
 //! its graph kept.
 
-use super::TrainError;
-use super::checkpoint::NamedTensor;
-use super::engine::Engine;
 use super::epochs::{Task, Trainer};
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::graph::{Graph, Op, Source, ValueId};
 use crate::nn::model::ModelGraph;
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::engine::Engine;
 
 /// The values of a training step that can be looked at: all numbers that the step computes or reads as its batch.
 fn values(graph: &ModelGraph) -> Vec<(String, ValueId)> {
@@ -122,11 +122,6 @@ fn position(element: usize, shape: &[usize]) -> Vec<usize> {
         .collect();
     indices.reverse();
     indices
-}
-
-/// How an error message goes on with what [`Trainer::anomaly`] said.
-pub(super) fn told(origin: &str) -> String {
-    if origin.is_empty() { String::new() } else { format!(": {origin}") }
 }
 
 #[cfg(test)]

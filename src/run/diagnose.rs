@@ -4,14 +4,14 @@
 
 use std::time::Instant;
 
-use super::TrainError;
-use super::checkpoint::NamedTensor;
+use super::directory::Newest;
 use super::epochs::Trainer;
-use super::history::Lines;
-use super::metrics::Predictions;
-use super::run::Newest;
-use super::tensorboard::EventFile;
 use crate::base::step::StepRecord;
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::history::Lines;
+use crate::train::metrics::Predictions;
+use crate::train::tensorboard::EventFile;
 
 /// Steps between two looks at the weights, before the group with the bad step is known.
 const GROUP: u64 = 64;

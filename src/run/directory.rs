@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::TrainError;
-use super::checkpoint::{self, Meta, NamedTensor};
-pub use super::history::HistoryRow;
-use super::lock::{self, Lock};
 use crate::experiment::Experiment;
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, Meta, NamedTensor};
+pub use crate::train::history::HistoryRow;
+use crate::train::lock::{self, Lock};
 
 /// Newest checkpoints kept.
 const KEPT: usize = 3;

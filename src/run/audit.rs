@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::TrainError;
-use super::checkpoint::{self, NamedTensor};
+use super::directory::RunDirectory;
 use super::epochs::Task;
-use super::run::RunDirectory;
 use crate::device::DeviceInfo;
 use crate::plan::Program;
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, NamedTensor};
 
 /// Larger files are refused before they are read.
 const MAX_BYTES: u64 = 1 << 24;

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use super::TrainError;
-use super::checkpoint::{Meta, NamedTensor};
 use super::diagnose;
 use super::epochs::Trainer;
-use super::writer::Job;
+use crate::train::TrainError;
+use crate::train::checkpoint::{Meta, NamedTensor};
+use crate::train::writer::Job;
 
 /// Seconds between checkpoints unless the experiment says otherwise.
 const CHECKPOINT_SECONDS: f64 = 30.0;

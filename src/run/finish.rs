@@ -1,17 +1,17 @@
 //! The end of a training: predictions of the best weights, the report, the `end` event.
 
-use super::TrainError;
 use super::audit;
 use super::autoencoder;
-use super::checkpoint;
-use super::engine::Engine;
 use super::epochs::{Task, Trainer};
-use super::events::Event;
-use super::portrait::Portrait;
+use super::portrait::portrait;
 use super::text;
 use super::trainer::peak_host_bytes;
 use crate::data::FittedTarget;
 use crate::report::Report;
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::engine::Engine;
+use crate::train::events::Event;
 
 impl Trainer<'_> {
     /// The `end` event, once everything is written.
@@ -67,7 +67,7 @@ impl Trainer<'_> {
             Some(decoder) => {
                 let rows = if tested { &data.test } else { &data.validation };
                 let scores = autoencoder::evaluate(&mut with_weights(rows)?, autoencoder::DRAWS)?;
-                Some(Portrait::of(device, &decoder, &weights, rows, &scores)?)
+                Some(portrait(device, &decoder, &weights, rows, &scores)?)
             }
         };
         let written = match &data.fitted.target {
@@ -79,7 +79,11 @@ impl Trainer<'_> {
         };
         let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
         let report = Report {
-            experiment,
+            name: &experiment.name,
+            seed: experiment.seed,
+            experiment: &experiment.resolved(),
+            loss: &experiment.train.loss,
+            source: &experiment.data.source,
             data,
             device: device.info(),
             history: &self.history,

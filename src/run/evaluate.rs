@@ -4,19 +4,19 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::TrainError;
 use super::autoencoder;
-use super::checkpoint;
-use super::engine::Engine;
-use super::forecast::{self, HorizonError};
-use super::metrics::{ClassScore, Predictions, argmax, class_scores};
-use super::run::RunDirectory;
+use super::directory::RunDirectory;
 use super::text;
 use super::trainer::model_of;
 use crate::base::number::{Number, Numbers};
 use crate::data::{self, Dataset, Fitted, FittedTarget, Task};
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::train::TrainError;
+use crate::train::checkpoint;
+use crate::train::engine::Engine;
+use crate::train::forecast::{self, HorizonError};
+use crate::train::metrics::{ClassScore, Predictions, argmax, class_scores};
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]

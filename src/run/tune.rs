@@ -4,26 +4,14 @@
 use std::path::Path;
 use std::time::Instant;
 
-use super::TrainError;
-use super::events::{Event, Observer, Tick};
-use super::run::RunDirectory;
+use super::directory::RunDirectory;
 use super::trainer::{self, Options};
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
-
-/// One pair that was tried.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trial {
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Batch size.
-    pub batch_size: usize,
-    /// Lowest validation loss; infinite if training diverged.
-    pub loss: f64,
-    /// Seconds it took.
-    pub seconds: f64,
-}
+use crate::report::Trial;
+use crate::train::TrainError;
+use crate::train::events::{Event, Observer, Tick};
 
 /// Lets interrupts and notes through and keeps the trials' own events from the run's.
 pub(super) struct Quiet<'a>(pub(super) &'a mut dyn Observer);

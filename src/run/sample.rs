@@ -2,18 +2,18 @@
 
 use std::path::Path;
 
-use super::TrainError;
-use super::checkpoint::{self, NamedTensor};
-use super::engine::Engine;
 use super::evaluate::{Opened, open};
 use super::text::{self, Writing};
 use super::trainer::model_of;
 use crate::base::rng::{self, streams};
 use crate::data::table::Table;
-use crate::data::{Dataset, Encoding, Fitted, FittedImage, FittedTarget, Target};
+use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
 use crate::device::Device;
 use crate::nn::Model;
 use crate::report::grid;
+use crate::train::TrainError;
+use crate::train::checkpoint::{self, NamedTensor};
+use crate::train::engine::Engine;
 
 /// Most samples of one call.
 const MOST: usize = 1_000_000;
@@ -131,7 +131,7 @@ fn rows(
     let codes = prior(count, model.outputs, [seed as u32, (seed >> 32) as u32]);
     let labels = (0..count).map(|i| (i % classes(&opened.fitted).max(1)) as u32).collect();
     let decoded = decode(device, &decoder, &opened.weights, codes, Some(labels))?;
-    let values = own_units(&opened.fitted, &names, &decoded);
+    let values = opened.fitted.own_units(&names, &decoded);
     let bytes = match (extension.as_str(), &opened.fitted.image) {
         ("png", Some(image)) => grid::png(image, &values),
         ("npy", image) => npy(&values, &shape(count, image.as_ref(), names.len())),
@@ -187,25 +187,6 @@ fn classes(fitted: &Fitted) -> usize {
         FittedTarget::Classes { names, .. } => names.len(),
         _ => 0,
     }
-}
-
-/// Scaled features in their own units. Parts of a timestamp and indicators stay as they are.
-pub(crate) fn own_units(fitted: &Fitted, names: &[String], scaled: &[f32]) -> Vec<f32> {
-    if let Some(image) = &fitted.image {
-        return image.own_units(scaled);
-    }
-    let scaling = |name: &String| {
-        fitted.columns.iter().find(|c| c.name == *name).and_then(|c| match &c.encoding {
-            Encoding::Number { scaling, .. } => Some(scaling),
-            _ => None,
-        })
-    };
-    let scalings: Vec<_> = names.iter().map(scaling).collect();
-    let value = |(at, &x): (usize, &f32)| match scalings[at % names.len()] {
-        Some(scaling) => scaling.invert(f64::from(x)) as f32,
-        None => x,
-    };
-    scaled.iter().enumerate().map(value).collect()
 }
 
 fn shape(count: usize, image: Option<&FittedImage>, features: usize) -> Vec<usize> {

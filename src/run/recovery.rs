@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use super::TrainError;
-use super::events::{Event, Observer, Tick};
 use super::trainer::{self, Options, Outcome};
 use crate::data::Loaded;
 use crate::device::open::{Spares, close};
 use crate::device::{Device, DeviceError, DeviceInfo};
 use crate::experiment::Experiment;
+use crate::train::TrainError;
+use crate::train::events::{Event, Observer, Tick};
 
 /// Waits before the device is opened again: drivers need a moment after a reset. As many as there are attempts.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];

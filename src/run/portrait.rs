@@ -1,0 +1,110 @@
+//! What a report shows of an autoencoder: samples, rows beside what it makes of them, ways between codes, the strangest
+//! rows.
+
+use super::sample::{decode, prior};
+use crate::data::{Dataset, Target};
+use crate::device::Device;
+use crate::nn::Model;
+use crate::report::portrait::{Portrait, STEPS};
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::metrics::{Predictions, argmax};
+
+/// Samples drawn.
+const SAMPLES: usize = 64;
+/// Rows shown beside their reconstructions.
+const SHOWN: usize = 12;
+/// Ways from one row's code to another's.
+const WAYS: usize = 6;
+/// Strangest rows.
+const STRANGE: usize = 6;
+
+/// The portrait by `rows`, whose scores are `scores`.
+///
+/// # Errors
+/// If the device fails.
+pub(super) fn portrait(
+    device: &dyn Device,
+    decoder: &Model,
+    weights: &[NamedTensor],
+    rows: &Dataset,
+    scores: &Predictions,
+) -> Result<Portrait, TrainError> {
+    let latent = scores.outputs;
+    let code = |row: usize| &scores.raw[row * latent..(row + 1) * latent];
+    let labels = match &rows.target {
+        Some(Target::Labels(labels)) => labels.as_slice(),
+        _ => &[],
+    };
+    let classes = labels.iter().max().map_or(1, |most| *most + 1);
+    let label = |row: usize| labels.get(row).copied().unwrap_or(0);
+    let shown = spread(rows.rows, SHOWN);
+    let strange = strangest(scores);
+
+    let mut codes = prior(SAMPLES, latent, [0, 0]);
+    let mut all_labels: Vec<u32> = (0..SAMPLES as u32).map(|i| i % classes).collect();
+    for &row in &shown {
+        codes.extend(code(row));
+        all_labels.push(label(row));
+    }
+    for (from, to) in pairs(rows.rows, labels) {
+        for step in 0..STEPS {
+            let part = step as f32 / (STEPS - 1) as f32;
+            codes.extend(code(from).iter().zip(code(to)).map(|(a, b)| a + part * (b - a)));
+            all_labels.push(label(from));
+        }
+    }
+    for &(row, _) in &strange {
+        codes.extend(code(row));
+        all_labels.push(label(row));
+    }
+    let mut samples = decode(device, decoder, weights, codes, Some(all_labels))?;
+    let features = decoder.outputs;
+    let mut reconstructions = samples.split_off(SAMPLES * features);
+    let mut ways = reconstructions.split_off(shown.len() * features);
+    let expected = ways.split_off(ways.len() - strange.len() * features);
+    let codes = scores.raw.clone();
+    Ok(Portrait { samples, shown, reconstructions, ways, strange, expected, codes, latent })
+}
+/// `count` of `rows`, evenly spread, or all.
+fn spread(rows: usize, count: usize) -> Vec<usize> {
+    let count = count.min(rows);
+    (0..count).map(|i| i * rows / count).collect()
+}
+
+/// Rows to go between: of classes that follow each other, or evenly spread where there are none.
+fn pairs(rows: usize, labels: &[u32]) -> Vec<(usize, usize)> {
+    let first = |class: u32| labels.iter().position(|&l| l == class);
+    let known = (0..2 * WAYS as u32).step_by(2).filter_map(|c| Some((first(c)?, first(c + 1)?)));
+    let known: Vec<(usize, usize)> = known.take(WAYS).collect();
+    if known.len() > 1 {
+        return known;
+    }
+    let ends = spread(rows, 2 * WAYS);
+    ends.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
+}
+
+/// The rows whose loss is largest, by the evidence lower bound without the weight of its KL term.
+fn strangest(scores: &Predictions) -> Vec<(usize, f64)> {
+    let mut left: Vec<f64> = scores.anomalies();
+    let mut found = vec![];
+    for _ in 0..STRANGE.min(left.len()) {
+        let row = argmax(&left);
+        found.push((row, left[row]));
+        left[row] = f64::NEG_INFINITY;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_spread_and_pairs_are_of_different_classes() {
+        assert_eq!(spread(100, 4), [0, 25, 50, 75]);
+        assert_eq!(spread(3, 12), [0, 1, 2]);
+        assert_eq!(pairs(6, &[3, 1, 0, 2, 0, 1]), [(2, 1), (3, 0)]);
+        assert_eq!(pairs(24, &[]).len(), WAYS);
+    }
+}
