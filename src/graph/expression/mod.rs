@@ -19,6 +19,8 @@
 //! # Ok::<(), gridlight::graph::GraphError>(())
 //! ```
 //!
+//! [`Graph::formula`] appends a formula to a graph that is already there: the gradient rules of operators are written so.
+//!
 //! A mistake does not interrupt the formula: the first one is kept, what depends on it stays undefined, and
 //! [`Workspace::finish`] reports it.
 
@@ -30,6 +32,7 @@ use super::{Graph, GraphError, Source, ValueId, autodiff};
 use crate::base::tensor::DType;
 use crate::scalar::{BinaryFn, UnaryFn};
 
+mod functions;
 mod operators;
 
 #[derive(Debug, Default)]
@@ -151,6 +154,42 @@ impl Workspace {
     }
 }
 
+impl Graph {
+    /// Appends the formula that `write` makes of `operands`.
+    ///
+    /// ```
+    /// use gridlight::base::tensor::DType;
+    /// use gridlight::graph::{Graph, Source};
+    ///
+    /// let mut graph = Graph::new();
+    /// let x = graph.source(Source::Batch("x".into()), &[32, 8], DType::F32)?;
+    /// let swish = graph.formula([x], |[x]| &x * x.sigmoid())?;
+    /// assert_eq!(graph.shape(swish), &[32, 8]);
+    /// # Ok::<(), gridlight::graph::GraphError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first mistake in the formula.
+    pub fn formula<const N: usize>(
+        &mut self,
+        operands: [ValueId; N],
+        write: impl FnOnce([Expression; N]) -> Expression,
+    ) -> Built {
+        let workspace = Workspace::default();
+        workspace.0.borrow_mut().graph = std::mem::take(self);
+        let expression = |value| Expression { workspace: workspace.clone(), value: Some(value) };
+        let written = write(operands.map(expression));
+        let value = workspace.values(&[&written]);
+        let mut inner = workspace.0.borrow_mut();
+        *self = std::mem::take(&mut inner.graph);
+        match (inner.error.take(), value) {
+            (None, Some(values)) => Ok(values[0]),
+            (Some(error), _) => Err(error),
+            (None, None) => Err(foreign()),
+        }
+    }
+}
+
 fn foreign() -> GraphError {
     let reason = "an operand was made in another workspace; make all operands of a formula in one".into();
     GraphError { layer: String::new(), op: "expression", operands: String::new(), reason }
@@ -183,71 +222,30 @@ impl Expression {
 
     /// A function of two tensors, broadcast to a common shape.
     pub fn binary(&self, f: BinaryFn, other: impl Into<Operand>) -> Self {
-        let other = match other.into() {
-            Operand::Expression(expression) => expression,
-            Operand::Number(number) => self.workspace.scalar(number),
-        };
-        self.with(&[&other], |g, x, others| g.binary(f, x, others[0]))
-    }
-
-    /// `e^x`
-    pub fn exp(&self) -> Self {
-        self.unary(UnaryFn::Exp)
-    }
-
-    /// Natural logarithm.
-    pub fn ln(&self) -> Self {
-        self.unary(UnaryFn::Log)
-    }
-
-    /// Square root.
-    pub fn sqrt(&self) -> Self {
-        self.unary(UnaryFn::Sqrt)
-    }
-
-    /// `x * x`
-    pub fn square(&self) -> Self {
-        self.unary(UnaryFn::Square)
-    }
-
-    /// `|x|`
-    pub fn abs(&self) -> Self {
-        self.unary(UnaryFn::Abs)
-    }
-
-    /// Hyperbolic tangent.
-    pub fn tanh(&self) -> Self {
-        self.unary(UnaryFn::Tanh)
-    }
-
-    /// `1 / (1 + e^-x)`
-    pub fn sigmoid(&self) -> Self {
-        self.unary(UnaryFn::Sigmoid)
-    }
-
-    /// `max(x, 0)`
-    pub fn relu(&self) -> Self {
-        self.unary(UnaryFn::Relu)
-    }
-
-    /// The smaller of each pair.
-    pub fn minimum(&self, other: impl Into<Operand>) -> Self {
-        self.binary(BinaryFn::Min, other)
-    }
-
-    /// The larger of each pair.
-    pub fn maximum(&self, other: impl Into<Operand>) -> Self {
-        self.binary(BinaryFn::Max, other)
-    }
-
-    /// 1 where this is less than `other`, else 0.
-    pub fn less(&self, other: impl Into<Operand>) -> Self {
-        self.binary(BinaryFn::Less, other)
+        match other.into() {
+            Operand::Expression(other) => self.with(&[&other], |g, x, others| g.binary(f, x, others[0])),
+            Operand::Number(number) => self.with(&[], |g, x, _| match f {
+                BinaryFn::Add => g.add_scalar(x, number),
+                BinaryFn::Mul => g.mul_scalar(x, number),
+                _ => {
+                    let number = g.scalar(number)?;
+                    g.binary(f, x, number)
+                }
+            }),
+        }
     }
 
     /// `a` where this is not 0, else `b`.
-    pub fn select(&self, a: &Expression, b: &Expression) -> Self {
-        self.with(&[a, b], |g, condition, others| g.select(condition, others[0], others[1]))
+    pub fn select(&self, a: impl Into<Operand>, b: impl Into<Operand>) -> Self {
+        let (a, b) = (self.operand(a), self.operand(b));
+        self.with(&[&a, &b], |g, condition, others| g.select(condition, others[0], others[1]))
+    }
+
+    fn operand(&self, operand: impl Into<Operand>) -> Self {
+        match operand.into() {
+            Operand::Expression(expression) => expression,
+            Operand::Number(number) => self.workspace.scalar(number),
+        }
     }
 
     /// Matrix product over the last two axes.
@@ -285,6 +283,11 @@ impl Expression {
     /// Sum over `axes` (ascending), which vanish.
     pub fn sum(&self, axes: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.sum(x, axes, false))
+    }
+
+    /// Sum over `axes` (ascending), which stay with extent 1.
+    pub fn sum_keep(&self, axes: &[usize]) -> Self {
+        self.with(&[], |g, x, _| g.sum(x, axes, true))
     }
 
     /// Mean over `axes` (ascending), which vanish.
@@ -355,6 +358,20 @@ mod tests {
         let later = a.reshape(&[5]);
         let error = workspace.finish(&[&wrong, &later]).unwrap_err().to_string();
         assert!(error.starts_with("layer 7: matmul(f32[2, 3], f32[2, 3])"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_formula_leaves_the_graph_as_it_was() {
+        let mut graph = Graph::new();
+        let source = |g: &mut Graph, name: &str, shape: &[usize]| {
+            g.source(Source::Parameter(name.into()), shape, DType::F32).unwrap()
+        };
+        let (a, b) = (source(&mut graph, "a", &[2, 3]), source(&mut graph, "b", &[2, 3]));
+        let error = graph.formula([a, b], |[a, b]| a.matmul(&b) * 2.0).unwrap_err().to_string();
+        assert!(error.starts_with("matmul(f32[2, 3], f32[2, 3])"), "{error}");
+        assert_eq!(graph.nodes.len(), 2);
+        let product = graph.formula([a, b], |[a, b]| a.matmul(&b.transpose())).unwrap();
+        assert_eq!(graph.shape(product), &[2, 2]);
     }
 
     #[test]

@@ -49,17 +49,14 @@ impl OpDef for Binary {
             BinaryFn::Mul => (g.mul(dy, b)?, g.mul(dy, a)?),
             BinaryFn::Div => {
                 let da = g.div(dy, b)?;
-                let slope = g.mul(da, y)?;
-                (da, g.neg(slope)?)
+                (da, g.formula([da, y], |[da, y]| -(da * y))?)
             }
             BinaryFn::Min | BinaryFn::Max => {
-                // As in PyTorch, equal elements share the gradient.
                 let (first, second) = if self.0 == BinaryFn::Max { (b, a) } else { (a, b) };
-                let strictly = g.less(first, second)?;
-                let tied = g.equal(a, b)?;
-                let half = g.mul_scalar(tied, 0.5)?;
-                let share = g.add(strictly, half)?;
-                let da = g.mul(dy, share)?;
+                // As in PyTorch, equal elements share the gradient.
+                let da = g.formula([first, second, dy], |[first, second, dy]| {
+                    dy * (first.less(&second) + first.equal(&second) * 0.5)
+                })?;
                 (da, g.sub(dy, da)?)
             }
             BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Equal => return Ok(vec![None, None]),

@@ -35,18 +35,11 @@ impl OpDef for Softmax {
         y: ValueId,
         dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let last = g.shape(y).len() - 1;
-        let dx = if self.log {
-            let total = g.sum(dy, &[last], true)?;
-            let p = g.exp(y)?;
-            let part = g.mul(p, total)?;
-            g.sub(dy, part)?
-        } else {
-            let weighted = g.mul(dy, y)?;
-            let total = g.sum(weighted, &[last], true)?;
-            let centred = g.sub(dy, total)?;
-            g.mul(y, centred)?
-        };
+        let last = [g.shape(y).len() - 1];
+        let dx = g.formula([y, dy], |[y, dy]| match self.log {
+            true => &dy - y.exp() * dy.sum_keep(&last),
+            false => &y * (&dy - (&dy * &y).sum_keep(&last)),
+        })?;
         Ok(vec![Some(dx)])
     }
 

@@ -1,7 +1,10 @@
 //! Functions of one scalar, element by element.
 
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::expression::Expression;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
 
@@ -34,6 +37,45 @@ impl Unary {
     }
 }
 
+/// The cotangent of `x` from `x`, `y = f(x)` and the cotangent `dy` of `y`.
+type GradientRule = fn(&Expression, &Expression, &Expression) -> Expression;
+
+impl Unary {
+    /// The gradient rule; `None` for a function whose gradient is zero.
+    fn gradient(&self) -> Option<GradientRule> {
+        Some(match self.0 {
+            UnaryFn::Neg => |_, _, dy| -dy,
+            UnaryFn::Abs => |x, _, dy| dy * x.sign(),
+            UnaryFn::Sign => return None,
+            UnaryFn::Exp => |_, y, dy| dy * y,
+            UnaryFn::ExpM1 => |_, y, dy| dy * (y + 1.0),
+            UnaryFn::Log => |x, _, dy| dy / x,
+            UnaryFn::Log1p => |x, _, dy| dy / (x + 1.0),
+            UnaryFn::Sqrt => |_, y, dy| dy / (y * 2.0),
+            UnaryFn::Reciprocal => |_, y, dy| -(dy * y.square()),
+            UnaryFn::Square => |x, _, dy| dy * (x * 2.0),
+            UnaryFn::Tanh => |_, y, dy| dy * (1.0 - y.square()),
+            UnaryFn::Sigmoid => |_, y, dy| dy * (y * (1.0 - y)),
+            // `y <= 0` rather than `0 < y`: as in PyTorch, NaN passes the gradient on.
+            UnaryFn::Relu => |_, y, dy| y.less_equal(0.0).select(0.0, dy),
+            // d/dx x Phi(x) = Phi(x) + x phi(x)
+            UnaryFn::Gelu => |x, _, dy| {
+                let cumulative = ((x * FRAC_1_SQRT_2).erf() + 1.0) * 0.5;
+                let density = (x.square() * -0.5).exp() * 0.398_942_280_401_432_7;
+                dy * (cumulative + x * density)
+            },
+            // d/dx x s = s + x s (1 - s)
+            UnaryFn::Silu => |x, _, dy| {
+                let s = x.sigmoid();
+                dy * (&s + x * (&s * (1.0 - &s)))
+            },
+            UnaryFn::Softplus => |x, _, dy| dy * x.sigmoid(),
+            // d/dx erf(x) = 2 / sqrt(pi) e^(-x^2)
+            UnaryFn::Erf => |x, _, dy| dy * ((-x.square()).exp() * FRAC_2_SQRT_PI),
+        })
+    }
+}
+
 impl OpDef for Unary {
     fn name(&self) -> &'static str {
         self.label()
@@ -54,85 +96,8 @@ impl OpDef for Unary {
         y: ValueId,
         dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let x = inputs[0];
-        let dx = match self.0 {
-            UnaryFn::Neg => g.neg(dy)?,
-            UnaryFn::Abs => {
-                let sign = g.unary(UnaryFn::Sign, x)?;
-                g.mul(dy, sign)?
-            }
-            UnaryFn::Sign => return Ok(vec![None]),
-            UnaryFn::Exp => g.mul(dy, y)?,
-            UnaryFn::ExpM1 => {
-                let e = g.add_scalar(y, 1.0)?;
-                g.mul(dy, e)?
-            }
-            UnaryFn::Log => g.div(dy, x)?,
-            UnaryFn::Log1p => {
-                let d = g.add_scalar(x, 1.0)?;
-                g.div(dy, d)?
-            }
-            UnaryFn::Sqrt => {
-                let d = g.mul_scalar(y, 2.0)?;
-                g.div(dy, d)?
-            }
-            UnaryFn::Reciprocal => {
-                let y2 = g.unary(UnaryFn::Square, y)?;
-                let d = g.mul(dy, y2)?;
-                g.neg(d)?
-            }
-            UnaryFn::Square => {
-                let d = g.mul_scalar(x, 2.0)?;
-                g.mul(dy, d)?
-            }
-            UnaryFn::Tanh => {
-                let y2 = g.unary(UnaryFn::Square, y)?;
-                let d = g.rsub_scalar(1.0, y2)?;
-                g.mul(dy, d)?
-            }
-            UnaryFn::Sigmoid => {
-                let d = g.sigmoid_slope(y)?;
-                g.mul(dy, d)?
-            }
-            UnaryFn::Relu => {
-                // `y <= 0` rather than `0 < y`: as in PyTorch, NaN passes the gradient on.
-                let zero = g.scalar(0.0)?;
-                let closed = g.less_equal(y, zero)?;
-                g.select(closed, zero, dy)?
-            }
-            UnaryFn::Gelu => {
-                // d/dx x Phi(x) = Phi(x) + x phi(x)
-                let scaled = g.mul_scalar(x, std::f64::consts::FRAC_1_SQRT_2)?;
-                let erf = g.unary(UnaryFn::Erf, scaled)?;
-                let phi = g.add_scalar(erf, 1.0)?;
-                let cumulative = g.mul_scalar(phi, 0.5)?;
-                let density = g.normal_density(x)?;
-                let xd = g.mul(x, density)?;
-                let d = g.add(cumulative, xd)?;
-                g.mul(dy, d)?
-            }
-            UnaryFn::Silu => {
-                // d/dx x s = s + x s (1 - s)
-                let s = g.unary(UnaryFn::Sigmoid, x)?;
-                let slope = g.sigmoid_slope(s)?;
-                let xs = g.mul(x, slope)?;
-                let d = g.add(s, xs)?;
-                g.mul(dy, d)?
-            }
-            UnaryFn::Softplus => {
-                let s = g.unary(UnaryFn::Sigmoid, x)?;
-                g.mul(dy, s)?
-            }
-            UnaryFn::Erf => {
-                // d/dx erf(x) = 2 / sqrt(pi) e^(-x^2)
-                let x2 = g.unary(UnaryFn::Square, x)?;
-                let n = g.neg(x2)?;
-                let e = g.unary(UnaryFn::Exp, n)?;
-                let d = g.mul_scalar(e, std::f64::consts::FRAC_2_SQRT_PI)?;
-                g.mul(dy, d)?
-            }
-        };
-        Ok(vec![Some(dx)])
+        let rule = self.gradient().map(|rule| g.formula([inputs[0], y, dy], |[x, y, dy]| rule(&x, &y, &dy)));
+        Ok(vec![rule.transpose()?])
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {

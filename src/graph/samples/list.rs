@@ -86,12 +86,11 @@ fn unary(all: &mut Collection) -> Result<(), GraphError> {
 
 fn activations(all: &mut Collection) -> Result<(), GraphError> {
     type Build = fn(&mut Graph, ValueId) -> Built;
-    let functions: [(&str, Build); 5] = [
+    let functions: [(&str, Build); 4] = [
         ("leaky_relu", |g, x| g.leaky_relu(x, 0.01)),
         ("elu", |g, x| g.elu(x, 1.5)),
         ("hard_sigmoid", |g, x| g.hard_sigmoid(x)),
         ("hard_swish", |g, x| g.hard_swish(x)),
-        ("normal_density", |g, x| g.normal_density(x)),
     ];
     for (name, build) in functions {
         for shape in [&[1][..], &[3, 17], &[63]] {
