@@ -8,7 +8,7 @@ the search itself is broken. Needs Mesa's Vulkan driver `radeon` and its drm-shi
 
     tests/long/contraction.py TEST_BINARY --icd radeon_icd.json --libraries DIRECTORY [--gpu navi31]
 
-TEST_BINARY is what `cargo test --no-run --test null_driver` built.
+TEST_BINARY is what `cargo test --no-run --test machine` built.
 """
 
 import argparse

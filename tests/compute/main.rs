@@ -1,0 +1,11 @@
+//! From a graph to kernels: operators, plans, shaders, the CPU's kernels. None of this needs a GPU.
+
+#[path = "../common/agreement.rs"]
+mod agreement;
+mod launches;
+mod native_kernels;
+mod operators;
+mod plan_agrees;
+#[path = "../common/planted.rs"]
+mod planted;
+mod shaders;

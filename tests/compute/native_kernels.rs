@@ -1,0 +1,193 @@
+//! Every kernel of the CPU backend computes what the oracle says, to the last allowed rounding error, and gives
+//! the same bits for any number of threads.
+
+use gridlight::base::rng;
+use gridlight::base::step::StepRecord;
+use gridlight::device::cpu::CpuDevice;
+use gridlight::kernels::Kernel;
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
+use gridlight::kernels::oracle::{self, Operands};
+use gridlight::kernels::reduce::Reduce;
+use gridlight::kernels::samples::{self, Operand, Sample};
+use gridlight::kernels::softmax::Softmax;
+use gridlight::scalar::ReduceKind;
+use gridlight::scalar::{Body, Inst, View};
+use gridlight::verify::kernels::{compare, run};
+
+use crate::planted;
+
+/// Samples of each family.
+const SAMPLES: u32 = 80;
+
+fn check(device: &CpuDevice, sample: &Sample, what: &str) {
+    let worst = compare(device, sample).unwrap();
+    assert!(worst.excess <= 1.0, "{what}: {worst:?}\n{:?}", sample.kernel);
+}
+
+#[test]
+fn random_kernels_agree_with_the_oracle() {
+    for exact in [false, true] {
+        let device = CpuDevice::new(Some(1)).exact(exact);
+        for family in samples::families() {
+            for seed in 0..SAMPLES {
+                let sample = samples::random_kernel(family, seed).unwrap();
+                assert_eq!(sample.kernel.name(), family);
+                check(&device, &sample, &format!("{family} {seed}, exact {exact}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn nan_goes_where_the_oracle_says() {
+    let device = CpuDevice::new(Some(1));
+    for family in [
+        "matmul",
+        "pointwise",
+        "reduce",
+        "softmax",
+        "cross_entropy",
+        "optimizer",
+        "gradient_norm",
+        "pool",
+        "pool_grad",
+        "recurrence",
+        "recurrence_grad",
+    ] {
+        for seed in 0..SAMPLES {
+            let sample = samples::random_kernel(family, seed).unwrap().with_nan(seed);
+            check(&device, &sample, &format!("{family} {seed} with NaN"));
+        }
+    }
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_bits() {
+    for exact in [false, true] {
+        let devices = [1, 2, 3].map(|threads| CpuDevice::new(Some(threads)).exact(exact));
+        same_bits(&devices);
+    }
+}
+
+fn same_bits(devices: &[CpuDevice; 3]) {
+    let mut large: Vec<Sample> = vec![product(300, 130, 257), product(1, 70, 5000), row_sum(900, 100)];
+    large.extend(PANELS.map(transposed_product));
+    large.extend(PANELS.map(|[m, n, k]| product(m, n, k)));
+    large.extend(PANELS.map(weight_gradient));
+    for family in samples::families() {
+        large.extend((0..10).map(|seed| samples::random_kernel(family, seed).unwrap()));
+    }
+    for sample in &large {
+        let [one, two, three] = [0, 1, 2].map(|i| run(&devices[i], sample).unwrap());
+        assert!(one == two && one == three, "{:?}", sample.kernel);
+    }
+}
+
+#[test]
+fn long_loops_agree_with_the_oracle() {
+    let device = CpuDevice::new(Some(2));
+    check(&device, &product(3, 2, 70_000), "70,000 products");
+    check(&device, &row_sum(1, 1_000_000), "a sum of 1,000,000");
+    let softmax = Sample {
+        kernel: Kernel::Softmax(Softmax { rows: 2, columns: 70_000, log: false }),
+        reads: vec![normals(140_000, 1)],
+        writes: vec![Operand::unwritten(140_000)],
+        step: StepRecord::default(),
+    };
+    check(&device, &softmax, "softmax of 70,000");
+}
+
+#[test]
+fn the_allowed_error_is_a_few_roundings() {
+    let sample = samples::random_kernel("softmax", 1).unwrap();
+    let numbers = |operands: &[Operand]| operands.iter().map(Operand::numbers).collect::<Vec<_>>();
+    let (reads, previous) = (numbers(&sample.reads), numbers(&sample.writes));
+    let operands = Operands { reads: &reads, previous: &previous, step: &sample.step };
+    for expected in &oracle::evaluate(&sample.kernel, &operands)[0] {
+        assert!(expected.excess(expected.value) == 0.0 && expected.excess(f64::NAN) > 1.0);
+        assert!(expected.excess(expected.value * (1.0 + 1e-4) + 1e-30) > 1.0, "{expected:?}");
+    }
+}
+
+fn normals(len: usize, stream: u32) -> Operand {
+    Operand::Floats((0..len as u32).map(|i| rng::normal(rng::word([5, 6], stream, 0, i))).collect())
+}
+
+fn accumulator() -> Body {
+    let mut body = Body::default();
+    let register = body.push(Inst::Accumulator);
+    body.stores.push((register, 0));
+    body
+}
+
+/// `[m, k] x [k, n]`, plain.
+fn product(m: usize, n: usize, k: usize) -> Sample {
+    let view = |columns| MatrixView { offset: 0, batch: 0, row: columns, col: 1 };
+    let (a, b, epilogue) = (view(k), view(n), accumulator());
+    let kernel = MatMul { batch: 1, m, n, k, a: Left::Matrix(a), b, epilogue, row_sums: None, splits: 1 };
+    Sample {
+        kernel: Kernel::MatMul(kernel),
+        reads: vec![normals(m * k, 1), normals(k * n, 2)],
+        writes: vec![Operand::unwritten(m * n)],
+        step: StepRecord::default(),
+    }
+}
+
+/// Sizes at which `B` is copied in panels: whole ones, and parts of them.
+const PANELS: [[usize; 3]; 3] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024]];
+
+/// A plain product whose `B` is stored transposed.
+fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
+    let mut sample = product(m, n, k);
+    if let Kernel::MatMul(kernel) = &mut sample.kernel {
+        kernel.b = MatrixView { offset: 0, batch: 0, row: 1, col: k };
+    }
+    sample
+}
+
+/// A product whose `A` is stored transposed, with the sums of its rows.
+fn weight_gradient([m, n, k]: [usize; 3]) -> Sample {
+    let mut sample = product(m, n, k);
+    if let Kernel::MatMul(kernel) = &mut sample.kernel {
+        kernel.a = Left::Matrix(MatrixView { offset: 0, batch: 0, row: 1, col: m });
+        kernel.row_sums = Some(1);
+    }
+    sample.writes.push(Operand::unwritten(m));
+    sample
+}
+
+#[test]
+fn products_of_panels_agree_with_the_oracle() {
+    let device = CpuDevice::new(Some(2));
+    for size in PANELS {
+        check(&device, &transposed_product(size), &format!("{size:?} transposed"));
+        check(&device, &weight_gradient(size), &format!("{size:?} with row sums"));
+        check(&device, &product(size[0], size[1], size[2]), &format!("{size:?}"));
+    }
+}
+
+/// Sums of `rows` rows of `columns` elements.
+fn row_sum(rows: usize, columns: usize) -> Sample {
+    let mut prologue = Body::default();
+    let value = prologue.push(Inst::Load { operand: 0, view: View::contiguous(&[rows, columns]) });
+    let kernel = Reduce {
+        kind: ReduceKind::Sum,
+        kept: vec![rows],
+        reduced: vec![columns],
+        prologue,
+        value,
+        chunk: None,
+        epilogue: accumulator(),
+    };
+    Sample {
+        kernel: Kernel::Reduce(kernel),
+        reads: vec![normals(rows * columns, 1)],
+        writes: vec![Operand::unwritten(rows)],
+        step: StepRecord::default(),
+    }
+}
+
+#[test]
+fn verify_finds_a_wrong_kernel() {
+    planted::one_wrong_element_is_found(&CpuDevice::new(Some(1)));
+}

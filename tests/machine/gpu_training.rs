@@ -1,0 +1,30 @@
+//! The GPU backend as a whole: PyTorch's trajectories, random fused graphs, long loops.
+
+use gridlight::device::gpu::GpuOptions;
+use libtest_mimic::Trial;
+
+use crate::{agreement, harness, image_trajectory, trajectory, vae_trajectory};
+
+pub fn trials() -> Vec<Trial> {
+    harness::trials(&[
+        ("losses_follow_pytorch_for_200_steps_of_every_optimizer", || {
+            Ok(trajectory::check_all(&harness::device(&GpuOptions::default())?, 1e-4)?)
+        }),
+        ("losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps", || {
+            Ok(image_trajectory::check_images(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("losses_parts_and_gradients_of_an_autoencoder_follow_pytorch_for_100_steps", || {
+            Ok(vae_trajectory::check_autoencoder(&harness::device(&GpuOptions::default())?, 1e-4)?)
+        }),
+        ("every_operator_agrees_with_the_reference", || {
+            Ok(agreement::every_operator(&harness::device(&GpuOptions::default())?)?)
+        }),
+        ("random_graphs_agree_with_the_reference", || {
+            Ok(agreement::random_graphs(&harness::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("random_convolutions_and_their_gradients_agree_with_the_reference", || {
+            Ok(agreement::random_convolutions(&harness::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("long_loops_are_right", || Ok(agreement::long_loops(&harness::device(&GpuOptions::default())?)?)),
+    ])
+}

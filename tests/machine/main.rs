@@ -1,0 +1,70 @@
+//! What depends on the machine: its GPUs, disk and signals, and figures of others beside this checkout.
+//!
+//! These tests have a harness of their own, for what can be run is known only when they start. A test that cannot
+//! run is listed as ignored, with the reason in its name (see [`harness`]).
+
+#[path = "../common/agreement.rs"]
+mod agreement;
+mod conformance;
+mod everywhere;
+#[path = "../common/faults.rs"]
+mod faults;
+mod gpu_device;
+mod gpu_kernels;
+mod gpu_training;
+mod harness;
+#[path = "../pytorch/image_trajectory.rs"]
+mod image_trajectory;
+#[path = "../common/interruptions.rs"]
+mod interruptions;
+mod minimum_limits;
+#[path = "../common/mutate.rs"]
+mod mutate;
+mod nn;
+mod null_driver;
+mod operator_cases;
+#[path = "../common/planted.rs"]
+mod planted;
+mod pooling;
+mod recurrent;
+#[path = "../common/silent.rs"]
+mod silent;
+#[path = "../common/synthetic.rs"]
+mod synthetic;
+mod train_gpu;
+#[path = "../pytorch/trajectory.rs"]
+mod trajectory;
+mod trust_system;
+#[path = "../pytorch/vae_trajectory.rs"]
+mod vae_trajectory;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+/// Makes the tests of a module.
+type Group = (&'static str, fn() -> Vec<Trial>);
+
+const GROUPS: [Group; 11] = [
+    ("conformance", conformance::trials),
+    ("gpu_device", gpu_device::trials),
+    ("gpu_kernels", gpu_kernels::trials),
+    ("gpu_training", gpu_training::trials),
+    ("minimum_limits", minimum_limits::trials),
+    ("nn", nn::trials),
+    ("operator_cases", operator_cases::trials),
+    ("pooling", pooling::trials),
+    ("recurrent", recurrent::trials),
+    ("train_gpu", train_gpu::trials),
+    ("trust_system", trust_system::trials),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let null_driver: Group = ("null_driver", null_driver::trials);
+    // With a driver that computes nothing, nothing else can hold.
+    let others: &[Group] = if null_driver::arithmetic().is_some() { &[] } else { &GROUPS };
+    let groups = others.iter().chain([&null_driver]);
+    let trials = groups.flat_map(|(group, trials)| trials().into_iter().map(|trial| trial.with_kind(*group)));
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}

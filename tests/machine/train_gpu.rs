@@ -1,0 +1,167 @@
+//! Training on a GPU: as reproducible and resumable as on the CPU, and the same losses up to rounding.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use gridlight::base::target::Family;
+use gridlight::data::Loaded;
+use gridlight::device::cpu::CpuDevice;
+use gridlight::device::gpu::GpuOptions;
+use gridlight::device::open::{Installed, Spares};
+use gridlight::device::{Device, DeviceChoice, DeviceInfo};
+use gridlight::experiment::Experiment;
+use gridlight::run::replay;
+use gridlight::run::trainer::{self, Options, Outcome};
+use libtest_mimic::{Failed, Trial};
+
+use crate::silent::Silent;
+use crate::{faults, harness, interruptions, synthetic};
+
+pub fn trials() -> Vec<Trial> {
+    harness::trials(&[
+        ("the_same_seed_gives_the_same_bits", the_same_seed_gives_the_same_bits),
+        ("a_resumed_run_has_the_bits_of_an_uninterrupted_one", a_resumed_run_has_the_same_bits),
+        ("interrupted_runs_have_the_bits_of_an_uninterrupted_one", interrupted_runs_have_the_same_bits),
+        ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
+        ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
+        ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
+        ("a_destroyed_device_leaves_no_trace", a_destroyed_device_leaves_no_trace),
+        ("the_device_that_was_lost_is_opened_again", the_device_that_was_lost_is_opened_again),
+        ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
+    ])
+}
+
+struct Bench {
+    directory: tempfile::TempDir,
+    experiment: Experiment,
+    data: Loaded,
+}
+
+impl Bench {
+    /// 180 training rows, 11 steps an epoch; noise, dropout, batch norm and clipping are all in it.
+    fn new() -> Result<Self, Failed> {
+        let directory = tempfile::tempdir()?;
+        let source = directory.path().join("table.csv");
+        std::fs::write(&source, synthetic::table(300))?;
+        let text = format!(
+            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n[data.augment]\nnoise = 0.1\n\
+             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\ndropout = 0.1\n\
+             norm = \"batch\"\n[train]\nepochs = 2\nbatch_size = 16\nclip_norm = 1.0\n",
+            source.to_string_lossy()
+        );
+        let experiment = Experiment::parse(&text, "bench.toml", &[])?;
+        let data = trainer::load_data(&experiment, Path::new(""))?;
+        Ok(Self { directory, experiment, data })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn train(&self, device: &dyn Device, options: &Options) -> Result<Outcome, Failed> {
+        Ok(trainer::train(&self.experiment, &self.data, device, options, &mut Silent)?)
+    }
+
+    fn options(&self, out: &str) -> Options {
+        Options { out: self.path(out), ..Options::default() }
+    }
+
+    fn best(&self, out: &str) -> Result<Vec<u8>, Failed> {
+        Ok(std::fs::read(self.path(out).join("best.safetensors"))?)
+    }
+}
+
+fn the_same_seed_gives_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = harness::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("a"))?;
+    bench.train(&device, &bench.options("b"))?;
+    assert_eq!(bench.best("a")?, bench.best("b")?);
+    Ok(())
+}
+
+fn a_resumed_run_has_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = harness::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("whole"))?;
+    bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
+    bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
+    assert_eq!(bench.best("whole")?, bench.best("cut")?);
+    Ok(())
+}
+
+fn interrupted_runs_have_the_same_bits() -> Result<(), Failed> {
+    interruptions::interrupted_runs_have_the_same_bits(&harness::device(&GpuOptions::default())?);
+    Ok(())
+}
+
+fn a_run_is_repeated_with_the_same_bits() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let device = harness::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("run"))?;
+    let recorded = replay::open(&bench.path("run"))?;
+    let replay = recorded.replay(&device, &mut Silent)?;
+    assert!(replay.same && replay.differences.is_empty(), "{replay:?}");
+    // Other hardware, and so other rounding: told, with what was different.
+    let replay = recorded.replay(&CpuDevice::new(Some(2)), &mut Silent)?;
+    assert!(!replay.same && replay.differences.iter().any(|d| d.starts_with("device ")), "{replay:?}");
+    Ok(())
+}
+
+fn what_overflows_ends_the_run_at_once() -> Result<(), Failed> {
+    interruptions::what_overflows_ends_the_run_at_once(&harness::device(&GpuOptions::default())?);
+    Ok(())
+}
+
+fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    bench.train(&CpuDevice::new(Some(2)).exact(true), &bench.options("cpu"))?;
+    for (name, family) in [("registers", Family::Registers), ("workgroup", Family::Workgroup)] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        bench.train(&harness::device(&options)?, &bench.options(name))?;
+        assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
+    }
+    // What all of this is for: without it the last digits differ.
+    bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
+    assert_ne!(bench.best("fast")?, bench.best("cpu")?);
+    Ok(())
+}
+
+fn gpu_and_cpu_losses_agree_after_an_epoch() -> Result<(), Failed> {
+    let bench = Bench::new()?;
+    let gpu = bench.train(&harness::device(&GpuOptions::default())?, &bench.options("gpu"))?;
+    let cpu = bench.train(&CpuDevice::new(Some(2)), &bench.options("cpu"))?;
+    for (g, c) in gpu.history.iter().zip(&cpu.history) {
+        let validation = [g, c].map(|row| row.validation.get("loss").unwrap_or(f64::NAN));
+        for [g, c] in [[g.train_loss, c.train_loss], validation] {
+            assert!((g - c).abs() <= 1e-3 * c.abs(), "GPU {g}, CPU {c}");
+        }
+    }
+    Ok(())
+}
+
+/// Really destroyed, with steps under way, and opened again.
+fn a_destroyed_device_leaves_no_trace() -> Result<(), Failed> {
+    let open = || -> faults::Victim {
+        let device = Rc::new(harness::device(&GpuOptions::default()).unwrap());
+        let destroyed = device.clone();
+        (device, Some(Box::new(move || destroyed.destroy())))
+    };
+    faults::losses_leave_no_trace(&open, 12, 1);
+    faults::losses_leave_no_trace(&open, 3, 3);
+    Ok(())
+}
+
+fn the_device_that_was_lost_is_opened_again() -> Result<(), Failed> {
+    let mut installed = Installed { choice: DeviceChoice::Gpu, exact: false };
+    let device = harness::device(&GpuOptions::default())?;
+    device.destroy();
+    assert_eq!(installed.reopen(device.info())?.info(), device.info());
+    let gone = DeviceInfo { name: "another".into(), ..device.info().clone() };
+    let error = installed.reopen(&gone).err().ok_or("another adapter was taken")?;
+    assert!(error.to_string().contains("another is gone"), "{error}");
+    assert!(installed.fallback().is_none(), "the user asked for a GPU");
+    let mut automatic = Installed { choice: DeviceChoice::Auto, ..installed };
+    assert_eq!(automatic.fallback().ok_or("no fallback")?.info().backend, "cpu");
+    Ok(())
+}

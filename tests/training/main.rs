@@ -1,0 +1,26 @@
+//! Training on the CPU backend: what is learned, and what is kept when it does not go well.
+
+mod adding;
+mod divergence;
+#[path = "../common/faults.rs"]
+mod faults;
+mod fit;
+mod image_training;
+#[path = "../pytorch/image_trajectory.rs"]
+mod image_trajectory;
+#[path = "../common/interruptions.rs"]
+mod interruptions;
+mod pytorch_trajectory;
+mod recovery;
+#[path = "../common/silent.rs"]
+mod silent;
+#[path = "../common/synthetic.rs"]
+mod synthetic;
+mod text;
+mod train;
+#[path = "../pytorch/trajectory.rs"]
+mod trajectory;
+mod trust;
+mod vae;
+#[path = "../pytorch/vae_trajectory.rs"]
+mod vae_trajectory;

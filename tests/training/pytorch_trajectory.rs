@@ -1,0 +1,22 @@
+//! A fixed MLP with fixed weights and unshuffled data follows PyTorch's loss for 200 steps within 1e-4, for every
+//! optimizer; a CNN and a residual network for 50 steps within 1e-3; and a variational autoencoder for 100 within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does
+//! the same on the GPU).
+
+use gridlight::device::cpu::CpuDevice;
+
+use crate::{image_trajectory, trajectory, vae_trajectory};
+
+#[test]
+fn losses_follow_pytorch_for_200_steps_of_every_optimizer() {
+    trajectory::check_all(&CpuDevice::new(Some(2)), 1e-4).unwrap();
+}
+
+#[test]
+fn losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps() {
+    image_trajectory::check_images(&CpuDevice::new(Some(2)), 1e-3).unwrap();
+}
+
+#[test]
+fn losses_parts_and_gradients_of_an_autoencoder_follow_pytorch_for_100_steps() {
+    vae_trajectory::check_autoencoder(&CpuDevice::new(Some(2)), 1e-4).unwrap();
+}

@@ -1,0 +1,234 @@
+//! Nothing is lost and nothing is silently wrong: interruptions, damage and bad numbers, on the CPU backend.
+
+use crate::interruptions::{self, Bench, Interrupter, bits};
+use gridlight::device::cpu::CpuDevice;
+use gridlight::run::replay;
+use gridlight::run::trainer::{self, Options};
+use gridlight::train::{TrainError, checkpoint};
+
+#[test]
+fn interrupted_runs_have_the_bits_of_an_uninterrupted_one() {
+    for threads in [1, 2] {
+        interruptions::interrupted_runs_have_the_same_bits(&CpuDevice::new(Some(threads)));
+    }
+}
+
+#[test]
+fn five_runs_have_one_digest() {
+    let bench = Bench::new();
+    bench.train(&CpuDevice::new(Some(2)), "first").unwrap();
+    for (run, threads) in [(2, 1), (3, 2), (4, 1), (5, 2)] {
+        let name = format!("run-{run}");
+        bench.train(&CpuDevice::new(Some(threads)), &name).unwrap();
+        assert_eq!(bench.bits(&name), bench.bits("first"), "run {run} with {threads} threads");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::with("epochs = 8\nbatch_size = 16\ncheckpoint_every_steps = 10\n");
+    bench.train(&device, "whole").unwrap();
+    bench.interrupt(&device, "run", 57, false);
+    let checkpoints = bench.path("run/checkpoints");
+    let newest = checkpoint::list(&checkpoints).pop().unwrap();
+    assert_eq!(newest.0, 57);
+    let mut bytes = std::fs::read(&newest.1).unwrap();
+    let middle = bytes.len() - 100;
+    bytes[middle] ^= 1;
+    std::fs::write(&newest.1, bytes).unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("step-57") && n.contains("damaged")), "{notes:?}");
+    assert!(checkpoints.join("step-57.damaged").exists(), "the damaged file is kept for a look");
+    assert_eq!(bench.bits("run"), bench.bits("whole"));
+    // Without any good one, the error names the newest.
+    for (_, path) in checkpoint::list(&checkpoints) {
+        std::fs::write(path, "nonsense").unwrap();
+    }
+    let error = bench.resume(&device, "run").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("step-128.safetensors"), "{error}");
+}
+
+#[test]
+fn checkpoints_come_by_steps_by_minutes_or_both() {
+    let device = CpuDevice::new(Some(2));
+    let written = |train: &str| {
+        let bench = Bench::with(train);
+        bench.interrupt(&device, "run", 29, false);
+        let all = checkpoint::list(&bench.path("run/checkpoints"));
+        // The one of the best epoch, step 16, is kept besides.
+        all.into_iter().map(|(step, _)| step).filter(|&step| step != 16).collect::<Vec<_>>()
+    };
+    let base = "epochs = 8\nbatch_size = 16\n";
+    assert_eq!(written(base), [0, 29], "only the first and the last");
+    assert_eq!(written(&format!("{base}checkpoint_every_steps = 10\n")), [10, 20, 29]);
+    assert_eq!(written(&format!("{base}checkpoint_every_minutes = 1e-9\n")), [27, 28, 29]);
+    assert_eq!(written(&format!("{base}checkpoint_every_minutes = 1e300\n")), [0, 29]);
+    let both = format!("{base}checkpoint_every_steps = 10\ncheckpoint_every_minutes = 1e-9\n");
+    assert_eq!(written(&both), [27, 28, 29], "whichever comes first");
+}
+
+#[test]
+fn what_a_killed_process_left_is_removed_or_repaired() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "whole").unwrap();
+    bench.interrupt(&device, "run", 37, false);
+    let run = bench.path("run");
+    for leftover in [".partial-a1b2", "checkpoints/.partial-c3d4"] {
+        std::fs::write(run.join(leftover), "half").unwrap();
+    }
+    std::fs::write(run.join("mine.txt"), "keep").unwrap();
+    // Best weights and history of later steps than the checkpoint's, as after a kill between the two.
+    for name in ["best.safetensors", "metrics.csv"] {
+        std::fs::copy(bench.path("whole").join(name), run.join(name)).unwrap();
+    }
+    bench.resume(&device, "run").unwrap();
+    assert_eq!(bench.bits("run"), bench.bits("whole"));
+    assert!(!run.join(".partial-a1b2").exists() && !run.join("checkpoints/.partial-c3d4").exists());
+    assert!(run.join("mine.txt").exists());
+}
+
+#[test]
+fn a_start_that_was_killed_before_the_first_checkpoint_can_be_repeated() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "whole").unwrap();
+    let run = bench.path("run");
+    std::fs::create_dir_all(run.join("checkpoints")).unwrap();
+    std::fs::write(run.join(".lock"), "").unwrap();
+    std::fs::write(run.join("checkpoints/.partial-c3d4"), "half").unwrap();
+    let error = bench.resume(&device, "run").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("start it without --resume"), "{error}");
+    bench.train(&device, "run").unwrap();
+    assert_eq!(bits(&run), bench.bits("whole"));
+}
+
+#[test]
+fn a_damaged_history_is_told_with_its_line_and_may_be_removed() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "whole").unwrap();
+    bench.interrupt(&device, "run", 100, false);
+    let history = bench.path("run/metrics.csv");
+    let text = std::fs::read_to_string(&history).unwrap();
+    std::fs::write(&history, text.replacen("\n3,", "\nthree,", 1)).unwrap();
+    let error = bench.resume(&device, "run").unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains("metrics.csv:4"), "{error}");
+    std::fs::remove_file(&history).unwrap();
+    bench.resume(&device, "run").unwrap();
+    assert_eq!(bench.bits("run")[..2], bench.bits("whole")[..2], "the weights do not depend on the history");
+}
+
+#[test]
+fn what_overflows_ends_the_run_at_once() {
+    interruptions::what_overflows_ends_the_run_at_once(&CpuDevice::new(Some(2)));
+}
+
+#[test]
+fn the_first_bad_step_and_tensor_are_named_long_after() {
+    // Batch norm hides the overflow from the loss; only its running variance shows it, when it is saved.
+    let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
+    let features = bench.data.train.features.len();
+    bench.data.train.x[6 * 16 * features] = 3e38;
+    let error = bench.train(&CpuDevice::new(Some(2)), "run").unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 7, .. }), "{error}");
+    assert!(error.to_string().contains("`1.running_var` is inf"), "{error}");
+}
+
+#[test]
+fn a_cell_that_is_not_finite_is_told_with_its_line_and_column() {
+    let bench = Bench::new();
+    let table = bench.path("table.csv");
+    let text = std::fs::read_to_string(&table).unwrap();
+    for (column, name) in [(0, "x1"), (3, "y")] {
+        for value in ["inf", "-inf", "1e39"] {
+            let mut lines: Vec<String> = text.lines().map(String::from).collect();
+            let mut cells: Vec<&str> = lines[41].split(',').collect();
+            cells[column] = value;
+            lines[41] = cells.join(",");
+            std::fs::write(&table, lines.join("\n")).unwrap();
+            let error = trainer::load_data(&bench.experiment, std::path::Path::new("")).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            for part in ["table.csv", "42", &format!("`{name}`"), &format!("\"{value}\"")] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+}
+
+#[test]
+fn weights_to_begin_with_must_be_finite() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "first").unwrap();
+    let (mut tensors, meta) = checkpoint::load(&bench.path("first/best.safetensors")).unwrap();
+    let begin = |out: &str| {
+        let options = Options { init: Some(bench.path("init.safetensors")), ..bench.options(out) };
+        trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default())
+    };
+    for value in [f32::NAN, f32::INFINITY] {
+        tensors[0].2[3] = value;
+        checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.clone().unwrap()).unwrap();
+        let error = begin("run").unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        let message = error.to_string();
+        let name = format!("`{}`", tensors[0].0);
+        for part in ["init.safetensors", &name, "element 3"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+        assert!(!bench.path("run").exists(), "nothing is written");
+    }
+    // Finite, but not for long.
+    tensors[0].2.fill(3e38);
+    checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.unwrap()).unwrap();
+    let error = begin("run").unwrap_err();
+    assert!(matches!(error, TrainError::Diverged { step: 1..=10, .. }), "{error}");
+}
+
+#[test]
+fn a_run_can_be_repeated_from_its_record() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::new();
+    bench.train(&device, "first").unwrap();
+    let json = |run: &str| -> serde_json::Value {
+        serde_json::from_slice(&std::fs::read(bench.path(run).join("run.json")).unwrap()).unwrap()
+    };
+    let record = json("first");
+    assert_eq!(record["data_digest"], bench.data.digest);
+    assert_eq!(record["seed"], 3);
+    let [session] = &record["sessions"].as_array().unwrap()[..] else { panic!("{record}") };
+    for key in ["version", "plan_digest"] {
+        assert!(session[key].is_string(), "{key}: {record}");
+    }
+    assert!(session["device"]["driver"].is_string() && record["weights_digest"].is_string(), "{record}");
+    // Interrupted and resumed, from given weights, and of fewer steps than all.
+    let init = Some(bench.path("first/best.safetensors"));
+    let options = Options { init, max_steps: Some(70), ..bench.options("run") };
+    trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default()).unwrap();
+    bench.interrupt(&device, "run", 90, true);
+    assert!(json("run")["weights_digest"].is_null(), "not ended");
+    assert!(replay::open(&bench.path("run")).err().unwrap().to_string().contains("has not ended"));
+    bench.resume(&device, "run").unwrap();
+    for run in ["first", "run"] {
+        let recorded = replay::open(&bench.path(run)).unwrap();
+        for threads in [1, 2] {
+            let replay =
+                recorded.replay(&CpuDevice::new(Some(threads)), &mut Interrupter::default()).unwrap();
+            assert!(replay.same && replay.found == json(run)["weights_digest"], "{run}: {replay:?}");
+        }
+    }
+    // Weights and data that are not the run's own.
+    std::fs::copy(bench.path("first/best.safetensors"), bench.path("run/best.safetensors")).unwrap();
+    let error = replay::open(&bench.path("run")).err().unwrap();
+    assert!(error.exit_code() == 2 && error.to_string().contains("best.safetensors"), "{error}");
+    let table = std::fs::read_to_string(bench.path("table.csv")).unwrap();
+    std::fs::write(bench.path("table.csv"), table + "1,1,1,1\n").unwrap();
+    let recorded = replay::open(&bench.path("first")).unwrap();
+    let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("data have changed"), "{error}");
+}
