@@ -5,9 +5,10 @@ use std::ops::Range;
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
-use super::fit::{Encoding, Fitted, FittedColumn, FittedTarget};
+use super::fit::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
+use super::target::Target;
 use super::text::Text;
 use super::window::Windows;
 
@@ -43,11 +44,10 @@ impl Dataset {
 
     /// What is true of each sample, `[rows, outputs]`, before scaling is undone; 0 without a target.
     pub fn truth(&self) -> Vec<f64> {
-        let values: Vec<f64> = match &self.target {
-            Some(Target::Numbers(values)) => values.iter().map(|&x| f64::from(x)).collect(),
-            Some(Target::Labels(labels)) => labels.iter().map(|&x| f64::from(x)).collect(),
-            None => return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)],
+        let Some(target) = &self.target else {
+            return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)];
         };
+        let values = target.values();
         let Some(w) = &self.windows else { return values };
         let of = |&start: &u32| {
             let first = (start as usize + w.first_target) * w.targets;
@@ -66,25 +66,6 @@ pub struct CategoryIds {
     pub vocabulary: usize,
     /// One per row.
     pub ids: Vec<u32>,
-}
-
-/// Encoded target values.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Target {
-    /// Scaled numbers, or 0 and 1: `[rows]`.
-    Numbers(Vec<f32>),
-    /// Labels: `[rows]`.
-    Labels(Vec<u32>),
-}
-
-impl Target {
-    /// The values as words for the device.
-    pub fn words(&self) -> Vec<u32> {
-        match self {
-            Target::Numbers(values) => values.iter().map(|x| x.to_bits()).collect(),
-            Target::Labels(labels) => labels.clone(),
-        }
-    }
 }
 
 impl Fitted {
@@ -163,51 +144,6 @@ impl Fitted {
     }
 }
 
-impl FittedTarget {
-    /// The targets of `rows`, if there is a target; NaN for a number that is missing.
-    pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Option<Target>, DataError> {
-        let Some(name) = self.name() else { return Ok(None) };
-        let at = table.find(name)?;
-        let class = |names: &[String], row: usize| {
-            let cell = table.cell(at, row);
-            names.iter().position(|n| n == cell).ok_or_else(|| DataError::UnknownClass {
-                path: table.path.clone(),
-                line: table.lines[row],
-                column: name.into(),
-                text: cell.chars().take(80).collect(),
-                known: shown(names),
-            })
-        };
-        Ok(Some(match self {
-            Self::Absent | Self::Text(_) => return Ok(None),
-            Self::Number { scaling, .. } => {
-                let values = cells::values(table, at, rows, ColumnKind::Number)?;
-                Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())
-            }
-            Self::Numbers { columns, scalings, .. } => {
-                let mut all = vec![0.0; rows.len() * columns.len()];
-                for (k, (column, scaling)) in columns.iter().zip(scalings).enumerate() {
-                    let values = cells::values(table, table.find(column)?, rows, ColumnKind::Number)?;
-                    for (row, value) in values.iter().enumerate() {
-                        all[row * columns.len() + k] = scaling.apply(value.unwrap_or(f64::NAN)) as f32;
-                    }
-                }
-                Target::Numbers(all)
-            }
-            Self::Binary { names, .. } => {
-                let labels: Result<Vec<f32>, _> =
-                    rows.iter().map(|&r| class(names, r).map(|c| c as f32)).collect();
-                Target::Numbers(labels?)
-            }
-            Self::Classes { names, .. } => {
-                let labels: Result<Vec<u32>, _> =
-                    rows.iter().map(|&r| class(names, r).map(|c| c as u32)).collect();
-                Target::Labels(labels?)
-            }
-        }))
-    }
-}
-
 /// Feature names and their columns of values.
 fn encode_column(
     column: &FittedColumn,
@@ -267,13 +203,6 @@ fn last_values(table: &Table, series: &[Range<usize>], column: usize, kind: Colu
         }
     }
     values
-}
-
-/// The first few class names, for a message.
-fn shown(names: &[String]) -> String {
-    const SHOWN: usize = 12;
-    let more = if names.len() > SHOWN { ", ..." } else { "" };
-    format!("{}{more}", names[..names.len().min(SHOWN)].join(", "))
 }
 
 /// The category of each row; where it is missing the last one before it in the same of these series, else the replacement;

@@ -11,7 +11,7 @@ use super::image::FittedImage;
 use super::reshape::ReshapeConfig;
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
-use super::text::FittedText;
+use super::target::FittedTarget;
 use super::window::FittedWindow;
 
 /// Everything fitted on the training rows: enough to encode any other file.
@@ -113,78 +113,6 @@ pub enum Encoding {
         /// As sine and cosine.
         cyclic: bool,
     },
-}
-
-/// The fitted target.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FittedTarget {
-    /// None: the features themselves are learned.
-    #[default]
-    Absent,
-    /// A number.
-    Number {
-        /// Column name.
-        name: String,
-        /// Scaling, undone in predictions.
-        scaling: FittedScaling,
-    },
-    /// Several numbers, of one or several rows ahead.
-    Numbers {
-        /// Column names.
-        columns: Vec<String>,
-        /// Scaling of each.
-        scalings: Vec<FittedScaling>,
-        /// Rows ahead that are predicted: outputs are `[steps, columns]`.
-        steps: usize,
-    },
-    /// One of two classes.
-    Binary {
-        /// Column name.
-        name: String,
-        /// The negative and the positive class.
-        names: [String; 2],
-    },
-    /// One of several classes.
-    Classes {
-        /// Column name.
-        name: String,
-        /// Class names; the label is the position.
-        names: Vec<String>,
-    },
-    /// The next character of a text.
-    Text(FittedText),
-}
-
-impl FittedTarget {
-    /// Column name, if there is a target.
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::Absent | Self::Text(_) => None,
-            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => Some(name),
-            Self::Numbers { columns, .. } => columns.first().map(String::as_str),
-        }
-    }
-
-    /// Outputs of a model for this target.
-    pub fn outputs(&self) -> usize {
-        match self {
-            Self::Absent => 0,
-            Self::Text(text) => text.symbols(),
-            Self::Classes { names, .. } => names.len(),
-            Self::Numbers { columns, steps, .. } => columns.len() * steps,
-            _ => 1,
-        }
-    }
-
-    /// Scaling of output `at` of a model, if it is a number.
-    pub fn scaling(&self, at: usize) -> Option<&FittedScaling> {
-        match self {
-            Self::Number { scaling, .. } => Some(scaling),
-            Self::Numbers { scalings, .. } => scalings.get(at % scalings.len().max(1)),
-            _ => None,
-        }
-    }
 }
 
 /// The missing cell's category.

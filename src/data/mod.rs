@@ -15,6 +15,7 @@ pub mod reshape;
 mod scaling;
 pub mod split;
 pub mod table;
+mod target;
 pub mod text;
 pub mod window;
 
@@ -22,15 +23,16 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use encode::{CategoryIds, Dataset, Target};
+pub use encode::{CategoryIds, Dataset};
 pub use error::DataError;
-pub use fit::{Encoding, Fitted, FittedColumn, FittedTarget};
+pub use fit::{Encoding, Fitted, FittedColumn};
 pub use image::FittedImage;
 use image::Images;
 use reshape::ReshapeConfig;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
+pub use target::{FittedTarget, Target};
 pub use text::{FittedText, Text};
 pub use window::{FittedWindow, Windows};
 
@@ -100,7 +102,7 @@ fn load_path(
     }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
-    let fitted_target = fit_target(config, &table, target, &parts.train, task)?;
+    let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, task)?;
     let (derive, reshape, window) = (config.derive.clone(), config.reshape.clone(), None);
     let fitted = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
@@ -186,7 +188,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
     }
-    if let FittedTarget::Text(text) = &fitted.target {
+    if let Some(text) = fitted.target.text() {
         return text::load_with(text, path);
     }
     let table = read_table(path, &fitted.derive, fitted.reshape.as_ref()).map_err(|e| e.in_file(path))?;
@@ -265,67 +267,4 @@ fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Resul
 /// The column of the target, if there is one.
 fn find_target(config: &DataConfig, table: &Table) -> Result<Option<usize>, DataError> {
     config.target.as_ref().map(|name| table.find(name)).transpose()
-}
-
-fn fit_target(
-    config: &DataConfig,
-    table: &Table,
-    column: Option<usize>,
-    train: &[usize],
-    task: Task,
-) -> Result<FittedTarget, DataError> {
-    let Some(column) = column else { return Ok(FittedTarget::Absent) };
-    let name = table.names[column].clone();
-    let bad =
-        |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
-    let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).to_string()).collect();
-    names.sort();
-    names.dedup();
-    if names.len() < 2 {
-        return Err(bad(format!(
-            "every training row holds \"{}\"; there is nothing to learn",
-            names.join("")
-        )));
-    }
-    Ok(match task {
-        Task::Regression => {
-            let numbers: Vec<f64> = match cells::values(table, column, train, config::ColumnKind::Number) {
-                Ok(values) => values.into_iter().flatten().collect(),
-                Err(DataError::Cell { line, text, .. }) => {
-                    let advice = "regression needs numbers; for classes use loss = \"cross_entropy\" or \"bce_with_logits\"";
-                    return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
-                }
-                Err(other) => return Err(other),
-            };
-            if numbers.iter().all(|x| *x == numbers[0]) {
-                return Err(bad(format!(
-                    "every training row holds {}; there is nothing to learn",
-                    numbers[0]
-                )));
-            }
-            let scaling = FittedScaling::fit(config.transform.target, &numbers);
-            FittedTarget::Number { name, scaling }
-        }
-        Task::Binary => {
-            let found = names.len();
-            let names: [String; 2] = names.try_into().map_err(|_| {
-                bad(format!("has {found} different values; loss = \"bce_with_logits\" needs 2, for more use \"cross_entropy\""))
-            })?;
-            FittedTarget::Binary { name, names }
-        }
-        Task::Classes | Task::Features => {
-            if names.len() > 10_000 {
-                return Err(bad(format!(
-                    "has {} different values; that is not a set of classes",
-                    names.len()
-                )));
-            }
-            if names.iter().all(|n| cells::number(n).is_some()) {
-                names.sort_by(|a, b| {
-                    cells::number(a).unwrap_or(0.0).total_cmp(&cells::number(b).unwrap_or(0.0))
-                });
-            }
-            FittedTarget::Classes { name, names }
-        }
-    })
 }

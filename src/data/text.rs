@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{DataConfig, SplitConfig, Validation};
 use super::encode::Dataset;
-use super::fit::{Fitted, FittedTarget};
+use super::fit::Fitted;
 use super::table::Table;
+use super::target::FittedTarget;
 use super::{DataError, Loaded, digest_all, split};
 
 /// The `[data.text]` table: the source is a text, and its next character is predicted from those before it.

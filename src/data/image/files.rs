@@ -11,7 +11,7 @@ use crate::base::image::ImageShape;
 use crate::data::config::{DataConfig, SplitConfig, Validation};
 use crate::data::encode::Dataset;
 use crate::data::table::Table;
-use crate::data::{DataError, Fitted, FittedTarget, Loaded, Task, fit_target, hexadecimal, split};
+use crate::data::{DataError, Fitted, FittedTarget, Loaded, Task, hexadecimal, split};
 
 /// What an experiment or a run says of its images.
 #[derive(Clone, Debug, Default)]
@@ -146,11 +146,10 @@ pub fn load(
     let all = read(path, labels.as_deref(), &wanted)?;
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
-    let mut target = fit_target(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, task)?;
-    if let FittedTarget::Classes { names, .. } = &mut target {
-        // In the order given; without one, all have the same position, and the order stays.
-        names.sort_by_key(|name| classes.iter().position(|class| class == name));
-    }
+    let mut target =
+        FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, task)?;
+    // Without an order given, it stays as it is.
+    target.order_classes(classes);
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), ..image };

@@ -5,8 +5,9 @@ use super::config::WindowConfig;
 use super::series::Series;
 use super::{FittedWindow, Known, Place, Windows};
 use crate::data::cells;
-use crate::data::encode::{Dataset, Target};
-use crate::data::fit::{Fitted, FittedColumn, FittedTarget};
+use crate::data::encode::Dataset;
+use crate::data::fit::{Fitted, FittedColumn};
+use crate::data::target::{FittedTarget, Target};
 use crate::data::{DataError, FittedScaling};
 
 /// The windows whose targets are all among the rows that `wanted` takes.
@@ -103,19 +104,8 @@ fn class_labels(
 ) -> Result<Target, DataError> {
     let labelled: Vec<usize> = (0..kept.len()).filter(|&at| has_label(kept[at])).collect();
     let rows: Vec<usize> = labelled.iter().map(|&at| kept[at]).collect();
-    Ok(match target.encode(&series.table, &rows)? {
-        None => Target::Labels(vec![0; kept.len()]),
-        Some(Target::Numbers(found)) => {
-            let mut all = vec![0.0; kept.len()];
-            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
-            Target::Numbers(all)
-        }
-        Some(Target::Labels(found)) => {
-            let mut all = vec![0; kept.len()];
-            labelled.iter().zip(found).for_each(|(&at, y)| all[at] = y);
-            Target::Labels(all)
-        }
-    })
+    let found = target.encode(&series.table, &rows)?;
+    Ok(found.unwrap_or(Target::Labels(vec![])).spread(kept.len(), &labelled))
 }
 
 /// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the row

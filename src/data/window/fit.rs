@@ -4,9 +4,10 @@ use super::config::WindowConfig;
 use super::series::Series;
 use super::{FittedWindow, Known, baseline};
 use crate::data::config::{DataConfig, Fill};
-use crate::data::fit::{self, Encoding, Fitted, FittedColumn, FittedTarget};
+use crate::data::fit::{self, Encoding, Fitted, FittedColumn};
 use crate::data::scaling::FittedScaling;
 use crate::data::table::Table;
+use crate::data::target::FittedTarget;
 use crate::data::{self, DataError, Task, cells};
 
 /// Columns of an experiment, by their part in windows.
@@ -82,15 +83,10 @@ pub(super) fn fit(
         let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
         let known: Vec<usize> =
             train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
-        targets.push(data::fit_target(&named, table, Some(c), &known, task)?);
+        targets.push(FittedTarget::fit(&named, table, Some(c), &known, task)?);
     }
-    let past: Vec<(String, FittedScaling)> = targets
-        .iter()
-        .filter_map(|t| match t {
-            FittedTarget::Number { name, scaling } => Some((name.clone(), scaling.clone())),
-            _ => None,
-        })
-        .collect();
+    let past: Vec<(String, FittedScaling)> =
+        targets.iter().filter_map(|t| Some((t.name()?.to_string(), t.scaling(0)?.clone()))).collect();
     let steps = window.steps();
     let target = match (task, &targets[..], steps) {
         (_, [_], 1) => targets.remove(0),

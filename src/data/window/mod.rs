@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{ColumnKind, DataConfig, SplitConfig, Validation};
 use super::encode::Dataset;
-use super::fit::{Fitted, FittedTarget};
+use super::fit::Fitted;
 use super::scaling::FittedScaling;
 use super::table::Table;
 use super::{DataError, Loaded, Task, cells, split};
@@ -143,8 +143,8 @@ pub(super) fn load_with(
     with_target: bool,
 ) -> Result<Dataset, DataError> {
     let config = &window.config;
-    let names = target_names(&fitted.target, config);
-    let targets = names.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    let targets = fitted.target.name().into_iter().chain(config.targets.iter().map(String::as_str));
+    let targets = targets.map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
     // The calendar goes on by itself; other columns known in advance must be in the file.
     let calendar_only = config.known_future.iter().all(|name| Some(name) == config.time.as_ref());
     let more = if !with_target && calendar_only { config.horizon } else { 0 };
@@ -165,13 +165,6 @@ pub(super) fn load_with(
 fn at_line(series: &Series, row: usize, column: String, reason: String) -> DataError {
     let line = series.table.lines.get(row).copied().unwrap_or(1);
     DataError::Series { path: series.table.path.clone(), line, column, reason }
-}
-
-fn target_names(target: &FittedTarget, window: &WindowConfig) -> Vec<String> {
-    match target {
-        FittedTarget::Numbers { columns, .. } => columns.clone(),
-        other => other.name().map(String::from).into_iter().chain(window.targets.clone()).collect(),
-    }
 }
 
 /// Every series must hold a window and what is predicted from it.
