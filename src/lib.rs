@@ -39,5 +39,6 @@ pub mod report;
 pub mod run;
 pub mod scalar;
 pub mod shader;
+pub mod tasks;
 pub mod train;
 pub mod verify;

@@ -7,7 +7,7 @@ use gridlight::base::number::Number;
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
-use gridlight::train::forecast::HorizonError;
+use gridlight::tasks::series::HorizonError;
 
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 

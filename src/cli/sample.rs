@@ -51,10 +51,10 @@ impl Sample {
         };
         match (sample::sample(&self.run, &request, &*device)?, &self.output) {
             (Drawn::Text(text), _) => print(&text),
-            (Drawn::Written(count), Some(output)) => {
+            (Drawn::File(count, _), Some(output)) => {
                 eprintln!("{count} samples written to {}", output.display());
             }
-            (Drawn::Written(count), None) => eprintln!("{count} samples written"),
+            (Drawn::File(count, _), None) => eprintln!("{count} samples written"),
         }
         Ok(())
     }

@@ -36,9 +36,9 @@ pub use target::{FittedTarget, Target};
 pub use text::{FittedText, Text};
 pub use window::{FittedWindow, Windows};
 
-/// What a model of the target is for.
+/// What a model learns of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Task {
+pub enum Goal {
     /// A number.
     Regression,
     /// One of two classes, from one logit.
@@ -70,23 +70,23 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`DataError`] for anything wrong with the file or the configuration.
-pub fn load(config: &DataConfig, directory: &Path, task: Task, seed: [u32; 2]) -> Result<Loaded, DataError> {
+pub fn load(config: &DataConfig, directory: &Path, goal: Goal, seed: [u32; 2]) -> Result<Loaded, DataError> {
     let path = directory.join(&config.source);
-    load_path(config, directory, &path, task, seed).map_err(|e| e.in_file(&path))
+    load_path(config, directory, &path, goal, seed).map_err(|e| e.in_file(&path))
 }
 
 fn load_path(
     config: &DataConfig,
     directory: &Path,
     path: &Path,
-    task: Task,
+    goal: Goal,
     seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
     if let Some(text) = config.text {
         return text::load(config, text, directory, path, seed);
     }
     if image::files::is_image_source(path) {
-        return image::files::load(config, directory, path, task, seed);
+        return image::files::load(config, directory, path, goal, seed);
     }
     let table = read_table(path, &config.derive, config.reshape.as_ref())?;
     let target = find_target(config, &table)?;
@@ -97,12 +97,12 @@ fn load_path(
     }
     if let Some(window) = &config.window {
         let other = |file: &str| read_table(&directory.join(file), &config.derive, config.reshape.as_ref());
-        let loaded = window::load(config, window, &table, task, seed, &other)?;
+        let loaded = window::load(config, window, &table, goal, seed, &other)?;
         return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
-    let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, task)?;
+    let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, goal)?;
     let (derive, reshape, window) = (config.derive.clone(), config.reshape.clone(), None);
     let fitted = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {

@@ -6,7 +6,7 @@ use super::config::{ColumnKind, DataConfig};
 use super::scaling::FittedScaling;
 use super::table::Table;
 use super::text::FittedText;
-use super::{DataError, Task, cells};
+use super::{DataError, Goal, cells};
 
 /// The fitted target.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -79,6 +79,17 @@ impl FittedTarget {
         }
     }
 
+    /// The predicted numbers, column and scaling; none if the target is not of numbers.
+    pub fn numbers(&self) -> Vec<(&str, &FittedScaling)> {
+        match self {
+            Self::Number { name, scaling } => vec![(name, scaling)],
+            Self::Numbers { columns, scalings, .. } => {
+                columns.iter().map(String::as_str).zip(scalings).collect()
+            }
+            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => vec![],
+        }
+    }
+
     /// The names of the classes, in the order of their labels; empty unless the target is a class.
     pub fn classes(&self) -> &[String] {
         match self {
@@ -129,13 +140,13 @@ impl FittedTarget {
     /// Fits the target on the training rows; without a `column` there is none.
     ///
     /// # Errors
-    /// If its cells are not what the task needs.
+    /// If its cells are not what the goal needs.
     pub(super) fn fit(
         config: &DataConfig,
         table: &Table,
         column: Option<usize>,
         train: &[usize],
-        task: Task,
+        goal: Goal,
     ) -> Result<Self, DataError> {
         let Some(column) = column else { return Ok(Self::Absent) };
         let name = table.names[column].clone();
@@ -150,8 +161,8 @@ impl FittedTarget {
                 names.join("")
             )));
         }
-        Ok(match task {
-            Task::Regression => {
+        Ok(match goal {
+            Goal::Regression => {
                 let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
                     Ok(values) => values.into_iter().flatten().collect(),
                     Err(DataError::Cell { line, text, .. }) => {
@@ -169,14 +180,14 @@ impl FittedTarget {
                 let scaling = FittedScaling::fit(config.transform.target, &numbers);
                 Self::Number { name, scaling }
             }
-            Task::Binary => {
+            Goal::Binary => {
                 let found = names.len();
                 let names: [String; 2] = names.try_into().map_err(|_| {
                     bad(format!("has {found} different values; loss = \"bce_with_logits\" needs 2, for more use \"cross_entropy\""))
                 })?;
                 Self::Binary { name, names }
             }
-            Task::Classes | Task::Features => {
+            Goal::Classes | Goal::Features => {
                 if names.len() > 10_000 {
                     return Err(bad(format!(
                         "has {} different values; that is not a set of classes",

@@ -1,20 +1,18 @@
 //! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
 
 mod place;
-mod text;
-pub mod train;
-mod variational;
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
-use crate::data::{DataConfig, Task};
+use crate::data::{DataConfig, Goal};
 use crate::nn::config::{self, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
+use crate::tasks::{self, Settings};
+use crate::train::config::{TrainConfig, TuneConfig};
 use place::Origin;
-use train::{TrainConfig, TuneConfig};
 
 /// Everything an experiment file says, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -100,15 +98,16 @@ impl Experiment {
         self.model.fill_in();
         let is_given = |key: &str| given.get("train").is_some_and(|train| train.get(key).is_some());
         if !is_given("loss") {
-            if self.model.variational().is_some() {
-                self.train.loss = Loss::Elbo;
-            } else if self.data.text.is_some() {
-                self.train.loss = text::LOSS;
-            }
+            self.train.loss = tasks::default_loss(&self.data, &self.model);
         }
-        if self.data.text.is_some() && !is_given("shuffle") {
-            self.train.shuffle = false;
+        if !is_given("shuffle") {
+            self.train.shuffle = tasks::default_shuffle(&self.data);
         }
+    }
+
+    /// What tasks read of it.
+    pub fn settings(&self) -> Settings<'_> {
+        Settings { data: &self.data, model: &self.model, train: &self.train }
     }
 
     /// The experiment as TOML, all defaults written out.
@@ -121,19 +120,9 @@ impl Experiment {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
 
-    /// What the model is for, which the loss tells.
-    pub fn task(&self) -> Task {
-        match self.train.loss {
-            Loss::BceWithLogits => Task::Binary,
-            Loss::CrossEntropy { .. } => Task::Classes,
-            Loss::Elbo => Task::Features,
-            _ => Task::Regression,
-        }
-    }
-
-    /// Whether the model or its loss reads the target: an autoencoder does only if it is conditional.
-    pub fn reads_target(&self) -> bool {
-        self.model.variational().is_none_or(|v| v.conditional)
+    /// What the model learns, which the loss tells.
+    pub fn goal(&self) -> Goal {
+        self.settings().goal()
     }
 
     /// The directory of the experiment file, against which its paths are meant.
@@ -149,8 +138,7 @@ impl Experiment {
         }
         self.check_model()?;
         config::recurrent::check(&self.model)?;
-        variational::check(self)?;
-        text::check(self)?;
+        tasks::check(self.settings())?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()

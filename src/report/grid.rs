@@ -1,6 +1,6 @@
 //! Images side by side in one picture.
 
-use super::images::png_bytes;
+use super::picture::png_bytes;
 use crate::data::FittedImage;
 
 /// Least side of the picture, in pixels: small images are enlarged.

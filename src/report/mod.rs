@@ -1,25 +1,19 @@
 //! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
 //! predictions, the model, the plan and the data. Light and dark follow the reader's system.
 
-mod autoencoder;
-mod forecasts;
 pub mod grid;
-mod images;
+pub(crate) mod picture;
 mod pictures;
-pub mod portrait;
-mod svg;
-mod tables;
+pub(crate) mod svg;
+pub(crate) mod tables;
 
 use crate::base::number::Numbers;
 use crate::base::tensor::Shape;
 use crate::data::Loaded;
 use crate::device::DeviceInfo;
-use crate::nn::losses::Loss;
 use crate::plan::PlanReport;
-use crate::train::checkpoint::NamedTensor;
 use crate::train::history::HistoryRow;
-use crate::train::metrics::Predictions;
-use portrait::Portrait;
+use crate::train::metrics::Metric;
 use svg::{escape, figure};
 
 /// A learning rate and a batch size that were tried before training.
@@ -35,6 +29,26 @@ pub struct Trial {
     pub seconds: f64,
 }
 
+/// What was found of the rows of a part.
+pub struct Scores {
+    /// `validation` or `test`.
+    pub part: &'static str,
+    /// Mean loss.
+    pub loss: f64,
+    /// Metrics.
+    pub metrics: Vec<Metric>,
+    /// Errors of obvious forecasts, by name.
+    pub baselines: Vec<(&'static str, f64)>,
+}
+
+impl Scores {
+    /// Everything, by name.
+    fn all(&self) -> Vec<(&'static str, f64)> {
+        let metrics = self.metrics.iter().map(|m| (m.name, m.value));
+        std::iter::once(("loss", self.loss)).chain(metrics).chain(self.baselines.iter().copied()).collect()
+    }
+}
+
 /// Everything a report shows.
 pub struct Report<'a> {
     /// Name of the experiment.
@@ -43,8 +57,10 @@ pub struct Report<'a> {
     pub seed: u64,
     /// The whole experiment, as TOML.
     pub experiment: &'a str,
-    /// What training minimised.
-    pub loss: &'a Loss,
+    /// What the model does: `predicts price`.
+    pub subject: &'a str,
+    /// The column of the target, and how it becomes numbers.
+    pub target: Option<[String; 2]>,
     /// Where the data come from, as the experiment says.
     pub source: &'a str,
     /// Its data.
@@ -57,16 +73,10 @@ pub struct Report<'a> {
     pub best_epoch: u64,
     /// Validation loss and metrics of that epoch.
     pub best: &'a Numbers,
-    /// Validation predictions of that epoch.
-    pub validation: &'a Predictions,
-    /// Test predictions with those weights, if there are test rows.
-    pub test: Option<&'a Predictions>,
-    /// What an autoencoder makes of the shown rows, if the model is one.
-    pub portrait: Option<&'a Portrait>,
-    /// What a model of text writes, if the model is one.
-    pub written: Option<&'a str>,
-    /// The weights that were kept.
-    pub weights: &'a [NamedTensor],
+    /// What was found of the validation rows with the weights of that epoch, and of the test rows if there are any.
+    pub scores: &'a [Scores],
+    /// What the task has to show, as HTML.
+    pub sections: &'a str,
     /// Layer, output shape without the batch, trained elements.
     pub layers: &'a [(String, Shape, usize)],
     /// The training step's plan.
@@ -81,11 +91,7 @@ impl Report<'_> {
     /// The page.
     pub fn html(&self) -> String {
         let name = escape(self.name);
-        let subject = match self.data.fitted.target.name() {
-            Some(target) if self.portrait.is_none() => format!("predicts {}", escape(target)),
-            _ if self.data.train.text.is_some() => "predicts the next character".into(),
-            _ => "learns the features".into(),
-        };
+        let subject = escape(self.subject);
         let (device, backend) = (escape(&self.device.name), escape(&self.device.backend));
         let seed = self.seed;
         let mut page = format!(
@@ -98,17 +104,7 @@ impl Report<'_> {
         page += &self.tiles();
         page += &section("Metrics", &tables::metrics(self));
         page += &section("Training", &pictures::training(self));
-        if self.portrait.is_none() && self.data.train.text.is_none() {
-            let title = format!("Predictions on the {} rows", self.shown().1);
-            page += &section(&title, &pictures::predictions(self));
-        }
-        if let Some(text) = self.written {
-            let text = format!("<pre>{}</pre>\n", escape(text));
-            page += &section("A text it writes, at temperature 0.8", &text);
-        }
-        page += &autoencoder::section(self);
-        page += &forecasts::section(self);
-        page += &images::section(self);
+        page += self.sections;
         if !self.trials.is_empty() {
             page += &section("Settings tried first", &tables::trials(self.trials));
         }
@@ -123,16 +119,12 @@ impl Report<'_> {
         page + "</body>\n</html>\n"
     }
 
-    /// The predictions to show, and the name of their rows: test if there are any, else validation.
-    fn shown(&self) -> (&Predictions, &'static str) {
-        self.test.map_or((self.validation, "validation"), |test| (test, "test"))
-    }
-
     fn tiles(&self) -> String {
-        let (predictions, split) = self.shown();
-        let metrics = predictions.metrics(&self.data.fitted.target);
-        let mut tiles: Vec<(String, String)> =
-            metrics.iter().map(|m| (figure(m.value), format!("{split} {}", m.name))).collect();
+        // Of the test rows, if there are any.
+        let of = |s: &Scores| -> Vec<(String, String)> {
+            s.metrics.iter().map(|m| (figure(m.value), format!("{} {}", s.part, m.name))).collect()
+        };
+        let mut tiles = self.scores.last().map(of).unwrap_or_default();
         tiles.push((format!("{} of {}", self.best_epoch, self.history.len()), "best epoch".into()));
         tiles.push((self.plan.parameters.to_string(), "parameters".into()));
         tiles.push((format!("{:.0}", self.steps_per_second), "steps a second".into()));
@@ -143,6 +135,7 @@ impl Report<'_> {
     }
 }
 
-fn section(title: &str, body: &str) -> String {
+/// A section of the page.
+pub(crate) fn section(title: &str, body: &str) -> String {
     format!("<h2>{}</h2>\n{body}", escape(title))
 }

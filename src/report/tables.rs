@@ -1,15 +1,12 @@
 //! The report's tables.
 
-use super::Report;
-use super::Trial;
 use super::svg::{escape, figure};
-use crate::data::{Dataset, Encoding, FittedScaling, FittedTarget};
+use super::{Report, Scores, Trial};
+use crate::data::{Encoding, FittedScaling};
 use crate::plan::{PlanReport, quantity};
-use crate::train::forecast;
-use crate::train::metrics::{ClassScore, Predictions, class_scores};
 
 /// A table; columns from `numbers` on are aligned right.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let class = |at: usize| if at >= numbers { " class=\"n\"" } else { "" };
     let head: String =
         head.iter().enumerate().map(|(at, t)| format!("<th{}>{}</th>", class(at), escape(t))).collect();
@@ -21,41 +18,17 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> Stri
     format!("<div class=\"wide\"><table><tr>{head}</tr>\n{rows}</table></div>\n")
 }
 
-/// Loss and metrics of validation and test rows with the kept weights.
+/// Loss, metrics and obvious forecasts of validation and test rows with the kept weights.
 pub fn metrics(report: &Report) -> String {
-    let target = &report.data.fitted.target;
-    let loss = report.loss;
-    let of = |p: &Predictions, rows: &Dataset| {
-        let mut values = vec![("loss", p.loss(loss))];
-        values.extend(p.metrics(target).iter().map(|m| (m.name, m.value)));
-        values.extend(forecast::baselines(rows));
-        values
+    let columns: Vec<Vec<(&str, f64)>> = report.scores.iter().map(Scores::all).collect();
+    let names = columns.first().map_or(&[][..], Vec::as_slice).iter().map(|(name, _)| *name);
+    let row = |(at, name): (usize, &str)| {
+        let values = columns.iter().filter_map(|column| Some(figure(column.get(at)?.1)));
+        std::iter::once(name.to_string()).chain(values).collect::<Vec<_>>()
     };
-    let validation = of(report.validation, &report.data.validation);
-    let test = report.test.map(|test| of(test, &report.data.test));
-    let rows: Vec<Vec<String>> = validation
-        .iter()
-        .enumerate()
-        .map(|(at, (name, value))| {
-            let mut row = vec![(*name).to_string(), figure(*value)];
-            row.extend(test.as_ref().map(|t| figure(t[at].1)));
-            row
-        })
-        .collect();
-    let head: &[&str] = if test.is_some() { &["", "validation", "test"] } else { &["", "validation"] };
-    table(head, &rows, 1)
-}
-
-/// Precision, recall and F1 of each class.
-pub fn classes(predictions: &Predictions, names: &[String]) -> String {
-    let scores = class_scores(&predictions.confusion(names.len()));
-    let row = |(name, s): (&String, &ClassScore)| {
-        let numbers = [s.precision, s.recall, s.f1].map(|x| format!("{:.3}", x.0));
-        std::iter::once(name.clone()).chain(numbers).chain([s.samples.to_string()]).collect::<Vec<_>>()
-    };
-    let rows: Vec<Vec<String>> = names.iter().zip(&scores).map(row).collect();
-    let head = ["class", "precision", "recall", "F1", "rows"];
-    format!("<figure><figcaption>Each class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
+    let rows: Vec<Vec<String>> = names.enumerate().map(row).collect();
+    let head: Vec<&str> = std::iter::once("").chain(report.scores.iter().map(|s| s.part)).collect();
+    table(&head, &rows, 1)
 }
 
 /// Settings tried, the best first.
@@ -86,31 +59,12 @@ pub fn data(report: &Report) -> String {
     );
     let mut rows: Vec<Vec<String>> =
         data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
-    let target = match &data.fitted.target {
-        FittedTarget::Absent => vec![],
-        FittedTarget::Text(text) => {
-            vec!["the text".into(), format!("{} symbols in sequences of {}", text.symbols(), text.length)]
-        }
-        FittedTarget::Number { name, scaling: s } => vec![name.clone(), format!("target: {}", scaling(s))],
-        FittedTarget::Numbers { columns, scalings, .. } => {
-            let each: Vec<String> = scalings.iter().map(scaling).collect();
-            vec![columns.join(", "), format!("targets: {}", each.join(", "))]
-        }
-        FittedTarget::Binary { name, names } => {
-            vec![name.clone(), format!("target: {} or {}", names[0], names[1])]
-        }
-        FittedTarget::Classes { name, names } => {
-            vec![name.clone(), format!("target: {} classes", names.len())]
-        }
-    };
     if let Some(image) = &data.fitted.image {
         let scalings: Vec<String> = image.scaling.iter().map(scaling).collect();
         let text = format!("{} (channels, height, width): {}", image.shape, scalings.join(", "));
         rows.push(vec!["image".into(), text]);
     }
-    if !target.is_empty() {
-        rows.push(target);
-    }
+    rows.extend(report.target.clone().map(Vec::from));
     text + &table(&["column", "treatment, fitted on the training rows"], &rows, 2)
 }
 
@@ -135,7 +89,8 @@ fn treatment(encoding: &Encoding) -> String {
     }
 }
 
-fn scaling(scaling: &FittedScaling) -> String {
+/// A scaling in words.
+pub fn scaling(scaling: &FittedScaling) -> String {
     match scaling {
         FittedScaling::None => "as it is".into(),
         FittedScaling::Affine { shift, scale } => format!("(x - {}) / {}", figure(*shift), figure(*scale)),

@@ -1,7 +1,7 @@
 //! Which operator gave the first number that is not finite: the failing step is run once more, with every value of
 //! its graph kept.
 
-use super::epochs::{Task, Trainer};
+use super::epochs::{Job, Trainer};
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::graph::{Graph, Op, Source, ValueId};
@@ -56,7 +56,7 @@ impl Trainer<'_> {
         step: StepRecord,
         order: &[u32],
     ) -> Result<String, TrainError> {
-        let Task { device, model, training, data, .. } = self.task;
+        let Job { device, model, training, data, .. } = self.task;
         let graph = model.graph(training.batch, true)?;
         let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;
         engine.restore(before, true)?;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::directory::RunDirectory;
-use super::epochs::Task;
+use super::epochs::Job;
 use crate::device::DeviceInfo;
 use crate::plan::Program;
 use crate::train::TrainError;
@@ -108,11 +108,11 @@ impl Record {
     /// If an earlier record is damaged, or the weights to begin with cannot be read.
     pub(super) fn begin(
         run: &RunDirectory,
-        task: &Task,
+        task: &Job,
         plan_digest: String,
         from_step: u64,
     ) -> Result<Self, TrainError> {
-        let Task { experiment, data, device, options, .. } = task;
+        let Job { experiment, data, device, options, .. } = task;
         let session = Session {
             from_step,
             version: env!("CARGO_PKG_VERSION").into(),

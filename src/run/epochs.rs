@@ -29,7 +29,7 @@ const GROUP_SECONDS: f64 = 0.15;
 
 /// What is to be trained, and on what.
 #[derive(Clone, Copy)]
-pub(super) struct Task<'a> {
+pub(super) struct Job<'a> {
     pub experiment: &'a Experiment,
     pub data: &'a Loaded,
     pub device: &'a dyn Device,
@@ -40,7 +40,7 @@ pub(super) struct Task<'a> {
 
 /// A training under way.
 pub(super) struct Trainer<'a> {
-    pub(super) task: Task<'a>,
+    pub(super) task: Job<'a>,
     pub(super) engine: Engine,
     /// Before the run directory, so that it has finished when the directory is let go.
     pub(super) writer: Writer,
@@ -71,12 +71,12 @@ impl<'a> Trainer<'a> {
     /// # Errors
     /// If the checkpoint is not of this model and data.
     pub fn new(
-        task: Task<'a>,
+        task: Job<'a>,
         mut engine: Engine,
         run: RunDirectory,
         observer: &'a mut dyn Observer,
     ) -> Result<Self, TrainError> {
-        let Task { experiment, data, options, .. } = task;
+        let Job { experiment, data, options, .. } = task;
         let config = &experiment.train;
         let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
         let total = steps_per_epoch * config.epochs as u64;
@@ -345,7 +345,7 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Err(TrainError::diverged(step, "validation loss".into(), loss));
         }
-        let validation = predictions.numbers(loss, &self.task.data.fitted.target);
+        let validation = self.numbers(loss, &predictions);
         let stopping = self.task.experiment.train.early_stopping.as_ref();
         let min_delta = stopping.map_or(0.0, |s| s.min_delta);
         let learning_rate = self.learning_rate(step);

@@ -1,17 +1,16 @@
 //! The end of a training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
-use super::autoencoder;
-use super::epochs::{Task, Trainer};
-use super::portrait::portrait;
-use super::text;
+use super::epochs::{Job, Trainer};
 use super::trainer::peak_host_bytes;
-use crate::data::FittedTarget;
-use crate::report::Report;
+use crate::base::number::Numbers;
+use crate::data::Dataset;
+use crate::report::{Report, Scores};
+use crate::tasks::{self, Shown, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine::Engine;
 use crate::train::events::Event;
+use crate::train::metrics::Predictions;
 
 impl Trainer<'_> {
     /// The `end` event, once everything is written.
@@ -29,7 +28,7 @@ impl Trainer<'_> {
         if self.best.0.is_empty() {
             // Its line of metrics.csv was removed.
             let loss = self.best_predictions.loss(&self.task.experiment.train.loss);
-            self.best = self.best_predictions.numbers(loss, &self.task.data.fitted.target);
+            self.best = self.numbers(loss, &self.best_predictions);
         }
         let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
         if !self.task.options.without_report {
@@ -52,48 +51,48 @@ impl Trainer<'_> {
         Ok(end)
     }
 
+    /// The loss of evaluated rows, then their metrics.
+    pub(super) fn numbers(&self, loss: f64, predictions: &Predictions) -> Numbers {
+        let task = tasks::of(self.task.experiment.settings(), &self.task.data.fitted);
+        tasks::numbers(&*task, loss, predictions)
+    }
+
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
-        let Task { experiment, data, device, model, options, .. } = self.task;
+        let Job { experiment, data, device, model, options, .. } = self.task;
+        let (settings, fitted) = (experiment.settings(), &data.fitted);
         let weights = checkpoint::load(&self.run.best())?.0;
-        let with_weights = |rows| -> Result<Engine, TrainError> {
-            let mut engine = Engine::new(device, model, None, rows)?;
-            engine.restore(&weights, false)?;
-            Ok(engine)
+        let trained = Trained { settings, fitted, weights: &weights, run: &self.run.path, device };
+        let task = tasks::of(settings, fitted);
+        let scores = |part: &'static str, rows: &Dataset, found: &Predictions| Scores {
+            part,
+            loss: found.loss(&experiment.train.loss),
+            metrics: task.metrics(found),
+            baselines: task.details(rows, found).baselines,
         };
-        let tested = data.test.rows > 0;
-        let test = if tested { Some(with_weights(&data.test)?.evaluate()?) } else { None };
-        let portrait = match model.decoder() {
-            None => None,
-            Some(decoder) => {
-                let rows = if tested { &data.test } else { &data.validation };
-                let scores = autoencoder::evaluate(&mut with_weights(rows)?, autoencoder::DRAWS)?;
-                Some(portrait(device, &decoder, &weights, rows, &scores)?)
-            }
-        };
-        let written = match &data.fitted.target {
-            FittedTarget::Text(_) => {
-                let restore = |engine: &mut Engine| engine.restore(&weights, false);
-                text::write(experiment, &data.fitted, restore, &text::SHOWN, device)?.pop()
-            }
-            _ => None,
-        };
+        let validation = &self.best_predictions;
+        let mut all = vec![scores("validation", &data.validation, validation)];
+        let mut shown = Shown { part: "validation", rows: &data.validation, predictions: validation };
+        let test;
+        if data.test.rows > 0 {
+            test = trained.engine(model, &data.test)?.evaluate()?;
+            all.push(scores("test", &data.test, &test));
+            shown = Shown { part: "test", rows: &data.test, predictions: &test };
+        }
         let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
         let report = Report {
             name: &experiment.name,
             seed: experiment.seed,
             experiment: &experiment.resolved(),
-            loss: &experiment.train.loss,
+            subject: &task.subject(),
+            target: task.treatment(),
             source: &experiment.data.source,
             data,
             device: device.info(),
             history: &self.history,
             best_epoch: self.progress.best_epoch,
             best: &self.best,
-            validation: &self.best_predictions,
-            test: test.as_ref(),
-            portrait: portrait.as_ref(),
-            written: written.as_deref(),
-            weights: &weights,
+            scores: &all,
+            sections: &task.sections(&trained, &shown)?,
             layers: &self.engine.graph.summary,
             plan: &plan,
             trials: &options.trials,

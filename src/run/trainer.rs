@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use super::autoencoder;
 use super::directory::{self, RunDirectory};
-use super::epochs::{Task, Trainer};
+use super::epochs::{Job, Trainer};
 use crate::base::config::ConfigError;
 use crate::base::number::Numbers;
-use crate::base::rng::streams;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
-use crate::nn::model::{Inputs, SequenceShape, TextShape};
 use crate::plan::ImageChanges;
 use crate::report::Trial;
+use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::engine::{Engine, Training};
@@ -67,9 +65,10 @@ pub struct Outcome {
 /// # Errors
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
-    let mut loaded = data::load(&experiment.data, directory, experiment.task(), experiment.seed_words())?;
+    let mut loaded = data::load(&experiment.data, directory, experiment.goal(), experiment.seed_words())?;
     check_batch(experiment, "train.batch_size", experiment.train.batch_size, &loaded)?;
-    autoencoder::prepare(experiment, &mut loaded)?;
+    let fitted = loaded.fitted.clone();
+    tasks::of(experiment.settings(), &fitted).prepare(&mut loaded)?;
     Ok(loaded)
 }
 
@@ -84,24 +83,14 @@ pub(super) fn check_batch(
     if batch <= rows {
         return Ok(());
     }
-    let what = match (&data.train.text, &data.train.windows) {
-        (Some(text), _) => format!("sequences of {} characters", text.length),
-        (_, Some(windows)) => format!("windows of {} rows", windows.length),
-        _ => "rows".into(),
-    };
+    let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
     let reason = format!("= {batch} is more than the {rows} {what} that train; set it to at most {rows}");
     Err(experiment.wrong(key, &reason))
 }
 
 /// The model of an experiment for given data.
 pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
-    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
-    let image = fitted.image.as_ref().map(|image| image.shape);
-    let windows = sample.windows.as_ref();
-    let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
-    let text = sample.text.as_ref().map(|t| TextShape { length: t.length, vocabulary: t.vocabulary });
-    let inputs = Inputs { features: sample.width(), categories, sequence, image, text };
-    Model::new(&experiment.model, inputs, fitted.target.outputs(), experiment.train.loss.clone())
+    tasks::model(experiment.settings(), fitted, sample)
 }
 
 /// The random changes of training images; `None` if none are asked for.
@@ -112,18 +101,8 @@ pub fn image_changes(
     experiment: &Experiment,
     fitted: &data::Fitted,
 ) -> Result<Option<ImageChanges>, TrainError> {
-    let changes = experiment.data.augment.changes();
-    if !changes.any() {
-        return Ok(None);
-    }
-    let Some(image) = &fitted.image else {
-        let reason = "changes images, but the rows are none; say what image a row is in `data.image.shape`, or leave \
-                      only `noise`";
-        return Err(experiment.wrong("data.augment", reason).into());
-    };
-    // Black, as it is once scaled.
-    let fill = image.scaling.iter().map(|s| s.apply(image.range[0]) as f32).collect();
-    Ok(Some(ImageChanges { shape: image.shape.into(), changes, fill, stream: streams::AUGMENT }))
+    let wrong = |key: &str, reason: &str| experiment.wrong(key, reason);
+    Ok(tasks::images::changes(experiment.settings(), fitted, wrong)?)
 }
 
 /// Trains `experiment` on `data` and writes the run directory.
@@ -178,7 +157,7 @@ pub fn train(
         run
     };
     directory::check_writable(&run.path)?;
-    let task = Task { experiment, data, device, model: &model, training: &training, options };
+    let task = Job { experiment, data, device, model: &model, training: &training, options };
     Trainer::new(task, engine, run, observer)?.run()
 }
 

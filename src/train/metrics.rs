@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use crate::base::number::{Number, Numbers};
+use crate::base::number::Number;
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
-use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
 
 /// What a model says about rows, and what is true.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -33,12 +32,6 @@ pub struct Metric {
 }
 
 impl Predictions {
-    /// The loss, then the metrics.
-    pub fn numbers(&self, loss: f64, target: &FittedTarget) -> Numbers {
-        let metrics = self.metrics(target).into_iter().map(|m| (m.name, m.value));
-        Numbers(std::iter::once(("loss", loss)).chain(metrics).collect())
-    }
-
     /// Mean of the losses; with class weights, weighted as PyTorch's mean is.
     pub fn loss(&self, loss: &Loss) -> f64 {
         let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();
@@ -54,7 +47,7 @@ impl Predictions {
     }
 
     /// Mean of the losses.
-    fn mean_loss(&self) -> f64 {
+    pub fn mean_loss(&self) -> f64 {
         self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.losses.len() as f64
     }
 
@@ -63,26 +56,14 @@ impl Predictions {
         self.parts.iter().find(|(n, _)| *n == name).map(|(_, rows)| &rows[..])
     }
 
-    /// How strange each row is to an autoencoder: its negative evidence lower bound, in nats.
-    pub fn anomalies(&self) -> Vec<f64> {
-        let part = |name| self.part(name).unwrap_or_default().iter().map(|&x| f64::from(x));
-        part(RECONSTRUCTION).zip(part(KL)).map(|(reconstruction, kl)| reconstruction + kl).collect()
-    }
-
     /// Predicted values in the target's own units (regression).
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        self.inverted(target, self.raw.iter().map(|&y| f64::from(y)))
+        target.own_units(self.raw.iter().map(|&y| f64::from(y)))
     }
 
     /// True values in the target's own units (regression).
     pub fn true_values(&self, target: &FittedTarget) -> Vec<f64> {
-        self.inverted(target, self.truth.iter().copied())
-    }
-
-    fn inverted(&self, target: &FittedTarget, scaled: impl Iterator<Item = f64>) -> Vec<f64> {
-        let invert =
-            |(at, y): (usize, f64)| target.scaling(at % self.outputs.max(1)).map_or(y, |s| s.invert(y));
-        scaled.enumerate().map(invert).collect()
+        target.own_units(self.truth.iter().copied())
     }
 
     /// Probability of each class, `[rows][classes]` (classification).
@@ -98,27 +79,6 @@ impl Predictions {
             e.into_iter().map(|x| x / total).collect()
         };
         self.raw.chunks(self.outputs.max(1)).map(softmax).collect()
-    }
-
-    /// The metrics of the target's task.
-    pub fn metrics(&self, target: &FittedTarget) -> Vec<Metric> {
-        if let (Some(reconstruction), Some(kl)) = (self.part(RECONSTRUCTION), self.part(KL)) {
-            return bound(reconstruction, kl, self.part(LOG_LIKELIHOOD));
-        }
-        match target {
-            FittedTarget::Absent => vec![],
-            FittedTarget::Text(_) => vec![Metric { name: "nats", value: self.mean_loss() }],
-            FittedTarget::Number { .. } | FittedTarget::Numbers { .. } => {
-                regression(&self.values(target), &self.true_values(target))
-            }
-            FittedTarget::Binary { .. } => {
-                let positive: Vec<f64> = self.probabilities().iter().map(|p| p[1]).collect();
-                let mut metrics = classes(&self.confusion(2));
-                metrics.insert(1, Metric { name: "auc", value: auc(&positive, &self.truth) });
-                metrics
-            }
-            FittedTarget::Classes { names, .. } => classes(&self.confusion(names.len())),
-        }
     }
 
     /// Rows by true class (row) and predicted class (column).
@@ -140,20 +100,8 @@ pub fn argmax(values: &[f64]) -> usize {
     (1..values.len()).fold(0, better)
 }
 
-/// The evidence lower bound, its parts, and the log-likelihood if it is estimated: means over the rows, in nats.
-fn bound(reconstruction: &[f32], kl: &[f32], log_likelihood: Option<&[f32]>) -> Vec<Metric> {
-    let mean = |rows: &[f32]| rows.iter().map(|&x| f64::from(x)).sum::<f64>() / rows.len().max(1) as f64;
-    let (reconstruction, kl) = (mean(reconstruction), mean(kl));
-    let mut metrics = vec![
-        Metric { name: "elbo", value: -reconstruction - kl },
-        Metric { name: RECONSTRUCTION, value: reconstruction },
-        Metric { name: KL, value: kl },
-    ];
-    metrics.extend(log_likelihood.map(|rows| Metric { name: LOG_LIKELIHOOD, value: mean(rows) }));
-    metrics
-}
-
-fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
+/// Mean absolute error, root of the mean squared error, and the coefficient of determination.
+pub fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
     let count = truth.len().max(1) as f64;
     let errors = || predicted.iter().zip(truth).map(|(p, t)| p - t);
     let mean = truth.iter().sum::<f64>() / count;
@@ -167,7 +115,7 @@ fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
 }
 
 /// Accuracy and F1 (of the positive class of two, else the mean over classes that occur).
-fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
+pub fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
     let total: usize = confusion.iter().flatten().sum();
     let right: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
     let f1 = |c: usize| {

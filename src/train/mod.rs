@@ -2,11 +2,11 @@
 //! a training leaves behind.
 
 pub mod checkpoint;
+pub mod config;
 pub mod engine;
 mod error;
 pub mod events;
 pub(crate) mod fit;
-pub mod forecast;
 pub mod history;
 pub(crate) mod lock;
 pub mod metrics;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use gridlight::data::{self, DataConfig, Task};
+use gridlight::data::{self, DataConfig, Goal};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::run::audit::Record;
@@ -171,7 +171,7 @@ fn config(source: &str) -> DataConfig {
 fn load(path: &Path) -> Result<(), String> {
     let config = config(path.file_name().unwrap().to_str().unwrap());
     let loaded =
-        data::load(&config, path.parent().unwrap(), Task::Regression, [1, 2]).map_err(|e| e.to_string())?;
+        data::load(&config, path.parent().unwrap(), Goal::Regression, [1, 2]).map_err(|e| e.to_string())?;
     for set in [&loaded.train, &loaded.validation, &loaded.test] {
         if let Some(x) = set.x.iter().find(|x| !x.is_finite()) {
             return Err(format!("accepted {x} as a feature"));
@@ -343,7 +343,7 @@ fn fitted_images(directory: &Path) -> data::Fitted {
     let labels: Vec<u8> = (0..20).map(|i| i % 3).collect();
     std::fs::write(directory.join("fit-labels-idx1"), idx(&[20], &labels)).unwrap();
     let config: DataConfig = toml::from_str("source = \"fit-images-idx3\"\ntarget = \"label\"").unwrap();
-    data::load(&config, directory, Task::Classes, [1, 2]).unwrap().fitted
+    data::load(&config, directory, Goal::Classes, [1, 2]).unwrap().fitted
 }
 
 fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {

@@ -4,13 +4,13 @@
 use std::path::Path;
 
 use gridlight::base::image::ImageShape;
-use gridlight::data::{self, DataConfig, Loaded, Target, Task};
+use gridlight::data::{self, DataConfig, Goal, Loaded, Target};
 
 const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/images");
 
 fn load_in(directory: &Path, config: &str) -> Result<Loaded, String> {
     let config: DataConfig = toml::from_str(config).map_err(|e| e.to_string())?;
-    data::load(&config, directory, Task::Classes, [5, 0]).map_err(|e| e.to_string())
+    data::load(&config, directory, Goal::Classes, [5, 0]).map_err(|e| e.to_string())
 }
 
 fn labels(data: &data::Dataset) -> &[u32] {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use gridlight::data::{self, DataConfig, DataError, Encoding, FittedTarget, Loaded, Target, Task};
+use gridlight::data::{self, DataConfig, DataError, Encoding, FittedTarget, Goal, Loaded, Target};
 use gridlight::experiment::Experiment;
 use gridlight::run::trainer;
 use proptest::prelude::*;
@@ -35,10 +35,10 @@ impl Bench {
         path
     }
 
-    fn load(&self, task: Task, config: &str) -> Result<Loaded, DataError> {
+    fn load(&self, goal: Goal, config: &str) -> Result<Loaded, DataError> {
         let config: DataConfig =
             toml::from_str(&format!("source = \"table.csv\"\ntarget = \"y\"\n{config}")).unwrap();
-        data::load(&config, self.directory.path(), task, [5, 0])
+        data::load(&config, self.directory.path(), goal, [5, 0])
     }
 }
 
@@ -146,8 +146,8 @@ fn nothing_is_fitted_on_held_back_rows() {
         "c u v u v u u w _",
         &Y.replace("70 80", "-7 1e6"),
     ]);
-    let one = Bench::new(one).load(Task::Regression, &config).unwrap();
-    let two = Bench::new(two).load(Task::Regression, &config).unwrap();
+    let one = Bench::new(one).load(Goal::Regression, &config).unwrap();
+    let two = Bench::new(two).load(Goal::Regression, &config).unwrap();
     assert_eq!(one.fitted, two.fitted);
     assert_eq!(one.train, two.train);
     assert_ne!(one.test, two.test);
@@ -167,13 +167,13 @@ fn missing_numbers_are_filled_as_asked() {
         let config = format!(
             "{BY_PART}clean = {{ numbers = {fill}, indicators = true }}\ntransform = {{ numbers = \"none\" }}"
         );
-        let data = bench.load(Task::Regression, &config).unwrap();
+        let data = bench.load(Goal::Regression, &config).unwrap();
         assert_near(&feature(&data.train, "a"), &[1.0, in_train[0], 1.0, 4.0, 6.0, in_train[1]]);
         assert_near(&feature(&data.test, "a"), &[in_test]);
         assert_near(&feature(&data.train, "a is missing"), &[0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
     }
     let dropped =
-        bench.load(Task::Regression, &format!("{BY_PART}clean = {{ columns = {{ a = \"drop\" }} }}"));
+        bench.load(Goal::Regression, &format!("{BY_PART}clean = {{ columns = {{ a = \"drop\" }} }}"));
     let dropped = dropped.unwrap();
     assert_eq!((dropped.dropped, dropped.train.rows, dropped.test.rows), (3, 4, 0));
 }
@@ -181,20 +181,20 @@ fn missing_numbers_are_filled_as_asked() {
 #[test]
 fn missing_and_unknown_categories_are_treated_as_documented() {
     let bench = Bench::new(table(&["c u v u _ u u v w", Y]));
-    let one_hot = bench.load(Task::Regression, BY_PART).unwrap();
+    let one_hot = bench.load(Goal::Regression, BY_PART).unwrap();
     assert_eq!(one_hot.train.features, ["c=(missing)", "c=u", "c=v"]);
     assert_near(&feature(&one_hot.train, "c=(missing)"), &[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]);
     assert_near(&one_hot.test.x, &[0.0, 0.0, 0.0]);
-    let ids = bench.load(Task::Regression, &format!("{BY_PART}transform = {{ categories = \"embedding\" }}"));
+    let ids = bench.load(Goal::Regression, &format!("{BY_PART}transform = {{ categories = \"embedding\" }}"));
     let ids = ids.unwrap();
     assert_eq!(ids.train.categories[0].ids, [2, 3, 2, 1, 2, 2]);
     let forward = format!("{BY_PART}clean = {{ categories = \"forward_fill\" }}");
-    let forward = bench.load(Task::Regression, &forward).unwrap();
+    let forward = bench.load(Goal::Regression, &forward).unwrap();
     assert_eq!(forward.train.features, ["c=u", "c=v"]);
     assert_near(&feature(&forward.train, "c=u"), &[1.0, 0.0, 1.0, 1.0, 1.0, 1.0]);
     assert_eq!((ids.train.categories[0].vocabulary, ids.test.categories[0].ids[0]), (4, 0));
     let drop =
-        bench.load(Task::Regression, &format!("{BY_PART}clean = {{ categories = \"drop\" }}")).unwrap();
+        bench.load(Goal::Regression, &format!("{BY_PART}clean = {{ categories = \"drop\" }}")).unwrap();
     assert_eq!((drop.dropped, drop.train.rows), (1, 5));
 }
 
@@ -203,11 +203,11 @@ fn timestamps_become_parts_of_the_calendar() {
     let times = "t 2024-01-01T00:00 2024-01-01T06:00 2024-01-01T12:00 2024-01-02T18:00 2024-07-01T00:00 2024-01-07 \
                  2024-12-31T23:30:00Z 2024-02-01";
     let bench = Bench::new(table(&[times, Y]));
-    let cyclic = bench.load(Task::Regression, BY_PART).unwrap().train;
+    let cyclic = bench.load(Goal::Regression, BY_PART).unwrap().train;
     assert_near(&feature(&cyclic, "t hour sin"), &[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
     assert_near(&feature(&cyclic, "t month cos"), &[1.0, 1.0, 1.0, 1.0, -1.0, 1.0]);
     let config = format!("{BY_PART}transform = {{ cyclic = false, timestamps = [\"weekday\", \"hour\"] }}");
-    let plain = bench.load(Task::Regression, &config).unwrap();
+    let plain = bench.load(Goal::Regression, &config).unwrap();
     assert_near(&feature(&plain.train, "t weekday"), &[0.0, 0.0, 0.0, 1.0 / 7.0, 0.0, 6.0 / 7.0]);
     assert_near(&feature(&plain.validation, "t hour"), &[23.5 / 24.0]);
 }
@@ -217,7 +217,7 @@ fn targets_come_back_in_their_own_units() {
     let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", Y]));
     for scaling in ["none", "standardise", "min_max", "log1p", "quantile"] {
         let config = format!("{BY_PART}transform = {{ target = \"{scaling}\" }}");
-        let data = bench.load(Task::Regression, &config).unwrap();
+        let data = bench.load(Goal::Regression, &config).unwrap();
         let FittedTarget::Number { scaling: fitted, .. } = &data.fitted.target else { panic!("a number") };
         for (scaled, expected) in numbers(&data.train).iter().zip([10.0, 20.0, 30.0, 40.0, 50.0, 60.0]) {
             let back = fitted.invert(f64::from(*scaled));
@@ -229,19 +229,19 @@ fn targets_come_back_in_their_own_units() {
 #[test]
 fn classes_are_ordered_by_number_or_name() {
     let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "y 10 9 10 2 9 2 2 10"]));
-    let data = bench.load(Task::Classes, BY_PART).unwrap();
+    let data = bench.load(Goal::Classes, BY_PART).unwrap();
     let FittedTarget::Classes { names, .. } = &data.fitted.target else { panic!("classes") };
     assert_eq!(names, &["2", "9", "10"]);
     assert_eq!(data.train.target, Some(Target::Labels(vec![2, 1, 2, 0, 1, 0])));
     let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "y no yes no no yes no no yes"]));
-    let data = bench.load(Task::Binary, BY_PART).unwrap();
+    let data = bench.load(Goal::Binary, BY_PART).unwrap();
     assert_near(numbers(&data.train), &[0.0, 1.0, 0.0, 0.0, 1.0, 0.0]);
 }
 
 #[test]
 fn what_was_fitted_encodes_other_files() {
     let bench = Bench::new(table(&["a 1 2 3 4 5 6 7 8", "c u v u v u v u v", Y]));
-    let data = bench.load(Task::Regression, BY_PART).unwrap();
+    let data = bench.load(Goal::Regression, BY_PART).unwrap();
     let json = serde_json::to_string(&data.fitted).unwrap();
     let fitted: data::Fitted = serde_json::from_str(&json).unwrap();
     assert_eq!(fitted, data.fitted);
@@ -264,7 +264,7 @@ fn what_was_fitted_encodes_other_files() {
 fn files_of_their_own_validate_and_test() {
     let bench = Bench::new("a,y\n1,10\n2,20\n3,30\n");
     bench.write("v.csv", "y,a\n5,2\n,9\n");
-    let data = bench.load(Task::Regression, "split = { by = \"files\", validation = \"v.csv\" }").unwrap();
+    let data = bench.load(Goal::Regression, "split = { by = \"files\", validation = \"v.csv\" }").unwrap();
     assert_eq!([data.train.rows, data.validation.rows, data.test.rows], [3, 1, 0]);
     assert_near(&feature(&data.validation, "a"), &feature(&data.train, "a")[1..2]);
 }
@@ -294,10 +294,10 @@ fn parquet_and_csv_hold_the_same_table() {
     writer.close().unwrap();
 
     let split = "split = { by = \"random\", validation = 0.25, test = 0.25 }";
-    let csv = bench.load(Task::Regression, split).unwrap();
+    let csv = bench.load(Goal::Regression, split).unwrap();
     let config = format!("source = \"table.parquet\"\ntarget = \"y\"\n{split}");
     let config: DataConfig = toml::from_str(&config).unwrap();
-    let parquet = data::load(&config, bench.directory.path(), Task::Regression, [5, 0]).unwrap();
+    let parquet = data::load(&config, bench.directory.path(), Goal::Regression, [5, 0]).unwrap();
     assert_eq!((parquet.fitted, parquet.train, parquet.test), (csv.fitted, csv.train, csv.test));
 
     // Damage of any single byte gives data or a message.
@@ -306,13 +306,13 @@ fn parquet_and_csv_hold_the_same_table() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x15;
         std::fs::write(&path, damaged).unwrap();
-        let _ = data::load(&config, bench.directory.path(), Task::Regression, [5, 0]);
+        let _ = data::load(&config, bench.directory.path(), Goal::Regression, [5, 0]);
     }
 }
 
 /// Loads `table` and expects an error that contains every one of `parts`.
-fn expect_error(table: impl AsRef<[u8]>, task: Task, config: &str, parts: &[&str]) {
-    let error = Bench::new(table).load(task, config).unwrap_err().to_string();
+fn expect_error(table: impl AsRef<[u8]>, goal: Goal, config: &str, parts: &[&str]) {
+    let error = Bench::new(table).load(goal, config).unwrap_err().to_string();
     for part in parts {
         assert!(error.contains(part), "\"{error}\" does not say \"{part}\"");
     }
@@ -320,7 +320,7 @@ fn expect_error(table: impl AsRef<[u8]>, task: Task, config: &str, parts: &[&str
 
 #[test]
 fn bad_files_are_named_with_line_and_column() {
-    let r = Task::Regression;
+    let r = Goal::Regression;
     expect_error("", r, "", &["table.csv: the file is empty"]);
     expect_error(" \n\n", r, "", &["table.csv: the file is empty"]);
     expect_error("a,y\n", r, "", &["table.csv: the file is empty"]);
@@ -341,13 +341,13 @@ fn an_absurd_header_is_refused_at_once() {
     let mut header = "a,".repeat(10_000_000);
     header.push_str("y\n1\n");
     let started = std::time::Instant::now();
-    expect_error(header, Task::Regression, "", &["the header has 10000001 columns, at most 100000"]);
+    expect_error(header, Goal::Regression, "", &["the header has 10000001 columns, at most 100000"]);
     assert!(started.elapsed().as_secs() < 20);
 }
 
 #[test]
 fn what_cannot_be_learned_is_refused() {
-    let (r, b, c) = (Task::Regression, Task::Binary, Task::Classes);
+    let (r, b, c) = (Goal::Regression, Goal::Binary, Goal::Classes);
     let rows = "a,y\n1,2\n2,3\n4,5\n5,6\n7,8\n";
     expect_error("a,y\n1,2\n2,2\n3,2\n4,2\n", r, "", &["target `y`", "\"2\"", "nothing to learn"]);
     expect_error(
@@ -373,7 +373,7 @@ fn what_cannot_be_learned_is_refused() {
 
 #[test]
 fn treatments_and_splits_that_do_not_fit_are_refused() {
-    let r = Task::Regression;
+    let r = Goal::Regression;
     let rows = "a,c,t,y\n1,u,2024-01-01,2\n2,v,2024-01-02,3\n4,u,2024-01-03,5\n5,v,2024-01-04,6\n";
     expect_error(rows, r, "clean = { clip = -1.0 }", &["`a`", "`clip`", "above 0"]);
     expect_error(rows, r, "clean = { clip = nan }", &["`a`", "`clip`", "above 0"]);
@@ -409,14 +409,14 @@ fn cases(count: u32) -> ProptestConfig {
 /// Loads in every way; what is given must be finite, and every kept row must be in one part.
 fn survives(bytes: &[u8]) {
     let bench = Bench::new(bytes);
-    for task in [Task::Regression, Task::Binary, Task::Classes] {
+    for goal in [Goal::Regression, Goal::Binary, Goal::Classes] {
         for config in [
             "",
             "clean = { clip = 1.0, indicators = true, numbers = \"forward_fill\" }\n\
              transform = { numbers = \"quantile\", target = \"log1p\", categories = \"embedding\" }",
             "split = { by = \"folds\", folds = 2, fold = 1 }\ntransform = { numbers = \"min_max\", target = \"quantile\" }",
         ] {
-            let Ok(data) = bench.load(task, config) else { continue };
+            let Ok(data) = bench.load(goal, config) else { continue };
             for part in [&data.train, &data.validation, &data.test] {
                 assert!(part.x.iter().all(|x| x.is_finite()), "{config}: {:?}", part.x);
                 assert_eq!(part.x.len(), part.rows * part.features.len());
@@ -467,11 +467,11 @@ proptest! {
 fn the_kind_of_a_column_is_inferred_or_given() {
     let bench =
         Bench::new(table(&["a 1 2 1 2 1 2 1 2", "b yes no yes no _ no no yes", "c x 1 y 2 z w 3 1", Y]));
-    let data = bench.load(Task::Regression, BY_PART).unwrap();
+    let data = bench.load(Goal::Regression, BY_PART).unwrap();
     let kind = |i: usize| &data.fitted.columns[i].encoding;
     assert!(matches!(kind(0), Encoding::Number { boolean: false, .. }));
     assert!(matches!(kind(1), Encoding::Number { boolean: true, .. }));
     assert!(matches!(kind(2), Encoding::OneHot { .. }));
-    let given = bench.load(Task::Regression, &format!("{BY_PART}types = {{ a = \"category\" }}")).unwrap();
+    let given = bench.load(Goal::Regression, &format!("{BY_PART}types = {{ a = \"category\" }}")).unwrap();
     assert!(matches!(given.fitted.columns[0].encoding, Encoding::OneHot { .. }));
 }

@@ -11,7 +11,7 @@ use crate::base::image::ImageShape;
 use crate::data::config::{DataConfig, SplitConfig, Validation};
 use crate::data::encode::Dataset;
 use crate::data::table::Table;
-use crate::data::{DataError, Fitted, FittedTarget, Loaded, Task, hexadecimal, split};
+use crate::data::{DataError, Fitted, FittedTarget, Goal, Loaded, hexadecimal, split};
 
 /// What an experiment or a run says of its images.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +134,7 @@ pub fn load(
     config: &DataConfig,
     directory: &Path,
     path: &Path,
-    task: Task,
+    goal: Goal,
     seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
     check_keys(config)?;
@@ -147,7 +147,7 @@ pub fn load(
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
     let mut target =
-        FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, task)?;
+        FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, goal)?;
     // Without an order given, it stays as it is.
     target.order_classes(classes);
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;

@@ -8,7 +8,7 @@ use crate::data::fit::{self, Encoding, Fitted, FittedColumn};
 use crate::data::scaling::FittedScaling;
 use crate::data::table::Table;
 use crate::data::target::FittedTarget;
-use crate::data::{self, DataError, Task, cells};
+use crate::data::{self, DataError, Goal, cells};
 
 /// Columns of an experiment, by their part in windows.
 pub(super) struct Columns {
@@ -68,7 +68,7 @@ pub(super) fn fit(
     series: &Series,
     columns: &Columns,
     train: &[usize],
-    task: Task,
+    goal: Goal,
 ) -> Result<Fitted, DataError> {
     let table = &series.table;
     let features = columns.past.iter().chain(&columns.future);
@@ -83,14 +83,14 @@ pub(super) fn fit(
         let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
         let known: Vec<usize> =
             train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
-        targets.push(FittedTarget::fit(&named, table, Some(c), &known, task)?);
+        targets.push(FittedTarget::fit(&named, table, Some(c), &known, goal)?);
     }
     let past: Vec<(String, FittedScaling)> =
         targets.iter().filter_map(|t| Some((t.name()?.to_string(), t.scaling(0)?.clone()))).collect();
     let steps = window.steps();
-    let target = match (task, &targets[..], steps) {
+    let target = match (goal, &targets[..], steps) {
         (_, [_], 1) => targets.remove(0),
-        (Task::Regression, ..) => FittedTarget::Numbers {
+        (Goal::Regression, ..) => FittedTarget::Numbers {
             columns: past.iter().map(|(name, _)| name.clone()).collect(),
             scalings: past.iter().map(|(_, scaling)| scaling.clone()).collect(),
             steps,

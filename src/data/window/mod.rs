@@ -14,7 +14,7 @@ use super::encode::Dataset;
 use super::fit::Fitted;
 use super::scaling::FittedScaling;
 use super::table::Table;
-use super::{DataError, Loaded, Task, cells, split};
+use super::{DataError, Goal, Loaded, cells, split};
 use baseline::Baselines;
 use config::{Gaps, WindowConfig};
 use encode::encode;
@@ -85,11 +85,11 @@ pub(super) fn load(
     config: &DataConfig,
     window: &WindowConfig,
     table: &Table,
-    task: Task,
+    goal: Goal,
     seed: [u32; 2],
     other: &dyn Fn(&str) -> Result<Table, DataError>,
 ) -> Result<Loaded, DataError> {
-    if task == Task::Features {
+    if goal == Goal::Features {
         let reason = "a `vae` learns rows as they are; take out [data.window], or choose another family";
         return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
     }
@@ -99,7 +99,7 @@ pub(super) fn load(
     let parts = parts(config, window, &series, seed)?;
     let train: Vec<usize> =
         (0..parts.len()).filter(|&r| parts[r] == Some(Part::Train) && !series.made[r]).collect();
-    let fitted = fit::fit(config, window, &series, &columns, &train, task)?;
+    let fitted = fit::fit(config, window, &series, &columns, &train, goal)?;
     let of_part = |part| encode(&fitted, &series, true, &|row| parts[row] == Some(part));
     let of_file = |file: &str| {
         let table = other(file)?;

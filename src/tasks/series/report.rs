@@ -1,36 +1,29 @@
 //! The report's pictures of forecasts: the last stretch of the series against the truth and an obvious forecast, and
 //! the error by distance.
 
-use super::Report;
-use super::svg::{Series, curves};
-use crate::data::Dataset;
-use crate::train::forecast;
+use super::errors::{self, HorizonError};
+use crate::data::FittedTarget;
+use crate::report::svg::{Series, curves};
+use crate::tasks::Shown;
 
 /// Samples shown of a series: a week of hours.
 const SHOWN: usize = 168;
 
-/// Pictures of forecasts, where samples are windows of a series of numbers; else nothing.
-pub fn section(report: &Report) -> String {
-    let rows = rows(report);
-    let html = stretch(report, rows) + &by_horizon(report, rows);
+/// Pictures of forecasts; nothing where classes are predicted.
+pub(super) fn section(shown: &Shown, target: &FittedTarget) -> String {
+    let html = stretch(shown, target) + &by_horizon(shown, target);
     if html.is_empty() {
         return html;
     }
-    super::section("Forecast", &format!("<div class=\"pictures\">\n{html}</div>\n"))
-}
-
-/// The data of the predictions that the report shows.
-fn rows<'a>(report: &'a Report) -> &'a Dataset {
-    if report.test.is_some() { &report.data.test } else { &report.data.validation }
+    crate::report::section("Forecast", &format!("<div class=\"pictures\">\n{html}</div>\n"))
 }
 
 /// Forecast, truth and the season before, over the end of the last series.
-fn stretch(report: &Report, rows: &Dataset) -> String {
+fn stretch(shown: &Shown, target: &FittedTarget) -> String {
+    let Shown { part, rows, predictions } = *shown;
     let Some(windows) = rows.windows.as_ref().filter(|w| !w.baselines.naive.is_empty()) else {
         return String::new();
     };
-    let (predictions, part) = report.shown();
-    let target = &report.data.fitted.target;
     let (truth, predicted) = (predictions.true_values(target), predictions.values(target));
     let Some(last) = windows.places.last() else { return String::new() };
     let same = windows.places.iter().rev().take_while(|p| p.group == last.group).take(SHOWN).count();
@@ -57,12 +50,12 @@ fn stretch(report: &Report, rows: &Dataset) -> String {
 }
 
 /// Mean absolute error at each distance, of the model and of obvious forecasts.
-fn by_horizon(report: &Report, rows: &Dataset) -> String {
-    let errors = forecast::by_horizon(report.shown().0, &report.data.fitted.target, rows);
+fn by_horizon(shown: &Shown, target: &FittedTarget) -> String {
+    let errors = errors::by_horizon(shown.predictions, target, shown.rows);
     if errors.is_empty() {
         return String::new();
     }
-    let points = |of: &dyn Fn(&forecast::HorizonError) -> Option<f64>| {
+    let points = |of: &dyn Fn(&HorizonError) -> Option<f64>| {
         errors.iter().filter_map(|e| Some((e.horizon as f64, of(e)?))).collect::<Vec<_>>()
     };
     let series = [

@@ -1,16 +1,16 @@
 //! What an experiment with a variational autoencoder may say.
 
-use super::Experiment;
 use crate::data::config::CategoryEncoding;
 use crate::nn::config::variational::{Decoder, Variance};
 use crate::nn::losses::Loss;
+use crate::tasks::Settings;
 
 /// Largest latent code.
 const MAX_LATENT: usize = 65_536;
 
 /// The first value of a `vae` that is out of range, or key of it that another family was given.
-pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
-    let Experiment { data, model, train, .. } = experiment;
+pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    let Settings { data, model, train } = settings;
     let Some(settings) = model.variational() else {
         if let Some(key) = model.variational_key() {
             return Err((key, "is a key of `family = \"vae\"`; set the family or take the key out".into()));

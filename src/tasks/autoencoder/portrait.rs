@@ -1,13 +1,12 @@
-//! What a report shows of an autoencoder: samples, rows beside what it makes of them, ways between codes, the strangest
+//! What a report shows of an autoencoder: samples, rows beside their reconstructions, paths between codes, the strangest
 //! rows.
 
+use super::DRAWS;
 use super::sample::{decode, prior};
+use super::scores::{self, anomalies};
 use crate::data::{Dataset, Target};
-use crate::device::Device;
-use crate::nn::Model;
-use crate::report::portrait::{Portrait, STEPS};
+use crate::tasks::{Trained, model};
 use crate::train::TrainError;
-use crate::train::checkpoint::NamedTensor;
 use crate::train::metrics::{Predictions, argmax};
 
 /// Samples drawn.
@@ -18,28 +17,44 @@ const SHOWN: usize = 12;
 const WAYS: usize = 6;
 /// Strangest rows.
 const STRANGE: usize = 6;
+/// Codes on a way, both ends counted.
+pub(super) const STEPS: usize = 12;
+/// Rows by position and features, `[_, features]`, as they are scaled.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Portrait {
+    /// Codes drawn from the prior, decoded.
+    pub samples: Vec<f32>,
+    /// Rows, evenly spread.
+    pub shown: Vec<usize>,
+    /// What the means of their codes are decoded to.
+    pub reconstructions: Vec<f32>,
+    /// For each way [`STEPS`] codes on the line between the means of two rows, decoded.
+    pub ways: Vec<f32>,
+    /// The rows with the largest negative evidence lower bound, in nats, the largest first.
+    pub strange: Vec<(usize, f64)>,
+    /// What the means of their codes are decoded to.
+    pub expected: Vec<f32>,
+    /// Mean of `q(z|x)` of each row, `[rows, latent]`.
+    pub codes: Vec<f32>,
+    /// Elements of a code.
+    pub latent: usize,
+}
 
-/// The portrait by `rows`, whose scores are `scores`.
+/// The portrait of a model by `rows`.
 ///
 /// # Errors
 /// If the device fails.
-pub(super) fn portrait(
-    device: &dyn Device,
-    decoder: &Model,
-    weights: &[NamedTensor],
-    rows: &Dataset,
-    scores: &Predictions,
-) -> Result<Portrait, TrainError> {
+pub(super) fn portrait(trained: &Trained, rows: &Dataset) -> Result<Portrait, TrainError> {
+    let model = model(trained.settings, trained.fitted, rows);
+    let decoder = model.decoder().ok_or_else(|| trained.refuse("its model has no decoder"))?;
+    let scores = scores::evaluate(&mut trained.engine(&model, rows)?, DRAWS)?;
     let latent = scores.outputs;
     let code = |row: usize| &scores.raw[row * latent..(row + 1) * latent];
-    let labels = match &rows.target {
-        Some(Target::Labels(labels)) => labels.as_slice(),
-        _ => &[],
-    };
+    let labels = rows.target.as_ref().map_or(&[][..], Target::labels);
     let classes = labels.iter().max().map_or(1, |most| *most + 1);
     let label = |row: usize| labels.get(row).copied().unwrap_or(0);
     let shown = spread(rows.rows, SHOWN);
-    let strange = strangest(scores);
+    let strange = strangest(&scores);
 
     let mut codes = prior(SAMPLES, latent, [0, 0]);
     let mut all_labels: Vec<u32> = (0..SAMPLES as u32).map(|i| i % classes).collect();
@@ -58,12 +73,12 @@ pub(super) fn portrait(
         codes.extend(code(row));
         all_labels.push(label(row));
     }
-    let mut samples = decode(device, decoder, weights, codes, Some(all_labels))?;
+    let mut samples = decode(trained, &decoder, codes, all_labels)?;
     let features = decoder.outputs;
     let mut reconstructions = samples.split_off(SAMPLES * features);
     let mut ways = reconstructions.split_off(shown.len() * features);
     let expected = ways.split_off(ways.len() - strange.len() * features);
-    let codes = scores.raw.clone();
+    let codes = scores.raw;
     Ok(Portrait { samples, shown, reconstructions, ways, strange, expected, codes, latent })
 }
 /// `count` of `rows`, evenly spread, or all.
@@ -86,7 +101,7 @@ fn pairs(rows: usize, labels: &[u32]) -> Vec<(usize, usize)> {
 
 /// The rows whose loss is largest, by the evidence lower bound without the weight of its KL term.
 fn strangest(scores: &Predictions) -> Vec<(usize, f64)> {
-    let mut left: Vec<f64> = scores.anomalies();
+    let mut left: Vec<f64> = anomalies(scores);
     let mut found = vec![];
     for _ in 0..STRANGE.min(left.len()) {
         let row = argmax(&left);

@@ -1,20 +1,14 @@
-//! What a model of text is for after training: writing text, and telling how well it knows another.
+//! Text that a trained model writes.
 
-use std::path::Path;
-
-use super::evaluate::Opened;
-use super::trainer::model_of;
 use crate::base::rng::{self, streams};
-use crate::data::{self, Dataset, Fitted, FittedTarget, FittedText, Text};
-use crate::device::Device;
-use crate::experiment::Experiment;
+use crate::data::{Dataset, FittedText, Text};
+use crate::tasks::{Trained, model};
 use crate::train::TrainError;
-use crate::train::checkpoint;
 use crate::train::engine::Engine;
 
 /// How a text is written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Writing {
+pub(super) struct Writing {
     /// Texts.
     pub count: usize,
     /// Characters of each, besides the prompt.
@@ -66,21 +60,17 @@ fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainErr
     Ok(fitted.encode(&characters))
 }
 
-/// Texts that a trained model writes, each with its prompt before it; `restore` sets its weights.
+/// Texts that a trained model writes, each with its prompt before it.
 ///
 /// # Errors
 /// If a setting is out of range, the prompt holds a character that the training text does not, the weights are of another
 /// model, or the device fails.
 pub(super) fn write(
-    experiment: &Experiment,
-    fitted: &Fitted,
-    restore: impl FnOnce(&mut Engine) -> Result<(), TrainError>,
+    trained: &Trained,
+    text: &FittedText,
     writing: &Writing,
-    device: &dyn Device,
 ) -> Result<Vec<String>, TrainError> {
     writing.check()?;
-    let not_text = || TrainError::Input("the model is not one of text".into());
-    let FittedTarget::Text(text) = &fitted.target else { return Err(not_text()) };
     let begin = prompt(text, writing.prompt.as_deref())?;
     let vocabulary = text.symbols();
     // Row `s` of this text reads symbol `s`: the order of the rows says what is read next.
@@ -88,9 +78,10 @@ pub(super) fn write(
         (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
     let alphabet = Some(Text { length: 1, vocabulary, symbols });
     let alphabet = Dataset { rows: writing.count, text: alphabet, ..Dataset::default() };
-    let model = model_of(experiment, fitted, &alphabet).generator().ok_or_else(not_text)?;
-    let mut engine = Engine::generating(device, &model, &alphabet)?;
-    restore(&mut engine)?;
+    let model = model(trained.settings, trained.fitted, &alphabet).generator();
+    let model = model.ok_or_else(|| trained.refuse("the model is not one of text"))?;
+    let mut engine = Engine::generating(trained.device, &model, &alphabet)?;
+    trained.restore(&mut engine)?;
     let mut logits = vec![];
     for &symbol in &begin {
         logits = engine.go_on(&vec![symbol; writing.count])?;
@@ -131,26 +122,6 @@ fn pick(logits: &[f32], temperature: f64, uniform: f64) -> u32 {
         }
     }
     best as u32
-}
-
-/// How well a model knows each sequence of the text `input`: a CSV file with the place of the first character that is
-/// predicted, counted from 1, and the mean cross-entropy of the sequence's characters in nats. Gives the number of sequences.
-pub(super) fn scores(
-    opened: &Opened,
-    input: &Path,
-    output: &Path,
-    device: &dyn Device,
-) -> Result<usize, TrainError> {
-    let rows = data::load_with(&opened.fitted, input, false)?;
-    let predictions = opened.predict(device, &rows, 1)?;
-    let length = rows.text.as_ref().map_or(1, |text| text.length);
-    let mut table = String::from("character,nats\n");
-    for (row, nats) in predictions.losses.chunks(length).enumerate() {
-        let sum: f64 = nats.iter().map(|&x| f64::from(x)).sum();
-        table += &format!("{},{}\n", row * length + 2, sum / nats.len() as f64);
-    }
-    checkpoint::write_atomically(output, table.as_bytes())?;
-    Ok(rows.rows)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Forecasts of series: what obvious forecasts reach beside the model, errors by horizon, and tables of predictions.
+//! Errors of forecasts: of obvious ones beside the model's, and by distance.
 
 use serde::Serialize;
 
-use super::metrics::Predictions;
 use crate::data::window::baseline::Baselines;
-use crate::data::{Dataset, FittedTarget, FittedWindow};
+use crate::data::{Dataset, FittedTarget};
+use crate::train::metrics::Predictions;
 
 /// Errors at one distance, of the model and of obvious forecasts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -45,35 +45,4 @@ pub fn by_horizon(predictions: &Predictions, target: &FittedTarget, rows: &Datas
         }
     };
     (0..windows.steps).map(of).collect()
-}
-
-/// Titles of the columns that say where each window lies.
-pub fn place_titles(window: &FittedWindow) -> Vec<String> {
-    let config = &window.config;
-    let time = config.time.clone().unwrap_or_else(|| "row".into());
-    let mut titles: Vec<String> = config.group.clone().into_iter().collect();
-    titles.push(format!("last {time}"));
-    titles.extend(config.time.clone());
-    titles
-}
-
-/// Cells of [`place_titles`] for sample `at`.
-pub fn place(window: &FittedWindow, rows: &Dataset, at: usize) -> Vec<String> {
-    let Some(place) = rows.windows.as_ref().and_then(|w| w.places.get(at)) else { return vec![] };
-    let mut cells: Vec<String> = window.config.group.iter().map(|_| place.group.clone()).collect();
-    cells.push(place.last.clone());
-    cells.extend(window.config.time.iter().map(|_| place.predicted.clone()));
-    cells
-}
-
-/// Titles of a model's outputs: the columns, with the distance where several are predicted.
-pub fn output_titles(target: &FittedTarget) -> Vec<String> {
-    match target {
-        FittedTarget::Numbers { columns, steps, .. } if *steps > 1 => {
-            let of = |step: usize| columns.iter().map(move |name| format!("{name} (+{})", step + 1));
-            (0..*steps).flat_map(of).collect()
-        }
-        FittedTarget::Numbers { columns, .. } => columns.clone(),
-        other => other.name().map(String::from).into_iter().collect(),
-    }
 }

@@ -1,33 +1,31 @@
 //! The report's pictures of an autoencoder: what it draws, what it makes of rows, where their codes lie, and which rows
 //! are strange to it.
 
-use super::Report;
-use super::grid;
-use super::images::{embedded, picture};
 use super::portrait::{Portrait, STEPS};
-use super::svg::{Series, curves, escape, figure, scatter};
-use super::tables::table;
 use crate::data::reshape::ReshapeConfig;
 use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
+use crate::report::picture::{embedded, picture};
+use crate::report::svg::{Series, curves, escape, figure, scatter};
+use crate::report::tables::table;
+use crate::report::{self, grid};
+use crate::tasks::Shown;
 
 /// Features named of a strange row: those furthest from what was expected.
 const NAMED: usize = 3;
 /// More classes than this are not told apart by colour.
 const MOST_COLOURS: usize = 12;
 
-/// The pictures, if the model is an autoencoder; else nothing.
-pub fn section(report: &Report) -> String {
-    let Some(portrait) = report.portrait else { return String::new() };
-    let (_, part) = report.shown();
-    let rows = if report.test.is_some() { &report.data.test } else { &report.data.validation };
-    let map = map(report, portrait, rows, part);
-    let html = match &report.data.fitted.image {
+/// The sections with the pictures.
+pub(super) fn section(fitted: &Fitted, portrait: &Portrait, shown: &Shown) -> String {
+    let Shown { part, rows, .. } = *shown;
+    let map = map(&fitted.target, portrait, rows, part);
+    let html = match &fitted.image {
         Some(image) => pictures(image, portrait, rows, part, &map),
         None => map,
     };
-    let strange = strange(report, portrait, rows);
-    super::section("What it has learned", &format!("<div class=\"pictures\">\n{html}</div>\n"))
-        + &super::section(&format!("The strangest {part} rows"), &strange)
+    let strange = strange(fitted, portrait, rows);
+    report::section("What it has learned", &format!("<div class=\"pictures\">\n{html}</div>\n"))
+        + &report::section(&format!("The strangest {part} rows"), &strange)
 }
 
 /// Samples and, beside them, `map`; reconstructions and ways between codes.
@@ -49,20 +47,17 @@ fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str
 }
 
 /// Where the codes lie: by two coordinates of largest variance, coloured by class.
-fn map(report: &Report, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
+fn map(target: &FittedTarget, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
     let Some(points) = plane(&portrait.codes, portrait.latent) else { return String::new() };
-    let names: &[String] = match &report.data.fitted.target {
-        FittedTarget::Classes { names, .. } if names.len() <= MOST_COLOURS => names,
-        _ => &[],
-    };
+    let names = if target.classes().len() <= MOST_COLOURS { target.classes() } else { &[] };
     let mut classes: Vec<(&str, Vec<(f64, f64)>)> = names.iter().map(|n| (n.as_str(), vec![])).collect();
-    match &rows.target {
-        Some(Target::Labels(labels)) if !names.is_empty() => {
-            for (&label, point) in labels.iter().zip(points) {
-                classes[label as usize].1.push(point);
-            }
+    let labels = rows.target.as_ref().map_or(&[][..], Target::labels);
+    if names.is_empty() || labels.is_empty() {
+        classes = vec![("", points)];
+    } else {
+        for (&label, point) in labels.iter().zip(points) {
+            classes[label as usize].1.push(point);
         }
-        _ => classes = vec![("", points)],
     }
     let labels = match portrait.latent {
         2 => ["code 1", "code 2"],
@@ -75,12 +70,11 @@ fn map(report: &Report, portrait: &Portrait, rows: &Dataset, part: &str) -> Stri
 type Strange<'a> = (usize, f64, &'a [f32], &'a [f32]);
 
 /// The strangest rows: images beside what was expected, curves of days, or the features that stand out.
-fn strange(report: &Report, portrait: &Portrait, rows: &Dataset) -> String {
+fn strange(fitted: &Fitted, portrait: &Portrait, rows: &Dataset) -> String {
     let width = rows.width().max(1);
     let each = portrait.strange.iter().zip(portrait.expected.chunks(width));
     let each: Vec<Strange> =
         each.map(|(&(row, nats), expected)| (row, nats, &rows.x[row * width..][..width], expected)).collect();
-    let fitted = &report.data.fitted;
     match (&fitted.image, &fitted.reshape) {
         (Some(image), _) => strange_images(image, rows, &each),
         (None, Some(ReshapeConfig::Day { columns, minutes, .. })) if columns.len() == 1 => {

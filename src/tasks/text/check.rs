@@ -1,15 +1,15 @@
 //! What an experiment on text may say.
 
-use super::Experiment;
 use crate::nn::config::{Family, LayerConfig, ModelConfig};
 use crate::nn::losses::Loss;
+use crate::tasks::Settings;
 
 /// The only loss of a text.
-pub(super) const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+pub(in crate::tasks) const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
 
 /// The first key that does not go with a text, or has a value that it cannot have.
-pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
-    let Experiment { data, model, train, .. } = experiment;
+pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    let Settings { data, model, train } = settings;
     let Some(text) = data.text else { return Ok(()) };
     if let Some(problem) = text.problem() {
         return Err(problem);

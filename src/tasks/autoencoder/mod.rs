@@ -1,0 +1,134 @@
+//! Variational autoencoders: what they ask of rows, and what they say of them.
+
+mod check;
+mod portrait;
+mod report;
+mod sample;
+mod scores;
+
+use std::path::Path;
+
+use super::table::csv;
+use super::{Drawn, Request, Settings, Shown, Table, Task, Trained, images};
+use crate::data::{self, Dataset, Fitted, Loaded};
+use crate::nn::config::variational::{Decoder, Variational};
+use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
+use crate::train::TrainError;
+use crate::train::engine::Engine;
+use crate::train::metrics::{Metric, Predictions};
+pub(super) use check::check;
+
+/// Draws of the latent code of each row, where none are asked for: scores are means over them.
+pub const DRAWS: u32 = 32;
+/// Most draws.
+pub const MOST_DRAWS: u32 = 100_000;
+
+/// A variational autoencoder.
+pub(super) struct Autoencoder<'a> {
+    pub settings: Settings<'a>,
+    pub model: Variational,
+    pub fitted: &'a Fitted,
+}
+
+impl Task for Autoencoder<'_> {
+    fn subject(&self) -> String {
+        "learns the features".into()
+    }
+
+    fn unit(&self, _rows: &Dataset) -> String {
+        "rows".into()
+    }
+
+    fn treatment(&self) -> Option<[String; 2]> {
+        self.fitted.target.name().map(|_| super::table::head(&self.fitted.target).treatment())
+    }
+
+    fn prepare(&self, data: &mut Loaded) -> Result<(), TrainError> {
+        let convolves = self.settings.model.channels.as_ref().is_some_and(|channels| !channels.is_empty());
+        if convolves && self.fitted.image.is_none() {
+            let reason = "`model.channels` convolves images, but the rows are none; say their shape in `data.image.shape`, or \
+                 take `channels` out";
+            return Err(TrainError::Input(reason.into()));
+        }
+        let width = data.train.features.len().max(1);
+        let outside = |x: &f32| !(0.0..=1.0).contains(x);
+        if let (Decoder::Bernoulli, Some(at)) = (self.model.decoder, data.train.x.iter().position(outside)) {
+            return Err(TrainError::Input(format!(
+                "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: set \
+                 `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
+                data.train.source_rows.get(at / width).map_or(at / width, |row| row + 1),
+                data.train.features[at % width],
+                data.train.x[at]
+            )));
+        }
+        self.admit(&mut data.validation);
+        self.admit(&mut data.test);
+        Ok(())
+    }
+
+    /// Values of rows that were not trained on may leave the range of those that were. Under a Bernoulli decoder, which
+    /// gives no probability to what is outside 0..1, they count as the nearer of the two.
+    fn admit(&self, rows: &mut Dataset) {
+        if self.model.decoder == Decoder::Bernoulli {
+            rows.x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+        }
+    }
+
+    fn draws(&self) -> Option<u32> {
+        Some(DRAWS)
+    }
+
+    fn evaluate(&self, engine: &mut Engine, draws: u32) -> Result<Predictions, TrainError> {
+        scores::evaluate(engine, draws)
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        let part = |name| predictions.part(name);
+        scores::bound(
+            part(RECONSTRUCTION).unwrap_or_default(),
+            part(KL).unwrap_or_default(),
+            part(LOG_LIKELIHOOD),
+        )
+    }
+
+    /// How strange each row is (`anomaly`, its negative evidence lower bound in nats), the two parts of that, the
+    /// log-likelihood, and the mean of its latent code.
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+        let mut rows = data::load_with(self.fitted, input, self.settings.reads_target())?;
+        self.admit(&mut rows);
+        let predictions = trained.evaluate(&rows, DRAWS)?;
+        let part = |name| predictions.part(name).unwrap_or_default();
+        let (reconstruction, kl, likelihood) = (part(RECONSTRUCTION), part(KL), part(LOG_LIKELIHOOD));
+        let pictures = images::names(input)?;
+        let (title, names) = match &self.fitted.reshape {
+            _ if !pictures.is_empty() => ("image", &pictures),
+            Some(reshape) => (reshape.row_name(), &rows.row_names),
+            None => ("row", &rows.row_names),
+        };
+        let codes = (1..=predictions.outputs).map(|at| format!("code {at}"));
+        let titles = [title, "anomaly", RECONSTRUCTION, KL, LOG_LIKELIHOOD].map(String::from);
+        let mut lines: Vec<Vec<String>> = vec![titles.into_iter().chain(codes).collect()];
+        for (at, code) in predictions.raw.chunks(predictions.outputs.max(1)).enumerate() {
+            let name = names.get(at).cloned().unwrap_or_else(|| (rows.source_rows[at] + 1).to_string());
+            let [reconstruction, kl, likelihood] =
+                [reconstruction[at], kl[at], likelihood[at]].map(f64::from);
+            let numbers = [reconstruction + kl, reconstruction, kl, likelihood].map(|x| x.to_string());
+            let row = std::iter::once(name).chain(numbers);
+            lines.push(row.chain(code.iter().map(f32::to_string)).collect());
+        }
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows })
+    }
+
+    fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
+        sample::sample(trained, request)
+    }
+
+    fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        let portrait = portrait::portrait(trained, shown.rows)?;
+        let mut html = report::section(self.fitted, &portrait, shown);
+        if let Some(image) = &self.fitted.image {
+            html += &images::filters(trained.weights, image);
+        }
+        Ok(html)
+    }
+}

@@ -1,0 +1,148 @@
+//! Samples: codes drawn from the prior and decoded, as a picture, an array or a table.
+
+use std::path::Path;
+
+use crate::base::rng::{self, streams};
+use crate::data::table::Table;
+use crate::data::{Dataset, Fitted, FittedImage, Target};
+use crate::nn::Model;
+use crate::report::grid;
+use crate::tasks::table::csv;
+use crate::tasks::{Drawn, Request, Trained, model};
+use crate::train::TrainError;
+
+/// Most samples of one call.
+const MOST: usize = 1_000_000;
+
+/// Samples as the file that `request` names: a picture (`.png`, a grid of images), an array (`.npy`, `f32`
+/// `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own units. A conditional model draws
+/// its classes in turn.
+///
+/// # Errors
+/// If something asked for is for texts or out of range, or the device fails.
+pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
+    let given = [
+        ("--length", request.length.is_some()),
+        ("--temperature", request.temperature.is_some()),
+        ("--prompt", request.prompt.is_some()),
+    ];
+    if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+        let reason = format!("{option} is for models of text ([data.text]); this one is none");
+        return Err(trained.refuse(&reason));
+    }
+    let Some(output) = request.output else {
+        let reason = "the samples need a file: name a .png, .npy or .csv file with --output";
+        return Err(trained.refuse(reason));
+    };
+    let wrong = |reason: &str| TrainError::Input(format!("{}: {reason}", output.display()));
+    let fitted = trained.fitted;
+    let count = request.count.unwrap_or(64);
+    let form = Form::of(output).ok_or_else(|| wrong("the file must end in .png, .npy or .csv"))?;
+    if !(1..=MOST).contains(&count) {
+        return Err(TrainError::Input(format!("--count {count} is not in 1..={MOST}")));
+    }
+    let names = feature_names(fitted)?;
+    let like = Dataset { features: names.clone(), ..Dataset::default() };
+    let model = model(trained.settings, fitted, &like);
+    let decoder = model.decoder().ok_or_else(|| trained.refuse("its model has no decoder"))?;
+    let picture = match (form, &fitted.image) {
+        (Form::Picture, None) => {
+            return Err(wrong("the rows are no images; write the samples to a .csv or .npy file"));
+        }
+        (_, image) => image.as_ref(),
+    };
+    let codes = prior(count, model.outputs, [request.seed as u32, (request.seed >> 32) as u32]);
+    let classes = fitted.target.classes().len().max(1);
+    let labels = (0..count).map(|i| (i % classes) as u32).collect();
+    let values = fitted.own_units(&names, &decode(trained, &decoder, codes, labels)?);
+    let bytes = match (form, picture) {
+        (Form::Picture, Some(image)) => grid::png(image, &values),
+        (Form::Array, image) => npy(&values, &shape(count, image, names.len())),
+        (Form::Picture | Form::Table, _) => {
+            let rows = values.chunks(names.len().max(1)).map(|row| row.iter().map(f32::to_string).collect());
+            csv(&std::iter::once(names.clone()).chain(rows).collect::<Vec<_>>())?
+        }
+    };
+    Ok(Drawn::File(count, bytes))
+}
+
+/// What samples are written as.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Picture,
+    Array,
+    Table,
+}
+
+impl Form {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_lowercase().as_str() {
+            "png" => Some(Self::Picture),
+            "npy" => Some(Self::Array),
+            "csv" => Some(Self::Table),
+            _ => None,
+        }
+    }
+}
+
+/// Codes `[count, latent]` of the prior, `N(0, 1)`.
+pub(super) fn prior(count: usize, latent: usize, seed: [u32; 2]) -> Vec<f32> {
+    let code = |i: usize| rng::normal(rng::word(seed, streams::SAMPLE, 0, i as u32));
+    (0..count * latent).map(code).collect()
+}
+
+/// Expected features `[codes, features]` of codes, as they are scaled; `labels` are read by a conditional model.
+///
+/// # Errors
+/// If the weights are of another model, or the device fails.
+pub(super) fn decode(
+    trained: &Trained,
+    decoder: &Model,
+    codes: Vec<f32>,
+    labels: Vec<u32>,
+) -> Result<Vec<f32>, TrainError> {
+    let latent = decoder.inputs.features;
+    let rows = codes.len() / latent.max(1);
+    let rows = Dataset {
+        rows,
+        features: (1..=latent).map(|at| format!("code {at}")).collect(),
+        x: codes,
+        target: Some(Target::Labels(labels)),
+        source_rows: (0..rows).collect(),
+        ..Dataset::default()
+    };
+    Ok(trained.engine(decoder, &rows)?.evaluate()?.raw)
+}
+
+/// Names of the features that a run's rows become.
+pub(super) fn feature_names(fitted: &Fitted) -> Result<Vec<String>, TrainError> {
+    if let Some(image) = &fitted.image {
+        return Ok(image.names());
+    }
+    let names: Vec<String> = fitted.columns.iter().map(|c| c.name.clone()).collect();
+    let columns = vec![vec![]; names.len()];
+    Ok(fitted.encode(&Table { names, columns, ..Table::default() }, &[], false)?.features)
+}
+
+fn shape(count: usize, image: Option<&FittedImage>, features: usize) -> Vec<usize> {
+    match image {
+        Some(image) => vec![count, image.shape.channels, image.shape.height, image.shape.width],
+        None => vec![count, features],
+    }
+}
+
+/// NumPy's array format, version 1.0.
+fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents.join(", "));
+    // Magic, version and length are 10 bytes; the data begin at a multiple of 64.
+    let blanks = (64 - (10 + header.len() + 1) % 64) % 64;
+    header.push_str(&" ".repeat(blanks));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+    bytes
+}

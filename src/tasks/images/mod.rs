@@ -1,0 +1,92 @@
+//! Images: what is predicted of one.
+
+mod report;
+
+use std::path::Path;
+
+use super::table::Head;
+use super::{Details, Settings, Shown, Table, Task, Trained};
+use crate::base::config::ConfigError;
+use crate::base::rng::streams;
+use crate::data::{Dataset, Fitted, FittedImage, image};
+use crate::plan::ImageChanges;
+use crate::report::section;
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::metrics::{Metric, Predictions};
+
+/// Images.
+pub(super) struct Images<'a> {
+    pub image: &'a FittedImage,
+    pub head: Box<dyn Head + 'a>,
+}
+
+impl Task for Images<'_> {
+    fn subject(&self) -> String {
+        format!("predicts {}", self.head.name())
+    }
+
+    fn unit(&self, _rows: &Dataset) -> String {
+        "rows".into()
+    }
+
+    fn treatment(&self) -> Option<[String; 2]> {
+        Some(self.head.treatment())
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        self.head.metrics(predictions)
+    }
+
+    fn details(&self, _rows: &Dataset, predictions: &Predictions) -> Details {
+        self.head.details(predictions)
+    }
+
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+        // Pictures of a folder are told by their files.
+        let files = names(input)?;
+        let titles = files.first().map(|_| "image".to_string()).into_iter().collect();
+        self.head.table(trained, input, titles, |_, at| files.get(at).cloned().into_iter().collect())
+    }
+
+    fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        let mistakes = report::mistakes(self.image, shown, self.head.classes());
+        let html = mistakes + &report::filters(trained.weights, self.image);
+        let images = if html.is_empty() { html } else { section("Images", &html) };
+        Ok(self.head.section(shown) + &images)
+    }
+}
+
+/// Names of the pictures of a folder; none if `input` is another file.
+pub(super) fn names(input: &Path) -> Result<Vec<String>, TrainError> {
+    Ok(if input.is_dir() { image::folder::names(input)? } else { vec![] })
+}
+
+/// The section of a report that shows the filters of a model that reads images; nothing if it has none.
+pub(super) fn filters(weights: &[NamedTensor], image: &FittedImage) -> String {
+    let html = report::filters(weights, image);
+    if html.is_empty() { html } else { section("Images", &html) }
+}
+
+/// The random changes of training images; `None` if none are asked for.
+///
+/// # Errors
+/// If some are asked for, but rows are not images; `wrong` gives the error its place.
+pub fn changes(
+    settings: Settings,
+    fitted: &Fitted,
+    wrong: impl FnOnce(&str, &str) -> ConfigError,
+) -> Result<Option<ImageChanges>, ConfigError> {
+    let changes = settings.data.augment.changes();
+    if !changes.any() {
+        return Ok(None);
+    }
+    let Some(image) = &fitted.image else {
+        let reason = "changes images, but the rows are none; say what image a row is in `data.image.shape`, or leave \
+                      only `noise`";
+        return Err(wrong("data.augment", reason));
+    };
+    // Black, as it is once scaled.
+    let fill = image.scaling.iter().map(|s| s.apply(image.range[0]) as f32).collect();
+    Ok(Some(ImageChanges { shape: image.shape.into(), changes, fill, stream: streams::AUGMENT }))
+}

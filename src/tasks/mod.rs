@@ -1,0 +1,220 @@
+//! What models are trained for: tables, images, series, text, autoencoders. A task owns its keys' checks, what it asks
+//! of rows, its metrics, its tables of predictions, its samples, and its part of the report.
+//!
+//! [`of`] chooses the task of a run, and is the only place that does. A new one is a folder, a `mod` line, a line there,
+//! and one in [`check`] if it has keys of its own.
+
+pub mod autoencoder;
+pub mod images;
+pub mod series;
+mod table;
+pub mod text;
+mod trained;
+
+use std::path::Path;
+
+use crate::base::number::Numbers;
+use crate::data::config::DataConfig;
+use crate::data::{Dataset, Fitted, Goal, Loaded};
+use crate::nn::config::ModelConfig;
+use crate::nn::losses::Loss;
+use crate::train::TrainError;
+use crate::train::config::TrainConfig;
+use crate::train::engine::Engine;
+use crate::train::metrics::{Metric, Predictions};
+pub use trained::{Trained, model};
+
+/// What an experiment says that tasks read.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings<'a> {
+    /// The data.
+    pub data: &'a DataConfig,
+    /// The model.
+    pub model: &'a ModelConfig,
+    /// The training.
+    pub train: &'a TrainConfig,
+}
+
+impl Settings<'_> {
+    /// What the model learns, which the loss tells.
+    pub fn goal(&self) -> Goal {
+        match self.train.loss {
+            Loss::BceWithLogits => Goal::Binary,
+            Loss::CrossEntropy { .. } => Goal::Classes,
+            Loss::Elbo => Goal::Features,
+            Loss::Mse | Loss::Mae | Loss::Huber { .. } => Goal::Regression,
+        }
+    }
+
+    /// Whether the model or its loss reads the target: an autoencoder does only if it is conditional.
+    pub fn reads_target(&self) -> bool {
+        self.model.variational().is_none_or(|v| v.conditional)
+    }
+}
+
+/// What a task says of evaluated rows beside the loss and its metrics.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Details {
+    /// Errors of obvious forecasts, by name.
+    pub baselines: Vec<(&'static str, f64)>,
+    /// Errors by distance, where several rows ahead are predicted.
+    pub by_horizon: Vec<series::HorizonError>,
+    /// Rows by true class (row) and predicted class (column), and the names of the classes.
+    pub confusion: Option<(Vec<Vec<usize>>, Vec<String>)>,
+}
+
+/// A table of predictions: a CSV file, and the rows that were read for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The file.
+    pub csv: Vec<u8>,
+    /// Rows.
+    pub rows: usize,
+}
+
+/// What is to be drawn from a generative model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Request<'a> {
+    /// How many; by default 64 rows or images, or one text.
+    pub count: Option<usize>,
+    /// Seed of the draw.
+    pub seed: u64,
+    /// File to write; texts may do without.
+    pub output: Option<&'a Path>,
+    /// Characters of a text (500).
+    pub length: Option<usize>,
+    /// Divides the logits of a text (1).
+    pub temperature: Option<f64>,
+    /// How a text begins.
+    pub prompt: Option<String>,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Drawn {
+    /// So many samples, which are to be written to the file that was named.
+    File(usize, Vec<u8>),
+    /// Texts, for which no file was named.
+    Text(String),
+}
+
+/// Rows that a report shows, with what the model says of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// `validation` or `test`.
+    pub part: &'static str,
+    /// The rows.
+    pub rows: &'a Dataset,
+    /// What the best weights say of them.
+    pub predictions: &'a Predictions,
+}
+
+/// What a model is trained for.
+pub trait Task {
+    /// What the model does, in a few words: `predicts price`.
+    fn subject(&self) -> String;
+
+    /// What a row of `rows` is, in the plural.
+    fn unit(&self, rows: &Dataset) -> String;
+
+    /// The column of the target, and how it becomes numbers: for people.
+    fn treatment(&self) -> Option<[String; 2]>;
+
+    /// Checks training rows, and makes the others such as the model can be judged by.
+    ///
+    /// # Errors
+    /// If the model cannot learn such rows.
+    fn prepare(&self, _data: &mut Loaded) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// Makes rows that were not trained on such as the model can score.
+    fn admit(&self, _rows: &mut Dataset) {}
+
+    /// Draws of each row that an evaluation averages over, if the model draws any.
+    fn draws(&self) -> Option<u32> {
+        None
+    }
+
+    /// Evaluates the engine's evaluation rows with so many draws of each, if the model draws any.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn evaluate(&self, engine: &mut Engine, _draws: u32) -> Result<Predictions, TrainError> {
+        engine.evaluate()
+    }
+
+    /// The metrics of evaluated rows.
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric>;
+
+    /// What else is said of evaluated rows.
+    fn details(&self, _rows: &Dataset, _predictions: &Predictions) -> Details {
+        Details::default()
+    }
+
+    /// Predictions for the rows of a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the device fails.
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError>;
+
+    /// Draws from the model.
+    ///
+    /// # Errors
+    /// If it generates nothing, what is asked for is not of its kind or out of range, or the device fails.
+    fn sample(&self, trained: &Trained, _request: &Request) -> Result<Drawn, TrainError> {
+        Err(trained.refuse(
+            "its model predicts and generates nothing; train one of `family = \"vae\"`, or one of text",
+        ))
+    }
+
+    /// Its sections of the report, as HTML.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError>;
+}
+
+/// The task of a run.
+pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> {
+    if let Some(model) = settings.model.variational() {
+        return Box::new(autoencoder::Autoencoder { settings, model, fitted });
+    }
+    if let Some(text) = fitted.target.text() {
+        return Box::new(text::Language { text });
+    }
+    let head = table::head(&fitted.target);
+    match (&fitted.window, &fitted.image) {
+        (Some(window), _) => Box::new(series::Forecast { window, head, target: &fitted.target }),
+        (None, Some(image)) => Box::new(images::Images { image, head }),
+        (None, None) => Box::new(table::Rows { head }),
+    }
+}
+
+/// The first key that does not go with the task, or has a value that it cannot have.
+///
+/// # Errors
+/// The key, and what is wrong with it.
+pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    autoencoder::check(settings)?;
+    text::check(settings)
+}
+
+/// The loss that training minimises unless the experiment names one.
+pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
+    if model.variational().is_some() {
+        return Loss::Elbo;
+    }
+    if data.text.is_some() { text::LOSS } else { TrainConfig::default().loss }
+}
+
+/// Whether rows come in a new random order each epoch unless the experiment says so.
+pub fn default_shuffle(data: &DataConfig) -> bool {
+    data.text.is_none()
+}
+
+/// The loss of evaluated rows, then the metrics.
+pub fn numbers(task: &dyn Task, loss: f64, predictions: &Predictions) -> Numbers {
+    let metrics = task.metrics(predictions).into_iter().map(|m| (m.name, m.value));
+    Numbers(std::iter::once(("loss", loss)).chain(metrics).collect())
+}

@@ -1,0 +1,73 @@
+//! Series: what a window of the last rows says of the rows after it.
+
+mod errors;
+mod report;
+
+use std::path::Path;
+
+use super::table::Head;
+use super::{Details, Shown, Table, Task, Trained};
+use crate::data::{Dataset, FittedTarget, FittedWindow};
+use crate::train::TrainError;
+use crate::train::metrics::{Metric, Predictions};
+pub use errors::HorizonError;
+
+/// Windows of series.
+pub(super) struct Forecast<'a> {
+    pub window: &'a FittedWindow,
+    pub head: Box<dyn Head + 'a>,
+    pub target: &'a FittedTarget,
+}
+
+impl Task for Forecast<'_> {
+    fn subject(&self) -> String {
+        format!("predicts {}", self.head.name())
+    }
+
+    fn unit(&self, _rows: &Dataset) -> String {
+        format!("windows of {} rows", self.window.config.length)
+    }
+
+    fn treatment(&self) -> Option<[String; 2]> {
+        Some(self.head.treatment())
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        self.head.metrics(predictions)
+    }
+
+    fn details(&self, rows: &Dataset, predictions: &Predictions) -> Details {
+        Details {
+            baselines: errors::baselines(rows),
+            by_horizon: errors::by_horizon(predictions, self.target, rows),
+            ..self.head.details(predictions)
+        }
+    }
+
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+        self.head.table(trained, input, place_titles(self.window), |rows, at| place(self.window, rows, at))
+    }
+
+    fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        Ok(self.head.section(shown) + &report::section(shown, self.target))
+    }
+}
+
+/// Titles of the columns that say where each window lies.
+fn place_titles(window: &FittedWindow) -> Vec<String> {
+    let config = &window.config;
+    let time = config.time.clone().unwrap_or_else(|| "row".into());
+    let mut titles: Vec<String> = config.group.clone().into_iter().collect();
+    titles.push(format!("last {time}"));
+    titles.extend(config.time.clone());
+    titles
+}
+
+/// Cells of [`place_titles`] for sample `at`.
+fn place(window: &FittedWindow, rows: &Dataset, at: usize) -> Vec<String> {
+    let Some(place) = rows.windows.as_ref().and_then(|w| w.places.get(at)) else { return vec![] };
+    let mut cells: Vec<String> = window.config.group.iter().map(|_| place.group.clone()).collect();
+    cells.push(place.last.clone());
+    cells.extend(window.config.time.iter().map(|_| place.predicted.clone()));
+    cells
+}

@@ -1,0 +1,92 @@
+//! One of several classes.
+
+use super::Head;
+use crate::report::svg::escape;
+use crate::report::tables::table;
+use crate::train::metrics::{ClassScore, Metric, Predictions, argmax, class_scores, classes};
+
+/// One of these classes.
+pub(super) struct Classes<'a> {
+    /// Of the target.
+    pub name: &'a str,
+    /// Of the classes.
+    pub names: &'a [String],
+}
+
+impl Head for Classes<'_> {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn treatment(&self) -> [String; 2] {
+        [self.name.into(), format!("target: {} classes", self.names.len())]
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        classes(&predictions.confusion(self.names.len()))
+    }
+
+    fn classes(&self) -> &[String] {
+        self.names
+    }
+
+    fn pictures(&self, predictions: &Predictions) -> String {
+        confusion(predictions, self.names) + &each(predictions, self.names)
+    }
+
+    fn titles(&self) -> Vec<String> {
+        titles(self.name, self.names)
+    }
+
+    fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>> {
+        cells(predictions, self.names)
+    }
+}
+
+/// The class, and the probability of each.
+pub(super) fn titles(name: &str, names: &[String]) -> Vec<String> {
+    std::iter::once(name.to_string()).chain(names.iter().map(|n| format!("probability {n}"))).collect()
+}
+
+/// Cells of [`titles`].
+pub(super) fn cells(predictions: &Predictions, names: &[String]) -> Vec<Vec<String>> {
+    let row = |p: &Vec<f64>| {
+        let class = std::iter::once(names[argmax(p)].clone());
+        class.chain(p.iter().map(f64::to_string)).collect()
+    };
+    predictions.probabilities().iter().map(row).collect()
+}
+
+/// Precision, recall and F1 of each class.
+fn each(predictions: &Predictions, names: &[String]) -> String {
+    let scores = class_scores(&predictions.confusion(names.len()));
+    let row = |(name, s): (&String, &ClassScore)| {
+        let numbers = [s.precision, s.recall, s.f1].map(|x| format!("{:.3}", x.0));
+        std::iter::once(name.clone()).chain(numbers).chain([s.samples.to_string()]).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = names.iter().zip(&scores).map(row).collect();
+    let head = ["class", "precision", "recall", "F1", "rows"];
+    format!("<figure><figcaption>Each class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
+}
+
+/// Rows by true and predicted class; the shade is the part of the true class.
+pub(super) fn confusion(predictions: &Predictions, names: &[String]) -> String {
+    let counts = predictions.confusion(names.len());
+    let head: String = names.iter().map(|n| format!("<th>{}</th>", escape(n))).collect();
+    let mut rows = String::new();
+    for (name, row) in names.iter().zip(&counts) {
+        let total = row.iter().sum::<usize>().max(1) as f64;
+        let cell = |&count: &usize| {
+            let shade = 85.0 * count as f64 / total;
+            format!(
+                "<td style=\"background: color-mix(in srgb, var(--train) {shade:.0}%, transparent)\">{count}</td>"
+            )
+        };
+        rows += &format!("<tr><th>{}</th>{}</tr>\n", escape(name), row.iter().map(cell).collect::<String>());
+    }
+    let (broad, many) = if names.len() > 4 { (" class=\"broad\"", " many") } else { ("", "") };
+    format!(
+        "<figure{broad}><figcaption>Confusion: true class down, predicted class across</figcaption>\n\
+         <table class=\"confusion{many}\"><tr><th></th>{head}</tr>\n{rows}</table></figure>\n"
+    )
+}

@@ -1,0 +1,130 @@
+//! Rows of a table, and what is predicted of a row whatever it is: a number, one of two classes, one of several.
+
+mod binary;
+mod classes;
+mod regression;
+
+use std::path::Path;
+
+use super::{Details, Shown, Table, Task, Trained};
+use crate::data::{self, Dataset, FittedTarget};
+use crate::report::section;
+use crate::train::TrainError;
+use crate::train::metrics::{Metric, Predictions};
+
+/// What is predicted of a row.
+pub(super) trait Head {
+    /// Name of the target.
+    fn name(&self) -> &str;
+
+    /// How it becomes numbers: for people.
+    fn treatment(&self) -> [String; 2];
+
+    /// The metrics of predictions.
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric>;
+
+    /// Names of the classes; empty for numbers.
+    fn classes(&self) -> &[String];
+
+    /// Predictions against the truth, as HTML.
+    fn pictures(&self, predictions: &Predictions) -> String;
+
+    /// Titles of the columns of a table of predictions.
+    fn titles(&self) -> Vec<String>;
+
+    /// Its cells, row by row.
+    fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>>;
+}
+
+/// What is predicted for a target.
+pub(super) fn head(target: &FittedTarget) -> Box<dyn Head + '_> {
+    let name = target.name().unwrap_or_default();
+    match target.classes() {
+        [] => Box::new(regression::Regression { target }),
+        [negative, positive] if target.outputs() == 1 => {
+            Box::new(binary::Binary { name, names: target.classes(), negative, positive })
+        }
+        names => Box::new(classes::Classes { name, names }),
+    }
+}
+
+impl dyn Head + '_ {
+    /// What is said of classes beside their metrics.
+    pub(super) fn details(&self, predictions: &Predictions) -> Details {
+        let names = self.classes();
+        let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
+        Details { confusion, ..Details::default() }
+    }
+
+    /// The section of the report with predictions against the truth.
+    pub(super) fn section(&self, shown: &Shown) -> String {
+        let html = self.pictures(shown.predictions);
+        let title = format!("Predictions on the {} rows", shown.part);
+        section(&title, &format!("<div class=\"pictures\">\n{html}</div>\n"))
+    }
+
+    /// Predictions for the rows of a file; each line begins with what `place` says of its row, under `titles`.
+    pub(super) fn table(
+        &self,
+        trained: &Trained,
+        input: &Path,
+        titles: Vec<String>,
+        place: impl Fn(&Dataset, usize) -> Vec<String>,
+    ) -> Result<Table, TrainError> {
+        let rows = data::load_with(trained.fitted, input, false)?;
+        let predictions = trained.evaluate(&rows, 1)?;
+        let mut lines = vec![titles.into_iter().chain(self.titles()).collect()];
+        for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
+            lines.push(place(&rows, at).into_iter().chain(cells).collect());
+        }
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows })
+    }
+}
+
+/// The lines of a CSV file.
+///
+/// # Errors
+/// If the lines differ in length.
+pub(super) fn csv(lines: &[Vec<String>]) -> Result<Vec<u8>, TrainError> {
+    let fail = |reason: String| TrainError::Input(format!("the table cannot be written: {reason}"));
+    let mut writer = csv::Writer::from_writer(vec![]);
+    for line in lines {
+        writer.write_record(line).map_err(|e| fail(e.to_string()))?;
+    }
+    writer.into_inner().map_err(|e| fail(e.to_string()))
+}
+
+/// Rows of a table.
+pub(super) struct Rows<'a> {
+    pub head: Box<dyn Head + 'a>,
+}
+
+impl Task for Rows<'_> {
+    fn subject(&self) -> String {
+        format!("predicts {}", self.head.name())
+    }
+
+    fn unit(&self, _rows: &Dataset) -> String {
+        "rows".into()
+    }
+
+    fn treatment(&self) -> Option<[String; 2]> {
+        Some(self.head.treatment())
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        self.head.metrics(predictions)
+    }
+
+    fn details(&self, _rows: &Dataset, predictions: &Predictions) -> Details {
+        self.head.details(predictions)
+    }
+
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+        self.head.table(trained, input, vec![], |_, _| vec![])
+    }
+
+    fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        Ok(self.head.section(shown))
+    }
+}

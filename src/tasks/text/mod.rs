@@ -1,0 +1,81 @@
+//! Text: its next character, from those before it.
+
+mod check;
+mod write;
+
+use std::path::Path;
+
+use super::{Drawn, Request, Shown, Table, Task, Trained};
+use crate::data::{self, Dataset, FittedText};
+use crate::report::section;
+use crate::report::svg::escape;
+use crate::train::TrainError;
+use crate::train::metrics::{Metric, Predictions};
+pub(super) use check::{LOSS, check};
+use write::{SHOWN, Writing, write};
+
+/// Between two texts.
+const BETWEEN: &str = "\n----------\n";
+
+/// Characters of a text.
+pub(super) struct Language<'a> {
+    pub text: &'a FittedText,
+}
+
+impl Task for Language<'_> {
+    fn subject(&self) -> String {
+        "predicts the next character".into()
+    }
+
+    fn unit(&self, _rows: &Dataset) -> String {
+        format!("sequences of {} characters", self.text.length)
+    }
+
+    fn treatment(&self) -> Option<[String; 2]> {
+        let sequences = format!("{} symbols in sequences of {}", self.text.symbols(), self.text.length);
+        Some(["the text".into(), sequences])
+    }
+
+    fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
+        vec![Metric { name: "nats", value: predictions.mean_loss() }]
+    }
+
+    /// How well the model knows each sequence of a text: the place of the first character that is predicted, counted from
+    /// 1, and the mean cross-entropy of the sequence's characters in nats.
+    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+        let rows = data::load_with(trained.fitted, input, false)?;
+        let predictions = trained.evaluate(&rows, 1)?;
+        let length = rows.text.as_ref().map_or(1, |text| text.length);
+        let mut table = String::from("character,nats\n");
+        for (row, nats) in predictions.losses.chunks(length).enumerate() {
+            let sum: f64 = nats.iter().map(|&x| f64::from(x)).sum();
+            table += &format!("{},{}\n", row * length + 2, sum / nats.len() as f64);
+        }
+        Ok(Table { csv: table.into_bytes(), rows: rows.rows })
+    }
+
+    fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
+        let extension = request.output.and_then(|o| o.extension()?.to_str());
+        if extension.is_some_and(|e| ["png", "npy", "csv"].contains(&e.to_lowercase().as_str())) {
+            let reason = "it writes text; name a .txt file with --output, or none to see the text";
+            return Err(trained.refuse(reason));
+        }
+        let writing = Writing {
+            count: request.count.unwrap_or(1),
+            length: request.length.unwrap_or(500),
+            temperature: request.temperature.unwrap_or(1.0),
+            prompt: request.prompt.clone(),
+            seed: request.seed,
+        };
+        let text = write(trained, self.text, &writing)?.join(BETWEEN);
+        Ok(match request.output {
+            Some(_) => Drawn::File(writing.count, text.into_bytes()),
+            None => Drawn::Text(text),
+        })
+    }
+
+    fn sections(&self, trained: &Trained, _shown: &Shown) -> Result<String, TrainError> {
+        let text = write(trained, self.text, &SHOWN)?.concat();
+        Ok(section("A text it writes, at temperature 0.8", &format!("<pre>{}</pre>\n", escape(&text))))
+    }
+}

@@ -1,0 +1,75 @@
+//! A trained model at work: what a task needs to evaluate, predict and draw.
+
+use std::path::Path;
+
+use super::{Settings, of};
+use crate::data::{Dataset, Fitted};
+use crate::device::Device;
+use crate::nn::Model;
+use crate::nn::model::{Inputs, SequenceShape, TextShape};
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::engine::Engine;
+use crate::train::metrics::Predictions;
+
+/// A trained model, and a device for it.
+#[derive(Clone, Copy)]
+pub struct Trained<'a> {
+    /// What the experiment says.
+    pub settings: Settings<'a>,
+    /// What was fitted on the training rows.
+    pub fitted: &'a Fitted,
+    /// The weights.
+    pub weights: &'a [NamedTensor],
+    /// The run directory, for messages.
+    pub run: &'a Path,
+    /// Where it works.
+    pub device: &'a dyn Device,
+}
+
+impl Trained<'_> {
+    /// Sets the weights of an engine.
+    ///
+    /// # Errors
+    /// If they are of another model, or the device fails.
+    pub fn restore(&self, engine: &mut Engine) -> Result<(), TrainError> {
+        let file = self.run.join("best.safetensors");
+        let restored = engine.restore(self.weights, false);
+        restored.map_err(|e| TrainError::Input(format!("{}: {e}", file.display())))
+    }
+
+    /// An engine that evaluates `rows`, with the weights.
+    ///
+    /// # Errors
+    /// If the weights are of another model, or the device fails.
+    pub fn engine(&self, model: &Model, rows: &Dataset) -> Result<Engine, TrainError> {
+        let mut engine = Engine::new(self.device, model, None, rows)?;
+        self.restore(&mut engine)?;
+        Ok(engine)
+    }
+
+    /// What the model says of `rows`, as a mean over `draws` if it draws.
+    ///
+    /// # Errors
+    /// If the weights are of another model, or the device fails.
+    pub fn evaluate(&self, rows: &Dataset, draws: u32) -> Result<Predictions, TrainError> {
+        let mut engine = self.engine(&model(self.settings, self.fitted, rows), rows)?;
+        of(self.settings, self.fitted).evaluate(&mut engine, draws)
+    }
+
+    /// The error that something asked of the run cannot be.
+    pub fn refuse(&self, reason: &str) -> TrainError {
+        TrainError::Input(format!("{}: {reason}", self.run.display()))
+    }
+}
+
+/// The model of an experiment for rows such as `sample`.
+pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Model {
+    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
+    let image = fitted.image.as_ref().map(|image| image.shape);
+    let windows = sample.windows.as_ref();
+    let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
+    let text = sample.text.as_ref().map(|t| TextShape { length: t.length, vocabulary: t.vocabulary });
+    let inputs = Inputs { features: sample.width(), categories, sequence, image, text };
+    Model::new(settings.model, inputs, fitted.target.outputs(), settings.train.loss.clone())
+}
