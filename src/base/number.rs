@@ -33,3 +33,8 @@ impl Serialize for Numbers {
         serializer.collect_map(self.0.iter().map(|(name, x)| (name, Number(*x))))
     }
 }
+
+/// Whether `x` is above 0 and finite, in the single precision of the kernels too.
+pub fn is_positive(x: f64) -> bool {
+    x as f32 > 0.0 && (x as f32).is_finite()
+}

@@ -9,11 +9,12 @@ use crate::base::step::StepRecord;
 use crate::data::{Dataset, Target};
 use crate::device::Device;
 use crate::nn::Model;
-use crate::nn::config::recurrent::Cell;
 use crate::nn::config::variational::Decoder;
-use crate::nn::config::{
-    Activation, Block, Family, LayerConfig, ModelConfig, Padding, Pair, Pooling, default_eps,
-    default_momentum,
+use crate::nn::config::{Family, ModelConfig};
+use crate::nn::layers::recurrent::Cell;
+use crate::nn::layers::{
+    Activate, Activation, BatchNorm, Block, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool,
+    Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::Loss;
 use crate::nn::model::{Inputs, SequenceShape};
@@ -141,49 +142,37 @@ pub fn all() -> Vec<Workload> {
 }
 
 fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
-    let one = Pair::Both(1);
-    LayerConfig::Conv2d {
-        channels,
-        kernel: Pair::Both(3),
-        stride: one,
-        padding: Padding::Zeros(Pair::Both(padding)),
-        dilation: one,
-        groups: 1,
-        bias,
-    }
+    let padding = Padding::Zeros(Pair::Both(padding));
+    Conv2d { padding, bias, ..Conv2d::new(channels, Pair::Both(3)) }.into()
 }
 
 /// Two convolutions, pooling and a hidden layer.
 fn convolutional_layers() -> Vec<LayerConfig> {
-    let relu = LayerConfig::Activation { function: Activation::Relu };
+    let relu: LayerConfig = Activate { function: Activation::Relu }.into();
     vec![
         convolution(32, 0, true),
         relu.clone(),
         convolution(64, 0, true),
         relu.clone(),
-        LayerConfig::MaxPool { size: Pair::Both(2), stride: None, padding: Pair::Both(0) },
-        LayerConfig::Flatten,
-        LayerConfig::Dense { units: 128, bias: true },
+        MaxPool::new(Pair::Both(2)).into(),
+        Flatten {}.into(),
+        Dense { units: 128, bias: true }.into(),
         relu,
     ]
 }
 
 /// Convolution, three residual blocks, global pooling.
 fn residual_layers() -> Vec<LayerConfig> {
-    let block = |channels, stride| LayerConfig::Residual {
-        channels,
-        stride,
-        kind: Block::Basic,
-        shortcut_norm: false,
-    };
+    let block =
+        |channels, stride| Residual { channels, stride, kind: Block::Basic, shortcut_norm: false }.into();
     vec![
         convolution(16, 1, false),
-        LayerConfig::BatchNorm { eps: default_eps(), momentum: default_momentum() },
-        LayerConfig::Activation { function: Activation::Relu },
+        BatchNorm::default().into(),
+        Activate { function: Activation::Relu }.into(),
         block(16, 1),
         block(32, 2),
         block(64, 2),
-        LayerConfig::GlobalPool { kind: Pooling::Average },
+        GlobalPool { kind: Pooling::Average }.into(),
     ]
 }
 

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
+use crate::base::number::is_positive;
 use crate::data::{DataConfig, Goal};
-use crate::nn::config::{self, LayerConfig, ModelConfig};
+use crate::nn::config::{self, ModelConfig};
+use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
@@ -41,8 +43,6 @@ pub struct Experiment {
 
 /// Larger files are refused before they are parsed.
 const MAX_BYTES: u64 = 1 << 20;
-/// Largest layer.
-const MAX_UNITS: usize = 1_000_000;
 /// Most layers: planning takes time that grows with their square.
 const MAX_LAYERS: usize = 1000;
 
@@ -146,12 +146,7 @@ impl Experiment {
 
     fn check_model(&self) -> Result<(), (&'static str, String)> {
         let model = &self.model;
-        let units = |key, n: usize| {
-            if (1..=MAX_UNITS).contains(&n) {
-                return Ok(());
-            }
-            Err((key, format!("has a layer of {n} units; allowed are 1 to {MAX_UNITS}")))
-        };
+        let units = |key, n: usize| check_units(n).map_err(|reason| (key, reason));
         for (key, count) in [("model.hidden", model.hidden.len()), ("model.layer", model.layers.len())] {
             if count > MAX_LAYERS {
                 return Err((key, format!("has {count} layers; allowed are at most {MAX_LAYERS}")));
@@ -165,25 +160,12 @@ impl Experiment {
         };
         part("model.dropout", model.dropout)?;
         for layer in &model.layers {
-            match *layer {
-                LayerConfig::Dense { units: n, .. } => units("model.layer", n)?,
-                LayerConfig::Dropout { rate } => part("model.layer", rate)?,
-                LayerConfig::LayerNorm { eps } | LayerConfig::BatchNorm { eps, .. } if !positive(eps) => {
-                    return Err((
-                        "model.layer",
-                        format!("has eps = {eps}, which is not a finite number above 0"),
-                    ));
-                }
-                LayerConfig::BatchNorm { momentum, .. } if !(0.0..=1.0).contains(&momentum) => {
-                    return Err(("model.layer", format!("has momentum = {momentum}, which is not in 0..=1")));
-                }
-                _ => {}
-            }
+            layer.layer().check().map_err(|reason| ("model.layer", reason))?;
         }
         if let Some(width) = model.embedding_width {
             units("model.embedding_width", width)?;
         }
-        let normalised = model.hidden_layers().iter().any(|l| matches!(l, LayerConfig::BatchNorm { .. }));
+        let normalised = model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
         let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
         for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
             if normalised && size == 1 {
@@ -197,7 +179,7 @@ impl Experiment {
     fn check_train(&self) -> Result<(), (&'static str, String)> {
         let train = &self.train;
         let positive = |key, x: f64| {
-            if positive(x) { Ok(()) } else { Err((key, format!("= {x} must be a finite number above 0"))) }
+            if is_positive(x) { Ok(()) } else { Err((key, format!("= {x} must be a finite number above 0"))) }
         };
         let counted = |key, n: usize, most: usize| {
             if (1..=most).contains(&n) { Ok(()) } else { Err((key, format!("= {n} is not in 1..={most}"))) }
@@ -237,7 +219,7 @@ impl Experiment {
             return Err(problem);
         }
         let noise = self.data.augment.noise;
-        if noise != 0.0 && !self::positive(noise) {
+        if noise != 0.0 && !is_positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));
         }
         if let Some(tune) = &self.tune {
@@ -255,14 +237,14 @@ impl Experiment {
     fn check_loss(&self) -> Result<(), (&'static str, String)> {
         let wrong = |reason: String| Err(("train.loss", reason));
         match &self.train.loss {
-            Loss::Huber { delta } if !positive(*delta) => {
+            Loss::Huber { delta } if !is_positive(*delta) => {
                 wrong(format!("has delta = {delta}, which is not a finite number above 0"))
             }
             Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
                 wrong(format!("has label_smoothing = {part}, which is not in 0..1"))
             }
             Loss::CrossEntropy { class_weights: weights, .. } => {
-                if let Some(weight) = weights.iter().find(|w| **w != 0.0 && !positive(**w)) {
+                if let Some(weight) = weights.iter().find(|w| **w != 0.0 && !is_positive(**w)) {
                     return wrong(format!(
                         "has class weight {weight}, which is not a finite number from 0 up"
                     ));
@@ -282,7 +264,7 @@ impl Experiment {
         if schedule.every_epochs == 0 {
             return wrong("has every_epochs = 0; it must be at least 1".into());
         }
-        if !positive(schedule.gamma) {
+        if !is_positive(schedule.gamma) {
             return wrong(format!("has gamma = {}, which is not a finite number above 0", schedule.gamma));
         }
         if !(0.0..=1.0).contains(&schedule.final_fraction) {
@@ -290,11 +272,6 @@ impl Experiment {
         }
         Ok(())
     }
-}
-
-/// Whether `x` is above 0 and finite, in the single precision of the kernels too.
-fn positive(x: f64) -> bool {
-    x as f32 > 0.0 && (x as f32).is_finite()
 }
 
 /// Messages of the TOML reader, with the nearest known key for an unknown one.

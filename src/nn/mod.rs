@@ -1,12 +1,11 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
 pub mod config;
-mod images;
 pub mod init;
 pub mod layers;
 pub mod losses;
 pub mod model;
-mod recurrent;
+pub mod network;
 mod text;
 pub mod vae;
 

@@ -1,13 +1,14 @@
 //! The model of an experiment: its layers as a training graph and as an evaluation graph.
 
 use super::init::Init;
-use super::layers::Network;
+use super::layers::{Dense, LayerConfig};
 use super::losses::Loss;
+use super::network::Network;
 use super::vae::{self, Vae};
 use crate::base::image::ImageShape;
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
-use crate::nn::config::{LayerConfig, ModelConfig};
+use crate::nn::config::ModelConfig;
 
 /// A trained tensor.
 #[derive(Clone, Debug, PartialEq)]
@@ -147,7 +148,7 @@ impl Model {
             return Self { layers: vec![], inputs, outputs, loss, vae, generates: false, embedding_width };
         }
         let mut layers = config.hidden_layers();
-        layers.push(LayerConfig::Dense { units: outputs, bias: true });
+        layers.push(Dense { units: outputs, bias: true }.into());
         Self { layers, inputs, outputs, loss, vae: None, generates: false, embedding_width }
     }
 
@@ -213,7 +214,7 @@ impl Model {
             h = net.images(h, [image.channels, image.height, image.width])?;
         }
         // Other layers take windows as rows of numbers.
-        let recurrent = matches!(self.layers.first(), Some(LayerConfig::Recurrent { .. }));
+        let recurrent = matches!(self.layers.first(), Some(LayerConfig::Recurrent(_)));
         if let (Some(sequence), true) = (self.inputs.sequence, recurrent) {
             h = net.sequence(h, sequence.length, sequence.width)?;
         }

@@ -1,12 +1,12 @@
 //! Models of text: symbols in, and at every step what the next symbol may be.
 
 use super::init::Init;
-use super::layers::Network;
+use super::layers::LayerConfig;
+use super::layers::recurrent::Output;
 use super::model::{Losses, Model, TextShape, X, Y, default_embedding_width};
+use super::network::Network;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};
-use crate::nn::config::LayerConfig;
-use crate::nn::config::recurrent::Output;
 
 impl Model {
     /// Sequences of symbols `u32[B, T]`: a trained vector for each symbol, recurrent layers that go on from the states they
@@ -30,11 +30,11 @@ impl Model {
         let mut h = net.graph.reshape(vectors, &[batch, length, 1, width])?;
         let mut layers = self.layers.clone();
         for layer in &mut layers {
-            if let LayerConfig::Recurrent { output, .. } = layer {
-                *output = Output::All;
+            if let LayerConfig::Recurrent(recurrent) = layer {
+                recurrent.output = Output::All;
             }
         }
-        let recurrent = layers.iter().take_while(|l| matches!(l, LayerConfig::Recurrent { .. })).count();
+        let recurrent = layers.iter().take_while(|l| matches!(l, LayerConfig::Recurrent(_))).count();
         h = net.layers(&layers[..recurrent], 0, h)?;
         let width = net.graph.shape(h).last().copied().unwrap_or(0);
         h = net.graph.reshape(h, &[batch * length, width])?;

@@ -16,8 +16,9 @@ use gridlight::graph::recurrence::RecurrentWeights;
 use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
 use gridlight::kernels::recurrence;
 use gridlight::nn::Model;
-use gridlight::nn::config::recurrent::{Cell, Output};
-use gridlight::nn::config::{LayerConfig, ModelConfig};
+use gridlight::nn::config::ModelConfig;
+use gridlight::nn::layers::Flatten;
+use gridlight::nn::layers::recurrent::{Cell, Output, Recurrent};
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::{Inputs, SequenceShape};
 use gridlight::optim::Optimizer;
@@ -100,16 +101,17 @@ impl Figures {
         let all = self.output == Output::All;
         let outputs = self.width() * if all { self.steps } else { 1 };
         let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse);
-        model.layers = vec![LayerConfig::Recurrent {
+        let stack = Recurrent {
             cell: self.cell,
             hidden: self.hidden,
             layers: self.layers,
             bidirectional: self.bidirectional,
             dropout: 0.0,
             output: self.output,
-        }];
+        };
+        model.layers = vec![stack.into()];
         if all {
-            model.layers.push(LayerConfig::Flatten);
+            model.layers.push(Flatten {}.into());
         }
         model
     }

@@ -2,16 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-pub mod layer;
 pub mod recurrent;
 pub mod variational;
 
-use crate::scalar::UnaryFn;
-pub use layer::{
-    Block, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling, default_eps, default_momentum,
+use crate::nn::layers::keys::{three, two};
+use crate::nn::layers::recurrent::Cell;
+use crate::nn::layers::{
+    Activate, Activation, BatchNorm, Conv2d, Dense, Dropout, Flatten, GroupNorm, LayerConfig, LayerNorm,
+    MaxPool, NamedPadding, Padding, Pair, default_eps,
 };
-use layer::{is_three, is_two, one, three, two, zero};
-use recurrent::Cell;
 use variational::{Decoder, Variance};
 
 /// What is trained.
@@ -96,58 +95,6 @@ pub enum Family {
     Vae,
 }
 
-/// Function after a layer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Activation {
-    /// `max(x, 0)`
-    #[default]
-    Relu,
-    /// `x` or `0.01 x`
-    LeakyRelu,
-    /// `x` or `e^x - 1`
-    Elu,
-    /// `x Phi(x)`
-    Gelu,
-    /// `x sigmoid(x)`
-    Silu,
-    /// hyperbolic tangent
-    Tanh,
-    /// logistic function
-    Sigmoid,
-    /// `ln(1 + e^x)`
-    Softplus,
-}
-
-impl Activation {
-    /// The scalar function, where it is a single one.
-    pub fn function(self) -> Option<UnaryFn> {
-        Some(match self {
-            Self::Relu => UnaryFn::Relu,
-            Self::Gelu => UnaryFn::Gelu,
-            Self::Silu => UnaryFn::Silu,
-            Self::Tanh => UnaryFn::Tanh,
-            Self::Sigmoid => UnaryFn::Sigmoid,
-            Self::Softplus => UnaryFn::Softplus,
-            Self::LeakyRelu | Self::Elu => return None,
-        })
-    }
-
-    /// Name in summaries.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::LeakyRelu => "leaky_relu",
-            Self::Elu => "elu",
-            Self::Gelu => "gelu",
-            Self::Silu => "silu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Softplus => "softplus",
-        }
-    }
-}
-
 /// Normalisation before the activation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -159,6 +106,14 @@ pub enum Norm {
     Layer,
     /// Each unit to mean 0 and variance 1 over the batch.
     Batch,
+}
+
+fn is_two(pair: &Pair) -> bool {
+    *pair == two()
+}
+
+fn is_three(pair: &Pair) -> bool {
+    *pair == three()
 }
 
 fn default_hidden() -> Vec<usize> {
@@ -208,18 +163,18 @@ impl ModelConfig {
 
     /// Dense layers of these sizes, each with normalisation, activation and dropout.
     pub fn dense_layers(&self, sizes: &[usize]) -> Vec<LayerConfig> {
-        let (eps, momentum) = (default_eps(), default_momentum());
+        let eps = default_eps();
         let mut layers = vec![];
         for &units in sizes {
-            layers.push(LayerConfig::Dense { units, bias: true });
+            layers.push(Dense { units, bias: true }.into());
             match self.norm {
                 Norm::None => {}
-                Norm::Layer => layers.push(LayerConfig::LayerNorm { eps }),
-                Norm::Batch => layers.push(LayerConfig::BatchNorm { eps, momentum }),
+                Norm::Layer => layers.push(LayerNorm { eps }.into()),
+                Norm::Batch => layers.push(BatchNorm::default().into()),
             }
-            layers.push(LayerConfig::Activation { function: self.activation });
+            layers.push(Activate { function: self.activation }.into());
             if self.dropout > 0.0 {
-                layers.push(LayerConfig::Dropout { rate: self.dropout });
+                layers.push(Dropout { rate: self.dropout }.into());
             }
         }
         layers
@@ -227,29 +182,26 @@ impl ModelConfig {
 
     /// The layers of a `cnn` before the dense ones.
     fn convolutions(&self) -> Vec<LayerConfig> {
-        let (eps, momentum) = (default_eps(), default_momentum());
+        let eps = default_eps();
         let mut layers = vec![];
         for &channels in self.channels.as_deref().unwrap_or(&[32, 64]) {
-            layers.push(LayerConfig::Conv2d {
-                channels,
-                kernel: self.kernel,
-                stride: one(),
+            let convolution = Conv2d {
                 padding: Padding::Named(NamedPadding::Same),
-                dilation: one(),
-                groups: 1,
                 bias: self.norm == Norm::None,
-            });
+                ..Conv2d::new(channels, self.kernel)
+            };
+            layers.push(convolution.into());
             match self.norm {
                 Norm::None => {}
-                Norm::Layer => layers.push(LayerConfig::GroupNorm { groups: 1, eps }),
-                Norm::Batch => layers.push(LayerConfig::BatchNorm { eps, momentum }),
+                Norm::Layer => layers.push(GroupNorm { groups: 1, eps }.into()),
+                Norm::Batch => layers.push(BatchNorm::default().into()),
             }
-            layers.push(LayerConfig::Activation { function: self.activation });
+            layers.push(Activate { function: self.activation }.into());
             if self.pool.get() != [1, 1] {
-                layers.push(LayerConfig::MaxPool { size: self.pool, stride: None, padding: zero() });
+                layers.push(MaxPool::new(self.pool).into());
             }
         }
-        layers.push(LayerConfig::Flatten);
+        layers.push(Flatten {}.into());
         layers
     }
 }

@@ -1,71 +1,28 @@
-//! Keys of the `rnn` family in the `[model]` table, and recurrent layers.
+//! Keys of the `rnn` family in the `[model]` table.
 
-use serde::{Deserialize, Serialize};
-
-use super::layer::LayerConfig;
 use super::{Family, ModelConfig};
-use crate::kernels::recurrence;
-
-/// What a step of a recurrent layer computes, with PyTorch's definitions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cell {
-    /// `tanh(W x + U h + b)`
-    Tanh,
-    /// `max(W x + U h + b, 0)`
-    Relu,
-    /// Long short-term memory.
-    #[default]
-    Lstm,
-    /// Gated recurrent unit.
-    Gru,
-}
-
-impl Cell {
-    /// The kernels' cell.
-    pub fn kernel(self) -> recurrence::Cell {
-        match self {
-            Self::Tanh => recurrence::Cell::Tanh,
-            Self::Relu => recurrence::Cell::Relu,
-            Self::Lstm => recurrence::Cell::Lstm,
-            Self::Gru => recurrence::Cell::Gru,
-        }
-    }
-}
-
-/// What a recurrent layer gives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Output {
-    /// The state after the last step, of both directions if there are two.
-    #[default]
-    Last,
-    /// The states of all steps: a sequence.
-    All,
-}
-
-/// Most layers of one stack.
-const MAX_LAYERS: usize = 64;
-/// Most hidden units of a recurrent layer.
-const MAX_HIDDEN: usize = 8192;
+use crate::nn::layers::LayerConfig;
+use crate::nn::layers::keys::check_units;
+use crate::nn::layers::recurrent::{Output, Recurrent};
 
 impl ModelConfig {
     /// The recurrent layers of an `rnn`, then its dense ones.
     pub(super) fn recurrent_layers(&self) -> Vec<LayerConfig> {
         let mut layers: Vec<LayerConfig> = vec![];
         // Layers of one size are one stack, as PyTorch's are.
-        for stack in self.hidden.chunk_by(|a, b| a == b) {
-            if let Some(LayerConfig::Recurrent { output, .. }) = layers.last_mut() {
-                *output = Output::All;
+        for sizes in self.hidden.chunk_by(|a, b| a == b) {
+            if let Some(LayerConfig::Recurrent(before)) = layers.last_mut() {
+                before.output = Output::All;
             }
-            layers.push(LayerConfig::Recurrent {
+            let stack = Recurrent {
                 cell: self.cell.unwrap_or_default(),
-                hidden: stack[0],
-                layers: stack.len(),
+                hidden: sizes[0],
+                layers: sizes.len(),
                 bidirectional: self.bidirectional.unwrap_or_default(),
                 dropout: self.dropout,
                 output: Output::Last,
-            });
+            };
+            layers.push(stack.into());
         }
         layers.extend(self.dense_layers(self.dense.as_deref().unwrap_or_default()));
         layers
@@ -88,18 +45,9 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
             "is empty; `family = \"rnn\"` needs at least one recurrent layer".into(),
         ));
     }
-    for layer in model.hidden_layers() {
-        let LayerConfig::Recurrent { hidden, layers, dropout, .. } = layer else { continue };
-        let key = if model.layers.is_empty() { "model.hidden" } else { "model.layer" };
-        if !(1..=MAX_HIDDEN).contains(&hidden) {
-            return Err((key, format!("has {hidden} recurrent units; allowed are 1 to {MAX_HIDDEN}")));
-        }
-        if !(1..=MAX_LAYERS).contains(&layers) {
-            return Err((key, format!("has {layers} recurrent layers; allowed are 1 to {MAX_LAYERS}")));
-        }
-        if !(0.0..1.0).contains(&dropout) {
-            return Err((key, format!("has dropout = {dropout}, which is not in 0..1")));
-        }
+    for &units in model.dense.iter().flatten() {
+        check_units(units).map_err(|reason| ("model.dense", reason))?;
     }
-    Ok(())
+    let key = if model.layers.is_empty() { "model.hidden" } else { "model.layer" };
+    model.hidden_layers().iter().try_for_each(|layer| layer.layer().check().map_err(|reason| (key, reason)))
 }

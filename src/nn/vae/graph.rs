@@ -8,8 +8,8 @@ use crate::base::tensor::DType;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::nn::config::variational::{Decoder, TrainedVariance, Variance};
 use crate::nn::init::Init;
-use crate::nn::layers::Network;
 use crate::nn::model::{Losses, X, Y};
+use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
 /// Appends the autoencoder for `batch` rows. The predictions are the means of `q(z|x)`, `[B, latent]`; of the decoder

@@ -10,7 +10,11 @@ pub(super) use graph::build;
 
 use crate::base::image::ImageShape;
 use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
-use crate::nn::config::{LayerConfig, ModelConfig, Norm, Padding, Pair, default_eps, default_momentum};
+use crate::nn::config::{ModelConfig, Norm};
+use crate::nn::layers::{
+    Activate, BatchNorm, Conv2d, ConvTranspose2d, Dense, Flatten, GroupNorm, LayerConfig, Padding, Pair,
+    default_eps,
+};
 
 /// Least trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature): without it the
 /// likelihood of a feature that is constant would grow without bound.
@@ -77,7 +81,7 @@ impl Vae {
         };
         match (config.channels.as_deref().unwrap_or_default(), image) {
             ([.., last], Some(image)) => vae.add_convolutions(config, image, *last, per_feature),
-            _ => vae.decoder[0].push(LayerConfig::Dense { units: per_feature * features, bias: true }),
+            _ => vae.decoder[0].push(Dense { units: per_feature * features, bias: true }.into()),
         }
         Some(vae)
     }
@@ -91,7 +95,7 @@ impl Vae {
             self.encoder[0].extend(norm_and_activation(config));
             sizes.push(sizes[sizes.len() - 1].map(|n| n.div_ceil(2)));
         }
-        self.encoder[0].push(LayerConfig::Flatten);
+        self.encoder[0].push(Flatten {}.into());
         let [height, width] = sizes[channels.len()];
         let folded = ImageShape { channels: last, height, width };
         self.decoder[0].extend(config.dense_layers(&[folded.values()]));
@@ -108,15 +112,8 @@ impl Vae {
 
 /// A convolution to half the size.
 fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
-    LayerConfig::Conv2d {
-        channels,
-        kernel: config.kernel,
-        stride: Pair::Both(2),
-        padding: Padding::Zeros(Pair::Each(margin(config))),
-        dilation: Pair::Both(1),
-        groups: 1,
-        bias: true,
-    }
+    let padding = Padding::Zeros(Pair::Each(margin(config)));
+    Conv2d { stride: Pair::Both(2), padding, ..Conv2d::new(channels, config.kernel) }.into()
 }
 
 /// Zeros on each side of an image, or pixels cut off there: half the kernel.
@@ -126,7 +123,7 @@ fn margin(config: &ModelConfig) -> [usize; 2] {
 
 /// The transposed convolution that gives back `size`: an odd kernel makes `2 n - 1` or `2 n` of `n` pixels.
 fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
-    LayerConfig::ConvTranspose2d {
+    ConvTranspose2d {
         channels,
         kernel: config.kernel,
         stride: Pair::Both(2),
@@ -136,16 +133,16 @@ fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerCon
         groups: 1,
         bias: true,
     }
+    .into()
 }
 
 fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
-    let eps = default_eps();
     let norm = match config.norm {
         Norm::None => None,
-        Norm::Layer => Some(LayerConfig::GroupNorm { groups: 1, eps }),
-        Norm::Batch => Some(LayerConfig::BatchNorm { eps, momentum: default_momentum() }),
+        Norm::Layer => Some(GroupNorm { groups: 1, eps: default_eps() }.into()),
+        Norm::Batch => Some(BatchNorm::default().into()),
     };
-    norm.into_iter().chain([LayerConfig::Activation { function: config.activation }]).collect()
+    norm.into_iter().chain([Activate { function: config.activation }.into()]).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What an experiment on text may say.
 
-use crate::nn::config::{Family, LayerConfig, ModelConfig};
+use crate::nn::config::{Family, ModelConfig};
+use crate::nn::layers::LayerConfig;
 use crate::nn::losses::Loss;
 use crate::tasks::Settings;
 
@@ -64,15 +65,15 @@ fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     let mut others = false;
     for (at, layer) in model.hidden_layers().iter().enumerate() {
         match layer {
-            LayerConfig::Recurrent { bidirectional: true, .. } => {
+            LayerConfig::Recurrent(layer) if layer.bidirectional => {
                 let reason =
                     "reads a text backwards too, from the characters that are to be predicted; take it out";
                 return Err((key, reason.into()));
             }
-            LayerConfig::Recurrent { .. } if others => {
+            LayerConfig::Recurrent(_) if others => {
                 return Err((key, "has a recurrent layer after others; for a text they come first".into()));
             }
-            LayerConfig::Recurrent { .. } => {}
+            LayerConfig::Recurrent(_) => {}
             _ if at == 0 => return Err((key, "must begin with a recurrent layer for a text".into())),
             _ => others = true,
         }

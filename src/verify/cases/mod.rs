@@ -17,8 +17,7 @@ use crate::base::step::StepRecord;
 use crate::base::tensor::{DType, Tensor, elements};
 use crate::device::Device;
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
-use crate::nn::config::Activation;
-use crate::nn::layers::activation;
+use crate::nn::layers::{Activation, activation};
 use crate::nn::losses::Loss;
 use crate::scalar::UnaryFn;
 

@@ -1,44 +1,115 @@
 //! Recurrent layers, with the parameters of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`. A sequence `[B, T, 1, F]` is an image
 //! whose lines are the steps; an image `[B, H, W, C]` is a sequence of `H` steps of `W C` values.
 
-use super::init::Init;
-use super::layers::Network;
-use super::model::State;
+use serde::{Deserialize, Serialize};
+
+use super::keys::once;
+use super::{Layer, Place};
 use crate::base::rng::streams;
 use crate::base::tensor::DType;
-use crate::graph::recurrence::{Recurrent, RecurrentWeights};
+use crate::graph::recurrence::{Recurrent as Outcome, RecurrentWeights};
 use crate::graph::{GraphError, Source, ValueId};
-use crate::kernels::recurrence::Cell;
-use crate::nn::config::recurrent::Output;
+use crate::kernels::recurrence;
+use crate::nn::init::Init;
+use crate::nn::model::State;
+use crate::nn::network::Network;
 
-/// What the states of a layer are called: hidden state and cell state.
-const STATES: [&str; 2] = ["hidden", "cell"];
-
-/// A stack of recurrent layers.
-pub(super) struct Stack {
+/// Recurrent layers over sequences, or over the lines of images: PyTorch's `RNN`, `LSTM` and `GRU`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recurrent {
+    /// What a step computes.
+    #[serde(default)]
     pub cell: Cell,
+    /// Hidden units.
     pub hidden: usize,
+    /// Layers, one on the states of the other.
+    #[serde(default = "once")]
     pub layers: usize,
+    /// Whether each layer also reads the sequence backwards.
+    #[serde(default)]
     pub bidirectional: bool,
+    /// Part of the states dropped in training between one layer and the next.
+    #[serde(default)]
     pub dropout: f64,
+    /// The last state or all.
+    #[serde(default)]
     pub output: Output,
 }
 
-impl Network<'_> {
-    /// Rows `[B, T F]` of numbers, step after step, as sequences `[B, T, 1, F]`.
-    pub fn sequence(&mut self, x: ValueId, length: usize, width: usize) -> Result<ValueId, GraphError> {
-        let batch = self.graph.shape(x)[0];
-        self.graph.reshape(x, &[batch, length, 1, width])
+/// What a step of a recurrent layer computes, with PyTorch's definitions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cell {
+    /// `tanh(W x + U h + b)`
+    Tanh,
+    /// `max(W x + U h + b, 0)`
+    Relu,
+    /// Long short-term memory.
+    #[default]
+    Lstm,
+    /// Gated recurrent unit.
+    Gru,
+}
+
+impl Cell {
+    /// The kernels' cell.
+    pub fn kernel(self) -> recurrence::Cell {
+        match self {
+            Self::Tanh => recurrence::Cell::Tanh,
+            Self::Relu => recurrence::Cell::Relu,
+            Self::Lstm => recurrence::Cell::Lstm,
+            Self::Gru => recurrence::Cell::Gru,
+        }
+    }
+}
+
+/// What a recurrent layer gives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// The state after the last step, of both directions if there are two.
+    #[default]
+    Last,
+    /// The states of all steps: a sequence.
+    All,
+}
+
+/// Most layers of one stack.
+const MAX_LAYERS: usize = 64;
+/// Most hidden units of a recurrent layer.
+const MAX_HIDDEN: usize = 8192;
+/// What the states of a layer are called: hidden state and cell state.
+const STATES: [&str; 2] = ["hidden", "cell"];
+
+impl Layer for Recurrent {
+    fn name(&self) -> &'static str {
+        "recurrent"
     }
 
+    fn check(&self) -> Result<(), String> {
+        let Self { hidden, layers, dropout, .. } = self;
+        if !(1..=MAX_HIDDEN).contains(hidden) {
+            return Err(format!("has {hidden} recurrent units; allowed are 1 to {MAX_HIDDEN}"));
+        }
+        if !(1..=MAX_LAYERS).contains(layers) {
+            return Err(format!("has {layers} recurrent layers; allowed are 1 to {MAX_LAYERS}"));
+        }
+        if !(0.0..1.0).contains(dropout) {
+            return Err(format!("has dropout = {dropout}, which is not in 0..1"));
+        }
+        Ok(())
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.recurrent(place.number, self, x)
+    }
+}
+
+impl Network<'_> {
     /// Appends recurrent layers to sequences `[B, T, 1, F]` or images `[B, H, W, C]`: `[B, D H]` of the last step, or the
     /// sequence `[B, T, 1, D H]`, for `D` directions.
-    pub(super) fn recurrent(
-        &mut self,
-        number: usize,
-        stack: &Stack,
-        x: ValueId,
-    ) -> Result<ValueId, GraphError> {
+    fn recurrent(&mut self, number: usize, stack: &Recurrent, x: ValueId) -> Result<ValueId, GraphError> {
         let [batch, steps, across, channels] = self.graph.shape(x)[..] else {
             let reason = "expected sequences or images; cut windows from a series with [data.window], or give rows a \
                           shape with `data.image.shape`";
@@ -61,7 +132,7 @@ impl Network<'_> {
                 let weights = self.recurrent_weights(&name, &suffix, stack, h)?;
                 let state = format!("{name}.{suffix}");
                 let first = self.carried_states(&state, stack, batch)?;
-                let found = self.graph.recurrent(stack.cell, h, &weights, first, reverse)?;
+                let found = self.graph.recurrent(stack.cell.kernel(), h, &weights, first, reverse)?;
                 self.carry_on(&state, &found);
                 directions.push(found.hidden);
                 last.push(found.last);
@@ -82,7 +153,7 @@ impl Network<'_> {
     fn carried_states(
         &mut self,
         name: &str,
-        stack: &Stack,
+        stack: &Recurrent,
         batch: usize,
     ) -> Result<[Option<ValueId>; 2], GraphError> {
         let mut first = [None, None];
@@ -99,7 +170,7 @@ impl Network<'_> {
     }
 
     /// Keeps the states that a layer ended with, for the next batch.
-    fn carry_on(&mut self, name: &str, found: &Recurrent) {
+    fn carry_on(&mut self, name: &str, found: &Outcome) {
         if self.carries {
             for (kind, last) in STATES.into_iter().zip([Some(found.last), found.last_cell]) {
                 self.updates.extend(last.map(|last| (self.carried_name(name, kind), last)));
@@ -117,11 +188,11 @@ impl Network<'_> {
         &mut self,
         name: &str,
         suffix: &str,
-        stack: &Stack,
+        stack: &Recurrent,
         x: ValueId,
     ) -> Result<RecurrentWeights, GraphError> {
         let (inputs, hidden) = (self.graph.shape(x)[2], stack.hidden);
-        let width = stack.cell.gates() * hidden;
+        let width = stack.cell.kernel().gates() * hidden;
         let init = Init::Uniform { bound: 1.0 / (hidden as f32).sqrt() };
         let mut parameter = |kind: &str, shape: &[usize], decay| {
             self.parameter(format!("{name}.{kind}_{suffix}"), shape, init, decay)

@@ -1,0 +1,87 @@
+//! Functions of each element.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Place};
+use crate::graph::{Graph, GraphError, ValueId};
+use crate::nn::network::Network;
+use crate::scalar::UnaryFn;
+
+/// A function of each element.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activate {
+    /// Which.
+    pub function: Activation,
+}
+
+impl Layer for Activate {
+    fn name(&self) -> &'static str {
+        self.function.name()
+    }
+
+    fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        activation(net.graph, self.function, x)
+    }
+}
+
+/// Function after a layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`
+    #[default]
+    Relu,
+    /// `x` or `0.01 x`
+    LeakyRelu,
+    /// `x` or `e^x - 1`
+    Elu,
+    /// `x Phi(x)`
+    Gelu,
+    /// `x sigmoid(x)`
+    Silu,
+    /// hyperbolic tangent
+    Tanh,
+    /// logistic function
+    Sigmoid,
+    /// `ln(1 + e^x)`
+    Softplus,
+}
+
+impl Activation {
+    /// The scalar function, where it is a single one.
+    pub fn function(self) -> Option<UnaryFn> {
+        Some(match self {
+            Self::Relu => UnaryFn::Relu,
+            Self::Gelu => UnaryFn::Gelu,
+            Self::Silu => UnaryFn::Silu,
+            Self::Tanh => UnaryFn::Tanh,
+            Self::Sigmoid => UnaryFn::Sigmoid,
+            Self::Softplus => UnaryFn::Softplus,
+            Self::LeakyRelu | Self::Elu => return None,
+        })
+    }
+
+    /// Name in summaries.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Relu => "relu",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Elu => "elu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+            Self::Softplus => "softplus",
+        }
+    }
+}
+
+/// A function of each element.
+pub fn activation(g: &mut Graph, function: Activation, x: ValueId) -> Result<ValueId, GraphError> {
+    match (function.function(), function) {
+        (Some(f), _) => g.unary(f, x),
+        (None, Activation::Elu) => g.elu(x, 1.0),
+        (None, _) => g.leaky_relu(x, 0.01),
+    }
+}

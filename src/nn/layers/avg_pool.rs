@@ -1,0 +1,44 @@
+//! Mean of each window.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{Pair, two, zero};
+use super::{Layer, Place};
+use crate::graph::pooling::PoolSpec;
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// Mean of each window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AvgPool {
+    /// Height and width of the window.
+    #[serde(default = "two")]
+    pub size: Pair,
+    /// Pixels from one position to the next; by default the window's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stride: Option<Pair>,
+    /// Zeros around the image, which count as pixels.
+    #[serde(default = "zero")]
+    pub padding: Pair,
+}
+
+impl AvgPool {
+    /// Windows of this size next to each other.
+    pub fn new(size: Pair) -> Self {
+        Self { size, stride: None, padding: zero() }
+    }
+}
+
+impl Layer for AvgPool {
+    fn name(&self) -> &'static str {
+        "avg_pool"
+    }
+
+    fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.extents("avg_pool", x)?;
+        let every = self.stride.unwrap_or(self.size).get();
+        let spec = PoolSpec::new(self.size.get()).every(every).padded(self.padding.get());
+        net.graph.avg_pool(x, &spec)
+    }
+}

@@ -1,0 +1,98 @@
+//! Batch normalisation.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{check_eps, default_eps};
+use super::{Layer, Place};
+use crate::graph::normalisation::Normalised;
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+use crate::scalar::UnaryFn;
+
+/// Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BatchNorm {
+    /// Added to the variance.
+    #[serde(default = "default_eps")]
+    pub eps: f64,
+    /// Part of the running statistics renewed each step.
+    #[serde(default = "default_momentum")]
+    pub momentum: f64,
+}
+
+/// PyTorch's momentum of batch normalisation.
+pub fn default_momentum() -> f64 {
+    0.1
+}
+
+impl Default for BatchNorm {
+    fn default() -> Self {
+        Self { eps: default_eps(), momentum: default_momentum() }
+    }
+}
+
+impl Layer for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_eps(self.eps)?;
+        let momentum = self.momentum;
+        if (0.0..=1.0).contains(&momentum) {
+            return Ok(());
+        }
+        Err(format!("has momentum = {momentum}, which is not in 0..=1"))
+    }
+
+    fn normalises_batch(&self) -> bool {
+        true
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.batch_norm(&place.name, self, x)
+    }
+}
+
+impl Network<'_> {
+    /// Training uses the batch's mean and variance and renews the running ones (with the unbiased variance, as
+    /// PyTorch); evaluation uses the running ones.
+    pub(super) fn batch_norm(
+        &mut self,
+        name: &str,
+        &BatchNorm { eps, momentum }: &BatchNorm,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        // Every place of an image counts as a row of its channels.
+        let shape = self.graph.shape(x).clone();
+        let last = shape.len() - 1;
+        let (units, axes) = (shape[last], (0..last).collect::<Vec<_>>());
+        let rows: usize = shape[..last].iter().product();
+        let mut along = vec![1; last];
+        along.push(units);
+        let names = [format!("{name}.running_mean"), format!("{name}.running_var")];
+        let running_mean = self.state(names[0].clone(), &[units], 0.0)?;
+        let running_var = self.state(names[1].clone(), &[units], 1.0)?;
+        let [weight, bias] = self.scale_and_shift(name, &along)?;
+        if self.training {
+            let Normalised { y, mean, variance } = self.graph.normalise(x, &axes, eps, weight, bias)?;
+            let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
+            let [mean_name, var_name] = names;
+            for (name, old, new) in [(mean_name, running_mean, mean), (var_name, running_var, unbiased)] {
+                let new = self.graph.reshape(new, &[units])?;
+                let kept = self.graph.mul_scalar(old, 1.0 - momentum)?;
+                let part = self.graph.mul_scalar(new, momentum)?;
+                let renewed = self.graph.add(kept, part)?;
+                self.updates.push((name, renewed));
+            }
+            return Ok(y);
+        }
+        let centred = self.graph.sub(x, running_mean)?;
+        let spread = self.graph.add_scalar(running_var, eps)?;
+        let deviation = self.graph.unary(UnaryFn::Sqrt, spread)?;
+        let normal = self.graph.div(centred, deviation)?;
+        let scaled = self.graph.mul(normal, weight)?;
+        self.graph.add(scaled, bias)
+    }
+}

@@ -1,0 +1,68 @@
+//! Convolution of images.
+
+use serde::{Deserialize, Serialize};
+
+use super::convolution::Kernel;
+use super::keys::{NamedPadding, Padding, Pair, once, one, three, yes};
+use super::{Layer, Place};
+use crate::graph::convolution::ConvSpec;
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// Convolution of images, PyTorch's `Conv2d`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2d {
+    /// Output channels.
+    pub channels: usize,
+    /// Height and width of the window.
+    #[serde(default = "three")]
+    pub kernel: Pair,
+    /// Pixels from one position to the next.
+    #[serde(default = "one")]
+    pub stride: Pair,
+    /// Zeros around the image: a number, `"same"` or `"valid"`.
+    #[serde(default = "no_padding")]
+    pub padding: Padding,
+    /// Pixels from one tap to the next.
+    #[serde(default = "one")]
+    pub dilation: Pair,
+    /// Groups of channels that are convolved by themselves.
+    #[serde(default = "once")]
+    pub groups: usize,
+    /// Whether a number is added to each channel.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+impl Conv2d {
+    /// A convolution with a window of this size at every position inside the image.
+    pub fn new(channels: usize, kernel: Pair) -> Self {
+        let padding = no_padding();
+        Self { channels, kernel, stride: one(), padding, dilation: one(), groups: 1, bias: true }
+    }
+}
+
+fn no_padding() -> Padding {
+    Padding::Named(NamedPadding::Valid)
+}
+
+impl Layer for Conv2d {
+    fn name(&self) -> &'static str {
+        "conv2d"
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        let [_, height, width, _] = net.extents("conv2d", x)?;
+        let Self { channels, groups, bias, .. } = *self;
+        let taps = self.kernel.get();
+        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let spec = ConvSpec { stride, dilation, groups, ..ConvSpec::default() };
+        let spec = match self.padding {
+            Padding::Zeros(zeros) => spec.padded(zeros.get()),
+            Padding::Named(NamedPadding::Same) => spec.same([height, width], taps),
+            Padding::Named(NamedPadding::Valid) => spec,
+        };
+        net.convolution(&place.name, Kernel { channels, taps, bias, flat: false }, &spec, x)
+    }
+}

@@ -1,0 +1,66 @@
+//! Transposed convolution of images.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{Pair, once, one, three, yes, zero};
+use super::{Layer, Place};
+use crate::graph::convolution::ConvSpec;
+use crate::graph::{GraphError, ValueId};
+use crate::nn::init::Init;
+use crate::nn::network::Network;
+
+/// Transposed convolution, PyTorch's `ConvTranspose2d`: makes images larger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2d {
+    /// Output channels.
+    pub channels: usize,
+    /// Height and width of the window.
+    #[serde(default = "three")]
+    pub kernel: Pair,
+    /// Output pixels from one input pixel to the next.
+    #[serde(default = "one")]
+    pub stride: Pair,
+    /// Pixels cut off on each side.
+    #[serde(default = "zero")]
+    pub padding: Pair,
+    /// Pixels added below and to the right.
+    #[serde(default = "zero")]
+    pub output_padding: Pair,
+    /// Pixels from one tap to the next.
+    #[serde(default = "one")]
+    pub dilation: Pair,
+    /// Groups of channels that are convolved by themselves.
+    #[serde(default = "once")]
+    pub groups: usize,
+    /// Whether a number is added to each channel.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+impl Layer for ConvTranspose2d {
+    fn name(&self) -> &'static str {
+        "conv_transpose2d"
+    }
+
+    /// Weights `[C, O / groups, kH, kW]` and bias `[O]`; the bound counts `O / groups` inputs, as PyTorch's does.
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.extents("conv_transpose2d", x)?;
+        let Self { channels, groups, bias, .. } = *self;
+        let ([high, wide], name) = (self.kernel.get(), &place.name);
+        let (stride, dilation) = (self.stride.get(), self.dilation.get());
+        let spec = ConvSpec { stride, dilation, groups, ..ConvSpec::default() }.padded(self.padding.get());
+        let inputs = net.graph.shape(x)[3];
+        net.check_groups(x, groups, inputs, channels)?;
+        let per_group = channels / groups;
+        let init = Init::Uniform { bound: 1.0 / ((per_group * high * wide) as f32).sqrt() };
+        let weight = net.parameter(format!("{name}.weight"), &[inputs, per_group, high, wide], init, true)?;
+        let weight = net.graph.transposed_taps_first(weight, groups)?;
+        let y = net.graph.conv_transpose2d(x, weight, &spec, self.output_padding.get())?;
+        if !bias {
+            return Ok(y);
+        }
+        let bias = net.parameter(format!("{name}.bias"), &[channels], init, false)?;
+        net.graph.add(y, bias)
+    }
+}

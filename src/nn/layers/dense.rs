@@ -1,0 +1,33 @@
+//! Dense layers.
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{check_units, yes};
+use super::{Layer, Place};
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// `x W^T + b`
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dense {
+    /// Outputs.
+    pub units: usize,
+    /// Whether `b` is there.
+    #[serde(default = "yes")]
+    pub bias: bool,
+}
+
+impl Layer for Dense {
+    fn name(&self) -> &'static str {
+        "dense"
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_units(self.units)
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.dense(&place.name, self.units, self.bias, x)
+    }
+}

@@ -1,0 +1,30 @@
+//! Dropout (Srivastava et al. 2014).
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Place};
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// Drops elements in training and scales the rest by `1 / (1 - rate)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Part dropped.
+    pub rate: f64,
+}
+
+impl Layer for Dropout {
+    fn name(&self) -> &'static str {
+        "dropout"
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let rate = self.rate;
+        if (0.0..1.0).contains(&rate) { Ok(()) } else { Err(format!("= {rate} is not in 0..1")) }
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.drop(net.first_stream + place.number as u32, self.rate, x)
+    }
+}

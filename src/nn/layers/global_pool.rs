@@ -1,0 +1,41 @@
+//! Pooling of whole images.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Layer, Place};
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// One number a channel, of all places; the result is flat.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GlobalPool {
+    /// Mean or maximum.
+    #[serde(default)]
+    pub kind: Pooling,
+}
+
+/// What becomes of all places of an image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their mean.
+    #[default]
+    Average,
+    /// Their maximum.
+    Max,
+}
+
+impl Layer for GlobalPool {
+    fn name(&self) -> &'static str {
+        "global_pool"
+    }
+
+    fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        net.extents("global_pool", x)?;
+        match self.kind {
+            Pooling::Average => net.graph.mean(x, &[1, 2], false),
+            Pooling::Max => net.graph.max(x, &[1, 2], false),
+        }
+    }
+}

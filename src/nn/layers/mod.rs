@@ -1,0 +1,128 @@
+//! Layers, one in each file: its keys in `[[model.layer]]`, what they may be, and its mathematics. Parameters have the names
+//! and shapes of PyTorch's modules, numbered as `nn.Sequential` numbers them.
+//!
+//! A new layer is a file beside these, and three lines here: `mod`, `pub use`, and one in the list at the end. Inside the graph rows of numbers are
+//! `[B, F]`, images `[B, H, W, C]` and sequences `[B, T, 1, F]`.
+
+mod activation;
+mod avg_pool;
+mod batch_norm;
+mod conv1d;
+mod conv2d;
+mod conv_transpose2d;
+mod convolution;
+mod dense;
+mod dropout;
+mod flatten;
+mod global_pool;
+mod group_norm;
+pub(crate) mod keys;
+mod layer_norm;
+mod max_pool;
+pub mod recurrent;
+mod residual;
+#[cfg(test)]
+mod tests;
+mod upsample;
+
+use serde::{Deserialize, Serialize};
+
+use super::network::Network;
+use crate::graph::{GraphError, ValueId};
+pub use activation::{Activate, Activation, activation};
+pub use avg_pool::AvgPool;
+pub use batch_norm::BatchNorm;
+pub use conv_transpose2d::ConvTranspose2d;
+pub use conv1d::Conv1d;
+pub use conv2d::Conv2d;
+pub use dense::Dense;
+pub use dropout::Dropout;
+pub use flatten::Flatten;
+pub use global_pool::{GlobalPool, Pooling};
+pub use group_norm::GroupNorm;
+pub use keys::{NamedPadding, Padding, Pair, default_eps};
+pub use layer_norm::LayerNorm;
+pub use max_pool::MaxPool;
+pub use recurrent::Recurrent;
+pub use residual::{Block, Residual};
+pub use upsample::{Interpolation, Upsample};
+
+/// A layer: what an experiment says of it.
+pub trait Layer {
+    /// Name in messages and summaries.
+    fn name(&self) -> &'static str;
+
+    /// What is wrong with its keys, as the end of a sentence about them.
+    ///
+    /// # Errors
+    /// The first value out of range: what was found and what is allowed.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Whether its training form takes statistics over the rows of a batch, and has none of a single row.
+    fn normalises_batch(&self) -> bool {
+        false
+    }
+
+    /// Appends the layer to `x`.
+    ///
+    /// # Errors
+    /// If the shape of `x` is not one that it takes.
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError>;
+}
+
+/// Where a layer stands in its network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Its number.
+    pub number: usize,
+    /// The number with what is before it in the names of its parameters: `0`, or `encoder.0`.
+    pub name: String,
+}
+
+/// An enum of layers by name, from their configurations.
+macro_rules! layers {
+    ($($name:ident($config:ident),)*) => {
+        /// One layer of `[[model.layer]]`; `type` is its name in snake case.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "type", rename_all = "snake_case")]
+        pub enum LayerConfig {
+            $(#[doc = concat!("[`", stringify!($config), "`]")] $name($config),)*
+        }
+
+        impl LayerConfig {
+            /// The layer.
+            pub fn layer(&self) -> &dyn Layer {
+                match self {
+                    $(Self::$name(layer) => layer,)*
+                }
+            }
+        }
+
+        $(impl From<$config> for LayerConfig {
+            fn from(layer: $config) -> Self {
+                Self::$name(layer)
+            }
+        })*
+    };
+}
+
+layers! {
+    Dense(Dense),
+    Activation(Activate),
+    Dropout(Dropout),
+    LayerNorm(LayerNorm),
+    BatchNorm(BatchNorm),
+    GroupNorm(GroupNorm),
+    Conv2d(Conv2d),
+    Conv1d(Conv1d),
+    ConvTranspose2d(ConvTranspose2d),
+    MaxPool(MaxPool),
+    AvgPool(AvgPool),
+    GlobalPool(GlobalPool),
+    Flatten(Flatten),
+    Upsample(Upsample),
+    Recurrent(Recurrent),
+    Residual(Residual),
+}

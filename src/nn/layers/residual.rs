@@ -1,0 +1,77 @@
+//! Residual blocks.
+
+use serde::{Deserialize, Serialize};
+
+use super::activation::{Activation, activation};
+use super::batch_norm::BatchNorm;
+use super::keys::{once, yes};
+use super::{Layer, Place};
+use crate::graph::{GraphError, ValueId};
+use crate::nn::network::Network;
+
+/// Residual block: convolutions with batch normalisation, added to their input.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Residual {
+    /// Output channels.
+    pub channels: usize,
+    /// Pixels from one position of the first 3 x 3 convolution to the next.
+    #[serde(default = "once")]
+    pub stride: usize,
+    /// Which convolutions.
+    #[serde(default)]
+    pub kind: Block,
+    /// Whether the 1 x 1 convolution that fits the input to another size is normalised too.
+    #[serde(default = "yes")]
+    pub shortcut_norm: bool,
+}
+
+/// Kind of residual block (He et al. 2016, arXiv:1512.03385, figure 5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Block {
+    /// Two convolutions 3 x 3.
+    #[default]
+    Basic,
+    /// 1 x 1 to a quarter of the channels, 3 x 3, 1 x 1.
+    Bottleneck,
+}
+
+impl Layer for Residual {
+    fn name(&self) -> &'static str {
+        "residual"
+    }
+
+    /// Names as torchvision's `BasicBlock` and `Bottleneck`: `conv1`, `bn1`, ..., `downsample.0`, `downsample.1`.
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        let [_, _, _, inputs] = net.extents("residual", x)?;
+        let Self { channels, stride, kind, shortcut_norm } = *self;
+        let (name, norm) = (&place.name, BatchNorm::default());
+        let narrow = match kind {
+            Block::Basic => channels,
+            Block::Bottleneck => (channels / 4).max(1),
+        };
+        let convolutions: &[(usize, usize, usize)] = match kind {
+            Block::Basic => &[(channels, 3, stride), (channels, 3, 1)],
+            Block::Bottleneck => &[(narrow, 1, 1), (narrow, 3, stride), (channels, 1, 1)],
+        };
+        let mut h = x;
+        for (at, &(channels, taps, stride)) in convolutions.iter().enumerate() {
+            h = net.plain_convolution(&format!("{name}.conv{}", at + 1), channels, taps, stride, h)?;
+            h = net.batch_norm(&format!("{name}.bn{}", at + 1), &norm, h)?;
+            if at + 1 < convolutions.len() {
+                h = activation(net.graph, Activation::Relu, h)?;
+            }
+        }
+        let mut shortcut = x;
+        if stride != 1 || inputs != channels {
+            shortcut = net.plain_convolution(&format!("{name}.downsample.0"), channels, 1, stride, x)?;
+            if shortcut_norm {
+                let name = format!("{name}.downsample.1");
+                shortcut = net.batch_norm(&name, &norm, shortcut)?;
+            }
+        }
+        let sum = net.graph.add(h, shortcut)?;
+        activation(net.graph, Activation::Relu, sum)
+    }
+}

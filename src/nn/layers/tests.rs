@@ -1,0 +1,107 @@
+//! Layers by the formulas of their papers, and what their keys may be.
+
+use std::collections::BTreeMap;
+
+use super::{GroupNorm, Layer, LayerConfig, LayerNorm};
+use crate::base::tensor::{DType, Tensor};
+use crate::graph::ops::EvalContext;
+use crate::graph::{Graph, Source, reference};
+use crate::nn::network::Network;
+
+/// Some numbers, not all of one sign.
+fn numbers(count: usize, phase: f64) -> Vec<f64> {
+    (0..count).map(|i| (i as f64 * 1.7 + phase).sin() * 2.0 + 0.3).collect()
+}
+
+/// What a layer gives for `x`, in `f64`, with its parameters bound to `parameters` in their order.
+fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
+    let mut graph = Graph::new();
+    let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
+    let mut net = Network::new(&mut graph, false);
+    let y = net.layer(0, layer, input).unwrap();
+    let mut bindings = BTreeMap::from([(input, x)]);
+    assert_eq!(net.parameters.len(), parameters.len());
+    for ((parameter, value), data) in net.parameters.iter().zip(parameters) {
+        bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
+    }
+    reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
+}
+
+fn assert_near(found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len());
+    for (at, (f, e)) in found.iter().zip(expected).enumerate() {
+        assert!((f - e).abs() < 1e-6, "element {at}: {f}, expected {e}");
+    }
+}
+
+#[test]
+fn group_norm_has_mean_0_and_variance_1_in_each_group_of_each_image() {
+    let (batch, height, width, channels, groups, eps) = (2, 3, 2, 4, 2, 0.01);
+    let x = numbers(batch * height * width * channels, 0.4);
+    let (weight, bias) = (numbers(channels, 1.0), numbers(channels, 2.0));
+    let mut expected = vec![0.0; x.len()];
+    let per_group = channels / groups;
+    for image in 0..batch {
+        for group in 0..groups {
+            let places: Vec<usize> = (0..height * width)
+                .flat_map(|p| (0..per_group).map(move |c| (p, c)))
+                .map(|(p, c)| (image * height * width + p) * channels + group * per_group + c)
+                .collect();
+            let mean = places.iter().map(|&i| x[i]).sum::<f64>() / places.len() as f64;
+            let variance = places.iter().map(|&i| (x[i] - mean).powi(2)).sum::<f64>() / places.len() as f64;
+            for i in places {
+                let channel = i % channels;
+                expected[i] = (x[i] - mean) / (variance + eps).sqrt() * weight[channel] + bias[channel];
+            }
+        }
+    }
+    let images = Tensor::new([batch, height, width, channels], x);
+    let found = run(&GroupNorm { groups, eps }, images, &[weight, bias]);
+    assert_near(&found.data, &expected);
+}
+
+#[test]
+fn an_epsilon_that_cannot_be_is_refused() {
+    for eps in [0.0, -1e-5, f64::NAN, f64::INFINITY, 1e-60, 1e60] {
+        let layers: [LayerConfig; 2] = [GroupNorm { groups: 1, eps }.into(), LayerNorm { eps }.into()];
+        for layer in layers {
+            let error = layer.layer().check().unwrap_err();
+            assert!(error.contains(&format!("eps = {eps}")), "{error}");
+        }
+    }
+}
+
+/// The least that each layer needs.
+const LEAST: [&str; 16] = [
+    r#"type = "dense", units = 3"#,
+    r#"type = "activation", function = "relu""#,
+    r#"type = "dropout", rate = 0.1"#,
+    r#"type = "layer_norm""#,
+    r#"type = "batch_norm""#,
+    r#"type = "group_norm", groups = 2"#,
+    r#"type = "conv2d", channels = 3"#,
+    r#"type = "conv1d", channels = 3, kernel = 5"#,
+    r#"type = "conv_transpose2d", channels = 3"#,
+    r#"type = "max_pool""#,
+    r#"type = "avg_pool""#,
+    r#"type = "global_pool""#,
+    r#"type = "flatten""#,
+    r#"type = "upsample""#,
+    r#"type = "recurrent", hidden = 3"#,
+    r#"type = "residual", channels = 3"#,
+];
+
+#[test]
+fn every_layer_refuses_keys_it_does_not_have() {
+    #[derive(serde::Deserialize, serde::Serialize, Debug, PartialEq)]
+    struct File {
+        layer: LayerConfig,
+    }
+    for least in LEAST {
+        let file: File = toml::from_str(&format!("layer = {{ {least} }}")).unwrap();
+        file.layer.layer().check().unwrap();
+        assert_eq!(toml::from_str::<File>(&toml::to_string(&file).unwrap()).unwrap(), file);
+        let error = toml::from_str::<File>(&format!("layer = {{ {least}, colour = 3 }}")).unwrap_err();
+        assert!(error.message().contains("unknown field `colour`"), "{least}: {error}");
+    }
+}

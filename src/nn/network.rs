@@ -1,0 +1,199 @@
+//! A network under construction: its graph, its parameters and states, and what several layers are made of.
+
+use super::init::Init;
+use super::layers::{Layer, LayerConfig, Place};
+use super::model::{Parameter, State};
+use crate::base::rng::{RandomKind, streams};
+use crate::base::tensor::{DType, Shape};
+use crate::graph::{Graph, GraphError, Source, ValueId};
+
+/// The network under construction.
+pub struct Network<'a> {
+    /// Its mathematics so far.
+    pub graph: &'a mut Graph,
+    /// Training form: dropout on, batch statistics.
+    pub training: bool,
+    /// Before the numbers of layers, in the names of their parameters: empty, or `encoder.`.
+    pub prefix: &'static str,
+    /// First stream of the layers' random numbers.
+    pub first_stream: u32,
+    /// Trained tensors.
+    pub parameters: Vec<(Parameter, ValueId)>,
+    /// Running statistics.
+    pub states: Vec<State>,
+    /// States of recurrent layers that go on from batch to batch; empty where each batch begins anew.
+    pub carried: Vec<State>,
+    /// Whether recurrent layers begin with the states that the batch before it ended with.
+    pub carries: bool,
+    /// New values of states (training form only).
+    pub updates: Vec<(String, ValueId)>,
+    /// Layer, output shape without the batch, trained elements: for people.
+    pub summary: Vec<(String, Shape, usize)>,
+}
+
+impl<'a> Network<'a> {
+    /// An empty network on `graph`.
+    pub fn new(graph: &'a mut Graph, training: bool) -> Self {
+        Self {
+            graph,
+            training,
+            prefix: "",
+            first_stream: streams::LAYERS,
+            parameters: vec![],
+            states: vec![],
+            carried: vec![],
+            carries: false,
+            updates: vec![],
+            summary: vec![],
+        }
+    }
+
+    /// Begins another part of the network.
+    pub fn begin(&mut self, prefix: &'static str, first_stream: u32) {
+        self.prefix = prefix;
+        self.first_stream = first_stream;
+    }
+
+    /// Appends `layers`, numbered from `first`.
+    pub fn layers(
+        &mut self,
+        layers: &[LayerConfig],
+        first: usize,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let mut h = x;
+        for (number, layer) in (first..).zip(layers) {
+            let before = self.parameters.len();
+            h = self.layer(number, layer.layer(), h)?;
+            let trained =
+                self.parameters[before..].iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
+            let shape = public_shape(self.graph.shape(h));
+            self.summary.push((layer.layer().name().to_string(), shape, trained));
+        }
+        Ok(h)
+    }
+
+    /// Declares a trained tensor.
+    pub fn parameter(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init,
+        decay: bool,
+    ) -> Result<ValueId, GraphError> {
+        let value = self.graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
+        self.parameters.push((Parameter { name, shape: shape.to_vec(), init, decay }, value));
+        Ok(value)
+    }
+
+    pub(super) fn state(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        initial: f32,
+    ) -> Result<ValueId, GraphError> {
+        let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
+        self.states.push(State { name, shape: shape.to_vec(), initial });
+        Ok(value)
+    }
+
+    /// Appends layer number `number` to `x`.
+    ///
+    /// # Errors
+    /// If the shape of `x` is not one that the layer takes.
+    pub fn layer(&mut self, number: usize, layer: &dyn Layer, x: ValueId) -> Result<ValueId, GraphError> {
+        let place = Place { number, name: format!("{}{number}", self.prefix) };
+        self.graph.set_layer(match self.prefix {
+            "" => format!("layer {number} ({})", layer.name()),
+            _ => format!("{} ({})", place.name, layer.name()),
+        });
+        layer.build(self, &place, x)
+    }
+
+    /// The extents of `x`, if it is `[B, features]`.
+    pub(super) fn rows(&self, layer: &'static str, x: ValueId) -> Result<[usize; 2], GraphError> {
+        self.graph.shape(x)[..].try_into().map_err(|_| {
+            let reason =
+                "expected rows of numbers, found images; put a `flatten` or `global_pool` layer before";
+            self.graph.error(layer, &[x], reason.into())
+        })
+    }
+
+    /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as PyTorch's `Linear`.
+    pub(super) fn dense(
+        &mut self,
+        name: &str,
+        units: usize,
+        bias: bool,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let [_, inputs] = self.rows("dense", x)?;
+        let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
+        let weight = self.parameter(format!("{name}.weight"), &[units, inputs], init, true)?;
+        let y = self.graph.matmul_with(x, weight, false, true)?;
+        if !bias {
+            return Ok(y);
+        }
+        let bias = self.parameter(format!("{name}.bias"), &[units], init, false)?;
+        self.graph.add(y, bias)
+    }
+
+    /// Drops elements in training, with the random numbers of `stream`.
+    pub(super) fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
+        if !self.training || rate == 0.0 {
+            return Ok(x);
+        }
+        let keep = 1.0 - rate;
+        let kind = RandomKind::Mask { threshold: (keep * 4_294_967_296.0).min(4_294_967_295.0) as u32 };
+        let shape = self.graph.shape(x).clone();
+        let mask = self.graph.random(kind, stream, &shape)?;
+        let scaled = self.graph.mul_scalar(x, 1.0 / keep)?;
+        self.graph.mul(scaled, mask)
+    }
+
+    /// `[B, H, W, C]`, or what a layer of images was given instead.
+    pub(super) fn extents(&self, layer: &'static str, x: ValueId) -> Result<[usize; 4], GraphError> {
+        self.graph.shape(x)[..].try_into().map_err(|_| {
+            let reason = "expected images, found rows of numbers; name the image's shape in `[data.image]`, and put \
+                          layers of images before `flatten` and `global_pool`";
+            self.graph.error(layer, &[x], reason.into())
+        })
+    }
+
+    /// Rows `[B, C H W]` of pixels as images `[B, H, W, C]`.
+    pub fn images(
+        &mut self,
+        x: ValueId,
+        [channels, height, width]: [usize; 3],
+    ) -> Result<ValueId, GraphError> {
+        let batch = self.graph.shape(x)[0];
+        let planes = self.graph.reshape(x, &[batch, channels, height, width])?;
+        self.graph.channels_last(planes)
+    }
+
+    /// Rows `[B, T F]` of numbers, step after step, as sequences `[B, T, 1, F]`.
+    pub fn sequence(&mut self, x: ValueId, length: usize, width: usize) -> Result<ValueId, GraphError> {
+        let batch = self.graph.shape(x)[0];
+        self.graph.reshape(x, &[batch, length, 1, width])
+    }
+
+    /// Weight and bias of a normalisation, one number each for every index of the last axis, as `shape`.
+    pub(super) fn scale_and_shift(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<[ValueId; 2], GraphError> {
+        let units = shape.iter().product();
+        let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
+        let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;
+        Ok([self.graph.reshape(weight, shape)?, self.graph.reshape(bias, shape)?])
+    }
+}
+
+/// A shape without the batch, images as `[C, H, W]`.
+fn public_shape(shape: &[usize]) -> Shape {
+    match *shape {
+        [_, height, width, channels] => vec![channels, height, width],
+        _ => shape[1..].to_vec(),
+    }
+}
