@@ -127,24 +127,24 @@ impl Default for TrainConfig {
 }
 
 fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
-    let allowed = "mse, mae, huber, bce_with_logits, cross_entropy, elbo";
+    let allowed = &["mse", "mae", "huber", "bce_with_logits", "cross_entropy", "elbo"];
     name_or_table(deserializer, Loss::named, allowed)
 }
 
 fn optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optimizer, D::Error> {
-    name_or_table(deserializer, Optimizer::named, "sgd, adam, adamw, rmsprop")
+    name_or_table(deserializer, Optimizer::named, Optimizer::NAMES)
 }
 
 /// `"adam"` or `{ type = "adam", ... }`.
 fn name_or_table<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     deserializer: D,
     named: impl Fn(&str) -> Option<T>,
-    allowed: &str,
+    allowed: &[&str],
 ) -> Result<T, D::Error> {
     use serde::de::Error;
     match toml::Value::deserialize(deserializer)? {
         toml::Value::String(name) => named(&name).ok_or_else(|| {
-            let hint = crate::base::names::nearest(&name, allowed.split(", "));
+            let hint = crate::base::names::nearest(&name, allowed.iter().copied());
             D::Error::custom(format!("unknown name \"{name}\"{hint}"))
         }),
         table => T::deserialize(table).map_err(|e| D::Error::custom(e.message())),

@@ -239,7 +239,7 @@ fn elementwise_kernels() {
         let body = rich_body(&shape, false);
         check_kernel(&Kernel::Pointwise(pointwise::Pointwise { shape, body }));
     }
-    for name in ["sgd", "adam", "adamw", "rmsprop"] {
+    for name in Optimizer::NAMES {
         let rule = Optimizer::named(name).unwrap();
         for clipped in [false, true] {
             let (slots, body) = (rule.slots(), rule.body());

@@ -9,7 +9,7 @@ use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::model::Inputs;
-use gridlight::optim::Optimizer;
+use gridlight::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use gridlight::train::engine::{Engine, Training};
 
 /// The generator of tests/pytorch/make.py.
@@ -23,24 +23,20 @@ fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
 }
 
 fn optimizers() -> Vec<(&'static str, Optimizer, f64, Option<f64>)> {
-    let sgd = |momentum, dampening, nesterov, weight_decay| Optimizer::Sgd {
-        momentum,
-        dampening,
-        nesterov,
-        weight_decay,
+    let sgd = |momentum, dampening, nesterov, weight_decay| {
+        Sgd { momentum, dampening, nesterov, weight_decay }.into()
     };
-    let betas = [0.9, 0.999];
     vec![
         ("adam", Optimizer::default(), 1e-3, None),
-        ("adam_decay", Optimizer::Adam { betas: [0.8, 0.99], eps: 1e-8, weight_decay: 0.1 }, 1e-2, None),
-        ("adamw", Optimizer::AdamW { betas, eps: 1e-8, weight_decay: 0.1 }, 1e-2, None),
+        ("adam_decay", Adam { betas: [0.8, 0.99], eps: 1e-8, weight_decay: 0.1 }.into(), 1e-2, None),
+        ("adamw", AdamW { weight_decay: 0.1, ..AdamW::default() }.into(), 1e-2, None),
         ("sgd", sgd(0.0, 0.0, false, 0.0), 1e-2, None),
         ("sgd_momentum", sgd(0.9, 0.5, false, 0.01), 1e-2, None),
         ("sgd_nesterov", sgd(0.9, 0.0, true, 0.0), 1e-2, None),
         ("rmsprop", Optimizer::named("rmsprop").unwrap(), 1e-3, None),
         (
             "rmsprop_centered",
-            Optimizer::RmsProp { alpha: 0.99, eps: 1e-8, momentum: 0.5, centered: true, weight_decay: 0.0 },
+            RmsProp { momentum: 0.5, centered: true, ..RmsProp::default() }.into(),
             1e-3,
             None,
         ),

@@ -243,17 +243,13 @@ pub(super) fn gradient_norm(draw: &mut Draw) -> Sample {
 }
 
 pub(super) fn optimizer(draw: &mut Draw) -> Sample {
-    let betas = [0.9, 0.999];
-    let eps = 1e-8;
     let rule = draw.choice(&[0, 1, 2, 3, 4]);
-    let rule = match rule {
-        0 => optim::Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.01 },
-        1 => optim::Optimizer::Sgd { momentum: 0.9, dampening: 0.1, nesterov: false, weight_decay: 0.0 },
-        2 => optim::Optimizer::Adam { betas, eps, weight_decay: 0.01 },
-        3 => optim::Optimizer::AdamW { betas, eps, weight_decay: 0.01 },
-        _ => {
-            optim::Optimizer::RmsProp { alpha: 0.99, eps, momentum: 0.9, centered: false, weight_decay: 0.01 }
-        }
+    let rule: optim::Optimizer = match rule {
+        0 => optim::Sgd { weight_decay: 0.01, ..optim::Sgd::default() }.into(),
+        1 => optim::Sgd { momentum: 0.9, dampening: 0.1, ..optim::Sgd::default() }.into(),
+        2 => optim::Adam { weight_decay: 0.01, ..optim::Adam::default() }.into(),
+        3 => optim::AdamW::default().into(),
+        _ => optim::RmsProp { momentum: 0.9, weight_decay: 0.01, ..optim::RmsProp::default() }.into(),
     };
     let (len, slots) = (Optimizer::BLOCK * draw.extent(), rule.slots());
     let kernel = Optimizer { len, slots, clipped: draw.one_in(2), body: rule.body() };

@@ -7,7 +7,7 @@ use gridlight::base::step::StepRecord;
 use gridlight::base::tensor::DType;
 use gridlight::device::Device;
 use gridlight::graph::{Graph, Source};
-use gridlight::optim::Optimizer;
+use gridlight::optim::{Adam, Optimizer, RmsProp, Sgd};
 use gridlight::plan::{self, DataColumn, DataSpec, Entry, OptimizerSpec, PhaseSpec, ProgramSpec};
 use gridlight::verify::cases::{CaseNumber, CaseTensor, OperatorCase, OperatorResult, run_case};
 use serde_json::{Map, Value};
@@ -119,14 +119,12 @@ fn optimizer(test: &Value) -> Result<Optimizer, String> {
     let betas = [or("beta1", 0.9), or("beta2", 0.999)];
     Ok(match test["name"].as_str().unwrap_or_default() {
         // The running square only grows under these gradients, so its maximum (AMSGrad) is itself.
-        "adam_amsgrad" | "adam_single_step" => Optimizer::Adam { betas, eps, weight_decay: 0.0 },
-        "sgd_nesterov_momentum0" | "clip_norm" => {
-            Optimizer::Sgd { momentum: 0.0, dampening: 0.0, nesterov: false, weight_decay: 0.0 }
-        }
+        "adam_amsgrad" | "adam_single_step" => Adam { betas, eps, weight_decay: 0.0 }.into(),
+        "sgd_nesterov_momentum0" | "clip_norm" => Sgd::default().into(),
         // Keras has eps under the root, which at 1e-7 is below these figures' digits.
         "rmsprop_centered" => {
             let (alpha, centered) = (or("rho", 0.9), true);
-            Optimizer::RmsProp { alpha, eps, momentum: 0.0, centered, weight_decay: 0.0 }
+            RmsProp { alpha, eps, centered, ..RmsProp::default() }.into()
         }
         other => return Err(format!("`{other}` is neither run nor listed as missing")),
     })

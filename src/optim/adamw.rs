@@ -1,0 +1,50 @@
+//! Adam with decoupled weight decay.
+
+use serde::{Deserialize, Serialize};
+
+use super::Rule;
+use super::adam::{moments, problem, scalars};
+use super::rule::{Builder, Problem};
+use crate::scalar::{BinaryFn, Body};
+
+/// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AdamW {
+    /// Decay of the running mean and of the running square.
+    pub betas: [f64; 2],
+    /// Added to the denominator.
+    pub eps: f64,
+    /// Shrinks weights (not biases and norms) by `learning_rate * weight_decay` each step.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    fn default() -> Self {
+        Self { betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+impl Rule for AdamW {
+    fn problem(&self) -> Option<Problem> {
+        problem(self.betas, self.eps, self.weight_decay)
+    }
+
+    fn slots(&self) -> usize {
+        2
+    }
+
+    fn scalars(&self, step: u64) -> [f32; 4] {
+        scalars(self.betas, step)
+    }
+
+    fn body(&self) -> Body {
+        let mut b = Builder::new();
+        let decay = b.masked(self.weight_decay);
+        let shrink = b.binary(BinaryFn::Mul, b.rate, decay);
+        let part = b.binary(BinaryFn::Mul, shrink, b.parameter);
+        let parameter = b.binary(BinaryFn::Sub, b.parameter, part);
+        let gradient = b.gradient;
+        moments(b, parameter, gradient, self.betas, self.eps)
+    }
+}
