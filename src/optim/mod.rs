@@ -7,6 +7,7 @@
 //! A new optimizer is a file beside these, and a `mod` line, a `pub use` line and one in the list below.
 
 mod adam;
+mod adamax;
 mod adamw;
 mod rmsprop;
 mod rule;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::scalar::Body;
 pub use adam::Adam;
+pub use adamax::Adamax;
 pub use adamw::AdamW;
 pub use rmsprop::RmsProp;
 pub use rule::Problem;
@@ -72,6 +74,7 @@ macro_rules! optimizers {
 optimizers! {
     "sgd": Sgd,
     "adam": Adam,
+    "adamax": Adamax,
     "adamw": AdamW,
     "rmsprop": RmsProp,
 }
