@@ -21,6 +21,7 @@ mod layer_norm;
 mod max_pool;
 pub mod recurrent;
 mod residual;
+mod rms_norm;
 #[cfg(test)]
 mod tests;
 mod upsample;
@@ -45,6 +46,7 @@ pub use layer_norm::LayerNorm;
 pub use max_pool::MaxPool;
 pub use recurrent::Recurrent;
 pub use residual::{Block, Residual};
+pub use rms_norm::RmsNorm;
 pub use upsample::{Interpolation, Upsample};
 
 /// A layer: what an experiment says of it.
@@ -125,4 +127,5 @@ layers! {
     Upsample(Upsample),
     Recurrent(Recurrent),
     Residual(Residual),
+    RmsNorm(RmsNorm),
 }

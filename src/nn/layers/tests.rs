@@ -9,12 +9,12 @@ use crate::graph::{Graph, Source, reference};
 use crate::nn::network::Network;
 
 /// Some numbers, not all of one sign.
-fn numbers(count: usize, phase: f64) -> Vec<f64> {
+pub(super) fn numbers(count: usize, phase: f64) -> Vec<f64> {
     (0..count).map(|i| (i as f64 * 1.7 + phase).sin() * 2.0 + 0.3).collect()
 }
 
 /// What a layer gives for `x`, in `f64`, with its parameters bound to `parameters` in their order.
-fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
+pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     let mut graph = Graph::new();
     let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
     let mut net = Network::new(&mut graph, false);
@@ -27,7 +27,7 @@ fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
 }
 
-fn assert_near(found: &[f64], expected: &[f64]) {
+pub(super) fn assert_near(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (at, (f, e)) in found.iter().zip(expected).enumerate() {
         assert!((f - e).abs() < 1e-6, "element {at}: {f}, expected {e}");
