@@ -292,7 +292,7 @@ impl<'a> Trainer<'a> {
             learning_rate: self.learning_rate(step) as f32,
             optimizer: self.engine.optimizer_scalars(step),
             loss_weight: self.task.experiment.model.loss_weight(step, self.steps_per_epoch) as f32,
-            reserved: [0; 5],
+            ..StepRecord::default()
         }
     }
 
