@@ -10,7 +10,7 @@ use crate::data::FittedTarget;
 use crate::report::Report;
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine::Engine;
+use crate::train::engine::{self, Engine};
 use crate::train::events::Event;
 
 impl Trainer<'_> {
@@ -77,7 +77,8 @@ impl Trainer<'_> {
             }
             _ => None,
         };
-        let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
+        let step = engine::step(self.task.training.accumulate);
+        let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
             name: &experiment.name,
             seed: experiment.seed,

@@ -2,6 +2,7 @@
 //! a training leaves behind.
 
 pub mod checkpoint;
+pub mod custom;
 pub mod engine;
 mod error;
 pub mod events;
