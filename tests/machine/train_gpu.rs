@@ -138,7 +138,7 @@ fn exact_runs_of_micro_batches_have_the_same_bits() -> Result<(), Failed> {
     bench.train(&CpuDevice::new(Some(2)).exact(true), &bench.options("cpu"))?;
     for (name, family) in [("registers", Family::Registers), ("workgroup", Family::Workgroup)] {
         let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
-        bench.train(&common::device(&options)?, &bench.options(name))?;
+        bench.train(&harness::device(&options)?, &bench.options(name))?;
         assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
     }
     Ok(())
@@ -147,7 +147,7 @@ fn exact_runs_of_micro_batches_have_the_same_bits() -> Result<(), Failed> {
 fn micro_batches_are_resumable() -> Result<(), Failed> {
     let mut bench = Bench::new()?;
     bench.experiment.train.accumulate = 4;
-    let device = common::device(&GpuOptions::default())?;
+    let device = harness::device(&GpuOptions::default())?;
     bench.train(&device, &bench.options("whole"))?;
     bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
     bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
