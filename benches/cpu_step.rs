@@ -51,6 +51,7 @@ fn measure(threads: usize, batch: usize) {
     let training = Training {
         data: &data,
         batch,
+        accumulate: 1,
         noise: 0.0,
         images: None,
         optimizer: Optimizer::default(),

@@ -83,11 +83,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let image = result / (HEIGHT * CHANNELS);
     let plane = (read_0[step.batch_start + image] * CHANNELS + channel) * (HEIGHT * WIDTH);
     let beyond = fill(channel);
-    // The draws of an image are elements 8 * image and on.
-    let first = random_pair(STREAM, 4u * image);
-    let second = random_pair(STREAM, 4u * image + 1u);
-    let third = random_pair(STREAM, 4u * image + 2u);
-    let fourth = random_pair(STREAM, 4u * image + 3u);
+    // The draws of an image are elements 8 * drawn and on.
+    let drawn = step.micro_batch * (LINES / (HEIGHT * CHANNELS)) + image;
+    let first = random_pair(STREAM, 4u * drawn);
+    let second = random_pair(STREAM, 4u * drawn + 1u);
+    let third = random_pair(STREAM, 4u * drawn + 2u);
+    let fourth = random_pair(STREAM, 4u * drawn + 3u);
     let mirrored = vec2<bool>((first.x & FLIP_HORIZONTAL) == 1u, ((first.x >> 1u) & FLIP_VERTICAL) == 1u);
     let down = pick(first.y, 2u * SHIFT + 1u) - i32(SHIFT);
     let right = pick(second.x, 2u * SHIFT + 1u) - i32(SHIFT);
@@ -133,7 +134,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             value = 0.0;
         }
 //@if NOISY
-//|         let noise = random_normal(random_word(NOISE_STREAM, result * WIDTH + i));
+//|         let noise = random_normal(random_word(NOISE_STREAM, (step.micro_batch * LINES + result) * WIDTH + i));
 //|         value = add_(value, mul_(NOISE, noise));
 //@end
         write_0[result * WIDTH + i] = value;

@@ -11,10 +11,10 @@ struct StepRecord {
     optimizer_2: f32,
     optimizer_3: f32,
     loss_weight: f32,
+    micro_batch: u32,
     reserved_0: u32,
     reserved_1: u32,
     reserved_2: u32,
-    reserved_3: u32,
     // 0, which the compiler cannot know.
     zero: u32,
 }

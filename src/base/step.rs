@@ -31,11 +31,20 @@ pub struct StepRecord {
     pub optimizer: [f32; 4],
     /// Weight of the part of a loss that training fades in.
     pub loss_weight: f32,
+    /// Position of this micro-batch among those whose gradients one update adds up; 0 where a batch is not cut.
+    pub micro_batch: u32,
     /// Unused; keeps the record at 16 words.
-    pub reserved: [u32; 5],
+    pub reserved: [u32; 4],
 }
 
 impl StepRecord {
+    /// The random element that element `at` of the `count` drawn for a micro-batch takes: micro-batches number theirs
+    /// one after the other, so that rows have the numbers they would have in the whole batch.
+    #[inline(always)]
+    pub fn element(&self, at: usize, count: usize) -> u32 {
+        self.micro_batch.wrapping_mul(count as u32).wrapping_add(at as u32)
+    }
+
     /// The value of a scalar of the step.
     pub fn scalar(&self, scalar: StepScalar) -> f32 {
         match scalar {

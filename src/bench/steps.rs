@@ -196,6 +196,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
     let training = Training {
         data: &table,
         batch,
+        accumulate: 1,
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),

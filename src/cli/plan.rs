@@ -39,7 +39,8 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
-        let exact = Experiment::read(&self.experiment, &self.set)?.train.exact;
+        let train = Experiment::read(&self.experiment, &self.set)?.train;
+        let (exact, accumulate) = (train.exact, train.accumulate);
         let device = open_device(self.device, exact)?;
         let compiled = compile(&self.experiment, &self.set, device.target())?;
         let target = device.target();
@@ -47,7 +48,7 @@ impl Plan {
             Family::Native => [1, 1, 1],
             _ => shader(kernel, target).map_or([0, 0, 0], |s| s.workgroups),
         };
-        let Some(report) = compiled.report(0, workgroups) else { return Ok(()) };
+        let report = compiled.report(&engine::step(accumulate), workgroups);
         if let Some(directory) = &self.dump {
             dump(directory, &compiled, target)?;
         }
@@ -60,7 +61,7 @@ impl Plan {
     }
 }
 
-/// The program of an experiment file for a device: phase 0 trains, the last one evaluates.
+/// The program of an experiment file for a device: the first phases train, the last one evaluates.
 pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Compiled, Failure> {
     let directory = Experiment::directory(experiment);
     let experiment = Experiment::read(experiment, set)?;
@@ -70,6 +71,7 @@ pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Com
     let training = Training {
         data: &data.train,
         batch: experiment.train.batch_size,
+        accumulate: experiment.train.accumulate,
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: experiment.train.optimizer.clone(),

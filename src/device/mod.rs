@@ -89,6 +89,28 @@ pub struct DeviceInfo {
     pub kind: String,
 }
 
+/// One run of a phase.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Run {
+    /// Position of the phase in the program.
+    pub phase: usize,
+    /// What this run is given.
+    pub step: StepRecord,
+}
+
+/// Refuses runs of phases that a program of `phases` phases does not have.
+///
+/// # Errors
+/// Naming the first such phase.
+fn check_phases(runs: &[Run], phases: usize) -> Result<(), DeviceError> {
+    match runs.iter().find(|run| run.phase >= phases) {
+        Some(Run { phase, .. }) => {
+            Err(DeviceError::Validation(format!("no phase {phase}: the program has {phases}")))
+        }
+        None => Ok(()),
+    }
+}
+
 /// A program loaded on a device: its buffers (zeroed) and its compiled phases.
 pub trait Session {
     /// The device.
@@ -106,12 +128,21 @@ pub trait Session {
     /// If the device fails.
     fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError>;
 
-    /// Runs phase `phase` (position in the program) once per record, in order. May return before the work is done;
+    /// Runs phases one after the other, without reading anything back between them. May return before the work is done;
     /// `wait` and `read` finish it.
     ///
     /// # Errors
-    /// If the device fails.
-    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError>;
+    /// If the program has no such phase, or the device fails.
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError>;
+
+    /// Runs phase `phase` once per record, in order, as [`Session::run_all`].
+    ///
+    /// # Errors
+    /// As [`Session::run_all`].
+    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
+        let runs: Vec<Run> = steps.iter().map(|&step| Run { phase, step }).collect();
+        self.run_all(&runs)
+    }
 
     /// Waits for all work.
     ///

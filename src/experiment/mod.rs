@@ -1,5 +1,6 @@
 //! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
 
+mod accumulate;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -139,6 +140,7 @@ impl Experiment {
         self.check_model()?;
         config::recurrent::check(&self.model)?;
         tasks::check(self.settings())?;
+        accumulate::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()
@@ -168,9 +170,13 @@ impl Experiment {
         let normalised = model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
         let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
         for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
-            if normalised && size == 1 {
-                let reason = "= 1 leaves batch_norm nothing to normalise over; use at least 2, or layer_norm";
-                return Err((key, reason.into()));
+            let rows = size / self.train.accumulate.max(1);
+            if normalised && rows == 1 {
+                let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
+                let reason = format!(
+                    "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or layer_norm"
+                );
+                return Err((key, reason));
             }
         }
         Ok(())

@@ -42,6 +42,8 @@ pub enum Source {
     Parameter(String),
     /// A tensor that training updates without a gradient (`1.running_mean`).
     State(String),
+    /// The gradient of a parameter as it was before, to which that of a micro-batch is added.
+    Gradient(String),
 }
 
 /// Elements that one tensor can have: kernels index with 32 bits.

@@ -1,15 +1,16 @@
 //! From graphs to a program: every phase's dispatches in order and one memory plan for all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::draft::{Draft, Drafter, Place, StoredResult};
 use super::launch;
 use super::memory::{self, Lifetimes};
-use super::spec::{Compiled, DataLayout, Entry, Layout, PhaseSpec, PlanError, ProgramSpec, ResultLayout};
-use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
+use super::spec::{
+    Compiled, DataLayout, Entry, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout,
+};
+use super::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice, update};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
-use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 
 /// Compiles `spec` for `target`.
@@ -17,6 +18,9 @@ use crate::kernels::optimizer::Optimizer;
 /// # Errors
 /// [`PlanError`] if the graphs name unknown columns or tensors, or the program exceeds the device.
 pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
+    check_names(spec)?;
+    let sums = update::summed(spec)?;
+    let spec = &update::with_sums(spec, &sums);
     let mut builder = Builder { spec, target, program: Program::default(), layout: Layout::default() };
     builder.place_regions();
     builder.place_data();
@@ -60,6 +64,35 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
     Ok(Compiled { program: builder.program, layout: builder.layout, naive_activation_bytes: naive })
 }
 
+/// Refuses two things of one kind and name, because phases and graphs mean them by it, and values of other graphs.
+fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
+    let unique = |kind, names: Vec<&String>| {
+        let mut seen = BTreeSet::new();
+        match names.into_iter().find(|name| !seen.insert(name.as_str())) {
+            Some(name) => Err(PlanError::Twice { kind, name: name.clone() }),
+            None => Ok(()),
+        }
+    };
+    unique("parameter", spec.parameters().map(|p| &p.name).collect())?;
+    unique("state", spec.states.iter().map(|s| &s.name).collect())?;
+    unique("set of parameters", spec.sets.iter().map(|s| &s.name).collect())?;
+    unique("data set", spec.data.iter().map(|d| &d.name).collect())?;
+    unique("phase", spec.phases.iter().map(|p| &p.name).collect())?;
+    for pass in spec.phases.iter().filter_map(|phase| phase.pass.as_ref()) {
+        let outputs = pass.results.iter().chain(&pass.gradients).chain(&pass.states);
+        if let Some((name, _)) =
+            outputs.into_iter().find(|(_, value)| value.index() >= pass.graph.nodes.len())
+        {
+            return Err(PlanError::Unknown {
+                kind: "value of the graph for",
+                name: name.clone(),
+                known: String::new(),
+            });
+        }
+    }
+    Ok(())
+}
+
 pub(super) struct Builder<'a> {
     pub spec: &'a ProgramSpec<'a>,
     pub target: &'a Target,
@@ -79,7 +112,7 @@ impl Builder<'_> {
     }
 
     /// A buffer with a place for each entry; gives the places.
-    fn add_region(&mut self, name: &str, class: BufferClass, entries: &[Entry]) -> Vec<(String, Slice)> {
+    pub fn add_region(&mut self, name: &str, class: BufferClass, entries: &[Entry]) -> Vec<(String, Slice)> {
         let total = entries.iter().map(|e| aligned(e.words)).sum();
         let buffer = self.add_buffer(name.into(), class, total);
         let mut start = 0;
@@ -92,27 +125,11 @@ impl Builder<'_> {
     }
 
     fn place_regions(&mut self) {
-        let (parameters, states) = (&self.spec.parameters, &self.spec.states);
-        if !parameters.is_empty() {
-            self.layout.parameters = self.add_region("parameters", BufferClass::Parameters, parameters);
+        self.place_parameters();
+        if !self.spec.states.is_empty() {
+            self.layout.states = self.add_region("states", BufferClass::State, &self.spec.states);
         }
-        if !states.is_empty() {
-            self.layout.states = self.add_region("states", BufferClass::State, states);
-        }
-        if let Some(optimizer) = &self.spec.optimizer {
-            self.layout.gradients = self.add_region("gradients", BufferClass::Gradients, parameters);
-            for slot in 0..optimizer.slots {
-                let words = self.region_words();
-                let name = format!("optimizer state {slot}");
-                let buffer = self.add_buffer(name, BufferClass::OptimizerState, words);
-                self.layout.optimizer_state.push(buffer);
-            }
-        }
-    }
-
-    /// Words of the parameter region.
-    fn region_words(&self) -> usize {
-        aligned(self.spec.parameters.iter().map(|e| aligned(e.words)).sum())
+        self.place_gradients();
     }
 
     fn place_data(&mut self) {
@@ -150,25 +167,40 @@ impl Builder<'_> {
         slice
     }
 
+    /// The dispatches of a phase, and the words of its temporaries.
     fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>), PlanError> {
-        let phase = &self.spec.phases[at];
-        let mut drafter = Drafter::new(self, phase)?;
-        drafter.batch()?;
-        drafter.groups()?;
-        drafter.outputs();
-        let (mut drafts, temporaries, stores) = drafter.finish();
-        self.store_results(phase, stores, &mut drafts);
-        if !phase.gradients.is_empty() {
-            self.optimize(&mut drafts);
+        let spec = self.spec;
+        let phase = &spec.phases[at];
+        self.layout.phases.push(PhaseLayout { name: phase.name.clone(), ..PhaseLayout::default() });
+        let (mut drafts, mut temporaries) = (self.clear(phase)?, vec![]);
+        if let Some(pass) = &phase.pass {
+            let mut drafter = Drafter::new(self, &phase.name, pass)?;
+            drafter.batch()?;
+            drafter.groups()?;
+            drafter.outputs();
+            let stores;
+            let computed;
+            (computed, temporaries, stores) = drafter.finish();
+            drafts.extend(computed);
+            self.store_results(&phase.name, pass, stores, &mut drafts);
+        }
+        if let Some(update) = &phase.update {
+            self.update(&phase.name, update, &mut drafts)?;
         }
         Ok((drafts, temporaries))
     }
 
-    fn store_results(&mut self, phase: &PhaseSpec, results: Vec<StoredResult>, drafts: &mut Vec<Draft>) {
+    fn store_results(
+        &mut self,
+        phase: &str,
+        pass: &PassSpec,
+        results: Vec<StoredResult>,
+        drafts: &mut Vec<Draft>,
+    ) {
         let mut layouts: Vec<ResultLayout> = vec![];
         for (name, _, words) in &results {
-            let total = words * phase.slots.max(1);
-            let buffer = self.add_buffer(format!("{} {name}", phase.name), BufferClass::Results, total);
+            let total = words * pass.slots.max(1);
+            let buffer = self.add_buffer(format!("{phase} {name}"), BufferClass::Results, total);
             let slice = Slice { buffer, start: 0, words: total };
             layouts.push(ResultLayout { name: name.clone(), slice, words: *words });
         }
@@ -183,46 +215,9 @@ impl Builder<'_> {
                 label: layouts.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join("+"),
             });
         }
-        self.layout.results.push(layouts);
-    }
-
-    fn optimize(&mut self, drafts: &mut Vec<Draft>) {
-        let Some(optimizer) = self.spec.optimizer.clone() else { return };
-        let words = self.region_words();
-        let whole = |layout: &[(String, Slice)]| layout.first().map(|(_, s)| Slice { start: 0, words, ..*s });
-        let (Some(parameters), Some(gradients)) =
-            (whole(&self.layout.parameters), whole(&self.layout.gradients))
-        else {
-            return;
-        };
-        let mut mask = vec![0f32.to_bits(); words / Optimizer::BLOCK];
-        for ((_, place), entry) in self.layout.parameters.iter().zip(&self.spec.parameters) {
-            let blocks =
-                place.start / Optimizer::BLOCK..(place.start + aligned(entry.words)) / Optimizer::BLOCK;
-            mask[blocks].fill(f32::from(u8::from(entry.decay)).to_bits());
+        if let Some(phase) = self.layout.phases.last_mut() {
+            phase.results = layouts;
         }
-        let mask = self.place_constant(&mask);
-        let mut reads = vec![Place::Fixed(gradients), Place::Fixed(mask)];
-        if let Some(max_norm) = optimizer.max_norm {
-            let norm = |stage| GradientNorm { len: words, stage, max_norm: max_norm.to_bits() };
-            let partials = norm(0).partials();
-            let squares = self.add_buffer("gradient squares".into(), BufferClass::Gradients, partials);
-            let factor = self.add_buffer("clipping factor".into(), BufferClass::Gradients, 2);
-            let squares = Place::Fixed(Slice { buffer: squares, start: 0, words: partials });
-            let factor = Place::Fixed(Slice { buffer: factor, start: 0, words: 2 });
-            for (stage, read, write) in [(0, Place::Fixed(gradients), squares), (1, squares, factor)] {
-                let kernel = Kernel::GradientNorm(norm(stage));
-                drafts.push(Draft { kernel, reads: vec![read], writes: vec![write], label: "clip".into() });
-            }
-            reads.push(factor);
-        }
-        let mut writes = vec![Place::Fixed(parameters)];
-        for &buffer in &self.layout.optimizer_state {
-            writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
-        }
-        let (slots, clipped) = (optimizer.slots, optimizer.max_norm.is_some());
-        let kernel = Kernel::Optimizer(Optimizer { len: words, slots, clipped, body: optimizer.body });
-        drafts.push(Draft { kernel, reads, writes, label: "all parameters".into() });
     }
 
     fn check_limits(&self) -> Result<(), PlanError> {

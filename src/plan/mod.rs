@@ -15,14 +15,16 @@ mod recurrence;
 mod spec;
 mod stage;
 mod text;
+mod update;
 mod validate;
 mod view;
 
 use crate::kernels::{Cost, Kernel};
 pub use compile::compile;
 pub use spec::{
-    Augmentation, Compiled, DataColumn, DataLayout, DataSpec, Entry, ImageChanges, Layout, OptimizerSpec,
-    PhaseSpec, PlanError, ProgramSpec, ResultLayout,
+    Augmentation, Batches, Compiled, DataColumn, DataLayout, DataSpec, Entry, Gradients, ImageChanges,
+    Layout, OptimizerSpec, ParameterSet, PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec,
+    ResultLayout, SetLayout, UpdateSpec,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

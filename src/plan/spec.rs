@@ -8,15 +8,43 @@ use crate::scalar::Body;
 /// A program that cannot be made.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum PlanError {
-    /// A graph names a batch column, parameter or state that the specification does not have.
-    #[error("the graph reads {kind} `{name}`, which is not there; there are: {known}")]
+    /// A graph or phase names something that the specification does not have.
+    #[error("there is no {kind} `{name}`{}", listed(.known))]
     Unknown {
-        /// `column`, `parameter`, `state`.
+        /// `column`, `parameter`, `state`, `set of parameters`, `data set`.
         kind: &'static str,
         /// The name.
         name: String,
         /// Names that exist.
         known: String,
+    },
+    /// Two things have one name.
+    #[error("two {kind}s are called `{name}`; give each a name of its own")]
+    Twice {
+        /// `parameter`, `state`, `set of parameters`, `data set`, `phase`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+    },
+    /// A phase updates parameters that have no optimizer.
+    #[error("phase `{phase}` updates the set `{set}`, which has no optimizer or no parameters")]
+    NoOptimizer {
+        /// Name of the phase.
+        phase: String,
+        /// Name of the set.
+        set: String,
+    },
+    /// A graph gives something another size than the specification.
+    #[error("{kind} `{name}` has {expected} elements, the graph makes {found} of it")]
+    Size {
+        /// `parameter`, `gradient`, `state`, `column`, `data set`.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// Elements by the specification.
+        expected: usize,
+        /// Elements in the graph.
+        found: usize,
     },
     /// A buffer or binding is larger than the device allows.
     #[error(
@@ -49,6 +77,10 @@ pub enum PlanError {
     Internal(String),
 }
 
+fn listed(names: &str) -> String {
+    if names.is_empty() { String::new() } else { format!("; there are: {names}") }
+}
+
 /// A named tensor of a region.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -60,15 +92,24 @@ pub struct Entry {
     pub decay: bool,
 }
 
-/// The optimizer.
+/// Parameters that are trained together: neighbours in one region, with their gradients and the optimizer's state beside it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSet {
+    /// What phases know it by.
+    pub name: String,
+    /// Trained tensors.
+    pub parameters: Vec<Entry>,
+    /// What updates them, if any phase does.
+    pub optimizer: Option<OptimizerSpec>,
+}
+
+/// An optimizer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OptimizerSpec {
     /// State slots per parameter.
     pub slots: usize,
     /// Update rule (`kernels::optimizer`).
     pub body: Body,
-    /// Largest global gradient norm, if clipped.
-    pub max_norm: Option<f32>,
 }
 
 /// A data set resident on the device.
@@ -137,42 +178,89 @@ pub struct ImageChanges {
     pub stream: u32,
 }
 
-/// One phase: a graph and what becomes of its values.
-#[derive(Clone, Debug)]
+/// One phase: what runs between two decisions of the host. Its parts run in the order of the fields, and each may be absent:
+/// gradients alone are a phase, as is an update, and both together are a training step.
+#[derive(Clone, Debug, Default)]
 pub struct PhaseSpec<'a> {
     /// `train`, `evaluate`.
     pub name: String,
+    /// Sets of parameters whose gradients become 0.
+    pub clears: Vec<String>,
+    /// A graph that is computed over a batch.
+    pub pass: Option<PassSpec<'a>>,
+    /// A set of parameters that is updated by its optimizer: one, because a run has one learning rate.
+    pub update: Option<UpdateSpec>,
+}
+
+/// An update of a set of parameters from its gradients.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UpdateSpec {
+    /// Name of the set.
+    pub set: String,
+    /// Largest norm of the set's gradients, if they are clipped.
+    pub max_norm: Option<f32>,
+}
+
+/// Where a pass finds its batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Batches {
+    /// Rows of the data set of this name, as its row order says.
+    Of(String),
+    /// The host writes each batch, column by column ([`PhaseLayout::inputs`]).
+    Written,
+}
+
+/// A graph over a batch, and what becomes of its values.
+#[derive(Clone, Debug)]
+pub struct PassSpec<'a> {
     /// The mathematics.
     pub graph: &'a Graph,
     /// Rows of a batch.
     pub batch: usize,
-    /// Which data set: position in [`ProgramSpec::data`].
-    pub data: usize,
-    /// Random changes of column blocks.
+    /// Where they come from.
+    pub batches: Batches,
+    /// Random changes of column blocks of a data set.
     pub augment: Vec<Augmentation>,
-    /// Steps whose results are kept.
+    /// Runs whose results are kept.
     pub slots: usize,
-    /// Values kept per step.
+    /// Values kept per run.
     pub results: Vec<(String, ValueId)>,
-    /// Gradient of each parameter; with any, the optimizer runs at the end of the phase.
+    /// Gradients of parameters, by their names.
     pub gradients: Vec<(String, ValueId)>,
+    /// What becomes of them.
+    pub into: Gradients,
     /// New values of states.
-    pub updates: Vec<(String, ValueId)>,
+    pub states: Vec<(String, ValueId)>,
+}
+
+/// What becomes of the gradients of a pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Gradients {
+    /// They take the place of those that are there.
+    #[default]
+    Replace,
+    /// They are added to those that are there, times this.
+    Add(f32),
 }
 
 /// Everything a program is made from.
 #[derive(Clone, Debug, Default)]
 pub struct ProgramSpec<'a> {
-    /// Trained tensors.
-    pub parameters: Vec<Entry>,
+    /// Trained tensors. No two have the same name.
+    pub sets: Vec<ParameterSet>,
     /// Running statistics.
     pub states: Vec<Entry>,
-    /// The optimizer, if any phase trains.
-    pub optimizer: Option<OptimizerSpec>,
     /// Data sets.
     pub data: Vec<DataSpec>,
     /// Phases.
     pub phases: Vec<PhaseSpec<'a>>,
+}
+
+impl ProgramSpec<'_> {
+    /// All trained tensors.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &Entry> {
+        self.sets.iter().flat_map(|set| &set.parameters)
+    }
 }
 
 /// Where one data set lies.
@@ -195,23 +283,76 @@ pub struct ResultLayout {
     pub words: usize,
 }
 
+/// Where a set of parameters lies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SetLayout {
+    /// Its name.
+    pub name: String,
+    /// Parameters by name, contiguous in one buffer.
+    pub parameters: Vec<(String, Slice)>,
+    /// Their gradients, if any phase computes some: a buffer with the same layout.
+    pub gradients: Option<BufferId>,
+    /// The optimizer's state slots, each a buffer with the same layout.
+    pub optimizer_state: Vec<BufferId>,
+    /// Words of each of these buffers.
+    pub words: usize,
+}
+
+impl SetLayout {
+    /// The gradients of all parameters: one range, from which only what fills up to whole blocks is left out.
+    pub fn gradient_range(&self) -> Option<Slice> {
+        self.gradients.map(|buffer| Slice { buffer, start: 0, words: self.words })
+    }
+
+    /// The gradients, or an optimizer's state slot, by parameter.
+    pub fn beside(&self, buffer: BufferId) -> impl Iterator<Item = (&str, Slice)> {
+        self.parameters.iter().map(move |(name, slice)| (name.as_str(), Slice { buffer, ..*slice }))
+    }
+}
+
+/// What a phase reads from the host, and keeps for it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PhaseLayout {
+    /// Its name.
+    pub name: String,
+    /// Columns of a batch that the host writes.
+    pub inputs: Vec<(String, Slice)>,
+    /// Values that are kept.
+    pub results: Vec<ResultLayout>,
+}
+
+impl PhaseLayout {
+    /// The result of this name.
+    pub fn result(&self, name: &str) -> Option<&ResultLayout> {
+        self.results.iter().find(|result| result.name == name)
+    }
+}
+
 /// Where everything lies that the host writes or reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
-    /// Parameters by name; contiguous in one buffer.
-    pub parameters: Vec<(String, Slice)>,
-    /// Gradients, same layout.
-    pub gradients: Vec<(String, Slice)>,
-    /// The optimizer's state slots, each with the parameters' layout.
-    pub optimizer_state: Vec<BufferId>,
+    /// Sets of parameters, as in the specification.
+    pub sets: Vec<SetLayout>,
     /// States by name.
     pub states: Vec<(String, Slice)>,
     /// Constants to upload once after loading.
     pub constants: Vec<(Slice, Vec<u32>)>,
     /// Data sets, as in the specification.
     pub data: Vec<DataLayout>,
-    /// Results, per phase.
-    pub results: Vec<Vec<ResultLayout>>,
+    /// Phases, as in the specification.
+    pub phases: Vec<PhaseLayout>,
+}
+
+impl Layout {
+    /// The parameters of all sets, by name.
+    pub fn parameters(&self) -> impl Iterator<Item = &(String, Slice)> + Clone {
+        self.sets.iter().flat_map(|set| &set.parameters)
+    }
+
+    /// Position of the phase of this name.
+    pub fn phase(&self, name: &str) -> Option<usize> {
+        self.phases.iter().position(|phase| phase.name == name)
+    }
 }
 
 /// A program and where its contents lie.

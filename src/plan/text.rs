@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::{BufferClass, Compiled};
+use crate::kernels::Cost;
 
-/// A phase's plan as the contract's JSON object.
+/// The plan of a step as the contract's JSON object.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanReport {
     /// Trained elements.
@@ -53,6 +54,13 @@ pub struct KernelReport {
     pub flops: u64,
     /// Least bytes.
     pub bytes: u64,
+    /// How often it runs in a step, if not once: for each micro-batch.
+    #[serde(skip_serializing_if = "is_once")]
+    pub times: usize,
+}
+
+fn is_once(times: &usize) -> bool {
+    *times == 1
 }
 
 const KINDS: [(BufferClass, &str); 8] = [
@@ -67,41 +75,46 @@ const KINDS: [(BufferClass, &str); 8] = [
 ];
 
 impl Compiled {
-    /// The report of one phase; `workgroups` tells a kernel's grid on the device at hand.
+    /// The report of a step that runs phases so many times each; `workgroups` tells a kernel's grid on the device at hand.
     pub fn report(
         &self,
-        phase: usize,
+        step: &[(usize, usize)],
         workgroups: impl Fn(&crate::kernels::Kernel) -> [u32; 3],
-    ) -> Option<PlanReport> {
-        let phase = self.program.phases.get(phase)?;
-        let cost = phase.cost();
-        let kernels: Vec<KernelReport> = phase
-            .dispatches
-            .iter()
-            .map(|d| KernelReport {
-                launch: d.launch + 1,
+    ) -> PlanReport {
+        let (mut kernels, mut kernels_per_step, mut launches_per_step) = (vec![], 0, 0);
+        let (mut cost, mut launches) = (Cost::default(), 0);
+        for &(phase, times) in step {
+            let Some(phase) = self.program.phases.get(phase) else { continue };
+            kernels.extend(phase.dispatches.iter().map(|d| KernelReport {
+                launch: launches + d.launch + 1,
                 name: d.kernel.name().into(),
                 shape: d.kernel.shape(),
                 layer: d.label.clone(),
                 workgroups: workgroups(&d.kernel),
                 flops: d.kernel.cost().flops,
                 bytes: d.kernel.cost().bytes,
-            })
-            .collect();
+                times,
+            }));
+            launches += phase.launches().count();
+            launches_per_step += times * phase.launches().count();
+            kernels_per_step += times * phase.dispatches.len();
+            cost.flops += times as u64 * phase.cost().flops;
+            cost.bytes += times as u64 * phase.cost().bytes;
+        }
         let activations = self.program.class_bytes(BufferClass::Activations);
         let by_kind =
             KINDS.iter().map(|&(class, kind)| KindBytes { kind, bytes: self.program.class_bytes(class) });
-        Some(PlanReport {
-            parameters: self.layout.parameters.iter().map(|(_, s)| s.words as u64).sum(),
-            kernels_per_step: kernels.len(),
-            launches_per_step: phase.launches().count(),
+        PlanReport {
+            parameters: self.layout.parameters().map(|(_, s)| s.words as u64).sum(),
+            kernels_per_step,
+            launches_per_step,
             flops_per_step: cost.flops,
             bytes_per_step: cost.bytes,
             peak_bytes: self.program.bytes(),
             naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
             kernels,
-        })
+        }
     }
 }
 
@@ -110,6 +123,10 @@ impl PlanReport {
     pub fn table(&self) -> String {
         let header = ["launch", "kernel", "shape", "layer", "workgroups", "FLOP", "bytes"].map(String::from);
         let mut rows = vec![header.to_vec()];
+        let cut = self.kernels.iter().any(|k| k.times > 1);
+        if cut {
+            rows[0].push("times".into());
+        }
         for k in &self.kernels {
             let [x, y, z] = k.workgroups;
             rows.push(vec![
@@ -121,8 +138,11 @@ impl PlanReport {
                 quantity(k.flops),
                 quantity(k.bytes),
             ]);
+            if let Some(row) = rows.last_mut().filter(|_| cut) {
+                row.push(k.times.to_string());
+            }
         }
-        let mut text = align(&rows, &[0, 5, 6]);
+        let mut text = align(&rows, &[0, 5, 6, 7]);
         text += &format!(
             "\n{} parameters, {} kernels in {} launches a step, {} FLOP, {} bytes moved\n",
             self.parameters,

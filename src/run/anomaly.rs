@@ -57,54 +57,80 @@ impl Trainer<'_> {
         order: &[u32],
     ) -> Result<String, TrainError> {
         let Job { device, model, training, data, .. } = self.task;
-        let graph = model.graph(training.batch, true)?;
+        let graph = model.graph(training.rows(), true)?;
         let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;
         engine.restore(before, true)?;
         engine.set_order(0, order)?;
         engine.train(&mut [step])?;
-        let mut found: Vec<Option<Vec<f32>>> = vec![None; graph.graph.nodes.len()];
-        for (name, numbers) in engine.results(0)? {
+        // The first micro-batch with such a number.
+        for micro_batch in 0..training.accumulate.max(1) {
+            let found = Found::new(&graph, engine.results(micro_batch)?);
+            if let Some(end) = found.end(&graph) {
+                let first = step.batch_start as usize + micro_batch * training.rows();
+                return Ok(found.tell(&graph, end, order.get(first..).unwrap_or_default()));
+            }
+        }
+        Ok("every value and gradient of the step is finite, so that it is the update of the weights that overflows"
+            .into())
+    }
+}
+
+/// The values of a micro-batch that were kept, by node.
+struct Found(Vec<Option<Vec<f32>>>);
+
+impl Found {
+    fn new(graph: &ModelGraph, results: Vec<(String, Vec<f32>)>) -> Self {
+        let mut found = vec![None; graph.graph.nodes.len()];
+        for (name, numbers) in results {
             if let Some(place) = name.parse().ok().and_then(|at: usize| found.get_mut(at)) {
                 *place = Some(numbers);
             }
         }
-        let bad_at = |v: ValueId| found[v.index()].as_ref()?.iter().position(|x| !x.is_finite());
-        let bad = |v: ValueId| bad_at(v).is_some();
-        let ends =
-            std::iter::once(graph.loss).chain(graph.gradients.iter().chain(&graph.updates).map(|e| e.1));
-        let Some(end) = ends.into_iter().find(|&v| bad(v)) else {
-            return Ok(
-                "every value and gradient of the step is finite, so that it is the update of the weights \
-                       that overflows"
-                    .into(),
-            );
-        };
-        let at = origin(&graph.graph, bad, end);
-        let element = bad_at(at).unwrap_or_default();
-        let value = found[at.index()].as_ref().map_or(f32::NAN, |numbers| numbers[element]);
+        Self(found)
+    }
+
+    /// The first element of a value that is not finite.
+    fn bad_at(&self, value: ValueId) -> Option<usize> {
+        self.0[value.index()].as_ref()?.iter().position(|x| !x.is_finite())
+    }
+
+    /// A loss, gradient or state with a number that is not finite.
+    fn end(&self, graph: &ModelGraph) -> Option<ValueId> {
+        let kept = graph.gradients.iter().chain(&graph.updates).map(|(_, value)| *value);
+        std::iter::once(graph.loss).chain(kept).find(|&value| self.bad_at(value).is_some())
+    }
+
+    /// Where the number that is not finite in `end` comes from; `rows` are those of the micro-batch.
+    fn tell(&self, graph: &ModelGraph, end: ValueId, rows: &[u32]) -> String {
+        let at = origin(&graph.graph, |value| self.bad_at(value).is_some(), end);
+        let element = self.bad_at(at).unwrap_or_default();
+        let value = self.0[at.index()].as_ref().map_or(f32::NAN, |numbers| numbers[element]);
         let node = graph.graph.node(at);
         let place = position(element, &node.ty.shape);
         if let Op::Source(source) = &node.op {
-            let (Source::Batch(name) | Source::Parameter(name) | Source::State(name)) = &source.source;
-            let row = order.get(step.batch_start as usize + place.first().copied().unwrap_or(0));
+            let (Source::Batch(name)
+            | Source::Parameter(name)
+            | Source::State(name)
+            | Source::Gradient(name)) = &source.source;
+            let row = rows.get(place.first().copied().unwrap_or(0));
             let row = row.map_or_else(String::new, |row| format!(" of training row {row}, counted from 0"));
-            return Ok(format!("`{name}` is {value} at {place:?} of its batch {}{row}", node.ty));
+            return format!("`{name}` is {value} at {place:?} of its batch {}{row}", node.ty);
         }
         let pass = if at > graph.loss { "backward" } else { "forward" };
         let operand = |v: &ValueId| {
             let ty = graph.graph.ty(*v);
             let largest =
-                found[v.index()].as_ref().map(|numbers| numbers.iter().fold(0f32, |m, x| m.max(x.abs())));
+                self.0[v.index()].as_ref().map(|numbers| numbers.iter().fold(0f32, |m, x| m.max(x.abs())));
             largest.map_or_else(|| ty.to_string(), |m| format!("{ty} of at most {m:e} in magnitude"))
         };
         let operands: Vec<String> = node.inputs.iter().map(operand).collect();
-        Ok(format!(
+        format!(
             "in the {pass} pass, `{}` of {} gives {value} at {place:?} of {}; its operands: {}",
             node.op.def().name(),
             if node.layer.is_empty() { "the model" } else { &node.layer },
             node.ty,
             if operands.is_empty() { "none".into() } else { operands.join(", ") }
-        ))
+        )
     }
 }
 

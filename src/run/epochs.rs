@@ -190,8 +190,8 @@ impl<'a> Trainer<'a> {
 
     fn announce(&mut self) {
         let compiled = &self.engine.compiled;
-        let parameters = compiled.layout.parameters.iter().map(|(_, s)| s.words as u64).sum();
-        let kernels_per_step = compiled.program.phases[0].dispatches.len();
+        let parameters = compiled.layout.parameters().map(|(_, s)| s.words as u64).sum();
+        let kernels_per_step = self.engine.kernels_per_step();
         let peak_bytes = self.engine.session().allocated_bytes();
         let event = Event::Start {
             name: self.task.experiment.name.clone(),
@@ -292,7 +292,7 @@ impl<'a> Trainer<'a> {
             learning_rate: self.learning_rate(step) as f32,
             optimizer: self.engine.optimizer_scalars(step),
             loss_weight: self.task.experiment.model.loss_weight(step, self.steps_per_epoch) as f32,
-            reserved: [0; 5],
+            ..StepRecord::default()
         }
     }
 

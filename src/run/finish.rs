@@ -9,6 +9,7 @@ use crate::report::{Report, Scores};
 use crate::tasks::{self, Shown, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
+use crate::train::engine;
 use crate::train::events::Event;
 use crate::train::metrics::Predictions;
 
@@ -78,7 +79,8 @@ impl Trainer<'_> {
             all.push(scores("test", &data.test, &test));
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
-        let Some(plan) = self.engine.compiled.report(0, |_| [1, 1, 1]) else { return Ok(()) };
+        let step = engine::step(self.task.training.accumulate);
+        let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
             name: &experiment.name,
             seed: experiment.seed,

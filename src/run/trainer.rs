@@ -127,6 +127,7 @@ pub fn train(
     let training = Training {
         data: &data.train,
         batch: config.batch_size,
+        accumulate: config.accumulate,
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: config.optimizer.clone(),

@@ -143,7 +143,9 @@ pub fn statements(body: &Body, operands: &Operands, prefix: &str) -> String {
             Inst::Random { kind, stream } => {
                 let function = if width == Width::Four { "random_four" } else { "random_word" };
                 let word = format!("{prefix}{at}_word");
-                text += &format!("let {word} = {function}({stream}u, {});\n", operands.linear);
+                let count: usize = operands.shape.iter().product();
+                let element = format!("step.micro_batch * {count}u + {}", operands.linear);
+                text += &format!("let {word} = {function}({stream}u, {element});\n");
                 random(*kind, &word, width)
             }
             Inst::Unary(f, a) => unary(*f, &r(a), width, operands.exact),

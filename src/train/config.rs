@@ -16,6 +16,10 @@ pub struct TrainConfig {
     /// Rows of a step. The rows of an epoch that do not fill a batch are left out of it.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
+    /// Equal micro-batches that a step is cut into: their gradients are added up, and the step needs the memory of one of
+    /// them alone. Batch normalisation takes its statistics from each micro-batch.
+    #[serde(default = "default_accumulate")]
+    pub accumulate: usize,
     /// Whether rows come in a new random order each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
@@ -86,6 +90,10 @@ fn default_batch_size() -> usize {
     32
 }
 
+fn default_accumulate() -> usize {
+    1
+}
+
 fn default_true() -> bool {
     true
 }
@@ -111,6 +119,7 @@ impl Default for TrainConfig {
         Self {
             epochs: default_epochs(),
             batch_size: default_batch_size(),
+            accumulate: default_accumulate(),
             shuffle: true,
             loss: default_loss(),
             optimizer: Optimizer::default(),

@@ -16,12 +16,14 @@ pub(crate) fn explain(
     evaluation: &Dataset,
     target: &Target,
 ) -> TrainError {
-    let plan = |batch: usize, target: &Target| {
+    let parts = training.accumulate.max(1);
+    let plan = |rows: usize, target: &Target| {
+        let batch = rows * parts;
         let training = Training { batch, optimizer: training.optimizer.clone(), ..*training };
         engine::compile(model, Some(&training), evaluation, target).map(|(compiled, _)| compiled.program)
     };
     let unlimited = Target { max_binding_bytes: 1 << 60, max_buffer_bytes: 1 << 60, ..target.clone() };
-    let Ok(whole) = plan(training.batch, &unlimited) else { return error };
+    let Ok(whole) = plan(training.rows(), &unlimited) else { return error };
     let granted = match &error {
         TrainError::Device(DeviceError::OutOfMemory { purpose, .. }) => match granted(&whole, purpose) {
             Some(granted) => granted,
@@ -32,12 +34,12 @@ pub(crate) fn explain(
         }
         _ => return error,
     };
-    let bytes_if_fits = |batch: usize| {
-        let program = plan(batch, target).ok()?;
+    let bytes_if_fits = |rows: usize| {
+        let program = plan(rows, target).ok()?;
         let allowed = target.family == Family::Native || gpu::check(&program, target).is_ok();
         (allowed && program.bytes() <= granted).then(|| program.bytes())
     };
-    let fitting = largest(training.batch, bytes_if_fits);
+    let fitting = largest(training.rows(), bytes_if_fits).map(|(rows, bytes)| (rows * parts, bytes));
     TrainError::DoesNotFit { cause: Box::new(error), batch: training.batch, bytes: whole.bytes(), fitting }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod custom;
 pub mod engine;
 mod error;
 pub mod events;

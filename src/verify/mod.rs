@@ -13,7 +13,9 @@ use crate::device::{Device, DeviceError};
 use crate::graph::ops::EvalContext;
 use crate::graph::reference::{self, ReferenceError};
 use crate::graph::{Graph, Op, Source, ValueId};
-use crate::plan::{self, Entry, PhaseSpec, PlanError, ProgramSpec};
+use crate::plan::{
+    self, Batches, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec,
+};
 
 /// Why a comparison could not be made.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -98,20 +100,20 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError>
         }
     }
     let results = case.outputs.iter().enumerate().map(|(i, &v)| (format!("output {i}"), v)).collect();
-    let phase = PhaseSpec {
-        name: "verify".into(),
+    let pass = PassSpec {
         graph,
         batch: 1,
-        data: 0,
+        batches: Batches::Written,
         augment: vec![],
         slots: 1,
         results,
         gradients: vec![],
-        updates: vec![],
+        into: Gradients::Replace,
+        states: vec![],
     };
+    let phase = PhaseSpec { name: "verify".into(), pass: Some(pass), ..PhaseSpec::default() };
     let spec = ProgramSpec {
-        parameters,
-        data: vec![plan::DataSpec { name: "none".into(), rows: 1, order: 1, columns: vec![] }],
+        sets: vec![ParameterSet { name: "operands".into(), parameters, optimizer: None }],
         phases: vec![phase],
         ..ProgramSpec::default()
     };
@@ -123,13 +125,13 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError>
     for (slice, words) in &compiled.layout.constants {
         session.write(slice.buffer, slice.start, words)?;
     }
-    for ((_, slice), (dtype, value)) in compiled.layout.parameters.iter().zip(values) {
+    for ((_, slice), (dtype, value)) in compiled.layout.parameters().zip(values) {
         let words: Vec<u32> = value.data.iter().map(|&x| to_word(x, dtype)).collect();
         session.write(slice.buffer, slice.start, &words)?;
     }
     session.run(0, &[StepRecord { slot: 0, batch_start: 0, ..case.step }])?;
     let mut outputs = vec![];
-    for (result, &value) in compiled.layout.results[0].iter().zip(&case.outputs) {
+    for (result, &value) in compiled.layout.phases[0].results.iter().zip(&case.outputs) {
         let words = session.read(result.slice.buffer, result.slice.start, result.words)?;
         let ty = graph.ty(value);
         outputs.push(Tensor::new(ty.shape.clone(), words.iter().map(|&w| from_word(w, ty.dtype)).collect()));

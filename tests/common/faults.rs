@@ -8,7 +8,7 @@ use gridlight::base::step::StepRecord;
 use gridlight::base::target::Target;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::open::Spares;
-use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Run, Session};
 use gridlight::plan::{BufferId, Program};
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer::Options;
@@ -96,9 +96,9 @@ impl Session for FaultySession {
         self.inner.read(buffer, start, words)
     }
 
-    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
         self.fate.strike()?;
-        self.inner.run(phase, steps)
+        self.inner.run_all(runs)
     }
 
     fn wait(&mut self) -> Result<(), DeviceError> {

@@ -2,7 +2,7 @@
 
 use gridlight::base::step::StepRecord;
 use gridlight::base::target::Target;
-use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Run, Session};
 use gridlight::kernels::samples;
 use gridlight::plan::{BufferId, Program};
 use gridlight::verify::kernels::check;
@@ -51,8 +51,8 @@ impl Session for WrongSession {
         Ok(words)
     }
 
-    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
-        self.inner.run(phase, steps)
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
+        self.inner.run_all(runs)
     }
 
     fn wait(&mut self) -> Result<(), DeviceError> {

@@ -27,6 +27,7 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
         let training = Training {
             data: &data.train,
             batch: experiment.train.batch_size,
+            accumulate: 1,
             noise: experiment.data.augment.noise,
             images: images.as_ref(),
             optimizer: experiment.train.optimizer.clone(),

@@ -148,8 +148,15 @@ fn launches_of_several_kernels() {
     let inputs = Inputs { features: 3, ..Inputs::default() };
     let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
-    let training =
-        Training { data: &data, batch: 8, noise: 0.1, images: None, optimizer, clip_norm: Some(1.0) };
+    let training = Training {
+        data: &data,
+        batch: 8,
+        accumulate: 1,
+        noise: 0.1,
+        images: None,
+        optimizer,
+        clip_norm: Some(1.0),
+    };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
         let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
@@ -181,7 +188,15 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
     let model = Model::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse);
     let optimizer = Optimizer::default();
-    let training = Training { data: &data, batch: 32, noise: 0.0, images: None, optimizer, clip_norm: None };
+    let training = Training {
+        data: &data,
+        batch: 32,
+        accumulate: 1,
+        noise: 0.0,
+        images: None,
+        optimizer,
+        clip_norm: None,
+    };
     for family in [Family::Registers, Family::Workgroup] {
         let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();

@@ -3,7 +3,7 @@
 use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
-use crate::{agreement, harness, image_trajectory, trajectory, vae_trajectory};
+use crate::{agreement, custom_loop, harness, image_trajectory, trajectory, vae_trajectory};
 
 pub fn trials() -> Vec<Trial> {
     harness::trials(&[
@@ -24,6 +24,22 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("random_convolutions_and_their_gradients_agree_with_the_reference", || {
             Ok(agreement::random_convolutions(&harness::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("alternating_updates_follow_a_plain_loop", || {
+            custom_loop::alternating_updates_follow_a_plain_loop(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("the_host_replaces_gradients", || {
+            custom_loop::the_host_replaces_gradients(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("gradients_add_up", || {
+            custom_loop::gradients_add_up(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("runs_draw_anew", || {
+            custom_loop::runs_draw_anew(&harness::device(&GpuOptions::default())?);
+            Ok(())
         }),
         ("long_loops_are_right", || Ok(agreement::long_loops(&harness::device(&GpuOptions::default())?)?)),
     ])

@@ -6,6 +6,8 @@
 #[path = "../common/agreement.rs"]
 mod agreement;
 mod conformance;
+#[path = "../common/custom_loop.rs"]
+mod custom_loop;
 mod everywhere;
 #[path = "../common/faults.rs"]
 mod faults;

@@ -133,7 +133,8 @@ fn agrees(case: &ModelCase, device: &dyn Device) -> Result<(), String> {
     let (mut bindings, mut places) = (BTreeMap::new(), BTreeMap::new());
     for (at, node) in graph.nodes.iter_mut().enumerate() {
         let Op::Source(op) = &mut node.op else { continue };
-        let (Source::Parameter(name) | Source::State(name) | Source::Batch(name)) = op.source.clone();
+        let (Source::Parameter(name) | Source::State(name) | Source::Batch(name) | Source::Gradient(name)) =
+            op.source.clone();
         let given = case.sources.get(&name).ok_or_else(|| format!("PyTorch has no `{name}`"))?;
         if given.shape != op.ty.shape {
             return Err(format!("`{name}` is {:?}, PyTorch's {:?}", op.ty.shape, given.shape));

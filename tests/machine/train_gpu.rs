@@ -25,6 +25,11 @@ pub fn trials() -> Vec<Trial> {
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
         ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
+        (
+            "exact_runs_of_micro_batches_have_the_bits_of_the_cpu",
+            exact_runs_of_micro_batches_have_the_same_bits,
+        ),
+        ("micro_batches_are_resumable", micro_batches_are_resumable),
         ("a_destroyed_device_leaves_no_trace", a_destroyed_device_leaves_no_trace),
         ("the_device_that_was_lost_is_opened_again", the_device_that_was_lost_is_opened_again),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
@@ -124,6 +129,29 @@ fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
     // What all of this is for: without it the last digits differ.
     bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
     assert_ne!(bench.best("fast")?, bench.best("cpu")?);
+    Ok(())
+}
+
+fn exact_runs_of_micro_batches_have_the_same_bits() -> Result<(), Failed> {
+    let mut bench = Bench::new()?;
+    bench.experiment.train.accumulate = 4;
+    bench.train(&CpuDevice::new(Some(2)).exact(true), &bench.options("cpu"))?;
+    for (name, family) in [("registers", Family::Registers), ("workgroup", Family::Workgroup)] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        bench.train(&harness::device(&options)?, &bench.options(name))?;
+        assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
+    }
+    Ok(())
+}
+
+fn micro_batches_are_resumable() -> Result<(), Failed> {
+    let mut bench = Bench::new()?;
+    bench.experiment.train.accumulate = 4;
+    let device = harness::device(&GpuOptions::default())?;
+    bench.train(&device, &bench.options("whole"))?;
+    bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
+    bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
+    assert_eq!(bench.best("whole")?, bench.best("cut")?);
     Ok(())
 }
 

@@ -95,8 +95,15 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
     let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
     let model = Model::new(&config, inputs, 10, loss);
     let optimizer = Optimizer::default();
-    let training =
-        Training { data: &data, batch: BATCH, noise: 0.0, images: None, optimizer, clip_norm: None };
+    let training = Training {
+        data: &data,
+        batch: BATCH,
+        accumulate: 1,
+        noise: 0.0,
+        images: None,
+        optimizer,
+        clip_norm: None,
+    };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     engine.initialise([0, 0]).unwrap();
     let weights = filled(engine.weights().unwrap());

@@ -59,6 +59,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
     let training = Training {
         data: &data,
         batch: 16,
+        accumulate: 1,
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),

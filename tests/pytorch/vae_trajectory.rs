@@ -108,6 +108,7 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
     let training = Training {
         data: &data,
         batch: BATCH,
+        accumulate: 1,
         noise: 0.0,
         images: None,
         optimizer: Optimizer::default(),

@@ -51,6 +51,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
     let training = Training {
         data: &data,
         batch: BATCH,
+        accumulate: 1,
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),

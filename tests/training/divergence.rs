@@ -48,6 +48,9 @@ fn the_operator_is_named() {
             assert!(message.contains(part), "{column} {value}: {part}: {message}");
         }
     }
+    // Row 100 is the fifth of its batch, and so in the second of four micro-batches.
+    let cut = message(&spoilt(&format!("{TRAIN}accumulate = 4\n"), "x1", f32::NAN));
+    assert!(cut.contains("`x` is NaN at [0, ") && cut.contains("training row 100"), "{cut}");
     let message = message(&Bench::with(&format!("{TRAIN}optimizer = \"sgd\"\nlearning_rate = 1e38\n")));
     assert!(message.contains("pass, `") || message.contains("update of the weights"), "{message}");
     let without = train(&spoilt(TRAIN, "y", 3e38), "run", false).0.unwrap_err().to_string();

@@ -1,6 +1,8 @@
 //! Training on the CPU backend: what is learned, and what is kept when it does not go well.
 
 mod adding;
+#[path = "../common/custom_loop.rs"]
+mod custom_loop;
 mod divergence;
 #[path = "../common/faults.rs"]
 mod faults;

@@ -4,7 +4,7 @@ pub mod memory;
 
 use memory::Memory;
 
-use super::{Device, DeviceError, DeviceInfo, Session};
+use super::{Device, DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::kernels::native::NativeKernel;
@@ -111,11 +111,12 @@ impl Session for CpuSession {
         Ok(bytemuck::cast_slice(&self.memory.words(buffer.0 as usize)[start..start + words]).to_vec())
     }
 
-    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
-        let (kernels, pool) = (&self.phases[phase], &self.pool);
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
+        check_phases(runs, self.phases.len())?;
+        let (phases, pool) = (&self.phases, &self.pool);
         pool.enter(|| {
-            for step in steps {
-                for (kernel, operands) in kernels {
+            for Run { phase, step } in runs {
+                for (kernel, operands) in &phases[*phase] {
                     kernel.run(operands, step, pool);
                 }
             }

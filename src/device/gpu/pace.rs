@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::time::Instant;
 
 use super::guard::Guard;
-use crate::device::DeviceError;
+use crate::device::{DeviceError, Run};
 use crate::kernels::Cost;
 
 /// How long a submission should take.
@@ -40,7 +40,60 @@ struct Submitted {
     at: Instant,
 }
 
-/// What a submission of one phase may hold.
+/// The launches of some runs, numbered one after the other.
+pub struct Launches<'a> {
+    runs: &'a [Run],
+    /// The first launch of each run, and how many there are.
+    starts: Vec<usize>,
+}
+
+/// Which launch that is.
+pub struct Place {
+    /// Position of the run.
+    pub run: usize,
+    /// Its phase.
+    pub phase: usize,
+    /// Position in the phase.
+    pub number: usize,
+}
+
+impl<'a> Launches<'a> {
+    /// The launches of `runs`, whose phases have as many as `count` says.
+    pub fn new(runs: &'a [Run], count: impl Fn(usize) -> usize) -> Self {
+        let mut starts = vec![0];
+        for run in runs {
+            starts.push(starts[starts.len() - 1] + count(run.phase));
+        }
+        Self { runs, starts }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Range<usize> {
+        0..self.starts[self.runs.len()]
+    }
+
+    /// The phase of launch `launch`.
+    fn phase(&self, launch: usize) -> usize {
+        self.runs[self.run(launch)].phase
+    }
+
+    fn run(&self, launch: usize) -> usize {
+        self.starts.partition_point(|&start| start <= launch) - 1
+    }
+
+    /// Where the launches of a range stand.
+    pub fn places(&self, range: Range<usize>) -> impl Iterator<Item = Place> {
+        let mut run = self.run(range.start);
+        range.map(move |launch| {
+            while self.starts[run + 1] <= launch {
+                run += 1;
+            }
+            Place { run, phase: self.runs[run].phase, number: launch - self.starts[run] }
+        })
+    }
+}
+
+/// What a submission may hold that begins with one phase.
 struct Budget {
     /// Work of each launch of a step.
     launches: Vec<f64>,
@@ -67,10 +120,25 @@ impl Pace {
         Self { phases, in_flight: VecDeque::new(), last_done: Instant::now() }
     }
 
-    /// Launches of `phase` to put in the next submission, of those not yet submitted. They are counted from the
-    /// first step on, over all steps.
-    pub fn next(&self, phase: usize, left: Range<usize>) -> Range<usize> {
-        left.start..self.phases[phase].end(left)
+    /// Launches to put in the next submission, of those `left`, of which there is at least one: as many as fit what a
+    /// submission that begins with the phase of the first may hold.
+    pub fn next(&self, launches: &Launches, left: Range<usize>) -> Range<usize> {
+        let most = self.phases[launches.phase(left.start)].work;
+        let (start, mut end, mut work) = (left.start, left.start, 0.0);
+        for launch in launches.places(left) {
+            work += self.phases[launch.phase].launches[launch.number];
+            // Sums in another order may differ in the last digit.
+            if end > start && work > most * (1.0 + 1e-9) {
+                break;
+            }
+            end += 1;
+        }
+        start..end
+    }
+
+    /// Work of launches.
+    fn sum(&self, launches: &Launches, range: Range<usize>) -> f64 {
+        launches.places(range).map(|launch| self.phases[launch.phase].launches[launch.number]).sum()
     }
 
     /// Notes a submission of launches and waits until few enough are in flight.
@@ -81,10 +149,11 @@ impl Pace {
         &mut self,
         guard: &Guard,
         index: wgpu::SubmissionIndex,
-        phase: usize,
-        launches: Range<usize>,
+        launches: &Launches,
+        range: Range<usize>,
     ) -> Result<(), DeviceError> {
-        let work = self.phases[phase].sum(launches);
+        let phase = launches.phase(range.start);
+        let work = self.sum(launches, range);
         self.in_flight.push_back(Submitted { index, phase, work, at: Instant::now() });
         while self.in_flight.len() >= MAX_IN_FLIGHT {
             self.retire(guard)?;
@@ -121,27 +190,6 @@ impl Pace {
     }
 }
 
-impl Budget {
-    /// Where a submission ends that begins at `left.start`: it has at least one launch.
-    fn end(&self, left: Range<usize>) -> usize {
-        let (mut end, mut work) = (left.start, 0.0);
-        while end < left.end {
-            work += self.launches[end % self.launches.len()];
-            // Sums in another order may differ in the last digit.
-            if end > left.start && work > self.work * (1.0 + 1e-9) {
-                break;
-            }
-            end += 1;
-        }
-        end
-    }
-
-    /// Work of launches.
-    fn sum(&self, launches: Range<usize>) -> f64 {
-        launches.map(|at| self.launches[at % self.launches.len()]).sum()
-    }
-}
-
 /// Work of the next submission, after one of `work` took `seconds` (at most, if not `exact`).
 fn next_work(current: f64, work: f64, seconds: f64, exact: bool) -> f64 {
     let wanted = TARGET_SECONDS * work / seconds.max(1e-9);
@@ -152,6 +200,7 @@ fn next_work(current: f64, work: f64, seconds: f64, exact: bool) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::step::StepRecord;
 
     #[test]
     fn submissions_grow_to_the_target_and_shrink_above_it() {
@@ -165,17 +214,30 @@ mod tests {
     #[test]
     fn small_steps_go_together_and_large_ones_in_parts() {
         let mut pace = Pace::new(vec![vec![10.0, 20.0, 30.0], vec![6e8, 6e8, 5e9, 1e8, 1e8]]);
-        assert_eq!(pace.next(0, 0..30), 0..3, "one step at first");
+        let runs = |phases: &[usize]| -> Vec<Run> {
+            phases.iter().map(|&phase| Run { phase, step: StepRecord::default() }).collect()
+        };
+        let count = |phase| [3, 5][phase];
+        let small = runs(&[0; 10]);
+        let small = Launches::new(&small, count);
+        assert_eq!(small.all(), 0..30);
+        assert_eq!(pace.next(&small, 0..30), 0..3, "one step at first");
         pace.phases[0].work = 150.0;
-        assert_eq!(pace.next(0, 3..30), 3..11, "as many as the budget holds to the last digit");
-        assert_eq!(pace.next(0, 27..30), 27..30, "no more than there are");
+        assert_eq!(pace.next(&small, 3..30), 3..11, "as many as the budget holds to the last digit");
+        assert_eq!(pace.next(&small, 27..30), 27..30, "no more than there are");
+        let large = runs(&[1]);
+        let large = Launches::new(&large, count);
         let mut at = 0;
         let mut ends = vec![];
         while at < 5 {
-            at = pace.next(1, at..5).end;
+            at = pace.next(&large, at..5).end;
             ends.push(at);
         }
         assert_eq!(ends, [1, 2, 3, 5], "a launch that is too much alone goes alone");
-        assert_eq!(pace.phases[1].sum(3..6), 8e8);
+        let mixed = runs(&[0, 1, 0]);
+        let mixed = Launches::new(&mixed, count);
+        assert_eq!(pace.sum(&mixed, 1..5), 20.0 + 30.0 + 6e8 + 6e8);
+        assert_eq!(pace.next(&mixed, 1..11), 1..3, "the budget is that of the phase it begins with");
+        assert_eq!(pace.next(&mixed, 6..11), 6..11, "and may hold several phases");
     }
 }

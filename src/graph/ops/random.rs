@@ -39,8 +39,9 @@ impl OpDef for Random {
 
     fn eval(&self, _inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor {
         let step = &context.step;
-        let element = |i: usize| f64::from(rng::element(self.kind, step, self.stream, i as u32));
-        Tensor::new(ty.shape.clone(), (0..elements(&ty.shape)).map(element).collect())
+        let count = elements(&ty.shape);
+        let element = |i| f64::from(rng::element(self.kind, step, self.stream, step.element(i, count)));
+        Tensor::new(ty.shape.clone(), (0..count).map(element).collect())
     }
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {

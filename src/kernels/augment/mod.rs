@@ -27,7 +27,8 @@ pub struct Augment {
     pub changes: Changes,
     /// The value of each channel beyond the edge (bits of `f32`).
     pub fill: Vec<u32>,
-    /// Random stream of the draws: image `b` has the elements `8 b` to `8 b + 7`.
+    /// Random stream of the draws: image `b` has the elements `8 b` to `8 b + 7`, counted over all micro-batches of the
+    /// step.
     pub stream: u32,
     /// Standard deviation of the Gaussian noise added to each element (bits of an `f32`; 0 adds none).
     pub noise: u32,
@@ -105,7 +106,7 @@ impl Augment {
     /// device.
     pub fn draw(&self, step: &StepRecord, image: usize) -> Drawn {
         let word = |number: u32| {
-            let element = (image as u32).wrapping_mul(DRAWS).wrapping_add(number);
+            let element = step.element(image, self.batch).wrapping_mul(DRAWS).wrapping_add(number);
             rng::word([step.seed_low, step.seed_high], self.stream, step.step, element)
         };
         // A multiple of 2^-23 in -1..1.

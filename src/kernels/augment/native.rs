@@ -141,7 +141,8 @@ fn add_noise<const EXACT: bool>(k: &Augment, step: &StepRecord, image: usize, to
         return;
     }
     let mut noise = vec![0.0; to.len()];
-    rng::fill(RandomKind::Normal, step, k.noise_stream, (image * to.len()) as u32, &mut noise);
+    let first = step.element(image * to.len(), k.batch * to.len());
+    rng::fill(RandomKind::Normal, step, k.noise_stream, first, &mut noise);
     for (x, z) in to.iter_mut().zip(noise) {
         *x = add::<EXACT>(*x, mul::<EXACT>(f32::from_bits(k.noise), z));
     }

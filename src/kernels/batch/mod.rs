@@ -26,7 +26,8 @@ pub struct BatchColumn {
     /// Words before the first row.
     pub offset: usize,
     /// Standard deviation of the Gaussian noise added to each element (bits of an `f32`; 0 adds none), from
-    /// stream `stream`, element `r * width + c`. The block is `f32` if this is not 0, else plain words.
+    /// stream `stream`, element `r * width + c`, counted over all micro-batches of the step. The block is `f32` if this is
+    /// not 0, else plain words.
     pub noise: u32,
     /// Random stream of the noise.
     pub stream: u32,

@@ -24,9 +24,16 @@ impl NativeRun for Batch {
             let deviation = f32::from_bits(column.noise);
             if deviation != 0.0 {
                 let mut noise = [0.0; 256];
+                let count = self.batch * column.width;
                 for (part, out) in out.chunks_mut(noise.len()).enumerate() {
                     let noise = &mut noise[..out.len()];
-                    rng::fill(RandomKind::Normal, step, column.stream, 256 * part as u32, noise);
+                    rng::fill(
+                        RandomKind::Normal,
+                        step,
+                        column.stream,
+                        step.element(256 * part, count),
+                        noise,
+                    );
                     for (x, z) in out.iter_mut().zip(noise) {
                         *x += deviation * *z;
                     }

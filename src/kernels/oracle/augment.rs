@@ -53,7 +53,12 @@ pub(super) fn augment(k: &Augment, operands: &Operands, writes: &mut [Vec<Approx
             value = Approx::exact(0.0);
         }
         if k.noise != 0 {
-            let z = rng::element(RandomKind::Normal, step, k.noise_stream, at as u32);
+            let z = rng::element(
+                RandomKind::Normal,
+                step,
+                k.noise_stream,
+                step.element(at, k.batch * k.values()),
+            );
             let noise = f64::from(f32::from_bits(k.noise)) * f64::from(z);
             value = sum([value, Approx::exact(noise).rounded(ROUNDOFF)].into_iter());
         }

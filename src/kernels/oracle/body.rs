@@ -37,9 +37,12 @@ pub(super) fn registers(
             Inst::Previous { output } => Approx::exact(operands.previous[*output][linear]),
             Inst::Const(bits) => Approx::exact(f64::from(f32::from_bits(*bits))),
             Inst::Step(scalar) => Approx::exact(f64::from(operands.step.scalar(*scalar))),
-            Inst::Random { kind, stream } => {
-                Approx::exact(f64::from(rng::element(*kind, operands.step, *stream, linear as u32)))
-            }
+            Inst::Random { kind, stream } => Approx::exact(f64::from(rng::element(
+                *kind,
+                operands.step,
+                *stream,
+                operands.step.element(linear, elements(shape)),
+            ))),
             Inst::Unary(f, a) => unary(*f, of(a)),
             Inst::Binary(f, a, b) => binary(*f, of(a), of(b)),
             Inst::Select(c, a, b) => select(of(c), of(a), of(b)),

@@ -98,7 +98,12 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
                     *out =
                         Approx::exact(operands.reads[1 + block][row(r) * column.stride + column.offset + c]);
                     if deviation != 0.0 {
-                        let z = rng::element(RandomKind::Normal, step, column.stream, element as u32);
+                        let z = rng::element(
+                            RandomKind::Normal,
+                            step,
+                            column.stream,
+                            step.element(element, k.batch * column.width),
+                        );
                         let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);
                         *out = sum([*out, noise].into_iter());
                     }

@@ -70,8 +70,10 @@ impl Draw {
 
     /// A step with plausible scalars.
     pub(super) fn step(&mut self) -> StepRecord {
+        let step = self.below(1000) as u32;
         StepRecord {
-            step: self.below(1000) as u32,
+            step,
+            micro_batch: step % 3,
             seed_low: self.word(),
             seed_high: self.word(),
             learning_rate: 0.01,

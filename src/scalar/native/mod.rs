@@ -68,6 +68,8 @@ enum NativeOp {
     Random {
         kind: RandomKind,
         stream: u32,
+        /// Elements drawn for a batch.
+        count: usize,
     },
     Copy(Value),
     Unary(UnaryFn, Value),
@@ -246,8 +248,8 @@ impl<'a> Context<'a, '_> {
             NativeOp::Load { operand, loader } => {
                 loader.fill(self.inputs.reads[*operand], self.chunk.start, out);
             }
-            NativeOp::Random { kind, stream } => {
-                rng::fill(*kind, step, *stream, self.chunk.start as u32, out);
+            NativeOp::Random { kind, stream, count } => {
+                rng::fill(*kind, step, *stream, step.element(self.chunk.start, *count), out);
             }
             NativeOp::Copy(a) => loops::copy(self.arg(*a), out),
             NativeOp::Unary(f, a) if self.exact => loops::exact_unary(*f, self.arg(*a), out),

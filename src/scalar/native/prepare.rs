@@ -2,6 +2,7 @@
 
 use super::loops::Sum;
 use super::{Loader, NativeBody, NativeOp, Value};
+use crate::base::tensor::elements;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 impl NativeBody {
@@ -123,7 +124,9 @@ impl Builder {
             Inst::Previous { output } => return Value::Previous(*output),
             Inst::Const(bits) => NativeOp::Const(f32::from_bits(*bits)),
             Inst::Step(scalar) => NativeOp::Step(*scalar),
-            Inst::Random { kind, stream } => NativeOp::Random { kind: *kind, stream: *stream },
+            Inst::Random { kind, stream } => {
+                NativeOp::Random { kind: *kind, stream: *stream, count: elements(shape) }
+            }
             Inst::Unary(f, a) => NativeOp::Unary(*f, of(a)),
             Inst::Binary(f, a, b) => {
                 let plain = || NativeOp::Binary(*f, of(a), of(b));

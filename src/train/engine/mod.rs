@@ -13,14 +13,14 @@ use super::TrainError;
 use super::metrics::Predictions;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Text};
-use crate::device::{Device, Session};
+use crate::device::{Device, Run, Session};
 use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{Compiled, Slice};
 
 pub(crate) use order::text_order;
 use program::Built;
-pub use program::{Training, Watched, compile};
+pub use program::{Training, Watched, compile, step};
 
 /// A compiled model on a device.
 pub struct Engine {
@@ -29,7 +29,8 @@ pub struct Engine {
     session: Box<dyn Session>,
     /// The evaluation graph and, if it trains, the training graph's facts.
     pub graph: ModelGraph,
-    training: Option<usize>,
+    /// Rows of a training step, and micro-batches that it is cut into.
+    training: Option<(usize, usize)>,
     evaluation: usize,
     evaluation_rows: usize,
     evaluation_batch: usize,
@@ -97,7 +98,7 @@ impl Engine {
         let mut engine = Self {
             session,
             graph,
-            training: training.map(|t| t.batch),
+            training: training.map(|t| (t.batch, t.accumulate.max(1))),
             evaluation: evaluation_phase,
             evaluation_rows: evaluation.rows,
             evaluation_batch,
@@ -171,8 +172,24 @@ impl Engine {
 
     /// Loss slots of the training phase: most steps one [`Engine::train`] call may run.
     pub fn loss_slots(&self) -> usize {
-        let loss = self.compiled.layout.results.first().and_then(|r| r.first());
-        loss.map_or(1, |r| r.slice.words / r.words)
+        self.losses().map_or(1, |place| place.words / self.micro_batches())
+    }
+
+    /// Where the losses of micro-batches are kept.
+    fn losses(&self) -> Option<Slice> {
+        let phase = self.compiled.layout.phases.get(program::pass(self.micro_batches()))?;
+        phase.result("loss").map(|result| result.slice)
+    }
+
+    /// Micro-batches of a training step.
+    fn micro_batches(&self) -> usize {
+        self.training.map_or(1, |(_, accumulate)| accumulate)
+    }
+
+    /// Kernels of a training step.
+    pub fn kernels_per_step(&self) -> usize {
+        let phases = &self.compiled.program.phases;
+        step(self.micro_batches()).iter().map(|&(phase, times)| times * phases[phase].dispatches.len()).sum()
     }
 
     /// Runs training steps (their slots are set here) and gives their losses.
@@ -180,25 +197,47 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn train(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let batch = self.training.unwrap_or(1) as u32;
-        debug_assert!(steps.iter().all(|s| s.batch_start % batch == 0), "batches do not overlap");
+        let Some((batch, micro_batches)) = self.training else { return Ok(vec![]) };
+        debug_assert!(steps.iter().all(|s| s.batch_start % batch as u32 == 0), "batches do not overlap");
+        let phases = step(micro_batches);
+        let mut runs = vec![];
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
+            for &(phase, times) in &phases {
+                runs.extend((0..times).map(|at| Run {
+                    phase,
+                    step: StepRecord {
+                        batch_start: step.batch_start + (at * (batch / micro_batches)) as u32,
+                        slot: (slot * micro_batches + at) as u32,
+                        micro_batch: at as u32,
+                        ..*step
+                    },
+                }));
+            }
         }
-        self.session.run(0, steps)?;
-        let loss = self.compiled.layout.results[0][0].slice;
-        let words = self.session.read(loss.buffer, loss.start, steps.len())?;
-        Ok(words.into_iter().map(f32::from_bits).collect())
+        self.session.run_all(&runs)?;
+        let Some(losses) = self.losses() else { return Ok(vec![]) };
+        let words = self.session.read(losses.buffer, losses.start, steps.len() * micro_batches)?;
+        let mean = |losses: &[u32]| match losses {
+            [only] => f32::from_bits(*only),
+            _ => {
+                let sum: f64 = losses.iter().map(|&word| f64::from(f32::from_bits(word))).sum();
+                (sum / losses.len() as f64) as f32
+            }
+        };
+        Ok(words.chunks(micro_batches).map(mean).collect())
     }
 
-    /// What phase `phase` kept of its first step, by name.
+    /// What the first training step kept of micro-batch `micro_batch`, by name.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn results(&mut self, phase: usize) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+    pub fn results(&mut self, micro_batch: usize) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
         let mut results = vec![];
-        for result in self.compiled.layout.results[phase].clone() {
-            let words = self.session.read(result.slice.buffer, result.slice.start, result.words)?;
+        let phase = program::pass(self.micro_batches());
+        for result in self.compiled.layout.phases[phase].results.clone() {
+            let start = result.slice.start + micro_batch * result.words;
+            let words = self.session.read(result.slice.buffer, start, result.words)?;
             results.push((result.name, words.into_iter().map(f32::from_bits).collect()));
         }
         Ok(results)
@@ -228,7 +267,7 @@ impl Engine {
         };
         let steps: Vec<StepRecord> = (0..batches).map(record).collect();
         self.session.run(self.evaluation, &steps)?;
-        let results = self.compiled.layout.results[self.evaluation].clone();
+        let results = self.compiled.layout.phases[self.evaluation].results.clone();
         let places = self.positions.iter().max().map_or(0, |last| last + 1);
         // The values of each row, in the order of the rows.
         let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
@@ -260,7 +299,7 @@ impl Engine {
         let at = self.compiled.layout.data.len() - 1;
         self.set_order(at, rows)?;
         self.session.run(self.evaluation, &[StepRecord::default()])?;
-        let slice = self.compiled.layout.results[self.evaluation][0].slice;
+        let slice = self.compiled.layout.phases[self.evaluation].results[0].slice;
         let words = self.session.read(slice.buffer, slice.start, self.evaluation_batch * self.outputs)?;
         Ok(words.into_iter().map(f32::from_bits).collect())
     }

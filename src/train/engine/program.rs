@@ -6,8 +6,8 @@ use crate::graph::ValueId;
 use crate::nn::model::{self, Model, ModelGraph, State};
 use crate::optim::Optimizer;
 use crate::plan::{
-    self, Augmentation, Compiled, DataColumn, DataSpec, Entry, ImageChanges, OptimizerSpec, PhaseSpec,
-    PlanError, ProgramSpec,
+    self, Augmentation, Batches, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
+    OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
 use crate::train::TrainError;
 
@@ -26,6 +26,8 @@ pub struct Training<'a> {
     pub data: &'a Dataset,
     /// Rows of a step.
     pub batch: usize,
+    /// Equal micro-batches that a step is cut into: a divisor of `batch`.
+    pub accumulate: usize,
     /// Standard deviation of the noise on features.
     pub noise: f64,
     /// Random changes of images.
@@ -36,10 +38,34 @@ pub struct Training<'a> {
     pub clip_norm: Option<f64>,
 }
 
+impl Training<'_> {
+    /// Rows of a micro-batch.
+    pub(crate) fn rows(&self) -> usize {
+        self.batch / self.accumulate.max(1)
+    }
+}
+
+/// The name of the only set of parameters.
+const ALL: &str = "all";
+/// Data sets.
+const TRAINING: &str = "training";
+const EVALUATION: &str = "evaluation";
+
+/// The phases of a training step, and how many times each runs: one phase that computes gradients and updates, or one
+/// that sets the gradients to 0, one that adds those of each micro-batch, and one that updates.
+pub fn step(accumulate: usize) -> Vec<(usize, usize)> {
+    if accumulate <= 1 { vec![(0, 1)] } else { vec![(0, 1), (1, accumulate), (2, 1)] }
+}
+
+/// Position of the phase that computes losses and gradients.
+pub(super) fn pass(accumulate: usize) -> usize {
+    usize::from(accumulate > 1)
+}
+
 /// Values of the training graph that are kept besides the loss.
 pub type Watched<'a> = dyn Fn(&ModelGraph) -> Vec<(String, ValueId)> + 'a;
 
-/// The program of a model: phase 0 trains if `training` is given, the last phase evaluates `evaluation`.
+/// The program of a model: the first phases train if `training` is given (see [`step`]), the last evaluates `evaluation`.
 ///
 /// # Errors
 /// If the layers do not fit together or the program does not fit the target.
@@ -98,55 +124,42 @@ fn compile_batches(
     watched: &Watched,
 ) -> Result<Built, TrainError> {
     let evaluating = model.graph(evaluation_batch, false)?;
-    let trained = training.map(|t| model.graph(t.batch, true)).transpose()?;
+    let trained = training.map(|t| model.graph(t.rows(), true)).transpose()?;
     let mut data = vec![];
     let mut phases = vec![];
     if let (Some(t), Some(graph)) = (training, &trained) {
-        data.push(data_spec("training", t.data, t.data.rows.next_multiple_of(t.batch)));
-        let watched = watched(graph);
-        let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
-        let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
-        let change = Augmentation {
-            column: model::X.into(),
-            deviation: t.noise as f32,
-            stream: streams::NOISE,
-            images: t.images.cloned(),
-        };
-        phases.push(PhaseSpec {
-            name: "train".into(),
-            graph: &graph.graph,
-            batch: t.batch,
-            data: 0,
-            augment: if changed { vec![change] } else { vec![] },
-            slots: slots.clamp(1, LOSS_SLOTS),
-            results: std::iter::once(("loss".into(), graph.loss)).chain(watched).collect(),
-            gradients: graph.gradients.clone(),
-            updates: graph.updates.clone(),
-        });
+        data.push(data_spec(TRAINING, t.data, t.data.rows.next_multiple_of(t.batch)));
+        phases = training_phases(t, graph, watched(graph));
     }
     let batches = evaluation.rows.div_ceil(evaluation_batch);
     let mut results =
         vec![("predictions".into(), evaluating.predictions), ("losses".into(), evaluating.loss_rows)];
     results.extend(evaluating.parts.iter().map(|(name, value)| (name.to_string(), *value)));
-    data.push(data_spec("evaluation", evaluation, (batches * evaluation_batch).max(1)));
-    phases.push(PhaseSpec {
-        name: "evaluate".into(),
+    data.push(data_spec(EVALUATION, evaluation, (batches * evaluation_batch).max(1)));
+    let pass = PassSpec {
         graph: &evaluating.graph,
         batch: evaluation_batch,
-        data: data.len() - 1,
+        batches: Batches::Of(EVALUATION.into()),
         augment: vec![],
         slots: batches.max(1),
         results,
         gradients: vec![],
-        updates: evaluating.updates.clone(),
-    });
+        into: Gradients::Replace,
+        states: evaluating.updates.clone(),
+    };
+    phases.push(PhaseSpec { name: "evaluate".into(), pass: Some(pass), ..PhaseSpec::default() });
     let entry = |name: &String, shape: &[usize], decay| Entry {
         name: name.clone(),
         words: shape.iter().product(),
         decay,
     };
     let spec = ProgramSpec {
-        parameters: evaluating.parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay)).collect(),
+        sets: vec![ParameterSet {
+            name: ALL.into(),
+            parameters: evaluating.parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay)).collect(),
+            optimizer: training
+                .map(|t| OptimizerSpec { slots: t.optimizer.slots(), body: t.optimizer.body() }),
+        }],
         states: evaluating
             .states
             .iter()
@@ -154,17 +167,52 @@ fn compile_batches(
             .chain(&evaluating.carried)
             .map(|s| entry(&s.name, &s.shape, false))
             .collect(),
-        optimizer: training.map(|t| OptimizerSpec {
-            slots: t.optimizer.slots(),
-            body: t.optimizer.body(),
-            max_norm: t.clip_norm.map(|n| n as f32),
-        }),
         data,
         phases,
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
     Ok(Built { compiled, graph: evaluating, carried, evaluation_batch })
+}
+
+/// The phases of a training step, as [`step`] says; of `watched` values, one step alone is kept.
+fn training_phases<'g>(
+    t: &Training,
+    graph: &'g ModelGraph,
+    watched: Vec<(String, ValueId)>,
+) -> Vec<PhaseSpec<'g>> {
+    let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
+    let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
+    let change = Augmentation {
+        column: model::X.into(),
+        deviation: t.noise as f32,
+        stream: streams::NOISE,
+        images: t.images.cloned(),
+    };
+    let parts = t.accumulate.max(1);
+    // The loss of a step is the mean of those of its micro-batches, and so is its gradient.
+    let into = if parts == 1 { Gradients::Replace } else { Gradients::Add(1.0 / parts as f32) };
+    let pass = PassSpec {
+        graph: &graph.graph,
+        batch: t.rows(),
+        batches: Batches::Of(TRAINING.into()),
+        augment: if changed { vec![change] } else { vec![] },
+        slots: slots.clamp(1, (LOSS_SLOTS / parts).max(1)) * parts,
+        results: std::iter::once(("loss".into(), graph.loss)).chain(watched).collect(),
+        gradients: graph.gradients.clone(),
+        into,
+        states: graph.updates.clone(),
+    };
+    let update = Some(UpdateSpec { set: ALL.into(), max_norm: t.clip_norm.map(|n| n as f32) });
+    let named = |name: &str| PhaseSpec { name: name.into(), ..PhaseSpec::default() };
+    if parts == 1 {
+        return vec![PhaseSpec { pass: Some(pass), update, ..named("train") }];
+    }
+    vec![
+        PhaseSpec { clears: vec![ALL.into()], ..named("clear") },
+        PhaseSpec { pass: Some(pass), ..named("gradients") },
+        PhaseSpec { update, ..named("update") },
+    ]
 }
 
 /// Rows of an evaluation batch.

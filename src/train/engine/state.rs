@@ -1,6 +1,7 @@
 //! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
 
 use super::Engine;
+use crate::plan::Slice;
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 
@@ -56,8 +57,8 @@ impl Engine {
 
     fn set(&mut self, name: &str, data: &[f32]) -> Result<(), TrainError> {
         let layout = &self.compiled.layout;
-        let places = layout.parameters.iter().chain(&layout.states);
-        if let Some((_, slice)) = places.clone().find(|(n, _)| n == name) {
+        let mut places = layout.parameters().chain(&layout.states);
+        if let Some((_, slice)) = places.find(|(n, _)| n == name) {
             let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
             self.session.write(slice.buffer, slice.start, &words)?;
         }
@@ -70,7 +71,7 @@ impl Engine {
     /// If the device fails.
     pub fn weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let layout = &self.compiled.layout;
-        let places: Vec<_> = layout.parameters.iter().chain(&layout.states).cloned().collect();
+        let places: Vec<_> = layout.parameters().chain(&layout.states).cloned().collect();
         let mut tensors = vec![];
         for ((name, shape), (_, slice)) in self.shapes().into_iter().zip(places) {
             let words = self.session.read(slice.buffer, slice.start, slice.words)?;
@@ -90,15 +91,25 @@ impl Engine {
     /// If the device fails.
     pub fn optimizer_state(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let mut tensors = vec![];
-        for (slot, buffer) in self.compiled.layout.optimizer_state.clone().into_iter().enumerate() {
-            let parameters = self.graph.parameters.clone();
-            for (parameter, (_, slice)) in parameters.iter().zip(self.compiled.layout.parameters.clone()) {
-                let words = self.session.read(buffer, slice.start, slice.words)?;
-                let data = words.into_iter().map(f32::from_bits).collect();
-                tensors.push((format!("optimizer.{slot}.{}", parameter.name), parameter.shape.clone(), data));
-            }
+        for (name, shape, slice) in self.optimizer_places() {
+            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
+            tensors.push((name, shape, words.into_iter().map(f32::from_bits).collect()));
         }
         Ok(tensors)
+    }
+
+    /// Names, shapes and places of the optimizer's state.
+    fn optimizer_places(&self) -> Vec<(String, Vec<usize>, Slice)> {
+        let mut places = vec![];
+        for set in &self.compiled.layout.sets {
+            for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
+                for (parameter, (_, slice)) in self.graph.parameters.iter().zip(set.beside(buffer)) {
+                    let name = format!("optimizer.{slot}.{}", parameter.name);
+                    places.push((name, parameter.shape.clone(), slice));
+                }
+            }
+        }
+        places
     }
 
     /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named tensors.
@@ -125,14 +136,9 @@ impl Engine {
                 let data = find(&state.name, &state.shape)?;
                 self.set(&state.name, &data)?;
             }
-            for (slot, buffer) in self.compiled.layout.optimizer_state.clone().into_iter().enumerate() {
-                let parameters = self.graph.parameters.clone();
-                for (parameter, (_, slice)) in parameters.iter().zip(self.compiled.layout.parameters.clone())
-                {
-                    let data = find(&format!("optimizer.{slot}.{}", parameter.name), &parameter.shape)?;
-                    let words: Vec<u32> = data.iter().map(|x| x.to_bits()).collect();
-                    self.session.write(buffer, slice.start, &words)?;
-                }
+            for (name, shape, slice) in self.optimizer_places() {
+                let data = find(&name, &shape)?;
+                self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
             }
         }
         Ok(())

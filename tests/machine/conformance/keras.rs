@@ -8,7 +8,10 @@ use gridlight::base::tensor::DType;
 use gridlight::device::Device;
 use gridlight::graph::{Graph, Source};
 use gridlight::optim::{Adam, Optimizer, RmsProp, Sgd};
-use gridlight::plan::{self, DataColumn, DataSpec, Entry, OptimizerSpec, PhaseSpec, ProgramSpec};
+use gridlight::plan::{
+    self, Batches, DataColumn, DataSpec, Entry, Gradients, OptimizerSpec, ParameterSet, PassSpec, PhaseSpec,
+    ProgramSpec, UpdateSpec,
+};
 use gridlight::verify::cases::{CaseNumber, CaseTensor, OperatorCase, OperatorResult, run_case};
 use serde_json::{Map, Value};
 
@@ -151,21 +154,30 @@ fn descend(
     let loss = loss().map_err(|e| e.to_string())?;
     let gradient =
         gridlight::graph::autodiff::gradients(&mut graph, loss, &[x]).map_err(|e| e.to_string())?;
-    let phase = PhaseSpec {
-        name: "train".into(),
+    let pass = PassSpec {
         graph: &graph,
         batch: 1,
-        data: 0,
+        batches: Batches::Of("training".into()),
         augment: vec![],
         slots: 1,
         results: vec![("loss".into(), loss)],
         gradients: vec![("x".into(), gradient[0])],
-        updates: vec![],
+        into: Gradients::Replace,
+        states: vec![],
+    };
+    let phase = PhaseSpec {
+        name: "train".into(),
+        clears: vec![],
+        pass: Some(pass),
+        update: Some(UpdateSpec { set: "all".into(), max_norm }),
     };
     let rows = gradients.len();
     let spec = ProgramSpec {
-        parameters: vec![Entry { name: "x".into(), words: count, decay: true }],
-        optimizer: Some(OptimizerSpec { slots: optimizer.slots(), body: optimizer.body(), max_norm }),
+        sets: vec![ParameterSet {
+            name: "all".into(),
+            parameters: vec![Entry { name: "x".into(), words: count, decay: true }],
+            optimizer: Some(OptimizerSpec { slots: optimizer.slots(), body: optimizer.body() }),
+        }],
         data: vec![DataSpec {
             name: "training".into(),
             rows,
@@ -184,7 +196,7 @@ fn descend(
     for (slice, words) in &compiled.layout.constants {
         write(*slice, words)?;
     }
-    let place = compiled.layout.parameters[0].1;
+    let place = compiled.layout.sets[0].parameters[0].1;
     write(place, &words(start))?;
     write(compiled.layout.data[0].columns[0].1, &words(&gradients.concat()))?;
     if let Some(order) = compiled.layout.data[0].order {

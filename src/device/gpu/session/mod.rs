@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::handle::Gpu;
 use super::limits;
-use super::pace::{self, Pace};
+use super::pace::{self, Launches, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
-use crate::device::{DeviceError, DeviceInfo, Session};
+use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::kernels::shader::Shader;
 use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
 
@@ -120,10 +120,13 @@ impl GpuSession {
     }
 
     /// Puts `steps` (at most [`RECORDS`]) into the table of step records.
-    pub(super) fn upload_records(&mut self, steps: &[StepRecord]) -> Result<(), DeviceError> {
+    pub(super) fn upload_records<'s>(
+        &mut self,
+        steps: impl ExactSizeIterator<Item = &'s StepRecord>,
+    ) -> Result<(), DeviceError> {
         self.staged.clear();
         self.staged.resize(steps.len() * self.record_stride, 0);
-        for (record, bytes) in steps.iter().zip(self.staged.chunks_mut(self.record_stride)) {
+        for (record, bytes) in steps.zip(self.staged.chunks_mut(self.record_stride)) {
             bytes[..RECORD_BYTES].copy_from_slice(bytemuck::bytes_of(record));
         }
         self.uploaded_bytes += self.staged.len() as u64;
@@ -142,15 +145,14 @@ impl GpuSession {
         pass.dispatch_workgroups(x, y, z);
     }
 
-    /// Submits launches of a phase, counted from the first step in the table of records on.
-    fn submit(&self, phase: usize, launches: Range<usize>) -> Result<wgpu::SubmissionIndex, DeviceError> {
+    /// Submits launches of runs whose records are in the table.
+    fn submit(&self, launches: &Launches, range: Range<usize>) -> Result<wgpu::SubmissionIndex, DeviceError> {
         self.gpu.guard.call("submitting steps", 0, |device| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                let commands = &self.phases[phase];
-                for at in launches {
-                    self.encode(&mut pass, &commands[at % commands.len()], at / commands.len());
+                for launch in launches.places(range) {
+                    self.encode(&mut pass, &self.phases[launch.phase][launch.number], launch.run);
                 }
             }
             self.gpu.queue.submit([encoder.finish()])
@@ -168,14 +170,6 @@ impl GpuSession {
                 buffer.0
             ))),
         }
-    }
-
-    /// Checks a phase number.
-    pub(super) fn check_phase(&self, phase: usize) -> Result<(), DeviceError> {
-        if phase < self.phases.len() {
-            return Ok(());
-        }
-        Err(DeviceError::Validation(format!("no phase {phase}: the program has {}", self.phases.len())))
     }
 }
 
@@ -259,16 +253,17 @@ impl Session for GpuSession {
         self.readback.read(&self.gpu, source, start, words)
     }
 
-    fn run(&mut self, phase: usize, steps: &[StepRecord]) -> Result<(), DeviceError> {
-        self.check_phase(phase)?;
-        for part in steps.chunks(RECORDS) {
-            self.upload_records(part)?;
-            let mut left = 0..part.len() * self.phases[phase].len();
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
+        check_phases(runs, self.phases.len())?;
+        for part in runs.chunks(RECORDS) {
+            self.upload_records(part.iter().map(|run| &run.step))?;
+            let launches = Launches::new(part, |phase| self.phases[phase].len());
+            let mut left = launches.all();
             while !left.is_empty() {
-                let launches = self.pace.next(phase, left.clone());
-                left.start = launches.end;
-                let index = self.submit(phase, launches.clone())?;
-                self.pace.submitted(&self.gpu.guard, index, phase, launches)?;
+                let next = self.pace.next(&launches, left.clone());
+                left.start = next.end;
+                let index = self.submit(&launches, next.clone())?;
+                self.pace.submitted(&self.gpu.guard, index, &launches, next)?;
             }
         }
         self.pending_bytes = 0;

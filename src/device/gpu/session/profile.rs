@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::GpuSession;
 use crate::base::step::StepRecord;
-use crate::device::{DeviceError, Session};
+use crate::device::{DeviceError, Run, Session, check_phases};
 
 /// Dispatches timed by one query set; WebGPU allows 4,096 queries.
 const PER_SET: usize = 1024;
@@ -17,9 +17,9 @@ const PER_SET: usize = 1024;
 /// # Errors
 /// If the device fails.
 pub fn profile(session: &mut GpuSession, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
-    session.check_phase(phase)?;
+    check_phases(&[Run { phase, step: *step }], session.phases.len())?;
     session.wait()?;
-    session.upload_records(std::slice::from_ref(step))?;
+    session.upload_records(std::iter::once(step))?;
     let mut seconds = vec![];
     let mut at = 0;
     while at < session.phases[phase].len() {

@@ -1,6 +1,7 @@
 //! From groups of nodes to dispatches whose intermediate values have no address yet.
 
-use std::collections::btree_map::Entry;
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -8,15 +9,13 @@ use super::access::Nodes;
 use super::compile::Builder;
 use super::emit::Emitted;
 use super::fuse::{Anchor, Fusion};
-use super::spec::{PhaseSpec, PlanError};
+use super::spec::{PassSpec, PlanError};
 use super::{Slice, recurrence, stage};
 use crate::base::target::Target;
 use crate::base::tensor::Shape;
 use crate::graph::ops::Lowering;
-use crate::graph::{Op, Source, ValueId};
+use crate::graph::{Source, ValueId};
 use crate::kernels::Kernel;
-use crate::kernels::augment::Augment;
-use crate::kernels::batch::{Batch, BatchColumn};
 use crate::scalar::{Body, Inst, View};
 
 /// Where an operand lies: in a buffer of its own kind, or in memory shared over time.
@@ -41,7 +40,9 @@ pub(super) type StoredResult = (String, Place, usize);
 /// Drafts one phase.
 pub(super) struct Drafter<'b, 's> {
     builder: &'b mut Builder<'s>,
-    phase: &'s PhaseSpec<'s>,
+    pass: &'s PassSpec<'s>,
+    /// Columns of the batch that the host writes.
+    inputs: Vec<(String, Slice)>,
     target: &'s Target,
     drafts: Vec<Draft>,
     /// Words of each temporary.
@@ -54,14 +55,15 @@ pub(super) struct Drafter<'b, 's> {
 }
 
 impl<'b, 's> Drafter<'b, 's> {
-    pub fn new(builder: &'b mut Builder<'s>, phase: &'s PhaseSpec<'s>) -> Result<Self, PlanError> {
+    pub fn new(builder: &'b mut Builder<'s>, name: &str, pass: &'s PassSpec<'s>) -> Result<Self, PlanError> {
         let values = |list: &[(String, ValueId)]| list.iter().map(|(_, v)| *v).collect::<Vec<_>>();
-        let outputs = [values(&phase.results), values(&phase.gradients), values(&phase.updates)].concat();
-        let nodes = Rc::new(Nodes::new(phase.graph, &outputs));
+        let outputs = [values(&pass.results), values(&pass.gradients), values(&pass.states)].concat();
+        let nodes = Rc::new(Nodes::new(pass.graph, &outputs));
         let target = builder.target;
         let mut drafter = Self {
             builder,
-            phase,
+            pass,
+            inputs: vec![],
             target,
             drafts: vec![],
             temporaries: vec![],
@@ -70,7 +72,7 @@ impl<'b, 's> Drafter<'b, 's> {
             nodes,
             stored_results: vec![],
         };
-        drafter.place_sources()?;
+        drafter.place_sources(name)?;
         drafter.place_outputs()?;
         Ok(drafter)
     }
@@ -80,124 +82,17 @@ impl<'b, 's> Drafter<'b, 's> {
         Place::Temporary(self.temporaries.len() - 1)
     }
 
-    fn place_sources(&mut self) -> Result<(), PlanError> {
-        for value in self.nodes.iter().collect::<Vec<_>>() {
-            let node = self.phase.graph.node(value);
-            let words = node.ty.elements();
-            let place = match &node.op {
-                Op::Source(op) => match &op.source {
-                    Source::Batch(_) => self.temporary(words),
-                    Source::Parameter(name) => {
-                        Place::Fixed(find("parameter", name, &self.builder.layout.parameters)?)
-                    }
-                    Source::State(name) => Place::Fixed(find("state", name, &self.builder.layout.states)?),
-                },
-                Op::Constant(constant) => Place::Fixed(self.builder.place_constant(&constant.data)),
-                _ => continue,
-            };
-            self.places.insert(value, place);
-        }
-        Ok(())
-    }
-
-    /// Gives gradients and updated states the place where they belong.
-    fn place_outputs(&mut self) -> Result<(), PlanError> {
-        let gradients = self.phase.gradients.iter().map(|o| (o, true));
-        for ((name, value), gradient) in gradients.chain(self.phase.updates.iter().map(|o| (o, false))) {
-            let slice = if gradient {
-                find("parameter", name, &self.builder.layout.gradients)?
-            } else {
-                find("state", name, &self.builder.layout.states)?
-            };
-            let stored = self.nodes.stored(*value);
-            // Several gradients may be the same value, as those of a recurrent layer's two biases are.
-            let same = self.phase.gradients.iter().filter(|(_, other)| self.nodes.stored(*other) == stored);
-            let shared = gradient && same.count() > 1 && !self.places.contains_key(&stored);
-            if shared || (!gradient && self.is_of_a_kernel(stored)) {
-                self.late_copies.push((stored, Place::Fixed(slice)));
-                continue;
-            }
-            match self.places.entry(stored) {
-                Entry::Occupied(_) => self.late_copies.push((stored, Place::Fixed(slice))),
-                Entry::Vacant(free) => {
-                    free.insert(Place::Fixed(slice));
-                }
-            }
-        }
-        for (name, value) in &self.phase.results {
-            self.stored_results.push((name.clone(), self.nodes.stored(*value)));
-        }
-        Ok(())
-    }
-
     /// Whether a kernel of its own gives the value. It may read the state that the value updates, and cannot write it too:
     /// the state gets a copy at the end.
     fn is_of_a_kernel(&self, stored: ValueId) -> bool {
         matches!(self.nodes.lowering(stored), Lowering::Kernel { .. })
     }
 
-    /// The dispatches that assemble the batch.
-    pub fn batch(&mut self) -> Result<(), PlanError> {
-        let data = &self.builder.layout.data[self.phase.data];
-        let spec = &self.builder.spec.data[self.phase.data];
-        let mut columns = vec![];
-        for (&value, &place) in &self.places {
-            let Op::Source(op) = &self.phase.graph.node(value).op else { continue };
-            let Source::Batch(name) = &op.source else { continue };
-            let source = find("column", name, &data.columns)?;
-            let noise = self.phase.augment.iter().find(|n| n.column == *name);
-            if let Some(change) = noise
-                && let (Some(images), Some(order)) = (&change.images, data.order)
-            {
-                let kernel = Augment {
-                    batch: self.phase.batch,
-                    shape: images.shape,
-                    changes: images.changes,
-                    fill: images.fill.iter().map(|x| x.to_bits()).collect(),
-                    stream: images.stream,
-                    noise: change.deviation.to_bits(),
-                    noise_stream: change.stream,
-                };
-                self.drafts.push(Draft {
-                    kernel: Kernel::Augment(kernel),
-                    reads: vec![Place::Fixed(order), Place::Fixed(source)],
-                    writes: vec![place],
-                    label: name.clone(),
-                });
-                continue;
-            }
-            let width = op.ty.elements() / self.phase.batch.max(1);
-            let known = spec.columns.iter().find(|c| c.name == *name && c.width == width);
-            let (stride, offset) = known.map_or((width, 0), |c| (c.stride, c.offset));
-            let column = BatchColumn {
-                width,
-                stride,
-                offset,
-                noise: noise.map_or(0, |n| n.deviation.to_bits()),
-                stream: noise.map_or(0, |n| n.stream),
-            };
-            columns.push((column, Place::Fixed(source), place, name.clone()));
-        }
-        let Some(order) = data.order else { return Ok(()) };
-        let per_dispatch = (self.target.max_storage_buffers.saturating_sub(2) / 2).max(1);
-        for part in columns.chunks(per_dispatch) {
-            let kernel =
-                Batch { batch: self.phase.batch, columns: part.iter().map(|c| c.0.clone()).collect() };
-            self.drafts.push(Draft {
-                kernel: Kernel::Batch(kernel),
-                reads: std::iter::once(Place::Fixed(order)).chain(part.iter().map(|c| c.1)).collect(),
-                writes: part.iter().map(|c| c.2).collect(),
-                label: part.iter().map(|c| c.3.as_str()).collect::<Vec<_>>().join("+"),
-            });
-        }
-        Ok(())
-    }
-
     /// The dispatches of all groups, in dependency order.
     pub fn groups(&mut self) -> Result<(), PlanError> {
         let nodes = Rc::clone(&self.nodes);
         let mut outputs: Vec<ValueId> = self.stored_results.iter().map(|r| r.1).collect();
-        let kept = self.phase.gradients.iter().chain(&self.phase.updates);
+        let kept = self.pass.gradients.iter().chain(&self.pass.states);
         outputs.extend(kept.map(|(_, v)| nodes.stored(*v)));
         outputs.retain(|v| !matches!(nodes.lowering(*v), Lowering::Leaf));
         let fusion = Fusion::new(&nodes, &outputs, self.target.max_storage_buffers);
@@ -218,7 +113,7 @@ impl<'b, 's> Drafter<'b, 's> {
             };
             for &value in &writes {
                 if !self.places.contains_key(&value) {
-                    let words = self.phase.graph.ty(value).elements();
+                    let words = self.pass.graph.ty(value).elements();
                     let place = self.temporary(words);
                     self.places.insert(value, place);
                 }
@@ -231,7 +126,7 @@ impl<'b, 's> Drafter<'b, 's> {
     /// Groups so that each comes after those it reads; a state is updated after its other readers.
     fn order(&self, fusion: &Fusion, emitted: &[Option<Emitted>]) -> Vec<usize> {
         let mut before: Vec<BTreeSet<usize>> = fusion.groups.iter().map(|g| g.dependencies.clone()).collect();
-        for (name, value) in &self.phase.updates {
+        for (name, value) in &self.pass.states {
             let stored = fusion.nodes.stored(*value);
             let Some(writer) = fusion.group_of(stored).filter(|_| !self.is_of_a_kernel(stored)) else {
                 continue;
@@ -263,7 +158,7 @@ impl<'b, 's> Drafter<'b, 's> {
     fn label(&self, fusion: &Fusion, group: usize) -> String {
         let mut layers: Vec<&str> = vec![];
         for value in fusion.groups[group].values() {
-            let layer = self.phase.graph.node(value).layer.as_str();
+            let layer = self.pass.graph.node(value).layer.as_str();
             if !layer.is_empty() && !layers.contains(&layer) {
                 layers.push(layer);
             }
@@ -272,7 +167,7 @@ impl<'b, 's> Drafter<'b, 's> {
     }
 
     fn place(&self, value: ValueId) -> Result<Place, PlanError> {
-        let node = self.phase.graph.node(value);
+        let node = self.pass.graph.node(value);
         let missing =
             || PlanError::Internal(format!("{} {} has no memory", node.layer, node.op.def().name()));
         self.places.get(&value).copied().ok_or_else(missing)
@@ -343,8 +238,8 @@ impl<'b, 's> Drafter<'b, 's> {
         }
         for (value, places) in copies {
             let Some(&from) = self.places.get(&value) else { continue };
-            let shape: Shape = self.phase.graph.shape(value).clone();
-            let label = self.phase.graph.node(value).layer.clone();
+            let shape: Shape = self.pass.graph.shape(value).clone();
+            let label = self.pass.graph.node(value).layer.clone();
             let copy = |from, to: Vec<Place>| {
                 let mut body = Body::default();
                 let register = body.push(Inst::Load { operand: 0, view: View::contiguous(&shape) });
@@ -370,10 +265,13 @@ impl<'b, 's> Drafter<'b, 's> {
 
     /// The drafts, the temporaries' words, and the results to store: name, place, words.
     pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<StoredResult>) {
+        if let Some(phase) = self.builder.layout.phases.last_mut() {
+            phase.inputs = self.inputs;
+        }
         let mut results = vec![];
         for (name, value) in &self.stored_results {
             if let Some(&place) = self.places.get(value) {
-                results.push((name.clone(), place, self.phase.graph.ty(*value).elements()));
+                results.push((name.clone(), place, self.pass.graph.ty(*value).elements()));
             }
         }
         (self.drafts, self.temporaries, results)
@@ -399,14 +297,4 @@ fn in_place(bodies: &mut [&mut Body], mut reads: Vec<Place>, writes: &[Place], f
         reads.remove(operand);
     }
     reads
-}
-
-fn find(kind: &'static str, name: &str, places: &[(String, Slice)]) -> Result<Slice, PlanError> {
-    places.iter().find(|(known, _)| known == name).map(|(_, slice)| *slice).ok_or_else(|| {
-        PlanError::Unknown {
-            kind,
-            name: name.into(),
-            known: places.iter().map(|(known, _)| known.as_str()).collect::<Vec<_>>().join(", "),
-        }
-    })
 }

@@ -1,0 +1,38 @@
+//! `train.accumulate`: whether a step can be cut into micro-batches with the result of the whole.
+
+use super::Experiment;
+use crate::nn::losses::Loss;
+
+/// Most micro-batches of a step.
+const MOST: usize = 1 << 16;
+
+/// What does not allow to cut a step into micro-batches: the key and what is wrong.
+pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
+    let train = &experiment.train;
+    let parts = train.accumulate;
+    let wrong = |reason: String| Err(("train.accumulate", reason));
+    if !(1..=MOST).contains(&parts) {
+        return wrong(format!("= {parts} is not in 1..={MOST}"));
+    }
+    if parts == 1 {
+        return Ok(());
+    }
+    if experiment.data.text.is_some() {
+        return wrong(format!(
+            "= {parts} cannot be used with a text, whose batches go on from the states of those before them; use a \
+             smaller train.batch_size"
+        ));
+    }
+    if matches!(&train.loss, Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty()) {
+        return wrong(format!(
+            "= {parts} cannot be used with `class_weights`: the loss is divided by the weights of the whole batch"
+        ));
+    }
+    let tried = experiment.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
+    for (key, size) in tried.chain([("train.batch_size", train.batch_size)]) {
+        if !size.is_multiple_of(parts) {
+            return Err((key, format!("= {size} is not a multiple of train.accumulate = {parts}")));
+        }
+    }
+    Ok(())
+}

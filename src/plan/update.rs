@@ -1,0 +1,176 @@
+//! What phases do to whole sets of parameters: gradients become 0, are added to those of earlier micro-batches, and
+//! update their parameters.
+
+use super::compile::{Builder, aligned};
+use super::draft::{Draft, Place};
+use super::spec::{
+    Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,
+};
+use super::{BufferClass, Slice, stage};
+use crate::base::tensor::DType;
+use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::kernels::Kernel;
+use crate::kernels::norm::GradientNorm;
+use crate::kernels::optimizer::Optimizer;
+use crate::scalar::Body;
+
+/// A graph that ends in sums of gradients, and these by the parameters' names.
+type Summed = (Graph, Vec<(String, ValueId)>);
+
+/// For each phase whose gradients are added to others: its graph with these sums.
+pub(super) fn summed(spec: &ProgramSpec) -> Result<Vec<Option<Summed>>, PlanError> {
+    let sums = spec.phases.iter().map(|phase| match &phase.pass {
+        Some(pass @ PassSpec { into: Gradients::Add(weight), .. }) => {
+            let internal = |e: GraphError| PlanError::Internal(e.to_string());
+            add_gradients(pass, *weight).map(Some).map_err(internal)
+        }
+        _ => Ok(None),
+    });
+    sums.collect()
+}
+
+fn add_gradients(pass: &PassSpec, weight: f32) -> Result<Summed, GraphError> {
+    let mut graph = pass.graph.clone();
+    let mut sums = vec![];
+    for (name, gradient) in &pass.gradients {
+        let (shape, layer) = (graph.shape(*gradient).clone(), graph.node(*gradient).layer.clone());
+        graph.set_layer(layer);
+        let so_far = graph.source(Source::Gradient(name.clone()), &shape, DType::F32)?;
+        let part = graph.mul_scalar(*gradient, f64::from(weight))?;
+        sums.push((name.clone(), graph.add(so_far, part)?));
+    }
+    Ok((graph, sums))
+}
+
+/// `spec` with the graphs and gradients of `sums`.
+pub(super) fn with_sums<'a>(spec: &ProgramSpec<'a>, sums: &'a [Option<Summed>]) -> ProgramSpec<'a> {
+    let mut spec = spec.clone();
+    for (phase, sums) in spec.phases.iter_mut().zip(sums) {
+        if let (Some(pass), Some((graph, gradients))) = (&mut phase.pass, sums) {
+            pass.graph = graph;
+            pass.gradients = gradients.clone();
+        }
+    }
+    spec
+}
+
+impl Builder<'_> {
+    /// The dispatches that set the gradients of sets to 0.
+    pub fn clear(&self, phase: &PhaseSpec) -> Result<Vec<Draft>, PlanError> {
+        let mut drafts = vec![];
+        for name in &phase.clears {
+            let (_, layout) = self.set(name)?;
+            let Some(gradients) = layout.gradient_range() else { continue };
+            let mut body = Body::default();
+            let zero = body.constant(0.0);
+            body.stores.push((zero, 0));
+            let label = format!("all gradients{}", self.suffix(&layout.name));
+            let shape = vec![gradients.words];
+            drafts.push(stage::pointwise(shape, body, vec![], vec![Place::Fixed(gradients)], label));
+        }
+        Ok(drafts)
+    }
+
+    /// The dispatches that update a set of parameters.
+    pub fn update(
+        &mut self,
+        phase: &str,
+        update: &UpdateSpec,
+        drafts: &mut Vec<Draft>,
+    ) -> Result<(), PlanError> {
+        let (set, layout) = self.set(&update.set)?;
+        let (layout, suffix) = (layout.clone(), self.suffix(&layout.name));
+        let words = layout.words;
+        let parameters = layout.parameters.first().map(|(_, slice)| Slice { start: 0, words, ..*slice });
+        let (Some(optimizer), Some(parameters), Some(gradients)) =
+            (set.optimizer.clone(), parameters, layout.gradient_range())
+        else {
+            return Err(PlanError::NoOptimizer { phase: phase.into(), set: update.set.clone() });
+        };
+        let mask = decay_mask(set, &layout);
+        let mask = self.place_constant(&mask);
+        let mut reads = vec![Place::Fixed(gradients), Place::Fixed(mask)];
+        if let Some(max_norm) = update.max_norm {
+            let norm = |stage| GradientNorm { len: words, stage, max_norm: max_norm.to_bits() };
+            let partials = norm(0).partials();
+            let class = BufferClass::Gradients;
+            let squares = self.add_buffer(format!("gradient squares{suffix}"), class, partials);
+            let factor = self.add_buffer(format!("clipping factor{suffix}"), class, 2);
+            let squares = Place::Fixed(Slice { buffer: squares, start: 0, words: partials });
+            let factor = Place::Fixed(Slice { buffer: factor, start: 0, words: 2 });
+            for (stage, read, write) in [(0, Place::Fixed(gradients), squares), (1, squares, factor)] {
+                let kernel = Kernel::GradientNorm(norm(stage));
+                let label = format!("clip{suffix}");
+                drafts.push(Draft { kernel, reads: vec![read], writes: vec![write], label });
+            }
+            reads.push(factor);
+        }
+        let mut writes = vec![Place::Fixed(parameters)];
+        for &buffer in &layout.optimizer_state {
+            writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
+        }
+        let (slots, clipped) = (optimizer.slots, update.max_norm.is_some());
+        let kernel = Kernel::Optimizer(Optimizer { len: words, slots, clipped, body: optimizer.body });
+        drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
+        Ok(())
+    }
+
+    /// A region of parameters for each set.
+    pub fn place_parameters(&mut self) {
+        let spec = self.spec;
+        for set in &spec.sets {
+            let words = aligned(set.parameters.iter().map(|p| aligned(p.words)).sum());
+            let mut layout = SetLayout { name: set.name.clone(), words, ..SetLayout::default() };
+            if !set.parameters.is_empty() {
+                let name = format!("parameters{}", self.suffix(&set.name));
+                layout.parameters = self.add_region(&name, BufferClass::Parameters, &set.parameters);
+            }
+            self.layout.sets.push(layout);
+        }
+    }
+
+    /// Beside each region of parameters that are trained, one of gradients and one for each state slot.
+    pub fn place_gradients(&mut self) {
+        let spec = self.spec;
+        let passes = spec.phases.iter().filter_map(|phase| phase.pass.as_ref());
+        let differentiated: Vec<&String> =
+            passes.flat_map(|pass| &pass.gradients).map(|(name, _)| name).collect();
+        for (at, set) in spec.sets.iter().enumerate().filter(|(_, set)| !set.parameters.is_empty()) {
+            let (suffix, words) = (self.suffix(&set.name), self.layout.sets[at].words);
+            if set.optimizer.is_some() || set.parameters.iter().any(|p| differentiated.contains(&&p.name)) {
+                let name = format!("gradients{suffix}");
+                let buffer = self.add_buffer(name, BufferClass::Gradients, words);
+                self.layout.sets[at].gradients = Some(buffer);
+            }
+            for slot in 0..set.optimizer.as_ref().map_or(0, |optimizer| optimizer.slots) {
+                let name = format!("optimizer state {slot}{suffix}");
+                let buffer = self.add_buffer(name, BufferClass::OptimizerState, words);
+                self.layout.sets[at].optimizer_state.push(buffer);
+            }
+        }
+    }
+
+    fn set(&self, name: &str) -> Result<(&ParameterSet, &SetLayout), PlanError> {
+        let found = self.spec.sets.iter().zip(&self.layout.sets).find(|(set, _)| set.name == name);
+        found.ok_or_else(|| PlanError::Unknown {
+            kind: "set of parameters",
+            name: name.into(),
+            known: self.spec.sets.iter().map(|set| set.name.as_str()).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// ` of <name>` where there are several sets.
+    fn suffix(&self, set: &str) -> String {
+        if self.spec.sets.len() > 1 { format!(" of {set}") } else { String::new() }
+    }
+}
+
+/// One `f32` for each block of the region: 1 where weight decay applies, else 0.
+fn decay_mask(set: &ParameterSet, layout: &SetLayout) -> Vec<u32> {
+    let mut mask = vec![0f32.to_bits(); layout.words / Optimizer::BLOCK];
+    for ((_, place), entry) in layout.parameters.iter().zip(&set.parameters) {
+        let blocks = place.start / Optimizer::BLOCK..(place.start + aligned(entry.words)) / Optimizer::BLOCK;
+        mask[blocks].fill(f32::from(u8::from(entry.decay)).to_bits());
+    }
+    mask
+}
