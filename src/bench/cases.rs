@@ -47,12 +47,12 @@ pub fn all() -> Vec<Kernel> {
     kernels.push(reduce(ReduceKind::Sum, 1, 1 << 20, Some(1024)));
     kernels.extend([column_sums(32, 128), column_sums(4096, 512)]);
     for (rows, columns) in [(32, 10), (4096, 256), (64, 10_000)] {
-        kernels.push(Kernel::Softmax(Softmax { rows, columns, log: false }));
+        kernels.push(Kernel::new(Softmax { rows, columns, log: false }));
     }
     kernels.extend([cross_entropy(32, 10, 0.0), cross_entropy(1024, 1000, 0.0)]);
     let (vocabulary, width, count) = (10_000, 64, 4096);
-    kernels.push(Kernel::Gather(Gather { vocabulary, width, count }));
-    kernels.push(Kernel::GatherGrad(GatherGrad { vocabulary: 1000, width, count: 256 }));
+    kernels.push(Kernel::new(Gather { vocabulary, width, count }));
+    kernels.push(Kernel::new(GatherGrad { vocabulary: 1000, width, count: 256 }));
     for (images, extent, channels, window, stride) in
         [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)]
     {
@@ -67,13 +67,13 @@ pub fn all() -> Vec<Kernel> {
         kernels.extend(recurrence(Scan { cell, steps: 2, batch: 64, hidden, reverse: false }, Path::Step));
     }
     let max_norm = 1.0f32.to_bits();
-    kernels.extend([0, 1].map(|stage| Kernel::GradientNorm(GradientNorm { len: 1 << 20, stage, max_norm })));
+    kernels.extend([0, 1].map(|stage| Kernel::new(GradientNorm { len: 1 << 20, stage, max_norm })));
     for rule in ["sgd", "adam"].iter().filter_map(|name| Optimizer::named(name)) {
         kernels.extend([1 << 14, 1 << 20].map(|len| update(&rule, len, false)));
     }
     kernels.extend([batch(32, 64, 0.0), batch(32, 64, 0.05), batch(1024, 64, 0.05)]);
     kernels.extend([augment(64, [1, 28, 28], 0.0), augment(128, [3, 32, 32], 0.17)]);
-    kernels.push(Kernel::Store(Store { widths: vec![1] }));
+    kernels.push(Kernel::new(Store { widths: vec![1] }));
     kernels
 }
 
@@ -87,14 +87,14 @@ fn recurrence(scan: Scan, path: Path) -> [Kernel; 2] {
     };
     let saved = if scan.cell.saved() > 0 { Some(1 + usize::from(lstm)) } else { None };
     let outputs = [Some(0), lstm.then_some(1), saved];
-    let states = Kernel::Recurrence(Recurrence { scan, part: forward, outputs });
+    let states = Kernel::new(Recurrence { scan, part: forward, outputs });
     let outputs = match scan.cell {
         Cell::Tanh | Cell::Relu => [Some(0), None, None, None],
         Cell::Lstm => [Some(0), None, None, Some(1)],
         Cell::Gru => [Some(0), Some(1), Some(2), None],
     };
     let (seed, closes) = (Seed::Hidden, false);
-    [states, Kernel::RecurrenceGrad(RecurrenceGrad { scan, part: backward, closes, seed, outputs })]
+    [states, Kernel::new(RecurrenceGrad { scan, part: backward, closes, seed, outputs })]
 }
 
 /// `relu(A B + bias)`, or the plain product; either operand may be stored transposed.
@@ -120,7 +120,7 @@ fn matmul(
     epilogue.stores.push((result, 0));
     let row_sums = (transpose_a && batch == 1).then_some(1);
     let (a, b) = (Left::Matrix(view(m, k, transpose_a)), view(k, n, transpose_b));
-    Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
+    Kernel::new(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
 }
 
 /// Convolution of `images` images of 28 x 28 from `channels` to `outputs` channels by 3 x 3 taps, padded; or, if
@@ -142,7 +142,7 @@ fn conv(images: usize, channels: usize, outputs: usize, weights: bool) -> Kernel
     epilogue.stores.push((result, 0));
     let b = MatrixView { offset: 0, batch: outputs, row: outputs, col: 1 };
     let (a, splits) = (Left::Windows(windows), if weights { 8 } else { 1 });
-    Kernel::MatMul(MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, row_sums: None, splits })
+    Kernel::new(MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, row_sums: None, splits })
 }
 
 /// `f(x)` for each element.
@@ -153,7 +153,7 @@ fn unary(f: UnaryFn, elements: usize) -> Kernel {
     let x = body.push(load);
     let y = body.push(Inst::Unary(f, x));
     body.stores.push((y, 0));
-    Kernel::Pointwise(Pointwise { shape, body })
+    Kernel::new(Pointwise { shape, body })
 }
 
 /// `relu(x * gain + bias)` with `gain` and `bias` of one row.
@@ -168,7 +168,7 @@ fn scale_and_shift(rows: usize, columns: usize) -> Kernel {
     let shifted = body.push(Inst::Binary(BinaryFn::Add, scaled, bias));
     let y = body.push(Inst::Unary(UnaryFn::Relu, shifted));
     body.stores.push((y, 0));
-    Kernel::Pointwise(Pointwise { shape, body })
+    Kernel::new(Pointwise { shape, body })
 }
 
 /// The sum of squares or the largest element over the last axis of `[kept, reduced]`.
@@ -183,15 +183,7 @@ fn reduce(kind: ReduceKind, kept: usize, reduced: usize, chunk: Option<usize>) -
     let mut epilogue = Body::default();
     let total = epilogue.push(Inst::Accumulator);
     epilogue.stores.push((total, 0));
-    Kernel::Reduce(Reduce {
-        kind,
-        kept: vec![kept],
-        reduced: vec![reduced],
-        prologue,
-        value,
-        chunk,
-        epilogue,
-    })
+    Kernel::new(Reduce { kind, kept: vec![kept], reduced: vec![reduced], prologue, value, chunk, epilogue })
 }
 
 /// The sum over rows of `[rows, columns]`: the gradient of a bias.
@@ -203,7 +195,7 @@ fn column_sums(rows: usize, columns: usize) -> Kernel {
     let total = epilogue.push(Inst::Accumulator);
     epilogue.stores.push((total, 0));
     let (kept, reduced) = (vec![columns], vec![rows]);
-    Kernel::Reduce(Reduce { kind: ReduceKind::Sum, kept, reduced, prologue, value, chunk: None, epilogue })
+    Kernel::new(Reduce { kind: ReduceKind::Sum, kept, reduced, prologue, value, chunk: None, epilogue })
 }
 
 /// Maxima and averages of square windows and their gradients, for images `[images, extent, extent, channels]`; wide
@@ -213,8 +205,8 @@ fn pooling(images: usize, extent: usize, channels: usize, taps: usize, stride: u
     let positions = (extent + 2 * before - taps) / stride + 1;
     let axis = PoolAxis { positions, taps, extent, stride, dilation: 1, before, after: before };
     let axes = [axis, axis];
-    let pool = |pooling| Kernel::Pool(Pool { images, axes, channels, pooling });
-    let gradient = |collect| Kernel::PoolGrad(PoolGrad { images, axes, channels, collect });
+    let pool = |pooling| Kernel::new(Pool { images, axes, channels, pooling });
+    let gradient = |collect| Kernel::new(PoolGrad { images, axes, channels, collect });
     [
         pool(Pooling::Max { values: Some(0), taps: Some(1) }),
         gradient(Collect::Chosen),
@@ -226,12 +218,12 @@ fn pooling(images: usize, extent: usize, channels: usize, taps: usize, stride: u
 /// Loss and gradient of `[rows, classes]`.
 fn cross_entropy(rows: usize, classes: usize, smoothing: f32) -> Kernel {
     let (loss, delta) = (Some(0), Some(1));
-    Kernel::CrossEntropy(CrossEntropy { rows, classes, smoothing: smoothing.to_bits(), loss, delta })
+    Kernel::new(CrossEntropy { rows, classes, smoothing: smoothing.to_bits(), loss, delta })
 }
 
 /// The update of `len` words by a rule of the experiment file.
 fn update(rule: &Optimizer, len: usize, clipped: bool) -> Kernel {
-    Kernel::Optimizer(optimizer::Optimizer { len, slots: rule.slots(), clipped, body: rule.body() })
+    Kernel::new(optimizer::Optimizer { len, slots: rule.slots(), clipped, body: rule.body() })
 }
 
 /// Images mirrored, shifted, and turned by up to so many radians.
@@ -239,12 +231,12 @@ fn augment(images: usize, shape: [usize; 3], rotation: f32) -> Kernel {
     let changes =
         Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };
     let fill = vec![0; shape[0]];
-    Kernel::Augment(Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 })
+    Kernel::new(Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 })
 }
 
 /// Rows of a features block, with noise if `noise` is not 0, and of a target.
 fn batch(rows: usize, features: usize, noise: f32) -> Kernel {
     let block =
         |width, noise: f32| BatchColumn { noise: noise.to_bits(), stream: 9, ..BatchColumn::rows(width) };
-    Kernel::Batch(Batch { batch: rows, columns: vec![block(features, noise), block(1, 0.0)] })
+    Kernel::new(Batch { batch: rows, columns: vec![block(features, noise), block(1, 0.0)] })
 }

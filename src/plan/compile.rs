@@ -175,7 +175,7 @@ impl Builder<'_> {
         let per_dispatch = (self.target.max_storage_buffers / 2).max(1);
         for (results, layouts) in results.chunks(per_dispatch).zip(layouts.chunks(per_dispatch)) {
             drafts.push(Draft {
-                kernel: Kernel::Store(crate::kernels::store::Store {
+                kernel: Kernel::new(crate::kernels::store::Store {
                     widths: results.iter().map(|r| r.2).collect(),
                 }),
                 reads: results.iter().map(|r| r.1).collect(),
@@ -211,7 +211,7 @@ impl Builder<'_> {
             let squares = Place::Fixed(Slice { buffer: squares, start: 0, words: partials });
             let factor = Place::Fixed(Slice { buffer: factor, start: 0, words: 2 });
             for (stage, read, write) in [(0, Place::Fixed(gradients), squares), (1, squares, factor)] {
-                let kernel = Kernel::GradientNorm(norm(stage));
+                let kernel = Kernel::new(norm(stage));
                 drafts.push(Draft { kernel, reads: vec![read], writes: vec![write], label: "clip".into() });
             }
             reads.push(factor);
@@ -221,7 +221,7 @@ impl Builder<'_> {
             writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
         }
         let (slots, clipped) = (optimizer.slots, optimizer.max_norm.is_some());
-        let kernel = Kernel::Optimizer(Optimizer { len: words, slots, clipped, body: optimizer.body });
+        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body: optimizer.body });
         drafts.push(Draft { kernel, reads, writes, label: "all parameters".into() });
     }
 

@@ -36,13 +36,7 @@ fn check(inputs: &[&TensorType]) -> Result<(usize, usize), String> {
 
 fn kernel(inputs: &[&TensorType], smoothing: u32) -> Kernel {
     let (rows, classes) = (inputs[0].shape[0], inputs[0].shape[1]);
-    Kernel::CrossEntropy(cross_entropy::CrossEntropy {
-        rows,
-        classes,
-        smoothing,
-        loss: Some(0),
-        delta: Some(1),
-    })
+    Kernel::new(cross_entropy::CrossEntropy { rows, classes, smoothing, loss: Some(0), delta: Some(1) })
 }
 
 /// Log-probabilities and smoothed, weighted targets `q` of one row.

@@ -55,7 +55,7 @@ impl OpDef for Gather {
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         let (vocabulary, width) = (inputs[0].shape[0], inputs[0].shape[1]);
-        let kernel = Kernel::Gather(gather::Gather { vocabulary, width, count: inputs[1].elements() });
+        let kernel = Kernel::new(gather::Gather { vocabulary, width, count: inputs[1].elements() });
         Lowering::Kernel { kernel, output: 0 }
     }
 }
@@ -100,8 +100,7 @@ impl OpDef for GatherGrad {
 
     fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let (vocabulary, width) = (ty.shape[0], ty.shape[1]);
-        let kernel =
-            Kernel::GatherGrad(gather::GatherGrad { vocabulary, width, count: inputs[0].elements() });
+        let kernel = Kernel::new(gather::GatherGrad { vocabulary, width, count: inputs[0].elements() });
         Lowering::Kernel { kernel, output: 0 }
     }
 }

@@ -186,7 +186,7 @@ impl OpDef for Pool {
             PoolKind::Average(divisor) => Pooling::Average(divisor),
         };
         let (images, channels) = (ty.shape[0], ty.shape[3]);
-        let kernel = Kernel::Pool(pool::Pool { images, axes: self.axes, channels, pooling });
+        let kernel = Kernel::new(pool::Pool { images, axes: self.axes, channels, pooling });
         Lowering::Kernel { kernel, output: usize::from(self.kind == PoolKind::MaxTap) }
     }
 }
@@ -252,8 +252,7 @@ impl OpDef for PoolGrad {
 
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let (images, channels) = (ty.shape[0], ty.shape[3]);
-        let kernel =
-            Kernel::PoolGrad(pool::PoolGrad { images, axes: self.axes, channels, collect: self.collect });
+        let kernel = Kernel::new(pool::PoolGrad { images, axes: self.axes, channels, collect: self.collect });
         Lowering::Kernel { kernel, output: 0 }
     }
 }

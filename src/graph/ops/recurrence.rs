@@ -215,14 +215,14 @@ impl OpDef for Recurrence {
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::Recurrence(kernel).keep_outputs(&[output]), inputs, ty)
+        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         match self.scan(inputs) {
             Ok(scan) => {
                 let (kernel, output) = self.kernel(scan);
-                Lowering::Kernel { kernel: Kernel::Recurrence(kernel), output }
+                Lowering::Kernel { kernel: Kernel::new(kernel), output }
             }
             // `infer` has refused it.
             Err(_) => Lowering::Leaf,
@@ -309,14 +309,14 @@ impl OpDef for RecurrenceGrad {
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::RecurrenceGrad(kernel).keep_outputs(&[output]), inputs, ty)
+        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         match self.scan(inputs) {
             Ok(scan) => {
                 let (kernel, output) = self.kernel(scan);
-                Lowering::Kernel { kernel: Kernel::RecurrenceGrad(kernel), output }
+                Lowering::Kernel { kernel: Kernel::new(kernel), output }
             }
             // `infer` has refused it.
             Err(_) => Lowering::Leaf,

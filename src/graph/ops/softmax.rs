@@ -60,9 +60,6 @@ impl OpDef for Softmax {
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let columns = ty.shape[ty.shape.len() - 1];
         let rows = ty.elements() / columns.max(1);
-        Lowering::Kernel {
-            kernel: Kernel::Softmax(softmax::Softmax { rows, columns, log: self.log }),
-            output: 0,
-        }
+        Lowering::Kernel { kernel: Kernel::new(softmax::Softmax { rows, columns, log: self.log }), output: 0 }
     }
 }

@@ -1,9 +1,7 @@
 //! Samples of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 /// An axis on which every window looks at a line of the image.
 fn axis(draw: &mut Draw) -> PoolAxis {
@@ -66,7 +64,7 @@ pub(super) fn pool(draw: &mut Draw) -> Sample {
     if pooling == Pooling::Pick {
         reads.push(taps(draw, &axes, results));
     }
-    sample(draw, Kernel::Pool(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
 }
 
 pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
@@ -80,5 +78,5 @@ pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
     }
     reads.push(draw.floats(kernel.results()));
     let writes = vec![Operand::unwritten(kernel.pixels())];
-    sample(draw, Kernel::PoolGrad(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
 }

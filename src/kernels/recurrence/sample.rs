@@ -1,9 +1,7 @@
 //! Samples of recurrences: every cell, direction and choice of outputs.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
+use super::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 fn scan(draw: &mut Draw) -> Scan {
     let hidden = draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140, 260]);
@@ -82,7 +80,7 @@ pub(super) fn recurrence(draw: &mut Draw) -> Sample {
             put_states(draw, &mut writes, *output, scan.time(part.first - 1), state);
         }
     }
-    sample(draw, Kernel::Recurrence(Recurrence { scan, part, outputs }), reads, writes)
+    draw.sample(Recurrence { scan, part, outputs }, reads, writes)
 }
 
 pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
@@ -121,5 +119,5 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
             put_states(draw, &mut writes, output, t, len);
         }
     }
-    sample(draw, Kernel::RecurrenceGrad(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
 }

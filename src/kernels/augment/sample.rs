@@ -1,9 +1,7 @@
 //! Random augmentations of images.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::augment::{Augment, Changes};
+use super::{Augment, Changes};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 pub(super) fn augment(draw: &mut Draw) -> Sample {
     let shape = [1 + draw.below(3), 1 + draw.below(12), 1 + draw.below(12)];
@@ -24,7 +22,7 @@ pub(super) fn augment(draw: &mut Draw) -> Sample {
     let values = kernel.values();
     let reads = vec![draw.integers(batch * batches, rows), draw.floats(rows * values)];
     let first = draw.below(batches) * batch;
-    let mut sample = sample(draw, Kernel::Augment(kernel), reads, vec![Operand::unwritten(batch * values)]);
+    let mut sample = draw.sample(kernel, reads, vec![Operand::unwritten(batch * values)]);
     sample.step.batch_start = first as u32;
     sample
 }
