@@ -24,6 +24,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::base::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};
+use samples::Sample;
 
 /// A value of a graph: the number of the node that defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,4 +167,14 @@ fn check_size(ty: &TensorType) -> Result<(), String> {
         Some(count) if count <= MAX_ELEMENTS => Ok(()),
         _ => Err(format!("{ty} would have more than {MAX_ELEMENTS} elements, the most one tensor can have")),
     }
+}
+
+/// The samples of every operator, and of what builder methods compose of several.
+///
+/// # Errors
+/// If a sample is ill-shaped, which is a bug in the sample.
+pub fn all_samples() -> Result<Vec<Sample>, GraphError> {
+    let mut all = samples::Collection(ops::samples()?.into_iter().flat_map(|of| of.samples).collect());
+    all.add_composed()?;
+    Ok(all.0)
 }
