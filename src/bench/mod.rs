@@ -1,6 +1,5 @@
 //! Speed: kernels alone and whole training steps, measured, and set against what this device can do.
 
-pub mod cases;
 mod native;
 pub mod steps;
 

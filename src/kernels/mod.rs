@@ -85,6 +85,11 @@ pub trait KernelDef: Listed + Plain {
     fn samples() -> &'static [Family]
     where
         Self: Sized;
+
+    /// What `gridlight bench` times: from the sizes of small tables to those of large networks.
+    fn benchmarks() -> Vec<Self>
+    where
+        Self: Sized;
 }
 
 /// A kernel of the list below.
@@ -98,6 +103,13 @@ macro_rules! kernels {
         /// The samples of every kernel.
         fn families() -> impl Iterator<Item = &'static Family> {
             [$(<$kernel>::samples()),*].into_iter().flatten()
+        }
+
+        /// What `gridlight bench` times of every kernel.
+        pub fn benchmarks() -> Vec<Kernel> {
+            let mut all = vec![];
+            $(all.extend(<$kernel>::benchmarks().into_iter().map(Kernel::new));)*
+            all
         }
     };
 }

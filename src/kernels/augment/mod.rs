@@ -167,6 +167,10 @@ impl KernelDef for Augment {
     fn samples() -> &'static [Family] {
         &[("augment", sample::augment)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }
 
 impl Drawn {

@@ -26,3 +26,15 @@ pub(super) fn augment(draw: &mut Draw) -> Sample {
     sample.step.batch_start = first as u32;
     sample
 }
+
+pub(super) fn benchmarks() -> Vec<Augment> {
+    vec![pictures(64, [1, 28, 28], 0.0), pictures(128, [3, 32, 32], 0.17)]
+}
+
+/// Images mirrored, shifted, and turned by up to so many radians.
+fn pictures(images: usize, shape: [usize; 3], rotation: f32) -> Augment {
+    let changes =
+        Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };
+    let fill = vec![0; shape[0]];
+    Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 }
+}

@@ -109,4 +109,8 @@ impl KernelDef for Batch {
     fn samples() -> &'static [Family] {
         &[("batch", sample::batch)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

@@ -1,4 +1,4 @@
-//! Samples of batch assembly.
+//! Samples and benchmarks of batch assembly.
 
 use super::{Batch, BatchColumn};
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -23,4 +23,15 @@ pub(super) fn batch(draw: &mut Draw) -> Sample {
     let mut sample = draw.sample(Batch { batch, columns }, reads, writes);
     sample.step.batch_start = first as u32;
     sample
+}
+
+pub(super) fn benchmarks() -> Vec<Batch> {
+    vec![table(32, 64, 0.0), table(32, 64, 0.05), table(1024, 64, 0.05)]
+}
+
+/// Rows of a features block, with noise if `noise` is not 0, and of a target.
+fn table(rows: usize, features: usize, noise: f32) -> Batch {
+    let block =
+        |width, noise: f32| BatchColumn { noise: noise.to_bits(), stream: 9, ..BatchColumn::rows(width) };
+    Batch { batch: rows, columns: vec![block(features, noise), block(1, 0.0)] }
 }

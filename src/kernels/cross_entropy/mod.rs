@@ -86,4 +86,8 @@ impl KernelDef for CrossEntropy {
     fn samples() -> &'static [Family] {
         &[("cross_entropy", sample::cross_entropy)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

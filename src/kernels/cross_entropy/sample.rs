@@ -1,4 +1,4 @@
-//! Samples of cross-entropy: some labels are outside the classes.
+//! Samples and benchmarks of cross-entropy: some labels are outside the classes.
 
 use super::CrossEntropy;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -20,4 +20,10 @@ pub(super) fn cross_entropy(draw: &mut Draw) -> Sample {
     }
     let kernel = CrossEntropy { rows, classes, smoothing, loss, delta };
     draw.sample(kernel, reads, writes)
+}
+
+pub(super) fn benchmarks() -> Vec<CrossEntropy> {
+    let (smoothing, loss, delta) = (0, Some(0), Some(1));
+    let kernel = |(rows, classes)| CrossEntropy { rows, classes, smoothing, loss, delta };
+    [(32, 10), (1024, 1000)].map(kernel).to_vec()
 }

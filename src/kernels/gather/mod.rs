@@ -66,6 +66,10 @@ impl KernelDef for Gather {
     fn samples() -> &'static [Family] {
         &[("gather", sample::gather)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }
 
 /// Reads: indices `u32[count]`, row gradients `[count, width]`; write 0: `[vocabulary, width]`, each row the
@@ -125,5 +129,9 @@ impl KernelDef for GatherGrad {
 
     fn samples() -> &'static [Family] {
         &[("gather_grad", sample::gather_grad)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
     }
 }

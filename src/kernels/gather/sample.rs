@@ -1,4 +1,4 @@
-//! Samples of rows by index: some indices are outside the table.
+//! Samples and benchmarks of rows by index: some indices are outside the table.
 
 use super::{Gather, GatherGrad};
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -18,4 +18,12 @@ pub(super) fn gather_grad(draw: &mut Draw) -> Sample {
     let reads = vec![draw.integers(count, limit), draw.floats(count * width)];
     let writes = vec![Operand::unwritten(vocabulary * width)];
     draw.sample(GatherGrad { vocabulary, width, count }, reads, writes)
+}
+
+pub(super) fn benchmarks() -> Vec<Gather> {
+    vec![Gather { vocabulary: 10_000, width: 64, count: 4096 }]
+}
+
+pub(super) fn gradient_benchmarks() -> Vec<GatherGrad> {
+    vec![GatherGrad { vocabulary: 1000, width: 64, count: 256 }]
 }

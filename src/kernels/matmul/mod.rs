@@ -165,4 +165,8 @@ impl KernelDef for MatMul {
     fn samples() -> &'static [Family] {
         &[("matmul", sample::matmul), ("conv", sample::conv)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

@@ -1,7 +1,8 @@
-//! Samples of matrix products and convolutions.
+//! Samples and benchmarks of matrix products and convolutions.
 
 use super::{Left, MatMul, MatrixView, WindowAxis, Windows};
 use crate::kernels::samples::{Draw, Operand, Sample};
+use crate::scalar::{BinaryFn, UnaryFn, View};
 use crate::scalar::{Body, Inst};
 
 /// A view of `rows x columns` matrices, stored either way round, and the elements it needs.
@@ -95,4 +96,78 @@ pub(super) fn conv(draw: &mut Draw) -> Sample {
     let a = Left::Windows(windows);
     let kernel = MatMul { batch, m, n, k, a, b, epilogue: body, row_sums: None, splits };
     draw.sample(kernel, reads, writes)
+}
+
+/// From the sizes of small tables to those of large networks.
+pub(super) fn benchmarks() -> Vec<MatMul> {
+    let mut kernels = vec![];
+    // The layers of 64-128-64-1 at batch 32, forward, then the gradients of its weights and inputs.
+    for (m, n, k) in [(32, 128, 64), (32, 64, 128), (32, 1, 64), (1024, 128, 64)] {
+        kernels.push(product([1, m, n, k], false, true, true, 1));
+    }
+    kernels.push(product([1, 128, 64, 32], true, false, false, 1));
+    kernels.push(product([1, 128, 64, 1024], true, false, false, 1));
+    kernels.push(product([1, 32, 64, 128], false, false, false, 1));
+    for size in [128, 256, 512, 1024] {
+        kernels.push(product([1, size, size, size], false, true, false, 1));
+    }
+    kernels.push(product([1, 512, 512, 512], false, false, false, 1));
+    kernels.push(product([1, 512, 512, 512], true, false, false, 1));
+    kernels.push(product([16, 64, 64, 64], false, false, false, 1));
+    kernels.push(product([1, 64, 64, 8192], true, false, false, 8));
+    // A convolution of 32 images [32, 28, 28] with 64 kernels 3 x 3, and the gradients of its input and weights.
+    kernels.extend([
+        convolution(32, 32, 64, false),
+        convolution(32, 64, 32, false),
+        convolution(32, 32, 64, true),
+    ]);
+    kernels
+}
+
+/// `relu(A B + bias)`, or the plain product; either operand may be stored transposed.
+fn product(
+    [batch, m, n, k]: [usize; 4],
+    transpose_a: bool,
+    transpose_b: bool,
+    bias: bool,
+    splits: usize,
+) -> MatMul {
+    let view = |rows: usize, columns: usize, transposed: bool| {
+        let (row, col) = if transposed { (1, rows) } else { (columns, 1) };
+        MatrixView { offset: 0, batch: if batch > 1 { rows * columns } else { 0 }, row, col }
+    };
+    let mut epilogue = Body::default();
+    let mut result = epilogue.push(Inst::Accumulator);
+    if bias {
+        let view = View { offset: 0, strides: vec![0, 0, 1], guards: vec![] };
+        let bias = epilogue.push(Inst::Load { operand: 2, view });
+        let sum = epilogue.push(Inst::Binary(BinaryFn::Add, result, bias));
+        result = epilogue.push(Inst::Unary(UnaryFn::Relu, sum));
+    }
+    epilogue.stores.push((result, 0));
+    let row_sums = (transpose_a && batch == 1).then_some(1);
+    let (a, b) = (Left::Matrix(view(m, k, transpose_a)), view(k, n, transpose_b));
+    MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits }
+}
+
+/// Convolution of `images` images of 28 x 28 from `channels` to `outputs` channels by 3 x 3 taps, padded; or, if
+/// `weights`, the gradient of its weights in eight parts.
+fn convolution(images: usize, channels: usize, outputs: usize, weights: bool) -> MatMul {
+    let axis = WindowAxis { positions: 28, taps: 3, extent: 28, stride: 1, step: 1, origin: -1, up: 1 };
+    let windows = Windows {
+        images,
+        axes: [axis, axis],
+        channels,
+        offset: 0,
+        batch: channels,
+        strides: [28 * 28 * channels, 28 * channels, channels, 1],
+        swapped: weights,
+    };
+    let [m, k] = windows.shape();
+    let mut epilogue = Body::default();
+    let result = epilogue.push(Inst::Accumulator);
+    epilogue.stores.push((result, 0));
+    let b = MatrixView { offset: 0, batch: outputs, row: outputs, col: 1 };
+    let (a, splits) = (Left::Windows(windows), if weights { 8 } else { 1 });
+    MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, row_sums: None, splits }
 }

@@ -85,4 +85,8 @@ impl KernelDef for GradientNorm {
     fn samples() -> &'static [Family] {
         &[("gradient_norm", sample::gradient_norm)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

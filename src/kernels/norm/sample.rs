@@ -1,4 +1,4 @@
-//! Samples of the gradient norm.
+//! Samples and benchmarks of the gradient norm.
 
 use super::GradientNorm;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -15,4 +15,9 @@ pub(super) fn gradient_norm(draw: &mut Draw) -> Sample {
     }
     let squares = draw.normals(kernel.partials()).iter().map(|x| x * x).collect();
     draw.sample(kernel, vec![Operand::Floats(squares)], vec![Operand::unwritten(2)])
+}
+
+pub(super) fn benchmarks() -> Vec<GradientNorm> {
+    let max_norm = 1.0f32.to_bits();
+    [0, 1].map(|stage| GradientNorm { len: 1 << 20, stage, max_norm }).to_vec()
 }

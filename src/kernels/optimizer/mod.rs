@@ -117,4 +117,8 @@ impl KernelDef for Optimizer {
     fn samples() -> &'static [Family] {
         &[("optimizer", sample::optimizer)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

@@ -1,4 +1,4 @@
-//! Samples of updates.
+//! Samples and benchmarks of updates.
 
 use super::Optimizer;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -26,4 +26,17 @@ pub(super) fn optimizer(draw: &mut Draw) -> Sample {
         writes.push(Operand::Floats(draw.normals(len).iter().map(|x| x * x + 0.01).collect()));
     }
     draw.sample(kernel, reads, writes)
+}
+
+pub(super) fn benchmarks() -> Vec<Optimizer> {
+    let rules = ["sgd", "adam"].into_iter().filter_map(optim::Optimizer::named);
+    let of_rule = |rule: optim::Optimizer| {
+        [1 << 14, 1 << 20].map(|len| Optimizer {
+            len,
+            slots: rule.slots(),
+            clipped: false,
+            body: rule.body(),
+        })
+    };
+    rules.flat_map(of_rule).collect()
 }

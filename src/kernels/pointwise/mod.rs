@@ -65,4 +65,8 @@ impl KernelDef for Pointwise {
     fn samples() -> &'static [Family] {
         &[("pointwise", sample::pointwise)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

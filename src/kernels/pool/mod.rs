@@ -267,6 +267,10 @@ impl KernelDef for Pool {
     fn samples() -> &'static [Family] {
         &[("pool", sample::pool)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }
 
 impl PoolGrad {
@@ -335,5 +339,9 @@ impl KernelDef for PoolGrad {
 
     fn samples() -> &'static [Family] {
         &[("pool_grad", sample::pool_grad)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
     }
 }

@@ -1,4 +1,4 @@
-//! Samples of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
+//! Samples and benchmarks of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
 
 use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -79,4 +79,29 @@ pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
     reads.push(draw.floats(kernel.results()));
     let writes = vec![Operand::unwritten(kernel.pixels())];
     draw.sample(kernel, reads, writes)
+}
+
+/// Images `[images, extent, extent, channels]` and square windows of them; wide windows are padded.
+fn typical() -> [(usize, [PoolAxis; 2], usize); 3] {
+    [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)].map(
+        |(images, extent, channels, taps, stride)| {
+            let before = (taps - 1) / 2;
+            let positions = (extent + 2 * before - taps) / stride + 1;
+            let axis = PoolAxis { positions, taps, extent, stride, dilation: 1, before, after: before };
+            (images, [axis, axis], channels)
+        },
+    )
+}
+
+pub(super) fn benchmarks() -> Vec<Pool> {
+    let kinds = [Pooling::Max { values: Some(0), taps: Some(1) }, Pooling::Average(Divisor::Padded)];
+    let kernels = |(images, axes, channels)| kinds.map(|pooling| Pool { images, axes, channels, pooling });
+    typical().into_iter().flat_map(kernels).collect()
+}
+
+pub(super) fn gradient_benchmarks() -> Vec<PoolGrad> {
+    let kinds = [Collect::Chosen, Collect::Average(Divisor::Padded)];
+    let kernels =
+        |(images, axes, channels)| kinds.map(|collect| PoolGrad { images, axes, channels, collect });
+    typical().into_iter().flat_map(kernels).collect()
 }

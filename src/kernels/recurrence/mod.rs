@@ -223,6 +223,10 @@ impl KernelDef for Recurrence {
     fn samples() -> &'static [Family] {
         &[("recurrence", sample::recurrence)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }
 
 impl RecurrenceGrad {
@@ -304,5 +308,9 @@ impl KernelDef for RecurrenceGrad {
 
     fn samples() -> &'static [Family] {
         &[("recurrence_grad", sample::recurrence_grad)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
     }
 }

@@ -120,4 +120,8 @@ impl KernelDef for Reduce {
     fn samples() -> &'static [Family] {
         &[("reduce", sample::reduce)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

@@ -69,4 +69,8 @@ impl KernelDef for Softmax {
     fn samples() -> &'static [Family] {
         &[("softmax", sample::softmax)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

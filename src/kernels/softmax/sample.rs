@@ -1,4 +1,4 @@
-//! Samples of softmax.
+//! Samples and benchmarks of softmax.
 
 use super::Softmax;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -9,4 +9,10 @@ pub(super) fn softmax(draw: &mut Draw) -> Sample {
     let logits = draw.normals(rows * columns).iter().map(|x| x * scale).collect();
     let kernel = Softmax { rows, columns, log };
     draw.sample(kernel, vec![Operand::Floats(logits)], vec![Operand::unwritten(rows * columns)])
+}
+
+pub(super) fn benchmarks() -> Vec<Softmax> {
+    [(32, 10), (4096, 256), (64, 10_000)]
+        .map(|(rows, columns)| Softmax { rows, columns, log: false })
+        .to_vec()
 }

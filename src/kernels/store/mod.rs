@@ -60,4 +60,8 @@ impl KernelDef for Store {
     fn samples() -> &'static [Family] {
         &[("store", sample::store)]
     }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
 }

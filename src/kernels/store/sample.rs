@@ -1,4 +1,4 @@
-//! Samples of results.
+//! Samples and benchmarks of results.
 
 use super::Store;
 use crate::kernels::samples::{Draw, Sample};
@@ -12,4 +12,8 @@ pub(super) fn store(draw: &mut Draw) -> Sample {
     let mut sample = draw.sample(Store { widths }, reads, writes);
     sample.step.slot = slot;
     sample
+}
+
+pub(super) fn benchmarks() -> Vec<Store> {
+    vec![Store { widths: vec![1] }]
 }
