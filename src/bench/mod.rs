@@ -1,6 +1,5 @@
 //! Speed: kernels alone and whole training steps, measured, and set against what this device can do.
 
-pub mod cases;
 mod native;
 pub mod steps;
 
@@ -13,9 +12,9 @@ use crate::base::target::Family;
 use crate::device::{Device, DeviceError, Session};
 use crate::kernels::Kernel;
 use crate::kernels::pointwise::Pointwise;
+use crate::kernels::samples::Sample;
 use crate::scalar::{BinaryFn, Body, Inst, View};
 use crate::verify::kernels::load;
-use crate::verify::operands::sample;
 
 /// What a device reaches at best, measured here and now.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -88,7 +87,7 @@ pub fn measure(device: &dyn Device, kernel: &Kernel, limits: &Limits) -> Result<
 
 /// Seconds of one run of `kernel`, many in a row.
 fn seconds(device: &dyn Device, kernel: &Kernel) -> Result<f64, DeviceError> {
-    let sample = sample(kernel);
+    let sample = Sample::of(kernel);
     let (mut session, _) = load(device, &sample)?;
     fastest(&mut *session, &[sample.step])
 }
@@ -137,7 +136,7 @@ fn multiply_adds(elements: usize) -> Kernel {
     let [left, right] = pairs.map(|(a, b)| body.push(Inst::Binary(BinaryFn::Add, a, b)));
     let sum = body.push(Inst::Binary(BinaryFn::Add, left, right));
     body.stores.push((sum, 0));
-    Kernel::Pointwise(Pointwise { shape, body })
+    Kernel::new(Pointwise { shape, body })
 }
 
 /// A copy of `elements`.
@@ -147,5 +146,5 @@ fn copy(elements: usize) -> Kernel {
     let load = Inst::Load { operand: 0, view: View::contiguous(&shape) };
     let x = body.push(load);
     body.stores.push((x, 0));
-    Kernel::Pointwise(Pointwise { shape, body })
+    Kernel::new(Pointwise { shape, body })
 }

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gridlight::bench::steps::{self, StepMeasurement};
-use gridlight::bench::{self, Limits, Measurement, cases};
+use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
+use gridlight::kernels;
 use gridlight::plan::align;
 use gridlight::train::TrainError;
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ impl Bench {
     pub fn run(self) -> Result<(), Failure> {
         let before = self.compare.as_deref().map(read_report).transpose()?;
         let pattern = self.pattern.as_deref().unwrap_or("");
-        let kernels: Vec<_> = cases::all()
+        let kernels: Vec<_> = kernels::benchmarks()
             .into_iter()
             .filter(|k| format!("{} {}", k.name(), k.shape()).contains(pattern))
             .collect();
@@ -57,7 +58,7 @@ impl Bench {
             let networks = steps::all();
             let networks = networks.iter().filter_map(|w| w.name.split(' ').next());
             let mut names: Vec<&str> = vec![];
-            for name in cases::all().iter().map(|k| k.name()).chain(networks) {
+            for name in kernels::benchmarks().iter().map(|k| k.name()).chain(networks) {
                 if !names.contains(&name) {
                     names.push(name);
                 }

@@ -10,7 +10,6 @@ use gridlight::plan::align;
 use gridlight::train::{TrainError, checkpoint};
 use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
-use gridlight::verify::operands::sample;
 use serde::Serialize;
 
 use super::{Failure, open_device, parse_device, plan, print, print_json};
@@ -133,7 +132,7 @@ fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> 
             kernels.push(&dispatch.kernel);
         }
     }
-    Ok(kernels.into_iter().map(sample).collect())
+    Ok(kernels.into_iter().map(Sample::of).collect())
 }
 
 impl Report {

@@ -19,8 +19,12 @@ pub mod samples;
 pub mod upsampling;
 pub mod variational;
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use crate::base::tensor::{DType, Shape, TensorType};
 pub use ops::{Op, OpDef};
+use samples::Sample;
 
 /// A value of a graph: the number of the node that defines it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -81,6 +85,8 @@ pub struct GraphError {
 pub struct Graph {
     /// Nodes in an order in which they can be computed.
     pub nodes: Vec<Node>,
+    /// Nodes by the hash of what they compute, to find equal ones.
+    by_hash: HashMap<u64, Vec<ValueId>>,
     layer: String,
 }
 
@@ -106,12 +112,20 @@ impl Graph {
             .infer(&types)
             .and_then(|ty| check_size(&ty).map(|()| ty))
             .map_err(|reason| self.error(op.def().name(), inputs, reason))?;
-        let same = |n: &Node| n.op == op && n.inputs == inputs;
-        if let Some(at) = self.nodes.iter().position(same) {
-            return Ok(ValueId(at as u32));
+        let mut hasher = DefaultHasher::new();
+        (&op, inputs).hash(&mut hasher);
+        let alike = self.by_hash.entry(hasher.finish()).or_default();
+        let same = |value: &&ValueId| {
+            let node = &self.nodes[value.index()];
+            node.op == op && node.inputs == inputs
+        };
+        if let Some(&known) = alike.iter().find(same) {
+            return Ok(known);
         }
+        let value = ValueId(self.nodes.len() as u32);
+        alike.push(value);
         self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer: self.layer.clone() });
-        Ok(ValueId((self.nodes.len() - 1) as u32))
+        Ok(value)
     }
 
     /// An error of the layer under construction.
@@ -155,4 +169,14 @@ fn check_size(ty: &TensorType) -> Result<(), String> {
         Some(count) if count <= MAX_ELEMENTS => Ok(()),
         _ => Err(format!("{ty} would have more than {MAX_ELEMENTS} elements, the most one tensor can have")),
     }
+}
+
+/// The samples of every operator, and of what builder methods compose of several.
+///
+/// # Errors
+/// If a sample is ill-shaped, which is a bug in the sample.
+pub fn all_samples() -> Result<Vec<Sample>, GraphError> {
+    let mut all = samples::Collection(ops::samples()?.into_iter().flat_map(|of| of.samples).collect());
+    all.add_composed()?;
+    Ok(all.0)
 }

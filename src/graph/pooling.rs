@@ -81,7 +81,7 @@ impl PoolSpec {
         Ok(positions - usize::from(begins_outside))
     }
 
-    fn axes(&self, extents: [usize; 2]) -> Result<[PoolAxis; 2], String> {
+    pub(super) fn axes(&self, extents: [usize; 2]) -> Result<[PoolAxis; 2], String> {
         let axis = |d: usize| {
             let ([before, after], extent) = (self.padding[d], extents[d]);
             let (taps, stride, dilation) = (self.window[d], self.stride[d], self.dilation[d]);

@@ -1,5 +1,6 @@
-//! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) that knows its cost;
-//! `native.rs` beside it is the CPU implementation, `shader/` the choice of WGSL file and specialisation.
+//! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) in a folder of its own, which
+//! holds all there is to know about it ([`KernelDef`]): `mod.rs` geometry and cost, `native.rs` the CPU implementation,
+//! `shader.rs` the choice of WGSL file and specialisation, `sample.rs` random samples for tests.
 //!
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.
@@ -7,7 +8,6 @@
 pub mod augment;
 pub mod batch;
 pub mod cross_entropy;
-mod exact;
 pub mod gather;
 pub mod matmul;
 pub mod native;
@@ -20,8 +20,21 @@ pub mod recurrence;
 pub mod reduce;
 pub mod samples;
 pub mod shader;
+pub mod signature;
 pub mod softmax;
 pub mod store;
+
+use std::any::Any;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use crate::base::target::Target;
+use crate::scalar::{Body, Inst};
+use native::NativeRun;
+use samples::Family;
+use shader::{Shader, ShaderError};
+use signature::Signature;
 
 /// What a kernel costs at least: for reports and for splitting work.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,140 +45,145 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// One dispatch as data.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kernel {
-    /// Picks the rows of a batch from the resident data set.
-    Batch(batch::Batch),
-    /// Picks the images of a batch and changes each at random.
-    Augment(augment::Augment),
-    /// Matrix product with epilogue.
-    MatMul(matmul::MatMul),
-    /// Fused elementwise body.
-    Pointwise(pointwise::Pointwise),
-    /// Ordered reduction with prologue and epilogue.
-    Reduce(reduce::Reduce),
-    /// Softmax or log-softmax of rows.
-    Softmax(softmax::Softmax),
-    /// Softmax cross-entropy: loss per row and its gradient.
-    CrossEntropy(cross_entropy::CrossEntropy),
-    /// Rows by index.
-    Gather(gather::Gather),
-    /// Gradient of rows by index, added in index order.
-    GatherGrad(gather::GatherGrad),
-    /// Pooling of images.
-    Pool(pool::Pool),
-    /// Gradient of pooling, collected by each element.
-    PoolGrad(pool::PoolGrad),
-    /// A recurrent layer over all steps.
-    Recurrence(recurrence::Recurrence),
-    /// Its gradient.
-    RecurrenceGrad(recurrence::RecurrenceGrad),
-    /// Sum of squares of the whole gradient region, as partial sums then the clipping factor.
-    GradientNorm(norm::GradientNorm),
-    /// Update of all parameters.
-    Optimizer(optimizer::Optimizer),
-    /// Copies per-step results to the slot of the step.
-    Store(store::Store),
-}
-
-impl Kernel {
+/// What a kernel owes. One implementation per kernel, in its folder; nothing has a default, so that nothing is
+/// forgotten.
+pub trait KernelDef: Listed + Plain {
     /// Family name, as shown by `plan`, `verify` and `bench`.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Kernel::Batch(_) => "batch",
-            Kernel::Augment(_) => "augment",
-            Kernel::MatMul(k) if k.is_convolution() => "conv",
-            Kernel::MatMul(_) => "matmul",
-            Kernel::Pointwise(_) => "pointwise",
-            Kernel::Reduce(_) => "reduce",
-            Kernel::Softmax(_) => "softmax",
-            Kernel::CrossEntropy(_) => "cross_entropy",
-            Kernel::Gather(_) => "gather",
-            Kernel::GatherGrad(_) => "gather_grad",
-            Kernel::Pool(_) => "pool",
-            Kernel::PoolGrad(_) => "pool_grad",
-            Kernel::Recurrence(_) => "recurrence",
-            Kernel::RecurrenceGrad(_) => "recurrence_grad",
-            Kernel::GradientNorm(_) => "gradient_norm",
-            Kernel::Optimizer(_) => "optimizer",
-            Kernel::Store(_) => "store",
-        }
-    }
+    fn name(&self) -> &'static str;
 
     /// Sizes, for people: `32x128x64 NT +bias relu`.
-    pub fn shape(&self) -> String {
-        match self {
-            Kernel::Batch(k) => k.shape(),
-            Kernel::Augment(k) => k.shape(),
-            Kernel::MatMul(k) => k.shape(),
-            Kernel::Pointwise(k) => k.shape(),
-            Kernel::Reduce(k) => k.shape(),
-            Kernel::Softmax(k) => k.shape(),
-            Kernel::CrossEntropy(k) => k.shape(),
-            Kernel::Gather(k) => k.shape(),
-            Kernel::GatherGrad(k) => k.shape(),
-            Kernel::Pool(k) => k.shape(),
-            Kernel::PoolGrad(k) => k.shape(),
-            Kernel::Recurrence(k) => k.shape(),
-            Kernel::RecurrenceGrad(k) => k.shape(),
-            Kernel::GradientNorm(k) => k.shape(),
-            Kernel::Optimizer(k) => k.shape(),
-            Kernel::Store(k) => k.shape(),
-        }
-    }
-
-    /// The scalar bodies this kernel runs.
-    pub fn bodies(&self) -> Vec<&crate::scalar::Body> {
-        match self {
-            Kernel::MatMul(k) => vec![&k.epilogue],
-            Kernel::Pointwise(k) => vec![&k.body],
-            Kernel::Reduce(k) => vec![&k.prologue, &k.epilogue],
-            // The optimizer's body has its own conventions for operands.
-            _ => vec![],
-        }
-    }
-
-    /// The same kernel writing only the given outputs (ascending), which become its writes in that order.
-    pub fn keep_outputs(self, outputs: &[usize]) -> Self {
-        match self {
-            Kernel::CrossEntropy(k) => {
-                let at = |output: usize| outputs.iter().position(|&o| o == output);
-                Kernel::CrossEntropy(cross_entropy::CrossEntropy { loss: at(0), delta: at(1), ..k })
-            }
-            Kernel::Pool(k) => Kernel::Pool(k.keep_outputs(outputs)),
-            Kernel::Recurrence(k) => Kernel::Recurrence(k.keep_outputs(outputs)),
-            Kernel::RecurrenceGrad(k) => Kernel::RecurrenceGrad(k.keep_outputs(outputs)),
-            other => other,
-        }
-    }
+    fn shape(&self) -> String;
 
     /// Floating-point operations and least bytes.
-    pub fn cost(&self) -> Cost {
-        match self {
-            Kernel::Batch(k) => k.cost(),
-            Kernel::Augment(k) => k.cost(),
-            Kernel::MatMul(k) => k.cost(),
-            Kernel::Pointwise(k) => k.cost(),
-            Kernel::Reduce(k) => k.cost(),
-            Kernel::Softmax(k) => k.cost(),
-            Kernel::CrossEntropy(k) => k.cost(),
-            Kernel::Gather(k) => k.cost(),
-            Kernel::GatherGrad(k) => k.cost(),
-            Kernel::Pool(k) => k.cost(),
-            Kernel::PoolGrad(k) => k.cost(),
-            Kernel::Recurrence(k) => k.cost(),
-            Kernel::RecurrenceGrad(k) => k.cost(),
-            Kernel::GradientNorm(k) => k.cost(),
-            Kernel::Optimizer(k) => k.cost(),
-            Kernel::Store(k) => k.cost(),
+    fn cost(&self) -> Cost;
+
+    /// The operands: how many words each has, and which values make sense in them.
+    fn signature(&self) -> Signature;
+
+    /// The scalar bodies over the dispatch's operands; none if what the kernel computes is fixed, or if its body has
+    /// conventions of its own.
+    fn bodies(&self) -> Vec<&Body>;
+
+    /// The same kernel writing only the given outputs (ascending), which become its writes in that order.
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel;
+
+    /// Loop iterations that one invocation of the shader runs at most; drivers may stop an invocation that runs more
+    /// than [`Target::max_loop_iterations`].
+    fn iterations(&self, target: &Target) -> usize;
+
+    /// The kernel prepared for the CPU: bodies compiled, loop order chosen; with the same bits as every other device
+    /// if `exact`.
+    fn native(&self, exact: bool) -> Box<dyn NativeRun>;
+
+    /// The shader for a GPU.
+    ///
+    /// # Errors
+    /// If the kernel exceeds what one dispatch can do.
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError>;
+
+    /// Random samples, for tests and `gridlight verify`.
+    fn samples() -> &'static [Family]
+    where
+        Self: Sized;
+
+    /// What `gridlight bench` times: from the sizes of small tables to those of large networks.
+    fn benchmarks() -> Vec<Self>
+    where
+        Self: Sized;
+}
+
+/// A kernel of the list below.
+pub trait Listed {}
+
+/// The list of kernels. One that is not here does not compile.
+macro_rules! kernels {
+    ($($kernel:path),* $(,)?) => {
+        $(impl Listed for $kernel {})*
+
+        /// The samples of every kernel.
+        fn families() -> impl Iterator<Item = &'static Family> {
+            [$(<$kernel>::samples()),*].into_iter().flatten()
         }
+
+        /// What `gridlight bench` times of every kernel.
+        pub fn benchmarks() -> Vec<Kernel> {
+            let mut all = vec![];
+            $(all.extend(<$kernel>::benchmarks().into_iter().map(Kernel::new));)*
+            all
+        }
+    };
+}
+
+kernels![
+    batch::Batch,
+    augment::Augment,
+    matmul::MatMul,
+    pointwise::Pointwise,
+    reduce::Reduce,
+    softmax::Softmax,
+    cross_entropy::CrossEntropy,
+    gather::Gather,
+    gather::GatherGrad,
+    pool::Pool,
+    pool::PoolGrad,
+    recurrence::Recurrence,
+    recurrence::RecurrenceGrad,
+    norm::GradientNorm,
+    optimizer::Optimizer,
+    store::Store,
+];
+
+/// What every kernel can do because it is plain data.
+pub trait Plain: Any + fmt::Debug + Send + Sync {
+    /// Whether `other` is a kernel of the same type with the same contents.
+    fn equals(&self, other: &dyn Any) -> bool;
+}
+
+impl<K: Any + fmt::Debug + PartialEq + Send + Sync> Plain for K {
+    fn equals(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<K>() == Some(self)
+    }
+}
+
+/// Any kernel: one dispatch as data, cheap to clone.
+#[derive(Clone)]
+pub struct Kernel(Arc<dyn KernelDef>);
+
+impl Kernel {
+    /// `kernel` as one of any.
+    pub fn new(kernel: impl KernelDef) -> Self {
+        Self(Arc::new(kernel))
+    }
+
+    /// The kernel as a `K`, if it is one: for code that is about one family.
+    pub fn downcast<K: KernelDef>(&self) -> Option<&K> {
+        let any: &dyn Any = &*self.0;
+        any.downcast_ref()
+    }
+}
+
+impl Deref for Kernel {
+    type Target = dyn KernelDef;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.0
+    }
+}
+
+impl PartialEq for Kernel {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.equals(&*other.0)
+    }
+}
+
+impl fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
 /// Bytes moved by a fused body over `elements`: each store once and each load at its own footprint.
-pub(crate) fn body_bytes(body: &crate::scalar::Body, shape: &[usize]) -> u64 {
-    use crate::scalar::Inst;
+pub(crate) fn body_bytes(body: &Body, shape: &[usize]) -> u64 {
     let footprint = |strides: &[isize]| -> u64 {
         (0..shape.len()).filter(|&d| strides[d] != 0).map(|d| shape[d] as u64).product()
     };

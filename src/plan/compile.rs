@@ -207,7 +207,7 @@ impl Builder<'_> {
         let per_dispatch = (self.target.max_storage_buffers / 2).max(1);
         for (results, layouts) in results.chunks(per_dispatch).zip(layouts.chunks(per_dispatch)) {
             drafts.push(Draft {
-                kernel: Kernel::Store(crate::kernels::store::Store {
+                kernel: Kernel::new(crate::kernels::store::Store {
                     widths: results.iter().map(|r| r.2).collect(),
                 }),
                 reads: results.iter().map(|r| r.1).collect(),

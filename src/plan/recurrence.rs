@@ -7,11 +7,13 @@ use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, S
 
 /// The dispatches of a kernel; of others than recurrences it is one.
 pub(super) fn in_parts(draft: Draft, target: &Target, temporaries: &mut Vec<usize>) -> Vec<Draft> {
-    match draft.kernel.clone() {
-        Kernel::Recurrence(kernel) => forward(kernel, draft, target, temporaries),
-        Kernel::RecurrenceGrad(kernel) => backward(kernel, draft, target, temporaries),
-        _ => vec![draft],
+    if let Some(kernel) = draft.kernel.downcast::<Recurrence>() {
+        return forward(kernel.clone(), draft, target, temporaries);
     }
+    if let Some(kernel) = draft.kernel.downcast::<RecurrenceGrad>() {
+        return backward(kernel.clone(), draft, target, temporaries);
+    }
+    vec![draft]
 }
 
 /// Gives output `output` of `words` words a place if it has none.
@@ -44,7 +46,7 @@ fn forward(
         }
     }
     let of_part =
-        |part| Draft { kernel: Kernel::Recurrence(Recurrence { part, ..kernel.clone() }), ..draft.clone() };
+        |part| Draft { kernel: Kernel::new(Recurrence { part, ..kernel.clone() }), ..draft.clone() };
     parts.into_iter().map(of_part).collect()
 }
 
@@ -77,7 +79,7 @@ fn backward(
     let of_part = |(number, part)| {
         // From the last part to the first.
         let kernel = RecurrenceGrad { part, closes: closes && number == last, ..kernel.clone() };
-        Draft { kernel: Kernel::RecurrenceGrad(kernel), ..draft.clone() }
+        Draft { kernel: Kernel::new(kernel), ..draft.clone() }
     };
     parts.into_iter().rev().enumerate().map(of_part).collect()
 }

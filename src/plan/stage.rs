@@ -78,7 +78,7 @@ pub(super) fn pointwise(
 ) -> Draft {
     let mut views = views_of(&mut body);
     view::collapse(&mut shape, &mut views, 0);
-    Draft { kernel: Kernel::Pointwise(Pointwise { shape, body }), reads, writes, label }
+    Draft { kernel: Kernel::new(Pointwise { shape, body }), reads, writes, label }
 }
 
 /// A matrix product; cut ones are followed by the ordered sum of their parts, which takes the epilogue.
@@ -94,9 +94,8 @@ pub(super) fn matmul(
 ) -> Vec<Draft> {
     let splits = limits.splits(product);
     let Product { batch, m, n, k, a, b, .. } = *product;
-    let kernel = |epilogue, row_sums, splits| {
-        Kernel::MatMul(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits })
-    };
+    let kernel =
+        |epilogue, row_sums, splits| Kernel::new(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits });
     if splits == 1 {
         return vec![Draft { kernel: kernel(epilogue, row_sums, 1), reads, writes, label }];
     }
@@ -227,7 +226,7 @@ fn finish_reduce(mut kernel: Reduce, reads: Vec<Place>, writes: Vec<Place>, labe
     if kernel.chunk.is_none() {
         merge_dimensions(&mut kernel);
     }
-    Draft { kernel: Kernel::Reduce(kernel), reads: used, writes, label }
+    Draft { kernel: Kernel::new(kernel), reads: used, writes, label }
 }
 
 /// Merges kept dimensions with kept ones and reduced with reduced ones.

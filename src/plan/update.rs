@@ -99,7 +99,7 @@ impl Builder<'_> {
             let squares = Place::Fixed(Slice { buffer: squares, start: 0, words: partials });
             let factor = Place::Fixed(Slice { buffer: factor, start: 0, words: 2 });
             for (stage, read, write) in [(0, Place::Fixed(gradients), squares), (1, squares, factor)] {
-                let kernel = Kernel::GradientNorm(norm(stage));
+                let kernel = Kernel::new(norm(stage));
                 let label = format!("clip{suffix}");
                 drafts.push(Draft { kernel, reads: vec![read], writes: vec![write], label });
             }
@@ -110,7 +110,7 @@ impl Builder<'_> {
             writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
         }
         let (slots, clipped) = (optimizer.slots, update.max_norm.is_some());
-        let kernel = Kernel::Optimizer(Optimizer { len: words, slots, clipped, body: optimizer.body });
+        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body: optimizer.body });
         drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
         Ok(())
     }

@@ -1,9 +1,7 @@
 //! Proof that a program keeps its invariants, run on every plan before a device sees it.
 
-use std::collections::BTreeSet;
-
 use super::{Dispatch, Program, Slice};
-use crate::kernels::Kernel;
+use crate::kernels::signature::OperandSpec;
 use crate::scalar::{Body, Inst};
 
 impl Program {
@@ -44,23 +42,20 @@ impl Program {
         for body in dispatch.kernel.bodies() {
             check_body(body, dispatch)?;
         }
-        let written = written(&dispatch.kernel);
-        if !written.is_empty() && !written.iter().copied().eq(0..dispatch.writes.len()) {
-            return Err(format!("the kernel writes operands {written:?} of {}", dispatch.writes.len()));
-        }
-        Ok(())
+        let signature = dispatch.kernel.signature();
+        check_operands("reads", &signature.reads, dispatch.reads.len())?;
+        check_operands("writes", &signature.writes, dispatch.writes.len())
     }
 }
 
-/// The operands that the bodies of a kernel write: all of them, because a shader has no binding for others, and those of the
-/// kernels that share its launch would be mistaken for them. Nothing for kernels without bodies.
-fn written(kernel: &Kernel) -> BTreeSet<usize> {
-    let stores = kernel.bodies().into_iter().flat_map(|body| body.stores.iter().map(|store| store.1));
-    let row_sums = match kernel {
-        Kernel::MatMul(k) => k.row_sums,
-        _ => None,
-    };
-    stores.chain(row_sums).collect()
+/// A dispatch binds every operand that its kernel has and no other: a shader has no binding for others, and those of
+/// the kernels that share its launch would be mistaken for them.
+fn check_operands(what: &str, operands: &[OperandSpec], bound: usize) -> Result<(), String> {
+    let there: Vec<usize> = (0..operands.len()).filter(|&at| operands[at].words > 0).collect();
+    if there.iter().copied().eq(0..bound) {
+        return Ok(());
+    }
+    Err(format!("the kernel {what} operands {there:?} of {bound}"))
 }
 
 fn check_launch(launch: &[Dispatch]) -> Result<(), String> {

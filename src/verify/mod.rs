@@ -3,7 +3,6 @@
 
 pub mod cases;
 pub mod kernels;
-pub mod operands;
 
 use std::collections::BTreeMap;
 

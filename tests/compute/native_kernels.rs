@@ -89,7 +89,7 @@ fn long_loops_agree_with_the_oracle() {
     check(&device, &product(3, 2, 70_000), "70,000 products");
     check(&device, &row_sum(1, 1_000_000), "a sum of 1,000,000");
     let softmax = Sample {
-        kernel: Kernel::Softmax(Softmax { rows: 2, columns: 70_000, log: false }),
+        kernel: Kernel::new(Softmax { rows: 2, columns: 70_000, log: false }),
         reads: vec![normals(140_000, 1)],
         writes: vec![Operand::unwritten(140_000)],
         step: StepRecord::default(),
@@ -126,7 +126,7 @@ fn product(m: usize, n: usize, k: usize) -> Sample {
     let (a, b, epilogue) = (view(k), view(n), accumulator());
     let kernel = MatMul { batch: 1, m, n, k, a: Left::Matrix(a), b, epilogue, row_sums: None, splits: 1 };
     Sample {
-        kernel: Kernel::MatMul(kernel),
+        kernel: Kernel::new(kernel),
         reads: vec![normals(m * k, 1), normals(k * n, 2)],
         writes: vec![Operand::unwritten(m * n)],
         step: StepRecord::default(),
@@ -138,20 +138,18 @@ const PANELS: [[usize; 3]; 3] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024]
 
 /// A plain product whose `B` is stored transposed.
 fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
-    let mut sample = product(m, n, k);
-    if let Kernel::MatMul(kernel) = &mut sample.kernel {
-        kernel.b = MatrixView { offset: 0, batch: 0, row: 1, col: k };
-    }
-    sample
+    let sample = product(m, n, k);
+    let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();
+    let b = MatrixView { offset: 0, batch: 0, row: 1, col: k };
+    Sample { kernel: Kernel::new(MatMul { b, ..kernel }), ..sample }
 }
 
 /// A product whose `A` is stored transposed, with the sums of its rows.
 fn weight_gradient([m, n, k]: [usize; 3]) -> Sample {
     let mut sample = product(m, n, k);
-    if let Kernel::MatMul(kernel) = &mut sample.kernel {
-        kernel.a = Left::Matrix(MatrixView { offset: 0, batch: 0, row: 1, col: m });
-        kernel.row_sums = Some(1);
-    }
+    let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();
+    let a = Left::Matrix(MatrixView { offset: 0, batch: 0, row: 1, col: m });
+    sample.kernel = Kernel::new(MatMul { a, row_sums: Some(1), ..kernel });
     sample.writes.push(Operand::unwritten(m));
     sample
 }
@@ -180,7 +178,7 @@ fn row_sum(rows: usize, columns: usize) -> Sample {
         epilogue: accumulator(),
     };
     Sample {
-        kernel: Kernel::Reduce(kernel),
+        kernel: Kernel::new(kernel),
         reads: vec![normals(rows * columns, 1)],
         writes: vec![Operand::unwritten(rows)],
         step: StepRecord::default(),

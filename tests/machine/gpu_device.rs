@@ -45,7 +45,7 @@ fn slice(buffer: u32, words: usize) -> Slice {
 fn program(words: usize, dispatches: usize) -> Program {
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::State, words };
     let dispatch = |launch| Dispatch {
-        kernel: Kernel::Store(Store { widths: vec![words] }),
+        kernel: Kernel::new(Store { widths: vec![words] }),
         reads: vec![slice(0, words)],
         writes: vec![slice(1, words)],
         label: "test layer".into(),

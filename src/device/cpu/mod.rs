@@ -7,7 +7,7 @@ use memory::Memory;
 use super::{Device, DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
-use crate::kernels::native::NativeKernel;
+use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::Pool;
 use crate::plan::{BufferId, Program};
@@ -74,11 +74,8 @@ impl Device for CpuDevice {
         let mut phases = vec![];
         for phase in &program.phases {
             let dispatches = phase.dispatches.iter();
-            phases.push(
-                dispatches
-                    .map(|d| (NativeKernel::new(&d.kernel, self.target.exact), memory.operands(d)))
-                    .collect(),
-            );
+            phases
+                .push(dispatches.map(|d| (d.kernel.native(self.target.exact), memory.operands(d))).collect());
         }
         let pool = Pool::new(self.threads)
             .map_err(|e| DeviceError::Validation(format!("cannot start {} threads: {e}", self.threads)))?;
@@ -89,7 +86,7 @@ impl Device for CpuDevice {
 struct CpuSession {
     info: DeviceInfo,
     memory: Memory,
-    phases: Vec<Vec<(NativeKernel, Operands)>>,
+    phases: Vec<Vec<(Box<dyn NativeRun>, Operands)>>,
     pool: Pool,
     traffic: (u64, u64),
 }

@@ -24,7 +24,7 @@ pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), D
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::Activations, words: WORDS };
     let slice = |buffer| Slice { buffer: BufferId(buffer), start: 0, words: WORDS };
     let dispatch = Dispatch {
-        kernel: Kernel::Store(Store { widths: vec![WORDS] }),
+        kernel: Kernel::new(Store { widths: vec![WORDS] }),
         reads: vec![slice(0)],
         writes: vec![slice(1)],
         label: "canary".into(),

@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{BinaryFn, Inst};
 
@@ -73,6 +74,31 @@ impl OpDef for Binary {
         let f = self.0;
         Lowering::Scalar(Box::new(move |r| Inst::Binary(f, r[0], r[1])))
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let shapes: [(&[usize], &[usize]); 6] = [
+            (&[1], &[1]),
+            (&[3, 17], &[17]),
+            (&[5, 1], &[1, 7]),
+            (&[], &[2, 3]),
+            (&[63], &[63]),
+            (&[65, 3], &[1]),
+        ];
+        for f in BinaryFn::ALL {
+            let (left, right) = match f {
+                BinaryFn::Add | BinaryFn::Sub | BinaryFn::Mul => (Draw::Normal, Draw::Normal),
+                BinaryFn::Div => (Draw::Normal, Draw::AwayFromZero),
+                _ => (Draw::Lattice { shift: 0.0 }, Draw::Lattice { shift: 0.5 }),
+            };
+            for (a, b) in shapes {
+                all.add(format!("{} {a:?} {b:?}", Binary(f).label()), |g| {
+                    let (a, b) = (g.draw(a, left)?, g.draw(b, right)?);
+                    g.graph.binary(f, a, b)
+                })?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// `y = if condition != 0 { a } else { b }`; no gradient for the condition.
@@ -108,6 +134,19 @@ impl OpDef for Select {
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Scalar(Box::new(|r| Inst::Select(r[0], r[1], r[2])))
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for shape in [&[1][..], &[3, 17], &[257]] {
+            all.add(format!("select {shape:?}"), |g| {
+                let sign = g.draw(shape, Draw::AwayFromZero)?;
+                let zero = g.graph.scalar(0.0)?;
+                let condition = g.graph.less(zero, sign)?;
+                let (a, b) = (g.normal(shape)?, g.normal(&[1])?);
+                g.graph.select(condition, a, b)
+            })?;
+        }
+        Ok(())
     }
 }
 

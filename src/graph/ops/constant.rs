@@ -3,8 +3,9 @@
 use super::{EvalContext, Lowering, OpDef};
 use crate::base::step::StepScalar;
 use crate::base::tensor::{DType, Tensor, TensorType, elements};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::scalar::Inst;
+use crate::scalar::{Inst, UnaryFn};
 
 /// A constant: one word for every element, or a single word that all elements share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +56,15 @@ impl OpDef for Constant {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Leaf
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add("constant [2, 3]".into(), |g| {
+            let x = g.normal(&[2, 3])?;
+            let constant = g.graph.constant(&[2, 3], &[0.5, -1.0, 2.0, 0.25, 3.0, -0.125])?;
+            let product = g.graph.mul(x, constant)?;
+            g.graph.unary(UnaryFn::Tanh, product)
+        })
+    }
 }
 
 /// A scalar of the current step, such as the learning rate.
@@ -90,5 +100,14 @@ impl OpDef for StepScalarOp {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         let scalar = self.scalar;
         Lowering::Scalar(Box::new(move |_| Inst::Step(scalar)))
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add("step_scalar".into(), |g| {
+            let x = g.normal(&[5])?;
+            let rate = g.graph.step_scalar(StepScalar::LearningRate)?;
+            let scaled = g.graph.mul(x, rate)?;
+            g.graph.exp(scaled)
+        })
     }
 }

@@ -3,8 +3,11 @@
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Shape, Tensor, TensorType};
+use crate::graph::convolution::ConvSpec;
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::matmul::{WindowAxis, Windows};
+use crate::scalar::UnaryFn;
 
 /// One axis of a convolution without its sizes: tap `t` at position `p` looks at coordinate
 /// `p * stride + t * step + origin` of an input whose lines are `up` apart; see [`WindowAxis`].
@@ -201,6 +204,63 @@ impl OpDef for Conv {
         let (x, w) = (&inputs[0].shape, &inputs[1].shape);
         Lowering::Conv { windows: self.windows(x, [w[0], w[1]], false), groups: self.groups, outputs: w[3] }
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let plain = ConvSpec::default();
+        let cases: [SampleCase; 14] = [
+            ([1, 1, 1, 1], [1, 1], 1, plain),
+            ([2, 5, 6, 3], [3, 3], 4, plain),
+            ([2, 5, 6, 4], [3, 3], 8, plain.padded([1, 1])),
+            ([1, 7, 7, 4], [3, 3], 16, ConvSpec { stride: [2, 2], ..plain.padded([1, 1]) }),
+            ([1, 8, 10, 2], [3, 2], 3, ConvSpec { stride: [3, 3], ..plain }),
+            ([2, 9, 8, 1], [3, 3], 5, ConvSpec { dilation: [2, 2], ..plain }),
+            ([1, 9, 9, 2], [3, 3], 2, ConvSpec { dilation: [2, 1], stride: [1, 2], ..plain.padded([2, 1]) }),
+            ([2, 4, 5, 6], [3, 3], 4, ConvSpec { groups: 2, ..plain.padded([1, 1]) }),
+            ([2, 5, 5, 3], [3, 3], 3, ConvSpec { groups: 3, ..plain.padded([1, 1]) }),
+            ([1, 5, 4, 3], [3, 3], 6, ConvSpec { groups: 3, stride: [2, 1], ..plain }),
+            ([3, 4, 4, 5], [1, 1], 17, plain),
+            ([2, 2, 2, 3], [5, 5], 4, plain.padded([2, 2])),
+            ([2, 1, 9, 3], [1, 4], 5, ConvSpec { padding: [[0, 0], [1, 2]], ..plain }),
+            ([1, 3, 4, 2], [2, 2], 3, ConvSpec { padding: [[0, 1], [2, 0]], ..plain }),
+        ];
+        for (image, kernel, outputs, spec) in cases {
+            all.add(format!("conv2d {image:?} by {kernel:?} to {outputs}, {spec:?}"), |g| {
+                let x = g.normal(&image)?;
+                let w = g.normal(&[kernel[0], kernel[1], image[3] / spec.groups, outputs])?;
+                g.graph.conv2d(x, w, &spec)
+            })?;
+        }
+        let transposed: [(SampleCase, [usize; 2]); 5] = [
+            (([1, 3, 4, 2], [3, 3], 3, plain), [0, 0]),
+            (([2, 3, 3, 4], [2, 2], 8, ConvSpec { stride: [2, 2], ..plain }), [0, 0]),
+            (([1, 4, 3, 3], [3, 3], 2, ConvSpec { stride: [2, 3], ..plain.padded([1, 1]) }), [1, 2]),
+            (([1, 3, 3, 2], [3, 2], 2, ConvSpec { dilation: [2, 1], ..plain.padded([1, 0]) }), [0, 0]),
+            (([1, 3, 3, 4], [3, 3], 6, ConvSpec { stride: [2, 1], groups: 2, ..plain }), [0, 0]),
+        ];
+        for ((image, kernel, outputs, spec), extra) in transposed {
+            all.add(
+                format!("conv_transpose2d {image:?} by {kernel:?} to {outputs}, {spec:?} + {extra:?}"),
+                |g| {
+                    let x = g.normal(&image)?;
+                    let w = g.normal(&[kernel[0], kernel[1], image[3] / spec.groups, outputs])?;
+                    g.graph.conv_transpose2d(x, w, &spec, extra)
+                },
+            )?;
+        }
+        for channels in [3, 4] {
+            all.add(format!("conv2d + bias, tanh, of {channels} channels first"), |g| {
+                let (x, w, b) =
+                    (g.normal(&[2, channels, 5, 6])?, g.normal(&[5, channels, 3, 3])?, g.normal(&[5])?);
+                let x = g.graph.permute(x, &[0, 2, 3, 1])?;
+                let w = g.graph.permute(w, &[2, 3, 1, 0])?;
+                let y = g.graph.conv2d(x, w, &plain.padded([1, 1]))?;
+                let sum = g.graph.add(y, b)?;
+                let y = g.graph.unary(UnaryFn::Tanh, sum)?;
+                g.graph.permute(y, &[0, 3, 1, 2])
+            })?;
+        }
+        Ok(())
+    }
 }
 
 impl OpDef for ConvWeight {
@@ -253,4 +313,25 @@ impl OpDef for ConvWeight {
         let windows = self.conv.windows(x, self.taps, true);
         Lowering::Conv { windows, groups: self.conv.groups, outputs }
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let axis = |positions, stride, step, origin, up| ConvAxis { positions, stride, step, origin, up };
+        let plain = [axis(3, 1, 1, 0, 1), axis(4, 1, 1, 0, 1)];
+        let padded = [axis(5, 1, 1, -1, 1), axis(6, 1, 1, -1, 1)];
+        let apart = [axis(2, 2, 1, 0, 1), axis(2, 3, 2, -1, 1)];
+        // As in the gradient of a transposed convolution.
+        let between = [axis(7, 1, -1, 2, 2), axis(9, 1, -1, 2, 2)];
+        for (axes, groups) in [(plain, 1), (plain, 2), (padded, 1), (apart, 2), (between, 1)] {
+            all.add(format!("conv_weight {axes:?} of {groups} groups"), |g| {
+                let x = g.normal(&[2, 5, 6, 2 * groups])?;
+                let dy = g.normal(&[2, axes[0].positions, axes[1].positions, 3 * groups])?;
+                let gradient = ConvWeight { conv: Conv { axes, groups }, taps: [3, 3] };
+                g.graph.conv_weight(gradient, x, dy)
+            })?;
+        }
+        Ok(())
+    }
 }
+
+/// A sample: image `[N, H, W, C]`, kernel extents, output channels, attributes.
+type SampleCase = ([usize; 4], [usize; 2], usize, ConvSpec);

@@ -1,7 +1,8 @@
 //! Softmax cross-entropy of integer labels and its gradient, which share one kernel.
 
-use super::{EvalContext, Lowering, OpDef, check_f32, operands};
+use super::{EvalContext, Lowering, Op, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType};
+use crate::graph::samples::{Collection, Draw, Inputs};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, cross_entropy};
 
@@ -36,13 +37,7 @@ fn check(inputs: &[&TensorType]) -> Result<(usize, usize), String> {
 
 fn kernel(inputs: &[&TensorType], smoothing: u32) -> Kernel {
     let (rows, classes) = (inputs[0].shape[0], inputs[0].shape[1]);
-    Kernel::CrossEntropy(cross_entropy::CrossEntropy {
-        rows,
-        classes,
-        smoothing,
-        loss: Some(0),
-        delta: Some(1),
-    })
+    Kernel::new(cross_entropy::CrossEntropy { rows, classes, smoothing, loss: Some(0), delta: Some(1) })
 }
 
 /// Log-probabilities and smoothed, weighted targets `q` of one row.
@@ -78,8 +73,7 @@ impl OpDef for CrossEntropy {
         _: ValueId,
         dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let delta =
-            g.push(super::Op::CrossEntropyDelta(CrossEntropyDelta { smoothing: self.smoothing }), x)?;
+        let delta = g.push(Op::CrossEntropyDelta(CrossEntropyDelta { smoothing: self.smoothing }), x)?;
         let rows = g.shape(x[0])[0];
         let dy = g.reshape(dy, &[rows, 1])?;
         Ok(vec![Some(g.mul(delta, dy)?), None, None])
@@ -95,6 +89,18 @@ impl OpDef for CrossEntropy {
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Kernel { kernel: kernel(inputs, self.smoothing), output: 0 }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for (count, classes) in [(1, 1), (3, 5), (17, 2), (65, 10)] {
+            for smoothing in [0.0, 0.1] {
+                all.add(format!("cross_entropy [{count}, {classes}] smoothing {smoothing}"), |g| {
+                    let [logits, labels, weights] = sample_operands(g, count, classes)?;
+                    g.graph.cross_entropy(logits, labels, weights, smoothing)
+                })?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -144,4 +150,26 @@ impl OpDef for CrossEntropyDelta {
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Kernel { kernel: kernel(inputs, self.smoothing), output: 1 }
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for (count, classes) in [(1, 1), (3, 5), (17, 2), (65, 10)] {
+            for smoothing in [0.0f32, 0.1] {
+                all.add(format!("cross_entropy_delta [{count}, {classes}] smoothing {smoothing}"), |g| {
+                    let operands = sample_operands(g, count, classes)?;
+                    let smoothing = smoothing.to_bits();
+                    g.graph.push(Op::CrossEntropyDelta(CrossEntropyDelta { smoothing }), &operands)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Logits, labels and weights of a sample.
+fn sample_operands(g: &mut Inputs, count: usize, classes: usize) -> Result<[ValueId; 3], GraphError> {
+    let logits = g.normal(&[count, classes])?;
+    let labels = g.draw(&[count], Draw::Index(classes))?;
+    let weights: Vec<f32> = (0..classes).map(|c| 0.5 + 0.25 * c as f32).collect();
+    let weights = g.graph.constant(&[classes], &weights)?;
+    Ok([logits, labels, weights])
 }

@@ -2,8 +2,10 @@
 
 use super::{EvalContext, Lowering, Op, OpDef, operands};
 use crate::base::tensor::{DType, Tensor, TensorType};
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, gather};
+use crate::scalar::UnaryFn;
 
 /// Table `[V, D]`, indices `u32[..]` -> `[.., D]`. An index outside the table gives NaN.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +57,20 @@ impl OpDef for Gather {
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         let (vocabulary, width) = (inputs[0].shape[0], inputs[0].shape[1]);
-        let kernel = Kernel::Gather(gather::Gather { vocabulary, width, count: inputs[1].elements() });
+        let kernel = Kernel::new(gather::Gather { vocabulary, width, count: inputs[1].elements() });
         Lowering::Kernel { kernel, output: 0 }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for (vocabulary, width, indices) in SAMPLES {
+            all.add(format!("gather [{vocabulary}, {width}] by {indices:?}"), |g| {
+                let table = g.normal(&[vocabulary, width])?;
+                let indices = g.draw(indices, Draw::Index(vocabulary))?;
+                let rows = g.graph.gather(table, indices)?;
+                g.graph.unary(UnaryFn::Square, rows)
+            })?;
+        }
+        Ok(())
     }
 }
 
@@ -100,8 +114,21 @@ impl OpDef for GatherGrad {
 
     fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let (vocabulary, width) = (ty.shape[0], ty.shape[1]);
-        let kernel =
-            Kernel::GatherGrad(gather::GatherGrad { vocabulary, width, count: inputs[0].elements() });
+        let kernel = Kernel::new(gather::GatherGrad { vocabulary, width, count: inputs[0].elements() });
         Lowering::Kernel { kernel, output: 0 }
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for (vocabulary, width, indices) in SAMPLES {
+            all.add(format!("gather_grad [{vocabulary}, {width}] by {indices:?}"), |g| {
+                let rows = g.normal(&[indices, &[width]].concat())?;
+                let indices = g.draw(indices, Draw::Index(vocabulary))?;
+                g.graph.push(Op::GatherGrad(GatherGrad { vocabulary }), &[indices, rows])
+            })?;
+        }
+        Ok(())
+    }
 }
+
+/// Rows of the table, their width, and the shape of the indices of samples.
+const SAMPLES: [(usize, usize, &[usize]); 4] = [(1, 1, &[1]), (7, 4, &[17]), (3, 1, &[2, 3]), (65, 3, &[5])];

@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType, elements};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 
 /// `y[.., m, n] = sum_k a[.., m, k] * b[.., k, n]`, either operand with its last two axes swapped on request.
@@ -96,5 +97,34 @@ impl OpDef for MatMul {
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::MatMul { transpose_a: self.transpose_a, transpose_b: self.transpose_b }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for (m, k, n) in [(1, 1, 1), (3, 17, 5), (17, 1, 3), (1, 65, 63), (65, 3, 17)] {
+            for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+                let a = if ta { [k, m] } else { [m, k] };
+                let b = if tb { [n, k] } else { [k, n] };
+                all.add(format!("matmul {a:?} {b:?} transposed {ta} {tb}"), |g| {
+                    let (a, b) = (g.normal(&a)?, g.normal(&b)?);
+                    g.graph.matmul_with(a, b, ta, tb)
+                })?;
+            }
+        }
+        let batched: [(&[usize], &[usize], bool, bool); 7] = [
+            (&[2, 3, 5], &[2, 5, 4], false, false),
+            (&[2, 5, 3], &[2, 4, 5], true, true),
+            (&[2, 1, 3, 5], &[3, 5, 4], false, false),
+            (&[3, 5], &[2, 5, 4], false, false),
+            (&[2, 3, 5], &[5, 4], false, false),
+            (&[2, 3, 5], &[4, 5], false, true),
+            (&[2, 5, 3], &[5, 4], true, false),
+        ];
+        for (a, b, ta, tb) in batched {
+            all.add(format!("matmul {a:?} {b:?} transposed {ta} {tb}"), |g| {
+                let (a, b) = (g.normal(a)?, g.normal(b)?);
+                g.graph.matmul_with(a, b, ta, tb)
+            })?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Operators: one file each, with the shape rule, the gradient rule written as more graph, the reference
-//! evaluation in plain loops, and how it is lowered to kernels. The list below is the only list.
+//! evaluation in plain loops, and how it is lowered to kernels. The list at the end is the only list.
 
+use super::samples::{Collection, Sample};
 use super::{Graph, GraphError, ValueId};
 use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::kernels::Kernel;
@@ -37,6 +38,14 @@ pub trait OpDef {
 
     /// How the planner computes it.
     fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering;
+
+    /// Small graphs with this operator: with extents such as 1, 3, 17, 63, 65 and 257, and every attribute.
+    ///
+    /// # Errors
+    /// If a sample is ill-shaped, which is a bug in the sample.
+    fn samples(all: &mut Collection) -> Result<(), GraphError>
+    where
+        Self: Sized;
 }
 
 /// What the reference needs to know besides the operands.
@@ -133,6 +142,7 @@ fn check_f32(inputs: &[&TensorType]) -> Result<(), String> {
 }
 
 mod binary;
+mod concat;
 mod constant;
 mod conv;
 mod cross_entropy;
@@ -148,112 +158,110 @@ mod source;
 mod unary;
 mod views;
 
-pub use binary::{Binary, Select};
-pub use constant::{Constant, StepScalarOp};
-pub use conv::{Conv, ConvAxis, ConvWeight};
-pub use cross_entropy::{CrossEntropy, CrossEntropyDelta};
-pub use gather::{Gather, GatherGrad};
-pub use matmul::MatMul;
-pub use normalise::Normalise;
-pub use pool::{Pool, PoolGrad, PoolKind};
-pub use random::Random;
-pub use recurrence::{Of, Recurrence, RecurrenceGrad, States};
-pub use reduce::Reduce;
-pub use softmax::Softmax;
-pub use source::SourceOp;
-pub use unary::Unary;
-pub use views::{Broadcast, Concat, Pad, Permute, Reshape, Slice};
+pub use conv::ConvAxis;
+pub use pool::PoolKind;
+pub use recurrence::{Of, States};
 
-/// An operator with its attributes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Value bound from outside.
-    Source(SourceOp),
-    /// Constant tensor.
-    Constant(Constant),
-    /// Scalar of the step.
-    StepScalar(StepScalarOp),
-    /// Random tensor.
-    Random(Random),
-    /// Function of one scalar.
-    Unary(Unary),
-    /// Function of two scalars.
-    Binary(Binary),
-    /// Choice between two scalars.
-    Select(Select),
-    /// Another shape.
-    Reshape(Reshape),
-    /// Axes in another order.
-    Permute(Permute),
-    /// Repetition.
-    Broadcast(Broadcast),
-    /// Part.
-    Slice(Slice),
-    /// Zeros around.
-    Pad(Pad),
-    /// One after the other.
-    Concat(Concat),
-    /// Sum or maximum over axes.
-    Reduce(Reduce),
-    /// Matrix product.
-    MatMul(MatMul),
-    /// Convolution.
-    Conv(Conv),
-    /// Gradient of its weights.
-    ConvWeight(ConvWeight),
-    /// Normalisation, computed by others, with its gradient.
-    Normalise(Normalise),
-    /// Pooling.
-    Pool(Pool),
-    /// Gradient of pooling.
-    PoolGrad(PoolGrad),
-    /// A recurrent layer over all steps.
-    Recurrence(Recurrence),
-    /// Its gradient.
-    RecurrenceGrad(RecurrenceGrad),
-    /// Softmax or log-softmax.
-    Softmax(Softmax),
-    /// Loss of integer labels.
-    CrossEntropy(CrossEntropy),
-    /// Its gradient.
-    CrossEntropyDelta(CrossEntropyDelta),
-    /// Rows by index.
-    Gather(Gather),
-    /// Gradient of rows by index.
-    GatherGrad(GatherGrad),
+/// Samples of one operator.
+pub struct OperatorSamples {
+    /// Its variant of [`Op`].
+    pub operator: &'static str,
+    /// Whether a node is this operator.
+    pub is: fn(&Op) -> bool,
+    /// The samples.
+    pub samples: Vec<Sample>,
 }
 
-impl Op {
-    /// The operator's definition.
-    pub fn def(&self) -> &dyn OpDef {
-        match self {
-            Op::Source(op) => op,
-            Op::Constant(op) => op,
-            Op::StepScalar(op) => op,
-            Op::Random(op) => op,
-            Op::Unary(op) => op,
-            Op::Binary(op) => op,
-            Op::Select(op) => op,
-            Op::Reshape(op) => op,
-            Op::Permute(op) => op,
-            Op::Broadcast(op) => op,
-            Op::Slice(op) => op,
-            Op::Pad(op) => op,
-            Op::Concat(op) => op,
-            Op::Reduce(op) => op,
-            Op::MatMul(op) => op,
-            Op::Conv(op) => op,
-            Op::ConvWeight(op) => op,
-            Op::Normalise(op) => op,
-            Op::Pool(op) => op,
-            Op::PoolGrad(op) => op,
-            Op::Recurrence(op) => op,
-            Op::RecurrenceGrad(op) => op,
-            Op::Softmax(op) => op,
-            Op::CrossEntropy(op) => op,
-            Op::CrossEntropyDelta(op) => op,
-            Op::Gather(op) => op,
-            Op::GatherGrad(op) => op,
+/// Makes everything that names all operators from one list: what each is, and the type that defines it.
+macro_rules! operators {
+    ($($(#[$doc:meta])* $variant:ident($module:ident::$definition:ident)),* $(,)?) => {
+        $(pub use $module::$definition;)*
+
+        /// An operator with its attributes.
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum Op {
+            $($(#[$doc])* $variant($definition)),*
         }
-    }
+
+        impl Op {
+            /// The operator's definition.
+            pub fn def(&self) -> &dyn OpDef {
+                match self {
+                    $(Op::$variant(op) => op),*
+                }
+            }
+        }
+
+        /// The samples of every operator.
+        ///
+        /// # Errors
+        /// If a sample is ill-shaped, which is a bug in the sample.
+        pub fn samples() -> Result<Vec<OperatorSamples>, GraphError> {
+            let mut all = vec![];
+            $({
+                let (mut collection, operator) = (Collection::default(), stringify!($variant));
+                $definition::samples(&mut collection)?;
+                let is = |op: &Op| matches!(op, Op::$variant(_));
+                all.push(OperatorSamples { operator, is, samples: collection.0 });
+            })*
+            Ok(all)
+        }
+    };
+}
+
+operators! {
+    /// Value bound from outside.
+    Source(source::SourceOp),
+    /// Constant tensor.
+    Constant(constant::Constant),
+    /// Scalar of the step.
+    StepScalar(constant::StepScalarOp),
+    /// Random tensor.
+    Random(random::Random),
+    /// Function of one scalar.
+    Unary(unary::Unary),
+    /// Function of two scalars.
+    Binary(binary::Binary),
+    /// Choice between two scalars.
+    Select(binary::Select),
+    /// Another shape.
+    Reshape(views::Reshape),
+    /// Axes in another order.
+    Permute(views::Permute),
+    /// Repetition.
+    Broadcast(views::Broadcast),
+    /// Part.
+    Slice(views::Slice),
+    /// Zeros around.
+    Pad(views::Pad),
+    /// One after the other.
+    Concat(concat::Concat),
+    /// Sum or maximum over axes.
+    Reduce(reduce::Reduce),
+    /// Matrix product.
+    MatMul(matmul::MatMul),
+    /// Convolution.
+    Conv(conv::Conv),
+    /// Gradient of its weights.
+    ConvWeight(conv::ConvWeight),
+    /// Normalisation, computed by others, with its gradient.
+    Normalise(normalise::Normalise),
+    /// Pooling.
+    Pool(pool::Pool),
+    /// Gradient of pooling.
+    PoolGrad(pool::PoolGrad),
+    /// A recurrent layer over all steps.
+    Recurrence(recurrence::Recurrence),
+    /// Its gradient.
+    RecurrenceGrad(recurrence::RecurrenceGrad),
+    /// Softmax or log-softmax.
+    Softmax(softmax::Softmax),
+    /// Loss of integer labels.
+    CrossEntropy(cross_entropy::CrossEntropy),
+    /// Its gradient.
+    CrossEntropyDelta(cross_entropy::CrossEntropyDelta),
+    /// Rows by index.
+    Gather(gather::Gather),
+    /// Gradient of rows by index.
+    GatherGrad(gather::GatherGrad),
 }

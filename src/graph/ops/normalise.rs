@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 
 /// `y = (x - mean) / deviation * weight + bias`, computed by other operators, with the gradient that differentiating
@@ -87,5 +88,22 @@ impl OpDef for Normalise {
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Reshape)
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let cases: [(&[usize], &[usize], &[usize]); 5] = [
+            (&[17, 5], &[0], &[1, 5]),
+            (&[3, 33], &[1], &[1, 33]),
+            (&[3, 4, 5, 6], &[0, 1, 2], &[1, 1, 1, 6]),
+            (&[2, 9, 2, 3], &[1, 3], &[1, 1, 2, 3]),
+            (&[4, 1, 3, 8], &[0, 1, 2], &[1, 1, 1, 8]),
+        ];
+        for (shape, axes, weight) in cases {
+            all.add(format!("normalise {shape:?} over {axes:?}"), |g| {
+                let (x, w, b) = (g.normal(shape)?, g.normal(weight)?, g.normal(weight)?);
+                Ok(g.graph.normalise(x, axes, 1e-5, w, b)?.y)
+            })?;
+        }
+        Ok(())
     }
 }

@@ -3,9 +3,12 @@
 
 use super::{EvalContext, Lowering, Op, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType};
+use crate::graph::pooling::PoolSpec;
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::pool::{Collect, Divisor, PoolAxis, Pooling};
 use crate::kernels::{Kernel, pool};
+use crate::scalar::UnaryFn;
 
 /// What a window gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,8 +189,51 @@ impl OpDef for Pool {
             PoolKind::Average(divisor) => Pooling::Average(divisor),
         };
         let (images, channels) = (ty.shape[0], ty.shape[3]);
-        let kernel = Kernel::Pool(pool::Pool { images, axes: self.axes, channels, pooling });
+        let kernel = Kernel::new(pool::Pool { images, axes: self.axes, channels, pooling });
         Lowering::Kernel { kernel, output: usize::from(self.kind == PoolKind::MaxTap) }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let of = PoolSpec::new;
+        let cases: [([usize; 4], PoolSpec); 14] = [
+            ([1, 1, 1, 1], of([1, 1])),
+            ([2, 4, 6, 4], of([2, 2])),
+            ([1, 5, 7, 3], of([2, 2])),
+            ([2, 7, 6, 4], of([3, 3]).every([2, 2]).padded([1, 1])),
+            ([1, 5, 5, 2], of([3, 3]).every([1, 1]).padded([1, 1])),
+            ([1, 9, 8, 5], of([2, 3]).every([3, 3])),
+            ([2, 9, 9, 1], PoolSpec { dilation: [2, 2], ..of([3, 3]).every([2, 1]) }),
+            ([1, 7, 5, 8], PoolSpec { ceil_mode: true, ..of([2, 2]) }),
+            ([1, 6, 6, 3], PoolSpec { ceil_mode: true, ..of([3, 3]).every([2, 2]).padded([1, 1]) }),
+            ([1, 2, 3, 4], of([5, 5]).every([1, 1]).padded([2, 2])),
+            ([1, 1, 11, 3], PoolSpec { padding: [[0, 0], [1, 2]], ..of([1, 4]).every([1, 3]) }),
+            ([1, 4, 3, 2], PoolSpec { padding: [[0, 1], [2, 0]], ..of([3, 3]).every([2, 1]) }),
+            ([1, 3, 3, 4], of([3, 3])),
+            ([1, 9, 9, 4], of([5, 5]).every([2, 2])),
+        ];
+        for (image, spec) in cases {
+            all.add(format!("max_pool {image:?} {spec:?}"), |g| {
+                let x = g.draw(&image, Draw::Lattice { shift: 0.0 })?;
+                let y = g.graph.max_pool(x, &spec)?;
+                // A function of the maxima, so that second derivatives are not all zero; none that cancels far from 0.
+                g.graph.unary(UnaryFn::Square, y)
+            })?;
+            for (count_include_pad, divisor_override) in [(true, None), (false, None), (true, Some(3))] {
+                let spec = PoolSpec { count_include_pad, divisor_override, ..spec };
+                all.add(format!("avg_pool {image:?} {spec:?}"), |g| {
+                    let x = g.normal(&image)?;
+                    let y = g.graph.avg_pool(x, &spec)?;
+                    g.graph.unary(UnaryFn::Tanh, y)
+                })?;
+            }
+        }
+        all.add("max_pool_pick".into(), |g| {
+            let axes = of([3, 2]).every([2, 2]).padded([1, 1]).axes([5, 6]);
+            let axes = axes.map_err(|why| g.graph.error("max_pool_pick", &[], why))?;
+            let x = g.normal(&[2, 5, 6, 3])?;
+            let taps = g.draw(&[2, axes[0].positions, axes[1].positions, 3], Draw::Index(6))?;
+            g.graph.push(Op::Pool(Pool { axes, kind: PoolKind::Pick }), &[x, taps])
+        })
     }
 }
 
@@ -252,8 +298,29 @@ impl OpDef for PoolGrad {
 
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let (images, channels) = (ty.shape[0], ty.shape[3]);
-        let kernel =
-            Kernel::PoolGrad(pool::PoolGrad { images, axes: self.axes, channels, collect: self.collect });
+        let kernel = Kernel::new(pool::PoolGrad { images, axes: self.axes, channels, collect: self.collect });
         Lowering::Kernel { kernel, output: 0 }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let specs = [PoolSpec::new([2, 2]), PoolSpec::new([3, 2]).every([2, 1]).padded([1, 1])];
+        for spec in specs {
+            let divisors = [Divisor::Padded, Divisor::Inside, Divisor::Fixed(3)].map(Collect::Average);
+            for collect in [Collect::Chosen].into_iter().chain(divisors) {
+                all.add(format!("pool_grad {collect:?} {spec:?}"), |g| {
+                    let axes = spec.axes([5, 6]).map_err(|why| g.graph.error("pool_grad", &[], why))?;
+                    let shape = [2, axes[0].positions, axes[1].positions, 3];
+                    let dy = g.normal(&shape)?;
+                    let operands = match collect {
+                        Collect::Chosen => {
+                            vec![g.draw(&shape, Draw::Index(axes[0].taps * axes[1].taps))?, dy]
+                        }
+                        Collect::Average(_) => vec![dy],
+                    };
+                    g.graph.push(Op::PoolGrad(PoolGrad { axes, collect }), &operands)
+                })?;
+            }
+        }
+        Ok(())
     }
 }

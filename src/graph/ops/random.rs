@@ -4,8 +4,9 @@ use super::{EvalContext, Lowering, OpDef};
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::tensor::{Shape, Tensor, TensorType, elements};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::scalar::Inst;
+use crate::scalar::{Inst, UnaryFn};
 
 /// Random elements of one stream of the run.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -47,5 +48,18 @@ impl OpDef for Random {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         let (kind, stream) = (self.kind, self.stream);
         Lowering::Scalar(Box::new(move |_| Inst::Random { kind, stream }))
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let kinds = [RandomKind::Uniform, RandomKind::Normal, RandomKind::Mask { threshold: 1 << 31 }];
+        for kind in kinds {
+            all.add(format!("random {kind:?}"), |g| {
+                let x = g.normal(&[3, 17])?;
+                let random = g.graph.random(kind, 3, &[3, 17])?;
+                let product = g.graph.mul(x, random)?;
+                g.graph.unary(UnaryFn::Tanh, product)
+            })?;
+        }
+        Ok(())
     }
 }

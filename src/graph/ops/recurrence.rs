@@ -3,6 +3,8 @@
 use super::{EvalContext, Lowering, Op, OpDef, check_f32};
 use crate::base::step::StepRecord;
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::recurrence::RecurrentWeights;
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::recurrence::{self, Cell, Part, Scan, Seed};
 use crate::kernels::{Kernel, oracle};
@@ -215,18 +217,61 @@ impl OpDef for Recurrence {
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::Recurrence(kernel).keep_outputs(&[output]), inputs, ty)
+        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         match self.scan(inputs) {
             Ok(scan) => {
                 let (kernel, output) = self.kernel(scan);
-                Lowering::Kernel { kernel: Kernel::Recurrence(kernel), output }
+                Lowering::Kernel { kernel: Kernel::new(kernel), output }
             }
             // `infer` has refused it.
             Err(_) => Lowering::Leaf,
         }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let sizes = [([1, 1, 1], 1), ([2, 3, 2], 3), ([5, 2, 3], 4), ([3, 5, 1], 17)];
+        for cell in [Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru] {
+            for (number, (x, hidden)) in sizes.into_iter().enumerate() {
+                for reverse in [false, true] {
+                    let states = number % 2 == 1;
+                    all.add(format!("{cell:?} of {x:?}, {hidden} units, reverse {reverse}"), |g| {
+                        let [_, batch, inputs] = x;
+                        let width = cell.gates() * hidden;
+                        let small = Draw::Between(-0.6, 0.6);
+                        // Few units of relu near its kink.
+                        let biases = if cell == Cell::Relu { Draw::Between(-4.0, 4.0) } else { small };
+                        let x = g.normal(&x)?;
+                        let weights = RecurrentWeights {
+                            w_ih: g.draw(&[width, inputs], small)?,
+                            w_hh: g.draw(&[width, hidden], small)?,
+                            b_ih: Some(g.draw(&[width], biases)?),
+                            b_hh: if number == 0 { None } else { Some(g.draw(&[width], small)?) },
+                        };
+                        let first = if states {
+                            let h = g.draw(&[batch, hidden], small)?;
+                            let c = if cell == Cell::Lstm {
+                                Some(g.draw(&[batch, hidden], small)?)
+                            } else {
+                                None
+                            };
+                            [Some(h), c]
+                        } else {
+                            [None, None]
+                        };
+                        let found = g.graph.recurrent(cell, x, &weights, first, reverse)?;
+                        // What becomes of the last cell flows back too.
+                        match found.last_cell {
+                            Some(c) if number > 1 => g.graph.add(found.hidden, c),
+                            _ => Ok(found.hidden),
+                        }
+                    })?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -309,17 +354,48 @@ impl OpDef for RecurrenceGrad {
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::RecurrenceGrad(kernel).keep_outputs(&[output]), inputs, ty)
+        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         match self.scan(inputs) {
             Ok(scan) => {
                 let (kernel, output) = self.kernel(scan);
-                Lowering::Kernel { kernel: Kernel::RecurrenceGrad(kernel), output }
+                Lowering::Kernel { kernel: Kernel::new(kernel), output }
             }
             // `infer` has refused it.
             Err(_) => Lowering::Leaf,
         }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        use {Cell as C, Of as O};
+        for (cell, seed, of) in [
+            (C::Tanh, Seed::Hidden, O::Gates),
+            (C::Relu, Seed::Hidden, O::FirstHidden),
+            (C::Lstm, Seed::Hidden, O::Gates),
+            (C::Lstm, Seed::Cell, O::FirstCell),
+            (C::Gru, Seed::Hidden, O::Products),
+            (C::Gru, Seed::Hidden, O::FirstHidden),
+        ] {
+            for reverse in [false, true] {
+                all.add(format!("recurrence_grad {cell:?} {seed:?} of {of:?}, reverse {reverse}"), |g| {
+                    let ([steps, batch, hidden], small) = ([3, 2, 5], Draw::Between(-0.6, 0.6));
+                    let states = [steps, batch, hidden];
+                    let mut operands =
+                        vec![g.normal(&states)?, g.draw(&[cell.gates() * hidden, hidden], small)?];
+                    if cell.saved() > 0 {
+                        operands
+                            .push(g.draw(&[steps, batch, cell.saved() * hidden], Draw::Between(0.1, 0.9))?);
+                    }
+                    operands.push(g.draw(&states, small)?);
+                    if cell.saved() > 0 {
+                        operands.push(g.draw(&[batch, hidden], small)?);
+                    }
+                    g.graph.push(Op::RecurrenceGrad(RecurrenceGrad { cell, reverse, seed, of }), &operands)
+                })?;
+            }
+        }
+        Ok(())
     }
 }

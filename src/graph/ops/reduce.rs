@@ -3,8 +3,9 @@
 use super::views::for_each_index;
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType, contiguous_strides};
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
-use crate::scalar::ReduceKind;
+use crate::scalar::{ReduceKind, UnaryFn};
 
 /// Combines the elements along `axes`, which stay with extent 1.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,5 +84,39 @@ impl OpDef for Reduce {
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Reduce { kind: self.kind, axes: self.axes.clone() }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        let shapes: [(&[usize], &[usize]); 9] = [
+            (&[1], &[0]),
+            (&[65], &[0]),
+            (&[3, 17], &[0]),
+            (&[3, 17], &[1]),
+            (&[2, 3, 5], &[1]),
+            (&[2, 3, 5], &[0, 2]),
+            (&[2, 3, 5], &[0, 1, 2]),
+            (&[257, 3], &[0]),
+            (&[3, 257], &[1]),
+        ];
+        for (shape, axes) in shapes {
+            for keep in [false, true] {
+                all.add(format!("sum {shape:?} over {axes:?}"), |g| {
+                    let x = g.normal(shape)?;
+                    let square = g.graph.unary(UnaryFn::Square, x)?;
+                    g.graph.sum(square, axes, keep)
+                })?;
+            }
+            all.add(format!("mean {shape:?} over {axes:?}"), |g| {
+                let x = g.normal(shape)?;
+                let mean = g.graph.mean(x, axes, false)?;
+                g.graph.unary(UnaryFn::Tanh, mean)
+            })?;
+            all.add(format!("max {shape:?} over {axes:?}"), |g| {
+                let x = g.draw(shape, Draw::Lattice { shift: 0.0 })?;
+                let max = g.graph.max(x, axes, false)?;
+                g.graph.unary(UnaryFn::Square, max)
+            })?;
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, softmax};
 
@@ -60,9 +61,28 @@ impl OpDef for Softmax {
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
         let columns = ty.shape[ty.shape.len() - 1];
         let rows = ty.elements() / columns.max(1);
-        Lowering::Kernel {
-            kernel: Kernel::Softmax(softmax::Softmax { rows, columns, log: self.log }),
-            output: 0,
+        Lowering::Kernel { kernel: Kernel::new(softmax::Softmax { rows, columns, log: self.log }), output: 0 }
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for shape in [&[1, 1][..], &[5], &[3, 17], &[2, 3, 65]] {
+            all.add(format!("softmax {shape:?}"), |g| {
+                let x = g.normal(shape)?;
+                g.graph.softmax(x)
+            })?;
+            all.add(format!("log_softmax {shape:?}"), |g| {
+                let x = g.normal(shape)?;
+                g.graph.log_softmax(x)
+            })?;
+            all.add(format!("log_softmax {shape:?} over axis 0"), |g| {
+                let x = g.normal(shape)?;
+                g.graph.log_softmax_over(x, 0)
+            })?;
+            all.add(format!("softmax {shape:?} over axis 0"), |g| {
+                let x = g.normal(shape)?;
+                g.graph.softmax_over(x, 0)
+            })?;
         }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef};
 use crate::base::tensor::{Tensor, TensorType};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 
 /// A value bound from outside.
@@ -39,5 +40,9 @@ impl OpDef for SourceOp {
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::Leaf
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add("source [3, 2]".into(), |g| g.normal(&[3, 2]))
     }
 }

@@ -5,6 +5,7 @@ use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::expression::Expression;
+use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
 
@@ -107,5 +108,23 @@ impl OpDef for Unary {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         let f = self.0;
         Lowering::Scalar(Box::new(move |r| Inst::Unary(f, r[0])))
+    }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        for f in UnaryFn::ALL {
+            let draw = match f {
+                UnaryFn::Log | UnaryFn::Sqrt | UnaryFn::Reciprocal => Draw::Between(0.5, 3.0),
+                UnaryFn::Log1p => Draw::Between(-0.5, 3.0),
+                UnaryFn::Abs | UnaryFn::Sign | UnaryFn::Relu => Draw::AwayFromZero,
+                _ => Draw::Normal,
+            };
+            for shape in [&[1][..], &[3, 17], &[257]] {
+                all.add(format!("{} {shape:?}", Unary(f).label()), |g| {
+                    let x = g.draw(shape, draw)?;
+                    g.graph.unary(f, x)
+                })?;
+            }
+        }
+        Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
 use crate::base::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
+use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 
 /// Same elements in row-major order, another shape.
@@ -41,13 +42,6 @@ pub struct Pad {
     pub before: Vec<usize>,
     /// Zeros after, per axis.
     pub after: Vec<usize>,
-}
-
-/// The operands one after the other along `axis`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Concat {
-    /// Axis.
-    pub axis: usize,
 }
 
 /// Calls `f(linear index, index)` for every index of `shape` in row-major order.
@@ -109,6 +103,15 @@ impl OpDef for Reshape {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Reshape)
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add_view("reshape", &[4, 6], |g, x| g.reshape(x, &[2, 1, 12]))?;
+        all.add_view("permute reshape", &[2, 3, 4], |g, x| {
+            let transposed = g.permute(x, &[0, 2, 1])?;
+            g.reshape(transposed, &[8, 3])
+        })?;
+        Ok(())
+    }
 }
 
 impl OpDef for Permute {
@@ -155,6 +158,12 @@ impl OpDef for Permute {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Permute(self.permutation.clone()))
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add_view("permute", &[2, 3, 5], |g, x| g.permute(x, &[2, 0, 1]))?;
+        all.add_view("transpose", &[17, 63], |g, x| g.permute(x, &[1, 0]))?;
+        Ok(())
+    }
 }
 
 impl OpDef for Broadcast {
@@ -200,6 +209,12 @@ impl OpDef for Broadcast {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Broadcast)
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add_view("broadcast", &[3, 1], |g, x| g.broadcast(x, &[2, 3, 4]))?;
+        all.add_view("broadcast scalar", &[], |g, x| g.broadcast(x, &[3, 1]))?;
+        Ok(())
+    }
 }
 
 impl OpDef for Slice {
@@ -242,6 +257,15 @@ impl OpDef for Slice {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Slice(self.starts.clone()))
     }
+
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add_view("slice", &[5, 7], |g, x| g.slice(x, &[1, 3], &[3, 2]))?;
+        all.add_view("slice pad", &[7, 3], |g, x| {
+            let part = g.slice(x, &[2, 0], &[3, 2])?;
+            g.pad(part, &[0, 1], &[4, 0])
+        })?;
+        Ok(())
+    }
 }
 
 impl OpDef for Pad {
@@ -281,64 +305,22 @@ impl OpDef for Pad {
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         Lowering::View(ViewChange::Pad(self.before.clone()))
     }
-}
 
-impl OpDef for Concat {
-    fn name(&self) -> &'static str {
-        "concat"
-    }
-
-    fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        let first = inputs.first().ok_or("expected at least one operand")?;
-        check_f32(inputs)?;
-        if self.axis >= first.shape.len() {
-            return Err(format!("there is no axis {}", self.axis));
-        }
-        let agrees = |t: &&&TensorType| {
-            t.shape.len() == first.shape.len()
-                && (0..first.shape.len()).all(|d| d == self.axis || t.shape[d] == first.shape[d])
-        };
-        if !inputs.iter().all(|t| agrees(&t)) {
-            return Err(format!("expected shapes that differ on axis {} only", self.axis));
-        }
-        let mut shape = first.shape.clone();
-        shape[self.axis] = inputs.iter().map(|t| t.shape[self.axis]).sum();
-        Ok(TensorType::f32(shape))
-    }
-
-    fn vjp(
-        &self,
-        g: &mut Graph,
-        x: &[ValueId],
-        y: ValueId,
-        dy: ValueId,
-    ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let mut starts = vec![0; g.shape(y).len()];
-        let mut gradients = vec![];
-        for &part in x {
-            let extents = g.shape(part).clone();
-            gradients.push(Some(g.slice(dy, &starts, &extents)?));
-            starts[self.axis] += extents[self.axis];
-        }
-        Ok(gradients)
-    }
-
-    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let mut out = Tensor::full(ty.shape.clone(), 0.0);
-        let strides = contiguous_strides(&ty.shape);
-        let mut start = 0;
-        for part in inputs {
-            for_each_index(&part.shape, |linear, index| {
-                let offset = start * strides[self.axis];
-                let at: usize = index.iter().zip(&strides).map(|(i, s)| i * s).sum();
-                out.data[offset + at] = part.data[linear];
-            });
-            start += part.shape[self.axis];
-        }
-        out
-    }
-
-    fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
-        Lowering::Concat { axis: self.axis }
+    fn samples(all: &mut Collection) -> Result<(), GraphError> {
+        all.add_view("pad", &[3, 2], |g, x| g.pad(x, &[1, 0], &[2, 3]))?;
+        all.add_view("pad reshape", &[3, 5], |g, x| {
+            let padded = g.pad(x, &[1, 1], &[0, 1])?;
+            g.reshape(padded, &[28])
+        })?;
+        all.add_view("pad slice", &[5], |g, x| {
+            let padded = g.pad(x, &[2], &[1])?;
+            g.slice(padded, &[1], &[6])
+        })?;
+        all.add_view("pad permute broadcast", &[2, 1, 3], |g, x| {
+            let padded = g.pad(x, &[0, 0, 1], &[0, 0, 1])?;
+            let turned = g.permute(padded, &[2, 1, 0])?;
+            g.broadcast(turned, &[5, 4, 2])
+        })?;
+        Ok(())
     }
 }

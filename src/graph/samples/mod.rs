@@ -1,18 +1,15 @@
-//! Small graphs that together use every operator, with values that stay clear of kinks and poles: what
-//! gradients are checked on, and what devices are compared with the reference on.
+//! Small graphs with values that stay clear of kinks and poles: what gradients are checked on, and what devices are
+//! compared with the reference on. Each operator brings its own ([`OpDef::samples`](super::OpDef::samples)).
 
 use std::collections::BTreeMap;
 
 use super::build::Built;
-use super::{Graph, Source, ValueId};
+use super::{Graph, GraphError, Source, ValueId};
 use crate::base::rng;
 use crate::base::tensor::{DType, Tensor, elements};
-pub use list::samples;
+use crate::scalar::UnaryFn;
 
-mod convolutions;
-mod list;
-mod pools;
-mod recurrences;
+mod composed;
 
 /// How the values of an input are drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,5 +95,85 @@ impl Draw {
             Draw::Index(bound) => words.iter().map(|&w| f64::from(w % bound.max(1) as u32)).collect(),
         };
         Tensor::new(shape, data)
+    }
+}
+
+/// A graph under construction and its inputs so far.
+pub struct Inputs {
+    /// The graph.
+    pub graph: Graph,
+    inputs: Vec<(ValueId, Draw)>,
+}
+
+impl Inputs {
+    /// A new input.
+    ///
+    /// # Errors
+    /// If the shape has no elements.
+    pub fn draw(&mut self, shape: &[usize], draw: Draw) -> Built {
+        let dtype = if matches!(draw, Draw::Index(_)) { DType::U32 } else { DType::F32 };
+        let name = format!("input {}", self.inputs.len());
+        let value = self.graph.source(Source::Parameter(name), shape, dtype)?;
+        self.inputs.push((value, draw));
+        Ok(value)
+    }
+
+    /// A new input of standard normal numbers.
+    ///
+    /// # Errors
+    /// If the shape has no elements.
+    pub fn normal(&mut self, shape: &[usize]) -> Built {
+        self.draw(shape, Draw::Normal)
+    }
+}
+
+/// Samples so far.
+#[derive(Default)]
+pub struct Collection(pub Vec<Sample>);
+
+impl Collection {
+    /// Samples of what builder methods compose of several operators.
+    ///
+    /// # Errors
+    /// As [`Collection::add`].
+    pub fn add_composed(&mut self) -> Result<(), GraphError> {
+        composed::add_all(self)
+    }
+
+    /// Adds the graph that `build` gives the result of.
+    ///
+    /// # Errors
+    /// If it is ill-shaped, which is a bug in the sample.
+    pub fn add(
+        &mut self,
+        name: String,
+        build: impl FnOnce(&mut Inputs) -> Result<ValueId, GraphError>,
+    ) -> Result<(), GraphError> {
+        let mut inputs = Inputs { graph: Graph::new(), inputs: vec![] };
+        let output = build(&mut inputs)?;
+        self.0.push(Sample { name, graph: inputs.graph, inputs: inputs.inputs, output });
+        Ok(())
+    }
+
+    /// Adds a view of an input of shape `shape`, alone and followed by a function, so that second derivatives are not
+    /// all zero.
+    ///
+    /// # Errors
+    /// As [`Collection::add`].
+    pub fn add_view(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        build: impl Fn(&mut Graph, ValueId) -> Built,
+    ) -> Result<(), GraphError> {
+        self.add(format!("{name} {shape:?}"), |g| {
+            let x = g.normal(shape)?;
+            let y = build(&mut g.graph, x)?;
+            g.graph.unary(UnaryFn::Tanh, y)
+        })?;
+        self.add(format!("{name} {shape:?} alone"), |g| {
+            let x = g.normal(shape)?;
+            build(&mut g.graph, x)
+        })
     }
 }

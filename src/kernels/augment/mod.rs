@@ -6,10 +6,18 @@
 //! within the cut-out square; plus noise.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
 use crate::base::rng;
 use crate::base::step::StepRecord;
+use crate::base::target::Target;
+use crate::scalar::Body;
 use crate::scalar::exact;
 
 /// Random words of an image.
@@ -85,23 +93,6 @@ impl Augment {
         self.shape.iter().product()
     }
 
-    /// For people.
-    pub fn shape(&self) -> String {
-        let [channels, height, width] = self.shape;
-        format!("{} images {channels}x{height}x{width}", self.batch)
-    }
-
-    /// Cost.
-    pub fn cost(&self) -> Cost {
-        let values = (self.batch * self.values()) as u64;
-        let of = |done: bool, flops: u64| if done { flops } else { 0 };
-        let flops = of(self.changes.rotation != 0, 18)
-            + of(self.changes.brightness != 0, 1)
-            + of(self.changes.contrast != 0, 1)
-            + of(self.noise != 0, 2);
-        Cost { flops: flops * values, bytes: 4 * (2 * values + self.batch as u64) }
-    }
-
     /// The draws of image `image` of a batch. Products and sums are rounded once, so that they are the same on every
     /// device.
     pub fn draw(&self, step: &StepRecord, image: usize) -> Drawn {
@@ -125,6 +116,61 @@ impl Augment {
             factor: 1.0 + signed(5) * f32::from_bits(contrast),
             cutout: [pick(6, height as u32) - half, pick(7, width as u32) - half],
         }
+    }
+}
+
+impl KernelDef for Augment {
+    fn name(&self) -> &'static str {
+        "augment"
+    }
+
+    fn shape(&self) -> String {
+        let [channels, height, width] = self.shape;
+        format!("{} images {channels}x{height}x{width}", self.batch)
+    }
+
+    fn cost(&self) -> Cost {
+        let values = (self.batch * self.values()) as u64;
+        let of = |done: bool, flops: u64| if done { flops } else { 0 };
+        let flops = of(self.changes.rotation != 0, 18)
+            + of(self.changes.brightness != 0, 1)
+            + of(self.changes.contrast != 0, 1)
+            + of(self.noise != 0, 2);
+        Cost { flops: flops * values, bytes: 4 * (2 * values + self.batch as u64) }
+    }
+
+    fn signature(&self) -> Signature {
+        let rows = 2 * self.batch;
+        let reads = [(self.batch, Content::Index { below: rows }), (rows * self.values(), Content::Normal)];
+        Signature::new(&reads, &[self.batch * self.values()])
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        self.shape[2]
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeAugment::new(self.clone(), exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::augment(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("augment", sample::augment)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }
 

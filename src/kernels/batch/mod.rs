@@ -2,8 +2,16 @@
 //! with Gaussian noise added to chosen columns.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, OperandSpec, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
+use crate::scalar::Body;
 
 /// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`.
 /// Write `i`: `[batch, width]`, row `r` being the `width` words from `order[step.batch_start + r] * stride + offset` on.
@@ -50,16 +58,60 @@ impl BatchColumn {
     }
 }
 
-impl Batch {
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for Batch {
+    fn name(&self) -> &'static str {
+        "batch"
+    }
+
+    fn shape(&self) -> String {
         let widths: Vec<String> = self.columns.iter().map(|c| c.width.to_string()).collect();
         format!("{} rows x {}", self.batch, widths.join("+"))
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let words: usize = self.columns.iter().map(|c| c.width).sum();
         Cost { flops: 0, bytes: 4 * (self.batch * (2 * words + 1)) as u64 }
+    }
+
+    fn signature(&self) -> Signature {
+        // Twice the rows of a batch, so that rows are left out and others come twice.
+        let rows = 2 * self.batch;
+        let mut signature = Signature::new(&[(self.batch, Content::Index { below: rows })], &[]);
+        for column in &self.columns {
+            signature.reads.push(OperandSpec::new(column.words(rows), Content::Normal));
+            signature.writes.push(OperandSpec::new(self.batch * column.width, Content::Normal));
+        }
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        0
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match exact {
+            true => Box::new(native::Exact(self.clone())),
+            false => Box::new(self.clone()),
+        }
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::batch(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("batch", sample::batch)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

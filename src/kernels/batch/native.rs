@@ -1,13 +1,14 @@
 //! Batch assembly on the CPU.
 #![allow(unsafe_code, reason = "writes its outputs")]
 
-use super::Batch;
+use super::{Batch, BatchColumn};
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::Pool;
+use crate::scalar::exact::{add, mul};
 
 impl NativeRun for Batch {
     fn run(&self, operands: &Operands, step: &StepRecord, _pool: &Pool) {
@@ -38,6 +39,26 @@ impl NativeRun for Batch {
                         *x += deviation * *z;
                     }
                 }
+            }
+        }
+    }
+}
+
+/// The batch assembly in exact mode: the operations and the order of the shader.
+pub struct Exact(pub Batch);
+
+impl NativeRun for Exact {
+    fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        let quiet = |c: &BatchColumn| BatchColumn { noise: 0, ..c.clone() };
+        let copied = Batch { batch: self.0.batch, columns: self.0.columns.iter().map(quiet).collect() };
+        copied.run(operands, step, pool);
+        for (block, column) in self.0.columns.iter().enumerate().filter(|(_, c)| c.noise != 0) {
+            // SAFETY: each output is taken once.
+            let out = unsafe { operands.write(block, 0, self.0.batch * column.width) };
+            let mut noise = vec![0.0; out.len()];
+            rng::fill(RandomKind::Normal, step, column.stream, 0, &mut noise);
+            for (x, z) in out.iter_mut().zip(noise) {
+                *x = add(*x, mul(f32::from_bits(column.noise), z));
             }
         }
     }

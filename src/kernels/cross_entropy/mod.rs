@@ -6,8 +6,17 @@
 //! A label outside `0..C` gives loss NaN and delta NaN.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::rows::row_lanes;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
+use crate::scalar::Body;
 
 /// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`.
 /// Writes (each optional, see [`CrossEntropy::loss`] and [`CrossEntropy::delta`]): loss `[rows]`, delta `[rows, classes]`.
@@ -25,17 +34,60 @@ pub struct CrossEntropy {
     pub delta: Option<usize>,
 }
 
-impl CrossEntropy {
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for CrossEntropy {
+    fn name(&self) -> &'static str {
+        "cross_entropy"
+    }
+
+    fn shape(&self) -> String {
         let gradient = if self.delta.is_some() { " +gradient" } else { "" };
         format!("{}x{}{gradient}", self.rows, self.classes)
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let n = (self.rows * self.classes) as u64;
         let delta = if self.delta.is_some() { 2 } else { 1 };
         Cost { flops: 6 * n, bytes: 4 * (delta * n + 2 * self.rows as u64) }
+    }
+
+    fn signature(&self) -> Signature {
+        let logits = self.rows * self.classes;
+        let labels = Content::Index { below: self.classes };
+        let reads = [(logits, Content::Normal), (self.rows, labels), (self.classes, Content::Positive)];
+        let mut signature = Signature::new(&reads, &[]);
+        signature.add_outputs(&[self.loss, self.delta], &[self.rows, logits]);
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        let at = |output: usize| outputs.iter().position(|&o| o == output);
+        Kernel::new(Self { loss: at(0), delta: at(1), ..self.clone() })
+    }
+
+    fn iterations(&self, target: &Target) -> usize {
+        4 * self.classes.div_ceil(row_lanes(self.classes, target)) + 512
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match exact {
+            true => Box::new(native::Exact(self.clone())),
+            false => Box::new(self.clone()),
+        }
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::cross_entropy(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("cross_entropy", sample::cross_entropy)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

@@ -6,6 +6,7 @@ use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::exact::{add, div, exp, mul, sub};
 use crate::scalar::native::rows;
 
 impl NativeRun for CrossEntropy {
@@ -50,6 +51,43 @@ impl CrossEntropy {
             rows::exponential(log_p, 0.0);
             for (c, (d, p)) in delta.iter_mut().zip(log_p.iter()).enumerate() {
                 *d = if known { p * total - target(c) } else { f32::NAN };
+            }
+        }
+    }
+}
+
+/// The cross-entropy in exact mode: the operations and the order of the shader.
+pub struct Exact(pub CrossEntropy);
+
+impl NativeRun for Exact {
+    fn run(&self, operands: &Operands, _step: &StepRecord, _pool: &Pool) {
+        let CrossEntropy { rows, classes, smoothing, loss, delta } = self.0;
+        let smoothing = f32::from_bits(smoothing);
+        let spread = div(smoothing, classes as f32);
+        let weights = operands.read(2);
+        for row in 0..rows {
+            let x = &operands.read(0)[row * classes..(row + 1) * classes];
+            let label = operands.read_words(1)[row] as usize;
+            let wanted = |c: usize| {
+                let hit = if c == label { 1.0 - smoothing } else { 0.0 };
+                mul(weights[c], add(hit, spread))
+            };
+            let (largest, log_total) = rows::exact_log_sum(x);
+            let log_p = |c: usize| sub(sub(x[c], largest), log_total);
+            let sum = (0..classes).fold(0.0, |sum, c| sub(sum, mul(wanted(c), log_p(c))));
+            let weight = (0..classes).fold(0.0, |sum, c| add(sum, wanted(c)));
+            let known = label < classes;
+            if let Some(output) = loss {
+                // SAFETY: each row is written once.
+                let loss = unsafe { operands.write(output, row, 1) };
+                loss[0] = if known { sum } else { f32::NAN };
+            }
+            if let Some(output) = delta {
+                // SAFETY: each row is written once.
+                let delta = unsafe { operands.write(output, row * classes, classes) };
+                for (c, d) in delta.iter_mut().enumerate() {
+                    *d = if known { sub(mul(exp(log_p(c)), weight), wanted(c)) } else { f32::NAN };
+                }
             }
         }
     }

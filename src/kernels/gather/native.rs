@@ -6,6 +6,7 @@ use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::Pool;
+use crate::scalar::exact::add;
 
 impl NativeRun for Gather {
     fn run(&self, operands: &Operands, _step: &StepRecord, _pool: &Pool) {
@@ -35,6 +36,27 @@ impl NativeRun for GatherGrad {
                 let sums = &mut out[index * self.width..(index + 1) * self.width];
                 for (sum, x) in sums.iter_mut().zip(row) {
                     *sum += x;
+                }
+            }
+        }
+    }
+}
+
+/// The gradient of rows by index in exact mode: the operations and the order of the shader.
+pub struct Exact(pub GatherGrad);
+
+impl NativeRun for Exact {
+    fn run(&self, operands: &Operands, _step: &StepRecord, _pool: &Pool) {
+        let GatherGrad { vocabulary, width, count } = self.0;
+        let (indices, gradients) = (operands.read_words(0), operands.read(1));
+        // SAFETY: the output is taken once.
+        let out = unsafe { operands.write(0, 0, vocabulary * width) };
+        out.fill(0.0);
+        for (row, &index) in gradients.chunks_exact(width.max(1)).zip(&indices[..count]) {
+            let index = index as usize;
+            if index < vocabulary {
+                for (sum, x) in out[index * width..(index + 1) * width].iter_mut().zip(row) {
+                    *sum = add(*sum, *x);
                 }
             }
         }

@@ -4,10 +4,17 @@ pub mod convolution;
 mod direct;
 pub mod native;
 pub(in crate::kernels) mod panels;
+mod sample;
+mod shader;
 pub(in crate::kernels) mod transpose;
 mod windows;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
 use crate::scalar::Body;
 pub use windows::{Left, WindowAxis, Windows};
 
@@ -61,9 +68,14 @@ impl MatMul {
     pub fn split_len(&self) -> usize {
         self.k.div_ceil(self.splits.max(1))
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for MatMul {
+    fn name(&self) -> &'static str {
+        if self.is_convolution() { "conv" } else { "matmul" }
+    }
+
+    fn shape(&self) -> String {
         let batch = if self.batch > 1 { format!("{}x ", self.batch) } else { String::new() };
         let t = |v: &MatrixView| if v.col <= v.row || v.col == 1 { 'N' } else { 'T' };
         let ta = match &self.a {
@@ -87,8 +99,7 @@ impl MatMul {
         text
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let (b, m, n, k) = (self.batch as u64, self.m as u64, self.n as u64, self.k as u64);
         let a_elements = match &self.a {
             Left::Matrix(view) => m * k * if view.batch == 0 { 1 } else { b },
@@ -102,5 +113,60 @@ impl MatMul {
             flops: 2 * b * m * n * k + self.epilogue.flops() * b * m * n + sums,
             bytes: operands + outputs + super::body_bytes(&self.epilogue, &[self.batch, self.m, self.n]),
         }
+    }
+
+    fn signature(&self) -> Signature {
+        let end = |v: &MatrixView, rows: usize, columns: usize| {
+            let last = |n: usize, stride: usize| n.saturating_sub(1) * stride;
+            1 + v.offset + last(self.batch, v.batch) + last(rows, v.row) + last(columns, v.col)
+        };
+        let a = match &self.a {
+            Left::Matrix(view) => end(view, self.m, self.k),
+            Left::Windows(windows) => windows.end(self.batch),
+        };
+        let b = end(&self.b, self.k, self.n);
+        let mut signature = Signature::new(&[(a, Content::Normal), (b, Content::Normal)], &[]);
+        // Whether a weight outside the image counts is left open.
+        signature.reads[1].takes_nan = !self.is_convolution();
+        signature.add_body(&self.epilogue, &[self.batch, self.m, self.n]);
+        let parts = self.splits.max(1);
+        if parts > 1 {
+            signature.add_write(0, parts * self.batch * self.m * self.n);
+        }
+        if let Some(output) = self.row_sums {
+            signature.add_write(output, parts * self.m);
+        }
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![&self.epilogue]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        2 * self.split_len() + 64
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match &self.a {
+            Left::Matrix(a) => Box::new(native::NativeMatMul::new(self, *a, exact)),
+            Left::Windows(windows) => Box::new(convolution::NativeConvolution::new(self, windows, exact)),
+        }
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::matmul(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("matmul", sample::matmul), ("conv", sample::conv)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

@@ -1,8 +1,16 @@
 //! Global gradient norm: partial sums of squares, then the clipping factor.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
+use crate::scalar::Body;
 
 /// Two dispatches share this description, told apart by `partials`.
 ///
@@ -27,16 +35,58 @@ impl GradientNorm {
     pub fn partials(&self) -> usize {
         self.len.div_ceil(Self::CHUNK).max(1)
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for GradientNorm {
+    fn name(&self) -> &'static str {
+        "gradient_norm"
+    }
+
+    fn shape(&self) -> String {
         let stage = if self.stage == 0 { "squares" } else { "factor" };
         format!("{} {stage}", self.len)
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let n = if self.stage == 0 { self.len } else { self.partials() } as u64;
         Cost { flops: 2 * n, bytes: 4 * n }
+    }
+
+    fn signature(&self) -> Signature {
+        match self.stage {
+            0 => Signature::new(&[(self.len, Content::Normal)], &[self.partials()]),
+            _ => Signature::new(&[(self.partials(), Content::Positive)], &[2]),
+        }
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        if self.stage == 1 { self.partials() } else { Self::CHUNK }
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match exact {
+            true => Box::new(native::Exact(self.clone())),
+            false => Box::new(self.clone()),
+        }
+    }
+
+    fn shader(&self, _target: &Target) -> Result<Shader, ShaderError> {
+        shader::gradient_norm(self)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("gradient_norm", sample::gradient_norm)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

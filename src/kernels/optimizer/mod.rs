@@ -1,8 +1,15 @@
 //! One dispatch that updates every parameter: a scalar body over the contiguous parameter region.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// Reads: 0 the gradient region (`len` words); 1 the decay mask: one `f32` (0 or 1) per 64-word block of the
@@ -56,15 +63,62 @@ impl Optimizer {
         body.stores = self.body.stores.iter().map(|&(r, output)| (registers[r as usize], output)).collect();
         body
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for Optimizer {
+    fn name(&self) -> &'static str {
+        "optimizer"
+    }
+
+    fn shape(&self) -> String {
         format!("{} words, {} slots{}", self.len, self.slots, if self.clipped { ", clipped" } else { "" })
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let n = self.len as u64;
         Cost { flops: n * self.body.flops(), bytes: 4 * n * (3 + 2 * self.slots as u64) }
+    }
+
+    fn signature(&self) -> Signature {
+        let mut reads = vec![(self.len, Content::Normal), (self.len / Self::BLOCK, Content::Switch)];
+        if self.clipped {
+            reads.push((2, Content::Positive));
+        }
+        let mut signature = Signature::new(&reads, &vec![self.len; 1 + self.slots]);
+        for (output, spec) in signature.writes.iter_mut().enumerate() {
+            spec.updated = self.body.insts.contains(&Inst::Previous { output });
+            if output > 0 {
+                spec.content = Content::Positive;
+            }
+        }
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        0
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeOptimizer::new(self, exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::optimizer(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("optimizer", sample::optimizer)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

@@ -17,6 +17,8 @@ use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::StepRecord;
 use crate::kernels::Kernel;
+use crate::kernels::batch::Batch;
+use crate::kernels::store::Store;
 
 /// Unit roundoff of `f32`.
 pub(crate) const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
@@ -88,50 +90,60 @@ pub fn evaluate(kernel: &Kernel, operands: &Operands) -> Vec<Vec<Approx>> {
     let before = |v: &Vec<f64>| v.iter().map(|&x| Approx::exact(x)).collect();
     let mut writes: Vec<Vec<Approx>> = operands.previous.iter().map(before).collect();
     let step = operands.step;
-    match kernel {
-        Kernel::Batch(k) => {
-            for (block, column) in k.columns.iter().enumerate() {
-                let deviation = f64::from(f32::from_bits(column.noise));
-                let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as usize;
-                for (element, out) in writes[block].iter_mut().enumerate() {
-                    let (r, c) = (element / column.width, element % column.width);
-                    *out =
-                        Approx::exact(operands.reads[1 + block][row(r) * column.stride + column.offset + c]);
-                    if deviation != 0.0 {
-                        let z = rng::element(
-                            RandomKind::Normal,
-                            step,
-                            column.stream,
-                            step.element(element, k.batch * column.width),
-                        );
-                        let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);
-                        *out = sum([*out, noise].into_iter());
-                    }
+    if let Some(k) = kernel.downcast::<Batch>() {
+        for (block, column) in k.columns.iter().enumerate() {
+            let deviation = f64::from(f32::from_bits(column.noise));
+            let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as usize;
+            for (element, out) in writes[block].iter_mut().enumerate() {
+                let (r, c) = (element / column.width, element % column.width);
+                *out = Approx::exact(operands.reads[1 + block][row(r) * column.stride + column.offset + c]);
+                if deviation != 0.0 {
+                    let z = rng::element(
+                        RandomKind::Normal,
+                        step,
+                        column.stream,
+                        step.element(element, k.batch * column.width),
+                    );
+                    let noise = Approx::exact(deviation * f64::from(z)).rounded(ROUNDOFF);
+                    *out = sum([*out, noise].into_iter());
                 }
             }
         }
-        Kernel::Augment(k) => augment::augment(k, operands, &mut writes),
-        Kernel::Store(k) => {
-            for (i, &width) in k.widths.iter().enumerate() {
-                for element in 0..width {
-                    let value = Approx::exact(operands.reads[i][element]);
-                    writes[i][step.slot as usize * width + element] = value;
-                }
+    } else if let Some(k) = kernel.downcast::<Store>() {
+        for (i, &width) in k.widths.iter().enumerate() {
+            for element in 0..width {
+                let value = Approx::exact(operands.reads[i][element]);
+                writes[i][step.slot as usize * width + element] = value;
             }
         }
-        Kernel::MatMul(k) => sums::matmul(k, operands, &mut writes),
-        Kernel::Reduce(k) => sums::reduce(k, operands, &mut writes),
-        Kernel::GatherGrad(k) => sums::gather_grad(k, operands, &mut writes),
-        Kernel::GradientNorm(k) => sums::gradient_norm(k, operands, &mut writes),
-        Kernel::Pool(k) => pools::pool(k, operands, &mut writes),
-        Kernel::PoolGrad(k) => pools::pool_grad(k, operands, &mut writes),
-        Kernel::Recurrence(k) => recurrences::recurrence(k, operands, &mut writes),
-        Kernel::RecurrenceGrad(k) => recurrences::recurrence_grad(k, operands, &mut writes),
-        Kernel::Pointwise(k) => body::pointwise(k, operands, &mut writes),
-        Kernel::Optimizer(k) => body::optimizer(k, operands, &mut writes),
-        Kernel::Gather(k) => rows::gather(k, operands, &mut writes),
-        Kernel::Softmax(k) => rows::softmax(k, operands, &mut writes),
-        Kernel::CrossEntropy(k) => rows::cross_entropy(k, operands, &mut writes),
+    } else if let Some(k) = kernel.downcast() {
+        augment::augment(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        sums::matmul(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        sums::reduce(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        sums::gather_grad(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        sums::gradient_norm(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        pools::pool(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        pools::pool_grad(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        recurrences::recurrence(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        recurrences::recurrence_grad(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        body::pointwise(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        body::optimizer(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        rows::gather(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        rows::softmax(k, operands, &mut writes);
+    } else if let Some(k) = kernel.downcast() {
+        rows::cross_entropy(k, operands, &mut writes);
     }
     writes
 }

@@ -1,8 +1,15 @@
 //! Fused elementwise body over one iteration shape.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::Signature;
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
 use crate::base::tensor::{Shape, elements};
 use crate::scalar::Body;
 
@@ -15,15 +22,51 @@ pub struct Pointwise {
     pub body: Body,
 }
 
-impl Pointwise {
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for Pointwise {
+    fn name(&self) -> &'static str {
+        "pointwise"
+    }
+
+    fn shape(&self) -> String {
         format!("{:?} {} ops", self.shape, self.body.flops())
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let n = elements(&self.shape) as u64;
         Cost { flops: n * self.body.flops(), bytes: super::body_bytes(&self.body, &self.shape) }
+    }
+
+    fn signature(&self) -> Signature {
+        let mut signature = Signature::default();
+        signature.add_body(&self.body, &self.shape);
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![&self.body]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        0
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativePointwise::new(self, exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::pointwise(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("pointwise", sample::pointwise)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

@@ -2,10 +2,18 @@
 //! gradient, where each element of the image collects from the windows that contain it.
 
 pub mod native;
+mod sample;
+mod shader;
 
 use std::ops::Range;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, OperandSpec, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
+use crate::scalar::Body;
 
 /// One axis of pooling: tap `t` at position `p` looks at line `p * stride + t * dilation - before`.
 ///
@@ -181,9 +189,14 @@ impl Pool {
     pub fn is_inside(&self) -> bool {
         self.axes.iter().all(PoolAxis::is_inside)
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for Pool {
+    fn name(&self) -> &'static str {
+        "pool"
+    }
+
+    fn shape(&self) -> String {
         let what = match self.pooling {
             Pooling::Max { taps: None, .. } => "max",
             Pooling::Max { .. } => "max +tap",
@@ -193,8 +206,7 @@ impl Pool {
         format!("{} {what}", describe(self.images, &self.axes, self.channels))
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let (results, pixels) = (self.results() as u64, self.pixels() as u64);
         let [y, x] = &self.axes;
         let operands = match self.pooling {
@@ -207,13 +219,57 @@ impl Pool {
         Cost { flops: results * (y.taps * x.taps) as u64, bytes: 4 * (read + operands * results) }
     }
 
-    /// The same kernel writing only the given outputs.
-    pub(super) fn keep_outputs(self, outputs: &[usize]) -> Self {
-        let at = |output: usize| outputs.iter().position(|&o| o == output);
+    fn signature(&self) -> Signature {
+        let (results, taps) = (self.results(), self.axes[0].taps * self.axes[1].taps);
+        let taps = Content::Index { below: taps };
+        let mut signature = Signature::new(&[(self.pixels(), Content::Normal)], &[]);
         match self.pooling {
-            Pooling::Max { .. } => Self { pooling: Pooling::Max { values: at(0), taps: at(1) }, ..self },
-            _ => self,
+            Pooling::Max { values, taps: chosen } => {
+                signature.add_outputs(&[values, chosen], &[results; 2]);
+                if let Some(output) = chosen {
+                    signature.writes[output].content = taps;
+                }
+            }
+            Pooling::Pick => {
+                signature.reads.push(OperandSpec::new(results, taps));
+                signature.add_write(0, results);
+            }
+            Pooling::Average(_) => signature.add_write(0, results),
         }
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        let at = |output: usize| outputs.iter().position(|&o| o == output);
+        let pooling = match self.pooling {
+            Pooling::Max { .. } => Pooling::Max { values: at(0), taps: at(1) },
+            other @ (Pooling::Pick | Pooling::Average(_)) => other,
+        };
+        Kernel::new(Self { pooling, ..self.clone() })
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        self.axes.iter().map(|a| a.taps + 1).product()
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativePool::new(self.clone(), exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::pool(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("pool", sample::pool)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }
 
@@ -227,9 +283,14 @@ impl PoolGrad {
     pub fn pixels(&self) -> usize {
         pixels(self.images, &self.axes, self.channels)
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for PoolGrad {
+    fn name(&self) -> &'static str {
+        "pool_grad"
+    }
+
+    fn shape(&self) -> String {
         let what = match self.collect {
             Collect::Chosen => "max",
             Collect::Average(_) => "average",
@@ -237,8 +298,7 @@ impl PoolGrad {
         format!("{} {what}", describe(self.images, &self.axes, self.channels))
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let operands = if self.collect == Collect::Chosen { 2 } else { 1 };
         let [y, x] = &self.axes;
         let results = self.results() as u64;
@@ -246,5 +306,42 @@ impl PoolGrad {
             flops: results * (y.taps * x.taps) as u64,
             bytes: 4 * (self.pixels() as u64 + operands * results),
         }
+    }
+
+    fn signature(&self) -> Signature {
+        let taps = Content::Index { below: self.axes[0].taps * self.axes[1].taps };
+        let mut reads = vec![(self.results(), Content::Normal)];
+        if self.collect == Collect::Chosen {
+            reads.insert(0, (self.results(), taps));
+        }
+        Signature::new(&reads, &[self.pixels()])
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        self.axes.iter().map(|a| a.overlap() + 1).product()
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativePool::new(self.clone(), exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::pool_grad(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("pool_grad", sample::pool_grad)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
     }
 }

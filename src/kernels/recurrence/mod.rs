@@ -12,10 +12,17 @@
 pub mod native;
 mod parts;
 mod rules;
+mod sample;
+mod shader;
 mod units;
 
-use super::Cost;
-pub(super) use parts::iterations;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
+use crate::scalar::Body;
 pub use parts::{Part, Path};
 
 /// What a step computes.
@@ -150,13 +157,22 @@ fn kept<const N: usize>(outputs: &[usize]) -> [Option<usize>; N] {
 }
 
 impl Recurrence {
-    /// For people.
-    pub fn shape(&self) -> String {
+    /// Whether it goes on from what is in written operand `output`.
+    pub fn continues(&self, output: usize) -> bool {
+        self.part.first > 0 && self.outputs[..2].contains(&Some(output))
+    }
+}
+
+impl KernelDef for Recurrence {
+    fn name(&self) -> &'static str {
+        "recurrence"
+    }
+
+    fn shape(&self) -> String {
         self.scan.shape() + &self.part.shape(&self.scan)
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let cell = self.scan.cell;
         let widths = [1, 1, cell.saved()];
         let written: usize =
@@ -164,38 +180,56 @@ impl Recurrence {
         self.scan.cost(self.part.count, self.part.count, cell.gates() + written)
     }
 
-    /// The same with the given outputs alone.
-    pub(super) fn keep_outputs(self, outputs: &[usize]) -> Self {
-        Self { outputs: kept(outputs), ..self }
+    fn signature(&self) -> Signature {
+        let scan = &self.scan;
+        let (state, weights) = (scan.batch * scan.hidden, scan.width() * scan.hidden);
+        let gates = scan.steps * state * scan.cell.gates();
+        let states = Content::Weights { states: scan.hidden };
+        let mut reads = vec![(gates, Content::Normal), (weights, states), (state, Content::Normal)];
+        match scan.cell {
+            Cell::Tanh | Cell::Relu => {}
+            Cell::Lstm => reads.push((state, Content::Normal)),
+            Cell::Gru => reads.push((scan.width(), Content::Normal)),
+        }
+        let mut signature = Signature::new(&reads, &[]);
+        let lengths = [1, 1, scan.cell.saved()].map(|width| scan.steps * state * width);
+        signature.add_outputs(&self.outputs, &lengths);
+        for (output, spec) in signature.writes.iter_mut().enumerate() {
+            spec.updated = self.continues(output);
+        }
+        signature
     }
 
-    /// Whether it goes on from what is in written operand `output`.
-    pub fn continues(&self, output: usize) -> bool {
-        self.part.first > 0 && self.outputs[..2].contains(&Some(output))
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        shader::iterations(&self.scan, &self.part)
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeRecurrence::new(self.clone(), exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::recurrence(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("recurrence", sample::recurrence)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }
 
 impl RecurrenceGrad {
-    /// For people.
-    pub fn shape(&self) -> String {
-        self.scan.shape() + &self.part.shape(&self.scan)
-    }
-
-    /// Cost.
-    pub fn cost(&self) -> Cost {
-        let cell = self.scan.cell;
-        let written = self.outputs[..2].iter().flatten().count() * cell.gates();
-        let first = usize::from(self.part.end() == self.scan.steps);
-        let products = (self.part.count + usize::from(self.closes)).saturating_sub(first);
-        self.scan.cost(self.part.count, products, 2 + cell.saved() + written)
-    }
-
-    /// The same with the given outputs alone.
-    pub(super) fn keep_outputs(self, outputs: &[usize]) -> Self {
-        let outputs = kept(outputs);
-        Self { closes: outputs[2].is_some(), outputs, ..self }
-    }
-
     /// The output that holds the gradient of `R`.
     pub fn products(&self) -> Option<usize> {
         self.outputs[usize::from(self.scan.cell == Cell::Gru)]
@@ -209,5 +243,74 @@ impl RecurrenceGrad {
             Cell::Gru => self.outputs[2],
         };
         self.part.end() < self.scan.steps && [self.products(), carried].contains(&Some(output))
+    }
+}
+
+impl KernelDef for RecurrenceGrad {
+    fn name(&self) -> &'static str {
+        "recurrence_grad"
+    }
+
+    fn shape(&self) -> String {
+        self.scan.shape() + &self.part.shape(&self.scan)
+    }
+
+    fn cost(&self) -> Cost {
+        let cell = self.scan.cell;
+        let written = self.outputs[..2].iter().flatten().count() * cell.gates();
+        let first = usize::from(self.part.end() == self.scan.steps);
+        let products = (self.part.count + usize::from(self.closes)).saturating_sub(first);
+        self.scan.cost(self.part.count, products, 2 + cell.saved() + written)
+    }
+
+    fn signature(&self) -> Signature {
+        let scan = &self.scan;
+        let (state, weights) = (scan.batch * scan.hidden, scan.width() * scan.hidden);
+        let units = scan.steps * state;
+        let mut reads = vec![(units, Content::Normal), (weights, Content::Weights { states: scan.width() })];
+        if scan.cell.saved() > 0 {
+            // Gates from 0 to 1.
+            reads.push((units * scan.cell.saved(), Content::Switch));
+        }
+        reads.push((units, Content::Normal));
+        if scan.cell.saved() > 0 {
+            reads.push((state, Content::Normal));
+        }
+        let mut signature = Signature::new(&reads, &[]);
+        let gates = units * scan.cell.gates();
+        signature.add_outputs(&self.outputs, &[gates, gates, state, state]);
+        for (output, spec) in signature.writes.iter_mut().enumerate() {
+            spec.updated = self.continues(output);
+        }
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        let outputs = kept(outputs);
+        Kernel::new(Self { closes: outputs[2].is_some(), outputs, ..self.clone() })
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        shader::iterations(&self.scan, &self.part)
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeRecurrence::new(self.clone(), exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::recurrence_grad(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("recurrence_grad", sample::recurrence_grad)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
     }
 }

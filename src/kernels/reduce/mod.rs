@@ -5,8 +5,15 @@
 //! a chunk as the kernel documents.
 
 pub mod native;
+mod sample;
+mod shader;
 
-use super::Cost;
+use super::native::NativeRun;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::Signature;
+use super::{Cost, Kernel, KernelDef};
+use crate::base::target::Target;
 use crate::base::tensor::{Shape, elements};
 use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Reg};
@@ -55,9 +62,14 @@ impl Reduce {
         }
         shape
     }
+}
 
-    /// For people.
-    pub fn shape(&self) -> String {
+impl KernelDef for Reduce {
+    fn name(&self) -> &'static str {
+        "reduce"
+    }
+
+    fn shape(&self) -> String {
         let kind = match self.kind {
             ReduceKind::Sum => "sum",
             ReduceKind::Max => "max",
@@ -70,12 +82,46 @@ impl Reduce {
         )
     }
 
-    /// Cost.
-    pub fn cost(&self) -> Cost {
+    fn cost(&self) -> Cost {
         let (inputs, outputs) = (self.input_shape(), self.output_shape());
         let flops = elements(&inputs) as u64 * (self.prologue.flops() + 1)
             + elements(&outputs) as u64 * self.epilogue.flops();
         let bytes = super::body_bytes(&self.prologue, &inputs) + super::body_bytes(&self.epilogue, &outputs);
         Cost { flops, bytes }
+    }
+
+    fn signature(&self) -> Signature {
+        let mut signature = Signature::default();
+        signature.add_body(&self.prologue, &self.input_shape());
+        signature.add_body(&self.epilogue, &self.output_shape());
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![&self.prologue, &self.epilogue]
+    }
+
+    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
+        Kernel::new(self.clone())
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        self.chunk.unwrap_or_else(|| self.reduced_len())
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeReduce::new(self, exact))
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::reduce(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("reduce", sample::reduce)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
     }
 }

@@ -1,15 +1,13 @@
 //! Random kernels with random operands: what tests and `gridlight verify` run on every device and compare with
 //! the [oracle](super::oracle). The same family and seed give the same sample everywhere.
 
-mod augment;
-mod body;
-mod families;
-mod pools;
-mod recurrences;
+mod draw;
 
-pub use body::Draw;
+pub use draw::Draw;
 
 use super::Kernel;
+use super::signature::{Content, OperandSpec};
+use crate::base::rng;
 use crate::base::step::StepRecord;
 
 /// A kernel and everything it needs to run.
@@ -35,6 +33,25 @@ pub enum Operand {
 }
 
 impl Operand {
+    /// Random values of an operand, drawn from `stream`. A long one repeats its first part, so that large benchmarks do
+    /// not spend their time here.
+    fn random(spec: &OperandSpec, stream: u32) -> Self {
+        const PERIOD: usize = 65_521;
+        let count = spec.words.max(1);
+        let words: Vec<u32> =
+            (0..count.min(PERIOD)).map(|i| rng::word([17, 4], stream, 1, i as u32)).collect();
+        let words = words.iter().copied().cycle().take(count);
+        match spec.content {
+            Content::Normal => Operand::Floats(words.map(rng::normal).collect()),
+            Content::Positive => Operand::Floats(words.map(|w| rng::normal(w).abs() + 0.01).collect()),
+            Content::Weights { states } => {
+                Operand::Floats(words.map(|w| rng::normal(w) / states.max(1) as f32).collect())
+            }
+            Content::Switch => Operand::Floats(words.map(|w| (w & 1) as f32).collect()),
+            Content::Index { below } => Operand::Integers(words.map(|w| w % below.max(1) as u32).collect()),
+        }
+    }
+
     /// As words for a device.
     pub fn words(&self) -> Vec<u32> {
         match self {
@@ -70,49 +87,50 @@ impl Operand {
     }
 }
 
-/// Makes a sample from random draws.
-type Family = fn(&mut Draw) -> Sample;
+/// A name, as [`KernelDef::name`](super::KernelDef::name) gives it, and how a sample is drawn.
+pub type Family = (&'static str, fn(&mut Draw) -> Sample);
 
-/// Every kernel family and how its samples are drawn.
-const FAMILIES: [(&str, Family); 17] = [
-    ("batch", families::batch),
-    ("matmul", families::matmul),
-    ("pointwise", families::pointwise),
-    ("reduce", families::reduce),
-    ("softmax", families::softmax),
-    ("cross_entropy", families::cross_entropy),
-    ("gather", families::gather),
-    ("gather_grad", families::gather_grad),
-    ("gradient_norm", families::gradient_norm),
-    ("optimizer", families::optimizer),
-    ("store", families::store),
-    ("conv", families::conv),
-    ("pool", pools::pool),
-    ("pool_grad", pools::pool_grad),
-    ("augment", augment::augment),
-    ("recurrence", recurrences::recurrence),
-    ("recurrence_grad", recurrences::recurrence_grad),
-];
-
-/// Names of the families, as [`Kernel::name`] gives them.
+/// Names of the families.
 pub fn families() -> impl Iterator<Item = &'static str> {
-    FAMILIES.iter().map(|(name, _)| *name)
+    super::families().map(|(name, _)| *name)
 }
 
 /// Random kernel number `seed` of a family; `None` if there is no such family.
 pub fn random_kernel(family: &str, seed: u32) -> Option<Sample> {
-    let at = FAMILIES.iter().position(|(name, _)| *name == family)?;
-    Some(FAMILIES[at].1(&mut Draw::new(at as u32, seed)))
+    let (name, draw) = super::families().find(|(name, _)| *name == family)?;
+    Some(draw(&mut Draw::new(name, seed)))
 }
 
 impl Sample {
-    /// The same sample with NaN in some elements of its floating-point reads. A convolution's weights stay finite:
-    /// whether a weight outside the image counts is left open.
+    /// `kernel` with random operands of the sizes it needs; written operands hold NaN unless the kernel reads them.
+    pub fn of(kernel: &Kernel) -> Self {
+        let signature = kernel.signature();
+        let count = signature.reads.len();
+        let numbered = |(at, spec)| Operand::random(spec, at as u32);
+        let reads = signature.reads.iter().enumerate().map(numbered).collect();
+        let write = |(at, spec): (usize, &OperandSpec)| match (spec.updated, spec.content) {
+            (true, _) => Operand::random(spec, (count + at) as u32),
+            (false, Content::Index { .. }) => Operand::unwritten_integers(spec.words.max(1)),
+            (false, _) => Operand::unwritten(spec.words.max(1)),
+        };
+        let writes = signature.writes.iter().enumerate().map(write).collect();
+        let step = StepRecord {
+            step: 3,
+            seed_low: 20,
+            seed_high: 26,
+            learning_rate: 0.01,
+            optimizer: [0.5, 0.25, 0.75, 0.125],
+            ..StepRecord::default()
+        };
+        Self { kernel: kernel.clone(), reads, writes, step }
+    }
+
+    /// The same sample with NaN in some elements of those floating-point reads for which that has a defined effect.
     pub fn with_nan(mut self, seed: u32) -> Self {
-        let mut draw = Draw::new(u32::MAX, seed);
-        let weights = (self.kernel.name() == "conv").then_some(1);
-        for (at, read) in self.reads.iter_mut().enumerate() {
-            if weights == Some(at) {
+        let mut draw = Draw::new("nan", seed);
+        let signature = self.kernel.signature();
+        for (read, spec) in self.reads.iter_mut().zip(&signature.reads) {
+            if !spec.takes_nan {
                 continue;
             }
             if let Operand::Floats(values) = read {

@@ -7,7 +7,7 @@ use crate::shader::body::{self, Operands, Width};
 
 /// Declares the operands that `bodies` name, at least `least_reads` read ones: written ones of type `written`,
 /// read ones of type `read`. Gives whether the normal table is bound too.
-pub(super) fn declare_operands(
+pub(in crate::kernels) fn declare_operands(
     template: Template,
     bodies: &[&Body],
     least_reads: usize,
@@ -25,7 +25,7 @@ pub(super) fn declare_operands(
 }
 
 /// Puts the declarations where the template has those of its own.
-pub(super) fn insert_bindings(template: Template, declared: Vec<String>) -> Template {
+pub(in crate::kernels) fn insert_bindings(template: Template, declared: Vec<String>) -> Template {
     template.insert("bindings", declared.join("\n")).insert("nothing", "")
 }
 
@@ -50,13 +50,13 @@ fn draws_normal(body: &Body) -> bool {
 }
 
 /// Declaration of one operand.
-pub(super) fn declare(group: usize, binding: usize, kind: &str) -> String {
+pub(in crate::kernels) fn declare(group: usize, binding: usize, kind: &str) -> String {
     let (access, name) = if group == 0 { ("read_write", "write") } else { ("read", "read") };
     format!("@group({group}) @binding({binding}) var<storage, {access}> {name}_{binding}: array<{kind}>;")
 }
 
 /// The table of normal quantiles and the draw from it (see src/rng.rs).
-pub(super) fn normal_table(binding: usize) -> String {
+pub(in crate::kernels) fn normal_table(binding: usize) -> String {
     format!(
         "@group(1) @binding({binding}) var<storage, read> normal_table: array<f32>;\n\
          fn random_normal(word: u32) -> f32 {{\n\
@@ -65,13 +65,18 @@ pub(super) fn normal_table(binding: usize) -> String {
 }
 
 /// Type of read operand `operand` of a body printed at `width`.
-pub(super) fn read_kind(body: &Body, shape: &[usize], operand: usize, width: Width) -> &'static str {
+pub(in crate::kernels) fn read_kind(
+    body: &Body,
+    shape: &[usize],
+    operand: usize,
+    width: Width,
+) -> &'static str {
     let fours = width == Width::Four && body::reads_fours(body, shape, operand);
     if fours { "vec4<f32>" } else { "f32" }
 }
 
 /// The expression that reads `operand` of a body printed at `width`, declared as [`read_kind`] says.
-pub(super) fn read_expression(
+pub(in crate::kernels) fn read_expression(
     body: &Body,
     shape: &[usize],
     operand: usize,
@@ -89,7 +94,7 @@ pub(super) fn read_expression(
 }
 
 /// Expression of index `d` of a row-major shape from the linear index `linear`.
-pub(super) fn index_of(shape: &[usize], d: usize, linear: &str) -> String {
+pub(in crate::kernels) fn index_of(shape: &[usize], d: usize, linear: &str) -> String {
     let inner: usize = shape[d + 1..].iter().product();
     let divided = if inner == 1 { linear.to_string() } else { format!("({linear} / {inner}u)") };
     if d == 0 { divided } else { format!("({divided} % {}u)", shape[d]) }
@@ -97,7 +102,7 @@ pub(super) fn index_of(shape: &[usize], d: usize, linear: &str) -> String {
 
 /// Statements of `body` over `shape`, with its stores: the indices from the linear index `linear`, which are
 /// called `i0`, `i1`, ..., then the registers, called `prefix` and their number.
-pub(super) fn elementwise(
+pub(in crate::kernels) fn elementwise(
     body: &Body,
     shape: &[usize],
     linear: &str,

@@ -135,7 +135,7 @@ impl Drafter<'_, '_> {
                     noise_stream: change.stream,
                 };
                 self.drafts.push(Draft {
-                    kernel: Kernel::Augment(kernel),
+                    kernel: Kernel::new(kernel),
                     reads: vec![Place::Fixed(order), Place::Fixed(source)],
                     writes: vec![place],
                     label: name.clone(),
@@ -157,7 +157,7 @@ impl Drafter<'_, '_> {
             let kernel =
                 Batch { batch: self.pass.batch, columns: part.iter().map(|c| c.0.clone()).collect() };
             self.drafts.push(Draft {
-                kernel: Kernel::Batch(kernel),
+                kernel: Kernel::new(kernel),
                 reads: std::iter::once(Place::Fixed(order)).chain(part.iter().map(|c| c.1)).collect(),
                 writes: part.iter().map(|c| c.2).collect(),
                 label: part.iter().map(|c| c.3.as_str()).collect::<Vec<_>>().join("+"),

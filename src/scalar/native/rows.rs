@@ -3,6 +3,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::functions::{exp, log};
+use crate::scalar::{BinaryFn, exact};
 
 const LANES: usize = 16;
 
@@ -74,4 +75,13 @@ impl WithSimd for Exponential<'_> {
             *y = exp::<S>(*y - self.value);
         }
     }
+}
+
+/// The largest of `x`, and the logarithm of the sum of `e^(x - largest)`, with the bits of exact mode.
+pub fn exact_log_sum(x: &[f32]) -> (f32, f32) {
+    /// Below every finite number but the last.
+    const LOWEST: f32 = -3.402_823_4e38;
+    let largest = x.iter().fold(LOWEST, |a, &b| BinaryFn::Max.exact(a, b));
+    let add = |total, x: &f32| exact::add(total, exact::exp(exact::sub(*x, largest)));
+    (largest, exact::log(x.iter().fold(0.0, add)))
 }

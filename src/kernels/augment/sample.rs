@@ -1,9 +1,7 @@
 //! Random augmentations of images.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::augment::{Augment, Changes};
+use super::{Augment, Changes};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 pub(super) fn augment(draw: &mut Draw) -> Sample {
     let shape = [1 + draw.below(3), 1 + draw.below(12), 1 + draw.below(12)];
@@ -24,7 +22,19 @@ pub(super) fn augment(draw: &mut Draw) -> Sample {
     let values = kernel.values();
     let reads = vec![draw.integers(batch * batches, rows), draw.floats(rows * values)];
     let first = draw.below(batches) * batch;
-    let mut sample = sample(draw, Kernel::Augment(kernel), reads, vec![Operand::unwritten(batch * values)]);
+    let mut sample = draw.sample(kernel, reads, vec![Operand::unwritten(batch * values)]);
     sample.step.batch_start = first as u32;
     sample
+}
+
+pub(super) fn benchmarks() -> Vec<Augment> {
+    vec![pictures(64, [1, 28, 28], 0.0), pictures(128, [3, 32, 32], 0.17)]
+}
+
+/// Images mirrored, shifted, and turned by up to so many radians.
+fn pictures(images: usize, shape: [usize; 3], rotation: f32) -> Augment {
+    let changes =
+        Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };
+    let fill = vec![0; shape[0]];
+    Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 }
 }

@@ -1,9 +1,9 @@
 //! Shaders of pooling.
 
-use super::bindings::{declare, insert_bindings};
-use super::{Shader, ShaderError, grid, lanes};
+use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::base::target::Target;
-use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use crate::kernels::shader::bindings::{declare, insert_bindings};
+use crate::kernels::shader::{Shader, ShaderError, grid, lanes};
 use crate::shader::Template;
 
 /// Most products of windows and elements that are written out for a cell.

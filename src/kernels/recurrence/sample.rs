@@ -1,9 +1,7 @@
-//! Samples of recurrences: every cell, direction and choice of outputs.
+//! Samples and benchmarks of recurrences: every cell, direction and choice of outputs.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
+use super::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 fn scan(draw: &mut Draw) -> Scan {
     let hidden = draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140, 260]);
@@ -82,7 +80,7 @@ pub(super) fn recurrence(draw: &mut Draw) -> Sample {
             put_states(draw, &mut writes, *output, scan.time(part.first - 1), state);
         }
     }
-    sample(draw, Kernel::Recurrence(Recurrence { scan, part, outputs }), reads, writes)
+    draw.sample(Recurrence { scan, part, outputs }, reads, writes)
 }
 
 pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
@@ -121,5 +119,45 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
             put_states(draw, &mut writes, output, t, len);
         }
     }
-    sample(draw, Kernel::RecurrenceGrad(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
+}
+
+/// Scans of all steps, and of wide layers that are done step by step.
+fn typical() -> [(Scan, Path); 5] {
+    let scan = |(cell, steps, batch, hidden)| Scan { cell, steps, batch, hidden, reverse: false };
+    let whole = [(Cell::Tanh, 64, 64, 256), (Cell::Lstm, 16, 64, 256), (Cell::Gru, 32, 16, 64)].map(scan);
+    let steps = [(Cell::Tanh, 2, 64, 2048), (Cell::Lstm, 2, 64, 1024)].map(scan);
+    let [a, b, c] = whole.map(|scan| (scan, Path::Sequence));
+    let [d, e] = steps.map(|scan| (scan, Path::Step));
+    [a, b, c, d, e]
+}
+
+/// With every output that the gradient needs; of two steps the one that goes on from the other.
+pub(super) fn benchmarks() -> Vec<Recurrence> {
+    let kernel = |(scan, path): (Scan, Path)| {
+        let lstm = scan.cell == Cell::Lstm;
+        let part = match path {
+            Path::Sequence => Part::whole(scan.steps),
+            Path::Step => Part { first: 1, count: 1, path },
+        };
+        let saved = if scan.cell.saved() > 0 { Some(1 + usize::from(lstm)) } else { None };
+        Recurrence { scan, part, outputs: [Some(0), lstm.then_some(1), saved] }
+    };
+    typical().map(kernel).to_vec()
+}
+
+pub(super) fn gradient_benchmarks() -> Vec<RecurrenceGrad> {
+    let kernel = |(scan, path): (Scan, Path)| {
+        let part = match path {
+            Path::Sequence => Part::whole(scan.steps),
+            Path::Step => Part { first: 0, count: 1, path },
+        };
+        let outputs = match scan.cell {
+            Cell::Tanh | Cell::Relu => [Some(0), None, None, None],
+            Cell::Lstm => [Some(0), None, None, Some(1)],
+            Cell::Gru => [Some(0), Some(1), Some(2), None],
+        };
+        RecurrenceGrad { scan, part, closes: false, seed: Seed::Hidden, outputs }
+    };
+    typical().map(kernel).to_vec()
 }

@@ -1,10 +1,10 @@
 //! Shaders of reductions.
 
-use super::bindings::{declare_operands, elementwise, index_of};
-use super::{LANES, Shader, ShaderError, grid, lanes};
+use super::Reduce;
 use crate::base::target::{Family, Target};
 use crate::base::tensor::elements;
-use crate::kernels::reduce::Reduce;
+use crate::kernels::shader::bindings::{declare_operands, elementwise, index_of};
+use crate::kernels::shader::{LANES, Shader, ShaderError, grid, lanes};
 use crate::scalar::ReduceKind;
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};

@@ -1,10 +1,11 @@
 //! Random numbers, views and scalar bodies for samples.
 
-use super::Operand;
+use super::{Operand, Sample};
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::{StepRecord, StepScalar};
 use crate::base::tensor::elements;
+use crate::kernels::{Kernel, KernelDef};
 use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
 
 /// A sequence of random draws.
@@ -14,9 +15,33 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Sequence `seed` of family number `family`.
-    pub fn new(family: u32, seed: u32) -> Self {
-        Self { seed: [seed, family], next: 0 }
+    /// Elements of the larger operands: enough for every path, few enough for the oracle.
+    pub(in crate::kernels) const LIMIT: usize = 20_000;
+
+    /// Sequence `seed` of a family: the name decides, so that no family changes the samples of another.
+    pub fn new(family: &str, seed: u32) -> Self {
+        // FNV-1a.
+        let hash = family.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+        Self { seed: [seed, hash], next: 0 }
+    }
+
+    /// A kernel with its operands.
+    pub(in crate::kernels) fn sample(
+        &mut self,
+        kernel: impl KernelDef,
+        reads: Vec<Operand>,
+        writes: Vec<Operand>,
+    ) -> Sample {
+        Sample { kernel: Kernel::new(kernel), reads, writes, step: self.step() }
+    }
+
+    /// The old contents of output 0 if a body reads them (then also its first instruction), else NaN.
+    pub(in crate::kernels) fn output(&mut self, len: usize, start: &mut Vec<Inst>) -> Operand {
+        if self.one_in(4) {
+            start.push(Inst::Previous { output: 0 });
+            return self.floats(len);
+        }
+        Operand::unwritten(len)
     }
 
     fn word(&mut self) -> u32 {
@@ -30,21 +55,21 @@ impl Draw {
     }
 
     /// True once in `n` draws.
-    pub(super) fn one_in(&mut self, n: usize) -> bool {
+    pub(in crate::kernels) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
 
-    pub(super) fn choice<T: Copy>(&mut self, from: &[T]) -> T {
+    pub(in crate::kernels) fn choice<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len())]
     }
 
     /// An extent around which kernels change their ways.
-    pub(super) fn extent(&mut self) -> usize {
+    pub(in crate::kernels) fn extent(&mut self) -> usize {
         self.choice(&[1, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 257])
     }
 
     /// A shape of `rank` extents with at most `limit` elements.
-    pub(super) fn shape(&mut self, rank: usize, limit: usize) -> Vec<usize> {
+    pub(in crate::kernels) fn shape(&mut self, rank: usize, limit: usize) -> Vec<usize> {
         let mut left = limit;
         let mut shape = vec![];
         for _ in 0..rank {
@@ -55,21 +80,21 @@ impl Draw {
     }
 
     /// Standard normal numbers.
-    pub(super) fn normals(&mut self, len: usize) -> Vec<f32> {
+    pub(in crate::kernels) fn normals(&mut self, len: usize) -> Vec<f32> {
         (0..len).map(|_| rng::normal(self.word())).collect()
     }
 
-    pub(super) fn floats(&mut self, len: usize) -> Operand {
+    pub(in crate::kernels) fn floats(&mut self, len: usize) -> Operand {
         Operand::Floats(self.normals(len))
     }
 
     /// Whole numbers in `0..limit`.
-    pub(super) fn integers(&mut self, len: usize, limit: usize) -> Operand {
+    pub(in crate::kernels) fn integers(&mut self, len: usize, limit: usize) -> Operand {
         Operand::Integers((0..len).map(|_| self.below(limit) as u32).collect())
     }
 
     /// A step with plausible scalars.
-    pub(super) fn step(&mut self) -> StepRecord {
+    fn step(&mut self) -> StepRecord {
         let step = self.below(1000) as u32;
         StepRecord {
             step,
@@ -119,7 +144,12 @@ impl Draw {
 
     /// A random body over `shape`. Loads go to new operands at the end of `reads`; `start` are values that it
     /// uses. Gives the body, which stores nothing, and its last register.
-    pub(super) fn body(&mut self, shape: &[usize], start: &[Inst], reads: &mut Vec<Operand>) -> (Body, Reg) {
+    pub(in crate::kernels) fn body(
+        &mut self,
+        shape: &[usize],
+        start: &[Inst],
+        reads: &mut Vec<Operand>,
+    ) -> (Body, Reg) {
         let mut body = Body::default();
         let mut known: Vec<Reg> = start.iter().map(|inst| body.push(inst.clone())).collect();
         for _ in 0..1 + self.below(2) {

@@ -1,14 +1,14 @@
 //! Shaders of recurrences.
 
-use super::bindings::{declare, insert_bindings};
-use super::{Shader, ShaderError, VECTOR_LANES, grid};
+use super::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
 use crate::base::target::{Family, Target};
-use crate::kernels::recurrence::{self, Cell, Part, Path, Recurrence, RecurrenceGrad, Scan, Seed};
+use crate::kernels::shader::bindings::{declare, insert_bindings};
+use crate::kernels::shader::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::shader::Template;
 
 /// Loop iterations of one invocation, at most.
 pub(super) fn iterations(scan: &Scan, part: &Part) -> usize {
-    part.count.max(1) * recurrence::iterations(scan) + MOST_VECTORS
+    part.count.max(1) * super::parts::iterations(scan) + MOST_VECTORS
 }
 
 /// Most invocations of a workgroup.

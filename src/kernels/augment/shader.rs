@@ -1,9 +1,9 @@
 //! The shader of the augmentation of images.
 
-use super::bindings::{declare, insert_bindings, normal_table};
-use super::{Shader, ShaderError, grid, lanes};
+use super::Augment;
 use crate::base::target::Target;
-use crate::kernels::augment::Augment;
+use crate::kernels::shader::bindings::{declare, insert_bindings, normal_table};
+use crate::kernels::shader::{Shader, ShaderError, grid, lanes};
 use crate::shader::{Template, body};
 
 pub(super) fn augment(k: &Augment, target: &Target) -> Result<Shader, ShaderError> {

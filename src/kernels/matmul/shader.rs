@@ -1,9 +1,9 @@
 //! Shaders of matrix products: which template, which tile, how operands are read.
 
-use super::bindings::{declare_operands, read_expression, read_kind};
-use super::{Shader, ShaderError, VECTOR_LANES, grid};
+use super::{Left, MatMul, MatrixView};
 use crate::base::target::{Family, Target};
-use crate::kernels::matmul::{Left, MatMul, MatrixView};
+use crate::kernels::shader::bindings::{declare_operands, read_expression, read_kind};
+use crate::kernels::shader::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::scalar::{Body, Inst, UnaryFn};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};

@@ -1,9 +1,7 @@
-//! Samples of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
+//! Samples and benchmarks of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
 
-use super::families::sample;
-use super::{Draw, Operand, Sample};
-use crate::kernels::Kernel;
-use crate::kernels::pool::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
+use crate::kernels::samples::{Draw, Operand, Sample};
 
 /// An axis on which every window looks at a line of the image.
 fn axis(draw: &mut Draw) -> PoolAxis {
@@ -66,7 +64,7 @@ pub(super) fn pool(draw: &mut Draw) -> Sample {
     if pooling == Pooling::Pick {
         reads.push(taps(draw, &axes, results));
     }
-    sample(draw, Kernel::Pool(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
 }
 
 pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
@@ -80,5 +78,30 @@ pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
     }
     reads.push(draw.floats(kernel.results()));
     let writes = vec![Operand::unwritten(kernel.pixels())];
-    sample(draw, Kernel::PoolGrad(kernel), reads, writes)
+    draw.sample(kernel, reads, writes)
+}
+
+/// Images `[images, extent, extent, channels]` and square windows of them; wide windows are padded.
+fn typical() -> [(usize, [PoolAxis; 2], usize); 3] {
+    [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)].map(
+        |(images, extent, channels, taps, stride)| {
+            let before = (taps - 1) / 2;
+            let positions = (extent + 2 * before - taps) / stride + 1;
+            let axis = PoolAxis { positions, taps, extent, stride, dilation: 1, before, after: before };
+            (images, [axis, axis], channels)
+        },
+    )
+}
+
+pub(super) fn benchmarks() -> Vec<Pool> {
+    let kinds = [Pooling::Max { values: Some(0), taps: Some(1) }, Pooling::Average(Divisor::Padded)];
+    let kernels = |(images, axes, channels)| kinds.map(|pooling| Pool { images, axes, channels, pooling });
+    typical().into_iter().flat_map(kernels).collect()
+}
+
+pub(super) fn gradient_benchmarks() -> Vec<PoolGrad> {
+    let kinds = [Collect::Chosen, Collect::Average(Divisor::Padded)];
+    let kernels =
+        |(images, axes, channels)| kinds.map(|collect| PoolGrad { images, axes, channels, collect });
+    typical().into_iter().flat_map(kernels).collect()
 }

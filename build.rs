@@ -1,0 +1,40 @@
+//! Lists the files in `shaders/` for `src/shader/library.rs`, so that a new shader is a new file and no more.
+
+use std::error::Error;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=shaders");
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("shaders");
+    let mut files = vec![];
+    collect(&root, &mut files)?;
+    files.sort();
+    let mut list = String::from("&[\n");
+    for file in files {
+        let parts: Vec<_> = file
+            .strip_prefix(&root)?
+            .with_extension("")
+            .iter()
+            .map(|p| p.to_string_lossy().into_owned())
+            .collect();
+        writeln!(list, "    ({:?}, include_str!({:?})),", parts.join("/"), file.to_string_lossy())?;
+    }
+    list += "]\n";
+    fs::write(Path::new(&env::var("OUT_DIR")?).join("shaders.rs"), list)?;
+    Ok(())
+}
+
+/// Adds the WGSL files in `folder` and below.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            collect(&path, files)?;
+        } else if path.extension().is_some_and(|extension| extension == "wgsl") {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
