@@ -398,11 +398,10 @@ fn a_resumed_run_of_micro_batches_has_the_bits_of_an_uninterrupted_one() {
         bench.train(&resumed, &mut Recorder::default()).unwrap();
         assert_eq!(bench.bits("whole"), bench.bits(&out), "cut at step {stop}");
     }
-    let mut recorder = Recorder::default();
-    let resumed = Options { resume: true, ..bench.options("cut at 5") };
-    let mut other = Bench::new(300, &format!("{SHORT}accumulate = 2\n"));
-    other.directory = bench.directory;
-    let error = other.train(&resumed, &mut recorder).unwrap_err().to_string();
+    let mut other = bench;
+    other.experiment.train.accumulate = 2;
+    let resumed = Options { resume: true, ..other.options("cut at 5") };
+    let error = other.train(&resumed, &mut Recorder::default()).unwrap_err().to_string();
     assert!(error.contains("`accumulate = 4`") && error.contains("`accumulate = 2`"), "{error}");
 }
 
