@@ -56,7 +56,7 @@ impl NativeRun for Exact {
             // SAFETY: each output is taken once.
             let out = unsafe { operands.write(block, 0, self.0.batch * column.width) };
             let mut noise = vec![0.0; out.len()];
-            rng::fill(RandomKind::Normal, step, column.stream, 0, &mut noise);
+            rng::fill(RandomKind::Normal, step, column.stream, step.element(0, noise.len()), &mut noise);
             for (x, z) in out.iter_mut().zip(noise) {
                 *x = add(*x, mul(f32::from_bits(column.noise), z));
             }
