@@ -112,22 +112,14 @@ impl NativeMatMul {
             accumulate: false,
         };
         match self.method {
-            Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
+            Method::Direct => Direct { b_row: b.row, ..direct(right, out) }.run(),
             Method::Panels => {
                 let (panels, [copy, rows]) = (Panels { n, k }, copies);
                 let copy = grown(copy, n * k);
                 panels.copy_all(right, &b, copy);
                 let (a_row, a_col) = (a.row, a.col);
-                pulp::Arch::new().dispatch(PanelProduct {
-                    panels,
-                    right: copy,
-                    a: left,
-                    a_row,
-                    a_col,
-                    copy: rows,
-                    out,
-                    sums: &mut [],
-                });
+                let (right, sums) = (&*copy, &mut []);
+                PanelProduct { panels, right, a: left, a_row, a_col, copy: rows, out, sums }.run();
             }
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
             Method::Exact => {
@@ -324,7 +316,7 @@ impl NativeMatMul {
             // SAFETY: as above.
             let sums = |output| unsafe { operands.write(output, rows.start, rows.len()) };
             let sums = self.kernel.row_sums.map_or_else(Default::default, sums);
-            pulp::Arch::new().dispatch(PanelProduct {
+            let product = PanelProduct {
                 panels,
                 right,
                 a: &operands.read(0)[self.a.offset + rows.start * self.a.row..],
@@ -333,7 +325,8 @@ impl NativeMatMul {
                 copy: &mut copy,
                 out: &mut *out,
                 sums,
-            });
+            };
+            product.run();
             if !self.plain {
                 run_body(&self.epilogue, operands, step, out, start, len);
             }
