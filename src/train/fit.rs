@@ -4,7 +4,7 @@ use super::TrainError;
 use super::engine::{self, Training};
 use crate::base::target::{Family, Target};
 use crate::data::Dataset;
-use crate::device::{DeviceError, gpu};
+use crate::device::{DeviceError, limits};
 use crate::nn::Model;
 use crate::plan::{PlanError, Program, quantity};
 
@@ -34,7 +34,7 @@ pub(crate) fn explain(
     };
     let bytes_if_fits = |batch: usize| {
         let program = plan(batch, target).ok()?;
-        let allowed = target.family == Family::Native || gpu::check(&program, target).is_ok();
+        let allowed = target.family == Family::Native || limits::check(&program, target).is_ok();
         (allowed && program.bytes() <= granted).then(|| program.bytes())
     };
     let fitting = largest(training.batch, bytes_if_fits);

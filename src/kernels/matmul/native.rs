@@ -216,29 +216,23 @@ fn packed(
     check(&within(a), 0, m, k, left.len());
     check(&within(b), 0, k, n, right.len());
     assert_eq!(out.len(), m * n, "the output must hold the product");
+    let [a, b] = [a, b].map(|view| [view.row as isize, view.col as isize]);
+    let transposed = |[row, col]: [isize; 2]| [col, row];
+    // The crate wants the columns of a result contiguous, which here are rows: it is given `B^T A^T`. A single column is
+    // contiguous as it is.
+    let ([m, n], [left, right], [a, b], to) = match n {
+        0 | 1 => ([m, n], [left, right], [a, b], [1, 1]),
+        _ => ([n, m], [right, left], [transposed(b), transposed(a)], [1, n as isize]),
+    };
+    let (product, out) = (gemm_f32::gemm::f32::get_gemm_fn(), out.as_mut_ptr());
+    let (left, right) = (left.as_ptr(), right.as_ptr());
+    let threads = gemm_common::Parallelism::None;
     // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds exactly
     // `m * n` elements and is borrowed mutably.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            left.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            right.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
+        #[rustfmt::skip]
+        product(
+            m, n, k, out, to[1], to[0], false, left, a[1], a[0], right, b[1], b[0], 0.0, 1.0, false, false, false, threads,
         );
     }
 }
