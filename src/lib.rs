@@ -15,7 +15,7 @@
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`report`] | pictures and pages for people |
 //! | [`run`] | a run directory: train into it, resume, evaluate, predict, sample, replay |
-//! | [`verify`], [`bench`] | agreement with the reference; speed |
+//! | [`verify`], [`bench`](mod@bench) | agreement with the reference; speed |
 //!
 //! [`base`] and [`scalar`] are the vocabulary they share.
 //!

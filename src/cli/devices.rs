@@ -65,7 +65,11 @@ fn text(report: &Report) -> String {
         );
     }
     if report.adapters.is_empty() {
-        text += "No GPU adapter: no Vulkan, Metal or DX12 driver is installed.\n";
+        text += if cfg!(feature = "gpu") {
+            "No GPU adapter: no Vulkan, Metal or DX12 driver is installed.\n"
+        } else {
+            "No GPU adapter: this build has no GPU backend.\n"
+        };
     }
     let why = if report.auto == "cpu" { " (no discrete or integrated GPU works)" } else { "" };
     text + &format!("auto takes {}{why}", report.auto)

@@ -1,7 +1,9 @@
 //! Devices: allocate a program's buffers and run its phases. A device knows kernels, not operators.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod limits;
 pub mod open;
 
 use crate::base::step::StepRecord;
@@ -14,6 +16,9 @@ pub enum DeviceError {
     /// No adapter of the kind asked for.
     #[error("no GPU adapter found: {0}")]
     NoAdapter(String),
+    /// A GPU was asked for, and this build can use none.
+    #[error("this build has no GPU backend; build it with the feature `gpu`, or use `--device cpu`")]
+    NoBackend,
     /// The device was lost (driver reset, unplugged, watchdog).
     #[error("the GPU device was lost: {0}")]
     Lost(String),

@@ -12,7 +12,7 @@ pub fn png(image: &FittedImage, values: &[f32]) -> Vec<u8> {
     png_of_rows(image, values, (1..=count).find(|n| n * n >= count).unwrap_or(1))
 }
 
-/// As [`png`], with `across` images in a row.
+/// As [`png()`], with `across` images in a row.
 pub fn png_of_rows(image: &FittedImage, values: &[f32], across: usize) -> Vec<u8> {
     let (shape, [low, high]) = (image.shape, image.range);
     let count = values.len() / shape.values().max(1);

@@ -1,4 +1,4 @@
-//! Starts a training: data, model, device and run directory, then the loop of [`super::epochs`].
+//! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
 use std::path::PathBuf;
 use std::time::Instant;

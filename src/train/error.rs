@@ -139,7 +139,10 @@ impl TrainError {
             Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => 2,
             Self::InUse { .. } | Self::Format { .. } => 2,
             Self::Device(
-                DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
+                DeviceError::NoAdapter(_)
+                | DeviceError::NoBackend
+                | DeviceError::Limit { .. }
+                | DeviceError::Environment { .. },
             ) => 2,
             Self::Device(_) | Self::Lost { .. } => 4,
             Self::DoesNotFit { cause, .. } => cause.exit_code(),

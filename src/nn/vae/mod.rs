@@ -1,5 +1,5 @@
 //! The variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114): which layers encoder and decoder have.
-//! [`graph`] makes the mathematics of them.
+//! `graph` makes the mathematics of them.
 //!
 //! Parameters are named as those of a PyTorch module with `encoder` and `decoder` of type `nn.Sequential` and a linear
 //! layer `latent`, whose first half of outputs are the means and whose second half are the log-variances of `q(z|x)`.

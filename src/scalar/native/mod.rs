@@ -26,8 +26,9 @@ pub const CHUNK: usize = 512;
 /// A body ready to run.
 #[derive(Clone, Debug)]
 pub struct NativeBody {
-    /// Values that are the same for all elements, in order: one entry of [`Scratch::scalars`] each.
-    scalars: Vec<NativeOp>,
+    /// Values that are the same for all elements, in order: each is computed in its slot before the first chunk and
+    /// becomes an entry of [`Scratch::scalars`].
+    scalars: Vec<(usize, NativeOp)>,
     /// What is computed for each chunk, and the slot it goes to.
     ops: Vec<(usize, NativeOp)>,
     /// Slots in use.
@@ -132,22 +133,29 @@ impl NativeBody {
         outputs: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        pulp::Arch::new().dispatch(Run { body: self, inputs, start, len, outputs, scratch });
+        self.begin(inputs, scratch);
+        for done in (0..len).step_by(CHUNK) {
+            let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
+            self.compute(&self.ops, inputs, chunk, outputs, scratch);
+            for &(value, output) in &self.stores {
+                // Old values of outputs were copied to slots when the body was prepared.
+                let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
+                loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
+            }
+        }
     }
 
-    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing. To be called
-    /// within a `pulp` dispatch.
-    #[inline(always)]
-    pub fn evaluate<'a, S: Simd>(
+    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing.
+    pub fn evaluate<'a>(
         &self,
         inputs: &'a Inputs,
         start: usize,
         count: usize,
         scratch: &'a mut Scratch,
     ) -> &'a [f32] {
-        self.begin::<S>(inputs, scratch);
+        self.begin(inputs, scratch);
         let chunk = Chunk { start, done: 0, count };
-        self.chunk::<S>(inputs, chunk, &[], scratch);
+        self.compute(&self.ops, inputs, chunk, &[], scratch);
         let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
         match self.result.map(|value| context.arg(value)) {
             Some(Arg::Slice(values)) => values,
@@ -157,59 +165,54 @@ impl NativeBody {
     }
 
     /// Makes room and computes the scalars.
-    #[inline(always)]
-    fn begin<S: Simd>(&self, inputs: &Inputs, scratch: &mut Scratch) {
+    fn begin(&self, inputs: &Inputs, scratch: &mut Scratch) {
         while scratch.slots.len() < self.slots {
             scratch.slots.push(vec![0.0; CHUNK]);
         }
         scratch.scalars.clear();
         let one = Chunk { start: 0, done: 0, count: 1 };
-        for op in &self.scalars {
-            let mut value = [0.0];
-            Context { inputs, chunk: one, outputs: &[], scratch, exact: self.exact }
-                .compute::<S>(op, &mut value);
-            scratch.scalars.push(value[0]);
+        for scalar in &self.scalars {
+            self.compute(std::slice::from_ref(scalar), inputs, one, &[], scratch);
+            scratch.scalars.push(scratch.slots[scalar.0][0]);
         }
     }
 
-    #[inline(always)]
-    fn chunk<S: Simd>(&self, inputs: &Inputs, chunk: Chunk, outputs: &[&mut [f32]], scratch: &mut Scratch) {
-        for (slot, op) in &self.ops {
-            // An operation never reads the slot it writes.
-            let mut out = std::mem::take(&mut scratch.slots[*slot]);
-            let context = Context { inputs, chunk, outputs, scratch, exact: self.exact };
-            context.compute::<S>(op, &mut out[..chunk.count]);
-            scratch.slots[*slot] = out;
-        }
+    fn compute(
+        &self,
+        ops: &[(usize, NativeOp)],
+        inputs: &Inputs,
+        chunk: Chunk,
+        outputs: &[&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        let exact = self.exact;
+        pulp::Arch::new().dispatch(Operations { ops, inputs, chunk, outputs, scratch, exact });
     }
 }
 
-/// A body over a range of elements. This is a type because a closure may be compiled for the oldest processor of
-/// the architecture when it is too large to be inlined into `pulp`'s dispatch.
-struct Run<'a, 'b, 'c> {
-    body: &'a NativeBody,
+/// Operations over a chunk. With the loops of all functions this is much code, compiled once for each width of
+/// vectors: whatever runs a body calls it, and is itself no part of a dispatch that would get a copy of its own.
+struct Operations<'a, 'b> {
+    ops: &'a [(usize, NativeOp)],
     inputs: &'a Inputs<'a>,
-    start: usize,
-    len: usize,
-    outputs: &'b mut [&'c mut [f32]],
-    scratch: &'b mut Scratch,
+    chunk: Chunk,
+    outputs: &'a [&'b mut [f32]],
+    scratch: &'a mut Scratch,
+    exact: bool,
 }
 
-impl WithSimd for Run<'_, '_, '_> {
+impl WithSimd for Operations<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Run { body, inputs, start, len, outputs, scratch } = self;
-        body.begin::<S>(inputs, scratch);
-        for done in (0..len).step_by(CHUNK) {
-            let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
-            body.chunk::<S>(inputs, chunk, outputs, scratch);
-            for &(value, output) in &body.stores {
-                // Old values of outputs were copied to slots when the body was prepared.
-                let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
-                loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
-            }
+        let Operations { ops, inputs, chunk, outputs, scratch, exact } = self;
+        for (slot, op) in ops {
+            // An operation never reads the slot it writes.
+            let mut out = std::mem::take(&mut scratch.slots[*slot]);
+            let context = Context { inputs, chunk, outputs, scratch, exact };
+            context.compute::<S>(op, &mut out[..chunk.count]);
+            scratch.slots[*slot] = out;
         }
     }
 }

@@ -45,7 +45,7 @@ impl NativeBody {
 }
 
 struct Builder {
-    scalars: Vec<NativeOp>,
+    scalars: Vec<(usize, NativeOp)>,
     ops: Vec<(usize, NativeOp)>,
     slots: usize,
     free: Vec<usize>,
@@ -144,7 +144,12 @@ impl Builder {
             NativeOp::Select(c, a, b) => scalar(c) && scalar(a) && scalar(b),
         };
         if is_scalar {
-            self.scalars.push(op);
+            // No chunk has begun: any slot will do.
+            if self.slots == 0 {
+                self.slots = 1;
+                self.free.push(0);
+            }
+            self.scalars.push((0, op));
             return Value::Scalar(self.scalars.len() - 1);
         }
         self.vector(op)

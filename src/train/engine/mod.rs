@@ -1,6 +1,6 @@
 //! A model on a device, its data and parameters in place: runs steps and reads what they gave.
 //!
-//! [`program`] compiles the model's phases, [`order`] says which rows of a text follow each other, and [`state`] reads and
+//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state` reads and
 //! sets weights and everything else that a checkpoint keeps.
 
 mod order;
