@@ -14,6 +14,7 @@
 //! | [`device`] | the CPU and GPU backends |
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`report`] | pictures and pages for people |
+//! | [`tasks`] | what models are trained for: tables, images, series, text, autoencoders |
 //! | [`run`] | a run directory: train into it, resume, evaluate, predict, sample, replay |
 //! | [`verify`], [`bench`](mod@bench) | agreement with the reference; speed |
 //!

@@ -8,7 +8,6 @@ use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
 use gridlight::kernels;
 use gridlight::plan::align;
-use gridlight::train::TrainError;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, open_device, parse_device, print, print_json};
@@ -65,7 +64,7 @@ impl Bench {
             }
             let reason =
                 format!("no benchmark matches `{pattern}`; kernels and networks are {}", names.join(", "));
-            return Err(TrainError::Input(reason).into());
+            return Err(Failure::input(reason));
         }
         let device = open_device(self.device, false)?;
         let limits = bench::limits(&*device)?;
@@ -96,7 +95,7 @@ impl Bench {
 fn read_report(path: &Path) -> Result<Report, Failure> {
     let fail = |reason: String| {
         let go_on = "give a file written by `gridlight bench --json`";
-        Failure::from(TrainError::Input(format!("{}: {reason}; {go_on}", path.display())))
+        Failure::input(format!("{}: {reason}; {go_on}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     serde_json::from_str(&text).map_err(|e| fail(e.to_string()))

@@ -1,5 +1,6 @@
 //! The command line: one file per command, one place for devices, errors and exit codes.
 
+mod advice;
 mod bench;
 mod devices;
 mod evaluate;
@@ -17,7 +18,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::run::directory::RunDirectory;
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -50,7 +51,25 @@ pub struct Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        Self { code: error.exit_code(), error: error.into() }
+        Self { code: exit_code(error.kind()), error: anyhow::Error::msg(advice::in_flags(&error)) }
+    }
+}
+
+impl Failure {
+    /// What the user gave cannot be.
+    pub fn input(reason: impl ToString) -> Self {
+        Self { code: exit_code(ErrorKind::Input), error: anyhow::Error::msg(reason.to_string()) }
+    }
+}
+
+/// The exit code of the contract.
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Input => 2,
+        ErrorKind::Diverged => 3,
+        ErrorKind::Device => 4,
+        ErrorKind::File => 5,
+        ErrorKind::Interrupted => 130,
     }
 }
 
@@ -72,7 +91,7 @@ impl From<gridlight::verify::VerifyError> for Failure {
         match error {
             VerifyError::Plan(error) => TrainError::from(error).into(),
             VerifyError::Device(error) => TrainError::from(error).into(),
-            VerifyError::Reference(error) => TrainError::Input(error.to_string()).into(),
+            VerifyError::Reference(error) => Failure::input(error),
         }
     }
 }

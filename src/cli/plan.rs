@@ -84,14 +84,14 @@ pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Com
 fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Failure> {
     if target.family == Family::Native {
         let reason = "--dump shows the shaders of a GPU; add --device gpu (the CPU backend runs native code)";
-        return Err(TrainError::Input(reason.into()).into());
+        return Err(Failure::input(reason));
     }
     let io = |e: std::io::Error| TrainError::Io { path: directory.into(), reason: e.to_string() };
     std::fs::create_dir_all(directory).map_err(io)?;
     for phase in &compiled.program.phases {
         for (number, dispatches) in phase.launches().enumerate() {
             let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
-            let shader = launch(&kernels, target).map_err(|e| TrainError::Input(e.to_string()))?;
+            let shader = launch(&kernels, target).map_err(Failure::input)?;
             let name = format!("{}-{:02}-{}.wgsl", phase.name, number + 1, shader.name);
             std::fs::write(directory.join(name), shader.source).map_err(io)?;
         }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::{DeviceChoice, DeviceInfo, open};
 use gridlight::run::replay;
-use gridlight::train::TrainError;
 
 use super::progress::Console;
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
@@ -63,7 +62,7 @@ fn same_device(made: &DeviceInfo) -> Result<DeviceChoice, Failure> {
             "the run was made on {} ({}), which is not here; choose another device with --device",
             made.name, made.backend
         );
-        TrainError::Input(text).into()
+        Failure::input(text)
     };
     found.map(|adapter| DeviceChoice::GpuNumber(adapter.number)).ok_or_else(missing)
 }

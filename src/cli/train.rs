@@ -15,7 +15,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, open_device, parse_device, print};
+use super::{Failure, exit_code, open_device, parse_device, print};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -74,9 +74,7 @@ impl Train {
         let mut experiment = Experiment::read(&self.experiment, &overrides)?;
         make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
         if self.max_steps == Some(0) {
-            return Err(
-                TrainError::Input("--max-steps = 0 leaves nothing to train; give at least 1".into()).into()
-            );
+            return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         let exact = experiment.train.exact;
@@ -132,7 +130,7 @@ fn how_to_go_on(error: TrainError) -> Failure {
         }
     }
     let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
-    Failure { code: error.exit_code(), error: anyhow::anyhow!(text) }
+    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
 }
 
 /// The run directory may be used from anywhere, so the data's paths are kept absolute.

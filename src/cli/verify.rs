@@ -7,7 +7,7 @@ use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, Sample};
 use gridlight::plan::align;
-use gridlight::train::{TrainError, checkpoint};
+use gridlight::train::checkpoint;
 use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
 use serde::Serialize;
@@ -97,13 +97,13 @@ impl Verify {
 
 /// Runs the operator cases of `input` and writes one result a line to `output`.
 fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Failure> {
-    let unreadable = |e: std::io::Error| TrainError::Input(format!("{}: {e}", input.display()));
+    let unreadable = |e: std::io::Error| Failure::input(format!("{}: {e}", input.display()));
     let text = std::fs::read_to_string(input).map_err(unreadable)?;
     let mut results = String::new();
     let (mut done, mut skipped) = (0, 0);
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let case: OperatorCase = serde_json::from_str(line)
-            .map_err(|e| TrainError::Input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
+            .map_err(|e| Failure::input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
         let result = cases::run_case(&case, device)?;
         match result {
             OperatorResult::Done { .. } => done += 1,

@@ -147,7 +147,7 @@ impl Record {
     /// If it is damaged.
     pub fn read(run: &RunDirectory) -> Result<Option<Self>, TrainError> {
         let path = place(&run.path);
-        let damaged = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
+        let damaged = |reason: String| TrainError::unusable(&path, reason);
         let size = match std::fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -63,8 +63,8 @@ impl RunDirectory {
         if path.exists() {
             let mut entries = std::fs::read_dir(path).map_err(io)?.flatten();
             if entries.any(|entry| !may_be_begun_anew(&entry.file_name())) {
-                let reason = "holds files that are not a run; choose another directory with --out";
-                return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+                let reason = "holds files that are not a run; choose another directory";
+                return Err(TrainError::unusable(path, reason));
             }
         }
         Ok((Self::take_new(path)?, moved))
@@ -94,8 +94,7 @@ impl RunDirectory {
     /// If `path` is not a run directory, or another process trains there.
     pub fn resume(path: &Path) -> Result<Self, TrainError> {
         if path.join("checkpoints").exists() && !path.join("experiment.toml").exists() {
-            let reason = "the run was stopped before its first checkpoint; start it without --resume";
-            return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+            return Err(TrainError::NotBegun { run: path.into() });
         }
         let run = Self::open(path)?;
         let run = Self { lock: Some(lock::take(path)?), ..run };
@@ -116,7 +115,7 @@ impl RunDirectory {
         if !path.join("experiment.toml").exists() {
             let reason =
                 "is not a run directory (it has no experiment.toml); give the directory that `train` wrote";
-            return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+            return Err(TrainError::unusable(path, reason));
         }
         Ok(Self { path: path.into(), lock: None })
     }
@@ -176,7 +175,7 @@ impl RunDirectory {
                 Ok((tensors, Some(meta))) if meta.progress.is_some() => {
                     return Ok(Newest { tensors, meta, damaged });
                 }
-                Ok(_) => damaged.push(TrainError::Input(format!("{}: not a checkpoint", path.display()))),
+                Ok(_) => damaged.push(TrainError::unusable(&path, "not a checkpoint")),
                 // Another format is for another version of the program, not damage.
                 Err(e @ (TrainError::Io { .. } | TrainError::Format { .. })) => return Err(e),
                 Err(e) => damaged.push(e),
@@ -184,8 +183,7 @@ impl RunDirectory {
             // If it cannot be renamed it is found damaged again.
             let _ = std::fs::rename(&path, path.with_extension("damaged"));
         }
-        let none =
-            || TrainError::Input(format!("{}: there is no checkpoint to resume from", self.path.display()));
+        let none = || TrainError::unusable(&self.path, "there is no checkpoint to resume from");
         Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 

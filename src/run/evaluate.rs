@@ -56,7 +56,7 @@ pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
     let directory = RunDirectory::open(run)?;
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
-    let missing = || TrainError::Input(format!("{}: it holds weights only", directory.best().display()));
+    let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
     Ok(Opened { path: run, experiment, fitted: meta.ok_or_else(missing)?.fitted, weights })
 }
 
@@ -89,11 +89,12 @@ pub fn evaluate(
     let (task, trained) = (opened.task(), opened.trained(device));
     match (draws, task.draws()) {
         (Some(_), None) => {
-            let reason = "--draws is for models of `family = \"vae\"`; this one draws no latent codes";
-            return Err(trained.refuse(reason));
+            let problem = "is for models of `family = \"vae\"`; this one draws no latent codes";
+            return Err(trained.unsuited("draws", problem));
         }
         (Some(draws), _) if !(1..=MOST_DRAWS).contains(&draws) => {
-            return Err(TrainError::Input(format!("--draws {draws} is not in 1..={MOST_DRAWS}")));
+            let problem = format!("{draws} is not in 1..={MOST_DRAWS}");
+            return Err(TrainError::Setting { run: None, name: "draws", problem });
         }
         _ => {}
     }
@@ -115,13 +116,12 @@ pub fn evaluate(
                 "validation" => loaded.validation,
                 "test" if loaded.test.rows > 0 => loaded.test,
                 "test" => {
-                    return Err(TrainError::Input(
-                        "the experiment has no test rows; use --split validation".into(),
-                    ));
+                    let problem = "test: the experiment has no test rows; use validation".into();
+                    return Err(TrainError::Setting { run: None, name: "split", problem });
                 }
                 other => {
-                    let reason = format!("there is no split `{other}`; use train, validation or test");
-                    return Err(TrainError::Input(reason));
+                    let problem = format!("{other}: there is no such split; use train, validation or test");
+                    return Err(TrainError::Setting { run: None, name: "split", problem });
                 }
             };
             (rows, name.to_string())

@@ -44,11 +44,11 @@ pub struct Recorded {
 /// If there is none, or the run's weights are not those recorded.
 pub fn open(run: &Path) -> Result<Recorded, TrainError> {
     let directory = RunDirectory::open(run)?;
-    let fail = |reason: &str| TrainError::Input(format!("{}: {reason}", run.display()));
+    let fail = |reason: &str| TrainError::unusable(run, reason);
     let record = Record::read(&directory)?.ok_or_else(|| {
         fail("the run has no run.json; it was made by an earlier version and cannot be repeated")
     })?;
-    let unfinished = || fail("the run has not ended; end it with `gridlight train --resume` first");
+    let unfinished = || fail("the run has not ended; resume it first");
     let expected = record.weights_digest.clone().ok_or_else(unfinished)?;
     let last = record.sessions.last().cloned().ok_or_else(unfinished)?;
     if audit::weights_digest(&checkpoint::load(&directory.best())?.0) != expected {
@@ -69,7 +69,7 @@ impl Recorded {
     /// If data or weights to begin with have changed, or training fails.
     pub fn replay(&self, device: &dyn Device, observer: &mut dyn Observer) -> Result<Replay, TrainError> {
         let run = self.directory.path.display().to_string();
-        let fail = |reason: String| TrainError::Input(format!("{run}: {reason}"));
+        let fail = |reason: String| TrainError::unusable(&self.directory.path, reason);
         let experiment = self.directory.experiment()?;
         let data = trainer::load_data(&experiment, Path::new(""))?;
         if data.digest != self.record.data_digest {

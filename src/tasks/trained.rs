@@ -35,7 +35,7 @@ impl Trained<'_> {
     pub fn restore(&self, engine: &mut Engine) -> Result<(), TrainError> {
         let file = self.run.join("best.safetensors");
         let restored = engine.restore(self.weights, false);
-        restored.map_err(|e| TrainError::Input(format!("{}: {e}", file.display())))
+        restored.map_err(|e| TrainError::unusable(&file, e))
     }
 
     /// An engine that evaluates `rows`, with the weights.
@@ -57,9 +57,14 @@ impl Trained<'_> {
         of(self.settings, self.fitted).evaluate(&mut engine, draws)
     }
 
+    /// The error that a setting is not for this model.
+    pub fn unsuited(&self, name: &'static str, problem: &str) -> TrainError {
+        TrainError::Setting { run: Some(self.run.into()), name, problem: problem.into() }
+    }
+
     /// The error that something asked of the run cannot be.
     pub fn refuse(&self, reason: &str) -> TrainError {
-        TrainError::Input(format!("{}: {reason}", self.run.display()))
+        TrainError::unusable(self.run, reason)
     }
 }
 

@@ -166,7 +166,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// If the file is damaged or holds something else.
 pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError> {
     let io = |e: std::io::Error| TrainError::io(path, &e);
-    let damaged = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
+    let damaged = |reason: String| TrainError::unusable(path, reason);
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > MAX_BYTES {
         return Err(damaged(format!("{size} bytes are more than a checkpoint of this program can have")));

@@ -72,11 +72,9 @@ fn largest(above: usize, bytes: impl Fn(usize) -> Option<u64>) -> Option<(usize,
 pub(super) fn advice(fitting: Option<(usize, u64)>) -> String {
     match fitting {
         Some((batch, bytes)) => {
-            format!("--set train.batch_size={batch} would fit ({} bytes in all)", quantity(bytes))
+            format!("train.batch_size={batch} would fit ({} bytes in all)", quantity(bytes))
         }
-        None => {
-            "no smaller train.batch_size would fit; use fewer rows or smaller layers, or --device cpu".into()
-        }
+        None => "no smaller train.batch_size would fit; use fewer rows or smaller layers, or the CPU".into(),
     }
 }
 

@@ -72,10 +72,9 @@ impl Lines {
 /// If the file is damaged or ends before `epoch`.
 pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
     let damaged = |line: u64, reason: &str| {
-        TrainError::Input(format!(
-            "{}:{line}: {reason}; restore the file, or remove it to go on without the figures of earlier epochs",
-            path.display()
-        ))
+        let place = format!("{}:{line}", path.display());
+        let go_on = "restore the file, or remove it to go on without the figures of earlier epochs";
+        TrainError::Unusable { path: place.into(), reason: format!("{reason}; {go_on}") }
     };
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),

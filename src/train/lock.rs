@@ -44,6 +44,7 @@ pub fn take(path: &Path) -> Result<Lock, TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::ErrorKind;
 
     #[test]
     fn a_directory_is_taken_once_at_a_time() {
@@ -52,7 +53,7 @@ mod tests {
         let clone = lock.clone();
         drop(lock);
         let error = take(directory.path()).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains(directory.path().to_str().unwrap()), "{error}");
         drop(clone);
         take(directory.path()).unwrap();

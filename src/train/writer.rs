@@ -68,6 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::train::ErrorKind;
 
     #[test]
     fn jobs_run_in_order_and_errors_are_told_once() {
@@ -104,6 +105,6 @@ mod tests {
         assert!(*written.lock().unwrap());
         let mut writer = Writer::default();
         writer.start(Box::new(|| panic!("boom"))).unwrap();
-        assert_eq!(writer.finish().unwrap_err().exit_code(), 5);
+        assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::File);
     }
 }

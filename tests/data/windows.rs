@@ -6,7 +6,7 @@ use std::process::Command;
 use gridlight::data::{Dataset, Loaded};
 use gridlight::experiment::Experiment;
 use gridlight::run::trainer;
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
 /// The data of an experiment on `table` with these tables of keys after `[data]`.
 fn load(table: &str, keys: &str) -> Result<Loaded, TrainError> {
@@ -22,7 +22,7 @@ fn load(table: &str, keys: &str) -> Result<Loaded, TrainError> {
 
 fn refused(table: &str, keys: &str) -> String {
     let error = load(table, keys).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Input, "{error}");
     error.to_string()
 }
 

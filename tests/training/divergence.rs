@@ -4,8 +4,8 @@ use crate::interruptions::{Bench, Interrupter};
 use gridlight::data::Target;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::run::trainer::{self, Options};
-use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
+use gridlight::train::{ErrorKind, TrainError};
 
 const TRAIN: &str = "batch_size = 16\nepochs = 3\nshuffle = false\ncheckpoint_every_steps = 5\n";
 
@@ -32,7 +32,7 @@ fn train(bench: &Bench, out: &str, anomaly: bool) -> (Result<(), TrainError>, Ve
 fn the_operator_is_named() {
     let message = |bench: &Bench| {
         let error = train(bench, "run", true).0.unwrap_err();
-        assert_eq!(error.exit_code(), 3);
+        assert_eq!(error.kind(), ErrorKind::Diverged);
         error.to_string()
     };
     let cases: [(&str, f32, &[&str]); 4] = [

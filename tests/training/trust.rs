@@ -4,7 +4,7 @@ use crate::interruptions::{self, Bench, Interrupter, bits};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::run::replay;
 use gridlight::run::trainer::{self, Options};
-use gridlight::train::{TrainError, checkpoint};
+use gridlight::train::{ErrorKind, TrainError, checkpoint};
 
 #[test]
 fn interrupted_runs_have_the_bits_of_an_uninterrupted_one() {
@@ -46,7 +46,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
         std::fs::write(path, "nonsense").unwrap();
     }
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("step-128.safetensors"), "{error}");
 }
 
@@ -100,8 +100,8 @@ fn a_start_that_was_killed_before_the_first_checkpoint_can_be_repeated() {
     std::fs::write(run.join(".lock"), "").unwrap();
     std::fs::write(run.join("checkpoints/.partial-c3d4"), "half").unwrap();
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().contains("start it without --resume"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("start it anew"), "{error}");
     bench.train(&device, "run").unwrap();
     assert_eq!(bits(&run), bench.bits("whole"));
 }
@@ -116,7 +116,7 @@ fn a_damaged_history_is_told_with_its_line_and_may_be_removed() {
     let text = std::fs::read_to_string(&history).unwrap();
     std::fs::write(&history, text.replacen("\n3,", "\nthree,", 1)).unwrap();
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("metrics.csv:4"), "{error}");
     std::fs::remove_file(&history).unwrap();
     bench.resume(&device, "run").unwrap();
@@ -152,7 +152,7 @@ fn a_cell_that_is_not_finite_is_told_with_its_line_and_column() {
             lines[41] = cells.join(",");
             std::fs::write(&table, lines.join("\n")).unwrap();
             let error = trainer::load_data(&bench.experiment, std::path::Path::new("")).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.kind(), ErrorKind::Input);
             let message = error.to_string();
             for part in ["table.csv", "42", &format!("`{name}`"), &format!("\"{value}\"")] {
                 assert!(message.contains(part), "{part}: {message}");
@@ -175,7 +175,7 @@ fn weights_to_begin_with_must_be_finite() {
         tensors[0].2[3] = value;
         checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.clone().unwrap()).unwrap();
         let error = begin("run").unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.kind(), ErrorKind::Input);
         let message = error.to_string();
         let name = format!("`{}`", tensors[0].0);
         for part in ["init.safetensors", &name, "element 3"] {
@@ -225,10 +225,10 @@ fn a_run_can_be_repeated_from_its_record() {
     // Weights and data that are not the run's own.
     std::fs::copy(bench.path("first/best.safetensors"), bench.path("run/best.safetensors")).unwrap();
     let error = replay::open(&bench.path("run")).err().unwrap();
-    assert!(error.exit_code() == 2 && error.to_string().contains("best.safetensors"), "{error}");
+    assert!(error.kind() == ErrorKind::Input && error.to_string().contains("best.safetensors"), "{error}");
     let table = std::fs::read_to_string(bench.path("table.csv")).unwrap();
     std::fs::write(bench.path("table.csv"), table + "1,1,1,1\n").unwrap();
     let recorded = replay::open(&bench.path("first")).unwrap();
     let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("data have changed"), "{error}");
+    assert!(error.kind() == ErrorKind::Input && error.to_string().contains("data have changed"), "{error}");
 }

@@ -22,24 +22,23 @@ const MOST: usize = 1_000_000;
 /// If something asked for is for texts or out of range, or the device fails.
 pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
     let given = [
-        ("--length", request.length.is_some()),
-        ("--temperature", request.temperature.is_some()),
-        ("--prompt", request.prompt.is_some()),
+        ("length", request.length.is_some()),
+        ("temperature", request.temperature.is_some()),
+        ("prompt", request.prompt.is_some()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-        let reason = format!("{option} is for models of text ([data.text]); this one is none");
-        return Err(trained.refuse(&reason));
+        return Err(trained.unsuited(option, "is for models of text ([data.text]); this one is none"));
     }
     let Some(output) = request.output else {
-        let reason = "the samples need a file: name a .png, .npy or .csv file with --output";
-        return Err(trained.refuse(reason));
+        return Err(trained.unsuited("output", "is missing: the samples need a .png, .npy or .csv file"));
     };
-    let wrong = |reason: &str| TrainError::Input(format!("{}: {reason}", output.display()));
+    let wrong = |reason: &str| TrainError::unusable(output, reason);
     let fitted = trained.fitted;
     let count = request.count.unwrap_or(64);
     let form = Form::of(output).ok_or_else(|| wrong("the file must end in .png, .npy or .csv"))?;
     if !(1..=MOST).contains(&count) {
-        return Err(TrainError::Input(format!("--count {count} is not in 1..={MOST}")));
+        let problem = format!("{count} is not in 1..={MOST}");
+        return Err(TrainError::Setting { run: None, name: "count", problem });
     }
     let names = feature_names(fitted)?;
     let like = Dataset { features: names.clone(), ..Dataset::default() };

@@ -57,8 +57,8 @@ impl Task for Language<'_> {
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
         let extension = request.output.and_then(|o| o.extension()?.to_str());
         if extension.is_some_and(|e| ["png", "npy", "csv"].contains(&e.to_lowercase().as_str())) {
-            let reason = "it writes text; name a .txt file with --output, or none to see the text";
-            return Err(trained.refuse(reason));
+            let problem = "must name a .txt file, or nothing to see the text: the model writes text";
+            return Err(trained.unsuited("output", problem));
         }
         let writing = Writing {
             count: request.count.unwrap_or(1),

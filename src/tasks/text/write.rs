@@ -31,15 +31,15 @@ const MOST_CHARACTERS: usize = 10_000_000;
 
 impl Writing {
     fn check(&self) -> Result<(), TrainError> {
-        let wrong = |reason: String| Err(TrainError::Input(reason));
+        let wrong = |name, problem: String| Err(TrainError::Setting { run: None, name, problem });
         if !(1..=MOST_TEXTS).contains(&self.count) {
-            return wrong(format!("--count {} is not in 1..={MOST_TEXTS} for texts", self.count));
+            return wrong("count", format!("{} is not in 1..={MOST_TEXTS} for texts", self.count));
         }
         if !(1..=MOST_CHARACTERS).contains(&self.length) {
-            return wrong(format!("--length {} is not in 1..={MOST_CHARACTERS}", self.length));
+            return wrong("length", format!("{} is not in 1..={MOST_CHARACTERS}", self.length));
         }
         if !(0.0..=1e6).contains(&self.temperature) {
-            return wrong(format!("--temperature {} is not in 0..=1000000", self.temperature));
+            return wrong("temperature", format!("{} is not in 0..=1000000", self.temperature));
         }
         Ok(())
     }
@@ -54,8 +54,8 @@ fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainErr
     };
     let characters: Vec<char> = given.chars().collect();
     if let Some(unknown) = characters.iter().find(|&&c| !fitted.vocabulary.contains(c)) {
-        let reason = format!("--prompt holds {unknown:?}, which the training text does not");
-        return Err(TrainError::Input(reason));
+        let problem = format!("holds {unknown:?}, which the training text does not");
+        return Err(TrainError::Setting { run: None, name: "prompt", problem });
     }
     Ok(fitted.encode(&characters))
 }
