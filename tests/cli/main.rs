@@ -179,7 +179,7 @@ fn a_run_is_repeated_and_its_weights_compared() {
     assert_eq!((ended.code, &replay["same"]), (Some(0), &true.into()), "{}", ended.stderr);
     assert_eq!(replay["found"], replay["expected"]);
     assert_eq!(runs(directory.path()), before, "the run was touched");
-    // An experiment that is not the one of the run gives other weights.
+    // A different experiment produces different weights.
     let path = directory.path().join("runs/small/experiment.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("learning_rate = 0.001"));
@@ -187,7 +187,7 @@ fn a_run_is_repeated_and_its_weights_compared() {
     let ended = gridlight(directory.path(), &["replay", "runs/small"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("error: runs/small: the repeated run has other weights"),
+        ended.stderr.contains("error: runs/small: the repeated run has different weights"),
         "{}",
         ended.stderr
     );

@@ -184,7 +184,7 @@ fn unknown_operands() -> Result<(), Failed> {
     program.buffers.push(BufferSpec { name: "other".into(), class: BufferClass::State, words: 64 });
     program.phases[0].dispatches[1].reads.push(slice(2, 64));
     let message = load(&device, &program, RECURRENCE).err().map(|e| e.to_string()).unwrap_or_default();
-    assert!(message.contains("writes and reads [1, 1] operands, and [1, 2] are bound"), "{message}");
+    assert!(message.contains("declares [1, 1] written and read operands, but [1, 2] are bound"), "{message}");
     Ok(())
 }
 

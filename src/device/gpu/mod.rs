@@ -2,19 +2,19 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | [`adapters`] | what is installed, and which adapter is taken |
-//! | [`target`] | what an adapter is, and its limits as the planner's [`Target`](crate::base::target::Target) |
-//! | [`device`] | an opened adapter, and the [`Device`](super::Device) made of it |
-//! | `guard` | wgpu's panics, silent losses and error scopes as [`DeviceError`](super::DeviceError) |
-//! | `limits` | proof that a program fits, before anything is allocated |
-//! | `pipelines` | shaders compiled on several threads, equal ones once |
+//! | [`adapters`] | the installed adapters, and which one is selected |
+//! | [`target`] | an adapter's description, and its limits as a [`Target`](crate::base::target::Target) |
+//! | [`device`] | an opened adapter, and its implementation of [`Device`](super::Device) |
+//! | `guard` | turns wgpu's panics, silent losses and error scopes into [`DeviceError`](super::DeviceError) |
+//! | `limits` | checks that a program fits, before anything is allocated |
+//! | `pipelines` | compiles shaders on several threads, equal ones once |
 //! | `cache` | the driver's compiled code on disk |
 //! | `trusted` | the only `unsafe`: shaders without injected checks |
 //! | `handle` | the opened wgpu device that sessions share |
-//! | `session` | a loaded program: buffers, bind groups, submissions; times of its launches |
+//! | `session` | a loaded program: buffers, bind groups, submissions, launch times |
 //! | `pace` | how many steps go into one submission |
-//! | `readback` | results to the host |
-//! | `canary` | one dispatch with a checked result before a device is believed |
+//! | `readback` | copies results to the host |
+//! | `canary` | one dispatch with a known result, before a device is trusted |
 
 pub mod adapters;
 mod cache;

@@ -1,9 +1,9 @@
-//! Scalar bodies on the CPU: a body is run over a chunk of elements at a time, one tight loop an instruction,
-//! so that every loop vectorises whatever was fused.
+//! Scalar bodies on the CPU: a body runs over a chunk of elements at a time, one tight loop per instruction,
+//! so that every loop vectorises regardless of what was fused.
 //!
 //! A body is prepared once for its iteration shape: values that are the same for all elements are computed
-//! once a run, contiguous operands are used where they lie, and the other values share a few slots of scratch
-//! memory that stay in the first-level cache.
+//! once per run, contiguous operands are used in place, and the other values share a few slots of scratch
+//! memory that stay in the L1 cache.
 
 pub(crate) mod functions;
 mod load;
@@ -20,40 +20,40 @@ use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::{StepRecord, StepScalar};
 
-/// Elements a chunk: the slots of a typical body stay in the first-level cache.
+/// Elements per chunk: small enough that the slots of a typical body stay in the L1 cache.
 pub const CHUNK: usize = 512;
 
 /// A body ready to run.
 #[derive(Clone, Debug)]
 pub struct NativeBody {
-    /// Values that are the same for all elements, in order: one entry of [`Scratch::scalars`] each.
+    /// Values that are the same for all elements, in order; one entry of [`Scratch::scalars`] each.
     scalars: Vec<NativeOp>,
-    /// What is computed for each chunk, and the slot it goes to.
+    /// The operations of each chunk, and the slot each one writes.
     ops: Vec<(usize, NativeOp)>,
-    /// Slots in use.
+    /// Number of slots in use.
     slots: usize,
     /// Stored values and the outputs they go to.
     stores: Vec<(Value, usize)>,
-    /// What [`NativeBody::evaluate`] gives.
+    /// The value that [`NativeBody::evaluate`] returns.
     result: Option<Value>,
     /// Whether every operation has the same bits on every device.
     exact: bool,
 }
 
-/// Where a value is found.
+/// Location of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     /// Entry of [`Scratch::scalars`].
     Scalar(usize),
     /// Entry of [`Scratch::slots`].
     Slot(usize),
-    /// Element `offset + i` of a read operand for linear index `i`.
+    /// Element `offset + i` of a read operand at linear index `i`.
     Operand { operand: usize, offset: usize },
     /// The accumulator.
     Accumulator,
-    /// The old value of an output.
+    /// The previous value of an output.
     Previous(usize),
-    /// A product that is computed where it is added to something; only while a body is prepared.
+    /// A product computed where it is added to something; exists only while a body is prepared.
     Product(usize),
 }
 
@@ -74,45 +74,45 @@ enum NativeOp {
     Copy(Value),
     Unary(UnaryFn, Value),
     Binary(BinaryFn, Value, Value),
-    /// Product of the first two and sum with the third.
+    /// The product of the first two, combined with the third.
     MultiplyAdd(Sum, Value, Value, Value),
     Select(Value, Value, Value),
 }
 
-/// What a body reads besides its own values.
+/// The inputs of a body.
 pub struct Inputs<'a> {
     /// Read operands.
     pub reads: &'a [&'a [f32]],
-    /// The step.
+    /// The step record.
     pub step: &'a StepRecord,
-    /// `Accumulator` of the elements at hand: element 0 is the first of the range.
+    /// The `Accumulator` values of the range; element 0 is the first of the range.
     pub accumulator: &'a [f32],
 }
 
-/// Memory of one thread for the values of a body.
+/// One thread's memory for the values of a body.
 #[derive(Default)]
 pub struct Scratch {
     scalars: Vec<f32>,
     slots: Vec<Vec<f32>>,
 }
 
-/// Elements of a chunk.
+/// A chunk of elements.
 #[derive(Clone, Copy)]
 struct Chunk {
-    /// Linear index of the first.
+    /// Linear index of the first element.
     start: usize,
-    /// The same within the range being run.
+    /// The same index within the range being run.
     done: usize,
     count: usize,
 }
 
 impl NativeBody {
-    /// The body, with the same bits as on every other device if `exact`.
+    /// Sets whether the body computes the same bits as on every other device.
     pub fn exact(self, exact: bool) -> Self {
         Self { exact, ..self }
     }
 
-    /// Whether the body only stores the accumulator as it is in output 0.
+    /// Whether the body only copies the accumulator to output 0.
     pub fn is_plain_copy(&self) -> bool {
         self.ops.is_empty() && self.stores == [(Value::Accumulator, 0)]
     }
@@ -122,7 +122,7 @@ impl NativeBody {
         self.stores.iter().any(|&(_, o)| o == output)
     }
 
-    /// Runs the elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
+    /// Runs elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
     /// for exactly these elements.
     pub fn run(
         &self,
@@ -135,8 +135,8 @@ impl NativeBody {
         pulp::Arch::new().dispatch(Run { body: self, inputs, start, len, outputs, scratch });
     }
 
-    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing. To be called
-    /// within a `pulp` dispatch.
+    /// Returns the body's result for elements `start..start + count` (at most [`CHUNK`]) and stores nothing.
+    /// Call it within a `pulp` dispatch.
     #[inline(always)]
     pub fn evaluate<'a, S: Simd>(
         &self,
@@ -156,7 +156,7 @@ impl NativeBody {
         }
     }
 
-    /// Makes room and computes the scalars.
+    /// Allocates scratch memory and computes the scalars.
     #[inline(always)]
     fn begin<S: Simd>(&self, inputs: &Inputs, scratch: &mut Scratch) {
         while scratch.slots.len() < self.slots {
@@ -184,8 +184,8 @@ impl NativeBody {
     }
 }
 
-/// A body over a range of elements. This is a type because a closure may be compiled for the oldest processor of
-/// the architecture when it is too large to be inlined into `pulp`'s dispatch.
+/// A body over a range of elements. A type rather than a closure, because a closure too large to be inlined
+/// into `pulp`'s dispatch may be compiled for the oldest processor of the architecture.
 struct Run<'a, 'b, 'c> {
     body: &'a NativeBody,
     inputs: &'a Inputs<'a>,
@@ -206,7 +206,7 @@ impl WithSimd for Run<'_, '_, '_> {
             let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
             body.chunk::<S>(inputs, chunk, outputs, scratch);
             for &(value, output) in &body.stores {
-                // Old values of outputs were copied to slots when the body was prepared.
+                // Previous values of outputs were copied to slots when the body was prepared.
                 let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
                 loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
             }
@@ -214,7 +214,7 @@ impl WithSimd for Run<'_, '_, '_> {
     }
 }
 
-/// What the operations of a chunk read.
+/// The inputs of a chunk's operations.
 struct Context<'a, 'b> {
     inputs: &'a Inputs<'a>,
     chunk: Chunk,
