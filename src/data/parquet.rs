@@ -1,4 +1,4 @@
-//! Parquet files, read row by row into the same text cells as CSV, so that every later stage has one path.
+//! Parquet files, read row by row into text cells like CSV, so that every later stage has a single path.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<Table, DataError> {
     let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
     let open = std::fs::File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
-    // The parquet crate may panic on hostile files; that must not reach the user as a panic.
+    // The parquet crate may panic on malicious files; that must not reach the user as a panic.
     let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, file)));
     parsed.unwrap_or_else(|_| Err("the file is damaged".to_string())).map_err(malformed)
 }
@@ -29,7 +29,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     if names.len() > MAX_COLUMNS {
         return Err(format!("{} columns, at most {MAX_COLUMNS} are read", names.len()));
     }
-    // Without columns, rows take no bytes, and a file may claim any number of them.
+    // Without columns, rows take no bytes, so a file may claim any number of them.
     if names.is_empty() {
         return Err("the table has no columns".into());
     }

@@ -10,25 +10,25 @@ use crate::data::DataError;
 
 /// First bytes of an array.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Longer headers are refused; NumPy writes one of 128 bytes.
+/// Maximum header length; NumPy's headers take 128 bytes.
 const MAX_HEADER: usize = 64 << 10;
-/// More arrays in an archive are refused.
+/// Maximum number of arrays in an archive.
 const MAX_ARRAYS: usize = 10_000;
 
 /// Reads a `.npy` file.
 ///
 /// # Errors
-/// If it cannot be read or is not such a file.
+/// If it cannot be read or is not a `.npy` file.
 pub fn read(path: &Path) -> Result<Array, DataError> {
     let open = File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
     parse(path, BufReader::new(file))
 }
 
-/// The arrays of an `.npz` archive for which `wanted` holds, with their names.
+/// The arrays of an `.npz` archive whose names satisfy `wanted`.
 ///
 /// # Errors
-/// If it cannot be read or is not such a file.
+/// If it cannot be read or is not an `.npz` file.
 pub fn read_archive(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, Array)>, DataError> {
     let open = File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
@@ -103,7 +103,7 @@ struct Header {
     shape: Vec<usize>,
 }
 
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, its keys in any order.
+/// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, with keys in any order.
 fn header(text: &str) -> Result<Header, String> {
     let after = |key: &str| {
         let found = text.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
