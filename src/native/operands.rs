@@ -105,11 +105,11 @@ impl Operands {
 
     /// Words `start..start + len` of a written operand.
     ///
+    /// # Safety
     /// No other slice of these words exists while the slice lives: kernels request each part once.
-    /// While the slice lives no other slice of these words exists: kernels ask for each part once.
     ///
+    /// # Panics
     /// If the range is out of bounds.
-    /// If the range does not lie in the operand.
     #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
     pub unsafe fn write(&self, operand: usize, start: usize, len: usize) -> &mut [f32] {
         // SAFETY: the part lies in a live buffer; exclusive by the caller's promise.

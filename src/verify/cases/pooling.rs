@@ -1,4 +1,5 @@
-//! Operator cases of pooling and resampling: images `[N, C, H, W]`, attributes as PyTorch's functions have them.
+//! Operator cases of pooling and resampling: images `[N, C, H, W]`, with the attributes of PyTorch's
+//! functions.
 
 use serde_json::Value;
 
