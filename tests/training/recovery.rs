@@ -1,5 +1,5 @@
-//! A training whose device is lost ends with the bits of an undisturbed one, or says what happened. On the CPU
-//! backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
+//! A training whose device is lost ends with the bits of an undisturbed one, or reports what happened. On the
+//! CPU backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ fn three_losses_leave_no_trace() {
     losses_leave_no_trace(&open, 7, 3);
 }
 
-/// Operations of a device that is lost again and again, from in the middle of the training on.
+/// Operations of a device that is lost repeatedly, starting in the middle of the training.
 fn again_and_again() -> Vec<usize> {
     (300..).step_by(150).take(4).collect()
 }
@@ -41,7 +41,7 @@ fn the_fourth_loss_ends_the_run_with_its_cause_and_what_was_saved() {
     assert!(matches!(&error, TrainError::Lost { cause, .. } if cause == "pulled out"), "{error}");
     assert!(error.to_string().contains("--resume"), "{error}");
     assert_eq!(heard.notes.iter().filter(|n| n.contains("was opened again")).count(), 3, "{:?}", heard.notes);
-    // Every step that was told was done: the losses are those of the run that goes on to the end.
+    // Every reported step was completed: the losses are those of the run that reaches the end.
     let told = heard.of("step").len() as u64;
     let steps: Vec<_> = heard.of("step").iter().map(|e| e["step"].as_u64().unwrap()).collect();
     assert_eq!(steps, (1..=told).collect::<Vec<_>>());
