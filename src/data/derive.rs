@@ -184,7 +184,7 @@ impl Parser<'_> {
         let at = self.table.names.iter().position(|n| n == name);
         at.map(Expression::Column).ok_or_else(|| {
             format!(
-                "there is no column `{name}`{}; names with blanks stand in `backticks`",
+                "there is no column `{name}`{}; put names with spaces in `backticks`",
                 crate::base::names::nearest(name, known)
             )
         })

@@ -68,7 +68,7 @@ pub enum DataError {
     },
     /// A cell that does not parse.
     #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell; correct \
-             it, or say in [data.types] what the column holds", path.display())]
+             it, or set the column's type in [data.types]", path.display())]
     Cell {
         /// The file.
         path: PathBuf,
@@ -82,8 +82,8 @@ pub enum DataError {
         expected: &'static str,
     },
     /// A class that does not occur in the training rows.
-    #[error("{}:{line}: target `{column}` holds \"{text}\", which the training rows do not; classes are \
-             {known}", path.display())]
+    #[error("{}:{line}: target `{column}` holds \"{text}\", which does not occur in the training rows; the \
+             classes are {known}", path.display())]
     UnknownClass {
         /// The file.
         path: PathBuf,

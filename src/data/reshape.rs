@@ -95,7 +95,7 @@ impl ReshapeConfig {
         found.sort();
         if let Some(pair) = found.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
             let (first, row) = (pair[0].2, pair[1].2);
-            let reason = format!("holds the time of line {} again; remove one of them", table.lines[first]);
+            let reason = format!("repeats the time of line {}; remove one of them", table.lines[first]);
             return Err(fail(row, reason));
         }
         let steps = (DAY / minutes) as usize;

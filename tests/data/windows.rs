@@ -277,7 +277,7 @@ fn the_command_line_forecasts_past_the_end() {
     assert_eq!(lines.len(), 1 + 58);
     assert!(lines[58].starts_with("2024-01-03 11:00:00,2024-01-03 13:00:00,"), "{}", lines[58]);
     let report = std::fs::read_to_string(at("run/report.html")).unwrap();
-    assert!(report.contains("baseline_naive_mae") && report.contains("season before"));
+    assert!(report.contains("baseline_naive_mae") && report.contains("one season earlier"));
 
     // With a one-day horizon, the last hours of each part precede no target.
     std::fs::write(at("series.csv"), hours(0..500)).unwrap();

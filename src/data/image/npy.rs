@@ -87,7 +87,7 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
         header(&text).map_err(|reason| bad(path, format!("its header {reason}")))?;
     if fortran && shape.len() > 1 {
         let advice = "save it with numpy.ascontiguousarray";
-        return Err(bad(path, format!("its values lie in Fortran's order, which is not read; {advice}")));
+        return Err(bad(path, format!("its values are in Fortran order, which is not supported; {advice}")));
     }
     let expected = elements(path, &shape)? * element.bytes();
     let mut bytes = vec![];

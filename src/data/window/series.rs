@@ -176,7 +176,7 @@ impl Copier<'_> {
         if !even {
             return Err(error(format!(
                 "{} comes {} after line {} ({}), but most rows are {} apart; windows need even spacing: \
-                 resample the series, or say gaps = \"ignore\" in [data.window] to count rows instead of \
+                 resample the series, or set gaps = \"ignore\" in [data.window] to count rows instead of \
                  time",
                 times[row],
                 span(passed),
@@ -189,8 +189,8 @@ impl Copier<'_> {
         if missing > 0 && config.gaps == Gaps::Refuse {
             return Err(error(format!(
                 "{missing} rows are missing between {} (line {}) and {} (line {}), most rows being {} apart; \
-                 say in [data.window] what to do: gaps = \"drop\" leaves out windows that touch a \
-                 gap, \"fill\" repeats the last values, \"ignore\" counts rows instead of time",
+                 choose in [data.window]: gaps = \"drop\" leaves out windows that touch a gap, \"fill\" \
+                 repeats the last values, \"ignore\" counts rows instead of time",
                 times[before],
                 lines[before],
                 times[row],
@@ -274,7 +274,7 @@ fn check_order(
     };
     let grouped = match &config.group {
         Some(_) => "",
-        None => ", or name the column that tells several series apart as `group` in [data.window]",
+        None => ", or set `group` in [data.window] to the column that identifies the series",
     };
     Err(DataError::Series {
         path: table.path.clone(),
@@ -306,9 +306,9 @@ fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataErro
         line: table.lines[rows[0]],
         column: empty.map_or(String::new(), |&c| table.names[c].clone()),
         reason: format!(
-            "the target is missing in {} rows (lines {}{dots}); say in [data.window] what to do: gaps \
-             = \"drop\" leaves out windows that touch one, \"fill\" repeats the last value, \"ignore\" \
-             leaves out the rows",
+            "the target is missing in {} rows (lines {}{dots}); choose in [data.window]: gaps = \"drop\" \
+             leaves out windows that touch one, \"fill\" repeats the last value, \"ignore\" leaves out the \
+             rows",
             rows.len(),
             lines.join(", ")
         ),
