@@ -34,7 +34,7 @@ impl Serialize for Numbers {
     }
 }
 
-/// Whether `x` is above 0 and finite, in the single precision of the kernels too.
+/// Whether `x` is positive and finite, in the kernels' single precision too.
 pub fn is_positive(x: f64) -> bool {
     x as f32 > 0.0 && (x as f32).is_finite()
 }

@@ -127,7 +127,7 @@ fn cross_entropy(
             layer: "loss: ".into(),
             op: "cross_entropy",
             operands: g.ty(logits).to_string(),
-            reason: format!("`class_weights` has {given} entries; give {classes}, one for each class"),
+            reason: format!("`class_weights` has {given} entries; give {classes}, one per class"),
         });
     }
     let weights: Vec<f32> = match class_weights {
