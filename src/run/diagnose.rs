@@ -47,7 +47,7 @@ impl Trainer<'_> {
             return Err(found);
         }
         skipped.push(step);
-        let note = format!("step {step} is left out ({} of {allowed}): the {what} is {value}", skipped.len());
+        let note = format!("step {step} is skipped ({} of {allowed}): the {what} is {value}", skipped.len());
         self.observer.note(&note);
         self.go_back(skipped)
     }

@@ -115,7 +115,7 @@ impl RunDirectory {
     pub fn open(path: &Path) -> Result<Self, TrainError> {
         if !path.join("experiment.toml").exists() {
             let reason =
-                "is not a run directory (it has no experiment.toml); give the directory that `train` wrote";
+                "is not a run directory (it has no experiment.toml); pass the directory that `train` wrote";
             return Err(TrainError::Input(format!("{}: {reason}", path.display())));
         }
         Ok(Self { path: path.into(), lock: None })

@@ -91,7 +91,7 @@ impl<'a> Recovery<'a> {
             match self.spares.reopen(&self.info) {
                 Ok(device) => {
                     observer.note(&format!(
-                        "{} was opened again ({} of {}); going on from what was saved",
+                        "{} was reopened ({} of {}); resuming from the newest checkpoint",
                         self.info.name,
                         self.losses,
                         PAUSES.len()
@@ -99,7 +99,7 @@ impl<'a> Recovery<'a> {
                     self.device = Some(device);
                     return Ok(());
                 }
-                Err(error) => cause = format!("{cause}; it could not be opened again: {error}"),
+                Err(error) => cause = format!("{cause}; it could not be reopened: {error}"),
             }
         }
         if !self.fell_back
@@ -107,7 +107,7 @@ impl<'a> Recovery<'a> {
         {
             self.fell_back = true;
             self.info = device.info().clone();
-            observer.note(&format!("going on from what was saved on {}", self.info.name));
+            observer.note(&format!("resuming from the newest checkpoint on {}", self.info.name));
             self.device = Some(device);
             return Ok(());
         }

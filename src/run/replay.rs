@@ -48,7 +48,7 @@ pub fn open(run: &Path) -> Result<Recorded, TrainError> {
     let record = Record::read(&directory)?.ok_or_else(|| {
         fail("the run has no run.json; it was made by an earlier version and cannot be repeated")
     })?;
-    let unfinished = || fail("the run has not ended; end it with `gridlight train --resume` first");
+    let unfinished = || fail("the run has not ended; complete it with `gridlight train --resume` first");
     let expected = record.weights_digest.clone().ok_or_else(unfinished)?;
     let last = record.sessions.last().cloned().ok_or_else(unfinished)?;
     if audit::weights_digest(&checkpoint::load(&directory.best())?.0) != expected {

@@ -73,7 +73,7 @@ impl Lines {
 pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
     let damaged = |line: u64, reason: &str| {
         TrainError::Input(format!(
-            "{}:{line}: {reason}; restore the file, or remove it to go on without the figures of earlier \
+            "{}:{line}: {reason}; restore the file, or remove it to resume without the metrics of earlier \
              epochs",
             path.display()
         ))
@@ -108,13 +108,13 @@ pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
             break;
         }
         if rows.last().is_some_and(|last| last.epoch.checked_add(1) != Some(row.epoch)) {
-            return Err(damaged(line, &format!("epoch {} does not follow the one before it", row.epoch)));
+            return Err(damaged(line, &format!("epoch {} does not follow the previous one", row.epoch)));
         }
         rows.push(row);
     }
     if rows.last().is_none_or(|last| last.epoch != epoch) {
         let line = rows.len() as u64 + 2;
-        return Err(damaged(line, &format!("epoch {epoch}, where the checkpoint stands, is missing")));
+        return Err(damaged(line, &format!("epoch {epoch}, which the checkpoint belongs to, is missing")));
     }
     Ok(rows)
 }

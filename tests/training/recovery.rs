@@ -40,7 +40,7 @@ fn the_fourth_loss_ends_the_run_with_its_cause_and_what_was_saved() {
     assert_eq!(error.exit_code(), 4);
     assert!(matches!(&error, TrainError::Lost { cause, .. } if cause == "pulled out"), "{error}");
     assert!(error.to_string().contains("--resume"), "{error}");
-    assert_eq!(heard.notes.iter().filter(|n| n.contains("was opened again")).count(), 3, "{:?}", heard.notes);
+    assert_eq!(heard.notes.iter().filter(|n| n.contains("was reopened")).count(), 3, "{:?}", heard.notes);
     // Every reported step was completed: the losses are those of the run that reaches the end.
     let told = heard.of("step").len() as u64;
     let steps: Vec<_> = heard.of("step").iter().map(|e| e["step"].as_u64().unwrap()).collect();
@@ -70,7 +70,11 @@ fn the_cpu_takes_over_only_from_a_device_that_was_chosen_automatically() {
     result.unwrap();
     assert_eq!(heard.of("start").len(), 5, "the first device, three times again, the CPU backend");
     assert_eq!(heard.of("step").len(), 128);
-    assert!(heard.notes.last().unwrap().contains("going on from what was saved on"), "{:?}", heard.notes);
+    assert!(
+        heard.notes.last().unwrap().contains("resuming from the newest checkpoint on"),
+        "{:?}",
+        heard.notes
+    );
     let mut shelf = Shelf { automatic: false, ..Shelf::new(&open, &again_and_again()) };
     assert_eq!(train(&bench, &mut shelf, "asked", false).0.unwrap_err().exit_code(), 4);
 }

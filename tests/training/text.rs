@@ -217,7 +217,7 @@ fn every_command_takes_a_run_on_text() {
     output(&["train", "text.toml"]);
     let report = std::fs::read_to_string(directory.join("runs/text/report.html")).unwrap();
     assert!(report.contains("predicts the next character") && report.contains("4 symbols in sequences of 8"));
-    assert!(report.contains("A text it writes"));
+    assert!(report.contains("Generated text"));
     let evaluation: serde_json::Value =
         serde_json::from_str(&output(&["evaluate", "runs/text", "--json"])).unwrap();
     assert!(evaluation["metrics"]["nats"].as_f64().unwrap() < 1.5, "{evaluation}");

@@ -243,7 +243,7 @@ fn the_strangest_days_of_electricity_are_those_on_which_clocks_change() {
         assert!(strangest.contains(&changed), "{changed}: {strangest:?}");
     }
     let report = std::fs::read_to_string(at.join("run/report.html")).unwrap();
-    assert!(report.contains("The strangest test rows") && report.contains("2014-10-26: "));
+    assert!(report.contains("The most anomalous test rows") && report.contains("2014-10-26: "));
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn what_cannot_be_learned_is_refused() {
     succeed(directory.path(), &[&TRAIN[..], &["--out", "run", "--epochs", "1"]].concat());
     let output = run(directory.path(), &["evaluate", "run", "--draws", "0"]);
     assert_eq!(output.status.code(), Some(2));
-    for (output, part) in [("new.png", "no images"), ("new.txt", ".png, .npy or .csv")] {
+    for (output, part) in [("new.png", "not images"), ("new.txt", ".png, .npy or .csv")] {
         let output = run(directory.path(), &["sample", "run", "--output", output]);
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(part));
@@ -298,7 +298,7 @@ fn no_other_loss_than_the_lower_bound_is_taken() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{loss}: {text}");
         let found = format!("= \"{name}\"");
-        for part in [&format!("rows.toml:{line}:1"), "`train.loss`", &found, "\"elbo\"", "take the key out"] {
+        for part in [&format!("rows.toml:{line}:1"), "`train.loss`", &found, "\"elbo\"", "remove the key"] {
             assert!(text.contains(part), "{loss}: `{part}` is missing in: {text}");
         }
         assert!(!directory.path().join("run").exists(), "{loss}");
