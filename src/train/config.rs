@@ -16,11 +16,11 @@ pub struct TrainConfig {
     /// Rows per step. Rows of an epoch that do not fill a batch are left out.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
-    /// Equal micro-batches that a step is cut into: their gradients are added up, and the step needs the memory of one of
-    /// them alone. Batch normalisation takes its statistics from each micro-batch.
+    /// Equal micro-batches that a step is cut into: their gradients are added up, and the step needs the
+    /// memory of one of them alone. Batch normalisation takes its statistics from each micro-batch.
     #[serde(default = "default_accumulate")]
     pub accumulate: usize,
-    /// Whether rows come in a new random order each epoch.
+    /// Whether to shuffle the rows each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
     /// The loss: a name, or a table with `type` and its settings.
