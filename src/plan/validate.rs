@@ -1,12 +1,12 @@
-//! Proof that a program keeps its invariants, run on every plan before a device sees it.
+//! Checks the invariants of a program; runs on every plan before a device sees it.
 
 use super::{Dispatch, Program, Slice};
 use crate::kernels::signature::OperandSpec;
 use crate::scalar::{Body, Inst};
 
 impl Program {
-    /// Checks that every slice lies in its buffer at an aligned start, that no launch reads a buffer it writes,
-    /// that its writes do not overlap, and that bodies name the operands that are bound and no others.
+    /// Checks that every slice is in its buffer at an aligned start, that no launch reads a buffer it writes,
+    /// that its writes do not overlap, and that bodies refer to exactly the operands that are bound.
     ///
     /// # Errors
     /// A sentence naming the phase and dispatch.
@@ -48,8 +48,8 @@ impl Program {
     }
 }
 
-/// A dispatch binds every operand that its kernel has and no other: a shader has no binding for others, and those of
-/// the kernels that share its launch would be mistaken for them.
+/// A dispatch binds every operand that its kernel has and no other: a shader has no binding for others, and
+/// those of the kernels that share its launch would be mistaken for them.
 fn check_operands(what: &str, operands: &[OperandSpec], bound: usize) -> Result<(), String> {
     let there: Vec<usize> = (0..operands.len()).filter(|&at| operands[at].words > 0).collect();
     if there.iter().copied().eq(0..bound) {

@@ -7,7 +7,7 @@ use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
-/// The operands one after the other along `axis`.
+/// The operands concatenated along `axis`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
     /// Axis.

@@ -31,7 +31,7 @@ pub(super) fn benchmarks() -> Vec<Pointwise> {
     kernels
 }
 
-/// `f(x)` for each element.
+/// `f(x)`, elementwise.
 fn unary(f: UnaryFn, elements: usize) -> Pointwise {
     let shape = vec![elements];
     let mut body = Body::default();

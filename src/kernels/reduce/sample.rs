@@ -37,7 +37,7 @@ pub(super) fn benchmarks() -> Vec<Reduce> {
     kernels
 }
 
-/// The sum of squares or the largest element over the last axis of `[kept, reduced]`.
+/// The sum of squares or the maximum over the last axis of `[kept, reduced]`.
 fn rows(kind: ReduceKind, kept: usize, reduced: usize, chunk: Option<usize>) -> Reduce {
     let shape = [kept, reduced];
     let mut prologue = Body::default();
