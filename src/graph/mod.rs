@@ -46,7 +46,7 @@ pub enum Source {
     Parameter(String),
     /// A tensor that training updates without a gradient (`1.running_mean`).
     State(String),
-    /// The gradient of a parameter as it was before, to which that of a micro-batch is added.
+    /// The previous gradient of a parameter, to which that of a micro-batch is added.
     Gradient(String),
 }
 
@@ -85,7 +85,7 @@ pub struct GraphError {
 pub struct Graph {
     /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// Nodes by the hash of what they compute, to find equal ones.
+    /// Nodes by hash, to find equal ones.
     by_hash: HashMap<u64, Vec<ValueId>>,
     layer: String,
 }
@@ -171,10 +171,10 @@ fn check_size(ty: &TensorType) -> Result<(), String> {
     }
 }
 
-/// The samples of every operator, and of what builder methods compose of several.
+/// The samples of every operator, and of compositions by builder methods.
 ///
 /// # Errors
-/// If a sample is ill-shaped, which is a bug in the sample.
+/// If a sample is ill-typed, which is a bug in the sample.
 pub fn all_samples() -> Result<Vec<Sample>, GraphError> {
     let mut all = samples::Collection(ops::samples()?.into_iter().flat_map(|of| of.samples).collect());
     all.add_composed()?;

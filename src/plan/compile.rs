@@ -66,8 +66,7 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
     Ok(Compiled { program: builder.program, layout: builder.layout, naive_activation_bytes: naive })
 }
 
-/// Refuses two things of one kind and name, because phases and graphs mean them by it, and values of other
-/// graphs.
+/// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.
 fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
     let unique = |kind, names: Vec<&String>| {
         let mut seen = BTreeSet::new();
@@ -170,7 +169,7 @@ impl Builder<'_> {
         slice
     }
 
-    /// The dispatches of a phase, and the words of its temporaries.
+    /// The dispatches of a phase, and the sizes of its temporaries in words.
     fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>), PlanError> {
         let spec = self.spec;
         let phase = &spec.phases[at];

@@ -48,8 +48,8 @@ impl Program {
     }
 }
 
-/// A dispatch binds every operand that its kernel has and no other: a shader has no binding for others, and
-/// those of the kernels that share its launch would be mistaken for them.
+/// Checks that a dispatch binds exactly the operands that its kernel has: a shader has no binding for others,
+/// and those of kernels sharing its launch would be mistaken for them.
 fn check_operands(what: &str, operands: &[OperandSpec], bound: usize) -> Result<(), String> {
     let there: Vec<usize> = (0..operands.len()).filter(|&at| operands[at].words > 0).collect();
     if there.iter().copied().eq(0..bound) {

@@ -90,7 +90,7 @@ fn has_recurrence_gradient(graph: &Graph) -> bool {
     graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_)))
 }
 
-/// The gradient of a recurrence cannot be differentiated again, and says so.
+/// The gradient of a recurrence cannot be differentiated again, and reports so.
 fn expect_refusal(graph: &mut Graph, scalar: ValueId, wrt: &[ValueId]) {
     let refused = autodiff::gradients(graph, scalar, wrt).unwrap_err().to_string();
     assert!(refused.contains("second derivatives of recurrent layers are not supported"), "{refused}");

@@ -69,8 +69,8 @@ split = { by = "files", validation = 0.1, test = "fashion-t10k1000-images-idx3-u
 
 #[test]
 fn idx_files_are_images_with_the_labels_beside_them() {
-    let names = "image = \
-                 { classes = [\"T-shirt\", \"trousers\", \"pullover\", \"dress\", \"coat\", \"sandal\", \"shirt\", \"sneaker\", \"bag\", \"boot\"] }";
+    let names = "image = { classes = [\"T-shirt\", \"trousers\", \"pullover\", \"dress\", \"coat\", \
+                 \"sandal\", \"shirt\", \"sneaker\", \"bag\", \"boot\"] }";
     let loaded = load_in(Path::new(ASSETS), &format!("{CLOTHES}{names}")).unwrap();
     let image = loaded.fitted.image.as_ref().unwrap();
     assert_eq!(image.shape, ImageShape { channels: 1, height: 28, width: 28 });

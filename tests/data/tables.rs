@@ -440,12 +440,16 @@ proptest! {
     }
 
     #[test]
-    fn any_text_of_table_characters_gives_data_or_an_error(text in "[ay,;\t\"\n\r0-9.eE+:TNan\u{feff}-]{0,300}") {
+    fn any_text_of_table_characters_gives_data_or_an_error(
+        text in "[ay,;\t\"\n\r0-9.eE+:TNan\u{feff}-]{0,300}"
+    ) {
         survives(format!("a,y\n{text}").as_bytes());
     }
 
     #[test]
-    fn any_numbers_give_finite_data(rows in proptest::collection::vec((any::<f32>(), any::<i16>(), any::<f64>()), 4..40)) {
+    fn any_numbers_give_finite_data(
+        rows in proptest::collection::vec((any::<f32>(), any::<i16>(), any::<f64>()), 4..40)
+    ) {
         let rows: String = rows.iter().map(|(a, b, y)| format!("{a:e},{b},{y:e}\n")).collect();
         survives(format!("a,b,y\n{rows}").as_bytes());
     }
@@ -454,7 +458,9 @@ proptest! {
     fn any_damage_to_a_good_table_gives_data_or_an_error(
         damage in proptest::collection::vec((0_usize..10_000, any::<u8>()), 1..6)
     ) {
-        let row = |i: usize| format!("{},{},2024-01-{:02},{}\n", i * 7 % 5, ["u", "v"][i % 2], i % 28 + 1, i % 3);
+        let row = |i: usize| {
+            format!("{},{},2024-01-{:02},{}\n", i * 7 % 5, ["u", "v"][i % 2], i % 28 + 1, i % 3)
+        };
         let mut bytes = format!("a,c,t,y\n{}", (0..40).map(row).collect::<String>()).into_bytes();
         for (at, byte) in damage {
             let at = at % bytes.len();

@@ -1,4 +1,4 @@
-//! One value after another along an axis.
+//! Concatenation along an axis.
 
 use super::views::for_each_index;
 use super::{EvalContext, Lowering, OpDef, check_f32};

@@ -1,4 +1,4 @@
-//! Samples of graphs that builder methods compose of several operators.
+//! Samples of compositions of several operators by builder methods.
 
 use super::{Collection, Draw};
 use crate::graph::build::Built;

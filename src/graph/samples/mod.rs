@@ -1,5 +1,5 @@
-//! Small graphs with values that stay clear of kinks and poles: what gradients are checked on, and what
-//! devices are compared with the reference on. Each operator brings its own
+//! Small graphs with values away from kinks and poles: used to check gradients and to compare devices with
+//! the reference. Each operator brings its own ([`OpDef::samples`](super::OpDef::samples)).
 //! ([`OpDef::samples`](super::OpDef::samples)).
 
 use std::collections::BTreeMap;
@@ -128,12 +128,12 @@ impl Inputs {
     }
 }
 
-/// Samples so far.
+/// The samples collected so far.
 #[derive(Default)]
 pub struct Collection(pub Vec<Sample>);
 
 impl Collection {
-    /// Samples of what builder methods compose of several operators.
+    /// Adds samples of compositions of several operators by builder methods.
     ///
     /// # Errors
     /// As [`Collection::add`].
@@ -141,10 +141,10 @@ impl Collection {
         composed::add_all(self)
     }
 
-    /// Adds the graph that `build` gives the result of.
+    /// Adds the graph whose result `build` returns.
     ///
     /// # Errors
-    /// If it is ill-shaped, which is a bug in the sample.
+    /// If it is ill-typed, which is a bug in the sample.
     pub fn add(
         &mut self,
         name: String,
@@ -156,8 +156,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Adds a view of an input of shape `shape`, alone and followed by a function, so that second derivatives
-    /// are not all zero.
+    /// Adds a view of an input of shape `shape`, alone and followed by a nonlinear function, so that second
+    /// derivatives are not all zero.
     ///
     /// # Errors
     /// As [`Collection::add`].

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of cross-entropy: some labels are outside the classes.
+//! Samples and benchmarks of cross-entropy; some labels are out of range.
 
 use super::CrossEntropy;
 use crate::kernels::samples::{Draw, Operand, Sample};

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of rows by index: some indices are outside the table.
+//! Samples and benchmarks of gathering rows; some indices are out of range.
 
 use super::{Gather, GatherGrad};
 use crate::kernels::samples::{Draw, Operand, Sample};

@@ -98,7 +98,7 @@ pub(super) fn conv(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// From the sizes of small tables to those of large networks.
+/// Sizes from small tables to large networks.
 pub(super) fn benchmarks() -> Vec<MatMul> {
     let mut kernels = vec![];
     // The layers of 64-128-64-1 at batch 32: forward, then the gradients of its weights and inputs.

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of updates.
+//! Samples and benchmarks of parameter updates.
 
 use super::Optimizer;
 use crate::kernels::samples::{Draw, Operand, Sample};

@@ -1,4 +1,5 @@
-//! Samples and benchmarks of pooling: windows of any geometry, overlapping, apart, padded, and larger than
+//! Samples and benchmarks of pooling: windows of any geometry, overlapping, separate, padded, and larger than
+//! the image.
 //! the image.
 
 use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
@@ -82,7 +83,7 @@ pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// Images `[images, extent, extent, channels]` and square windows of them; wide windows are padded.
+/// Images `[images, extent, extent, channels]` with square windows; wide windows are padded.
 fn typical() -> [(usize, [PoolAxis; 2], usize); 3] {
     [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)].map(
         |(images, extent, channels, taps, stride)| {

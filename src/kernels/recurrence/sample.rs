@@ -122,7 +122,7 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// Scans of all steps, and of wide layers that are done step by step.
+/// Scans of all steps, and of wide layers that run step by step.
 fn typical() -> [(Scan, Path); 5] {
     let scan = |(cell, steps, batch, hidden)| Scan { cell, steps, batch, hidden, reverse: false };
     let whole = [(Cell::Tanh, 64, 64, 256), (Cell::Lstm, 16, 64, 256), (Cell::Gru, 32, 16, 64)].map(scan);
@@ -132,7 +132,8 @@ fn typical() -> [(Scan, Path); 5] {
     [a, b, c, d, e]
 }
 
-/// With every output that the gradient needs; of two steps the one that goes on from the other.
+/// With every output that the gradient needs. When steps run one at a time, the second of two steps, which
+/// continues from the first.
 pub(super) fn benchmarks() -> Vec<Recurrence> {
     let kernel = |(scan, path): (Scan, Path)| {
         let lstm = scan.cell == Cell::Lstm;

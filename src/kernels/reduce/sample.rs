@@ -26,7 +26,7 @@ pub(super) fn reduce(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// From the sizes of small tables to those of large networks.
+/// Sizes from small tables to large networks.
 pub(super) fn benchmarks() -> Vec<Reduce> {
     let mut kernels = vec![];
     for kind in [ReduceKind::Sum, ReduceKind::Max] {
