@@ -38,7 +38,7 @@ pub enum DataError {
         reason: String,
     },
     /// The header has too many columns.
-    #[error("{}:1: the header has {found} columns, at most {limit} are read; check the file and its \
+    #[error("{}:1: the header has {found} columns, at most {limit} are supported; check the file and its \
              delimiter", path.display())]
     TooManyColumns {
         /// The file.

@@ -66,11 +66,13 @@ fn check_column(file: &File, start: u64, length: u64) -> Result<bool, String> {
         // DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY.
         delta |= encoding == 6 || encoding == 7;
         if !(0..=MAX_PAGE_VALUES).contains(&values) {
-            return Err(format!("a page says it has {values} values, at most {MAX_PAGE_VALUES} are read"));
+            return Err(format!(
+                "a page says it has {values} values, at most {MAX_PAGE_VALUES} are supported"
+            ));
         }
         if !(0..=MAX_PAGE_BYTES).contains(&uncompressed) || compressed < 0 {
             return Err(format!(
-                "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are read"
+                "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are supported"
             ));
         }
         if dictionary_values < 0 || dictionary_values > uncompressed {

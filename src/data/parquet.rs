@@ -27,7 +27,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let schema = reader.metadata().file_metadata().schema();
     let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_string()).collect();
     if names.len() > MAX_COLUMNS {
-        return Err(format!("{} columns, at most {MAX_COLUMNS} are read", names.len()));
+        return Err(format!("{} columns, at most {MAX_COLUMNS} are supported", names.len()));
     }
     // Without columns, rows take no bytes, so a file may claim any number of them.
     if names.is_empty() {
@@ -41,7 +41,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
         for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
             column.push(
                 cell(field)
-                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are read"))?,
+                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are supported"))?,
             );
         }
         lines.push(number as u64 + 1);

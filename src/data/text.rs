@@ -144,7 +144,7 @@ fn read(path: &Path) -> Result<Vec<char>, DataError> {
     let characters: Vec<char> = text.chars().collect();
     match characters.len() {
         0 => Err(bad("the file is empty; expected a text".into())),
-        count if count > MOST => Err(bad(format!("it has {count} characters; at most {MOST} are read"))),
+        count if count > MOST => Err(bad(format!("it has {count} characters; at most {MOST} are supported"))),
         _ => Ok(characters),
     }
 }

@@ -88,12 +88,12 @@ fn check_body(body: &Body, dispatch: &Dispatch) -> Result<(), String> {
             Inst::Accumulator | Inst::Const(_) | Inst::Step(_) | Inst::Random { .. } => true,
         };
         if !right {
-            return Err(format!("instruction {at} ({inst:?}) names what is not there"));
+            return Err(format!("instruction {at} ({inst:?}) refers to something that does not exist"));
         }
     }
     let names = |s: &(u32, usize)| (s.0 as usize) < body.insts.len() && s.1 < dispatch.writes.len();
     if !body.stores.iter().all(names) {
-        return Err("a store names what is not there".into());
+        return Err("a store refers to something that does not exist".into());
     }
     Ok(())
 }

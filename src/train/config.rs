@@ -16,8 +16,8 @@ pub struct TrainConfig {
     /// Rows per step. Rows of an epoch that do not fill a batch are left out.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
-    /// Equal micro-batches that a step is cut into: their gradients are added up, and the step needs the
-    /// memory of one of them alone. Batch normalisation takes its statistics from each micro-batch.
+    /// Number of equal micro-batches that a step is split into: their gradients are summed, so the step needs
+    /// only the memory of one of them. Batch normalisation uses the statistics of each micro-batch.
     #[serde(default = "default_accumulate")]
     pub accumulate: usize,
     /// Whether to shuffle the rows each epoch.

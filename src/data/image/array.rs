@@ -52,7 +52,10 @@ pub fn bad(path: &Path, reason: impl Into<String>) -> DataError {
 pub fn elements(path: &Path, shape: &[usize]) -> Result<usize, DataError> {
     let count = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
     count.filter(|&n| n <= MAX_ARRAY).ok_or_else(|| {
-        bad(path, format!("the header declares an array of {shape:?}; at most {MAX_ARRAY} values are read"))
+        bad(
+            path,
+            format!("the header declares an array of {shape:?}; at most {MAX_ARRAY} values are supported"),
+        )
     })
 }
 
@@ -90,7 +93,7 @@ impl Array {
                 let place = at / shape.iter().skip(1).product::<usize>().max(1);
                 return Err(bad(
                     path,
-                    format!("item {place} (from 0) holds {value}, which is not a finite number of 32 bits"),
+                    format!("item {place} (from 0) holds {value}, which is not a finite 32-bit number"),
                 ));
             }
             floats.push(value as f32);

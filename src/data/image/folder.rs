@@ -49,7 +49,7 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     }
     if entries.is_empty() || entries.len() > MAX_PICTURES {
         let found = entries.len();
-        return Err(bad(path, format!("it holds {found} pictures; 1 to {MAX_PICTURES} are read")));
+        return Err(bad(path, format!("it holds {found} pictures; 1 to {MAX_PICTURES} are supported")));
     }
     Ok(entries)
 }
@@ -96,7 +96,7 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
     let total = entries.len().saturating_mul(shape.values());
     if total > MAX_ARRAY {
         let reason = format!(
-            "{} pictures of {shape} are {total} values, at most {MAX_ARRAY} are read; set a smaller \
+            "{} pictures of {shape} are {total} values, at most {MAX_ARRAY} are supported; set a smaller \
              `data.image.shape`",
             entries.len()
         );

@@ -35,7 +35,10 @@ pub fn read_archive(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(S
     let fail = |e: zip::result::ZipError| bad(path, format!("it is not a whole .npz archive: {e}"));
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(fail)?;
     if archive.len() > MAX_ARRAYS {
-        return Err(bad(path, format!("it holds {} arrays, at most {MAX_ARRAYS} are read", archive.len())));
+        return Err(bad(
+            path,
+            format!("it holds {} arrays, at most {MAX_ARRAYS} are supported", archive.len()),
+        ));
     }
     let mut arrays: Vec<(String, Array)> = vec![];
     let mut total = 0usize;
@@ -77,7 +80,7 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
     if length > MAX_HEADER {
         return Err(bad(
             path,
-            format!("its header says it has {length} bytes, at most {MAX_HEADER} are read"),
+            format!("its header says it has {length} bytes, at most {MAX_HEADER} are supported"),
         ));
     }
     let mut text = vec![0; length];
@@ -130,7 +133,9 @@ fn header(text: &str) -> Result<Header, String> {
         "f8" => Element::Float(8),
         _ => {
             let shown: String = descr.chars().take(40).collect();
-            return Err(format!("says the elements are {shown}; whole and floating-point numbers are read"));
+            return Err(format!(
+                "says the elements are {shown}; integers and floating-point numbers are supported"
+            ));
         }
     };
     let shape = after("shape")?;

@@ -74,7 +74,7 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
     let mut reader = decoder.read_info().map_err(damaged)?;
     let size = reader.output_buffer_size().ok_or("the PNG file is too large")?;
     if size > 4 * MAX_PIXELS {
-        return Err(format!("its pixels take {size} bytes, at most {} are read", 4 * MAX_PIXELS));
+        return Err(format!("its pixels take {size} bytes, at most {} are supported", 4 * MAX_PIXELS));
     }
     let mut values = vec![0; size];
     let frame = reader.next_frame(&mut values).map_err(damaged)?;
