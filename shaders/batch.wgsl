@@ -1,7 +1,7 @@
-// Batch assembly: read 0 is the row order, read 1 + b the words of column block b; row r of write b [batch, width]
-// takes the words from order[batch_start + r] * stride + offset on, with Gaussian noise where asked for. Windows
-// of a series overlap: their stride is less than their width. One invocation an element of any block, or four
-// where rows are whole vectors.
+// Batch assembly. Read 0 is the row order, read 1 + b the words of column block b. Row r of write b [batch,
+// width] receives the words from order[batch_start + r] * stride + offset on, with Gaussian noise if
+// requested. Windows of a series overlap: their stride is less than their width. One invocation per element
+// of any block, or per four elements where rows are whole vectors.
 //@import step
 //@import arithmetic
 //@import random

@@ -1,5 +1,5 @@
-// Rows of a table by index: read 0 [VOCABULARY, WIDTH], read 1 indices [COUNT], write 0 [COUNT, WIDTH].
-// An index outside the table gives NaN.
+// Gathers rows of a table by index: read 0 [VOCABULARY, WIDTH], read 1 indices [COUNT], write 0 [COUNT,
+// WIDTH]. An index out of range gives NaN.
 //@import step
 //@import arithmetic
 //@import numerics

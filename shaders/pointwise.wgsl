@@ -1,5 +1,5 @@
-// Fused elementwise body: one invocation WIDTH neighbouring elements of the iteration shape.
-// group 0: written operands; group 1: read operands; the body is generated from the plan's scalar program.
+// Fused elementwise body: WIDTH adjacent elements of the iteration shape per invocation. group 0: written
+// operands; group 1: read operands. The body is generated from the plan's scalar program.
 //@import step
 //@import arithmetic
 //@import numerics

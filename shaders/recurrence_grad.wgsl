@@ -1,12 +1,13 @@
-// The gradient of recurrence.wgsl, from the last of COUNT steps back to the first, for read 0 = the gradient of the states
-// [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step adds to the gradient of h, of which a GRU has
-// kept a share, what the R of the step after sends through W, and gives the gradients of its G and R from those of h and c.
-// If it CLOSES, the last product gives the gradient of the state before.
-// A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows,
-// WIDTH of them with one load of the weights: it sums their products in registers, k by 4. The gradients of R lie in
-// workgroup memory, one gate at a time, for each unit VECTORS vectors of rows. With BY_STEP a workgroup takes a block of the
-// units through one step, and CHUNK gradients of R after the other come from memory. With BROADCAST the 8 invocations of a
-// subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
+// The gradient of recurrence.wgsl, from the last of COUNT steps back to the first. Read 0 is the gradient of
+// the states [STEPS, BATCH, HIDDEN], read 1 is W [GATES x HIDDEN, HIDDEN]. To the gradient of h (of which a
+// GRU has kept a share), each step adds what the R of the next step sends back through W; from the gradients
+// of h and c, it computes those of its G and R. If it CLOSES, the last product gives the gradient of the
+// preceding state. A workgroup takes ROWS rows of the batch through all steps. An invocation takes UNITS
+// adjacent units of these rows, WIDTH of them per load of the weights, and sums their products in registers,
+// k advancing by 4. The gradients of R are in workgroup memory, one gate at a time: for each unit, VECTORS
+// vectors of rows. With BY_STEP, a workgroup takes a block of the units through one step, and reads the
+// gradients of R from memory, CHUNK at a time. With BROADCAST, the 8 invocations of a subgroup load one
+// vector each, PER_LOAD of them at 4 k, and exchange them.
 //@import step
 //@import arithmetic
 //@import numerics
@@ -18,7 +19,7 @@
 const STEPS: u32 = 1u; //@param
 const FIRST: u32 = 0u; //@param
 const COUNT: u32 = 1u; //@param
-// Whether there is a step after the last of them, and its position in time.
+// Whether there is a step after the last one, and its position in time.
 const CONTINUES: u32 = 0u; //@param
 const NEXT: u32 = 0u; //@param
 const TURNS: u32 = 1u; //@param
@@ -31,7 +32,7 @@ const UNITS: u32 = SPANS * WIDTH;
 const LOADS: u32 = 1u; //@param
 const PER_LOAD: u32 = 1u; //@param
 const VECTORS: u32 = LOADS * PER_LOAD;
-// Rows of a vector.
+// Rows per vector.
 const SIZE: u32 = 1u; //@param
 const ROWS: u32 = SIZE * VECTORS;
 const LANES: u32 = 64u; //@param
@@ -62,7 +63,7 @@ fn store_products(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@in
 fn store_hidden(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_hidden
 fn store_cell(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_cell
 
-// The position in time of a step.
+// Position in time of a step.
 fn time(number: u32) -> u32 {
     return number; //@insert time
 }
@@ -90,7 +91,7 @@ fn main(
     let at = group.y * GROUPS_X + group.x;
     let first = (at / BLOCKS) * ROWS;
     let unit = ((at % BLOCKS) * LANES + lane) * UNITS;
-    // Units beyond the last repeat it; what they give is not stored.
+    // Units beyond the last one repeat it; their results are not stored.
 //@for v in SPANS
     let column_v = min(unit + v * WIDTH, HIDDEN - WIDTH);
 //@end
@@ -159,7 +160,7 @@ fn main(
 //|                 }
 //@else
                 const chunk = 0u;
-                // The gradients of the gate before have been read.
+                // The gradients of the previous gate have been read.
                 workgroupBarrier();
                 for (var q = 0u; q < VECTORS; q++) {
 //@for u in UNITS

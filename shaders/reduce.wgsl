@@ -1,5 +1,6 @@
-// Ordered reduction, one invocation a result: sum or maximum of the prologue over a chunk of reduced elements,
-// in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x CHUNKS`.
+// Ordered reduction, one invocation per result: the sum or maximum of the prologue over a chunk of reduced
+// elements in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x
+// CHUNKS`.
 //@import step
 //@import arithmetic
 //@import numerics

@@ -1,4 +1,4 @@
-// What changes from step to step: 16 words, one record per step in a uniform with a dynamic offset.
+// Values that change from step to step: 16 words, one record per step in a uniform with a dynamic offset.
 struct StepRecord {
     step: u32,
     batch_start: u32,

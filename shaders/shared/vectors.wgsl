@@ -1,4 +1,4 @@
-// What one invocation computes at once: four neighbouring elements, or one.
+// The width of an invocation: four adjacent elements, or one.
 //@if FOUR
 //| alias Floats = vec4<f32>;
 //| alias Words = vec4<u32>;

@@ -41,7 +41,7 @@ enum Command {
     Devices(devices::Devices),
 }
 
-/// What ends a command early: a message with what to do, and the exit code of the contract.
+/// Why a command ends early: a message that says how to go on, and the exit code.
 pub struct Failure {
     /// Exit code.
     pub code: u8,
@@ -96,13 +96,13 @@ impl From<gridlight::verify::VerifyError> for Failure {
     }
 }
 
-/// Runs the command line; gives the exit code.
+/// Runs the command line and returns the exit code.
 pub fn run(started: Instant) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // Nobody reads what cannot be printed.
+            // If printing fails, nobody is reading.
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -127,7 +127,7 @@ pub fn run(started: Instant) -> ExitCode {
     }
 }
 
-/// Prints a result on standard output; a reader that has gone away is not an error.
+/// Prints a result on standard output; a closed pipe is not an error.
 pub fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
@@ -155,7 +155,7 @@ pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
     }
 }
 
-/// Opens the device asked for and says on standard error which it is.
+/// Opens the requested device and reports it on standard error.
 pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
     let device = gridlight::device::open::open(choice, exact)?;
     let info = device.info();
@@ -163,7 +163,7 @@ pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>,
     Ok(device)
 }
 
-/// Whether a run was trained in exact mode, so that it is used in it too.
+/// Whether a run was trained in exact mode, so that it is also used in exact mode.
 pub fn is_exact(run: &std::path::Path) -> Result<bool, Failure> {
     Ok(RunDirectory::open(run)?.experiment()?.train.exact)
 }

@@ -15,24 +15,23 @@ use gridlight::train::engine::{self, Training};
 
 use super::{Failure, open_device, parse_device, print, print_json};
 
-/// What a training step will do, before it runs.
+/// Show what a training step will do, before it runs.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump shaders-as-compiled"
-)]
+#[command(after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump \
+                        shaders-as-compiled")]
 pub struct Plan {
     /// Experiment file.
     experiment: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
-    /// Any key of the experiment: table.key=value. May be repeated.
+    /// Override a key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Write the WGSL of every kernel, as compiled, into this directory.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }

@@ -1,4 +1,4 @@
-//! From what the user asked for to an opened device.
+//! Opens the device the user requested.
 
 use super::cpu::CpuDevice;
 use super::{Device, DeviceChoice, DeviceError, DeviceInfo};
@@ -38,12 +38,13 @@ pub struct AdapterLimits {
     pub max_workgroup_bytes: u32,
 }
 
-/// Opens the device of `choice`, with the same bits as every other device if `exact`: `auto` takes the first discrete GPU that works, then an integrated one, then
-/// the CPU backend; `gpu` the best adapter that works, software ones included.
+/// Opens the device of `choice`, in exact mode if `exact`. `auto` takes the first discrete GPU that works,
+/// then an integrated one, then the CPU backend; `gpu` takes the best adapter that works, including software
+/// adapters.
 ///
 /// # Errors
-/// If the adapter asked for is not there or does not work, or an environment variable cannot be followed. `auto`
-/// and `cpu` never fail for want of a GPU.
+/// If the requested adapter is missing or does not work, or an environment variable has an invalid value.
+/// `auto` and `cpu` never fail for lack of a GPU.
 pub fn open(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, DeviceError> {
     let cpu = || Box::new(CpuDevice::new(None).exact(exact));
     Ok(match choice {
@@ -64,22 +65,22 @@ pub fn list() -> Vec<AdapterReport> {
 
 /// Where another device comes from when one is lost.
 pub trait Spares {
-    /// Opens the device `lost` again: the same adapter with the same driver, so that the bits are the same.
+    /// Reopens the device `lost`: the same adapter with the same driver, so that results have the same bits.
     ///
     /// # Errors
-    /// If it is not there or does not work.
+    /// If it is missing or does not work.
     fn reopen(&mut self, lost: &DeviceInfo) -> Result<Box<dyn Device>, DeviceError>;
 
-    /// Another kind of device, if the user left the choice to the program.
+    /// Returns a different kind of device, if the user left the choice to the program.
     fn fallback(&mut self) -> Option<Box<dyn Device>>;
 }
 
-/// The devices of this machine, as [`open`] gives them.
+/// The devices of this machine, opened with [`open`].
 #[derive(Clone, Copy, Debug)]
 pub struct Installed {
-    /// What the user asked for.
+    /// What the user requested.
     pub choice: DeviceChoice,
-    /// Whether devices compute with the same bits as every other.
+    /// Whether devices run in exact mode.
     pub exact: bool,
 }
 
@@ -94,7 +95,7 @@ impl Spares for Installed {
     }
 }
 
-/// Lets go of a device. One that was lost may fail even at that.
+/// Drops a device. Even this may fail after a loss.
 pub fn close(device: Box<dyn Device>) {
     gpus::close(device);
 }

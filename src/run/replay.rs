@@ -13,7 +13,7 @@ use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::events::Observer;
 
-/// What came of it: what `replay --json` prints.
+/// The result of a replay, as printed by `replay --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Replay {
     /// Run directory.
@@ -22,11 +22,11 @@ pub struct Replay {
     pub same: bool,
     /// Digest of the run's best weights.
     pub expected: String,
-    /// Digest of the repeated ones.
+    /// Digest of the repeated run's weights.
     pub found: String,
     /// Device that repeated the run.
     pub device: DeviceInfo,
-    /// What was different this time, and may be why the weights are.
+    /// Changed conditions that may explain different weights.
     pub differences: Vec<String>,
 }
 
@@ -38,10 +38,10 @@ pub struct Recorded {
     expected: String,
 }
 
-/// Reads the record of a run that has ended.
+/// Reads the record of a completed run.
 ///
 /// # Errors
-/// If there is none, or the run's weights are not those recorded.
+/// If there is none, or the run's weights do not match it.
 pub fn open(run: &Path) -> Result<Recorded, TrainError> {
     let directory = RunDirectory::open(run)?;
     let fail = |reason: &str| TrainError::unusable(run, reason);
@@ -58,15 +58,15 @@ pub fn open(run: &Path) -> Result<Recorded, TrainError> {
 }
 
 impl Recorded {
-    /// The device that ended the run.
+    /// The device that completed the run.
     pub fn device(&self) -> &DeviceInfo {
         &self.last.device
     }
 
-    /// Trains again in a directory that is thrown away, and compares.
+    /// Trains again in a temporary directory and compares.
     ///
     /// # Errors
-    /// If data or weights to begin with have changed, or training fails.
+    /// If data or initial weights have changed, or training fails.
     pub fn replay(&self, device: &dyn Device, observer: &mut dyn Observer) -> Result<Replay, TrainError> {
         let run = self.directory.path.display().to_string();
         let fail = |reason: String| TrainError::unusable(&self.directory.path, reason);

@@ -65,7 +65,7 @@ fn a_run_may_go_on_without_the_step() {
         let (result, notes) = train(&bench, "run", false);
         result.unwrap_or_else(|e| panic!("{column} = {value}: {e}"));
         for (number, step) in [(1, 7), (2, 23), (3, 39)] {
-            let wanted = format!("step {step} is left out ({number} of 3)");
+            let wanted = format!("step {step} is skipped ({number} of 3)");
             assert!(notes.iter().any(|n| n.contains(&wanted)), "{wanted}: {notes:?}");
         }
         let (tensors, meta) = checkpoint::load(&bench.path("run/best.safetensors")).unwrap();

@@ -1,4 +1,5 @@
-//! A plan that is too large for the device is refused with what is too much, the total, and the batch size that fits.
+//! A plan that is too large for the device is rejected with what is too large, the total, and the batch size
+//! that fits.
 
 use gridlight::base::target::{Family, Target};
 use gridlight::device::cpu::CpuDevice;
@@ -8,7 +9,7 @@ use gridlight::train::{ErrorKind, TrainError};
 
 use crate::interruptions::Bench;
 
-/// Has the limits of `target` and `memory` bytes.
+/// A device with the limits of `target` and `memory` bytes.
 struct Small {
     target: Target,
     memory: u64,
@@ -45,7 +46,7 @@ fn bench(batch: usize) -> Bench {
     Bench::with(&format!("batch_size = {batch}\nepochs = 1\n"))
 }
 
-/// Bytes of the buffers that training with `batch` takes without limits: the activations, and all.
+/// Bytes of the buffers that training with `batch` takes without limits: activations only, and all.
 fn needed(batch: usize) -> (u64, u64) {
     struct Measure(CpuDevice, std::sync::Mutex<Vec<(u64, u64)>>);
     impl Device for Measure {

@@ -1,5 +1,5 @@
-//! A training whose device is lost ends with the bits of an undisturbed one, or says what happened. On the CPU
-//! backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
+//! A training whose device is lost ends with the bits of an undisturbed one, or reports what happened. On the
+//! CPU backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -25,7 +25,7 @@ fn three_losses_leave_no_trace() {
     losses_leave_no_trace(&open, 7, 3);
 }
 
-/// Operations of a device that is lost again and again, from in the middle of the training on.
+/// Operations of a device that is lost repeatedly, starting in the middle of the training.
 fn again_and_again() -> Vec<usize> {
     (300..).step_by(150).take(4).collect()
 }
@@ -70,7 +70,11 @@ fn the_cpu_takes_over_only_from_a_device_that_was_chosen_automatically() {
     result.unwrap();
     assert_eq!(heard.of("start").len(), 5, "the first device, three times again, the CPU backend");
     assert_eq!(heard.of("step").len(), 128);
-    assert!(heard.notes.last().unwrap().contains("going on from what was saved on"), "{:?}", heard.notes);
+    assert!(
+        heard.notes.last().unwrap().contains("resuming from the newest checkpoint on"),
+        "{:?}",
+        heard.notes
+    );
     let mut shelf = Shelf { automatic: false, ..Shelf::new(&open, &again_and_again()) };
     assert_eq!(train(&bench, &mut shelf, "asked", false).0.unwrap_err().kind(), ErrorKind::Device);
 }

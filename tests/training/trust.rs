@@ -1,4 +1,4 @@
-//! Nothing is lost and nothing is silently wrong: interruptions, damage and bad numbers, on the CPU backend.
+//! Nothing is lost and nothing is silently wrong: interruptions, damage and bad numbers on the CPU backend.
 
 use crate::interruptions::{self, Bench, Interrupter, bits};
 use gridlight::device::cpu::CpuDevice;
@@ -41,7 +41,7 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
     assert!(notes.iter().any(|n| n.contains("step-57") && n.contains("damaged")), "{notes:?}");
     assert!(checkpoints.join("step-57.damaged").exists(), "the damaged file is kept for a look");
     assert_eq!(bench.bits("run"), bench.bits("whole"));
-    // Without any good one, the error names the newest.
+    // If none is intact, the error names the newest.
     for (_, path) in checkpoint::list(&checkpoints) {
         std::fs::write(path, "nonsense").unwrap();
     }
@@ -57,7 +57,7 @@ fn checkpoints_come_by_steps_by_minutes_or_both() {
         let bench = Bench::with(train);
         bench.interrupt(&device, "run", 29, false);
         let all = checkpoint::list(&bench.path("run/checkpoints"));
-        // The one of the best epoch, step 16, is kept besides.
+        // The checkpoint of the best epoch, step 16, is also kept.
         all.into_iter().map(|(step, _)| step).filter(|&step| step != 16).collect::<Vec<_>>()
     };
     let base = "epochs = 8\nbatch_size = 16\n";
@@ -80,7 +80,8 @@ fn what_a_killed_process_left_is_removed_or_repaired() {
         std::fs::write(run.join(leftover), "half").unwrap();
     }
     std::fs::write(run.join("mine.txt"), "keep").unwrap();
-    // Best weights and history of later steps than the checkpoint's, as after a kill between the two.
+    // Best weights and history are of later steps than the checkpoint, as after a kill between the two
+    // writes.
     for name in ["best.safetensors", "metrics.csv"] {
         std::fs::copy(bench.path("whole").join(name), run.join(name)).unwrap();
     }
@@ -130,7 +131,7 @@ fn what_overflows_ends_the_run_at_once() {
 
 #[test]
 fn the_first_bad_step_and_tensor_are_named_long_after() {
-    // Batch norm hides the overflow from the loss; only its running variance shows it, when it is saved.
+    // Batch norm hides the overflow from the loss; only its running variance reveals it, when it is saved.
     let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
     let features = bench.data.train.features.len();
     bench.data.train.x[6 * 16 * features] = 3e38;
@@ -206,7 +207,7 @@ fn a_run_can_be_repeated_from_its_record() {
         assert!(session[key].is_string(), "{key}: {record}");
     }
     assert!(session["device"]["driver"].is_string() && record["weights_digest"].is_string(), "{record}");
-    // Interrupted and resumed, from given weights, and of fewer steps than all.
+    // Interrupted and resumed, from given weights, and with a step limit.
     let init = Some(bench.path("first/best.safetensors"));
     let options = Options { init, max_steps: Some(70), ..bench.options("run") };
     trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default()).unwrap();
@@ -222,7 +223,7 @@ fn a_run_can_be_repeated_from_its_record() {
             assert!(replay.same && replay.found == json(run)["weights_digest"], "{run}: {replay:?}");
         }
     }
-    // Weights and data that are not the run's own.
+    // Weights and data that do not belong to the run.
     std::fs::copy(bench.path("first/best.safetensors"), bench.path("run/best.safetensors")).unwrap();
     let error = replay::open(&bench.path("run")).err().unwrap();
     assert!(error.kind() == ErrorKind::Input && error.to_string().contains("best.safetensors"), "{error}");

@@ -10,10 +10,10 @@
 //! | `cache` | the driver's compiled code on disk |
 //! | `trusted` | the only `unsafe`: shaders without injected checks |
 //! | `handle` | the opened wgpu device that sessions share |
-//! | `session` | a loaded program: buffers, bind groups, submissions; times of its launches |
+//! | `session` | a loaded program: buffers, bind groups, submissions, launch times |
 //! | `pace` | how many steps go into one submission |
-//! | `readback` | results to the host |
-//! | `canary` | one dispatch with a checked result before a device is believed |
+//! | `readback` | copies results to the host |
+//! | `canary` | one dispatch with a known result, before a device is trusted |
 
 pub mod adapters;
 mod cache;

@@ -1,9 +1,9 @@
-//! Scalar bodies on the CPU: a body is run over a chunk of elements at a time, one tight loop an instruction,
-//! so that every loop vectorises whatever was fused.
+//! Scalar bodies on the CPU: a body runs over a chunk of elements at a time, one tight loop per instruction,
+//! so that every loop vectorises regardless of what was fused.
 //!
 //! A body is prepared once for its iteration shape: values that are the same for all elements are computed
-//! once a run, contiguous operands are used where they lie, and the other values share a few slots of scratch
-//! memory that stay in the first-level cache.
+//! once per run, contiguous operands are used in place, and the other values share a few slots of scratch
+//! memory that stay in the L1 cache.
 
 pub(crate) mod functions;
 mod load;
@@ -20,7 +20,7 @@ use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::{StepRecord, StepScalar};
 
-/// Elements a chunk: the slots of a typical body stay in the first-level cache.
+/// Elements per chunk: small enough that the slots of a typical body stay in the L1 cache.
 pub const CHUNK: usize = 512;
 
 /// A body ready to run.
@@ -31,30 +31,30 @@ pub struct NativeBody {
     scalars: Vec<(usize, NativeOp)>,
     /// What is computed for each chunk, and the slot it goes to.
     ops: Vec<(usize, NativeOp)>,
-    /// Slots in use.
+    /// Number of slots in use.
     slots: usize,
     /// Stored values and the outputs they go to.
     stores: Vec<(Value, usize)>,
-    /// What [`NativeBody::evaluate`] gives.
+    /// The value that [`NativeBody::evaluate`] returns.
     result: Option<Value>,
     /// Whether every operation has the same bits on every device.
     exact: bool,
 }
 
-/// Where a value is found.
+/// Location of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     /// Entry of [`Scratch::scalars`].
     Scalar(usize),
     /// Entry of [`Scratch::slots`].
     Slot(usize),
-    /// Element `offset + i` of a read operand for linear index `i`.
+    /// Element `offset + i` of a read operand at linear index `i`.
     Operand { operand: usize, offset: usize },
     /// The accumulator.
     Accumulator,
-    /// The old value of an output.
+    /// The previous value of an output.
     Previous(usize),
-    /// A product that is computed where it is added to something; only while a body is prepared.
+    /// A product computed where it is added to something; exists only while a body is prepared.
     Product(usize),
 }
 
@@ -75,45 +75,45 @@ enum NativeOp {
     Copy(Value),
     Unary(UnaryFn, Value),
     Binary(BinaryFn, Value, Value),
-    /// Product of the first two and sum with the third.
+    /// The product of the first two, combined with the third.
     MultiplyAdd(Sum, Value, Value, Value),
     Select(Value, Value, Value),
 }
 
-/// What a body reads besides its own values.
+/// The inputs of a body.
 pub struct Inputs<'a> {
     /// Read operands.
     pub reads: &'a [&'a [f32]],
-    /// The step.
+    /// The step record.
     pub step: &'a StepRecord,
-    /// `Accumulator` of the elements at hand: element 0 is the first of the range.
+    /// The `Accumulator` values of the range; element 0 is the first of the range.
     pub accumulator: &'a [f32],
 }
 
-/// Memory of one thread for the values of a body.
+/// One thread's memory for the values of a body.
 #[derive(Default)]
 pub struct Scratch {
     scalars: Vec<f32>,
     slots: Vec<Vec<f32>>,
 }
 
-/// Elements of a chunk.
+/// A chunk of elements.
 #[derive(Clone, Copy)]
 struct Chunk {
-    /// Linear index of the first.
+    /// Linear index of the first element.
     start: usize,
-    /// The same within the range being run.
+    /// The same index within the range being run.
     done: usize,
     count: usize,
 }
 
 impl NativeBody {
-    /// The body, with the same bits as on every other device if `exact`.
+    /// Sets whether the body computes the same bits as on every other device.
     pub fn exact(self, exact: bool) -> Self {
         Self { exact, ..self }
     }
 
-    /// Whether the body only stores the accumulator as it is in output 0.
+    /// Whether the body only copies the accumulator to output 0.
     pub fn is_plain_copy(&self) -> bool {
         self.ops.is_empty() && self.stores == [(Value::Accumulator, 0)]
     }
@@ -123,7 +123,7 @@ impl NativeBody {
         self.stores.iter().any(|&(_, o)| o == output)
     }
 
-    /// Runs the elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
+    /// Runs elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
     /// for exactly these elements.
     pub fn run(
         &self,
@@ -217,7 +217,7 @@ impl WithSimd for Operations<'_, '_> {
     }
 }
 
-/// What the operations of a chunk read.
+/// The inputs of a chunk's operations.
 struct Context<'a, 'b> {
     inputs: &'a Inputs<'a>,
     chunk: Chunk,
