@@ -34,6 +34,7 @@ pub mod kernels;
 pub mod native;
 pub mod nn;
 pub mod optim;
+pub mod oracle;
 pub mod plan;
 pub mod report;
 pub mod run;
