@@ -9,6 +9,7 @@
 //! | [`data`] | tables to numbers: read, clean, encode, transform, split |
 //! | [`nn`] | layers, losses, initialisation: from experiment to graph |
 //! | [`graph`] | mathematics: operators, gradients, the `f64` reference |
+//! | [`oracle`] | the formulas of operators and kernels in plain loops, with error bounds |
 //! | [`plan`] | fusion, memory and order, fixed before anything runs |
 //! | [`kernels`] | what devices run, with cost, CPU implementation and WGSL choice |
 //! | [`device`] | the CPU and GPU backends |
