@@ -240,11 +240,13 @@ impl Layer<'_> {
                 }
             });
         }
-        let by_gate = |of: fn(&(Vec<T>, Vec<T>)) -> &Vec<T>| -> Vec<T> {
-            let gates = units.first().map_or(0, |unit| of(unit).len());
-            (0..gates).flat_map(|gate| units.iter().map(move |unit| of(unit)[gate])).collect()
+        // From unit by unit to gate by gate.
+        let by_gate = |units: Vec<Vec<T>>| -> Vec<T> {
+            let gates = units.first().map_or(0, Vec::len);
+            (0..gates).flat_map(|gate| units.iter().map(move |unit| unit[gate])).collect()
         };
-        let gradient = Gradient { gates: by_gate(|(g, _)| g), products: by_gate(|(_, r)| r) };
+        let (gates, products) = units.into_iter().unzip();
+        let gradient = Gradient { gates: by_gate(gates), products: by_gate(products) };
         earlier.products = Some(gradient.products.clone());
         (gradient, earlier)
     }

@@ -63,8 +63,7 @@ impl RunDirectory {
         if path.exists() {
             let mut entries = std::fs::read_dir(path).map_err(io)?.flatten();
             if entries.any(|entry| !may_be_begun_anew(&entry.file_name())) {
-                let reason = "holds files that are not a run; choose another directory";
-                return Err(TrainError::unusable(path, reason));
+                return Err(TrainError::Occupied { directory: path.into() });
             }
         }
         Ok((Self::take_new(path)?, moved))

@@ -109,6 +109,12 @@ pub enum TrainError {
         /// The run directory.
         run: PathBuf,
     },
+    /// A directory to train in that holds something else.
+    #[error("{}: holds files that are not a run; choose another directory", directory.display())]
+    Occupied {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Something else that was asked for cannot be.
     #[error("{0}")]
     Input(String),
@@ -194,7 +200,7 @@ impl TrainError {
                 ErrorKind::Input
             }
             Self::Unusable { .. } | Self::Setting { .. } | Self::Tensor { .. } => ErrorKind::Input,
-            Self::Changed { .. } | Self::NotBegun { .. } => ErrorKind::Input,
+            Self::Changed { .. } | Self::NotBegun { .. } | Self::Occupied { .. } => ErrorKind::Input,
             Self::InUse { .. } | Self::Format { .. } => ErrorKind::Input,
             Self::Device(
                 DeviceError::NoAdapter(_)

@@ -4,6 +4,7 @@
 mod agreement;
 #[cfg(feature = "gpu")]
 mod launches;
+mod layering;
 mod native_kernels;
 mod operators;
 mod plan_agrees;

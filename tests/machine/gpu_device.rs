@@ -5,9 +5,11 @@ use gridlight::base::step::StepRecord;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
 use gridlight::device::{Device, DeviceError, Session};
 use gridlight::kernels::Kernel;
+use gridlight::kernels::pointwise::Pointwise;
 use gridlight::kernels::shader::Shader;
 use gridlight::kernels::store::Store;
 use gridlight::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
+use gridlight::scalar::{BinaryFn, Body, Inst, View};
 use libtest_mimic::{Failed, Trial};
 
 use crate::harness;
@@ -55,6 +57,19 @@ fn program(words: usize, dispatches: usize) -> Program {
         buffers: vec![buffer("input"), buffer("state")],
         phases: vec![Phase { name: "train".into(), dispatches: (0..dispatches).map(dispatch).collect() }],
     }
+}
+
+/// The sum of `reads` operands of 64 words, which is what the planner's checks ask a kernel with as many operands for.
+fn sum_of(reads: usize) -> Kernel {
+    let mut body = Body::default();
+    let load = |operand| Inst::Load { operand, view: View::contiguous(&[64]) };
+    let mut sum = body.push(load(0));
+    for operand in 1..reads {
+        let next = body.push(load(operand));
+        sum = body.push(Inst::Binary(BinaryFn::Add, sum, next));
+    }
+    body.stores.push((sum, 0));
+    Kernel::new(Pointwise { shape: vec![64], body })
 }
 
 fn load(device: &GpuDevice, program: &Program, source: &str) -> Result<Box<dyn Session>, DeviceError> {
@@ -153,7 +168,9 @@ fn limits_are_errors() -> Result<(), Failed> {
     assert!(error.to_string().contains("test layer: workgroups"), "{error}");
 
     let mut wide = program(64, 1);
-    wide.phases[0].dispatches[0].reads = vec![slice(0, 64); device.target().max_storage_buffers];
+    let reads = device.target().max_storage_buffers;
+    wide.phases[0].dispatches[0].kernel = sum_of(reads);
+    wide.phases[0].dispatches[0].reads = vec![slice(0, 64); reads];
     let error = load(&device, &wide, RECURRENCE).err().ok_or("too many bindings were accepted")?;
     assert!(error.to_string().contains("test layer: storage buffers"), "{error}");
 
@@ -182,6 +199,7 @@ fn unknown_operands() -> Result<(), Failed> {
     let device = harness::device(&GpuOptions::default())?;
     let mut program = program(64, 2);
     program.buffers.push(BufferSpec { name: "other".into(), class: BufferClass::State, words: 64 });
+    program.phases[0].dispatches[1].kernel = sum_of(2);
     program.phases[0].dispatches[1].reads.push(slice(2, 64));
     let message = load(&device, &program, RECURRENCE).err().map(|e| e.to_string()).unwrap_or_default();
     assert!(message.contains("declares [1, 1] written and read operands, but [1, 2] are bound"), "{message}");

@@ -54,7 +54,7 @@ fn the_operator_is_named() {
     let message = message(&Bench::with(&format!("{TRAIN}optimizer = \"sgd\"\nlearning_rate = 1e38\n")));
     assert!(message.contains("pass, `") || message.contains("update of the weights"), "{message}");
     let without = train(&spoilt(TRAIN, "y", 3e38), "run", false).0.unwrap_err().to_string();
-    assert!(without.contains("--anomaly") && !without.contains("square"), "{without}");
+    assert!(without.contains("diverged") && !without.contains("square"), "{without}");
 }
 
 #[test]

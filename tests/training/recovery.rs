@@ -40,7 +40,7 @@ fn the_fourth_loss_ends_the_run_with_its_cause_and_what_was_saved() {
     assert_eq!(error.kind(), ErrorKind::Device);
     assert!(matches!(&error, TrainError::Lost { cause, .. } if cause == "pulled out"), "{error}");
     assert!(error.to_string().contains("what was saved before is kept"), "{error}");
-    assert_eq!(heard.notes.iter().filter(|n| n.contains("was opened again")).count(), 3, "{:?}", heard.notes);
+    assert_eq!(heard.notes.iter().filter(|n| n.contains("was reopened")).count(), 3, "{:?}", heard.notes);
     // Every step that was told was done: the losses are those of the run that goes on to the end.
     let told = heard.of("step").len() as u64;
     let steps: Vec<_> = heard.of("step").iter().map(|e| e["step"].as_u64().unwrap()).collect();
