@@ -73,8 +73,8 @@ impl Game {
     /// Descent with momentum.
     fn descend(&mut self, batch: &[usize]) {
         let product = self.product(batch, self.v);
-        for c in 0..WIDTH {
-            self.velocity[c] = MOMENTUM * self.velocity[c] + product[c] + self.w[c];
+        for (c, along) in product.into_iter().enumerate() {
+            self.velocity[c] = MOMENTUM * self.velocity[c] + along + self.w[c];
             self.w[c] -= DOWN * self.velocity[c];
         }
     }
@@ -85,8 +85,8 @@ impl Game {
         let gradient: [f64; WIDTH] = std::array::from_fn(|c| self.v[c] - product[c]);
         let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
         let factor = (CLIP / (norm + 1e-6)).min(1.0);
-        for c in 0..WIDTH {
-            let g = factor * gradient[c];
+        for (c, g) in gradient.into_iter().enumerate() {
+            let g = factor * g;
             self.mean[c] = 0.9 * self.mean[c] + 0.1 * g;
             self.square[c] = 0.999 * self.square[c] + 0.001 * g * g;
             let mean = self.mean[c] / (1.0 - 0.9f64.powi(step));
