@@ -2,9 +2,7 @@
 // takes the words from order[batch_start + r] * stride + offset on, with Gaussian noise where asked for. Windows
 // of a series overlap: their stride is less than their width. One invocation an element of any block, or four
 // where rows are whole vectors.
-//@import step
-//@import arithmetic
-//@import random
+//@import step, arithmetic, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
