@@ -1,4 +1,4 @@
-//! Lists the files in `shaders/` for `src/shader/library.rs`, so that a new shader is a new file and no more.
+//! Lists the files in `shaders/` for `src/shader/library.rs`, so that adding a shader only takes a new file.
 
 use std::error::Error;
 use std::fmt::Write;
@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Adds the WGSL files in `folder` and below.
+/// Collects the WGSL files in `folder` and its subfolders.
 fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -1,7 +1,7 @@
 //! Training steps per second on the CPU backend, and where a step's time goes.
 //!
 //! The model is an MLP 64-128-64-1 with relu, mean squared error and Adam, on random data: small enough that
-//! what each kernel costs besides its arithmetic decides. `cargo bench --bench cpu_step`.
+//! the overhead of each kernel besides its arithmetic dominates. `cargo bench --bench cpu_step`.
 
 use std::time::Instant;
 
@@ -17,9 +17,9 @@ use gridlight::train::engine::{Engine, Training};
 
 const FEATURES: usize = 64;
 const ROWS: usize = 4096;
-/// Steps between two readings of the losses.
+/// Steps between reads of the losses.
 const STEPS: usize = 256;
-/// Readings; the median counts.
+/// Number of reads; the median counts.
 const ROUNDS: usize = 15;
 
 fn random(count: usize, stream: u32) -> Vec<f32> {
@@ -35,7 +35,7 @@ fn main() {
     }
 }
 
-/// Prints one line for the whole step and one for each kernel.
+/// Prints one line for the whole step and one per kernel.
 fn measure(threads: usize, batch: usize) {
     let data = Dataset {
         rows: ROWS,

@@ -1,5 +1,5 @@
-// A dispatch whose result is checked before a device is believed: output = input xor step number.
-// Shapes: input, output u32[64]. One workgroup of 64 invocations.
+// A dispatch whose result is checked before a device is trusted: output = input xor step number. Shapes:
+// input, output u32[64]. One workgroup of 64 invocations.
 
 @group(0) @binding(0) var<storage, read_write> output: array<u32>;
 @group(1) @binding(0) var<storage, read> input: array<u32>;

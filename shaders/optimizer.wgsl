@@ -1,5 +1,5 @@
-// Update of every parameter in one dispatch: one invocation WIDTH words of the flat parameter region.
-// group 0: the parameters, then the state slots; group 1: gradients, decay mask (one word per 64), and, if the
+// Update of all parameters in one dispatch: WIDTH words of the flat parameter region per invocation. group 0:
+// the parameters, then the state slots; group 1: gradients, decay mask (one word per 64), and, if the
 // gradient is clipped, its norm and factor.
 //@import step, arithmetic
 //@import numerics, random

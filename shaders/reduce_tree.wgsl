@@ -1,4 +1,4 @@
-// Ordered reduction, one workgroup a result, for GPUs: each of 64 lanes combines every 64th element of the
+// Ordered reduction for GPUs, one workgroup per result: each of 64 lanes combines every 64th element of the
 // chunk in ascending order, then the lanes are combined pairwise in a fixed tree.
 //@import step, arithmetic
 //@import numerics, random

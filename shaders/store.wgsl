@@ -1,4 +1,5 @@
-// Copies results of a step to its slot: read b of some words goes to write b from word slot * words on.
+// Copies the results of a step to its slot: read b, of some number of words, goes to write b from word slot *
+// words on.
 //@import step
 @group(0) @binding(0) var<storage, read_write> write_0: array<u32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing

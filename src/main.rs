@@ -1,4 +1,5 @@
-//! The `gridlight` command: parses arguments, runs one command, turns errors into one message and an exit code.
+//! The `gridlight` command: parses arguments, runs one command, turns errors into one message and an exit
+//! code.
 
 mod cli;
 
@@ -6,12 +7,12 @@ use std::backtrace::{Backtrace, BacktraceStatus};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
-/// Where the first panic was, and its backtrace if `RUST_BACKTRACE` asks for one.
+/// Location of the first panic, and its backtrace if `RUST_BACKTRACE` requests one.
 static BUG: OnceLock<(String, Backtrace)> = OnceLock::new();
 
 fn main() -> ExitCode {
     let started = std::time::Instant::now();
-    // A bug must end in a message and a code of the contract, never in a bare panic.
+    // Even a bug must end in an error message and a documented exit code, never in a bare panic.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "an unknown place".into(), ToString::to_string);
         let _ = BUG.set((place, Backtrace::capture()));
@@ -30,7 +31,8 @@ fn main() -> ExitCode {
                 (format!(" at {place}"), trace)
             });
             eprintln!(
-                "error: internal error: {text}{place}{trace}\nThis is a bug in gridlight; please report it with the command."
+                "error: internal error: {text}{place}{trace}\n\
+                 This is a bug in gridlight; please report it with the command line."
             );
             ExitCode::from(1)
         }

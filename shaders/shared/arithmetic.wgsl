@@ -1,4 +1,4 @@
-// Arithmetic as the device does it; see exact.wgsl for the one with the same bits everywhere.
+// Arithmetic as the device does it; exact.wgsl has the version with the same bits everywhere.
 fn add_(a: f32, b: f32) -> f32 {
     return a + b;
 }

@@ -1,9 +1,9 @@
-// Arithmetic with the same bits on every device, and the same as src/scalar/exact.rs: each sum, difference and
-// product is rounded by itself, and everything else is made of them. Needs `step`.
+// Arithmetic with the same bits on every device and in src/scalar/exact.rs: each sum, difference and product
+// is rounded separately, and everything else is built from them. Needs `step`.
 
-// WGSL leaves to the device whether it contracts, reorders, keeps subnormal numbers or the sign of zero. A result
-// whose bits pass through a word that is 0 in every step record cannot be contracted or reordered; subnormals and
-// zeros become +0.
+// WGSL lets the device contract and reorder operations, flush subnormals, and ignore the sign of zero. A
+// result whose bits pass through a word that is 0 in every step record cannot be contracted or reordered;
+// subnormals and zeros become +0.
 fn settled(x: f32) -> f32 {
     let bits = bitcast<u32>(x) ^ step.zero;
     return bitcast<f32>(select(bits, 0u, (bits & 0x7f800000u) == 0u));
@@ -45,7 +45,8 @@ fn significand_of(bits: u32) -> f32 {
     return bitcast<f32>((bits & 0x007fffffu) | 0x3f800000u);
 }
 
-// Newton's iteration for the reciprocal of the divisor's significand, from a line that is off by at most 1/17.
+// Newton's iteration for the reciprocal of the divisor's significand, starting from a line with an error of
+// at most 1/17.
 fn div_(a: f32, b: f32) -> f32 {
     let a_bits = bitcast<u32>(a);
     let b_bits = bitcast<u32>(b);

@@ -1,6 +1,6 @@
-// Scalar functions that hold where WGSL's own are loose: NaN is kept, nothing overflows on the way. Written with
-// the functions of arithmetic.wgsl, or of exact.wgsl, which give them the same bits everywhere.
-// WGSL may assume that NaN does not occur, so NaN is recognised by its bits.
+// Scalar functions that are accurate where WGSL's own are loose: NaN is kept, and no intermediate result
+// overflows. Written with the functions of arithmetic.wgsl, or of exact.wgsl, which give them the same bits
+// everywhere. WGSL may assume that NaN does not occur, so NaN is recognised by its bits.
 fn is_nan_(x: f32) -> bool {
     return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u;
 }
@@ -12,7 +12,8 @@ fn not_finite(bits: u32) -> f32 {
     return bitcast<f32>(hidden);
 }
 
-// max(x, 0) would turn NaN into 0 and hide a diverged run; which zero it gives for -0 is left to the device.
+// max(x, 0) would turn NaN into 0 and hide a diverged run; the sign of the result for -0 is left to the
+// device.
 fn relu_(x: f32) -> f32 {
     return select(0.0, x, x > 0.0 || is_nan_(x));
 }

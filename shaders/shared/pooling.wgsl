@@ -1,5 +1,5 @@
-// Windows of images [.., HEIGHT, WIDTH, CHANNELS]: tap (s, t) of the window at (p, q) looks at the element
-// (p * STRIDE_Y + s * DILATION_Y - BEFORE_Y, q * STRIDE_X + t * DILATION_X - BEFORE_X). CHANNELS counts vectors.
+// Windows of images [.., HEIGHT, WIDTH, CHANNELS]: tap (s, t) of the window at (p, q) reads the element (p *
+// STRIDE_Y + s * DILATION_Y - BEFORE_Y, q * STRIDE_X + t * DILATION_X - BEFORE_X). CHANNELS counts vectors.
 const HEIGHT: u32 = 1u; //@param
 const WIDTH: u32 = 1u; //@param
 const CHANNELS: u32 = 1u; //@param
@@ -13,20 +13,20 @@ const DILATION_Y: u32 = 1u; //@param
 const DILATION_X: u32 = 1u; //@param
 const BEFORE_Y: u32 = 0u; //@param
 const BEFORE_X: u32 = 0u; //@param
-// Lines that count for an average, from the first line of padding on.
+// Lines that count towards an average, from the first line of padding on.
 const LOW_Y: u32 = 0u; //@param
 const LOW_X: u32 = 0u; //@param
 const HIGH_Y: u32 = 1u; //@param
 const HIGH_X: u32 = 1u; //@param
-// What a sum is divided by; 0 if by the lines that count.
+// The fixed divisor of averages; 0 to divide by the number of lines that count.
 const DIVISOR: u32 = 0u; //@param
 
-// How many of the taps that begin at line `start` come before `line`.
+// The number of taps that precede `line`, of those starting at line `start`.
 fn taps_before(line: u32, start: u32, taps: u32, dilation: u32) -> u32 {
     return min((max(line, start) - start + dilation - 1u) / dilation, taps);
 }
 
-// One over what the window at (p, q) is divided by.
+// The reciprocal of the divisor of the window at (p, q).
 fn share(p: u32, q: u32) -> f32 {
     if (DIVISOR > 0u) {
         return div_(1.0, f32(DIVISOR));

@@ -1,5 +1,5 @@
 // Threefry2x32-20 (Salmon et al. 2011): the random word of an element from (seed, stream, step, element).
-// Same bits as src/rng.rs. Needs `step`.
+// Bit-identical to src/base/rng.rs. Needs `step`.
 fn threefry_round(x: vec2<u32>, rotation: u32) -> vec2<u32> {
     let a = x.x + x.y;
     return vec2<u32>(a, ((x.y << rotation) | (x.y >> (32u - rotation))) ^ a);
@@ -34,7 +34,7 @@ fn random_word(stream: u32, element: u32) -> u32 {
     return select(x.x, x.y, (element & 1u) == 1u);
 }
 
-// The words of four elements from an even one on.
+// The words of four elements, starting at an even one.
 fn random_four(stream: u32, element: u32) -> vec4<u32> {
     return vec4<u32>(random_pair(stream, element >> 1u), random_pair(stream, (element >> 1u) + 1u));
 }

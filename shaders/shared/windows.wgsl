@@ -1,6 +1,6 @@
-// Windows of images as a matrix: a row is a position (image, y, x), a column k a tap and channel (y, x, channel).
-// The tap t at position p looks at coordinate p * STRIDE + t * STEP + ORIGIN of an image whose lines are UP apart;
-// outside the image, and between its lines, there are zeros (src/kernels/matmul/windows.rs).
+// Windows of images as a matrix: a row is a position (image, y, x), a column k a tap and channel (y, x,
+// channel). Tap t at position p reads coordinate p * STRIDE + t * STEP + ORIGIN of an image whose lines are
+// UP apart; outside the image and between its lines there are zeros (src/kernels/matmul/windows.rs).
 const POSITIONS_Y: u32 = 1u; //@param
 const POSITIONS_X: u32 = 1u; //@param
 const TAPS_X: u32 = 1u; //@param
@@ -22,7 +22,8 @@ const PER_LINE: u32 = 1u; //@param
 const PER_COLUMN: u32 = 1u; //@param
 const PER_CHANNEL: u32 = 1u; //@param
 
-// A part of a place in an image: elements from the start, and coordinates. A position and a tap add up to one.
+// Part of a location in an image: elements from the start, and coordinates. A position and a tap add up to a
+// location.
 struct Place {
     start: u32,
     y: i32,
@@ -48,7 +49,7 @@ fn tap(column: u32) -> Place {
 }
 
 fn element(a: Place, b: Place) -> Element {
-    // A negative coordinate becomes a large number, which no image reaches.
+    // A negative coordinate wraps around to a large number, beyond any image.
     let y = u32(a.y + b.y);
     let x = u32(a.x + b.x);
     let line = y / UP_Y;

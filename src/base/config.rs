@@ -1,6 +1,6 @@
-//! What is wrong with a configuration, and where.
+//! Configuration errors, with their location.
 
-/// A value of a configuration file that cannot be.
+/// An invalid value in a configuration file.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 #[error("{place}: {reason}")]
 pub struct ConfigError {

@@ -2,18 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Most values of an image.
+/// The largest number of values in an image.
 pub const MAX_VALUES: usize = 1 << 26;
 
-/// What a row of pixels is; its values lie in the order `[channels, height, width]`.
+/// The shape of an image; a row of pixel values is stored in the order `[channels, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(from = "[usize; 3]", into = "[usize; 3]")]
 pub struct ImageShape {
-    /// Channels: 1 for grey, 3 for red, green and blue.
+    /// Channels: 1 for greyscale, 3 for RGB.
     pub channels: usize,
     /// Rows of pixels.
     pub height: usize,
-    /// Pixels of a row.
+    /// Pixels per row.
     pub width: usize,
 }
 
@@ -36,17 +36,17 @@ impl std::fmt::Display for ImageShape {
 }
 
 impl ImageShape {
-    /// Values of an image; saturating, for shapes that a file declares.
+    /// Number of values in an image. Saturates, because a file may declare any shape.
     pub fn values(&self) -> usize {
         self.channels.saturating_mul(self.height).saturating_mul(self.width)
     }
 
-    /// Pixels of a channel.
+    /// Pixels per channel.
     pub fn plane(&self) -> usize {
         self.height.saturating_mul(self.width)
     }
 
-    /// What is wrong with it, if anything.
+    /// What is wrong with the shape, if anything.
     pub fn problem(&self) -> Option<String> {
         let sides = [self.channels, self.height, self.width];
         (sides.contains(&0) || self.values() > MAX_VALUES)

@@ -1,4 +1,5 @@
-//! The vocabulary that everything else shares: tensors, random numbers, the step's record, the device as plain data.
+//! Foundations shared by all other modules: tensors, random numbers, the step record, the device as plain
+//! data.
 
 pub mod config;
 pub mod image;

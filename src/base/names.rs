@@ -1,6 +1,6 @@
-//! Names that a user may have meant.
+//! Suggestions for mistyped names.
 
-/// `; did you mean `x`?` if a name of `known` is near `name`, else the first few names.
+/// Returns `; did you mean `x`?` if a name in `known` resembles `name`, else lists the first few names.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
     let best = known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));

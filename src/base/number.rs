@@ -1,8 +1,8 @@
-//! Numbers as JSON has them.
+//! Numbers as written to JSON.
 
 use serde::{Serialize, Serializer};
 
-/// A number for JSON: non-finite ones are the strings `"NaN"`, `"inf"` and `"-inf"`.
+/// A number that serialises to JSON; non-finite values become the strings `"NaN"`, `"inf"` and `"-inf"`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Number(pub f64);
 
@@ -17,12 +17,12 @@ impl Serialize for Number {
     }
 }
 
-/// Named numbers in a fixed order, as a JSON object.
+/// Named numbers in a fixed order, serialised as a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Numbers(pub Vec<(&'static str, f64)>);
 
 impl Numbers {
-    /// A number by name.
+    /// Returns the number with this name.
     pub fn get(&self, name: &str) -> Option<f64> {
         self.0.iter().find(|(n, _)| *n == name).map(|(_, x)| *x)
     }
@@ -34,7 +34,7 @@ impl Serialize for Numbers {
     }
 }
 
-/// Whether `x` is above 0 and finite, in the single precision of the kernels too.
+/// Whether `x` is positive and finite, in the kernels' single precision too.
 pub fn is_positive(x: f64) -> bool {
     x as f32 > 0.0 && (x as f32).is_finite()
 }

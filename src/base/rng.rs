@@ -1,15 +1,15 @@
 //! Counter-based random numbers with the same bits on the CPU and on every GPU.
 //!
-//! Threefry2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the random
-//! word of an element is a function of (seed, stream, step, element), so nothing is stored and nothing depends
-//! on the order in which elements are computed. The key is the seed, its high word mixed with the stream; the
+//! Threefry2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): the
+//! random word of an element is a function of (seed, stream, step, element), so nothing is stored and the
+//! order of computation does not matter. The key is the seed, with its high word mixed with the stream; the
 //! counter is (step, element / 2), and the element takes output word `element % 2`.
 
 use std::sync::OnceLock;
 
 use crate::base::step::StepRecord;
 
-/// What a counter-based random element is The bits depend on (seed, step, stream, element) alone.
+/// The distribution of a counter-based random element. Its bits depend only on (seed, step, stream, element).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RandomKind {
     /// Uniform in `[0, 1)`, a multiple of `2^-24`.
@@ -18,7 +18,7 @@ pub enum RandomKind {
     Normal,
     /// 1 with probability `threshold / 2^32`, else 0.
     Mask {
-        /// Kept if the random word is below this.
+        /// The result is 1 if the random word is below this.
         threshold: u32,
     },
 }
@@ -31,15 +31,15 @@ pub mod streams {
     pub const NOISE: u32 = 2;
     /// Random splits of the data.
     pub const SPLIT: u32 = 3;
-    /// Changes of images.
+    /// Image augmentation.
     pub const AUGMENT: u32 = 4;
-    /// Noise of latent codes in training and evaluation.
+    /// Noise added to latent codes in training and evaluation.
     pub const LATENT: u32 = 5;
-    /// Codes that are drawn from the prior.
+    /// Latent codes drawn from the prior.
     pub const SAMPLE: u32 = 6;
-    /// Initial parameters, one stream each from here.
+    /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
-    /// Dropout masks and other draws of layers, one stream each from here.
+    /// Dropout masks and other random draws of layers: one stream each, numbered from here.
     pub const LAYERS: u32 = 0x2_0000;
     /// Dropout masks between the layers of recurrent stacks.
     pub const RECURRENT: u32 = 0x4_0000;
@@ -59,7 +59,7 @@ pub fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     four_rounds(x, FIRST, [third, key[0].wrapping_add(5)])
 }
 
-/// Four rounds, then the injection of keys. Without loops, so that callers' loops over counters vectorise.
+/// Four rounds, then the key injection. Written without loops so that callers' loops over counters vectorise.
 #[inline(always)]
 fn four_rounds(x: [u32; 2], rotations: [u32; 4], keys: [u32; 2]) -> [u32; 2] {
     let x = round(x, rotations[0]);
@@ -100,7 +100,7 @@ fn sum_of_quantiles(table: &[f32; 4096], word: u32) -> f32 {
     table[word as usize & 4095] + table[(word >> 12) as usize & 4095]
 }
 
-/// The random element of a kind, stream and step.
+/// One random element of the given kind, stream and step.
 pub fn element(kind: RandomKind, step: &StepRecord, stream: u32, element: u32) -> f32 {
     let word = word([step.seed_low, step.seed_high], stream, step.step, element);
     match kind {
@@ -110,13 +110,14 @@ pub fn element(kind: RandomKind, step: &StepRecord, stream: u32, element: u32) -
     }
 }
 
-/// Random elements `first..first + out.len()`: the bits of [`element`], many counters at a time.
+/// Random elements `first..first + out.len()`, bit-identical to [`element`] but computed many counters at a
+/// time.
 #[inline(always)]
 pub fn fill(kind: RandomKind, step: &StepRecord, stream: u32, first: u32, out: &mut [f32]) {
     const PAIRS: usize = 128;
     let key = stream_key([step.seed_low, step.seed_high], stream);
     let (mut firsts, mut seconds, mut words) = ([0u32; PAIRS], [0u32; PAIRS], [0u32; 2 * PAIRS]);
-    // Whole counters: an odd start leaves out the first word of one.
+    // Each counter yields two words; an odd start skips the first word of its counter.
     let mut skip = (first % 2) as usize;
     let mut pair = first / 2;
     let mut rest = out;
@@ -150,15 +151,15 @@ pub fn normal_table() -> &'static [f32; 4096] {
     static TABLE: OnceLock<[f32; 4096]> = OnceLock::new();
     TABLE.get_or_init(|| {
         let quantiles: Vec<f64> = (0..4096).map(|i| normal_quantile((f64::from(i) + 0.5) / 4096.0)).collect();
-        // Mid-points cut the tails a little; scaling gives a table whose variance is 1/2.
+        // Mid-points truncate the tails slightly; scaling restores a variance of 1/2.
         let second = quantiles.iter().map(|z| z * z).sum::<f64>() / 4096.0;
         let scale = (0.5 / second).sqrt();
         std::array::from_fn(|i| ((quantiles[i] * scale * 1_048_576.0).round() / 1_048_576.0) as f32)
     })
 }
 
-/// The `p`-quantile of the standard normal distribution, by bisection of its distribution function: slow,
-/// obviously right, and needed only for the table.
+/// The `p`-quantile of the standard normal distribution, by bisection of its distribution function: slow, but
+/// obviously correct and needed only for the table.
 pub fn normal_quantile(p: f64) -> f64 {
     let (mut low, mut high) = (-10.0, 10.0);
     for _ in 0..80 {
@@ -172,7 +173,7 @@ pub fn normal_quantile(p: f64) -> f64 {
     0.5 * (low + high)
 }
 
-/// A random order of `order`, by Fisher-Yates from counters; `round` (the epoch) and `stream` pick it.
+/// Shuffles `order` with a counter-based Fisher-Yates shuffle selected by `stream` and `round` (the epoch).
 pub fn shuffle(order: &mut [u32], seed: [u32; 2], stream: u32, round: u32) {
     for last in (1..order.len()).rev() {
         // The high half of a 64-bit product maps a word to 0..=last with a bias below 2^-32 * last.
@@ -214,7 +215,7 @@ mod tests {
         let mean: f64 = table.iter().map(|&x| f64::from(x)).sum::<f64>() / 4096.0;
         let second: f64 = table.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / 4096.0;
         let fourth: f64 = table.iter().map(|&x| f64::from(x).powi(4)).sum::<f64>() / 4096.0;
-        // Of the sum of two independent draws.
+        // Expected for the sum of two independent draws.
         let (variance, kurtosis) =
             (2.0 * second, (2.0 * fourth + 6.0 * second * second) / (4.0 * second * second));
         assert!(mean.abs() < 1e-7, "mean {mean}");

@@ -1,4 +1,4 @@
-//! What the planner and the kernels know of a device.
+//! What the planner and the kernels know about a device.
 
 /// A device as plain data, so that plans for any adapter can be made and tested on any machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,27 +17,28 @@ pub struct Target {
     pub max_invocations: u32,
     /// Bytes of workgroup memory.
     pub max_workgroup_bytes: u32,
-    /// Loop iterations one invocation may run in total (software drivers cut longer loops silently).
+    /// Loop iterations one invocation may run in total (software drivers silently truncate longer loops).
     pub max_loop_iterations: u32,
-    /// Invocations of a subgroup, if shaders may exchange values within one and all have the same size; else 0.
+    /// Invocations per subgroup if shaders may exchange values within subgroups and all have the same size;
+    /// else 0.
     pub subgroup_size: u32,
     /// Whether every operation has the same bits on every device (`train.exact`).
     pub exact: bool,
 }
 
-/// Which kernels suit a device.
+/// The kernel implementations that suit a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
     /// Native code on the CPU.
     Native,
-    /// WGSL with register tiles, no workgroup memory and no barriers: software rasterisers.
+    /// WGSL with register tiles, no workgroup memory and no barriers, for software rasterisers.
     Registers,
-    /// WGSL with workgroup-memory tiles: GPUs.
+    /// WGSL with workgroup-memory tiles, for GPUs.
     Workgroup,
 }
 
 impl Target {
-    /// The limits every WebGPU implementation grants; what shipped experiments must fit.
+    /// The limits every WebGPU implementation guarantees; the shipped experiments must fit them.
     pub fn webgpu_minimum(family: Family) -> Self {
         Self {
             family,
@@ -53,7 +54,7 @@ impl Target {
         }
     }
 
-    /// The CPU backend: bounded by host memory alone.
+    /// The CPU backend, limited only by host memory.
     pub fn native() -> Self {
         Self {
             family: Family::Native,

@@ -1,4 +1,4 @@
-//! Shapes, element types and host tensors: the vocabulary every other module shares.
+//! Shapes, element types and host tensors.
 
 use std::fmt;
 
@@ -64,8 +64,8 @@ pub fn contiguous_strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// A host tensor in double precision, row-major and contiguous: what the reference computes with.
-/// Integer values (labels, indices) are held as whole `f64`.
+/// A host tensor in double precision, row-major and contiguous; the reference computes with these. Integer
+/// values (labels, indices) are stored as integral `f64`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tensor {
     /// Extents, outermost first.
@@ -75,7 +75,7 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A tensor of the given elements; `data.len()` must be the product of `shape`.
+    /// Creates a tensor from its elements; `data.len()` must be the product of `shape`.
     ///
     /// # Panics
     /// If the element count does not match (a bug in the caller).

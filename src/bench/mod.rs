@@ -1,4 +1,4 @@
-//! Speed: kernels alone and whole training steps, measured, and set against what this device can do.
+//! Benchmarks of single kernels and whole training steps, relative to what the device can do.
 
 mod native;
 pub mod steps;
@@ -16,12 +16,12 @@ use crate::kernels::samples::Sample;
 use crate::scalar::{BinaryFn, Body, Inst, View};
 use crate::verify::kernels::load;
 
-/// What a device reaches at best, measured here and now.
+/// A device's peak performance, as measured.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Billions of floating-point operations a second, of a chain of multiply-adds that touches no memory.
+    /// GFLOP/s of a chain of multiply-adds that touches no memory.
     pub gflops: f64,
-    /// Billions of bytes a second, read and written, of a copy larger than the caches.
+    /// GB/s, read and written, of a copy larger than the caches.
     pub gigabytes: f64,
 }
 
@@ -32,22 +32,22 @@ pub struct Measurement {
     pub name: String,
     /// Sizes.
     pub shape: String,
-    /// Seconds of one run: the fastest of several series.
+    /// Seconds per run: the fastest of several series.
     pub seconds: f64,
-    /// Billions of floating-point operations a second.
+    /// Billions of floating-point operations per second.
     pub gflops: f64,
-    /// Billions of bytes a second, if every operand is moved once.
+    /// Billions of bytes per second, if every operand is moved once.
     pub gigabytes: f64,
-    /// Part of the speed that the device's limits allow: the time that the arithmetic or the bytes need at
-    /// least, whichever is more, over the time taken. Above 1 where operands stay in the caches.
+    /// Fraction of the speed that the device's limits allow: the minimum time for the arithmetic or for the
+    /// bytes, whichever is longer, divided by the time taken. Above 1 where operands stay in the caches.
     pub fraction: f64,
 }
 
-/// Wall time of one series of runs.
+/// Wall time of a series of runs.
 const SERIES_SECONDS: f64 = 0.03;
-/// Series of which the fastest counts: other work on the machine only ever slows a series down.
+/// Number of series. The fastest counts, because other work on the machine can only slow a series down.
 const SERIES: usize = 5;
-/// Most runs in one series.
+/// Maximum runs per series.
 const MOST_RUNS: usize = 4096;
 
 /// Measures the limits of `device`.
@@ -85,14 +85,14 @@ pub fn measure(device: &dyn Device, kernel: &Kernel, limits: &Limits) -> Result<
     })
 }
 
-/// Seconds of one run of `kernel`, many in a row.
+/// Seconds per run of `kernel`, over many consecutive runs.
 fn seconds(device: &dyn Device, kernel: &Kernel) -> Result<f64, DeviceError> {
     let sample = Sample::of(kernel);
     let (mut session, _) = load(device, &sample)?;
     fastest(&mut *session, &[sample.step])
 }
 
-/// Seconds of one run of phase 0: the fastest of several series, each of `pattern` repeated.
+/// Seconds per run of phase 0: the fastest of several series, each repeating `pattern`.
 pub(crate) fn fastest(session: &mut dyn Session, pattern: &[StepRecord]) -> Result<f64, DeviceError> {
     let mut run = |count: usize| -> Result<f64, DeviceError> {
         let steps: Vec<StepRecord> = pattern.iter().copied().cycle().take(count).collect();
@@ -101,7 +101,7 @@ pub(crate) fn fastest(session: &mut dyn Session, pattern: &[StepRecord]) -> Resu
         session.wait()?;
         Ok(start.elapsed().as_secs_f64())
     };
-    // Pipelines, caches and clock rates settle in the first run.
+    // The first run lets pipelines, caches and clock rates settle.
     run(1)?;
     let mut count = 1;
     while count < MOST_RUNS && run(count)? < SERIES_SECONDS {
@@ -114,7 +114,7 @@ pub(crate) fn fastest(session: &mut dyn Session, pattern: &[StepRecord]) -> Resu
     Ok(best.max(1e-12))
 }
 
-/// Four independent chains of 64 multiply-adds for each of `elements`.
+/// Four independent chains of 64 multiply-adds per element.
 fn multiply_adds(elements: usize) -> Kernel {
     let shape = vec![elements];
     let mut body = Body::default();
@@ -139,7 +139,7 @@ fn multiply_adds(elements: usize) -> Kernel {
     Kernel::new(Pointwise { shape, body })
 }
 
-/// A copy of `elements`.
+/// A copy of `elements` elements.
 fn copy(elements: usize) -> Kernel {
     let shape = vec![elements];
     let mut body = Body::default();

@@ -1,4 +1,4 @@
-//! The limits of the processor: multiply-adds on all cores in the widest vectors, and a parallel copy.
+//! The processor's limits: multiply-adds on all cores in the widest vectors, and a parallel copy.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use super::Limits;
 use crate::device::DeviceError;
 use crate::device::cpu::thread_count;
 
-/// Independent multiply-adds in flight: enough to hide their latency (4 cycles, 2 a cycle).
+/// Independent multiply-adds in flight: enough to hide their latency (4 cycles, 2 per cycle).
 const CHAINS: usize = 12;
 
 /// Multiply-adds in registers.
@@ -19,12 +19,12 @@ struct MultiplyAdds {
 }
 
 impl WithSimd for MultiplyAdds {
-    /// A value to keep, and the floating-point operations done.
+    /// A value to keep, and the number of floating-point operations.
     type Output = (f32, f64);
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> (f32, f64) {
-        // Hidden from the compiler, which would otherwise compute the result itself.
+        // Hidden from the compiler, which could otherwise compute the result itself.
         let (factor, term) = (simd.splat_f32s(black_box(0.999)), simd.splat_f32s(black_box(0.001)));
         let mut x = [simd.splat_f32s(black_box(3.0)); CHAINS];
         for _ in 0..self.rounds {
@@ -62,7 +62,7 @@ pub fn limits() -> Result<Limits, DeviceError> {
     let source = vec![1.0f32; WORDS];
     let target = std::sync::Mutex::new(vec![0.0f32; WORDS]);
     let gigabytes = fastest(&|| {
-        // Nothing else holds the lock, and a panic elsewhere would not spoil the copy.
+        // Nothing else holds the lock, and a panic elsewhere would not corrupt the copy.
         let mut target = target.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let part = WORDS.div_ceil(threads);
         target

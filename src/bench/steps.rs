@@ -1,4 +1,4 @@
-//! Whole training steps: how many a second, and where the time goes.
+//! Whole training steps: steps per second, and where the time goes.
 
 use serde::{Deserialize, Serialize};
 
@@ -28,40 +28,40 @@ use crate::train::engine::{Engine, Training};
 pub struct StepMeasurement {
     /// Network and batch.
     pub name: String,
-    /// Steps a second, many in a row.
+    /// Steps per second, over many consecutive steps.
     pub steps_per_second: f64,
-    /// Each launch, timed alone.
+    /// Each launch, timed separately.
     pub kernels: Vec<KernelTime>,
 }
 
-/// One launch of a step: a kernel, or several that run at the same time.
+/// One launch of a step: a single kernel, or several that run concurrently.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KernelTime {
     /// Kernel family.
     pub name: String,
     /// Sizes.
     pub shape: String,
-    /// Layers computed.
+    /// The layers it computes.
     pub layer: String,
     /// Seconds: the fastest of several profiles.
     pub seconds: f64,
 }
 
-/// Profiles of which the fastest counts.
+/// Number of profiles; the fastest counts.
 const PROFILES: usize = 7;
-/// Most rows of the synthetic data.
+/// Maximum rows of synthetic data.
 const ROWS: usize = 8192;
-/// Most numbers of it.
+/// Maximum numbers of synthetic data.
 const NUMBERS: usize = 1 << 21;
 
 /// A network and its batch.
 #[derive(Clone, Debug)]
 pub struct Workload {
-    /// For people, and to choose by.
+    /// Shown to users, and matched by the pattern.
     pub name: String,
     batch: usize,
     config: ModelConfig,
-    /// `[C, H, W]`, or so many features.
+    /// Image shape `[C, H, W]`, or the number of features.
     input: Input,
     outputs: usize,
     loss: Loss,
@@ -84,8 +84,8 @@ impl Input {
     }
 }
 
-/// The steps measured, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a residual
-/// network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples.
+/// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
+/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -176,7 +176,7 @@ fn residual_layers() -> Vec<LayerConfig> {
     ]
 }
 
-/// Measures the step of `workload`.
+/// Measures the training step of `workload`.
 ///
 /// # Errors
 /// If the device fails.
@@ -237,8 +237,8 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
 }
 
 impl Workload {
-    /// Normal numbers, and targets of the network's kind; for the autoencoder black and white pixels, a quarter of them
-    /// white.
+    /// Normal random numbers, and targets to match the network; for the autoencoder, black and white pixels,
+    /// a quarter of them white.
     fn data(&self) -> Dataset {
         let width = self.input.width();
         let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);

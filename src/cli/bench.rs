@@ -8,27 +8,24 @@ use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
 use gridlight::kernels;
 use gridlight::plan::align;
-use gridlight::train::TrainError;
 use serde::{Deserialize, Serialize};
 
 use super::{Failure, open_device, parse_device, print, print_json};
 
-/// Times every kernel and whole training steps, against this device's own limits.
+/// Times every kernel and whole training steps, relative to this device's own limits.
 #[derive(Args)]
-#[command(
-    after_help = "Examples:\n  gridlight bench matmul --device cpu\n  gridlight bench --json > before.json\n  \
-gridlight bench --compare before.json"
-)]
+#[command(after_help = "Examples:\n  gridlight bench matmul --device cpu\n  gridlight bench --json > \
+                        before.json\n  gridlight bench --compare before.json")]
 pub struct Bench {
     /// Only benchmarks whose name and shape contain this text, for example `matmul` or `512x512`.
     pattern: Option<String>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
-    /// Compare with an earlier --json; exit code 1 if anything takes more than 1.25 times as long.
+    /// Compare with an earlier --json report; exit code 1 if anything takes more than 1.25 times as long.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
 }
@@ -42,7 +39,7 @@ struct Report {
     steps: Vec<StepMeasurement>,
 }
 
-/// How much longer than before counts as a failure: less than this, two runs on a busy machine differ.
+/// A slowdown beyond this factor is a failure; smaller ones occur between runs on a busy machine.
 const SLOWER: f64 = 1.25;
 
 impl Bench {
@@ -65,7 +62,7 @@ impl Bench {
             }
             let reason =
                 format!("no benchmark matches `{pattern}`; kernels and networks are {}", names.join(", "));
-            return Err(TrainError::Input(reason).into());
+            return Err(Failure::input(reason));
         }
         let device = open_device(self.device, false)?;
         let limits = bench::limits(&*device)?;
@@ -96,7 +93,7 @@ impl Bench {
 fn read_report(path: &Path) -> Result<Report, Failure> {
     let fail = |reason: String| {
         let go_on = "give a file written by `gridlight bench --json`";
-        Failure::from(TrainError::Input(format!("{}: {reason}; {go_on}", path.display())))
+        Failure::input(format!("{}: {reason}; {go_on}", path.display()))
     };
     let text = std::fs::read_to_string(path).map_err(|e| fail(e.to_string()))?;
     serde_json::from_str(&text).map_err(|e| fail(e.to_string()))
@@ -110,7 +107,7 @@ impl Report {
         kernels.chain(steps).collect()
     }
 
-    /// Time now over time before, of a benchmark that is in both.
+    /// Time now over time before, for a benchmark that is in both reports.
     fn change(&self, before: &Report, name: &str) -> Option<f64> {
         let find = |report: &Report| report.times().into_iter().find(|(n, _)| n == name).map(|(_, t)| t);
         Some(find(self)? / find(before)?)
@@ -121,7 +118,7 @@ impl Report {
         names.filter(|name| self.change(before, name).is_some_and(|change| change > SLOWER)).collect()
     }
 
-    /// Tables for people; with an earlier report, how times have changed.
+    /// Tables for people; with an earlier report, including how times have changed.
     fn text(&self, before: Option<&Report>) -> String {
         let change = |name: &str| {
             let change = before.and_then(|before| self.change(before, name));

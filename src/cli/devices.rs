@@ -7,19 +7,19 @@ use gridlight::device::{Device, DeviceInfo};
 
 use super::{Failure, print, print_json};
 
-/// Adapters with driver, features and limits, and which one `auto` takes.
+/// List adapters with driver, features and limits, and which one `auto` selects.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight devices --json")]
 pub struct Devices {
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
 
-/// Everything `--device` can name.
+/// All devices that `--device` can name.
 #[derive(serde::Serialize)]
 struct Report {
-    /// What `--device auto` takes: `cpu` or `gpu:N`.
+    /// What `--device auto` selects: `cpu` or `gpu:N`.
     auto: String,
     cpu: DeviceInfo,
     adapters: Vec<AdapterReport>,
@@ -49,8 +49,8 @@ fn text(report: &Report) -> String {
         let (info, limits) = (&adapter.info, &adapter.limits);
         let features = if adapter.features.is_empty() { "none".into() } else { adapter.features.join(", ") };
         text += &format!(
-            "gpu:{}  {} ({}, {}, {})\n       features: {features}\n       limits: buffer {} MiB, binding {} MiB, \
-             {} storage buffers, {} invocations, {} KiB workgroup memory\n       auto: {}\n",
+            "gpu:{}  {} ({}, {}, {})\n       features: {features}\n       limits: buffer {} MiB, binding {} \
+             MiB, {} storage buffers, {} invocations, {} KiB workgroup memory\n       auto: {}\n",
             adapter.number,
             info.name,
             info.kind,
@@ -65,8 +65,12 @@ fn text(report: &Report) -> String {
         );
     }
     if report.adapters.is_empty() {
-        text += "No GPU adapter: no Vulkan, Metal or DX12 driver is installed.\n";
+        text += if cfg!(feature = "gpu") {
+            "No GPU adapter: no Vulkan, Metal or DX12 driver is installed.\n"
+        } else {
+            "No GPU adapter: this build has no GPU backend.\n"
+        };
     }
     let why = if report.auto == "cpu" { " (no discrete or integrated GPU works)" } else { "" };
-    text + &format!("auto takes {}{why}", report.auto)
+    text + &format!("auto selects {}{why}", report.auto)
 }

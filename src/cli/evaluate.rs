@@ -11,7 +11,7 @@ use gridlight::tasks::series::HorizonError;
 
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 
-/// Loss and metrics of a run's best checkpoint.
+/// Compute the loss and metrics of a run's best checkpoint.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight evaluate runs/traffic --split validation")]
 pub struct Evaluate {
@@ -20,17 +20,18 @@ pub struct Evaluate {
     /// Evaluate on this file instead of a split of the run's own data.
     #[arg(long, conflicts_with = "split")]
     data: Option<PathBuf>,
-    /// train, validation or test; by default test, or validation if there are no test rows.
+    /// Split to evaluate: train, validation or test; by default test, or validation if there are no test
+    /// rows.
     #[arg(long)]
     split: Option<String>,
-    /// Latent codes drawn for each row by an autoencoder: its metrics are means over them, and more bring
-    /// `log_likelihood` closer to the truth (default 32).
+    /// Latent codes drawn per row of an autoencoder: metrics are means over them, and more draws tighten the
+    /// `log_likelihood` estimate (default 32).
     #[arg(long)]
     draws: Option<u32>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }

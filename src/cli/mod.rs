@@ -1,5 +1,6 @@
 //! The command line: one file per command, one place for devices, errors and exit codes.
 
+mod advice;
 mod bench;
 mod devices;
 mod evaluate;
@@ -17,7 +18,7 @@ use std::time::Instant;
 use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::run::directory::RunDirectory;
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -40,7 +41,7 @@ enum Command {
     Devices(devices::Devices),
 }
 
-/// What ends a command early: a message with what to do, and the exit code of the contract.
+/// Why a command ends early: a message that says how to go on, and the exit code.
 pub struct Failure {
     /// Exit code.
     pub code: u8,
@@ -50,7 +51,25 @@ pub struct Failure {
 
 impl From<TrainError> for Failure {
     fn from(error: TrainError) -> Self {
-        Self { code: error.exit_code(), error: error.into() }
+        Self { code: exit_code(error.kind()), error: anyhow::Error::msg(advice::in_flags(&error)) }
+    }
+}
+
+impl Failure {
+    /// What the user gave cannot be.
+    pub fn input(reason: impl ToString) -> Self {
+        Self { code: exit_code(ErrorKind::Input), error: anyhow::Error::msg(reason.to_string()) }
+    }
+}
+
+/// The exit code of the contract.
+pub fn exit_code(kind: ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Input => 2,
+        ErrorKind::Diverged => 3,
+        ErrorKind::Device => 4,
+        ErrorKind::File => 5,
+        ErrorKind::Interrupted => 130,
     }
 }
 
@@ -72,18 +91,18 @@ impl From<gridlight::verify::VerifyError> for Failure {
         match error {
             VerifyError::Plan(error) => TrainError::from(error).into(),
             VerifyError::Device(error) => TrainError::from(error).into(),
-            VerifyError::Reference(error) => TrainError::Input(error.to_string()).into(),
+            VerifyError::Reference(error) => Failure::input(error),
         }
     }
 }
 
-/// Runs the command line; gives the exit code.
+/// Runs the command line and returns the exit code.
 pub fn run(started: Instant) -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = if error.use_stderr() { 2 } else { 0 };
-            // Nobody reads what cannot be printed.
+            // If printing fails, nobody is reading.
             let _ = error.print();
             return ExitCode::from(code);
         }
@@ -108,7 +127,7 @@ pub fn run(started: Instant) -> ExitCode {
     }
 }
 
-/// Prints a result on standard output; a reader that has gone away is not an error.
+/// Prints a result on standard output; a closed pipe is not an error.
 pub fn print(text: &str) {
     use std::io::Write;
     let mut out = std::io::stdout().lock();
@@ -136,7 +155,7 @@ pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
     }
 }
 
-/// Opens the device asked for and says on standard error which it is.
+/// Opens the requested device and reports it on standard error.
 pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
     let device = gridlight::device::open::open(choice, exact)?;
     let info = device.info();
@@ -144,7 +163,7 @@ pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>,
     Ok(device)
 }
 
-/// Whether a run was trained in exact mode, so that it is used in it too.
+/// Whether a run was trained in exact mode, so that it is also used in exact mode.
 pub fn is_exact(run: &std::path::Path) -> Result<bool, Failure> {
     Ok(RunDirectory::open(run)?.experiment()?.train.exact)
 }

@@ -15,24 +15,23 @@ use gridlight::train::engine::{self, Training};
 
 use super::{Failure, open_device, parse_device, print, print_json};
 
-/// What a training step will do, before it runs.
+/// Show what a training step will do, before it runs.
 #[derive(Args)]
-#[command(
-    after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump shaders-as-compiled"
-)]
+#[command(after_help = "Example:\n  gridlight plan assets/experiments/traffic.toml --device gpu --dump \
+                        shaders-as-compiled")]
 pub struct Plan {
     /// Experiment file.
     experiment: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
-    /// Any key of the experiment: table.key=value. May be repeated.
+    /// Override a key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Write the WGSL of every kernel, as compiled, into this directory.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
@@ -84,14 +83,14 @@ pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Com
 fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Failure> {
     if target.family == Family::Native {
         let reason = "--dump shows the shaders of a GPU; add --device gpu (the CPU backend runs native code)";
-        return Err(TrainError::Input(reason.into()).into());
+        return Err(Failure::input(reason));
     }
     let io = |e: std::io::Error| TrainError::Io { path: directory.into(), reason: e.to_string() };
     std::fs::create_dir_all(directory).map_err(io)?;
     for phase in &compiled.program.phases {
         for (number, dispatches) in phase.launches().enumerate() {
             let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
-            let shader = launch(&kernels, target).map_err(|e| TrainError::Input(e.to_string()))?;
+            let shader = launch(&kernels, target).map_err(Failure::input)?;
             let name = format!("{}-{:02}-{}.wgsl", phase.name, number + 1, shader.name);
             std::fs::write(directory.join(name), shader.source).map_err(io)?;
         }

@@ -8,7 +8,7 @@ use gridlight::run::evaluate;
 
 use super::{Failure, is_exact, open_device, parse_device};
 
-/// Predictions for the rows of a table or for images, in the target's own units.
+/// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv"
@@ -16,8 +16,8 @@ use super::{Failure, is_exact, open_device, parse_device};
 pub struct Predict {
     /// Run directory.
     run: PathBuf,
-    /// What the model was trained on, without a target: a CSV or Parquet file with the same columns; or for images an
-    /// IDX, NPY or NPZ file, a folder of pictures, or one picture.
+    /// The same kind of data the model was trained on, without a target: a CSV or Parquet file with the same
+    /// columns; for images an IDX, NPY or NPZ file, a folder of pictures, or a single picture.
     #[arg(long)]
     input: PathBuf,
     /// CSV file to write: one row per input row.

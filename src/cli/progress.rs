@@ -1,10 +1,10 @@
-//! Progress for people: a bar with loss, throughput and time left, and a line an epoch.
+//! Progress display: a bar with loss, throughput and time left, and a line per epoch.
 
 use gridlight::train::events::{Event, Observer, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Interrupts so far.
+/// Number of interrupts so far.
 static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
 
 /// Prints events as JSON or as text, and shows a bar on a terminal.
@@ -16,7 +16,7 @@ pub struct Console {
 impl Console {
     /// JSON lines on standard output, or text on standard error.
     pub fn new(json: bool) -> Self {
-        // The first Ctrl-C asks training to finish its step; the second stops at once.
+        // The first Ctrl-C lets training finish its step and save a checkpoint; the second stops at once.
         let handler = ctrlc::set_handler(|| {
             if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
                 std::process::exit(130);
@@ -72,8 +72,8 @@ impl Observer for Console {
                     String::new()
                 };
                 self.line(format!(
-                    "{train_samples} training rows, {validation_samples} validation rows, {parameters} parameters, \
-                     {kernels_per_step} kernels a step, {} bytes on the device{resumed}",
+                    "{train_samples} training rows, {validation_samples} validation rows, {parameters} \
+                     parameters, {kernels_per_step} kernels per step, {} bytes on the device{resumed}",
                     gridlight::plan::quantity(*peak_bytes)
                 ));
             }

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::{DeviceChoice, DeviceInfo, open};
 use gridlight::run::replay;
-use gridlight::train::TrainError;
 
 use super::progress::Console;
 use super::{Failure, is_exact, open_device, parse_device, print, print_json};
@@ -16,10 +15,10 @@ use super::{Failure, is_exact, open_device, parse_device, print, print_json};
 pub struct Replay {
     /// Run directory.
     run: PathBuf,
-    /// auto, cpu, gpu or gpu:N; by default the device that made the run.
+    /// Device: auto, cpu, gpu or gpu:N; by default the device that made the run.
     #[arg(long, value_parser = parse_device)]
     device: Option<DeviceChoice>,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
@@ -34,24 +33,24 @@ impl Replay {
         if self.json {
             print_json(&replay);
         } else if replay.same {
-            print(&format!("{}: repeated with the same bits (weights {})", replay.run, replay.found));
+            print(&format!("{}: the repeated run has the same bits (weights {})", replay.run, replay.found));
         }
         if replay.same {
             return Ok(());
         }
         let why = if replay.differences.is_empty() {
-            "nothing recorded has changed, so the device does not repeat its own results".into()
+            "the recorded conditions are unchanged, so the device does not reproduce its own results".into()
         } else {
-            format!("what was different this time: {}", replay.differences.join("; "))
+            format!("what changed: {}", replay.differences.join("; "))
         };
         let (run, found, expected) = (&replay.run, &replay.found, &replay.expected);
         let text =
-            format!("{run}: the repeated run has other weights ({found}) than the run ({expected}); {why}");
+            format!("{run}: the repeated run has different weights ({found}, expected {expected}); {why}");
         Err(Failure { code: 1, error: anyhow::Error::msg(text) })
     }
 }
 
-/// The device of this machine that made the run.
+/// The device of this machine that the run was made on.
 fn same_device(made: &DeviceInfo) -> Result<DeviceChoice, Failure> {
     if made.kind == "cpu" {
         return Ok(DeviceChoice::Cpu);
@@ -60,10 +59,10 @@ fn same_device(made: &DeviceInfo) -> Result<DeviceChoice, Failure> {
     let found = open::list().into_iter().find(|adapter| same(&adapter.info));
     let missing = || {
         let text = format!(
-            "the run was made on {} ({}), which is not here; choose another device with --device",
+            "the run was made on {} ({}), which this machine does not have; choose a device with --device",
             made.name, made.backend
         );
-        TrainError::Input(text).into()
+        Failure::input(text)
     };
     found.map(|adapter| DeviceChoice::GpuNumber(adapter.number)).ok_or_else(missing)
 }

@@ -8,29 +8,29 @@ use gridlight::run::sample::{self, Drawn, Request};
 
 use super::{Failure, is_exact, open_device, parse_device, print};
 
-/// New rows or images drawn from a generative model (`family = "vae"`), or new text from a model of text.
+/// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight sample runs/digits-vae --count 64 --output digits.png\n  \
                   gridlight sample runs/shakespeare --length 300 --prompt \"ROMEO.\"")]
 pub struct Sample {
     /// Run directory.
     run: PathBuf,
-    /// How many [default: 64, or 1 text].
+    /// Number of samples [default: 64, or 1 text].
     #[arg(long)]
     count: Option<usize>,
-    /// File to write: .png (images, in a grid), .npy or .csv; text goes to standard output without one.
+    /// File to write: .png (images, in a grid), .npy or .csv; without one, text goes to standard output.
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Characters of a text [default: 500].
+    /// Length of a text in characters [default: 500].
     #[arg(long)]
     length: Option<usize>,
-    /// How freely text is written [default: 1]: 0 takes the likeliest character always.
+    /// Sampling temperature of text [default: 1]; 0 always takes the most likely character.
     #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
-    /// How text begins.
+    /// Text to continue from.
     #[arg(long)]
     prompt: Option<String>,
-    /// Seed of the draw.
+    /// Random seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).

@@ -15,7 +15,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, open_device, parse_device, print};
+use super::{Failure, exit_code, open_device, parse_device, print};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -31,41 +31,41 @@ pub struct Train {
     /// Run directory; by default runs/<name>.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Passes over the training rows, instead of the experiment's.
+    /// Number of epochs (overrides the experiment's).
     #[arg(long)]
     epochs: Option<usize>,
     /// Stop after this many steps in total.
     #[arg(long)]
     max_steps: Option<u64>,
-    /// Seed, instead of the experiment's.
+    /// Random seed (overrides the experiment's).
     #[arg(long)]
     seed: Option<u64>,
-    /// Any key of the experiment: table.key=value. May be repeated.
+    /// Override a key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Compute with the same bits on every device (train.exact), which takes several times as long.
+    /// Compute the same bits on every device (train.exact); takes several times as long.
     #[arg(long)]
     exact: bool,
-    /// Go on from the newest checkpoint in the run directory.
+    /// Resume from the newest checkpoint in the run directory.
     #[arg(long)]
     resume: bool,
-    /// Start from these weights.
+    /// Initialise the model with these weights.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
-    /// If a number is no longer finite, run the step again node by node and name the operator.
+    /// If a number is no longer finite, run the step again node by node and name the operator responsible.
     #[arg(long)]
     anomaly: bool,
-    /// Report the loss every so many steps.
+    /// Report the loss every this many steps.
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u64>,
-    /// One JSON object a line on standard output, and nothing else there.
+    /// Print one JSON object per line on standard output, and nothing else there.
     #[arg(long)]
     json: bool,
 }
 
 impl Train {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
-        // First of all, so that an interrupt while the data are read also ends in a saved checkpoint.
+        // Before anything else, so that an interrupt while the data is read also ends in a saved checkpoint.
         let mut console = Console::new(self.json);
         let mut overrides = self.set.clone();
         overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
@@ -74,9 +74,7 @@ impl Train {
         let mut experiment = Experiment::read(&self.experiment, &overrides)?;
         make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
         if self.max_steps == Some(0) {
-            return Err(
-                TrainError::Input("--max-steps = 0 leaves nothing to train; give at least 1".into()).into()
-            );
+            return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         let exact = experiment.train.exact;
@@ -105,8 +103,8 @@ impl Train {
         {
             let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
             print(&format!(
-                "best epoch {best_epoch}: validation {}\ntrained {seconds:.1} s at {steps_per_second:.0} steps/s; \
-                 results in {run}",
+                "best epoch {best_epoch}: validation {}\n\
+                 trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",
                 metrics.join("  ")
             ));
             let evaluation =
@@ -117,7 +115,7 @@ impl Train {
     }
 }
 
-/// An interrupted training is told with the command that goes on with it.
+/// Adds to the error of an interrupted training the command that resumes it.
 fn how_to_go_on(error: TrainError) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
     let mut command = String::from("gridlight");
@@ -132,10 +130,10 @@ fn how_to_go_on(error: TrainError) -> Failure {
         }
     }
     let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
-    Failure { code: error.exit_code(), error: anyhow::anyhow!(text) }
+    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
 }
 
-/// The run directory may be used from anywhere, so the data's paths are kept absolute.
+/// The run directory may be used from anywhere, so paths to data are made absolute.
 pub fn make_paths_absolute(experiment: &mut Experiment, directory: &std::path::Path) {
     let absolute = |path: &mut String| {
         let joined = directory.join(&path);

@@ -7,39 +7,39 @@ use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, Sample};
 use gridlight::plan::align;
-use gridlight::train::{TrainError, checkpoint};
+use gridlight::train::checkpoint;
 use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
 use serde::Serialize;
 
 use super::{Failure, open_device, parse_device, plan, print, print_json};
 
-/// Each kernel on this device against double-precision arithmetic.
+/// Compare each kernel on this device with double-precision arithmetic.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight verify assets/experiments/traffic.toml --device gpu\n  \
                   gridlight verify --device gpu --out report.md")]
 pub struct Verify {
-    /// Check the kernels of this experiment; by default kernels of every family at awkward sizes.
+    /// Check the kernels of this experiment; by default, kernels of every family at awkward sizes.
     experiment: Option<PathBuf>,
-    /// The arithmetic that has the same bits on every device.
+    /// Check exact arithmetic, which has the same bits on every device.
     #[arg(long)]
     exact: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto", value_parser = parse_device)]
     device: DeviceChoice,
-    /// Run operator cases of another framework instead: one JSON object a line.
+    /// Run operator cases from another framework instead: one JSON object per line.
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "experiment")]
     cases: Option<PathBuf>,
-    /// Write a report to attach to a bug: device, driver, version, every kernel. With --cases, where their results
-    /// go: one JSON object a line.
+    /// Write a report to attach to a bug: device, driver, version, every kernel. With --cases, where to write
+    /// their results: one JSON object per line.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// One JSON object on standard output.
+    /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
 }
 
-/// Random kernels of each family.
+/// Random kernels per family.
 const SAMPLES: u32 = 16;
 
 /// What `verify --json` prints.
@@ -68,7 +68,7 @@ impl Verify {
         let report = Report { device: device.info().name.clone(), passed, failed, kernels: checks };
         if let Some(out) = &self.out {
             checkpoint::write_atomically(out, report.for_a_bug(device.info(), &self.command()).as_bytes())?;
-            eprintln!("report in {}", out.display());
+            eprintln!("report written to {}", out.display());
         }
         if self.json {
             print_json(&report);
@@ -77,8 +77,8 @@ impl Verify {
         }
         if failed > 0 {
             let reason = format!(
-                "{failed} of {} kernels differ from the reference on this device by more than rounding explains; \
-                 use another driver version, or --device cpu",
+                "{failed} of {} kernels differ from the reference on this device by more than rounding \
+                 explains; use another driver version, or --device cpu",
                 passed + failed
             );
             return Err(Failure { code: 1, error: anyhow::Error::msg(reason) });
@@ -88,22 +88,22 @@ impl Verify {
 }
 
 impl Verify {
-    /// What was asked for.
+    /// What was checked.
     fn command(&self) -> String {
         let of = |path: &PathBuf| format!(" of `{}`", path.file_name().unwrap_or_default().to_string_lossy());
         format!("the kernels{}", self.experiment.as_ref().map_or_else(|| " of every family".into(), of))
     }
 }
 
-/// Runs the operator cases of `input` and writes one result a line to `output`.
+/// Runs the operator cases of `input` and writes one result per line to `output`.
 fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Failure> {
-    let unreadable = |e: std::io::Error| TrainError::Input(format!("{}: {e}", input.display()));
+    let unreadable = |e: std::io::Error| Failure::input(format!("{}: {e}", input.display()));
     let text = std::fs::read_to_string(input).map_err(unreadable)?;
     let mut results = String::new();
     let (mut done, mut skipped) = (0, 0);
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let case: OperatorCase = serde_json::from_str(line)
-            .map_err(|e| TrainError::Input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
+            .map_err(|e| Failure::input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
         let result = cases::run_case(&case, device)?;
         match result {
             OperatorResult::Done { .. } => done += 1,
@@ -123,7 +123,7 @@ fn random_samples() -> Vec<Sample> {
     samples::families().flat_map(of_family).collect()
 }
 
-/// The distinct kernels of an experiment's program, training and evaluation.
+/// The distinct kernels of an experiment's training and evaluation phases.
 fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> {
     let compiled = plan::compile(path, &[], device.target())?;
     let mut kernels: Vec<&Kernel> = vec![];
@@ -136,7 +136,7 @@ fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> 
 }
 
 impl Report {
-    /// Everything a developer needs to know, as Markdown.
+    /// Everything a developer needs to reproduce a bug, as Markdown.
     fn for_a_bug(&self, device: &DeviceInfo, checked: &str) -> String {
         let json = serde_json::to_string(self).unwrap_or_default();
         format!(

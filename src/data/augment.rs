@@ -4,34 +4,34 @@ use serde::{Deserialize, Serialize};
 
 use crate::kernels::augment::Changes;
 
-/// Changes made to training rows.
+/// Random augmentation of training rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AugmentConfig {
     /// Standard deviation of Gaussian noise added to every (scaled) feature, fresh at each step.
     #[serde(default)]
     pub noise: f64,
-    /// Images: half of them are mirrored left to right.
+    /// Images: flip half of them left to right.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flip_horizontal: bool,
-    /// Images: half of them are mirrored top to bottom.
+    /// Images: flip half of them top to bottom.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub flip_vertical: bool,
-    /// Images: moved by up to so many pixels each way, black coming in from the edge; that is a random crop of the
-    /// image with so many pixels of padding.
+    /// Images: largest shift in pixels in each direction. Vacated pixels are black, so this equals a random
+    /// crop of the image padded by as many pixels.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub shift: usize,
-    /// Images: turned by up to so many degrees to either side.
+    /// Images: largest rotation in degrees, in either direction.
     #[serde(default, skip_serializing_if = "is_none")]
     pub rotation: f64,
-    /// Images: up to so much is added to all (scaled) values or taken from them.
+    /// Images: largest brightness change, added to all (scaled) values.
     #[serde(default, skip_serializing_if = "is_none")]
     pub brightness: f64,
-    /// Images: all (scaled) values are multiplied by 1 plus or minus up to so much.
+    /// Images: contrast; all (scaled) values are multiplied by 1 plus or minus up to this amount.
     #[serde(default, skip_serializing_if = "is_none")]
     pub contrast: f64,
-    /// Images: side of a square of zeros (the training mean) somewhere in the image (DeVries and Taylor 2017,
-    /// arXiv:1708.04552).
+    /// Images: side of a square of zeros (the training mean) at a random position (cutout; DeVries and Taylor
+    /// 2017, arXiv:1708.04552).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cutout: usize,
 }
@@ -44,11 +44,11 @@ fn is_none(x: &f64) -> bool {
     *x == 0.0
 }
 
-/// Most pixels of a shift or a cut-out square.
+/// Maximum pixels of a shift or a cutout.
 const MAX_PIXELS: usize = 10_000;
 
 impl AugmentConfig {
-    /// The first value out of range: its key and what is wrong.
+    /// The first value out of range: its key and what is wrong with it.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         let bounded = [
             ("data.augment.rotation", self.rotation, 180.0),
@@ -64,7 +64,7 @@ impl AugmentConfig {
         bad.map(|(key, n)| (key, format!("= {n} is not in 0..={MAX_PIXELS}")))
     }
 
-    /// The changes of images.
+    /// The changes made to images.
     pub fn changes(&self) -> Changes {
         Changes {
             flip_horizontal: self.flip_horizontal,

@@ -1,4 +1,5 @@
-//! Text cells to values: numbers, truth values, timestamps; and the kind of a column, inferred from its cells.
+//! From text cells to values: numbers, booleans and timestamps; and the type of a column, inferred from its
+//! cells.
 
 use super::DataError;
 use super::config::ColumnKind;
@@ -9,12 +10,12 @@ pub fn is_missing(cell: &str) -> bool {
     matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None")
 }
 
-/// A finite number that fits 32 bits.
+/// Parses a finite number within the range of `f32`.
 pub fn number(cell: &str) -> Option<f64> {
     cell.parse::<f64>().ok().filter(|x| x.abs() <= f64::from(f32::MAX))
 }
 
-/// A truth value as 1 or 0.
+/// Parses a boolean as 1 or 0.
 pub fn boolean(cell: &str) -> Option<f64> {
     match cell.to_ascii_lowercase().as_str() {
         "true" | "yes" | "1" | "t" | "y" => Some(1.0),
@@ -23,14 +24,15 @@ pub fn boolean(cell: &str) -> Option<f64> {
     }
 }
 
-/// A date, or a date and time; with an offset, in UTC.
+/// Parses a date, or a date and time; a time with an offset is converted to UTC.
 pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
     let offset = || cell.parse::<jiff::Timestamp>().ok().map(|t| jiff::tz::Offset::UTC.to_datetime(t));
     cell.parse::<jiff::civil::DateTime>().ok().or_else(offset)
 }
 
-/// The kind of a column: booleans if all present cells fit; numbers or timestamps if more than half do, so that
-/// one bad cell is reported as such and does not turn the column into names; else categories.
+/// Infers the type of a column: boolean if all non-empty cells fit; number or timestamp if more than half do,
+/// so that a single bad cell is reported as such instead of turning the column into categories; else
+/// category.
 pub fn infer(cells: &[String]) -> ColumnKind {
     let present: Vec<&str> = cells.iter().map(String::as_str).filter(|c| !is_missing(c)).collect();
     let most = |fits: fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
@@ -47,10 +49,10 @@ pub fn infer(cells: &[String]) -> ColumnKind {
     }
 }
 
-/// The values of the cells of `rows` as numbers, `None` where missing.
+/// The cells of `rows` as numbers, `None` where missing.
 ///
 /// # Errors
-/// If a cell does not parse; the message names file, line, column and text.
+/// If a cell does not parse; the message gives file, line, column and text.
 pub fn values(
     table: &Table,
     column: usize,

@@ -10,34 +10,35 @@ pub use super::text::TextConfig;
 use super::window::config::WindowConfig;
 use crate::base::image::ImageShape;
 
-/// Where the data comes from and how its columns become numbers.
+/// Where the data comes from, and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with a subfolder a
-    /// class; or, with a `text` table, a text in UTF-8. Relative to the experiment file.
+    /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with one
+    /// subfolder per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
+    /// file.
     pub source: String,
-    /// IDX or NPY file with the labels of the images. By default the one beside the images whose name has `labels` for
-    /// `images` (and `idx1` for `idx3`), as MNIST's files are called.
+    /// IDX or NPY file with the labels of the images. By default, the file beside the images whose name has
+    /// `labels` in place of `images` (and `idx1` in place of `idx3`), following MNIST's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Column to predict; for images in files, the name of the label (in an NPZ file, of the array of labels). Models
-    /// that learn the features themselves, or text, need none.
+    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels).
+    /// Not needed for models that learn the features themselves, nor for text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
-    /// Columns to predict from; all others by default.
+    /// Feature columns; all others by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,
-    /// Columns left out when `features` is not given.
+    /// Columns to leave out when `features` is not set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
-    /// Kinds of columns, where they should not be inferred from all cells of the file.
+    /// Column types, where they should not be inferred from the cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
-    /// Columns computed from others of the same row: a name and an expression such as `log(high / low)`.
+    /// Columns computed from others in the same row: a name and an expression such as `log(high / low)`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub derive: BTreeMap<String, String>,
-    /// Makes rows into rows of another kind, such as hours into days, with the derived columns in them.
+    /// Reshapes rows, for example hours to days, derived columns included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfig>,
     /// Missing values and outliers.
@@ -46,30 +47,30 @@ pub struct DataConfig {
     /// Scaling and encoding.
     #[serde(default)]
     pub transform: TransformConfig,
-    /// Says that a row is an image.
+    /// Declares that each row is an image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageConfig>,
-    /// Says that samples are windows of a series.
+    /// Declares that samples are windows of a series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowConfig>,
-    /// Says that the source is a text.
+    /// Declares that the source is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
-    /// Changes made to training rows, anew at each epoch.
+    /// Augmentation of training rows, fresh at each epoch.
     #[serde(default)]
     pub augment: AugmentConfig,
-    /// Which rows train, validate and test.
+    /// Which rows are used for training, validation and test.
     #[serde(default)]
     pub split: SplitConfig,
 }
 
-/// What the cells of a column are.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnKind {
     /// Real numbers.
     Number,
-    /// One of a set of names (or numbers used as names).
+    /// One of a set of names (or of numbers that serve as names).
     Category,
     /// True or false.
     Boolean,
@@ -81,31 +82,31 @@ pub enum ColumnKind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CleanConfig {
-    /// What a missing number becomes.
+    /// How to fill a missing number.
     #[serde(default = "default_number_fill")]
     pub numbers: Fill,
-    /// What a missing category becomes.
+    /// How to fill a missing category.
     #[serde(default = "default_category_fill")]
     pub categories: Fill,
-    /// Other treatment of single columns.
+    /// Overrides for single columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Fill>,
-    /// Rows in which any of these columns is empty are dropped (rows without a target always are).
+    /// Drop rows in which any of these columns is empty (rows without a target are always dropped).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub drop_missing: Vec<String>,
-    /// Adds a 0/1 feature for each number column that has missing values in the training rows.
+    /// Add a 0/1 feature for each number column with missing values in the training rows.
     #[serde(default)]
     pub indicators: bool,
-    /// Numbers further than this many standard deviations from the training mean are pulled in.
+    /// Clip numbers further than this many standard deviations from the training mean.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip: Option<f64>,
 }
 
-/// What a missing value becomes. All statistics are of the training rows.
+/// How a missing value is filled. All statistics are those of the training rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
-    /// The row is dropped, before the split.
+    /// Drop the row, before the split.
     Drop,
     /// The mean.
     Mean,
@@ -115,9 +116,9 @@ pub enum Fill {
     MostFrequent,
     /// The last value before it in the file; with windows, in the same series.
     ForwardFill,
-    /// A category of its own (categories only).
+    /// A separate category (categories only).
     OwnCategory,
-    /// This value.
+    /// A constant.
     Constant(String),
 }
 
@@ -137,10 +138,10 @@ pub struct TransformConfig {
     /// Which parts of timestamps become features.
     #[serde(default = "default_calendar")]
     pub timestamps: Vec<Calendar>,
-    /// Parts of timestamps as sine and cosine, so that December is next to January.
+    /// Encode parts of timestamps as sine and cosine, so that December is next to January.
     #[serde(default = "default_true")]
     pub cyclic: bool,
-    /// Other scaling of single columns.
+    /// Overrides of the scaling for single columns.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Scaling>,
 }
@@ -149,27 +150,27 @@ pub struct TransformConfig {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
-    /// As it is.
+    /// Unscaled.
     None,
     /// To mean 0 and standard deviation 1.
     #[default]
     Standardise,
     /// To 0..1.
     MinMax,
-    /// `ln(1 + x)`, then standardised; for amounts and counts.
+    /// `ln(1 + x)`, then standardised: for amounts and counts.
     Log1p,
-    /// To the normal quantile of its rank; for heavy tails.
+    /// To the normal quantile of its rank: for heavy tails.
     Quantile,
 }
 
-/// How categories become numbers.
+/// Encoding of categories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CategoryEncoding {
-    /// One 0/1 feature per category seen in training; an unseen one is all 0.
+    /// One 0/1 feature per category seen in training; all 0 for an unseen one.
     #[default]
     OneHot,
-    /// A trained vector per category; index 0 is for unseen ones.
+    /// A trained vector per category; index 0 is for unseen categories.
     Embedding,
 }
 
@@ -177,7 +178,7 @@ pub enum CategoryEncoding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calendar {
-    /// Hour of the day with its fraction, 0..24.
+    /// Hour of the day, with its fraction, 0..24.
     Hour,
     /// Day of the week, Monday 0.
     Weekday,
@@ -193,8 +194,9 @@ pub enum Calendar {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageConfig {
-    /// `[channels, height, width]`. In a table, of the image whose pixels are the feature columns in this order; for
-    /// files of images, what they must be (by default what they are); pictures of a folder are made so.
+    /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
+    /// in this order. For image files, the required shape (by default whatever they have); pictures in a
+    /// folder are resized to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<ImageShape>,
     /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
@@ -202,30 +204,30 @@ pub struct ImageConfig {
     pub classes: Vec<String>,
 }
 
-/// Which rows train, validate and test. Row numbers count the rows left after dropping.
+/// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum SplitConfig {
-    /// At random, from the experiment's seed.
+    /// At random, with the experiment's seed.
     Random {
-        /// Part that validates.
+        /// Fraction of validation rows.
         #[serde(default = "default_part")]
         validation: f64,
-        /// Part that tests.
+        /// Fraction of test rows.
         #[serde(default = "default_part")]
         test: f64,
     },
-    /// By their order: the last rows test, those before them validate. With windows over several series, each
-    /// series is split by itself.
+    /// In file order: the last rows are the test set, those before them the validation set. With windows over
+    /// several series, each series is split separately.
     Order {
-        /// Part that validates.
+        /// Fraction of validation rows.
         #[serde(default = "default_part")]
         validation: f64,
-        /// Part that tests.
+        /// Fraction of test rows.
         #[serde(default = "default_part")]
         test: f64,
     },
-    /// By a timestamp column: before `validation` trains, from `test` on tests.
+    /// By a timestamp column: rows before `validation` train, rows from `test` on are the test set.
     Time {
         /// The column.
         column: String,
@@ -234,40 +236,40 @@ pub enum SplitConfig {
         /// First instant of test.
         test: String,
     },
-    /// By a column that holds `train`, `validation` or `test`.
+    /// By a column with the values `train`, `validation` or `test`.
     Column {
         /// The column.
         column: String,
     },
-    /// Every `every`-th row tests (for 5 the rows 4, 9, 14, ... counted from 0); a random part of the others
-    /// validates.
+    /// Every `every`-th row is a test row (for 5, rows 4, 9, 14, ... counted from 0); a random part of the
+    /// others is for validation.
     Rows {
-        /// Distance of test rows.
+        /// Distance between test rows.
         every: usize,
-        /// Part of the other rows that validates.
+        /// Validation fraction of the other rows.
         #[serde(default = "default_part")]
         validation: f64,
     },
-    /// Row `i` tests if `i mod folds = fold`; a random part of the others validates.
+    /// Row `i` is a test row if `i mod folds = fold`; a random part of the others is for validation.
     Folds {
         /// Number of folds.
         folds: usize,
-        /// Which one tests.
+        /// The test fold.
         #[serde(default)]
         fold: usize,
-        /// Part of the other rows that validates.
+        /// Validation fraction of the other rows.
         #[serde(default = "default_part")]
         validation: f64,
     },
-    /// From files of their own, with the same columns.
+    /// From separate files with the same columns.
     Files {
-        /// Validation rows: a file, or the part of the source's rows that validates.
+        /// Validation rows: a file, or a fraction of the source's rows.
         #[serde(default)]
         validation: Validation,
         /// Test rows.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<String>,
-        /// Labels of the validation images, as `labels` are those of the source.
+        /// Labels of the validation images; see `labels` of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         validation_labels: Option<String>,
         /// Labels of the test images.
@@ -276,13 +278,13 @@ pub enum SplitConfig {
     },
 }
 
-/// Rows that validate beside files of their own.
+/// Validation rows when the split uses separate files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Validation {
-    /// A random part of the source's rows.
+    /// A random fraction of the source's rows.
     Part(f64),
-    /// Those of a file.
+    /// The rows of a file.
     File(String),
 }
 
@@ -293,7 +295,7 @@ impl Default for Validation {
 }
 
 impl DataConfig {
-    /// Every file that is read, for making paths absolute.
+    /// Every file that is read, so that paths can be made absolute.
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);

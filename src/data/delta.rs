@@ -1,4 +1,5 @@
-//! The counts in Parquet's delta-encoded strings, checked before the `parquet` crate allocates as many values.
+//! Checks the counts in Parquet's delta-encoded strings before the `parquet` crate allocates that many
+//! values.
 //!
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/#delta-encoding-delta_binary_packed--5>
 
@@ -16,7 +17,7 @@ pub fn check(group: &dyn RowGroupReader, number: usize) -> Result<(), String> {
     while let Some(page) = pages.get_next_page().map_err(|e| e.to_string())? {
         let lists = match page.encoding() {
             Encoding::DELTA_LENGTH_BYTE_ARRAY => 1,
-            // The lengths of what is shared with the value before, then those of the rest.
+            // The lengths of the prefixes shared with the previous value, then those of the suffixes.
             Encoding::DELTA_BYTE_ARRAY => 2,
             _ => continue,
         };
@@ -31,7 +32,7 @@ pub fn check(group: &dyn RowGroupReader, number: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Where the values of a page begin, behind the levels.
+/// Where the values of a page start, after the levels.
 fn values_start(page: &Page, definitions: bool, repetitions: bool) -> Option<usize> {
     match page {
         Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
@@ -66,7 +67,7 @@ fn list(bytes: &[u8], most: u64) -> Option<usize> {
         let widths = bytes.get(at..end)?;
         at = end;
         for width in widths {
-            // The widths of parts that are not used mean nothing.
+            // The widths of unused miniblocks are meaningless.
             if left == 0 {
                 break;
             }
@@ -97,11 +98,12 @@ mod tests {
 
     #[test]
     fn lists_are_measured_and_bounded() {
-        // Blocks of 128 in 4 parts; 5 numbers from 7 on; smallest difference 1; widths 0, the rest unused.
+        // Blocks of 128 in 4 miniblocks; 5 numbers starting with 7; smallest difference 1; widths 0, the rest
+        // unused.
         let numbers = [0x80, 0x01, 4, 5, 14, 2, 0, 0, 0, 0];
         assert_eq!(list(&numbers, 5), Some(10));
         assert_eq!(list(&numbers, 4), None, "more than the header says");
-        // Width 3 in the first part: 32 numbers of 3 bits.
+        // Width 3 in the first miniblock: 32 numbers of 3 bits.
         let wide = [&[0x80, 0x01, 4, 33, 14, 2, 3, 0, 0, 0][..], &[0; 12]].concat();
         assert_eq!(list(&wide, 40), Some(22));
         assert_eq!(list(&[0x80, 0x01, 0, 5, 14], 5), None, "no parts");

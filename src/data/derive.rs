@@ -1,4 +1,4 @@
-//! The `[data.derive]` table: columns computed from others of the same row, such as `log(high / low)`.
+//! The `[data.derive]` table: columns computed from others in the same row, such as `log(high / low)`.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use super::DataError;
 use super::cells;
 use super::table::Table;
 
-/// Deeper nesting is refused.
+/// Maximum nesting.
 const MAX_DEPTH: usize = 64;
 
-/// Adds the derived columns to `table`, in alphabetic order of their names; each may use those before it. A value
-/// that is not a finite number, or is computed from a missing one, is missing.
+/// Adds the derived columns to `table` in alphabetical order of their names; each may use those before it. A
+/// result is missing if it is not finite or is computed from a missing value.
 ///
 /// # Errors
-/// If an expression is not one, names no column, or its name is taken.
+/// If an expression is invalid, refers to an unknown column, or its name is taken.
 pub fn add_columns(table: &mut Table, derive: &BTreeMap<String, String>) -> Result<(), DataError> {
     for (name, text) in derive {
         let fail = |reason: String| DataError::Treatment {
@@ -92,7 +92,7 @@ impl Parser<'_> {
         }
     }
 
-    /// Takes the next character if it is one of `any`.
+    /// Consumes the next character if it is one of `any`.
     fn take(&mut self, any: &[u8]) -> Option<u8> {
         self.skip_blanks();
         let found = self.text.get(self.at).copied().filter(|c| any.contains(c))?;
@@ -162,7 +162,7 @@ impl Parser<'_> {
         Ok(Expression::Call(f, Box::new(self.closed()?)))
     }
 
-    /// A sum and the bracket that closes it.
+    /// Parses a sum and its closing bracket.
     fn closed(&mut self) -> Result<Expression, String> {
         let inner = self.sum()?;
         self.take(b")").ok_or("a ( is not closed")?;
@@ -184,7 +184,7 @@ impl Parser<'_> {
         let at = self.table.names.iter().position(|n| n == name);
         at.map(Expression::Column).ok_or_else(|| {
             format!(
-                "there is no column `{name}`{}; names with blanks stand in `backticks`",
+                "there is no column `{name}`{}; put names with spaces in `backticks`",
                 crate::base::names::nearest(name, known)
             )
         })

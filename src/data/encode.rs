@@ -1,4 +1,4 @@
-//! Rows of a table to the numbers a model reads, by what was fitted on the training rows.
+//! From rows of a table to a model's inputs, using what was fitted on the training rows.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use super::window::Windows;
 /// Encoded rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
     /// Names of the features.
     pub features: Vec<String>,
@@ -27,22 +27,22 @@ pub struct Dataset {
     pub target: Option<Target>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
-    /// What rows are called, where something calls them: days.
+    /// Row names, where rows have them: days.
     pub row_names: Vec<String>,
-    /// How samples lie in the rows of `x` and `target`, if they are windows of a series. `rows` counts the windows,
-    /// and `x` and `target` hold the stored rows once.
+    /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
+    /// windows, and `x` and `target` hold each stored row once.
     pub windows: Option<Windows>,
-    /// How samples lie in a text, if they are sequences of one, which has no other columns.
+    /// How samples map to a text, if they are sequences of one. A text has no other columns.
     pub text: Option<Text>,
 }
 
 impl Dataset {
-    /// Numbers that a model reads for a sample.
+    /// Number of inputs of a sample.
     pub fn width(&self) -> usize {
         self.features.len() * self.windows.as_ref().map_or(1, |w| w.length)
     }
 
-    /// What is true of each sample, `[rows, outputs]`, before scaling is undone; 0 without a target.
+    /// The true targets of each sample, `[rows, outputs]`, still scaled; 0 without a target.
     pub fn truth(&self) -> Vec<f64> {
         let Some(target) = &self.target else {
             return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)];
@@ -57,19 +57,19 @@ impl Dataset {
     }
 }
 
-/// Category indices of one column.
+/// Category indices of a column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CategoryIds {
     /// Column name.
     pub name: String,
-    /// Number of indices (names seen in training and one for the others).
+    /// Number of indices (names seen in training, plus one for all others).
     pub vocabulary: usize,
     /// One per row.
     pub ids: Vec<u32>,
 }
 
 impl Fitted {
-    /// Encodes `rows` of `table`; the target only if `with_target`.
+    /// Encodes `rows` of `table`; includes the target only if `with_target`.
     ///
     /// # Errors
     /// If a column is missing or a cell does not parse.
@@ -78,8 +78,8 @@ impl Fitted {
         self.encode_series(table, std::slice::from_ref(&whole), rows, with_target)
     }
 
-    /// As [`Fitted::encode`], for a table whose rows are one series after the other: what is missing is not filled from
-    /// another one.
+    /// Like [`Fitted::encode`], for a table that holds one series after another: missing values are not
+    /// filled across series.
     pub(super) fn encode_series(
         &self,
         table: &Table,
@@ -190,7 +190,7 @@ fn encode_column(
     })
 }
 
-/// The value of each row of the table, or where it is missing the last one before it in the same series.
+/// The value of each row; where missing, the last one before it in the same series.
 fn last_values(table: &Table, series: &[Range<usize>], column: usize, kind: ColumnKind) -> Vec<Option<f64>> {
     let parse = if kind == ColumnKind::Boolean { cells::boolean } else { cells::number };
     let cells = &table.columns[column];
@@ -205,7 +205,7 @@ fn last_values(table: &Table, series: &[Range<usize>], column: usize, kind: Colu
     values
 }
 
-/// The category of each row; where it is missing the last one before it in the same of these series, else the replacement;
+/// The category of each row; where missing, the last one before it in the same series, else the replacement;
 /// `None` if there is none.
 fn category_names<'a>(
     table: &'a Table,

@@ -1,8 +1,8 @@
-//! What can be wrong with data: which file, line and column, what was found, and how to go on.
+//! Data errors: which file, line and column, what was found, and how to go on.
 
 use std::path::{Path, PathBuf};
 
-/// What is wrong with a table or with what the experiment asks of it.
+/// A problem with the data, or with what the experiment requires of it.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum DataError {
     /// The file cannot be read.
@@ -10,16 +10,16 @@ pub enum DataError {
     Io {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's message.
         reason: String,
     },
-    /// No rows.
+    /// The file has no rows.
     #[error("{}: the file is empty; expected a header line and rows", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
     },
-    /// Not text.
+    /// The file is not UTF-8.
     #[error("{}:{line}: the text is not UTF-8; save the table as UTF-8 and try again", path.display())]
     NotUtf8 {
         /// The file.
@@ -27,18 +27,19 @@ pub enum DataError {
         /// First bad line.
         line: u64,
     },
-    /// Not a table.
+    /// The file is not a table.
     #[error("{}:{line}: {reason}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
-        /// Where.
+        /// Line.
         line: u64,
-        /// What.
+        /// What is wrong.
         reason: String,
     },
-    /// An absurd header.
-    #[error("{}:1: the header has {found} columns, at most {limit} are read; check the file and its delimiter", path.display())]
+    /// The header has too many columns.
+    #[error("{}:1: the header has {found} columns, at most {limit} are supported; check the file and its \
+             delimiter", path.display())]
     TooManyColumns {
         /// The file.
         path: PathBuf,
@@ -47,7 +48,7 @@ pub enum DataError {
         /// Columns allowed.
         limit: usize,
     },
-    /// Two columns of one name.
+    /// Duplicate column names.
     #[error("{}:1: two columns are called `{column}`; rename one of them", path.display())]
     DuplicateColumn {
         /// The file.
@@ -55,7 +56,7 @@ pub enum DataError {
         /// The name.
         column: String,
     },
-    /// A column that is not there.
+    /// A column does not exist.
     #[error("{}:1: there is no column `{column}`{hint}", path.display())]
     MissingColumn {
         /// The file.
@@ -66,7 +67,8 @@ pub enum DataError {
         hint: String,
     },
     /// A cell that does not parse.
-    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell; correct it, or say in [data.types] what the column holds", path.display())]
+    #[error("{}:{line}: column `{column}` holds \"{text}\", expected {expected} or an empty cell; correct \
+             it, or set the column's type in [data.types]", path.display())]
     Cell {
         /// The file.
         path: PathBuf,
@@ -79,8 +81,9 @@ pub enum DataError {
         /// What it should hold.
         expected: &'static str,
     },
-    /// A class that training did not see.
-    #[error("{}:{line}: target `{column}` holds \"{text}\", which the training rows do not; classes are {known}", path.display())]
+    /// A class that does not occur in the training rows.
+    #[error("{}:{line}: target `{column}` holds \"{text}\", which does not occur in the training rows; the \
+             classes are {known}", path.display())]
     UnknownClass {
         /// The file.
         path: PathBuf,
@@ -93,7 +96,7 @@ pub enum DataError {
         /// Known classes.
         known: String,
     },
-    /// A treatment that does not fit its column.
+    /// A setting that does not suit its column.
     #[error("column `{column}`: {reason}")]
     Treatment {
         /// Column.
@@ -111,7 +114,7 @@ pub enum DataError {
         /// Why.
         reason: String,
     },
-    /// Images that cannot be read, or are not what the experiment says.
+    /// Images that cannot be read or are not what the experiment expects.
     #[error("{}: {reason}", path.display())]
     Image {
         /// The file.
@@ -127,19 +130,23 @@ pub enum DataError {
         /// What is wrong and how to go on.
         reason: String,
     },
-    /// Rows that are not a series to cut windows from.
-    #[error("{}:{line}: {}{reason}", path.display(), if column.is_empty() { String::new() } else { format!("column `{column}`: ") })]
+    /// Rows that do not form a series to cut windows from.
+    #[error(
+        "{}:{line}: {}{reason}",
+        path.display(),
+        if column.is_empty() { String::new() } else { format!("column `{column}`: ") }
+    )]
     Series {
         /// The file.
         path: PathBuf,
-        /// First line concerned.
+        /// The first line concerned.
         line: u64,
-        /// The column concerned, if it is one.
+        /// The column concerned, if any.
         column: String,
         /// What is wrong and how to go on.
         reason: String,
     },
-    /// A split that cannot be made.
+    /// A split that is not possible.
     #[error("[data.split]: {reason}")]
     Split {
         /// Why.
@@ -148,7 +155,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Names the table in errors about a column or a split, which do not.
+    /// Adds the table's path to errors about a column or a split, which lack it.
     pub(super) fn in_file(self, path: &Path) -> Self {
         let named = |reason: String| format!("{reason} (table {})", path.display());
         match self {

@@ -1,4 +1,4 @@
-//! What is learned from the training rows and stored with the run: how each column becomes numbers.
+//! What is fitted on the training rows and stored with the run: how each column becomes numbers.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Fitted {
     pub columns: Vec<FittedColumn>,
     /// The target.
     pub target: FittedTarget,
-    /// Images, in place of columns.
+    /// Images, instead of columns.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<FittedImage>,
     /// Windows of a series, if rows are cut into them.
@@ -31,13 +31,13 @@ pub struct Fitted {
     /// Columns computed from others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub derive: BTreeMap<String, String>,
-    /// What rows of the file become.
+    /// How rows are reshaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfig>,
 }
 
 impl Fitted {
-    /// Scaled features in their own units. Parts of a timestamp and indicators stay as they are.
+    /// Converts scaled features back to their own units. Calendar features and indicators are unchanged.
     pub fn own_units(&self, names: &[String], scaled: &[f32]) -> Vec<f32> {
         if let Some(image) = &self.image {
             return image.own_units(scaled);
@@ -71,36 +71,36 @@ pub struct FittedColumn {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Encoding {
-    /// One feature, and one more if missing values are marked.
+    /// One feature, plus one more if missing values are flagged.
     Number {
-        /// Whether cells are truth values.
+        /// Whether cells are booleans.
         boolean: bool,
         /// Replaces a missing value.
         fill: f64,
-        /// Take the last value before it instead, where there is one.
+        /// Whether to use the last preceding value instead, where there is one.
         forward: bool,
-        /// Values are pulled into this range first.
+        /// Values are clipped to this range first.
         clip: Option<[f64; 2]>,
         /// Scaling.
         scaling: FittedScaling,
-        /// Adds a feature that is 1 where the value is missing.
+        /// Whether to add a feature that is 1 where the value is missing.
         indicator: bool,
     },
     /// One 0/1 feature per name.
     OneHot {
         /// Replaces a missing value.
         fill: Option<String>,
-        /// Take the last name before it, where there is one.
+        /// Whether to use the last preceding name, where there is one.
         #[serde(default)]
         forward: bool,
         /// Names seen in training, ascending.
         names: Vec<String>,
     },
-    /// Indices into a trained table; 0 is for names not seen in training.
+    /// Indices into a trained table; index 0 is for names not seen in training.
     Embedding {
         /// Replaces a missing value.
         fill: Option<String>,
-        /// Take the last name before it, where there is one.
+        /// Whether to use the last preceding name, where there is one.
         #[serde(default)]
         forward: bool,
         /// Names seen in training, ascending; name `i` has index `i + 1`.
@@ -110,24 +110,24 @@ pub enum Encoding {
     Calendar {
         /// Which.
         parts: Vec<Calendar>,
-        /// As sine and cosine.
+        /// Whether to encode them as sine and cosine.
         cyclic: bool,
     },
 }
 
-/// The missing cell's category.
+/// The category of an empty cell.
 pub const MISSING: &str = "(missing)";
 
-/// More names than this are not made into one feature each.
+/// Maximum number of one-hot categories.
 const MAX_ONE_HOT: usize = 1000;
 
-/// What the experiment says the cells of a column are, else what they look like.
+/// The column's type from the experiment, or else inferred from its cells.
 pub fn column_kind(config: &DataConfig, table: &Table, column: usize) -> ColumnKind {
     let given = config.types.get(&table.names[column]).copied();
     given.unwrap_or_else(|| cells::infer(&table.columns[column]))
 }
 
-/// What a missing cell of a column becomes.
+/// How a missing cell of a column is filled.
 pub fn column_fill<'a>(config: &'a DataConfig, table: &Table, column: usize) -> &'a Fill {
     let default = match column_kind(config, table, column) {
         ColumnKind::Number | ColumnKind::Boolean => &config.clean.numbers,
@@ -139,7 +139,7 @@ pub fn column_fill<'a>(config: &'a DataConfig, table: &Table, column: usize) -> 
 /// Fits one feature column on the training rows.
 ///
 /// # Errors
-/// If a cell does not parse, or the treatment does not fit the kind of column.
+/// If a cell does not parse, or a setting does not suit the column's type.
 pub fn fit_column(
     config: &DataConfig,
     table: &Table,
@@ -150,8 +150,8 @@ pub fn fit_column(
     let kind = column_kind(config, table, column);
     let numeric = matches!(kind, ColumnKind::Number | ColumnKind::Boolean);
     if !numeric && config.transform.columns.contains_key(&name) {
-        let reason = "`data.transform.columns` scales numbers; take the column out, or say in [data.types] that it \
-                      holds numbers";
+        let reason = "`data.transform.columns` scales numbers; remove the column, or say in [data.types] \
+                      that it holds numbers";
         return Err(DataError::Treatment { column: name, reason: reason.into() });
     }
     let encoding = match kind {
@@ -181,8 +181,8 @@ fn fit_number(
     let cells = cells::values(table, column, train, kind)?;
     let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
     if present.is_empty() && !matches!(column_fill(config, table, column), Fill::Constant(_)) {
-        let reason = "it is empty in all training rows, so that nothing can stand in for what is missing; leave it out \
-                      with `exclude`, or fill it with a constant";
+        let reason = "it is empty in all training rows, so there is nothing to fill missing values with; \
+                      leave it out with `exclude`, or fill it with a constant";
         return Err(treatment(reason));
     }
     let clip =
@@ -266,8 +266,8 @@ fn fit_category(
         CategoryEncoding::OneHot if names.len() > MAX_ONE_HOT => Err(DataError::Treatment {
             column: name.clone(),
             reason: format!(
-                "has {} different names, one-hot takes at most {MAX_ONE_HOT}; put the column in `exclude` or set \
-                 `data.transform.categories` = \"embedding\"",
+                "has {} different names, one-hot encoding takes at most {MAX_ONE_HOT}; put the column in \
+                 `exclude` or set `data.transform.categories` = \"embedding\"",
                 names.len()
             ),
         }),

@@ -1,4 +1,4 @@
-//! Data: tables and images to numbers. Read, drop, split, fit on the training rows alone, encode.
+//! Data: from tables and images to numbers. Read, drop, split, fit on the training rows alone, encode.
 
 pub mod augment;
 pub mod cells;
@@ -36,7 +36,7 @@ pub use target::{FittedTarget, Target};
 pub use text::{FittedText, Text};
 pub use window::{FittedWindow, Windows};
 
-/// What a model learns of rows.
+/// What a model learns from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
     /// A number.
@@ -45,7 +45,7 @@ pub enum Goal {
     Binary,
     /// One of several classes.
     Classes,
-    /// The features themselves; a target, if there is one, names classes of them.
+    /// The features themselves; a target, if any, provides class names for them.
     Features,
 }
 
@@ -60,13 +60,13 @@ pub struct Loaded {
     pub validation: Dataset,
     /// Test rows; may be empty.
     pub test: Dataset,
-    /// SHA-256 of the source file, in hexadecimal; with several files, of their digests one after the other.
+    /// SHA-256 of the source file, in hexadecimal; with several files, of their concatenated digests.
     pub digest: String,
-    /// Rows dropped.
+    /// Number of dropped rows.
     pub dropped: usize,
 }
 
-/// Reads, splits, fits and encodes the data of an experiment; `directory` is the experiment file's.
+/// Reads, splits, fits and encodes the data of an experiment; `directory` is that of the experiment file.
 ///
 /// # Errors
 /// [`DataError`] for anything wrong with the file or the configuration.
@@ -151,7 +151,7 @@ fn load_path(
     Ok(Loaded { train, validation, test, digest, dropped, fitted })
 }
 
-/// Reads a table, adds the derived columns, and gives it its new shape.
+/// Reads a table, adds the derived columns, and reshapes it.
 fn read_table(
     path: &Path,
     derive: &BTreeMap<String, String>,
@@ -165,7 +165,7 @@ fn read_table(
     }
 }
 
-/// SHA-256 of the source; with several files, of their digests one after the other.
+/// SHA-256 of the source; with several files, of their concatenated digests.
 fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<String, DataError> {
     let config::SplitConfig::Files { validation, test, .. } = &config.split else { return digest(path) };
     let validation = match validation {
@@ -179,7 +179,7 @@ fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<Stri
     Ok(hexadecimal(&sha2::Sha256::digest(all?.concat())))
 }
 
-/// Reads another file and encodes its rows by what was fitted; rows keep the file's order, none is dropped
+/// Reads another file and encodes its rows with what was fitted. Rows keep the file's order; none is dropped
 /// unless the target is wanted and missing.
 ///
 /// # Errors
@@ -223,7 +223,7 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
             let reason = if features[..at].contains(name) {
                 "`features` names it twice; leave one out"
             } else if config.exclude.contains(name) {
-                "it is in `features` and in `exclude`; take it out of one of them"
+                "it is in `features` and in `exclude`; remove it from one of them"
             } else {
                 continue;
             };
@@ -244,7 +244,7 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
     Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())
 }
 
-/// Rows with a target and with every cell that must not be missing.
+/// Rows with a target and without missing values in the columns that require one.
 fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Result<Vec<usize>, DataError> {
     let mut required: Vec<usize> = target.into_iter().collect();
     for name in &config.clean.drop_missing {

@@ -1,4 +1,5 @@
-//! The sizes that the page headers of a Parquet file declare, checked before the `parquet` crate allocates them.
+//! Checks the sizes that the page headers of a Parquet file declare, before the `parquet` crate allocates
+//! them.
 //!
 //! Headers are structs in Thrift's compact protocol:
 //! <https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md>,
@@ -9,16 +10,16 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-/// Larger pages are refused; writers make pages of about 1 MiB.
+/// Maximum page size; writers produce pages of about 1 MiB.
 const MAX_PAGE_BYTES: i64 = 256 << 20;
-/// Larger headers are refused; they hold a few numbers, and the least and largest value.
+/// Maximum header size; headers hold a few numbers and the minimum and maximum value.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
-/// More values in a page are refused: an encoding may hold any number of equal ones in a few bytes.
+/// Maximum values in a page: an encoding can represent any number of equal values in a few bytes.
 const MAX_PAGE_VALUES: i64 = 1 << 26;
-/// Structs within structs.
+/// Maximum nesting of structs.
 const MAX_DEPTH: usize = 8;
 
-/// What is read of a page header.
+/// The fields of a page header that are checked.
 #[derive(Debug, Default, PartialEq)]
 struct Header {
     uncompressed: i64,
@@ -28,7 +29,7 @@ struct Header {
     encoding: i64,
 }
 
-/// Walks all pages of a file.
+/// Checks all pages of a file.
 ///
 /// # Errors
 /// If a header cannot be read, or a page is implausibly large.
@@ -46,7 +47,8 @@ pub fn check(file: &File, reader: &SerializedFileReader<File>) -> Result<(), Str
     Ok(())
 }
 
-/// Checks the headers of a column; says whether its pages hold delta-encoded strings, which count for themselves.
+/// Checks the headers of a column. Returns whether its pages hold delta-encoded strings, which carry their
+/// own counts.
 fn check_column(file: &File, start: u64, length: u64) -> Result<bool, String> {
     let mut delta = false;
     let size = file.metadata().map_err(|e| e.to_string())?.len();
@@ -64,11 +66,13 @@ fn check_column(file: &File, start: u64, length: u64) -> Result<bool, String> {
         // DELTA_LENGTH_BYTE_ARRAY and DELTA_BYTE_ARRAY.
         delta |= encoding == 6 || encoding == 7;
         if !(0..=MAX_PAGE_VALUES).contains(&values) {
-            return Err(format!("a page says it has {values} values, at most {MAX_PAGE_VALUES} are read"));
+            return Err(format!(
+                "a page says it has {values} values, at most {MAX_PAGE_VALUES} are supported"
+            ));
         }
         if !(0..=MAX_PAGE_BYTES).contains(&uncompressed) || compressed < 0 {
             return Err(format!(
-                "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are read"
+                "a page says it has {uncompressed} bytes, at most {MAX_PAGE_BYTES} are supported"
             ));
         }
         if dictionary_values < 0 || dictionary_values > uncompressed {
@@ -81,7 +85,7 @@ fn check_column(file: &File, start: u64, length: u64) -> Result<bool, String> {
     Ok(delta)
 }
 
-/// A reader of the compact protocol that counts bytes.
+/// A reader of the compact protocol that counts the bytes read.
 struct Compact<R> {
     source: R,
     read: u64,
@@ -118,7 +122,7 @@ impl<R: Read> Compact<R> {
         (skipped == bytes).then_some(())
     }
 
-    /// The fields of a struct that is field `parent` of the header (0: the header itself).
+    /// Reads the fields of a struct that is field `parent` of the header (0: the header itself).
     fn structure(&mut self, parent: i64, depth: usize, header: &mut Header) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
@@ -141,13 +145,13 @@ impl<R: Read> Compact<R> {
                 (5, 2, 5) | (8, 4, 5) => header.encoding = self.zigzag()?,
                 (7, 1, 5) => header.dictionary_values = self.zigzag()?,
                 (0, id, 12) => self.structure(id, depth + 1, header)?,
-                // A struct further down has no field of interest.
+                // Structs further down have no field of interest.
                 _ => self.value(kind, false, depth, header)?,
             }
         }
     }
 
-    /// Passes over a value; truth values take a byte only in lists.
+    /// Skips a value; booleans take a byte only in lists.
     fn value(&mut self, kind: u8, listed: bool, depth: usize, header: &mut Header) -> Option<()> {
         if depth > MAX_DEPTH {
             return None;
@@ -175,7 +179,8 @@ mod tests {
 
     #[test]
     fn a_header_is_read_and_its_length_counted() {
-        // A dictionary page of 40 bytes, 21 compressed, with a list, a binary and 5 values; then the page.
+        // A dictionary page of 40 bytes, 21 compressed, with a list, a binary and 5 values; then the page
+        // data.
         let bytes = [
             0x15, 0x04, 0x15, 0x50, 0x15, 0x2a, 0x18, 0x02, 9, 9, 0x19, 0x25, 0x01, 0x03, 0x2c, 0x15, 0x0a,
             0x15, 0x00, 0x11, 0x00, 0x00, 0xff,

@@ -1,4 +1,4 @@
-//! Parquet files, read row by row into the same text cells as CSV, so that every later stage has one path.
+//! Parquet files, read row by row into text cells like CSV, so that every later stage has a single path.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub fn read(path: &Path) -> Result<Table, DataError> {
     let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
     let open = std::fs::File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
-    // The parquet crate may panic on hostile files; that must not reach the user as a panic.
+    // The parquet crate may panic on malicious files; that must not reach the user as a panic.
     let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, file)));
     parsed.unwrap_or_else(|_| Err("the file is damaged".to_string())).map_err(malformed)
 }
@@ -27,9 +27,9 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let schema = reader.metadata().file_metadata().schema();
     let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_string()).collect();
     if names.len() > MAX_COLUMNS {
-        return Err(format!("{} columns, at most {MAX_COLUMNS} are read", names.len()));
+        return Err(format!("{} columns, at most {MAX_COLUMNS} are supported", names.len()));
     }
-    // Without columns, rows take no bytes, and a file may claim any number of them.
+    // Without columns, rows take no bytes, so a file may claim any number of them.
     if names.is_empty() {
         return Err("the table has no columns".into());
     }
@@ -41,7 +41,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
         for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
             column.push(
                 cell(field)
-                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are read"))?,
+                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are supported"))?,
             );
         }
         lines.push(number as u64 + 1);

@@ -1,4 +1,4 @@
-//! The `[data.reshape]` table: rows of a table made into rows of another kind, before anything else is done with them.
+//! The `[data.reshape]` table: reshapes the rows of a table before anything else is done with them.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,20 +6,21 @@ use super::DataError;
 use super::cells;
 use super::table::Table;
 
-/// Minutes of a day.
+/// Minutes in a day.
 const DAY: u32 = 24 * 60;
 
-/// What a row becomes.
+/// What a row represents after reshaping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
 pub enum ReshapeConfig {
-    /// A row is a day, with a column for each time of day: of `load` every 60 minutes `load 00:00` to `load 23:00`. The
-    /// column `time` keeps its name and holds the date; `weekday` holds the name of the day. Other columns are left
-    /// out. A time without a row is a missing value; a day without rows does not occur.
+    /// One row per day, with a column for each time of day: with `load` every 60 minutes, `load 00:00` to
+    /// `load 23:00`. The column `time` keeps its name and holds the date; `weekday` holds the name of the
+    /// day. Other columns are left out. A time without a row is a missing value; days without any rows are
+    /// omitted.
     Day {
         /// Timestamp column.
         time: String,
-        /// Columns that are made into one for each time of day.
+        /// Columns that are expanded to one per time of day.
         columns: Vec<String>,
         /// Minutes between them.
         #[serde(default = "hour", skip_serializing_if = "is_hour")]
@@ -27,7 +28,7 @@ pub enum ReshapeConfig {
     },
 }
 
-/// The column that names the day of the week.
+/// The column with the day of the week.
 pub const WEEKDAY: &str = "weekday";
 
 fn hour() -> u32 {
@@ -50,17 +51,17 @@ impl ReshapeConfig {
         columns.is_empty().then(|| ("data.reshape.columns", "names no column".into()))
     }
 
-    /// The column that tells rows apart.
+    /// The column that identifies rows.
     pub fn row_name(&self) -> &str {
         let Self::Day { time, .. } = self;
         time
     }
 
-    /// The table that `table` becomes.
+    /// Reshapes `table`.
     ///
     /// # Errors
-    /// If a column is missing or named twice, a timestamp is missing, is at no time of day that has a column, or occurs
-    /// twice.
+    /// If a column is missing or named twice, or if a timestamp is missing, duplicated, or at a time of day
+    /// without a column.
     pub fn apply(&self, table: &Table) -> Result<Table, DataError> {
         let Self::Day { time, columns, minutes } = self;
         let at = columns.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
@@ -94,7 +95,7 @@ impl ReshapeConfig {
         found.sort();
         if let Some(pair) = found.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
             let (first, row) = (pair[0].2, pair[1].2);
-            let reason = format!("holds the time of line {} again; remove one of them", table.lines[first]);
+            let reason = format!("repeats the time of line {}; remove one of them", table.lines[first]);
             return Err(fail(row, reason));
         }
         let steps = (DAY / minutes) as usize;

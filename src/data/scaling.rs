@@ -1,4 +1,4 @@
-//! Scalings of numbers, fitted on training values and invertible.
+//! Invertible scalings of numbers, fitted on training values.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,32 +9,32 @@ use crate::base::rng::normal_quantile;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FittedScaling {
-    /// As it is.
+    /// Unscaled.
     None,
     /// `(x - shift) / scale`
     Affine {
         /// Subtracted first.
         shift: f64,
-        /// Then divided by.
+        /// Divisor.
         scale: f64,
     },
-    /// `(ln(1 + x) - shift) / scale`; values at or below -1 count as just above.
+    /// `(ln(1 + x) - shift) / scale`; values at or below -1 are clamped to just above.
     Log1p {
         /// Subtracted first.
         shift: f64,
-        /// Then divided by.
+        /// Divisor.
         scale: f64,
     },
-    /// The standard normal quantile of the rank among `points` (ascending, evenly spaced ranks).
+    /// The standard normal quantile of the value's rank among `points` (ascending, at evenly spaced ranks).
     Quantile {
         /// Training values at evenly spaced ranks.
         points: Vec<f64>,
     },
 }
 
-/// Ranks kept by the quantile scaling.
+/// Maximum ranks stored for quantile scaling.
 const MAX_POINTS: usize = 1000;
-/// Ranks are kept this far from 0 and 1, so that the outermost values have finite quantiles.
+/// Ranks are kept this far from 0 and 1, so that extreme values have finite quantiles.
 const EDGE: f64 = 1e-4;
 
 impl FittedScaling {
@@ -77,7 +77,7 @@ impl FittedScaling {
             Self::Affine { shift, scale } => (x - shift) / scale,
             Self::Log1p { shift, scale } => (log1p(x) - shift) / scale,
             Self::Quantile { points } => {
-                // The middle of the ranks at which x could stand.
+                // The midpoint of the ranks that x could have.
                 let below = points.partition_point(|&p| p < x) as f64;
                 let up_to = points.partition_point(|&p| p <= x) as f64;
                 let rank = if below == up_to {
@@ -96,7 +96,7 @@ impl FittedScaling {
         }
     }
 
-    /// The value whose scaling is `y`.
+    /// The value whose scaled value is `y`.
     pub fn invert(&self, y: f64) -> f64 {
         match self {
             Self::None => y,
@@ -107,7 +107,7 @@ impl FittedScaling {
                 let rank = p * (points.len() as f64 - 1.0).max(0.0);
                 let low = (rank.floor() as usize).min(points.len().saturating_sub(1));
                 let high = (low + 1).min(points.len().saturating_sub(1));
-                // A file made to do harm may have no points.
+                // A malicious file may have no points.
                 let at = |i: usize| points.get(i).copied().unwrap_or(f64::NAN);
                 at(low) + (rank - low as f64) * (at(high) - at(low))
             }
@@ -119,7 +119,7 @@ fn log1p(x: f64) -> f64 {
     x.max(-1.0 + 1e-9).ln_1p()
 }
 
-/// Mean and population standard deviation; the deviation of a constant is given as 1.
+/// Mean and population standard deviation; 1 for the deviation of a constant.
 pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let count = values.len().max(1) as f64;
     let mean = values.iter().sum::<f64>() / count;
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn every_scaling_inverts() {
-        // Ascending, so that the interior values below are not the extremes, which the quantile scaling bounds.
+        // Ascending, so that the interior values below are not the extremes, which quantile scaling bounds.
         let values: Vec<f64> =
             (0..200).map(|i| f64::from(i) * 0.37 + 0.2 * (f64::from(i) * 1.7).sin()).collect();
         for scaling in

@@ -1,4 +1,4 @@
-//! Which rows train, validate and test.
+//! Splits rows into training, validation and test sets.
 
 use super::DataError;
 use super::cells;
@@ -6,7 +6,7 @@ use super::config::{SplitConfig, Validation};
 use super::table::Table;
 use crate::base::rng::{self, streams};
 
-/// Row numbers of each part, ascending.
+/// Row numbers of each set, ascending.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Parts {
     /// Training rows.
@@ -17,8 +17,8 @@ pub struct Parts {
     pub test: Vec<usize>,
 }
 
-/// Splits `rows` (row numbers left after dropping) of one table. `Files` puts those in training that
-/// do not validate.
+/// Splits `rows` (row numbers left after dropping) of a table. For `Files`, rows that are not for validation
+/// go to training.
 ///
 /// # Errors
 /// If a column is missing, a key is out of range, or training or validation would be empty.
@@ -144,7 +144,7 @@ fn every_nth(
     Ok(Parts { train, validation, test })
 }
 
-/// A random part of `rows` and the rest, each ascending.
+/// Draws a random part of `rows`; returns it and the rest, each ascending.
 fn draw(rows: &[usize], part: f64, seed: [u32; 2], round: u32) -> (Vec<usize>, Vec<usize>) {
     let mut order: Vec<u32> = (0..rows.len() as u32).collect();
     rng::shuffle(&mut order, seed, streams::SPLIT, round);

@@ -1,10 +1,10 @@
-//! Tables as they are in files: named columns of text cells, an empty cell being a missing value.
+//! Tables as stored in files: named columns of text cells; an empty cell is a missing value.
 
 use std::path::{Path, PathBuf};
 
 use super::DataError;
 
-/// More columns than this are refused before anything is built from the header.
+/// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
 
 /// A table of text cells.
@@ -24,7 +24,7 @@ impl Table {
     /// Reads a CSV file (comma, semicolon or tab) or a Parquet file (by its `.parquet` ending).
     ///
     /// # Errors
-    /// If the file cannot be read or is not a table; the message names file, line and column.
+    /// If the file cannot be read or is not a table; the message gives file, line and column.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let table = match path.extension().and_then(|e| e.to_str()) {
             Some("parquet") => super::parquet::read(path)?,
@@ -41,10 +41,10 @@ impl Table {
         Ok(table)
     }
 
-    /// Position of a column.
+    /// The position of a column.
     ///
     /// # Errors
-    /// If there is none of this name; the message suggests the nearest.
+    /// If there is no column of this name; the message suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<usize, DataError> {
         self.names.iter().position(|n| n == name).ok_or_else(|| DataError::MissingColumn {
             path: self.path.clone(),

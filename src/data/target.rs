@@ -1,4 +1,5 @@
-//! What is predicted: fitted on the training rows, and encoded. What depends on the kind of target is decided here alone.
+//! Targets, fitted on the training rows and encoded. Everything that depends on the kind of target is decided
+//! here.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,23 +13,23 @@ use super::{DataError, Goal, cells};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FittedTarget {
-    /// None: the features themselves are learned.
+    /// No target: the features themselves are learned.
     #[default]
     Absent,
     /// A number.
     Number {
         /// Column name.
         name: String,
-        /// Scaling, undone in predictions.
+        /// Scaling, inverted in predictions.
         scaling: FittedScaling,
     },
-    /// Several numbers, of one or several rows ahead.
+    /// Several numbers, for one or several steps ahead.
     Numbers {
         /// Column names.
         columns: Vec<String>,
         /// Scaling of each.
         scalings: Vec<FittedScaling>,
-        /// Rows ahead that are predicted: outputs are `[steps, columns]`.
+        /// Predicted steps ahead: outputs are `[steps, columns]`.
         steps: usize,
     },
     /// One of two classes.
@@ -59,7 +60,7 @@ impl FittedTarget {
         }
     }
 
-    /// Outputs of a model for this target.
+    /// Number of model outputs for this target.
     pub fn outputs(&self) -> usize {
         match self {
             Self::Absent => 0,
@@ -70,7 +71,7 @@ impl FittedTarget {
         }
     }
 
-    /// Scaling of output `at` of a model, if it is a number.
+    /// Scaling of model output `at`, if it is a number.
     pub fn scaling(&self, at: usize) -> Option<&FittedScaling> {
         match self {
             Self::Number { scaling, .. } => Some(scaling),
@@ -79,7 +80,7 @@ impl FittedTarget {
         }
     }
 
-    /// The predicted numbers, column and scaling; none if the target is not of numbers.
+    /// The predicted numeric columns with their scalings; empty if the target is not numeric.
     pub fn numbers(&self) -> Vec<(&str, &FittedScaling)> {
         match self {
             Self::Number { name, scaling } => vec![(name, scaling)],
@@ -90,7 +91,7 @@ impl FittedTarget {
         }
     }
 
-    /// The names of the classes, in the order of their labels; empty unless the target is a class.
+    /// The names of the classes in label order; empty unless the target is a class.
     pub fn classes(&self) -> &[String] {
         match self {
             Self::Binary { names, .. } => names,
@@ -99,7 +100,7 @@ impl FittedTarget {
         }
     }
 
-    /// The text whose next character is predicted, if that is the target.
+    /// The fitted text, if the target is its next character.
     pub fn text(&self) -> Option<&FittedText> {
         match self {
             Self::Text(text) => Some(text),
@@ -111,7 +112,7 @@ impl FittedTarget {
         }
     }
 
-    /// Titles of a model's outputs: the columns, with the distance where several are predicted.
+    /// Titles of a model's outputs: the columns, with the horizon if several steps are predicted.
     pub fn titles(&self) -> Vec<String> {
         match self {
             Self::Numbers { columns, steps, .. } if *steps > 1 => {
@@ -123,24 +124,24 @@ impl FittedTarget {
         }
     }
 
-    /// Values of the outputs in the target's own units, from `[rows, outputs]` as they are scaled.
+    /// Converts scaled outputs `[rows, outputs]` to the target's own units.
     pub fn own_units(&self, scaled: impl Iterator<Item = f64>) -> Vec<f64> {
         let outputs = self.outputs().max(1);
         let invert = |(at, y): (usize, f64)| self.scaling(at % outputs).map_or(y, |s| s.invert(y));
         scaled.enumerate().map(invert).collect()
     }
 
-    /// Puts the labels of classes in the order of `names`; others keep theirs, and come first.
+    /// Orders the class labels by `names`; classes not listed keep their order and come first.
     pub(super) fn order_classes(&mut self, names: &[String]) {
         if let Self::Classes { names: known, .. } = self {
             known.sort_by_key(|name| names.iter().position(|class| class == name));
         }
     }
 
-    /// Fits the target on the training rows; without a `column` there is none.
+    /// Fits the target on the training rows; without a `column`, there is no target.
     ///
     /// # Errors
-    /// If its cells are not what the goal needs.
+    /// If its cells do not suit the goal.
     pub(super) fn fit(
         config: &DataConfig,
         table: &Table,
@@ -166,7 +167,8 @@ impl FittedTarget {
                 let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
                     Ok(values) => values.into_iter().flatten().collect(),
                     Err(DataError::Cell { line, text, .. }) => {
-                        let advice = "regression needs numbers; for classes use loss = \"cross_entropy\" or \"bce_with_logits\"";
+                        let advice = "regression needs numbers; for classes use loss = \"cross_entropy\" \
+                                      or \"bce_with_logits\"";
                         return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
                     }
                     Err(other) => return Err(other),
@@ -183,7 +185,10 @@ impl FittedTarget {
             Goal::Binary => {
                 let found = names.len();
                 let names: [String; 2] = names.try_into().map_err(|_| {
-                    bad(format!("has {found} different values; loss = \"bce_with_logits\" needs 2, for more use \"cross_entropy\""))
+                    bad(format!(
+                        "has {found} different values; loss = \"bce_with_logits\" needs 2, for more \
+                         use \"cross_entropy\""
+                    ))
                 })?;
                 Self::Binary { name, names }
             }
@@ -206,7 +211,7 @@ impl FittedTarget {
 }
 
 impl FittedTarget {
-    /// The targets of `rows`, if there is a target; NaN for a number that is missing.
+    /// The targets of `rows`, if there is a target; NaN for missing numbers.
     pub(super) fn encode(&self, table: &Table, rows: &[usize]) -> Result<Option<Target>, DataError> {
         let Some(name) = self.name() else { return Ok(None) };
         let at = table.find(name)?;
@@ -260,7 +265,7 @@ pub enum Target {
 }
 
 impl Target {
-    /// The values, labels as numbers.
+    /// The values, with labels as numbers.
     pub fn values(&self) -> Vec<f64> {
         match self {
             Target::Numbers(values) => values.iter().map(|&x| f64::from(x)).collect(),
@@ -276,7 +281,7 @@ impl Target {
         }
     }
 
-    /// The values of these rows, at the places `at` of `rows` in all; 0 elsewhere.
+    /// Scatters the values to positions `at` of `rows` in total; 0 elsewhere.
     pub(super) fn spread(self, rows: usize, at: &[usize]) -> Self {
         fn spread<T: Copy + Default>(values: Vec<T>, rows: usize, at: &[usize]) -> Vec<T> {
             let mut all = vec![T::default(); rows];
@@ -289,7 +294,7 @@ impl Target {
         }
     }
 
-    /// The values as words for the device.
+    /// The values as device words.
     pub fn words(&self) -> Vec<u32> {
         match self {
             Target::Numbers(values) => values.iter().map(|x| x.to_bits()).collect(),
@@ -298,7 +303,7 @@ impl Target {
     }
 }
 
-/// The first few class names, for a message.
+/// The first few class names, for messages.
 fn shown(names: &[String]) -> String {
     const SHOWN: usize = 12;
     let more = if names.len() > SHOWN { ", ..." } else { "" };

@@ -1,7 +1,7 @@
-//! Text as data: a file's characters as numbers, cut into sequences that follow each other.
+//! Text data: the characters of a file as symbols, cut into consecutive sequences.
 //!
-//! The symbols are the characters of the training part; symbol 0 stands for every other character. A model never sees
-//! it in training, so that a character that is new in another part surprises it as much as it should.
+//! The symbols are the characters of the training part; symbol 0 stands for any other character. A model
+//! never sees it in training, so that an unknown character costs as much as it should.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,11 +15,12 @@ use super::table::Table;
 use super::target::FittedTarget;
 use super::{DataError, Loaded, digest_all, split};
 
-/// The `[data.text]` table: the source is a text, and its next character is predicted from those before it.
+/// The `[data.text]` table: the source is a text, whose next character is predicted from the preceding ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TextConfig {
-    /// Characters of a sequence: gradients reach back as far. States are carried on to the sequence after it.
+    /// Characters per sequence, which is how far gradients reach back. States are carried to the next
+    /// sequence.
     #[serde(default = "default_length")]
     pub length: usize,
 }
@@ -41,41 +42,41 @@ impl TextConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FittedText {
-    /// Characters of a sequence.
+    /// Characters per sequence.
     pub length: usize,
     /// Characters of the training part, ascending; character `i` is symbol `i + 1`.
     pub vocabulary: String,
 }
 
-/// The rows of a [`Dataset`] as sequences of one text: row `i` reads the symbols from `i * length` on, and at each of them
-/// the next one is predicted. The last row may be shorter, unless the rows are to train.
+/// The rows of a [`Dataset`] as sequences of one text: row `i` reads symbols from `i * length` on and
+/// predicts the next symbol at each of them. The last row may be shorter, except in training.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Text {
-    /// Symbols of a sequence.
+    /// Symbols per sequence.
     pub length: usize,
-    /// Number of symbols, with that of unknown characters.
+    /// Number of symbols, including the one for unknown characters.
     pub vocabulary: usize,
-    /// The text; one symbol more than the sequences read, which is the last that is predicted.
+    /// The text. It has one more symbol than the sequences read: the last one to predict.
     pub symbols: Vec<u32>,
 }
 
 impl Text {
-    /// Symbols that are predicted.
+    /// Number of predicted symbols.
     pub fn predicted(&self) -> usize {
         self.symbols.len().saturating_sub(1)
     }
 
-    /// Sequences, the last of which may be shorter.
+    /// Number of sequences; the last may be shorter.
     pub fn rows(&self) -> usize {
         self.predicted().div_ceil(self.length.max(1))
     }
 }
 
-/// Texts of more characters are refused.
+/// Maximum characters of a text.
 const MOST: usize = 1 << 30;
 
 impl FittedText {
-    /// Number of symbols, with that of unknown characters.
+    /// Number of symbols, including the one for unknown characters.
     pub fn symbols(&self) -> usize {
         self.vocabulary.chars().count() + 1
     }
@@ -86,13 +87,14 @@ impl FittedText {
         characters.into_iter().map(|c| numbers.get(c).copied().unwrap_or(0)).collect()
     }
 
-    /// The character of a symbol; U+FFFD for that of unknown ones.
+    /// The character of a symbol; U+FFFD for unknown characters.
     pub fn character(&self, symbol: u32) -> char {
         let at = (symbol as usize).checked_sub(1);
         at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 
-    /// A part of a text as sequences. What trains are `whole` ones: what is left at the end and fills none is left out.
+    /// Cuts a part of a text into sequences. For training they must be `whole`: an incomplete one at the end
+    /// is dropped.
     fn dataset(
         &self,
         name: &str,
@@ -133,7 +135,8 @@ fn read(path: &Path) -> Result<Vec<char>, DataError> {
             let column = 1 + good.chars().rev().take_while(|&c| c != '\n').count();
             let byte = bytes[error.valid_up_to()];
             return Err(bad(format!(
-                "line {line}, column {column} (byte {}): 0x{byte:02x} is not UTF-8; save the text as UTF-8 and try again",
+                "line {line}, column {column} (byte {}): 0x{byte:02x} is not UTF-8; save the text as UTF-8 \
+                 and try again",
                 error.valid_up_to()
             )));
         }
@@ -141,12 +144,12 @@ fn read(path: &Path) -> Result<Vec<char>, DataError> {
     let characters: Vec<char> = text.chars().collect();
     match characters.len() {
         0 => Err(bad("the file is empty; expected a text".into())),
-        count if count > MOST => Err(bad(format!("it has {count} characters; at most {MOST} are read"))),
+        count if count > MOST => Err(bad(format!("it has {count} characters; at most {MOST} are supported"))),
         _ => Ok(characters),
     }
 }
 
-/// Reads, splits, fits and encodes a text; `directory` is the experiment file's.
+/// Reads, splits, fits and encodes a text; `directory` is that of the experiment file.
 pub(super) fn load(
     config: &DataConfig,
     text: TextConfig,
@@ -176,7 +179,7 @@ pub(super) fn load(
         _ => {}
     }
     let Some((validation, validation_path)) = validation else {
-        let reason = "a text is split by its order, the last characters testing, or has files of its own for the parts: use \
+        let reason = "a text is split by order, with the last characters as the test set, or by files: use \
                       by = \"order\", or by = \"files\" with `validation` a file";
         return Err(DataError::Split { reason: reason.into() });
     };
@@ -200,7 +203,7 @@ pub(super) fn load(
     Ok(Loaded { fitted, train, validation, test, digest, dropped: 0 })
 }
 
-/// Encodes another text by what was fitted.
+/// Encodes another text with what was fitted.
 pub(super) fn load_with(fitted: &FittedText, path: &Path) -> Result<Dataset, DataError> {
     fitted.dataset("the text", &read(path)?, false, path)
 }

@@ -1,7 +1,9 @@
 //! Devices: allocate a program's buffers and run its phases. A device knows kernels, not operators.
 
 pub mod cpu;
+#[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod limits;
 pub mod open;
 
 use crate::base::step::StepRecord;
@@ -11,24 +13,30 @@ use crate::plan::{BufferId, Program};
 /// What went wrong on a device.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum DeviceError {
-    /// No adapter of the kind asked for.
+    /// No adapter of the requested kind.
     #[error("no GPU adapter found: {0}")]
     NoAdapter(String),
+    /// A GPU was asked for, and this build can use none.
+    #[error("this build has no GPU backend; build it with the feature `gpu`, or use `--device cpu`")]
+    NoBackend,
     /// The device was lost (driver reset, unplugged, watchdog).
     #[error("the GPU device was lost: {0}")]
     Lost(String),
     /// An allocation failed.
-    #[error("out of device memory: {}{purpose}", if *bytes > 0 { format!("{bytes} bytes for ") } else { String::new() })]
+    #[error(
+        "out of device memory: {}{purpose}",
+        if *bytes > 0 { format!("{bytes} bytes for ") } else { String::new() }
+    )]
     OutOfMemory {
-        /// Bytes asked for.
+        /// Bytes requested.
         bytes: u64,
         /// Which buffer.
         purpose: String,
     },
-    /// The program needs more than the adapter allows.
+    /// The program exceeds a limit of the adapter.
     #[error("{what} needs {needed}, this adapter allows {limit}; {advice}")]
     Limit {
-        /// Buffer, dispatch or binding.
+        /// The buffer, dispatch or binding.
         what: String,
         /// Amount needed.
         needed: u64,
@@ -37,20 +45,20 @@ pub enum DeviceError {
         /// What to change.
         advice: String,
     },
-    /// The driver or wgpu refused something this crate made: a bug here or there.
+    /// The driver or wgpu rejected something this crate created: a bug in one of them.
     #[error("GPU validation error: {0}")]
     Validation(String),
-    /// A driver that accepts work and computes something else.
+    /// The driver accepts work but computes wrong results.
     #[error("the GPU gives wrong results and is not used: {0}; update its driver or use `--device cpu`")]
     WrongResults(String),
-    /// An environment variable that cannot be followed.
+    /// An environment variable has an invalid value.
     #[error("environment variable {name} is `{found}`; set it to {allowed}, or unset it")]
     Environment {
         /// Its name.
         name: &'static str,
         /// Its value.
         found: String,
-        /// Values that are understood.
+        /// Valid values.
         allowed: &'static str,
     },
     /// Waited too long.
@@ -61,7 +69,7 @@ pub enum DeviceError {
     },
 }
 
-/// Which device the user asked for.
+/// The device the user requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// A discrete GPU, else an integrated one, else the CPU backend.
@@ -69,13 +77,13 @@ pub enum DeviceChoice {
     Auto,
     /// The CPU backend.
     Cpu,
-    /// The best adapter, software ones included.
+    /// The best adapter, including software adapters.
     Gpu,
     /// The adapter with this number in `gridlight devices`.
     GpuNumber(usize),
 }
 
-/// What is shown and recorded about a device.
+/// A device's description, as shown and recorded.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceInfo {
     /// `cpu`, `vulkan`, `metal`, `dx12`.
@@ -116,7 +124,7 @@ pub trait Session {
     /// The device.
     fn info(&self) -> &DeviceInfo;
 
-    /// Copies `words` into a buffer at word `start`. Never called within a step.
+    /// Copies `words` into a buffer, starting at word `start`. Never called within a step.
     ///
     /// # Errors
     /// If the device fails.
@@ -150,7 +158,7 @@ pub trait Session {
     /// If the device fails.
     fn wait(&mut self) -> Result<(), DeviceError>;
 
-    /// Seconds spent in each launch of a phase over one run of `step`, for profiles.
+    /// Returns the seconds that each launch of a phase takes in one run of `step`, for profiling.
     ///
     /// # Errors
     /// If the device fails.
@@ -159,7 +167,7 @@ pub trait Session {
     /// Bytes this session has allocated for buffers, counted at allocation.
     fn allocated_bytes(&self) -> u64;
 
-    /// Bytes uploaded and blocking reads so far: `(bytes, reads)`; a step in steady state adds to neither.
+    /// Bytes uploaded and blocking reads so far: `(bytes, reads)`. A steady-state step adds to neither.
     fn traffic(&self) -> (u64, u64);
 }
 
@@ -168,7 +176,7 @@ pub trait Device {
     /// The device.
     fn info(&self) -> &DeviceInfo;
 
-    /// Facts the planner needs.
+    /// The facts the planner needs.
     fn target(&self) -> &Target;
 
     /// Allocates the program's buffers and compiles its kernels.

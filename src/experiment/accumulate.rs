@@ -1,12 +1,12 @@
-//! `train.accumulate`: whether a step can be cut into micro-batches with the result of the whole.
+//! `train.accumulate`: checks that splitting a step into micro-batches gives the result of the whole.
 
 use super::Experiment;
 use crate::nn::losses::Loss;
 
-/// Most micro-batches of a step.
+/// Maximum micro-batches per step.
 const MOST: usize = 1 << 16;
 
-/// What does not allow to cut a step into micro-batches: the key and what is wrong.
+/// What prevents splitting a step into micro-batches: the key and what is wrong.
 pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
     let train = &experiment.train;
     let parts = train.accumulate;
@@ -19,13 +19,14 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
     }
     if experiment.data.text.is_some() {
         return wrong(format!(
-            "= {parts} cannot be used with a text, whose batches go on from the states of those before them; use a \
-             smaller train.batch_size"
+            "= {parts} cannot be used with a text, whose batches go on from the states of those before them; \
+             use a smaller train.batch_size"
         ));
     }
     if matches!(&train.loss, Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty()) {
         return wrong(format!(
-            "= {parts} cannot be used with `class_weights`: the loss is divided by the weights of the whole batch"
+            "= {parts} cannot be used with `class_weights`: the loss is divided by the weights of the whole \
+             batch"
         ));
     }
     let tried = experiment.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));

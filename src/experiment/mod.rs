@@ -17,13 +17,13 @@ use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
 use place::Origin;
 
-/// Everything an experiment file says, with defaults filled in.
+/// The contents of an experiment file, with defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
-    /// Name; the run directory is called after it.
+    /// Name; also the name of the run directory.
     pub name: String,
-    /// Seed of everything random.
+    /// Seed of all random numbers.
     #[serde(default)]
     pub seed: u64,
     /// The data.
@@ -34,17 +34,17 @@ pub struct Experiment {
     /// The training.
     #[serde(default)]
     pub train: TrainConfig,
-    /// Settings to try first.
+    /// Hyper-parameters to try first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneConfig>,
-    /// Where all this was read.
+    /// Where the experiment was read from.
     #[serde(skip)]
     origin: Origin,
 }
 
-/// Larger files are refused before they are parsed.
+/// Larger files are rejected before they are parsed.
 const MAX_BYTES: u64 = 1 << 20;
-/// Most layers: planning takes time that grows with their square.
+/// Maximum layers: planning time grows with their square.
 const MAX_LAYERS: usize = 1000;
 
 impl Experiment {
@@ -89,12 +89,13 @@ impl Experiment {
         Ok(experiment)
     }
 
-    /// What is wrong with `key` (`table.key`), with the place where it was given: for what is only known once the data are.
+    /// An error about `key` (`table.key`), located where the key was set: for problems that only show once
+    /// the data are loaded.
     pub fn wrong(&self, key: &str, reason: &str) -> ConfigError {
         self.origin.error(key, reason)
     }
 
-    /// Writes the defaults that follow from the model or the data into keys that are not `given`.
+    /// Fills keys that are not `given` with the defaults that follow from the model or the data.
     fn fill_in(&mut self, given: &toml::Table) {
         self.model.fill_in();
         let is_given = |key: &str| given.get("train").is_some_and(|train| train.get(key).is_some());
@@ -106,27 +107,27 @@ impl Experiment {
         }
     }
 
-    /// What tasks read of it.
+    /// The parts that tasks read.
     pub fn settings(&self) -> Settings<'_> {
         Settings { data: &self.data, model: &self.model, train: &self.train }
     }
 
-    /// The experiment as TOML, all defaults written out.
+    /// The experiment as TOML, with all defaults written out.
     pub fn resolved(&self) -> String {
         toml::to_string(self).unwrap_or_default()
     }
 
-    /// The two words of the seed.
+    /// The seed as two words.
     pub fn seed_words(&self) -> [u32; 2] {
         [self.seed as u32, (self.seed >> 32) as u32]
     }
 
-    /// What the model learns, which the loss tells.
+    /// What the model learns, as determined by the loss.
     pub fn goal(&self) -> Goal {
         self.settings().goal()
     }
 
-    /// The directory of the experiment file, against which its paths are meant.
+    /// The directory of the experiment file, which its paths are relative to.
     pub fn directory(path: &Path) -> PathBuf {
         path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
     }
@@ -174,7 +175,8 @@ impl Experiment {
             if normalised && rows == 1 {
                 let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
                 let reason = format!(
-                    "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or layer_norm"
+                    "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or \
+                     layer_norm"
                 );
                 return Err((key, reason));
             }
@@ -203,7 +205,7 @@ impl Experiment {
             counted("train.checkpoint_every_steps", steps as usize, usize::MAX)?;
         }
         if let Some(minutes) = train.checkpoint_every_minutes {
-            // The host's clock measures these, not a kernel: any finite number will do.
+            // The host's clock measures these, not a kernel, so any finite number is acceptable.
             if !(minutes > 0.0 && minutes.is_finite()) {
                 let reason = format!("= {minutes} must be a finite number above 0");
                 return Err(("train.checkpoint_every_minutes", reason));
@@ -280,11 +282,11 @@ impl Experiment {
     }
 }
 
-/// Messages of the TOML reader, with the nearest known key for an unknown one.
+/// The TOML reader's message, with the nearest known key for an unknown one.
 fn explain(message: &str) -> String {
     let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
     let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|p| message.split_once(p));
-    // What Rust calls its types, a user calls numbers.
+    // Use users' terms for Rust's numeric types.
     let Some((_, rest)) = unknown else {
         let plain = message
             .replace("expected usize", "expected a whole number")
@@ -299,7 +301,7 @@ fn explain(message: &str) -> String {
     format!("unknown {what} `{name}`{hint}")
 }
 
-/// Applies `table.key=value`; the value is TOML, or else a string.
+/// Applies `table.key=value`; the value is TOML, or else a plain string.
 fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigError> {
     let fail = |reason: &str| ConfigError { place: format!("--set {argument}"), reason: reason.into() };
     let (key, value) = argument.split_once('=').ok_or_else(|| fail("expected table.key=value"))?;

@@ -1,19 +1,19 @@
-//! Where a key of an experiment was given: line and column of the file, or an argument of the command line.
+//! Where a key of an experiment was set: line and column of the file, or a command-line argument.
 
 use crate::base::config::ConfigError;
 
-/// Where an experiment comes from, so that a key can be pointed at long after it was read.
+/// The origin of an experiment, so that errors can point at a key long after it was read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
     /// The file's name for messages.
     pub place: String,
-    /// What the file says.
+    /// The text of the file.
     pub text: String,
     /// `--set` arguments.
     pub overrides: Vec<String>,
 }
 
-/// Two experiments that say the same are the same, wherever they come from.
+/// Experiments with the same contents are equal, wherever they come from.
 impl PartialEq for Origin {
     fn eq(&self, _other: &Self) -> bool {
         true
@@ -21,7 +21,8 @@ impl PartialEq for Origin {
 }
 
 impl Origin {
-    /// What is wrong with `key` (`a.b.c`), named by where it was given last; if it was not, by its innermost table.
+    /// An error about `key` (`a.b.c`), located where it was last set; if it was not set, at its innermost
+    /// table.
     pub fn error(&self, key: &str, reason: &str) -> ConfigError {
         let sets = |argument: &&String| {
             let set = argument.split('=').next().unwrap_or_default().trim();
@@ -43,7 +44,7 @@ impl Origin {
         format!("{}:{line}:{column}", self.place)
     }
 
-    /// Where `a.b.c` is given in the text; the innermost table that is there, if the key itself is not.
+    /// Position of `a.b.c` in the text, or of the innermost table present if the key itself is not.
     fn locate(&self, key: &str) -> Option<usize> {
         let document = toml::de::DeTable::parse(&self.text).ok()?;
         let mut table = document.into_inner();

@@ -1,5 +1,5 @@
-//! Builder methods for functions composed of other operators: their gradients come from the parts, and fusion
-//! makes one kernel of them.
+//! Builder methods for functions composed of other operators. Their gradients follow from the parts, and
+//! fusion turns each into one kernel.
 
 use super::build::Built;
 use super::ops::{self, Op};
@@ -18,13 +18,13 @@ impl Graph {
     pub fn elu(&mut self, x: ValueId, alpha: f64) -> Built {
         self.formula([x], |[x]| {
             let positive = x.is_positive();
-            // The exponential sees no positive argument, so the branch not taken cannot overflow.
+            // The exponential only sees non-positive arguments, so the branch not taken cannot overflow.
             let below = x.minimum(0.0).exp_m1() * alpha;
             positive.select(x, below)
         })
     }
 
-    /// `min(max(x / 6 + 1/2, 0), 1)`, as PyTorch's `hardsigmoid`.
+    /// `min(max(x / 6 + 1/2, 0), 1)`, like PyTorch's `hardsigmoid`.
     pub fn hard_sigmoid(&mut self, x: ValueId) -> Built {
         self.formula([x], |[x]| (x * (1.0 / 6.0) + 0.5).maximum(0.0).minimum(1.0))
     }

@@ -1,16 +1,17 @@
 //! Reverse-mode differentiation, graph to graph.
 //!
-//! Walk the graph from the result back to the leaves. Every value carries a *cotangent*: the derivative of the
-//! result with respect to it. The result's own cotangent is given; each operator's rule turns the cotangent
-//! of its result into those of its operands, as more nodes of the same graph; a value used twice adds up what
-//! its users send. Since the rules only append nodes, a gradient can be differentiated again.
+//! Walks the graph from the result back to the leaves. Every value carries a *cotangent*: the derivative of
+//! the result with respect to that value. The result's own cotangent is given. Each operator's rule turns the
+//! cotangent of its result into those of its operands, as further nodes of the same graph; a value with
+//! several uses sums their contributions. Because the rules only append nodes, a gradient can be
+//! differentiated again.
 
 use super::{Graph, GraphError, ValueId};
 
 /// Gradient of the scalar `loss` with respect to each of `wrt`, appended to `graph`.
 ///
 /// # Errors
-/// If `loss` is not a scalar, or a gradient rule is ill-shaped (a bug).
+/// If `loss` is not a scalar, or a gradient rule is ill-typed (a bug).
 pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
     if graph.ty(loss).elements() != 1 {
         let reason = "only a scalar has a gradient; take the sum or mean of the losses first".to_owned();
@@ -22,10 +23,10 @@ pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Ve
     vjp(graph, loss, seed, wrt)
 }
 
-/// Gradient of `sum(y * dy)` with respect to each of `wrt`: zero for values that `y` does not depend on.
+/// Gradient of `sum(y * dy)` with respect to each of `wrt`; zero for values that `y` does not depend on.
 ///
 /// # Errors
-/// If a gradient rule is ill-shaped (a bug).
+/// If a gradient rule is ill-typed (a bug).
 pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
     let count = y.index() + 1;
     // Only values between `wrt` and `y` need a cotangent.
@@ -69,7 +70,7 @@ pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Resul
     Ok(results)
 }
 
-/// Whether a cotangent of any operand of node `i` is needed.
+/// Whether any operand of node `i` needs a cotangent.
 fn any_needed(graph: &Graph, i: usize, needed: &[bool]) -> bool {
     graph.nodes[i].inputs.iter().any(|x| needed[x.index()])
 }

@@ -1,4 +1,4 @@
-//! Builder methods: one per operator, with broadcasting by NumPy's rules.
+//! Builder methods: one per operator, broadcasting by NumPy's rules.
 
 use super::ops::{self, Op};
 use super::{Graph, GraphError, ValueId};
@@ -8,7 +8,7 @@ use crate::base::tensor::{DType, Shape, TensorType};
 use crate::scalar::ReduceKind;
 use crate::scalar::{BinaryFn, UnaryFn};
 
-/// What a builder method gives.
+/// The result of a builder method.
 pub type Built = Result<ValueId, GraphError>;
 
 impl Graph {
@@ -17,7 +17,7 @@ impl Graph {
         self.push(Op::Constant(ops::Constant::scalar(value as f32)), &[])
     }
 
-    /// A constant `f32` tensor; `data` holds as many elements as `shape`.
+    /// A constant `f32` tensor; `data` must have as many elements as `shape`.
     pub fn constant(&mut self, shape: &[usize], data: &[f32]) -> Built {
         let bits = data.iter().map(|x| x.to_bits()).collect();
         self.push(Op::Constant(ops::Constant { data: bits, ty: TensorType::f32(shape) }), &[])
@@ -28,12 +28,12 @@ impl Graph {
         self.push(Op::StepScalar(ops::StepScalarOp { scalar }), &[])
     }
 
-    /// A random tensor; the same stream and step give the same elements wherever they are drawn.
+    /// A random tensor; the same stream and step always give the same elements.
     pub fn random(&mut self, kind: RandomKind, stream: u32, shape: &[usize]) -> Built {
         self.push(Op::Random(ops::Random { kind, stream, shape: shape.to_vec() }), &[])
     }
 
-    /// A function of each element. Constants are folded.
+    /// An elementwise function. Constants are folded.
     pub fn unary(&mut self, f: UnaryFn, x: ValueId) -> Built {
         if let Some(value) = self.constant_of(x) {
             let shape = self.shape(x).clone();
@@ -70,7 +70,7 @@ impl Graph {
         }
     }
 
-    /// The value that every element of `x` has, if `x` is a constant scalar or a view of one.
+    /// The value of every element of `x`, if `x` is a constant scalar or a view of one.
     fn constant_of(&self, x: ValueId) -> Option<f64> {
         match &self.node(x).op {
             Op::Constant(c) if c.data.len() == 1 && c.ty.dtype == DType::F32 => {
@@ -103,12 +103,12 @@ impl Graph {
         self.binary(BinaryFn::Div, a, b)
     }
 
-    /// The smaller of each pair.
+    /// Elementwise minimum.
     pub fn minimum(&mut self, a: ValueId, b: ValueId) -> Built {
         self.binary(BinaryFn::Min, a, b)
     }
 
-    /// The larger of each pair.
+    /// Elementwise maximum.
     pub fn maximum(&mut self, a: ValueId, b: ValueId) -> Built {
         self.binary(BinaryFn::Max, a, b)
     }
@@ -155,7 +155,7 @@ impl Graph {
         self.push(Op::Select(ops::Select), &operands)
     }
 
-    /// Same elements, another shape.
+    /// The same elements in another shape.
     pub fn reshape(&mut self, x: ValueId, shape: &[usize]) -> Built {
         if self.shape(x) == shape {
             return Ok(x);
@@ -163,7 +163,7 @@ impl Graph {
         self.push(Op::Reshape(ops::Reshape { shape: shape.to_vec() }), &[x])
     }
 
-    /// Axes in another order: result axis `i` is axis `permutation[i]` of `x`.
+    /// Permutes axes: result axis `i` is axis `permutation[i]` of `x`.
     pub fn permute(&mut self, x: ValueId, permutation: &[usize]) -> Built {
         if permutation.iter().enumerate().all(|(to, &from)| to == from)
             && permutation.len() == self.shape(x).len()
@@ -189,7 +189,7 @@ impl Graph {
         self.push(Op::Slice(ops::Slice { starts: starts.to_vec(), extents: extents.to_vec() }), &[x])
     }
 
-    /// Zeros before and after, per axis.
+    /// Pads with zeros before and after, per axis.
     pub fn pad(&mut self, x: ValueId, before: &[usize], after: &[usize]) -> Built {
         if before.iter().chain(after).all(|&n| n == 0) {
             return Ok(x);
@@ -197,8 +197,8 @@ impl Graph {
         self.push(Op::Pad(ops::Pad { before: before.to_vec(), after: after.to_vec() }), &[x])
     }
 
-    /// The operands one after the other along `axis`. More than four are joined in steps, so that no kernel
-    /// binds too many buffers.
+    /// Concatenates the operands along `axis`. More than four are joined in steps, so that no kernel binds
+    /// too many buffers.
     pub fn concat(&mut self, parts: &[ValueId], axis: usize) -> Built {
         match parts {
             [only] => Ok(*only),
@@ -210,17 +210,17 @@ impl Graph {
         }
     }
 
-    /// Sum over `axes` (ascending); `keep` leaves them with extent 1.
+    /// Sum over `axes` (ascending); if `keep`, they remain with extent 1.
     pub fn sum(&mut self, x: ValueId, axes: &[usize], keep: bool) -> Built {
         self.reduce(ReduceKind::Sum, x, axes, keep)
     }
 
-    /// Maximum over `axes` (ascending); `keep` leaves them with extent 1.
+    /// Maximum over `axes` (ascending); if `keep`, they remain with extent 1.
     pub fn max(&mut self, x: ValueId, axes: &[usize], keep: bool) -> Built {
         self.reduce(ReduceKind::Max, x, axes, keep)
     }
 
-    /// Mean over `axes` (ascending); `keep` leaves them with extent 1.
+    /// Mean over `axes` (ascending); if `keep`, they remain with extent 1.
     pub fn mean(&mut self, x: ValueId, axes: &[usize], keep: bool) -> Built {
         let count: usize = axes.iter().filter_map(|&a| self.shape(x).get(a)).product();
         let sum = self.sum(x, axes, keep)?;
@@ -240,13 +240,13 @@ impl Graph {
         self.reshape(result, &kept)
     }
 
-    /// Matrix product over the last two axes; leading axes broadcast. A right operand of rank 2 multiplies all
-    /// leading axes of the left one as one tall matrix.
+    /// Matrix product over the last two axes; leading axes broadcast. With a right operand of rank 2, the
+    /// left operand's leading axes are merged into one tall matrix.
     pub fn matmul(&mut self, a: ValueId, b: ValueId) -> Built {
         self.matmul_with(a, b, false, false)
     }
 
-    /// Matrix product with either operand's last two axes swapped.
+    /// Matrix product, optionally with the last two axes of either operand swapped.
     pub fn matmul_with(&mut self, a: ValueId, b: ValueId, transpose_a: bool, transpose_b: bool) -> Built {
         let (mut a, mut b) = (a, b);
         let (shape_a, shape_b) = (self.shape(a).clone(), self.shape(b).clone());
@@ -271,7 +271,7 @@ impl Graph {
         self.push(Op::MatMul(ops::MatMul { transpose_a, transpose_b }), &[a, b])
     }
 
-    /// Rows of `table` `[V, D]` by `indices` `u32[..]`.
+    /// Gathers rows of `table` `[V, D]` by `indices` `u32[..]`.
     pub fn gather(&mut self, table: ValueId, indices: ValueId) -> Built {
         self.push(Op::Gather(ops::Gather), &[table, indices])
     }
@@ -288,7 +288,8 @@ impl Graph {
         self.push(Op::CrossEntropy(op), &[logits, labels, weights])
     }
 
-    /// The operands broadcast to their common shape; as they are if there is none (the operator then says so).
+    /// The operands broadcast to their common shape, or unchanged if there is none (the operator then reports
+    /// it).
     fn broadcast_together(&mut self, operands: &[ValueId]) -> Vec<ValueId> {
         let shapes: Vec<Shape> = operands.iter().map(|&x| self.shape(x).clone()).collect();
         let slices: Vec<&[usize]> = shapes.iter().map(Vec::as_slice).collect();

@@ -1,20 +1,20 @@
-//! Builder methods of convolutions. Images are channels last, `[N, H, W, C]`; a one-dimensional signal is an image
-//! of one line.
+//! Builder methods of convolutions. Images are channels-last, `[N, H, W, C]`; a one-dimensional signal is an
+//! image of height 1.
 
 use super::build::Built;
 use super::ops::{Conv, ConvAxis, ConvWeight, Op};
 use super::{Graph, ValueId};
 
-/// Attributes of a convolution, per axis (up and down, then left and right).
+/// Attributes of a convolution, per axis (vertical, then horizontal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ConvSpec {
-    /// Input lines from one position of the window to the next.
+    /// Stride: input lines between adjacent window positions.
     pub stride: [usize; 2],
-    /// Input lines from one tap to the next.
+    /// Dilation: input lines between adjacent taps.
     pub dilation: [usize; 2],
-    /// Zeros before and after the input.
+    /// Zero padding before and after the input.
     pub padding: [[usize; 2]; 2],
-    /// Groups of channels, each convolved by itself.
+    /// Groups of channels, each convolved separately.
     pub groups: usize,
 }
 
@@ -24,17 +24,17 @@ impl Default for ConvSpec {
     }
 }
 
-/// Largest stride, dilation, padding or kernel extent: keeps index arithmetic far from overflow.
+/// Largest stride, dilation, padding or kernel extent; keeps index arithmetic far from overflow.
 const LARGEST: usize = 1 << 20;
 
 impl ConvSpec {
-    /// The same number of zeros on both sides.
+    /// The same with symmetric padding.
     pub fn padded(self, padding: [usize; 2]) -> Self {
         Self { padding: padding.map(|p| [p, p]), ..self }
     }
 
-    /// Padding with which a convolution of stride 1 keeps the extents of its input (TensorFlow's `same`, the odd
-    /// zero behind; Keras does the same): for strides, `ceil(extent / stride)` positions.
+    /// Padding with which a convolution of stride 1 preserves the size of its input (TensorFlow's and Keras's
+    /// `same`, with the odd zero at the end); with strides, there are `ceil(extent / stride)` positions.
     pub fn same(self, extents: [usize; 2], kernel: [usize; 2]) -> Self {
         let padding = std::array::from_fn(|d| {
             let stride = self.stride[d].max(1);
@@ -63,8 +63,8 @@ impl ConvSpec {
         let window = (taps - 1) * self.dilation[d] + 1;
         if window > padded {
             return Err(format!(
-                "a kernel {window} {axis} (with dilation) is larger than the input, {extent} {axis} and {} of padding; \
-                 use a smaller kernel or more padding",
+                "a kernel {window} {axis} (with dilation) is larger than the input, {extent} {axis} and {} \
+                 of padding; use a smaller kernel or more padding",
                 before + after
             ));
         }
@@ -73,11 +73,11 @@ impl ConvSpec {
 }
 
 impl Graph {
-    /// Convolution of `x` `[N, H, W, C]` with `w` `[kH, kW, C / groups, O]`: `[N, P, Q, O]` (cross-correlation, as
-    /// PyTorch's `Conv2d` with its weights permuted).
+    /// Convolution of `x` `[N, H, W, C]` with `w` `[kH, kW, C / groups, O]`, giving `[N, P, Q, O]`
+    /// (cross-correlation, like PyTorch's `Conv2d` with permuted weights).
     ///
     /// # Errors
-    /// If the channels or groups do not match or the kernel does not fit into the padded input.
+    /// If the channels or groups do not match, or the kernel is larger than the padded input.
     pub fn conv2d(&mut self, x: ValueId, w: ValueId, spec: &ConvSpec) -> Built {
         let sizes = (self.shape(x).clone(), self.shape(w).clone());
         let ([_, height, width, _], [taps_y, taps_x, _, _]) = (&sizes.0[..], &sizes.1[..]) else {
@@ -101,12 +101,12 @@ impl Graph {
         self.groups_last(result)
     }
 
-    /// Transposed convolution of `x` `[N, H, W, C]` with `w` `[kH, kW, C / groups, O]`: the input gradient of the
-    /// convolution with these attributes. `output_padding` lines are added behind (PyTorch's
-    /// `ConvTranspose2d`): `(H - 1) stride + (kH - 1) dilation + 1 + output_padding - padding` lines.
+    /// Transposed convolution of `x` `[N, H, W, C]` with `w` `[kH, kW, C / groups, O]`: the input gradient of
+    /// the convolution with these attributes. `output_padding` lines are added at the end (PyTorch's
+    /// `ConvTranspose2d`), giving `(H - 1) stride + (kH - 1) dilation + 1 + output_padding - padding` lines.
     ///
     /// # Errors
-    /// If the channels or groups do not match or nothing is left of the result.
+    /// If the channels or groups do not match, or the result would be empty.
     pub fn conv_transpose2d(
         &mut self,
         x: ValueId,
@@ -147,34 +147,35 @@ impl Graph {
         self.groups_last(result)
     }
 
-    /// Images `[N, C, H, W]` as `[N, H, W, C]`.
+    /// Converts images `[N, C, H, W]` to `[N, H, W, C]`.
     ///
     /// # Errors
-    /// If `x` has not four axes.
+    /// If `x` does not have four axes.
     pub fn channels_last(&mut self, x: ValueId) -> Built {
         self.permute(x, &[0, 2, 3, 1])
     }
 
-    /// Images `[N, H, W, C]` as `[N, C, H, W]`.
+    /// Converts images `[N, H, W, C]` to `[N, C, H, W]`.
     ///
     /// # Errors
-    /// If `x` has not four axes.
+    /// If `x` does not have four axes.
     pub fn channels_first(&mut self, x: ValueId) -> Built {
         self.permute(x, &[0, 3, 1, 2])
     }
 
-    /// PyTorch's weights of a convolution, `[O, C / groups, kH, kW]`, as `[kH, kW, C / groups, O]`.
+    /// Converts PyTorch's convolution weights `[O, C / groups, kH, kW]` to `[kH, kW, C / groups, O]`.
     ///
     /// # Errors
-    /// If `w` has not four axes.
+    /// If `w` does not have four axes.
     pub fn taps_first(&mut self, w: ValueId) -> Built {
         self.permute(w, &[2, 3, 1, 0])
     }
 
-    /// PyTorch's weights of a transposed convolution, `[C, O / groups, kH, kW]`, as `[kH, kW, C / groups, O]`.
+    /// Converts PyTorch's transposed-convolution weights `[C, O / groups, kH, kW]` to
+    /// `[kH, kW, C / groups, O]`.
     ///
     /// # Errors
-    /// If `w` has not four axes or `groups` does not divide `C`.
+    /// If `w` does not have four axes, or `groups` does not divide `C`.
     pub fn transposed_taps_first(&mut self, w: ValueId, groups: usize) -> Built {
         let shape = self.shape(w).clone();
         let [channels, per_group, high, wide] = shape[..] else {
@@ -189,7 +190,7 @@ impl Graph {
         self.reshape(moved, &[high, wide, channels / groups, groups * per_group])
     }
 
-    /// The operator itself: `[G, N, P, Q, O]`.
+    /// The plain operator: `[G, N, P, Q, O]`.
     pub(super) fn conv(&mut self, conv: Conv, x: ValueId, w: ValueId) -> Built {
         self.push(Op::Conv(conv), &[x, w])
     }
@@ -200,7 +201,7 @@ impl Graph {
         self.groups_last(result)
     }
 
-    /// `[G, a, b, c, O]` as `[a, b, c, G O]`.
+    /// Reshapes `[G, a, b, c, O]` to `[a, b, c, G O]`.
     pub(super) fn groups_last(&mut self, x: ValueId) -> Built {
         let shape = self.shape(x).clone();
         let merged = [shape[1], shape[2], shape[3], shape[0] * shape[4]];

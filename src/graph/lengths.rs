@@ -1,20 +1,21 @@
-//! Recurrent layers over rows of different lengths, as PyTorch's packed sequences.
+//! Recurrent layers over rows of different lengths, like PyTorch's packed sequences.
 
 use super::recurrence::{Recurrent, RecurrentWeights};
 use super::{Graph, GraphError, ValueId};
 use crate::kernels::recurrence::Cell;
 
-/// How long each row of a batch is.
+/// The length of each row in a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct Lengths {
     /// `f32[T, B]`: 1 at the steps of a row, 0 after them.
     pub mask: ValueId,
-    /// `u32[T, B]`: the number of a step and row (`t B + b`) that stands where each does once the rows are turned round, each
-    /// for itself; steps after a row's last one stay. Only needed backwards.
+    /// `u32[T, B]`: for each step and row, the number (`t B + b`) of the step that takes its place when each
+    /// row is reversed separately; steps after the end of a row stay in place. Only needed for the backward
+    /// direction.
     pub turned: ValueId,
 }
 
-/// The contents of [`Lengths`] for rows of `lengths` steps, at most `steps`: mask and turned steps.
+/// The contents of [`Lengths`] for rows of `lengths` steps, at most `steps`: mask and reversed steps.
 pub fn tables(lengths: &[usize], steps: usize) -> (Vec<f32>, Vec<u32>) {
     let batch = lengths.len();
     let places =
@@ -27,12 +28,12 @@ pub fn tables(lengths: &[usize], steps: usize) -> (Vec<f32>, Vec<u32>) {
 }
 
 impl Graph {
-    /// As [`Graph::recurrent`], for rows `x` `[T, B, F]` of at least one step each, of `lengths`: steps after a row's last one
-    /// change nothing. The states of these steps are 0, and the last states are those of each row's own last step;
-    /// backwards, each row begins with its own last step.
+    /// Like [`Graph::recurrent`], for rows `x` `[T, B, F]` of `lengths` steps, at least one each. Steps after
+    /// the end of a row change nothing: their states are 0, and the last states are those of each row's own
+    /// last step. In the backward direction, each row starts with its own last step.
     ///
     /// # Errors
-    /// If shapes do not fit.
+    /// If shapes do not match.
     pub fn recurrent_of_lengths(
         &mut self,
         cell: Cell,
@@ -49,7 +50,7 @@ impl Graph {
         let (steps, batch) = (*steps, *batch);
         let x = if reverse { self.turn(x, lengths)? } else { x };
         let found = self.recurrent(cell, x, weights, first, false)?;
-        // 1 at each row's last step alone.
+        // 1 at the last step of each row, 0 elsewhere.
         let zeros = self.constant(&[1, batch], &vec![0.0; batch])?;
         let later = if steps > 1 {
             let later = self.slice(lengths.mask, &[1, 0], &[steps - 1, batch])?;
@@ -78,7 +79,7 @@ impl Graph {
         })
     }
 
-    /// The steps of each row of `x` `[T, B, F]` the other way round.
+    /// Reverses the steps of each row of `x` `[T, B, F]`.
     fn turn(&mut self, x: ValueId, lengths: &Lengths) -> Result<ValueId, GraphError> {
         let shape = self.shape(x).clone();
         let rows = self.reshape(x, &[shape[0] * shape[1], shape[2]])?;

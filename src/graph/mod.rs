@@ -37,7 +37,7 @@ impl ValueId {
     }
 }
 
-/// A value bound from outside the graph, which lives in a buffer of its own kind.
+/// A value bound from outside the graph, which has its own kind of buffer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// One batch of a data column, by name (`x`, `y`, `category.weather`).
@@ -46,23 +46,23 @@ pub enum Source {
     Parameter(String),
     /// A tensor that training updates without a gradient (`1.running_mean`).
     State(String),
-    /// The gradient of a parameter as it was before, to which that of a micro-batch is added.
+    /// The previous gradient of a parameter, to which that of a micro-batch is added.
     Gradient(String),
 }
 
-/// Elements that one tensor can have: kernels index with 32 bits.
+/// Maximum elements of a tensor: kernels index with 32 bits.
 pub const MAX_ELEMENTS: usize = u32::MAX as usize;
 
 /// One operation and the type of its result.
 #[derive(Clone, Debug)]
 pub struct Node {
-    /// What is computed.
+    /// The operation.
     pub op: Op,
     /// Operands, all earlier in the list.
     pub inputs: Vec<ValueId>,
     /// Type of the result.
     pub ty: TensorType,
-    /// The layer that made this node (`layer 2 (dense)`), for messages.
+    /// The layer that created this node (`layer 2 (dense)`), for messages.
     pub layer: String,
 }
 
@@ -76,16 +76,16 @@ pub struct GraphError {
     pub op: &'static str,
     /// Operand types, as `f32[32, 64], f32[128]`.
     pub operands: String,
-    /// What is wrong and what was expected.
+    /// What is wrong, and what was expected.
     pub reason: String,
 }
 
 /// A directed acyclic graph of tensor operations with static shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// Nodes in an order in which they can be computed.
+    /// Nodes in topological order.
     pub nodes: Vec<Node>,
-    /// Nodes by the hash of what they compute, to find equal ones.
+    /// Nodes by hash, to find equal ones.
     by_hash: HashMap<u64, Vec<ValueId>>,
     layer: String,
 }
@@ -96,12 +96,12 @@ impl Graph {
         Self::default()
     }
 
-    /// Names the layer to which the nodes appended from now on belong (shown in errors and plans).
+    /// Sets the layer of the nodes appended from now on (shown in errors and plans).
     pub fn set_layer(&mut self, layer: impl Into<String>) {
         self.layer = layer.into();
     }
 
-    /// Appends a node after checking its shapes. Equal nodes are shared (common subexpressions).
+    /// Appends a node after checking its shapes. Equal nodes are shared (common subexpression elimination).
     ///
     /// # Errors
     /// If the operator does not accept these operand types.
@@ -128,7 +128,7 @@ impl Graph {
         Ok(value)
     }
 
-    /// An error of the layer under construction.
+    /// An error in the current layer.
     pub(crate) fn error(&self, op: &'static str, inputs: &[ValueId], reason: String) -> GraphError {
         let operands: Vec<String> = inputs.iter().map(|&i| self.ty(i).to_string()).collect();
         let layer = if self.layer.is_empty() { String::new() } else { format!("{}: ", self.layer) };
@@ -159,7 +159,7 @@ impl Graph {
     }
 }
 
-/// Refuses tensors without elements and tensors whose elements a 32-bit index cannot count.
+/// Rejects tensors that are empty or have more elements than a 32-bit index can count.
 fn check_size(ty: &TensorType) -> Result<(), String> {
     if ty.shape.contains(&0) {
         return Err(format!("{ty} would have no elements; every extent must be at least 1"));
@@ -171,10 +171,10 @@ fn check_size(ty: &TensorType) -> Result<(), String> {
     }
 }
 
-/// The samples of every operator, and of what builder methods compose of several.
+/// The samples of every operator, and of compositions by builder methods.
 ///
 /// # Errors
-/// If a sample is ill-shaped, which is a bug in the sample.
+/// If a sample is ill-typed, which is a bug in the sample.
 pub fn all_samples() -> Result<Vec<Sample>, GraphError> {
     let mut all = samples::Collection(ops::samples()?.into_iter().flat_map(|of| of.samples).collect());
     all.add_composed()?;

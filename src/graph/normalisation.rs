@@ -1,26 +1,26 @@
-//! Builder method of normalisations: batch, layer and group normalisation differ only in their axes.
+//! Builder method for normalisation: batch, layer and group normalisation differ only in their axes.
 
 use super::ops::{Normalise, Op};
 use super::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
-/// What [`Graph::normalise`] gives.
+/// The results of [`Graph::normalise`].
 #[derive(Clone, Copy, Debug)]
 pub struct Normalised {
     /// `(x - mean) / sqrt(variance + eps) * weight + bias`
     pub y: ValueId,
-    /// Mean over the axes, which stay with extent 1.
+    /// Mean over the axes, which remain with extent 1.
     pub mean: ValueId,
-    /// Biased variance, likewise.
+    /// Biased variance over the axes, which remain with extent 1.
     pub variance: ValueId,
 }
 
 impl Graph {
-    /// `x` normalised over `axes` (ascending), then scaled and shifted by `weight` and `bias`, which have `x`'s rank
-    /// and extents of 1 where they repeat.
+    /// Normalises `x` over `axes` (ascending), then scales and shifts by `weight` and `bias`, which have
+    /// `x`'s rank and extents of 1 where they broadcast.
     ///
     /// # Errors
-    /// If the operands do not fit.
+    /// If the operands do not match.
     pub fn normalise(
         &mut self,
         x: ValueId,

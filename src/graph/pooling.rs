@@ -1,35 +1,36 @@
-//! Builder methods of pooling. Images are channels last, `[N, H, W, C]`; a one-dimensional signal is an image of one
-//! line.
+//! Builder methods of pooling. Images are channels-last, `[N, H, W, C]`; a one-dimensional signal is an image
+//! of height 1.
 
 use super::build::Built;
 use super::ops::{Op, Pool, PoolKind};
 use super::{Graph, ValueId};
 use crate::kernels::pool::{Divisor, PoolAxis};
 
-/// Attributes of pooling, per axis (up and down, then left and right), with PyTorch's meaning.
+/// Attributes of pooling, per axis (vertical, then horizontal), with PyTorch's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PoolSpec {
-    /// Lines of a window.
+    /// Window size, in lines.
     pub window: [usize; 2],
-    /// Lines from one window to the next.
+    /// Stride: lines between adjacent windows.
     pub stride: [usize; 2],
-    /// Lines from one element of a window to the next.
+    /// Dilation: lines between adjacent elements of a window.
     pub dilation: [usize; 2],
-    /// Lines of padding before and after the image: never the maximum, zeros in an average.
+    /// Padding before and after the image: never the maximum, and zero in an average.
     pub padding: [[usize; 2]; 2],
-    /// Whether a last window may reach beyond the padding; it begins in the image or the padding before it.
+    /// Whether a last window may extend beyond the padding; it must start in the image or the padding before
+    /// it.
     pub ceil_mode: bool,
     /// Whether an average counts the padding (but never what lies beyond it).
     pub count_include_pad: bool,
-    /// What a sum is divided by, if not by the elements counted.
+    /// The divisor of averages, if not the number of counted elements.
     pub divisor_override: Option<u32>,
 }
 
-/// Largest window, stride, dilation or padding: keeps index arithmetic far from overflow.
+/// Largest window, stride, dilation or padding; keeps index arithmetic far from overflow.
 const LARGEST: usize = 1 << 20;
 
 impl PoolSpec {
-    /// Windows next to each other, without padding: PyTorch's defaults.
+    /// Adjacent windows without padding: PyTorch's defaults.
     pub fn new(window: [usize; 2]) -> Self {
         Self {
             window,
@@ -42,12 +43,12 @@ impl PoolSpec {
         }
     }
 
-    /// The same with windows that begin `stride` lines apart.
+    /// The same with stride `stride`.
     pub fn every(self, stride: [usize; 2]) -> Self {
         Self { stride, ..self }
     }
 
-    /// The same padding on both sides.
+    /// The same with symmetric padding.
     pub fn padded(self, padding: [usize; 2]) -> Self {
         Self { padding: padding.map(|p| [p, p]), ..self }
     }
@@ -62,7 +63,8 @@ impl PoolSpec {
         let numbers = [stride, self.dilation[d], taps, before, after];
         if numbers.iter().any(|&n| n > LARGEST) || numbers[..3].contains(&0) {
             return Err(format!(
-                "stride {stride}, dilation {} and window {taps} must be from 1 to {LARGEST}, padding at most that",
+                "stride {stride}, dilation {} and window {taps} must be from 1 to {LARGEST}, padding at most \
+                 that",
                 self.dilation[d]
             ));
         }
@@ -70,13 +72,13 @@ impl PoolSpec {
         let reach = extent + before + after + if self.ceil_mode { stride - 1 } else { 0 };
         if window > reach {
             return Err(format!(
-                "a window {window} {axis} (with dilation) is larger than the input, {extent} {axis} and {} of padding; \
-                 use a smaller window or more padding",
+                "a window {window} {axis} (with dilation) is larger than the input, {extent} {axis} and {} \
+                 of padding; use a smaller window or more padding",
                 before + after
             ));
         }
         let positions = (reach - window) / stride + 1;
-        // A window that would begin in the padding after the image is left out.
+        // A window that would start in the padding after the image is left out.
         let begins_outside = self.ceil_mode && (positions - 1) * stride >= extent + before;
         Ok(positions - usize::from(begins_outside))
     }
@@ -101,25 +103,25 @@ impl PoolSpec {
 }
 
 impl Graph {
-    /// The largest element of each window of `x` `[N, H, W, C]`: `[N, P, Q, C]` (PyTorch's `MaxPool2d`: its gradient
-    /// goes to the first of equal elements).
+    /// The maximum of each window of `x` `[N, H, W, C]`, giving `[N, P, Q, C]` (PyTorch's `MaxPool2d`; the
+    /// gradient goes to the first of equal elements).
     ///
     /// # Errors
-    /// If a window does not fit into the padded input or lies in the padding alone.
+    /// If a window is larger than the padded input, or lies entirely in the padding.
     pub fn max_pool(&mut self, x: ValueId, spec: &PoolSpec) -> Built {
         self.pool("max_pool", PoolKind::Max, x, spec)
     }
 
-    /// The average of each window of `x` `[N, H, W, C]`: `[N, P, Q, C]` (PyTorch's `AvgPool2d`).
+    /// The average of each window of `x` `[N, H, W, C]`, giving `[N, P, Q, C]` (PyTorch's `AvgPool2d`).
     ///
     /// # Errors
-    /// As [`Graph::max_pool`]; if a sum is to be divided by 0.
+    /// As for [`Graph::max_pool`]; also if the divisor is 0.
     pub fn avg_pool(&mut self, x: ValueId, spec: &PoolSpec) -> Built {
         let shape = self.shape(x).clone();
         if spec.divisor_override == Some(0) {
             return Err(self.error("avg_pool", &[x], "cannot divide by 0".into()));
         }
-        // One window over everything is a reduction, which may be long and joins its neighbours.
+        // A single window over everything is a reduction, which may be long and fuses with its neighbours.
         let whole = shape.len() == 4 && shape[1..3] == spec.window;
         if whole && *spec == (PoolSpec { stride: spec.stride, ..PoolSpec::new(spec.window) }) {
             return self.mean(x, &[1, 2], true);

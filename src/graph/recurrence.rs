@@ -4,7 +4,7 @@ use super::ops::{Op, Recurrence, States};
 use super::{Graph, GraphError, ValueId};
 use crate::kernels::recurrence::Cell;
 
-/// Tensors of one layer and direction, with PyTorch's names and shapes.
+/// The parameters of one layer and direction, with PyTorch's names and shapes.
 #[derive(Clone, Copy, Debug)]
 pub struct RecurrentWeights {
     /// `[g H, F]`
@@ -17,26 +17,26 @@ pub struct RecurrentWeights {
     pub b_hh: Option<ValueId>,
 }
 
-/// What a recurrent layer gives.
+/// The results of a recurrent layer.
 #[derive(Clone, Copy, Debug)]
 pub struct Recurrent {
     /// `h` of all steps, `[T, B, H]`.
     pub hidden: ValueId,
-    /// `c` of all steps, `[T, B, H]`, of an LSTM.
+    /// `c` of all steps, `[T, B, H]`, for an LSTM.
     pub cells: Option<ValueId>,
     /// `h` of the step computed last, `[B, H]`.
     pub last: ValueId,
-    /// `c` of that step, `[B, H]`, of an LSTM.
+    /// `c` of that step, `[B, H]`, for an LSTM.
     pub last_cell: Option<ValueId>,
 }
 
 impl Graph {
-    /// One layer of `nn.RNN`, `nn.LSTM` or `nn.GRU` in one direction over `x` `[T, B, F]`, from the states `first`, `h_0` and (for
-    /// an LSTM) `c_0` `[B, H]`; zeros where there are none. The input's product is one for all steps; the steps are one
-    /// kernel, or several one after the other where they take long.
+    /// One layer of `nn.RNN`, `nn.LSTM` or `nn.GRU` in one direction over `x` `[T, B, F]`. `first` holds the
+    /// initial states `h_0` and (for an LSTM) `c_0` `[B, H]`; missing ones are zero. The input projection is
+    /// a single product for all steps; the steps are one kernel, or several in sequence if they take long.
     ///
     /// # Errors
-    /// If shapes do not fit.
+    /// If shapes do not match.
     pub fn recurrent(
         &mut self,
         cell: Cell,
@@ -51,10 +51,11 @@ impl Graph {
             return Err(self.error("recurrence", &[x, weights.w_hh], reason.into()));
         };
         let (steps, batch, features, hidden) = (*steps, *batch, *features, *hidden);
-        // A matrix of all rows of all steps: the biases join its product, their gradients that of the weights.
+        // A matrix of all rows of all steps, so that the biases fuse with its product and their gradients
+        // with that of the weights.
         let rows = self.reshape(x, &[steps * batch, features])?;
         let mut gates = self.matmul_with(rows, weights.w_ih, false, true)?;
-        // The biases add up, but for the reset gate of a GRU, which scales one of them.
+        // The biases are added, except for the reset gate of a GRU, which scales one of them.
         let second = if cell == Cell::Gru { None } else { weights.b_hh };
         for bias in weights.b_ih.into_iter().chain(second) {
             gates = self.add(gates, bias)?;

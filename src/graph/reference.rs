@@ -15,7 +15,7 @@ pub enum ReferenceError {
     /// A bound value has the wrong shape.
     #[error("the value bound to {source_name:?} has shape {found:?}, expected {expected:?}")]
     Shape {
-        /// Which source.
+        /// The source.
         source_name: Source,
         /// Its value's shape.
         found: Shape,
@@ -24,7 +24,7 @@ pub enum ReferenceError {
     },
 }
 
-/// Values of `outputs`, given a value for every source they depend on.
+/// Evaluates `outputs`, given a value for every source they depend on.
 ///
 /// # Errors
 /// If a source is unbound or bound to another shape.

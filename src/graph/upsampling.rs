@@ -1,54 +1,54 @@
-//! Builder methods of resampling: images of other sizes, by the nearest pixel or by linear interpolation.
+//! Builder methods of resampling: images in other sizes, by nearest neighbour or linear interpolation.
 //!
-//! Both are linear and go along one axis at a time: a small constant matrix of weights is multiplied with the
-//! lines, then with the columns, so that gradients (the transposed matrices) and kernels are those of products.
-//! Whole-number magnification by the nearest pixel is the gradient of a sum over windows.
+//! Both are linear and separable: a small constant matrix of weights multiplies the lines, then the columns,
+//! so gradients (the transposed matrices) and kernels are those of matrix products. Integer magnification
+//! with nearest neighbour is the gradient of a sum over windows.
 
 use super::build::Built;
 use super::ops::{Op, PoolGrad};
 use super::{Graph, ValueId};
 use crate::kernels::pool::{Collect, Divisor, PoolAxis};
 
-/// How pixels between pixels are found.
+/// The interpolation method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Resampling {
     /// The pixel at `floor(i * scale)`, PyTorch's `nearest`.
     Nearest,
-    /// Between the two neighbours on each axis.
+    /// Linear interpolation between the two neighbours on each axis.
     Linear {
-        /// Whether the outermost pixels' centres stay where they are (PyTorch's `align_corners`), rather than
-        /// the image's edges.
+        /// Whether the centres of the outermost pixels are aligned (PyTorch's `align_corners`), rather than
+        /// the edges of the image.
         align_corners: bool,
     },
 }
 
-/// Result sizes and how to fill them.
+/// Result size and interpolation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ResampleSpec {
     /// Height and width of the result.
     pub size: [usize; 2],
-    /// Result pixels for each input pixel, if other than the quotient of the sizes (PyTorch's `scale_factor`).
+    /// Result pixels per input pixel, if different from the quotient of the sizes (PyTorch's `scale_factor`).
     pub scale: Option<[f64; 2]>,
-    /// How pixels between pixels are found.
+    /// The interpolation method.
     pub resampling: Resampling,
 }
 
-/// Most pixels of one side: keeps matrices of weights small.
+/// Maximum pixels of one side; keeps weight matrices small.
 const LARGEST: usize = 1 << 14;
 
 impl ResampleSpec {
-    /// To `size`.
+    /// Resamples to `size`.
     pub fn new(size: [usize; 2], resampling: Resampling) -> Self {
         Self { size, scale: None, resampling }
     }
 
-    /// By `scale`, for an image of `extents`: PyTorch's `scale_factor`.
+    /// Resamples an image of `extents` by `scale`: PyTorch's `scale_factor`.
     pub fn scaled(extents: [usize; 2], scale: [f64; 2], resampling: Resampling) -> Self {
         let size = std::array::from_fn(|d| (extents[d] as f64 * scale[d]).floor() as usize);
         Self { size, scale: Some(scale), resampling }
     }
 
-    /// Input pixels for each result pixel on axis `d`.
+    /// Input pixels per result pixel on axis `d`.
     fn step(&self, d: usize, extent: usize) -> f64 {
         match (self.resampling, self.scale) {
             (Resampling::Linear { align_corners: true }, _) => {
@@ -63,11 +63,11 @@ impl ResampleSpec {
         }
     }
 
-    /// Input pixels and their weights for pixel `i` of axis `d`.
+    /// The input pixels and their weights for pixel `i` of axis `d`.
     fn weights(&self, d: usize, extent: usize, i: usize) -> [(usize, f64); 2] {
         let (step, last) = (self.step(d, extent), extent - 1);
         let place = match self.resampling {
-            // In single precision, as PyTorch computes it: it decides which pixel is below an exact quotient.
+            // In single precision, like PyTorch: rounding decides which pixel an exact quotient falls on.
             Resampling::Nearest => {
                 return [((i as f32 * step as f32).floor() as usize, 1.0), (0, 0.0)]
                     .map(|(pixel, weight)| (pixel.min(last), weight));
@@ -80,7 +80,7 @@ impl ResampleSpec {
         [(low, 1.0 - part), ((low + 1).min(last), part)]
     }
 
-    /// How many times every pixel of axis `d` is repeated, if that is all.
+    /// How often each pixel of axis `d` is repeated, if the resampling is plain repetition.
     fn repeated(&self, d: usize, extent: usize) -> Option<usize> {
         let times = self.size[d] / extent;
         let all = (0..self.size[d]).all(|i| self.weights(d, extent, i)[0].0 == i / times.max(1));
@@ -89,10 +89,10 @@ impl ResampleSpec {
 }
 
 impl Graph {
-    /// `x` `[N, H, W, C]` in another size, `[N, H', W', C]` (PyTorch's `interpolate`).
+    /// Resamples `x` `[N, H, W, C]` to `[N, H', W', C]` (PyTorch's `interpolate`).
     ///
     /// # Errors
-    /// If `x` is no batch of images, or a size is 0, or a scale no positive number.
+    /// If `x` is not a batch of images, a size is 0, or a scale is not positive.
     pub fn resample(&mut self, x: ValueId, spec: &ResampleSpec) -> Built {
         let [images, height, width, channels] = self.shape(x)[..] else {
             return Err(self.error("resample", &[x], "expected images `[N, H, W, C]`".into()));
@@ -102,7 +102,8 @@ impl Graph {
             || !spec.scale.as_ref().is_none_or(usable)
         {
             let reason = format!(
-                "cannot make images of {} x {} pixels (scale {:?}); sizes must be from 1 to {LARGEST}, scales positive",
+                "cannot make images of {} x {} pixels (scale {:?}); sizes must be from 1 to {LARGEST}, \
+                 scales positive",
                 spec.size[0], spec.size[1], spec.scale
             );
             return Err(self.error("resample", &[x], reason));
@@ -132,7 +133,7 @@ impl Graph {
         self.reshape(columns, &[images, high, wide, channels])
     }
 
-    /// `[.., extent, ..]` as `[.., size, ..]`, both of axis `d`.
+    /// Resamples axis `d`: `[.., extent, ..]` to `[.., size, ..]`.
     fn interpolate(&mut self, spec: &ResampleSpec, d: usize, extent: usize, x: ValueId) -> Built {
         if spec.repeated(d, extent) == Some(1) {
             return Ok(x);

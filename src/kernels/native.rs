@@ -1,4 +1,4 @@
-//! What the CPU implementations of the kernels have in common; each is in its own `native.rs`.
+//! Common parts of the kernels' CPU implementations; each kernel has its own `native.rs`.
 
 use crate::base::step::StepRecord;
 use crate::native::operands::Operands;

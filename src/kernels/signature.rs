@@ -1,24 +1,24 @@
-//! What a kernel's operands are: how many words, and which random values make sense in them. From the kernel
-//! alone, so that any kernel of any plan can be checked, and run by itself.
+//! Describes a kernel's operands: how many words they have and which random values are valid in them. Derived
+//! from the kernel alone, so that any kernel of any plan can be checked and run in isolation.
 
 use crate::base::tensor::elements;
 use crate::scalar::{Body, Inst, View};
 
-/// Which values an operand takes.
+/// The values of an operand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
     /// Standard normal numbers.
     Normal,
-    /// Their absolute values: variances, weights, norms.
+    /// Absolute values of normal numbers: variances, weights, norms.
     Positive,
-    /// Normal numbers so small that states which go round through them do not grow.
+    /// Normal numbers small enough that recurrent states do not grow.
     Weights {
-        /// States that are added up.
+        /// Number of states that are summed.
         states: usize,
     },
     /// 0 or 1.
     Switch,
-    /// Whole numbers below a bound.
+    /// Integers below a bound.
     Index {
         /// The bound.
         below: usize,
@@ -34,7 +34,7 @@ pub struct OperandSpec {
     pub content: Content,
     /// Whether NaN in it has a defined effect.
     pub takes_nan: bool,
-    /// Of a written operand: whether the kernel reads what it holds before.
+    /// For written operands: whether the kernel reads the previous contents.
     pub updated: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// Read operands of given lengths and contents, and written ones of given lengths, which hold `f32`.
+    /// Read operands with these lengths and contents, and written `f32` operands with these lengths.
     pub fn new(reads: &[(usize, Content)], writes: &[usize]) -> Self {
         Self {
             reads: reads.iter().map(|&(words, content)| OperandSpec::new(words, content)).collect(),
@@ -63,7 +63,7 @@ impl Signature {
         }
     }
 
-    /// Adds what `body` loads and stores over `shape`.
+    /// Adds the operands that `body` loads and stores over `shape`.
     pub fn add_body(&mut self, body: &Body, shape: &[usize]) {
         for inst in &body.insts {
             match inst {

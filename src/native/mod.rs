@@ -1,4 +1,4 @@
-//! What native kernels run on: operands in shared memory, and a pool of threads.
+//! Runtime support for native kernels: operands in shared memory and a thread pool.
 
 pub mod operands;
 pub mod pool;

@@ -1,7 +1,7 @@
-//! Operands of native kernels: the one place that hands out disjoint parts of shared buffers.
+//! Operands of native kernels: the only place that hands out disjoint parts of shared buffers.
 #![allow(unsafe_code, reason = "kernels run on several threads over disjoint parts of the program's buffers")]
 
-/// Words of a buffer.
+/// A range of words in a buffer.
 #[derive(Clone, Copy)]
 pub struct Part {
     start: *mut f32,
@@ -17,10 +17,10 @@ impl Part {
     /// Words `start..start + len`.
     ///
     /// # Safety
-    /// The memory is live, and while the slice lives no other slice of these words exists.
+    /// The memory is live, and no other slice of these words exists while the slice lives.
     ///
     /// # Panics
-    /// If the range does not lie in the part.
+    /// If the range is out of bounds.
     unsafe fn slice<'a>(self, start: usize, len: usize) -> &'a mut [f32] {
         assert!(start + len <= self.words, "{} words, asked for {start}+{len}", self.words);
         // SAFETY: in bounds by the assertion, live and exclusive by the caller's promise.
@@ -28,13 +28,13 @@ impl Part {
     }
 }
 
-/// A kernel's own buffer, of which threads write disjoint parts.
+/// A kernel's own buffer, written by several threads in disjoint parts.
 pub struct Shared<'a> {
     part: Part,
     buffer: std::marker::PhantomData<&'a mut [f32]>,
 }
 
-// SAFETY: access through `write` alone, whose callers promise that parts are disjoint.
+// SAFETY: all access goes through `write`, whose callers promise that parts are disjoint.
 unsafe impl Sync for Shared<'_> {}
 
 impl<'a> Shared<'a> {
@@ -46,34 +46,34 @@ impl<'a> Shared<'a> {
     /// Words `start..start + len`.
     ///
     /// # Safety
-    /// While the slice lives no other slice of these words exists: each thread asks for parts of its own.
+    /// No other slice of these words exists while the slice lives: each thread requests parts of its own.
     ///
     /// # Panics
-    /// If the range does not lie in the buffer.
+    /// If the range is out of bounds.
     #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
     pub unsafe fn write(&self, start: usize, len: usize) -> &mut [f32] {
-        // SAFETY: the buffer is borrowed as long as `self`; exclusive by the caller's promise.
+        // SAFETY: the buffer is borrowed for as long as `self`; exclusive by the caller's promise.
         unsafe { self.part.slice(start, len) }
     }
 }
 
-/// Where the operands of one dispatch lie.
+/// The locations of one dispatch's operands.
 ///
 /// `Program::validate` has shown that no write overlaps another operand. Kernels keep the second half of the
-/// contract: while one dispatch runs, each element of a write is handed to one thread.
+/// contract: while a dispatch runs, each element of a written operand is handed to exactly one thread.
 pub struct Operands {
     reads: Vec<Part>,
     writes: Vec<Part>,
 }
 
-// SAFETY: the pointers lead into buffers that outlive the session's dispatches, and access follows the
+// SAFETY: the pointers refer to buffers that outlive the session's dispatches, and access follows the
 // contract above.
 unsafe impl Send for Operands {}
 // SAFETY: as above.
 unsafe impl Sync for Operands {}
 
 impl Operands {
-    /// Operands that lie in these parts.
+    /// Operands at these locations.
     ///
     /// # Safety
     /// The memory outlives the operands, and no part of `writes` overlaps another part.
@@ -81,12 +81,12 @@ impl Operands {
         Self { reads, writes }
     }
 
-    /// How many operands are read.
+    /// The number of read operands.
     pub fn reads(&self) -> usize {
         self.reads.len()
     }
 
-    /// How many operands are written.
+    /// The number of written operands.
     pub fn writes(&self) -> usize {
         self.writes.len()
     }
@@ -106,10 +106,10 @@ impl Operands {
     /// Words `start..start + len` of a written operand.
     ///
     /// # Safety
-    /// While the slice lives no other slice of these words exists: kernels ask for each part once.
+    /// No other slice of these words exists while the slice lives: kernels request each part once.
     ///
     /// # Panics
-    /// If the range does not lie in the operand.
+    /// If the range is out of bounds.
     #[expect(clippy::mut_from_ref, reason = "disjoint parts are written from several threads")]
     pub unsafe fn write(&self, operand: usize, start: usize, len: usize) -> &mut [f32] {
         // SAFETY: the part lies in a live buffer; exclusive by the caller's promise.

@@ -1,11 +1,11 @@
-//! Threads of the CPU backend. Work is cut into parts by its size alone, never by the number of threads, so
-//! that results have the same bits on any machine of one instruction set.
+//! Threads of the CPU backend. Work is split by its size alone, never by the number of threads, so that
+//! results have the same bits on any machine with the same instruction set.
 
 use rayon::prelude::*;
 
 use crate::scalar::native::Scratch;
 
-/// A persistent pool; one thread means the caller's own.
+/// A persistent thread pool; with one thread, work runs on the caller's own.
 pub struct Pool {
     threads: Option<rayon::ThreadPool>,
 }
@@ -19,7 +19,7 @@ impl Pool {
     /// A pool of `threads` threads.
     ///
     /// # Errors
-    /// If the system refuses threads.
+    /// If the system cannot start the threads.
     pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
         if threads == 1 {
             return Ok(Self { threads: None });
@@ -28,8 +28,8 @@ impl Pool {
         Ok(Self { threads: Some(pool) })
     }
 
-    /// Runs `work` on a thread of the pool, from which [`Pool::run`] hands out parts without waking anyone up for
-    /// itself: entered once for many steps.
+    /// Runs `work` on a thread of the pool. Inside it, [`Pool::run`] hands out parts without waking a thread
+    /// first; enter once for many steps.
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.threads {
             Some(pool) => pool.install(work),
@@ -37,7 +37,7 @@ impl Pool {
         }
     }
 
-    /// Calls `work` with the number of each part, in any order and on any thread.
+    /// Calls `work` with the index of each part, in any order and on any thread.
     pub fn run(&self, parts: usize, work: impl Fn(usize) + Sync) {
         match &self.threads {
             Some(_) if parts > 1 => (0..parts).into_par_iter().for_each(&work),
@@ -45,32 +45,32 @@ impl Pool {
         }
     }
 
-    /// This thread's memory for the values of bodies, kept from call to call so that nothing is allocated in
-    /// steady state.
+    /// Calls `work` with this thread's scratch memory, which is kept between calls so that the steady state
+    /// does not allocate.
     pub fn with_scratch<R>(work: impl FnOnce(&mut Scratch) -> R) -> R {
         SCRATCH.with(|scratch| work(&mut scratch.borrow_mut()))
     }
 
-    /// Buffers of this thread, of any length and contents. [`Pool::return_buffers`] keeps them for the next caller, so
-    /// that nothing is allocated in steady state.
+    /// Takes this thread's buffers, of unspecified length and contents. [`Pool::return_buffers`] keeps them
+    /// for the next caller, so that the steady state does not allocate.
     pub fn take_buffers<const N: usize>() -> [Vec<f32>; N] {
         BUFFERS.with_borrow_mut(|buffers| std::array::from_fn(|_| buffers.pop().unwrap_or_default()))
     }
 
-    /// Gives buffers back.
+    /// Returns buffers for reuse.
     pub fn return_buffers<const N: usize>(taken: [Vec<f32>; N]) {
-        // The next caller gets them in the same order.
+        // Reversed, so that the next caller gets them in the same order.
         BUFFERS.with_borrow_mut(|buffers| buffers.extend(taken.into_iter().rev()));
     }
 
-    /// How many threads there are. Only work whose results do not depend on how it is cut may ask.
+    /// The number of threads. Use only where results do not depend on how work is split.
     pub fn threads(&self) -> usize {
         self.threads.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
     }
 }
 
-/// Makes room for `len` elements, whose contents are any, from the beginning of a line of the cache: a vector that lies
-/// across two lines takes twice as long to load.
+/// Grows `buffer` to hold `len` elements of unspecified contents and returns them aligned to a cache line: a
+/// vector that straddles two lines takes twice as long to load.
 pub fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     const LINE: usize = 16;
     if buffer.len() < len + LINE {
@@ -80,12 +80,12 @@ pub fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut buffer[start..start + len]
 }
 
-/// `total` items in parts of about `cost / total` each: the range of part `part` of `parts`.
+/// The range of items in part `part` when `total` items are split evenly into `parts`.
 pub fn part_range(total: usize, parts: usize, part: usize) -> std::ops::Range<usize> {
     part * total / parts..(part + 1) * total / parts
 }
 
-/// How many parts work of `cost` nanoseconds (roughly) is worth, at most `limit`.
+/// How many parts are worthwhile for work of roughly `cost` nanoseconds; at most `limit`.
 pub fn parts_for(cost: usize, limit: usize) -> usize {
     const WORTH: usize = 20_000;
     (cost / WORTH).clamp(1, 16).min(limit.max(1))

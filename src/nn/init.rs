@@ -1,8 +1,9 @@
-//! Initial parameters, with PyTorch's defaults, from counters: the same seed gives the same bits everywhere.
+//! Parameter initialisation with PyTorch's defaults. Counter-based: the same seed gives the same bits
+//! everywhere.
 
 use crate::base::rng::{self, streams};
 
-/// How a parameter starts.
+/// How a parameter is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// All elements equal.
@@ -17,7 +18,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// The elements of parameter number `number`.
+    /// The initial elements of parameter number `number`.
     pub fn elements(self, seed: [u32; 2], number: usize, count: usize) -> Vec<f32> {
         let stream = streams::PARAMETERS + number as u32;
         let word = |i: usize| rng::word(seed, stream, 0, i as u32);

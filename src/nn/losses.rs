@@ -1,11 +1,11 @@
-//! Losses: one number a row, and their mean.
+//! Losses: one number per row, and their mean.
 
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
-/// A loss. Definitions and defaults as in PyTorch; the loss of a row is the mean over its outputs.
+/// A loss. Definitions and defaults follow PyTorch; the loss of a row is the mean over its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
@@ -15,21 +15,22 @@ pub enum Loss {
     Mae,
     /// `d^2 / 2` where `|d| < delta`, else `delta (|d| - delta / 2)` (Huber 1964).
     Huber {
-        /// Where the loss turns linear.
+        /// Where the loss becomes linear.
         #[serde(default = "default_delta")]
         delta: f64,
     },
     /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`.
     BceWithLogits,
-    /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae` family, which
-    /// builds it itself.
+    /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
+    /// family, which builds it itself.
     Elbo,
     /// Softmax cross-entropy of class labels.
     CrossEntropy {
-        /// Part of the target spread over all classes, in `[0, 1)`.
+        /// Label smoothing: the fraction of the target spread over all classes, in `[0, 1)`.
         #[serde(default)]
         label_smoothing: f64,
-        /// Weight of each class; all 1 if empty. As in PyTorch, the mean divides by the weights of the labels.
+        /// Weight of each class; all 1 if empty. As in PyTorch, the mean is divided by the sum of the labels'
+        /// weights.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         class_weights: Vec<f64>,
     },
@@ -53,7 +54,7 @@ impl Loss {
         })
     }
 
-    /// The name in an experiment: what [`Loss::named`] knows it by.
+    /// The name in an experiment, as accepted by [`Loss::named`].
     pub fn name(&self) -> &'static str {
         match self {
             Loss::Mse => "mse",
@@ -65,16 +66,16 @@ impl Loss {
         }
     }
 
-    /// Whether the target is class labels.
+    /// Whether targets are class labels.
     pub fn wants_labels(&self) -> bool {
         matches!(self, Loss::CrossEntropy { .. })
     }
 
-    /// Loss of each row `[B]` and the mean that is minimised, from predictions `[B, outputs]` and targets
-    /// (`[B, outputs]`, or labels `u32[B]`).
+    /// Builds the loss of each row `[B]` and the mean that is minimised, from predictions `[B, outputs]` and
+    /// targets (`[B, outputs]`, or labels `u32[B]`).
     ///
     /// # Errors
-    /// If the shapes do not fit.
+    /// If the shapes do not match.
     pub fn build(
         &self,
         g: &mut Graph,
@@ -126,7 +127,7 @@ fn cross_entropy(
             layer: "loss: ".into(),
             op: "cross_entropy",
             operands: g.ty(logits).to_string(),
-            reason: format!("`class_weights` has {given} entries; give {classes}, one for each class"),
+            reason: format!("`class_weights` has {given} entries; give {classes}, one per class"),
         });
     }
     let weights: Vec<f32> = match class_weights {

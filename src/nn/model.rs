@@ -1,4 +1,4 @@
-//! The model of an experiment: its layers as a training graph and as an evaluation graph.
+//! The model of an experiment, as a training graph and as an evaluation graph.
 
 use super::init::Init;
 use super::layers::{Dense, LayerConfig};
@@ -17,75 +17,76 @@ pub struct Parameter {
     pub name: String,
     /// Shape.
     pub shape: Shape,
-    /// How it starts.
+    /// Initialisation.
     pub init: Init,
     /// Whether weight decay applies.
     pub decay: bool,
 }
 
-/// A tensor that training renews without a gradient.
+/// A tensor that training updates without a gradient.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// `state_dict` name.
     pub name: String,
     /// Shape.
     pub shape: Shape,
-    /// First value.
+    /// Initial value.
     pub initial: f32,
 }
 
-/// What a model reads: numbers, and category columns with their vocabulary.
+/// The inputs of a model: numbers, and category columns with their vocabularies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inputs {
     /// Numeric features.
     pub features: usize,
-    /// Category columns: name and number of indices.
+    /// Category columns: name and number of categories.
     pub categories: Vec<(String, usize)>,
-    /// What the numeric features are, if they are steps of a series: `features` is then its number of values.
+    /// Set if the numeric features are steps of a series; `features` is then the total number of values.
     pub sequence: Option<SequenceShape>,
-    /// What the numeric features are, if they are the values of an image: `features` is then its number of values.
+    /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
-    /// Symbols of a text, if the model reads one: it reads nothing else.
+    /// Set if the model reads text; it then has no other inputs.
     pub text: Option<TextShape>,
 }
 
-/// A sequence of a text.
+/// The shape of text sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextShape {
-    /// Symbols of a sequence.
+    /// Symbols per sequence.
     pub length: usize,
     /// Number of symbols.
     pub vocabulary: usize,
 }
 
-/// A window of a series, step after step.
+/// The shape of a window of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SequenceShape {
-    /// Steps.
+    /// Number of steps.
     pub length: usize,
-    /// Values of a step.
+    /// Values per step.
     pub width: usize,
 }
 
-/// A model: configuration and sizes.
+/// A model: its configuration and sizes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
     /// Hidden layers and the output layer; empty for an autoencoder, which has its own.
     pub layers: Vec<LayerConfig>,
-    /// What it reads.
+    /// Its inputs.
     pub inputs: Inputs,
-    /// Values it gives per row.
+    /// Number of outputs per row.
     pub outputs: usize,
-    /// What is minimised.
+    /// The loss to minimise.
     pub loss: Loss,
     /// The layers of an autoencoder, if it is one.
     pub vae: Option<Vae>,
-    /// Whether a model of text gives the logits of the symbol that comes next, and not only how well it knew it.
+    /// Whether a text model outputs the logits of the next symbol, rather than only the loss of the actual
+    /// one.
     pub generates: bool,
     pub(super) embedding_width: Option<usize>,
 }
 
-/// What a network says of each row, and what is minimised.
+/// The loss of each row, and the loss to minimise.
 pub(super) struct Losses {
     pub predictions: ValueId,
     /// `[B]`
@@ -96,30 +97,30 @@ pub(super) struct Losses {
     pub parts: Vec<(&'static str, ValueId)>,
 }
 
-/// One form of the model as a graph.
+/// One form of the model, as a graph.
 #[derive(Clone, Debug)]
 pub struct ModelGraph {
     /// The mathematics.
     pub graph: Graph,
-    /// `[B, outputs]`, before the target's scaling is undone.
+    /// `[B, outputs]`, in the target's scaled units.
     pub predictions: ValueId,
     /// Loss of each row, `[B]`.
     pub loss_rows: ValueId,
-    /// Parts of it by name, each `[B]`, where evaluation shows them.
+    /// Named parts of it, each `[B]`, where evaluation reports them.
     pub parts: Vec<(&'static str, ValueId)>,
-    /// What is minimised, a scalar.
+    /// The loss to minimise, a scalar.
     pub loss: ValueId,
     /// Trained tensors.
     pub parameters: Vec<Parameter>,
     /// Running statistics.
     pub states: Vec<State>,
-    /// States of recurrent layers that the next batch goes on from.
+    /// Recurrent states carried over to the next batch.
     pub carried: Vec<State>,
     /// Gradient of each parameter (training form only).
     pub gradients: Vec<(String, ValueId)>,
-    /// New values of states (training form only).
+    /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
-    /// Layer, output shape without the batch, trained elements: for people.
+    /// Layer, output shape without the batch, number of trained elements: for summaries.
     pub summary: Vec<(String, Shape, usize)>,
 }
 
@@ -128,7 +129,7 @@ pub const X: &str = "x";
 /// Name of the batch of targets.
 pub const Y: &str = "y";
 
-/// Elements of the trained vector of one of so many categories, unless the experiment says otherwise.
+/// Default embedding width for a vocabulary of this size.
 pub(super) fn default_embedding_width(vocabulary: usize) -> usize {
     vocabulary.div_ceil(2).clamp(1, 50)
 }
@@ -139,7 +140,7 @@ pub fn category_source(column: &str) -> String {
 }
 
 impl Model {
-    /// The model of a configuration for given inputs; `outputs` are those its target needs.
+    /// The model of a configuration for these inputs; `outputs` is the number its target needs.
     pub fn new(config: &ModelConfig, inputs: Inputs, outputs: usize, loss: Loss) -> Self {
         let embedding_width = config.embedding_width;
         if let Some(vae) = Vae::new(config, inputs.features, inputs.image, outputs) {
@@ -152,7 +153,7 @@ impl Model {
         Self { layers, inputs, outputs, loss, vae: None, generates: false, embedding_width }
     }
 
-    /// The decoder of an autoencoder, which gives features for codes.
+    /// The decoder of an autoencoder, which maps codes to features.
     pub fn decoder(&self) -> Option<Self> {
         let mut vae = self.vae.clone()?;
         vae.decoder_only = true;
@@ -161,17 +162,18 @@ impl Model {
         Some(Self { inputs, outputs, vae: Some(vae), ..self.clone() })
     }
 
-    /// The model of text that gives the logits of the next symbol for one symbol a row, going on from its states.
+    /// The text model that, given one symbol per row and its carried states, outputs the logits of the next
+    /// symbol.
     pub fn generator(&self) -> Option<Self> {
         let text = TextShape { length: 1, ..self.inputs.text? };
         let inputs = Inputs { text: Some(text), ..Inputs::default() };
         Some(Self { inputs, generates: true, ..self.clone() })
     }
 
-    /// The graph for batches of `batch` rows: with gradients and batch statistics if `training`.
+    /// Builds the graph for batches of `batch` rows; with gradients and batch statistics if `training`.
     ///
     /// # Errors
-    /// If layer sizes do not fit, naming the layer.
+    /// If layer sizes do not match, naming the layer.
     pub fn graph(&self, batch: usize, training: bool) -> Result<ModelGraph, GraphError> {
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, training);
@@ -203,7 +205,7 @@ impl Model {
         })
     }
 
-    /// The layers one after the other, and their loss against the target.
+    /// The layers in sequence, and their loss against the target.
     fn supervised(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
         let mut h = self.input(net, batch)?;
         if !self.inputs.categories.is_empty() {
@@ -213,7 +215,7 @@ impl Model {
         if let Some(image) = self.inputs.image {
             h = net.images(h, [image.channels, image.height, image.width])?;
         }
-        // Other layers take windows as rows of numbers.
+        // Other layers treat windows as flat rows of numbers.
         let recurrent = matches!(self.layers.first(), Some(LayerConfig::Recurrent(_)));
         if let (Some(sequence), true) = (self.inputs.sequence, recurrent) {
             h = net.sequence(h, sequence.length, sequence.width)?;
@@ -229,7 +231,7 @@ impl Model {
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
     }
 
-    /// Numeric features and embedded categories side by side, `[B, width]`.
+    /// Numeric features and embedded categories, concatenated: `[B, width]`.
     fn input(&self, net: &mut Network, batch: usize) -> Result<ValueId, GraphError> {
         net.graph.set_layer("input");
         let mut parts = vec![];

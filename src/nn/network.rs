@@ -1,4 +1,5 @@
-//! A network under construction: its graph, its parameters and states, and what several layers are made of.
+//! A network under construction: its graph, parameters and states, and building blocks shared by several
+//! layers.
 
 use super::init::Init;
 use super::layers::{Layer, LayerConfig, Place};
@@ -9,25 +10,25 @@ use crate::graph::{Graph, GraphError, Source, ValueId};
 
 /// The network under construction.
 pub struct Network<'a> {
-    /// Its mathematics so far.
+    /// The graph so far.
     pub graph: &'a mut Graph,
-    /// Training form: dropout on, batch statistics.
+    /// Whether this is the training form: with dropout and batch statistics.
     pub training: bool,
-    /// Before the numbers of layers, in the names of their parameters: empty, or `encoder.`.
+    /// Prefix of the layers' parameter names: empty, or `encoder.`.
     pub prefix: &'static str,
-    /// First stream of the layers' random numbers.
+    /// First random stream of the layers.
     pub first_stream: u32,
     /// Trained tensors.
     pub parameters: Vec<(Parameter, ValueId)>,
     /// Running statistics.
     pub states: Vec<State>,
-    /// States of recurrent layers that go on from batch to batch; empty where each batch begins anew.
+    /// Recurrent states carried from batch to batch; empty if each batch starts from zero states.
     pub carried: Vec<State>,
-    /// Whether recurrent layers begin with the states that the batch before it ended with.
+    /// Whether recurrent layers start from the final states of the previous batch.
     pub carries: bool,
-    /// New values of states (training form only).
+    /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
-    /// Layer, output shape without the batch, trained elements: for people.
+    /// Layer, output shape without the batch, number of trained elements: for summaries.
     pub summary: Vec<(String, Shape, usize)>,
 }
 
@@ -48,7 +49,7 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Begins another part of the network.
+    /// Starts another part of the network.
     pub fn begin(&mut self, prefix: &'static str, first_stream: u32) {
         self.prefix = prefix;
         self.first_stream = first_stream;
@@ -73,7 +74,7 @@ impl<'a> Network<'a> {
         Ok(h)
     }
 
-    /// Declares a trained tensor.
+    /// Declares a trained parameter.
     pub fn parameter(
         &mut self,
         name: String,
@@ -100,7 +101,7 @@ impl<'a> Network<'a> {
     /// Appends layer number `number` to `x`.
     ///
     /// # Errors
-    /// If the shape of `x` is not one that the layer takes.
+    /// If the layer does not accept the shape of `x`.
     pub fn layer(&mut self, number: usize, layer: &dyn Layer, x: ValueId) -> Result<ValueId, GraphError> {
         let place = Place { number, name: format!("{}{number}", self.prefix) };
         self.graph.set_layer(match self.prefix {
@@ -110,16 +111,16 @@ impl<'a> Network<'a> {
         layer.build(self, &place, x)
     }
 
-    /// The extents of `x`, if it is `[B, features]`.
+    /// The extents of `x` if it is `[B, features]`, else an error.
     pub(super) fn rows(&self, layer: &'static str, x: ValueId) -> Result<[usize; 2], GraphError> {
         self.graph.shape(x)[..].try_into().map_err(|_| {
             let reason =
-                "expected rows of numbers, found images; put a `flatten` or `global_pool` layer before";
+                "expected rows of numbers, found images; put a `flatten` or `global_pool` layer before it";
             self.graph.error(layer, &[x], reason.into())
         })
     }
 
-    /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as PyTorch's `Linear`.
+    /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as in PyTorch's `Linear`.
     pub(super) fn dense(
         &mut self,
         name: &str,
@@ -138,7 +139,7 @@ impl<'a> Network<'a> {
         self.graph.add(y, bias)
     }
 
-    /// Drops elements in training, with the random numbers of `stream`.
+    /// Applies dropout in training, with the random numbers of `stream`.
     pub(super) fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
         if !self.training || rate == 0.0 {
             return Ok(x);
@@ -151,16 +152,16 @@ impl<'a> Network<'a> {
         self.graph.mul(scaled, mask)
     }
 
-    /// `[B, H, W, C]`, or what a layer of images was given instead.
+    /// The extents of `x`, `[B, H, W, C]`, or an error if `x` is not an image.
     pub(super) fn extents(&self, layer: &'static str, x: ValueId) -> Result<[usize; 4], GraphError> {
         self.graph.shape(x)[..].try_into().map_err(|_| {
-            let reason = "expected images, found rows of numbers; name the image's shape in `[data.image]`, and put \
-                          layers of images before `flatten` and `global_pool`";
+            let reason = "expected images, found rows of numbers; set the image's shape in `[data.image]`, \
+                          and put layers of images before `flatten` and `global_pool`";
             self.graph.error(layer, &[x], reason.into())
         })
     }
 
-    /// Rows `[B, C H W]` of pixels as images `[B, H, W, C]`.
+    /// Reshapes rows of pixels `[B, C H W]` to images `[B, H, W, C]`.
     pub fn images(
         &mut self,
         x: ValueId,
@@ -171,13 +172,13 @@ impl<'a> Network<'a> {
         self.graph.channels_last(planes)
     }
 
-    /// Rows `[B, T F]` of numbers, step after step, as sequences `[B, T, 1, F]`.
+    /// Reshapes rows of numbers `[B, T F]` to sequences `[B, T, 1, F]`.
     pub fn sequence(&mut self, x: ValueId, length: usize, width: usize) -> Result<ValueId, GraphError> {
         let batch = self.graph.shape(x)[0];
         self.graph.reshape(x, &[batch, length, 1, width])
     }
 
-    /// Weight and bias of a normalisation, one number each for every index of the last axis, as `shape`.
+    /// Weight and bias of a normalisation, one each per index of the last axis, broadcast as `shape`.
     pub(super) fn scale_and_shift(
         &mut self,
         name: &str,
@@ -190,7 +191,7 @@ impl<'a> Network<'a> {
     }
 }
 
-/// A shape without the batch, images as `[C, H, W]`.
+/// A shape without the batch, with images as `[C, H, W]`.
 fn public_shape(shape: &[usize]) -> Shape {
     match *shape {
         [_, height, width, channels] => vec![channels, height, width],

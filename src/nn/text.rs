@@ -1,4 +1,4 @@
-//! Models of text: symbols in, and at every step what the next symbol may be.
+//! Language models: symbols in, a distribution of the next symbol at every step out.
 
 use super::init::Init;
 use super::layers::LayerConfig;
@@ -9,10 +9,10 @@ use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};
 
 impl Model {
-    /// Sequences of symbols `u32[B, T]`: a trained vector for each symbol, recurrent layers that go on from the states they
-    /// ended the batch before with, and the other layers on every step alike. The loss of a row is the mean cross-entropy of
-    /// its steps in nats; its prediction is that of each step, `[B, T]`, unless the model generates: then it is the logits
-    /// `[B T, symbols]`.
+    /// A language model over sequences of symbols `u32[B, T]`: an embedding, recurrent layers with states
+    /// carried from batch to batch, and the other layers applied to every step. The loss of a row is the mean
+    /// cross-entropy of its steps in nats. The predictions are the cross-entropies of the steps `[B, T]`, or,
+    /// if the model generates, the logits `[B T, symbols]`.
     pub(super) fn language(
         &self,
         net: &mut Network,

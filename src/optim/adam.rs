@@ -11,7 +11,7 @@ use crate::scalar::{BinaryFn, Body, Reg, UnaryFn};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
-    /// Decay of the running mean and of the running square.
+    /// Decay rates of the running mean and of the running mean square.
     pub betas: [f64; 2],
     /// Added to the denominator.
     pub eps: f64,
@@ -46,7 +46,7 @@ impl Rule for Adam {
     }
 }
 
-/// What is wrong with the hyper-parameters of Adam and its kin.
+/// What is wrong with the hyper-parameters of Adam and its variants.
 pub(super) fn problem(betas: [f64; 2], eps: f64, weight_decay: f64) -> Option<Problem> {
     part("betas", betas[0])
         .or(part("betas", betas[1]))
@@ -54,14 +54,14 @@ pub(super) fn problem(betas: [f64; 2], eps: f64, weight_decay: f64) -> Option<Pr
         .or(at_least_0("weight_decay", weight_decay))
 }
 
-/// The corrections of the running mean and of the root of the running square.
+/// Bias corrections of the running mean and of the root mean square.
 pub(super) fn scalars(betas: [f64; 2], step: u64) -> [f32; 4] {
     let mean = (1.0 / correction(betas[0], step)) as f32;
     let root = (1.0 / correction(betas[1], step).sqrt()) as f32;
     [mean, root, 0.0, 0.0]
 }
 
-/// Descends from `parameter` along the running mean of `g` over the root of its running square.
+/// Descends from `parameter` along the running mean of `g` divided by its root mean square.
 pub(super) fn moments(mut b: Builder, parameter: Reg, g: Reg, betas: [f64; 2], eps: f64) -> Body {
     let mean = b.running(1, g, betas[0]);
     let g2 = b.unary(UnaryFn::Square, g);

@@ -1,4 +1,4 @@
-//! Adamax: Adam by the infinity norm.
+//! Adamax: Adam with the infinity norm.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use crate::scalar::{BinaryFn, Body, UnaryFn};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adamax {
-    /// Decay of the running mean and of the running maximum.
+    /// Decay rates of the running mean and of the running maximum.
     pub betas: [f64; 2],
     /// Added to the gradient's magnitude.
     pub eps: f64,
@@ -64,7 +64,7 @@ mod tests {
     use crate::optim::Optimizer;
     use crate::scalar::Inst;
 
-    /// The values that a rule stores for one parameter, in `f64`: parameter, then state slots.
+    /// The values that a rule stores for one parameter, in `f64`: the parameter, then its state slots.
     fn apply(body: &Body, values: &[f64], gradient: f64, rate: f64, scalars: [f32; 4]) -> Vec<f64> {
         let mut registers: Vec<f64> = vec![];
         for inst in &body.insts {
@@ -103,7 +103,7 @@ mod tests {
             m = 0.9 * m + 0.1 * g;
             u = (0.999 * u).max(g.abs() + 1e-8);
             p -= rate / (1.0 - 0.9f64.powi(step as i32)) * m / u;
-            // Constants and scalars of the rule are in single precision.
+            // The rule's constants and scalars are in single precision.
             assert!((values[0] - p).abs() < 1e-6, "step {step}: {} and {p}", values[0]);
         }
         assert_eq!(Optimizer::named("adamax"), Some(Adamax::default().into()));

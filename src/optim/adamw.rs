@@ -11,7 +11,7 @@ use crate::scalar::{BinaryFn, Body};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
-    /// Decay of the running mean and of the running square.
+    /// Decay rates of the running mean and of the running mean square.
     pub betas: [f64; 2],
     /// Added to the denominator.
     pub eps: f64,

@@ -1,10 +1,10 @@
-//! Optimizers, one in each file: update rules as scalar bodies over the flat parameter region, with PyTorch's definitions
-//! and defaults.
+//! Optimizers, one per file: update rules as scalar bodies over the flat parameter region, with PyTorch's
+//! definitions and defaults.
 //!
-//! What changes from step to step (bias corrections) is computed on the host in `f64` and rounded once, so the
-//! CPU and the GPU see the same bits and no kernel computes a power.
+//! Values that vary from step to step (bias corrections) are computed on the host in `f64` and rounded once,
+//! so the CPU and the GPU see the same bits and no kernel evaluates a power.
 //!
-//! A new optimizer is a file beside these, and a `mod` line, a `pub use` line and one in the list below.
+//! A new optimizer is a file beside these, a `mod` line, a `pub use` line and an entry in the list below.
 
 mod adam;
 mod adamax;
@@ -25,24 +25,24 @@ pub use rmsprop::RmsProp;
 pub use rule::Problem;
 pub use sgd::Sgd;
 
-/// An update rule. The learning rate belongs to the schedule.
+/// An update rule. The learning rate is part of the schedule.
 pub trait Rule {
-    /// What is wrong with the hyper-parameters, if anything: key, what was found, what is allowed.
+    /// What is wrong with the hyper-parameters, if anything: the key, what was found, what is allowed.
     fn problem(&self) -> Option<Problem>;
 
     /// State slots per parameter.
     fn slots(&self) -> usize;
 
-    /// `StepScalar::Optimizer` values of step `step`, counted from 1.
+    /// `StepScalar::Optimizer` values at step `step`, counted from 1.
     fn scalars(&self, _step: u64) -> [f32; 4] {
         [0.0; 4]
     }
 
-    /// What is done to each parameter (see `kernels::optimizer` for its operands).
+    /// The update of each parameter (see `kernels::optimizer` for its operands).
     fn body(&self) -> Body;
 }
 
-/// An enum of optimizers by name, from their hyper-parameters.
+/// Defines an enum of optimizers by name, from their hyper-parameters.
 macro_rules! optimizers {
     ($($name:literal: $rule:ident,)*) => {
         /// An optimizer with its hyper-parameters.
@@ -86,12 +86,12 @@ impl Default for Optimizer {
 }
 
 impl Optimizer {
-    /// The optimizer of this name with PyTorch's defaults.
+    /// The optimizer of this name, with PyTorch's defaults.
     pub fn named(name: &str) -> Option<Self> {
         Self::deserialize(MapDeserializer::<_, Error>::new([("type", name)].into_iter())).ok()
     }
 
-    /// What is wrong with the hyper-parameters, if anything: key, what was found, what is allowed.
+    /// What is wrong with the hyper-parameters, if anything: the key, what was found, what is allowed.
     pub fn problem(&self) -> Option<Problem> {
         self.rule().problem()
     }
@@ -101,7 +101,7 @@ impl Optimizer {
         self.rule().slots()
     }
 
-    /// `StepScalar::Optimizer` values of step `step`, counted from 1.
+    /// `StepScalar::Optimizer` values at step `step`, counted from 1.
     pub fn scalars(&self, step: u64) -> [f32; 4] {
         self.rule().scalars(step)
     }

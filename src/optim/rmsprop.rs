@@ -10,13 +10,13 @@ use crate::scalar::{BinaryFn, Body, UnaryFn};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsProp {
-    /// Decay of the running square.
+    /// Decay rate of the running mean square.
     pub alpha: f64,
     /// Added to the denominator.
     pub eps: f64,
-    /// Factor on the running update.
+    /// Momentum: the factor on the running update.
     pub momentum: f64,
-    /// Divide by the running standard deviation instead of the root of the running square.
+    /// Divide by the running standard deviation instead of the root mean square.
     pub centered: bool,
     /// L2 penalty on weights (not on biases and norms).
     pub weight_decay: f64,

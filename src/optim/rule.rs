@@ -1,4 +1,4 @@
-//! What update rules are made of, and what their hyper-parameters may be.
+//! Building blocks of update rules, and checks of their hyper-parameters.
 
 use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
@@ -6,7 +6,7 @@ use crate::scalar::{BinaryFn, Body, Inst, Reg, UnaryFn, View};
 /// The body of an update rule under construction.
 pub(super) struct Builder {
     pub body: Body,
-    /// The gradient, clipped if it is to be.
+    /// The gradient, after clipping.
     pub gradient: Reg,
     /// The parameter before the step.
     pub parameter: Reg,
@@ -44,14 +44,14 @@ impl Builder {
         self.binary(BinaryFn::Mul, x, factor)
     }
 
-    /// `amount` where decay applies, else 0.
+    /// `amount` where weight decay applies, else 0.
     pub fn masked(&mut self, amount: f64) -> Reg {
         let view = View { offset: 0, strides: vec![1], guards: vec![] };
         let mask = self.body.push(Inst::Load { operand: 1, view });
         self.scale(mask, amount)
     }
 
-    /// Gradient of the loss with the L2 penalty.
+    /// The gradient of the loss plus the L2 penalty.
     pub fn with_decay(&mut self, weight_decay: f64) -> Reg {
         if weight_decay == 0.0 {
             return self.gradient;
@@ -66,7 +66,7 @@ impl Builder {
         self.body.push(Inst::Previous { output: slot })
     }
 
-    /// Keeps `value` in state slot `slot`.
+    /// Stores `value` in state slot `slot`.
     pub fn keep(&mut self, value: Reg, slot: usize) {
         self.body.stores.push((value, slot));
     }
@@ -108,7 +108,7 @@ pub(super) fn at_least_0(key: &'static str, x: f64) -> Option<Problem> {
     (!(x >= 0.0 && x.is_finite())).then(|| (key, format!("{x} is below 0")))
 }
 
-/// `1 - beta^step`, what a running mean from 0 lacks after `step` steps.
+/// `1 - beta^step`: the weight missing from a running mean that started at 0, after `step` steps.
 pub(super) fn correction(beta: f64, step: u64) -> f64 {
     1.0 - beta.powi(i32::try_from(step).unwrap_or(i32::MAX))
 }

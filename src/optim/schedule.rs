@@ -1,29 +1,29 @@
-//! Learning-rate schedules, as functions of the step.
+//! Learning-rate schedules as functions of the step.
 
 use serde::{Deserialize, Serialize};
 
-/// How the learning rate changes; every schedule may be preceded by a linear warm-up.
+/// How the learning rate changes over training; a linear warm-up may precede any schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
-    /// Shape after the warm-up.
+    /// The schedule after the warm-up.
     #[serde(rename = "type", default)]
     pub kind: ScheduleKind,
-    /// Steps of the linear warm-up from 0 (0: none).
+    /// Steps of linear warm-up from 0; 0 for none.
     #[serde(default)]
     pub warmup_steps: u64,
-    /// `step`: epochs between two decays.
+    /// `step`: epochs between decays.
     #[serde(default = "default_every")]
     pub every_epochs: u64,
     /// `step`: factor at each decay.
     #[serde(default = "default_gamma")]
     pub gamma: f64,
-    /// `cosine`: the last learning rate, as a part of the first.
+    /// `cosine`: the final learning rate, as a fraction of the initial one.
     #[serde(default)]
     pub final_fraction: f64,
 }
 
-/// Shape of a schedule.
+/// The form of a schedule.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
@@ -32,7 +32,8 @@ pub enum ScheduleKind {
     Constant,
     /// Multiplied by `gamma` every `every_epochs` epochs (PyTorch's `StepLR`).
     Step,
-    /// Half a cosine down to `final_fraction` at the last step (Loshchilov and Hutter 2017, arXiv:1608.03983).
+    /// Half a cosine down to `final_fraction` at the last step (Loshchilov and Hutter 2017,
+    /// arXiv:1608.03983).
     Cosine,
 }
 
@@ -52,7 +53,7 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// Learning rate of step `step` (counted from 1) of `total` steps, `steps_per_epoch` each epoch.
+    /// The learning rate at step `step` (counted from 1) of `total` steps, with `steps_per_epoch` per epoch.
     pub fn learning_rate(&self, first: f64, step: u64, steps_per_epoch: u64, total: u64) -> f64 {
         if step <= self.warmup_steps {
             return first * step as f64 / self.warmup_steps as f64;

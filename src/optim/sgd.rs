@@ -11,11 +11,11 @@ use crate::scalar::{BinaryFn, Body};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
-    /// Factor on the running gradient.
+    /// Momentum: the factor on the running gradient.
     pub momentum: f64,
-    /// Part of each gradient after the first that is left out of the running gradient.
+    /// Fraction of every gradient but the first that is left out of the running gradient.
     pub dampening: f64,
-    /// Look one momentum step ahead (Sutskever et al. 2013).
+    /// Nesterov momentum: look one momentum step ahead (Sutskever et al. 2013).
     pub nesterov: bool,
     /// L2 penalty on weights (not on biases and norms).
     pub weight_decay: f64,
@@ -37,7 +37,7 @@ impl Rule for Sgd {
     }
 
     fn scalars(&self, step: u64) -> [f32; 4] {
-        // The first gradient enters the running gradient whole.
+        // The first gradient enters the running gradient undamped.
         let part = if step <= 1 { 1.0 } else { (1.0 - self.dampening) as f32 };
         [part, 0.0, 0.0, 0.0]
     }

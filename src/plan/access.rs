@@ -1,4 +1,4 @@
-//! Where each operand's elements lie: views resolved down to the values that are stored in memory.
+//! Where the elements of each operand are: resolves views down to the values stored in memory.
 
 use std::collections::BTreeSet;
 
@@ -7,16 +7,16 @@ use crate::graph::ops::{Lowering, ViewChange};
 use crate::graph::{Graph, Op, ValueId};
 use crate::scalar::{Inst, View};
 
-/// An operand as a view of a stored (or computed in place) value.
+/// An operand as a view of a stored (or in-place computed) value.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
-    /// A node that is not a view, or a view that is copied to memory of its own.
+    /// A node that is not a view, or a view that is copied to its own memory.
     pub base: ValueId,
-    /// Over the accessing value's shape.
+    /// The view, over the accessing value's shape.
     pub view: View,
 }
 
-/// What the planner knows of every node of a graph.
+/// The planner's facts about every node of a graph.
 pub(super) struct Nodes<'g> {
     pub graph: &'g Graph,
     pub lowering: Vec<Lowering>,
@@ -28,7 +28,7 @@ pub(super) struct Nodes<'g> {
 }
 
 impl<'g> Nodes<'g> {
-    /// Looks at every node that `outputs` depend on.
+    /// Analyses every node that `outputs` depend on.
     pub fn new(graph: &'g Graph, outputs: &[ValueId]) -> Self {
         let lowering = (0..graph.nodes.len())
             .map(|i| {
@@ -66,18 +66,18 @@ impl<'g> Nodes<'g> {
         &self.lowering[value.index()]
     }
 
-    /// Whether `value` is only another index map (unless it is copied).
+    /// Whether `value` is merely another index map (unless it is copied).
     pub fn is_view(&self, value: ValueId) -> bool {
         matches!(self.lowering(value), Lowering::View(_))
     }
 
-    /// Whether `value` is computed element by element: a scalar function, a concatenation or a copy.
+    /// Whether `value` is computed elementwise: a scalar function, a concatenation or a copy.
     pub fn is_pointwise(&self, value: ValueId) -> bool {
         matches!(self.lowering(value), Lowering::Scalar(_) | Lowering::Concat { .. })
             || self.copies.contains(&value)
     }
 
-    /// Where `value`'s elements lie.
+    /// Where the elements of `value` are.
     pub fn access(&self, value: ValueId) -> Access {
         match &self.access[value.index()] {
             Some(access) if !self.copies.contains(&value) => access.clone(),
@@ -90,8 +90,8 @@ impl<'g> Nodes<'g> {
         self.access[value.index()].clone().unwrap_or_else(|| self.itself(value))
     }
 
-    /// The instruction for a value that is the same at every index and costs nothing to repeat: a scalar
-    /// constant or a scalar of the step.
+    /// The instruction for a value that is uniform and free to recompute: a scalar constant or a scalar of
+    /// the step.
     pub fn uniform_inst(&self, value: ValueId) -> Option<Inst> {
         match &self.graph.node(value).op {
             Op::Constant(constant) if constant.data.len() == 1 => Some(Inst::Const(constant.data[0])),
@@ -105,8 +105,8 @@ impl<'g> Nodes<'g> {
         }
     }
 
-    /// The value whose memory holds `output` in row-major order: its base if the view changes nothing but the
-    /// shape, else `output` itself.
+    /// The value whose memory holds `output` in row-major order: its base if the view changes only the shape,
+    /// else `output` itself.
     pub fn stored(&self, output: ValueId) -> ValueId {
         let access = self.access(output);
         let count = |v: ValueId| self.graph.ty(v).elements();
@@ -120,7 +120,7 @@ impl<'g> Nodes<'g> {
         Access { base: value, view: View::contiguous(self.graph.shape(value)) }
     }
 
-    /// Resolves every view down to its base; where an index map cannot be composed, the operand is copied.
+    /// Resolves every view down to its base; where index maps cannot be composed, the operand is copied.
     fn resolve_views(&mut self) {
         for i in 0..self.graph.nodes.len() {
             let value = ValueId(i as u32);
@@ -137,7 +137,7 @@ impl<'g> Nodes<'g> {
                 self.copies.insert(operand);
                 resolve(self)
             });
-            // A contiguous operand composes with every change.
+            // A contiguous operand composes with any change.
             self.access[i] = resolved;
         }
     }
@@ -176,7 +176,7 @@ impl<'g> Nodes<'g> {
     }
 }
 
-/// `view` over `[.., rows, columns]` as a matrix operand, if one stride per axis and none for padding says it.
+/// `view` over `[.., rows, columns]` as a matrix operand, if it has one stride per axis and no padding.
 pub(super) fn matrix_view(view: &View, shape: &[usize]) -> Option<crate::kernels::matmul::MatrixView> {
     let rank = shape.len();
     let (rows, columns) = (shape[rank - 2], shape[rank - 1]);
@@ -194,7 +194,7 @@ pub(super) fn matrix_view(view: &View, shape: &[usize]) -> Option<crate::kernels
     })
 }
 
-/// First element and strides of `view` over `[N, H, W, C]`, if nothing of it is padding.
+/// First element and strides of `view` over `[N, H, W, C]`, if it has no padding.
 pub(super) fn image_view(view: &View) -> Option<(usize, [usize; 4])> {
     if !view.guards.is_empty() {
         return None;

@@ -1,4 +1,5 @@
-//! From graphs to a program: every phase's dispatches in order and one memory plan for all of them.
+//! From graphs to a program: the dispatches of every phase in order, and a single memory plan for all of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +17,8 @@ use crate::kernels::optimizer::Optimizer;
 /// Compiles `spec` for `target`.
 ///
 /// # Errors
-/// [`PlanError`] if the graphs name unknown columns or tensors, or the program exceeds the device.
+/// [`PlanError`] if the graphs refer to unknown columns or tensors, or the program exceeds the device's
+/// limits.
 pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     check_names(spec)?;
     let sums = update::summed(spec)?;
@@ -64,7 +66,7 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
     Ok(Compiled { program: builder.program, layout: builder.layout, naive_activation_bytes: naive })
 }
 
-/// Refuses two things of one kind and name, because phases and graphs mean them by it, and values of other graphs.
+/// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.
 fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
     let unique = |kind, names: Vec<&String>| {
         let mut seen = BTreeSet::new();
@@ -111,7 +113,7 @@ impl Builder<'_> {
         BufferId((self.program.buffers.len() - 1) as u32)
     }
 
-    /// A buffer with a place for each entry; gives the places.
+    /// Adds a buffer with space for each entry; returns their slices.
     pub fn add_region(&mut self, name: &str, class: BufferClass, entries: &[Entry]) -> Vec<(String, Slice)> {
         let total = entries.iter().map(|e| aligned(e.words)).sum();
         let buffer = self.add_buffer(name.into(), class, total);
@@ -155,7 +157,7 @@ impl Builder<'_> {
         }
     }
 
-    /// A place for a constant tensor, shared by equal constants.
+    /// A slice for a constant tensor; equal constants share one.
     pub fn place_constant(&mut self, data: &[u32]) -> Slice {
         if let Some((slice, _)) = self.layout.constants.iter().find(|(_, known)| known == data) {
             return *slice;
@@ -167,7 +169,7 @@ impl Builder<'_> {
         slice
     }
 
-    /// The dispatches of a phase, and the words of its temporaries.
+    /// The dispatches of a phase, and the sizes of its temporaries in words.
     fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>), PlanError> {
         let spec = self.spec;
         let phase = &spec.phases[at];

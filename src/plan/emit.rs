@@ -1,4 +1,4 @@
-//! From a group of nodes to scalar bodies: loads through views, arithmetic, and what they read.
+//! From a group of nodes to scalar bodies: loads through views, arithmetic, and their operands.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// The bodies of a group, without stores.
 pub(super) struct Emitted {
-    /// Stored values read, in the order of the dispatch's read operands.
+    /// Stored values to read, in the order of the dispatch's read operands.
     pub reads: Vec<ValueId>,
     /// Iteration shape of `body` (for a reduction: the kept extents).
     pub shape: Shape,
@@ -23,11 +23,12 @@ pub(super) struct Emitted {
     pub body: Body,
     /// Register of each root in `body`, and of the anchor itself.
     pub registers: BTreeMap<ValueId, Reg>,
-    /// The reduction's prologue: body over `kept ++ reduced`, combined register, kind, reduced extents.
+    /// The reduction's prologue: the body over `kept ++ reduced`, the combined register, the kind, the
+    /// reduced extents.
     pub prologue: Option<Prologue>,
 }
 
-/// First half of a reduction.
+/// The first half of a reduction.
 #[derive(Clone)]
 pub(super) struct Prologue {
     pub body: Body,
@@ -119,7 +120,7 @@ pub(super) fn emit(fusion: &Fusion, group: usize) -> Option<Emitted> {
     let roots = &fusion.groups[group].roots;
     let shape = match (shape, roots.first()) {
         (Some(shape), _) => shape,
-        // A scalar is one element along one axis: a guard that never holds needs an axis to stand on.
+        // A scalar is one element along one axis: a guard that never holds needs an axis.
         (None, Some(&root)) if fusion.nodes.graph.shape(root).is_empty() => vec![1],
         (None, Some(&root)) => fusion.nodes.graph.shape(root).clone(),
         (None, None) => vec![],
@@ -230,7 +231,7 @@ impl Emitter<'_, '_, '_> {
         let mut total: Option<Reg> = None;
         let fusion = self.fusion;
         for (access, shape) in fusion.operands(value) {
-            // Outside its own part every operand reads as 0, so the sum is the concatenation.
+            // Outside its own part, every operand reads as 0, so the sum is the concatenation.
             let part = Access { base: access.base, view: view::pad(&access.view, shape, &to, &before) };
             let register = self.load(&part, &to)?;
             total = Some(match total {

@@ -1,12 +1,13 @@
 //! Fusion: which nodes are computed together, and which are only ever computed inside their consumers.
 //!
-//! 1. A scalar function whose every use is element by element is *inlined* into its consumers, if it has one
+//! 1. A scalar function whose every use is elementwise is *inlined* into its consumers, if it has one
 //!    consumer or is cheap; random numbers are always regenerated rather than stored.
-//! 2. What is left over is stored. Each stored scalar function (a *root*) joins the group of an operand that it
-//!    reads element by element, as epilogue of a matrix product or reduction or as a further output of an
-//!    elementwise kernel, unless that would make groups depend on each other in a circle or bind too many
+//! 2. The remaining values are stored. Each stored scalar function (a *root*) joins the group of an operand
+//!    that it reads elementwise, as the epilogue of a matrix product or reduction or as a further output of
+//!    an elementwise kernel, unless that would create a dependency cycle between groups or bind too many
 //!    buffers.
-//! 3. A column sum whose operand is the left side of a matrix product rides along with it (bias gradients).
+//! 3. A column sum whose operand is the left side of a matrix product is computed along with it (bias
+//!    gradients).
 
 use std::collections::BTreeSet;
 
@@ -20,25 +21,25 @@ use crate::graph::{Op, ValueId};
 use crate::scalar::Inst;
 use crate::scalar::ReduceKind;
 
-/// Instructions up to which a scalar function is recomputed in each of several consumers.
+/// Maximum instructions of a scalar function that is recomputed in each of several consumers.
 const CHEAP: usize = 3;
-/// Stored values an inlined expression may read, so that kernels stay within 8 bindings.
+/// Maximum stored values that an inlined expression may read, so that kernels stay within 8 bindings.
 const MAX_LEAVES: usize = 5;
 
-/// The node a group is built around.
+/// The node that a group is built around.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Anchor {
     /// None: an elementwise kernel.
     None,
-    /// A matrix product, and the reduction that rides along as row sums.
+    /// A matrix product, and the reduction computed along with it as row sums.
     MatMul { value: ValueId, row_sums: Option<ValueId> },
     /// A reduction.
     Reduce(ValueId),
-    /// A kernel of its own, with the values of its outputs.
+    /// A separate kernel, with the values of its outputs.
     Kernel(Vec<(ValueId, usize)>),
 }
 
-/// Nodes that become one dispatch (or, for split reductions, a few in a row).
+/// Nodes that become one dispatch (or, for split reductions, a few in sequence).
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub anchor: Anchor,
@@ -53,7 +54,7 @@ impl Group {
         Self { anchor, roots, dependencies: BTreeSet::new() }
     }
 
-    /// Values this group computes that others may read.
+    /// Values computed by this group that others may read.
     pub fn values(&self) -> Vec<ValueId> {
         let mut values = match &self.anchor {
             Anchor::None => vec![],
@@ -70,7 +71,7 @@ impl Group {
 pub(super) struct Fusion<'n, 'g> {
     pub nodes: &'n Nodes<'g>,
     pub groups: Vec<Group>,
-    /// Computed only inside consumers.
+    /// Nodes computed only inside consumers.
     pub inlined: Vec<bool>,
     group_of: Vec<Option<usize>>,
     outputs: BTreeSet<ValueId>,
@@ -109,7 +110,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         fusion
     }
 
-    /// The group that stores `value`, if it is computed at all.
+    /// The group that stores `value`, if it is computed.
     pub fn group_of(&self, value: ValueId) -> Option<usize> {
         self.group_of[value.index()]
     }
@@ -127,14 +128,14 @@ impl<'n, 'g> Fusion<'n, 'g> {
         inputs.iter().map(|&i| (self.nodes.access(i), self.nodes.graph.shape(i).clone())).collect()
     }
 
-    /// Whether an access reads its base element by element, in the same order and up to extents of 1 in the
-    /// same shape.
+    /// Whether an access reads its base elementwise: in the same order and, up to extents of 1, the same
+    /// shape.
     pub fn is_elementwise(&self, access: &Access, shape: &[usize]) -> bool {
         let base = self.nodes.graph.shape(access.base);
         view::is_identity(&access.view, shape) && view::squeeze(base) == view::squeeze(shape)
     }
 
-    /// Whether an access needs no memory: a constant or step scalar, without padding.
+    /// Whether an access needs no memory: an unpadded constant or step scalar.
     pub fn is_uniform(&self, access: &Access) -> bool {
         access.view.guards.is_empty() && self.nodes.uniform_inst(access.base).is_some()
     }
@@ -248,7 +249,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
     }
 
-    /// A step scalar that nothing needs in memory.
+    /// Whether `value` is a step scalar that is not needed in memory.
     fn is_free_scalar(&self, value: ValueId) -> bool {
         self.nodes.uniform_inst(value).is_some() && !self.outputs.contains(&value)
     }
@@ -262,7 +263,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         self.groups[at].dependencies = self.find_dependencies(at);
     }
 
-    /// Merges equal kernels with equal operands (loss and gradient of one cross-entropy).
+    /// Merges equal kernels with equal operands (such as loss and gradient of one cross-entropy).
     fn add_kernel(&mut self, value: ValueId) {
         let Lowering::Kernel { kernel, output } = self.nodes.lowering(value) else { return };
         let bases = |v: ValueId| self.operands(v).iter().map(|(a, _)| a.base).collect::<Vec<_>>();
@@ -291,7 +292,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
     }
 
-    /// Groups whose values `root` reads element by element, latest first.
+    /// Groups whose values `root` reads elementwise, latest first.
     fn candidates(&self, root: ValueId) -> Vec<usize> {
         let mut found = BTreeSet::new();
         let mut stack = vec![root];
@@ -339,7 +340,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         fits
     }
 
-    /// How many of the group's values will be stored at most.
+    /// Upper bound on the number of the group's values that will be stored.
     fn stored_estimate(&self, group: usize) -> usize {
         let members: BTreeSet<ValueId> = self.groups[group].values().into_iter().collect();
         let last = self.groups[group].roots.last();
@@ -348,7 +349,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         members.iter().filter(stored).count()
     }
 
-    /// Whether anything but `members`, and values inlined into them alone, uses `value`.
+    /// Whether `value` is used outside `members` and the values inlined only into them.
     fn used_outside(&self, value: ValueId, members: &BTreeSet<ValueId>) -> bool {
         self.users[value.index()].iter().any(|user| {
             let inside =
@@ -362,7 +363,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         reads.iter().filter_map(|&r| self.group_of(r)).filter(|&g| g != group).collect()
     }
 
-    /// Whether `group` depends on `on`, directly or through others.
+    /// Whether `group` depends on `on`, directly or indirectly.
     fn depends(&self, group: usize, on: usize) -> bool {
         let mut seen = BTreeSet::new();
         let mut stack = vec![group];
@@ -377,7 +378,8 @@ impl<'n, 'g> Fusion<'n, 'g> {
         false
     }
 
-    /// The group's bodies and what they read; `None` if they cannot be expressed over one iteration shape.
+    /// The group's bodies and their operands; `None` if they cannot be expressed over a single iteration
+    /// shape.
     pub fn emit(&self, group: usize) -> Option<Emitted> {
         emit::emit(self, group)
     }
@@ -400,7 +402,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
     }
 
-    /// Whether matrix product `group` can add up the rows of its left operand to give `sum`.
+    /// Whether matrix product `group` can sum the rows of its left operand to compute `sum`.
     fn carries(&self, group: usize, sum: ValueId) -> bool {
         let Anchor::MatMul { value, row_sums: None } = self.groups[group].anchor else { return false };
         let Lowering::Reduce { kind: ReduceKind::Sum, axes } = self.nodes.lowering(sum) else { return false };
@@ -423,7 +425,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
             && elements(self.nodes.graph.shape(sum)) == product.m
     }
 
-    /// Whether `value` is a source with a place of its own.
+    /// The source of `value`, if it is one with its own place.
     pub fn source(&self, value: ValueId) -> Option<&crate::graph::Source> {
         match &self.nodes.graph.node(value).op {
             Op::Source(op) => Some(&op.source),

@@ -1,8 +1,8 @@
-//! Which kernels run at the same time. A GPU waits between dispatches that depend on each other, and a dispatch
-//! costs tens of microseconds whatever it does; kernels that do not depend on each other share one.
+//! Determines which kernels run concurrently. A GPU waits between dependent dispatches, and every dispatch
+//! costs tens of microseconds whatever it does, so independent kernels share one.
 //!
-//! A kernel's level is one more than the highest level of those it depends on. Kernels of a level are joined
-//! where their shaders and the device allow it.
+//! A kernel's level is one more than the highest level of those it depends on. Kernels of the same level are
+//! joined where their shaders and the device allow it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::draft::{Draft, Place};
 use crate::base::target::{Family, Target};
 use crate::kernels::shader::{Shader, shader};
 
-/// `drafts` in the order of their launches, and the number of each one's launch.
+/// `drafts` in launch order, and the launch number of each.
 pub(super) fn group(drafts: Vec<Draft>, target: &Target) -> (Vec<Draft>, Vec<usize>) {
     if target.family == Family::Native {
         let each = (0..drafts.len()).collect();
@@ -37,14 +37,15 @@ pub(super) fn group(drafts: Vec<Draft>, target: &Target) -> (Vec<Draft>, Vec<usi
     (ordered, numbers)
 }
 
-/// Most operations of a launch that kernels share: larger ones gain nothing, and a launch cannot be cut.
+/// Maximum operations of a shared launch: larger kernels gain nothing, and a launch cannot be split.
 const MOST_FLOPS: u64 = 500_000_000;
 
-/// Kernels that run at the same time.
+/// Kernels that run concurrently.
 struct Launch {
     level: usize,
     members: Vec<usize>,
-    /// What the members' shaders need together; none can join a kernel without a shader.
+    /// Combined requirements of the members' shaders; `None` if a member has no shader, which others cannot
+    /// join.
     needs: Option<Needs>,
 }
 
@@ -65,12 +66,12 @@ impl Needs {
 
 impl Launch {
     fn new(level: usize, at: usize, shader: Option<Shader>) -> Self {
-        // The bindings are counted by whoever joins.
+        // Whoever joins counts the bindings.
         let needs = shader.and_then(|s| Needs::of(&s, 0));
         Self { level, members: vec![at], needs }
     }
 
-    /// Takes draft `at` in if its shader can run beside the members'.
+    /// Adds draft `at` if its shader can run alongside the members'.
     fn joined(&mut self, drafts: &[Draft], at: usize, shader: &Shader, target: &Target) -> bool {
         let count = |at: usize| drafts[at].reads.len() + drafts[at].writes.len();
         let (Some(needs), Some(new)) = (&mut self.needs, Needs::of(shader, count(at))) else { return false };
@@ -93,7 +94,7 @@ impl Launch {
     }
 }
 
-/// Whether one writes a buffer of a fixed place that the other reads or writes: a GPU tracks whole buffers.
+/// Whether one writes a buffer with a fixed place that the other reads or writes: a GPU tracks whole buffers.
 fn share_a_buffer(a: &Draft, b: &Draft) -> bool {
     let buffers = |places: &[Place]| -> Vec<_> {
         let fixed = |place: &Place| match place {
@@ -111,7 +112,7 @@ fn share_a_buffer(a: &Draft, b: &Draft) -> bool {
 
 /// The level of each draft.
 fn levels(drafts: &[Draft]) -> Vec<usize> {
-    /// Levels from which on a place may be read, and written.
+    /// The first levels at which a place may be read and written.
     #[derive(Clone, Copy, Default)]
     struct Free {
         read: usize,

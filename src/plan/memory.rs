@@ -1,20 +1,20 @@
 //! Memory: which intermediate values share which addresses over time.
 //!
-//! A GPU tracks hazards by whole buffer, so a launch must not write a buffer it reads. Values are first
-//! coloured: each goes to the first arena that its launch does not read. Within an arena, offsets are given
-//! greedily by size (Pisarchyk and Lee 2020, arXiv:2001.03288) to values whose lifetimes overlap.
+//! A GPU tracks hazards per buffer, so a launch must not write a buffer it reads. Values are first coloured:
+//! each goes to the first arena that its launch does not read. Within an arena, offsets are assigned greedily
+//! by size (Pisarchyk and Lee 2020, arXiv:2001.03288) among values with overlapping lifetimes.
 
 use super::compile::aligned;
 use super::draft::{Draft, Place};
 
 /// When each temporary of a phase is in use.
 pub(super) struct Lifetimes {
-    /// Words, first launch, last launch, per temporary.
+    /// Words, first launch and last launch of each temporary.
     spans: Vec<(usize, usize, usize)>,
 }
 
 impl Lifetimes {
-    /// Lifetimes in `drafts`, which run in the launches of these numbers, of temporaries of the given sizes.
+    /// Lifetimes of temporaries of the given sizes in `drafts`, which run in these launches.
     pub fn of(drafts: &[Draft], launches: &[usize], words: Vec<usize>) -> Self {
         let mut spans: Vec<_> = words.into_iter().map(|w| (w, usize::MAX, 0)).collect();
         for (draft, &at) in drafts.iter().zip(launches) {
@@ -29,13 +29,13 @@ impl Lifetimes {
         Self { spans }
     }
 
-    /// Bytes if nothing were shared.
+    /// Bytes if no memory were shared.
     pub fn bytes(&self) -> u64 {
         self.spans.iter().filter(|s| s.1 != usize::MAX).map(|s| 4 * aligned(s.0) as u64).sum()
     }
 }
 
-/// The arenas and every temporary's place in them.
+/// The arenas, and the place of every temporary in them.
 pub(super) struct Arenas {
     /// Words of each arena.
     pub words: Vec<usize>,
@@ -43,7 +43,7 @@ pub(super) struct Arenas {
     pub places: Vec<Vec<(usize, usize, usize)>>,
 }
 
-/// Arranges the temporaries of all phases; phases do not run at the same time, so they share the arenas.
+/// Arranges the temporaries of all phases. Phases do not run at the same time, so they share the arenas.
 pub(super) fn arrange(phases: &[Vec<Draft>], launches: &[Vec<usize>], lifetimes: &[Lifetimes]) -> Arenas {
     let mut words: Vec<usize> = vec![];
     let mut places = vec![];
@@ -67,14 +67,14 @@ pub(super) fn arrange(phases: &[Vec<Draft>], launches: &[Vec<usize>], lifetimes:
     Arenas { words, places }
 }
 
-/// An arena for each temporary, other than those that a launch reads which writes it: the first that is free. Several
-/// launches may write one.
+/// Assigns each temporary the first arena that is free and that its launch does not read. Several launches
+/// may write the same temporary.
 fn colour(drafts: &[Draft], launches: &[usize], temporaries: usize) -> Vec<usize> {
     let temporary = |place: &Place| match place {
         Place::Temporary(t) => Some(*t),
         Place::Fixed(_) => None,
     };
-    // In the order in which they are first written, and what must lie elsewhere.
+    // In order of first write, with the values that must be in other arenas.
     let (mut order, mut apart) = (vec![], vec![vec![]; temporaries]);
     let mut first = 0;
     while first < drafts.len() {
@@ -100,7 +100,7 @@ fn colour(drafts: &[Draft], launches: &[usize], temporaries: usize) -> Vec<usize
     arena_of.into_iter().map(Option::unwrap_or_default).collect()
 }
 
-/// First words of the members of one arena, largest first.
+/// First words of the members of an arena, assigned largest first.
 fn offsets(members: &[usize], lifetimes: &Lifetimes) -> Vec<(usize, usize)> {
     let mut by_size = members.to_vec();
     by_size.sort_by_key(|&t| (std::cmp::Reverse(lifetimes.spans[t].0), t));

@@ -32,7 +32,7 @@ pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferId(pub u32);
 
-/// What a buffer holds; classes are separate buffers because a GPU tracks hazards by whole buffer.
+/// The contents of a buffer; classes are separate buffers because a GPU tracks hazards per buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BufferClass {
     /// Trained tensors, one contiguous region.
@@ -56,9 +56,9 @@ pub enum BufferClass {
 /// One buffer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BufferSpec {
-    /// For people: `activations 1`, `parameters`.
+    /// For display: `activations 1`, `parameters`.
     pub name: String,
-    /// What it holds.
+    /// Its contents.
     pub class: BufferClass,
     /// Length in 32-bit words; a multiple of 64.
     pub words: usize,
@@ -67,7 +67,7 @@ pub struct BufferSpec {
 /// A range of a buffer, in words. `start` is a multiple of 64 (256 bytes, WebGPU's binding alignment).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
-    /// Which buffer.
+    /// The buffer.
     pub buffer: BufferId,
     /// First word.
     pub start: usize,
@@ -77,19 +77,19 @@ pub struct Slice {
 
 /// A kernel and the memory it works on.
 ///
-/// Invariants, checked by [`Program::validate`]: within a launch no write overlaps a read or another write, and no
-/// buffer is both read and written.
+/// Invariants, checked by [`Program::validate`]: within a launch, no write overlaps a read or another write,
+/// and no buffer is both read and written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dispatch {
-    /// What runs.
+    /// The kernel.
     pub kernel: Kernel,
     /// Read operands.
     pub reads: Vec<Slice>,
     /// Written operands (also read where the body uses `Previous`).
     pub writes: Vec<Slice>,
-    /// The layers whose nodes this dispatch computes, for people.
+    /// The layers whose nodes this dispatch computes, for display.
     pub label: String,
-    /// Dispatches of a phase with the same number do not depend on each other: a GPU runs them as one.
+    /// Launch number. Dispatches of a phase with the same number are independent: a GPU runs them as one.
     pub launch: usize,
 }
 
@@ -98,7 +98,7 @@ pub struct Dispatch {
 pub struct Phase {
     /// `train`, `evaluate`.
     pub name: String,
-    /// In order.
+    /// The dispatches in order.
     pub dispatches: Vec<Dispatch>,
 }
 
@@ -112,7 +112,7 @@ pub struct Program {
 }
 
 impl Phase {
-    /// Dispatches that run as one, in order.
+    /// Groups of dispatches that run as one launch, in order.
     pub fn launches(&self) -> impl Iterator<Item = &[Dispatch]> {
         self.dispatches.chunk_by(|a, b| a.launch == b.launch)
     }
@@ -127,7 +127,7 @@ impl Phase {
 }
 
 impl Program {
-    /// Bytes of all buffers: what a device allocates.
+    /// Total bytes of all buffers, as a device allocates them.
     pub fn bytes(&self) -> u64 {
         self.buffers.iter().map(|b| 4 * b.words as u64).sum()
     }

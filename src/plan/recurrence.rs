@@ -1,11 +1,11 @@
-//! Recurrences whose steps are done in several parts, one after the other, into the same operands.
+//! Splits long recurrences into several parts that run in sequence on the same operands.
 
 use super::draft::{Draft, Place};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
 use crate::kernels::recurrence::{Cell, Part, Path, Recurrence, RecurrenceGrad, Scan};
 
-/// The dispatches of a kernel; of others than recurrences it is one.
+/// The dispatches of a kernel; a single one unless it is a recurrence.
 pub(super) fn in_parts(draft: Draft, target: &Target, temporaries: &mut Vec<usize>) -> Vec<Draft> {
     if let Some(kernel) = draft.kernel.downcast::<Recurrence>() {
         return forward(kernel.clone(), draft, target, temporaries);
@@ -16,7 +16,7 @@ pub(super) fn in_parts(draft: Draft, target: &Target, temporaries: &mut Vec<usiz
     vec![draft]
 }
 
-/// Gives output `output` of `words` words a place if it has none.
+/// Gives output `output`, of `words` words, a place if it has none.
 fn need(output: &mut Option<usize>, words: usize, writes: &mut Vec<Place>, temporaries: &mut Vec<usize>) {
     if output.is_none() {
         temporaries.push(words);
@@ -60,7 +60,7 @@ fn backward(
     let mut parts = Part::of(&scan, target);
     let closes = kernel.closes;
     if closes && parts[0].path == Path::Step {
-        // The last product needs all units of the first step: a kernel of its own.
+        // The last product needs all units of the first step, so it is a separate kernel.
         parts.insert(0, Part { count: 0, ..parts[0] });
     }
     if parts.len() > 1 {

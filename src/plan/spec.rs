@@ -1,14 +1,14 @@
-//! What a program is made from, and what is made of it: graphs, data sets and tensors by name, and their places.
+//! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
 use crate::scalar::Body;
 
-/// A program that cannot be made.
+/// Why a program cannot be compiled.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum PlanError {
-    /// A graph or phase names something that the specification does not have.
+    /// A graph or phase refers to something that the specification does not have.
     #[error("there is no {kind} `{name}`{}", listed(.known))]
     Unknown {
         /// `column`, `parameter`, `state`, `set of parameters`, `data set`.
@@ -18,8 +18,8 @@ pub enum PlanError {
         /// Names that exist.
         known: String,
     },
-    /// Two things have one name.
-    #[error("two {kind}s are called `{name}`; give each a name of its own")]
+    /// Duplicate names.
+    #[error("two {kind}s are called `{name}`; rename one of them")]
     Twice {
         /// `parameter`, `state`, `set of parameters`, `data set`, `phase`.
         kind: &'static str,
@@ -34,21 +34,22 @@ pub enum PlanError {
         /// Name of the set.
         set: String,
     },
-    /// A graph gives something another size than the specification.
-    #[error("{kind} `{name}` has {expected} elements, the graph makes {found} of it")]
+    /// A size in the graph differs from the specification.
+    #[error("{kind} `{name}` has {expected} elements, but {found} in the graph")]
     Size {
         /// `parameter`, `gradient`, `state`, `column`, `data set`.
         kind: &'static str,
         /// The name.
         name: String,
-        /// Elements by the specification.
+        /// Elements in the specification.
         expected: usize,
         /// Elements in the graph.
         found: usize,
     },
     /// A buffer or binding is larger than the device allows.
     #[error(
-        "{what} needs {needed} bytes, this device allows {limit}; the largest are {largest}; use a smaller batch, smaller layers or fewer rows"
+        "{what} needs {needed} bytes, this device allows {limit}; the largest are {largest}; use a smaller \
+         batch, smaller layers or fewer rows"
     )]
     TooLarge {
         /// Buffer or tensor.
@@ -62,10 +63,11 @@ pub enum PlanError {
     },
     /// One operator has more operands than a dispatch may bind.
     #[error(
-        "{layer}: one kernel needs {needed} buffers, this device binds {limit}; combine fewer tensors in one step"
+        "{layer}: one kernel needs {needed} buffers, this device binds {limit}; combine fewer tensors in one \
+         step"
     )]
     TooManyBuffers {
-        /// Where.
+        /// The layer.
         layer: String,
         /// Buffers needed.
         needed: usize,
@@ -86,20 +88,21 @@ fn listed(names: &str) -> String {
 pub struct Entry {
     /// `state_dict` name.
     pub name: String,
-    /// Elements.
+    /// Number of elements.
     pub words: usize,
     /// Whether weight decay applies (parameters only).
     pub decay: bool,
 }
 
-/// Parameters that are trained together: neighbours in one region, with their gradients and the optimizer's state beside it.
+/// Parameters that are trained together: contiguous in one region, with their gradients and optimizer state
+/// in parallel regions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSet {
-    /// What phases know it by.
+    /// The name that phases refer to.
     pub name: String,
     /// Trained tensors.
     pub parameters: Vec<Entry>,
-    /// What updates them, if any phase does.
+    /// The optimizer that updates them, if any phase does.
     pub optimizer: Option<OptimizerSpec>,
 }
 
@@ -117,42 +120,42 @@ pub struct OptimizerSpec {
 pub struct DataSpec {
     /// `train`, `validation`.
     pub name: String,
-    /// Rows.
+    /// Number of rows.
     pub rows: usize,
-    /// Entries of the row order (a multiple of the batch).
+    /// Entries of the row order (a multiple of the batch size).
     pub order: usize,
     /// Blocks of columns.
     pub columns: Vec<DataColumn>,
 }
 
-/// A block of columns of a data set: where the words of each row lie.
+/// A block of columns of a data set, and where the words of each row are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataColumn {
     /// Name of the batch it fills.
     pub name: String,
-    /// Words of a row.
+    /// Words per row.
     pub width: usize,
-    /// Words between the starts of neighbouring rows; less than `width` for windows that overlap.
+    /// Words between the starts of adjacent rows; less than `width` for overlapping windows.
     pub stride: usize,
     /// Words before the first row.
     pub offset: usize,
-    /// Another column whose words these are, seen with another offset.
+    /// Another column that holds these words, read at this offset.
     pub of: Option<String>,
 }
 
 impl DataColumn {
-    /// Rows of `width` words, one after the other.
+    /// Consecutive rows of `width` words.
     pub fn rows(name: impl Into<String>, width: usize) -> Self {
         Self { name: name.into(), width, stride: width, offset: 0, of: None }
     }
 
-    /// Words that `rows` rows take up.
+    /// Words occupied by `rows` rows.
     pub(super) fn words(&self, rows: usize) -> usize {
         if rows == 0 { 0 } else { self.offset + (rows - 1) * self.stride + self.width }
     }
 }
 
-/// Random changes of a column block.
+/// Random augmentation of a column block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmentation {
     /// Column block.
@@ -161,16 +164,16 @@ pub struct Augmentation {
     pub deviation: f32,
     /// Its random stream.
     pub stream: u32,
-    /// Changes of images, if the block holds such.
+    /// Augmentation of images, if the block holds images.
     pub images: Option<ImageChanges>,
 }
 
-/// Random changes of images.
+/// Random augmentation of images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImageChanges {
     /// Channels, height and width.
     pub shape: [usize; 3],
-    /// What is done.
+    /// The changes.
     pub changes: Changes,
     /// The value of each channel beyond the edge.
     pub fill: Vec<f32>,
@@ -178,17 +181,17 @@ pub struct ImageChanges {
     pub stream: u32,
 }
 
-/// One phase: what runs between two decisions of the host. Its parts run in the order of the fields, and each may be absent:
-/// gradients alone are a phase, as is an update, and both together are a training step.
+/// A phase: what runs between two decisions of the host. Its parts run in the order of the fields, and each
+/// is optional: gradients alone are a phase, as is an update, and both together are a training step.
 #[derive(Clone, Debug, Default)]
 pub struct PhaseSpec<'a> {
     /// `train`, `evaluate`.
     pub name: String,
-    /// Sets of parameters whose gradients become 0.
+    /// Sets of parameters whose gradients are set to 0.
     pub clears: Vec<String>,
-    /// A graph that is computed over a batch.
+    /// A graph to evaluate over a batch.
     pub pass: Option<PassSpec<'a>>,
-    /// A set of parameters that is updated by its optimizer: one, because a run has one learning rate.
+    /// A set of parameters to update with its optimizer. Only one, because a run has a single learning rate.
     pub update: Option<UpdateSpec>,
 }
 
@@ -197,56 +200,56 @@ pub struct PhaseSpec<'a> {
 pub struct UpdateSpec {
     /// Name of the set.
     pub set: String,
-    /// Largest norm of the set's gradients, if they are clipped.
+    /// Maximum norm of the set's gradients, if they are clipped.
     pub max_norm: Option<f32>,
 }
 
-/// Where a pass finds its batch.
+/// The source of a pass's batches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Batches {
-    /// Rows of the data set of this name, as its row order says.
+    /// Rows of the data set with this name, in its row order.
     Of(String),
     /// The host writes each batch, column by column ([`PhaseLayout::inputs`]).
     Written,
 }
 
-/// A graph over a batch, and what becomes of its values.
+/// A graph over a batch, and the use of its values.
 #[derive(Clone, Debug)]
 pub struct PassSpec<'a> {
     /// The mathematics.
     pub graph: &'a Graph,
-    /// Rows of a batch.
+    /// Rows per batch.
     pub batch: usize,
-    /// Where they come from.
+    /// Source of the batches.
     pub batches: Batches,
-    /// Random changes of column blocks of a data set.
+    /// Random augmentation of column blocks of a data set.
     pub augment: Vec<Augmentation>,
-    /// Runs whose results are kept.
+    /// Number of runs whose results are kept.
     pub slots: usize,
     /// Values kept per run.
     pub results: Vec<(String, ValueId)>,
-    /// Gradients of parameters, by their names.
+    /// Gradients of parameters, by parameter name.
     pub gradients: Vec<(String, ValueId)>,
-    /// What becomes of them.
+    /// How they are stored.
     pub into: Gradients,
     /// New values of states.
     pub states: Vec<(String, ValueId)>,
 }
 
-/// What becomes of the gradients of a pass.
+/// How the gradients of a pass are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Gradients {
-    /// They take the place of those that are there.
+    /// They replace the previous ones.
     #[default]
     Replace,
-    /// They are added to those that are there, times this.
+    /// They are multiplied by this factor and added to the previous ones.
     Add(f32),
 }
 
-/// Everything a program is made from.
+/// Everything that a program is compiled from.
 #[derive(Clone, Debug, Default)]
 pub struct ProgramSpec<'a> {
-    /// Trained tensors. No two have the same name.
+    /// Trained tensors, with distinct names.
     pub sets: Vec<ParameterSet>,
     /// Running statistics.
     pub states: Vec<Entry>,
@@ -263,7 +266,7 @@ impl ProgramSpec<'_> {
     }
 }
 
-/// Where one data set lies.
+/// The places of a data set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DataLayout {
     /// Row order.
@@ -279,18 +282,18 @@ pub struct ResultLayout {
     pub name: String,
     /// All slots.
     pub slice: Slice,
-    /// Words of one slot.
+    /// Words per slot.
     pub words: usize,
 }
 
-/// Where a set of parameters lies.
+/// The places of a set of parameters.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SetLayout {
     /// Its name.
     pub name: String,
     /// Parameters by name, contiguous in one buffer.
     pub parameters: Vec<(String, Slice)>,
-    /// Their gradients, if any phase computes some: a buffer with the same layout.
+    /// Their gradients, if any phase computes them: a buffer with the same layout.
     pub gradients: Option<BufferId>,
     /// The optimizer's state slots, each a buffer with the same layout.
     pub optimizer_state: Vec<BufferId>,
@@ -299,25 +302,25 @@ pub struct SetLayout {
 }
 
 impl SetLayout {
-    /// The gradients of all parameters: one range, from which only what fills up to whole blocks is left out.
+    /// The gradients of all parameters as one range, without the padding of the last block.
     pub fn gradient_range(&self) -> Option<Slice> {
         self.gradients.map(|buffer| Slice { buffer, start: 0, words: self.words })
     }
 
-    /// The gradients, or an optimizer's state slot, by parameter.
+    /// The gradients, or a state slot of the optimizer, by parameter.
     pub fn beside(&self, buffer: BufferId) -> impl Iterator<Item = (&str, Slice)> {
         self.parameters.iter().map(move |(name, slice)| (name.as_str(), Slice { buffer, ..*slice }))
     }
 }
 
-/// What a phase reads from the host, and keeps for it.
+/// The inputs that a phase reads from the host, and the results it keeps for it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PhaseLayout {
     /// Its name.
     pub name: String,
-    /// Columns of a batch that the host writes.
+    /// Columns of a batch written by the host.
     pub inputs: Vec<(String, Slice)>,
-    /// Values that are kept.
+    /// Values to keep.
     pub results: Vec<ResultLayout>,
 }
 
@@ -328,7 +331,7 @@ impl PhaseLayout {
     }
 }
 
-/// Where everything lies that the host writes or reads.
+/// The places of everything that the host writes or reads.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
     /// Sets of parameters, as in the specification.
@@ -355,13 +358,13 @@ impl Layout {
     }
 }
 
-/// A program and where its contents lie.
+/// A program and the places of its contents.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Compiled {
     /// Buffers and dispatches.
     pub program: Program,
     /// Places.
     pub layout: Layout,
-    /// Bytes that intermediate values would take if none shared memory, over all phases.
+    /// Bytes of intermediate values over all phases, if none shared memory.
     pub naive_activation_bytes: u64,
 }

@@ -1,4 +1,5 @@
-//! Geometry of single dispatches: dimensions merged, long reductions and products cut into ordered parts.
+//! Geometry of single dispatches: merges dimensions, and splits long reductions and products into ordered
+//! parts.
 
 use super::draft::{Draft, Place};
 use super::emit::{Product, Prologue};
@@ -12,19 +13,19 @@ use crate::kernels::reduce::Reduce;
 use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Inst, View};
 
-/// Reductions longer than this are cut into chunks of [`CHUNK`]; the same on every device, so that the order
-/// of additions is part of the plan and not of the device.
+/// Longer reductions are split into chunks of [`CHUNK`]. The same on every device, so that the order of
+/// additions depends on the plan, not on the device.
 const LONGEST_REDUCTION: usize = 2048;
 const CHUNK: usize = 1024;
-/// Longest dot product in one part on devices that bound loops.
+/// Maximum length of a dot product in one part, on devices that limit loops.
 const LONGEST_PRODUCT: usize = 4096;
-/// Part of a long dot product that is worth a thread where the result is small.
+/// Part of a long dot product that justifies a thread where the result is small.
 const LONG_FOR_THREADS: usize = 1024;
-/// Tiles below which a GPU's compute units would idle, so that a long dot product is worth cutting.
+/// With fewer tiles, a GPU's compute units would idle, so a long dot product is worth splitting.
 const FEW_TILES: usize = 16;
 const TILE: usize = 32;
 
-/// What a device asks of the cutting.
+/// What a device requires of the splitting.
 pub(super) struct Limits {
     family: Family,
     exact: bool,
@@ -42,7 +43,7 @@ impl Limits {
             _ if self.exact => product.k.div_ceil(LONGEST_PRODUCT).max(1),
             Family::Native => match product.a {
                 Left::Windows(windows) if windows.swapped => image_parts(product, windows.images),
-                // Threads that share rows would each prepare all of B.
+                // Threads that share rows would each pack all of B.
                 Left::Matrix(_) if product.batch * product.m * product.n <= 1 << 14 => {
                     (product.k / LONG_FOR_THREADS).clamp(1, 8)
                 }
@@ -56,8 +57,8 @@ impl Limits {
     }
 }
 
-/// In how many parts of whole images a processor's threads share the gradient of a convolution's weights: each
-/// reads its images once, and the parts are small beside them.
+/// Number of parts, of whole images, into which threads split the gradient of a convolution's weights. Each
+/// reads its images once, and the parts are small in comparison.
 fn image_parts(product: &Product, images: usize) -> usize {
     const MOST: usize = 8;
     const MOST_WORDS: usize = 1 << 20;
@@ -81,7 +82,7 @@ pub(super) fn pointwise(
     Draft { kernel: Kernel::new(Pointwise { shape, body }), reads, writes, label }
 }
 
-/// A matrix product; cut ones are followed by the ordered sum of their parts, which takes the epilogue.
+/// A matrix product. Split ones are followed by the ordered sum of their parts, which takes the epilogue.
 pub(super) fn matmul(
     product: &Product,
     mut epilogue: Body,
@@ -111,7 +112,7 @@ pub(super) fn matmul(
         let parts = temporary(splits * m);
         first_writes.push(parts);
         sums = Some((parts, writes.remove(output)));
-        // What the sum of the parts stores moves up: every operand of a dispatch is one that its kernel has.
+        // The stores of the summation move up: every operand of a dispatch must be one that its kernel has.
         let previous = epilogue.insts.iter_mut().filter_map(|inst| match inst {
             Inst::Previous { output } => Some(output),
             _ => None,
@@ -137,7 +138,7 @@ pub(super) fn matmul(
     drafts
 }
 
-/// Sum of `parts` partial results per element of `kept`, then the epilogue over `kept`.
+/// Sums `parts` partial results per element of `kept`, then applies the epilogue over `kept`.
 fn add_up(
     kept: Shape,
     parts: usize,
@@ -213,7 +214,7 @@ pub(super) fn reduce(
     drafts
 }
 
-/// Drops operands that no body uses and merges dimensions.
+/// Drops operands that no body uses, and merges dimensions.
 fn finish_reduce(mut kernel: Reduce, reads: Vec<Place>, writes: Vec<Place>, label: String) -> Draft {
     let mut used: Vec<Place> = vec![];
     for body in [&mut kernel.prologue, &mut kernel.epilogue] {
@@ -229,7 +230,7 @@ fn finish_reduce(mut kernel: Reduce, reads: Vec<Place>, writes: Vec<Place>, labe
     Draft { kernel: Kernel::new(kernel), reads: used, writes, label }
 }
 
-/// Merges kept dimensions with kept ones and reduced with reduced ones.
+/// Merges kept dimensions with each other, and reduced dimensions with each other.
 fn merge_dimensions(kernel: &mut Reduce) {
     let extra = kernel.reduced.len();
     let mut shape = kernel.input_shape();
@@ -255,7 +256,7 @@ fn views_of(body: &mut Body) -> Vec<&mut View> {
     loads.collect()
 }
 
-/// The body that stores the accumulator as it is.
+/// A body that stores the accumulator unchanged.
 fn accumulator_only() -> Body {
     let mut body = Body::default();
     let register = body.push(Inst::Accumulator);
@@ -263,7 +264,7 @@ fn accumulator_only() -> Body {
     body
 }
 
-/// Position of `place` in `list`, appended if it is not there.
+/// Position of `place` in `list`, appended if missing.
 fn position(list: &mut Vec<Place>, place: Place) -> usize {
     list.iter().position(|p| *p == place).unwrap_or_else(|| {
         list.push(place);

@@ -1,26 +1,26 @@
-//! Plans for people and machines: what `gridlight plan` prints.
+//! Plans for display and as JSON: the output of `gridlight plan`.
 
 use serde::Serialize;
 
 use super::{BufferClass, Compiled};
 use crate::kernels::Cost;
 
-/// The plan of a step as the contract's JSON object.
+/// The plan of a step, as the JSON object of `plan --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlanReport {
     /// Trained elements.
     pub parameters: u64,
-    /// Kernels of a step.
+    /// Kernels per step.
     pub kernels_per_step: usize,
-    /// Launches of a step: kernels that do not depend on each other share one on a GPU.
+    /// Launches per step: on a GPU, independent kernels share one.
     pub launches_per_step: usize,
-    /// Floating-point operations of a step.
+    /// Floating-point operations per step.
     pub flops_per_step: u64,
-    /// Least bytes moved by a step.
+    /// Minimum bytes moved per step.
     pub bytes_per_step: u64,
-    /// Bytes of all buffers: what will be allocated.
+    /// Total bytes of all buffers, as allocated.
     pub peak_bytes: u64,
-    /// Bytes if no two intermediate values shared memory.
+    /// Total bytes if no intermediate values shared memory.
     pub naive_bytes: u64,
     /// Bytes by kind of buffer, in a fixed order.
     pub bytes_by_kind: Vec<KindBytes>,
@@ -46,15 +46,15 @@ pub struct KernelReport {
     pub name: String,
     /// Sizes.
     pub shape: String,
-    /// Layers computed.
+    /// The layers it computes.
     pub layer: String,
     /// Workgroups in x, y, z (1 on the CPU backend).
     pub workgroups: [u32; 3],
     /// Floating-point operations.
     pub flops: u64,
-    /// Least bytes.
+    /// Minimum bytes moved.
     pub bytes: u64,
-    /// How often it runs in a step, if not once: for each micro-batch.
+    /// Number of runs per step, if more than one: one per micro-batch.
     #[serde(skip_serializing_if = "is_once")]
     pub times: usize,
 }
@@ -75,7 +75,8 @@ const KINDS: [(BufferClass, &str); 8] = [
 ];
 
 impl Compiled {
-    /// The report of a step that runs phases so many times each; `workgroups` tells a kernel's grid on the device at hand.
+    /// The report of a step that runs each phase the given number of times; `workgroups` returns a kernel's
+    /// grid on the current device.
     pub fn report(
         &self,
         step: &[(usize, usize)],
@@ -119,7 +120,7 @@ impl Compiled {
 }
 
 impl PlanReport {
-    /// An aligned table with totals, for people.
+    /// An aligned table with totals, for display.
     pub fn table(&self) -> String {
         let header = ["launch", "kernel", "shape", "layer", "workgroups", "FLOP", "bytes"].map(String::from);
         let mut rows = vec![header.to_vec()];
@@ -144,7 +145,7 @@ impl PlanReport {
         }
         let mut text = align(&rows, &[0, 5, 6, 7]);
         text += &format!(
-            "\n{} parameters, {} kernels in {} launches a step, {} FLOP, {} bytes moved\n",
+            "\n{} parameters, {} kernels in {} launches per step, {} FLOP, {} bytes moved\n",
             self.parameters,
             self.kernels_per_step,
             self.launches_per_step,
@@ -182,7 +183,7 @@ pub fn quantity(value: u64) -> String {
     value.to_string()
 }
 
-/// Rows in columns as wide as their widest cell; the columns named in `right` are aligned right.
+/// Aligns rows into columns as wide as their widest cell; columns in `right` are right-aligned.
 pub fn align(rows: &[Vec<String>], right: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |c: usize| rows.iter().filter_map(|r| r.get(c)).map(|t| t.chars().count()).max().unwrap_or(0);

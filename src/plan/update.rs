@@ -1,5 +1,5 @@
-//! What phases do to whole sets of parameters: gradients become 0, are added to those of earlier micro-batches, and
-//! update their parameters.
+//! Operations of phases on whole sets of parameters: clearing gradients, accumulating them over
+//! micro-batches, and updating parameters.
 
 use super::compile::{Builder, aligned};
 use super::draft::{Draft, Place};
@@ -14,10 +14,10 @@ use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
 use crate::scalar::Body;
 
-/// A graph that ends in sums of gradients, and these by the parameters' names.
+/// A graph that ends in sums of gradients, and these sums by parameter name.
 type Summed = (Graph, Vec<(String, ValueId)>);
 
-/// For each phase whose gradients are added to others: its graph with these sums.
+/// For each phase whose gradients are accumulated: its graph with the sums.
 pub(super) fn summed(spec: &ProgramSpec) -> Result<Vec<Option<Summed>>, PlanError> {
     let sums = spec.phases.iter().map(|phase| match &phase.pass {
         Some(pass @ PassSpec { into: Gradients::Add(weight), .. }) => {
@@ -42,7 +42,7 @@ fn add_gradients(pass: &PassSpec, weight: f32) -> Result<Summed, GraphError> {
     Ok((graph, sums))
 }
 
-/// `spec` with the graphs and gradients of `sums`.
+/// `spec` with the graphs and gradients replaced by `sums`.
 pub(super) fn with_sums<'a>(spec: &ProgramSpec<'a>, sums: &'a [Option<Summed>]) -> ProgramSpec<'a> {
     let mut spec = spec.clone();
     for (phase, sums) in spec.phases.iter_mut().zip(sums) {
@@ -55,7 +55,7 @@ pub(super) fn with_sums<'a>(spec: &ProgramSpec<'a>, sums: &'a [Option<Summed>]) 
 }
 
 impl Builder<'_> {
-    /// The dispatches that set the gradients of sets to 0.
+    /// The dispatches that set the gradients of the phase's sets to 0.
     pub fn clear(&self, phase: &PhaseSpec) -> Result<Vec<Draft>, PlanError> {
         let mut drafts = vec![];
         for name in &phase.clears {
@@ -115,7 +115,7 @@ impl Builder<'_> {
         Ok(())
     }
 
-    /// A region of parameters for each set.
+    /// Allocates a region of parameters for each set.
     pub fn place_parameters(&mut self) {
         let spec = self.spec;
         for set in &spec.sets {
@@ -129,7 +129,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Beside each region of parameters that are trained, one of gradients and one for each state slot.
+    /// For each region of trained parameters, allocates one for gradients and one per state slot.
     pub fn place_gradients(&mut self) {
         let spec = self.spec;
         let passes = spec.phases.iter().filter_map(|phase| phase.pass.as_ref());
@@ -165,7 +165,7 @@ impl Builder<'_> {
     }
 }
 
-/// One `f32` for each block of the region: 1 where weight decay applies, else 0.
+/// One `f32` per block of the region: 1 where weight decay applies, else 0.
 fn decay_mask(set: &ParameterSet, layout: &SetLayout) -> Vec<u32> {
     let mut mask = vec![0f32.to_bits(); layout.words / Optimizer::BLOCK];
     for ((_, place), entry) in layout.parameters.iter().zip(&set.parameters) {

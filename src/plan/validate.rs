@@ -1,12 +1,12 @@
-//! Proof that a program keeps its invariants, run on every plan before a device sees it.
+//! Checks the invariants of a program; runs on every plan before a device sees it.
 
 use super::{Dispatch, Program, Slice};
 use crate::kernels::signature::OperandSpec;
 use crate::scalar::{Body, Inst};
 
 impl Program {
-    /// Checks that every slice lies in its buffer at an aligned start, that no launch reads a buffer it writes,
-    /// that its writes do not overlap, and that bodies name the operands that are bound and no others.
+    /// Checks that every slice is in its buffer at an aligned start, that no launch reads a buffer it writes,
+    /// that its writes do not overlap, and that bodies refer to exactly the operands that are bound.
     ///
     /// # Errors
     /// A sentence naming the phase and dispatch.
@@ -48,8 +48,8 @@ impl Program {
     }
 }
 
-/// A dispatch binds every operand that its kernel has and no other: a shader has no binding for others, and those of
-/// the kernels that share its launch would be mistaken for them.
+/// Checks that a dispatch binds exactly the operands that its kernel has: a shader has no binding for others,
+/// and those of kernels sharing its launch would be mistaken for them.
 fn check_operands(what: &str, operands: &[OperandSpec], bound: usize) -> Result<(), String> {
     let there: Vec<usize> = (0..operands.len()).filter(|&at| operands[at].words > 0).collect();
     if there.iter().copied().eq(0..bound) {
@@ -88,12 +88,12 @@ fn check_body(body: &Body, dispatch: &Dispatch) -> Result<(), String> {
             Inst::Accumulator | Inst::Const(_) | Inst::Step(_) | Inst::Random { .. } => true,
         };
         if !right {
-            return Err(format!("instruction {at} ({inst:?}) names what is not there"));
+            return Err(format!("instruction {at} ({inst:?}) refers to something that does not exist"));
         }
     }
     let names = |s: &(u32, usize)| (s.0 as usize) < body.insts.len() && s.1 < dispatch.writes.len();
     if !body.stores.iter().all(names) {
-        return Err("a store names what is not there".into());
+        return Err("a store refers to something that does not exist".into());
     }
     Ok(())
 }

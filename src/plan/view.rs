@@ -1,16 +1,16 @@
-//! Index maps: how views compose, so that reshape, transpose, slice and pad cost nothing where possible.
+//! Index maps: composes views, so that reshape, transpose, slice and pad are free where possible.
 
 use crate::graph::ops::ViewChange;
 use crate::scalar::View;
 
-/// Re-expresses `view`, which is over the iteration shape `from`, over the shape `to` with the same elements
-/// in the same order; `None` if no single set of strides can say it.
+/// Re-expresses `view` over the iteration shape `from` as a view over `to` with the same elements in the same
+/// order; `None` if no single set of strides can express it.
 pub(super) fn reshape(view: &View, from: &[usize], to: &[usize]) -> Option<View> {
     let mut strides = vec![0isize; to.len()];
     let mut guards = vec![];
     let (mut i, mut j) = (0, 0);
     while i < from.len() || j < to.len() {
-        // The smallest runs of dimensions from both shapes that hold equally many elements.
+        // The shortest runs of dimensions from both shapes with equally many elements.
         let (first_i, first_j) = (i, j);
         let (mut left, mut right) = (1, 1);
         if i < from.len() {
@@ -47,7 +47,7 @@ pub(super) fn reshape(view: &View, from: &[usize], to: &[usize]) -> Option<View>
                 continue;
             }
             if from[d] == 1 {
-                // The index is always 0: the guard holds always, or never.
+                // The index is always 0, so the guard holds always or never.
                 if !(first..end).contains(&0) {
                     to.first()?;
                     guards.push((0, 0, 0));
@@ -109,7 +109,7 @@ pub(super) fn compose(change: &ViewChange, view: &View, from: &[usize], to: &[us
     }
 }
 
-/// `view` with zeros around it: reads element `index - before` where that lies inside `from`.
+/// `view` padded with zeros: reads element `index - before` where that is inside `from`.
 pub(super) fn pad(view: &View, from: &[usize], to: &[usize], before: &[usize]) -> View {
     let offset: isize = before.iter().zip(&view.strides).map(|(&b, &stride)| b as isize * stride).sum();
     let mut guards: Vec<_> = view.guards.iter().map(|&(d, a, b)| (d, a + before[d], b + before[d])).collect();
@@ -122,18 +122,18 @@ pub(super) fn pad(view: &View, from: &[usize], to: &[usize], before: &[usize]) -
     View { offset: view.offset - offset, strides: view.strides.clone(), guards }
 }
 
-/// Shape without extents of 1.
+/// The shape without extents of 1.
 pub(super) fn squeeze(shape: &[usize]) -> Vec<usize> {
     shape.iter().copied().filter(|&extent| extent != 1).collect()
 }
 
-/// Whether `view` over `shape` reads element `i` of its operand for linear index `i`.
+/// Whether `view` over `shape` reads element `i` of its operand at linear index `i`.
 pub(super) fn is_identity(view: &View, shape: &[usize]) -> bool {
     view.is_contiguous(shape)
 }
 
-/// Merges neighbouring dimensions of `shape` that every view walks as one, in place; extents of 1 vanish.
-/// Dimensions before and after `boundary` are never merged with each other; gives the new boundary.
+/// Merges adjacent dimensions of `shape` that every view walks as one, in place, and removes extents of 1.
+/// Dimensions before and after `boundary` are never merged with each other; returns the new boundary.
 pub(super) fn collapse(shape: &mut Vec<usize>, views: &mut [&mut View], boundary: usize) -> usize {
     let mut boundary = boundary;
     let mut d = 0;

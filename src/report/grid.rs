@@ -1,18 +1,18 @@
-//! Images side by side in one picture.
+//! Tiles images into one picture.
 
 use super::picture::png_bytes;
 use crate::data::FittedImage;
 
-/// Least side of the picture, in pixels: small images are enlarged.
+/// Minimum side of the picture in pixels; small images are enlarged.
 const SIDE: usize = 640;
 
-/// A PNG of `values`, images `[count, C, H, W]` in their own units, in rows of a square with a line between them.
+/// A PNG of `values`, images `[count, C, H, W]` in their own units, tiled in a square and separated by lines.
 pub fn png(image: &FittedImage, values: &[f32]) -> Vec<u8> {
     let count = values.len() / image.shape.values().max(1);
     png_of_rows(image, values, (1..=count).find(|n| n * n >= count).unwrap_or(1))
 }
 
-/// As [`png`], with `across` images in a row.
+/// As [`png()`], with `across` images in a row.
 pub fn png_of_rows(image: &FittedImage, values: &[f32], across: usize) -> Vec<u8> {
     let (shape, [low, high]) = (image.shape, image.range);
     let count = values.len() / shape.values().max(1);

@@ -1,5 +1,5 @@
-//! The report of a run: one HTML page that needs nothing else, with curves, metrics, pictures of the
-//! predictions, the model, the plan and the data. Light and dark follow the reader's system.
+//! The report of a run: a self-contained HTML page with curves, metrics, figures of the predictions, the
+//! model, the plan and the data. Light and dark themes follow the reader's system.
 
 pub mod grid;
 pub(crate) mod picture;
@@ -16,7 +16,7 @@ use crate::train::history::HistoryRow;
 use crate::train::metrics::Metric;
 use svg::{escape, figure};
 
-/// A learning rate and a batch size that were tried before training.
+/// A learning rate and a batch size tried before training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trial {
     /// Learning rate.
@@ -29,7 +29,7 @@ pub struct Trial {
     pub seconds: f64,
 }
 
-/// What was found of the rows of a part.
+/// Evaluation results for the rows of a part.
 pub struct Scores {
     /// `validation` or `test`.
     pub part: &'static str,
@@ -37,19 +37,19 @@ pub struct Scores {
     pub loss: f64,
     /// Metrics.
     pub metrics: Vec<Metric>,
-    /// Errors of obvious forecasts, by name.
+    /// Errors of the baselines, by name.
     pub baselines: Vec<(&'static str, f64)>,
 }
 
 impl Scores {
-    /// Everything, by name.
+    /// All values, by name.
     fn all(&self) -> Vec<(&'static str, f64)> {
         let metrics = self.metrics.iter().map(|m| (m.name, m.value));
         std::iter::once(("loss", self.loss)).chain(metrics).chain(self.baselines.iter().copied()).collect()
     }
 }
 
-/// Everything a report shows.
+/// The contents of a report.
 pub struct Report<'a> {
     /// Name of the experiment.
     pub name: &'a str,
@@ -59,31 +59,32 @@ pub struct Report<'a> {
     pub experiment: &'a str,
     /// What the model does: `predicts price`.
     pub subject: &'a str,
-    /// The column of the target, and how it becomes numbers.
+    /// The column of the target, and how it is encoded.
     pub target: Option<[String; 2]>,
-    /// Where the data come from, as the experiment says.
+    /// The source of the data, as in the experiment.
     pub source: &'a str,
     /// Its data.
     pub data: &'a Loaded,
-    /// Where it was trained.
+    /// The device it was trained on.
     pub device: &'a DeviceInfo,
     /// All epochs.
     pub history: &'a [HistoryRow],
-    /// Epoch whose weights were kept.
+    /// The epoch whose weights were kept.
     pub best_epoch: u64,
     /// Validation loss and metrics of that epoch.
     pub best: &'a Numbers,
-    /// What was found of the validation rows with the weights of that epoch, and of the test rows if there are any.
+    /// Evaluation results for the validation rows with the weights of that epoch, and for the test rows if
+    /// there are any.
     pub scores: &'a [Scores],
-    /// What the task has to show, as HTML.
+    /// The task's sections, as HTML.
     pub sections: &'a str,
-    /// Layer, output shape without the batch, trained elements.
+    /// Layer, output shape without the batch, number of trained elements.
     pub layers: &'a [(String, Shape, usize)],
     /// The training step's plan.
     pub plan: &'a PlanReport,
     /// Settings tried before training.
     pub trials: &'a [Trial],
-    /// Training steps a second.
+    /// Training steps per second.
     pub steps_per_second: f64,
 }
 
@@ -96,8 +97,8 @@ impl Report<'_> {
         let seed = self.seed;
         let mut page = format!(
             "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{name}</title>\n\
-             <style>\n{}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>{name}</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
              <p class=\"subtitle\">{subject} · seed {seed} · trained on {device} ({backend})</p>\n",
             include_str!("style.css")
         );
@@ -112,22 +113,21 @@ impl Report<'_> {
         page += &section("Model", &tables::model(self));
         page += &section("Plan of a training step", &tables::plan(self.plan));
         let resolved = escape(self.experiment);
-        let experiment = format!(
-            "<details><summary>All keys, defaults written out</summary><pre>{resolved}</pre></details>\n"
-        );
+        let experiment =
+            format!("<details><summary>All keys, with defaults</summary><pre>{resolved}</pre></details>\n");
         page += &section("Experiment", &experiment);
         page + "</body>\n</html>\n"
     }
 
     fn tiles(&self) -> String {
-        // Of the test rows, if there are any.
+        // For the test rows, if there are any.
         let of = |s: &Scores| -> Vec<(String, String)> {
             s.metrics.iter().map(|m| (figure(m.value), format!("{} {}", s.part, m.name))).collect()
         };
         let mut tiles = self.scores.last().map(of).unwrap_or_default();
         tiles.push((format!("{} of {}", self.best_epoch, self.history.len()), "best epoch".into()));
         tiles.push((self.plan.parameters.to_string(), "parameters".into()));
-        tiles.push((format!("{:.0}", self.steps_per_second), "steps a second".into()));
+        tiles.push((format!("{:.0}", self.steps_per_second), "steps per second".into()));
         let tile = |(value, label): &(String, String)| {
             format!("<div class=\"tile\"><b>{}</b><span>{}</span></div>\n", escape(value), escape(label))
         };

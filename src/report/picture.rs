@@ -1,8 +1,8 @@
-//! Images as elements of a page.
+//! Images as HTML elements.
 
 use crate::data::FittedImage;
 
-/// An image as it was before scaling, black and white being the least and largest training values.
+/// An image before scaling; black and white are the smallest and largest training values.
 pub fn picture(image: &FittedImage, x: &[f32]) -> String {
     let [low, high] = image.range;
     let plane = image.shape.plane().max(1);
@@ -14,7 +14,8 @@ pub fn picture(image: &FittedImage, x: &[f32]) -> String {
     img(&values, [image.shape.channels, image.shape.height, image.shape.width])
 }
 
-/// An `img` element of values `[channels, height, width]`: in colour with three channels, else the first in grey.
+/// An `img` element of values `[channels, height, width]`: RGB with three channels, else the first in
+/// greyscale.
 pub fn img(values: &[u8], [channels, height, width]: [usize; 3]) -> String {
     let plane = height * width;
     let shown = if channels == 3 { 3 } else { 1 };
@@ -22,7 +23,7 @@ pub fn img(values: &[u8], [channels, height, width]: [usize; 3]) -> String {
     embedded(&png_bytes(&pixels, shown, height, width).unwrap_or_default())
 }
 
-/// An `img` element that holds its PNG.
+/// An `img` element that embeds its PNG.
 pub fn embedded(png: &[u8]) -> String {
     format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(png))
 }

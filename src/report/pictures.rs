@@ -4,7 +4,7 @@ use super::Report;
 use super::svg::{Series, curves};
 use crate::train::history::HistoryRow;
 
-/// Loss, metrics and learning rate by epoch, the best epoch marked.
+/// Loss, metrics and learning rate by epoch, with the best epoch marked.
 pub fn training(report: &Report) -> String {
     let by_epoch = |value: &dyn Fn(&HistoryRow) -> Option<f64>| {
         report.history.iter().filter_map(|r| Some((r.epoch as f64, value(r)?))).collect::<Vec<_>>()
@@ -34,8 +34,8 @@ fn title(metric: &str) -> &str {
     match metric {
         "mae" => "mean absolute error",
         "rmse" => "root mean squared error",
-        "r2" => "R², the part of the variance explained",
-        "nats" => "cross-entropy of a character, in nats",
+        "r2" => "R², fraction of variance explained",
+        "nats" => "cross-entropy per character, in nats",
         "auc" => "area under the ROC curve",
         "f1" => "F1 score",
         other => other,

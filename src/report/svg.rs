@@ -1,32 +1,32 @@
-//! Pictures as SVG text: axes with round ticks, curves, point clouds and bars. Colours come from the page's
-//! style sheet by class, so that pictures suit light and dark pages.
+//! SVG figures: axes with round ticks, curves, point clouds and bars. Colours come from the page's style
+//! sheet by class, so that figures suit light and dark pages.
 
 use std::fmt::Write;
 
-/// Width of a picture, in SVG units.
+/// Width of a figure, in SVG units.
 const WIDTH: f64 = 560.0;
-/// Height of a picture.
+/// Height of a figure.
 const HEIGHT: f64 = 336.0;
-/// Room left of the plot for labels.
+/// Space left of the plot, for labels.
 const LEFT: f64 = 72.0;
-/// Room below it.
+/// Space below it.
 const BOTTOM: f64 = 44.0;
-/// Room above it: a line for the legend and one for the name of a mark.
+/// Space above it: a line for the legend and one for the label of a mark.
 const TOP: f64 = 46.0;
 /// Baseline of the legend.
 const LEGEND: f64 = 16.0;
-/// Room to the right.
+/// Space to the right.
 const RIGHT: f64 = 14.0;
-/// Points drawn of a larger cloud, evenly spread over the rows.
+/// Maximum points drawn of a cloud, evenly spread over the rows.
 const MAX_POINTS: usize = 1500;
 
-/// A named curve or cloud; `class` is its colour in the style sheet.
+/// A named curve or cloud; `class` selects its colour in the style sheet.
 pub struct Series<'a> {
-    /// For the legend; empty for none.
+    /// Legend entry; empty for none.
     pub name: &'a str,
     /// `train`, `validation`, `reference`.
     pub class: &'a str,
-    /// `(x, y)`; points that are not finite are left out.
+    /// `(x, y)`; non-finite points are left out.
     pub points: Vec<(f64, f64)>,
 }
 
@@ -36,12 +36,12 @@ struct Axis {
     low: f64,
     high: f64,
     logarithmic: bool,
-    /// Least distance of ticks on an axis that is not logarithmic.
+    /// Minimum distance between ticks on a linear axis.
     least_step: f64,
 }
 
 impl Axis {
-    /// An axis that holds all `values`, with a little room.
+    /// An axis that contains all `values`, with some margin.
     fn around(values: impl Iterator<Item = f64>, may_be_logarithmic: bool) -> Self {
         let finite = values.filter(|v| v.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
@@ -55,7 +55,7 @@ impl Axis {
         Self { low: low - room, high: high + room, logarithmic: false, least_step: 0.0 }
     }
 
-    /// 0 at the low end, 1 at the high end.
+    /// Position on the axis: 0 at the low end, 1 at the high end.
     fn part(&self, value: f64) -> f64 {
         if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
@@ -64,7 +64,8 @@ impl Axis {
         }
     }
 
-    /// Round values within the axis, about five; powers of ten on a logarithmic one, and 2 and 5 between them.
+    /// About five round values within the axis; on a logarithmic axis, powers of ten, and 2 and 5 between
+    /// them.
     fn ticks(&self) -> Vec<f64> {
         let inside = |v: &f64| *v >= self.low && *v <= self.high;
         if self.logarithmic {
@@ -136,7 +137,8 @@ impl Plot {
         ));
         let height = (TOP + bottom) / 2.0;
         self.add(&format!(
-            "<text class=\"label\" transform=\"translate(12 {height}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+            "<text class=\"label\" transform=\"translate(12 {height}) rotate(-90)\" \
+             text-anchor=\"middle\">{}</text>",
             escape(y_label)
         ));
     }
@@ -145,7 +147,7 @@ impl Plot {
         let finite = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|&(x, y)| self.at(x, y)).collect();
         if let [(x, y)] = places[..] {
-            // A path of one point would not be seen.
+            // A path of one point would be invisible.
             let class = series.class;
             self.add(&format!("<circle class=\"curve {class}\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\"/>"));
             return;
@@ -181,7 +183,7 @@ impl Plot {
     }
 }
 
-/// Curves over a common x axis; `mark` is an x to point out, with its name.
+/// Curves over a common x axis; `mark` is a highlighted x with its label.
 pub fn curves(
     title: &str,
     labels: [&str; 2],
@@ -224,7 +226,7 @@ pub fn curves(
     plot.finish(title)
 }
 
-/// A cloud of points on equal axes with the line of equality.
+/// A cloud of points on equal axes, with the identity line.
 pub fn cloud(title: &str, labels: [&str; 2], points: &[(f64, f64)]) -> String {
     let axis = Axis::around(points.iter().flat_map(|p| [p.0, p.1]), false);
     let mut plot = Plot::new(axis, axis, labels[0], labels[1]);
@@ -241,7 +243,7 @@ pub fn cloud(title: &str, labels: [&str; 2], points: &[(f64, f64)]) -> String {
     plot.finish(title)
 }
 
-/// Points coloured by class, with the name of each class at the middle of its points.
+/// Points coloured by class, with each class's name at the centre of its points.
 pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>)]) -> String {
     let finite = |p: &&(f64, f64)| p.0.is_finite() && p.1.is_finite();
     let all = || classes.iter().flat_map(|c| &c.1);
@@ -250,7 +252,7 @@ pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>
     let keep = all().count().div_ceil(MAX_POINTS).max(1);
     let mut names = vec![];
     for (number, (name, points)) in classes.iter().enumerate() {
-        // Neighbours in number are far apart on the circle of colours.
+        // Consecutive classes are far apart on the colour wheel.
         let hue = if classes.len() > 1 { number as f64 * 360.0 * 0.618_034 % 360.0 } else { 220.0 };
         let colour = format!("hsl({hue:.0} 65% 50%)");
         let found: Vec<&(f64, f64)> = points.iter().filter(finite).collect();
@@ -271,7 +273,7 @@ pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>
                 let width = 4.5 * (name.chars().count() + other.chars().count()) as f64;
                 (place.0 - x).abs() < width && (place.1 - y).abs() < 14.0
             };
-            // Names on top of each other could not be read.
+            // Overlapping names would be illegible.
             if !names.iter().any(covered) {
                 names.push((place, *name));
             }
@@ -287,7 +289,7 @@ pub fn scatter(title: &str, labels: [&str; 2], classes: &[(&str, Vec<(f64, f64)>
     plot.finish(title)
 }
 
-/// How often values fall into each of some 40 equal intervals between the 0.5 % and 99.5 % points.
+/// A histogram of about 40 equal bins between the 0.5 % and 99.5 % quantiles.
 pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
     const BARS: usize = 40;
     let mut sorted: Vec<f64> = values.iter().copied().filter(|v| v.is_finite()).collect();
@@ -333,7 +335,7 @@ pub fn figure(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
-/// Text as HTML.
+/// Escapes text for HTML.
 pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -5,7 +5,7 @@ use super::{Report, Scores, Trial};
 use crate::data::{Encoding, FittedScaling};
 use crate::plan::{PlanReport, quantity};
 
-/// A table; columns from `numbers` on are aligned right.
+/// A table; columns from `numbers` on are right-aligned.
 pub fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let class = |at: usize| if at >= numbers { " class=\"n\"" } else { "" };
     let head: String =
@@ -18,7 +18,7 @@ pub fn table(head: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     format!("<div class=\"wide\"><table><tr>{head}</tr>\n{rows}</table></div>\n")
 }
 
-/// Loss, metrics and obvious forecasts of validation and test rows with the kept weights.
+/// Loss, metrics and baselines on validation and test rows with the kept weights.
 pub fn metrics(report: &Report) -> String {
     let columns: Vec<Vec<(&str, f64)>> = report.scores.iter().map(Scores::all).collect();
     let names = columns.first().map_or(&[][..], Vec::as_slice).iter().map(|(name, _)| *name);
@@ -31,7 +31,7 @@ pub fn metrics(report: &Report) -> String {
     table(&head, &rows, 1)
 }
 
-/// Settings tried, the best first.
+/// The settings tried, best first.
 pub fn trials(trials: &[Trial]) -> String {
     let mut sorted: Vec<&Trial> = trials.iter().collect();
     sorted.sort_by(|a, b| a.loss.total_cmp(&b.loss));
@@ -43,13 +43,13 @@ pub fn trials(trials: &[Trial]) -> String {
     table(&["learning rate", "batch size", "validation loss"], &rows, 0)
 }
 
-/// Rows of each part, and how each column becomes numbers.
+/// Number of rows per part, and how each column becomes numbers.
 pub fn data(report: &Report) -> String {
     let data = report.data;
     let source = std::path::Path::new(report.source);
     let file = source.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
     let text = format!(
-        "<p>{}: {} rows train, {} validate, {} test; {} were dropped. SHA-256 {}…</p>\n",
+        "<p>{}: {} rows for training, {} for validation, {} for test; {} dropped. SHA-256 {}…</p>\n",
         escape(&file),
         data.train.rows,
         data.validation.rows,
@@ -65,19 +65,19 @@ pub fn data(report: &Report) -> String {
         rows.push(vec!["image".into(), text]);
     }
     rows.extend(report.target.clone().map(Vec::from));
-    text + &table(&["column", "treatment, fitted on the training rows"], &rows, 2)
+    text + &table(&["column", "encoding, fitted on the training rows"], &rows, 2)
 }
 
 fn treatment(encoding: &Encoding) -> String {
     match encoding {
         Encoding::Number { boolean, fill, forward, clip, scaling: s, indicator } => {
-            let mut text = if *boolean { "truth value".to_string() } else { scaling(s) };
+            let mut text = if *boolean { "boolean".to_string() } else { scaling(s) };
             if let Some([low, high]) = clip {
-                text += &format!("; kept within {} to {}", figure(*low), figure(*high));
+                text += &format!("; clipped to {} to {}", figure(*low), figure(*high));
             }
-            let replaced = if *forward { "the value before it".into() } else { figure(*fill) };
-            text += &format!("; a missing value becomes {replaced}");
-            text + if *indicator { " and is marked" } else { "" }
+            let replaced = if *forward { "the preceding value".into() } else { figure(*fill) };
+            text += &format!("; missing values become {replaced}");
+            text + if *indicator { " and are flagged" } else { "" }
         }
         Encoding::OneHot { names, .. } => format!("one feature for each of {} names", names.len()),
         Encoding::Embedding { names, .. } => format!("trained vectors for {} names", names.len()),
@@ -89,7 +89,7 @@ fn treatment(encoding: &Encoding) -> String {
     }
 }
 
-/// A scaling in words.
+/// Describes a scaling in words.
 pub fn scaling(scaling: &FittedScaling) -> String {
     match scaling {
         FittedScaling::None => "as it is".into(),
@@ -113,7 +113,7 @@ pub fn model(report: &Report) -> String {
     table(&["#", "layer", "output", "parameters"], &rows, 2)
 }
 
-/// Kernels of a step and memory by kind.
+/// Kernels of a step, and memory by kind.
 pub fn plan(plan: &PlanReport) -> String {
     let row = |(at, k): (usize, &crate::plan::KernelReport)| {
         let (flops, bytes) = (quantity(k.flops), quantity(k.bytes));
@@ -123,7 +123,7 @@ pub fn plan(plan: &PlanReport) -> String {
     let kinds: Vec<String> =
         plan.bytes_by_kind.iter().map(|k| format!("{} {}B", k.kind, quantity(k.bytes))).collect();
     let text = format!(
-        "<p>{} kernels and {} floating-point operations a step; {}B of memory: {}.</p>\n",
+        "<p>{} kernels and {} floating-point operations per step; {}B of memory: {}.</p>\n",
         plan.kernels_per_step,
         quantity(plan.flops_per_step),
         quantity(plan.peak_bytes),

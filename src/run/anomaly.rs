@@ -1,5 +1,5 @@
-//! Which operator gave the first number that is not finite: the failing step is run once more, with every value of
-//! its graph kept.
+//! Finds the operator that produced the first non-finite number, by repeating the failing step with every
+//! value of its graph kept.
 
 use super::epochs::{Job, Trainer};
 use crate::base::step::StepRecord;
@@ -10,7 +10,8 @@ use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
 
-/// The values of a training step that can be looked at: all numbers that the step computes or reads as its batch.
+/// The values of a training step that can be inspected: all numbers that the step computes or reads as its
+/// batch.
 fn values(graph: &ModelGraph) -> Vec<(String, ValueId)> {
     let mut needed = vec![false; graph.graph.nodes.len()];
     let mut open = vec![graph.loss];
@@ -34,10 +35,10 @@ fn values(graph: &ModelGraph) -> Vec<(String, ValueId)> {
     .collect()
 }
 
-/// The earliest number that is not finite on the way to `from`.
+/// The earliest value on the way to `from` that is not finite.
 fn origin(graph: &Graph, bad: impl Fn(ValueId) -> bool, from: ValueId) -> ValueId {
     let mut at = from;
-    // Values that are not finite on purpose (a mask's) are not on the way.
+    // Intentionally non-finite values (of masks) are not on the way.
     while let Some(&earlier) = graph.node(at).inputs.iter().find(|&&input| bad(input)) {
         at = earlier;
     }
@@ -45,11 +46,11 @@ fn origin(graph: &Graph, bad: impl Fn(ValueId) -> bool, from: ValueId) -> ValueI
 }
 
 impl Trainer<'_> {
-    /// Runs the step after `self.progress` from the weights `before` and says where its first number that is not
-    /// finite comes from.
+    /// Runs the step after `self.progress` from the weights `before` and describes where its first non-finite
+    /// number comes from.
     ///
     /// # Errors
-    /// If all values of the step do not fit the device at once, or it fails.
+    /// If all values of the step together do not fit the device, or it fails.
     pub(super) fn anomaly(
         &mut self,
         before: &[NamedTensor],
@@ -62,7 +63,7 @@ impl Trainer<'_> {
         engine.restore(before, true)?;
         engine.set_order(0, order)?;
         engine.train(&mut [step])?;
-        // The first micro-batch with such a number.
+        // The first micro-batch with a non-finite number.
         for micro_batch in 0..training.accumulate.max(1) {
             let found = Found::new(&graph, engine.results(micro_batch)?);
             if let Some(end) = found.end(&graph) {
@@ -70,12 +71,13 @@ impl Trainer<'_> {
                 return Ok(found.tell(&graph, end, order.get(first..).unwrap_or_default()));
             }
         }
-        Ok("every value and gradient of the step is finite, so that it is the update of the weights that overflows"
+        Ok("every value and gradient of the step is finite, so that it is the update of the weights that \
+            overflows"
             .into())
     }
 }
 
-/// The values of a micro-batch that were kept, by node.
+/// The recorded values of a micro-batch, by node.
 struct Found(Vec<Option<Vec<f32>>>);
 
 impl Found {
@@ -89,18 +91,18 @@ impl Found {
         Self(found)
     }
 
-    /// The first element of a value that is not finite.
+    /// The first non-finite element of a value.
     fn bad_at(&self, value: ValueId) -> Option<usize> {
         self.0[value.index()].as_ref()?.iter().position(|x| !x.is_finite())
     }
 
-    /// A loss, gradient or state with a number that is not finite.
+    /// A loss, gradient or state with a non-finite number.
     fn end(&self, graph: &ModelGraph) -> Option<ValueId> {
         let kept = graph.gradients.iter().chain(&graph.updates).map(|(_, value)| *value);
         std::iter::once(graph.loss).chain(kept).find(|&value| self.bad_at(value).is_some())
     }
 
-    /// Where the number that is not finite in `end` comes from; `rows` are those of the micro-batch.
+    /// Describes where the non-finite number in `end` comes from; `rows` are those of the micro-batch.
     fn tell(&self, graph: &ModelGraph, end: ValueId, rows: &[u32]) -> String {
         let at = origin(&graph.graph, |value| self.bad_at(value).is_some(), end);
         let element = self.bad_at(at).unwrap_or_default();
@@ -134,7 +136,7 @@ impl Found {
     }
 }
 
-/// Indices of element number `element`.
+/// The multi-dimensional index of element `element`.
 fn position(element: usize, shape: &[usize]) -> Vec<usize> {
     let mut rest = element;
     let mut indices: Vec<usize> = shape

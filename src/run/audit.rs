@@ -1,4 +1,4 @@
-//! `run.json`: what a run was made of and what came out, so that anyone can repeat it and compare.
+//! `run.json`: the inputs and results of a run, so that anyone can repeat it and compare.
 
 use std::path::{Path, PathBuf};
 
@@ -12,20 +12,20 @@ use crate::plan::Program;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, NamedTensor};
 
-/// Larger files are refused before they are read.
+/// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 1 << 24;
 
-/// What a run was made of and what came out. Digests are SHA-256 in hexadecimal.
+/// The inputs and results of a run. Digests are SHA-256 in hexadecimal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Seed of the experiment.
     pub seed: u64,
     /// Digest of the data, as in [`crate::data::Loaded::digest`].
     pub data_digest: String,
-    /// The weights that training began with, if they were given.
+    /// The initial weights, if they were given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Given>,
-    /// What trained, in order; a new one where something has changed when the run was resumed.
+    /// Training sessions in order; a new one starts when something has changed on resuming.
     pub sessions: Vec<Session>,
     /// Digest of the best weights, see [`weights_digest`]; absent until the run ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,32 +35,32 @@ pub struct Record {
 /// A file that was read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Given {
-    /// Where.
+    /// Its path.
     pub path: PathBuf,
     /// Its digest.
     pub digest: String,
 }
 
-/// What trained, from one step on.
+/// A part of a training run, from one step on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Session {
-    /// Steps done before it.
+    /// Steps completed before it.
     pub from_step: u64,
     /// Version of this program.
     pub version: String,
-    /// Device, with its driver.
+    /// Device, including its driver.
     pub device: DeviceInfo,
     /// Digest of the plan: kernels, memory and order.
     pub plan_digest: String,
-    /// Epochs asked for.
+    /// Requested epochs.
     pub epochs: usize,
-    /// Steps asked for, if fewer than all.
+    /// Requested steps, if fewer than all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
 }
 
 impl Session {
-    /// What differs between two sessions that should do the same, as a list for people.
+    /// Differences between two sessions that should match, as a list for display.
     pub fn differences(&self, other: &Self) -> Vec<String> {
         let pairs = [
             ("version", &self.version, &other.version),
@@ -78,7 +78,7 @@ pub fn plan_digest(program: &Program) -> String {
     checkpoint::hexadecimal(&Sha256::digest(format!("{program:?}")))
 }
 
-/// Digest of weights: of each tensor in the order of names, the name, the shape and the numbers.
+/// Digest of weights: name, shape and values of each tensor, in name order.
 pub fn weights_digest(tensors: &[NamedTensor]) -> String {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(&b.0));
@@ -102,10 +102,10 @@ pub fn file_digest(path: &Path) -> Result<String, TrainError> {
 }
 
 impl Record {
-    /// The record of a run that begins, or goes on, at step `from_step`.
+    /// The record of a run that starts, or resumes, at step `from_step`.
     ///
     /// # Errors
-    /// If an earlier record is damaged, or the weights to begin with cannot be read.
+    /// If an earlier record is damaged, or the initial weights cannot be read.
     pub(super) fn begin(
         run: &RunDirectory,
         task: &Job,
@@ -124,7 +124,7 @@ impl Record {
         if options.resume
             && let Some(mut record) = Self::read(run)?
         {
-            // The weights are no longer those recorded.
+            // The weights are about to differ from the recorded ones.
             record.weights_digest = None;
             let same = |last: &Session| Session { from_step, ..last.clone() } == session;
             if !record.sessions.last().is_some_and(same) {
@@ -147,7 +147,7 @@ impl Record {
     /// If it is damaged.
     pub fn read(run: &RunDirectory) -> Result<Option<Self>, TrainError> {
         let path = place(&run.path);
-        let damaged = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
+        let damaged = |reason: String| TrainError::unusable(&path, reason);
         let size = match std::fs::metadata(&path) {
             Ok(metadata) => metadata.len(),
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -158,7 +158,7 @@ impl Record {
         }
         let bytes = std::fs::read(&path).map_err(|e| TrainError::io(&path, &e))?;
         let record: Self = serde_json::from_slice(&bytes)
-            .map_err(|e| damaged(format!("{e}; restore the file, or remove it to go on without it")))?;
+            .map_err(|e| damaged(format!("{e}; restore the file, or remove it to continue without it")))?;
         Ok(Some(record))
     }
 

@@ -1,6 +1,6 @@
-//! Where a training diverged. Losses are looked at in groups of steps and weights only when they are saved, so the
-//! steps since the newest checkpoint are repeated, with the same bits, and looked at one by one. If the experiment
-//! allows it, training goes on without the step that went wrong.
+//! Finds where training diverged. Losses are checked per group of steps and weights only when they are saved,
+//! so the steps since the newest checkpoint are repeated with the same bits and checked one by one. If the
+//! experiment allows it, training continues without the bad step.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use crate::train::history::Lines;
 use crate::train::metrics::Predictions;
 use crate::train::tensorboard::EventFile;
 
-/// Steps between two looks at the weights, before the group with the bad step is known.
+/// Steps between two checks of the weights, before the group with the bad step is known.
 const GROUP: u64 = 64;
-/// The user waits no longer than this for a better message.
+/// Time limit for improving the error message.
 const MOST_SECONDS: f64 = 10.0;
 
-/// The first number of a list of tensors that is not finite: the tensor's name and the number.
+/// The first non-finite number in a list of tensors: the tensor's name and the number.
 pub(super) fn not_finite(tensors: &[NamedTensor]) -> Option<(String, f64)> {
     tensors.iter().find_map(|(name, _, data)| {
         let bad = data.iter().find(|x| !x.is_finite())?;
@@ -27,11 +27,11 @@ pub(super) fn not_finite(tensors: &[NamedTensor]) -> Option<(String, f64)> {
 }
 
 impl Trainer<'_> {
-    /// After a step that went wrong: back to the newest checkpoint, to go on without that step.
+    /// Handles a bad step: returns to the newest checkpoint, to continue without that step.
     ///
     /// # Errors
-    /// The error with the first bad step and the first bad tensor of that step, if they can be found, if the
-    /// experiment does not allow to leave it out; other errors as they are.
+    /// If the experiment does not allow skipping, the error names the first bad step and tensor where they
+    /// can be found; other errors are returned unchanged.
     pub(super) fn leave_out(&mut self, error: TrainError) -> Result<(), TrainError> {
         let TrainError::Diverged { step: noticed, .. } = error else { return Err(error) };
         let mut skipped = self.progress.skipped.clone();
@@ -42,17 +42,17 @@ impl Trainer<'_> {
         };
         let TrainError::Diverged { step, ref what, value, .. } = found else { return Err(found) };
         let allowed = self.task.experiment.train.skip_non_finite_steps;
-        // A step that was left out before and is named again has bad weights before it.
+        // If a step that was already skipped is found again, the weights before it are bad.
         if skipped.len() as u64 >= allowed || skipped.contains(&step) {
             return Err(found);
         }
         skipped.push(step);
-        let note = format!("step {step} is left out ({} of {allowed}): the {what} is {value}", skipped.len());
+        let note = format!("step {step} is skipped ({} of {allowed}): the {what} is {value}", skipped.len());
         self.observer.note(&note);
         self.go_back(skipped)
     }
 
-    /// To the state of the newest checkpoint.
+    /// Returns to the state of the newest checkpoint.
     fn go_back(&mut self, skipped: Vec<u64>) -> Result<(), TrainError> {
         let Newest { tensors, meta, .. } = self.run.newest()?;
         self.engine.restore(&tensors, true)?;
@@ -70,7 +70,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Passes over the next step, if it is to be left out: it counts, and changes nothing.
+    /// Skips the next step if it is marked: it counts, but changes nothing.
     pub(super) fn passes_over(&mut self) -> bool {
         let next = self.progress.step + 1;
         let left_out = self.progress.skipped.contains(&next);
@@ -81,7 +81,7 @@ impl Trainer<'_> {
         left_out
     }
 
-    /// Steps up to the next one that is left out.
+    /// Number of steps before the next skipped one.
     pub(super) fn before_the_next_left_out(&self) -> u64 {
         let later = self.progress.skipped.iter().filter(|&&step| step > self.progress.step);
         later.min().map_or(u64::MAX, |step| step - self.progress.step - 1)
@@ -130,7 +130,7 @@ impl Trainer<'_> {
             self.progress.position += count;
             match loss.or_else(|| not_finite(&tensors)) {
                 None => (good, progress) = (tensors, self.progress.clone()),
-                // The loss comes of weights that were finite, and the weights of the step after it.
+                // The loss and the next weights follow from weights that were finite.
                 Some((what, value)) if count == 1 => {
                     let origin = if self.task.options.anomaly {
                         let unknown = |e: TrainError| format!("the operator cannot be named: {e}");

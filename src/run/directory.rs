@@ -1,4 +1,4 @@
-//! The run directory: where a training keeps everything, and from which it is evaluated and resumed.
+//! The run directory: where training stores everything, and what evaluation and resuming read.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::train::checkpoint::{self, Meta, NamedTensor};
 pub use crate::train::history::HistoryRow;
 use crate::train::lock::{self, Lock};
 
-/// Newest checkpoints kept.
+/// Number of newest checkpoints to keep.
 const KEPT: usize = 3;
 
 /// A run directory.
@@ -17,38 +17,38 @@ const KEPT: usize = 3;
 pub struct RunDirectory {
     /// Its path.
     pub path: PathBuf,
-    /// Keeps other processes from writing to it.
+    /// Locks the directory against other processes.
     #[allow(dead_code, reason = "held, not read")]
     lock: Option<Lock>,
 }
 
-/// A checkpoint to go on from.
+/// A checkpoint to resume from.
 #[derive(Clone, Debug)]
 pub struct Newest {
     /// Weights and optimizer state.
     pub tensors: Vec<NamedTensor>,
-    /// What it says besides.
+    /// Its metadata.
     pub meta: Meta,
-    /// Newer ones that are damaged: what is wrong with each.
+    /// Damaged newer checkpoints: what is wrong with each.
     pub damaged: Vec<TrainError>,
 }
 
 impl RunDirectory {
-    /// Opens `path` for a new run. An earlier run there is moved aside to `<path>-1`, `<path>-2`, ...; gives
-    /// where it went.
+    /// Opens `path` for a new run. An earlier run there is moved aside to `<path>-1`, `<path>-2`, ...;
+    /// returns its new path.
     ///
     /// # Errors
-    /// If the directory holds something else, another process trains there, or it cannot be made.
+    /// If the directory holds other files, another process trains there, or it cannot be created.
     pub fn create(path: &Path) -> Result<(Self, Option<PathBuf>), TrainError> {
-        // Without a trailing separator, so that the earlier run goes beside this one and not into it.
+        // Without a trailing separator, so that the earlier run is moved beside this one, not into it.
         let path: &Path = &path.components().collect::<PathBuf>();
         let io = |e: std::io::Error| TrainError::io(path, &e);
         let mut moved = None;
         if path.join("experiment.toml").exists() {
-            // Held until the new directory is taken, so that two processes cannot both move it aside.
+            // Held until the new directory is locked, so that two processes cannot both move it aside.
             let mut earlier = Some(lock::take(path)?);
             if cfg!(windows) {
-                // Windows does not rename a directory with open files.
+                // Windows does not rename directories with open files.
                 earlier = None;
             }
             let aside = (1..).map(|n| PathBuf::from(format!("{}-{n}", path.display()))).find(|p| !p.exists());
@@ -63,22 +63,22 @@ impl RunDirectory {
         if path.exists() {
             let mut entries = std::fs::read_dir(path).map_err(io)?.flatten();
             if entries.any(|entry| !may_be_begun_anew(&entry.file_name())) {
-                let reason = "holds files that are not a run; choose another directory with --out";
-                return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+                let reason = "holds files that are not a run; choose another directory";
+                return Err(TrainError::unusable(path, reason));
             }
         }
         Ok((Self::take_new(path)?, moved))
     }
 
-    /// Makes and takes the directory, and empties it of what a process left that was killed before its first
-    /// checkpoint.
+    /// Creates and locks the directory, and removes what a process killed before its first checkpoint left
+    /// there.
     fn take_new(path: &Path) -> Result<Self, TrainError> {
         let io = |e: std::io::Error| TrainError::io(path, &e);
         let checkpoints = path.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(io)?;
         let run = Self { path: path.into(), lock: Some(lock::take(path)?) };
         if path.join("experiment.toml").exists() {
-            // Another process began and ended a run here since the caller looked.
+            // Another process started and ended a run here in the meantime.
             return Err(TrainError::InUse { run: path.into() });
         }
         run.remove_leftovers();
@@ -88,14 +88,13 @@ impl RunDirectory {
         Ok(run)
     }
 
-    /// Opens an existing run to write to it, and removes what killed processes left.
+    /// Opens an existing run for writing, and removes what killed processes left.
     ///
     /// # Errors
     /// If `path` is not a run directory, or another process trains there.
     pub fn resume(path: &Path) -> Result<Self, TrainError> {
         if path.join("checkpoints").exists() && !path.join("experiment.toml").exists() {
-            let reason = "the run was stopped before its first checkpoint; start it without --resume";
-            return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+            return Err(TrainError::NotBegun { run: path.into() });
         }
         let run = Self::open(path)?;
         let run = Self { lock: Some(lock::take(path)?), ..run };
@@ -108,7 +107,7 @@ impl RunDirectory {
         checkpoint::remove_leftovers(&self.path.join("checkpoints"));
     }
 
-    /// Opens an existing run to read it.
+    /// Opens an existing run for reading.
     ///
     /// # Errors
     /// If `path` is not a run directory.
@@ -116,7 +115,7 @@ impl RunDirectory {
         if !path.join("experiment.toml").exists() {
             let reason =
                 "is not a run directory (it has no experiment.toml); give the directory that `train` wrote";
-            return Err(TrainError::Input(format!("{}: {reason}", path.display())));
+            return Err(TrainError::unusable(path, reason));
         }
         Ok(Self { path: path.into(), lock: None })
     }
@@ -129,7 +128,7 @@ impl RunDirectory {
         Ok(Experiment::read(&self.path.join("experiment.toml"), &[])?)
     }
 
-    /// Writes the experiment as resolved.
+    /// Writes the experiment with all defaults resolved.
     ///
     /// # Errors
     /// If the directory cannot be written.
@@ -142,7 +141,7 @@ impl RunDirectory {
         self.path.join("best.safetensors")
     }
 
-    /// Writes a checkpoint and drops all but the newest few and the one at `best_step`.
+    /// Writes a checkpoint and removes all but the newest few and the one at `best_step`.
     ///
     /// # Errors
     /// If the disk is full.
@@ -165,7 +164,7 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// The newest checkpoint that can be read. Damaged newer ones are set aside as `step-<n>.damaged`.
+    /// The newest readable checkpoint. Damaged newer ones are renamed to `step-<n>.damaged`.
     ///
     /// # Errors
     /// If there is none.
@@ -176,16 +175,15 @@ impl RunDirectory {
                 Ok((tensors, Some(meta))) if meta.progress.is_some() => {
                     return Ok(Newest { tensors, meta, damaged });
                 }
-                Ok(_) => damaged.push(TrainError::Input(format!("{}: not a checkpoint", path.display()))),
+                Ok(_) => damaged.push(TrainError::unusable(&path, "not a checkpoint")),
                 // Another format is for another version of the program, not damage.
                 Err(e @ (TrainError::Io { .. } | TrainError::Format { .. })) => return Err(e),
                 Err(e) => damaged.push(e),
             }
-            // If it cannot be renamed it is found damaged again.
+            // If renaming fails, it will be found damaged again.
             let _ = std::fs::rename(&path, path.with_extension("damaged"));
         }
-        let none =
-            || TrainError::Input(format!("{}: there is no checkpoint to resume from", self.path.display()));
+        let none = || TrainError::unusable(&self.path, "there is no checkpoint to resume from");
         Err(damaged.into_iter().next().unwrap_or_else(none))
     }
 
@@ -203,14 +201,14 @@ impl RunDirectory {
     }
 }
 
-/// Whether a file is among those that a process leaves that is killed before its first checkpoint.
+/// Whether a file is among those left by a process killed before its first checkpoint.
 fn may_be_begun_anew(name: &std::ffi::OsStr) -> bool {
     let name = name.to_string_lossy();
     let whole = [lock::NAME, "checkpoints", "run.json"].contains(&&*name);
     whole || name.starts_with("events.out.tfevents.") || checkpoint::is_leftover(name.as_ref().as_ref())
 }
 
-/// Whether a file can be made in `directory`, before hours are spent.
+/// Checks that files can be created in `directory`, before hours of training.
 ///
 /// # Errors
 /// If the directory cannot be written.

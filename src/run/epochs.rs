@@ -1,4 +1,4 @@
-//! The loop over epochs and steps: batches, losses, validation, the best weights, checkpoints.
+//! The training loop over epochs and steps: batches, losses, validation, best weights, checkpoints.
 
 use std::time::Instant;
 
@@ -22,12 +22,12 @@ use crate::train::metrics::Predictions;
 use crate::train::tensorboard::EventFile;
 use crate::train::writer::Writer;
 
-/// Steps run before the first look at the clock.
+/// Steps to run before timing them.
 const FIRST_GROUP: usize = 1;
-/// Wall time of a group of steps between two looks at the losses.
+/// Wall time of a group of steps, after which losses are checked.
 const GROUP_SECONDS: f64 = 0.15;
 
-/// What is to be trained, and on what.
+/// What to train, and on what.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub experiment: &'a Experiment,
@@ -38,11 +38,11 @@ pub(super) struct Job<'a> {
     pub options: &'a Options,
 }
 
-/// A training under way.
+/// A training in progress.
 pub(super) struct Trainer<'a> {
     pub(super) task: Job<'a>,
     pub(super) engine: Engine,
-    /// Before the run directory, so that it has finished when the directory is let go.
+    /// Declared before the run directory, so that it finishes before the directory is unlocked.
     pub(super) writer: Writer,
     pub(super) run: RunDirectory,
     pub(super) record: Record,
@@ -55,7 +55,7 @@ pub(super) struct Trainer<'a> {
     pub(super) best_predictions: Predictions,
     pub(super) steps_per_epoch: u64,
     total_steps: u64,
-    /// Seconds in training steps alone, and how many.
+    /// Seconds spent in training steps alone, and the number of steps.
     pub(super) busy: (f64, u64),
     pub(super) first_step_seconds: f64,
     pub(super) last_checkpoint: (Instant, u64),
@@ -66,10 +66,10 @@ pub(super) struct Trainer<'a> {
 }
 
 impl<'a> Trainer<'a> {
-    /// Takes over a ready engine; with `resume`, restores the newest checkpoint of the run.
+    /// Takes a ready engine; with `resume`, restores the run's newest checkpoint.
     ///
     /// # Errors
-    /// If the checkpoint is not of this model and data.
+    /// If the checkpoint does not match the model and the data.
     pub fn new(
         task: Job<'a>,
         mut engine: Engine,
@@ -85,7 +85,7 @@ impl<'a> Trainer<'a> {
         if options.resume {
             let Newest { tensors, meta, damaged } = run.newest()?;
             for error in damaged {
-                observer.note(&format!("{error}; going on from the checkpoint before it"));
+                observer.note(&format!("{error}; resuming from the previous checkpoint"));
             }
             if meta.data_digest != data.digest {
                 let reason =
@@ -96,7 +96,7 @@ impl<'a> Trainer<'a> {
             progress = meta.progress.unwrap_or_default();
             history = history::read(&run.history(), progress.epoch)?;
             if progress.best_epoch > 0 {
-                // Now, and not at the end, is the time to hear that the best weights are lost.
+                // Report now, not at the end, if the best weights are lost.
                 checkpoint::load(&run.best())?;
             }
         }
@@ -128,7 +128,8 @@ impl<'a> Trainer<'a> {
         if options.resume {
             trainer.record.write(&trainer.run)?;
         } else {
-            // The experiment follows the first checkpoint, so that whatever is a run can be resumed.
+            // The experiment is written after the first checkpoint, so that any directory with an experiment
+            // can be resumed.
             let (snapshot, run) = (trainer.snapshot()?, trainer.run.clone());
             let (experiment, record) = (experiment.clone(), trainer.record.clone());
             let first = move || {
@@ -150,7 +151,7 @@ impl<'a> Trainer<'a> {
         let end = loop {
             match self.train() {
                 Ok(end) => break end,
-                // Goes on if the step that went wrong may be left out.
+                // Continues if the bad step may be skipped.
                 Err(error) => self.leave_out(error)?,
             }
         };
@@ -177,8 +178,8 @@ impl<'a> Trainer<'a> {
         self.save()?;
         self.writer.finish()?;
         if self.history.is_empty() {
-            // Fewer steps than an epoch were asked for: judge what there is, after the checkpoint, so that a
-            // resumed run does not see this extra look.
+            // The step limit is less than an epoch: validate now, but after the checkpoint, so that a resumed
+            // run does not see this extra validation.
             let steps = self.steps_counted(self.progress.position);
             self.progress.epoch += 1;
             self.judge(f64::from_bits(self.progress.loss_sum) / steps)?;
@@ -207,7 +208,7 @@ impl<'a> Trainer<'a> {
         self.observer.event(&event);
     }
 
-    /// Runs the rest of the current epoch, in groups of steps.
+    /// Runs the rest of the current epoch in groups of steps.
     fn epoch(&mut self) -> Result<(), TrainError> {
         self.set_order()?;
         while self.progress.position < self.steps_per_epoch && self.progress.step < self.total_steps {
@@ -239,13 +240,13 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Puts the rows in the order of the current epoch.
+    /// Sets the row order of the current epoch.
     pub(super) fn set_order(&mut self) -> Result<(), TrainError> {
         let order = self.order();
         self.engine.set_order(0, &order)
     }
 
-    /// Rows in the order of the current epoch.
+    /// The row order of the current epoch.
     pub(super) fn order(&self) -> Vec<u32> {
         let rows = self.task.data.train.rows;
         if self.task.data.train.text.is_some() {
@@ -259,7 +260,7 @@ impl<'a> Trainer<'a> {
         order
     }
 
-    /// Steps of the next group: as many as fit the time between looks, up to the next thing to do.
+    /// Steps of the next group: as many as fit the time between checks, up to the next scheduled action.
     fn group_size(&self) -> u64 {
         let by_time = match self.busy {
             (_, 0) => FIRST_GROUP as u64,
@@ -302,7 +303,7 @@ impl<'a> Trainer<'a> {
         config.schedule.learning_rate(config.learning_rate, step, self.steps_per_epoch, total)
     }
 
-    /// Books the losses of a group of steps whose first is `first`.
+    /// Records the losses of a group of steps, the first of which is `first`.
     fn count(&mut self, first: u64, losses: &[f32]) -> Result<(), TrainError> {
         let mut sum = f64::from_bits(self.progress.loss_sum);
         for (step, &loss) in (first..).zip(losses) {
@@ -337,7 +338,7 @@ impl<'a> Trainer<'a> {
         self.judge(train_loss)
     }
 
-    /// Validates, keeps the best weights, reports.
+    /// Validates, keeps the best weights, and reports.
     fn judge(&mut self, train_loss: f64) -> Result<(), TrainError> {
         let predictions = self.engine.evaluate()?;
         let loss = predictions.loss(&self.task.experiment.train.loss);
@@ -365,13 +366,13 @@ impl<'a> Trainer<'a> {
             let weights = self.engine.weights()?;
             self.check_finite(&weights)?;
             if self.task.experiment.train.skip_non_finite_steps > 0 {
-                // A checkpoint would find it later, and training would go back behind this epoch.
+                // A checkpoint would detect it later, and training would return to a point before this epoch.
                 let state = self.engine.optimizer_state()?;
                 self.check_finite(&state)?;
             }
             let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), None);
             let path = self.run.best();
-            // Jobs run in order: no checkpoint that counts on these weights is written before them.
+            // Jobs run in order: no checkpoint that refers to these weights is written before them.
             self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;
         } else {
             self.progress.stale_epochs += 1;

@@ -23,16 +23,16 @@ pub struct Evaluation {
     pub run: String,
     /// `train`, `validation`, `test`, or the data file.
     pub split: String,
-    /// Rows.
+    /// Number of rows.
     pub samples: usize,
     /// Mean loss.
     pub loss: Number,
     /// Metrics by name.
     pub metrics: Numbers,
-    /// Errors by distance, where several are predicted.
+    /// Errors by horizon, where several steps are predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_horizon: Vec<HorizonError>,
-    /// Rows by true class (row) and predicted class (column), for classifiers.
+    /// Confusion matrix, by true class (row) and predicted class (column), for classifiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
     /// Precision, recall and F1 of each class, in the order of `confusion`.
@@ -43,7 +43,7 @@ pub struct Evaluation {
     pub classes: Option<Vec<String>>,
 }
 
-/// A run opened for use: its experiment, its best weights, and what was fitted.
+/// A run opened for use: its experiment, best weights and fitted preprocessing.
 pub(super) struct Opened<'a> {
     path: &'a Path,
     pub experiment: Experiment,
@@ -56,28 +56,30 @@ pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
     let directory = RunDirectory::open(run)?;
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
-    let missing = || TrainError::Input(format!("{}: it holds weights only", directory.best().display()));
+    let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
     Ok(Opened { path: run, experiment, fitted: meta.ok_or_else(missing)?.fitted, weights })
 }
 
 impl Opened<'_> {
-    /// What the model was trained for.
+    /// The task the model was trained for.
     pub fn task(&self) -> Box<dyn Task + '_> {
         tasks::of(self.experiment.settings(), &self.fitted)
     }
 
-    /// The model at work on a device.
+    /// The trained model on a device.
     pub fn trained<'a>(&'a self, device: &'a dyn Device) -> Trained<'a> {
         let (settings, run) = (self.experiment.settings(), self.path);
         Trained { settings, fitted: &self.fitted, weights: &self.weights, run, device }
     }
 }
 
-/// Loss and metrics of the best checkpoint: of `file`, or of a split (by default test, else validation). `draws` are the
-/// latent codes of each row (by default [`crate::tasks::autoencoder::DRAWS`]), if the model is an autoencoder.
+/// Loss and metrics of the best checkpoint on `file` or on a split (by default test, else validation).
+/// `draws` is the number of latent codes per row for an autoencoder (default
+/// [`crate::tasks::autoencoder::DRAWS`]).
 ///
 /// # Errors
-/// If the run or the data cannot be read, the model draws no codes but `draws` are given, or the device fails.
+/// If the run or the data cannot be read, `draws` is given for a model without latent codes, or the device
+/// fails.
 pub fn evaluate(
     run: &Path,
     file: Option<&Path>,
@@ -89,11 +91,12 @@ pub fn evaluate(
     let (task, trained) = (opened.task(), opened.trained(device));
     match (draws, task.draws()) {
         (Some(_), None) => {
-            let reason = "--draws is for models of `family = \"vae\"`; this one draws no latent codes";
-            return Err(trained.refuse(reason));
+            let problem = "is for models of `family = \"vae\"`; this one draws no latent codes";
+            return Err(trained.unsuited("draws", problem));
         }
         (Some(draws), _) if !(1..=MOST_DRAWS).contains(&draws) => {
-            return Err(TrainError::Input(format!("--draws {draws} is not in 1..={MOST_DRAWS}")));
+            let problem = format!("{draws} is not in 1..={MOST_DRAWS}");
+            return Err(TrainError::Setting { run: None, name: "draws", problem });
         }
         _ => {}
     }
@@ -115,13 +118,12 @@ pub fn evaluate(
                 "validation" => loaded.validation,
                 "test" if loaded.test.rows > 0 => loaded.test,
                 "test" => {
-                    return Err(TrainError::Input(
-                        "the experiment has no test rows; use --split validation".into(),
-                    ));
+                    let problem = "test: the experiment has no test rows; use validation".into();
+                    return Err(TrainError::Setting { run: None, name: "split", problem });
                 }
                 other => {
-                    let reason = format!("there is no split `{other}`; use train, validation or test");
-                    return Err(TrainError::Input(reason));
+                    let problem = format!("{other}: there is no such split; use train, validation or test");
+                    return Err(TrainError::Setting { run: None, name: "split", problem });
                 }
             };
             (rows, name.to_string())
@@ -145,8 +147,8 @@ pub fn evaluate(
     })
 }
 
-/// Writes predictions for the rows of `input` to the CSV file `output`: in the target's own units, or class
-/// and probabilities; of a text, how well its sequences are known. Gives the number of rows.
+/// Writes predictions for the rows of `input` to the CSV file `output`: values in the target's own units, or
+/// class and probabilities; for a text, the cross-entropies of its sequences. Returns the number of rows.
 ///
 /// # Errors
 /// If the run or the input cannot be read, the output cannot be written, or the device fails.

@@ -1,4 +1,4 @@
-//! The end of a training: predictions of the best weights, the report, the `end` event.
+//! The end of training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
 use super::epochs::{Job, Trainer};
@@ -14,13 +14,13 @@ use crate::train::events::Event;
 use crate::train::metrics::Predictions;
 
 impl Trainer<'_> {
-    /// The `end` event, once everything is written.
+    /// Writes everything and returns the `end` event.
     ///
     /// # Errors
     /// If the best weights cannot be read, or the disk is full.
     pub(super) fn finish(&mut self, seconds: f64) -> Result<Event, TrainError> {
         if self.best_predictions.truth.is_empty() {
-            // A resumed run whose best epoch lies before the interruption.
+            // A resumed run whose best epoch precedes the interruption.
             let current = self.engine.weights()?;
             self.engine.restore(&checkpoint::load(&self.run.best())?.0, false)?;
             self.best_predictions = self.engine.evaluate()?;
@@ -52,7 +52,7 @@ impl Trainer<'_> {
         Ok(end)
     }
 
-    /// The loss of evaluated rows, then their metrics.
+    /// The loss of evaluated rows, followed by their metrics.
     pub(super) fn numbers(&self, loss: f64, predictions: &Predictions) -> Numbers {
         let task = tasks::of(self.task.experiment.settings(), &self.task.data.fitted);
         tasks::numbers(&*task, loss, predictions)

@@ -1,4 +1,4 @@
-//! What is done with a run directory: train into it, resume, evaluate, predict, sample, replay.
+//! Operations on a run directory: train, resume, evaluate, predict, sample, replay.
 
 mod anomaly;
 pub mod audit;

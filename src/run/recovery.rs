@@ -1,5 +1,5 @@
-//! Training goes on when its device is lost: the device is opened again and the run resumed from its newest
-//! checkpoint, which gives the bits of a run that was never disturbed.
+//! Recovers when the device is lost: reopens it and resumes the run from its newest checkpoint, which gives
+//! the same bits as an undisturbed run.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use crate::experiment::Experiment;
 use crate::train::TrainError;
 use crate::train::events::{Event, Observer, Tick};
 
-/// Waits before the device is opened again: drivers need a moment after a reset. As many as there are attempts.
+/// Delays before each attempt to reopen the device: drivers need a moment after a reset.
 const PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_millis(250), Duration::from_secs(1)];
 
-/// A device, and where others come from when it is lost.
+/// A device, and the source of replacements when it is lost.
 pub struct Recovery<'a> {
     device: Option<Box<dyn Device>>,
     info: DeviceInfo,
@@ -24,16 +24,16 @@ pub struct Recovery<'a> {
 }
 
 impl<'a> Recovery<'a> {
-    /// Begins with an opened device.
+    /// Starts with an opened device.
     pub fn new(device: Box<dyn Device>, spares: &'a mut dyn Spares) -> Self {
         let info = device.info().clone();
         Self { device: Some(device), info, spares, losses: 0, fell_back: false }
     }
 
-    /// Runs `work`, from its beginning on another device whenever one is lost.
+    /// Runs `work`, restarting it from the beginning on another device whenever one is lost.
     ///
     /// # Errors
-    /// Those of `work`; [`TrainError::Lost`] if the device is lost more often than it is opened again.
+    /// The errors of `work`; [`TrainError::Lost`] if the device is lost more often than it can be reopened.
     pub fn run<T>(
         &mut self,
         observer: &mut dyn Observer,
@@ -51,11 +51,11 @@ impl<'a> Recovery<'a> {
         }
     }
 
-    /// As [`trainer::train`]. After a loss training goes on from the newest checkpoint, and what was told of the
-    /// steps after it is not told twice.
+    /// Like [`trainer::train`]. After a loss, training resumes from the newest checkpoint, and events already
+    /// reported are not repeated.
     ///
     /// # Errors
-    /// As [`Recovery::run`].
+    /// As for [`Recovery::run`].
     pub fn train(
         &mut self,
         experiment: &Experiment,
@@ -71,18 +71,18 @@ impl<'a> Recovery<'a> {
             };
             let result = trainer::train(experiment, data, &**device, &options, &mut told);
             let Err(TrainError::Device(DeviceError::Lost(cause))) = result else { return result };
-            // Before the start there is no run yet, or an earlier one of the same name.
+            // Before the start event there is no run yet, or an earlier one of the same name.
             options.resume |= told.started;
             self.replace(&cause, &mut told)?;
         }
     }
 
-    /// Puts another device in the place of one that was lost because of `cause`.
+    /// Replaces a device that was lost because of `cause`.
     fn replace(&mut self, cause: &str, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let mut cause = cause.to_string();
         observer.note(&format!("the device was lost: {}: {cause}", self.info.name));
         if let Some(device) = self.device.take() {
-            // First: some systems give the lost device out again while anyone holds it.
+            // First drop it: some systems return the lost device again while anyone holds it.
             close(device);
         }
         while !self.fell_back && self.losses < PAUSES.len() {
@@ -91,7 +91,7 @@ impl<'a> Recovery<'a> {
             match self.spares.reopen(&self.info) {
                 Ok(device) => {
                     observer.note(&format!(
-                        "{} was opened again ({} of {}); going on from what was saved",
+                        "{} was reopened ({} of {}); resuming from the newest checkpoint",
                         self.info.name,
                         self.losses,
                         PAUSES.len()
@@ -99,7 +99,7 @@ impl<'a> Recovery<'a> {
                     self.device = Some(device);
                     return Ok(());
                 }
-                Err(error) => cause = format!("{cause}; it could not be opened again: {error}"),
+                Err(error) => cause = format!("{cause}; it could not be reopened: {error}"),
             }
         }
         if !self.fell_back
@@ -107,7 +107,7 @@ impl<'a> Recovery<'a> {
         {
             self.fell_back = true;
             self.info = device.info().clone();
-            observer.note(&format!("going on from what was saved on {}", self.info.name));
+            observer.note(&format!("resuming from the newest checkpoint on {}", self.info.name));
             self.device = Some(device);
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl<'a> Recovery<'a> {
     }
 }
 
-/// Keeps from the observer what it has heard before.
+/// Filters out events that the observer has already received.
 struct Told<'a> {
     observer: &'a mut dyn Observer,
     started: bool,
@@ -126,7 +126,7 @@ struct Told<'a> {
 impl Observer for Told<'_> {
     fn event(&mut self, event: &Event) {
         let news = match event {
-            // Told again, for it says on what device and from which step training goes on.
+            // Repeated, because it reports the new device and the step at which training resumes.
             Event::Start { .. } => {
                 self.started = true;
                 true
@@ -153,7 +153,7 @@ impl Observer for Told<'_> {
     }
 }
 
-/// Whether `now` is more than what was told last; it is told then.
+/// Whether `now` is beyond what was last reported; records it if so.
 fn newer(told: &mut u64, now: u64) -> bool {
     let is_newer = now > *told;
     *told = now.max(*told);

@@ -13,7 +13,7 @@ use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::events::Observer;
 
-/// What came of it: what `replay --json` prints.
+/// The result of a replay, as printed by `replay --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Replay {
     /// Run directory.
@@ -22,11 +22,11 @@ pub struct Replay {
     pub same: bool,
     /// Digest of the run's best weights.
     pub expected: String,
-    /// Digest of the repeated ones.
+    /// Digest of the repeated run's weights.
     pub found: String,
     /// Device that repeated the run.
     pub device: DeviceInfo,
-    /// What was different this time, and may be why the weights are.
+    /// Changed conditions that may explain different weights.
     pub differences: Vec<String>,
 }
 
@@ -38,17 +38,17 @@ pub struct Recorded {
     expected: String,
 }
 
-/// Reads the record of a run that has ended.
+/// Reads the record of a completed run.
 ///
 /// # Errors
-/// If there is none, or the run's weights are not those recorded.
+/// If there is none, or the run's weights do not match it.
 pub fn open(run: &Path) -> Result<Recorded, TrainError> {
     let directory = RunDirectory::open(run)?;
-    let fail = |reason: &str| TrainError::Input(format!("{}: {reason}", run.display()));
+    let fail = |reason: &str| TrainError::unusable(run, reason);
     let record = Record::read(&directory)?.ok_or_else(|| {
         fail("the run has no run.json; it was made by an earlier version and cannot be repeated")
     })?;
-    let unfinished = || fail("the run has not ended; end it with `gridlight train --resume` first");
+    let unfinished = || fail("the run has not ended; resume it first");
     let expected = record.weights_digest.clone().ok_or_else(unfinished)?;
     let last = record.sessions.last().cloned().ok_or_else(unfinished)?;
     if audit::weights_digest(&checkpoint::load(&directory.best())?.0) != expected {
@@ -58,18 +58,18 @@ pub fn open(run: &Path) -> Result<Recorded, TrainError> {
 }
 
 impl Recorded {
-    /// The device that ended the run.
+    /// The device that completed the run.
     pub fn device(&self) -> &DeviceInfo {
         &self.last.device
     }
 
-    /// Trains again in a directory that is thrown away, and compares.
+    /// Trains again in a temporary directory and compares.
     ///
     /// # Errors
-    /// If data or weights to begin with have changed, or training fails.
+    /// If data or initial weights have changed, or training fails.
     pub fn replay(&self, device: &dyn Device, observer: &mut dyn Observer) -> Result<Replay, TrainError> {
         let run = self.directory.path.display().to_string();
-        let fail = |reason: String| TrainError::Input(format!("{run}: {reason}"));
+        let fail = |reason: String| TrainError::unusable(&self.directory.path, reason);
         let experiment = self.directory.experiment()?;
         let data = trainer::load_data(&experiment, Path::new(""))?;
         if data.digest != self.record.data_digest {

@@ -7,11 +7,11 @@ use crate::device::Device;
 pub use crate::tasks::{Drawn, Request};
 use crate::train::{TrainError, checkpoint};
 
-/// Draws from the best weights of `run`, and writes what was drawn to the file that `request` names.
+/// Draws samples with the best weights of `run`, and writes them to the file in `request`.
 ///
 /// # Errors
-/// If the run cannot be read or its model generates nothing, something asked for is not of its kind or out of range, the
-/// output cannot be written, or the device fails.
+/// If the run cannot be read or its model generates nothing, an option does not apply to the model or is out
+/// of range, the output cannot be written, or the device fails.
 pub fn sample(run: &Path, request: &Request, device: &dyn Device) -> Result<Drawn, TrainError> {
     let opened = open(run)?;
     let drawn = opened.task().sample(&opened.trained(device), request)?;

@@ -1,4 +1,4 @@
-//! When training saves, and what.
+//! When training saves a checkpoint, and its contents.
 
 use std::time::Instant;
 
@@ -8,18 +8,18 @@ use crate::train::TrainError;
 use crate::train::checkpoint::{Meta, NamedTensor};
 use crate::train::writer::Job;
 
-/// Seconds between checkpoints unless the experiment says otherwise.
+/// Default seconds between checkpoints.
 const CHECKPOINT_SECONDS: f64 = 30.0;
 
 impl Trainer<'_> {
-    /// Refuses numbers that must not be saved.
+    /// Rejects non-finite numbers, which must not be saved.
     pub(super) fn check_finite(&self, tensors: &[NamedTensor]) -> Result<(), TrainError> {
         let step = self.progress.step;
         diagnose::not_finite(tensors)
             .map_or(Ok(()), |(what, value)| Err(TrainError::diverged(step, what, value)))
     }
 
-    /// Whether a checkpoint is due, by steps or by time, whichever comes first.
+    /// Whether a checkpoint is due by steps or by time, whichever comes first.
     pub(super) fn checkpoint_due(&self) -> bool {
         let config = &self.task.experiment.train;
         let (at, step) = self.last_checkpoint;
@@ -32,7 +32,7 @@ impl Trainer<'_> {
         by_time || by_steps == Some(true)
     }
 
-    /// Hands a snapshot to the writer.
+    /// Passes a snapshot to the writer.
     pub(super) fn save(&mut self) -> Result<(), TrainError> {
         let snapshot = self.snapshot()?;
         self.writer.start(snapshot)?;
@@ -48,7 +48,7 @@ impl Trainer<'_> {
         Ok(tensors)
     }
 
-    /// Copies everything a checkpoint holds; the job writes it.
+    /// Copies everything a checkpoint holds; the returned job writes it.
     pub(super) fn snapshot(&mut self) -> Result<Job, TrainError> {
         let tensors = self.tensors()?;
         self.check_finite(&tensors)?;

@@ -1,4 +1,4 @@
-//! Starts a training: data, model, device and run directory, then the loop of [`super::epochs`].
+//! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -138,7 +138,7 @@ pub fn train(
     engine.initialise(experiment.seed_words())?;
     if let Some(path) = &options.init {
         let restored = engine.restore(&checkpoint::load(path)?.0, false);
-        restored.map_err(|e| TrainError::Input(format!("{}: {e}", path.display())))?;
+        restored.map_err(|e| TrainError::unusable(path, e))?;
     }
     // Only now, with everything checked, is anything written.
     let run = if options.resume {
@@ -174,11 +174,8 @@ fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
     if begun == now {
         return Ok(());
     }
-    let (old, new) = differing.unwrap_or(("", "other keys"));
-    Err(TrainError::Input(format!(
-        "--resume: the run was begun with `{old}`, the experiment now says `{new}`; undo the change, or train anew \
-         without --resume"
-    )))
+    let (begun, now) = differing.unwrap_or(("", "other keys"));
+    Err(TrainError::Changed { begun: begun.into(), now: now.into() })
 }
 
 /// Largest resident memory of this process, in bytes; 0 where the system does not tell.

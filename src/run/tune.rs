@@ -13,7 +13,7 @@ use crate::report::Trial;
 use crate::train::TrainError;
 use crate::train::events::{Event, Observer, Tick};
 
-/// Lets interrupts and notes through and keeps the trials' own events from the run's.
+/// Forwards interrupts and notes, but hides the trials' own events.
 pub(super) struct Quiet<'a>(pub(super) &'a mut dyn Observer);
 
 impl Observer for Quiet<'_> {
@@ -32,7 +32,7 @@ impl Observer for Quiet<'_> {
     }
 }
 
-/// Tries the settings of `[tune]`; gives the experiment with the best pair, and all trials in order. Trials
+/// Tries the settings of `[tune]`; returns the experiment with the best pair, and all trials in order. Trials
 /// leave no files. The first of equal pairs wins.
 ///
 /// # Errors
@@ -63,7 +63,8 @@ pub fn tune(
             let seconds = started.elapsed().as_secs_f64();
             let shown = if loss.is_finite() { format!("{loss:.5}") } else { "diverged".into() };
             observer.note(&format!(
-                "tried learning rate {learning_rate}, batch size {batch_size}: validation loss {shown} ({seconds:.1} s)"
+                "tried learning rate {learning_rate}, batch size {batch_size}: validation loss {shown} \
+                 ({seconds:.1} s)"
             ));
             trials.push(Trial { learning_rate, batch_size, loss, seconds });
             if loss.is_finite() && best.as_ref().is_none_or(|(least, _)| loss < *least) {
@@ -78,7 +79,7 @@ pub fn tune(
     Ok((chosen, trials))
 }
 
-/// Lowest validation loss of a short training in a directory that is thrown away.
+/// The lowest validation loss of a short training in a temporary directory.
 fn trial(
     tried: &Experiment,
     epochs: usize,
@@ -99,8 +100,8 @@ fn trial(
     }
 }
 
-/// The experiment with the learning rate and batch size that an earlier run at `out` was tuned to: what a
-/// resumed run goes on with instead of trying again.
+/// The experiment with the learning rate and batch size that an earlier run at `out` was tuned to, which a
+/// resumed run uses instead of tuning again.
 ///
 /// # Errors
 /// If there is no run at `out`.

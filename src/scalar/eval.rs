@@ -1,4 +1,4 @@
-//! The scalar functions in double precision: what the reference computes with.
+//! The scalar functions in double precision, as used by the reference.
 
 use super::{BinaryFn, UnaryFn};
 
@@ -82,7 +82,7 @@ impl BinaryFn {
     }
 }
 
-/// `1 / (1 + e^-x)` without overflow on either side.
+/// `1 / (1 + e^-x)`, without overflow for either sign.
 fn sigmoid(x: f64) -> f64 {
     let e = (-x.abs()).exp();
     if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }

@@ -1,8 +1,8 @@
 //! The scalar functions in single precision with the same bits on every device: the counterpart of
 //! `shaders/shared/exact.wgsl` and `numerics.wgsl`, operation by operation.
 //!
-//! Each sum, difference and product is rounded by itself and subnormal results become zero, because GPUs may not
-//! keep them; division, square root and the transcendental functions are made of these.
+//! Each sum, difference and product is rounded separately, and subnormal results are flushed to zero because
+//! GPUs may do so; division, square root and the transcendental functions are built from these.
 #![allow(
     clippy::excessive_precision,
     clippy::approx_constant,
@@ -12,7 +12,7 @@
 
 use super::{BinaryFn, UnaryFn};
 
-/// A result without subnormals and without a zero of negative sign.
+/// Flushes subnormals to zero and clears the sign of zero.
 #[inline(always)]
 pub(crate) fn settled(x: f32) -> f32 {
     let bits = x.to_bits();
@@ -264,7 +264,7 @@ fn erf(x: f32) -> f32 {
 }
 
 impl UnaryFn {
-    /// `f(x)` with the bits of every device in exact mode.
+    /// `f(x)` in exact mode: the same bits on every device.
     pub fn exact(self, x: f32) -> f32 {
         match self {
             UnaryFn::Neg => -x,
@@ -290,7 +290,7 @@ impl UnaryFn {
 }
 
 impl BinaryFn {
-    /// `f(a, b)` with the bits of every device in exact mode.
+    /// `f(a, b)` in exact mode: the same bits on every device.
     pub fn exact(self, a: f32, b: f32) -> f32 {
         let truth = |holds: bool| f32::from(u8::from(holds));
         match self {
@@ -300,7 +300,7 @@ impl BinaryFn {
             BinaryFn::Div => div(a, b),
             BinaryFn::Min | BinaryFn::Max if a.is_nan() => a,
             BinaryFn::Min | BinaryFn::Max if b.is_nan() => b,
-            // The second of two zeros of different sign.
+            // For zeros of different sign, returns the second.
             BinaryFn::Min => {
                 if a < b {
                     a
@@ -326,7 +326,7 @@ impl BinaryFn {
 mod tests {
     use super::*;
 
-    /// Numbers of all sizes, and the edges.
+    /// Numbers of all magnitudes, and the edge cases.
     fn inputs() -> Vec<f32> {
         let edges = [0.0, -0.0, 1.0, -1.0, 0.5, 2.0, 1e-30, 88.0, 1e4, f32::MAX, f32::MIN_POSITIVE];
         let mut inputs = edges.to_vec();
@@ -338,11 +338,12 @@ mod tests {
         inputs
     }
 
-    /// Whether `found` is `right` to a few units in the last place, or to `scale` where digits cancel.
+    /// Whether `found` equals `right` to a few units in the last place, or relative to `scale` where digits
+    /// cancel.
     fn close(found: f32, right: f64, scale: f64) -> bool {
         let found = f64::from(found);
         let beyond = right.abs() > 3.4e38 && found.is_infinite() && found.signum() == right.signum();
-        // Subnormals are 0, on the way to the result too.
+        // Subnormals are flushed to 0, intermediate results included.
         let allowed = 4.0 * right.abs().max(scale) / 8_388_608.0 + 4.0 * f64::from(f32::MIN_POSITIVE);
         found == right || (found.is_nan() && right.is_nan()) || beyond || (found - right).abs() <= allowed
     }

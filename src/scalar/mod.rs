@@ -1,8 +1,9 @@
-//! Scalar functions and fused scalar bodies: the one definition of arithmetic on single elements.
+//! Scalar functions and fused scalar bodies: the single definition of elementwise arithmetic.
 //!
 //! A [`Body`] is a short straight-line program over scalar registers. Every fused elementwise kernel, matmul
-//! epilogue, reduction prologue and optimizer update is a `Body`; the reference evaluates the same functions
-//! in `f64`, the CPU backend interprets a `Body` over chunks of elements, the GPU backend prints it as WGSL.
+//! epilogue, reduction prologue and optimizer update is a `Body`. The reference evaluates the same functions
+//! in `f64`, the CPU backend interprets a `Body` over chunks of elements, and the GPU backend prints it as
+//! WGSL.
 
 mod eval;
 pub mod exact;
@@ -50,7 +51,7 @@ pub enum UnaryFn {
     Erf,
 }
 
-/// A function of two scalars. Comparisons give 1 or 0.
+/// A function of two scalars. Comparisons return 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum BinaryFn {
     /// `a + b`
@@ -73,7 +74,7 @@ pub enum BinaryFn {
     Equal,
 }
 
-/// What a reduction computes. Order is fixed, so results are the same at every run.
+/// A reduction. The order is fixed, so results are reproducible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReduceKind {
     /// Sum; 0 over no elements.
@@ -85,13 +86,13 @@ pub enum ReduceKind {
 /// Register of a [`Body`]: the number of the instruction that defines it.
 pub type Reg = u32;
 
-/// How a tensor element is found from the index of the element being computed.
+/// Maps the index of the element being computed to an element of an operand.
 ///
-/// Element `offset + sum(index[d] * strides[d])` of the operand, with one stride per dimension of the
-/// iteration shape; 0 broadcasts. Where a guard fails the value is 0 and nothing is read.
+/// The operand's element is `offset + sum(index[d] * strides[d])`, with one stride per dimension of the
+/// iteration shape; stride 0 broadcasts. Where a guard fails, the value is 0 and nothing is read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct View {
-    /// Element of the operand at index 0 (may be negative before guarded dimensions are added).
+    /// The operand's element at index 0 (may be negative before guarded dimensions are added).
     pub offset: isize,
     /// One stride per dimension of the iteration shape, in elements.
     pub strides: Vec<isize>,
@@ -107,7 +108,7 @@ impl View {
         Self { offset: 0, strides, guards: vec![] }
     }
 
-    /// Whether this view reads element `i` for linear index `i` of `shape`.
+    /// Whether this view reads element `i` at linear index `i` of `shape`.
     pub fn is_contiguous(&self, shape: &[usize]) -> bool {
         if self.offset != 0 || !self.guards.is_empty() {
             return false;
@@ -120,21 +121,21 @@ impl View {
 /// One instruction; its number is the register it defines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Inst {
-    /// Element of read operand `operand` through a view over the iteration shape.
+    /// An element of read operand `operand`, through a view over the iteration shape.
     Load {
         /// Position in [`crate::plan::Dispatch::reads`].
         operand: usize,
-        /// Where the element lies.
+        /// Location of the element.
         view: View,
     },
-    /// The value the kernel itself produced for this element: a matmul's accumulator, a reduction's total.
+    /// The value the kernel itself produced for this element: a matmul's accumulator or a reduction's total.
     Accumulator,
-    /// The element this kernel's output `output` held before (updates in place).
+    /// The previous value of this element in the kernel's output `output`, for in-place updates.
     Previous {
         /// Position in [`crate::plan::Dispatch::writes`].
         output: usize,
     },
-    /// A constant, by its bits.
+    /// A constant, as bits.
     Const(u32),
     /// A value of the [`StepRecord`](crate::base::step::StepRecord).
     Step(StepScalar),
@@ -143,7 +144,7 @@ pub enum Inst {
     Random {
         /// Distribution.
         kind: RandomKind,
-        /// Which stream of the run's random numbers.
+        /// The random stream.
         stream: u32,
     },
     /// Function of one register.
@@ -159,13 +160,13 @@ pub enum Inst {
 pub struct Body {
     /// Instructions in order.
     pub insts: Vec<Inst>,
-    /// What is stored: `(register, position in writes)`; the element goes to the linear index in the iteration
-    /// shape.
+    /// Stored values as `(register, position in writes)`; each element goes to its linear index in the
+    /// iteration shape.
     pub stores: Vec<(Reg, usize)>,
 }
 
 impl Body {
-    /// Appends an instruction unless an equal one is there; gives its register.
+    /// Appends an instruction unless an equal one exists, and returns its register.
     pub fn push(&mut self, inst: Inst) -> Reg {
         if let Some(at) = self.insts.iter().position(|i| *i == inst) {
             return at as Reg;

@@ -1,18 +1,19 @@
 //! Prints scalar bodies as WGSL: the only place that emits generated arithmetic.
 //!
-//! A body is printed for one element an invocation, or for four neighbouring elements of the last axis at once
-//! ([`Width::Four`]), where every register is a `vec4<f32>`: a quarter of the loads and stores.
+//! A body is printed for one element per invocation, or for four neighbouring elements of the last axis at
+//! once ([`Width::Four`]). Every register is then a `vec4<f32>`, which takes a quarter of the loads and
+//! stores.
 
 use crate::base::rng::RandomKind;
 use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 
-/// Elements one invocation computes.
+/// Number of elements per invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Width {
-    /// One; registers are `f32`.
+    /// One element; registers are `f32`.
     One,
-    /// Four neighbours of the last axis, the first at a multiple of four; registers are `vec4<f32>`.
+    /// Four neighbours on the last axis, starting at a multiple of four; registers are `vec4<f32>`.
     Four,
 }
 
@@ -52,7 +53,7 @@ impl Width {
         }
     }
 
-    /// A function that exists for `f32` only, of registers.
+    /// Calls a function that exists only for `f32` on registers.
     fn call(self, name: &str, arguments: &[&str]) -> String {
         self.each(|part, _| {
             let arguments: Vec<String> = arguments.iter().map(|a| format!("{a}{part}")).collect();
@@ -61,9 +62,9 @@ impl Width {
     }
 }
 
-/// How a body finds what it reads.
+/// How a body accesses its operands.
 pub struct Operands<'a> {
-    /// Expression of each index of the iteration shape (`u32`), of the first element.
+    /// Expression of each index of the iteration shape (`u32`), for the first element.
     pub index: &'a [String],
     /// Iteration shape.
     pub shape: &'a [usize],
@@ -71,15 +72,16 @@ pub struct Operands<'a> {
     pub linear: &'a str,
     /// Expression of the accumulator.
     pub accumulator: &'a str,
-    /// Elements an invocation computes.
+    /// Elements per invocation.
     pub width: Width,
     /// Whether every operation has the same bits on every device.
     pub exact: bool,
-    /// Expression of element `at` of read operand `operand`, or of the four from `at` on (a multiple of four).
+    /// Expression of element `at` of read operand `operand`, or of the four elements from `at` (a multiple of
+    /// four).
     pub read: &'a dyn Fn(usize, &str, Width) -> String,
 }
 
-/// Whether four neighbours of the last axis of `shape` can be computed at once.
+/// Whether four neighbours on the last axis of `shape` can be computed at once.
 pub fn allows_four(body: &Body, shape: &[usize]) -> bool {
     let Some(last) = shape.len().checked_sub(1) else { return false };
     let whole = |&(d, first, end): &(usize, usize, usize)| d != last || (first % 4 == 0 && end % 4 == 0);
@@ -90,7 +92,7 @@ pub fn allows_four(body: &Body, shape: &[usize]) -> bool {
         })
 }
 
-/// Whether every load of `operand` takes four neighbours from a multiple of four on.
+/// Whether every load of `operand` reads four neighbours starting at a multiple of four.
 pub fn reads_fours(body: &Body, shape: &[usize], operand: usize) -> bool {
     body.insts.iter().all(|inst| match inst {
         Inst::Load { operand: o, view } if *o == operand => is_four(view, shape),
@@ -98,7 +100,7 @@ pub fn reads_fours(body: &Body, shape: &[usize], operand: usize) -> bool {
     })
 }
 
-/// Whether `view` walks the last axis of `shape` in memory order, from multiples of four.
+/// Whether `view` walks the last axis of `shape` in memory order, starting at multiples of four.
 fn is_four(view: &View, shape: &[usize]) -> bool {
     let Some(last) = shape.len().checked_sub(1) else { return false };
     let aligned = |d: usize| shape[d] == 1 || view.strides[d] % 4 == 0;
@@ -114,7 +116,7 @@ pub fn print(body: &Body, operands: &Operands, prefix: &str) -> String {
     text
 }
 
-/// The place in output `output` that the invocation computes.
+/// The element of output `output` that the invocation computes.
 fn written(operands: &Operands, output: usize) -> String {
     let linear = operands.linear;
     match operands.width {
@@ -214,8 +216,8 @@ fn random(kind: RandomKind, word: &str, width: Width) -> String {
     }
 }
 
-/// A float literal with exactly these bits. WGSL has no literal for NaN or infinity, so those come from bits
-/// that the compiler cannot fold.
+/// A float literal with exactly these bits. WGSL has no literals for NaN and infinity, so those come from
+/// bits that the compiler cannot fold.
 pub fn literal(bits: u32) -> String {
     let value = f32::from_bits(bits);
     if value.is_finite() {

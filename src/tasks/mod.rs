@@ -1,8 +1,9 @@
-//! What models are trained for: tables, images, series, text, autoencoders. A task owns its keys' checks, what it asks
-//! of rows, its metrics, its tables of predictions, its samples, and its part of the report.
+//! The tasks that models are trained for: tables, images, series, text, autoencoders. A task owns the checks
+//! of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and its part
+//! of the report.
 //!
-//! [`of`] chooses the task of a run, and is the only place that does. A new one is a folder, a `mod` line, a line there,
-//! and one in [`check`] if it has keys of its own.
+//! [`of`] chooses the task of a run, and is the only place that does. A new task is a folder, a `mod` line, a
+//! line there, and one in [`check`] if it has keys of its own.
 
 pub mod autoencoder;
 pub mod images;
@@ -24,7 +25,7 @@ use crate::train::engine::Engine;
 use crate::train::metrics::{Metric, Predictions};
 pub use trained::{Trained, model};
 
-/// What an experiment says that tasks read.
+/// The parts of an experiment that tasks read.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings<'a> {
     /// The data.
@@ -36,7 +37,7 @@ pub struct Settings<'a> {
 }
 
 impl Settings<'_> {
-    /// What the model learns, which the loss tells.
+    /// What the model learns, as determined by the loss.
     pub fn goal(&self) -> Goal {
         match self.train.loss {
             Loss::BceWithLogits => Goal::Binary,
@@ -46,24 +47,24 @@ impl Settings<'_> {
         }
     }
 
-    /// Whether the model or its loss reads the target: an autoencoder does only if it is conditional.
+    /// Whether the model or its loss reads the target; an autoencoder does so only if it is conditional.
     pub fn reads_target(&self) -> bool {
         self.model.variational().is_none_or(|v| v.conditional)
     }
 }
 
-/// What a task says of evaluated rows beside the loss and its metrics.
+/// What a task reports about evaluated rows besides the loss and its metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Details {
-    /// Errors of obvious forecasts, by name.
+    /// Errors of the baselines, by name.
     pub baselines: Vec<(&'static str, f64)>,
-    /// Errors by distance, where several rows ahead are predicted.
+    /// Errors by horizon, where several steps are predicted.
     pub by_horizon: Vec<series::HorizonError>,
-    /// Rows by true class (row) and predicted class (column), and the names of the classes.
+    /// Confusion matrix, by true class (row) and predicted class (column), and the names of the classes.
     pub confusion: Option<(Vec<Vec<usize>>, Vec<String>)>,
 }
 
-/// A table of predictions: a CSV file, and the rows that were read for it.
+/// A table of predictions: a CSV file, and the number of rows read for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// The file.
@@ -72,71 +73,71 @@ pub struct Table {
     pub rows: usize,
 }
 
-/// What is to be drawn from a generative model.
+/// Options for drawing from a generative model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Request<'a> {
-    /// How many; by default 64 rows or images, or one text.
+    /// Number of samples; by default 64 rows or images, or one text.
     pub count: Option<usize>,
     /// Seed of the draw.
     pub seed: u64,
-    /// File to write; texts may do without.
+    /// Output file; optional for texts.
     pub output: Option<&'a Path>,
-    /// Characters of a text (500).
+    /// Characters of a text (default 500).
     pub length: Option<usize>,
-    /// Divides the logits of a text (1).
+    /// Divisor of a text's logits (default 1).
     pub temperature: Option<f64>,
-    /// How a text begins.
+    /// The text to continue from.
     pub prompt: Option<String>,
 }
 
 /// What was drawn.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Drawn {
-    /// So many samples, which are to be written to the file that was named.
+    /// The number of samples, and the contents of the output file.
     File(usize, Vec<u8>),
-    /// Texts, for which no file was named.
+    /// Texts, if no file was given.
     Text(String),
 }
 
-/// Rows that a report shows, with what the model says of them.
+/// Rows that a report shows, with the model's predictions.
 #[derive(Clone, Copy, Debug)]
 pub struct Shown<'a> {
     /// `validation` or `test`.
     pub part: &'static str,
     /// The rows.
     pub rows: &'a Dataset,
-    /// What the best weights say of them.
+    /// Predictions with the best weights.
     pub predictions: &'a Predictions,
 }
 
-/// What a model is trained for.
+/// The task that a model is trained for.
 pub trait Task {
     /// What the model does, in a few words: `predicts price`.
     fn subject(&self) -> String;
 
-    /// What a row of `rows` is, in the plural.
+    /// The name of a row of `rows`, in the plural.
     fn unit(&self, rows: &Dataset) -> String;
 
-    /// The column of the target, and how it becomes numbers: for people.
+    /// The column of the target and a description of its encoding, for display.
     fn treatment(&self) -> Option<[String; 2]>;
 
-    /// Checks training rows, and makes the others such as the model can be judged by.
+    /// Checks the training rows, and adjusts the others so that the model can score them.
     ///
     /// # Errors
-    /// If the model cannot learn such rows.
+    /// If the model cannot learn from these rows.
     fn prepare(&self, _data: &mut Loaded) -> Result<(), TrainError> {
         Ok(())
     }
 
-    /// Makes rows that were not trained on such as the model can score.
+    /// Adjusts unseen rows so that the model can score them.
     fn admit(&self, _rows: &mut Dataset) {}
 
-    /// Draws of each row that an evaluation averages over, if the model draws any.
+    /// Default number of draws per row that an evaluation averages over, if the model draws any.
     fn draws(&self) -> Option<u32> {
         None
     }
 
-    /// Evaluates the engine's evaluation rows with so many draws of each, if the model draws any.
+    /// Evaluates the engine's evaluation rows with this many draws each, if the model draws any.
     ///
     /// # Errors
     /// If the device fails.
@@ -147,7 +148,7 @@ pub trait Task {
     /// The metrics of evaluated rows.
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric>;
 
-    /// What else is said of evaluated rows.
+    /// Further results for evaluated rows.
     fn details(&self, _rows: &Dataset, _predictions: &Predictions) -> Details {
         Details::default()
     }
@@ -158,10 +159,10 @@ pub trait Task {
     /// If the file cannot be read, or the device fails.
     fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError>;
 
-    /// Draws from the model.
+    /// Draws samples from the model.
     ///
     /// # Errors
-    /// If it generates nothing, what is asked for is not of its kind or out of range, or the device fails.
+    /// If it generates nothing, an option does not apply or is out of range, or the device fails.
     fn sample(&self, trained: &Trained, _request: &Request) -> Result<Drawn, TrainError> {
         Err(trained.refuse(
             "its model predicts and generates nothing; train one of `family = \"vae\"`, or one of text",
@@ -191,7 +192,7 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
     }
 }
 
-/// The first key that does not go with the task, or has a value that it cannot have.
+/// The first key that does not apply to the task, or has an invalid value.
 ///
 /// # Errors
 /// The key, and what is wrong with it.
@@ -200,7 +201,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     text::check(settings)
 }
 
-/// The loss that training minimises unless the experiment names one.
+/// The default loss.
 pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if model.variational().is_some() {
         return Loss::Elbo;
@@ -208,12 +209,12 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if data.text.is_some() { text::LOSS } else { TrainConfig::default().loss }
 }
 
-/// Whether rows come in a new random order each epoch unless the experiment says so.
+/// Whether rows are shuffled by default.
 pub fn default_shuffle(data: &DataConfig) -> bool {
     data.text.is_none()
 }
 
-/// The loss of evaluated rows, then the metrics.
+/// The loss of evaluated rows, followed by the metrics.
 pub fn numbers(task: &dyn Task, loss: f64, predictions: &Predictions) -> Numbers {
     let metrics = task.metrics(predictions).into_iter().map(|m| (m.name, m.value));
     Numbers(std::iter::once(("loss", loss)).chain(metrics).collect())

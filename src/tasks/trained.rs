@@ -1,4 +1,4 @@
-//! A trained model at work: what a task needs to evaluate, predict and draw.
+//! A trained model in use: what a task needs to evaluate, predict and sample.
 
 use std::path::Path;
 
@@ -12,10 +12,10 @@ use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
 use crate::train::metrics::Predictions;
 
-/// A trained model, and a device for it.
+/// A trained model and the device it runs on.
 #[derive(Clone, Copy)]
 pub struct Trained<'a> {
-    /// What the experiment says.
+    /// The experiment's settings.
     pub settings: Settings<'a>,
     /// What was fitted on the training rows.
     pub fitted: &'a Fitted,
@@ -23,7 +23,7 @@ pub struct Trained<'a> {
     pub weights: &'a [NamedTensor],
     /// The run directory, for messages.
     pub run: &'a Path,
-    /// Where it works.
+    /// The device.
     pub device: &'a dyn Device,
 }
 
@@ -31,39 +31,44 @@ impl Trained<'_> {
     /// Sets the weights of an engine.
     ///
     /// # Errors
-    /// If they are of another model, or the device fails.
+    /// If they do not match the model, or the device fails.
     pub fn restore(&self, engine: &mut Engine) -> Result<(), TrainError> {
         let file = self.run.join("best.safetensors");
         let restored = engine.restore(self.weights, false);
-        restored.map_err(|e| TrainError::Input(format!("{}: {e}", file.display())))
+        restored.map_err(|e| TrainError::unusable(&file, e))
     }
 
-    /// An engine that evaluates `rows`, with the weights.
+    /// An engine with the weights, for evaluating `rows`.
     ///
     /// # Errors
-    /// If the weights are of another model, or the device fails.
+    /// If the weights do not match the model, or the device fails.
     pub fn engine(&self, model: &Model, rows: &Dataset) -> Result<Engine, TrainError> {
         let mut engine = Engine::new(self.device, model, None, rows)?;
         self.restore(&mut engine)?;
         Ok(engine)
     }
 
-    /// What the model says of `rows`, as a mean over `draws` if it draws.
+    /// Predictions for `rows`; means over `draws` if the model draws.
     ///
     /// # Errors
-    /// If the weights are of another model, or the device fails.
+    /// If the weights do not match the model, or the device fails.
     pub fn evaluate(&self, rows: &Dataset, draws: u32) -> Result<Predictions, TrainError> {
         let mut engine = self.engine(&model(self.settings, self.fitted, rows), rows)?;
         of(self.settings, self.fitted).evaluate(&mut engine, draws)
     }
 
+    /// The error that a setting is not for this model.
+    pub fn unsuited(&self, name: &'static str, problem: &str) -> TrainError {
+        TrainError::Setting { run: Some(self.run.into()), name, problem: problem.into() }
+    }
+
     /// The error that something asked of the run cannot be.
     pub fn refuse(&self, reason: &str) -> TrainError {
-        TrainError::Input(format!("{}: {reason}", self.run.display()))
+        TrainError::unusable(self.run, reason)
     }
 }
 
-/// The model of an experiment for rows such as `sample`.
+/// The model of an experiment for rows like those of `sample`.
 pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Model {
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let image = fitted.image.as_ref().map(|image| image.shape);

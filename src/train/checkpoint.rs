@@ -1,5 +1,5 @@
-//! Checkpoints: safetensors files written so that they are complete or absent at every instant, with a digest of
-//! their contents that is checked when they are read.
+//! Checkpoints: safetensors files, written so that they are complete or absent at every instant, with a
+//! digest of their contents that is verified on reading.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
@@ -14,26 +14,27 @@ use sha2::{Digest, Sha256};
 use super::TrainError;
 use crate::data::Fitted;
 
-/// Version of the files written.
+/// Format version written to files.
 const FORMAT: u32 = 2;
-/// Larger files are refused before they are read.
+/// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 16 << 30;
-/// Key of the one metadata entry; one, so that equal contents give equal bytes.
+/// Key of the only metadata entry; a single one, so that equal contents give equal bytes.
 const KEY: &str = "gridlight";
-/// How the metadata begin in the file; the digest of the file follows. JSON within JSON, hence the backslashes.
+/// How the metadata start in the file; the digest follows. It is JSON within JSON, hence the backslashes.
 const SEAL: &[u8] = br#"{\"sha256\":\""#;
-/// Stands where the digest goes while the digest is computed.
+/// Placeholder for the digest while it is computed.
 const UNSEALED: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// Temporary files begin so; those of killed processes are removed by [`remove_leftovers`].
+/// Prefix of temporary files; [`remove_leftovers`] removes those of killed processes.
 const TEMPORARY: &str = ".partial-";
 
 /// A named `f32` tensor.
 pub type NamedTensor = (String, Vec<usize>, Vec<f32>);
 
-/// What a checkpoint says besides tensors.
+/// The contents of a checkpoint besides its tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
-    /// SHA-256 of the whole file, computed with zeros in this place; set by [`save`]. It must come first.
+    /// SHA-256 of the whole file, computed with zeros in place of the digest; set by [`save`]. It must come
+    /// first.
     #[serde(default)]
     sha256: String,
     /// Format version.
@@ -42,29 +43,29 @@ pub struct Meta {
     pub fitted: Fitted,
     /// SHA-256 of the data file.
     pub data_digest: String,
-    /// Where training stands; absent in files that only hold weights.
+    /// Training progress; absent in files that only hold weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<Progress>,
 }
 
-/// Where training stands.
+/// Training progress.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// Steps done.
+    /// Completed steps.
     pub step: u64,
-    /// Epochs finished.
+    /// Completed epochs.
     pub epoch: u64,
-    /// Batches done of the current epoch.
+    /// Completed batches of the current epoch.
     pub position: u64,
-    /// Sum of the losses of these batches, by bits.
+    /// Sum of the losses of these batches, as bits.
     pub loss_sum: u64,
     /// Best epoch so far.
     pub best_epoch: u64,
-    /// Its validation loss, by bits.
+    /// Its validation loss, as bits.
     pub best_loss: u64,
-    /// Epochs since then.
+    /// Epochs since the best one.
     pub stale_epochs: u64,
-    /// Steps whose update was left out, because their loss or what they made of the weights was not finite.
+    /// Steps whose update was skipped because the loss, or the updated weights, were not finite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<u64>,
 }
@@ -76,7 +77,8 @@ impl Meta {
     }
 }
 
-/// Writes a checkpoint atomically: temporary file in the same directory, fsync, rename, fsync of the directory.
+/// Writes a checkpoint atomically: temporary file in the same directory, fsync, rename, fsync of the
+/// directory.
 ///
 /// # Errors
 /// If the disk is full or the directory cannot be written.
@@ -97,16 +99,16 @@ pub fn save(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(), Tra
     write_atomically(path, &bytes)
 }
 
-/// Where the digest stands in the bytes of a file; `None` if it has none.
+/// Position of the digest in the bytes of a file; `None` if there is none.
 fn seal(bytes: &[u8]) -> Option<Range<usize>> {
-    // The metadata come first in the header, so a look at the whole of a large file is never needed.
+    // The metadata come first in the header, so large files need not be searched as a whole.
     let header = 8 + usize::try_from(u64::from_le_bytes(*bytes.first_chunk::<8>()?)).ok()?;
     let header = bytes.get(8..header)?;
     let start = 8 + header.windows(SEAL.len()).position(|w| w == SEAL)? + SEAL.len();
     (start + UNSEALED.len() <= bytes.len()).then_some(start..start + UNSEALED.len())
 }
 
-/// SHA-256 of a file with zeros in the place of its digest, in hexadecimal.
+/// SHA-256 of a file with zeros in place of its digest, in hexadecimal.
 fn digest_without(bytes: &[u8], place: &Range<usize>) -> String {
     let mut hash = Sha256::new();
     hash.update(&bytes[..place.start]);
@@ -120,17 +122,17 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Removes temporary files that killed processes left in `directory`. Only for a directory that no other process
-/// writes to.
+/// Removes temporary files that killed processes left in `directory`. Only call it when no other process
+/// writes to the directory.
 pub fn remove_leftovers(directory: &Path) {
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
     for entry in entries.filter(|e| is_leftover(&e.file_name())) {
-        // One that cannot be removed costs space, not correctness.
+        // A leftover that cannot be removed costs space, not correctness.
         let _ = std::fs::remove_file(entry.path());
     }
 }
 
-/// Whether a file is a temporary one of this program.
+/// Whether a file is a temporary file of this program.
 pub fn is_leftover(name: &std::ffi::OsStr) -> bool {
     name.to_str().is_some_and(|name| name.starts_with(TEMPORARY))
 }
@@ -144,7 +146,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(directory).map_err(fail)?;
     file.write_all(bytes).map_err(fail)?;
-    // Temporary files are private; what a run leaves behind is as readable as any other file.
+    // Temporary files are private; the files of a run should be as readable as any other.
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -153,7 +155,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     }
     file.as_file().sync_all().map_err(fail)?;
     file.persist(path).map_err(|e| fail(e.error))?;
-    // The rename itself must survive a power cut; directories cannot be synced on every system.
+    // The rename itself must survive a power failure; not every system can sync directories.
     if let Ok(directory) = std::fs::File::open(directory) {
         let _ = directory.sync_all();
     }
@@ -163,10 +165,10 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 /// Reads a checkpoint or a plain safetensors file of `f32` tensors (then without metadata).
 ///
 /// # Errors
-/// If the file is damaged or holds something else.
+/// If the file is damaged or has other contents.
 pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError> {
     let io = |e: std::io::Error| TrainError::io(path, &e);
-    let damaged = |reason: String| TrainError::Input(format!("{}: {reason}", path.display()));
+    let damaged = |reason: String| TrainError::unusable(path, reason);
     let size = std::fs::metadata(path).map_err(io)?.len();
     if size > MAX_BYTES {
         return Err(damaged(format!("{size} bytes are more than a checkpoint of this program can have")));
@@ -178,7 +180,7 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
     let place = seal(&bytes);
     let whole = place.as_ref().is_some_and(|p| digest_without(&bytes, p).as_bytes() == &bytes[p.clone()]);
     let outdated = json.and_then(|j| serde_json::from_str(j).ok()).is_some_and(|m: Meta| m.format < FORMAT);
-    // Weights of other programs have no digest; a file that has one, or should have one, must agree with it.
+    // Weights from other programs have no digest; a file that has one, or should have one, must match it.
     if (place.is_some() || json.is_some()) && !whole && !outdated {
         return Err(damaged("its contents do not match their checksum; the file is damaged".into()));
     }

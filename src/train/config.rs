@@ -6,68 +6,68 @@ use crate::nn::losses::Loss;
 use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
 
-/// How the model is trained.
+/// Training settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainConfig {
     /// Passes over the training rows.
     #[serde(default = "default_epochs")]
     pub epochs: usize,
-    /// Rows of a step. The rows of an epoch that do not fill a batch are left out of it.
+    /// Rows per step. Rows of an epoch that do not fill a batch are left out.
     #[serde(default = "default_batch_size")]
     pub batch_size: usize,
-    /// Equal micro-batches that a step is cut into: their gradients are added up, and the step needs the memory of one of
-    /// them alone. Batch normalisation takes its statistics from each micro-batch.
+    /// Number of equal micro-batches that a step is split into: their gradients are summed, so the step needs
+    /// only the memory of one of them. Batch normalisation uses the statistics of each micro-batch.
     #[serde(default = "default_accumulate")]
     pub accumulate: usize,
-    /// Whether rows come in a new random order each epoch.
+    /// Whether to shuffle the rows each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
-    /// What is minimised: a name, or a table with `type` and its settings.
+    /// The loss: a name, or a table with `type` and its settings.
     #[serde(default = "default_loss", deserialize_with = "loss")]
     pub loss: Loss,
     /// The optimizer: a name, or a table with `type` and its settings.
     #[serde(default, deserialize_with = "optimizer")]
     pub optimizer: Optimizer,
-    /// First learning rate.
+    /// Initial learning rate.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
-    /// How the learning rate changes.
+    /// Learning-rate schedule.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Largest norm of the whole gradient; longer ones are scaled down.
+    /// Maximum norm of the whole gradient; longer gradients are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
-    /// Computes with the same bits on every device, which takes several times as long.
+    /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
     pub exact: bool,
-    /// How many steps with a loss, gradient or weight that is not finite are left out before training stops.
+    /// Maximum number of steps with a non-finite loss, gradient or weight to skip before training stops.
     #[serde(default)]
     pub skip_non_finite_steps: u64,
-    /// Stops when validation no longer improves.
+    /// Stop when validation no longer improves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
-    /// Steps between checkpoints. With neither this nor `checkpoint_every_minutes`, there is one every 30 seconds.
+    /// Steps between checkpoints. By default, without `checkpoint_every_minutes`, one every 30 seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_steps: Option<u64>,
-    /// Minutes between checkpoints; beside `checkpoint_every_steps`, whichever comes first.
+    /// Minutes between checkpoints; if `checkpoint_every_steps` is also set, whichever comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_minutes: Option<f64>,
 }
 
-/// Stops when validation no longer improves.
+/// Stop when validation no longer improves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without improvement after which training stops.
     #[serde(default = "default_patience")]
     pub patience: usize,
-    /// Improvements of the validation loss smaller than this do not count.
+    /// Minimum improvement of the validation loss that counts.
     #[serde(default)]
     pub min_delta: f64,
 }
 
-/// Settings to try before training, each for a few epochs; the best by validation loss is trained.
+/// Hyper-parameters to try before training, each for a few epochs; the best by validation loss is used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TuneConfig {
@@ -77,7 +77,7 @@ pub struct TuneConfig {
     /// Batch sizes.
     #[serde(default)]
     pub batch_size: Vec<usize>,
-    /// Epochs of each trial.
+    /// Epochs per trial.
     #[serde(default = "default_trial_epochs")]
     pub epochs: usize,
 }

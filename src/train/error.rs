@@ -8,6 +8,21 @@ use crate::device::DeviceError;
 use crate::graph::GraphError;
 use crate::plan::PlanError;
 
+/// What an error is about: who asked can correct their input, or free a disk, or go on later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// What was asked for cannot be.
+    Input,
+    /// The numbers of a training are no longer finite.
+    Diverged,
+    /// The device failed.
+    Device,
+    /// A file could not be read or written.
+    File,
+    /// The user interrupted it.
+    Interrupted,
+}
+
 /// Why training, evaluation or prediction did not finish.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum TrainError {
@@ -43,23 +58,64 @@ pub enum TrainError {
         fitting: Option<(usize, u64)>,
     },
     /// The device was lost more often than it could be opened again.
-    #[error(
-        "the device was lost: {device}: {cause}; what was saved before is kept, go on with --resume, or with \
-         --resume --device cpu"
-    )]
+    #[error("the device was lost: {device}: {cause}; what was saved before is kept")]
     Lost {
         /// Its name.
         device: String,
         /// Why, as far as is known.
         cause: String,
     },
-    /// Something else the user asked for cannot be.
+    /// A file or a directory is not what it must be.
+    #[error("{}: {reason}", path.display())]
+    Unusable {
+        /// Where it is.
+        path: PathBuf,
+        /// What is wrong, and how to go on.
+        reason: String,
+    },
+    /// A setting of what was asked for is out of range, or not for this model.
+    #[error("{}`{name}` {problem}", run.as_ref().map_or_else(String::new, |run| format!("{}: ", run.display())))]
+    Setting {
+        /// The run it was asked of, where that matters.
+        run: Option<PathBuf>,
+        /// Its name.
+        name: &'static str,
+        /// What was found and what is allowed.
+        problem: String,
+    },
+    /// A tensor of a file is not of the model.
+    #[error("{}", tensor(name, found.as_deref(), expected))]
+    Tensor {
+        /// Its name.
+        name: String,
+        /// Its shape, if the file has it.
+        found: Option<Vec<usize>>,
+        /// The shape that the model expects.
+        expected: Vec<usize>,
+    },
+    /// A run is to go on with another experiment.
+    #[error(
+        "the run was begun with `{begun}`, the experiment now says `{now}`; undo the change, or train anew"
+    )]
+    Changed {
+        /// The first line that differs, as it was.
+        begun: String,
+        /// As it is now.
+        now: String,
+    },
+    /// A run that cannot go on, for it has no checkpoint yet.
+    #[error("{}: the run was stopped before its first checkpoint; start it anew", run.display())]
+    NotBegun {
+        /// The run directory.
+        run: PathBuf,
+    },
+    /// Something else that was asked for cannot be.
     #[error("{0}")]
     Input(String),
     /// Another process writes to the run directory.
     #[error(
         "{}: another gridlight process is training in this run directory; wait for it to end, or choose another \
-         directory with --out",
+         directory",
         run.display()
     )]
     InUse {
@@ -79,9 +135,8 @@ pub enum TrainError {
     /// Loss or weights are no longer finite.
     #[error(
         "training diverged at step {step}: the {what} is {value}{}; what was saved before is kept; try a smaller \
-         learning_rate, or clip_norm = 1.0{}",
-        told(origin),
-        if origin.is_empty() { "; --anomaly names the operator" } else { "" }
+         learning_rate, or clip_norm = 1.0",
+        told(origin)
     )]
     Diverged {
         /// First bad step.
@@ -108,7 +163,7 @@ pub enum TrainError {
     #[error("interrupted while the run was repeated; the run itself is as it was, start again to go on")]
     ReplayInterrupted,
     /// Interrupted by the user after a checkpoint was saved.
-    #[error("interrupted at step {step}; a checkpoint was saved, go on with --resume (run directory {})", run.display())]
+    #[error("interrupted at step {step}; a checkpoint was saved (run directory {})", run.display())]
     Interrupted {
         /// Last finished step.
         step: u64,
@@ -132,20 +187,28 @@ impl From<PlanError> for TrainError {
 }
 
 impl TrainError {
-    /// The process exit code of the contract.
-    pub fn exit_code(&self) -> u8 {
+    /// What it is about.
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Data(DataError::Io { .. }) => 2,
-            Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => 2,
-            Self::InUse { .. } | Self::Format { .. } => 2,
+            Self::Experiment(_) | Self::Data(_) | Self::Graph(_) | Self::Plan(_) | Self::Input(_) => {
+                ErrorKind::Input
+            }
+            Self::Unusable { .. } | Self::Setting { .. } | Self::Tensor { .. } => ErrorKind::Input,
+            Self::Changed { .. } | Self::NotBegun { .. } => ErrorKind::Input,
+            Self::InUse { .. } | Self::Format { .. } => ErrorKind::Input,
             Self::Device(
-                DeviceError::NoAdapter(_) | DeviceError::Limit { .. } | DeviceError::Environment { .. },
-            ) => 2,
-            Self::Device(_) | Self::Lost { .. } => 4,
-            Self::DoesNotFit { cause, .. } => cause.exit_code(),
-            Self::Diverged { .. } => 3,
-            Self::Io { .. } => 5,
-            Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => 130,
+                DeviceError::NoAdapter(_)
+                | DeviceError::NoBackend
+                | DeviceError::Limit { .. }
+                | DeviceError::Environment { .. },
+            ) => ErrorKind::Input,
+            Self::Device(_) | Self::Lost { .. } => ErrorKind::Device,
+            Self::DoesNotFit { cause, .. } => cause.kind(),
+            Self::Diverged { .. } => ErrorKind::Diverged,
+            Self::Io { .. } => ErrorKind::File,
+            Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => {
+                ErrorKind::Interrupted
+            }
         }
     }
 
@@ -154,10 +217,15 @@ impl TrainError {
         Self::Diverged { step, what, value, origin: String::new() }
     }
 
+    /// [`TrainError::Unusable`].
+    pub(crate) fn unusable(path: &std::path::Path, reason: impl ToString) -> Self {
+        Self::Unusable { path: path.into(), reason: reason.to_string() }
+    }
+
     pub(crate) fn io(path: &std::path::Path, error: &std::io::Error) -> Self {
         let advice = match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                "; what was saved before is kept, free some space and go on with --resume"
+                "; what was saved before is kept, free some space and resume"
             }
             _ => "",
         };
@@ -168,4 +236,11 @@ impl TrainError {
 /// How an error message goes on with what is known of the origin.
 fn told(origin: &str) -> String {
     if origin.is_empty() { String::new() } else { format!(": {origin}") }
+}
+
+fn tensor(name: &str, found: Option<&[usize]>, expected: &[usize]) -> String {
+    match found {
+        Some(found) => format!("tensor `{name}` has shape {found:?}, the model expects {expected:?}"),
+        None => format!("the file has no tensor `{name}` of shape {expected:?}"),
+    }
 }

@@ -1,4 +1,4 @@
-//! What training tells its observer: the objects of `train --json`, and progress for a bar.
+//! What training reports to its observer: the events of `train --json`, and progress for a bar.
 
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub enum Event {
         device: DeviceInfo,
         /// Trained elements.
         parameters: u64,
-        /// Dispatches of a step.
+        /// Dispatches per step.
         kernels_per_step: usize,
         /// Bytes allocated on the device.
         peak_bytes: u64,
@@ -25,9 +25,9 @@ pub enum Event {
         train_samples: usize,
         /// Validation rows.
         validation_samples: usize,
-        /// Steps of an epoch.
+        /// Steps per epoch.
         steps_per_epoch: u64,
-        /// Steps done before this start.
+        /// Steps completed before this start.
         resumed_from_step: u64,
     },
     /// Every `--log-every` steps.
@@ -43,7 +43,7 @@ pub enum Event {
     Epoch {
         /// Epoch number, from 1.
         epoch: u64,
-        /// Steps done.
+        /// Completed steps.
         step: u64,
         /// Mean training loss of the epoch.
         train: Numbers,
@@ -54,9 +54,9 @@ pub enum Event {
     End {
         /// Run directory.
         run: String,
-        /// Epochs finished.
+        /// Completed epochs.
         epochs: u64,
-        /// Steps done.
+        /// Completed steps.
         steps: u64,
         /// Epoch of the best validation loss.
         best_epoch: u64,
@@ -68,32 +68,32 @@ pub enum Event {
         steps_per_second: f64,
         /// Seconds from the program's start to the first finished step.
         first_step_seconds: f64,
-        /// Largest resident memory of the process; 0 where the system does not tell.
+        /// Peak resident memory of the process in bytes; 0 if the system does not report it.
         peak_host_bytes: u64,
     },
 }
 
-/// Where training stands, several times a second.
+/// Training progress, reported several times per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tick {
-    /// Steps done.
+    /// Completed steps.
     pub step: u64,
-    /// Steps planned.
+    /// Total planned steps.
     pub steps: u64,
     /// Current epoch, from 1.
     pub epoch: u64,
-    /// Mean loss of the last steps.
+    /// Mean loss of the latest steps.
     pub loss: f64,
 }
 
-/// Hears what training tells. The library itself prints nothing.
+/// Receives training events. The library itself prints nothing.
 pub trait Observer {
-    /// Something the contract names happened.
+    /// An event of `train --json` occurred.
     fn event(&mut self, event: &Event);
-    /// Some steps are done.
+    /// Some steps have completed.
     fn tick(&mut self, tick: &Tick);
-    /// Something the user should know.
+    /// A note for the user.
     fn note(&mut self, text: &str);
-    /// Whether the user wants to stop; asked between groups of steps.
+    /// Whether the user wants to stop; checked between groups of steps.
     fn interrupted(&mut self) -> bool;
 }

@@ -4,7 +4,7 @@ use super::TrainError;
 use super::engine::{self, Training};
 use crate::base::target::{Family, Target};
 use crate::data::Dataset;
-use crate::device::{DeviceError, gpu};
+use crate::device::{DeviceError, limits};
 use crate::nn::Model;
 use crate::plan::{PlanError, Program, quantity};
 
@@ -36,7 +36,7 @@ pub(crate) fn explain(
     };
     let bytes_if_fits = |rows: usize| {
         let program = plan(rows, target).ok()?;
-        let allowed = target.family == Family::Native || gpu::check(&program, target).is_ok();
+        let allowed = target.family == Family::Native || limits::check(&program, target).is_ok();
         (allowed && program.bytes() <= granted).then(|| program.bytes())
     };
     let fitting = largest(training.rows(), bytes_if_fits).map(|(rows, bytes)| (rows * parts, bytes));
@@ -72,11 +72,9 @@ fn largest(above: usize, bytes: impl Fn(usize) -> Option<u64>) -> Option<(usize,
 pub(super) fn advice(fitting: Option<(usize, u64)>) -> String {
     match fitting {
         Some((batch, bytes)) => {
-            format!("--set train.batch_size={batch} would fit ({} bytes in all)", quantity(bytes))
+            format!("train.batch_size={batch} would fit ({} bytes in all)", quantity(bytes))
         }
-        None => {
-            "no smaller train.batch_size would fit; use fewer rows or smaller layers, or --device cpu".into()
-        }
+        None => "no smaller train.batch_size would fit; use fewer rows or smaller layers, or the CPU".into(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `metrics.csv`: one line an epoch.
+//! `metrics.csv`: one line per epoch.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use super::TrainError;
 use super::checkpoint;
 use crate::base::number::Numbers;
 
-/// Metrics that may stand in the file, after `validation_`.
+/// Metrics that may appear in the file, after `validation_`.
 const NAMES: [&str; 11] =
     ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1", "elbo", "reconstruction", "kl", "nats"];
-/// Larger files are refused before they are read.
+/// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// One line of `metrics.csv`.
@@ -17,9 +17,9 @@ const MAX_BYTES: u64 = 1 << 30;
 pub struct HistoryRow {
     /// Epoch, from 1.
     pub epoch: u64,
-    /// Steps done.
+    /// Completed steps.
     pub step: u64,
-    /// Learning rate of its last step.
+    /// Learning rate of the epoch's last step.
     pub learning_rate: f64,
     /// Mean training loss.
     pub train_loss: f64,
@@ -27,16 +27,16 @@ pub struct HistoryRow {
     pub validation: Numbers,
 }
 
-/// Text of the file, kept so that an epoch adds its own line only, however many there were before.
+/// The text of the file, kept so that each epoch only appends its own line.
 #[derive(Default)]
 pub struct Lines {
     text: Vec<u8>,
-    /// Rows in it, the header aside.
+    /// Number of rows in it, without the header.
     rows: usize,
 }
 
 impl Lines {
-    /// Writes the file anew with `rows`, of which the first must be those of the last call.
+    /// Rewrites the file with `rows`, which must start with the rows of the last call.
     ///
     /// # Errors
     /// If the disk is full.
@@ -65,17 +65,16 @@ impl Lines {
     }
 }
 
-/// Reads the lines up to `epoch`, where a checkpoint stands; later ones are of steps that are repeated. A file
-/// that is not there has none: the user may remove a damaged one and go on.
+/// Reads the lines up to `epoch`, the position of a checkpoint; later ones belong to steps that will be
+/// repeated. A missing file counts as empty, so that the user may remove a damaged one and resume.
 ///
 /// # Errors
 /// If the file is damaged or ends before `epoch`.
 pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
     let damaged = |line: u64, reason: &str| {
-        TrainError::Input(format!(
-            "{}:{line}: {reason}; restore the file, or remove it to go on without the figures of earlier epochs",
-            path.display()
-        ))
+        let place = format!("{}:{line}", path.display());
+        let go_on = "restore the file, or remove it to go on without the figures of earlier epochs";
+        TrainError::Unusable { path: place.into(), reason: format!("{reason}; {go_on}") }
     };
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
@@ -107,13 +106,13 @@ pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
             break;
         }
         if rows.last().is_some_and(|last| last.epoch.checked_add(1) != Some(row.epoch)) {
-            return Err(damaged(line, &format!("epoch {} does not follow the one before it", row.epoch)));
+            return Err(damaged(line, &format!("epoch {} does not follow the previous one", row.epoch)));
         }
         rows.push(row);
     }
     if rows.last().is_none_or(|last| last.epoch != epoch) {
         let line = rows.len() as u64 + 2;
-        return Err(damaged(line, &format!("epoch {epoch}, where the checkpoint stands, is missing")));
+        return Err(damaged(line, &format!("epoch {epoch}, which the checkpoint belongs to, is missing")));
     }
     Ok(rows)
 }

@@ -1,4 +1,4 @@
-//! One process at a time trains in a run directory.
+//! Locks a run directory, so that only one process at a time trains in it.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use super::TrainError;
 
-/// Name of the lock file. It stays behind; what counts is whether a living process has it locked.
+/// Name of the lock file. It is left behind; what counts is whether a live process holds the lock.
 pub const NAME: &str = ".lock";
 
-/// Holds a run directory until the last clone is dropped; the system lets go of it when the process dies.
+/// Locks a run directory until the last clone is dropped; the system releases it when the process dies.
 #[derive(Clone, Debug)]
 pub struct Lock(#[allow(dead_code, reason = "held, not read")] Arc<File>);
 
-/// Takes the run directory at `path`, which must exist.
+/// Locks the run directory at `path`, which must exist.
 ///
 /// # Errors
-/// If another process trains there, or the lock file cannot be made.
+/// If another process trains there, or the lock file cannot be created.
 pub fn take(path: &Path) -> Result<Lock, TrainError> {
     let name = path.join(NAME);
     let in_use = || TrainError::InUse { run: path.into() };
@@ -25,11 +25,11 @@ pub fn take(path: &Path) -> Result<Lock, TrainError> {
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(in_use()),
-        // Some network file systems have no locks; that is no reason not to train on them.
+        // Some network file systems do not support locks; that should not prevent training on them.
         Err(TryLockError::Error(e)) if e.kind() == std::io::ErrorKind::Unsupported => {}
         Err(TryLockError::Error(e)) => return Err(TrainError::io(&name, &e)),
     }
-    // The directory may have been moved aside by another process between the opening and the locking.
+    // Another process may have moved the directory aside between opening and locking.
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
@@ -44,6 +44,7 @@ pub fn take(path: &Path) -> Result<Lock, TrainError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::ErrorKind;
 
     #[test]
     fn a_directory_is_taken_once_at_a_time() {
@@ -52,7 +53,7 @@ mod tests {
         let clone = lock.clone();
         drop(lock);
         let error = take(directory.path()).unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains(directory.path().to_str().unwrap()), "{error}");
         drop(clone);
         take(directory.path()).unwrap();

@@ -6,33 +6,34 @@ use crate::base::number::Number;
 use crate::data::FittedTarget;
 use crate::nn::losses::Loss;
 
-/// What a model says about rows, and what is true.
+/// Predictions of a model for some rows, and the truth.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Predictions {
-    /// Model outputs, `[rows, outputs]`, before the target's scaling is undone. Of a text they are the losses, and the last
-    /// row may be shorter.
+    /// Model outputs, `[rows, outputs]`, in scaled units. For texts they are losses, and the last row may be
+    /// shorter.
     pub raw: Vec<f32>,
     /// Outputs per row.
     pub outputs: usize,
     /// Scaled targets or 0/1 (`[rows, outputs]`), or labels (`[rows]`).
     pub truth: Vec<f64>,
-    /// Loss of each row; of a text, of each character.
+    /// Loss of each row; for texts, of each character.
     pub losses: Vec<f32>,
-    /// Parts of the loss of each row by name, for models that have them.
+    /// Named parts of each row's loss, for models that have them.
     pub parts: Vec<(&'static str, Vec<f32>)>,
 }
 
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats` a character.
+    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats`
+    /// per character.
     pub name: &'static str,
     /// Its value.
     pub value: f64,
 }
 
 impl Predictions {
-    /// Mean of the losses; with class weights, weighted as PyTorch's mean is.
+    /// Mean of the losses; weighted as in PyTorch if there are class weights.
     pub fn loss(&self, loss: &Loss) -> f64 {
         let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();
         let weight = match loss {
@@ -51,7 +52,7 @@ impl Predictions {
         self.losses.iter().map(|&l| f64::from(l)).sum::<f64>() / self.losses.len() as f64
     }
 
-    /// A part of the loss of each row.
+    /// A named part of each row's loss.
     pub fn part(&self, name: &str) -> Option<&[f32]> {
         self.parts.iter().find(|(n, _)| *n == name).map(|(_, rows)| &rows[..])
     }
@@ -81,7 +82,7 @@ impl Predictions {
         self.raw.chunks(self.outputs.max(1)).map(softmax).collect()
     }
 
-    /// Rows by true class (row) and predicted class (column).
+    /// Confusion matrix: rows by true class (row) and predicted class (column).
     pub fn confusion(&self, classes: usize) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; classes]; classes];
         for (p, &truth) in self.probabilities().iter().zip(&self.truth) {
@@ -94,13 +95,13 @@ impl Predictions {
     }
 }
 
-/// Position of the largest value, the first of equal ones.
+/// Position of the largest value; the first one in case of ties.
 pub fn argmax(values: &[f64]) -> usize {
     let better = |best: usize, i: usize| if values[i] > values[best] { i } else { best };
     (1..values.len()).fold(0, better)
 }
 
-/// Mean absolute error, root of the mean squared error, and the coefficient of determination.
+/// Mean absolute error, root mean squared error, and coefficient of determination.
 pub fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
     let count = truth.len().max(1) as f64;
     let errors = || predicted.iter().zip(truth).map(|(p, t)| p - t);
@@ -114,7 +115,7 @@ pub fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
     ]
 }
 
-/// Accuracy and F1 (of the positive class of two, else the mean over classes that occur).
+/// Accuracy and F1 (of the positive class in the binary case, else the mean over the classes present).
 pub fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
     let total: usize = confusion.iter().flatten().sum();
     let right: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
@@ -135,12 +136,12 @@ pub fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
     ]
 }
 
-/// How well a class is told from the others.
+/// How well a class is distinguished from the others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ClassScore {
-    /// Part of the rows predicted as this class that are of it; NaN if none is predicted.
+    /// Fraction of the rows predicted as this class that belong to it; NaN if none is predicted.
     pub precision: Number,
-    /// Part of the rows of this class that are predicted as it; NaN if there are none.
+    /// Fraction of the rows of this class that are predicted as such; NaN if there are none.
     pub recall: Number,
     /// Harmonic mean of the two; NaN if there are no such rows.
     pub f1: Number,
@@ -148,7 +149,7 @@ pub struct ClassScore {
     pub samples: usize,
 }
 
-/// The scores of each class of a confusion matrix.
+/// The scores of each class, from a confusion matrix.
 pub fn class_scores(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
     let part = |hits: usize, of: usize| Number(if of > 0 { hits as f64 / of as f64 } else { f64::NAN });
     let score = |c: usize| {
@@ -160,8 +161,8 @@ pub fn class_scores(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
     (0..confusion.len()).map(score).collect()
 }
 
-/// Area under the ROC curve: the probability that a positive row scores above a negative one, ties counting
-/// half (Mann and Whitney's statistic).
+/// Area under the ROC curve: the probability that a positive row scores above a negative one, with ties
+/// counting one half (the Mann-Whitney statistic).
 pub fn auc(scores: &[f64], truth: &[f64]) -> f64 {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));

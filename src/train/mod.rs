@@ -14,4 +14,4 @@ pub mod metrics;
 pub mod tensorboard;
 pub(crate) mod writer;
 
-pub use error::TrainError;
+pub use error::{ErrorKind, TrainError};

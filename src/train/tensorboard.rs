@@ -14,13 +14,14 @@ pub struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `directory`, named after the present second. With `resumed_at`, TensorBoard drops what
-    /// earlier files say about this step and later ones.
+    /// Creates a file in `directory`, named after the current second. With `resumed_at`, TensorBoard discards
+    /// what earlier files report for this step and later ones.
     ///
     /// # Errors
     /// If it cannot be written.
     pub fn create(directory: &Path, resumed_at: Option<u64>) -> Result<Self, TrainError> {
-        // Never appended to: the last record of a killed process may be torn, and nothing after it is read.
+        // Existing files are never appended to: the last record of a killed process may be torn, and nothing
+        // after it is read.
         let mut second = now() as u64;
         let (file, path) = loop {
             let path = directory.join(format!("events.out.tfevents.{second:010}.gridlight"));
@@ -30,7 +31,7 @@ impl EventFile {
             }
         };
         let mut events = Self { file, path };
-        // Field 3 of Event: the version that marks a file of this kind.
+        // Field 3 of Event: the version that identifies event files.
         let event = [double(1, now()), bytes(3, b"brain.Event:2")].concat();
         events.append(&event)?;
         if let Some(step) = resumed_at {
@@ -41,7 +42,7 @@ impl EventFile {
         Ok(events)
     }
 
-    /// Appends values at a step.
+    /// Appends values for a step.
     ///
     /// # Errors
     /// If the disk is full.
@@ -105,7 +106,7 @@ fn crc32c(data: &[u8]) -> u32 {
     !crc
 }
 
-/// TFRecord's mask, so that a CRC of data that hold CRCs stays useful.
+/// TFRecord's mask, which keeps the CRC of data containing CRCs useful.
 fn masked_crc(data: &[u8]) -> u32 {
     crc32c(data).rotate_right(15).wrapping_add(0xA282_EAD8)
 }

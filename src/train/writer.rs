@@ -1,27 +1,27 @@
-//! Writes files while training goes on: one job at a time, in the order given.
+//! Writes files in the background while training continues: one job at a time, in order.
 
 use std::thread::{Builder, JoinHandle};
 
 use super::TrainError;
 
-/// What is to be written.
+/// A write job.
 pub type Job = Box<dyn FnOnce() -> Result<(), TrainError> + Send>;
 
-/// Runs jobs one after the other on a thread of their own. At most one is under way, so that no more than one
-/// snapshot of the weights waits in memory. Dropping it waits for the job.
+/// Runs jobs one after the other on a background thread. At most one is in progress, so that no more than one
+/// snapshot of the weights is held in memory. Dropping it waits for the job.
 #[derive(Default)]
 pub struct Writer {
     pending: Option<JoinHandle<Result<(), TrainError>>>,
 }
 
 impl Writer {
-    /// Starts a job once the one before it is done.
+    /// Starts a job once the previous one has finished.
     ///
     /// # Errors
-    /// If the job before it failed; this one is not started then.
+    /// If the previous job failed; this one is then not started.
     pub fn start(&mut self, job: Job) -> Result<(), TrainError> {
         self.finish()?;
-        // The job goes through a channel, so that it is still here if no thread can be had.
+        // The job goes through a channel, so that it is not lost if no thread can be started.
         let (sender, receiver) = std::sync::mpsc::sync_channel::<Job>(1);
         let work = move || receiver.recv().map_or(Ok(()), |job| job());
         match Builder::new().name("writer".into()).spawn(work) {
@@ -33,16 +33,16 @@ impl Writer {
         }
     }
 
-    /// Tells of a job that has failed in the meantime.
+    /// Reports whether a job has failed in the meantime.
     ///
     /// # Errors
-    /// If it has.
+    /// If one has.
     pub fn check(&mut self) -> Result<(), TrainError> {
         let done = self.pending.as_ref().is_some_and(JoinHandle::is_finished);
         if done { self.finish() } else { Ok(()) }
     }
 
-    /// Waits for the job under way.
+    /// Waits for the current job.
     ///
     /// # Errors
     /// If it failed.
@@ -68,6 +68,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::train::ErrorKind;
 
     #[test]
     fn jobs_run_in_order_and_errors_are_told_once() {
@@ -104,6 +105,6 @@ mod tests {
         assert!(*written.lock().unwrap());
         let mut writer = Writer::default();
         writer.start(Box::new(|| panic!("boom"))).unwrap();
-        assert_eq!(writer.finish().unwrap_err().exit_code(), 5);
+        assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::File);
     }
 }

@@ -1,5 +1,6 @@
-//! Agreement of a device with the reference: any graph is compiled, run once, and compared with its evaluation
-//! in `f64`. Tests, `gridlight verify` and operator cases from other frameworks all go through here.
+//! Agreement of a device with the reference: any graph is compiled, run once, and compared with its
+//! evaluation in `f64`. Tests, `gridlight verify` and operator cases from other frameworks all use this
+//! module.
 
 pub mod cases;
 pub mod kernels;
@@ -16,7 +17,7 @@ use crate::plan::{
     self, Batches, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec,
 };
 
-/// Why a comparison could not be made.
+/// Why a comparison is not possible.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum VerifyError {
     /// The reference has no value.
@@ -30,31 +31,31 @@ pub enum VerifyError {
     Device(#[from] DeviceError),
 }
 
-/// A graph, values for its sources (all [`Source::Parameter`]) and the values to compare.
+/// A graph, values for its sources (all [`Source::Parameter`]), and the values to compare.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// For reports.
+    /// Name for reports.
     pub name: String,
     /// The graph.
     pub graph: Graph,
     /// Values of the sources.
     pub bindings: BTreeMap<ValueId, Tensor>,
-    /// What to compare.
+    /// The values to compare.
     pub outputs: Vec<ValueId>,
     /// The step whose random numbers are drawn.
     pub step: StepRecord,
-    /// Size of the values on the way to the outputs: errors are measured against at least this. It matters where
-    /// an output is a difference that cancels (the gradient of a softmax's sum is 0).
+    /// Magnitude of intermediate values: errors are measured relative to at least this. It matters where an
+    /// output is a difference that cancels (the gradient of a softmax's sum is 0).
     pub magnitude: f64,
 }
 
 /// Result of a comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Agreement {
-    /// Largest of `|device - reference| / (|reference| + rms(reference))` over all elements; infinite where one
+    /// Largest of `|device - reference| / (|reference| + rms(reference))` over all elements; infinite if one
     /// side is not finite and the other differs.
     pub max_relative_error: f64,
-    /// What is allowed.
+    /// Maximum allowed error.
     pub tolerance: f64,
 }
 
@@ -73,7 +74,7 @@ pub fn to_word(value: f64, dtype: DType) -> u32 {
     }
 }
 
-/// The value that a word of type `dtype` holds.
+/// The value of a word of type `dtype`.
 pub fn from_word(word: u32, dtype: DType) -> f64 {
     match dtype {
         DType::F32 => f64::from(f32::from_bits(word)),
@@ -81,7 +82,8 @@ pub fn from_word(word: u32, dtype: DType) -> f64 {
     }
 }
 
-/// Runs `case` on `device`, every buffer that is not an input filled with NaN first, and gives the outputs.
+/// Runs `case` on `device` and returns the outputs. Every buffer that is not an input is first filled with
+/// NaN.
 ///
 /// # Errors
 /// If the graph cannot be planned or the device fails.
@@ -138,10 +140,10 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError>
     Ok(outputs)
 }
 
-/// Compares `case` on `device` with the reference; inputs are rounded to what the device is given.
+/// Compares `case` on `device` with the reference; inputs are rounded to the device's precision.
 ///
 /// # Errors
-/// If either side has no result.
+/// If either side fails.
 pub fn compare(device: &dyn Device, case: &Case, tolerance: f64) -> Result<Agreement, VerifyError> {
     let mut rounded = case.clone();
     for (value, tensor) in &mut rounded.bindings {
@@ -157,8 +159,8 @@ pub fn compare(device: &dyn Device, case: &Case, tolerance: f64) -> Result<Agree
     Ok(Agreement { max_relative_error: errors.fold(0.0, f64::max), tolerance })
 }
 
-/// Largest of `|found - expected| / (|expected| + max(rms(expected), magnitude))`; infinite where exactly one is not finite or
-/// they are different infinities.
+/// Largest of `|found - expected| / (|expected| + max(rms(expected), magnitude))`; infinite if exactly one is
+/// not finite or they are different infinities.
 pub fn relative_error(expected: &[f64], found: &[f64], magnitude: f64) -> f64 {
     let finite: Vec<f64> = expected.iter().copied().filter(|x| x.is_finite()).collect();
     let rms = (finite.iter().map(|x| x * x).sum::<f64>() / finite.len().max(1) as f64).sqrt().max(magnitude);

@@ -1,5 +1,5 @@
-//! The command line keeps its promises: bad input is answered with exit code 2 and one paragraph that says where
-//! and how to go on, nothing is written over an existing run, and results are machine-readable.
+//! The command line: bad input exits with code 2 and one paragraph that says where and how to go on, existing
+//! runs are never overwritten, and results are machine-readable.
 
 mod refusals;
 
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use refusals::{assert_refused, runs};
 
-/// What a command left behind.
+/// The outcome of a command.
 struct Ended {
     code: Option<i32>,
     stdout: String,
@@ -30,7 +30,7 @@ fn gridlight(directory: &Path, arguments: &[&str]) -> Ended {
     }
 }
 
-/// A table of 60 rows: `y = 2 a - b`, and a class.
+/// A table of 60 rows with `y = 2 a - b` and a class.
 fn table() -> String {
     let mut text = "a,b,kind,y\n".to_string();
     for i in 0..60 {
@@ -54,7 +54,7 @@ epochs = 2
 batch_size = 16
 "#;
 
-/// A directory with a table, an experiment, and a finished run of it.
+/// A directory with a table, an experiment, and a finished run.
 fn workplace() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("table.csv"), table()).unwrap();
@@ -179,7 +179,7 @@ fn a_run_is_repeated_and_its_weights_compared() {
     assert_eq!((ended.code, &replay["same"]), (Some(0), &true.into()), "{}", ended.stderr);
     assert_eq!(replay["found"], replay["expected"]);
     assert_eq!(runs(directory.path()), before, "the run was touched");
-    // An experiment that is not the one of the run gives other weights.
+    // A different experiment produces different weights.
     let path = directory.path().join("runs/small/experiment.toml");
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains("learning_rate = 0.001"));
@@ -187,7 +187,7 @@ fn a_run_is_repeated_and_its_weights_compared() {
     let ended = gridlight(directory.path(), &["replay", "runs/small"]);
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("error: runs/small: the repeated run has other weights"),
+        ended.stderr.contains("error: runs/small: the repeated run has different weights"),
         "{}",
         ended.stderr
     );

@@ -1,4 +1,5 @@
-//! Bad input is answered with exit code 2 and one paragraph that says where and how to go on, and touches no earlier run.
+//! Bad input exits with code 2 and one paragraph that says where and how to go on, and leaves earlier runs
+//! untouched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{EXPERIMENT, Ended, gridlight, table, workplace};
 
-/// Every file under `runs` with its contents.
+/// Every file under `runs`, with its contents.
 pub fn runs(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut open = vec![directory.join("runs")];
@@ -23,9 +24,10 @@ pub fn runs(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Exit code 2, one short paragraph that begins with `error:` and has all of `wanted`, and nothing else.
+/// Asserts exit code 2 and one short paragraph that starts with `error:` and contains all of `wanted`, and
+/// nothing else.
 pub fn assert_refused(ended: &Ended, wanted: &[&str], what: &str) {
-    // The line that names the device is no part of the message.
+    // The line with the device's name is not part of the message.
     let stderr = ended.stderr.lines().filter(|l| !l.starts_with("device: ")).collect::<Vec<_>>().join("\n");
     assert_eq!(ended.code, Some(2), "{what}: {stderr}");
     assert!(stderr.starts_with("error: "), "{what}: {stderr}");
@@ -202,7 +204,7 @@ fn wrong_tables_are_refused_with_their_place() {
     }
 }
 
-/// The experiment with `b` said to be a number, so that a word in it is an error and not a category.
+/// The experiment with `b` declared a number, so that a word in it is an error rather than a category.
 fn typed() -> String {
     EXPERIMENT.replace("[model]", "[data.types]\nb = \"number\"\n\n[model]")
 }

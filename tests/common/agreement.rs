@@ -1,4 +1,4 @@
-//! Graphs whose plans are compared with the reference: random ones, and ones with long loops.
+//! Graphs whose plans are compared with the reference: random graphs, and graphs with long loops.
 
 use std::collections::BTreeMap;
 
@@ -33,8 +33,8 @@ impl Draws {
     }
 }
 
-/// A graph of `length` random operators (views, broadcasts, scalar functions, reductions, products, random masks)
-/// and the gradients of its last value.
+/// A graph of `length` random operators (views, broadcasts, scalar functions, reductions, products, random
+/// masks), and the gradients of its last value.
 pub fn random_case(seed: u64, length: usize) -> Case {
     let mut draws = Draws { seed: [seed as u32, (seed >> 32) as u32], count: 0 };
     let mut g = Graph::new();
@@ -64,7 +64,7 @@ pub fn random_case(seed: u64, length: usize) -> Case {
     Case { name: format!("random graph {seed}"), graph: g, bindings, outputs, step, magnitude: 0.01 }
 }
 
-/// One more operator on `x`, its values kept small so that functions neither saturate nor overflow.
+/// Applies one more operator to `x`, keeping values small so that functions neither saturate nor overflow.
 fn random_operator(g: &mut Graph, draws: &mut Draws, x: ValueId, values: &[ValueId]) -> Option<ValueId> {
     let shape = g.shape(x).clone();
     let rank = shape.len();
@@ -155,8 +155,8 @@ pub fn random_graphs(device: &dyn Device, count: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Compares one random graph with the reference. Some of them lose digits by construction (`1 - tanh(x)^2` far
-/// out): what a few units in the last place of every result change there is allowed.
+/// Compares one random graph with the reference. Some graphs lose digits by construction (`1 - tanh(x)^2` far
+/// out), so the tolerance includes the effect of a few units in the last place in every result.
 pub fn check_random(device: &dyn Device, seed: u64, length: usize) -> Result<(), String> {
     let case = random_case(seed, length);
     let tolerance = (8.0 * single_precision_error(&case)?).clamp(1e-4, 1e-2);
@@ -170,8 +170,8 @@ pub fn check_random(device: &dyn Device, seed: u64, length: usize) -> Result<(),
     Err(format!("{}: {agreement:?}, outputs {:?}\n{nodes}", case.name, case.outputs))
 }
 
-/// How far the reference's outputs move when all that is rounded changes by 2^-22 of itself, up or down at
-/// random: twice the spacing of single precision, about what the devices' functions are allowed.
+/// How far the reference's outputs move when every rounded value changes randomly by 2^-22 relative: twice
+/// the spacing of single precision, about the error allowed to devices' functions.
 fn single_precision_error(case: &Case) -> Result<f64, String> {
     let context = EvalContext { step: case.step };
     let mut inputs = case.bindings.clone();
@@ -205,7 +205,7 @@ fn single_precision_error(case: &Case) -> Result<f64, String> {
     Ok(errors.filter(|e| e.is_finite()).fold(0.0, f64::max))
 }
 
-/// Compares every operator's samples, with the gradients of all their inputs.
+/// Compares the samples of every operator, with the gradients of all their inputs.
 pub fn every_operator(device: &dyn Device) -> Result<(), String> {
     for sample in all_samples().map_err(|e| e.to_string())? {
         let case = case_with_gradients(sample);
@@ -217,9 +217,9 @@ pub fn every_operator(device: &dyn Device) -> Result<(), String> {
     Ok(())
 }
 
-/// The sample's result and the gradients of its sum with random weights.
+/// The sample's result, and the gradients of its randomly weighted sum.
 fn case_with_gradients(mut sample: Sample) -> Case {
-    // The gradient of a recurrence has none.
+    // The gradient of a recurrence has no gradient itself.
     let refuses = sample.graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_)));
     let wrt = if refuses { vec![] } else { sample.differentiable() };
     let weights = sample.add_input_like(sample.output).unwrap();
@@ -235,8 +235,9 @@ fn case_with_gradients(mut sample: Sample) -> Case {
     }
 }
 
-/// Compares `count` random convolutions and transposed convolutions, and both gradients of each, with the reference:
-/// odd extents, strides, dilations, groups, uneven padding, kernels larger than the image, single images.
+/// Compares `count` random convolutions and transposed convolutions, and both gradients of each, with the
+/// reference: odd extents, strides, dilations, groups, asymmetric padding, kernels larger than the image,
+/// single images.
 pub fn random_convolutions(device: &dyn Device, count: u32) -> Result<(), String> {
     let mut transposed = 0;
     for seed in 0..count {
@@ -260,7 +261,7 @@ fn random_convolution(seed: u32) -> Case {
     let stride = std::array::from_fn(|_| draws.pick(&[1, 1, 2, 3]));
     let dilation = std::array::from_fn(|_| draws.pick(&[1, 1, 2]));
     let transposed = draws.below(4) == 0;
-    // As many zeros as let the window fit; a transposed convolution loses no more than one tap of its edges.
+    // Enough zeros for the window to fit; a transposed convolution loses at most one tap at its edges.
     let image: [usize; 2] = std::array::from_fn(|_| draws.pick(&[1, 2, 3, 5, 7, 8, 11]));
     let padding = std::array::from_fn(|d| {
         let window = (taps[d] - 1) * dilation[d] + 1;
@@ -295,7 +296,7 @@ fn random_convolution(seed: u32) -> Case {
     Case { name, graph: g, bindings, outputs, step: StepRecord::default(), magnitude: 0.0 }
 }
 
-/// Reductions and products longer than a software driver's limit of 65,535 loop iterations.
+/// Reductions and products that exceed a software driver's limit of 65,535 loop iterations.
 pub fn long_loops(device: &dyn Device) -> Result<(), String> {
     let mut cases = vec![];
     for (name, shapes) in [

@@ -1,4 +1,4 @@
-//! Loops that a program writes itself, on any device, against the same loops in plain `f64`.
+//! Custom training loops on any device, compared with the same loops in plain `f64`.
 
 use gridlight::base::rng::RandomKind;
 use gridlight::device::Device;
@@ -27,7 +27,8 @@ fn near(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     }
 }
 
-/// A player `w` that goes down and a player `v` that goes up on `mean(u w . u v) + w . w / 2 - v . v / 2` over rows `u`.
+/// A player `w` that descends and a player `v` that ascends on `mean(u w . u v) + w . w / 2 - v . v / 2` over
+/// rows `u`.
 struct Game {
     rows: Vec<[f64; WIDTH]>,
     w: [f64; WIDTH],
@@ -78,7 +79,7 @@ impl Game {
         }
     }
 
-    /// Adam on the negative value, with a clipped gradient.
+    /// Adam on the negated value, with a clipped gradient.
     fn ascend(&mut self, batch: &[usize], step: i32) {
         let product = self.product(batch, self.w);
         let gradient: [f64; WIDTH] = std::array::from_fn(|c| self.v[c] - product[c]);
@@ -95,7 +96,7 @@ impl Game {
     }
 }
 
-/// The game's value and its negative, over a batch of four rows.
+/// The game's value and its negation, over a batch of four rows.
 fn game() -> (Graph, Vec<ValueId>) {
     let workspace = Workspace::new();
     let u = workspace.source(Source::Batch("u".into()), &[4, WIDTH]);
@@ -105,7 +106,7 @@ fn game() -> (Graph, Vec<ValueId>) {
     workspace.finish(&[&value, &-&value]).unwrap()
 }
 
-/// Two models, two optimizers, two losses, turn by turn: 200 rounds follow those in `f64`.
+/// Two models, two optimizers and two losses in turn: 200 rounds match those in `f64`.
 pub fn alternating_updates_follow_a_plain_loop(device: &dyn Device) {
     let (graph, values) = game();
     let recipe = Recipe::new()
@@ -143,7 +144,7 @@ pub fn alternating_updates_follow_a_plain_loop(device: &dyn Device) {
     assert!(game.w[0].abs() < 0.9, "nothing was learned: {:?}", game.w);
 }
 
-/// The gradients of `sum(a w) + sum(a b)` for a batch `a` that the host writes, in phases of their own.
+/// The gradients of `sum(a w) + sum(a b)` for a batch `a` written by the host, in separate phases.
 fn host_recipe() -> Recipe {
     let workspace = Workspace::new();
     let a = workspace.source(Source::Batch("a".into()), &[2, WIDTH]);
@@ -163,7 +164,7 @@ fn host_recipe() -> Recipe {
         .phase(Phase::update("update", "all"))
 }
 
-/// Between gradients and update the host reads and replaces the range of all gradients.
+/// Between gradients and update, the host reads and replaces the range of all gradients.
 pub fn the_host_replaces_gradients(device: &dyn Device) {
     let mut training = Loop::new(device, &host_recipe()).unwrap();
     training.initialise(1).unwrap();
@@ -183,7 +184,7 @@ pub fn the_host_replaces_gradients(device: &dyn Device) {
     assert!(training.set_gradients("all", &[1.0]).is_err());
 }
 
-/// Gradients that are added to those that are there, from 0 on.
+/// Gradients accumulate, starting from 0.
 pub fn gradients_add_up(device: &dyn Device) {
     let mut training = Loop::new(device, &host_recipe()).unwrap();
     training.initialise(1).unwrap();
@@ -199,7 +200,8 @@ pub fn gradients_add_up(device: &dyn Device) {
     assert!(training.gradients("all").unwrap().iter().all(|&g| g == 0.0));
 }
 
-/// Every run draws other random numbers, and the same again from the same seed; shuffled rows all come once a pass.
+/// Every run draws different random numbers, reproducible with the same seed; shuffling yields every row once
+/// per pass.
 pub fn runs_draw_anew(device: &dyn Device) {
     let workspace = Workspace::new();
     let u = workspace.source(Source::Batch("u".into()), &[2, 1]);
@@ -232,7 +234,7 @@ pub fn runs_draw_anew(device: &dyn Device) {
     assert_eq!(draws(), (rows, noise));
 }
 
-/// What a recipe cannot mean is refused in words, and never by a panic.
+/// Invalid recipes are rejected with a message, never with a panic.
 #[allow(dead_code, reason = "independent of the device")]
 pub fn wrong_recipes_are_refused(device: &dyn Device) {
     let (graph, values) = game();

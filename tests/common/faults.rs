@@ -1,4 +1,4 @@
-//! Devices that are lost at chosen moments, and trainings on them.
+//! Devices that are lost at chosen moments, and training on them.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -18,22 +18,22 @@ use serde_json::Value;
 
 use crate::interruptions::Bench;
 
-/// A device that the faults happen to, with what really destroys it, if anything can.
+/// The device that fails, and a handle that really destroys it, if there is one.
 pub type Victim = (Rc<dyn Device>, Option<Box<dyn Fn()>>);
 
 /// Opens one.
 pub type Opener<'a> = dyn Fn() -> Victim + 'a;
 
-/// Counts what is asked of devices; some of it loses them.
+/// Counts operations on devices; some of them lose the device.
 #[derive(Default)]
 pub struct Faults {
-    /// Loads, writes, runs, reads and waits of all devices so far.
+    /// Loads, writes, runs, reads and waits on all devices so far.
     pub operations: Cell<usize>,
-    /// At which of them the device is lost.
+    /// The operations at which the device is lost.
     pub at: RefCell<BTreeSet<usize>>,
 }
 
-/// What a device and its sessions share.
+/// The state that a device shares with its sessions.
 #[derive(Clone)]
 struct Fate {
     faults: Rc<Faults>,
@@ -42,7 +42,7 @@ struct Fate {
 }
 
 impl Fate {
-    /// Called before every operation. A device that can be destroyed says itself that it is lost.
+    /// Called before every operation. A device that can be destroyed reports the loss itself.
     fn strike(&self) -> Result<(), DeviceError> {
         let number = self.faults.operations.get() + 1;
         self.faults.operations.set(number);
@@ -119,18 +119,18 @@ impl Session for FaultySession {
     }
 }
 
-/// Opens faulty devices again and again.
+/// Reopens faulty devices.
 pub struct Shelf<'a> {
     pub faults: Rc<Faults>,
     pub open: &'a Opener<'a>,
-    /// Why a lost device cannot be opened again.
+    /// Why a lost device cannot be reopened.
     pub refused: Option<&'static str>,
-    /// Whether there is the CPU backend to fall back on.
+    /// Whether the CPU backend is available as a fallback.
     pub automatic: bool,
 }
 
 impl<'a> Shelf<'a> {
-    /// Devices of `open`, lost at the operations `at`.
+    /// Devices of `open` that are lost at the operations `at`.
     pub fn new(open: &'a Opener<'a>, at: &[usize]) -> Self {
         let at = RefCell::new(at.iter().copied().collect());
         let faults = Rc::new(Faults { at, ..Faults::default() });
@@ -159,7 +159,7 @@ impl Spares for Shelf<'_> {
     }
 }
 
-/// Keeps what it is told.
+/// Records events.
 #[derive(Default)]
 pub struct Listener {
     pub events: Vec<Value>,
@@ -167,7 +167,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Events of a kind.
+    /// Events of one kind.
     pub fn of(&self, kind: &str) -> Vec<&Value> {
         self.events.iter().filter(|e| e["event"] == kind).collect()
     }
@@ -189,7 +189,7 @@ impl Observer for Listener {
     }
 }
 
-/// Trains on a faulty device, one event a step.
+/// Trains on a faulty device, with one event per step.
 pub fn train(
     bench: &Bench,
     shelf: &mut Shelf,
@@ -204,8 +204,8 @@ pub fn train(
     (result.map(drop), listener)
 }
 
-/// Lost `losses` times in one training, at each of about `points` moments in turn: the files, the steps and their
-/// losses are those of an undisturbed training.
+/// With the device lost `losses` times in one training, at each of about `points` moments in turn, the files,
+/// the steps and their losses match those of an undisturbed training.
 pub fn losses_leave_no_trace(open: &Opener, points: usize, losses: usize) {
     let bench = Bench::with("epochs = 4\nbatch_size = 16\nclip_norm = 1.0\ncheckpoint_every_steps = 7\n");
     let mut whole = Shelf::new(open, &[]);
@@ -215,7 +215,7 @@ pub fn losses_leave_no_trace(open: &Opener, points: usize, losses: usize) {
     assert_eq!(undisturbed.of("step").len(), 64);
     for point in 0..points {
         let first = 1 + point * (operations - 1) / (points - 1).max(1);
-        // The later ones while the run is being resumed: that alone takes more operations.
+        // The later losses occur while the run resumes, which alone takes more operations.
         let at: Vec<usize> = (0..losses).map(|n| first + 9 * n).collect();
         let (out, mut shelf) = (format!("lost-at-{first}"), Shelf::new(open, &at));
         let (result, heard) = train(&bench, &mut shelf, &out, false);

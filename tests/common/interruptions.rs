@@ -7,13 +7,13 @@ use gridlight::data::{Loaded, Target};
 use gridlight::device::Device;
 use gridlight::experiment::Experiment;
 use gridlight::run::trainer::{self, Options};
-use gridlight::train::TrainError;
 use gridlight::train::checkpoint;
 use gridlight::train::events::{Event, Observer, Tick};
+use gridlight::train::{ErrorKind, TrainError};
 
 use crate::synthetic;
 
-/// Interrupts at a step and keeps notes.
+/// Interrupts at a step and records notes.
 #[derive(Default)]
 pub struct Interrupter {
     pub at: Option<u64>,
@@ -40,7 +40,7 @@ impl Observer for Interrupter {
 /// 128 steps, with clipping and a schedule.
 const LONG: &str = "epochs = 8\nbatch_size = 16\nclip_norm = 1.0\nschedule = { type = \"cosine\" }\n";
 
-/// Every model family, and recurrent networks on text besides, which carry their states on from step to step.
+/// Every model family, plus recurrent networks on text, which carry their states from step to step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     Mlp,
@@ -54,7 +54,7 @@ pub enum Family {
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 const FAMILIES: [Family; 5] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Text, Family::Vae];
 
-/// A text of words of random length: in each the letters follow the alphabet.
+/// A text of words of random length, in each of which the letters follow the alphabet.
 fn words(characters: usize) -> String {
     let word = |at: u32| {
         let random = rng::word([8, 3], 0, 0, at);
@@ -63,7 +63,8 @@ fn words(characters: usize) -> String {
     (0..).flat_map(word).take(characters).collect()
 }
 
-/// CSV of pictures of 6 x 6 pixels, columns `p0` to `p35`, with stripes of any phase; `label` says which way they run.
+/// CSV of images of 6 x 6 pixels, columns `p0` to `p35`, with stripes of random phase; `label` is their
+/// direction.
 fn stripes(rows: u32) -> String {
     let mut text: String = (0..36).map(|pixel| format!("p{pixel},")).collect();
     text += "label\n";
@@ -89,24 +90,25 @@ pub struct Bench {
 
 impl Bench {
     #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
-    /// 128 steps, 16 an epoch; noise, dropout, batch norm, clipping and a schedule are all in it.
+    /// 128 steps, 16 per epoch, with noise, dropout, batch norm, clipping and a schedule.
     pub fn new() -> Self {
         Self::with(LONG)
     }
 
-    /// With other keys of `[train]`.
+    /// The same with other keys in `[train]`.
     pub fn with(train: &str) -> Self {
         Self::of(Family::Mlp, train)
     }
 
-    /// Of a model family.
+    /// The same for one model family.
     pub fn of(family: Family, train: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let source = directory.path().join("table.csv");
         let (table, parts) = match family {
             Family::Mlp => (
                 synthetic::table(430),
-                "target = \"y\"\naugment = { noise = 0.1 }\n[model]\nhidden = [16]\ndropout = 0.1\nnorm = \"batch\"\n",
+                "target = \"y\"\naugment = { noise = 0.1 }\n[model]\nhidden = [16]\ndropout = 0.1\n\
+                 norm = \"batch\"\n",
             ),
             Family::Cnn => (
                 stripes(430),
@@ -119,7 +121,7 @@ impl Bench {
                 "target = \"label\"\nimage = { shape = [1, 6, 6] }\naugment = { noise = 0.1 }\n\
                  [model]\nfamily = \"rnn\"\nhidden = [6, 6]\nbidirectional = true\ndropout = 0.1\n",
             ),
-            // 256 sequences train.
+            // 256 sequences for training.
             Family::Text => (
                 words(3440),
                 "text = { length = 8 }\n[model]\nfamily = \"rnn\"\nhidden = [6, 6]\ndropout = 0.1\n",
@@ -142,7 +144,7 @@ impl Bench {
         Self { directory, experiment, data }
     }
 
-    /// Puts `value` into the first training row: into the feature `at`, or the target.
+    /// Writes `value` to the first training row: to feature `at`, or to the target.
     fn spoil(&mut self, at: Option<usize>, value: f32) {
         match (at, &mut self.data.train.target) {
             (Some(at), _) => self.data.train.x[at] = value,
@@ -164,15 +166,15 @@ impl Bench {
         trainer::train(&self.experiment, &self.data, device, &options, &mut Interrupter::default()).map(drop)
     }
 
-    /// Trains until just after step `at`; gives the error that says so.
+    /// Trains until just after step `at` and returns the error of the interruption.
     pub fn interrupt(&self, device: &dyn Device, out: &str, at: u64, resume: bool) -> TrainError {
-        // Events after every step make groups of one step, so that the step is exact.
+        // Events after every step limit groups to one step, so that the step is exact.
         let options = Options { log_every: Some(1), resume, ..self.options(out) };
         let mut observer = Interrupter { at: Some(at), ..Interrupter::default() };
         trainer::train(&self.experiment, &self.data, device, &options, &mut observer).unwrap_err()
     }
 
-    /// Goes on to the end; gives the notes.
+    /// Resumes to the end and returns the notes.
     pub fn resume(&self, device: &dyn Device, out: &str) -> Result<Vec<String>, TrainError> {
         let options = Options { resume: true, ..self.options(out) };
         let mut observer = Interrupter::default();
@@ -180,13 +182,13 @@ impl Bench {
         Ok(observer.notes)
     }
 
-    /// All files of a run that must have the same bits: the best weights, the newest checkpoint, the history.
+    /// All files of a run that must have the same bits: best weights, newest checkpoint, history.
     pub fn bits(&self, out: &str) -> Vec<Vec<u8>> {
         bits(&self.path(out))
     }
 }
 
-/// As [`Bench::bits`], of any run.
+/// Like [`Bench::bits`], for any run.
 pub fn bits(run: &Path) -> Vec<Vec<u8>> {
     let newest = checkpoint::list(&run.join("checkpoints")).pop().unwrap().1;
     [run.join("best.safetensors"), newest, run.join("metrics.csv")]
@@ -194,8 +196,8 @@ pub fn bits(run: &Path) -> Vec<Vec<u8>> {
         .to_vec()
 }
 
-/// Interrupted at steps 1, 37 and 100 of 128, alone and one after the other, a run of any model family ends with the
-/// bits of an uninterrupted one.
+/// A run of any model family that is interrupted at steps 1, 37 and 100 of 128, separately and in sequence,
+/// ends with the bits of an uninterrupted one.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn interrupted_runs_have_the_same_bits(device: &dyn Device) {
     for family in FAMILIES {
@@ -220,11 +222,12 @@ pub fn interrupted_runs_have_the_same_bits(device: &dyn Device) {
     }
 }
 
-/// The first step that is not finite is named and is early, so is its first tensor, and whatever was saved is finite.
+/// The first non-finite step is named and is early, its first tensor is named too, and everything saved is
+/// finite.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
     let error = bench.train(device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{what}: {error}");
+    assert_eq!(error.kind(), ErrorKind::Diverged, "{what}: {error}");
     let TrainError::Diverged { step, value, what: tensor, .. } = &error else { panic!("{what}: {error}") };
     assert!((1..=10).contains(step) && !value.is_finite(), "{what}: {error}");
     assert!(error.to_string().contains(&format!("at step {step}: the {tensor} is ")), "{what}: {error}");
@@ -232,18 +235,18 @@ fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
     assert!(!saved.is_empty(), "{what}");
     let mut names = vec!["training loss".to_string()];
     for (_, path) in saved {
-        // Loading refuses numbers that are not finite.
+        // Loading rejects non-finite numbers.
         let (tensors, _) = checkpoint::load(&path).unwrap();
         names.extend(tensors.into_iter().map(|(name, ..)| format!("tensor `{name}`")));
     }
     assert!(names.contains(tensor), "{what}: {error}");
 }
 
-/// A learning rate, a feature or a target that overflows, or is not a number, ends the run with its first bad step,
-/// for every model family but the recurrent one.
+/// A learning rate, feature or target that overflows or is not a number ends the run with its first bad step,
+/// for every model family except the recurrent one.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
 pub fn what_overflows_ends_the_run_at_once(device: &dyn Device) {
-    // The gates of a recurrent network saturate: its states stay finite whatever its weights.
+    // The gates of a recurrent network saturate, so its states stay finite whatever its weights.
     for family in FAMILIES.into_iter().filter(|family| ![Family::Rnn, Family::Text].contains(family)) {
         let optimizers: &[&str] =
             if family == Family::Mlp { &["sgd", "adam", "adamw", "rmsprop"] } else { &["sgd", "adam"] };
@@ -255,12 +258,13 @@ pub fn what_overflows_ends_the_run_at_once(device: &dyn Device) {
             }
         }
         let mut bench = Bench::of(family, "batch_size = 16\nepochs = 3\nshuffle = false\n");
-        // In the middle of a picture, where no shift takes it out.
+        // In the middle of an image, so that no shift removes it.
         let feature = Some(if family == Family::Mlp { 0 } else { 14 });
         let target = matches!(bench.data.train.target, Some(Target::Numbers(_))).then_some(None);
         for at in [feature].into_iter().chain(target) {
             let before = bench.data.train.clone();
-            // The first is within the range of f32, so that a table with it is accepted, but not its square.
+            // The number itself is within the range of f32, so a table with it is accepted, but its square is
+            // not.
             for value in [3e38, f32::NAN, f32::INFINITY] {
                 bench.spoil(at, value);
                 assert_diverges(device, &bench, &format!("{family:?}, {at:?} is {value}"));

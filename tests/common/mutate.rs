@@ -1,4 +1,4 @@
-//! Damage to files, the same for the same seed.
+//! Reproducible damage to files.
 
 use gridlight::base::rng;
 
@@ -18,7 +18,7 @@ pub fn mutate(valid: &[u8], seed: u32) -> Vec<u8> {
             2 if !bytes.is_empty() => bytes[at] = [0, 0x7f, 0x80, 0xff, b'9', b'"', b'\n', b','][draw(8)],
             3 => overwrite(&mut bytes, at, &[0xff, 0xff, 0xff, 0x7f][..]),
             4 => overwrite(&mut bytes, at, &(1u64 << (31 + draw(33))).to_le_bytes()),
-            // Parquet's numbers: seven bits a byte, the lowest bit being the sign.
+            // Parquet's variable-length integers: seven bits per byte, with the sign in the lowest bit.
             5 => overwrite(&mut bytes, at, &[0xfe, 0xff, 0xff, 0xff, 0x0f][..]),
             6 => bytes.truncate(at),
             7 => drop(bytes.splice(

@@ -7,7 +7,7 @@ use gridlight::kernels::samples;
 use gridlight::plan::{BufferId, Program};
 use gridlight::verify::kernels::check;
 
-/// The last element of everything read is wrong by `error`, relative to itself or to 1.
+/// Makes the last element of every read wrong by `error`, relative to itself or to 1.
 struct Wrong<'a> {
     inner: &'a dyn Device,
     error: f32,
@@ -72,8 +72,8 @@ impl Session for WrongSession {
     }
 }
 
-/// `verify`'s check passes every family on `device` as it is, and fails it with one element wrong by 1 %, except
-/// for samples so ill-conditioned that rounding alone may do as much.
+/// The check of `verify` passes every family on `device` itself, and fails it if one element is wrong by 1 %,
+/// except for samples so ill-conditioned that rounding alone may cause such an error.
 pub fn one_wrong_element_is_found(device: &dyn Device) {
     for family in samples::families() {
         let mut found = 0;
@@ -82,7 +82,7 @@ pub fn one_wrong_element_is_found(device: &dyn Device) {
             let as_it_is = check(&Wrong { inner: device, error: 0.0 }, &sample).unwrap();
             assert!(as_it_is.passed, "{family} {seed}: {as_it_is:?}");
             let wrong = check(&Wrong { inner: device, error: 0.01 }, &sample).unwrap();
-            // The bounds of bodies of many random operations are wide.
+            // Bodies with many random operations have wide error bounds.
             assert!(!wrong.passed || wrong.tolerance.0 > 0.1, "{family} {seed}: {wrong:?}");
             found += usize::from(!wrong.passed);
         }

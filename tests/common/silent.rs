@@ -1,8 +1,8 @@
-//! An observer for trainings that nobody watches.
+//! An observer that ignores everything.
 
 use gridlight::train::events::{Event, Observer, Tick};
 
-/// Hears nothing and never interrupts.
+/// Ignores all events and never interrupts.
 pub struct Silent;
 
 impl Observer for Silent {

@@ -1,4 +1,4 @@
-//! A table whose best possible error is known.
+//! A table whose lowest possible error is known.
 
 use std::fmt::Write;
 

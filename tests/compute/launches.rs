@@ -1,4 +1,4 @@
-//! How much work one launch of the shipped experiments is, at most.
+//! The maximum work of a single launch in the shipped experiments.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use gridlight::plan::Phase;
 use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
 
-/// A launch cannot be cut: what a plan makes of an experiment must be small enough as it is. Half a second at the rate of
-/// [`FIRST_WORK`], that of the slowest devices, is enough for all but the text experiment: its recurrences are cut at 1.1
-/// GFLOP besides their bytes, and the gradient of its weights is a product of 2.1 GFLOP: 1.25 s, which are less than the
-/// 2 s that systems allow.
+/// A launch cannot be split, so the launches that a plan makes of an experiment must be small enough. Half a
+/// second at the rate of [`FIRST_WORK`], that of the slowest devices, is enough for all but the text
+/// experiment: its recurrences are split at 1.1 GFLOP, not counting their bytes, and the gradient of its
+/// weights is a product of 2.1 GFLOP, which takes 1.25 s: less than the 2 s that operating systems allow.
 #[test]
 fn no_launch_of_a_shipped_experiment_takes_long() {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments");

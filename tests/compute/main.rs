@@ -2,6 +2,7 @@
 
 #[path = "../common/agreement.rs"]
 mod agreement;
+#[cfg(feature = "gpu")]
 mod launches;
 mod native_kernels;
 mod operators;

@@ -1,5 +1,5 @@
-//! Every kernel of the CPU backend computes what the oracle says, to the last allowed rounding error, and gives
-//! the same bits for any number of threads.
+//! Every kernel of the CPU backend agrees with the oracle within the allowed rounding error, and gives the
+//! same bits for any number of threads.
 
 use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
@@ -16,7 +16,7 @@ use gridlight::verify::kernels::{compare, run};
 
 use crate::planted;
 
-/// Samples of each family.
+/// Samples per family.
 const SAMPLES: u32 = 80;
 
 fn check(device: &CpuDevice, sample: &Sample, what: &str) {
@@ -133,7 +133,7 @@ fn product(m: usize, n: usize, k: usize) -> Sample {
     }
 }
 
-/// Sizes at which `B` is copied in panels: whole ones, and parts of them.
+/// Sizes at which `B` is copied into panels: whole and partial ones.
 const PANELS: [[usize; 3]; 3] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024]];
 
 /// A plain product whose `B` is stored transposed.
@@ -144,7 +144,7 @@ fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
     Sample { kernel: Kernel::new(MatMul { b, ..kernel }), ..sample }
 }
 
-/// A product whose `A` is stored transposed, with the sums of its rows.
+/// A product whose `A` is stored transposed, with its row sums.
 fn weight_gradient([m, n, k]: [usize; 3]) -> Sample {
     let mut sample = product(m, n, k);
     let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();

@@ -1,5 +1,5 @@
-//! Every operator's shape rule, gradient, second derivative and messages. (That the backends compute what the
-//! reference does: plan_agrees.rs and tests/machine/gpu_training.rs.)
+//! Shape rule, gradient, second derivative and messages of every operator. (plan_agrees.rs and
+//! tests/machine/gpu_training.rs test that the backends agree with the reference.)
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use gridlight::graph::samples::Sample;
 use gridlight::graph::{Graph, Op, Source, ValueId, all_samples, autodiff, ops, reference};
 use gridlight::scalar::UnaryFn;
 
-/// Elements of each input whose derivatives are checked.
+/// Number of elements per input whose derivatives are checked.
 const CHECKED: usize = 24;
 
 fn step() -> StepRecord {
@@ -66,7 +66,7 @@ fn largest_error(
     for (&x, gradient) in wrt.iter().zip(&found) {
         assert_eq!(&gradient.shape, graph.shape(x), "a gradient has its input's shape");
         let scale = gradient.data.iter().fold(0f64, |m, g| m.max(g.abs()));
-        // Differences of a function of size `s` carry rounding errors of about s * 1e-16 / h.
+        // Differences of a function of magnitude `s` have rounding errors of about s * 1e-16 / h.
         let scale = scale.max(1e-6 * (1.0 + size));
         let stride = gradient.data.len().div_ceil(CHECKED);
         for element in (0..gradient.data.len()).step_by(stride) {
@@ -78,7 +78,7 @@ fn largest_error(
     largest
 }
 
-/// The sample's result times a random cotangent, summed: as if more graph followed.
+/// The sample's result times a random cotangent, summed, as if the graph continued.
 fn with_cotangent(mut sample: Sample) -> (Sample, ValueId) {
     let dy = sample.add_input_like(sample.output).unwrap();
     let product = sample.graph.mul(sample.output, dy).unwrap();
@@ -90,7 +90,7 @@ fn has_recurrence_gradient(graph: &Graph) -> bool {
     graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_)))
 }
 
-/// The gradient of a recurrence cannot be differentiated again, and says so.
+/// The gradient of a recurrence cannot be differentiated again, and reports so.
 fn expect_refusal(graph: &mut Graph, scalar: ValueId, wrt: &[ValueId]) {
     let refused = autodiff::gradients(graph, scalar, wrt).unwrap_err().to_string();
     assert!(refused.contains("second derivatives of recurrent layers are not supported"), "{refused}");
@@ -147,7 +147,7 @@ fn source(g: &mut Graph, name: &str, shape: &[usize], dtype: DType) -> ValueId {
     g.source(Source::Parameter(name.into()), shape, dtype).unwrap()
 }
 
-/// The message of what `build` fails with.
+/// The error message of `build`.
 fn message(
     build: impl FnOnce(&mut Graph, ValueId, ValueId) -> Result<ValueId, gridlight::graph::GraphError>,
 ) -> String {
@@ -177,7 +177,7 @@ fn shape_errors_name_the_layer_the_operator_and_the_shapes() {
     );
     assert_eq!(
         message(|g, a, _| g.reshape(a, &[3])),
-        "layer 2 (dense): reshape(f32[32, 64]): cannot give 2048 elements the shape [3]"
+        "layer 2 (dense): reshape(f32[32, 64]): cannot reshape 2048 elements to [3]"
     );
     assert_eq!(
         message(|g, a, _| g.softmax_over(a, 2)),
@@ -244,7 +244,7 @@ fn kinks_and_ties_follow_pytorch() {
     assert!(y[0].is_nan() && dx == [1.0]);
     let abs = value_and_slope(&[-1.0, 0.0, 2.0], |g, x| g.unary(UnaryFn::Abs, x).unwrap());
     assert_eq!(abs, (vec![1.0, 0.0, 2.0], vec![-1.0, 0.0, 1.0]));
-    // torch.amax gives tied elements equal parts.
+    // torch.amax splits the gradient equally among ties.
     let amax = value_and_slope(&[3.0, 1.0, 3.0], |g, x| g.max(x, &[0], false).unwrap());
     assert_eq!(amax, (vec![3.0], vec![0.5, 0.0, 0.5]));
     let limit = |g: &mut Graph, x| {

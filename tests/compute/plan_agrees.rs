@@ -1,4 +1,5 @@
-//! Fused plans compute what the graph says, on the CPU backend (tests/machine/gpu_training.rs does the same on the GPU).
+//! Fused plans agree with the graph on the CPU backend (tests/machine/gpu_training.rs does the same on the
+//! GPU).
 
 use gridlight::device::cpu::CpuDevice;
 use proptest::prelude::*;

@@ -1,5 +1,5 @@
-//! Files that are damaged or made to do harm: whatever is in them, reading ends soon, with a value or with an
-//! error that names the file; it does not panic and asks for no more than 1 GiB at once.
+//! Damaged or malicious files: whatever they contain, reading ends soon, with a value or an error that names
+//! the file; it neither panics nor allocates more than 1 GiB at once.
 #![allow(unsafe_code, reason = "an allocator that refuses huge requests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -21,20 +21,20 @@ use crate::interruptions::Bench;
 use crate::mutate::mutate;
 use crate::parquet_table::parquet_table;
 
-/// Refuses requests above 1 GiB; the process then ends with the size in its message, and the input is the last
-/// one written (see [`attack`]).
+/// Refuses allocations above 1 GiB. The process then ends with the size in its message, and the culprit is
+/// the last input written (see [`attack`]).
 struct Bounded;
 
 const LARGEST: usize = 1 << 30;
 
-// SAFETY: every request is passed on to the system's allocator unchanged, or refused with a null pointer, which
+// SAFETY: every request is passed on to the system allocator unchanged, or refused with a null pointer, which
 // `GlobalAlloc` allows.
 unsafe impl GlobalAlloc for Bounded {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.size() > LARGEST {
             return std::ptr::null_mut();
         }
-        // SAFETY: the caller's promises about `layout` are the system allocator's.
+        // SAFETY: the caller's guarantees about `layout` are those the system allocator requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -50,7 +50,7 @@ unsafe impl GlobalAlloc for Bounded {
         if size > LARGEST {
             return std::ptr::null_mut();
         }
-        // SAFETY: `pointer` came from the system allocator with `layout`, for all requests go there.
+        // SAFETY: `pointer` came from the system allocator with `layout`, because all requests go there.
         unsafe { System.realloc(pointer, layout, size) }
     }
 
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Bounded {
 #[global_allocator]
 static ALLOCATOR: Bounded = Bounded;
 
-/// Writes every input to `path` and reads it there, each within 5 s. Gives how many were refused.
+/// Writes every input to `path` and reads it, each within 5 s. Returns how many were rejected.
 fn attack(
     path: &Path,
     inputs: impl Iterator<Item = Vec<u8>>,
@@ -79,7 +79,7 @@ fn attack(
             let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&place)));
             let _ = sender.send(result.map_err(|_| "panicked"));
         });
-        // The input is kept for a look if something is wrong with it.
+        // The input is kept for inspection if something goes wrong.
         let bad = |what: &str| {
             let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}"));
             std::fs::copy(path, &kept).unwrap();
@@ -152,7 +152,7 @@ fn experiments() {
     assert!(refused > 300, "{refused} refused");
 }
 
-/// Numbers, names, times and truth values, with gaps.
+/// Numbers, names, times and booleans, with gaps.
 fn table() -> String {
     let mut text = "n,name,time,flag,y\n".to_string();
     for row in 0..60 {
@@ -217,7 +217,7 @@ fn a_page_that_says_it_is_huge_is_refused_before_it_is_allocated() {
     let path = directory.path().join("huge.parquet");
     parquet_table(&path, parquet::basic::Compression::SNAPPY, 1, None);
     let valid = std::fs::read(&path).unwrap();
-    // The first page begins after the magic: field 1 (its type), then field 2, the size once decompressed.
+    // The first page starts after the magic: field 1 (its type), then field 2, the uncompressed size.
     assert_eq!((valid[4], valid[6]), (0x15, 0x15));
     let rest = 7 + valid[7..].iter().position(|byte| *byte < 0x80).unwrap() + 1;
     let bytes = [&valid[..7], &[0xfe, 0xff, 0xff, 0xff, 0x0f], &valid[rest..]].concat();
@@ -237,7 +237,8 @@ fn strings_that_count_more_than_their_page_are_refused_before_they_are_allocated
         parquet_table(&path, parquet::basic::Compression::UNCOMPRESSED, version, Some(encoding));
         load(&path).unwrap();
         let mut bytes = std::fs::read(&path).unwrap();
-        // Blocks of 128 in 4 parts, and 30 values in one byte: now 2^36 - 1 in six, over what follows.
+        // Blocks of 128 in 4 miniblocks, with the count of 30 values in one byte: now 2^36 - 1 in six bytes,
+        // overwriting what follows.
         let found: Vec<usize> =
             (0..bytes.len()).filter(|&i| bytes[i..].starts_with(&[0x80, 0x01, 4, 30])).collect();
         assert!(!found.is_empty());
@@ -253,7 +254,7 @@ fn strings_that_count_more_than_their_page_are_refused_before_they_are_allocated
     }
 }
 
-/// A file with the right digest for its contents, as an attacker would make it.
+/// A file with the correct digest of its contents, as an attacker would make it.
 fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
     let mark = br#"{\"sha256\":\""#;
     let Some(at) = bytes.windows(mark.len()).position(|w| w == mark) else { return bytes };
@@ -267,7 +268,7 @@ fn reseal(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
-/// A change within the header, whose length is corrected.
+/// A mutation within the header, with the header length corrected.
 fn mutated_headers(valid: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
     let length = u64::from_le_bytes(valid[..8].try_into().unwrap()) as usize;
     (0..COUNT).map(move |seed| {
@@ -285,7 +286,7 @@ fn checkpoints() {
     let path = bench.path("weights.safetensors");
     let read = |path: &Path| checkpoint::load(path).map(drop).map_err(|e| e.to_string());
     assert_eq!(reseal(valid.clone()), valid, "the digest is as documented");
-    // A change of any kind is noticed; a few of the mutations change nothing.
+    // Any change is detected; a few mutations change nothing.
     let changed = mutated(valid.clone()).filter(|m| *m != valid).count();
     let original = valid.clone();
     let refused = attack(&path, mutated(valid.clone()).filter(move |m| *m != original), read);
@@ -336,7 +337,7 @@ fn records() {
     assert!(refused > 100, "{refused} refused");
 }
 
-/// What was fitted on a few images of 3 x 2 pixels in colour.
+/// The preprocessing fitted on a few RGB images of 3 x 2 pixels.
 fn fitted_images(directory: &Path) -> data::Fitted {
     let values: Vec<u8> = (0..20 * 18).map(|i| (i * 37 % 251) as u8).collect();
     std::fs::write(directory.join("fit-images-idx3"), idx(&[20, 3, 2, 3], &values)).unwrap();
@@ -353,7 +354,7 @@ fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Attacks the reading of images of a fitted run from a file called `name`, at first `valid`.
+/// Attacks the image reader of a fitted run with a file called `name`, starting from `valid`.
 fn attack_images(name: &str, valid: Vec<u8>, least_refused: usize) {
     let directory = tempfile::tempdir().unwrap();
     let fitted = fitted_images(directory.path());

@@ -1,5 +1,5 @@
-//! Images become rows of pixels as documented, from every kind of file; and files that are damaged, or not what the
-//! experiment says, are told by name.
+//! Images from every kind of file become rows of pixels as documented; files that are damaged, or not what
+//! the experiment expects, are reported by name.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ fn a_table_of_pixels_is_images_with_one_scaling_a_channel() {
     assert_eq!(loaded.test.source_rows[..3], [4, 9, 14]);
     assert_eq!(loaded.train.rows + loaded.validation.rows + loaded.test.rows, 1797);
     assert_eq!(loaded.train.features.len(), 64);
-    // Row 0 of the file begins 0,0,5,13 and is a 0; one scaling takes all pixels of the training rows to 0 and 1.
+    // Row 0 of the file starts 0,0,5,13 and is a 0; one scaling maps all pixels of the training rows to 0..1.
     let (part, at) = [&loaded.train, &loaded.validation]
         .into_iter()
         .find_map(|p| Some((p, p.source_rows.iter().position(|&r| r == 0)?)))
@@ -69,21 +69,21 @@ split = { by = "files", validation = 0.1, test = "fashion-t10k1000-images-idx3-u
 
 #[test]
 fn idx_files_are_images_with_the_labels_beside_them() {
-    let names = "image = { classes = [\"T-shirt\", \"trousers\", \"pullover\", \"dress\", \"coat\", \"sandal\", \"shirt\", \
-                 \"sneaker\", \"bag\", \"boot\"] }";
+    let names = "image = { classes = [\"T-shirt\", \"trousers\", \"pullover\", \"dress\", \"coat\", \
+                 \"sandal\", \"shirt\", \"sneaker\", \"bag\", \"boot\"] }";
     let loaded = load_in(Path::new(ASSETS), &format!("{CLOTHES}{names}")).unwrap();
     let image = loaded.fitted.image.as_ref().unwrap();
     assert_eq!(image.shape, ImageShape { channels: 1, height: 28, width: 28 });
     assert_eq!((loaded.train.rows, loaded.validation.rows, loaded.test.rows), (4500, 500, 1000));
     assert_eq!((image.range, image.scaling.len()), ([0.0, 255.0], 1));
-    // Classes in the order given: the first test image is a boot.
+    // Classes in the given order: the first test image is a boot.
     assert_eq!(labels(&loaded.test)[0], 9);
     let bytes = std::fs::read(Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte")).unwrap();
     for (at, &x) in loaded.test.x[..784].iter().enumerate() {
         let found = image.scaling[0].invert(f64::from(x));
         assert!((found - f64::from(bytes[16 + at])).abs() < 1e-3, "{at}: {found}");
     }
-    // Another file of a trained run, with labels and without.
+    // Another file for a trained run, with and without labels.
     let test = Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte");
     let again = data::load_with(&loaded.fitted, &test, true).unwrap();
     assert_eq!((&again.x, &again.target), (&loaded.test.x, &loaded.test.target));
@@ -127,7 +127,7 @@ fn compressed_files_and_numpys_hold_the_same_images() {
     assert_eq!(plain.train.rows + plain.validation.rows + plain.test.rows, 20);
     let compressed = load("images-idx3.gz", "");
     assert_eq!((&plain.train, &plain.fitted), (&compressed.train, &compressed.fitted));
-    // NumPy's, as bytes and as numbers, the labels named.
+    // NumPy files, as bytes and as numbers, with labels given by name.
     let npy = |kind: &str, shape: &str, bytes: &[u8]| {
         let header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}");
         let header = format!("{header:<117}\n");
@@ -142,7 +142,7 @@ fn compressed_files_and_numpys_hold_the_same_images() {
     std::fs::write(at("labels.npy"), npy("<i8", "(20,)", &wide)).unwrap();
     let loaded = load("images.npy", "image = { shape = [1, 3, 4] }");
     assert_eq!(loaded.train.x, plain.train.x);
-    // Both in an archive, stored and deflated.
+    // Both in one archive, stored and deflated.
     let mut writer = zip::ZipWriter::new(std::fs::File::create(at("both.npz")).unwrap());
     for (name, bytes, method) in [
         ("x.npy", npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
@@ -187,14 +187,14 @@ fn files_that_lie_are_told_by_name() {
     write("images-idx3", &good);
     assert!(load("labels = \"none\"").contains("none"));
     assert!(load("image = { classes = [\"a\", \"b\"] }").contains("label 2 has no name"));
-    assert!(load("exclude = [\"a\"]").contains("`data.exclude` is about the columns of a table"));
+    assert!(load("exclude = [\"a\"]").contains("`data.exclude` concerns columns of a table"));
     write("labels-idx1", &idx(&[20], &[7; 20]));
     assert!(load("").contains("nothing to learn"));
     std::fs::remove_file(directory.path().join("labels-idx1")).unwrap();
     assert!(load("").contains("data.labels"));
 }
 
-/// A PNG file of 8 bits a value; `values` are `[height, width, channels]`.
+/// A PNG file with 8 bits per value; `values` are `[height, width, channels]`.
 fn png(channels: usize, width: u32, height: u32, values: &[u8]) -> Vec<u8> {
     let mut bytes = vec![];
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
@@ -204,7 +204,7 @@ fn png(channels: usize, width: u32, height: u32, values: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// A folder with two classes of eight pictures of 3 x 2 pixels.
+/// A folder with two classes of eight 3 x 2 images.
 fn folder() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (class, base) in [("ants", 0u8), ("bees", 100)] {
@@ -236,7 +236,7 @@ fn a_folder_of_pictures_has_a_class_a_subfolder() {
             assert!((red - expected as f64).abs() < 1e-3, "row {row}: {red}");
         }
     }
-    // Grey and resized.
+    // Greyscale and resized.
     let grey = load_in(directory.path(), &format!("{FOLDER}image = {{ shape = [1, 4, 4] }}")).unwrap();
     assert_eq!(grey.train.features.len(), 16);
     assert_ne!(grey.digest, "");
@@ -329,7 +329,7 @@ fn pictures_that_are_none_are_told_by_name() {
     check("wasps", None, "", "empty");
     check("ants/more", None, "", "within the folder of a class");
     check("loose.png", Some(&good), "", "beside the folders");
-    // A few bytes that declare 2^31 x 2^31 pixels, and 30,000 x 30,000: the check of the header comes first.
+    // A few bytes that declare 2^31 x 2^31 and 30,000 x 30,000 pixels: the header check comes first.
     for (side, expected) in [(i32::MAX as u32, "2147483647"), (30_000, "30000 x 30000")] {
         let mut bomb = good.clone();
         bomb[16..24].copy_from_slice(&[side.to_be_bytes(), side.to_be_bytes()].concat());

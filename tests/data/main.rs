@@ -1,4 +1,4 @@
-//! Files to numbers: tables, images, series, and files that are damaged or hostile.
+//! From files to numbers: tables, images, series, and damaged or malicious files.
 
 mod hostile;
 mod images;

@@ -1,10 +1,11 @@
-//! A Parquet file as its writer leaves it.
+//! Parquet files as written by the `parquet` crate.
 
 use std::path::Path;
 
 use parquet::basic::Encoding;
 
-/// 60 rows of numbers with gaps, names, times, truth values and `y`, in two row groups; `encoded` is for the names.
+/// 60 rows of numbers with gaps, names, times, booleans and `y`, in two row groups; `encoded` is the encoding
+/// of the names.
 pub fn parquet_table(
     path: &Path,
     compression: parquet::basic::Compression,

@@ -1,5 +1,5 @@
-//! Tables become numbers as documented: the shipped ones row for row, nothing learned from held-back rows, every
-//! scaling undone, and any bytes at all give data or a message that says what to correct.
+//! Tables become numbers as documented: the shipped ones row by row, nothing fitted on held-out rows, every
+//! scaling inverted; and arbitrary bytes give either data or a message that says what to correct.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ fn shipped(name: &str, overrides: &[String]) -> Loaded {
     trainer::load_data(&experiment, &directory).unwrap()
 }
 
-/// A directory with `table.csv`, and what is made of it.
+/// A directory with `table.csv`, and what it is loaded as.
 struct Bench {
     directory: tempfile::TempDir,
 }
@@ -42,10 +42,10 @@ impl Bench {
     }
 }
 
-/// Rows 0 to 5 train, 6 validates, 7 tests.
+/// Rows 0 to 5 train, row 6 is for validation, row 7 for test.
 const PARTS: &str = "part\ntrain\ntrain\ntrain\ntrain\ntrain\ntrain\nvalidation\ntest\n";
 
-/// A table of columns, each given with its name first, beside [`PARTS`].
+/// A table of columns, each starting with its name, next to [`PARTS`].
 fn table(columns: &[&str]) -> String {
     let columns: Vec<Vec<&str>> = columns.iter().map(|c| c.split(' ').collect()).collect();
     let line = |(row, part): (usize, &str)| {
@@ -200,8 +200,8 @@ fn missing_and_unknown_categories_are_treated_as_documented() {
 
 #[test]
 fn timestamps_become_parts_of_the_calendar() {
-    let times = "t 2024-01-01T00:00 2024-01-01T06:00 2024-01-01T12:00 2024-01-02T18:00 2024-07-01T00:00 2024-01-07 \
-                 2024-12-31T23:30:00Z 2024-02-01";
+    let times = "t 2024-01-01T00:00 2024-01-01T06:00 2024-01-01T12:00 2024-01-02T18:00 2024-07-01T00:00 \
+                 2024-01-07 2024-12-31T23:30:00Z 2024-02-01";
     let bench = Bench::new(table(&[times, Y]));
     let cyclic = bench.load(Goal::Regression, BY_PART).unwrap().train;
     assert_near(&feature(&cyclic, "t hour sin"), &[0.0, 1.0, 0.0, -1.0, 0.0, 0.0]);
@@ -300,7 +300,7 @@ fn parquet_and_csv_hold_the_same_table() {
     let parquet = data::load(&config, bench.directory.path(), Goal::Regression, [5, 0]).unwrap();
     assert_eq!((parquet.fitted, parquet.train, parquet.test), (csv.fitted, csv.train, csv.test));
 
-    // Damage of any single byte gives data or a message.
+    // Damage to any single byte gives data or a message.
     let bytes = std::fs::read(&path).unwrap();
     for at in (0..bytes.len()).step_by(7) {
         let mut damaged = bytes.clone();
@@ -310,7 +310,7 @@ fn parquet_and_csv_hold_the_same_table() {
     }
 }
 
-/// Loads `table` and expects an error that contains every one of `parts`.
+/// Loads `table` and expects an error that contains all of `parts`.
 fn expect_error(table: impl AsRef<[u8]>, goal: Goal, config: &str, parts: &[&str]) {
     let error = Bench::new(table).load(goal, config).unwrap_err().to_string();
     for part in parts {
@@ -400,13 +400,13 @@ fn treatments_and_splits_that_do_not_fit_are_refused() {
     }
 }
 
-/// The same cases at every run.
+/// The same cases in every run.
 fn cases(count: u32) -> ProptestConfig {
     let rng_seed = RngSeed::Fixed(20_240_131);
     ProptestConfig { cases: count, rng_seed, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Loads in every way; what is given must be finite, and every kept row must be in one part.
+/// Loads in every way; the data must be finite, and every kept row must be in exactly one part.
 fn survives(bytes: &[u8]) {
     let bench = Bench::new(bytes);
     for goal in [Goal::Regression, Goal::Binary, Goal::Classes] {
@@ -414,7 +414,8 @@ fn survives(bytes: &[u8]) {
             "",
             "clean = { clip = 1.0, indicators = true, numbers = \"forward_fill\" }\n\
              transform = { numbers = \"quantile\", target = \"log1p\", categories = \"embedding\" }",
-            "split = { by = \"folds\", folds = 2, fold = 1 }\ntransform = { numbers = \"min_max\", target = \"quantile\" }",
+            "split = { by = \"folds\", folds = 2, fold = 1 }\n\
+             transform = { numbers = \"min_max\", target = \"quantile\" }",
         ] {
             let Ok(data) = bench.load(goal, config) else { continue };
             for part in [&data.train, &data.validation, &data.test] {
@@ -439,12 +440,16 @@ proptest! {
     }
 
     #[test]
-    fn any_text_of_table_characters_gives_data_or_an_error(text in "[ay,;\t\"\n\r0-9.eE+:TNan\u{feff}-]{0,300}") {
+    fn any_text_of_table_characters_gives_data_or_an_error(
+        text in "[ay,;\t\"\n\r0-9.eE+:TNan\u{feff}-]{0,300}"
+    ) {
         survives(format!("a,y\n{text}").as_bytes());
     }
 
     #[test]
-    fn any_numbers_give_finite_data(rows in proptest::collection::vec((any::<f32>(), any::<i16>(), any::<f64>()), 4..40)) {
+    fn any_numbers_give_finite_data(
+        rows in proptest::collection::vec((any::<f32>(), any::<i16>(), any::<f64>()), 4..40)
+    ) {
         let rows: String = rows.iter().map(|(a, b, y)| format!("{a:e},{b},{y:e}\n")).collect();
         survives(format!("a,b,y\n{rows}").as_bytes());
     }
@@ -453,7 +458,9 @@ proptest! {
     fn any_damage_to_a_good_table_gives_data_or_an_error(
         damage in proptest::collection::vec((0_usize..10_000, any::<u8>()), 1..6)
     ) {
-        let row = |i: usize| format!("{},{},2024-01-{:02},{}\n", i * 7 % 5, ["u", "v"][i % 2], i % 28 + 1, i % 3);
+        let row = |i: usize| {
+            format!("{},{},2024-01-{:02},{}\n", i * 7 % 5, ["u", "v"][i % 2], i % 28 + 1, i % 3)
+        };
         let mut bytes = format!("a,c,t,y\n{}", (0..40).map(row).collect::<String>()).into_bytes();
         for (at, byte) in damage {
             let at = at % bytes.len();

@@ -1,4 +1,5 @@
-//! Windows of series: what they read and predict, what they never see, what becomes of gaps, and what is refused.
+//! Windows of series: their inputs and targets, what they never see, the handling of gaps, and what is
+//! rejected.
 
 use std::fmt::Write;
 use std::process::Command;
@@ -6,15 +7,16 @@ use std::process::Command;
 use gridlight::data::{Dataset, Loaded};
 use gridlight::experiment::Experiment;
 use gridlight::run::trainer;
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
-/// The data of an experiment on `table` with these tables of keys after `[data]`.
+/// Loads the data of an experiment on `table`, with these keys after `[data]`.
 fn load(table: &str, keys: &str) -> Result<Loaded, TrainError> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("series.csv"), table).unwrap();
     let text = format!(
-        "name = \"w\"\n[data]\nsource = \"series.csv\"\ntarget = \"y\"\n{keys}\n[data.transform]\nnumbers = \"none\"\n\
-         target = \"none\"\ntimestamps = [\"hour\"]\ncyclic = false\n[train]\nbatch_size = 1\n"
+        "name = \"w\"\n[data]\nsource = \"series.csv\"\ntarget = \"y\"\n{keys}\n[data.transform]\n\
+         numbers = \"none\"\ntarget = \"none\"\ntimestamps = [\"hour\"]\ncyclic = false\n[train]\n\
+         batch_size = 1\n"
     );
     let experiment = Experiment::parse(&text, "w.toml", &[]).unwrap();
     trainer::load_data(&experiment, directory.path())
@@ -22,11 +24,11 @@ fn load(table: &str, keys: &str) -> Result<Loaded, TrainError> {
 
 fn refused(table: &str, keys: &str) -> String {
     let error = load(table, keys).unwrap_err();
-    assert_eq!(error.exit_code(), 2, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Input, "{error}");
     error.to_string()
 }
 
-/// Hours from `first` on, with `y` the number of the hour and `z` a hundred times that.
+/// Hours in `range`, with `y` the number of the hour and `z` a hundred times that.
 fn hours(range: std::ops::Range<usize>) -> String {
     let mut text = String::from("time,y,z\n");
     for hour in range {
@@ -35,7 +37,7 @@ fn hours(range: std::ops::Range<usize>) -> String {
     text
 }
 
-/// The words that window `at` reads, one line of features a row.
+/// The words that window `at` reads, one row of features per line.
 fn window(data: &Dataset, at: usize) -> Vec<Vec<f32>> {
     let windows = data.windows.as_ref().unwrap();
     let width = data.features.len();
@@ -50,7 +52,7 @@ fn a_window_reads_its_rows_and_predicts_the_row_after_them() {
     let keys = "[data.window]\nlength = 3\nhorizon = 2\ntime = \"time\"\nknown_future = [\"time\"]\n";
     let data = load(&hours(0..50), &format!("{keys}{ORDER}")).unwrap();
     assert_eq!(data.train.features, ["y", "z", "time hour (+2)"]);
-    // Training are the windows whose target lies in rows 0..30: the first predicts row 4.
+    // Training windows are those with their target in rows 0..30: the first predicts row 4.
     assert_eq!((data.train.rows, data.validation.rows, data.test.rows), (26, 10, 10));
     let hour = |h: usize| (h % 24) as f32 / 24.0;
     for at in [0, 7, 25] {
@@ -59,7 +61,7 @@ fn a_window_reads_its_rows_and_predicts_the_row_after_them() {
         assert_eq!(window(&data.train, at), expected, "window {at}");
         assert_eq!(data.train.truth()[at], (at + 4) as f64, "window {at}");
     }
-    // The first window of the test part reaches back before the cut: the past is known.
+    // The first test window reaches back across the cut: the past is known.
     assert_eq!(window(&data.test, 0)[0][0], 36.0);
     assert_eq!(data.test.truth()[0], 40.0);
     // Overlapping windows share their rows.
@@ -83,7 +85,7 @@ fn all_steps_and_strides() {
     let named = |name| errors.iter().find(|(n, _)| *n == name).unwrap().1;
     assert_eq!(named("baseline_naive_mae"), 2.0, "1, 2 and 3 hours behind");
     assert_eq!(named("baseline_seasonal_mae"), 8.0 / 3.0, "2, 2 and 4 hours behind");
-    // A target that lies across the cut belongs to neither part.
+    // A target that straddles the cut belongs to neither part.
     assert!(data.train.truth().iter().all(|&y| y < 30.0));
     assert!(data.validation.truth().iter().all(|&y| (30.0..40.0).contains(&y)));
 }
@@ -95,7 +97,7 @@ fn what_is_fitted_does_not_depend_on_later_rows() {
         .lines()
         .enumerate()
         .map(|(line, text)| {
-            // Line 0 names the columns; rows from 30 on do not train.
+            // Line 0 holds the column names; rows from 30 on are not for training.
             let spoilt = line > 30;
             if spoilt {
                 format!("{},{},{}\n", text.split(',').next().unwrap(), 9_000 + line, -line.cast_signed())
@@ -117,7 +119,7 @@ fn what_is_fitted_does_not_depend_on_later_rows() {
 
 #[test]
 fn windows_do_not_span_series() {
-    // Two sensors, row by row in turn.
+    // Two sensors, in alternating rows.
     let mut text = String::from("time,sensor,y\n");
     for hour in 0..20 {
         for (sensor, sign) in [("a", 1), ("b", -1)] {
@@ -135,13 +137,13 @@ fn windows_do_not_span_series() {
             assert_eq!(windows.places[at].group, if truth > 0.0 { "a" } else { "b" });
         }
     }
-    // Each is split by itself: 12 rows train, 8 windows with their target among them.
+    // Each is split separately: 12 training rows contain the targets of 8 windows.
     assert_eq!((data.train.rows, data.validation.rows, data.test.rows), (2 * 8, 2 * 4, 2 * 4));
 }
 
 #[test]
 fn what_is_missing_is_not_filled_from_another_series() {
-    // Two sensors one after the other; z is missing in the first two rows of each, and once in between.
+    // Two sensors, one after the other; z is missing in the first two rows of each, and once in between.
     let mut text = String::from("time,sensor,y,z\n");
     for (sensor, sign) in [("a", 1), ("b", -1)] {
         for hour in 0..20 {
@@ -149,9 +151,10 @@ fn what_is_missing_is_not_filled_from_another_series() {
             writeln!(text, "2024-01-01 {hour:02}:00,{sensor},{hour},{z}").unwrap();
         }
     }
-    let keys = "[data.clean]\nnumbers = \"forward_fill\"\n[data.window]\nlength = 2\ntime = \"time\"\ngroup = \"sensor\"\n";
+    let keys = "[data.clean]\nnumbers = \"forward_fill\"\n[data.window]\nlength = 2\ntime = \"time\"\n\
+                group = \"sensor\"\n";
     let data = load(&text, &format!("exclude = [\"sensor\"]\n{keys}{ORDER}")).unwrap();
-    // Nothing stands before the first rows: the mean of the training rows takes their place, that of a and -a.
+    // Nothing precedes the first rows, so the mean of the training rows fills them: that of a and -a.
     let z = |window: Vec<Vec<f32>>| window.iter().map(|row| row[1]).collect::<Vec<f32>>();
     let places = &data.train.windows.as_ref().unwrap().places;
     for (group, sign) in [("a", 1.0), ("b", -1.0)] {
@@ -162,7 +165,7 @@ fn what_is_missing_is_not_filled_from_another_series() {
     }
 }
 
-/// Hours 0..50 without hours 10 and 11, and without the count of hour 20.
+/// Hours 0..50, without hours 10 and 11, and without the count of hour 20.
 fn with_gaps() -> String {
     let whole = hours(0..50);
     let mut lines: Vec<String> = whole.lines().map(String::from).collect();
@@ -175,7 +178,9 @@ fn with_gaps() -> String {
 fn gaps_are_treated_as_the_experiment_says() {
     let keys = |gaps: &str| {
         format!(
-            "exclude = [\"z\"]\n[data.window]\nlength = 3\ntime = \"time\"\ngaps = \"{gaps}\"\n[data.split]\nby = \"time\"\ncolumn = \"time\"\nvalidation = \"2024-01-02 06:00\"\ntest = \"2024-01-02 16:00\"\n"
+            "exclude = [\"z\"]\n[data.window]\nlength = 3\ntime = \"time\"\ngaps = \"{gaps}\"\n[data.split]\n\
+             by = \"time\"\ncolumn = \"time\"\nvalidation = \"2024-01-02 06:00\"\n\
+             test = \"2024-01-02 16:00\"\n"
         )
     };
     let dropped = load(&with_gaps(), &keys("drop")).unwrap().train;
@@ -246,8 +251,8 @@ fn the_command_line_forecasts_past_the_end() {
     std::fs::write(at("series.csv"), hours(0..60)).unwrap();
     let keys = "[data.window]\nlength = 3\nhorizon = 2\ntime = \"time\"\nknown_future = [\"time\"]\n";
     let text = format!(
-        "name = \"w\"\n[data]\nsource = \"series.csv\"\ntarget = \"y\"\n{keys}{ORDER}[model]\nhidden = [4]\n[train]\n\
-         epochs = 2\nbatch_size = 4\n"
+        "name = \"w\"\n[data]\nsource = \"series.csv\"\ntarget = \"y\"\n{keys}{ORDER}[model]\nhidden = [4]\n\
+         [train]\nepochs = 2\nbatch_size = 4\n"
     );
     std::fs::write(at("w.toml"), text).unwrap();
     let gridlight = |arguments: &[&str]| {
@@ -268,13 +273,13 @@ fn the_command_line_forecasts_past_the_end() {
     let forecast = std::fs::read_to_string(at("forecast.csv")).unwrap();
     let lines: Vec<&str> = forecast.lines().collect();
     assert_eq!(lines[0], "last time,time,y");
-    // 58 windows of three rows in 60; the last two predict hours that are not in the file.
+    // 58 windows of three rows in 60 rows; the last two predict hours beyond the end of the file.
     assert_eq!(lines.len(), 1 + 58);
     assert!(lines[58].starts_with("2024-01-03 11:00:00,2024-01-03 13:00:00,"), "{}", lines[58]);
     let report = std::fs::read_to_string(at("run/report.html")).unwrap();
-    assert!(report.contains("baseline_naive_mae") && report.contains("season before"));
+    assert!(report.contains("baseline_naive_mae") && report.contains("one season earlier"));
 
-    // A day ahead, the last hours of each part are of no window's past.
+    // With a one-day horizon, the last hours of each part precede no target.
     std::fs::write(at("series.csv"), hours(0..500)).unwrap();
     gridlight(&["train", "w.toml", "--out", "day", "--set", "data.window.horizon=24"]);
     let evaluation: serde_json::Value =

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""What AMD's compiler makes of exact kernels: no operation that rounds once where the shader rounds twice.
+"""Checks that AMD's compiler fuses nothing in exact kernels: no operation may round once where the shader rounds twice.
 
 Mesa's null device for AMD hardware compiles kernels of every family without a GPU. Its instructions are searched for
-fused and contracted ones, in exact arithmetic, where none may be, and in the usual one, where some must be found, or
-the search itself is broken. Needs Mesa's Vulkan driver `radeon` and its drm-shim (Debian: `mesa-vulkan-drivers` and
-`mesa-drm-shim` 25 or later), in a directory of their own if need be.
+fused and contracted ones. In exact arithmetic there must be none; in default arithmetic there must be some, or the
+search itself is broken. Needs Mesa's Vulkan driver `radeon` and its drm-shim (Debian: `mesa-vulkan-drivers` and
+`mesa-drm-shim` 25 or later), in a separate directory if necessary.
 
     tests/long/contraction.py TEST_BINARY --icd radeon_icd.json --libraries DIRECTORY [--gpu navi31]
 
@@ -34,7 +34,7 @@ def compiled(asked, arithmetic):
     }
     done = subprocess.run([asked.binary], env={**os.environ, **environment}, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr[-2000:]
-    # A constant that does not look like an instruction is shown as an invalid one, and the next line may be made up.
+    # The disassembler prints some constants as invalid instructions, and the line after one may be spurious.
     text = re.sub(r"^\(invalid instruction\).*\n.*\n", "", done.stderr, flags=re.M)
     instructions = re.findall(r"^\s+[vs]_\w+.*; [0-9a-f]{8}", text, re.M)
     found = collections.Counter(name for line in instructions for name in CONTRACTED.findall(line))

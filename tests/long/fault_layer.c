@@ -1,13 +1,13 @@
-// A Vulkan layer that makes one call fail. `faults.py` builds it, puts it under a training, and moves the fault
+// A Vulkan layer that makes one call fail. `faults.py` builds it, enables it for a training, and moves the fault
 // from call to call.
 //
 // FAULT_CALL    submit, wait, allocate, buffer or pipeline
-// FAULT_AT      which of those calls of the process fails, counted from 1; 0 for none
+// FAULT_AT      which of those calls fails, counted from 1 per process; 0 for none
 // FAULT_RESULT  lost (VK_ERROR_DEVICE_LOST) or memory (VK_ERROR_OUT_OF_DEVICE_MEMORY)
-// FAULT_TIMES   how many calls from that one on fail, each on a device of its own if it is lost (1 unless told)
-// FAULT_LOG     file that gets the number of calls of each kind when the process ends
+// FAULT_TIMES   how many calls fail from that one on, each on a new device if the device is lost (default 1)
+// FAULT_LOG     file to which the number of calls of each kind is written at process exit
 //
-// As with a real loss, everything that is asked of a lost device afterwards is answered with the loss.
+// As with a real loss, every later call on a lost device returns VK_ERROR_DEVICE_LOST.
 
 #include <pthread.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static VkInstance instance;
 static unsigned long counts[CALLS];
 static int failed;
 
-// Queues and their device begin with the same pointer: the loader's dispatch table.
+// A queue and its device start with the same pointer, the loader's dispatch table.
 static void *key_of(const void *handle) { return *(void *const *)handle; }
 
 static struct device *device_of(const void *handle) {
@@ -51,7 +51,7 @@ static const char *setting(const char *name, const char *otherwise) {
     return value && *value ? value : otherwise;
 }
 
-// Counts a call; whether it is to fail, and with what.
+// Counts a call and decides whether it fails, and with which result.
 static VkResult judge(const void *handle, enum call call) {
     pthread_mutex_lock(&lock);
     struct device *device = device_of(handle);

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A Vulkan layer loses the device, or has no memory, at any submission, wait, allocation, buffer or
-compilation.
+"""Trains under a Vulkan layer that loses the device, or runs out of memory, at a chosen submission, wait, allocation,
+buffer creation or pipeline compilation.
 
-Whatever the moment, `train` must end with the weights of an undisturbed run, or with exit code 4 within 5 s of the
-fault, one `error:` line, no step reported after the loss, and checkpoints from which the run goes on to the same
-weights. Needs a C compiler and the Vulkan headers (`libvulkan-dev`).
+Wherever the fault falls, `train` must either end with the weights of an undisturbed run, or exit with code 4 within 5 s
+of the fault, with one `error:` line, no step reported after the loss, and checkpoints from which the run resumes to the
+same weights. Needs a C compiler and the Vulkan headers (`libvulkan-dev`).
 
     tests/long/faults.py [--points 40] [--binary target/release/gridlight]
 """
@@ -23,9 +23,9 @@ CALLS = ["submit", "wait", "allocate", "buffer", "pipeline"]
 
 
 def build(place):
-    """Compiles the layer; the environment that puts it under every Vulkan program."""
+    """Compiles the layer and returns the environment that enables it in every Vulkan program."""
     library = place.path / "libfault.so"
-    # The loader unloads a layer with its instance; kept, it goes on counting in the next instance of the process.
+    # The loader unloads a layer with its instance; kept loaded, it keeps counting in the process's next instance.
     command = ["cc", "-shared", "-fPIC", "-O1", "-Wl,-z,nodelete", "-o", library, HERE / "fault_layer.c", "-lpthread"]
     subprocess.run(command, check=True)
     name = "VK_LAYER_GRIDLIGHT_fault"
@@ -36,7 +36,7 @@ def build(place):
 
 
 def counts(path):
-    """Calls of each kind that the layer saw."""
+    """Number of calls of each kind that the layer saw."""
     return {name: int(number) for name, number in (line.split() for line in path.read_text().splitlines())}
 
 
@@ -45,7 +45,7 @@ def main():
     place = Place(asked.binary, "gpu", "epochs = 4\ncheckpoint_every_steps = 8")
     layer = build(place)
     log = place.path / "log"
-    # The second time, with compiled shaders at hand as in all that follow.
+    # The second run, like all later ones, finds compiled shaders in the cache.
     for out in ["cold", "whole"]:
         started = time.monotonic()
         code, _, errors = place.train(out, "--log-every", "1", environment={**layer, "FAULT_LOG": str(log)})
@@ -73,7 +73,7 @@ def main():
 
 
 def one(place, environment, whole, log, undisturbed, outcomes, key):
-    """One training with one fault; what is wrong about it, if anything."""
+    """Runs one training with one fault and returns what is wrong with the outcome, if anything."""
     out = place.path / "faulty"
     subprocess.run(["rm", "-rf", out, log], check=True)
     started = time.monotonic()
@@ -95,7 +95,7 @@ def one(place, environment, whole, log, undisturbed, outcomes, key):
         return f"not one error: {errors}"
     if seconds > undisturbed + 5:
         return f"{seconds:.1f} s"
-    # Without the fault it goes on, if it has begun.
+    # Without the fault, the run must resume, if it had started at all.
     layer = {name: value for name, value in environment.items() if not name.startswith("FAULT_")}
     more = ["--resume"] if (out / "experiment.toml").exists() else []
     code, _, errors = place.train(out, *more, environment=layer)

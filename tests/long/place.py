@@ -1,4 +1,4 @@
-"""What the long checks share: a small experiment, the program, and what a finished run holds."""
+"""Shared by the long checks: a small experiment, running the program, and the contents of a finished run."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def arguments(description, **options):
-    """Command line of a check; `options` are names of whole numbers with their defaults."""
+    """Parses the command line of a check; `options` maps integer options to their defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--binary", default=str(ROOT / "target/release/gridlight"), help="the program to check")
     parser.add_argument("--device", default="cpu", help="cpu, gpu or gpu:N")
@@ -21,7 +21,7 @@ def arguments(description, **options):
 
 
 class Place:
-    """A directory with a table and an experiment, of 16 steps an epoch for the usual 430 rows."""
+    """A directory with a table and an experiment: 16 steps per epoch for the default 430 rows."""
 
     def __init__(self, binary, device, train, hidden="[16]", rows=430):
         self.binary, self.device = str(pathlib.Path(binary).resolve()), device
@@ -41,11 +41,11 @@ class Place:
         )
 
     def command(self, out, *more):
-        """`train` into the run directory `out`."""
+        """The command that trains into the run directory `out`."""
         return [self.binary, "train", "run.toml", "--device", self.device, "--out", str(out), *more]
 
     def start(self, out, *more, environment=None):
-        """Starts it."""
+        """Starts the training."""
         return subprocess.Popen(
             self.command(out, *more),
             cwd=self.path,
@@ -56,19 +56,19 @@ class Place:
         )
 
     def train(self, out, *more, environment=None):
-        """Runs it to its end: exit code, standard output, standard error."""
+        """Runs the training to its end and returns exit code, standard output and standard error."""
         process = self.start(out, *more, environment=environment)
         output, errors = process.communicate()
         return process.returncode, output, errors
 
 
 def checkpoints(run):
-    """Checkpoints of a run by step."""
+    """Checkpoints of a run, ordered by step."""
     files = (run / "checkpoints").glob("step-*.safetensors")
     return sorted(files, key=lambda path: int(path.stem.split("-")[1]))
 
 
 def bits(run):
-    """What must have the same bits in every finished run: best weights, newest checkpoint, history."""
+    """The files whose bits every finished run must reproduce: best weights, newest checkpoint, history."""
     files = [run / "best.safetensors", checkpoints(run)[-1], run / "metrics.csv"]
     return [path.read_bytes() for path in files]

@@ -1,7 +1,8 @@
-//! Figures of others: the tests of webnn-baseline (every operator this crate has or can compose) and Keras's golden
-//! figures (recurrent layers, optimizers), computed by the kernels that train, on both backends.
+//! Reference figures of other projects: the tests of webnn-baseline (every operator that this crate has or
+//! can compose) and Keras's golden figures (recurrent layers, optimizers), computed by the training kernels
+//! on both backends.
 //!
-//! The data lie outside this repository. What they hold and this version has not is listed as ignored.
+//! The data is outside this repository. Tests of features that this version lacks are listed as ignored.
 
 #[path = "conformance/burn.rs"]
 mod burn;
@@ -26,7 +27,7 @@ use std::sync::Arc;
 use crate::everywhere::on_every_backend;
 use crate::{everywhere, harness};
 
-/// Allowed relative error of `f32` kernels against WebNN's figures (see [`webnn::check`]).
+/// Allowed relative error of `f32` kernels compared with WebNN's figures (see [`webnn::check`]).
 const TOLERANCE: f64 = 2e-6;
 
 pub fn trials() -> Vec<Trial> {

@@ -1,5 +1,5 @@
-//! The GPU backend keeps its promises whatever the program or the driver does: steps run in order, uploads are
-//! counted, what does not fit is refused with names, failures are error values.
+//! The GPU backend behaves as documented, whatever the program or the driver does: steps run in order,
+//! uploads are counted, what does not fit is rejected by name, and failures are error values.
 
 use gridlight::base::step::StepRecord;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
@@ -80,7 +80,7 @@ fn steps_run_in_order() -> Result<(), Failed> {
         let input: Vec<u32> = (1..=64).collect();
         session.write(BufferId(0), 0, &input)?;
         let mut expected = vec![0u32; 64];
-        // More steps than the table of records holds, in calls of several lengths.
+        // More steps than the table of records holds, in calls of different lengths.
         for range in [0..1, 1..2500, 2500..2503, 2503..2503, 2503..4000] {
             session.run(0, &records(range.clone()))?;
             for step in range {
@@ -123,7 +123,7 @@ fn memory_is_planned_and_zeroed() -> Result<(), Failed> {
 
 fn large_transfers() -> Result<(), Failed> {
     let device = harness::device(&GpuOptions::default())?;
-    // More than one chunk of either direction: 80 MiB.
+    // More than one chunk in either direction: 80 MiB.
     let words = 20 << 20;
     let mut program = program(words, 0);
     program.buffers.truncate(1);
@@ -184,7 +184,7 @@ fn unknown_operands() -> Result<(), Failed> {
     program.buffers.push(BufferSpec { name: "other".into(), class: BufferClass::State, words: 64 });
     program.phases[0].dispatches[1].reads.push(slice(2, 64));
     let message = load(&device, &program, RECURRENCE).err().map(|e| e.to_string()).unwrap_or_default();
-    assert!(message.contains("writes and reads [1, 1] operands, and [1, 2] are bound"), "{message}");
+    assert!(message.contains("declares [1, 1] written and read operands, but [1, 2] are bound"), "{message}");
     Ok(())
 }
 
@@ -215,7 +215,7 @@ fn lost_device() -> Result<(), Failed> {
     lost(session.wait(), "wait");
     lost(session.profile(0, &StepRecord::default()).map(|_| ()), "profile");
     lost(load(&device, &program(64, 1), RECURRENCE).map(|_| ()), "load");
-    // Another device is not concerned.
+    // Other devices are unaffected.
     let device = harness::device(&GpuOptions::default())?;
     load(&device, &program(64, 1), RECURRENCE)?.run(0, &records(0..1))?;
     Ok(())

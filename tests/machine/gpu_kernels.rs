@@ -1,6 +1,6 @@
-//! GPU kernels compute what the graph says: random kernels of every family against the oracle, and every operator
-//! with its gradients, as planned, against the reference in `f64`. Both kernel families, with and without
-//! wgpu's injected checks; every buffer that is not an input holds NaN before.
+//! GPU kernels are correct: random kernels of every family compared with the oracle, and every operator with
+//! its gradients, as planned, compared with the reference in `f64`. Tested for both kernel families, with and
+//! without wgpu's injected checks; every buffer that is not an input initially holds NaN.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::{harness, planted};
 
-/// Extents on both sides of the sizes of vectors, workgroups and tiles.
+/// Extents on both sides of vector, workgroup and tile sizes.
 const EXTENTS: [usize; 8] = [1, 2, 3, 17, 63, 64, 65, 257];
 
 pub fn trials() -> Vec<Trial> {
@@ -81,7 +81,7 @@ impl Builder {
         self.bind(shape, DType::F32, data)
     }
 
-    /// The case that compares `value` and, if `gradients`, those of a weighted sum of it.
+    /// The case that compares `value` and, if `gradients`, the gradients of a weighted sum of it.
     fn case(mut self, value: ValueId, gradients: bool) -> Result<Case, GraphError> {
         let mut outputs = vec![value];
         if gradients {
@@ -106,7 +106,7 @@ fn normal(stream: u32, element: u32) -> f32 {
     rng::normal(rng::word([1, 2], stream, 0, element))
 }
 
-/// A number of `0..count` that looks random.
+/// A pseudo-random number in `0..count`.
 fn pick(stream: u32, element: u32, count: usize) -> usize {
     rng::word([3, 4], stream, 0, element) as usize % count
 }
@@ -204,7 +204,7 @@ fn binary_functions() -> Result<(), Failed> {
     for (at, f) in BinaryFn::ALL.into_iter().enumerate() {
         for (left, right) in [shapes[at % 5], shapes[(at + 2) % 5]] {
             let mut b = Builder::default();
-            // Quarters, so that equal elements occur; none is zero.
+            // Multiples of a quarter, so that equal elements occur; none is zero.
             let quarters = |stream: u32, count: usize| -> Vec<f64> {
                 (0..count as u32).map(|i| pick(stream, i, 16) as f64 / 4.0 + 0.25).collect()
             };
@@ -237,7 +237,7 @@ fn non_finite_values() -> Result<(), Failed> {
         agree(&format!("{f:?} of special values"), &b.case(y, false)?, 1e-5)?;
     }
     for f in [BinaryFn::Min, BinaryFn::Max, BinaryFn::Add] {
-        // Sums of the last two overflow in `f32` but not in the reference.
+        // Sums of the last two overflow in `f32`, but not in the reference.
         let count = if f == BinaryFn::Add { special.len() - 2 } else { special.len() };
         let mut b = Builder::default();
         let x = b.bind(&[count, 1], DType::F32, special[..count].to_vec())?;
@@ -341,10 +341,8 @@ fn random_numbers() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Random kernels of one family with operands that hold what the kernel may meet, against the oracle, whose
-/// bounds follow the condition of each element. Every second kernel is compiled with checks; every third reads
-/// NaN here and there, which must go where the oracle says.
-/// Every family in exact mode: what the oracle says, and the bits of the CPU. NaN may have any sign and payload.
+/// Kernels of every family in exact mode agree with the oracle and have the bits of the CPU. NaN may have any
+/// sign and payload.
 fn exact_bits() -> Result<(), Failed> {
     let cpu = CpuDevice::new(Some(1)).exact(true);
     for family in [Family::Registers, Family::Workgroup] {
@@ -374,6 +372,9 @@ fn exact_bits() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Compares random kernels of one family, with operands that hold whatever the kernel may encounter, with the
+/// oracle, whose bounds follow the condition of each element. Every second kernel is compiled with checks;
+/// every third reads NaN in some elements, which must propagate as the oracle says.
 fn samples_agree(family: &str) -> Result<(), Failed> {
     for seed in 0..50 {
         let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
@@ -400,7 +401,7 @@ fn samples_agree(family: &str) -> Result<(), Failed> {
     Ok(())
 }
 
-/// A GPU on which loops that go by fours leave out their first round.
+/// A GPU that skips the first iteration of loops unrolled by four.
 struct Miscompiling(GpuDevice);
 
 impl Device for Miscompiling {

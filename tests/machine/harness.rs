@@ -1,7 +1,7 @@
 //! Harness of the tests that need a GPU.
 //!
-//! Any adapter counts, software ones included. Without one every test is listed as ignored, with the reason in
-//! its name; with `GRIDLIGHT_REQUIRE_GPU=1` (set where a GPU is known to be) they then fail instead.
+//! Any adapter counts, including software adapters. Without one, every test is listed as ignored with the
+//! reason in its name; with `GRIDLIGHT_REQUIRE_GPU=1` (set where a GPU is known to exist), they fail instead.
 
 use std::sync::OnceLock;
 
@@ -9,8 +9,8 @@ use gridlight::base::target::Family;
 use gridlight::device::gpu::{GpuDevice, GpuOptions, adapters};
 use libtest_mimic::{Failed, Trial};
 
-/// A test: opens what it needs with [`device`] or [`shared`] and panics or gives an error if a promise is
-/// broken.
+/// A test: opens what it needs with [`device`] or [`shared`], and panics or returns an error if an
+/// expectation is not met.
 pub type Test = Box<dyn FnOnce() -> Result<(), Failed> + Send>;
 
 /// A test without captured values.
@@ -21,8 +21,8 @@ pub fn device(options: &GpuOptions) -> Result<GpuDevice, Failed> {
     Ok(adapters::open(None, options)?)
 }
 
-/// The best adapter with kernels of one family, opened once for all tests of the process: with checks and without
-/// exchange in subgroups, or the other way round.
+/// The best adapter with kernels of one family, opened once for all tests in the process: with checks and
+/// without subgroup exchange, or the reverse.
 pub fn shared(family: Family, checked: bool) -> Result<&'static GpuDevice, Failed> {
     static DEVICES: [OnceLock<Result<GpuDevice, String>>; 4] = [const { OnceLock::new() }; 4];
     let place = 2 * usize::from(family == Family::Workgroup) + usize::from(checked);
@@ -37,7 +37,7 @@ pub fn trials(tests: &[(&str, Check)]) -> Vec<Trial> {
     trials_of(tests.iter().map(|&(name, test)| (name.to_string(), Box::new(test) as Test)).collect())
 }
 
-/// As [`trials`], for tests that are made in a loop.
+/// Like [`trials`], for tests created in a loop.
 pub fn trials_of(tests: Vec<(String, Test)>) -> Vec<Trial> {
     let trial = |(name, test): (String, Test)| match missing() {
         None => Trial::test(name, test),
@@ -54,7 +54,7 @@ pub fn missing() -> Option<&'static str> {
     MISSING.get_or_init(open).as_deref()
 }
 
-/// Whether a test that finds no adapter fails.
+/// Whether a test fails if it finds no adapter.
 pub fn required() -> bool {
     std::env::var("GRIDLIGHT_REQUIRE_GPU").is_ok_and(|v| v == "1")
 }

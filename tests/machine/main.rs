@@ -1,7 +1,7 @@
-//! What depends on the machine: its GPUs, disk and signals, and figures of others beside this checkout.
+//! Tests that depend on the machine: its GPUs, disk and signals, and reference figures beside this checkout.
 //!
-//! These tests have a harness of their own, for what can be run is known only when they start. A test that cannot
-//! run is listed as ignored, with the reason in its name (see [`harness`]).
+//! These tests have their own harness, because it is only known at start-up which of them can run. A test
+//! that cannot run is listed as ignored, with the reason in its name (see [`harness`]).
 
 #[path = "../common/agreement.rs"]
 mod agreement;
@@ -44,7 +44,7 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Trial};
 
-/// Makes the tests of a module.
+/// Creates the tests of a module.
 type Group = (&'static str, fn() -> Vec<Trial>);
 
 const GROUPS: [Group; 11] = [
@@ -64,7 +64,7 @@ const GROUPS: [Group; 11] = [
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let null_driver: Group = ("null_driver", null_driver::trials);
-    // With a driver that computes nothing, nothing else can hold.
+    // With a driver that computes nothing, no other test can pass.
     let others: &[Group] = if null_driver::arithmetic().is_some() { &[] } else { &GROUPS };
     let groups = others.iter().chain([&null_driver]);
     let trials = groups.flat_map(|(group, trials)| trials().into_iter().map(|trial| trial.with_kind(*group)));

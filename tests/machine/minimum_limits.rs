@@ -1,4 +1,5 @@
-//! Every shipped experiment trains on a device with no more than the limits that every WebGPU implementation grants.
+//! Every shipped experiment trains on a device with only the limits that every WebGPU implementation
+//! guarantees.
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +49,7 @@ fn a_few_steps(path: &Path, family: Family) -> Result<(), Failed> {
         Target { subgroup_size: target.subgroup_size, ..minimum },
         "the limits are the least"
     );
-    // Of a long text, less is read: software Vulkan takes minutes for a tenth of a million characters.
+    // Only part of a long text is read: software Vulkan takes minutes for a hundred thousand characters.
     let less = ["validation", "test"].map(|part| format!("data.split.{part}=0.003"));
     let text = Experiment::read(path, &[])?.data.text;
     let experiment = Experiment::read(path, if text.is_some() { &less } else { &[] })?;

@@ -1,5 +1,5 @@
-//! Layers, losses, schedules and initial weights are PyTorch's: figures of tests/pytorch/layers.py, models built by
-//! `nn` and run as planned kernels on both backends.
+//! Layers, losses, schedules and initial weights match PyTorch: the figures of tests/pytorch/layers.py,
+//! compared with models built by `nn` and run as planned kernels on both backends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +30,7 @@ struct Figures {
     initial: Vec<Statistics>,
 }
 
-/// A model with the values of everything it reads and what PyTorch made of them.
+/// A model with all of its inputs, and PyTorch's results.
 #[derive(Clone, Deserialize)]
 struct ModelCase {
     name: String,
@@ -65,7 +65,7 @@ struct ScheduleCase {
     rates: Vec<f64>,
 }
 
-/// A tensor of a fresh model.
+/// A tensor of a newly initialised model.
 #[derive(Clone, Deserialize)]
 struct Statistics {
     name: String,
@@ -106,14 +106,14 @@ impl ModelCase {
         let inputs =
             Inputs { features: self.features, categories: self.categories.clone(), ..Inputs::default() };
         let mut model = Model::new(&config, inputs, self.outputs, self.loss.clone());
-        // The layers as they are, without an output layer.
+        // Only the given layers, without an output layer.
         model.layers = self.layers.clone();
         model.graph(self.batch, self.training).map_err(|e| e.to_string())
     }
 }
 
-/// Names and shapes of the trained tensors and running statistics; PyTorch's count of batches is no part of a
-/// model here.
+/// Names and shapes of the trained tensors and running statistics; models here lack PyTorch's count of
+/// batches.
 fn state_dict(case: &ModelCase) -> Result<(), String> {
     let graph = case.graph()?;
     let parameters = graph.parameters.iter().map(|p| (p.name.clone(), p.shape.clone()));
@@ -139,7 +139,7 @@ fn agrees(case: &ModelCase, device: &dyn Device) -> Result<(), String> {
         if given.shape != op.ty.shape {
             return Err(format!("`{name}` is {:?}, PyTorch's {:?}", op.ty.shape, given.shape));
         }
-        // `verify` binds parameters alone.
+        // `verify` binds only parameters.
         op.source = Source::Parameter(name.clone());
         let value = ValueId(at as u32);
         bindings.insert(value, Tensor::new(given.shape.clone(), given.data.clone()));
@@ -166,8 +166,8 @@ fn agrees(case: &ModelCase, device: &dyn Device) -> Result<(), String> {
         let given = case.updates.get(&name).ok_or_else(|| format!("PyTorch has no `{name}`"))?;
         expected.push((format!("new {name}"), given, value));
     }
-    // A gradient whose parts cancel (a bias before a batch norm, a batch norm of two rows) keeps their rounding: it
-    // is measured against the other gradients.
+    // If the parts of a gradient cancel (a bias before a batch norm, a batch norm of two rows), their
+    // rounding errors remain, so it is measured against the other gradients.
     let largest = case.gradients.values().map(Given::rms).fold(0.0, f64::max);
     let outputs = expected.iter().map(|(_, _, value)| *value).collect();
     let (name, step) = (case.name.clone(), StepRecord::default());
@@ -193,7 +193,7 @@ fn schedule(case: &ScheduleCase) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Both are samples of one distribution: bounds and moments agree within what so many elements leave open.
+/// Both are samples of one distribution: bounds and moments agree within the statistical error.
 fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
     let config = ModelConfig { embedding_width: Some(16), ..ModelConfig::default() };
     let inputs = Inputs { features: 48, categories: vec![("c".into(), 400)], ..Inputs::default() };
@@ -221,16 +221,16 @@ fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
                 true => Ok(()),
                 false => Err(format!("{}: {what} {found}, PyTorch {expected} +- {within}", s.name)),
             };
-        // Five standard errors of the difference of two samples.
+        // Five standard errors of the difference between two samples.
         let error = 5.0 * s.deviation * (2.0 / count).sqrt();
         near("mean", mean, s.mean, error + 1e-12)?;
         near("deviation", variance.sqrt(), s.deviation, error + 1e-12)?;
         if s.name.starts_with("embedding") {
-            // Normal: four standard deviations are passed in 6400 draws less than once in two.
+            // Normal: in 6400 draws, four standard deviations are exceeded less often than every other time.
             near("largest", f64::from(most), s.most, 2.0)?;
             continue;
         }
-        // Uniform in `(-b, b)`, b = 1 / sqrt(fan_in): samples come close to the bounds and never pass them.
+        // Uniform in `(-b, b)`, b = 1 / sqrt(fan_in): samples approach the bounds but never exceed them.
         let slack = 40.0 * s.deviation / count;
         near("least", f64::from(least), s.least, slack + 1e-12)?;
         near("most", f64::from(most), s.most, slack + 1e-12)?;

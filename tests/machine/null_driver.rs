@@ -1,6 +1,6 @@
-//! Compiles kernels of every family with the compiler of a driver that computes nothing, so that what it makes of them
-//! can be read (tests/long/contraction.py). `GRIDLIGHT_NULL_DRIVER=exact` or `=fast` says which arithmetic; without it,
-//! there is nothing to test.
+//! Compiles kernels of every family with the compiler of a driver that computes nothing, so that its output
+//! can be inspected (tests/long/contraction.py). `GRIDLIGHT_NULL_DRIVER=exact` or `=fast` selects the
+//! arithmetic; without it, there is nothing to test.
 
 use gridlight::base::target::Family;
 use gridlight::device::gpu::{GpuOptions, adapters};
@@ -24,7 +24,7 @@ pub enum Arithmetic {
     Fast,
 }
 
-/// The arithmetic that is asked for, if the driver computes nothing.
+/// The selected arithmetic, if the driver computes nothing.
 pub fn arithmetic() -> Option<Arithmetic> {
     match std::env::var("GRIDLIGHT_NULL_DRIVER").as_deref() {
         Ok("exact") => Some(Arithmetic::Exact),

@@ -1,5 +1,5 @@
-//! The sample operator cases that PyTorch computed in double precision, and those of every variant of convolution
-//! (tests/pytorch/convolutions.py): every operator that is there agrees, on both backends, and none is wrong.
+//! The sample operator cases computed by PyTorch in double precision, and those of every variant of
+//! convolution (tests/pytorch/convolutions.py): every supported operator agrees on both backends.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn check(line: &str, case: &OperatorCase, device: &dyn Device) -> Result<(), Str
                 let found: Vec<f64> = found.iter().map(|x| x.0).collect();
                 compare(&format!("y[{at}]"), &tensor(&expected["y"][at]), &found)?;
             }
-            // The file holds no gradient for targets and noise.
+            // The file has no gradients for targets and noise.
             for (name, found) in
                 grads.iter().filter(|(name, _)| expected["grads"].get(name.as_str()).is_some())
             {

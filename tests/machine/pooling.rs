@@ -1,5 +1,5 @@
-//! Pooling and resampling give PyTorch's figures (tests/pytorch/pooling.py), ties, NaN and infinities included, on
-//! both backends; and say what is wrong with windows that do not fit.
+//! Pooling and resampling match PyTorch's figures (tests/pytorch/pooling.py) on both backends, including
+//! ties, NaN and infinities; windows that do not fit are reported.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ impl Figures {
         g.resample(x, &spec)
     }
 
-    /// Result and gradient agree with the figures; both exactly where nothing is rounded.
+    /// Result and gradient match the figures; exactly where nothing is rounded.
     fn check(&self, device: &dyn Device) -> Result<(), String> {
         let mut graph = Graph::new();
         let mut bindings = BTreeMap::new();
@@ -155,8 +155,8 @@ fn refused() {
     let of = PoolSpec::new;
     assert_eq!(
         message(&[1, 4, 4, 2], of([5, 2])),
-        "layer 3 (max_pool): max_pool(f32[1, 4, 4, 2]): a window 5 high (with dilation) is larger than the input, \
-         4 high and 0 of padding; use a smaller window or more padding"
+        "layer 3 (max_pool): max_pool(f32[1, 4, 4, 2]): a window 5 high (with dilation) is larger than the \
+         input, 4 high and 0 of padding; use a smaller window or more padding"
     );
     let padded = message(&[1, 4, 4, 2], of([2, 2]).padded([0, 3]));
     assert!(padded.contains("contains no column of the image, only padding"), "{padded}");

@@ -1,5 +1,6 @@
-//! Recurrent layers give PyTorch's figures (tests/pytorch/recurrent.py and recurrent_grid.py) with its parameters' names and
-//! shapes, on every backend; long sequences are right; a model of any depth is a fixed number of kernels; what does not fit is refused.
+//! Recurrent layers match PyTorch's figures (tests/pytorch/recurrent.py and recurrent_grid.py), with its
+//! parameter names and shapes, on every backend. Long sequences are correct, a model of any depth has a fixed
+//! number of kernels, and what does not fit is rejected.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use serde::Deserialize;
 
 use crate::everywhere;
 
-/// The first elements of a tensor, the sum of all and that of their magnitudes.
+/// The first elements of a tensor, the sum of all, and the sum of their magnitudes.
 #[derive(Clone, Debug, Deserialize)]
 struct Part {
     first: Vec<f64>,
@@ -53,7 +54,7 @@ struct Figures {
     dy: Vec<f64>,
     #[serde(default)]
     parameters: BTreeMap<String, Vec<f64>>,
-    /// Names of the parameters in their order, if numbers follow from their position and are not written.
+    /// Names of the parameters in order, if their values are derived from their position rather than stored.
     #[serde(default)]
     order: Vec<String>,
     y: Part,
@@ -68,7 +69,7 @@ impl Figures {
         format!("{cell:?} {steps}x{batch}x{hidden}, {layers} layers{directions}")
     }
 
-    /// Fills in the numbers that follow from their position.
+    /// Fills in the values derived from their position.
     fn filled_in(mut self) -> Self {
         if self.order.is_empty() {
             return self;
@@ -121,7 +122,7 @@ impl Figures {
         let model = self.model().graph(batch, false).map_err(|e| e.to_string())?;
         let (mut graph, mut y) = (model.graph, model.predictions);
         if self.output == Output::All {
-            // Flat rows are unit after unit, PyTorch's step after step.
+            // Flat rows are ordered by unit, PyTorch's by step.
             let units = graph.reshape(y, &[batch, self.width(), steps]).unwrap();
             y = graph.permute(units, &[0, 2, 1]).unwrap();
         }
@@ -160,7 +161,7 @@ impl Figures {
             let sum: f64 = found.data.iter().sum();
             let of_sum = (sum - expected.sum).abs() / expected.size.max(1e-30);
             let error = relative_error(&expected.first, first, 0.0).max(of_sum);
-            // Sums over all steps and rows, which largely cancel, are the less exact the more there are.
+            // Sums over all steps and rows largely cancel, so they lose accuracy as their number grows.
             let tolerance = if steps * batch > 10_000 { 3e-4 } else { 2e-5 };
             if error.is_nan() || error > tolerance {
                 return Err(format!(
@@ -172,7 +173,7 @@ impl Figures {
     }
 }
 
-/// Whole numbers from -most to most that look random, as in recurrent_grid.py.
+/// Pseudo-random integers from -most to most, as in recurrent_grid.py.
 fn wave(count: usize, salt: i64, most: i64) -> Vec<f64> {
     let number = |i: i64| (i * 7919 + salt * 104_729 + i * i % 31) % (2 * most + 1) - most;
     (0..count as i64).map(|i| number(i) as f64).collect()
@@ -190,7 +191,7 @@ fn source(graph: &Graph, wanted: &Source) -> ValueId {
     ValueId(found.expect("the graph has this source") as u32)
 }
 
-/// A layer forward and back, as the reference computes it.
+/// A layer, forward and backward, agrees with the reference.
 fn agrees_with_the_reference(
     device: &dyn Device,
     cell: recurrence::Cell,
@@ -230,7 +231,8 @@ fn agrees_with_the_reference(
     Ok(())
 }
 
-/// Rows of different lengths, forward and back, are what each row would be by itself, as the reference computes it.
+/// Rows of different lengths, forward and backward, give the same results as each row separately in the
+/// reference.
 fn lengths(device: &dyn Device) -> Result<(), String> {
     use recurrence::Cell;
     for (cell, reverse) in [(Cell::Tanh, true), (Cell::Lstm, false), (Cell::Lstm, true), (Cell::Gru, true)] {
@@ -270,7 +272,7 @@ fn rows_of_lengths(device: &dyn Device, cell: recurrence::Cell, reverse: bool) -
     let numbers = |values: Vec<f64>| Tensor::new(vec![steps, batch], values);
     bindings.insert(rows.mask, numbers(mask.into_iter().map(f64::from).collect()));
     bindings.insert(rows.turned, numbers(turned.into_iter().map(f64::from).collect()));
-    // All states, the last one, and the last cell state (or again the last one), one over the other.
+    // All states, the last one, and the last cell state (or the last state again), concatenated.
     let joined = |g: &mut Graph, hidden_states, last, last_cell: Option<ValueId>| {
         let step = |g: &mut Graph, v| g.reshape(v, &[1, g.shape(v)[0], hidden]);
         let parts = [hidden_states, step(g, last)?, step(g, last_cell.unwrap_or(last))?];
@@ -323,7 +325,7 @@ fn rows_of_lengths(device: &dyn Device, cell: recurrence::Cell, reverse: bool) -
 fn few_kernels() {
     let most = 15;
     let sizes = [Cell::Tanh, Cell::Lstm, Cell::Gru].map(|cell| (cell, 32, 16, [64, 256]));
-    // Of so many units the steps are cut in two.
+    // With this many units, the steps are split into two parts.
     for (cell, hidden, batch, lengths) in sizes.into_iter().chain([(Cell::Lstm, 256, 64, [64, 63])]) {
         let counts = lengths.map(|length| {
             let config = ModelConfig {
@@ -341,7 +343,7 @@ fn few_kernels() {
     }
 }
 
-/// Numbers that say nothing: `rows` of them, each of `width`, with a number to predict.
+/// Meaningless numbers: `rows` rows of `width`, with a number to predict.
 fn table(rows: usize, width: usize) -> Dataset {
     Dataset {
         rows,
@@ -354,7 +356,7 @@ fn table(rows: usize, width: usize) -> Dataset {
     }
 }
 
-/// Where the gates of an evaluation batch of 512 rows exceed a binding, it has fewer rows.
+/// Where the gates of an evaluation batch of 512 rows exceed a binding, the batch has fewer rows.
 fn wide_layers_fit() {
     let (length, hidden) = (16, 128);
     let config = ModelConfig {
@@ -375,12 +377,12 @@ fn wide_layers_fit() {
     for bytes in [gates, gates / 2, gates / 16] {
         assert!(compile(bytes).is_ok(), "{bytes} bytes");
     }
-    // The weights themselves do not fit: told of the largest batch.
+    // The weights themselves do not fit: the error names the largest batch.
     let message = compile(1 << 16).unwrap_err().to_string();
     assert!(message.contains(&format!("({gates} bytes)")), "{message}");
 }
 
-/// Launches of a training step of `model`, which reads `width` numbers.
+/// Launches of a training step of `model`, which has `width` inputs.
 fn kernels(model: &Model, width: usize, batch: usize) -> usize {
     let data = table(2 * batch, width);
     let optimizer = Optimizer::default();
@@ -435,14 +437,14 @@ pub fn trials() -> Vec<Trial> {
         let name = format!("{at:02}_{}", case.name());
         let mut all = everywhere::on_every_backend(&name, Arc::new(move |device| case.check(device)));
         if at >= first_of_grid {
-            // These sizes are of the recurrent kernels, which are the same in both families.
+            // These sizes concern the recurrent kernels, which are the same in both families.
             all.truncate(2);
         }
         trials.extend(all);
     }
     trials.extend(everywhere::on_every_backend("rows_of_different_lengths", Arc::new(lengths)));
-    // More steps than one kernel takes, more units than a workgroup has invocations, than are taken through all steps at once,
-    // and than the memory of a workgroup holds.
+    // More steps than one kernel takes; more units than a workgroup has invocations, than are taken through
+    // all steps at once, and than the memory of a workgroup holds.
     for (name, cell, sizes) in [
         ("2000_steps", recurrence::Cell::Lstm, [2000, 2, 64]),
         ("516_units", recurrence::Cell::Lstm, [2, 5, 516]),

@@ -1,4 +1,4 @@
-//! Training on a GPU: as reproducible and resumable as on the CPU, and the same losses up to rounding.
+//! Training on a GPU: as reproducible and resumable as on the CPU, with the same losses up to rounding.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -43,15 +43,15 @@ struct Bench {
 }
 
 impl Bench {
-    /// 180 training rows, 11 steps an epoch; noise, dropout, batch norm and clipping are all in it.
+    /// 180 training rows, 11 steps per epoch, with noise, dropout, batch norm and clipping.
     fn new() -> Result<Self, Failed> {
         let directory = tempfile::tempdir()?;
         let source = directory.path().join("table.csv");
         std::fs::write(&source, synthetic::table(300))?;
         let text = format!(
             "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n[data.augment]\nnoise = 0.1\n\
-             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\ndropout = 0.1\n\
-             norm = \"batch\"\n[train]\nepochs = 2\nbatch_size = 16\nclip_norm = 1.0\n",
+             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\n\
+             dropout = 0.1\nnorm = \"batch\"\n[train]\nepochs = 2\nbatch_size = 16\nclip_norm = 1.0\n",
             source.to_string_lossy()
         );
         let experiment = Experiment::parse(&text, "bench.toml", &[])?;
@@ -107,7 +107,7 @@ fn a_run_is_repeated_with_the_same_bits() -> Result<(), Failed> {
     let recorded = replay::open(&bench.path("run"))?;
     let replay = recorded.replay(&device, &mut Silent)?;
     assert!(replay.same && replay.differences.is_empty(), "{replay:?}");
-    // Other hardware, and so other rounding: told, with what was different.
+    // Other hardware rounds differently: reported, with what changed.
     let replay = recorded.replay(&CpuDevice::new(Some(2)), &mut Silent)?;
     assert!(!replay.same && replay.differences.iter().any(|d| d.starts_with("device ")), "{replay:?}");
     Ok(())
@@ -126,7 +126,7 @@ fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
         bench.train(&harness::device(&options)?, &bench.options(name))?;
         assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
     }
-    // What all of this is for: without it the last digits differ.
+    // The reason for all of this: without it, the last digits differ.
     bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
     assert_ne!(bench.best("fast")?, bench.best("cpu")?);
     Ok(())
@@ -168,7 +168,7 @@ fn gpu_and_cpu_losses_agree_after_an_epoch() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Really destroyed, with steps under way, and opened again.
+/// Actually destroys the device with steps in progress, then reopens it.
 fn a_destroyed_device_leaves_no_trace() -> Result<(), Failed> {
     let open = || -> faults::Victim {
         let device = Rc::new(harness::device(&GpuOptions::default()).unwrap());

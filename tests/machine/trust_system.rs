@@ -1,9 +1,10 @@
-//! Nothing is lost when the system is unkind: the process is killed or interrupted, the disk is full, two processes
-//! want one directory. What cannot be tried on a machine is reported as ignored, with the reason.
+//! Nothing is lost when the system misbehaves: the process is killed or interrupted, the disk is full, two
+//! processes want the same directory. What cannot be tested on a machine is reported as ignored, with the
+//! reason.
 //!
-//! `GRIDLIGHT_KILLS=200` kills as many processes as it says (12 unless told), `GRIDLIGHT_KILL_DEVICE=gpu` on
-//! another device than the CPU backend; `GRIDLIGHT_CACHES=500` damages a pipeline cache in as many ways (20 unless
-//! told).
+//! `GRIDLIGHT_KILLS=200` sets the number of processes to kill (default 12), `GRIDLIGHT_KILL_DEVICE=gpu` uses
+//! another device than the CPU backend, and `GRIDLIGHT_CACHES=500` sets the number of ways to damage a
+//! pipeline cache (default 20).
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -36,14 +37,14 @@ pub fn trials() -> Vec<Trial> {
     ]
 }
 
-/// A directory with a table and an experiment of 128 steps with a checkpoint every other step.
+/// A directory with a table and an experiment of 128 steps, with a checkpoint every other step.
 fn workplace(train: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("table.csv"), synthetic::table(430)).unwrap();
     let text = format!(
-        "name = \"run\"\nseed = 3\n[data]\nsource = \"table.csv\"\ntarget = \"y\"\n[data.augment]\nnoise = 0.1\n\
-         [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\ndropout = 0.1\n\
-         norm = \"batch\"\n[train]\nbatch_size = 16\n{train}"
+        "name = \"run\"\nseed = 3\n[data]\nsource = \"table.csv\"\ntarget = \"y\"\n[data.augment]\n\
+         noise = 0.1\n[data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n[model]\nhidden = [16]\n\
+         dropout = 0.1\nnorm = \"batch\"\n[train]\nbatch_size = 16\n{train}"
     );
     std::fs::write(directory.path().join("run.toml"), text).unwrap();
     directory
@@ -130,7 +131,7 @@ fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
     Ok(())
 }
 
-/// Kills a process when a test ends, however it ends.
+/// Kills a process when the test ends, however it ends.
 struct Running(Option<Child>);
 
 impl Running {
@@ -152,7 +153,7 @@ impl Drop for Running {
     }
 }
 
-/// Starts a run and waits until it trains.
+/// Starts a run and waits until it is training.
 fn running(directory: &Path, out: &Path, more: &[&str]) -> Result<Running, Failed> {
     let mut child = Running(Some(train(directory, out, more).spawn()?));
     let started = Instant::now();
@@ -180,7 +181,7 @@ fn two_processes_do_not_share_a_run() -> Result<(), Failed> {
     let steps = checkpoint::list(&out.join("checkpoints")).pop().unwrap().0 + 1;
     let third = train(place.path(), &out, &["--resume", "--max-steps", &steps.to_string()]).output()?;
     assert_code(&third, 0);
-    // Of several that begin at once, one trains.
+    // Of several processes that start at once, one trains.
     let place = workplace(SHORT);
     let out = place.path().join("out");
     assert_code(&train(place.path(), &out, &[]).output()?, 0);
@@ -216,7 +217,7 @@ fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
     assert_code(&output, 130);
     let message = text(&output);
     let (_, command) = message.trim_end().rsplit_once("  gridlight ").ok_or(message.clone())?;
-    // The command as told, in a shell.
+    // The reported command, in a shell.
     let line = format!("{} {command} --max-steps 1", env!("CARGO_BIN_EXE_gridlight"));
     let resumed = Command::new("sh").args(["-c", &line]).current_dir(place.path()).output()?;
     assert_code(&resumed, 0);
@@ -226,7 +227,7 @@ fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
 
 fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     let place = workplace(SHORT);
-    // A table that never comes keeps the program from answering the first interrupt.
+    // A table that never arrives keeps the program from handling the first interrupt.
     let table = place.path().join("table.csv");
     std::fs::remove_file(&table)?;
     assert!(Command::new("mkfifo").arg(&table).status()?.success());
@@ -247,7 +248,7 @@ fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     Ok(())
 }
 
-/// A small file system of its own, for as long as it lives.
+/// A small temporary file system that lives as long as this value.
 struct Tmpfs(tempfile::TempDir);
 
 impl Tmpfs {
@@ -284,7 +285,7 @@ fn a_full_disk_keeps_what_was_saved() -> Result<(), Failed> {
     assert_code(&train(place.path(), &whole, &wide).output()?, 0);
     let first = checkpoint::list(&whole.join("checkpoints")).remove(0).1;
     let size = std::fs::metadata(first)?.len();
-    // From no room for anything to room for all but the last.
+    // From no space at all to enough for everything but the last write.
     let (mut failed, mut resumed) = (0, 0);
     for eighths in [1, 4, 9, 12, 17, 25, 33, 36] {
         let disk = Tmpfs::new(size * eighths / 8)?;
@@ -335,7 +336,7 @@ fn checkpoints_are_synced() -> Result<(), Failed> {
         .current_dir(place.path())
         .output()?;
     assert_code(&status, 0);
-    // One log a thread: within each, calls are in order.
+    // One log per thread: within each, calls are in order.
     let mut seen = vec![];
     for entry in std::fs::read_dir(place.path())?.flatten() {
         if !entry.file_name().to_string_lossy().starts_with("log.") {

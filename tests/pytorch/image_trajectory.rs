@@ -1,4 +1,4 @@
-//! The networks and images of images.py in this folder, trained here, and the comparison with PyTorch's losses.
+//! The networks and images of images.py in this folder, trained here and compared with PyTorch's losses.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use gridlight::optim::Optimizer;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
 
-/// Images, and how many of them are a batch.
+/// Number of images per batch.
 const IMAGES: usize = 32;
 const BATCH: usize = 8;
 
@@ -58,7 +58,7 @@ pub fn power(fan: usize) -> f32 {
     scale
 }
 
-/// The engine's first weights with those of convolutions and dense layers filled as images.py fills them.
+/// The engine's initial weights, with those of convolutions and dense layers replaced as in images.py.
 fn filled(first: Vec<NamedTensor>) -> Vec<NamedTensor> {
     let (mut seed, mut fan) = (100, 0);
     let fill = |(name, shape, data): NamedTensor| {
@@ -66,7 +66,7 @@ fn filled(first: Vec<NamedTensor>) -> Vec<NamedTensor> {
         if is_weight {
             fan = shape[1..].iter().product();
         }
-        // A bias follows its weight; those of normalisations stay as they are.
+        // A bias follows its weight; those of normalisations are unchanged.
         let of_normalisation =
             shape.len() == 1 && (name.contains("bn") || name.starts_with("1.") && fan == 27);
         if of_normalisation || name.contains("running") {
@@ -123,7 +123,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
     found
 }
 
-/// Trains both networks and compares each of 50 losses, relatively, with `tolerance`.
+/// Trains both networks and compares each of 50 losses, with relative `tolerance`.
 pub fn check_images(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     let figures: BTreeMap<String, Vec<f64>> =
         serde_json::from_str(include_str!("image_trajectories.json")).map_err(|e| e.to_string())?;
@@ -135,7 +135,7 @@ pub fn check_images(device: &dyn Device, tolerance: f64) -> Result<(), String> {
         let mut worst = (0.0, 0);
         for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
             let error = (f64::from(*found) - expected).abs() / expected.abs();
-            // A loss that is not a number has no error that is at most anything.
+            // A NaN loss must not pass the comparison.
             if error.is_nan() || error > worst.0 {
                 worst = (if error.is_nan() { f64::INFINITY } else { error }, step + 1);
             }

@@ -1,4 +1,4 @@
-//! The network and data of make.py in this folder, trained here, and the comparison with PyTorch's losses.
+//! The network and data of make.py in this folder, trained here and compared with PyTorch's losses.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
     found
 }
 
-/// Trains with every optimizer and compares each of 200 losses, relatively, with `tolerance`.
+/// Trains with every optimizer and compares each of 200 losses, with relative `tolerance`.
 pub fn check_all(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     for (name, optimizer, rate, clip) in optimizers() {
         check(device, name, &losses(device, &optimizer, rate, clip), tolerance)?;

@@ -1,4 +1,4 @@
-//! The autoencoder and images of vae.py in this folder, trained here, and the comparison with PyTorch's figures.
+//! The autoencoder and images of vae.py in this folder, trained here and compared with PyTorch's figures.
 
 use gridlight::base::step::StepRecord;
 use gridlight::data::Dataset;
@@ -20,7 +20,7 @@ const IMAGES: usize = 128;
 const SIDE: usize = 28;
 const BATCH: usize = 32;
 
-/// What vae.json holds.
+/// The contents of vae.json.
 #[derive(Deserialize)]
 struct Figures {
     losses: Vec<f64>,
@@ -56,7 +56,7 @@ fn model() -> Model {
     Model::new(&config, inputs, 0, Loss::Elbo)
 }
 
-/// Weights and biases in order, filled as vae.py fills them.
+/// Weights and biases in order, initialised as in vae.py.
 fn filled(first: Vec<NamedTensor>) -> Vec<NamedTensor> {
     let mut fan = 1;
     let fill = |(at, (name, shape, data)): (usize, NamedTensor)| {
@@ -87,7 +87,7 @@ fn parts(engine: &mut Engine) -> [f64; 2] {
     })
 }
 
-/// Keeps the largest relative error, and says what it is of. An error that is not a number is the largest.
+/// Tracks the largest relative error and what it belongs to. NaN counts as the largest.
 struct Worst(f64, String);
 
 impl Worst {
@@ -100,8 +100,8 @@ impl Worst {
     }
 }
 
-/// Trains the autoencoder for 100 steps and compares losses, their parts and the first gradients, relatively, with
-/// `tolerance`.
+/// Trains the autoencoder for 100 steps and compares losses, their parts and the first gradients, with
+/// relative `tolerance`.
 pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     let figures: Figures = serde_json::from_str(include_str!("vae.json")).map_err(|e| e.to_string())?;
     let (data, model) = (images(), model());
@@ -117,7 +117,7 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
     let order: Vec<u32> = (0..IMAGES as u32).collect();
     let mut worst = Worst(0.0, String::new());
 
-    // One step whose gradients are kept.
+    // A single step whose gradients are kept.
     let gradients = |graph: &ModelGraph| graph.gradients.clone();
     let mut engine = Engine::watching(device, &model, Some(&training), &data, &gradients).unwrap();
     let weights = filled(engine.weights().unwrap());
@@ -133,7 +133,7 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
         let length = found.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
         let product: f64 = found.iter().zip(&pattern).map(|(&g, &p)| f64::from(g) * f64::from(p)).sum();
         worst.compare(&format!("length of the gradient of {}", weight.0), length, expected[0], expected[0]);
-        // Signs differ, so that the sum says less than its terms.
+        // The signs differ, so the sum is less informative than its terms.
         worst.compare(
             &format!("product with the gradient of {}", weight.0),
             product,

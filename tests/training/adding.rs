@@ -1,6 +1,7 @@
-//! The adding problem (Hochreiter and Schmidhuber 1997): of two numbers a step, the second marks which two of the first are
-//! to be added. Over 10 steps gated cells solve it within 1,500 training steps. Over 20 steps a plain one does not: for long it
-//! says 1 always, as whoever knows nothing does, an error of 1/6.
+//! The adding problem (Hochreiter and Schmidhuber 1997): each step has two numbers, and the second marks
+//! which two of the first are to be added. Over 10 steps, gated cells solve it within 1,500 training steps.
+//! Over 20 steps, a plain cell does not: for a long time it always predicts 1, the best guess without
+//! information, with an error of 1/6.
 
 use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
@@ -17,10 +18,11 @@ use gridlight::train::engine::{Engine, Training};
 const BATCH: usize = 50;
 const STEPS: usize = 1500;
 const RATE: f32 = 2e-3;
-/// Training steps between two evaluations.
+/// Training steps between evaluations.
 const LOOK: usize = 100;
 
-/// Sequences of `length` steps of a number in 0..1 and a mark; the target is the sum of the two marked numbers.
+/// Sequences of `length` steps of a number in 0..1 and a mark; the target is the sum of the two marked
+/// numbers.
 fn sums(rows: usize, length: usize, seed: u32) -> Dataset {
     let word = |row: usize, at: usize| rng::word([seed, 0], 0, row as u32, at as u32);
     let (mut x, mut y) = (vec![], vec![]);
@@ -39,7 +41,7 @@ fn sums(rows: usize, length: usize, seed: u32) -> Dataset {
     Dataset { rows, features, x, target: Some(Target::Numbers(y)), ..Dataset::default() }
 }
 
-/// The mean squared error on sequences that training does not see, every [`LOOK`] steps until it is at most `goal`.
+/// The mean squared error on unseen sequences, every [`LOOK`] steps until it is at most `goal`.
 fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
     let config =
         ModelConfig { family: Family::Rnn, cell: Some(cell), hidden: vec![64], ..ModelConfig::default() };
@@ -93,8 +95,8 @@ fn a_gru_learns_to_add_over_10_steps() {
 
 #[test]
 fn a_plain_cell_does_not_learn_to_add_over_20_steps() {
-    // Most seeds begin to after 1,000 steps (0.02 to 0.07 at the end; of PyTorch's, one in three), but none of seven has
-    // solved it by step 1,500.
+    // Most seeds start to learn after 1,000 steps (0.02 to 0.07 at the end; with PyTorch, one in three), but
+    // none of seven has solved it by step 1,500.
     let errors = errors(Cell::Tanh, 20, 0.01, 0);
     assert_eq!(errors.len(), STEPS / LOOK, "solved: {errors:?}");
     assert!(errors.iter().take(1000 / LOOK).all(|e| (0.12..0.22).contains(e)), "{errors:?}");

@@ -1,14 +1,15 @@
-//! A plan that is too large for the device is refused with what is too much, the total, and the batch size that fits.
+//! A plan that is too large for the device is rejected with what is too large, the total, and the batch size
+//! that fits.
 
 use gridlight::base::target::{Family, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::plan::{BufferClass, Program};
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
 use crate::interruptions::Bench;
 
-/// Has the limits of `target` and `memory` bytes.
+/// A device with the limits of `target` and `memory` bytes.
 struct Small {
     target: Target,
     memory: u64,
@@ -45,7 +46,7 @@ fn bench(batch: usize) -> Bench {
     Bench::with(&format!("batch_size = {batch}\nepochs = 1\n"))
 }
 
-/// Bytes of the buffers that training with `batch` takes without limits: the activations, and all.
+/// Bytes of the buffers that training with `batch` takes without limits: activations only, and all.
 fn needed(batch: usize) -> (u64, u64) {
     struct Measure(CpuDevice, std::sync::Mutex<Vec<(u64, u64)>>);
     impl Device for Measure {
@@ -70,10 +71,10 @@ fn needed(batch: usize) -> (u64, u64) {
 }
 
 /// The batch size that the refusal of `batch` names.
-fn named(device: &Small, batch: usize, code: u8) -> Option<usize> {
+fn named(device: &Small, batch: usize, kind: ErrorKind) -> Option<usize> {
     let bench = bench(batch);
     let error = bench.train(device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), code, "{error}");
+    assert_eq!(error.kind(), kind, "{error}");
     let TrainError::DoesNotFit { batch: told, bytes, fitting, .. } = &error else { panic!("{error}") };
     assert!(*told == batch && *bytes > 0, "{error}");
     assert!(!bench.path("run").exists(), "nothing is written");
@@ -91,19 +92,19 @@ fn a_buffer_above_the_limit_is_refused_with_the_batch_size_that_fits() {
     let device = Small::new(limits.clone(), u64::MAX);
     let error = bench(200).train(&device, "run").unwrap_err().to_string();
     assert!(error.contains("activations") && error.contains("in all"), "{error}");
-    let batch = named(&device, 200, 2).expect("a smaller batch fits");
+    let batch = named(&device, 200, ErrorKind::Input).expect("a smaller batch fits");
     bench(batch).train(&device, "run").unwrap();
-    assert_eq!(named(&device, batch + 1, 2), Some(batch));
+    assert_eq!(named(&device, batch + 1, ErrorKind::Input), Some(batch));
     // The same on a device with shaders.
     let limits = Target { max_buffer_bytes: activations / 2, ..Target::webgpu_minimum(Family::Workgroup) };
-    assert!(named(&Small::new(limits, u64::MAX), 200, 2).is_some());
+    assert!(named(&Small::new(limits, u64::MAX), 200, ErrorKind::Input).is_some());
 }
 
 #[test]
 fn want_of_memory_is_told_with_the_batch_size_that_fits() {
     let (_, all) = needed(240);
     let device = Small::new(Target::native(), all - 4);
-    let batch = named(&device, 240, 4).expect("a smaller batch fits");
+    let batch = named(&device, 240, ErrorKind::Device).expect("a smaller batch fits");
     assert!((1..240).contains(&batch));
     bench(batch).train(&device, "run").unwrap();
     let error = bench(240).train(&device, "run").unwrap_err().to_string();
@@ -113,7 +114,7 @@ fn want_of_memory_is_told_with_the_batch_size_that_fits() {
 #[test]
 fn where_no_batch_fits_that_is_said() {
     let device = Small::new(Target::native(), 2_000);
-    assert_eq!(named(&device, 200, 4), None);
+    assert_eq!(named(&device, 200, ErrorKind::Device), None);
     let error = bench(200).train(&device, "run").unwrap_err().to_string();
     assert!(error.contains("no smaller train.batch_size would fit"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Classifiers of images from the command line: trained on a folder of pictures with changes at random, judged, used,
-//! shown; and layers that do not fit are told before anything is written.
+//! Image classifiers from the command line: trained on a folder of pictures with random augmentation,
+//! evaluated, used, and reported; layers that do not fit are reported before anything is written.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ loss = "cross_entropy"
 learning_rate = 1e-2
 "#;
 
-/// 60 grey pictures of stripes, upright and lying, of any phase.
+/// 60 greyscale pictures of vertical and horizontal stripes of random phase.
 fn workplace() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (class, upright) in [("lying", false), ("upright", true)] {
@@ -90,7 +90,7 @@ fn a_folder_of_pictures_is_trained_judged_used_and_shown() {
     let rows: u64 =
         json["per_class"].as_array().unwrap().iter().map(|c| c["samples"].as_u64().unwrap()).sum();
     assert_eq!(rows, 12);
-    // Another folder, labelled; and one without labels, whose pictures are told by name.
+    // Another folder with labels; and one without, whose pictures are identified by name.
     let (code, text, err) = run(&["evaluate", "runs/stripes", "--data", "pictures"]);
     assert!(code == Some(0) && text.contains("60 rows"), "{text}{err}");
     let (code, _, err) = run(&["predict", "runs/stripes", "--input", "pictures", "--output", "out.csv"]);
@@ -136,7 +136,7 @@ fn changed_images_are_the_same_for_any_number_of_threads_and_after_an_interrupti
     let (one, two) = (CpuDevice::new(Some(1)), CpuDevice::new(Some(2)));
     let whole = train(&one, &options("one"), &experiment);
     assert_eq!(whole, train(&two, &options("two"), &experiment));
-    // 36 training images make 4 steps an epoch: within the first, and within the second.
+    // 36 training images make 4 steps per epoch: within the first epoch, and within the second.
     for stop in [2, 7] {
         let name = format!("stopped-{stop}");
         train(&one, &Options { max_steps: Some(stop), ..options(&name) }, &experiment);

@@ -1,4 +1,4 @@
-//! Training on the CPU backend: what is learned, and what is kept when it does not go well.
+//! Training on the CPU backend: what is learned, and what is kept when something goes wrong.
 
 mod adding;
 #[path = "../common/custom_loop.rs"]

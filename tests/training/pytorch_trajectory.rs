@@ -1,6 +1,6 @@
-//! A fixed MLP with fixed weights and unshuffled data follows PyTorch's loss for 200 steps within 1e-4, for every
-//! optimizer; a CNN and a residual network for 50 steps within 1e-3; and a variational autoencoder for 100 within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does
-//! the same on the GPU).
+//! An MLP with fixed weights and unshuffled data follows PyTorch's loss for 200 steps within 1e-4, for every
+//! optimizer; a CNN and a residual network for 50 steps within 1e-3; and a variational autoencoder for 100
+//! steps within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does the same on the GPU).
 
 use gridlight::device::cpu::CpuDevice;
 

@@ -1,5 +1,5 @@
-//! A training whose device is lost ends with the bits of an undisturbed one, or says what happened. On the CPU
-//! backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
+//! A training whose device is lost ends with the bits of an undisturbed one, or reports what happened. On the
+//! CPU backend, made to fail at chosen operations; `train_gpu.rs` destroys real devices.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -9,7 +9,7 @@ use crate::interruptions::Bench;
 use gridlight::device::DeviceError;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::run::recovery::Recovery;
-use gridlight::train::TrainError;
+use gridlight::train::{ErrorKind, TrainError};
 
 fn open() -> Victim {
     (Rc::new(CpuDevice::new(Some(1))), None)
@@ -25,7 +25,7 @@ fn three_losses_leave_no_trace() {
     losses_leave_no_trace(&open, 7, 3);
 }
 
-/// Operations of a device that is lost again and again, from in the middle of the training on.
+/// Operations of a device that is lost repeatedly, starting in the middle of the training.
 fn again_and_again() -> Vec<usize> {
     (300..).step_by(150).take(4).collect()
 }
@@ -37,9 +37,9 @@ fn the_fourth_loss_ends_the_run_with_its_cause_and_what_was_saved() {
     let mut shelf = Shelf::new(&open, &again_and_again());
     let (result, heard) = train(&bench, &mut shelf, "lost", false);
     let error = result.unwrap_err();
-    assert_eq!(error.exit_code(), 4);
+    assert_eq!(error.kind(), ErrorKind::Device);
     assert!(matches!(&error, TrainError::Lost { cause, .. } if cause == "pulled out"), "{error}");
-    assert!(error.to_string().contains("--resume"), "{error}");
+    assert!(error.to_string().contains("what was saved before is kept"), "{error}");
     assert_eq!(heard.notes.iter().filter(|n| n.contains("was opened again")).count(), 3, "{:?}", heard.notes);
     // Every step that was told was done: the losses are those of the run that goes on to the end.
     let told = heard.of("step").len() as u64;
@@ -56,7 +56,7 @@ fn a_device_that_does_not_come_back_is_told_within_five_seconds() {
     let started = Instant::now();
     let error = train(&bench, &mut shelf, "gone", false).0.unwrap_err();
     assert!(started.elapsed().as_secs_f64() < 5.0);
-    assert_eq!(error.exit_code(), 4);
+    assert_eq!(error.kind(), ErrorKind::Device);
     for part in ["pulled out", "gone for good"] {
         assert!(error.to_string().contains(part), "{error}");
     }
@@ -70,9 +70,13 @@ fn the_cpu_takes_over_only_from_a_device_that_was_chosen_automatically() {
     result.unwrap();
     assert_eq!(heard.of("start").len(), 5, "the first device, three times again, the CPU backend");
     assert_eq!(heard.of("step").len(), 128);
-    assert!(heard.notes.last().unwrap().contains("going on from what was saved on"), "{:?}", heard.notes);
+    assert!(
+        heard.notes.last().unwrap().contains("resuming from the newest checkpoint on"),
+        "{:?}",
+        heard.notes
+    );
     let mut shelf = Shelf { automatic: false, ..Shelf::new(&open, &again_and_again()) };
-    assert_eq!(train(&bench, &mut shelf, "asked", false).0.unwrap_err().exit_code(), 4);
+    assert_eq!(train(&bench, &mut shelf, "asked", false).0.unwrap_err().kind(), ErrorKind::Device);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Text: what is read, how states go on from sequence to sequence, what is refused, and that a network learns a text and
-//! writes it.
+//! Text: what is read, how states are carried from sequence to sequence, what is rejected, and that a network
+//! learns a text and generates it.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -13,7 +13,7 @@ use gridlight::run::evaluate::{evaluate, predict};
 use gridlight::run::sample::{Drawn, Request, sample};
 use gridlight::run::trainer::{self, Options, Outcome};
 
-/// A text in a directory, and an experiment on it.
+/// A directory with a text and an experiment on it.
 struct Bench {
     directory: tempfile::TempDir,
     experiment: Experiment,
@@ -34,7 +34,7 @@ impl Bench {
 
     fn train(&self) -> Outcome {
         let mut experiment = self.experiment.clone();
-        // The run directory is meant to hold paths that do not depend on where one stands.
+        // The run directory should contain paths that do not depend on the current directory.
         experiment.data.source = self.directory.path().join("text.txt").display().to_string();
         let options = Options { out: self.directory.path().join("run"), ..Options::default() };
         trainer::train(&experiment, &self.data(), &device(), &options, &mut Silent).unwrap()
@@ -66,14 +66,14 @@ fn experiment(length: usize, rest: &str) -> String {
     )
 }
 
-/// Three letters that come in any order.
+/// Three letters in random order.
 fn letters(count: usize) -> String {
     (0..count).map(|i| ['a', 'b', 'c'][(rng::word([4, 0], 0, 0, i as u32) % 3) as usize]).collect()
 }
 
 #[test]
 fn the_last_characters_test_and_the_vocabulary_is_that_of_training() {
-    // 80 characters train, 10 validate, 10 test.
+    // 80 characters for training, 10 for validation, 10 for test.
     let text = format!("{}é{}", "ab".repeat(40), "abababab?".repeat(3));
     let text: String = text.chars().take(100).collect();
     let data = Bench::new(&text, 3, "[train]\nbatch_size = 2\n").data();
@@ -88,10 +88,12 @@ fn the_last_characters_test_and_the_vocabulary_is_that_of_training() {
 
 #[test]
 fn cutting_a_text_into_other_sequences_does_not_change_what_a_network_knows() {
-    // Of 1,032 characters that train 1,024 are read, or 1,031; of 129 that test, 128. The rate changes nothing.
+    // Of the 1,032 training characters, 1,024 are read, or 1,031; of the 129 test characters, 128. The
+    // learning rate changes nothing.
     let rest = |epochs: usize| {
         format!(
-            "hidden = [5, 7]\ncell = \"lstm\"\n[train]\nepochs = {epochs}\nbatch_size = 1\nlearning_rate = 1e-30\n"
+            "hidden = [5, 7]\ncell = \"lstm\"\n[train]\nepochs = {epochs}\nbatch_size = 1\n\
+             learning_rate = 1e-30\n"
         )
     };
     let (mut found, mut trained) = (vec![], vec![]);
@@ -99,14 +101,14 @@ fn cutting_a_text_into_other_sequences_does_not_change_what_a_network_knows() {
         let bench = Bench::new(&letters(1290), length, &rest(3));
         let outcome = bench.train();
         found.push(bench.nats("test"));
-        // States go on from step to step in training too, and every epoch begins without any.
+        // States are carried from step to step in training too, and every epoch starts from zero states.
         let losses: Vec<f64> = outcome.history.iter().map(|row| row.train_loss).collect();
         assert!((losses[0] - losses[2]).abs() < 1e-6, "{losses:?}");
         trained.push(losses[0]);
     }
     for losses in [found, trained] {
         assert!(losses[..3].iter().all(|loss| (loss - losses[0]).abs() < 1e-5), "{losses:?}");
-        // A long text of single characters is read from several places, and one of 1,031 is not one of 1,024.
+        // A long text read one character at a time has several streams, and one of 1,031 is not one of 1,024.
         assert!((losses[3] - losses[0]).abs() < 5e-3, "{losses:?}");
     }
 }
@@ -125,7 +127,7 @@ fn the_last_characters_are_evaluated_though_they_fill_no_sequence() {
         let evaluation = evaluate(&run, Some(&other), None, None, &device()).unwrap();
         assert_eq!(evaluation.samples, 136usize.div_ceil(length));
         found.push(evaluation.loss.0);
-        // Every row of the table is the mean of its own characters.
+        // Every row of the table is the mean over its own characters.
         let table = bench.directory.path().join("nats.csv");
         predict(&run, &other, &table, &device()).unwrap();
         let table = std::fs::read_to_string(table).unwrap();
@@ -143,14 +145,15 @@ fn the_last_characters_are_evaluated_though_they_fill_no_sequence() {
 
 #[test]
 fn what_lies_further_back_than_a_sequence_is_remembered() {
-    // The letter after the dots is the one before them. In five of eight places a sequence begins between the two, and
-    // only a state that is carried on knows the first: without one, 0.161 nats are the best.
+    // The letter after the dots repeats the one before them. At five of eight positions, a sequence starts
+    // between the two, and only a carried state knows the first: without one, 0.161 nats is the best
+    // possible.
     let group = |i: u32| if rng::word([4, 0], 1, 0, i).is_multiple_of(2) { "x....x|" } else { "y....y|" };
     let text: String = (0..6000).map(group).collect();
     let rest = "cell = \"gru\"\nhidden = [24]\n[train]\nepochs = 16\nbatch_size = 16\nlearning_rate = 1e-2\n";
     let bench = Bench::new(&text, 8, rest);
     bench.train();
-    // One of two letters every seven characters is all that nobody can know.
+    // Only one of two letters, every seven characters, is unpredictable.
     let entropy = 2f64.ln() / 7.0;
     let nats = bench.nats("test");
     assert!(nats < 0.13, "{nats}, at best {entropy}");
@@ -170,7 +173,7 @@ fn a_learned_text_is_written_and_one_seed_writes_one_text() {
         ..Request::default()
     };
     assert_eq!(bench.sample(&likeliest), "abcdefgh\nabcdefgh\nabcd");
-    // As a line begins.
+    // As at the start of a line.
     assert_eq!(bench.sample(&Request { prompt: None, ..likeliest }), "abcdefgh\nabcdefgh\n");
     let wild = |seed| Request {
         seed,
@@ -214,7 +217,7 @@ fn every_command_takes_a_run_on_text() {
     output(&["train", "text.toml"]);
     let report = std::fs::read_to_string(directory.join("runs/text/report.html")).unwrap();
     assert!(report.contains("predicts the next character") && report.contains("4 symbols in sequences of 8"));
-    assert!(report.contains("A text it writes"));
+    assert!(report.contains("Generated text"));
     let evaluation: serde_json::Value =
         serde_json::from_str(&output(&["evaluate", "runs/text", "--json"])).unwrap();
     assert!(evaluation["metrics"]["nats"].as_f64().unwrap() < 1.5, "{evaluation}");
@@ -223,7 +226,7 @@ fn every_command_takes_a_run_on_text() {
     output(&["predict", "runs/text", "--input", "other.txt", "--output", "scores.csv"]);
     let scores = std::fs::read_to_string(directory.join("scores.csv")).unwrap();
     let lines: Vec<&str> = scores.lines().collect();
-    // 23 characters are predicted, the last seven in a row of their own.
+    // 23 characters are predicted, the last seven in a separate row.
     assert!(lines.len() == 4 && lines[0] == "character,nats" && lines[3].starts_with("18,"), "{scores}");
     let text = output(&["sample", "runs/text", "--length", "30", "--prompt", "ab"]);
     assert!(text.starts_with("ab") && text.trim_end().len() == 32, "{text}");

@@ -12,10 +12,10 @@ use gridlight::experiment::Experiment;
 use gridlight::run::evaluate::{evaluate, predict};
 use gridlight::run::trainer::{self, Options, Outcome};
 use gridlight::run::tune;
-use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
 use gridlight::train::events::{Event, Observer, Tick};
 use gridlight::train::history::HistoryRow;
+use gridlight::train::{ErrorKind, TrainError};
 
 use crate::{custom_loop, synthetic};
 
@@ -139,7 +139,7 @@ fn an_interrupt_saves_a_checkpoint_from_which_the_run_goes_on() {
         let name = format!("interrupted-{at}");
         let mut recorder = Recorder { interrupt_at: Some(at), ..Recorder::default() };
         let error = bench.train(&bench.options(&name), &mut recorder).unwrap_err();
-        assert_eq!(error.exit_code(), 130, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}");
         bench.train(&Options { resume: true, ..bench.options(&name) }, &mut Recorder::default()).unwrap();
         assert_eq!(bench.bits("whole"), bench.bits(&name), "interrupted at {at}");
     }
@@ -155,7 +155,7 @@ fn a_run_is_resumed_only_by_its_own_experiment_and_data() {
     assert_eq!(outcome.history.len(), 5, "more epochs are a way to go on");
     bench.experiment.train.learning_rate = 0.5;
     let error = bench.train(&resume, &mut Recorder::default()).unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("learning_rate = 0.5"), "{error}");
     bench.experiment.train.learning_rate = 1e-3;
     bench.data.digest.replace_range(..1, "x");
@@ -203,7 +203,7 @@ fn training_stops_when_validation_no_longer_improves() {
 fn a_diverging_run_ends_with_code_3_and_keeps_no_bad_weights() {
     let bench = Bench::new(300, "[train]\nepochs = 3\noptimizer = \"sgd\"\nlearning_rate = 1e30\n");
     let error = bench.train(&bench.options("run"), &mut Recorder::default()).unwrap_err();
-    assert_eq!(error.exit_code(), 3, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Diverged, "{error}");
     assert!(error.to_string().contains("step "), "{error}");
     for (_, path) in gridlight::train::checkpoint::list(&bench.path("run").join("checkpoints")) {
         gridlight::train::checkpoint::load(&path).unwrap();
@@ -223,7 +223,7 @@ fn an_earlier_run_is_moved_aside_and_other_files_are_left_alone() {
     std::fs::create_dir(bench.path("photos")).unwrap();
     std::fs::write(bench.path("photos/cat.png"), "cat").unwrap();
     let error = bench.train(&bench.options("photos"), &mut Recorder::default()).unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert_eq!(std::fs::read_dir(bench.path("photos")).unwrap().count(), 1);
 }
 

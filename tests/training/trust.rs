@@ -1,10 +1,10 @@
-//! Nothing is lost and nothing is silently wrong: interruptions, damage and bad numbers, on the CPU backend.
+//! Nothing is lost and nothing is silently wrong: interruptions, damage and bad numbers on the CPU backend.
 
 use crate::interruptions::{self, Bench, Interrupter, bits};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::run::replay;
 use gridlight::run::trainer::{self, Options};
-use gridlight::train::{TrainError, checkpoint};
+use gridlight::train::{ErrorKind, TrainError, checkpoint};
 
 #[test]
 fn interrupted_runs_have_the_bits_of_an_uninterrupted_one() {
@@ -41,12 +41,12 @@ fn a_damaged_checkpoint_is_passed_over_for_the_one_before_it() {
     assert!(notes.iter().any(|n| n.contains("step-57") && n.contains("damaged")), "{notes:?}");
     assert!(checkpoints.join("step-57.damaged").exists(), "the damaged file is kept for a look");
     assert_eq!(bench.bits("run"), bench.bits("whole"));
-    // Without any good one, the error names the newest.
+    // If none is intact, the error names the newest.
     for (_, path) in checkpoint::list(&checkpoints) {
         std::fs::write(path, "nonsense").unwrap();
     }
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("step-128.safetensors"), "{error}");
 }
 
@@ -57,7 +57,7 @@ fn checkpoints_come_by_steps_by_minutes_or_both() {
         let bench = Bench::with(train);
         bench.interrupt(&device, "run", 29, false);
         let all = checkpoint::list(&bench.path("run/checkpoints"));
-        // The one of the best epoch, step 16, is kept besides.
+        // The checkpoint of the best epoch, step 16, is also kept.
         all.into_iter().map(|(step, _)| step).filter(|&step| step != 16).collect::<Vec<_>>()
     };
     let base = "epochs = 8\nbatch_size = 16\n";
@@ -80,7 +80,8 @@ fn what_a_killed_process_left_is_removed_or_repaired() {
         std::fs::write(run.join(leftover), "half").unwrap();
     }
     std::fs::write(run.join("mine.txt"), "keep").unwrap();
-    // Best weights and history of later steps than the checkpoint's, as after a kill between the two.
+    // Best weights and history are of later steps than the checkpoint, as after a kill between the two
+    // writes.
     for name in ["best.safetensors", "metrics.csv"] {
         std::fs::copy(bench.path("whole").join(name), run.join(name)).unwrap();
     }
@@ -100,8 +101,8 @@ fn a_start_that_was_killed_before_the_first_checkpoint_can_be_repeated() {
     std::fs::write(run.join(".lock"), "").unwrap();
     std::fs::write(run.join("checkpoints/.partial-c3d4"), "half").unwrap();
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
-    assert!(error.to_string().contains("start it without --resume"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Input);
+    assert!(error.to_string().contains("start it anew"), "{error}");
     bench.train(&device, "run").unwrap();
     assert_eq!(bits(&run), bench.bits("whole"));
 }
@@ -116,7 +117,7 @@ fn a_damaged_history_is_told_with_its_line_and_may_be_removed() {
     let text = std::fs::read_to_string(&history).unwrap();
     std::fs::write(&history, text.replacen("\n3,", "\nthree,", 1)).unwrap();
     let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.exit_code(), 2);
+    assert_eq!(error.kind(), ErrorKind::Input);
     assert!(error.to_string().contains("metrics.csv:4"), "{error}");
     std::fs::remove_file(&history).unwrap();
     bench.resume(&device, "run").unwrap();
@@ -130,7 +131,7 @@ fn what_overflows_ends_the_run_at_once() {
 
 #[test]
 fn the_first_bad_step_and_tensor_are_named_long_after() {
-    // Batch norm hides the overflow from the loss; only its running variance shows it, when it is saved.
+    // Batch norm hides the overflow from the loss; only its running variance reveals it, when it is saved.
     let mut bench = Bench::with("batch_size = 16\nepochs = 3\nshuffle = false\n");
     let features = bench.data.train.features.len();
     bench.data.train.x[6 * 16 * features] = 3e38;
@@ -152,7 +153,7 @@ fn a_cell_that_is_not_finite_is_told_with_its_line_and_column() {
             lines[41] = cells.join(",");
             std::fs::write(&table, lines.join("\n")).unwrap();
             let error = trainer::load_data(&bench.experiment, std::path::Path::new("")).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
+            assert_eq!(error.kind(), ErrorKind::Input);
             let message = error.to_string();
             for part in ["table.csv", "42", &format!("`{name}`"), &format!("\"{value}\"")] {
                 assert!(message.contains(part), "{part}: {message}");
@@ -175,7 +176,7 @@ fn weights_to_begin_with_must_be_finite() {
         tensors[0].2[3] = value;
         checkpoint::save(&bench.path("init.safetensors"), &tensors, &meta.clone().unwrap()).unwrap();
         let error = begin("run").unwrap_err();
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.kind(), ErrorKind::Input);
         let message = error.to_string();
         let name = format!("`{}`", tensors[0].0);
         for part in ["init.safetensors", &name, "element 3"] {
@@ -206,7 +207,7 @@ fn a_run_can_be_repeated_from_its_record() {
         assert!(session[key].is_string(), "{key}: {record}");
     }
     assert!(session["device"]["driver"].is_string() && record["weights_digest"].is_string(), "{record}");
-    // Interrupted and resumed, from given weights, and of fewer steps than all.
+    // Interrupted and resumed, from given weights, and with a step limit.
     let init = Some(bench.path("first/best.safetensors"));
     let options = Options { init, max_steps: Some(70), ..bench.options("run") };
     trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default()).unwrap();
@@ -222,13 +223,13 @@ fn a_run_can_be_repeated_from_its_record() {
             assert!(replay.same && replay.found == json(run)["weights_digest"], "{run}: {replay:?}");
         }
     }
-    // Weights and data that are not the run's own.
+    // Weights and data that do not belong to the run.
     std::fs::copy(bench.path("first/best.safetensors"), bench.path("run/best.safetensors")).unwrap();
     let error = replay::open(&bench.path("run")).err().unwrap();
-    assert!(error.exit_code() == 2 && error.to_string().contains("best.safetensors"), "{error}");
+    assert!(error.kind() == ErrorKind::Input && error.to_string().contains("best.safetensors"), "{error}");
     let table = std::fs::read_to_string(bench.path("table.csv")).unwrap();
     std::fs::write(bench.path("table.csv"), table + "1,1,1,1\n").unwrap();
     let recorded = replay::open(&bench.path("first")).unwrap();
     let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
-    assert!(error.exit_code() == 2 && error.to_string().contains("data have changed"), "{error}");
+    assert!(error.kind() == ErrorKind::Input && error.to_string().contains("data have changed"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Variational autoencoders: their formulas at the extremes, how many kernels they take, training that stops and goes on,
-//! what they refuse, and the commands that use them.
+//! Variational autoencoders: their formulas at the extremes, how many kernels they take, interrupted and
+//! resumed training, what they reject, and the commands that use them.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::train::checkpoint::{self, NamedTensor};
 use gridlight::verify::cases::{OperatorCase, run_case};
 
-/// Runs an operator case on the CPU backend: its first result and the gradients by name.
+/// Runs an operator case on the CPU backend; returns its first result and the gradients by name.
 fn case(op: &str, inputs: &[(&str, &[f64])]) -> (f64, serde_json::Value) {
     let tensor = |data: &[f64]| serde_json::json!({"shape": [1, data.len()], "dtype": "f32", "data": data});
     let inputs: serde_json::Map<String, serde_json::Value> =
@@ -62,7 +62,7 @@ fn extreme_log_variances_and_logits_stay_finite() {
     }
 }
 
-/// 200 rows of three numbers on a curve, one that never changes, and a class.
+/// 200 rows of three numbers on a curve, a constant one, and a class.
 fn table() -> String {
     let mut text = String::from("a,b,c,same,class\n");
     for row in 0..200 {
@@ -77,8 +77,8 @@ fn workplace(data: &str, model: &str) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("table.csv"), table()).unwrap();
     let text = format!(
-        "name = \"rows\"\nseed = 5\n[data]\nsource = \"table.csv\"\n{data}\n[model]\nfamily = \"vae\"\nhidden = [8]\n\
-         latent = 2\n{model}\n[train]\nepochs = 6\nbatch_size = 20\nlearning_rate = 1e-2\n\
+        "name = \"rows\"\nseed = 5\n[data]\nsource = \"table.csv\"\n{data}\n[model]\nfamily = \"vae\"\n\
+         hidden = [8]\nlatent = 2\n{model}\n[train]\nepochs = 6\nbatch_size = 20\nlearning_rate = 1e-2\n\
          checkpoint_every_steps = 5\n"
     );
     std::fs::write(directory.path().join("rows.toml"), text).unwrap();
@@ -124,7 +124,8 @@ fn every_decoder_trains_and_goes_on_to_the_same_bits() {
         let sum = metric("reconstruction") + metric("kl");
         assert!((metric("elbo") + sum).abs() < 1e-6 * sum.abs().max(1.0), "{model}: {json}");
         assert!(metric("kl") >= 0.0, "{model}: {json}");
-        // Several draws together bound the likelihood more closely than each alone (Burda et al. 2016, theorem 1).
+        // Several draws together bound the likelihood more tightly than each alone (Burda et al. 2016,
+        // theorem 1).
         assert!(metric("log_likelihood") > metric("elbo"), "{model}: {json}");
         succeed(at, &["sample", "whole", "--count", "9", "--output", "new.csv"]);
         let drawn = std::fs::read_to_string(at.join("new.csv")).unwrap();
@@ -155,7 +156,7 @@ fn what_is_strange_is_told_apart() {
     assert!(most.starts_with("1,"), "{most}");
 }
 
-/// `W x + b` by the names of a checkpoint.
+/// `W x + b`, with the names in a checkpoint.
 fn linear(weights: &[NamedTensor], name: &str, x: &[f64]) -> Vec<f64> {
     let find = |suffix: &str| &weights.iter().find(|w| w.0 == format!("{name}.{suffix}")).unwrap().2;
     let (matrix, bias) = (find("weight"), find("bias"));
@@ -176,7 +177,7 @@ fn the_log_likelihood_of_many_draws_is_the_integral_over_codes() {
     let json = succeed(at, &["evaluate", "run", "--data", "three.csv", "--draws", "2000", "--json"]);
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     let (weights, _) = checkpoint::load(&at.join("run/best.safetensors")).unwrap();
-    // The integral over z of N(z; 0, 1) N(x; decoder(z), variance), by the rule of rectangles.
+    // The integral over z of N(z; 0, 1) N(x; decoder(z), variance), by the rectangle rule.
     let likelihood = |x: [f64; 3]| {
         let density = |z: f64| {
             let hidden: Vec<f64> = linear(&weights, "decoder.0", &[z]).iter().map(|h| h.max(0.0)).collect();
@@ -212,7 +213,7 @@ fn values_outside_the_range_of_a_bernoulli_decoder_count_as_its_ends() {
     let scores = std::fs::read_to_string(at.join("scores.csv")).unwrap();
     let numbers = |line: &str| line.split_once(',').unwrap().1.split(',').nth(2).unwrap().to_string();
     let lines: Vec<&str> = scores.lines().collect();
-    // The KL term and the code depend on the row alone, not on the noise drawn for it.
+    // The KL term and the code depend only on the row, not on the noise drawn for it.
     assert_eq!(numbers(lines[1]), numbers(lines[2]), "{scores}");
 }
 
@@ -242,7 +243,7 @@ fn the_strangest_days_of_electricity_are_those_on_which_clocks_change() {
         assert!(strangest.contains(&changed), "{changed}: {strangest:?}");
     }
     let report = std::fs::read_to_string(at.join("run/report.html")).unwrap();
-    assert!(report.contains("The strangest test rows") && report.contains("2014-10-26: "));
+    assert!(report.contains("The most anomalous test rows") && report.contains("2014-10-26: "));
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn what_cannot_be_learned_is_refused() {
     succeed(directory.path(), &[&TRAIN[..], &["--out", "run", "--epochs", "1"]].concat());
     let output = run(directory.path(), &["evaluate", "run", "--draws", "0"]);
     assert_eq!(output.status.code(), Some(2));
-    for (output, part) in [("new.png", "no images"), ("new.txt", ".png, .npy or .csv")] {
+    for (output, part) in [("new.png", "not images"), ("new.txt", ".png, .npy or .csv")] {
         let output = run(directory.path(), &["sample", "run", "--output", output]);
         assert_eq!(output.status.code(), Some(2));
         assert!(String::from_utf8_lossy(&output.stderr).contains(part));
@@ -297,7 +298,7 @@ fn no_other_loss_than_the_lower_bound_is_taken() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{loss}: {text}");
         let found = format!("= \"{name}\"");
-        for part in [&format!("rows.toml:{line}:1"), "`train.loss`", &found, "\"elbo\"", "take the key out"] {
+        for part in [&format!("rows.toml:{line}:1"), "`train.loss`", &found, "\"elbo\"", "remove the key"] {
             assert!(text.contains(part), "{loss}: `{part}` is missing in: {text}");
         }
         assert!(!directory.path().join("run").exists(), "{loss}");
@@ -325,7 +326,7 @@ fn a_picture_of_samples_is_one_png() {
     succeed(directory.path(), &["sample", "run", "--count", "10", "--output", "new.png"]);
     let file = std::fs::File::open(directory.path().join("new.png")).unwrap();
     let reader = png::Decoder::new(std::io::BufReader::new(file)).read_info().unwrap();
-    // Four across and three down, each 8 x 8, enlarged, with a line between them.
+    // Four across and three down, each 8 x 8, enlarged, separated by lines.
     let (width, height) = (reader.info().width, reader.info().height);
     assert_eq!(width / 35, height / 26);
     succeed(directory.path(), &["sample", "run", "--count", "10", "--seed", "1", "--output", "other.png"]);

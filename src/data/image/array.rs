@@ -1,4 +1,4 @@
-//! Arrays of numbers as array files hold them, and their reading as images or labels.
+//! Numeric arrays as stored in array files, and their interpretation as images or labels.
 
 use std::path::Path;
 
@@ -6,24 +6,24 @@ use super::{Images, Pixels};
 use crate::base::image::{ImageShape, MAX_VALUES};
 use crate::data::DataError;
 
-/// Most values of an array: as many bytes, or four times as many once they are numbers.
+/// Maximum values of an array: as many bytes, or four times as many once converted to numbers.
 pub const MAX_ARRAY: usize = 1 << 29;
-/// Whole numbers beyond this are not all numbers of 32 bits.
+/// Integers beyond this are not all representable in `f32`.
 const MAX_WHOLE: f64 = 16_777_216.0;
 
-/// Kind of the elements in a file.
+/// Element type in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
-    /// Whole numbers without a sign.
+    /// Unsigned integers of this many bytes.
     Unsigned(usize),
-    /// Whole numbers with a sign.
+    /// Signed integers of this many bytes.
     Signed(usize),
-    /// Numbers of 2, 4 or 8 bytes.
+    /// Floating-point numbers of 2, 4 or 8 bytes.
     Float(usize),
 }
 
 impl Element {
-    /// Bytes of an element.
+    /// Bytes per element.
     pub fn bytes(self) -> usize {
         match self {
             Self::Unsigned(n) | Self::Signed(n) | Self::Float(n) => n,
@@ -31,7 +31,7 @@ impl Element {
     }
 }
 
-/// An array as it is in a file.
+/// An array as stored in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Array {
     /// Sizes of its axes.
@@ -40,27 +40,30 @@ pub struct Array {
     pub values: Pixels,
 }
 
-/// What is wrong with an array file.
+/// An error about an array file.
 pub fn bad(path: &Path, reason: impl Into<String>) -> DataError {
     DataError::Image { path: path.into(), reason: reason.into() }
 }
 
-/// Elements of an array whose sizes a file declares.
+/// Number of elements of an array whose shape a file declares.
 ///
 /// # Errors
-/// If there are more than are read.
+/// If there are too many.
 pub fn elements(path: &Path, shape: &[usize]) -> Result<usize, DataError> {
     let count = shape.iter().try_fold(1usize, |n, &side| n.checked_mul(side));
     count.filter(|&n| n <= MAX_ARRAY).ok_or_else(|| {
-        bad(path, format!("the header declares an array of {shape:?}; at most {MAX_ARRAY} values are read"))
+        bad(
+            path,
+            format!("the header declares an array of {shape:?}; at most {MAX_ARRAY} values are supported"),
+        )
     })
 }
 
 impl Array {
-    /// From the bytes of its elements.
+    /// Decodes the bytes of the elements.
     ///
     /// # Errors
-    /// If there are more or fewer bytes than `shape` takes, or a number is not one that is trained with.
+    /// If the number of bytes does not match `shape`, or a value is not a finite `f32`.
     pub fn decode(
         path: &Path,
         shape: Vec<usize>,
@@ -73,8 +76,8 @@ impl Array {
             return Err(bad(
                 path,
                 format!(
-                    "the header declares an array of {shape:?}, {expected} bytes, but {} follow; the file is damaged \
-                     or incomplete",
+                    "the header declares an array of {shape:?}, {expected} bytes, but {} follow; the file is \
+                     damaged or incomplete",
                     bytes.len()
                 ),
             ));
@@ -90,7 +93,7 @@ impl Array {
                 let place = at / shape.iter().skip(1).product::<usize>().max(1);
                 return Err(bad(
                     path,
-                    format!("item {place} (from 0) holds {value}, which is not a finite number of 32 bits"),
+                    format!("item {place} (from 0) holds {value}, which is not a finite 32-bit number"),
                 ));
             }
             floats.push(value as f32);
@@ -98,11 +101,12 @@ impl Array {
         Ok(Self { shape, values: Pixels::Floats(floats) })
     }
 
-    /// As images. Axes are `[images, height, width]`, `[images, channels, height, width]` or `[images, height, width,
-    /// channels]`; or anything with as many values an image as `wanted` has.
+    /// Interprets the array as images. Axes are `[images, height, width]`,
+    /// `[images, channels, height, width]` or `[images, height, width, channels]`; any other shape is
+    /// accepted if it has as many values per image as `wanted`.
     ///
     /// # Errors
-    /// If the axes are not such, or not those of `wanted`.
+    /// If the axes match none of these, or do not match `wanted`.
     pub fn images(self, path: &Path, wanted: Option<ImageShape>) -> Result<Images, DataError> {
         let few = |n: usize| matches!(n, 1 | 3 | 4);
         let (shape, last) = match (self.shape.as_slice(), wanted) {
@@ -147,10 +151,11 @@ impl Array {
         Ok(Images { shape, pixels })
     }
 
-    /// As labels, one for each of `count` images: the number as text, or the class of that number.
+    /// Interprets the array as labels of `count` images: numbers as text, or the class names with those
+    /// numbers.
     ///
     /// # Errors
-    /// If there are not as many, or a number has no class.
+    /// If the number of labels differs from `count`, or a number has no class.
     pub fn labels(&self, path: &Path, count: usize, classes: &[String]) -> Result<Vec<String>, DataError> {
         if self.shape.iter().product::<usize>() != count || self.shape.first() != Some(&count) {
             let reason = format!("it holds labels of {:?}, but there are {count} images", self.shape);
@@ -175,7 +180,7 @@ impl Array {
     }
 }
 
-/// `[images, height, width, channels]` to `[images, channels, height, width]`.
+/// From `[images, height, width, channels]` to `[images, channels, height, width]`.
 fn channels_first<T: Copy>(values: &[T], shape: ImageShape) -> Vec<T> {
     let mut moved = Vec::with_capacity(values.len());
     for image in values.chunks_exact(shape.values()) {
@@ -207,7 +212,7 @@ fn number(chunk: &[u8], element: Element, big_endian: bool) -> f64 {
     }
 }
 
-/// A number of 16 bits (IEEE 754 binary16).
+/// Decodes an IEEE 754 binary16 number.
 fn half(bits: u16) -> f32 {
     let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
     let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
@@ -251,7 +256,7 @@ mod tests {
     fn channels_may_come_last() {
         let values = Pixels::Bytes(vec![1, 2, 3, 4, 5, 6]);
         let array = Array { shape: vec![1, 1, 2, 3], values };
-        // One channel of 2 x 3, unless three channels of 1 x 2 are asked for.
+        // One channel of 2 x 3, unless three channels of 1 x 2 are requested.
         let images = array.clone().images(Path::new("a"), None).unwrap();
         assert_eq!(images.shape, ImageShape { channels: 1, height: 2, width: 3 });
         let wanted = Some(ImageShape { channels: 3, height: 1, width: 2 });

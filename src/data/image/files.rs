@@ -1,4 +1,4 @@
-//! Data sets of images in files of their own, or in a folder of pictures: read, split, fitted and encoded.
+//! Image data sets from image files or folders of pictures: read, split, fitted and encoded.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,24 +13,24 @@ use crate::data::encode::Dataset;
 use crate::data::table::Table;
 use crate::data::{DataError, Fitted, FittedTarget, Goal, Loaded, hexadecimal, split};
 
-/// What an experiment or a run says of its images.
+/// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
 struct Wanted<'a> {
-    /// Of each image.
+    /// Shape of each image.
     shape: Option<ImageShape>,
-    /// Name of the label; without one, no labels are read.
+    /// Name of the label; if `None`, no labels are read.
     target: Option<&'a str>,
     /// Names of the labels 0, 1, ...
     classes: &'a [String],
 }
 
-/// Images and the table of their labels, which has the one column of the target, or none.
+/// Images, and a table of their labels with the target as its only column, if any.
 struct ImageSet {
     images: Images,
     labels: Table,
 }
 
-/// Whether `path` is not a table but a file of images.
+/// Whether `path` holds images rather than a table.
 pub fn is_image_source(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     path.is_dir()
@@ -40,7 +40,7 @@ pub fn is_image_source(path: &Path) -> bool {
         || idx::begins_like_one(path)
 }
 
-/// Whether the name is that of a picture.
+/// Whether the file name is that of a picture.
 fn is_picture(path: &Path) -> bool {
     matches!(ending(path).as_str(), "png" | "jpg" | "jpeg")
 }
@@ -67,7 +67,7 @@ fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet,
     Ok(ImageSet { images, labels: table(&labels, count, Some((target, texts))) })
 }
 
-/// Pictures whose labels are the names of the subfolders they lie in.
+/// Pictures labelled by the name of the subfolder they are in.
 fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     let entries = folder::list(path)?;
     let images = || folder::read(path, &entries, wanted.shape);
@@ -82,7 +82,7 @@ fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     Ok(ImageSet { images: images()?, labels: table(path, entries.len(), Some((target, classes))) })
 }
 
-/// An archive holds the labels under the target's name, and one array of images.
+/// Reads an archive that holds the labels under the target's name, and one array of images.
 fn read_archive(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     let arrays = npy::read_archive(path, |_| true)?;
     let names: Vec<&str> = arrays.iter().map(|(name, _)| name.as_str()).collect();
@@ -104,7 +104,8 @@ fn read_archive(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     Ok(ImageSet { images, labels: table(path, count, Some((target, texts))) })
 }
 
-/// The labels' file of an images' file by MNIST's naming: `labels` for `images`, and `idx1` for `idx3`.
+/// The label file of an image file in MNIST's naming: `labels` in place of `images`, and `idx1` in place of
+/// `idx3`.
 fn beside(path: &Path) -> Result<PathBuf, DataError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let labels = path.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
@@ -114,8 +115,8 @@ fn beside(path: &Path) -> Result<PathBuf, DataError> {
     Err(bad(
         path,
         format!(
-            "the file with the labels is not known ({} is not there); call it so, or name it in `data.labels`, for files \
-             of a split in `test_labels` and `validation_labels`",
+            "the file with the labels is not known ({} is not there); call it so, or name it in \
+             `data.labels`, for files of a split in `test_labels` and `validation_labels`",
             labels.display()
         ),
     ))
@@ -148,7 +149,7 @@ pub fn load(
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
     let mut target =
         FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, goal)?;
-    // Without an order given, it stays as it is.
+    // Without a configured order, the labels are unchanged.
     target.order_classes(classes);
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.shape = Some(image.shape);
@@ -196,7 +197,7 @@ fn digest(path: &Path) -> Result<String, DataError> {
     if path.is_dir() { folder::digest(path) } else { crate::data::digest(path) }
 }
 
-/// Keys that are about columns of a table.
+/// Rejects keys that concern columns of a table.
 fn check_keys(config: &DataConfig) -> Result<(), DataError> {
     let given = [
         ("features", config.features.is_some()),
@@ -208,12 +209,12 @@ fn check_keys(config: &DataConfig) -> Result<(), DataError> {
         None => Ok(()),
         Some((key, _)) => Err(DataError::Treatment {
             column: "image".into(),
-            reason: format!("`data.{key}` is about the columns of a table; the source is a file of images"),
+            reason: format!("`data.{key}` concerns columns of a table, but the source is a file of images"),
         }),
     }
 }
 
-/// Reads other images and encodes them by what was fitted, with labels if `with_target`.
+/// Reads other images and encodes them with what was fitted; includes labels if `with_target`.
 ///
 /// # Errors
 /// [`DataError`] for anything wrong with the files.

@@ -1,4 +1,4 @@
-//! Folders of pictures: one subfolder a class, its name the class; or pictures alone, without labels.
+//! Folders of pictures: one subfolder per class, named after the class; or pictures alone, without labels.
 
 use std::path::{Path, PathBuf};
 
@@ -11,16 +11,17 @@ use super::{Images, Pixels};
 use crate::base::image::ImageShape;
 use crate::data::DataError;
 
-/// More pictures are refused.
+/// Maximum number of pictures.
 const MAX_PICTURES: usize = 1 << 24;
 
-/// A picture's file and the name of the subfolder it lies in, if it lies in one.
+/// A picture's file, and the name of its subfolder, if any.
 pub type Entry = (PathBuf, Option<String>);
 
-/// The pictures of a folder, subfolder after subfolder, each in the order of names; or the one picture that `path` is.
+/// The pictures of a folder, subfolder by subfolder, each sorted by name; or `path` itself if it is a
+/// picture.
 ///
 /// # Errors
-/// If a folder cannot be read, is empty, or lies deeper than a class.
+/// If a folder cannot be read, is empty, or is nested in the folder of a class.
 pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     if path.is_file() {
         return Ok(vec![(path.into(), None)]);
@@ -48,12 +49,12 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     }
     if entries.is_empty() || entries.len() > MAX_PICTURES {
         let found = entries.len();
-        return Err(bad(path, format!("it holds {found} pictures; 1 to {MAX_PICTURES} are read")));
+        return Err(bad(path, format!("it holds {found} pictures; 1 to {MAX_PICTURES} are supported")));
     }
     Ok(entries)
 }
 
-/// The names of the pictures in the order of [`list`], within the folder.
+/// The pictures' paths within the folder, in the order of [`list`].
 ///
 /// # Errors
 /// As [`list`].
@@ -62,7 +63,7 @@ pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(list(path)?.iter().map(name).collect())
 }
 
-/// What lies in a folder, in the order of names; hidden files are left out.
+/// The contents of a folder, sorted by name, without hidden files.
 fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut found = vec![];
@@ -76,10 +77,11 @@ fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
-/// Reads pictures as images of `wanted`, or of the size and the colours of the first one, which all must then have.
+/// Reads pictures as images of shape `wanted`, or else of the size and channels of the first one, which all
+/// others must then match.
 ///
 /// # Errors
-/// If a picture cannot be read, or has another size than the first and none is wanted.
+/// If a picture cannot be read, or its size differs from the first and no shape is set.
 pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Result<Images, DataError> {
     let Some((first, _)) = entries.first() else { return Err(bad(path, "it holds no pictures")) };
     let shape = match wanted {
@@ -94,7 +96,8 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
     let total = entries.len().saturating_mul(shape.values());
     if total > MAX_ARRAY {
         let reason = format!(
-            "{} pictures of {shape} are {total} values, at most {MAX_ARRAY} are read; set a smaller `data.image.shape`",
+            "{} pictures of {shape} are {total} values, at most {MAX_ARRAY} are supported; set a smaller \
+             `data.image.shape`",
             entries.len()
         );
         return Err(bad(path, reason));
@@ -102,7 +105,8 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
     let fit = |file: &Path, picture: &Picture| {
         if wanted.is_none() && picture.shape() != shape {
             let reason = format!(
-                "it is a picture of {}, but the first one ({}) is of {shape}; set `data.image.shape` to resize all",
+                "it is a picture of {}, but the first one ({}) is of {shape}; set `data.image.shape` to \
+                 resize all",
                 picture.shape(),
                 first.display()
             );
@@ -112,7 +116,7 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
     };
     let mut bytes = vec![0; total];
     let places: Vec<_> = bytes.chunks_exact_mut(shape.values()).zip(entries).collect();
-    // In order, so that the first bad picture is told whichever thread finds one.
+    // In order, so that the first bad picture is reported, whichever thread finds one.
     let results: Vec<Result<(), DataError>> = places
         .into_par_iter()
         .map(|(place, (file, _))| {

@@ -1,5 +1,5 @@
-//! IDX files, the format of MNIST: two zero bytes, the kind of element, the number of axes, the size of each axis as
-//! a big-endian number of 32 bits, then the elements. May be compressed with gzip.
+//! IDX files, the format of MNIST: two zero bytes, the element type, the number of axes, the size of each
+//! axis as a big-endian 32-bit number, then the elements. Files may be compressed with gzip.
 //! <http://yann.lecun.com/exdb/mnist/> ("the IDX file format").
 
 use std::fs::File;
@@ -11,10 +11,10 @@ use crate::data::DataError;
 
 /// First bytes of a gzip stream.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
-/// More axes are refused.
+/// Maximum number of axes.
 const MAX_AXES: u8 = 8;
 
-/// Whether a file begins as an IDX file does, or as one compressed with gzip.
+/// Whether a file starts like an IDX file, or like a gzip stream.
 pub fn begins_like_one(path: &Path) -> bool {
     let mut start = [0; 4];
     let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
@@ -24,7 +24,7 @@ pub fn begins_like_one(path: &Path) -> bool {
 /// Reads an IDX file.
 ///
 /// # Errors
-/// If it cannot be read, or its header and its length do not agree.
+/// If it cannot be read, or its header and length disagree.
 pub fn read(path: &Path) -> Result<Array, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut file = File::open(path).map_err(io)?;
@@ -60,8 +60,8 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
         source.read_exact(&mut side).map_err(cut)?;
         shape.push(u32::from_be_bytes(side) as usize);
     }
-    // One byte more than there may be shows that there is more; memory grows with what is there, not with what
-    // the header says.
+    // Reading one extra byte detects excess data. Memory grows with the actual data, not with what the header
+    // claims.
     let expected = elements(path, &shape)? * element.bytes();
     let mut bytes = vec![];
     let read = source.take(expected as u64 + 1).read_to_end(&mut bytes);

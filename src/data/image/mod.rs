@@ -1,5 +1,5 @@
-//! Images: rows of pixels in PyTorch's order `[channels, height, width]`, scaled channel by channel by what was
-//! fitted on the training rows.
+//! Images: rows of pixels in PyTorch's order `[channels, height, width]`, scaled per channel with statistics
+//! of the training rows.
 
 mod array;
 pub mod files;
@@ -17,26 +17,26 @@ use super::scaling::FittedScaling;
 use super::table::Table;
 use crate::base::image::ImageShape;
 
-/// Values as they are in a file.
+/// Pixel values as stored in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pixels {
-    /// 8 bits each.
+    /// 8-bit values.
     Bytes(Vec<u8>),
     /// Numbers.
     Floats(Vec<f32>),
 }
 
-/// Images of one shape, `[rows, channels, height, width]`.
+/// Images of equal shape, `[rows, channels, height, width]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Images {
-    /// Of each.
+    /// Shape of each image.
     pub shape: ImageShape,
-    /// Values of all.
+    /// Values of all images.
     pub pixels: Pixels,
 }
 
 impl Images {
-    /// How many there are.
+    /// Number of images.
     pub fn count(&self) -> usize {
         let values = match &self.pixels {
             Pixels::Bytes(bytes) => bytes.len(),
@@ -45,7 +45,7 @@ impl Images {
         values / self.shape.values().max(1)
     }
 
-    /// The values of an image, as they are in the file.
+    /// The values of an image, as stored in the file.
     pub fn row(&self, row: usize) -> impl Iterator<Item = f64> {
         let values = self.shape.values();
         let range = row * values..(row + 1) * values;
@@ -56,17 +56,17 @@ impl Images {
         bytes.iter().map(|&b| f64::from(b)).chain(floats.iter().map(|&x| f64::from(x)))
     }
 
-    /// The cells of `columns`, each row an image of `shape`.
+    /// Reads the cells of `columns`; each row is an image of `shape`.
     ///
     /// # Errors
-    /// If there are not as many columns as values, or a cell is empty or not a number.
+    /// If the number of columns does not match the shape, or a cell is empty or not a number.
     pub fn of_table(table: &Table, columns: &[usize], shape: ImageShape) -> Result<Self, DataError> {
         if columns.len() != shape.values() {
             return Err(DataError::Image {
                 path: table.path.clone(),
                 reason: format!(
-                    "`data.image.shape` = {shape} is {} values, but there are {} feature columns; correct the shape, \
-                     name the columns in `features`, or leave some out with `exclude`",
+                    "`data.image.shape` = {shape} is {} values, but there are {} feature columns; correct \
+                     the shape, name the columns in `features`, or leave some out with `exclude`",
                     shape.values(),
                     columns.len()
                 ),
@@ -94,25 +94,25 @@ impl Images {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FittedImage {
-    /// What a row is.
+    /// Shape of an image.
     pub shape: ImageShape,
     /// Scaling of each channel.
     pub scaling: Vec<FittedScaling>,
     /// Smallest and largest training value before scaling: black and white in pictures.
     pub range: [f64; 2],
-    /// The columns that hold the pixels, if they came from a table.
+    /// The columns that hold the pixels, if the images come from a table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// Names of the labels 0, 1, ... of files that hold numbers.
+    /// Names of the labels 0, 1, ... in files that store numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
 }
 
 impl FittedImage {
-    /// Fits the scaling `data.transform.numbers` of each channel on the training rows.
+    /// Fits the scaling `data.transform.numbers` per channel on the training rows.
     ///
     /// # Errors
-    /// If the scaling is not one for images.
+    /// If the scaling is not supported for images.
     pub fn fit(
         config: &DataConfig,
         images: &Images,
@@ -147,7 +147,7 @@ impl FittedImage {
         Ok(Self { shape, scaling, range, columns, classes: vec![] })
     }
 
-    /// Scaled values of `rows`, one image after the other.
+    /// The scaled values of `rows`, one image after the other.
     pub fn encode(&self, images: &Images, rows: &[usize]) -> Vec<f32> {
         let mut x = Vec::with_capacity(rows.len() * self.shape.values());
         let plane = self.shape.plane().max(1);
@@ -161,7 +161,7 @@ impl FittedImage {
         x
     }
 
-    /// Scaled values of images, one after the other, as they were before scaling.
+    /// Inverts the scaling of images, one after the other.
     pub fn own_units(&self, scaled: &[f32]) -> Vec<f32> {
         let (plane, values) = (self.shape.plane().max(1), self.shape.values().max(1));
         let invert = |(at, &x): (usize, &f32)| {
@@ -184,7 +184,7 @@ impl FittedImage {
     }
 }
 
-/// Of one channel of the training rows.
+/// Statistics of one channel over the training rows.
 struct Statistics {
     mean: f64,
     deviation: f64,

@@ -10,32 +10,35 @@ use crate::data::DataError;
 
 /// First bytes of an array.
 const MAGIC: &[u8] = b"\x93NUMPY";
-/// Longer headers are refused; NumPy writes one of 128 bytes.
+/// Maximum header length; NumPy's headers take 128 bytes.
 const MAX_HEADER: usize = 64 << 10;
-/// More arrays in an archive are refused.
+/// Maximum number of arrays in an archive.
 const MAX_ARRAYS: usize = 10_000;
 
 /// Reads a `.npy` file.
 ///
 /// # Errors
-/// If it cannot be read or is not such a file.
+/// If it cannot be read or is not a `.npy` file.
 pub fn read(path: &Path) -> Result<Array, DataError> {
     let open = File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
     parse(path, BufReader::new(file))
 }
 
-/// The arrays of an `.npz` archive for which `wanted` holds, with their names.
+/// The arrays of an `.npz` archive whose names satisfy `wanted`.
 ///
 /// # Errors
-/// If it cannot be read or is not such a file.
+/// If it cannot be read or is not an `.npz` file.
 pub fn read_archive(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, Array)>, DataError> {
     let open = File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
     let fail = |e: zip::result::ZipError| bad(path, format!("it is not a whole .npz archive: {e}"));
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(fail)?;
     if archive.len() > MAX_ARRAYS {
-        return Err(bad(path, format!("it holds {} arrays, at most {MAX_ARRAYS} are read", archive.len())));
+        return Err(bad(
+            path,
+            format!("it holds {} arrays, at most {MAX_ARRAYS} are supported", archive.len()),
+        ));
     }
     let mut arrays: Vec<(String, Array)> = vec![];
     let mut total = 0usize;
@@ -77,7 +80,7 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
     if length > MAX_HEADER {
         return Err(bad(
             path,
-            format!("its header says it has {length} bytes, at most {MAX_HEADER} are read"),
+            format!("its header says it has {length} bytes, at most {MAX_HEADER} are supported"),
         ));
     }
     let mut text = vec![0; length];
@@ -87,7 +90,7 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
         header(&text).map_err(|reason| bad(path, format!("its header {reason}")))?;
     if fortran && shape.len() > 1 {
         let advice = "save it with numpy.ascontiguousarray";
-        return Err(bad(path, format!("its values lie in Fortran's order, which is not read; {advice}")));
+        return Err(bad(path, format!("its values are in Fortran order, which is not supported; {advice}")));
     }
     let expected = elements(path, &shape)? * element.bytes();
     let mut bytes = vec![];
@@ -103,7 +106,7 @@ struct Header {
     shape: Vec<usize>,
 }
 
-/// `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, its keys in any order.
+/// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }`, with keys in any order.
 fn header(text: &str) -> Result<Header, String> {
     let after = |key: &str| {
         let found = text.split_once(&format!("'{key}':")).map(|(_, rest)| rest.trim_start());
@@ -130,7 +133,9 @@ fn header(text: &str) -> Result<Header, String> {
         "f8" => Element::Float(8),
         _ => {
             let shown: String = descr.chars().take(40).collect();
-            return Err(format!("says the elements are {shown}; whole and floating-point numbers are read"));
+            return Err(format!(
+                "says the elements are {shown}; integers and floating-point numbers are supported"
+            ));
         }
     };
     let shape = after("shape")?;

@@ -1,4 +1,4 @@
-//! Single pictures: PNG and JPEG files decoded within bounds, made grey or coloured, and resized.
+//! Single pictures: PNG and JPEG files decoded within limits, converted to greyscale or RGB, and resized.
 
 use std::io::Cursor;
 use std::path::Path;
@@ -12,30 +12,30 @@ use super::ImageShape;
 use super::array::bad;
 use crate::data::DataError;
 
-/// Larger files are refused before they are read.
+/// Larger files are rejected before they are read.
 const MAX_FILE: u64 = 256 << 20;
-/// Larger pictures are refused before they are decoded.
+/// Larger pictures are rejected before they are decoded.
 const MAX_PIXELS: usize = 1 << 26;
 /// Longest side of a picture.
 const MAX_SIDE: usize = 1 << 15;
 
-/// A decoded picture, its channels side by side: `[height, width, channels]`.
+/// A decoded picture with interleaved channels: `[height, width, channels]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
-    /// 1 (grey) or 3 (red, green, blue).
+    /// 1 (greyscale) or 3 (RGB).
     pub channels: usize,
     /// Rows of pixels.
     pub height: usize,
-    /// Pixels of a row.
+    /// Pixels per row.
     pub width: usize,
-    /// Values of all.
+    /// All values.
     pub values: Vec<u8>,
 }
 
 /// Reads a PNG or JPEG file.
 ///
 /// # Errors
-/// If it is none, is damaged, or declares a size beyond what is read.
+/// If it is neither, is damaged, or declares too large a size.
 pub fn read(path: &Path) -> Result<Picture, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let size = std::fs::metadata(path).map_err(io)?.len();
@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<Picture, DataError> {
         return Err(bad(path, format!("the file has {size} bytes, a picture at most {MAX_FILE}")));
     }
     let bytes = std::fs::read(path).map_err(io)?;
-    // The decoders may panic on hostile files; that must not reach the user as a panic.
+    // The decoders may panic on malicious files; that must not reach the user as a panic.
     let decoded = std::panic::catch_unwind(|| match bytes.as_slice() {
         [0x89, b'P', b'N', b'G', ..] => decode_png(&bytes),
         [0xff, 0xd8, 0xff, ..] => decode_jpeg(&bytes),
@@ -53,15 +53,15 @@ pub fn read(path: &Path) -> Result<Picture, DataError> {
     decoded.map_err(|reason| bad(path, reason))
 }
 
-/// Refuses a declared size before anything is allocated for it.
+/// Rejects a declared size before anything is allocated for it.
 fn check_size(width: usize, height: usize) -> Result<(), String> {
     let bounded = width <= MAX_SIDE && height <= MAX_SIDE && width * height <= MAX_PIXELS;
     if bounded && width > 0 && height > 0 {
         return Ok(());
     }
     Err(format!(
-        "it declares {width} x {height} pixels; pictures of 1 to {MAX_PIXELS} pixels and sides of at most {MAX_SIDE} \
-         are read"
+        "it declares {width} x {height} pixels; pictures of 1 to {MAX_PIXELS} pixels and sides of at most \
+         {MAX_SIDE} are read"
     ))
 }
 
@@ -74,11 +74,11 @@ fn decode_png(bytes: &[u8]) -> Result<Picture, String> {
     let mut reader = decoder.read_info().map_err(damaged)?;
     let size = reader.output_buffer_size().ok_or("the PNG file is too large")?;
     if size > 4 * MAX_PIXELS {
-        return Err(format!("its pixels take {size} bytes, at most {} are read", 4 * MAX_PIXELS));
+        return Err(format!("its pixels take {size} bytes, at most {} are supported", 4 * MAX_PIXELS));
     }
     let mut values = vec![0; size];
     let frame = reader.next_frame(&mut values).map_err(damaged)?;
-    // Whatever follows must be whole too.
+    // The rest of the file must be intact too.
     reader.finish().map_err(damaged)?;
     values.truncate(frame.buffer_size());
     let (width, height) = (frame.width as usize, frame.height as usize);
@@ -115,13 +115,13 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, String> {
 }
 
 impl Picture {
-    /// What it is.
+    /// The picture's shape.
     pub fn shape(&self) -> ImageShape {
         ImageShape { channels: self.channels, height: self.height, width: self.width }
     }
 
-    /// Its values in the order `[channels, height, width]`, made grey or coloured and resized to `shape`, which has 1
-    /// or 3 channels.
+    /// The picture's values in the order `[channels, height, width]`, converted to greyscale or RGB and
+    /// resized to `shape`, which has 1 or 3 channels.
     pub fn fitted(&self, shape: ImageShape) -> Vec<u8> {
         let mut planes = self.planes(shape.channels);
         if (self.height, self.width) != (shape.height, shape.width) {
@@ -145,8 +145,8 @@ impl Picture {
     }
 }
 
-/// Resizes a plane: each new pixel is a mean weighted by a triangle as wide as a new pixel, or as an old one if that
-/// is wider (bilinear interpolation that does not skip pixels when it makes pictures smaller).
+/// Resizes a plane with a triangle filter as wide as an output pixel or an input pixel, whichever is wider:
+/// bilinear interpolation that does not skip pixels when downsampling.
 fn resize(plane: &[u8], [height, width]: [usize; 2], [to_height, to_width]: [usize; 2]) -> Vec<u8> {
     let (across, down) = (weights(width, to_width), weights(height, to_height));
     let mut rows = vec![0f32; height * to_width];
@@ -166,7 +166,8 @@ fn resize(plane: &[u8], [height, width]: [usize; 2], [to_height, to_width]: [usi
     out
 }
 
-/// For each of `to` new positions: the first of the `from` old ones it reads, and the weights of those from there.
+/// For each of `to` output positions: the first of the `from` input positions it reads, and the weights from
+/// there on.
 fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);
@@ -189,10 +190,11 @@ mod tests {
     #[test]
     fn resizing_keeps_constants_and_averages_blocks() {
         assert_eq!(resize(&[7; 30], [5, 6], [11, 3]), vec![7; 33]);
-        // Halving: a triangle over four pixels, cut at the edge: (3 * 0 + 3 * 100 + 1 * 200) / 7 and its mirror.
+        // Halving: a triangle over four pixels, truncated at the edge: (3 * 0 + 3 * 100 + 1 * 200) / 7, and
+        // its mirror.
         let halved = resize(&[0, 100, 200, 44], [1, 4], [1, 2]);
         assert_eq!(halved, [71, 119]);
-        // Doubling interpolates between the centres of pixels.
+        // Doubling interpolates between pixel centres.
         assert_eq!(resize(&[0, 100], [1, 2], [1, 4]), [0, 25, 75, 100]);
     }
 

@@ -1,5 +1,5 @@
-//! What obvious forecasts say: the last known value, the value of a season ago, and the mean of the window. A model
-//! that does not beat them is not worth training.
+//! Baseline forecasts: the last known value, the value one season earlier, and the mean of the window. A
+//! model that does not beat them is not worth training.
 
 use jiff::SignedDuration;
 
@@ -7,22 +7,23 @@ use super::config::{Gaps, WindowConfig};
 use super::series::Series;
 use super::{FittedWindow, Known};
 
-/// Forecasts in the targets' own units, `[windows, steps * targets]`; all empty if the target is a class.
+/// Baseline forecasts in the targets' own units, `[windows, steps * targets]`; all empty if the target is a
+/// class.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Baselines {
     /// The last known value.
     pub naive: Vec<f64>,
-    /// The value of a season ago, or of the last season in which it is known, else the last known value. Empty if
-    /// there is no season.
+    /// The value one season earlier, or in the last season in which it is known, else the last known value.
+    /// Empty if there is no season.
     pub seasonal: Vec<f64>,
     /// The mean of the window.
     pub mean: Vec<f64>,
-    /// What is true; NaN where it is not known.
+    /// The true values; NaN where unknown.
     pub truth: Vec<f64>,
 }
 
 impl Baselines {
-    /// Of the windows that start at the arranged rows `starts`.
+    /// Computes the baselines of the windows that start at the arranged rows `starts`.
     pub(super) fn of(
         window: &FittedWindow,
         known: &Known,
@@ -51,7 +52,7 @@ impl Baselines {
         all
     }
 
-    /// Mean absolute errors by name, over the windows and outputs that `of` takes: `baseline_naive_mae`,
+    /// Mean absolute errors by name, over the windows and outputs that `of` selects: `baseline_naive_mae`,
     /// `baseline_seasonal_mae`, `baseline_mean_mae`.
     pub fn errors(&self, of: impl Fn(usize) -> bool) -> Vec<(&'static str, f64)> {
         let named = [
@@ -68,7 +69,7 @@ impl Baselines {
     }
 }
 
-/// The latest value known at row `last` that is whole seasons before row `last + ahead`.
+/// The latest value known at row `last` that lies a whole number of seasons before row `last + ahead`.
 fn season_ago(
     past: &[Option<f64>],
     series: &Series,
@@ -79,7 +80,7 @@ fn season_ago(
     let at = series.groups.partition_point(|g| g.end <= last);
     let group = series.groups.get(at)?;
     let mut back = season * ahead.div_ceil(season) - ahead;
-    // Counted from the last known row; rows of gaps are not there, so times tell.
+    // Counted from the last known row; rows in gaps do not exist, so times decide.
     for _ in 0..8 {
         let row = match series.step.zip(series.times.get(last)) {
             Some((step, now)) => {
@@ -97,7 +98,7 @@ fn season_ago(
     None
 }
 
-/// The season given, else a day or a week of rows, whichever forecasts the training rows better.
+/// The configured season, or else a day or a week of rows, whichever forecasts the training rows better.
 pub(super) fn season(
     window: &WindowConfig,
     step: Option<SignedDuration>,
@@ -111,7 +112,7 @@ pub(super) fn season(
     const DAY: i64 = 86_400;
     let seconds = match step {
         Some(step) => step.as_secs(),
-        // Five working days are a week.
+        // A week has five working days.
         None if window.gaps == Gaps::Ignore && is_daily(series) => return Some(5),
         None => return None,
     };
@@ -142,7 +143,7 @@ pub(super) fn season(
     scored.filter(|(error, _)| error.is_finite()).min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, season)| season)
 }
 
-/// Whether most rows are a day apart.
+/// Whether most rows are one day apart.
 fn is_daily(series: &Series) -> bool {
     let days = |pair: &&[jiff::civil::DateTime]| pair[0].duration_until(pair[1]).as_hours() == 24;
     let pairs = series.times.windows(2);

@@ -2,56 +2,56 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Windows of a series: each sample is `length` rows and the target after them. The target's own past is among
-/// the features.
+/// Windows of a series: each sample is `length` rows and the target after them. The target's own past is one
+/// of the features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WindowConfig {
-    /// Rows of a window.
+    /// Rows per window.
     pub length: usize,
-    /// Rows from the last of the window to the one that is predicted.
+    /// Rows from the end of the window to the target.
     #[serde(default = "one")]
     pub horizon: usize,
-    /// Whether all rows up to `horizon` are predicted, and not only the one at that distance.
+    /// Whether to predict all rows up to `horizon`, not just the one at that distance.
     #[serde(default)]
     pub all_steps: bool,
     /// Rows between the starts of windows.
     #[serde(default = "one")]
     pub stride: usize,
-    /// Timestamp column. Without it rows are taken to follow each other evenly.
+    /// Timestamp column. Without it, rows are assumed to be evenly spaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub time: Option<String>,
-    /// Column that names the series (a sensor, a shop); windows never span two of them.
+    /// Column that identifies the series (a sensor, a shop); windows never span two series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Columns known in advance, such as the timestamp (its calendar) or a holiday: taken at the predicted row.
+    /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at the predicted
+    /// row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_future: Vec<String>,
-    /// Columns predicted beside `target`.
+    /// Columns to predict in addition to `target`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub targets: Vec<String>,
-    /// What becomes of missing rows and missing values of the target.
+    /// How to handle missing rows and missing values of the target.
     #[serde(default)]
     pub gaps: Gaps,
-    /// Rows of a season, for the baseline that repeats the value of a season ago. By default the better of a day
-    /// and a week.
+    /// Rows per season, for the seasonal baseline. By default the better of a day and a week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
 }
 
-/// What becomes of missing rows and missing values of the target.
+/// How to handle missing rows and missing values of the target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Gaps {
-    /// They are errors.
+    /// Report them as errors.
     #[default]
     Refuse,
-    /// Windows that touch one are left out.
+    /// Leave out windows that contain one.
     Drop,
-    /// The last values before stand in for them within windows; they are never what is predicted.
+    /// Repeat the last values within windows; filled values are never predicted.
     Fill,
-    /// Rows without a target are left out, and the others follow each other, however long the time between them:
-    /// for working days.
+    /// Leave out rows without a target, and treat the others as consecutive however far apart in time: for
+    /// working days.
     Ignore,
 }
 
@@ -60,17 +60,17 @@ fn one() -> usize {
 }
 
 impl WindowConfig {
-    /// Rows from the last of the window to the first predicted one.
+    /// Rows from the end of the window to the first predicted row.
     pub fn first_step(&self) -> usize {
         if self.all_steps { 1 } else { self.horizon }
     }
 
-    /// Rows predicted.
+    /// Number of predicted rows.
     pub fn steps(&self) -> usize {
         if self.all_steps { self.horizon } else { 1 }
     }
 
-    /// Rows from the first of the window to the last predicted one, both counted.
+    /// Rows from the first of the window to the last predicted one, inclusive.
     pub fn span(&self) -> usize {
         self.length.saturating_add(self.horizon)
     }

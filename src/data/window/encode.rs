@@ -1,4 +1,4 @@
-//! Windows of arranged rows as a data set: which there are, what they read, what is true after them.
+//! Encodes windows of arranged rows as a data set: which windows there are, their inputs and their targets.
 
 use super::baseline::Baselines;
 use super::config::WindowConfig;
@@ -10,7 +10,7 @@ use crate::data::fit::{Fitted, FittedColumn};
 use crate::data::target::{FittedTarget, Target};
 use crate::data::{DataError, FittedScaling};
 
-/// The windows whose targets are all among the rows that `wanted` takes.
+/// Encodes the windows whose targets are all among the rows that `wanted` selects.
 pub(super) fn encode(
     fitted: &Fitted,
     series: &Series,
@@ -35,7 +35,7 @@ pub(super) fn encode(
     let is_true = |r: usize| if class { has_label(r) } else { known.truth.iter().all(|t| t[r].is_some()) };
     let (length, first_target, steps) =
         (config.length, config.length - 1 + config.first_step(), config.steps());
-    // Rows since the last one that a window must not hold.
+    // Rows since the last one that a window must not contain.
     let mut run = 0;
     let unbroken: Vec<usize> = complete
         .iter()
@@ -95,7 +95,7 @@ pub(super) fn encode(
     })
 }
 
-/// Labels of the stored rows; those that have none are of no window's target.
+/// Labels of the stored rows; rows without one are in no window's target.
 fn class_labels(
     target: &FittedTarget,
     series: &Series,
@@ -108,8 +108,8 @@ fn class_labels(
     Ok(found.unwrap_or(Target::Labels(vec![])).spread(kept.len(), &labelled))
 }
 
-/// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the row
-/// itself, and columns of the predicted row.
+/// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the
+/// row itself, and columns of the predicted row.
 fn features(
     fitted: &Fitted,
     window: &FittedWindow,
@@ -142,7 +142,8 @@ fn features(
     Ok((names, x))
 }
 
-/// Where the window from arranged row `start` lies; its last predicted row is `reach` rows later.
+/// The location of the window that starts at arranged row `start`; its last predicted row is `reach` rows
+/// later.
 fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> Result<Place, DataError> {
     let last = start + config.length - 1;
     let group = match &config.group {
@@ -150,7 +151,7 @@ fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> 
         None => String::new(),
     };
     let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));
-    // A row that was made without a known step has no time of its own.
+    // Without a known step, a filled-in row has no time of its own.
     let known = |row: &usize| series.step.is_some() || !series.made[*row];
     let predicted = Some(start + reach).filter(known).and_then(shown).unwrap_or_default();
     Ok(Place {

@@ -1,4 +1,4 @@
-//! What windows read and predict, and what of it is fitted on the training rows.
+//! Determines the inputs and targets of windows, and fits them on the training rows.
 
 use super::config::WindowConfig;
 use super::series::Series;
@@ -10,7 +10,7 @@ use crate::data::table::Table;
 use crate::data::target::FittedTarget;
 use crate::data::{self, DataError, Goal, cells};
 
-/// Columns of an experiment, by their part in windows.
+/// The columns of an experiment by their role in windows.
 pub(super) struct Columns {
     pub targets: Vec<usize>,
     pub past: Vec<usize>,
@@ -18,7 +18,7 @@ pub(super) struct Columns {
     pub required: Vec<usize>,
 }
 
-/// Finds the columns that the experiment names.
+/// Finds the columns that the experiment refers to.
 pub(super) fn columns(
     config: &DataConfig,
     window: &WindowConfig,
@@ -28,7 +28,7 @@ pub(super) fn columns(
         Err(DataError::Treatment { column: column.into(), reason: reason.into() })
     };
     let Some(target) = &config.target else {
-        return clash("", "windows predict a column; name it in `data.target`");
+        return clash("", "windows predict a column; set it in `data.target`");
     };
     let names: Vec<&String> = std::iter::once(target).chain(&window.targets).collect();
     for (at, name) in names.iter().enumerate() {
@@ -75,7 +75,8 @@ pub(super) fn fit(
     let fitted: Vec<FittedColumn> =
         features.map(|&c| fit::fit_column(config, table, c, train)).collect::<Result<_, _>>()?;
     if let Some(column) = fitted.iter().find(|c| matches!(c.encoding, Encoding::Embedding { .. })) {
-        let reason = "trained vectors for categories are not for windows; set `data.transform.categories` = \"one_hot\"";
+        let reason = "category embeddings are not supported for windows; set `data.transform.categories` \
+                      = \"one_hot\"";
         return Err(DataError::Treatment { column: column.name.clone(), reason: reason.into() });
     }
     let mut targets = vec![];
@@ -96,8 +97,8 @@ pub(super) fn fit(
             steps,
         },
         _ => {
-            let reason = "classes are predicted one at a time: take out `targets` and `all_steps` of [data.window], or use \
-                          a regression loss such as \"mse\"";
+            let reason = "classes are predicted one at a time: remove `targets` and `all_steps` from \
+                          [data.window], or use a regression loss such as \"mse\"";
             let column = config.target.clone().unwrap_or_default();
             return Err(DataError::Treatment { column, reason: reason.into() });
         }

@@ -1,5 +1,5 @@
-//! Windows of series: which there are, what they read, and what is true after them. Rows are stored once; a window
-//! is the number of its first row.
+//! Windows of series: which there are, their inputs and their targets. Rows are stored once; a window is the
+//! number of its first row.
 
 pub mod baseline;
 pub mod config;
@@ -20,67 +20,67 @@ use config::{Gaps, WindowConfig};
 use encode::encode;
 use series::Series;
 
-/// What is fitted for windows, and needed to cut other files.
+/// What is fitted for windows and needed to cut windows from other files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FittedWindow {
-    /// As the experiment says.
+    /// The experiment's settings.
     pub config: WindowConfig,
     /// Scaling of each target, whose past is the first features; empty if the target is a class.
     pub past: Vec<(String, FittedScaling)>,
-    /// How many of the fitted columns, the last ones, are taken at the predicted row.
+    /// Number of fitted columns (the last ones) that are read at the predicted row.
     pub future: usize,
     /// Columns that must not be missing in a window.
     pub required: Vec<String>,
-    /// Rows of a season, given or the one that fits the training rows best.
+    /// Rows per season: configured, or the one that fits the training rows best.
     pub season: Option<usize>,
 }
 
-/// The rows of a [`Dataset`] as windows of the stored rows.
+/// The rows of a [`Dataset`] as windows of stored rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Windows {
-    /// Stored rows of a window.
+    /// Stored rows per window.
     pub length: usize,
-    /// Stored rows from the first of a window to the first that is predicted.
+    /// Offset from the first row of a window to the first predicted row.
     pub first_target: usize,
-    /// Stored rows that are predicted.
+    /// Number of predicted rows.
     pub steps: usize,
-    /// Targets of a row.
+    /// Targets per row.
     pub targets: usize,
-    /// Stored rows.
+    /// Number of stored rows.
     pub stored: usize,
     /// First stored row of each window.
     pub starts: Vec<u32>,
-    /// For people: where each window lies.
+    /// The location of each window, for users.
     pub places: Vec<Place>,
-    /// What obvious forecasts say.
+    /// Baseline forecasts.
     pub baselines: Baselines,
 }
 
-/// Where a window lies.
+/// The location of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Name of the series, if there are several.
     pub group: String,
-    /// Time of the window's last row, if rows have times; else its line in the file.
+    /// Time of the window's last row, or its line in the file if rows have no times.
     pub last: String,
-    /// Time of the last predicted row; empty if it is not known.
+    /// Time of the last predicted row; empty if unknown.
     pub predicted: String,
 }
 
 impl Windows {
-    /// Stored rows from the first of a window to its last predicted one, both counted.
+    /// Stored rows from the first of a window to the last predicted one, inclusive.
     pub fn span(&self) -> usize {
         self.first_target + self.steps
     }
 
-    /// Values that are predicted for a window.
+    /// Number of predicted values per window.
     pub fn outputs(&self) -> usize {
         self.steps * self.targets
     }
 }
 
-/// Splits, fits and encodes a table as windows; `other` reads a file of its own for a part.
+/// Splits, fits and encodes a table as windows; `other` reads a separate file for a part.
 pub(super) fn load(
     config: &DataConfig,
     window: &WindowConfig,
@@ -90,7 +90,7 @@ pub(super) fn load(
     other: &dyn Fn(&str) -> Result<Table, DataError>,
 ) -> Result<Loaded, DataError> {
     if goal == Goal::Features {
-        let reason = "a `vae` learns rows as they are; take out [data.window], or choose another family";
+        let reason = "a `vae` learns rows as they are; remove [data.window], or choose another family";
         return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
     }
     let columns = fit::columns(config, window, table)?;
@@ -134,8 +134,8 @@ pub(super) fn load(
     Ok(Loaded { fitted, train, validation, test, digest: String::new(), dropped })
 }
 
-/// Cuts another file by what was fitted. Without targets, windows reach to the end of each series, and what comes
-/// after it is predicted.
+/// Cuts windows from another file with what was fitted. Without targets, windows reach to the end of each
+/// series and forecast past it.
 pub(super) fn load_with(
     fitted: &Fitted,
     window: &FittedWindow,
@@ -145,7 +145,7 @@ pub(super) fn load_with(
     let config = &window.config;
     let targets = fitted.target.name().into_iter().chain(config.targets.iter().map(String::as_str));
     let targets = targets.map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
-    // The calendar goes on by itself; other columns known in advance must be in the file.
+    // The calendar continues by itself; other columns known in advance must be in the file.
     let calendar_only = config.known_future.iter().all(|name| Some(name) == config.time.as_ref());
     let more = if !with_target && calendar_only { config.horizon } else { 0 };
     let series = Series::arrange(table, config, &targets, more)?;
@@ -167,7 +167,7 @@ fn at_line(series: &Series, row: usize, column: String, reason: String) -> DataE
     DataError::Series { path: series.table.path.clone(), line, column, reason }
 }
 
-/// Every series must hold a window and what is predicted from it.
+/// Every series must hold a window and its targets.
 fn check_length(series: &Series, window: &WindowConfig) -> Result<(), DataError> {
     let long = |rows: &&std::ops::Range<usize>| rows.len() >= window.span();
     if window.gaps == Gaps::Drop && series.groups.iter().any(|rows| long(&rows)) {
@@ -186,8 +186,8 @@ fn check_length(series: &Series, window: &WindowConfig) -> Result<(), DataError>
     };
     let advice = if series.groups.len() > 1 { ", or gaps = \"drop\" to leave out short series" } else { "" };
     let reason = format!(
-        "{name} has {} rows (lines {first} to {last}), but a window of {} rows and a horizon of {} need {}; use a shorter \
-         `length` or `horizon` in [data.window], more rows{advice}",
+        "{name} has {} rows (lines {first} to {last}), but a window of {} rows and a horizon of {} need {}; \
+         use a shorter `length` or `horizon` in [data.window], more rows{advice}",
         short.len(),
         window.length,
         window.horizon,
@@ -204,7 +204,7 @@ enum Part {
     Test,
 }
 
-/// The part of each row.
+/// The part that each row belongs to.
 fn parts(
     config: &DataConfig,
     window: &WindowConfig,
@@ -213,8 +213,9 @@ fn parts(
 ) -> Result<Vec<Option<Part>>, DataError> {
     let refuse = |by: &str| {
         let reason = format!(
-            "`by` = \"{by}\" would put windows that overlap into different parts, and the model would be tested on what it \
-             has seen; use \"order\" (the last rows test), \"time\", \"column\" or \"files\""
+            "`by` = \"{by}\" would put windows that overlap into different parts, and the model would be \
+             tested on what it has seen; use \"order\" (the last rows test), \"time\", \"column\" \
+             or \"files\""
         );
         Err(DataError::Split { reason })
     };
@@ -223,7 +224,8 @@ fn parts(
         SplitConfig::Rows { .. } => return refuse("rows"),
         SplitConfig::Folds { .. } => return refuse("folds"),
         SplitConfig::Files { validation: Validation::Part(_), .. } => {
-            let reason = "windows overlap, so that a random part of them cannot validate; name a file of its own in `validation`";
+            let reason = "windows overlap, so that a random part of them cannot validate; name a file of its \
+                          own in `validation`";
             return Err(DataError::Split { reason: reason.into() });
         }
         _ => {}
@@ -247,11 +249,11 @@ fn parts(
     Ok(parts)
 }
 
-/// Values of the targets, by row.
+/// Values of the targets by row.
 struct Known {
-    /// What is true, in the target's own units; `[rows][targets]`. Empty for classes.
+    /// The true values in the target's own units; `[rows][targets]`. Empty for classes.
     truth: Vec<Vec<Option<f64>>>,
-    /// What windows see of it.
+    /// The values that windows see.
     past: Vec<Vec<Option<f64>>>,
 }
 

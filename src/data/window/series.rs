@@ -1,4 +1,4 @@
-//! A table as series: rows of each group together and in order of time, missing rows found and treated.
+//! A table as series: rows grouped and sorted by time, with missing rows found and handled.
 
 use std::ops::Range;
 
@@ -10,34 +10,34 @@ use crate::data::DataError;
 use crate::data::cells;
 use crate::data::table::Table;
 
-/// Rows named in a message.
+/// Rows listed in a message.
 const SHOWN: usize = 5;
 
-/// The rows of a table, arranged.
+/// The rows of a table, arranged as series.
 #[derive(Clone, Debug)]
 pub struct Series {
-    /// Rows of each group together; with [`Gaps::Fill`], missing rows are copies of the row before them, and with
+    /// Rows grouped by series. With [`Gaps::Fill`], missing rows are copies of the preceding row; with
     /// [`Gaps::Ignore`], rows without a target are left out.
     pub table: Table,
     /// Time of each row; empty without a time column.
     pub times: Vec<DateTime>,
     /// Rows of each group.
     pub groups: Vec<Range<usize>>,
-    /// Rows between which nothing is missing; windows lie within them.
+    /// Ranges of rows without gaps; windows lie within them.
     pub segments: Vec<Range<usize>>,
-    /// Whether a row was made to stand in for a missing one.
+    /// Whether a row was filled in for a missing one.
     pub made: Vec<bool>,
     /// Time between rows, if they are evenly spaced.
     pub step: Option<SignedDuration>,
 }
 
 impl Series {
-    /// Arranges the rows of `table` as the experiment says; `targets` are the columns that are predicted, and
-    /// `more` rows are made at the end of each group for what is not known yet.
+    /// Arranges the rows of `table` as configured. `targets` are the predicted columns; `more` rows are
+    /// appended to each group for the unknown future.
     ///
     /// # Errors
-    /// [`DataError::Series`] if rows are not in order, not evenly spaced or missing, and the experiment does not
-    /// say what to do with that.
+    /// [`DataError::Series`] if rows are out of order, unevenly spaced or missing, and the configuration does
+    /// not say how to handle that.
     pub fn arrange(
         table: &Table,
         config: &WindowConfig,
@@ -146,7 +146,7 @@ impl Series {
     }
 }
 
-/// Where rows come from.
+/// The source of copied rows.
 struct Copier<'a> {
     source: &'a Table,
     times: Option<&'a [DateTime]>,
@@ -154,7 +154,7 @@ struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// Rows missing between two that follow each other in the file.
+    /// Rows missing between two consecutive rows of the file.
     fn missing_between(
         &self,
         before: usize,
@@ -175,8 +175,9 @@ impl Copier<'_> {
         let even = passed.as_secs() % step.as_secs().max(1) == 0 && passed.subsec_nanos() == 0;
         if !even {
             return Err(error(format!(
-                "{} comes {} after line {} ({}), but most rows are {} apart; windows need even spacing: resample the \
-                 series, or say gaps = \"ignore\" in [data.window] to count rows instead of time",
+                "{} comes {} after line {} ({}), but most rows are {} apart; windows need even spacing: \
+                 resample the series, or set gaps = \"ignore\" in [data.window] to count rows instead of \
+                 time",
                 times[row],
                 span(passed),
                 lines[before],
@@ -187,9 +188,9 @@ impl Copier<'_> {
         let missing = (passed.as_secs() / step.as_secs().max(1) - 1).max(0) as usize;
         if missing > 0 && config.gaps == Gaps::Refuse {
             return Err(error(format!(
-                "{missing} rows are missing between {} (line {}) and {} (line {}), most rows being {} apart; say in \
-                 [data.window] what to do: gaps = \"drop\" leaves out windows that touch a gap, \"fill\" repeats the last \
-                 values, \"ignore\" counts rows instead of time",
+                "{missing} rows are missing between {} (line {}) and {} (line {}), most rows being {} apart; \
+                 choose in [data.window]: gaps = \"drop\" leaves out windows that touch a gap, \"fill\" \
+                 repeats the last values, \"ignore\" counts rows instead of time",
                 times[before],
                 lines[before],
                 times[row],
@@ -200,7 +201,8 @@ impl Copier<'_> {
         const MOST: usize = 10_000_000;
         if missing > MOST && config.gaps == Gaps::Fill {
             return Err(error(format!(
-                "{missing} rows are missing after {} (line {}), too many to fill; correct the time, or use gaps = \"drop\"",
+                "{missing} rows are missing after {} (line {}), too many to fill; correct the time, or use \
+                 gaps = \"drop\"",
                 times[before], lines[before]
             )));
         }
@@ -221,7 +223,7 @@ fn read_times(table: &Table, column: usize, rows: &[usize]) -> Result<Vec<DateTi
     times.into_iter().enumerate().map(known).collect()
 }
 
-/// Row numbers of each group, groups in order of their first row.
+/// Row numbers of each group, with groups in order of their first row.
 fn by_group(table: &Table, column: Option<usize>) -> Result<Vec<Vec<usize>>, DataError> {
     let Some(column) = column else { return Ok(vec![(0..table.lines.len()).collect()]) };
     let mut groups: Vec<Vec<usize>> = vec![];
@@ -245,7 +247,7 @@ fn by_group(table: &Table, column: Option<usize>) -> Result<Vec<Vec<usize>>, Dat
     Ok(groups)
 }
 
-/// Times must rise within a group.
+/// Checks that times increase within each group.
 fn check_order(
     table: &Table,
     config: &WindowConfig,
@@ -272,7 +274,7 @@ fn check_order(
     };
     let grouped = match &config.group {
         Some(_) => "",
-        None => ", or name the column that tells several series apart as `group` in [data.window]",
+        None => ", or set `group` in [data.window] to the column that identifies the series",
     };
     Err(DataError::Series {
         path: table.path.clone(),
@@ -285,7 +287,7 @@ fn check_order(
     })
 }
 
-/// The most frequent time between rows that follow each other.
+/// The most frequent time between consecutive rows.
 fn usual_step(times: &[DateTime], groups: &[Vec<usize>]) -> Option<SignedDuration> {
     let mut counts = std::collections::BTreeMap::<SignedDuration, usize>::new();
     for pair in groups.iter().flat_map(|rows| rows.windows(2)) {
@@ -304,15 +306,16 @@ fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataErro
         line: table.lines[rows[0]],
         column: empty.map_or(String::new(), |&c| table.names[c].clone()),
         reason: format!(
-            "the target is missing in {} rows (lines {}{dots}); say in [data.window] what to do: gaps = \"drop\" leaves \
-             out windows that touch one, \"fill\" repeats the last value, \"ignore\" leaves out the rows",
+            "the target is missing in {} rows (lines {}{dots}); choose in [data.window]: gaps = \"drop\" \
+             leaves out windows that touch one, \"fill\" repeats the last value, \"ignore\" leaves out the \
+             rows",
             rows.len(),
             lines.join(", ")
         ),
     }
 }
 
-/// A time span for people: `1 h`, `3 days`, `90 s`.
+/// A time span for display: `1 h`, `3 days`, `90 s`.
 pub fn span(duration: SignedDuration) -> String {
     let seconds = duration.as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! The CPU backend's memory: the one place that hands out disjoint parts of shared buffers.
+//! The CPU backend's memory: the only place that hands out disjoint parts of shared buffers.
 #![allow(unsafe_code, reason = "kernels run on several threads over disjoint parts of the program's buffers")]
 
 use crate::device::DeviceError;
@@ -45,8 +45,8 @@ impl Memory {
         unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 16 * lines.len()) }
     }
 
-    /// The operands of a dispatch of a validated program. They stay valid as long as the memory: buffers are
-    /// never resized.
+    /// The operands of a dispatch of a validated program. They stay valid for as long as the memory: buffers
+    /// are never resized.
     pub fn operands(&mut self, dispatch: &Dispatch) -> Operands {
         let mut part = |slice: &crate::plan::Slice| {
             let words = self.words(slice.buffer.0 as usize);
@@ -54,7 +54,7 @@ impl Memory {
         };
         let reads = dispatch.reads.iter().map(&mut part).collect();
         let writes = dispatch.writes.iter().map(&mut part).collect();
-        // SAFETY: buffers are never resized, and `CpuSession` keeps this memory as long as the operands.
+        // SAFETY: buffers are never resized, and `CpuSession` keeps this memory for as long as the operands.
         unsafe { Operands::new(reads, writes) }
     }
 }

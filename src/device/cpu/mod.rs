@@ -1,4 +1,4 @@
-//! The CPU backend: runs the same plan as the GPU, with the kernels' native implementations, on all cores.
+//! The CPU backend: runs the same plan as the GPU on all cores, with the kernels' native implementations.
 
 pub mod memory;
 
@@ -20,7 +20,7 @@ pub struct CpuDevice {
 }
 
 impl CpuDevice {
-    /// A device of `threads` threads; by default `GRIDLIGHT_THREADS` or all cores.
+    /// A device with `threads` threads; by default `GRIDLIGHT_THREADS`, or all cores.
     pub fn new(threads: Option<usize>) -> Self {
         let threads = threads.unwrap_or_else(thread_count).clamp(1, 256);
         let info = DeviceInfo {
@@ -32,27 +32,27 @@ impl CpuDevice {
         Self { info, target: Target::native(), threads }
     }
 
-    /// The device, computing with the same bits as every other one if `exact`.
+    /// Sets exact mode: the same bits as on every other device.
     pub fn exact(self, exact: bool) -> Self {
         Self { target: Target { exact, ..self.target }, ..self }
     }
 }
 
-/// Threads used by default: `GRIDLIGHT_THREADS`, or one for each core.
+/// The default number of threads: `GRIDLIGHT_THREADS`, or one per core.
 pub fn thread_count() -> usize {
     let asked = std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
     let cores = || std::thread::available_parallelism().map_or(1, usize::from);
     asked.unwrap_or_else(cores).clamp(1, 256)
 }
 
-/// The width of vectors that was chosen for this processor, as `pulp` calls it: `Scalar`, `V3`, `V4`.
+/// The vector width selected for this processor, in `pulp`'s terms: `Scalar`, `V3`, `V4`.
 fn vectors() -> String {
     let all = format!("{:?}", pulp::Arch::new());
-    // What follows lists every instruction set.
+    // The rest of the text lists every instruction set.
     all.split('(').next().unwrap_or_default().into()
 }
 
-/// The processor's name where the system tells it.
+/// The processor's name, where the system reports it.
 fn processor_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let line = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(':'));

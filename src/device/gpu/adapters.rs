@@ -1,49 +1,15 @@
-//! Which adapters there are, and which one is taken.
+//! Lists the installed adapters and selects one.
 
 use super::device::{GpuDevice, GpuOptions};
 use super::target;
+use crate::device::open::{AdapterLimits, AdapterReport};
 use crate::device::{DeviceError, DeviceInfo};
-
-/// One adapter as `gridlight devices` shows it.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct AdapterReport {
-    /// Number for `--device gpu:N`.
-    pub number: usize,
-    /// Name, driver, backend and type.
-    #[serde(flatten)]
-    pub info: DeviceInfo,
-    /// Optional features that are used when present.
-    pub features: Vec<String>,
-    /// Limits that decide what fits.
-    pub limits: AdapterLimits,
-    /// Whether `--device auto` takes it.
-    pub auto: bool,
-    /// Why `auto` takes it or not.
-    pub why: String,
-}
-
-/// Limits that decide what fits on an adapter.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct AdapterLimits {
-    /// Largest buffer, in bytes.
-    pub max_buffer_bytes: u64,
-    /// Largest storage buffer binding, in bytes.
-    pub max_binding_bytes: u64,
-    /// Storage buffers of one kernel.
-    pub max_storage_buffers: u32,
-    /// Workgroups in one dimension of a dispatch.
-    pub max_workgroups: u32,
-    /// Invocations of a workgroup.
-    pub max_invocations: u32,
-    /// Bytes of workgroup memory.
-    pub max_workgroup_bytes: u32,
-}
 
 /// The installed adapters, best first. The position is the number users give.
 fn installed() -> Vec<wgpu::Adapter> {
     let instance = wgpu::Instance::new(wgpu::InstanceDescriptor {
         backends: wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12,
-        // No driver debug layers, and no validation dispatch before indirect ones, which are not used.
+        // No driver debug layers, and no validation of indirect dispatches, which are not used.
         flags: wgpu::InstanceFlags::empty(),
         ..wgpu::InstanceDescriptor::new_without_display_handle()
     });
@@ -63,12 +29,12 @@ fn rank(device_type: wgpu::DeviceType) -> usize {
     }
 }
 
-/// Whether `auto` may take an adapter of this type.
+/// Whether `auto` may select an adapter of this type.
 fn is_automatic(device_type: wgpu::DeviceType) -> bool {
     rank(device_type) <= 1
 }
 
-/// All adapters, with the one that `auto` takes; each is opened and tried for that.
+/// All adapters, marking the one that `auto` selects. Each is opened and tested for that.
 pub fn list() -> Vec<AdapterReport> {
     let mut taken = false;
     let mut reports = vec![];
@@ -78,7 +44,7 @@ pub fn list() -> Vec<AdapterReport> {
         let (auto, why) = match opened {
             Err(error) => (false, format!("cannot be used: {error}")),
             Ok(_) if !is_automatic(info.device_type) => {
-                (false, "taken only when asked for: not a discrete or integrated GPU".to_string())
+                (false, "used only on request: not a discrete or integrated GPU".to_string())
             }
             Ok(_) if taken => (false, "a better adapter comes first".to_string()),
             Ok(_) => (true, "the first discrete GPU, else the first integrated one".to_string()),
@@ -104,7 +70,7 @@ pub fn list() -> Vec<AdapterReport> {
     reports
 }
 
-/// Optional features by name that this program uses or that tell users what their GPU can do.
+/// Names of the optional features that this program uses or that tell users what their GPU supports.
 fn features(available: wgpu::Features) -> Vec<String> {
     let known = [
         (wgpu::Features::TIMESTAMP_QUERY, "timestamp-query"),
@@ -116,10 +82,10 @@ fn features(available: wgpu::Features) -> Vec<String> {
     known.iter().filter(|(f, _)| available.contains(*f)).map(|(_, name)| name.to_string()).collect()
 }
 
-/// Opens the adapter with number `number`, or the best one that works.
+/// Opens adapter number `number`, or the best one that works.
 ///
 /// # Errors
-/// If there is none or it does not work.
+/// If there is none, or it does not work.
 pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
     let adapters = installed();
     if let Some(number) = number {
@@ -139,7 +105,7 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
 /// Opens the adapter described by `info`, and no other.
 ///
 /// # Errors
-/// If it is not there or does not work.
+/// If it is missing or does not work.
 pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
     let adapters = installed();
     let found = adapters.iter().find(|adapter| target::info(&adapter.get_info()) == *info);
@@ -147,11 +113,11 @@ pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, 
     GpuDevice::open(found.ok_or_else(missing)?, options)
 }
 
-/// Opens the adapter that `auto` takes: the first discrete GPU that works, then an integrated one. Why another
-/// was not taken is told by [`list`].
+/// Opens the adapter that `auto` selects: the first discrete GPU that works, then an integrated one. [`list`]
+/// reports why other adapters were not selected.
 ///
 /// # Errors
-/// If an environment variable cannot be followed.
+/// If an environment variable has an invalid value.
 pub fn open_automatic(options: &GpuOptions) -> Result<Option<GpuDevice>, DeviceError> {
     target::family_from_environment()?;
     let adapters = installed();
@@ -159,7 +125,7 @@ pub fn open_automatic(options: &GpuOptions) -> Result<Option<GpuDevice>, DeviceE
     Ok(candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok()))
 }
 
-/// Says what there is when a number or kind of adapter is not there.
+/// An error that lists the adapters there are, for a number or kind that does not exist.
 fn none_found(adapters: &[wgpu::Adapter], asked: &str) -> DeviceError {
     let names: Vec<String> =
         adapters.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.get_info().name)).collect();

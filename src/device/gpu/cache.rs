@@ -1,5 +1,5 @@
-//! The driver's compiled pipelines, kept in the user's cache directory. Best effort: whatever is missing, stale
-//! or damaged is ignored and replaced.
+//! The driver's compiled pipelines, kept in the user's cache directory. Best effort: missing, stale or
+//! damaged data is ignored and replaced.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 /// A pipeline cache and the file it came from.
 #[derive(Debug)]
 pub struct DiskCache {
-    /// What pipelines are created with.
+    /// The cache that pipelines are created with.
     pub pipelines: wgpu::PipelineCache,
     path: PathBuf,
 }
@@ -17,7 +17,7 @@ pub struct DiskCache {
 /// Length of the checksum before the data.
 const DIGEST: usize = 32;
 
-/// Opens the cache of an adapter; `None` if its driver offers none or there is no cache directory.
+/// Opens the cache of an adapter; `None` if its driver has none or there is no cache directory.
 pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<DiskCache> {
     if !device.features().contains(wgpu::Features::PIPELINE_CACHE) {
         return None;
@@ -31,7 +31,7 @@ pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<DiskCache
 }
 
 impl DiskCache {
-    /// Writes what has been compiled. A failure is not an error: the next start compiles again.
+    /// Writes the compiled pipelines. A failure is not an error: the next start compiles again.
     pub fn save(&self) {
         if let Some(data) = self.pipelines.get_data() {
             let _ = self.write(&data);
@@ -52,14 +52,14 @@ impl DiskCache {
     }
 }
 
-/// The data in a cache file, if its checksum is right.
+/// The data in a cache file, if its checksum matches.
 fn read(path: &std::path::Path) -> Option<Vec<u8>> {
     let bytes = std::fs::read(path).ok()?;
     let (digest, data) = bytes.split_at_checked(DIGEST)?;
     (Sha256::digest(data).as_slice() == digest).then(|| data.to_vec())
 }
 
-/// The user's cache directory by the system's convention.
+/// The user's cache directory, by the system's convention.
 fn directory() -> Option<PathBuf> {
     let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if cfg!(target_os = "windows") {

@@ -46,7 +46,7 @@ pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), D
     match input.iter().map(|x| x ^ 41).zip(&output).find(|(expected, found)| expected != *found) {
         None => Ok(()),
         Some((expected, found)) => Err(DeviceError::WrongResults(format!(
-            "{} ({}): a test kernel gave {found:#x} for {expected:#x}",
+            "{} ({}): a test kernel returned {found:#x} instead of {expected:#x}",
             info.name, info.driver
         ))),
     }

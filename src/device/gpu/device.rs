@@ -12,20 +12,20 @@ use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Program};
 
-/// How a GPU is used. The default asks the environment: `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS`.
+/// GPU options. The defaults read `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS` from the environment.
 #[derive(Clone, Debug, Default)]
 pub struct GpuOptions {
     /// Kernel family; by default the one that suits the adapter.
     pub family: Option<Family>,
-    /// Compile shaders with wgpu's checks of indices, divisions and loops: slower, for finding bugs.
+    /// Compile shaders with wgpu's checks of indices, divisions and loops: slower, for debugging.
     pub checked: Option<bool>,
-    /// Exchange values within subgroups where the adapter can (the default).
+    /// Exchange values within subgroups where the adapter supports it (the default).
     pub subgroups: Option<bool>,
-    /// Compute with the same bits as every other device.
+    /// Compute the same bits as every other device.
     pub exact: bool,
-    /// Use no more than the limits every WebGPU implementation grants, whatever the adapter offers.
+    /// Use only the limits every WebGPU implementation guarantees, whatever the adapter offers.
     pub minimum_limits: bool,
-    /// Believe the adapter without a test: for null drivers, which compile shaders and compute nothing.
+    /// Skip the test dispatch: for null drivers, which compile shaders but compute nothing.
     pub untested: bool,
 }
 
@@ -37,10 +37,11 @@ pub struct GpuDevice {
 }
 
 impl GpuDevice {
-    /// Opens `adapter` with its own limits and shows with one dispatch that it computes, unless told not to.
+    /// Opens `adapter` with its own limits and, unless told not to, verifies with one dispatch that it
+    /// computes.
     ///
     /// # Errors
-    /// If the driver refuses or gives wrong results.
+    /// If the driver refuses or computes wrong results.
     pub fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self, DeviceError> {
         let info = adapter.get_info();
         let family = match options.family {
@@ -56,7 +57,7 @@ impl GpuDevice {
             label: Some("gridlight"),
             required_features: adapter.features() & wanted,
             required_limits: limits.clone(),
-            // The plan has few, large buffers: nothing is gained by wgpu allocating ahead.
+            // The plan has few, large buffers, so wgpu gains nothing by allocating ahead.
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });
@@ -78,7 +79,7 @@ impl GpuDevice {
         Ok(device)
     }
 
-    /// As [`Device::load`], with the shader of each launch given by `shader_of`.
+    /// Like [`Device::load`], with the shader of each launch supplied by `shader_of`.
     ///
     /// # Errors
     /// As [`Device::load`].
@@ -91,8 +92,8 @@ impl GpuDevice {
         Ok(Box::new(session))
     }
 
-    /// Gives the device up, as if it had been unplugged: every later use is [`DeviceError::Lost`]. For tests of
-    /// recovery.
+    /// Destroys the device, as if it had been unplugged: every later use returns [`DeviceError::Lost`]. For
+    /// tests of recovery.
     pub fn destroy(&self) {
         self.gpu.guard.device().destroy();
         // The callback that reports the loss runs inside `poll`; an error here is the loss itself.
@@ -100,7 +101,7 @@ impl GpuDevice {
     }
 }
 
-/// Why an adapter cannot be opened. wgpu tells the kinds apart in its text alone.
+/// Why an adapter cannot be opened. wgpu distinguishes the cases only in its message text.
 fn refused(name: &str, reason: &str) -> DeviceError {
     if reason.contains("lost") {
         DeviceError::Lost(format!("while opening adapter `{name}`: {reason}"))

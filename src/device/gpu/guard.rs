@@ -1,9 +1,10 @@
-//! Every call into wgpu that can fail goes through here, so that each way of failing becomes an error value.
+//! Every call into wgpu that can fail goes through here, so that each kind of failure becomes an error value.
 //!
-//! wgpu 30 fails in four ways: errors reach the innermost error scope of the thread; without a scope, a handler
-//! whose default panics; a lost device reaches one callback only, after which submissions silently do nothing;
-//! and `Device::poll` on a lost device panics. [`Guard::call`] sets scopes and catches panics, [`Health`]
-//! remembers what the callbacks heard, and [`Guard::wait`] asks it before a result is believed.
+//! wgpu 30 fails in four ways. Errors reach the innermost error scope of the thread; without a scope, they
+//! reach a handler that panics by default; a lost device is reported to a single callback, after which
+//! submissions silently do nothing; and `Device::poll` on a lost device panics. [`Guard::call`] sets scopes
+//! and catches panics, [`Health`] records what the callbacks report, and [`Guard::wait`] checks it before
+//! trusting a result.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use crate::device::DeviceError;
 
-/// Longest wait for one submission. Submissions are sized to take a tenth of a second (`pace`).
+/// Longest wait for one submission. Submissions are sized to take a tenth of a second at most (`pace`).
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The first fatal event that a callback reported.
@@ -25,7 +26,7 @@ impl Health {
     }
 
     /// # Errors
-    /// If the device has been lost or an error came from outside any scope.
+    /// If the device has been lost, or an error occurred outside any scope.
     pub fn check(&self) -> Result<(), DeviceError> {
         match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.clone()),
@@ -34,7 +35,7 @@ impl Health {
     }
 }
 
-/// A device whose errors are values.
+/// A device whose failures are returned as error values.
 #[derive(Debug)]
 pub struct Guard {
     device: wgpu::Device,
@@ -42,7 +43,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Takes over the callbacks of `device`.
+    /// Installs the callbacks of `device`.
     pub fn new(device: wgpu::Device) -> Self {
         let health = Arc::new(Health::default());
         let (lost, uncaptured) = (health.clone(), health.clone());
@@ -66,10 +67,11 @@ impl Guard {
         self.health.check()
     }
 
-    /// Runs `work` with errors and panics caught. `purpose` and `bytes` describe what is allocated, if anything.
+    /// Runs `work`, catching errors and panics. `purpose` and `bytes` describe what is allocated, if
+    /// anything.
     ///
     /// # Errors
-    /// The first of: the device is lost, out of memory, refused by validation, internal error, panic.
+    /// The first of: device lost, out of memory, validation failure, internal error, panic.
     pub fn call<T>(
         &self,
         purpose: &str,
@@ -86,12 +88,13 @@ impl Guard {
             error = error.or(pollster::block_on(scope.pop()));
         }
         if error.is_some() || result.is_err() {
-            // A loss is told to its callback alone, and to some losses only `poll` listens; what is seen of them
-            // elsewhere are misleading errors.
+            // A loss is reported only to its callback, and some losses only from `poll`; elsewhere they
+            // surface as misleading errors.
             quietly(|| drop(self.device.poll(wgpu::PollType::Poll)));
         }
         match self.health.check() {
-            // What wgpu cannot go on after is told as a loss, a want of memory while a shader is compiled too.
+            // wgpu reports conditions it cannot recover from as a loss, including running out of memory while
+            // compiling.
             Err(DeviceError::Lost(text)) if text.to_lowercase().contains("out of memory") => {
                 return Err(DeviceError::OutOfMemory { bytes, purpose: purpose.into() });
             }
@@ -110,7 +113,7 @@ impl Guard {
         })
     }
 
-    /// Waits until `submission` (or the newest) is done.
+    /// Waits until `submission` (or the newest one) is done.
     ///
     /// # Errors
     /// If the device is lost or does not finish in time.
@@ -142,12 +145,12 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs `work` and swallows its panics.
+/// Runs `work` and discards its panics.
 pub fn quietly(work: impl FnOnce()) {
     let _ = without_report(|| catch_unwind(AssertUnwindSafe(work)));
 }
 
-/// Runs `work`, whose panics become error values, without the panic hook printing them.
+/// Runs `work`, turning panics into error values without the panic hook printing them.
 fn without_report<T>(work: impl FnOnce() -> T) -> T {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

@@ -1,4 +1,4 @@
-//! An opened wgpu device, as its sessions share it.
+//! An opened wgpu device, shared by its sessions.
 
 use std::sync::OnceLock;
 
@@ -6,15 +6,15 @@ use super::cache::DiskCache;
 use super::guard::Guard;
 use crate::device::DeviceError;
 
-/// What sessions of one device share.
+/// The state shared by the sessions of a device.
 pub struct Gpu {
-    /// Calls to wgpu, with errors as values.
+    /// Calls into wgpu, with failures as error values.
     pub guard: Guard,
     /// Where work is submitted.
     pub queue: wgpu::Queue,
-    /// What the device was opened with.
+    /// The limits the device was opened with.
     pub limits: wgpu::Limits,
-    /// Whether the device has a clock of its own.
+    /// Whether the device supports timestamps.
     pub has_timestamps: bool,
     /// Whether shaders keep wgpu's checks.
     pub checked: bool,
@@ -30,7 +30,7 @@ impl Gpu {
     /// A zeroed buffer.
     ///
     /// # Errors
-    /// If there is no memory for it.
+    /// If there is not enough memory.
     pub fn buffer(
         &self,
         name: &str,
@@ -48,7 +48,7 @@ impl Gpu {
         })
     }
 
-    /// The quantile table of normal random numbers, uploaded at first use.
+    /// The quantile table of normal random numbers, uploaded on first use.
     ///
     /// # Errors
     /// If the device fails.

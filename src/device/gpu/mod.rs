@@ -6,15 +6,14 @@
 //! | [`target`] | what an adapter is, and its limits as the planner's [`Target`](crate::base::target::Target) |
 //! | [`device`] | an opened adapter, and the [`Device`](super::Device) made of it |
 //! | `guard` | wgpu's panics, silent losses and error scopes as [`DeviceError`](super::DeviceError) |
-//! | `limits` | proof that a program fits, before anything is allocated |
 //! | `pipelines` | shaders compiled on several threads, equal ones once |
 //! | `cache` | the driver's compiled code on disk |
 //! | `trusted` | the only `unsafe`: shaders without injected checks |
 //! | `handle` | the opened wgpu device that sessions share |
-//! | `session` | a loaded program: buffers, bind groups, submissions; times of its launches |
+//! | `session` | a loaded program: buffers, bind groups, submissions, launch times |
 //! | `pace` | how many steps go into one submission |
-//! | `readback` | results to the host |
-//! | `canary` | one dispatch with a checked result before a device is believed |
+//! | `readback` | copies results to the host |
+//! | `canary` | one dispatch with a known result, before a device is trusted |
 
 pub mod adapters;
 mod cache;
@@ -22,7 +21,6 @@ mod canary;
 pub mod device;
 mod guard;
 mod handle;
-mod limits;
 pub mod pace;
 mod pipelines;
 mod readback;
@@ -30,7 +28,5 @@ mod session;
 pub mod target;
 mod trusted;
 
-pub use adapters::AdapterReport;
 pub use device::{GpuDevice, GpuOptions};
 pub(super) use guard::quietly;
-pub use limits::check;

@@ -1,9 +1,9 @@
-//! How much work goes into one submission, and how many submissions are in flight.
+//! How much work goes into a submission, and how many submissions are in flight.
 //!
 //! Many steps per submission hide the cost of submitting; but operating systems reset a GPU that is busy for
 //! two seconds, and the user's desktop waits meanwhile. So the rate of the device is measured, and a submission
-//! holds what takes about [`TARGET_SECONDS`] at that rate: many small steps, or a part of a large one. At most
-//! [`MAX_IN_FLIGHT`] are queued, because unbounded queues lose devices too.
+//! holds what takes about `TARGET_SECONDS` at that rate: many small steps, or a part of a large one. At most
+//! `MAX_IN_FLIGHT` are queued, because unbounded queues lose devices too.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -13,22 +13,22 @@ use super::guard::Guard;
 use crate::device::{DeviceError, Run};
 use crate::kernels::Cost;
 
-/// How long a submission should take.
+/// Target duration of a submission.
 const TARGET_SECONDS: f64 = 0.05;
-/// How many times more work a submission may hold from one to the next.
+/// Maximum growth of the work from one submission to the next.
 const GROWTH: f64 = 4.0;
-/// Work of the first submission, before anything is known: half a second at 2 GFLOP/s, which any GPU surpasses.
+/// Work of the first submission, before the rate is known: half a second at 2 GFLOP/s, which any GPU exceeds.
 pub const FIRST_WORK: f64 = 1e9;
-/// Work of a launch besides its arithmetic and its memory.
+/// Fixed work of a launch, besides its arithmetic and memory traffic.
 const LAUNCH_WORK: f64 = 1e4;
-/// Work of a byte of memory, in floating-point operations.
+/// Work per byte of memory traffic, in floating-point operations.
 const BYTE_WORK: f64 = 4.0;
-/// Submissions queued at once.
+/// Maximum queued submissions.
 const MAX_IN_FLIGHT: usize = 3;
-/// A wait shorter than this found the work already done, so that its time is only an upper bound.
+/// After a wait shorter than this, the work was already done, so the measured time is only an upper bound.
 const ALREADY_DONE_SECONDS: f64 = 50e-6;
 
-/// An estimate of what a launch takes, in floating-point operations. Only ratios matter once a rate is measured.
+/// Estimated work of a launch, in floating-point operations. Once a rate is measured, only ratios matter.
 pub fn work(cost: Cost) -> f64 {
     LAUNCH_WORK + cost.flops as f64 + BYTE_WORK * cost.bytes as f64
 }
@@ -40,14 +40,14 @@ struct Submitted {
     at: Instant,
 }
 
-/// The launches of some runs, numbered one after the other.
+/// The launches of some runs, numbered consecutively.
 pub struct Launches<'a> {
     runs: &'a [Run],
-    /// The first launch of each run, and how many there are.
+    /// The first launch of each run, followed by the total number.
     starts: Vec<usize>,
 }
 
-/// Which launch that is.
+/// The position of a launch.
 pub struct Place {
     /// Position of the run.
     pub run: usize,
@@ -58,7 +58,7 @@ pub struct Place {
 }
 
 impl<'a> Launches<'a> {
-    /// The launches of `runs`, whose phases have as many as `count` says.
+    /// The launches of `runs`; `count` returns the number of launches of a phase.
     pub fn new(runs: &'a [Run], count: impl Fn(usize) -> usize) -> Self {
         let mut starts = vec![0];
         for run in runs {
@@ -67,7 +67,7 @@ impl<'a> Launches<'a> {
         Self { runs, starts }
     }
 
-    /// All of them.
+    /// All launches.
     pub fn all(&self) -> Range<usize> {
         0..self.starts[self.runs.len()]
     }
@@ -81,7 +81,7 @@ impl<'a> Launches<'a> {
         self.starts.partition_point(|&start| start <= launch) - 1
     }
 
-    /// Where the launches of a range stand.
+    /// The positions of the launches in a range.
     pub fn places(&self, range: Range<usize>) -> impl Iterator<Item = Place> {
         let mut run = self.run(range.start);
         range.map(move |launch| {
@@ -93,7 +93,7 @@ impl<'a> Launches<'a> {
     }
 }
 
-/// What a submission may hold that begins with one phase.
+/// The work allowed in a submission that starts with a given phase.
 struct Budget {
     /// Work of each launch of a step.
     launches: Vec<f64>,
@@ -101,7 +101,7 @@ struct Budget {
     work: f64,
 }
 
-/// Sizes of submissions by phase, and what is in flight.
+/// Sizes of submissions by phase, and the submissions in flight.
 pub struct Pace {
     phases: Vec<Budget>,
     in_flight: VecDeque<Submitted>,
@@ -109,10 +109,10 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// For phases whose launches have the [`work`] given.
+    /// Creates a pace for phases with this [`work`] per launch.
     pub fn new(phases: Vec<Vec<f64>>) -> Self {
         let budget = |launches: Vec<f64>| {
-            // Not more than a step, for the same reason.
+            // At most one step, for the same reason.
             let step: f64 = launches.iter().sum();
             Budget { work: step.min(FIRST_WORK), launches }
         };
@@ -120,14 +120,14 @@ impl Pace {
         Self { phases, in_flight: VecDeque::new(), last_done: Instant::now() }
     }
 
-    /// Launches to put in the next submission, of those `left`, of which there is at least one: as many as fit what a
-    /// submission that begins with the phase of the first may hold.
+    /// The launches for the next submission, out of `left` (at least one): as many as fit the budget of the
+    /// phase of the first one.
     pub fn next(&self, launches: &Launches, left: Range<usize>) -> Range<usize> {
         let most = self.phases[launches.phase(left.start)].work;
         let (start, mut end, mut work) = (left.start, left.start, 0.0);
         for launch in launches.places(left) {
             work += self.phases[launch.phase].launches[launch.number];
-            // Sums in another order may differ in the last digit.
+            // The order of summation may change the last digit.
             if end > start && work > most * (1.0 + 1e-9) {
                 break;
             }
@@ -136,12 +136,12 @@ impl Pace {
         start..end
     }
 
-    /// Work of launches.
+    /// Total work of launches.
     fn sum(&self, launches: &Launches, range: Range<usize>) -> f64 {
         launches.places(range).map(|launch| self.phases[launch.phase].launches[launch.number]).sum()
     }
 
-    /// Notes a submission of launches and waits until few enough are in flight.
+    /// Records a submission and waits until few enough are in flight.
     ///
     /// # Errors
     /// If the device fails.
@@ -182,7 +182,7 @@ impl Pace {
         self.last_done = done;
         let budget = &mut self.phases[oldest.phase];
         let next = next_work(budget.work, oldest.work, seconds, exact);
-        // A submission cut short by the end of a call says nothing about larger ones.
+        // A submission cut short by the end of a call does not indicate whether larger ones are acceptable.
         if next > budget.work || (exact && 2.0 * oldest.work >= budget.work) {
             budget.work = next;
         }

@@ -1,4 +1,4 @@
-//! Shaders to pipelines: equal sources once, several at a time, all layouts explicit.
+//! From shaders to pipelines: equal sources are compiled once, several at a time, with explicit layouts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,7 +8,7 @@ use super::handle::Gpu;
 use crate::device::DeviceError;
 use crate::kernels::shader::Shader;
 
-/// Layouts of the bind groups of one shader: writes, reads, step record.
+/// Bind group layouts of a shader: writes, reads, step record.
 pub struct Layouts {
     /// Group 0: `var<storage, read_write>`.
     pub writes: wgpu::BindGroupLayout,
@@ -19,25 +19,25 @@ pub struct Layouts {
 /// A compiled shader.
 #[derive(Clone)]
 pub struct Pipeline {
-    /// What runs.
+    /// The compiled pipeline.
     pub pipeline: wgpu::ComputePipeline,
-    /// How its bind groups are made.
+    /// Layouts of its bind groups.
     pub layouts: Arc<Layouts>,
 }
 
-/// A shader with the number of its bindings.
+/// A shader and the number of its bindings.
 pub struct Job {
     /// The source.
     pub shader: Shader,
     /// Written bindings.
     pub writes: usize,
-    /// Read bindings, the normal table included.
+    /// Read bindings, including the normal table.
     pub reads: usize,
 }
 
 impl Job {
-    /// Checks that the shader declares the operands that will be bound: a driver does not mind one too many, and would take it
-    /// for the next kernel's where several share the shader.
+    /// Checks that the shader declares exactly the operands that will be bound. A driver does not object to
+    /// an extra one; in a shader shared by several kernels, it would shift the operands of the next kernel.
     fn check(&self) -> Result<(), DeviceError> {
         let Shader { name, source, .. } = &self.shader;
         let declared = [0, 1].map(|group| source.matches(&format!("@group({group}) @binding(")).count());
@@ -45,16 +45,17 @@ impl Job {
         if declared == bound {
             return Ok(());
         }
-        let reason =
-            format!("shader `{name}` writes and reads {declared:?} operands, and {bound:?} are bound");
+        let reason = format!(
+            "shader `{name}` declares {declared:?} written and read operands, but {bound:?} are bound"
+        );
         Err(DeviceError::Validation(reason))
     }
 }
 
-/// Compiles all of `jobs`, on as many threads as the machine has cores; equal sources share a pipeline.
+/// Compiles all `jobs`, on as many threads as the machine has cores; equal sources share a pipeline.
 ///
 /// # Errors
-/// The first failure in the order of `jobs`.
+/// The first failure, in the order of `jobs`.
 pub fn compile(gpu: &Gpu, jobs: &[Job]) -> Result<Vec<Pipeline>, DeviceError> {
     let mut unique: BTreeMap<&str, usize> = BTreeMap::new();
     let mut firsts = vec![];

@@ -1,4 +1,4 @@
-//! Results to the host: a blocking copy through a mapped buffer that is kept from call to call.
+//! Copies results to the host: a blocking copy through a mapped buffer that is kept between calls.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use super::handle::Gpu;
 use crate::device::DeviceError;
 
-/// Longest copy at once; longer reads take several.
+/// Largest copy; longer reads take several.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// How long a finished copy's callback may take.
+/// How long to wait for the callback of a finished copy.
 const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The mapped buffer and the number of reads.
@@ -25,7 +25,7 @@ impl Readback {
         self.reads
     }
 
-    /// Copies words `start..start + words` of `source`, which lie in it.
+    /// Copies words `start..start + words` of `source`; the range must be in bounds.
     ///
     /// # Errors
     /// If the device fails.
@@ -75,7 +75,7 @@ impl Readback {
         gpu.guard.wait(Some(index))?;
         let taken = || mapped.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut outcome = taken();
-        // Another thread that waits on the same device may have picked up the callback and not run it yet.
+        // Another thread waiting on the same device may have received the callback and not run it yet.
         let patience = Instant::now();
         while outcome.is_none() && patience.elapsed() < CALLBACK_PATIENCE {
             std::thread::sleep(Duration::from_micros(50));

@@ -1,4 +1,4 @@
-//! What an adapter is: its description, and its limits as the planner's [`Target`].
+//! An adapter's description, and its limits as the planner's [`Target`].
 
 use crate::base::target::{Family, Target};
 use crate::device::{DeviceError, DeviceInfo};
@@ -6,7 +6,7 @@ use crate::device::{DeviceError, DeviceInfo};
 /// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
 const MAX_LOOP_ITERATIONS: u32 = 60_000;
 
-/// What is shown and recorded about an adapter.
+/// The description of an adapter.
 pub fn info(info: &wgpu::AdapterInfo) -> DeviceInfo {
     let kind = match info.device_type {
         wgpu::DeviceType::DiscreteGpu => "discrete",
@@ -23,8 +23,8 @@ pub fn info(info: &wgpu::AdapterInfo) -> DeviceInfo {
     }
 }
 
-/// The target of a device opened with `limits`, whose subgroups all have `subgroup_size` invocations (0 if they
-/// differ, or cannot exchange values).
+/// The target of a device opened with `limits`. `subgroup_size` is the invocations of every subgroup, or 0 if
+/// the size varies or subgroups cannot exchange values.
 pub fn target(limits: &wgpu::Limits, family: Family, subgroup_size: u32) -> Target {
     Target {
         family,
@@ -40,8 +40,8 @@ pub fn target(limits: &wgpu::Limits, family: Family, subgroup_size: u32) -> Targ
     }
 }
 
-/// The kernel family that suits a type of adapter: software rasterisers run barriers as coroutines and are
-/// several times faster without workgroup memory.
+/// The kernel family that suits a type of adapter: software rasterisers run barriers as coroutines, so they
+/// are several times faster without workgroup memory.
 pub fn family(device_type: wgpu::DeviceType) -> Family {
     match device_type {
         wgpu::DeviceType::Cpu => Family::Registers,
@@ -49,10 +49,10 @@ pub fn family(device_type: wgpu::DeviceType) -> Family {
     }
 }
 
-/// The family named by `GRIDLIGHT_KERNELS` (`registers` or `workgroup`), if it is set.
+/// The family set by `GRIDLIGHT_KERNELS` (`registers` or `workgroup`), if any.
 ///
 /// # Errors
-/// If it names something else.
+/// If it has any other value.
 pub fn family_from_environment() -> Result<Option<Family>, DeviceError> {
     match std::env::var("GRIDLIGHT_KERNELS").ok().as_deref() {
         None | Some("") => Ok(None),

@@ -1,10 +1,10 @@
-//! The only unsafe code of the GPU backend: shaders compiled without the checks that wgpu injects, and the
-//! driver's compiled code taken from disk.
+//! The only unsafe code of the GPU backend: shaders compiled without wgpu's injected checks, and the driver's
+//! compiled code loaded from disk.
 //!
 //! The checks cost 1.3 to 2 times the run time of a matrix product and stop drivers from unrolling loops.
-//! They are needless here because kernels are in bounds by construction: `Program::validate` shows that every
-//! slice lies in its buffer, shapes are constants of the shader, indices read from data are tested by the
-//! shaders themselves, and all loops are bounded. The tests run every kernel both ways.
+//! They are unnecessary because kernels are in bounds by construction: `Program::validate` shows that every
+//! slice lies in its buffer, shapes are constants of the shader, shaders test indices read from data
+//! themselves, and all loops are bounded. The tests run every kernel both ways.
 #![allow(unsafe_code, reason = "wgpu marks both functions unsafe; see each SAFETY comment")]
 
 /// Compiles WGSL, with wgpu's checks of indices, divisions and loops if `checked`.
@@ -14,16 +14,16 @@ pub fn shader_module(device: &wgpu::Device, name: &str, source: &str, checked: b
     if checked {
         return device.create_shader_module(descriptor);
     }
-    // SAFETY: the source comes from this crate's own shaders, whose accesses are in bounds and whose loops end
-    // for every program that `Program::validate` and `limits::check` accept (see above).
+    // SAFETY: the source comes from this crate's own shaders. Their accesses are in bounds and their loops
+    // terminate for every program that `Program::validate` and `limits::check` accept (see above).
     unsafe { device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked()) }
 }
 
-/// A pipeline cache that starts with `data`.
+/// A pipeline cache initialised with `data`.
 pub fn pipeline_cache(device: &wgpu::Device, data: Option<&[u8]>) -> wgpu::PipelineCache {
     let descriptor =
         wgpu::PipelineCacheDescriptor { label: Some("gridlight pipelines"), data, fallback: true };
-    // SAFETY: `cache::read` gives only data whose checksum shows that it is what `get_data` gave for this
+    // SAFETY: `cache::read` returns only data whose checksum shows that `get_data` produced it for this
     // adapter and driver.
     unsafe { device.create_pipeline_cache(&descriptor) }
 }

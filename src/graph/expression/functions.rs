@@ -1,4 +1,4 @@
-//! Functions of single elements and of pairs.
+//! Elementwise functions of one and two operands.
 
 use super::{Expression, Operand};
 use crate::scalar::{BinaryFn, UnaryFn};
@@ -84,12 +84,12 @@ impl Expression {
         self.unary(UnaryFn::Erf)
     }
 
-    /// The smaller of each pair.
+    /// Elementwise minimum.
     pub fn minimum(&self, other: impl Into<Operand>) -> Self {
         self.binary(BinaryFn::Min, other)
     }
 
-    /// The larger of each pair.
+    /// Elementwise maximum.
     pub fn maximum(&self, other: impl Into<Operand>) -> Self {
         self.binary(BinaryFn::Max, other)
     }

@@ -1,4 +1,4 @@
-//! A pleasant way to write mathematics in Rust: handles with operators, over the graph they append to.
+//! Formulas in Rust notation: handles with operators that append to a graph.
 //!
 //! ```
 //! use gridlight::graph::Source;
@@ -19,10 +19,11 @@
 //! # Ok::<(), gridlight::graph::GraphError>(())
 //! ```
 //!
-//! [`Graph::formula`] appends a formula to a graph that is already there: the gradient rules of operators are written so.
+//! [`Graph::formula`] appends a formula to an existing graph; the gradient rules of operators are written
+//! this way.
 //!
-//! A mistake does not interrupt the formula: the first one is kept, what depends on it stays undefined, and
-//! [`Workspace::finish`] reports it.
+//! An error does not interrupt the formula: the first one is kept, values that depend on it are undefined,
+//! and [`Workspace::finish`] returns it.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -42,7 +43,7 @@ struct Inner {
 }
 
 impl Inner {
-    /// The value that `build` appends, or `None` after keeping the first error.
+    /// The value that `build` appends; `None` if it fails, in which case the first error is kept.
     fn attempt<T>(&mut self, build: impl FnOnce(&mut Graph) -> Result<T, GraphError>) -> Option<T> {
         match build(&mut self.graph) {
             Ok(value) => Some(value),
@@ -54,7 +55,7 @@ impl Inner {
     }
 }
 
-/// A graph under construction, from which expressions are made.
+/// A graph under construction; creates expressions.
 #[derive(Clone, Debug, Default)]
 pub struct Workspace(Rc<RefCell<Inner>>);
 
@@ -62,7 +63,7 @@ pub struct Workspace(Rc<RefCell<Inner>>);
 #[derive(Clone, Debug)]
 pub struct Expression {
     workspace: Workspace,
-    /// `None` if a mistake was made on the way.
+    /// `None` after an error.
     value: Option<ValueId>,
 }
 
@@ -99,7 +100,7 @@ impl Workspace {
         Self::default()
     }
 
-    /// Names the layer that the following expressions belong to, for messages and plans.
+    /// Sets the layer that the following expressions belong to, for messages and plans.
     pub fn set_layer(&self, layer: impl Into<String>) {
         self.0.borrow_mut().graph.set_layer(layer);
     }
@@ -114,7 +115,7 @@ impl Workspace {
         self.append(|g| g.source(source, shape, DType::U32))
     }
 
-    /// A constant tensor of as many elements as `shape` has.
+    /// A constant tensor; `data` must have as many elements as `shape`.
     pub fn constant(&self, shape: &[usize], data: &[f32]) -> Expression {
         self.append(|g| g.constant(shape, data))
     }
@@ -124,16 +125,16 @@ impl Workspace {
         self.append(|g| g.scalar(value))
     }
 
-    /// Anything that [`Graph`]'s builder methods make.
+    /// Appends anything that [`Graph`]'s builder methods can make.
     pub fn append(&self, build: impl FnOnce(&mut Graph) -> Built) -> Expression {
         let value = self.0.borrow_mut().attempt(build);
         Expression { workspace: self.clone(), value }
     }
 
-    /// The graph so far and the given values in it.
+    /// The graph so far, and the given values in it.
     ///
     /// # Errors
-    /// The first mistake made in this workspace.
+    /// The first error in this workspace.
     pub fn finish(&self, outputs: &[&Expression]) -> Result<(Graph, Vec<ValueId>), GraphError> {
         let outputs = self.values(outputs);
         let inner = self.0.borrow();
@@ -144,8 +145,8 @@ impl Workspace {
         }
     }
 
-    /// Numbers of `expressions` in this workspace; `None` if one is undefined or belongs to another workspace,
-    /// which is kept as an error.
+    /// The values of `expressions` in this workspace; `None` if one is undefined or belongs to another
+    /// workspace (which is recorded as an error).
     fn values(&self, expressions: &[&Expression]) -> Option<Vec<ValueId>> {
         if expressions.iter().any(|e| !Rc::ptr_eq(&self.0, &e.workspace.0)) {
             return self.0.borrow_mut().attempt(|_| Err(foreign()));
@@ -155,7 +156,7 @@ impl Workspace {
 }
 
 impl Graph {
-    /// Appends the formula that `write` makes of `operands`.
+    /// Appends the formula that `write` builds from `operands`.
     ///
     /// ```
     /// use gridlight::base::tensor::DType;
@@ -169,7 +170,7 @@ impl Graph {
     /// ```
     ///
     /// # Errors
-    /// The first mistake in the formula.
+    /// The first error in the formula.
     pub fn formula<const N: usize>(
         &mut self,
         operands: [ValueId; N],
@@ -196,7 +197,7 @@ fn foreign() -> GraphError {
 }
 
 impl Expression {
-    /// The value's number in the graph, unless a mistake was made on the way.
+    /// The value in the graph, unless an error occurred.
     pub fn value(&self) -> Option<ValueId> {
         self.value
     }
@@ -215,7 +216,7 @@ impl Expression {
         Self { workspace: self.workspace.clone(), value }
     }
 
-    /// A function of each element.
+    /// An elementwise function.
     pub fn unary(&self, f: UnaryFn) -> Self {
         self.with(&[], |g, x, _| g.unary(f, x))
     }
@@ -253,7 +254,7 @@ impl Expression {
         self.with(&[other], |g, a, others| g.matmul(a, others[0]))
     }
 
-    /// The last two axes exchanged.
+    /// Swaps the last two axes.
     pub fn transpose(&self) -> Self {
         self.with(&[], |g, x, _| {
             let mut axes: Vec<usize> = (0..g.shape(x).len()).collect();
@@ -265,7 +266,7 @@ impl Expression {
         })
     }
 
-    /// Axes in another order.
+    /// Permutes the axes.
     pub fn permute(&self, permutation: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.permute(x, permutation))
     }
@@ -280,22 +281,22 @@ impl Expression {
         self.with(&[], |g, x, _| g.slice(x, starts, extents))
     }
 
-    /// Sum over `axes` (ascending), which vanish.
+    /// Sum over `axes` (ascending), which are removed.
     pub fn sum(&self, axes: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.sum(x, axes, false))
     }
 
-    /// Sum over `axes` (ascending), which stay with extent 1.
+    /// Sum over `axes` (ascending), which remain with extent 1.
     pub fn sum_keep(&self, axes: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.sum(x, axes, true))
     }
 
-    /// Mean over `axes` (ascending), which vanish.
+    /// Mean over `axes` (ascending), which are removed.
     pub fn mean(&self, axes: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.mean(x, axes, false))
     }
 
-    /// Maximum over `axes` (ascending), which vanish.
+    /// Maximum over `axes` (ascending), which are removed.
     pub fn max(&self, axes: &[usize]) -> Self {
         self.with(&[], |g, x, _| g.max(x, axes, false))
     }
@@ -310,7 +311,7 @@ impl Expression {
         self.with(&[], |g, x, _| g.log_softmax(x))
     }
 
-    /// Rows of this table `[V, D]` by `indices`.
+    /// Gathers rows of this table `[V, D]` by `indices`.
     pub fn gather(&self, indices: &Expression) -> Self {
         self.with(&[indices], |g, table, others| g.gather(table, others[0]))
     }

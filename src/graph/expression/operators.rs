@@ -1,5 +1,5 @@
-//! `+`, `-`, `*` and `/` between expressions and numbers. Rust wants an implementation for every pair of owned
-//! and borrowed operands; a macro writes them.
+//! `+`, `-`, `*` and `/` between expressions and numbers. Rust needs an implementation for every combination
+//! of owned and borrowed operands; a macro generates them.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 

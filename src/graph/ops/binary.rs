@@ -1,4 +1,4 @@
-//! Functions of two scalars and selection, element by element. Shapes are equal; the builders broadcast.
+//! Elementwise functions of two operands, and selection. Shapes are equal; the builders broadcast.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
@@ -6,7 +6,7 @@ use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{BinaryFn, Inst};
 
-/// `y = f(a, b)`; comparisons give 1 or 0 and have no gradient.
+/// `y = f(a, b)`; comparisons return 1 or 0 and have no gradient.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Binary(pub BinaryFn);
 
@@ -150,7 +150,7 @@ impl OpDef for Select {
     }
 }
 
-/// The type that all operands have.
+/// The common type of all operands.
 fn same_f32<const N: usize>(inputs: [&TensorType; N]) -> Result<TensorType, String> {
     check_f32(&inputs)?;
     if inputs.iter().any(|t| t.shape != inputs[0].shape) {

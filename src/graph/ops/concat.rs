@@ -1,4 +1,4 @@
-//! One value after another along an axis.
+//! Concatenation along an axis.
 
 use super::views::for_each_index;
 use super::{EvalContext, Lowering, OpDef, check_f32};
@@ -7,7 +7,7 @@ use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
-/// The operands one after the other along `axis`.
+/// The operands concatenated along `axis`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Concat {
     /// Axis.

@@ -7,7 +7,7 @@ use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
 
-/// A constant: one word for every element, or a single word that all elements share.
+/// A constant: one word per element, or a single word shared by all elements.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Constant {
     /// Bits of the elements.

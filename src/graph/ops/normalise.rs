@@ -1,25 +1,24 @@
-//! Normalisation's gradient in two sums.
+//! The gradient of normalisation with only two sums.
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
 use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 
-/// `y = (x - mean) / deviation * weight + bias`, computed by other operators, with the gradient that differentiating
-/// those one by one would reach only after twice as many sums. Operands: `y` itself, `x`, the normal values
-/// `n = (x - mean) / deviation`, `1 / deviation`, `weight`, `bias`; the last two have `x`'s rank, extents 1 where
-/// they repeat.
+/// `y = (x - mean) / deviation * weight + bias`, computed by other operators, with a gradient that
+/// differentiating those one by one would reach only with twice as many sums. Operands: `y` itself, `x`, the
+/// normalised values `n = (x - mean) / deviation`, `1 / deviation`, `weight` and `bias`; the last two have
+/// `x`'s rank, with extent 1 where they broadcast.
 ///
-/// Gradient (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3): with the sums over `axes`, of `count` elements,
-/// `dx = (g - mean(g) - n mean(g n)) / deviation` for `g = dy weight`. It is written as graph and can be
-/// differentiated again.
+/// Gradient (Ioffe and Szegedy 2015, arXiv:1502.03167, section 3): for `g = dy weight` and means over `axes`,
+/// `dx = (g - mean(g) - n mean(g n)) / deviation`. It is built as graph, so it can be differentiated again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Normalise {
-    /// Axes of the mean and deviation.
+    /// Axes of the mean and the deviation.
     pub axes: Vec<usize>,
 }
 
-/// Sum of `x` to the extents of `to`, which has its rank.
+/// Sums `x` to the extents of `to`, which has the same rank.
 fn sum_to(g: &mut Graph, x: ValueId, to: ValueId) -> Result<ValueId, GraphError> {
     let (from, to) = (g.shape(x).clone(), g.shape(to).clone());
     let axes: Vec<usize> = (0..from.len()).filter(|&d| from[d] != to[d]).collect();
@@ -58,7 +57,7 @@ impl OpDef for Normalise {
         let count: usize = self.axes.iter().map(|&d| g.shape(normal)[d]).product();
         let products = g.mul(dy, normal)?;
         let (d_weight, d_bias) = (sum_to(g, products, weight)?, sum_to(g, dy, bias)?);
-        // Where the weight is the same along `axes`, the sums above are all there is to add up.
+        // If the weight is constant along `axes`, the sums above are sufficient.
         let constant = self.axes.iter().all(|&d| g.shape(weight)[d] == 1);
         let mean = |g: &mut Graph, of: ValueId| {
             let sum = match constant {

@@ -1,4 +1,5 @@
-//! Random tensors from counters: the same bits at every evaluation of a step, so never stored.
+//! Counter-based random tensors: they have the same bits at every evaluation of a step, so they are never
+//! stored.
 
 use super::{EvalContext, Lowering, OpDef};
 use crate::base::rng;
@@ -8,12 +9,12 @@ use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::{Inst, UnaryFn};
 
-/// Random elements of one stream of the run.
+/// Random elements of one of the run's streams.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Random {
     /// Distribution.
     pub kind: RandomKind,
-    /// Stream; values drawn from different streams are independent.
+    /// Stream; different streams are independent.
     pub stream: u32,
     /// Shape of the result.
     pub shape: Shape,

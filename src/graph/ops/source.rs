@@ -34,7 +34,7 @@ impl OpDef for SourceOp {
     }
 
     fn eval(&self, _inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        // The reference substitutes bound values before it evaluates; an unbound source reads as NaN.
+        // The reference substitutes bound values before evaluating; an unbound source reads as NaN.
         Tensor::full(ty.shape.clone(), f64::NAN)
     }
 

@@ -1,4 +1,4 @@
-//! Operators that only change where elements are found: they cost nothing unless a kernel cannot walk them.
+//! Operators that only change where elements are found: free, unless a kernel cannot walk them.
 
 use super::{EvalContext, Lowering, OpDef, ViewChange, check_f32, operands};
 use crate::base::tensor::{Shape, Tensor, TensorType, contiguous_strides, elements};
@@ -26,7 +26,7 @@ pub struct Broadcast {
     pub shape: Shape,
 }
 
-/// Part of the operand: `extents[d]` indices from `starts[d]` on each axis.
+/// A part of the operand: `extents[d]` indices from `starts[d]` on each axis.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Slice {
     /// First index per axis.
@@ -35,7 +35,7 @@ pub struct Slice {
     pub extents: Shape,
 }
 
-/// Zeros around the operand.
+/// Zero padding of the operand.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pad {
     /// Zeros before, per axis.
@@ -80,7 +80,7 @@ impl OpDef for Reshape {
         let [x] = operands(inputs)?;
         let count = self.shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
         if count != Some(x.elements()) {
-            return Err(format!("cannot give {} elements the shape {:?}", x.elements(), self.shape));
+            return Err(format!("cannot reshape {} elements to {:?}", x.elements(), self.shape));
         }
         Ok(TensorType { shape: self.shape.clone(), dtype: x.dtype })
     }

@@ -1,4 +1,4 @@
-//! Samples of graphs that builder methods compose of several operators.
+//! Samples of compositions of several operators by builder methods.
 
 use super::{Collection, Draw};
 use crate::graph::build::Built;
@@ -7,7 +7,7 @@ use crate::graph::upsampling::{ResampleSpec, Resampling};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
-/// All of them.
+/// All launches.
 pub(super) fn add_all(all: &mut Collection) -> Result<(), GraphError> {
     activations(all)?;
     standardised(all)?;
@@ -54,7 +54,7 @@ fn dense(all: &mut Collection) -> Result<(), GraphError> {
             let (x, w, b) = (g.normal(&[rows, 3])?, g.normal(&[17, 3])?, g.normal(&[17])?);
             let product = g.graph.matmul_with(x, w, false, true)?;
             let sum = g.graph.add(product, b)?;
-            // Smooth, because no draw keeps every pre-activation clear of 0.
+            // Smooth, because no draw keeps every pre-activation away from 0.
             let h = g.graph.unary(UnaryFn::Silu, sum)?;
             let (w, b) = (g.normal(&[1, 17])?, g.normal(&[1])?);
             let product = g.graph.matmul_with(h, w, false, true)?;

@@ -1,5 +1,6 @@
-//! Small graphs with values that stay clear of kinks and poles: what gradients are checked on, and what devices are
-//! compared with the reference on. Each operator brings its own ([`OpDef::samples`](super::OpDef::samples)).
+//! Small graphs with values away from kinks and poles: used to check gradients and to compare devices with
+//! the reference. Each operator brings its own ([`OpDef::samples`](super::OpDef::samples)).
+//! ([`OpDef::samples`](super::OpDef::samples)).
 
 use std::collections::BTreeMap;
 
@@ -18,19 +19,19 @@ pub enum Draw {
     Normal,
     /// Uniform between two bounds.
     Between(f64, f64),
-    /// Magnitude uniform in `[0.1, 2]`, either sign: clear of a kink at 0.
+    /// Magnitude uniform in `[0.1, 2]`, with either sign: away from a kink at 0.
     AwayFromZero,
-    /// The distinct multiples `(k + shift) / 20`, shuffled: no two elements closer than half a step, even
-    /// between inputs whose shifts differ by a half.
+    /// The distinct multiples `(k + shift) / 20`, shuffled: no two elements are closer than half a step, even
+    /// across inputs whose shifts differ by a half.
     Lattice {
         /// Offset in steps.
         shift: f64,
     },
-    /// Whole numbers in `0..bound`, for labels and indices.
+    /// Integers in `0..bound`, for labels and indices.
     Index(usize),
 }
 
-/// A small graph of known inputs.
+/// A small graph with known inputs.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// Operator and shapes.
@@ -58,10 +59,10 @@ impl Sample {
         self.inputs.iter().map(|(v, _)| *v).filter(is_float).collect()
     }
 
-    /// Adds an input with the shape of `value` (a cotangent or a direction); gives its source.
+    /// Adds an input with the shape of `value` (a cotangent or a direction) and returns its source.
     ///
     /// # Errors
-    /// None: a source has no operands.
+    /// Never: a source has no operands.
     pub fn add_input_like(&mut self, value: ValueId) -> Built {
         let shape = self.graph.shape(value).clone();
         let name = format!("input {}", self.inputs.len());
@@ -98,7 +99,7 @@ impl Draw {
     }
 }
 
-/// A graph under construction and its inputs so far.
+/// A graph under construction, and its inputs so far.
 pub struct Inputs {
     /// The graph.
     pub graph: Graph,
@@ -127,12 +128,12 @@ impl Inputs {
     }
 }
 
-/// Samples so far.
+/// The samples collected so far.
 #[derive(Default)]
 pub struct Collection(pub Vec<Sample>);
 
 impl Collection {
-    /// Samples of what builder methods compose of several operators.
+    /// Adds samples of compositions of several operators by builder methods.
     ///
     /// # Errors
     /// As [`Collection::add`].
@@ -140,10 +141,10 @@ impl Collection {
         composed::add_all(self)
     }
 
-    /// Adds the graph that `build` gives the result of.
+    /// Adds the graph whose result `build` returns.
     ///
     /// # Errors
-    /// If it is ill-shaped, which is a bug in the sample.
+    /// If it is ill-typed, which is a bug in the sample.
     pub fn add(
         &mut self,
         name: String,
@@ -155,8 +156,8 @@ impl Collection {
         Ok(())
     }
 
-    /// Adds a view of an input of shape `shape`, alone and followed by a function, so that second derivatives are not
-    /// all zero.
+    /// Adds a view of an input of shape `shape`, alone and followed by a nonlinear function, so that second
+    /// derivatives are not all zero.
     ///
     /// # Errors
     /// As [`Collection::add`].

@@ -1,4 +1,4 @@
-//! Augmentation on the CPU: image after image, each with its draws.
+//! Augmentation on the CPU: one image after another, each with its draws.
 #![allow(unsafe_code, reason = "images are written in parts")]
 
 use super::{Augment, Drawn, sine_and_cosine};
@@ -10,7 +10,7 @@ use crate::native::operands::Operands;
 use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::exact;
 
-/// The kernel, with the bits of exact mode if `exact`.
+/// The kernel; in exact mode if `exact`.
 pub struct NativeAugment {
     kernel: Augment,
     exact: bool,
@@ -54,7 +54,7 @@ impl NativeAugment {
         pool.run(parts, |part| {
             for image in part_range(k.batch, parts, part) {
                 let from = &source[order[image] as usize * values..][..values];
-                // SAFETY: each image is written by one part.
+                // SAFETY: each image is written by exactly one part.
                 let to = unsafe { operands.write(0, image * values, values) };
                 let drawn = k.draw(step, image);
                 move_image::<EXACT>(k, &drawn, from, to);
@@ -65,11 +65,11 @@ impl NativeAugment {
     }
 }
 
-/// The geometry: mirrored, shifted and turned.
+/// The geometry: flip, shift and rotation.
 fn move_image<const EXACT: bool>(k: &Augment, drawn: &Drawn, from: &[f32], to: &mut [f32]) {
     let [_, height, width] = k.shape;
     let (h, w) = (height as i32, width as i32);
-    // The element of a line and column before mirroring.
+    // The element at a line and column, before flipping.
     let element = |plane: &[f32], fill: f32, y: i32, x: i32| {
         if y < 0 || y >= h || x < 0 || x >= w {
             return fill;
@@ -92,7 +92,7 @@ fn move_image<const EXACT: bool>(k: &Augment, drawn: &Drawn, from: &[f32], to: &
                 }
                 continue;
             }
-            // Halves of whole numbers: exact.
+            // Halves of integers, so this is exact.
             let v = y as f32 - centre[0];
             for (x, out) in line.iter_mut().enumerate() {
                 let u = (x as i32 - right) as f32 - centre[1];

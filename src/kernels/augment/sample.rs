@@ -31,7 +31,7 @@ pub(super) fn benchmarks() -> Vec<Augment> {
     vec![pictures(64, [1, 28, 28], 0.0), pictures(128, [3, 32, 32], 0.17)]
 }
 
-/// Images mirrored, shifted, and turned by up to so many radians.
+/// Images that are flipped, shifted, and rotated by up to `rotation` radians.
 fn pictures(images: usize, shape: [usize; 3], rotation: f32) -> Augment {
     let changes =
         Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };

@@ -44,7 +44,7 @@ impl NativeRun for Batch {
     }
 }
 
-/// The batch assembly in exact mode: the operations and the order of the shader.
+/// Batch assembly in exact mode: the shader's operations in the same order.
 pub struct Exact(pub Batch);
 
 impl NativeRun for Exact {

@@ -12,7 +12,7 @@ pub(super) fn batch(draw: &mut Draw) -> Sample {
     for stream in 0..1 + draw.below(3) as u32 {
         let width = draw.extent();
         let noise = if draw.one_in(2) { 0.25f32.to_bits() } else { 0 };
-        // Windows that overlap, or plain rows.
+        // Overlapping windows, or plain rows.
         let (stride, offset) = if draw.one_in(2) { (draw.extent(), draw.below(9)) } else { (width, 0) };
         let column = BatchColumn { width, stride, offset, noise, stream };
         reads.push(draw.floats(column.words(rows)));
@@ -29,7 +29,7 @@ pub(super) fn benchmarks() -> Vec<Batch> {
     vec![table(32, 64, 0.0), table(32, 64, 0.05), table(1024, 64, 0.05)]
 }
 
-/// Rows of a features block, with noise if `noise` is not 0, and of a target.
+/// Rows of a block of features, with noise if `noise` is not 0, and of a target.
 fn table(rows: usize, features: usize, noise: f32) -> Batch {
     let block =
         |width, noise: f32| BatchColumn { noise: noise.to_bits(), stream: 9, ..BatchColumn::rows(width) };

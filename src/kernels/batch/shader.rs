@@ -1,4 +1,4 @@
-//! The shader that assembles a batch.
+//! The shader of batch assembly.
 
 use super::{Batch, BatchColumn};
 use crate::base::rng::RandomKind;
@@ -11,7 +11,7 @@ use crate::shader::body::{self, Operands, Width};
 
 pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
     let noisy = k.columns.iter().any(|c| c.noise != 0);
-    // Every block of whole vectors is copied four words an invocation; the others one by one.
+    // Blocks of whole vectors are copied four words per invocation; others one by one.
     let width = |b: usize| if k.columns[b].allows_four() { Width::Four } else { Width::One };
     let kind = |b: usize| match (k.columns[b].noise, width(b)) {
         (0, Width::One) => "u32",
@@ -26,7 +26,7 @@ pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
     }
     let (mut blocks, mut first) = (String::new(), 0);
     for (b, column) in k.columns.iter().enumerate() {
-        // In units of what an invocation copies.
+        // In units of an invocation's copy.
         let unit = width(b).elements();
         let row = column.width / unit;
         let end = first + k.batch * row;
@@ -55,7 +55,7 @@ pub(super) fn batch(k: &Batch, target: &Target) -> Result<Shader, ShaderError> {
     over("batch", template, first, 1, noisy, target)
 }
 
-/// What becomes of a copied element of column block `block`.
+/// The body applied to a copied element of column block `block`.
 fn noise(column: &BatchColumn, block: usize) -> Body {
     let mut body = Body::default();
     let mut value = body.push(Inst::Accumulator);

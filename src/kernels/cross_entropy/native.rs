@@ -56,7 +56,7 @@ impl CrossEntropy {
     }
 }
 
-/// The cross-entropy in exact mode: the operations and the order of the shader.
+/// Cross-entropy in exact mode: the shader's operations in the same order.
 pub struct Exact(pub CrossEntropy);
 
 impl NativeRun for Exact {

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of cross-entropy: some labels are outside the classes.
+//! Samples and benchmarks of cross-entropy; some labels are out of range.
 
 use super::CrossEntropy;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -7,7 +7,7 @@ pub(super) fn cross_entropy(draw: &mut Draw) -> Sample {
     let (rows, classes) = (draw.extent(), draw.extent());
     let smoothing = draw.choice(&[0.0f32, 0.1]).to_bits();
     let weights = draw.normals(classes).iter().map(|w| 0.5 + w.abs()).collect();
-    // Some labels are outside the classes.
+    // Some labels are out of range.
     let labels = if draw.one_in(4) { classes + 1 } else { classes };
     let reads = vec![draw.floats(rows * classes), draw.integers(rows, labels), Operand::Floats(weights)];
     let (loss, delta) = draw.choice(&[(Some(0), Some(1)), (Some(0), None), (None, Some(0))]);

@@ -1,4 +1,4 @@
-//! Rows by index on the CPU.
+//! Gathering rows on the CPU.
 #![allow(unsafe_code, reason = "writes its outputs")]
 
 use super::{Gather, GatherGrad};
@@ -42,7 +42,7 @@ impl NativeRun for GatherGrad {
     }
 }
 
-/// The gradient of rows by index in exact mode: the operations and the order of the shader.
+/// The gradient of gathering in exact mode: the shader's operations in the same order.
 pub struct Exact(pub GatherGrad);
 
 impl NativeRun for Exact {

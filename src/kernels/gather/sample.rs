@@ -1,11 +1,11 @@
-//! Samples and benchmarks of rows by index: some indices are outside the table.
+//! Samples and benchmarks of gathering rows; some indices are out of range.
 
 use super::{Gather, GatherGrad};
 use crate::kernels::samples::{Draw, Operand, Sample};
 
 pub(super) fn gather(draw: &mut Draw) -> Sample {
     let (vocabulary, width, count) = (draw.extent(), draw.extent(), draw.extent());
-    // Some indices are outside the table.
+    // Some indices are out of range.
     let limit = if draw.one_in(4) { vocabulary + 1 } else { vocabulary };
     let reads = vec![draw.floats(vocabulary * width), draw.integers(count, limit)];
     let writes = vec![Operand::unwritten(count * width)];

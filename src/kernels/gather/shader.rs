@@ -1,4 +1,4 @@
-//! Shaders of rows by index.
+//! Shaders for gathering rows.
 
 use super::{Gather, GatherGrad};
 use crate::kernels::shader::{LANES, Shader, ShaderError, grid};

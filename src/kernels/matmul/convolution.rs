@@ -1,5 +1,5 @@
-//! Convolutions on the CPU without copies of windows: tiles of positions by output channels are kept in registers
-//! while taps and channels run, each row of a tile reading its own place of the image.
+//! Convolutions on the CPU without copying windows: tiles of positions by output channels stay in registers
+//! while the loops run over taps and channels; each row of a tile reads the image at its own position.
 #![allow(unsafe_code, reason = "outputs are written in parts")]
 
 use std::ops::Range;
@@ -18,11 +18,11 @@ use crate::scalar::native::NativeBody;
 
 /// Positions computed before the epilogue finishes them in the cache.
 const BLOCK: usize = 96;
-/// Bytes of weights that stay in the second-level cache while a block of positions goes by.
+/// Bytes of weights that stay in the L2 cache during a block of positions.
 const WEIGHTS: usize = 1 << 18;
-/// What taps outside the image read.
+/// Read by taps outside the image.
 static ZEROS: [f32; 1024] = [0.0; 1024];
-/// No line of the image.
+/// Marks positions outside the image.
 const OUTSIDE: usize = usize::MAX;
 
 /// A prepared convolution, input gradient or weight gradient.
@@ -30,13 +30,13 @@ pub struct NativeConvolution {
     kernel: MatMul,
     windows: Windows,
     epilogue: NativeBody,
-    /// Output 0 takes the product itself before the epilogue finishes it in place.
+    /// Output 0 receives the plain product before the epilogue finishes it in place.
     plain: bool,
     parts: usize,
     exact: bool,
     /// Start of the line under (tap, position), per axis, in elements of the image as it is read.
     starts: [Vec<usize>; 2],
-    /// The images are first copied with their channels next to each other.
+    /// Whether the images are first copied with contiguous channels.
     packs: bool,
 }
 
@@ -72,12 +72,12 @@ impl NativeConvolution {
         }
     }
 
-    /// First element of image number `image` of group `z`.
+    /// First element of image `image` of group `z`.
     fn start(&self, z: usize, image: usize) -> usize {
         self.windows.offset + z * self.windows.batch + image * self.windows.strides[0]
     }
 
-    /// Copies the image number `image` of group `z` to `copy`, its channels next to each other.
+    /// Copies image `image` of group `z` to `copy` with contiguous channels.
     fn pack(&self, z: usize, image: usize, data: &[f32], copy: &mut Vec<f32>) {
         let Windows { channels, strides, axes: [down, along], .. } = self.windows;
         let start = self.start(z, image);
@@ -90,13 +90,13 @@ impl NativeConvolution {
         }
     }
 
-    /// Channels of one pass over the positions, so that their weights stay in the cache.
+    /// Channels per pass over the positions, chosen so that their weights stay in the cache.
     fn channels_at_once(&self) -> usize {
         let taps = self.kernel.k / self.windows.channels;
         (WEIGHTS / (4 * taps * self.kernel.n)).clamp(8, ZEROS.len())
     }
 
-    /// Lines (image, y) `lines` of group `z` into `out` `[positions, n]`.
+    /// Computes lines (image, y) `lines` of group `z` into `out` `[positions, n]`.
     fn forward(
         &self,
         operands: &Operands,
@@ -126,7 +126,8 @@ impl NativeConvolution {
         }
     }
 
-    /// The gradient of the weights over the positions `depth` of group `z`: rows `rows` into `out` `[rows, n]`.
+    /// Computes the gradient of the weights over the positions `depth` of group `z`: rows `rows` into `out`
+    /// `[rows, n]`.
     fn weights(
         &self,
         operands: &Operands,
@@ -154,7 +155,7 @@ impl NativeConvolution {
         }
     }
 
-    /// Rows `rows` of matrix `z` over `depth`, one after the other, in the order of the exact mode.
+    /// Computes rows `rows` of matrix `z` over `depth`, one at a time, in the order of exact mode.
     fn in_order(
         &self,
         operands: &Operands,
@@ -187,7 +188,7 @@ impl NativeConvolution {
         }
     }
 
-    /// Partial sums of the parts of `k`, one after the other in output 0.
+    /// Computes partial sums of the parts of `k`, stored consecutively in output 0.
     fn run_splits(&self, operands: &Operands, pool: &Pool) {
         let MatMul { batch, m, n, k, splits, .. } = self.kernel;
         let len = self.kernel.split_len();
@@ -254,11 +255,11 @@ impl NativeRun for NativeConvolution {
 struct Line<'a> {
     conv: &'a NativeConvolution,
     image: &'a [f32],
-    /// `[taps, channels, ..]`, the group's columns first.
+    /// `[taps, channels, ..]`, starting at the group's columns.
     weights: &'a [f32],
     y: usize,
     channels: Range<usize>,
-    /// `[positions, n]`; holds the sum over earlier channels.
+    /// `[positions, n]`; holds the sum over the channels so far.
     out: &'a mut [f32],
 }
 
@@ -273,7 +274,7 @@ impl WithSimd for Line<'_> {
 }
 
 impl Tiles for Line<'_> {
-    /// All positions of the `width` columns from `column`. Positions `up` apart meet the same taps.
+    /// Computes all positions of the `width` columns from `column`. Positions `up` apart use the same taps.
     #[inline(always)]
     fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
         let axis = &self.conv.windows.axes[1];
@@ -356,17 +357,17 @@ impl Line<'_> {
     }
 }
 
-/// What the positions of one image add to the gradient of the weights.
+/// The contribution of one image's positions to the gradient of the weights.
 struct Taps<'a> {
     conv: &'a NativeConvolution,
     image: &'a [f32],
-    /// `[positions, ..]` of this image, the group's columns first.
+    /// `[positions, ..]` of this image, starting at the group's columns.
     gradient: &'a [f32],
-    /// Positions that count.
+    /// Positions to include.
     inside: Range<usize>,
     /// Rows (tap and channel) to compute.
     rows: Range<usize>,
-    /// `[rows, n]`, added to.
+    /// `[rows, n]`, accumulated.
     out: &'a mut [f32],
 }
 
@@ -381,7 +382,7 @@ impl WithSimd for Taps<'_> {
 }
 
 impl Tiles for Taps<'_> {
-    /// All rows of the `width` columns from `column`; a tile has one tap.
+    /// Computes all rows of the `width` columns from `column`; a tile has a single tap.
     #[inline(always)]
     fn tiles<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
         let channels = self.conv.windows.channels;
@@ -402,7 +403,7 @@ impl Tiles for Taps<'_> {
 }
 
 impl Taps<'_> {
-    /// Gives the number of rows.
+    /// Returns the number of rows.
     #[inline(always)]
     fn tile<S: Simd, const TILE: usize, const VECTORS: usize>(
         &mut self,
@@ -435,7 +436,7 @@ impl Taps<'_> {
                     x += 1;
                     continue;
                 }
-                // Positions that follow each other at the same distance.
+                // Consecutive positions at equal distance.
                 let next = starts[..part.end].get(x + 1).copied().filter(|&next| next != OUTSIDE);
                 let step = next.map_or(0, |next| next.saturating_sub(start));
                 let follows = |&(at, &next): &(usize, &usize)| next != OUTSIDE && next == start + at * step;

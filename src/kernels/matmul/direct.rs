@@ -38,6 +38,14 @@ pub(super) struct Direct<'a> {
     pub accumulate: bool,
 }
 
+impl Direct<'_> {
+    /// Computes the product. Its tiles are much code, compiled once for each width of vectors: callers get no copy.
+    #[inline(never)]
+    pub fn run(self) {
+        pulp::Arch::new().dispatch(self);
+    }
+}
+
 impl WithSimd for Direct<'_> {
     type Output = ();
 

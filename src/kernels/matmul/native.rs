@@ -112,22 +112,14 @@ impl NativeMatMul {
             accumulate: false,
         };
         match self.method {
-            Method::Direct => pulp::Arch::new().dispatch(Direct { b_row: b.row, ..direct(right, out) }),
+            Method::Direct => Direct { b_row: b.row, ..direct(right, out) }.run(),
             Method::Panels => {
                 let (panels, [copy, rows]) = (Panels { n, k }, copies);
                 let copy = grown(copy, n * k);
                 panels.copy_all(right, &b, copy);
                 let (a_row, a_col) = (a.row, a.col);
-                pulp::Arch::new().dispatch(PanelProduct {
-                    panels,
-                    right: copy,
-                    a: left,
-                    a_row,
-                    a_col,
-                    copy: rows,
-                    out,
-                    sums: &mut [],
-                });
+                let (right, sums) = (&*copy, &mut []);
+                PanelProduct { panels, right, a: left, a_row, a_col, copy: rows, out, sums }.run();
             }
             Method::Gemm => packed(left, &a, right, &b, [rows.len(), n, k], out),
             Method::Exact => {
@@ -224,29 +216,23 @@ fn packed(
     check(&within(a), 0, m, k, left.len());
     check(&within(b), 0, k, n, right.len());
     assert_eq!(out.len(), m * n, "the output must hold the product");
+    let [a, b] = [a, b].map(|view| [view.row as isize, view.col as isize]);
+    let transposed = |[row, col]: [isize; 2]| [col, row];
+    // The crate wants the columns of a result contiguous, which here are rows: it is given `B^T A^T`. A single column is
+    // contiguous as it is.
+    let ([m, n], [left, right], [a, b], to) = match n {
+        0 | 1 => ([m, n], [left, right], [a, b], [1, 1]),
+        _ => ([n, m], [right, left], [transposed(b), transposed(a)], [1, n as isize]),
+    };
+    let (product, out) = (gemm_f32::gemm::f32::get_gemm_fn(), out.as_mut_ptr());
+    let (left, right) = (left.as_ptr(), right.as_ptr());
+    let threads = gemm_common::Parallelism::None;
     // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds exactly
     // `m * n` elements and is borrowed mutably.
     unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            out.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            left.as_ptr(),
-            a.col as isize,
-            a.row as isize,
-            right.as_ptr(),
-            b.col as isize,
-            b.row as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            gemm::Parallelism::None,
+        #[rustfmt::skip]
+        product(
+            m, n, k, out, to[1], to[0], false, left, a[1], a[0], right, b[1], b[0], 0.0, 1.0, false, false, false, threads,
         );
     }
 }
@@ -324,7 +310,7 @@ impl NativeMatMul {
             // SAFETY: as above.
             let sums = |output| unsafe { operands.write(output, rows.start, rows.len()) };
             let sums = self.kernel.row_sums.map_or_else(Default::default, sums);
-            pulp::Arch::new().dispatch(PanelProduct {
+            let product = PanelProduct {
                 panels,
                 right,
                 a: &operands.read(0)[self.a.offset + rows.start * self.a.row..],
@@ -333,7 +319,8 @@ impl NativeMatMul {
                 copy: &mut copy,
                 out: &mut *out,
                 sums,
-            });
+            };
+            product.run();
             if !self.plain {
                 run_body(&self.epilogue, operands, step, out, start, len);
             }

@@ -143,12 +143,20 @@ pub(in crate::kernels) struct PanelProduct<'a> {
     pub sums: &'a mut [f32],
 }
 
+impl PanelProduct<'_> {
+    /// Computes the product; see [`Direct::run`].
+    #[inline(never)]
+    pub fn run(self) {
+        pulp::Arch::new().dispatch(self);
+    }
+}
+
 impl WithSimd for PanelProduct<'_> {
     type Output = ();
 
     /// The sums run in the order of `k`, so that their bits do not depend on what else is multiplied.
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, _: S) {
         let PanelProduct { panels, right, a, a_row, a_col, copy, out, sums } = self;
         let m = out.len() / panels.n;
         let gathers = a_col != 1;
@@ -177,7 +185,7 @@ impl WithSimd for PanelProduct<'_> {
                 out_column: columns.start,
                 accumulate: rows.start > 0,
             };
-            product.with_simd(simd);
+            product.run();
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::kernels::samples::{Draw, Operand, Sample};
 use crate::scalar::{BinaryFn, UnaryFn, View};
 use crate::scalar::{Body, Inst};
 
-/// A view of `rows x columns` matrices, stored either way round, and the elements it needs.
+/// A view of `rows x columns` matrices in either storage order, and the number of elements it needs.
 fn matrix(draw: &mut Draw, batch: usize, rows: usize, columns: usize) -> (MatrixView, usize) {
     let (row, col) = if draw.one_in(2) { (1, rows) } else { (columns, 1) };
     let offset = if draw.one_in(4) { 64 } else { 0 };
@@ -54,7 +54,7 @@ pub(super) fn matmul(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// Windows of any geometry: with zeros all around, every position and tap is legal.
+/// Windows of any geometry: with zero padding all around, every position and tap is valid.
 fn windows(draw: &mut Draw, groups: usize) -> Windows {
     let mut axis = || WindowAxis {
         positions: 1 + draw.below(9),
@@ -98,10 +98,10 @@ pub(super) fn conv(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// From the sizes of small tables to those of large networks.
+/// Sizes from small tables to large networks.
 pub(super) fn benchmarks() -> Vec<MatMul> {
     let mut kernels = vec![];
-    // The layers of 64-128-64-1 at batch 32, forward, then the gradients of its weights and inputs.
+    // The layers of 64-128-64-1 at batch 32: forward, then the gradients of its weights and inputs.
     for (m, n, k) in [(32, 128, 64), (32, 64, 128), (32, 1, 64), (1024, 128, 64)] {
         kernels.push(product([1, m, n, k], false, true, true, 1));
     }
@@ -115,7 +115,8 @@ pub(super) fn benchmarks() -> Vec<MatMul> {
     kernels.push(product([1, 512, 512, 512], true, false, false, 1));
     kernels.push(product([16, 64, 64, 64], false, false, false, 1));
     kernels.push(product([1, 64, 64, 8192], true, false, false, 8));
-    // A convolution of 32 images [32, 28, 28] with 64 kernels 3 x 3, and the gradients of its input and weights.
+    // A convolution of 32 images [32, 28, 28] with 64 kernels of 3 x 3, and the gradients of its input and
+    // weights.
     kernels.extend([
         convolution(32, 32, 64, false),
         convolution(32, 64, 32, false),
@@ -150,8 +151,8 @@ fn product(
     MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits }
 }
 
-/// Convolution of `images` images of 28 x 28 from `channels` to `outputs` channels by 3 x 3 taps, padded; or, if
-/// `weights`, the gradient of its weights in eight parts.
+/// A padded 3 x 3 convolution of `images` images of 28 x 28 from `channels` to `outputs` channels; or, if
+/// `weights`, its weight gradient in eight parts.
 fn convolution(images: usize, channels: usize, outputs: usize, weights: bool) -> MatMul {
     let axis = WindowAxis { positions: 28, taps: 3, extent: 28, stride: 1, step: 1, origin: -1, up: 1 };
     let windows = Windows {

@@ -1,4 +1,4 @@
-//! Shaders of matrix products: which template, which tile, how operands are read.
+//! Shaders of matrix products: selects the template, the tile, and how operands are read.
 
 use super::{Left, MatMul, MatrixView};
 use crate::base::target::{Family, Target};
@@ -8,15 +8,15 @@ use crate::scalar::{Body, Inst, UnaryFn};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 
-/// Rows of a tile of the register template: what one broadcast of eight lanes holds.
+/// Rows per tile of the register template: what one broadcast of eight lanes holds.
 const TILE_ROWS: usize = 8;
 
-/// Groups of rows in a tile of the register template: more use each load of B more often.
+/// Groups of rows per tile of the register template; with more of them, each load of B is used more often.
 fn row_groups(m: usize) -> usize {
     if m >= 4 * TILE_ROWS { 2 } else { 1 }
 }
 
-/// Whether an epilogue is so long that a copy for each row would take seconds to compile.
+/// Whether an epilogue is so long that a copy per row would take seconds to compile.
 fn is_long(epilogue: &Body) -> bool {
     let long = |inst: &Inst| match inst {
         Inst::Random { .. } => true,
@@ -26,20 +26,20 @@ fn is_long(epilogue: &Body) -> bool {
     epilogue.insts.iter().any(long) || epilogue.insts.len() > 16
 }
 
-/// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of the operands.
+/// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of its operands.
 struct Product {
     m: usize,
     n: usize,
     left: (usize, Left),
     right: (usize, MatrixView),
-    /// Names of the kernel's row and column.
+    /// The template's names for the kernel's row and column.
     place: [&'static str; 2],
     epilogue: Body,
     shape: [usize; 3],
 }
 
 impl Product {
-    /// The product as it stands, or (of matrices, if `transposed`) with rows and columns exchanged.
+    /// The product as it is or, if `transposed` (matrices only), with rows and columns swapped.
     fn of(k: &MatMul, transposed: bool) -> Self {
         let a = match k.a {
             Left::Matrix(a) if transposed => a,
@@ -52,7 +52,7 @@ impl Product {
         let flip = |v: MatrixView| MatrixView { row: v.col, col: v.row, ..v };
         let (left, right) = ((1, Left::Matrix(flip(k.b))), (0, flip(a)));
         let (epilogue, shape) = match k.n {
-            // A column lies in memory as a row does.
+            // A column has the layout of a row.
             1 => (flipped(&k.epilogue), [k.batch, 1, k.m]),
             _ => (k.epilogue.clone(), [k.batch, k.m, k.n]),
         };
@@ -64,7 +64,7 @@ impl Product {
         self.shape[1..] == [self.m, self.n]
     }
 
-    /// Indices of the epilogue's iteration shape.
+    /// Indices into the epilogue's iteration shape.
     fn index(&self) -> [String; 3] {
         let [row, col] = if self.columns_are_last() { ["row", "col"] } else { self.place };
         ["z".into(), row.into(), col.into()]
@@ -88,7 +88,7 @@ fn flipped(body: &Body) -> Body {
 /// The shader of `k`.
 pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError> {
     let registers = target.family == Family::Registers;
-    // Few columns would leave lanes idle: compute the transposed product, lanes along the rows.
+    // Few columns would leave lanes idle, so compute the transposed product with lanes along the rows.
     let product = Product::of(k, registers && k.n < VECTOR_LANES && k.m > k.n);
     let (m, n) = (product.m, product.n);
     let four = product.columns_are_last() && body::allows_four(&product.epilogue, &product.shape);
@@ -139,7 +139,7 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let place = format!("let i = ((split * {}u + z) * {}u + {row}) * {}u + {col};", k.batch, k.m, k.n);
     let (epilogue, shape, exact) = (&product.epilogue, &product.shape, target.exact);
     let read = |operand: usize, at: &str, width: Width| match (operand, width) {
-        // The operands of the product are declared as its loops read them.
+        // The operands of the product are declared the way its loops read them.
         (0 | 1, Width::Four) => {
             let part = |c| format!("read_{operand}[{at} + {c}u]");
             format!("vec4<f32>({}, {}, {}, {})", part(0), part(1), part(2), part(3))
@@ -167,19 +167,19 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
         0 | 1 => "f32",
         _ => read_kind(epilogue, shape, o, width),
     };
-    // The sums of rows are an output that the epilogue does not name.
+    // Row sums are an output that the epilogue does not mention.
     let mut named = epilogue.clone();
     named.stores.extend(k.row_sums.map(|output| (0, output)));
     let (template, normal) = declare_operands(template, &[&named], 2, stored, read);
     let tiles = row_tiles * col_tiles * k.batch * k.splits;
     let sum_groups = if k.row_sums.is_some() { (k.m * k.splits).div_ceil(lanes) } else { 0 };
     let shader = grid(name, template, tiles + sum_groups, lanes, normal)?;
-    // Two slices of vectors, each row one longer than the tile is wide.
+    // Two slices of vectors, each row one vector longer than the tile is wide.
     let side = if registers { 0 } else { row_tile / 4 };
     Ok(Shader { workgroup_bytes: (2 * 16 * side * (side + 1)) as u32, ..shader })
 }
 
-/// Fills in what the register template reads, and how: gives the template and which operands are vectors.
+/// Fills in what the register template reads and how; returns the template and which operands are vectors.
 fn register_tile(
     template: Template,
     k: &MatMul,
@@ -192,7 +192,7 @@ fn register_tile(
         k.epilogue.insts.iter().any(|i| matches!(i, Inst::Load { operand: o, .. } if *o == operand))
     };
     let whole_splits = k.splits == 1 || k.split_len().is_multiple_of(4);
-    // Four neighbours along k, from a multiple of four on.
+    // Four neighbours along k, starting at a multiple of four.
     let along_k = |operand: usize, v: MatrixView, step: usize, other: usize, extent: usize| {
         let aligned = fours(&[k.k, v.offset, v.batch]) && (extent == 1 || other.is_multiple_of(4));
         step == 1 && aligned && whole_splits && !shared(operand)
@@ -200,7 +200,7 @@ fn register_tile(
     let ((left, a), (right, b)) = (product.left, product.right);
     let mut vectors = [false; 2];
     let broadcast = target.subgroup_size as usize == VECTOR_LANES;
-    // The eight lanes load four rows by two, at four k.
+    // The eight lanes load four rows by two, at four values of k.
     let rows_fit =
         broadcast && product.m >= TILE_ROWS && fours(&[product.m, k.k]) && whole_splits && !shared(left);
     let (left_rows, left_along_k) = match &a {
@@ -208,7 +208,7 @@ fn register_tile(
             let rows = rows_fit && a.row == 1 && fours(&[a.offset, a.batch, a.col]);
             (rows, along_k(left, *a, a.col, a.row, product.m))
         }
-        // Four neighbouring channels.
+        // Four adjacent channels.
         Left::Windows(w) => {
             let fit = w.strides[3] == 1 && fours(&[w.channels, w.offset, w.batch]) && fours(&w.strides[..3]);
             let along_k = fit && !w.swapped && whole_splits && !shared(left);
@@ -239,7 +239,8 @@ fn register_tile(
                 let other =
                     if w.swapped { format!("position(0u, k + {c}u)") } else { format!("tap(k + {c}u)") };
                 format!(
-                    "let at_{c} = element(row, {other});\nlet part_{c} = select(0.0, read_0[at_{c}.at], at_{c}.inside);\n"
+                    "let at_{c} = element(row, {other});\n\
+                     let part_{c} = select(0.0, read_0[at_{c}.at], at_{c}.inside);\n"
                 )
             };
             (0..4).map(part).collect::<String>() + "return vec4<f32>(part_0, part_1, part_2, part_3);"
@@ -247,7 +248,7 @@ fn register_tile(
     };
     let tail = !k.k.is_multiple_of(4) || !whole_splits;
     let element = |operand: usize| match vectors[operand] {
-        // Not used: vectors leave no tail.
+        // Unused: vectors leave no remainder.
         true => format!("return read_{operand}[at / 4u].x;"),
         false => format!("return read_{operand}[at];"),
     };
@@ -273,10 +274,10 @@ fn register_tile(
     (template, vectors)
 }
 
-/// Reads one element of windows.
+/// Reads one element of the windows.
 const WINDOW_ELEMENT: &str = "return select(0.0, read_0[at.at], at.inside);";
 
-/// Fills in where the left operand lies; gives the matrix, or one without elements for windows.
+/// Fills in the location of the left operand; returns the matrix, or an empty one for windows.
 fn left_operand(template: Template, (operand, left): (usize, Left)) -> (Template, MatrixView) {
     let template = template.flag("WINDOWS", matches!(left, Left::Windows(_)));
     let w = match left {
@@ -289,7 +290,8 @@ fn left_operand(template: Template, (operand, left): (usize, Left)) -> (Template
         }
         Left::Windows(windows) => windows,
     };
-    // Of the two parts of a place one is the row's, the other belongs to k; the group counts for the position.
+    // One of the two parts of a location is the row's, the other belongs to k; the group is part of the
+    // position.
     let (row, k) = match w.swapped {
         true => ("var place = tap(row);\nplace.start += z * PER_GROUP;\nreturn place;", "position(0u, k)"),
         false => ("return position(z, row);", "tap(k)"),
@@ -353,7 +355,7 @@ fn accumulate(columns: usize, exact: bool) -> String {
 /// WGSL types of 1, 2 and 4 columns.
 const KINDS: [&str; 3] = ["f32", "vec2<f32>", "vec4<f32>"];
 
-/// Extra workgroups add up the rows of A, one invocation a row and split.
+/// Extra workgroups sum the rows of A, one invocation per row and split.
 fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
     let (Some(output), Left::Matrix(a)) = (k.row_sums, k.a) else { return "return;".into() };
     let (m, total, split) = (k.m, k.m * k.splits, k.split_len());

@@ -1,6 +1,6 @@
 //! Transposing a matrix operand for [`super::direct`].
 
-/// Rows and columns of a block: what 8 AVX registers hold.
+/// Rows and columns per block: what 8 AVX registers hold.
 const BLOCK: usize = 8;
 
 /// Writes `B` (element (l, j) at `j * stride + l`) to `to`, `[k, n]` row-major.
@@ -28,7 +28,7 @@ mod avx {
 
     use super::BLOCK;
 
-    /// Transposes the whole blocks, if the processor has AVX2.
+    /// Transposes the whole blocks, if the processor supports AVX2.
     pub fn blocks(from: &[f32], stride: usize, extents: [usize; 3], to: &mut [f32]) -> bool {
         V3::try_new().map(|simd| simd.vectorize(Blocks { simd, from, stride, extents, to })).is_some()
     }
@@ -66,7 +66,7 @@ mod avx {
         }
     }
 
-    /// Pairs, then quadruples, then halves of rows change places.
+    /// Swaps pairs, then quadruples, then halves of rows.
     #[inline(always)]
     fn block(simd: V3, r: [__m256; BLOCK]) -> [__m256; BLOCK] {
         let avx = simd.avx;

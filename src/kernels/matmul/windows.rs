@@ -1,34 +1,34 @@
-//! Windows of images as the rows of a matrix, found by index arithmetic: what makes a convolution a matrix product
-//! without a copy of every window.
+//! Windows of images as the rows of a matrix, located by index arithmetic: this makes a convolution a matrix
+//! product without copying windows.
 
 use super::MatrixView;
 
-/// One axis of a convolution: the tap `t` of the window at position `p` looks at coordinate
-/// `p * stride + t * step + origin` of an image whose lines are `up` apart. Outside the image, and between its
-/// lines, there are zeros.
+/// One axis of a convolution: tap `t` of the window at position `p` reads coordinate
+/// `p * stride + t * step + origin` of an image whose lines are `up` apart. Outside the image and between its
+/// lines there are zeros.
 ///
-/// A convolution with padding `before` has `step = dilation`, `origin = -before` and `up = 1`. Its input gradient
-/// is the same with `stride` and `up` exchanged and the signs of `step` and `origin` turned round.
+/// A convolution with padding `before` has `step = dilation`, `origin = -before` and `up = 1`. Its input
+/// gradient has `stride` and `up` swapped, and the signs of `step` and `origin` reversed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct WindowAxis {
-    /// Positions of the window.
+    /// Window positions.
     pub positions: usize,
-    /// Taps of the window.
+    /// Window taps.
     pub taps: usize,
-    /// Lines of the image.
+    /// Image lines.
     pub extent: usize,
-    /// Coordinates from one position to the next.
+    /// Coordinates between adjacent positions.
     pub stride: usize,
-    /// Coordinates from one tap to the next.
+    /// Coordinates between adjacent taps.
     pub step: isize,
     /// Coordinate of tap 0 at position 0.
     pub origin: isize,
-    /// Coordinates from one line of the image to the next.
+    /// Coordinates between adjacent image lines.
     pub up: usize,
 }
 
 impl WindowAxis {
-    /// The line of the image under a tap, if there is one.
+    /// The image line under a tap, if there is one.
     #[inline(always)]
     pub fn line(&self, position: usize, tap: usize) -> Option<usize> {
         let coordinate = (position * self.stride) as isize + tap as isize * self.step + self.origin;
@@ -37,32 +37,33 @@ impl WindowAxis {
         (line * self.up == coordinate && line < self.extent).then_some(line)
     }
 
-    /// The positions at which a tap looks at a line of the image: first, distance, number.
+    /// The positions at which a tap reads a line of the image: first, distance, count.
     pub fn under(&self, tap: usize) -> (usize, usize, usize) {
         let mut inside = (0..self.positions).filter(|&p| self.line(p, tap).is_some());
         let Some(first) = inside.next() else { return (0, 1, 0) };
         let Some(second) = inside.next() else { return (first, 1, 1) };
-        // Positions that meet a line repeat, and those inside the image follow one another.
+        // Positions that hit a line are periodic, and those inside the image are consecutive.
         (first, second - first, 2 + inside.count())
     }
 }
 
-/// Windows of images as a matrix: a row is a position (image, y, x), a column a tap and channel (y, x, channel).
+/// Windows of images as a matrix: a row is a position (image, y, x), a column a tap and channel (y, x,
+/// channel).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Windows {
     /// Images.
     pub images: usize,
-    /// Up and down, then left and right.
+    /// Vertical, then horizontal.
     pub axes: [WindowAxis; 2],
-    /// Channels of a window: those of one group.
+    /// Channels of a window, i.e. of one group.
     pub channels: usize,
     /// First element.
     pub offset: usize,
-    /// Elements between the channels of neighbouring groups.
+    /// Elements between the channels of adjacent groups.
     pub batch: usize,
-    /// Elements between images, lines, columns, and channels.
+    /// Elements between adjacent images, lines, columns, and channels.
     pub strides: [usize; 4],
-    /// The matrix is transposed: rows are taps and channels, columns positions.
+    /// Whether the matrix is transposed: rows are taps and channels, columns are positions.
     pub swapped: bool,
 }
 
@@ -72,17 +73,17 @@ impl Windows {
         self.images * self.axes[0].positions * self.axes[1].positions
     }
 
-    /// Elements of a window.
+    /// Elements per window.
     pub fn window(&self) -> usize {
         self.axes[0].taps * self.axes[1].taps * self.channels
     }
 
-    /// Rows and columns of the matrix.
+    /// Number of rows and columns of the matrix.
     pub fn shape(&self) -> [usize; 2] {
         if self.swapped { [self.window(), self.positions()] } else { [self.positions(), self.window()] }
     }
 
-    /// Where the element of matrix `z` at (row, column) lies; nothing where it is zero by padding.
+    /// Location of the element of matrix `z` at (row, column); `None` in the padding.
     #[inline(always)]
     pub fn element(&self, z: usize, row: usize, column: usize) -> Option<usize> {
         let (position, part) = if self.swapped { (column, row) } else { (row, column) };
@@ -96,7 +97,7 @@ impl Windows {
         Some(start + y * per_line + x * per_column + channel * per_channel)
     }
 
-    /// One more than the largest index of `groups` groups.
+    /// One more than the largest index over `groups` groups.
     pub fn end(&self, groups: usize) -> usize {
         let last = |count: usize, stride: usize| count.saturating_sub(1) * stride;
         let [per_image, per_line, per_column, per_channel] = self.strides;
@@ -108,7 +109,7 @@ impl Windows {
             + last(self.channels, per_channel)
     }
 
-    /// Elements of the images, for one group.
+    /// Elements of the images, for a single group.
     pub fn footprint(&self) -> usize {
         self.images * self.axes[0].extent * self.axes[1].extent * self.channels
     }
@@ -132,7 +133,7 @@ impl Left {
         }
     }
 
-    /// Where the element of matrix `z` at (row, column) lies; nothing where it is zero by padding.
+    /// Location of the element of matrix `z` at (row, column); `None` in the padding.
     pub fn element(&self, z: usize, row: usize, column: usize) -> Option<usize> {
         match self {
             Left::Matrix(v) => Some(v.offset + z * v.batch + row * v.row + column * v.col),

@@ -30,13 +30,13 @@ impl NativeRun for GradientNorm {
             let norm = input[..self.partials()].iter().sum::<f32>().sqrt();
             out[0] = norm;
             let factor = f32::from_bits(self.max_norm) / (norm + 1e-6);
-            // A NaN norm stays NaN and so reaches the parameters' check.
+            // A NaN norm stays NaN, so that the check of the parameters detects it.
             out[1] = if factor > 1.0 { 1.0 } else { factor };
         }
     }
 }
 
-/// The norm in exact mode: the operations and the order of the shader.
+/// The norm in exact mode: the shader's operations in the same order.
 pub struct Exact(pub GradientNorm);
 
 impl NativeRun for Exact {

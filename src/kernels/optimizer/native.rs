@@ -1,4 +1,4 @@
-//! Parameter update on the CPU: the rule's body over the flat region.
+//! Parameter updates on the CPU: the rule's body over the flat region.
 #![allow(unsafe_code, reason = "parts of the parameter region are written in place")]
 
 use super::Optimizer;

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of updates.
+//! Samples and benchmarks of parameter updates.
 
 use super::Optimizer;
 use crate::kernels::samples::{Draw, Operand, Sample};
@@ -21,7 +21,7 @@ pub(super) fn optimizer(draw: &mut Draw) -> Sample {
         reads.push(Operand::Floats(vec![4.0, 0.25]));
     }
     let mut writes = vec![draw.floats(len)];
-    // Running squares are not negative.
+    // Running mean squares are not negative.
     for _ in 0..slots {
         writes.push(Operand::Floats(draw.normals(len).iter().map(|x| x * x + 0.01).collect()));
     }

@@ -8,7 +8,7 @@ use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 
 pub(super) fn optimizer(k: &Optimizer, target: &Target) -> Result<Shader, ShaderError> {
-    // Regions are whole blocks, so four words have one owner and one decay mask.
+    // Regions consist of whole blocks, so four words have a single owner and decay mask.
     let width = Width::Four;
     let (body, shape) = (k.whole_body(), [k.len / Optimizer::BLOCK, Optimizer::BLOCK]);
     let block = Optimizer::BLOCK;

@@ -1,4 +1,4 @@
-//! Fused elementwise body on the CPU: consecutive elements in parts.
+//! Fused elementwise bodies on the CPU: consecutive elements in parts.
 
 use super::Pointwise;
 use crate::base::step::StepRecord;
@@ -57,7 +57,7 @@ pub(crate) fn run_body(
     Pool::with_scratch(|scratch| body.run(&inputs, start, len, &mut outputs[..writes], scratch));
 }
 
-/// Operands a dispatch may bind on the CPU (`Target::native`).
+/// Maximum operands of a dispatch on the CPU (`Target::native`).
 pub(crate) const MAX_OPERANDS: usize = 64;
 
 /// The read operands as slices, without allocating.
@@ -67,7 +67,7 @@ pub(crate) struct Reads<'a> {
 }
 
 impl<'a> Reads<'a> {
-    /// Of a dispatch.
+    /// The read operands of a dispatch.
     pub fn of(operands: &'a Operands) -> Self {
         let count = operands.reads().min(MAX_OPERANDS);
         let slices = std::array::from_fn(|i| if i < count { operands.read(i) } else { &[] });

@@ -21,7 +21,7 @@ pub(super) fn pointwise(draw: &mut Draw) -> Sample {
     draw.sample(Pointwise { shape, body }, reads, writes)
 }
 
-/// From the sizes of small tables to those of large networks.
+/// Sizes from small tables to large networks.
 pub(super) fn benchmarks() -> Vec<Pointwise> {
     let mut kernels = vec![];
     for elements in [1 << 12, 1 << 20] {
@@ -31,7 +31,7 @@ pub(super) fn benchmarks() -> Vec<Pointwise> {
     kernels
 }
 
-/// `f(x)` for each element.
+/// `f(x)`, elementwise.
 fn unary(f: UnaryFn, elements: usize) -> Pointwise {
     let shape = vec![elements];
     let mut body = Body::default();

@@ -1,4 +1,4 @@
-//! Pooling on the CPU: a line of the result after the other, its channels in vectors.
+//! Pooling on the CPU: one line of the result at a time, with channels in vectors.
 #![allow(unsafe_code, reason = "lines are written in parts")]
 
 use std::ops::Range;
@@ -15,7 +15,7 @@ use crate::scalar::exact;
 /// Channels held in registers at once.
 const LANES: usize = 16;
 
-/// A kernel of this family, with the bits of exact mode if `exact`.
+/// A kernel of this family; in exact mode if `exact`.
 pub struct NativePool<K> {
     kernel: K,
     exact: bool,
@@ -72,7 +72,7 @@ impl Arithmetic for Exact {
     }
 }
 
-/// One over what the window at (`p`, `q`) is divided by.
+/// The reciprocal of the divisor of the window at (`p`, `q`).
 #[inline(always)]
 fn share<A: Arithmetic>(axes: &[PoolAxis; 2], divisor: Divisor, p: usize, q: usize) -> f32 {
     let count = match divisor {
@@ -120,7 +120,7 @@ impl WithSimd for Lines<'_> {
 }
 
 impl Lines<'_> {
-    /// Calls `f(tap, first element)` for every tap of window (`p`, `q`) of image `n` that the image has.
+    /// Calls `f(tap, first element)` for every tap of window (`p`, `q`) of image `n` that is in the image.
     #[inline(always)]
     fn each_tap(&self, n: usize, p: usize, q: usize, mut f: impl FnMut(usize, usize)) {
         let [y, x] = &self.kernel.axes;
@@ -138,7 +138,7 @@ impl Lines<'_> {
     #[expect(clippy::mut_from_ref, reason = "disjoint lines are written from several threads")]
     fn out(&self, output: usize, line: usize) -> &mut [f32] {
         let width = self.kernel.axes[1].positions * self.kernel.channels;
-        // SAFETY: each line is computed by one part, which asks for it once.
+        // SAFETY: each line is computed by exactly one part, which requests it once.
         unsafe { self.operands.write(output, line * width, width) }
     }
 
@@ -172,7 +172,7 @@ impl Lines<'_> {
         }
     }
 
-    /// The largest elements of `L` channels from `first` on, and their taps; gives `L`.
+    /// Computes the largest elements of `L` channels from `first`, and their taps; returns `L`.
     #[inline(always)]
     fn largest<const L: usize>(
         &self,
@@ -279,7 +279,7 @@ impl GradLine<'_> {
         let PoolGrad { axes: [y, x], channels, .. } = *self.kernel;
         let (n, line) = (self.line / y.extent, self.line % y.extent + y.before);
         let width = x.extent * channels;
-        // SAFETY: each line is computed by one part.
+        // SAFETY: each line is computed by exactly one part.
         let out = unsafe { self.operands.write(0, self.line * width, width) };
         out.fill(0.0);
         let last = line / y.stride;
@@ -293,7 +293,7 @@ impl GradLine<'_> {
         }
     }
 
-    /// Adds to the line what tap line `s` of the windows of position `p`, from element `first` on, sends to it.
+    /// Adds the contribution of tap line `s` of the windows at position `p`, from element `first` on.
     #[inline(always)]
     fn add_windows<A: Arithmetic>(&self, out: &mut [f32], p: usize, s: usize, first: usize) {
         let PoolGrad { axes, channels, collect, .. } = self.kernel;

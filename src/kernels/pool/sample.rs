@@ -1,9 +1,11 @@
-//! Samples and benchmarks of pooling: windows of any geometry, overlapping, apart, padded, and larger than the image.
+//! Samples and benchmarks of pooling: windows of any geometry, overlapping, separate, padded, and larger than
+//! the image.
+//! the image.
 
 use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::kernels::samples::{Draw, Operand, Sample};
 
-/// An axis on which every window looks at a line of the image.
+/// An axis on which every window reads a line of the image.
 fn axis(draw: &mut Draw) -> PoolAxis {
     loop {
         let (taps, dilation) = (1 + draw.below(5), draw.choice(&[1, 1, 1, 2, 3]));
@@ -33,7 +35,7 @@ fn divisor(draw: &mut Draw) -> Divisor {
     draw.choice(&[Divisor::Padded, Divisor::Inside, Divisor::Fixed(3)])
 }
 
-/// Taps of any window, some of them beside the image.
+/// Taps of any window, some of them outside the image.
 fn taps(draw: &mut Draw, axes: &[PoolAxis; 2], len: usize) -> Operand {
     draw.integers(len, axes[0].taps * axes[1].taps)
 }
@@ -48,7 +50,7 @@ pub(super) fn pool(draw: &mut Draw) -> Sample {
         _ => Pooling::Average(divisor(draw)),
     };
     let kernel = Pool { images, axes, channels, pooling };
-    // Few different numbers, so that there are ties.
+    // Few distinct numbers, so that there are ties.
     let ties = draw.one_in(2);
     let round = |x: f32| if ties { (2.0 * x).round() / 2.0 } else { x };
     let pixels = draw.normals(kernel.pixels()).into_iter().map(round).collect();
@@ -81,7 +83,7 @@ pub(super) fn pool_grad(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// Images `[images, extent, extent, channels]` and square windows of them; wide windows are padded.
+/// Images `[images, extent, extent, channels]` with square windows; wide windows are padded.
 fn typical() -> [(usize, [PoolAxis; 2], usize); 3] {
     [(64, 24, 64, 2, 2), (64, 28, 32, 2, 2), (64, 24, 64, 3, 2)].map(
         |(images, extent, channels, taps, stride)| {

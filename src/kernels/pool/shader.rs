@@ -6,10 +6,10 @@ use crate::kernels::shader::bindings::{declare, insert_bindings};
 use crate::kernels::shader::{Shader, ShaderError, grid, lanes};
 use crate::shader::Template;
 
-/// Most products of windows and elements that are written out for a cell.
+/// Maximum products of windows and elements that are unrolled for a cell.
 const WRITTEN_OUT: usize = 64;
 
-/// Channels that one invocation computes.
+/// Channels per invocation.
 fn vector(channels: usize) -> usize {
     if channels.is_multiple_of(4) { 4 } else { 1 }
 }
@@ -41,7 +41,7 @@ fn geometry(t: Template, axes: &[PoolAxis; 2], channels: usize, divisor: Option<
         .set("DIVISOR", fixed)
 }
 
-/// One invocation for each of `results` vectors.
+/// One invocation per result vector.
 fn over(name: &str, t: Template, results: usize, target: &Target) -> Result<Shader, ShaderError> {
     let lanes = lanes(results, target);
     grid(name, t.set("RESULTS", results), results.div_ceil(lanes), lanes, false)
@@ -82,7 +82,7 @@ pub(super) fn pool_grad(k: &PoolGrad, target: &Target) -> Result<Shader, ShaderE
     };
     let products: usize = k.axes.iter().map(|axis| axis.overlap() * axis.stride).product();
     let cells = products <= WRITTEN_OUT;
-    // Cells of `stride` lines, as the windows begin, from the first one that the image has a line of.
+    // Cells of `stride` lines aligned with the windows, from the first one that contains a line of the image.
     let first = |axis: &PoolAxis| if cells { axis.before / axis.stride } else { 0 };
     let count = |axis: &PoolAxis| match cells {
         true => (axis.extent - 1 + axis.before) / axis.stride - axis.before / axis.stride + 1,

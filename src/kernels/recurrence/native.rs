@@ -112,12 +112,12 @@ impl<'a> Rows<'a> {
 
     /// `out = left W`, in the order of `k`; in exact mode with each operation rounded by itself.
     #[inline(always)]
-    fn product<S: Simd>(&self, simd: S, left: &[f32], out: &mut [f32]) {
+    fn product(&self, left: &[f32], out: &mut [f32]) {
         let (panels, right) = (self.panels, self.weights);
         let Panels { n, k } = panels;
         if !self.exact {
             let (a, a_row, a_col, copy, sums) = (left, k, 1, &mut vec![], &mut []);
-            return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.with_simd(simd);
+            return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.run();
         }
         for (x, out) in left.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
             out.fill(0.0);
@@ -133,8 +133,8 @@ impl<'a> Rows<'a> {
 impl Rows<'_> {
     /// Adds what gradients `delta` of `R` send through the weights to those of the states before.
     #[inline(always)]
-    fn send_back<S: Simd, A: Arithmetic>(&self, simd: S, delta: &[f32], sums: &mut [f32], dh: &mut [f32]) {
-        self.product(simd, delta, sums);
+    fn send_back<A: Arithmetic>(&self, delta: &[f32], sums: &mut [f32], dh: &mut [f32]) {
+        self.product(delta, sums);
         for (dh, sum) in dh.iter_mut().zip(sums) {
             *dh = A::add(*dh, *sum);
         }
@@ -169,23 +169,23 @@ impl WithSimd for Forward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, _: S) {
         match (self.rows.scan.cell, self.rows.exact) {
-            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast<S>>(simd),
-            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast<S>>(simd),
-            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast<S>>(simd),
-            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast<S>>(simd),
-            (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
-            (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
-            (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
-            (Cell::Gru, true) => self.scan::<S, rules::Gru, rules::Exact>(simd),
+            (Cell::Tanh, false) => self.scan::<rules::Tanh, rules::Fast<S>>(),
+            (Cell::Relu, false) => self.scan::<rules::Relu, rules::Fast<S>>(),
+            (Cell::Lstm, false) => self.scan::<rules::Lstm, rules::Fast<S>>(),
+            (Cell::Gru, false) => self.scan::<rules::Gru, rules::Fast<S>>(),
+            (Cell::Tanh, true) => self.scan::<rules::Tanh, rules::Exact>(),
+            (Cell::Relu, true) => self.scan::<rules::Relu, rules::Exact>(),
+            (Cell::Lstm, true) => self.scan::<rules::Lstm, rules::Exact>(),
+            (Cell::Gru, true) => self.scan::<rules::Gru, rules::Exact>(),
         }
     }
 }
 
 impl Forward<'_> {
     #[inline(always)]
-    fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
+    fn scan<R: Rule, A: Arithmetic>(self) {
         let Forward { rows, kernel: &Recurrence { scan, part, outputs } } = self;
         let (cell, hidden, width) = (R::CELL, scan.hidden, scan.width());
         let bias = if cell == Cell::Gru { rows.operands.read(3) } else { &[] };
@@ -200,7 +200,7 @@ impl Forward<'_> {
         let c = copied(c, if cell == Cell::Lstm { before(3, outputs[1]) } else { &[] });
         let product = grown(product, rows.rows.len() * width);
         for t in (part.first..part.end()).map(|step| scan.time(step)) {
-            rows.product(simd, h, product);
+            rows.product(h, product);
             let gates = rows.read(0, t, width);
             let states = rows.write(outputs[0], t, hidden);
             let cells = rows.write(outputs[1], t, hidden);
@@ -234,23 +234,23 @@ impl WithSimd for Backward<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_simd<S: Simd>(self, _: S) {
         match (self.rows.scan.cell, self.rows.exact) {
-            (Cell::Tanh, false) => self.scan::<S, rules::Tanh, rules::Fast<S>>(simd),
-            (Cell::Relu, false) => self.scan::<S, rules::Relu, rules::Fast<S>>(simd),
-            (Cell::Lstm, false) => self.scan::<S, rules::Lstm, rules::Fast<S>>(simd),
-            (Cell::Gru, false) => self.scan::<S, rules::Gru, rules::Fast<S>>(simd),
-            (Cell::Tanh, true) => self.scan::<S, rules::Tanh, rules::Exact>(simd),
-            (Cell::Relu, true) => self.scan::<S, rules::Relu, rules::Exact>(simd),
-            (Cell::Lstm, true) => self.scan::<S, rules::Lstm, rules::Exact>(simd),
-            (Cell::Gru, true) => self.scan::<S, rules::Gru, rules::Exact>(simd),
+            (Cell::Tanh, false) => self.scan::<rules::Tanh, rules::Fast<S>>(),
+            (Cell::Relu, false) => self.scan::<rules::Relu, rules::Fast<S>>(),
+            (Cell::Lstm, false) => self.scan::<rules::Lstm, rules::Fast<S>>(),
+            (Cell::Gru, false) => self.scan::<rules::Gru, rules::Fast<S>>(),
+            (Cell::Tanh, true) => self.scan::<rules::Tanh, rules::Exact>(),
+            (Cell::Relu, true) => self.scan::<rules::Relu, rules::Exact>(),
+            (Cell::Lstm, true) => self.scan::<rules::Lstm, rules::Exact>(),
+            (Cell::Gru, true) => self.scan::<rules::Gru, rules::Exact>(),
         }
     }
 }
 
 impl Backward<'_> {
     #[inline(always)]
-    fn scan<S: Simd, R: Rule, A: Arithmetic>(self, simd: S) {
+    fn scan<R: Rule, A: Arithmetic>(self) {
         let Backward { rows, kernel } = self;
         let (scan, part) = (rows.scan, kernel.part);
         let (cell, hidden, width, count) = (R::CELL, scan.hidden, scan.width(), rows.rows.len());
@@ -272,7 +272,7 @@ impl Backward<'_> {
         }
         for step in (part.first..part.end()).rev() {
             if std::mem::replace(&mut after, true) {
-                rows.send_back::<S, A>(simd, delta, sums, dh);
+                rows.send_back::<A>(delta, sums, dh);
             }
             let t = scan.time(step);
             let seed = rows.read(0, t, hidden);
@@ -305,7 +305,7 @@ impl Backward<'_> {
             }
         }
         if kernel.closes {
-            rows.send_back::<S, A>(simd, delta, sums, dh);
+            rows.send_back::<A>(delta, sums, dh);
         }
         for (output, carried) in [(kernel.outputs[2], &*dh), (kernel.outputs[3], &*dc)] {
             if output.is_some() {

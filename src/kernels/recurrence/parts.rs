@@ -1,4 +1,4 @@
-//! In which parts the steps of a scan are done, each by a kernel of its own.
+//! How the steps of a scan are divided into parts, each a separate kernel.
 
 use super::Scan;
 use crate::base::target::{Family, Target};
@@ -8,19 +8,20 @@ use crate::base::target::{Family, Target};
 pub enum Path {
     /// A workgroup takes rows of the batch through all steps of the part; their states stay in its memory.
     Sequence,
-    /// A workgroup takes rows of the batch and a block of the units through one step; states come from memory.
+    /// A workgroup takes rows of the batch and a block of the units through one step; states are read from
+    /// memory.
     Step,
 }
 
-/// Steps of a scan that one kernel does, in the order of the scan. A part goes on with what the part before has left in the
-/// outputs.
+/// Steps of a scan that one kernel computes, in scan order. A part continues from what the previous one left
+/// in the outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Part {
     /// Number of the first step.
     pub first: usize,
-    /// How many; at most 1 on [`Path::Step`].
+    /// Number of steps; at most 1 on [`Path::Step`].
     pub count: usize,
-    /// How a GPU does it.
+    /// How a GPU runs it.
     pub path: Path,
 }
 
@@ -35,14 +36,14 @@ impl Part {
         self.first + self.count
     }
 
-    /// The parts of `scan` on `target`, in order: one for all steps where nothing stands against it.
+    /// The parts of `scan` on `target`, in order: a single one for all steps unless something prevents it.
     pub fn of(scan: &Scan, target: &Target) -> Vec<Part> {
         let (path, most) = match target.family {
             Family::Native => (Path::Sequence, scan.steps),
             _ if prefers_steps(scan, target) => (Path::Step, 1),
             _ => (Path::Sequence, most_steps(scan)),
         };
-        // Of about the same length.
+        // Of roughly equal length.
         let parts = scan.steps.div_ceil(most.max(1));
         let start = |part: usize| part * scan.steps / parts;
         (0..parts)
@@ -50,7 +51,7 @@ impl Part {
             .collect()
     }
 
-    /// For people: nothing for all steps.
+    /// Description for display; empty for all steps.
     pub(super) fn shape(&self, scan: &Scan) -> String {
         match self.count == scan.steps {
             true => String::new(),
@@ -59,13 +60,15 @@ impl Part {
     }
 }
 
-/// Whether single steps beat a kernel for all of them. Every workgroup of the latter reads all weights in each step: many of
-/// them are read faster by all workgroups together, which is worth the launch of a kernel a step. The states of a row that
-/// is taken through all steps need 4 KiB of workgroup memory at most, of which every device has 16.
+/// Whether separate kernels for each step beat one for all of them. In the latter, every workgroup reads all
+/// weights in each step; large weights are read faster by all workgroups together, which is worth a kernel
+/// launch per step. A row that is taken through all steps keeps its states in at most 4 KiB of workgroup
+/// memory, of which every device has 16.
 fn prefers_steps(scan: &Scan, target: &Target) -> bool {
     /// Bytes of weights that one compute unit reads in about the time of a launch.
     const FEW: usize = 1 << 20;
-    /// Units up to which software drivers, whose launches cost little but whose threads are few, stay with all steps.
+    /// Up to this many units, software drivers run all steps together: their launches are cheap, but their
+    /// threads few.
     const UNITS: usize = 1024;
     match target.family {
         Family::Workgroup => 4 * scan.width() * scan.hidden > FEW,
@@ -73,15 +76,15 @@ fn prefers_steps(scan: &Scan, target: &Target) -> bool {
     }
 }
 
-/// Loop iterations of one invocation of a shader for each step, at most: products by four, one gate after the other,
-/// and what is done for each vector of rows.
+/// Maximum loop iterations per step of one shader invocation: products by four, one gate after the other,
+/// plus the work on each vector of rows.
 pub fn iterations(scan: &Scan) -> usize {
     let vectors = scan.batch.div_ceil(4).min(4);
     let products = scan.hidden / 4 + scan.hidden % 4;
     scan.cell.gates() * (products + vectors + 1) + vectors + 1
 }
 
-/// Most steps of one kernel that software drivers are sure to finish, and soon: in about 50 ms on two cores.
+/// Maximum steps per kernel that software drivers reliably finish, in about 50 ms on two cores.
 fn most_steps(scan: &Scan) -> usize {
     const ITERATIONS: usize = 50_000;
     const FLOPS: usize = 1_100_000_000;

@@ -1,4 +1,5 @@
-//! One step of each cell and its gradient, for one unit of one row, over the CPU's two kinds of arithmetic.
+//! One step of each cell and its gradient, for one unit of one row, generic over the CPU's two kinds of
+//! arithmetic.
 
 use std::marker::PhantomData;
 
@@ -18,23 +19,23 @@ pub(super) trait Arithmetic {
     fn tanh(x: f32) -> f32;
     fn sigmoid(x: f32) -> f32;
 
-    /// `d y (1 - y)`: through a logistic function that gave `y`.
+    /// `d y (1 - y)`: the gradient through a logistic function with result `y`.
     #[inline(always)]
     fn through_sigmoid(d: f32, y: f32) -> f32 {
         Self::mul(d, Self::mul(y, Self::sub(1.0, y)))
     }
 
-    /// `d (1 - y^2)`: through a hyperbolic tangent that gave `y`.
+    /// `d (1 - y^2)`: the gradient through a hyperbolic tangent with result `y`.
     #[inline(always)]
     fn through_tanh(d: f32, y: f32) -> f32 {
         Self::mul(d, Self::sub(1.0, Self::mul(y, y)))
     }
 }
 
-/// As the processor does it best, with the instructions of `S`.
+/// Fast arithmetic, with the instructions of `S`.
 pub(super) struct Fast<S>(PhantomData<S>);
 
-/// With the bits of every device.
+/// Exact arithmetic: the same bits on every device.
 pub(super) struct Exact;
 
 impl<S: Simd> Arithmetic for Fast<S> {
@@ -91,7 +92,7 @@ impl Arithmetic for Exact {
     }
 }
 
-/// What a step gives.
+/// The results of a step.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Stepped {
     pub h: f32,
@@ -99,20 +100,20 @@ pub(super) struct Stepped {
     pub saved: [f32; 4],
 }
 
-/// What a step back gives.
+/// The results of a backward step.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Back {
     /// Gradient of `G`.
     pub g: [f32; 4],
     /// Gradient of `R`.
     pub r: [f32; 4],
-    /// What reaches the state before other than through the product.
+    /// What reaches the preceding state other than through the product.
     pub h: f32,
-    /// Gradient of the cell before.
+    /// Gradient of the preceding cell state.
     pub c: f32,
 }
 
-/// What a step back is given.
+/// The inputs of a backward step.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Given {
     /// Gradients of `h` and `c`.
@@ -122,14 +123,14 @@ pub(super) struct Given {
     pub h: f32,
     /// `c` of this step.
     pub c: f32,
-    /// State before: `c` of an LSTM, `h` of a GRU.
+    /// The preceding state: `c` for an LSTM, `h` for a GRU.
     pub before: f32,
     pub saved: [f32; 4],
 }
 
 /// A cell.
 pub(super) trait Rule {
-    /// Which one it is.
+    /// The cell.
     const CELL: Cell;
 
     fn step<A: Arithmetic>(g: [f32; 4], r: [f32; 4], h: f32, c: f32) -> Stepped;
@@ -141,7 +142,7 @@ pub(super) struct Relu;
 pub(super) struct Lstm;
 pub(super) struct Gru;
 
-/// The gradient of a cell of one gate.
+/// The gradient of a cell with one gate.
 #[inline(always)]
 fn one(delta: f32) -> Back {
     let gates = [delta, 0.0, 0.0, 0.0];

@@ -5,7 +5,7 @@ use crate::kernels::samples::{Draw, Operand, Sample};
 
 fn scan(draw: &mut Draw) -> Scan {
     let hidden = draw.choice(&[1, 2, 3, 4, 5, 8, 12, 17, 33, 72, 140, 260]);
-    // The bounds of errors grow with every step, and with the number of products.
+    // Error bounds grow with every step and with the number of products.
     let steps = 1 + draw.below(if hidden > 100 { 2 } else { 5 });
     Scan {
         cell: draw.choice(&[Cell::Tanh, Cell::Relu, Cell::Lstm, Cell::Gru]),
@@ -16,7 +16,7 @@ fn scan(draw: &mut Draw) -> Scan {
     }
 }
 
-/// A part of it; half of the time all.
+/// A part of the scan; all of it half of the time.
 fn part(draw: &mut Draw, scan: &Scan) -> Part {
     if draw.one_in(2) {
         return Part::whole(scan.steps);
@@ -27,7 +27,7 @@ fn part(draw: &mut Draw, scan: &Scan) -> Part {
     Part { first, count, path }
 }
 
-/// Gives the elements of step `t` of a written operand `[T, B, width]` values, from which a part goes on.
+/// Sets step `t` of a written operand `[T, B, width]` to values that a part continues from.
 fn put_states(draw: &mut Draw, writes: &mut [Operand], output: Option<usize>, t: usize, len: usize) {
     let Operand::Floats(values) = states(draw, len) else { return };
     if let Some(Operand::Floats(written)) = output.map(|output| &mut writes[output]) {
@@ -35,18 +35,18 @@ fn put_states(draw: &mut Draw, writes: &mut [Operand], output: Option<usize>, t:
     }
 }
 
-/// Weights small enough that states stay near 1.
+/// Weights small enough to keep states near 1.
 fn weights(draw: &mut Draw, scan: &Scan) -> Operand {
     let scale = 1.0 / (scan.hidden as f32).sqrt();
     Operand::Floats(draw.normals(scan.width() * scan.hidden).into_iter().map(|x| scale * x).collect())
 }
 
-/// Numbers in (-1, 1), as states and gates are.
+/// Numbers in (-1, 1), like states and gates.
 fn states(draw: &mut Draw, len: usize) -> Operand {
     Operand::Floats(draw.normals(len).into_iter().map(f32::tanh).collect())
 }
 
-/// A choice of outputs, at least one and those that are needed, with their lengths; those of length 0 are not there.
+/// A choice of outputs with their lengths: at least one, and those that are needed; length 0 means absent.
 fn outputs<const N: usize>(
     draw: &mut Draw,
     lengths: [usize; N],
@@ -99,12 +99,12 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
     let products = if scan.cell == Cell::Gru { units * scan.cell.gates() } else { 0 };
     let lengths = [units * scan.cell.gates(), products, state, if lstm { state } else { 0 }];
     let mut part = part(draw, &scan);
-    // What a part that goes on needs, and one that others go on from.
+    // Outputs needed by a part that continues another, or that another continues.
     let needed: &[usize] = if part.count < scan.steps { &[0, 1, 2, 3] } else { &[] };
     let (outputs, mut writes) = outputs(draw, lengths, needed);
     let closes = outputs[2].is_some() && part.first == 0 && (part.path == Path::Sequence || draw.one_in(2));
     if closes && part.path == Path::Step {
-        // The last product comes by itself.
+        // The last product is a separate kernel.
         part.count = 0;
     }
     let continues = part.end() < scan.steps;
@@ -122,7 +122,7 @@ pub(super) fn recurrence_grad(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// Scans of all steps, and of wide layers that are done step by step.
+/// Scans of all steps, and of wide layers that run step by step.
 fn typical() -> [(Scan, Path); 5] {
     let scan = |(cell, steps, batch, hidden)| Scan { cell, steps, batch, hidden, reverse: false };
     let whole = [(Cell::Tanh, 64, 64, 256), (Cell::Lstm, 16, 64, 256), (Cell::Gru, 32, 16, 64)].map(scan);
@@ -132,7 +132,8 @@ fn typical() -> [(Scan, Path); 5] {
     [a, b, c, d, e]
 }
 
-/// With every output that the gradient needs; of two steps the one that goes on from the other.
+/// With every output that the gradient needs. When steps run one at a time, the second of two steps, which
+/// continues from the first.
 pub(super) fn benchmarks() -> Vec<Recurrence> {
     let kernel = |(scan, path): (Scan, Path)| {
         let lstm = scan.cell == Cell::Lstm;

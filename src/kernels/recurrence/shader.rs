@@ -6,22 +6,22 @@ use crate::kernels::shader::bindings::{declare, insert_bindings};
 use crate::kernels::shader::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::shader::Template;
 
-/// Loop iterations of one invocation, at most.
+/// Maximum loop iterations of one invocation.
 pub(super) fn iterations(scan: &Scan, part: &Part) -> usize {
     part.count.max(1) * super::parts::iterations(scan) + MOST_VECTORS
 }
 
-/// Most invocations of a workgroup.
+/// Maximum invocations per workgroup.
 const MOST_LANES: usize = 256;
-/// Most vectors of rows that a workgroup takes.
+/// Maximum vectors of rows per workgroup.
 const MOST_VECTORS: usize = 4;
-/// Rows of a vector.
+/// Rows per vector.
 const SIZE: usize = 4;
 /// Invocations of a workgroup that takes a block of the units.
 const BLOCK_LANES: usize = 64;
-/// Units whose states such a workgroup has in its memory, at most.
+/// Maximum units whose states such a workgroup holds in its memory.
 const CHUNK: usize = 128;
-/// Most sums of products of one invocation: more do not stay in registers.
+/// Maximum sums of products per invocation: more do not stay in registers.
 const MOST_SUMS: usize = 64;
 
 /// An operand by its position.
@@ -31,27 +31,28 @@ enum Operand {
     Written(usize),
 }
 
-/// How a workgroup shares its work.
+/// How the work of a kernel is divided among workgroups and invocations.
 struct Tile {
     lanes: usize,
-    /// Neighbouring units of an invocation.
+    /// Adjacent units per invocation.
     units: usize,
     /// Vectors of rows.
     vectors: usize,
-    /// Rows of a vector.
+    /// Rows per vector.
     size: usize,
-    /// Units whose states are in workgroup memory.
+    /// Units whose states are held in workgroup memory.
     chunk: usize,
     /// Workgroups that share the units.
     blocks: usize,
-    /// Whether rows of units are read and written by four.
+    /// Whether the units of a row are read and written four at a time.
     wide: bool,
     /// Whether the invocations of a subgroup exchange what they load.
     broadcast: bool,
 }
 
 impl Tile {
-    /// A tile for a kernel that sums `sums` products a unit, and whose invocations best have `units` units.
+    /// A tile for a kernel with `sums` sums of products per unit, whose invocations preferably have `units`
+    /// units.
     fn new(scan: &Scan, path: Path, [units, sums]: [usize; 2], target: &Target) -> Self {
         let hidden = scan.hidden;
         let most_lanes = match path {
@@ -59,7 +60,7 @@ impl Tile {
             Path::Step => BLOCK_LANES,
         };
         let most_lanes = most_lanes.min(target.max_invocations as usize);
-        // More units than a workgroup has invocations are shared evenly, by invocations or by workgroups.
+        // More units than a workgroup has invocations are divided evenly, among invocations or workgroups.
         let least = match (path, hidden.div_ceil(most_lanes)) {
             (Path::Step, _) => 1,
             (Path::Sequence, least @ 0..=2) => least,
@@ -73,7 +74,7 @@ impl Tile {
         };
         let bytes = |rows: usize| 4 * rows * chunk;
         let limit = target.max_workgroup_bytes as usize;
-        // Several vectors use a load of the weights more often, and leave fewer workgroups.
+        // Several vectors reuse each load of the weights more often, but leave fewer workgroups.
         let vectors = match (target.family, scan.batch) {
             (Family::Registers, 32..) => MOST_VECTORS,
             (Family::Registers, 5..) => 2,
@@ -99,13 +100,13 @@ impl Tile {
         self.vectors * self.size
     }
 
-    /// Type of operands that are read or written by units.
+    /// Type of operands that are accessed by unit.
     fn kind(&self) -> &'static str {
         if self.wide { "vec4<f32>" } else { "f32" }
     }
 
-    /// `let row_0 = ...;`: the elements of `[T, B, width]` where the units of each row begin; rows beyond the batch are
-    /// the last.
+    /// `let row_0 = ...;`: the first element of each row's units in `[T, B, width]`; rows beyond the batch
+    /// repeat the last one.
     fn starts(&self, width: usize) -> String {
         let start = |row| {
             format!("let row_{row} = (t * BATCH + min(row + {row}u, BATCH - 1u)) * {width}u + column;\n")
@@ -113,7 +114,8 @@ impl Tile {
         (0..self.size).map(start).collect()
     }
 
-    /// A function that reads the tile's units in one vector of rows of an operand, or gives zeros if there is none.
+    /// A function that reads the tile's units in one vector of rows of an operand; returns zeros if there is
+    /// none.
     fn reader(&self, name: &str, from: Option<Operand>, width: usize) -> String {
         let header = format!("fn {name}(t: u32, row: u32, column: u32, unit: u32) -> Tile {{\n");
         let from = match from {
@@ -144,7 +146,8 @@ impl Tile {
         format!("{text}return Tile({});\n}}", vectors.join(", "))
     }
 
-    /// A function that writes the tile's units in one vector of rows of operand `binding`, or nothing if there is none.
+    /// A function that writes the tile's units in one vector of rows of operand `binding`; does nothing if
+    /// there is none.
     fn writer(&self, name: &str, binding: Option<usize>, width: usize) -> String {
         let header = format!("fn {name}(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {{\n");
         let Some(binding) = binding else { return header + "}" };
@@ -168,7 +171,8 @@ impl Tile {
         text + "}"
     }
 
-    /// The shader, with so many read and written operands, of which the read ones have the types that `read_kind` gives.
+    /// Finishes the shader, with this many read and written operands; `read_kind` gives the types of the read
+    /// ones.
     fn finish(
         self,
         name: &str,
@@ -231,7 +235,7 @@ pub(super) fn recurrence(k: &Recurrence, target: &Target) -> Result<Shader, Shad
         0 => Some(Operand::Read(first)),
         _ => output.map(Operand::Written),
     };
-    // Four neighbouring weights of a row.
+    // Four adjacent weights of a row.
     let fours = hidden.is_multiple_of(4);
     let weights = match fours {
         true => "return read_1[at / 4u];",
@@ -267,7 +271,7 @@ pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Sha
     let [gates, products, first_hidden, first_cell] = k.outputs;
     let width = if tile.wide { 4 } else { 1 };
     let continues = part.end() < scan.steps;
-    // What the step after has left.
+    // What the next step left behind.
     let left = |output: Option<usize>| output.filter(|_| continues).map(Operand::Written);
     let read = |operand: usize| gated.then_some(Operand::Read(operand));
     let states = Some(Operand::Read(if gated { 3 } else { 2 }));

@@ -1,14 +1,14 @@
-//! The cell on the CPU: 16 units of a row at a time, from memory and back.
+//! The cell on the CPU: 16 units of a row at a time, loaded from and stored to memory.
 
 use super::rules::{Arithmetic, Given, Rule};
 use super::{Cell, Seed};
 
-/// Units at once: one vector of AVX-512.
+/// Units per iteration: one vector of AVX-512.
 const LANES: usize = 16;
 
 type Lanes = [f32; LANES];
 
-/// Elements `at..at + 16` of a row; unless they are `WHOLE`, those that there are.
+/// Loads elements `at..at + 16` of a row; unless `WHOLE`, only those that exist.
 #[inline(always)]
 fn load<const WHOLE: bool>(row: &[f32], at: usize) -> Lanes {
     let mut lanes = [0.0; LANES];
@@ -21,7 +21,7 @@ fn load<const WHOLE: bool>(row: &[f32], at: usize) -> Lanes {
     lanes
 }
 
-/// Stores lanes likewise; nothing in an empty row.
+/// Stores lanes the same way; does nothing for an empty row.
 #[inline(always)]
 fn store<const WHOLE: bool>(row: &mut [f32], at: usize, lanes: &Lanes) {
     if row.is_empty() {
@@ -35,7 +35,7 @@ fn store<const WHOLE: bool>(row: &mut [f32], at: usize, lanes: &Lanes) {
     }
 }
 
-/// Lanes of `count` gates of `hidden` units each, which lie one after the other in a row.
+/// Loads lanes of `count` gates of `hidden` units each, which are consecutive in a row.
 #[inline(always)]
 fn load_gates<const WHOLE: bool>(row: &[f32], count: usize, hidden: usize, at: usize) -> [Lanes; 4] {
     let mut gates = [[0.0; LANES]; 4];
@@ -45,7 +45,7 @@ fn load_gates<const WHOLE: bool>(row: &[f32], count: usize, hidden: usize, at: u
     gates
 }
 
-/// See [`load_gates`]; nothing in an empty row.
+/// The counterpart of [`load_gates`]; does nothing for an empty row.
 #[inline(always)]
 fn store_gates<const WHOLE: bool>(
     row: &mut [f32],
@@ -72,14 +72,14 @@ pub(super) struct Forward<'a> {
     pub bias: &'a [f32],
     /// The state, replaced by the next one.
     pub h: &'a mut [f32],
-    /// Of an LSTM.
+    /// The cell state of an LSTM.
     pub c: &'a mut [f32],
-    /// `h`, `c` and the saved values again; empty where they are not wanted.
+    /// `h`, `c` and the saved values; empty where not requested.
     pub outputs: [&'a mut [f32]; 3],
 }
 
 impl Forward<'_> {
-    /// All units.
+    /// Computes all units.
     #[inline(always)]
     pub fn step<R: Rule, A: Arithmetic>(&mut self) {
         let hidden = self.h.len();
@@ -126,29 +126,29 @@ impl Forward<'_> {
     }
 }
 
-/// One row of a step back.
+/// One row of a backward step.
 pub(super) struct Backward<'a> {
-    /// The gradient that is given of this step's state, and which state that is.
+    /// The incoming gradient of this step's state, and which state it belongs to.
     pub seed: (&'a [f32], Seed),
     /// `h` of tanh, relu and GRU, `c` of an LSTM.
     pub states: &'a [f32],
-    /// The same of the step before, for an LSTM and a GRU.
+    /// The same for the previous step, for an LSTM and a GRU.
     pub before: &'a [f32],
     /// See [`Cell::saved`].
     pub saved: &'a [f32],
-    /// The gradients of this step's states, replaced by what reaches those of the step before other than through
-    /// the product.
+    /// The gradients of this step's states; replaced by what reaches those of the previous step other than
+    /// through the product.
     pub dh: &'a mut [f32],
     /// See `dh`.
     pub dc: &'a mut [f32],
     /// The gradient of `R`.
     pub products: &'a mut [f32],
-    /// The gradient of `G`; empty if it is not wanted.
+    /// The gradient of `G`; empty if not requested.
     pub gates: &'a mut [f32],
 }
 
 impl Backward<'_> {
-    /// All units.
+    /// Computes all units.
     #[inline(always)]
     pub fn step<R: Rule, A: Arithmetic>(&mut self) {
         let hidden = self.dh.len();

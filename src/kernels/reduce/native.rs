@@ -80,7 +80,7 @@ impl NativeReduce {
 
     /// Results of outputs `range` (linear over kept x chunks), rows next to each other.
     #[inline(always)]
-    fn rows<S: Simd>(
+    fn rows(
         &self,
         inputs: &Inputs,
         range: &std::ops::Range<usize>,
@@ -88,14 +88,14 @@ impl NativeReduce {
         scratch: &mut Scratch,
     ) {
         if self.exact {
-            return self.in_order::<S>(inputs, range, totals, scratch);
+            return self.in_order(inputs, range, totals, scratch);
         }
         if self.chunks == 1 && (1..=CHUNK).contains(&self.reduced) {
             // Several short rows at once.
             let group = CHUNK / self.reduced;
             for (first, totals) in range.clone().step_by(group).zip(totals.chunks_mut(group)) {
                 let count = totals.len() * self.reduced;
-                let values = self.prologue.evaluate::<S>(inputs, first * self.reduced, count, scratch);
+                let values = self.prologue.evaluate(inputs, first * self.reduced, count, scratch);
                 for (row, total) in values.chunks_exact(self.reduced).zip(totals) {
                     let mut lanes = [self.start(); LANES];
                     self.add_to_lanes(&mut lanes, row);
@@ -110,7 +110,7 @@ impl NativeReduce {
             let mut lanes = [self.start(); LANES];
             for at in (first..end).step_by(CHUNK) {
                 let (first, count) = (kept * self.reduced + at, CHUNK.min(end - at));
-                let values = self.prologue.evaluate::<S>(inputs, first, count, scratch);
+                let values = self.prologue.evaluate(inputs, first, count, scratch);
                 self.add_to_lanes(&mut lanes, values);
             }
             *total = self.joined(&lanes);
@@ -119,7 +119,7 @@ impl NativeReduce {
 
     /// Each result from its first element on.
     #[inline(always)]
-    fn in_order<S: Simd>(
+    fn in_order(
         &self,
         inputs: &Inputs,
         range: &std::ops::Range<usize>,
@@ -135,7 +135,7 @@ impl NativeReduce {
             let (first, end) = (chunk * self.chunk, ((chunk + 1) * self.chunk).min(self.reduced));
             for at in (first..end).step_by(CHUNK) {
                 let (start, count) = (kept * self.reduced + at, CHUNK.min(end - at));
-                let values = self.prologue.evaluate::<S>(inputs, start, count, scratch).iter();
+                let values = self.prologue.evaluate(inputs, start, count, scratch).iter();
                 let values = values.copied();
                 *total = match at == first {
                     true => values.reduce(|a, b| combine.exact(a, b)).unwrap_or(self.start()),
@@ -163,7 +163,7 @@ impl NativeReduce {
 
     /// Results of the kept elements `range`, for all chunks: element by element down the columns.
     #[inline(always)]
-    fn down_columns<S: Simd>(
+    fn down_columns(
         &self,
         inputs: &Inputs,
         range: &std::ops::Range<usize>,
@@ -174,7 +174,7 @@ impl NativeReduce {
         for first in range.clone().step_by(CHUNK) {
             let count = CHUNK.min(range.end - first);
             for chunk in 0..self.chunks {
-                self.chunk_of_columns::<S>(inputs, chunk, first, &mut sums[..count], scratch);
+                self.chunk_of_columns(inputs, chunk, first, &mut sums[..count], scratch);
                 for (i, &sum) in sums[..count].iter().enumerate() {
                     totals[(first - range.start + i) * self.chunks + chunk] = sum;
                 }
@@ -184,7 +184,7 @@ impl NativeReduce {
 
     /// One chunk of the columns from `first`: as many rows at once as a chunk of the body holds.
     #[inline(always)]
-    fn chunk_of_columns<S: Simd>(
+    fn chunk_of_columns(
         &self,
         inputs: &Inputs,
         chunk: usize,
@@ -198,7 +198,7 @@ impl NativeReduce {
         sums.fill(self.start());
         for row in (chunk * self.chunk..end).step_by(at_once) {
             let rows = at_once.min(end - row);
-            let values = self.prologue.evaluate::<S>(inputs, row * self.kept + first, rows * count, scratch);
+            let values = self.prologue.evaluate(inputs, row * self.kept + first, rows * count, scratch);
             for values in values.chunks_exact(count) {
                 self.combine_all(sums, values);
             }
@@ -253,9 +253,9 @@ impl WithSimd for Part<'_> {
         let Part { kernel, inputs, range, totals, scratch } = self;
         if kernel.columns {
             let kept = range.start / kernel.chunks..range.end / kernel.chunks;
-            kernel.down_columns::<S>(inputs, &kept, totals, scratch);
+            kernel.down_columns(inputs, &kept, totals, scratch);
         } else {
-            kernel.rows::<S>(inputs, range, totals, scratch);
+            kernel.rows(inputs, range, totals, scratch);
         }
     }
 }
@@ -301,7 +301,7 @@ impl WithSimd for ChunkOfColumns<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
         let ChunkOfColumns { kernel, inputs, chunk, sums, scratch } = self;
-        kernel.chunk_of_columns::<S>(inputs, chunk, 0, sums, scratch);
+        kernel.chunk_of_columns(inputs, chunk, 0, sums, scratch);
     }
 }
 

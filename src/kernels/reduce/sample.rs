@@ -26,7 +26,7 @@ pub(super) fn reduce(draw: &mut Draw) -> Sample {
     draw.sample(kernel, reads, writes)
 }
 
-/// From the sizes of small tables to those of large networks.
+/// Sizes from small tables to large networks.
 pub(super) fn benchmarks() -> Vec<Reduce> {
     let mut kernels = vec![];
     for kind in [ReduceKind::Sum, ReduceKind::Max] {
@@ -37,7 +37,7 @@ pub(super) fn benchmarks() -> Vec<Reduce> {
     kernels
 }
 
-/// The sum of squares or the largest element over the last axis of `[kept, reduced]`.
+/// The sum of squares or the maximum over the last axis of `[kept, reduced]`.
 fn rows(kind: ReduceKind, kept: usize, reduced: usize, chunk: Option<usize>) -> Reduce {
     let shape = [kept, reduced];
     let mut prologue = Body::default();

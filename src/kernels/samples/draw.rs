@@ -15,10 +15,11 @@ pub struct Draw {
 }
 
 impl Draw {
-    /// Elements of the larger operands: enough for every path, few enough for the oracle.
+    /// Elements of the larger operands: enough to exercise every path, few enough for the oracle.
     pub(in crate::kernels) const LIMIT: usize = 20_000;
 
-    /// Sequence `seed` of a family: the name decides, so that no family changes the samples of another.
+    /// Sequence `seed` of a family. It depends on the name, so that families do not change each other's
+    /// samples.
     pub fn new(family: &str, seed: u32) -> Self {
         // FNV-1a.
         let hash = family.bytes().fold(0x811c_9dc5, |h: u32, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
@@ -35,7 +36,8 @@ impl Draw {
         Sample { kernel: Kernel::new(kernel), reads, writes, step: self.step() }
     }
 
-    /// The old contents of output 0 if a body reads them (then also its first instruction), else NaN.
+    /// The previous contents of output 0 if a body reads them (which is then its first instruction), else
+    /// NaN.
     pub(in crate::kernels) fn output(&mut self, len: usize, start: &mut Vec<Inst>) -> Operand {
         if self.one_in(4) {
             start.push(Inst::Previous { output: 0 });
@@ -54,7 +56,7 @@ impl Draw {
         ((u64::from(self.word()) * limit as u64) >> 32) as usize
     }
 
-    /// True once in `n` draws.
+    /// True once in `n` draws on average.
     pub(in crate::kernels) fn one_in(&mut self, n: usize) -> bool {
         self.below(n) == 0
     }
@@ -63,12 +65,12 @@ impl Draw {
         from[self.below(from.len())]
     }
 
-    /// An extent around which kernels change their ways.
+    /// An extent near the thresholds of the kernels.
     pub(in crate::kernels) fn extent(&mut self) -> usize {
         self.choice(&[1, 1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 32, 33, 63, 64, 65, 100, 128, 257])
     }
 
-    /// A shape of `rank` extents with at most `limit` elements.
+    /// A shape with `rank` extents and at most `limit` elements.
     pub(in crate::kernels) fn shape(&mut self, rank: usize, limit: usize) -> Vec<usize> {
         let mut left = limit;
         let mut shape = vec![];
@@ -88,7 +90,7 @@ impl Draw {
         Operand::Floats(self.normals(len))
     }
 
-    /// Whole numbers in `0..limit`.
+    /// Integers in `0..limit`.
     pub(in crate::kernels) fn integers(&mut self, len: usize, limit: usize) -> Operand {
         Operand::Integers((0..len).map(|_| self.below(limit) as u32).collect())
     }
@@ -108,7 +110,7 @@ impl Draw {
         }
     }
 
-    /// A view over `shape` and the elements its operand must have.
+    /// A view over `shape`, and the number of elements its operand must have.
     fn view(&mut self, shape: &[usize]) -> (View, usize) {
         let rank = shape.len();
         let mut order: Vec<usize> = (0..rank).collect();
@@ -132,7 +134,7 @@ impl Draw {
         let mut offset = if kind == 3 { 5 } else { 0 };
         let mut guards = vec![];
         if kind == 4 && rank > 0 {
-            // A padded operand: the first elements along a dimension are not there.
+            // A padded operand: the first elements along a dimension do not exist.
             let d = self.below(rank);
             let first = self.below(shape[d] + 1);
             guards.push((d, first, shape[d]));
@@ -142,8 +144,8 @@ impl Draw {
         (View { offset, strides, guards }, (offset + reach + 1).max(1) as usize)
     }
 
-    /// A random body over `shape`. Loads go to new operands at the end of `reads`; `start` are values that it
-    /// uses. Gives the body, which stores nothing, and its last register.
+    /// A random body over `shape`. Loads refer to new operands at the end of `reads`; `start` are values it
+    /// uses. Returns the body, which stores nothing, and its last register.
     pub(in crate::kernels) fn body(
         &mut self,
         shape: &[usize],
@@ -178,13 +180,13 @@ impl Draw {
             let next = self.operation(&mut body, a, b);
             known.push(next);
         }
-        // Everything is used.
+        // Use every value.
         let first = known[0];
         let last = known.iter().skip(1).fold(first, |sum, &x| body.push(Inst::Binary(BinaryFn::Add, sum, x)));
         (body, last)
     }
 
-    /// A function of `a` and `b`, its operands kept where it is defined and does not overflow.
+    /// A function of `a` and `b`, with operands kept where it is defined and does not overflow.
     fn operation(&mut self, body: &mut Body, a: Reg, b: Reg) -> Reg {
         use {BinaryFn as B, UnaryFn as U};
         match self.below(6) {

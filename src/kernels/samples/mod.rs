@@ -1,5 +1,5 @@
-//! Random kernels with random operands: what tests and `gridlight verify` run on every device and compare with
-//! the [oracle](super::oracle). The same family and seed give the same sample everywhere.
+//! Random kernels with random operands, which tests and `gridlight verify` run on every device and compare
+//! with the [oracle](super::oracle). The same family and seed give the same sample everywhere.
 
 mod draw;
 
@@ -17,7 +17,7 @@ pub struct Sample {
     pub kernel: Kernel,
     /// Read operands.
     pub reads: Vec<Operand>,
-    /// Written operands as they are before: random numbers where the kernel reads them, else NaN.
+    /// Initial contents of written operands: random numbers where the kernel reads them, else NaN.
     pub writes: Vec<Operand>,
     /// The step.
     pub step: StepRecord,
@@ -33,8 +33,8 @@ pub enum Operand {
 }
 
 impl Operand {
-    /// Random values of an operand, drawn from `stream`. A long one repeats its first part, so that large benchmarks do
-    /// not spend their time here.
+    /// Random values of an operand, drawn from `stream`. A long operand repeats its first part, so that large
+    /// benchmarks do not spend their time here.
     fn random(spec: &OperandSpec, stream: u32) -> Self {
         const PERIOD: usize = 65_521;
         let count = spec.words.max(1);
@@ -52,7 +52,7 @@ impl Operand {
         }
     }
 
-    /// As words for a device.
+    /// The contents as device words.
     pub fn words(&self) -> Vec<u32> {
         match self {
             Operand::Floats(values) => values.iter().map(|x| x.to_bits()).collect(),
@@ -60,7 +60,7 @@ impl Operand {
         }
     }
 
-    /// As numbers for the oracle.
+    /// The contents as numbers for the oracle.
     pub fn numbers(&self) -> Vec<f64> {
         match self {
             Operand::Floats(values) => values.iter().map(|&x| f64::from(x)).collect(),
@@ -68,17 +68,17 @@ impl Operand {
         }
     }
 
-    /// Elements that show whether they were written.
+    /// Contents that reveal whether elements were written.
     pub fn unwritten(len: usize) -> Self {
         Operand::Floats(vec![f32::NAN; len])
     }
 
-    /// The same of integers.
+    /// The same for integers.
     pub fn unwritten_integers(len: usize) -> Self {
         Operand::Integers(vec![u32::MAX; len])
     }
 
-    /// The number that a word of this operand stands for.
+    /// The number that a word of this operand represents.
     pub fn number(&self, word: u32) -> f64 {
         match self {
             Operand::Floats(_) => f64::from(f32::from_bits(word)),
@@ -87,7 +87,7 @@ impl Operand {
     }
 }
 
-/// A name, as [`KernelDef::name`](super::KernelDef::name) gives it, and how a sample is drawn.
+/// A name, as returned by [`KernelDef::name`](super::KernelDef::name), and a function that draws a sample.
 pub type Family = (&'static str, fn(&mut Draw) -> Sample);
 
 /// Names of the families.
@@ -102,7 +102,8 @@ pub fn random_kernel(family: &str, seed: u32) -> Option<Sample> {
 }
 
 impl Sample {
-    /// `kernel` with random operands of the sizes it needs; written operands hold NaN unless the kernel reads them.
+    /// `kernel` with random operands of the required sizes; written operands hold NaN unless the kernel reads
+    /// them.
     pub fn of(kernel: &Kernel) -> Self {
         let signature = kernel.signature();
         let count = signature.reads.len();
@@ -125,7 +126,8 @@ impl Sample {
         Self { kernel: kernel.clone(), reads, writes, step }
     }
 
-    /// The same sample with NaN in some elements of those floating-point reads for which that has a defined effect.
+    /// The same sample with NaN in some elements of those floating-point reads where NaN has a defined
+    /// effect.
     pub fn with_nan(mut self, seed: u32) -> Self {
         let mut draw = Draw::new("nan", seed);
         let signature = self.kernel.signature();

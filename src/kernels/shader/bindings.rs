@@ -1,12 +1,12 @@
-//! Declarations of operands, and expressions of indices.
+//! Declarations of operands, and index expressions.
 
 use crate::base::rng::RandomKind;
 use crate::scalar::{Body, Inst};
 use crate::shader::Template;
 use crate::shader::body::{self, Operands, Width};
 
-/// Declares the operands that `bodies` name, at least `least_reads` read ones: written ones of type `written`,
-/// read ones of type `read`. Gives whether the normal table is bound too.
+/// Declares the operands that `bodies` refer to, with at least `least_reads` read ones: written operands of
+/// type `written`, read ones of type `read`. Returns whether the normal table is bound too.
 pub(in crate::kernels) fn declare_operands(
     template: Template,
     bodies: &[&Body],
@@ -24,12 +24,12 @@ pub(in crate::kernels) fn declare_operands(
     (insert_bindings(template, declared), normal)
 }
 
-/// Puts the declarations where the template has those of its own.
+/// Replaces the template's own declarations.
 pub(in crate::kernels) fn insert_bindings(template: Template, declared: Vec<String>) -> Template {
     template.insert("bindings", declared.join("\n")).insert("nothing", "")
 }
 
-/// Read and written operands that bodies name.
+/// Number of read and written operands that bodies refer to.
 fn counts(bodies: &[&Body], least_reads: usize) -> (usize, usize) {
     let (mut reads, mut writes) = (least_reads, 0);
     for body in bodies {
@@ -55,7 +55,7 @@ pub(in crate::kernels) fn declare(group: usize, binding: usize, kind: &str) -> S
     format!("@group({group}) @binding({binding}) var<storage, {access}> {name}_{binding}: array<{kind}>;")
 }
 
-/// The table of normal quantiles and the draw from it (see src/rng.rs).
+/// The table of normal quantiles and the draw from it (see src/base/rng.rs).
 pub(in crate::kernels) fn normal_table(binding: usize) -> String {
     format!(
         "@group(1) @binding({binding}) var<storage, read> normal_table: array<f32>;\n\
@@ -75,7 +75,8 @@ pub(in crate::kernels) fn read_kind(
     if fours { "vec4<f32>" } else { "f32" }
 }
 
-/// The expression that reads `operand` of a body printed at `width`, declared as [`read_kind`] says.
+/// The expression that reads `operand` of a body printed at `width`, declared with the type from
+/// [`read_kind`].
 pub(in crate::kernels) fn read_expression(
     body: &Body,
     shape: &[usize],
@@ -93,15 +94,15 @@ pub(in crate::kernels) fn read_expression(
     }
 }
 
-/// Expression of index `d` of a row-major shape from the linear index `linear`.
+/// The expression of index `d` of a row-major shape, given the linear index `linear`.
 pub(in crate::kernels) fn index_of(shape: &[usize], d: usize, linear: &str) -> String {
     let inner: usize = shape[d + 1..].iter().product();
     let divided = if inner == 1 { linear.to_string() } else { format!("({linear} / {inner}u)") };
     if d == 0 { divided } else { format!("({divided} % {}u)", shape[d]) }
 }
 
-/// Statements of `body` over `shape`, with its stores: the indices from the linear index `linear`, which are
-/// called `i0`, `i1`, ..., then the registers, called `prefix` and their number.
+/// The statements of `body` over `shape`, stores included: first the indices `i0`, `i1`, ... from the linear
+/// index `linear`, then the registers, named `prefix` and their number.
 pub(in crate::kernels) fn elementwise(
     body: &Body,
     shape: &[usize],

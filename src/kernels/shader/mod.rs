@@ -1,8 +1,8 @@
-//! From a kernel to WGSL: which template, which specialisation, how many workgroups.
+//! From a kernel to WGSL: selects the template, the specialisation and the number of workgroups.
 //!
-//! Bindings, the same for every kernel: group 0 holds the written operands, group 1 the read ones (then the
-//! normal table, if normal numbers are drawn), group 2 the step record with a dynamic offset. Everything static
-//! is a constant of the text, so equal kernels have equal text and share a pipeline.
+//! The bindings are the same for every kernel: group 0 holds the written operands, group 1 the read ones
+//! (then the normal table, if normal numbers are drawn), group 2 the step record with a dynamic offset.
+//! Everything static is a constant in the text, so equal kernels have equal text and share a pipeline.
 
 pub(super) mod bindings;
 mod join;
@@ -12,34 +12,35 @@ use super::Kernel;
 use crate::base::target::{Family, Target};
 use crate::shader::{Template, TemplateError, Text};
 
-/// A kernel, or several that run at the same time, as a shader.
+/// A kernel, or several that run concurrently, as a shader.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shader {
     /// Kernel family and template, for labels.
     pub name: String,
     /// WGSL text; the entry point is `main`.
     pub source: String,
-    /// The same in parts.
+    /// The same text in parts.
     pub text: Text,
     /// Workgroups in x, y, z.
     pub workgroups: [u32; 3],
-    /// Invocations of a workgroup.
+    /// Invocations per workgroup.
     pub lanes: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
-    /// Kernels, by number within the launch, after whose read operands the normal table is bound.
+    /// Indices within the launch of the kernels that have the normal table bound after their read operands.
     pub normal_tables: Vec<usize>,
 }
 
-/// A kernel that cannot be a shader.
+/// Why a kernel cannot be turned into a shader.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
 pub enum ShaderError {
-    /// A shader file is wrong.
+    /// A shader file is malformed.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// One invocation would run more loop iterations than drivers are sure to finish.
+    /// One invocation would run more loop iterations than drivers reliably finish.
     #[error(
-        "{kernel} {shape} would run {iterations} loop iterations in one invocation, at most {limit} are safe; use a smaller batch"
+        "{kernel} {shape} would run {iterations} loop iterations in one invocation, at most {limit} are \
+         safe; use a smaller batch"
     )]
     TooLong {
         /// Kernel family.
@@ -51,22 +52,22 @@ pub enum ShaderError {
         /// Limit of the target.
         limit: u32,
     },
-    /// More workgroups than a device takes.
+    /// More workgroups than a device supports.
     #[error("{0} workgroups are more than a device takes")]
     TooManyWorkgroups(usize),
 }
 
-/// Workgroups in x; more go to y.
+/// Maximum workgroups in x; more are placed in y.
 const GROUPS_X: usize = 65_535;
-/// Invocations of a workgroup, where nothing else decides.
+/// Default invocations per workgroup.
 pub(super) const LANES: usize = 64;
-/// Invocations of a workgroup of small kernels and of the register template: one native vector of a software
-/// driver. That they are the same lets these kernels share a launch.
+/// Invocations per workgroup of small kernels and of the register template: one native vector of a software
+/// driver. Being equal, these kernels can share a launch.
 pub(super) const VECTOR_LANES: usize = 8;
-/// Kernels of at most so many invocations are small: they cost less than a launch.
+/// Kernels with at most this many invocations are small: they cost less than a launch.
 const SMALL: usize = 1024;
 
-/// Invocations of a workgroup of a kernel of `invocations` independent ones.
+/// Invocations per workgroup for a kernel of `invocations` independent ones.
 pub(super) fn lanes(invocations: usize, target: &Target) -> usize {
     let vectors = target.family == Family::Registers && invocations <= SMALL;
     if vectors { VECTOR_LANES } else { LANES }
@@ -75,7 +76,7 @@ pub(super) fn lanes(invocations: usize, target: &Target) -> usize {
 /// The shader of `kernel` for `target`.
 ///
 /// # Errors
-/// If the kernel exceeds what one dispatch can do.
+/// If the kernel exceeds the limits of a dispatch.
 pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
     let iterations = kernel.iterations(target);
     if iterations > target.max_loop_iterations as usize {
@@ -92,7 +93,7 @@ pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
     Ok(shader)
 }
 
-/// One shader for `kernels` that do not depend on each other, one after the other if there are several.
+/// One shader for independent `kernels`, joined if there are several.
 ///
 /// # Errors
 /// As [`shader`].
@@ -129,7 +130,7 @@ pub(super) fn grid(
     })
 }
 
-/// As many workgroups as `elements` need, `width` elements an invocation.
+/// As many workgroups as `elements` need, with `width` elements per invocation.
 pub(super) fn over(
     name: &str,
     template: Template,

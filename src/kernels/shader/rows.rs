@@ -9,7 +9,7 @@ pub(in crate::kernels) fn row_lanes(columns: usize, target: &Target) -> usize {
     if columns > 2048 && !target.exact { 64 } else { 1 }
 }
 
-/// A shader whose invocations, one or as many as a workgroup has, take a row each.
+/// A shader in which one invocation, or a whole workgroup, processes a row.
 pub(in crate::kernels) fn rows_kernel(
     name: &str,
     rows: usize,

@@ -30,7 +30,7 @@ impl NativeRun for Softmax {
     }
 }
 
-/// The softmax in exact mode: the operations and the order of the shader.
+/// Softmax in exact mode: the shader's operations in the same order.
 pub struct Exact(pub Softmax);
 
 impl NativeRun for Exact {

@@ -1,4 +1,4 @@
-//! Samples and benchmarks of results.
+//! Samples and benchmarks of stored results.
 
 use super::Store;
 use crate::kernels::samples::{Draw, Sample};

@@ -1,4 +1,4 @@
-//! The `[model]` table: a family with defaults, or layers in order.
+//! The `[model]` table: a family with defaults, or an explicit list of layers.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,69 +13,70 @@ use crate::nn::layers::{
 };
 use variational::{Decoder, Variance};
 
-/// What is trained.
+/// The model to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelConfig {
     /// Kind of network.
     #[serde(default)]
     pub family: Family,
-    /// Channels of the convolutions, each followed by normalisation and activation: of a `cnn` (32 and 64 by default),
-    /// where pooling comes after each; of a `vae` (none by default), where each halves the image.
+    /// Channels of the convolutions, each followed by normalisation and activation. `cnn`: 32 and 64 by
+    /// default, each with pooling. `vae`: none by default; each halves the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Height and width of the convolutions; the image is padded so that it keeps its size.
+    /// Kernel size of the convolutions; padding keeps the size of the image.
     #[serde(default = "three", skip_serializing_if = "is_three")]
     pub kernel: Pair,
-    /// Height and width of the pooling after each convolution of a `cnn`; 1 for none.
+    /// Window size of the pooling after each convolution of a `cnn`; 1 for none.
     #[serde(default = "two", skip_serializing_if = "is_two")]
     pub pool: Pair,
     /// Units of the hidden layers.
     #[serde(default = "default_hidden")]
     pub hidden: Vec<usize>,
-    /// Function after each hidden layer.
+    /// Activation after each hidden layer.
     #[serde(default)]
     pub activation: Activation,
     /// Normalisation before each activation.
     #[serde(default)]
     pub norm: Norm,
-    /// Part of the hidden units dropped in training.
+    /// Dropout rate of the hidden units.
     #[serde(default)]
     pub dropout: f64,
-    /// Elements of each category's trained vector; by default half the categories, at most 50.
+    /// Embedding width of a category; by default half the number of categories, at most 50.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding_width: Option<usize>,
-    /// `rnn`: what a step computes, `"tanh"`, `"relu"`, `"lstm"` (default) or `"gru"`; `hidden` are its recurrent layers.
+    /// `rnn`: the cell, `"tanh"`, `"relu"`, `"lstm"` (default) or `"gru"`; `hidden` lists the recurrent
+    /// layers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<Cell>,
-    /// `rnn`: whether each layer also reads the sequence backwards (false).
+    /// `rnn`: whether each layer also reads the sequence backwards (default false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bidirectional: Option<bool>,
-    /// `rnn`: units of the dense layers after the recurrent ones (none).
+    /// `rnn`: units of the dense layers after the recurrent ones (default none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<Vec<usize>>,
-    /// `vae`: elements of the latent code (16).
+    /// `vae`: dimension of the latent code (default 16).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<usize>,
     /// `vae`: distribution of the features, `"gaussian"` (default) or `"bernoulli"` for values in 0..1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decoder: Option<Decoder>,
-    /// `vae` with a Gaussian decoder: a number, `"per_feature"` (default) or `"learned"`.
+    /// `vae` with a Gaussian decoder: the variance, a number, `"per_feature"` (default) or `"learned"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variance: Option<Variance>,
-    /// `vae`: weight of the KL term (1).
+    /// `vae`: weight of the KL term (default 1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beta: Option<f64>,
-    /// `vae`: epochs over which `beta` rises from 0 (0).
+    /// `vae`: epochs over which `beta` rises from 0 (default 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warmup: Option<f64>,
-    /// `vae`: nats of each latent dimension that are free (0).
+    /// `vae`: free nats per latent dimension (default 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bits: Option<f64>,
-    /// `vae`: whether encoder and decoder read the class that `data.target` names (false).
+    /// `vae`: whether encoder and decoder are conditioned on the class in `data.target` (default false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditional: Option<bool>,
-    /// Explicit hidden layers instead of `hidden`; the output layer follows by itself.
+    /// Explicit hidden layers instead of `hidden`; the output layer is added automatically.
     #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
     pub layers: Vec<LayerConfig>,
 }
@@ -89,9 +90,9 @@ pub enum Family {
     Mlp,
     /// Convolutions and pooling on images, then dense layers.
     Cnn,
-    /// Recurrent layers on windows of a series or the lines of images, then dense layers.
+    /// Recurrent layers on windows of a series or the rows of images, then dense layers.
     Rnn,
-    /// Variational autoencoder: learns the distribution of the features; samples it, and scores rows by it.
+    /// Variational autoencoder: learns the distribution of the features, draws samples, and scores anomalies.
     Vae,
 }
 
@@ -148,7 +149,7 @@ impl Default for ModelConfig {
 }
 
 impl ModelConfig {
-    /// The hidden layers in order, the family's written out.
+    /// The hidden layers in order, with the family's layers expanded.
     pub fn hidden_layers(&self) -> Vec<LayerConfig> {
         if !self.layers.is_empty() {
             return self.layers.clone();
@@ -161,7 +162,7 @@ impl ModelConfig {
         layers
     }
 
-    /// Dense layers of these sizes, each with normalisation, activation and dropout.
+    /// Dense layers of these sizes, each followed by normalisation, activation and dropout.
     pub fn dense_layers(&self, sizes: &[usize]) -> Vec<LayerConfig> {
         let eps = default_eps();
         let mut layers = vec![];
@@ -180,7 +181,7 @@ impl ModelConfig {
         layers
     }
 
-    /// The layers of a `cnn` before the dense ones.
+    /// The layers of a `cnn` before the dense layers.
     fn convolutions(&self) -> Vec<LayerConfig> {
         let eps = default_eps();
         let mut layers = vec![];

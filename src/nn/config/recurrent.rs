@@ -6,10 +6,10 @@ use crate::nn::layers::keys::check_units;
 use crate::nn::layers::recurrent::{Output, Recurrent};
 
 impl ModelConfig {
-    /// The recurrent layers of an `rnn`, then its dense ones.
+    /// The recurrent layers of an `rnn`, then its dense layers.
     pub(super) fn recurrent_layers(&self) -> Vec<LayerConfig> {
         let mut layers: Vec<LayerConfig> = vec![];
-        // Layers of one size are one stack, as PyTorch's are.
+        // Consecutive layers of equal size form one stack, as in PyTorch.
         for sizes in self.hidden.chunk_by(|a, b| a == b) {
             if let Some(LayerConfig::Recurrent(before)) = layers.last_mut() {
                 before.output = Output::All;
@@ -29,7 +29,7 @@ impl ModelConfig {
     }
 }
 
-/// The first key that is out of range, or was given to another family.
+/// The first key that is out of range, or that belongs to another family.
 pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     let given = [
         ("model.cell", model.cell.is_some()),
@@ -37,7 +37,7 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         ("model.dense", model.dense.is_some()),
     ];
     if let (true, Some((key, _))) = (model.family != Family::Rnn, given.iter().find(|(_, given)| *given)) {
-        return Err((key, "is a key of `family = \"rnn\"`; set the family or take the key out".into()));
+        return Err((key, "is a key of `family = \"rnn\"`; set the family or remove the key".into()));
     }
     if model.family == Family::Rnn && model.hidden.is_empty() && model.layers.is_empty() {
         return Err((

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Family, ModelConfig};
 
-/// Distribution of the features, given a latent code.
+/// Distribution of the features given a latent code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoder {
-    /// Each feature is 1 with a probability; for values between 0 and 1 the cross-entropy.
+    /// Each feature is 1 with some probability; values between 0 and 1 use the cross-entropy.
     Bernoulli,
-    /// Each feature is normal around a mean.
+    /// Each feature is normally distributed around a mean.
     #[default]
     Gaussian,
 }
@@ -19,44 +19,44 @@ pub enum Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Variance {
-    /// This number.
+    /// A fixed value.
     Fixed(f64),
     /// Trained.
     Trained(TrainedVariance),
 }
 
-/// Variances that are trained; none falls below [`crate::nn::vae::MIN_VARIANCE`].
+/// Trained variances; none falls below [`crate::nn::vae::MIN_VARIANCE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainedVariance {
-    /// One for each feature.
+    /// One per feature.
     PerFeature,
-    /// One for each feature of each row: the decoder gives it beside the mean.
+    /// One per feature and row: an output of the decoder, like the mean.
     Learned,
 }
 
-/// The settings of a `vae`, defaults filled in.
+/// The settings of a `vae`, with defaults filled in.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Variational {
-    /// Elements of the latent code.
+    /// Dimension of the latent code.
     pub latent: usize,
     /// Distribution of the features.
     pub decoder: Decoder,
-    /// Its variance, if it is Gaussian.
+    /// Variance of a Gaussian decoder.
     pub variance: Variance,
     /// Weight of the KL term (Higgins et al. 2017, beta-VAE).
     pub beta: f64,
     /// Epochs over which `beta` rises linearly from 0.
     pub warmup: f64,
-    /// Nats of each latent dimension's mean KL over a batch that cost nothing more to use (Kingma et al. 2016,
-    /// arXiv:1606.04934, their lambda).
+    /// Free nats of each latent dimension's mean KL over a batch: up to this value, the KL adds nothing to
+    /// the loss (Kingma et al. 2016, arXiv:1606.04934, their lambda).
     pub free_bits: f64,
-    /// Whether encoder and decoder also read the class that `data.target` names.
+    /// Whether encoder and decoder are conditioned on the class in `data.target`.
     pub conditional: bool,
 }
 
 impl ModelConfig {
-    /// The settings of a `vae`, if that is the family.
+    /// The settings of a `vae`; `None` for other families.
     pub fn variational(&self) -> Option<Variational> {
         (self.family == Family::Vae).then(|| Variational {
             latent: self.latent.unwrap_or(16),
@@ -69,7 +69,8 @@ impl ModelConfig {
         })
     }
 
-    /// [`crate::base::step::StepRecord::loss_weight`] of step `step`, counted from 1: a `vae`'s beta with its warm-up.
+    /// [`crate::base::step::StepRecord::loss_weight`] at step `step`, counted from 1: a `vae`'s beta with its
+    /// warm-up.
     pub fn loss_weight(&self, step: u64, steps_per_epoch: u64) -> f64 {
         self.variational().map_or(0.0, |v| {
             let rise = v.warmup * steps_per_epoch as f64;
@@ -77,7 +78,7 @@ impl ModelConfig {
         })
     }
 
-    /// Writes the defaults of the family into keys that were not given.
+    /// Fills in the family's defaults for missing keys.
     pub(crate) fn fill_in(&mut self) {
         let Some(v) = self.variational() else { return };
         self.latent = Some(v.latent);
@@ -91,7 +92,7 @@ impl ModelConfig {
         self.conditional = Some(v.conditional);
     }
 
-    /// The first key of this family that is given.
+    /// The first key of this family that is set.
     pub(crate) fn variational_key(&self) -> Option<&'static str> {
         let given = [
             ("model.latent", self.latent.is_some()),

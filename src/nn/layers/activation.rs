@@ -1,4 +1,4 @@
-//! Functions of each element.
+//! Elementwise functions.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use crate::graph::{Graph, GraphError, ValueId};
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
-/// A function of each element.
+/// An elementwise function.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
-    /// Which.
+    /// The function.
     pub function: Activation,
 }
 
@@ -25,7 +25,7 @@ impl Layer for Activate {
     }
 }
 
-/// Function after a layer.
+/// Activation function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -49,7 +49,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// The scalar function, where it is a single one.
+    /// The equivalent scalar function, if there is one.
     pub fn function(self) -> Option<UnaryFn> {
         Some(match self {
             Self::Relu => UnaryFn::Relu,
@@ -62,7 +62,7 @@ impl Activation {
         })
     }
 
-    /// Name in summaries.
+    /// Name shown in summaries.
     pub fn name(self) -> &'static str {
         match self {
             Self::Relu => "relu",
@@ -77,7 +77,7 @@ impl Activation {
     }
 }
 
-/// A function of each element.
+/// Applies an activation function.
 pub fn activation(g: &mut Graph, function: Activation, x: ValueId) -> Result<ValueId, GraphError> {
     match (function.function(), function) {
         (Some(f), _) => g.unary(f, x),

@@ -1,4 +1,4 @@
-//! Mean of each window.
+//! Average pooling.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use crate::graph::pooling::PoolSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Mean of each window.
+/// Average pooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool {
     /// Height and width of the window.
     #[serde(default = "two")]
     pub size: Pair,
-    /// Pixels from one position to the next; by default the window's size.
+    /// Stride, in pixels; the window's size by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// Zeros around the image, which count as pixels.
+    /// Zero padding on each side; the zeros count towards the mean.
     #[serde(default = "zero")]
     pub padding: Pair,
 }
 
 impl AvgPool {
-    /// Windows of this size next to each other.
+    /// Adjacent windows of this size.
     pub fn new(size: Pair) -> Self {
         Self { size, stride: None, padding: zero() }
     }

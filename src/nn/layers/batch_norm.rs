@@ -16,12 +16,12 @@ pub struct BatchNorm {
     /// Added to the variance.
     #[serde(default = "default_eps")]
     pub eps: f64,
-    /// Part of the running statistics renewed each step.
+    /// Weight of the current batch in the running statistics.
     #[serde(default = "default_momentum")]
     pub momentum: f64,
 }
 
-/// PyTorch's momentum of batch normalisation.
+/// PyTorch's default momentum for batch normalisation.
 pub fn default_momentum() -> f64 {
     0.1
 }
@@ -56,15 +56,15 @@ impl Layer for BatchNorm {
 }
 
 impl Network<'_> {
-    /// Training uses the batch's mean and variance and renews the running ones (with the unbiased variance, as
-    /// PyTorch); evaluation uses the running ones.
+    /// Training uses the batch's mean and variance and updates the running statistics (with the unbiased
+    /// variance, as in PyTorch); evaluation uses the running statistics.
     pub(super) fn batch_norm(
         &mut self,
         name: &str,
         &BatchNorm { eps, momentum }: &BatchNorm,
         x: ValueId,
     ) -> Result<ValueId, GraphError> {
-        // Every place of an image counts as a row of its channels.
+        // Every position of an image counts as a row of its channels.
         let shape = self.graph.shape(x).clone();
         let last = shape.len() - 1;
         let (units, axes) = (shape[last], (0..last).collect::<Vec<_>>());

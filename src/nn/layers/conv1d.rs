@@ -9,27 +9,27 @@ use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Convolution of signals, images one pixel high: PyTorch's `Conv1d`.
+/// Convolution of signals, i.e. images one pixel high: PyTorch's `Conv1d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv1d {
     /// Output channels.
     pub channels: usize,
-    /// Width of the window.
+    /// Width of the kernel.
     pub kernel: usize,
-    /// Values from one position to the next.
+    /// Stride.
     #[serde(default = "once")]
     pub stride: usize,
-    /// Zeros on each side.
+    /// Zero padding on each side.
     #[serde(default)]
     pub padding: usize,
-    /// Values from one tap to the next.
+    /// Dilation.
     #[serde(default = "once")]
     pub dilation: usize,
-    /// Groups of channels that are convolved by themselves.
+    /// Groups of channels that are convolved separately.
     #[serde(default = "once")]
     pub groups: usize,
-    /// Whether a number is added to each channel.
+    /// Whether to add a bias per channel.
     #[serde(default = "yes")]
     pub bias: bool,
 }

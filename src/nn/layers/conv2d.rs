@@ -1,4 +1,4 @@
-//! Convolution of images.
+//! Image convolution.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,34 +9,34 @@ use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Convolution of images, PyTorch's `Conv2d`.
+/// Image convolution: PyTorch's `Conv2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     /// Output channels.
     pub channels: usize,
-    /// Height and width of the window.
+    /// Height and width of the kernel.
     #[serde(default = "three")]
     pub kernel: Pair,
-    /// Pixels from one position to the next.
+    /// Stride, in pixels.
     #[serde(default = "one")]
     pub stride: Pair,
-    /// Zeros around the image: a number, `"same"` or `"valid"`.
+    /// Zero padding: a number, `"same"` or `"valid"`.
     #[serde(default = "no_padding")]
     pub padding: Padding,
-    /// Pixels from one tap to the next.
+    /// Dilation, in pixels.
     #[serde(default = "one")]
     pub dilation: Pair,
-    /// Groups of channels that are convolved by themselves.
+    /// Groups of channels that are convolved separately.
     #[serde(default = "once")]
     pub groups: usize,
-    /// Whether a number is added to each channel.
+    /// Whether to add a bias per channel.
     #[serde(default = "yes")]
     pub bias: bool,
 }
 
 impl Conv2d {
-    /// A convolution with a window of this size at every position inside the image.
+    /// A convolution with this kernel size, stride 1 and no padding.
     pub fn new(channels: usize, kernel: Pair) -> Self {
         let padding = no_padding();
         Self { channels, kernel, stride: one(), padding, dilation: one(), groups: 1, bias: true }

@@ -1,4 +1,4 @@
-//! Transposed convolution of images.
+//! Transposed image convolution.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,31 +9,31 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
-/// Transposed convolution, PyTorch's `ConvTranspose2d`: makes images larger.
+/// Transposed convolution, which enlarges images: PyTorch's `ConvTranspose2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2d {
     /// Output channels.
     pub channels: usize,
-    /// Height and width of the window.
+    /// Height and width of the kernel.
     #[serde(default = "three")]
     pub kernel: Pair,
-    /// Output pixels from one input pixel to the next.
+    /// Stride, in output pixels.
     #[serde(default = "one")]
     pub stride: Pair,
-    /// Pixels cut off on each side.
+    /// Padding: output pixels cropped on each side.
     #[serde(default = "zero")]
     pub padding: Pair,
-    /// Pixels added below and to the right.
+    /// Output padding: pixels added at the bottom and the right.
     #[serde(default = "zero")]
     pub output_padding: Pair,
-    /// Pixels from one tap to the next.
+    /// Dilation, in pixels.
     #[serde(default = "one")]
     pub dilation: Pair,
-    /// Groups of channels that are convolved by themselves.
+    /// Groups of channels that are convolved separately.
     #[serde(default = "once")]
     pub groups: usize,
-    /// Whether a number is added to each channel.
+    /// Whether to add a bias per channel.
     #[serde(default = "yes")]
     pub bias: bool,
 }
@@ -43,7 +43,7 @@ impl Layer for ConvTranspose2d {
         "conv_transpose2d"
     }
 
-    /// Weights `[C, O / groups, kH, kW]` and bias `[O]`; the bound counts `O / groups` inputs, as PyTorch's does.
+    /// Weights `[C, O / groups, kH, kW]` and bias `[O]`; as in PyTorch, the bound counts `O / groups` inputs.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         net.extents("conv_transpose2d", x)?;
         let Self { channels, groups, bias, .. } = *self;

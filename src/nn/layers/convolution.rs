@@ -5,18 +5,18 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
-/// Sizes of a convolution beside its attributes.
+/// Sizes of a convolution, besides its attributes.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
     pub channels: usize,
     pub taps: [usize; 2],
     pub bias: bool,
-    /// The weights have no axis for the height.
+    /// Whether the weights lack a height axis.
     pub flat: bool,
 }
 
 impl Network<'_> {
-    /// Checks that `groups` divides both numbers of channels.
+    /// Checks that `groups` divides the numbers of input and output channels.
     pub(super) fn check_groups(
         &self,
         x: ValueId,
@@ -32,7 +32,8 @@ impl Network<'_> {
         Err(self.graph.error("conv", &[x], reason))
     }
 
-    /// Weights `[O, C / groups, kH, kW]` and bias `[O]`, uniform in `+-1/sqrt(C / groups kH kW)` as PyTorch's.
+    /// Weights `[O, C / groups, kH, kW]` and bias `[O]`, uniform in `+-1/sqrt(C / groups kH kW)` as in
+    /// PyTorch.
     pub(super) fn convolution(
         &mut self,
         name: &str,
@@ -58,7 +59,7 @@ impl Network<'_> {
         self.graph.add(y, bias)
     }
 
-    /// A square convolution without bias that keeps the size at stride 1.
+    /// A square convolution without bias that preserves the size at stride 1.
     pub(super) fn plain_convolution(
         &mut self,
         name: &str,

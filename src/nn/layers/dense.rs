@@ -11,9 +11,9 @@ use crate::nn::network::Network;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
-    /// Outputs.
+    /// Output units.
     pub units: usize,
-    /// Whether `b` is there.
+    /// Whether to add `b`.
     #[serde(default = "yes")]
     pub bias: bool,
 }

@@ -6,11 +6,11 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Drops elements in training and scales the rest by `1 / (1 - rate)`.
+/// Zeroes elements in training and scales the rest by `1 / (1 - rate)`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
-    /// Part dropped.
+    /// Fraction of elements dropped.
     pub rate: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Images as rows of numbers.
+//! Flattening of images.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// An image as one row of numbers, channel after channel.
+/// Flattens an image to one row of numbers, channel by channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}

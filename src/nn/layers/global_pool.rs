@@ -1,4 +1,4 @@
-//! Pooling of whole images.
+//! Global pooling.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// One number a channel, of all places; the result is flat.
+/// Global pooling to one number per channel; the result is flat.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalPool {
@@ -15,14 +15,14 @@ pub struct GlobalPool {
     pub kind: Pooling,
 }
 
-/// What becomes of all places of an image.
+/// How an image is reduced to one value per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
-    /// Their mean.
+    /// The mean over all positions.
     #[default]
     Average,
-    /// Their maximum.
+    /// The maximum over all positions.
     Max,
 }
 

@@ -7,11 +7,11 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Normalisation of groups of channels, each image by itself (Wu and He 2018, arXiv:1803.08494).
+/// Normalisation over groups of channels, separately for each image (Wu and He 2018, arXiv:1803.08494).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
-    /// Groups; they divide the channels.
+    /// Number of groups; must divide the number of channels.
     pub groups: usize,
     /// Added to the variance.
     #[serde(default = "default_eps")]

@@ -1,21 +1,21 @@
-//! Keys that several layers have, and what they may be.
+//! Keys shared by several layers, and their valid values.
 
 use serde::{Deserialize, Serialize};
 
 use crate::base::number::is_positive;
 
-/// One number for both axes, or one for up and down and one for left and right.
+/// One number for both axes, or one per axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Pair {
-    /// For both.
+    /// The same for both axes.
     Both(usize),
-    /// Up and down, left and right.
+    /// Vertical, horizontal.
     Each([usize; 2]),
 }
 
 impl Pair {
-    /// The two numbers.
+    /// The vertical and the horizontal number.
     pub fn get(self) -> [usize; 2] {
         match self {
             Self::Both(n) => [n, n],
@@ -24,35 +24,35 @@ impl Pair {
     }
 }
 
-/// Zeros around an image.
+/// Zero padding of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Padding {
     /// By name.
     Named(NamedPadding),
-    /// So many on each side.
+    /// Zero padding on each side.
     Zeros(Pair),
 }
 
-/// Padding that follows from the sizes.
+/// Padding computed from the sizes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedPadding {
-    /// As many as it takes for `ceil(size / stride)` positions.
+    /// As much as `ceil(size / stride)` positions need.
     Same,
     /// None.
     Valid,
 }
 
-/// Largest layer.
+/// Maximum units of a layer.
 const MAX_UNITS: usize = 1_000_000;
 
-/// PyTorch's epsilon of normalisation layers.
+/// PyTorch's default epsilon for normalisation layers.
 pub fn default_eps() -> f64 {
     1e-5
 }
 
-/// Whether so many units can be.
+/// Checks the number of units of a layer.
 pub(crate) fn check_units(units: usize) -> Result<(), String> {
     if (1..=MAX_UNITS).contains(&units) {
         return Ok(());
@@ -60,7 +60,7 @@ pub(crate) fn check_units(units: usize) -> Result<(), String> {
     Err(format!("has a layer of {units} units; allowed are 1 to {MAX_UNITS}"))
 }
 
-/// Whether `eps` can be added to a variance.
+/// Checks an `eps` that is added to a variance.
 pub(super) fn check_eps(eps: f64) -> Result<(), String> {
     if is_positive(eps) {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Maximum of each window.
+//! Max pooling.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,23 +8,23 @@ use crate::graph::pooling::PoolSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Maximum of each window.
+/// Max pooling.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool {
     /// Height and width of the window.
     #[serde(default = "two")]
     pub size: Pair,
-    /// Pixels from one position to the next; by default the window's size.
+    /// Stride, in pixels; the window's size by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// Pixels around the image that are smaller than all others.
+    /// Padding on each side, with a value smaller than any pixel.
     #[serde(default = "zero")]
     pub padding: Pair,
 }
 
 impl MaxPool {
-    /// Windows of this size next to each other.
+    /// Adjacent windows of this size.
     pub fn new(size: Pair) -> Self {
         Self { size, stride: None, padding: zero() }
     }

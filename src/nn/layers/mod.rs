@@ -1,8 +1,9 @@
-//! Layers, one in each file: its keys in `[[model.layer]]`, what they may be, and its mathematics. Parameters have the names
-//! and shapes of PyTorch's modules, numbered as `nn.Sequential` numbers them.
+//! Layers, one per file: its keys in `[[model.layer]]`, their valid values, and its mathematics. Parameters
+//! have the names and shapes of PyTorch's modules, numbered as in `nn.Sequential`.
 //!
-//! A new layer is a file beside these, and three lines here: `mod`, `pub use`, and one in the list at the end. Inside the graph rows of numbers are
-//! `[B, F]`, images `[B, H, W, C]` and sequences `[B, T, 1, F]`.
+//! A new layer is a file beside these, and three lines here: `mod`, `pub use`, and an entry in the list at
+//! the end. Inside the graph, rows of numbers are `[B, F]`, images `[B, H, W, C]` and sequences
+//! `[B, T, 1, F]`.
 
 mod activation;
 mod avg_pool;
@@ -49,12 +50,12 @@ pub use residual::{Block, Residual};
 pub use rms_norm::RmsNorm;
 pub use upsample::{Interpolation, Upsample};
 
-/// A layer: what an experiment says of it.
+/// A layer, as configured in an experiment.
 pub trait Layer {
-    /// Name in messages and summaries.
+    /// Name shown in messages and summaries.
     fn name(&self) -> &'static str;
 
-    /// What is wrong with its keys, as the end of a sentence about them.
+    /// Checks its keys; the error is the end of a sentence about them.
     ///
     /// # Errors
     /// The first value out of range: what was found and what is allowed.
@@ -62,7 +63,8 @@ pub trait Layer {
         Ok(())
     }
 
-    /// Whether its training form takes statistics over the rows of a batch, and has none of a single row.
+    /// Whether its training form computes statistics over the rows of a batch, which a single row does not
+    /// have.
     fn normalises_batch(&self) -> bool {
         false
     }
@@ -70,23 +72,23 @@ pub trait Layer {
     /// Appends the layer to `x`.
     ///
     /// # Errors
-    /// If the shape of `x` is not one that it takes.
+    /// If it does not accept the shape of `x`.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError>;
 }
 
-/// Where a layer stands in its network.
+/// The position of a layer in its network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// Its number.
     pub number: usize,
-    /// The number with what is before it in the names of its parameters: `0`, or `encoder.0`.
+    /// The number with its prefix in parameter names: `0`, or `encoder.0`.
     pub name: String,
 }
 
-/// An enum of layers by name, from their configurations.
+/// Defines an enum of layers by name, from their configurations.
 macro_rules! layers {
     ($($name:ident($config:ident),)*) => {
-        /// One layer of `[[model.layer]]`; `type` is its name in snake case.
+        /// A layer of `[[model.layer]]`; `type` is its name in snake case.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "type", rename_all = "snake_case")]
         pub enum LayerConfig {

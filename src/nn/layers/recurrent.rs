@@ -1,5 +1,6 @@
-//! Recurrent layers, with the parameters of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`. A sequence `[B, T, 1, F]` is an image
-//! whose lines are the steps; an image `[B, H, W, C]` is a sequence of `H` steps of `W C` values.
+//! Recurrent layers, with the parameters of PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`. A sequence
+//! `[B, T, 1, F]` is an image whose rows are the steps; conversely, an image `[B, H, W, C]` is a sequence of
+//! `H` steps of `W C` values.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,30 +15,30 @@ use crate::nn::init::Init;
 use crate::nn::model::State;
 use crate::nn::network::Network;
 
-/// Recurrent layers over sequences, or over the lines of images: PyTorch's `RNN`, `LSTM` and `GRU`.
+/// Recurrent layers over sequences, or over the rows of images: PyTorch's `RNN`, `LSTM` and `GRU`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recurrent {
-    /// What a step computes.
+    /// The cell.
     #[serde(default)]
     pub cell: Cell,
     /// Hidden units.
     pub hidden: usize,
-    /// Layers, one on the states of the other.
+    /// Number of stacked layers.
     #[serde(default = "once")]
     pub layers: usize,
     /// Whether each layer also reads the sequence backwards.
     #[serde(default)]
     pub bidirectional: bool,
-    /// Part of the states dropped in training between one layer and the next.
+    /// Dropout rate of the states between layers.
     #[serde(default)]
     pub dropout: f64,
-    /// The last state or all.
+    /// Whether to output the last state or all.
     #[serde(default)]
     pub output: Output,
 }
 
-/// What a step of a recurrent layer computes, with PyTorch's definitions.
+/// The cell of a recurrent layer, with PyTorch's definitions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
@@ -53,7 +54,7 @@ pub enum Cell {
 }
 
 impl Cell {
-    /// The kernels' cell.
+    /// The corresponding cell of the kernels.
     pub fn kernel(self) -> recurrence::Cell {
         match self {
             Self::Tanh => recurrence::Cell::Tanh,
@@ -64,22 +65,22 @@ impl Cell {
     }
 }
 
-/// What a recurrent layer gives.
+/// What a recurrent layer outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
-    /// The state after the last step, of both directions if there are two.
+    /// The state after the last step; of both directions if bidirectional.
     #[default]
     Last,
     /// The states of all steps: a sequence.
     All,
 }
 
-/// Most layers of one stack.
+/// Maximum layers of a stack.
 const MAX_LAYERS: usize = 64;
-/// Most hidden units of a recurrent layer.
+/// Maximum hidden units of a recurrent layer.
 const MAX_HIDDEN: usize = 8192;
-/// What the states of a layer are called: hidden state and cell state.
+/// Names of a layer's states: hidden state and cell state.
 const STATES: [&str; 2] = ["hidden", "cell"];
 
 impl Layer for Recurrent {
@@ -107,12 +108,12 @@ impl Layer for Recurrent {
 }
 
 impl Network<'_> {
-    /// Appends recurrent layers to sequences `[B, T, 1, F]` or images `[B, H, W, C]`: `[B, D H]` of the last step, or the
-    /// sequence `[B, T, 1, D H]`, for `D` directions.
+    /// Appends recurrent layers to sequences `[B, T, 1, F]` or images `[B, H, W, C]`. The result is
+    /// `[B, D H]` of the last step, or the sequence `[B, T, 1, D H]`, for `D` directions.
     fn recurrent(&mut self, number: usize, stack: &Recurrent, x: ValueId) -> Result<ValueId, GraphError> {
         let [batch, steps, across, channels] = self.graph.shape(x)[..] else {
-            let reason = "expected sequences or images; cut windows from a series with [data.window], or give rows a \
-                          shape with `data.image.shape`";
+            let reason = "expected sequences or images; cut windows from a series with [data.window], or \
+                          give rows a shape with `data.image.shape`";
             return Err(self.graph.error("recurrent", &[x], reason.into()));
         };
         let name =
@@ -149,7 +150,7 @@ impl Network<'_> {
         }
     }
 
-    /// The states `[B, H]` that a layer of a network that carries them begins with: `h` and, of an LSTM, `c`.
+    /// The initial states `[B, H]` of a layer in a network that carries states: `h` and, for an LSTM, `c`.
     fn carried_states(
         &mut self,
         name: &str,
@@ -169,7 +170,7 @@ impl Network<'_> {
         Ok(first)
     }
 
-    /// Keeps the states that a layer ended with, for the next batch.
+    /// Keeps the final states of a layer for the next batch.
     fn carry_on(&mut self, name: &str, found: &Outcome) {
         if self.carries {
             for (kind, last) in STATES.into_iter().zip([Some(found.last), found.last_cell]) {
@@ -178,12 +179,12 @@ impl Network<'_> {
         }
     }
 
-    /// Training and evaluation read other texts, and have states of their own.
+    /// Training and evaluation read different texts, so their states are separate.
     fn carried_name(&self, layer: &str, kind: &str) -> String {
         format!("{}.{kind}.{layer}", if self.training { "training" } else { "evaluation" })
     }
 
-    /// Uniform in `+-1/sqrt(H)`, as PyTorch's.
+    /// Uniform in `+-1/sqrt(H)`, as in PyTorch.
     fn recurrent_weights(
         &mut self,
         name: &str,

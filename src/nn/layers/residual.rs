@@ -9,19 +9,19 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Residual block: convolutions with batch normalisation, added to their input.
+/// Residual block: convolutions with batch normalisation, whose result is added to their input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
     /// Output channels.
     pub channels: usize,
-    /// Pixels from one position of the first 3 x 3 convolution to the next.
+    /// Stride of the first 3 x 3 convolution, in pixels.
     #[serde(default = "once")]
     pub stride: usize,
-    /// Which convolutions.
+    /// Kind of block.
     #[serde(default)]
     pub kind: Block,
-    /// Whether the 1 x 1 convolution that fits the input to another size is normalised too.
+    /// Whether the 1 x 1 convolution that resizes the input is followed by batch normalisation.
     #[serde(default = "yes")]
     pub shortcut_norm: bool,
 }
@@ -30,10 +30,10 @@ pub struct Residual {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
-    /// Two convolutions 3 x 3.
+    /// Two 3 x 3 convolutions.
     #[default]
     Basic,
-    /// 1 x 1 to a quarter of the channels, 3 x 3, 1 x 1.
+    /// 1 x 1 to a quarter of the channels, then 3 x 3, then 1 x 1.
     Bottleneck,
 }
 
@@ -42,7 +42,8 @@ impl Layer for Residual {
         "residual"
     }
 
-    /// Names as torchvision's `BasicBlock` and `Bottleneck`: `conv1`, `bn1`, ..., `downsample.0`, `downsample.1`.
+    /// Names follow torchvision's `BasicBlock` and `Bottleneck`: `conv1`, `bn1`, ..., `downsample.0`,
+    /// `downsample.1`.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, _, _, inputs] = net.extents("residual", x)?;
         let Self { channels, stride, kind, shortcut_norm } = *self;

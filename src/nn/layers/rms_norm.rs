@@ -1,4 +1,4 @@
-//! Normalisation by the root mean square.
+//! Root-mean-square normalisation.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,12 @@ use crate::nn::init::Init;
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
-/// `x / sqrt(mean(x^2) + eps) * w` of each row (Zhang and Sennrich 2019, arXiv:1910.07467; PyTorch's `RMSNorm`).
+/// `x / sqrt(mean(x^2) + eps) * w` for each row (Zhang and Sennrich 2019, arXiv:1910.07467; PyTorch's
+/// `RMSNorm`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RmsNorm {
-    /// Added to the mean square; by default the precision of the numbers, as in PyTorch.
+    /// Added to the mean square; the machine epsilon by default, as in PyTorch.
     #[serde(default = "precision")]
     pub eps: f64,
 }

@@ -1,4 +1,4 @@
-//! Layers by the formulas of their papers, and what their keys may be.
+//! Layers agree with the formulas of their papers, and invalid keys are rejected.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::graph::ops::EvalContext;
 use crate::graph::{Graph, Source, reference};
 use crate::nn::network::Network;
 
-/// Some numbers, not all of one sign.
+/// Some numbers of both signs.
 pub(super) fn numbers(count: usize, phase: f64) -> Vec<f64> {
     (0..count).map(|i| (i as f64 * 1.7 + phase).sin() * 2.0 + 0.3).collect()
 }
 
-/// What a layer gives for `x`, in `f64`, with its parameters bound to `parameters` in their order.
+/// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order.
 pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     let mut graph = Graph::new();
     let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
@@ -71,7 +71,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
     }
 }
 
-/// The least that each layer needs.
+/// The minimal configuration of each layer.
 const LEAST: [&str; 16] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,

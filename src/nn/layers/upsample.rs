@@ -1,4 +1,4 @@
-//! Images made larger.
+//! Upsampling of images.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +8,26 @@ use crate::graph::upsampling::{ResampleSpec, Resampling};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Images made larger.
+/// Upsampling of images.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
-    /// Times as high and wide.
+    /// Scale factor of height and width.
     #[serde(default = "two")]
     pub factor: Pair,
-    /// What is put between the pixels.
+    /// Interpolation.
     #[serde(default)]
     pub mode: Interpolation,
 }
 
-/// Values between the pixels of an image made larger.
+/// How an upsampled image is interpolated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interpolation {
-    /// Those of the nearest pixel.
+    /// Nearest neighbour.
     #[default]
     Nearest,
-    /// Weighted means of the four around.
+    /// Bilinear interpolation between the four nearest pixels.
     Bilinear,
 }
 

@@ -12,11 +12,11 @@ use crate::nn::model::{Losses, X, Y};
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
-/// Appends the autoencoder for `batch` rows. The predictions are the means of `q(z|x)`, `[B, latent]`; of the decoder
-/// alone they are the expected features of the codes it reads, `[B, features]`.
+/// Appends the autoencoder for `batch` rows. The predictions are the means of `q(z|x)`, `[B, latent]`; for
+/// the decoder alone, they are the expected features of its input codes, `[B, features]`.
 ///
 /// # Errors
-/// If layer sizes do not fit.
+/// If layer sizes do not match.
 pub(in crate::nn) fn build(net: &mut Network, vae: &Vae, batch: usize) -> Result<Losses, GraphError> {
     net.graph.set_layer("input");
     let width = if vae.decoder_only { vae.settings.latent } else { vae.features };
@@ -46,7 +46,7 @@ pub(in crate::nn) fn build(net: &mut Network, vae: &Vae, batch: usize) -> Result
     Ok(Losses { predictions: mean, rows, mean: mean_loss, parts })
 }
 
-/// Codes to expected features. A code's loss is that of the prior, `-ln N(z; 0, 1)`.
+/// Maps codes to expected features. The loss of a code is that under the prior, `-ln N(z; 0, 1)`.
 fn decoder_only(
     net: &mut Network,
     vae: &Vae,
@@ -62,7 +62,7 @@ fn decoder_only(
     Ok(Losses { predictions, rows, mean, parts: vec![] })
 }
 
-/// The class of each row as 0 and 1, `[B, classes]`.
+/// The class of each row, one-hot encoded, `[B, classes]`.
 fn class_of_rows(g: &mut Graph, vae: &Vae, batch: usize) -> Result<Option<ValueId>, GraphError> {
     let count = vae.classes;
     if count == 0 {
@@ -106,14 +106,14 @@ fn encode(
     Ok([mean, bounded(net.graph, raw)?])
 }
 
-/// A log-variance within the bound.
+/// Clamps a log-variance to the bound.
 fn bounded(g: &mut Graph, log_variance: ValueId) -> Result<ValueId, GraphError> {
     let [least, most] = [g.scalar(-LOG_VARIANCE_BOUND)?, g.scalar(LOG_VARIANCE_BOUND)?];
     let above = g.maximum(log_variance, least)?;
     g.minimum(above, most)
 }
 
-/// `p(x|z)`, each `[B, features]` or broadcast to it.
+/// The parameters of `p(x|z)`, each `[B, features]` or broadcast to it.
 enum Likelihood {
     Bernoulli { logits: ValueId },
     Gaussian { mean: ValueId, log_variance: ValueId },
@@ -143,7 +143,7 @@ fn decode(
     z: ValueId,
     class: Option<ValueId>,
 ) -> Result<Likelihood, GraphError> {
-    // Streams of their own for dropout.
+    // Separate random streams for dropout.
     net.begin("decoder.", streams::LAYERS + 0x8000);
     let mut h = beside(net.graph, z, class)?;
     h = net.layers(&vae.decoder[0], 0, h)?;
@@ -185,8 +185,8 @@ fn at_least_the_least_variance(g: &mut Graph, raw: ValueId) -> Result<ValueId, G
     g.unary(UnaryFn::Log, variance)
 }
 
-/// What training minimises, for each row and their mean: reconstruction and KL, with the warm-up's weight and the free
-/// bits, which are counted against the batch's mean KL of each latent dimension.
+/// The training objective of each row and its mean: reconstruction plus KL, with the weight of the warm-up
+/// and the free bits, which apply to the batch's mean KL per latent dimension.
 fn objective(
     g: &mut Graph,
     vae: &Vae,
@@ -213,12 +213,12 @@ fn objective(
     Ok([rows, g.add(mean, weighted)?])
 }
 
-/// `ln p(x|z) + ln p(z) - ln q(z|x)` of each row; the densities' constants cancel.
+/// `ln p(x|z) + ln p(z) - ln q(z|x)` per row; the constants of the densities cancel.
 fn log_weight(
     g: &mut Graph,
     [z, noise, log_variance, reconstruction]: [ValueId; 4],
 ) -> Result<ValueId, GraphError> {
-    // noise^2 - z^2 + log-variance; as three terms, a GPU's compiler could add them in another order.
+    // noise^2 - z^2 + log-variance. As three terms, a GPU's compiler could reorder the additions.
     let (difference, sum) = (g.sub(noise, z)?, g.add(noise, z)?);
     let squares = g.mul(difference, sum)?;
     let doubled = g.add(squares, log_variance)?;

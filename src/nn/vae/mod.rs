@@ -1,8 +1,9 @@
 //! The variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114): which layers encoder and decoder have.
-//! [`graph`] makes the mathematics of them.
+//! `graph` makes the mathematics of them.
 //!
-//! Parameters are named as those of a PyTorch module with `encoder` and `decoder` of type `nn.Sequential` and a linear
-//! layer `latent`, whose first half of outputs are the means and whose second half are the log-variances of `q(z|x)`.
+//! Parameters are named like those of a PyTorch module with `encoder` and `decoder` of type `nn.Sequential`
+//! and a linear layer `latent`. The first half of its outputs are the means, the second half the
+//! log-variances of `q(z|x)`.
 
 mod graph;
 
@@ -16,48 +17,48 @@ use crate::nn::layers::{
     default_eps,
 };
 
-/// Least trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature): without it the
-/// likelihood of a feature that is constant would grow without bound.
+/// Minimum trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature).
+/// Without it, the likelihood of a constant feature would grow without bound.
 pub const MIN_VARIANCE: f64 = 1e-4;
-/// Log-variances are clamped to `-LOG_VARIANCE_BOUND..=LOG_VARIANCE_BOUND`, where every term of the loss and its gradient
-/// is finite in single precision. Outside, the gradient is 0, as `torch.clamp`'s.
+/// Log-variances are clamped to `-LOG_VARIANCE_BOUND..=LOG_VARIANCE_BOUND`, where every term of the loss and
+/// its gradient is finite in single precision. Outside, the gradient is 0, as with `torch.clamp`.
 pub const LOG_VARIANCE_BOUND: f64 = 50.0;
 
 /// Name of the part of a row's loss that is `-ln p(x|z)`, in nats.
 pub const RECONSTRUCTION: &str = "reconstruction";
 /// Name of the part that is `KL(q(z|x) || p(z))`, in nats.
 pub const KL: &str = "kl";
-/// Name of `ln p(x|z) + ln p(z) - ln q(z|x)` of each row: the mean of its exponential over draws of `z` is `p(x)`
-/// (Burda et al. 2016, arXiv:1509.00519).
+/// Name of the log importance weight `ln p(x|z) + ln p(z) - ln q(z|x)` of each row; the mean of its
+/// exponential over draws of `z` is `p(x)` (Burda et al. 2016, arXiv:1509.00519).
 pub const LOG_WEIGHT: &str = "log_weight";
 
-/// Name of the estimate of `ln p(x)` of each row from those weights, a lower bound that more draws bring closer.
+/// Name of the importance-weighted estimate of `ln p(x)` of each row: a lower bound that more draws tighten.
 pub const LOG_LIKELIHOOD: &str = "log_likelihood";
 
-/// What makes a model a variational autoencoder.
+/// The configuration of a variational autoencoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Vae {
     /// Settings.
     pub settings: Variational,
-    /// Numbers of a row that are reconstructed.
+    /// Number of reconstructed features per row.
     pub features: usize,
-    /// Classes that encoder and decoder read; 0 if they read none.
+    /// Number of classes that encoder and decoder are conditioned on; 0 for none.
     pub classes: usize,
-    /// What is built: all of it, or the decoder alone, which reads codes.
+    /// Whether to build only the decoder, which reads codes.
     pub decoder_only: bool,
-    /// What the numbers are, if convolutions read them as images.
+    /// The shape of the features, if convolutions read them as images.
     image: Option<ImageShape>,
-    /// Layers of the encoder on images, ending with `flatten`; then its dense ones.
+    /// Image layers of the encoder, ending with `flatten`; then its dense layers.
     encoder: [Vec<LayerConfig>; 2],
-    /// Dense layers of the decoder, then those on images.
+    /// Dense layers of the decoder, then its image layers.
     decoder: [Vec<LayerConfig>; 2],
-    /// What the decoder's layers on images begin with.
+    /// Input shape of the decoder's image layers.
     folded: Option<ImageShape>,
 }
 
 impl Vae {
-    /// The autoencoder of a configuration for rows of `features` numbers; `None` if it is of another family. `classes`
-    /// are those of the target.
+    /// The autoencoder of a configuration for rows of `features` numbers; `None` for other families.
+    /// `classes` is the number of classes of the target.
     pub fn new(
         config: &ModelConfig,
         features: usize,
@@ -86,7 +87,8 @@ impl Vae {
         Some(vae)
     }
 
-    /// Convolutions that halve the image before the dense layers, and transposed ones that give back its size.
+    /// Convolutions that halve the image before the dense layers, and transposed convolutions that restore
+    /// its size.
     fn add_convolutions(&mut self, config: &ModelConfig, image: ImageShape, last: usize, per_feature: usize) {
         let channels = config.channels.as_deref().unwrap_or_default();
         let mut sizes = vec![[image.height, image.width]];
@@ -110,18 +112,18 @@ impl Vae {
     }
 }
 
-/// A convolution to half the size.
+/// A convolution that halves the size.
 fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
     let padding = Padding::Zeros(Pair::Each(margin(config)));
     Conv2d { stride: Pair::Both(2), padding, ..Conv2d::new(channels, config.kernel) }.into()
 }
 
-/// Zeros on each side of an image, or pixels cut off there: half the kernel.
+/// Padding on each side of an image, or cropping: half the kernel size.
 fn margin(config: &ModelConfig) -> [usize; 2] {
     config.kernel.get().map(|k| k.saturating_sub(1) / 2)
 }
 
-/// The transposed convolution that gives back `size`: an odd kernel makes `2 n - 1` or `2 n` of `n` pixels.
+/// The transposed convolution that restores `size`: an odd kernel turns `n` pixels into `2 n - 1` or `2 n`.
 fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
     ConvTranspose2d {
         channels,

@@ -18,7 +18,7 @@ use crate::graph::{Source, ValueId};
 use crate::kernels::Kernel;
 use crate::scalar::{Body, Inst, View};
 
-/// Where an operand lies: in a buffer of its own kind, or in memory shared over time.
+/// Where an operand is: in a buffer of its own class, or in memory shared over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Fixed(Slice),
@@ -41,14 +41,14 @@ pub(super) type StoredResult = (String, Place, usize);
 pub(super) struct Drafter<'b, 's> {
     builder: &'b mut Builder<'s>,
     pass: &'s PassSpec<'s>,
-    /// Columns of the batch that the host writes.
+    /// Columns of the batch written by the host.
     inputs: Vec<(String, Slice)>,
     target: &'s Target,
     drafts: Vec<Draft>,
-    /// Words of each temporary.
+    /// Words per temporary.
     temporaries: Vec<usize>,
     places: BTreeMap<ValueId, Place>,
-    /// Outputs whose value lies elsewhere and is copied at the end: value, place.
+    /// Outputs whose value is elsewhere and must be copied at the end: value, place.
     late_copies: Vec<(ValueId, Place)>,
     nodes: Rc<Nodes<'s>>,
     stored_results: Vec<(String, ValueId)>,
@@ -82,8 +82,8 @@ impl<'b, 's> Drafter<'b, 's> {
         Place::Temporary(self.temporaries.len() - 1)
     }
 
-    /// Whether a kernel of its own gives the value. It may read the state that the value updates, and cannot write it too:
-    /// the state gets a copy at the end.
+    /// Whether a separate kernel computes the value. It may read the state that the value updates, so it
+    /// cannot also write it; the state is copied at the end.
     fn is_of_a_kernel(&self, stored: ValueId) -> bool {
         matches!(self.nodes.lowering(stored), Lowering::Kernel { .. })
     }
@@ -123,7 +123,7 @@ impl<'b, 's> Drafter<'b, 's> {
         Ok(())
     }
 
-    /// Groups so that each comes after those it reads; a state is updated after its other readers.
+    /// Orders groups so that each comes after those it reads; a state is updated after its other readers.
     fn order(&self, fusion: &Fusion, emitted: &[Option<Emitted>]) -> Vec<usize> {
         let mut before: Vec<BTreeSet<usize>> = fusion.groups.iter().map(|g| g.dependencies.clone()).collect();
         for (name, value) in &self.pass.states {
@@ -227,7 +227,7 @@ impl<'b, 's> Drafter<'b, 's> {
         Ok(())
     }
 
-    /// Outputs that are leaves, or that are wanted in two places, get a copy of their own.
+    /// Copies outputs that are leaves, or that are needed in two places.
     pub fn outputs(&mut self) {
         let mut copies: Vec<(ValueId, Vec<Place>)> = vec![];
         for (value, place) in std::mem::take(&mut self.late_copies) {
@@ -246,7 +246,7 @@ impl<'b, 's> Drafter<'b, 's> {
                 body.stores = (0..to.len()).map(|output| (register, output)).collect();
                 stage::pointwise(shape.clone(), body, vec![from], to, label.clone())
             };
-            // A dispatch cannot read the buffer that it writes.
+            // A dispatch cannot read a buffer that it writes.
             let beside = |to: &Place| match (from, to) {
                 (Place::Fixed(a), Place::Fixed(b)) => a.buffer == b.buffer,
                 _ => false,
@@ -263,7 +263,7 @@ impl<'b, 's> Drafter<'b, 's> {
         }
     }
 
-    /// The drafts, the temporaries' words, and the results to store: name, place, words.
+    /// The drafts, the temporaries' sizes in words, and the results to store: name, place, words.
     pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<StoredResult>) {
         if let Some(phase) = self.builder.layout.phases.last_mut() {
             phase.inputs = self.inputs;
@@ -278,8 +278,8 @@ impl<'b, 's> Drafter<'b, 's> {
     }
 }
 
-/// Loads of a place that the same dispatch writes become reads of the old value (`Previous`), and the place
-/// is no longer bound for reading. The first `fixed` reads are operands of the kernel itself.
+/// Turns loads from a place that the same dispatch writes into reads of the previous value (`Previous`), and
+/// no longer binds the place for reading. The first `fixed` reads are operands of the kernel itself.
 fn in_place(bodies: &mut [&mut Body], mut reads: Vec<Place>, writes: &[Place], fixed: usize) -> Vec<Place> {
     let mut operand = fixed;
     while operand < reads.len() {

@@ -1,4 +1,4 @@
-//! Where a pass finds what it reads, and where the values go that outlive it.
+//! Places of a pass's inputs, and of the values that outlive it.
 
 use std::collections::btree_map::Entry;
 
@@ -11,7 +11,7 @@ use crate::plan::spec::{Batches, PlanError};
 use crate::plan::{BufferClass, Slice};
 
 impl Drafter<'_, '_> {
-    /// Gives parameters, states, constants and the batch their places.
+    /// Assigns places to parameters, states, constants and the batch.
     pub(super) fn place_sources(&mut self, phase: &str) -> Result<(), PlanError> {
         for value in self.nodes.iter().collect::<Vec<_>>() {
             let node = self.pass.graph.node(value);
@@ -42,7 +42,7 @@ impl Drafter<'_, '_> {
         Ok(())
     }
 
-    /// The place of a batch column that the host writes.
+    /// The place of a batch column written by the host.
     fn place_input(&mut self, phase: &str, name: &str, words: usize) -> Result<Place, PlanError> {
         if self.inputs.iter().any(|(known, _)| known == name) {
             return Err(PlanError::Twice { kind: "column", name: name.into() });
@@ -57,14 +57,14 @@ impl Drafter<'_, '_> {
     fn gradient(&self, name: &str) -> Result<Slice, PlanError> {
         let layout = &self.builder.layout;
         let place = find("parameter", name, layout.parameters())?;
-        // Every set whose parameters a pass differentiates has gradients.
+        // Every set that a pass differentiates has gradients.
         let set = layout.sets.iter().find(|set| set.parameters.iter().any(|(known, _)| known == name));
         let buffer = set.and_then(|set| set.gradients);
         let missing = || PlanError::Internal(format!("the gradient of `{name}` has no memory"));
         Ok(Slice { buffer: buffer.ok_or_else(missing)?, ..place })
     }
 
-    /// Gives gradients and updated states the place where they belong.
+    /// Assigns gradients and updated states their final places.
     pub(super) fn place_outputs(&mut self) -> Result<(), PlanError> {
         let gradients = self.pass.gradients.iter().map(|o| (o, true));
         for ((name, value), gradient) in gradients.chain(self.pass.states.iter().map(|o| (o, false))) {
@@ -75,7 +75,7 @@ impl Drafter<'_, '_> {
             };
             let slice = sized(kind, name, slice, self.pass.graph.ty(*value).elements())?;
             let stored = self.nodes.stored(*value);
-            // Several gradients may be the same value, as those of a recurrent layer's two biases are.
+            // Several gradients may be the same value, such as those of a recurrent layer's two biases.
             let same = self.pass.gradients.iter().filter(|(_, other)| self.nodes.stored(*other) == stored);
             let shared = gradient && same.count() > 1 && !self.places.contains_key(&stored);
             if shared || (!gradient && self.is_of_a_kernel(stored)) {
@@ -167,7 +167,7 @@ impl Drafter<'_, '_> {
     }
 }
 
-/// `place`, if it is as large as the graph's tensor.
+/// `place`, if its size matches the graph's tensor.
 fn sized(kind: &'static str, name: &str, place: Slice, found: usize) -> Result<Slice, PlanError> {
     if place.words == found {
         return Ok(place);

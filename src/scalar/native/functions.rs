@@ -1,14 +1,14 @@
-//! The scalar functions in single precision, without branches or calls, so that loops of them vectorise.
+//! The scalar functions in single precision, without branches or calls, so that loops over them vectorise.
 //!
-//! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), whose error is
-//! about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
+//! Polynomials are Cephes' single-precision ones (Moshier, netlib.org/cephes, public domain), with an error
+//! of about 1 to 2 units in the last place; `erf` uses its Taylor series and Abramowitz and Stegun 7.1.26.
 //!
-//! `S` is what the caller is compiled for: a sum of a product takes one rounding where its vectors have an
-//! instruction for it.
+//! `S` is the instruction set the caller is compiled for: multiply-adds are fused where it has an instruction
+//! for them.
 
 use pulp::Simd;
 
-/// Adding this rounds to the nearest integer `n`, which is then in the low bits: 1.5 * 2^23; |n| < 2^22.
+/// Adding this rounds to the nearest integer `n` and leaves it in the low bits: 1.5 * 2^23; |n| < 2^22.
 const ROUNDER: f32 = 12_582_912.0;
 
 #[inline(always)]
@@ -16,7 +16,8 @@ fn round(x: f32) -> f32 {
     (x + ROUNDER) - ROUNDER
 }
 
-/// `2^n` for an integral `n` in `-126..=127`. A conversion to an integer would not vectorise: it saturates.
+/// `2^n` for an integral `n` in `-126..=127`. A conversion to integer would not vectorise, because it
+/// saturates.
 #[inline(always)]
 fn power_of_two(n: f32) -> f32 {
     f32::from_bits((n + (ROUNDER + 127.0)).to_bits() << 23)
@@ -28,13 +29,13 @@ pub(super) fn sign(x: f32) -> f32 {
     if x > 0.0 { 1.0 } else { below }
 }
 
-/// `a b + c`: fused by AVX2, AVX-512 and NEON; elsewhere that would be a call.
+/// `a b + c`, fused with AVX2, AVX-512 and NEON; elsewhere a fused operation would be a function call.
 #[inline(always)]
 pub(crate) fn multiply_add<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
     if S::F32_LANES >= 8 || cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
-/// The polynomial with these coefficients, the one of the highest power first.
+/// Evaluates a polynomial; coefficients start with the highest power.
 #[inline(always)]
 fn polynomial<S: Simd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     let mut value = coefficients[0];
@@ -44,7 +45,7 @@ fn polynomial<S: Simd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {
     value
 }
 
-/// `y` near 1 and an integral `n` with `e^x = 2^n y`.
+/// Returns `y` near 1 and an integral `n` with `e^x = 2^n y`.
 #[inline(always)]
 fn exp_parts<S: Simd>(x: f32) -> (f32, f32) {
     let n = multiply_add::<S>(x, std::f32::consts::LOG2_E, ROUNDER) - ROUNDER;
@@ -57,7 +58,7 @@ fn exp_parts<S: Simd>(x: f32) -> (f32, f32) {
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(x: f32) -> f32 {
     let (y, n) = exp_parts::<S>(x.clamp(-104.0, 88.8));
-    // Two factors reach subnormal results and 2^128 alike.
+    // Two factors cover both subnormal results and 2^128.
     let half = round(n * 0.5);
     let y = y * power_of_two(half) * power_of_two(n - half);
     if x.is_nan() { x } else { y }
@@ -73,7 +74,7 @@ pub(super) fn expm1<S: Simd>(x: f32) -> f32 {
     if x.abs() < 0.5 { x * series } else { far }
 }
 
-/// `log(1 + f) + e log 2` for `f` from `sqrt(1/2) - 1` to `sqrt(2) - 1`.
+/// `log(1 + f) + e log 2`, for `f` from `sqrt(1/2) - 1` to `sqrt(2) - 1`.
 #[inline(always)]
 fn log_parts<S: Simd>(f: f32, e: f32) -> f32 {
     let z = f * f;
@@ -120,7 +121,7 @@ pub(crate) fn log<S: Simd>(x: f32) -> f32 {
 
 #[inline(always)]
 pub(super) fn log1p<S: Simd>(x: f32) -> f32 {
-    // The rounding error of 1 + x is divided out (Kahan).
+    // Divides out the rounding error of 1 + x (Kahan).
     let u = 1.0 + x;
     let y = log::<S>(u);
     let corrected = y - ((u - 1.0) - x) / u;
@@ -134,7 +135,7 @@ pub(crate) fn tanh<S: Simd>(x: f32) -> f32 {
         polynomial::<S, 5>(z, [-5.704_988_7e-3, 2.063_909e-2, -5.373_971_5e-2, 0.133_314_42, -0.333_332_8]);
     let near = multiply_add::<S>(p * z, x, x);
     let a = x.abs();
-    // 1 in single precision long before 20; one power of two is enough.
+    // The result is 1 in single precision well before 20; one power of two suffices.
     let (y, n) = exp_parts::<S>(2.0 * if a < 20.0 { a } else { 20.0 });
     let far = 1.0 - 2.0 / multiply_add::<S>(y, power_of_two(n), 1.0);
     let far = if x < 0.0 { -far } else { far };
@@ -156,7 +157,7 @@ pub(super) fn silu<S: Simd>(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn softplus<S: Simd>(x: f32) -> f32 {
     let positive = if x > 0.0 { x } else { 0.0 };
-    // log(1 + u) for u from 0 to 1: 1 + u is halved where it is too large, without rounding it.
+    // log(1 + u) for u from 0 to 1: 1 + u is halved where it is too large, which is exact.
     let u = exp::<S>(-x.abs());
     let low = u < std::f32::consts::SQRT_2 - 1.0;
     let (f, e) = (if low { u } else { 0.5 * (u - 1.0) }, if low { 0.0 } else { 1.0 });
@@ -172,7 +173,7 @@ pub(super) fn gelu<S: Simd>(x: f32) -> f32 {
 pub(super) fn erf<S: Simd>(x: f32) -> f32 {
     let a = x.abs();
     let z = x * x;
-    // Taylor series below 1: the remainder after 11 terms is below 1e-8.
+    // Taylor series below 1; the remainder after 11 terms is below 1e-8.
     let near = polynomial::<S, 11>(
         z,
         [
@@ -219,7 +220,7 @@ mod tests {
         f32::NAN,
     ];
 
-    /// What a processor without vectors gives, and what this one gives.
+    /// The results without vector instructions and with this processor's.
     fn apply(f: UnaryFn, x: &[f32]) -> [Vec<f32>; 2] {
         struct Apply<'a>(UnaryFn, &'a [f32]);
         impl pulp::WithSimd for Apply<'_> {
@@ -233,7 +234,7 @@ mod tests {
         [pulp::Arch::Scalar.dispatch(Apply(f, x)), pulp::Arch::new().dispatch(Apply(f, x))]
     }
 
-    /// Distance in units of the last place of the right answer, and of `scale` if that is larger.
+    /// The error in units in the last place of `right`, or of `scale` if that is larger.
     fn units(found: f32, right: f64, scale: f64) -> f64 {
         let same = f64::from(found) == right || (found.is_nan() && right.is_nan());
         let beyond =
@@ -261,7 +262,7 @@ mod tests {
                 let scale = match f {
                     // The tail of 1 + erf loses digits to cancellation.
                     UnaryFn::Gelu => size.min(10.0),
-                    // The sigmoid in it is subnormal below about -87 and has fewer digits there.
+                    // The sigmoid factor is subnormal below about -87 and has fewer digits there.
                     UnaryFn::Silu => size * f64::from(f32::MIN_POSITIVE),
                     _ => 0.0,
                 };

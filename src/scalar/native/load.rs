@@ -6,11 +6,11 @@ use crate::scalar::View;
 /// A view prepared for one iteration shape.
 #[derive(Clone, Debug)]
 pub(super) enum Loader {
-    /// Element `offset + i` for linear index `i`.
+    /// Element `offset + i` at linear index `i`.
     Contiguous { offset: usize },
     /// The same element everywhere.
     Uniform { offset: usize },
-    /// Element `offset + i % period`: a row for every row.
+    /// Element `offset + i % period`: the same row for every row.
     Repeated { offset: usize, period: usize },
     /// Element `offset + (i / run) * stride`: one element for a whole row.
     Runs { offset: usize, run: usize, stride: usize },
@@ -32,7 +32,7 @@ impl Loader {
         }
     }
 
-    /// Fills `out` with the elements of iteration indices `start..start + out.len()`.
+    /// Fills `out` with the elements at iteration indices `start..start + out.len()`.
     #[inline(always)]
     pub fn fill(&self, operand: &[f32], start: usize, out: &mut [f32]) {
         match self {
@@ -54,8 +54,8 @@ impl Loader {
     }
 }
 
-/// Calls `fill(row, first column, elements)` for each row of `columns` elements that `out`, which begins at
-/// linear index `start`, has a part of.
+/// Calls `fill(row, first column, elements)` for the part of each row of `columns` elements that lies in
+/// `out`, which starts at linear index `start`.
 #[inline(always)]
 fn in_rows(start: usize, columns: usize, out: &mut [f32], fill: impl Fn(usize, usize, &mut [f32])) {
     let (mut row, mut column) = (start / columns, start % columns);

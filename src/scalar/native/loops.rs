@@ -1,6 +1,7 @@
-//! One operation over all elements of a chunk: loops that vectorise, over operands that are slices or scalars.
+//! One operation over all elements of a chunk: loops that vectorise, over operands that are slices or
+//! scalars.
 //!
-//! `S` is what the caller is compiled for.
+//! `S` is the instruction set the caller is compiled for.
 
 use pulp::Simd;
 
@@ -14,7 +15,7 @@ use crate::scalar::{BinaryFn, UnaryFn, exact};
 pub(super) enum Arg<'a> {
     /// One element per element of the result.
     Slice(&'a [f32]),
-    /// The same for all.
+    /// The same value for all elements.
     Scalar(f32),
 }
 
@@ -57,7 +58,7 @@ fn zip3(a: Arg, b: Arg, c: Arg, out: &mut [f32], f: impl Fn(f32, f32, f32) -> f3
     }
 }
 
-/// What is done with a product and a third number.
+/// How a product is combined with a third number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Sum {
     /// `a b + c`
@@ -77,7 +78,7 @@ pub(super) fn multiply_add_all<S: Simd>(sum: Sum, a: Arg, b: Arg, c: Arg, out: &
     }
 }
 
-/// As [`multiply_add_all`], in exact mode.
+/// Like [`multiply_add_all`], in exact mode.
 #[inline(always)]
 pub(super) fn exact_multiply_add(sum: Sum, a: Arg, b: Arg, c: Arg, out: &mut [f32]) {
     match sum {
@@ -115,8 +116,8 @@ pub(super) fn select(condition: Arg, a: Arg, b: Arg, out: &mut [f32]) {
     }
 }
 
-/// `a` if `condition` is not 0, else `b`, by bits: compilers make a choice of addresses of an `if` between two
-/// elements, which does not vectorise.
+/// `a` if `condition` is not 0, else `b`, selected by bits: compilers turn an `if` between two elements into
+/// a choice of addresses, which does not vectorise.
 #[inline(always)]
 fn choose(condition: f32, a: f32, b: f32) -> f32 {
     let mask = u32::from(condition != 0.0).wrapping_neg();
@@ -163,11 +164,11 @@ pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
     }
 }
 
-/// As [`unary`], in exact mode.
+/// Like [`unary`], in exact mode.
 #[inline(always)]
 pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
     match f {
-        // What optimizers and relu networks use, as loops of their own, which vectorise.
+        // The functions that optimizers and ReLU networks use get loops of their own, which vectorise.
         UnaryFn::Square => map(x, out, |x| exact::mul(x, x)),
         UnaryFn::Sqrt => map(x, out, exact::sqrt),
         UnaryFn::Relu => map(x, out, |x| UnaryFn::Relu.exact(x)),
@@ -175,7 +176,7 @@ pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
     }
 }
 
-/// As [`binary`], in exact mode.
+/// Like [`binary`], in exact mode.
 #[inline(always)]
 pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
     match f {

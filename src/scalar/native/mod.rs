@@ -1,9 +1,9 @@
-//! Scalar bodies on the CPU: a body is run over a chunk of elements at a time, one tight loop an instruction,
-//! so that every loop vectorises whatever was fused.
+//! Scalar bodies on the CPU: a body runs over a chunk of elements at a time, one tight loop per instruction,
+//! so that every loop vectorises regardless of what was fused.
 //!
 //! A body is prepared once for its iteration shape: values that are the same for all elements are computed
-//! once a run, contiguous operands are used where they lie, and the other values share a few slots of scratch
-//! memory that stay in the first-level cache.
+//! once per run, contiguous operands are used in place, and the other values share a few slots of scratch
+//! memory that stay in the L1 cache.
 
 pub(crate) mod functions;
 mod load;
@@ -20,40 +20,41 @@ use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::{StepRecord, StepScalar};
 
-/// Elements a chunk: the slots of a typical body stay in the first-level cache.
+/// Elements per chunk: small enough that the slots of a typical body stay in the L1 cache.
 pub const CHUNK: usize = 512;
 
 /// A body ready to run.
 #[derive(Clone, Debug)]
 pub struct NativeBody {
-    /// Values that are the same for all elements, in order: one entry of [`Scratch::scalars`] each.
-    scalars: Vec<NativeOp>,
+    /// Values that are the same for all elements, in order: each is computed in its slot before the first chunk and
+    /// becomes an entry of [`Scratch::scalars`].
+    scalars: Vec<(usize, NativeOp)>,
     /// What is computed for each chunk, and the slot it goes to.
     ops: Vec<(usize, NativeOp)>,
-    /// Slots in use.
+    /// Number of slots in use.
     slots: usize,
     /// Stored values and the outputs they go to.
     stores: Vec<(Value, usize)>,
-    /// What [`NativeBody::evaluate`] gives.
+    /// The value that [`NativeBody::evaluate`] returns.
     result: Option<Value>,
     /// Whether every operation has the same bits on every device.
     exact: bool,
 }
 
-/// Where a value is found.
+/// Location of a value.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Value {
     /// Entry of [`Scratch::scalars`].
     Scalar(usize),
     /// Entry of [`Scratch::slots`].
     Slot(usize),
-    /// Element `offset + i` of a read operand for linear index `i`.
+    /// Element `offset + i` of a read operand at linear index `i`.
     Operand { operand: usize, offset: usize },
     /// The accumulator.
     Accumulator,
-    /// The old value of an output.
+    /// The previous value of an output.
     Previous(usize),
-    /// A product that is computed where it is added to something; only while a body is prepared.
+    /// A product computed where it is added to something; exists only while a body is prepared.
     Product(usize),
 }
 
@@ -74,45 +75,45 @@ enum NativeOp {
     Copy(Value),
     Unary(UnaryFn, Value),
     Binary(BinaryFn, Value, Value),
-    /// Product of the first two and sum with the third.
+    /// The product of the first two, combined with the third.
     MultiplyAdd(Sum, Value, Value, Value),
     Select(Value, Value, Value),
 }
 
-/// What a body reads besides its own values.
+/// The inputs of a body.
 pub struct Inputs<'a> {
     /// Read operands.
     pub reads: &'a [&'a [f32]],
-    /// The step.
+    /// The step record.
     pub step: &'a StepRecord,
-    /// `Accumulator` of the elements at hand: element 0 is the first of the range.
+    /// The `Accumulator` values of the range; element 0 is the first of the range.
     pub accumulator: &'a [f32],
 }
 
-/// Memory of one thread for the values of a body.
+/// One thread's memory for the values of a body.
 #[derive(Default)]
 pub struct Scratch {
     scalars: Vec<f32>,
     slots: Vec<Vec<f32>>,
 }
 
-/// Elements of a chunk.
+/// A chunk of elements.
 #[derive(Clone, Copy)]
 struct Chunk {
-    /// Linear index of the first.
+    /// Linear index of the first element.
     start: usize,
-    /// The same within the range being run.
+    /// The same index within the range being run.
     done: usize,
     count: usize,
 }
 
 impl NativeBody {
-    /// The body, with the same bits as on every other device if `exact`.
+    /// Sets whether the body computes the same bits as on every other device.
     pub fn exact(self, exact: bool) -> Self {
         Self { exact, ..self }
     }
 
-    /// Whether the body only stores the accumulator as it is in output 0.
+    /// Whether the body only copies the accumulator to output 0.
     pub fn is_plain_copy(&self) -> bool {
         self.ops.is_empty() && self.stores == [(Value::Accumulator, 0)]
     }
@@ -122,7 +123,7 @@ impl NativeBody {
         self.stores.iter().any(|&(_, o)| o == output)
     }
 
-    /// Runs the elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
+    /// Runs elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
     /// for exactly these elements.
     pub fn run(
         &self,
@@ -132,22 +133,29 @@ impl NativeBody {
         outputs: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
-        pulp::Arch::new().dispatch(Run { body: self, inputs, start, len, outputs, scratch });
+        self.begin(inputs, scratch);
+        for done in (0..len).step_by(CHUNK) {
+            let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
+            self.compute(&self.ops, inputs, chunk, outputs, scratch);
+            for &(value, output) in &self.stores {
+                // Old values of outputs were copied to slots when the body was prepared.
+                let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
+                loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
+            }
+        }
     }
 
-    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing. To be called
-    /// within a `pulp` dispatch.
-    #[inline(always)]
-    pub fn evaluate<'a, S: Simd>(
+    /// The body's result for the elements `start..start + count` (at most [`CHUNK`]); stores nothing.
+    pub fn evaluate<'a>(
         &self,
         inputs: &'a Inputs,
         start: usize,
         count: usize,
         scratch: &'a mut Scratch,
     ) -> &'a [f32] {
-        self.begin::<S>(inputs, scratch);
+        self.begin(inputs, scratch);
         let chunk = Chunk { start, done: 0, count };
-        self.chunk::<S>(inputs, chunk, &[], scratch);
+        self.compute(&self.ops, inputs, chunk, &[], scratch);
         let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
         match self.result.map(|value| context.arg(value)) {
             Some(Arg::Slice(values)) => values,
@@ -157,64 +165,59 @@ impl NativeBody {
     }
 
     /// Makes room and computes the scalars.
-    #[inline(always)]
-    fn begin<S: Simd>(&self, inputs: &Inputs, scratch: &mut Scratch) {
+    fn begin(&self, inputs: &Inputs, scratch: &mut Scratch) {
         while scratch.slots.len() < self.slots {
             scratch.slots.push(vec![0.0; CHUNK]);
         }
         scratch.scalars.clear();
         let one = Chunk { start: 0, done: 0, count: 1 };
-        for op in &self.scalars {
-            let mut value = [0.0];
-            Context { inputs, chunk: one, outputs: &[], scratch, exact: self.exact }
-                .compute::<S>(op, &mut value);
-            scratch.scalars.push(value[0]);
+        for scalar in &self.scalars {
+            self.compute(std::slice::from_ref(scalar), inputs, one, &[], scratch);
+            scratch.scalars.push(scratch.slots[scalar.0][0]);
         }
     }
 
+    fn compute(
+        &self,
+        ops: &[(usize, NativeOp)],
+        inputs: &Inputs,
+        chunk: Chunk,
+        outputs: &[&mut [f32]],
+        scratch: &mut Scratch,
+    ) {
+        let exact = self.exact;
+        pulp::Arch::new().dispatch(Operations { ops, inputs, chunk, outputs, scratch, exact });
+    }
+}
+
+/// Operations over a chunk. With the loops of all functions this is much code, compiled once for each width of
+/// vectors: whatever runs a body calls it, and is itself no part of a dispatch that would get a copy of its own.
+struct Operations<'a, 'b> {
+    ops: &'a [(usize, NativeOp)],
+    inputs: &'a Inputs<'a>,
+    chunk: Chunk,
+    outputs: &'a [&'b mut [f32]],
+    scratch: &'a mut Scratch,
+    exact: bool,
+}
+
+impl WithSimd for Operations<'_, '_> {
+    type Output = ();
+
     #[inline(always)]
-    fn chunk<S: Simd>(&self, inputs: &Inputs, chunk: Chunk, outputs: &[&mut [f32]], scratch: &mut Scratch) {
-        for (slot, op) in &self.ops {
+    fn with_simd<S: Simd>(self, _: S) {
+        let Operations { ops, inputs, chunk, outputs, scratch, exact } = self;
+        for (slot, op) in ops {
             // An operation never reads the slot it writes.
             let mut out = std::mem::take(&mut scratch.slots[*slot]);
-            let context = Context { inputs, chunk, outputs, scratch, exact: self.exact };
+            let context = Context { inputs, chunk, outputs, scratch, exact };
             context.compute::<S>(op, &mut out[..chunk.count]);
             scratch.slots[*slot] = out;
         }
     }
 }
 
-/// A body over a range of elements. This is a type because a closure may be compiled for the oldest processor of
-/// the architecture when it is too large to be inlined into `pulp`'s dispatch.
-struct Run<'a, 'b, 'c> {
-    body: &'a NativeBody,
-    inputs: &'a Inputs<'a>,
-    start: usize,
-    len: usize,
-    outputs: &'b mut [&'c mut [f32]],
-    scratch: &'b mut Scratch,
-}
-
-impl WithSimd for Run<'_, '_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Run { body, inputs, start, len, outputs, scratch } = self;
-        body.begin::<S>(inputs, scratch);
-        for done in (0..len).step_by(CHUNK) {
-            let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
-            body.chunk::<S>(inputs, chunk, outputs, scratch);
-            for &(value, output) in &body.stores {
-                // Old values of outputs were copied to slots when the body was prepared.
-                let context = Context { inputs, chunk, outputs: &[], scratch, exact: body.exact };
-                loops::copy(context.arg(value), &mut outputs[output][done..done + chunk.count]);
-            }
-        }
-    }
-}
-
-/// What the operations of a chunk read.
+/// The inputs of a chunk's operations.
 struct Context<'a, 'b> {
     inputs: &'a Inputs<'a>,
     chunk: Chunk,

@@ -1,4 +1,5 @@
-//! From a [`Body`] to a [`NativeBody`]: which values are scalars, which lie in operands, which share a slot.
+//! From a [`Body`] to a [`NativeBody`]: decides which values are scalars, which are read in place, and which
+//! share a slot.
 
 use super::loops::Sum;
 use super::{Loader, NativeBody, NativeOp, Value};
@@ -11,7 +12,7 @@ impl NativeBody {
         Self::prepare(body, shape, None)
     }
 
-    /// Prepares `body` to give register `result` through [`NativeBody::evaluate`].
+    /// Prepares `body` to return register `result` through [`NativeBody::evaluate`].
     pub fn with_result(body: &Body, shape: &[usize], result: Reg) -> Self {
         Self::prepare(body, shape, Some(result as usize))
     }
@@ -23,7 +24,7 @@ impl NativeBody {
             builder.values.push(value);
             builder.release(at);
         }
-        // Stores run one after the other once all values are known: an old value of an output would be
+        // Stores run one after the other once all values are known, so an output's previous value would be
         // overwritten before it is stored elsewhere.
         let stores = body.stores.iter().map(|&(register, output)| {
             let value = builder.values[register as usize];
@@ -45,15 +46,15 @@ impl NativeBody {
 }
 
 struct Builder {
-    scalars: Vec<NativeOp>,
+    scalars: Vec<(usize, NativeOp)>,
     ops: Vec<(usize, NativeOp)>,
     slots: usize,
     free: Vec<usize>,
     /// Value of each instruction so far.
     values: Vec<Value>,
-    /// The last instruction that uses each one; `usize::MAX` if it is wanted at the end.
+    /// The last instruction that uses each value; `usize::MAX` if it is needed at the end.
     last_use: Vec<usize>,
-    /// How often each one is used.
+    /// Number of uses of each value.
     uses: Vec<usize>,
     /// Products that become part of a sum.
     products: Vec<(Value, Value)>,
@@ -76,8 +77,8 @@ impl Builder {
         Self { scalars, ops, slots: 0, free, values, last_use, uses, products }
     }
 
-    /// A product of elements that nothing but one sum or difference uses: it is computed there. Its operands are kept
-    /// until then.
+    /// Defers a product that only one sum or difference uses, so that it is computed there. Its operands are
+    /// kept until then.
     fn postponed(&mut self, body: &Body, at: usize) -> Option<Value> {
         let Inst::Binary(BinaryFn::Mul, a, b) = body.insts[at] else { return None };
         let (a, b, sum) = (a as usize, b as usize, self.last_use[at]);
@@ -99,7 +100,7 @@ impl Builder {
         Some(Value::Product(self.products.len() - 1))
     }
 
-    /// The sum or difference of a postponed product and something else.
+    /// The sum or difference of a deferred product and another value.
     fn with_product(&self, f: BinaryFn, a: Value, b: Value) -> Option<NativeOp> {
         let (product, other, sum) = match (f, a, b) {
             (BinaryFn::Add, Value::Product(product), c) | (BinaryFn::Add, c, Value::Product(product)) => {
@@ -144,13 +145,18 @@ impl Builder {
             NativeOp::Select(c, a, b) => scalar(c) && scalar(a) && scalar(b),
         };
         if is_scalar {
-            self.scalars.push(op);
+            // No chunk has begun: any slot will do.
+            if self.slots == 0 {
+                self.slots = 1;
+                self.free.push(0);
+            }
+            self.scalars.push((0, op));
             return Value::Scalar(self.scalars.len() - 1);
         }
         self.vector(op)
     }
 
-    /// Computes `op` for each chunk, in a slot that none of its operands uses.
+    /// Computes `op` for each chunk, into a slot that none of its operands uses.
     fn vector(&mut self, op: NativeOp) -> Value {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots += 1;
@@ -160,7 +166,7 @@ impl Builder {
         Value::Slot(slot)
     }
 
-    /// The value with one element per index.
+    /// The value as a slice with one element per index.
     fn as_slice(&mut self, value: Value) -> Value {
         if let Value::Scalar(_) = value { self.vector(NativeOp::Copy(value)) } else { value }
     }
@@ -177,7 +183,7 @@ impl Builder {
     }
 }
 
-/// Registers an instruction uses.
+/// The registers an instruction uses.
 fn operands(inst: &Inst) -> Vec<Reg> {
     match inst {
         Inst::Unary(_, a) => vec![*a],
@@ -192,7 +198,7 @@ fn operands(inst: &Inst) -> Vec<Reg> {
     }
 }
 
-/// `view` over `shape` with dimensions joined where one stride covers both; guarded views stay as they are.
+/// Merges dimensions of `view` over `shape` that one stride covers; guarded views are returned unchanged.
 pub(super) fn merged(view: &View, shape: &[usize]) -> (View, Vec<usize>) {
     if !view.guards.is_empty() {
         return (view.clone(), shape.to_vec());

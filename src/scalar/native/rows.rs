@@ -7,7 +7,7 @@ use crate::scalar::{BinaryFn, exact};
 
 const LANES: usize = 16;
 
-/// `y = x - max(x)`; gives the logarithm of the sum of its exponentials. NaN anywhere gives NaN.
+/// `y = x - max(x)`; returns the logarithm of the sum of `e^y`. NaN anywhere in `x` gives NaN.
 pub fn shifted(x: &[f32], y: &mut [f32]) -> f32 {
     pulp::Arch::new().dispatch(Shifted { x, y })
 }

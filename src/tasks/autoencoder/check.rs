@@ -1,22 +1,22 @@
-//! What an experiment with a variational autoencoder may say.
+//! Checks of experiments with a variational autoencoder.
 
 use crate::data::config::CategoryEncoding;
 use crate::nn::config::variational::{Decoder, Variance};
 use crate::nn::losses::Loss;
 use crate::tasks::Settings;
 
-/// Largest latent code.
+/// Maximum dimension of a latent code.
 const MAX_LATENT: usize = 65_536;
 
-/// The first value of a `vae` that is out of range, or key of it that another family was given.
+/// The first value of a `vae` that is out of range, or a key of it that is set for another family.
 pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     let Settings { data, model, train } = settings;
     let Some(settings) = model.variational() else {
         if let Some(key) = model.variational_key() {
-            return Err((key, "is a key of `family = \"vae\"`; set the family or take the key out".into()));
+            return Err((key, "is a key of `family = \"vae\"`; set the family or remove the key".into()));
         }
         if train.loss == Loss::Elbo {
-            return Err(("train.loss", "= \"elbo\" is the loss of `model.family = \"vae\"` alone".into()));
+            return Err(("train.loss", "= \"elbo\" is only for `model.family = \"vae\"`".into()));
         }
         if data.target.is_none() && data.text.is_none() {
             return Err(("data.target", "is missing; name the column to predict".into()));
@@ -44,11 +44,11 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
     }
     if !model.layers.is_empty() {
         let reason =
-            "cannot be given for `family = \"vae\"`; use `hidden` and `channels`, which the decoder mirrors";
+            "cannot be set for `family = \"vae\"`; use `hidden` and `channels`, which the decoder mirrors";
         return Err(("model.layer", reason.into()));
     }
     if model.channels.is_some() && model.kernel.get().iter().any(|k| k % 2 == 0) {
-        let reason = "must be odd for `family = \"vae\"`, so that the decoder can give back every size";
+        let reason = "must be odd for `family = \"vae\"`, so that the decoder can restore every size";
         return Err(("model.kernel", reason.into()));
     }
     if settings.conditional && data.target.is_none() {
@@ -61,8 +61,8 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
     }
     if train.loss != Loss::Elbo {
         let reason = format!(
-            "= \"{}\" is not what `family = \"vae\"` minimises, which is \"elbo\", the evidence lower bound; take the key out, \
-             or write \"elbo\"",
+            "= \"{}\" is not what `family = \"vae\"` minimises, which is \"elbo\", the evidence lower bound; \
+             remove the key, or write \"elbo\"",
             train.loss.name()
         );
         return Err(("train.loss", reason));

@@ -1,4 +1,4 @@
-//! Variational autoencoders: what they ask of rows, and what they say of them.
+//! Variational autoencoders: requirements on their rows, and their scores.
 
 mod check;
 mod portrait;
@@ -18,9 +18,9 @@ use crate::train::engine::Engine;
 use crate::train::metrics::{Metric, Predictions};
 pub(super) use check::check;
 
-/// Draws of the latent code of each row, where none are asked for: scores are means over them.
+/// Default number of latent codes drawn per row; scores are means over them.
 pub const DRAWS: u32 = 32;
-/// Most draws.
+/// Maximum number of draws.
 pub const MOST_DRAWS: u32 = 100_000;
 
 /// A variational autoencoder.
@@ -46,16 +46,16 @@ impl Task for Autoencoder<'_> {
     fn prepare(&self, data: &mut Loaded) -> Result<(), TrainError> {
         let convolves = self.settings.model.channels.as_ref().is_some_and(|channels| !channels.is_empty());
         if convolves && self.fitted.image.is_none() {
-            let reason = "`model.channels` convolves images, but the rows are none; say their shape in `data.image.shape`, or \
-                 take `channels` out";
+            let reason = "`model.channels` convolves images, but the rows are none; say their shape in \
+                          `data.image.shape`, or take `channels` out";
             return Err(TrainError::Input(reason.into()));
         }
         let width = data.train.features.len().max(1);
         let outside = |x: &f32| !(0.0..=1.0).contains(x);
         if let (Decoder::Bernoulli, Some(at)) = (self.model.decoder, data.train.x.iter().position(outside)) {
             return Err(TrainError::Input(format!(
-                "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: set \
-                 `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
+                "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: \
+                 set `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
                 data.train.source_rows.get(at / width).map_or(at / width, |row| row + 1),
                 data.train.features[at % width],
                 data.train.x[at]
@@ -66,8 +66,8 @@ impl Task for Autoencoder<'_> {
         Ok(())
     }
 
-    /// Values of rows that were not trained on may leave the range of those that were. Under a Bernoulli decoder, which
-    /// gives no probability to what is outside 0..1, they count as the nearer of the two.
+    /// Values of rows that were not trained on may leave the range of those that were. Under a Bernoulli
+    /// decoder, which gives no probability to what is outside 0..1, they count as the nearer of the two.
     fn admit(&self, rows: &mut Dataset) {
         if self.model.decoder == Decoder::Bernoulli {
             rows.x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
@@ -91,8 +91,8 @@ impl Task for Autoencoder<'_> {
         )
     }
 
-    /// How strange each row is (`anomaly`, its negative evidence lower bound in nats), the two parts of that, the
-    /// log-likelihood, and the mean of its latent code.
+    /// The anomaly score of each row (`anomaly`, the negative evidence lower bound in nats), its two parts,
+    /// the log-likelihood, and the mean of the latent code.
     fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
         let mut rows = data::load_with(self.fitted, input, self.settings.reads_target())?;
         self.admit(&mut rows);

@@ -1,5 +1,5 @@
-//! What a report shows of an autoencoder: samples, rows beside their reconstructions, paths between codes, the strangest
-//! rows.
+//! What a report shows of an autoencoder: samples, rows beside their reconstructions, interpolations between
+//! codes, and the most anomalous rows.
 
 use super::DRAWS;
 use super::sample::{decode, prior};
@@ -9,38 +9,38 @@ use crate::tasks::{Trained, model};
 use crate::train::TrainError;
 use crate::train::metrics::{Predictions, argmax};
 
-/// Samples drawn.
+/// Number of samples.
 const SAMPLES: usize = 64;
-/// Rows shown beside their reconstructions.
+/// Rows shown with their reconstructions.
 const SHOWN: usize = 12;
-/// Ways from one row's code to another's.
+/// Interpolations between the codes of two rows.
 const WAYS: usize = 6;
-/// Strangest rows.
+/// Number of most anomalous rows.
 const STRANGE: usize = 6;
-/// Codes on a way, both ends counted.
+/// Codes per interpolation, both ends included.
 pub(super) const STEPS: usize = 12;
-/// Rows by position and features, `[_, features]`, as they are scaled.
+/// Rows are given by position; features are `[_, features]`, in scaled units.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Portrait {
     /// Codes drawn from the prior, decoded.
     pub samples: Vec<f32>,
     /// Rows, evenly spread.
     pub shown: Vec<usize>,
-    /// What the means of their codes are decoded to.
+    /// Their reconstructions: the decoded means of their codes.
     pub reconstructions: Vec<f32>,
-    /// For each way [`STEPS`] codes on the line between the means of two rows, decoded.
+    /// For each interpolation, [`STEPS`] decoded codes on the line between the means of two rows.
     pub ways: Vec<f32>,
-    /// The rows with the largest negative evidence lower bound, in nats, the largest first.
+    /// The rows with the highest anomaly scores (negative evidence lower bound in nats), in descending order.
     pub strange: Vec<(usize, f64)>,
-    /// What the means of their codes are decoded to.
+    /// Their reconstructions: the decoded means of their codes.
     pub expected: Vec<f32>,
     /// Mean of `q(z|x)` of each row, `[rows, latent]`.
     pub codes: Vec<f32>,
-    /// Elements of a code.
+    /// Dimension of a code.
     pub latent: usize,
 }
 
-/// The portrait of a model by `rows`.
+/// Builds the portrait of a model from `rows`.
 ///
 /// # Errors
 /// If the device fails.
@@ -81,13 +81,13 @@ pub(super) fn portrait(trained: &Trained, rows: &Dataset) -> Result<Portrait, Tr
     let codes = scores.raw;
     Ok(Portrait { samples, shown, reconstructions, ways, strange, expected, codes, latent })
 }
-/// `count` of `rows`, evenly spread, or all.
+/// `count` of `rows`, evenly spread; all if there are fewer.
 fn spread(rows: usize, count: usize) -> Vec<usize> {
     let count = count.min(rows);
     (0..count).map(|i| i * rows / count).collect()
 }
 
-/// Rows to go between: of classes that follow each other, or evenly spread where there are none.
+/// Pairs of rows to interpolate between: of consecutive classes, or evenly spread if there are none.
 fn pairs(rows: usize, labels: &[u32]) -> Vec<(usize, usize)> {
     let first = |class: u32| labels.iter().position(|&l| l == class);
     let known = (0..2 * WAYS as u32).step_by(2).filter_map(|c| Some((first(c)?, first(c + 1)?)));
@@ -99,7 +99,8 @@ fn pairs(rows: usize, labels: &[u32]) -> Vec<(usize, usize)> {
     ends.chunks_exact(2).map(|pair| (pair[0], pair[1])).collect()
 }
 
-/// The rows whose loss is largest, by the evidence lower bound without the weight of its KL term.
+/// The rows with the highest anomaly scores: the negative evidence lower bound without the weight of the KL
+/// term.
 fn strangest(scores: &Predictions) -> Vec<(usize, f64)> {
     let mut left: Vec<f64> = anomalies(scores);
     let mut found = vec![];

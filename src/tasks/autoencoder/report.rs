@@ -1,5 +1,5 @@
-//! The report's pictures of an autoencoder: what it draws, what it makes of rows, where their codes lie, and which rows
-//! are strange to it.
+//! The report's figures for an autoencoder: samples, reconstructions, a map of latent codes, and the most
+//! anomalous rows.
 
 use super::portrait::{Portrait, STEPS};
 use crate::data::reshape::ReshapeConfig;
@@ -10,12 +10,12 @@ use crate::report::tables::table;
 use crate::report::{self, grid};
 use crate::tasks::Shown;
 
-/// Features named of a strange row: those furthest from what was expected.
+/// Features listed for an anomalous row: those furthest from the expected values.
 const NAMED: usize = 3;
-/// More classes than this are not told apart by colour.
+/// With more classes than this, colours are not distinguishable.
 const MOST_COLOURS: usize = 12;
 
-/// The sections with the pictures.
+/// The sections with the figures.
 pub(super) fn section(fitted: &Fitted, portrait: &Portrait, shown: &Shown) -> String {
     let Shown { part, rows, .. } = *shown;
     let map = map(&fitted.target, portrait, rows, part);
@@ -25,10 +25,10 @@ pub(super) fn section(fitted: &Fitted, portrait: &Portrait, shown: &Shown) -> St
     };
     let strange = strange(fitted, portrait, rows);
     report::section("What it has learned", &format!("<div class=\"pictures\">\n{html}</div>\n"))
-        + &report::section(&format!("The strangest {part} rows"), &strange)
+        + &report::section(&format!("The most anomalous {part} rows"), &strange)
 }
 
-/// Samples and, beside them, `map`; reconstructions and ways between codes.
+/// Samples, with `map` beside them; reconstructions and interpolations.
 fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str, map: &str) -> String {
     let values = image.shape.values();
     let shown = portrait.shown.iter().flat_map(|&row| &rows.x[row * values..(row + 1) * values]);
@@ -37,16 +37,16 @@ fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str
         let png = grid::png_of_rows(image, &image.own_units(scaled), across);
         format!("<figure{class}><figcaption>{title}</figcaption>\n{}</figure>\n", embedded(&png))
     };
-    let samples = grid("Samples: codes drawn at random", "", &portrait.samples, 8);
+    let samples = grid("Samples from the prior", "", &portrait.samples, 8);
     let broad = " class=\"broad\"";
-    let title = format!("Images of the {part} rows, and below each what its code is decoded to");
+    let title = format!("Images of the {part} rows, each above its reconstruction");
     samples
         + map
         + &grid(&title, broad, &pairs, portrait.shown.len().max(1))
-        + &grid("From the code of one image to that of another, in equal steps", broad, &portrait.ways, STEPS)
+        + &grid("Interpolations between the latent codes of two images", broad, &portrait.ways, STEPS)
 }
 
-/// Where the codes lie: by two coordinates of largest variance, coloured by class.
+/// A map of the latent codes in the two coordinates of largest variance, coloured by class.
 fn map(target: &FittedTarget, portrait: &Portrait, rows: &Dataset, part: &str) -> String {
     let Some(points) = plane(&portrait.codes, portrait.latent) else { return String::new() };
     let names = if target.classes().len() <= MOST_COLOURS { target.classes() } else { &[] };
@@ -63,13 +63,14 @@ fn map(target: &FittedTarget, portrait: &Portrait, rows: &Dataset, part: &str) -
         2 => ["code 1", "code 2"],
         _ => ["first principal component", "second principal component"],
     };
-    scatter(&format!("Codes of the {part} rows"), labels, &classes)
+    scatter(&format!("Latent codes of the {part} rows"), labels, &classes)
 }
 
-/// A strange row: its position, its negative evidence lower bound in nats, its scaled features, what was expected.
+/// An anomalous row: its position, its negative evidence lower bound in nats, its scaled features, and the
+/// expected ones.
 type Strange<'a> = (usize, f64, &'a [f32], &'a [f32]);
 
-/// The strangest rows: images beside what was expected, curves of days, or the features that stand out.
+/// The most anomalous rows: images above what was expected, daily curves, or the features that stand out.
 fn strange(fitted: &Fitted, portrait: &Portrait, rows: &Dataset) -> String {
     let width = rows.width().max(1);
     let each = portrait.strange.iter().zip(portrait.expected.chunks(width));
@@ -95,8 +96,8 @@ fn strange_images(image: &FittedImage, rows: &Dataset, each: &[Strange]) -> Stri
         format!("<div>{found}{expected}<span>{}, {nats:.1} nats</span></div>\n", escape(&name(rows, row)))
     };
     format!(
-        "<figure><figcaption>Images of the largest negative evidence lower bound, and below each what its code is \
-         decoded to</figcaption>\n<div class=\"images\">\n{}</div></figure>\n",
+        "<figure><figcaption>Images with the highest anomaly scores (negative evidence lower bound), each \
+         above its decoded to</figcaption>\n<div class=\"images\">\n{}</div></figure>\n",
         each.iter().map(pair).collect::<String>()
     )
 }
@@ -134,7 +135,8 @@ fn strange_table(fitted: &Fitted, rows: &Dataset, each: &[Strange]) -> String {
     table(&["row", "what stands out", "nats"], &each.iter().map(line).collect::<Vec<_>>(), 2)
 }
 
-/// Codes `[rows, latent]` on the plane of their two largest variances; `None` for fewer than two elements or rows.
+/// Projects codes `[rows, latent]` onto the plane of largest variance; `None` for fewer than two dimensions
+/// or rows.
 fn plane(codes: &[f32], latent: usize) -> Option<Vec<(f64, f64)>> {
     let rows = codes.len() / latent.max(1);
     if latent < 2 || rows < 2 {
@@ -151,7 +153,7 @@ fn plane(codes: &[f32], latent: usize) -> Option<Vec<(f64, f64)>> {
     let along = |direction: &[f64], row: usize| -> f64 {
         code(row).zip(&mean).zip(direction).map(|((x, m), d)| (x - m) * d).sum()
     };
-    // Power iteration without the covariance itself, which may be large: each step multiplies by it.
+    // Power iteration without forming the covariance matrix, which may be large: each step multiplies by it.
     let mut directions: Vec<Vec<f64>> = vec![];
     for number in 0..2 {
         let mut direction: Vec<f64> = (0..latent).map(|i| 1.0 + (i * (number + 3) % 7) as f64).collect();
@@ -185,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_plane_holds_the_largest_variances() {
-        // Variances 9, 4 and 0.01 along axes; the plane is of the first two up to signs.
+        // Variances 9, 4 and 0.01 along axes; the plane spans the first two, up to signs.
         let codes: Vec<f32> = (0..400)
             .flat_map(|i| {
                 let t = i as f32;

@@ -11,35 +11,34 @@ use crate::tasks::table::csv;
 use crate::tasks::{Drawn, Request, Trained, model};
 use crate::train::TrainError;
 
-/// Most samples of one call.
+/// Maximum samples per call.
 const MOST: usize = 1_000_000;
 
-/// Samples as the file that `request` names: a picture (`.png`, a grid of images), an array (`.npy`, `f32`
-/// `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own units. A conditional model draws
-/// its classes in turn.
+/// Draws samples and encodes them as the file in `request`: a picture (`.png`, a grid of images), an array
+/// (`.npy`, `f32` `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own units.
+/// A conditional model cycles through its classes.
 ///
 /// # Errors
-/// If something asked for is for texts or out of range, or the device fails.
+/// If an option is only for texts or is out of range, or the device fails.
 pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
     let given = [
-        ("--length", request.length.is_some()),
-        ("--temperature", request.temperature.is_some()),
-        ("--prompt", request.prompt.is_some()),
+        ("length", request.length.is_some()),
+        ("temperature", request.temperature.is_some()),
+        ("prompt", request.prompt.is_some()),
     ];
     if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-        let reason = format!("{option} is for models of text ([data.text]); this one is none");
-        return Err(trained.refuse(&reason));
+        return Err(trained.unsuited(option, "is for models of text ([data.text]); this one is none"));
     }
     let Some(output) = request.output else {
-        let reason = "the samples need a file: name a .png, .npy or .csv file with --output";
-        return Err(trained.refuse(reason));
+        return Err(trained.unsuited("output", "is missing: the samples need a .png, .npy or .csv file"));
     };
-    let wrong = |reason: &str| TrainError::Input(format!("{}: {reason}", output.display()));
+    let wrong = |reason: &str| TrainError::unusable(output, reason);
     let fitted = trained.fitted;
     let count = request.count.unwrap_or(64);
     let form = Form::of(output).ok_or_else(|| wrong("the file must end in .png, .npy or .csv"))?;
     if !(1..=MOST).contains(&count) {
-        return Err(TrainError::Input(format!("--count {count} is not in 1..={MOST}")));
+        let problem = format!("{count} is not in 1..={MOST}");
+        return Err(TrainError::Setting { run: None, name: "count", problem });
     }
     let names = feature_names(fitted)?;
     let like = Dataset { features: names.clone(), ..Dataset::default() };
@@ -47,7 +46,7 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     let decoder = model.decoder().ok_or_else(|| trained.refuse("its model has no decoder"))?;
     let picture = match (form, &fitted.image) {
         (Form::Picture, None) => {
-            return Err(wrong("the rows are no images; write the samples to a .csv or .npy file"));
+            return Err(wrong("the rows are not images; write the samples to a .csv or .npy file"));
         }
         (_, image) => image.as_ref(),
     };
@@ -66,7 +65,7 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     Ok(Drawn::File(count, bytes))
 }
 
-/// What samples are written as.
+/// The file format of samples.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Picture,
@@ -85,16 +84,17 @@ impl Form {
     }
 }
 
-/// Codes `[count, latent]` of the prior, `N(0, 1)`.
+/// Codes `[count, latent]` drawn from the prior, `N(0, 1)`.
 pub(super) fn prior(count: usize, latent: usize, seed: [u32; 2]) -> Vec<f32> {
     let code = |i: usize| rng::normal(rng::word(seed, streams::SAMPLE, 0, i as u32));
     (0..count * latent).map(code).collect()
 }
 
-/// Expected features `[codes, features]` of codes, as they are scaled; `labels` are read by a conditional model.
+/// Decodes codes to expected features `[codes, features]`, in scaled units; `labels` are the classes for a
+/// conditional model.
 ///
 /// # Errors
-/// If the weights are of another model, or the device fails.
+/// If the weights do not match the model, or the device fails.
 pub(super) fn decode(
     trained: &Trained,
     decoder: &Model,
@@ -114,7 +114,7 @@ pub(super) fn decode(
     Ok(trained.engine(decoder, &rows)?.evaluate()?.raw)
 }
 
-/// Names of the features that a run's rows become.
+/// Names of the features of a run's rows.
 pub(super) fn feature_names(fitted: &Fitted) -> Result<Vec<String>, TrainError> {
     if let Some(image) = &fitted.image {
         return Ok(image.names());
@@ -136,7 +136,7 @@ fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
     let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
     let mut header =
         format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents.join(", "));
-    // Magic, version and length are 10 bytes; the data begin at a multiple of 64.
+    // Magic, version and length take 10 bytes; the data start at a multiple of 64.
     let blanks = (64 - (10 + header.len() + 1) % 64) % 64;
     header.push_str(&" ".repeat(blanks));
     header.push('\n');

@@ -1,12 +1,12 @@
-//! What an autoencoder says of rows: the parts of its loss as means over draws, and the log-likelihood.
+//! Scores of rows by an autoencoder: the parts of its loss as means over draws, and the log-likelihood.
 
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, LOG_WEIGHT, RECONSTRUCTION};
 use crate::train::TrainError;
 use crate::train::engine::Engine;
 use crate::train::metrics::{Metric, Predictions};
 
-/// Evaluates the evaluation rows with `draws` latent codes each: the parts of the loss are means over them, and
-/// [`LOG_LIKELIHOOD`] takes the place of [`LOG_WEIGHT`].
+/// Evaluates the evaluation rows with `draws` latent codes each: the parts of the loss are means over them,
+/// and [`LOG_LIKELIHOOD`] replaces [`LOG_WEIGHT`].
 ///
 /// # Errors
 /// If the device fails.
@@ -17,7 +17,7 @@ pub(super) fn evaluate(engine: &mut Engine, draws: u32) -> Result<Predictions, T
     };
     let mut reconstruction = of(&found, RECONSTRUCTION);
     let mut losses: Vec<f64> = found.losses.iter().map(|&x| f64::from(x)).collect();
-    // The largest weight of each row, and the sum of all relative to it.
+    // The largest weight of each row, and the sum of all weights relative to it (a running log-sum-exp).
     let mut weights: Vec<(f64, f64)> = of(&found, LOG_WEIGHT).into_iter().map(|w| (w, 1.0)).collect();
     for draw in 1..draws {
         let next = engine.evaluate_draw(draw)?;
@@ -43,13 +43,14 @@ pub(super) fn evaluate(engine: &mut Engine, draws: u32) -> Result<Predictions, T
     Ok(found)
 }
 
-/// How strange each row is: its negative evidence lower bound, in nats.
+/// The anomaly score of each row: its negative evidence lower bound, in nats.
 pub(super) fn anomalies(predictions: &Predictions) -> Vec<f64> {
     let part = |name| predictions.part(name).unwrap_or_default().iter().map(|&x| f64::from(x));
     part(RECONSTRUCTION).zip(part(KL)).map(|(reconstruction, kl)| reconstruction + kl).collect()
 }
 
-/// The evidence lower bound, its parts, and the log-likelihood if it is estimated: means over the rows, in nats.
+/// The evidence lower bound, its parts, and the estimated log-likelihood if present: means over the rows, in
+/// nats.
 pub(super) fn bound(reconstruction: &[f32], kl: &[f32], log_likelihood: Option<&[f32]>) -> Vec<Metric> {
     let mean = |rows: &[f32]| rows.iter().map(|&x| f64::from(x)).sum::<f64>() / rows.len().max(1) as f64;
     let (reconstruction, kl) = (mean(reconstruction), mean(kl));

@@ -1,4 +1,4 @@
-//! Images: what is predicted of one.
+//! Predictions for images.
 
 mod report;
 
@@ -43,7 +43,7 @@ impl Task for Images<'_> {
     }
 
     fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        // Pictures of a folder are told by their files.
+        // Pictures in a folder are identified by their file names.
         let files = names(input)?;
         let titles = files.first().map(|_| "image".to_string()).into_iter().collect();
         self.head.table(trained, input, titles, |_, at| files.get(at).cloned().into_iter().collect())
@@ -57,7 +57,7 @@ impl Task for Images<'_> {
     }
 }
 
-/// Names of the pictures of a folder; none if `input` is another file.
+/// Names of the pictures in a folder; empty if `input` is a file.
 pub(super) fn names(input: &Path) -> Result<Vec<String>, TrainError> {
     Ok(if input.is_dir() { image::folder::names(input)? } else { vec![] })
 }
@@ -68,10 +68,10 @@ pub(super) fn filters(weights: &[NamedTensor], image: &FittedImage) -> String {
     if html.is_empty() { html } else { section("Images", &html) }
 }
 
-/// The random changes of training images; `None` if none are asked for.
+/// The random augmentation of training images; `None` if none is configured.
 ///
 /// # Errors
-/// If some are asked for, but rows are not images; `wrong` gives the error its place.
+/// If augmentation is configured but rows are not images; `wrong` locates the error.
 pub fn changes(
     settings: Settings,
     fitted: &Fitted,
@@ -82,11 +82,11 @@ pub fn changes(
         return Ok(None);
     }
     let Some(image) = &fitted.image else {
-        let reason = "changes images, but the rows are none; say what image a row is in `data.image.shape`, or leave \
-                      only `noise`";
+        let reason = "changes images, but the rows are not images; set `data.image.shape`, or leave only \
+                      `noise`";
         return Err(wrong("data.augment", reason));
     };
-    // Black, as it is once scaled.
+    // Scaled black.
     let fill = image.scaling.iter().map(|s| s.apply(image.range[0]) as f32).collect();
     Ok(Some(ImageChanges { shape: image.shape.into(), changes, fill, stream: streams::AUGMENT }))
 }

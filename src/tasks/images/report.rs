@@ -1,4 +1,5 @@
-//! The report's images: the most confident mistakes of a classifier, and the filters of its first convolution.
+//! The report's image figures: a classifier's most confident mistakes, and the filters of its first
+//! convolution.
 
 use std::fmt::Write;
 
@@ -9,12 +10,12 @@ use crate::tasks::Shown;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::metrics::argmax;
 
-/// Mistakes shown.
+/// Number of mistakes shown.
 const MISTAKES: usize = 18;
-/// Filters shown.
+/// Number of filters shown.
 const FILTERS: usize = 64;
 
-/// The images whose wrong class the model was surest of, with the true and the predicted class.
+/// The most confident wrong predictions, with true and predicted class.
 pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> String {
     let Shown { rows, predictions, .. } = *shown;
     let mut wrong: Vec<(f64, usize, usize, usize)> = vec![];
@@ -36,7 +37,8 @@ pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> 
         let source = rows.source_rows.get(row).copied().unwrap_or(row);
         let _ = writeln!(
             html,
-            "<div title=\"row {source}\">{picture}<span><b>{predicted}</b> {:.0} %<br>is {truth}</span></div>",
+            "<div title=\"row {source}\">{picture}<span><b>{predicted}</b> {:.0} %<br>is \
+             {truth}</span></div>",
             100.0 * sure
         );
     }
@@ -44,8 +46,8 @@ pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> 
         return html;
     }
     format!(
-        "<figure><figcaption>The most confident of {total} mistakes: predicted class and its probability, true class\
-         </figcaption>\n<div class=\"images\">\n{html}</div></figure>\n"
+        "<figure><figcaption>The most confident of {total} mistakes: predicted class and its probability, \
+         true class</figcaption>\n<div class=\"images\">\n{html}</div></figure>\n"
     )
 }
 
@@ -65,8 +67,8 @@ pub(in crate::tasks) fn filters(weights: &[NamedTensor], image: &FittedImage) ->
     }
     let shown = if count > FILTERS { format!(", the first {FILTERS} of {count}") } else { String::new() };
     format!(
-        "<figure><figcaption>Filters of the first convolution (<code>{}</code>{shown}): grey is 0, white positive, \
-         black negative</figcaption>\n<div class=\"images small\">\n{html}</div></figure>\n",
+        "<figure><figcaption>Filters of the first convolution (<code>{}</code>{shown}): grey is 0, white \
+         positive, black negative</figcaption>\n<div class=\"images small\">\n{html}</div></figure>\n",
         escape(name)
     )
 }

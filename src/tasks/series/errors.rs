@@ -1,4 +1,4 @@
-//! Errors of forecasts: of obvious ones beside the model's, and by distance.
+//! Errors of forecasts: of the baselines, and by horizon.
 
 use serde::Serialize;
 
@@ -6,26 +6,26 @@ use crate::data::window::baseline::Baselines;
 use crate::data::{Dataset, FittedTarget};
 use crate::train::metrics::Predictions;
 
-/// Errors at one distance, of the model and of obvious forecasts.
+/// Errors at one horizon, of the model and of the baselines.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct HorizonError {
     /// Rows ahead.
     pub horizon: usize,
     /// Mean absolute error of the model.
     pub mae: f64,
-    /// Of the last known value.
+    /// Mean absolute error of the last known value.
     pub baseline_naive_mae: f64,
-    /// Of the value of a season ago, if there is a season.
+    /// Mean absolute error of the seasonal baseline, if there is a season.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub baseline_seasonal_mae: Option<f64>,
 }
 
-/// Errors of obvious forecasts of the samples by name, if they are windows of a series of numbers.
+/// Errors of the baselines by name, if the samples are windows of a numeric series.
 pub fn baselines(rows: &Dataset) -> Vec<(&'static str, f64)> {
     rows.windows.as_ref().map(|w| w.baselines.errors(|_| true)).unwrap_or_default()
 }
 
-/// Mean absolute error at each distance; empty unless several are predicted.
+/// Mean absolute error at each horizon; empty unless several steps are predicted.
 pub fn by_horizon(predictions: &Predictions, target: &FittedTarget, rows: &Dataset) -> Vec<HorizonError> {
     let Some(windows) = rows.windows.as_ref().filter(|w| w.steps > 1) else { return vec![] };
     let model = Baselines {

@@ -1,4 +1,4 @@
-//! Series: what a window of the last rows says of the rows after it.
+//! Series: predicts the rows that follow a window.
 
 mod errors;
 mod report;
@@ -53,7 +53,7 @@ impl Task for Forecast<'_> {
     }
 }
 
-/// Titles of the columns that say where each window lies.
+/// Titles of the columns that identify each window.
 fn place_titles(window: &FittedWindow) -> Vec<String> {
     let config = &window.config;
     let time = config.time.clone().unwrap_or_else(|| "row".into());
@@ -63,7 +63,7 @@ fn place_titles(window: &FittedWindow) -> Vec<String> {
     titles
 }
 
-/// Cells of [`place_titles`] for sample `at`.
+/// The cells under [`place_titles`] for sample `at`.
 fn place(window: &FittedWindow, rows: &Dataset, at: usize) -> Vec<String> {
     let Some(place) = rows.windows.as_ref().and_then(|w| w.places.get(at)) else { return vec![] };
     let mut cells: Vec<String> = window.config.group.iter().map(|_| place.group.clone()).collect();

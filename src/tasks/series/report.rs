@@ -1,5 +1,5 @@
-//! The report's pictures of forecasts: the last stretch of the series against the truth and an obvious forecast, and
-//! the error by distance.
+//! The report's figures for forecasts: the last stretch of the series with truth and baseline, and the error
+//! by horizon.
 
 use super::errors::{self, HorizonError};
 use crate::data::FittedTarget;
@@ -9,7 +9,7 @@ use crate::tasks::Shown;
 /// Samples shown of a series: a week of hours.
 const SHOWN: usize = 168;
 
-/// Pictures of forecasts; nothing where classes are predicted.
+/// Figures of forecasts; empty where classes are predicted.
 pub(super) fn section(shown: &Shown, target: &FittedTarget) -> String {
     let html = stretch(shown, target) + &by_horizon(shown, target);
     if html.is_empty() {
@@ -18,7 +18,7 @@ pub(super) fn section(shown: &Shown, target: &FittedTarget) -> String {
     crate::report::section("Forecast", &format!("<div class=\"pictures\">\n{html}</div>\n"))
 }
 
-/// Forecast, truth and the season before, over the end of the last series.
+/// Forecast, truth and baseline at the end of the last series.
 fn stretch(shown: &Shown, target: &FittedTarget) -> String {
     let Shown { part, rows, predictions } = *shown;
     let Some(windows) = rows.windows.as_ref().filter(|w| !w.baselines.naive.is_empty()) else {
@@ -28,7 +28,7 @@ fn stretch(shown: &Shown, target: &FittedTarget) -> String {
     let Some(last) = windows.places.last() else { return String::new() };
     let same = windows.places.iter().rev().take_while(|p| p.group == last.group).take(SHOWN).count();
     let first = windows.places.len() - same;
-    // Of several outputs the first: the nearest row of the first target.
+    // With several outputs, the first: the nearest step of the first target.
     let outputs = windows.outputs();
     let points = |values: &[f64]| {
         let of = |at: usize| Some(((at - first) as f64, *values.get(at * outputs)?));
@@ -37,7 +37,7 @@ fn stretch(shown: &Shown, target: &FittedTarget) -> String {
     let baselines = &windows.baselines;
     let (known, name) = match baselines.seasonal.is_empty() {
         true => (&baselines.naive, "last known value"),
-        false => (&baselines.seasonal, "season before"),
+        false => (&baselines.seasonal, "one season earlier"),
     };
     let series = [
         Series { name: "truth", class: "train", points: points(&truth) },
@@ -49,7 +49,7 @@ fn stretch(shown: &Shown, target: &FittedTarget) -> String {
     curves(&title, ["row", target.name().unwrap_or_default()], &series, None, false)
 }
 
-/// Mean absolute error at each distance, of the model and of obvious forecasts.
+/// Mean absolute error at each horizon, of the model and of the baselines.
 fn by_horizon(shown: &Shown, target: &FittedTarget) -> String {
     let errors = errors::by_horizon(shown.predictions, target, shown.rows);
     if errors.is_empty() {
@@ -61,7 +61,11 @@ fn by_horizon(shown: &Shown, target: &FittedTarget) -> String {
     let series = [
         Series { name: "model", class: "validation", points: points(&|e| Some(e.mae)) },
         Series { name: "last known value", class: "train", points: points(&|e| Some(e.baseline_naive_mae)) },
-        Series { name: "season before", class: "reference", points: points(&|e| e.baseline_seasonal_mae) },
+        Series {
+            name: "one season earlier",
+            class: "reference",
+            points: points(&|e| e.baseline_seasonal_mae),
+        },
     ];
-    curves("Error by distance", ["rows ahead", "mean absolute error"], &series, None, false)
+    curves("Error by horizon", ["rows ahead", "mean absolute error"], &series, None, false)
 }

@@ -7,13 +7,13 @@ use crate::train::metrics::{Metric, Predictions, auc, classes};
 
 /// One of two classes.
 pub(super) struct Binary<'a> {
-    /// Of the target.
+    /// Name of the target.
     pub name: &'a str,
-    /// Of both classes, the negative one first.
+    /// Names of both classes, the negative one first.
     pub names: &'a [String],
-    /// Of the class of negative logits.
+    /// Name of the class with negative logits.
     pub negative: &'a str,
-    /// Of the class of positive logits.
+    /// Name of the class with positive logits.
     pub positive: &'a str,
 }
 
@@ -60,7 +60,7 @@ fn by_threshold(predictions: &Predictions, positive: &str) -> String {
         equal("ideal"),
         Series { name: "model", class: "validation", points: calibration(&scores, &predictions.truth) },
     ];
-    let labels = [format!("predicted probability of {positive}"), format!("part that is {positive}")];
+    let labels = [format!("predicted probability of {positive}"), format!("fraction that is {positive}")];
     curves(
         &format!("ROC curve, area {area}"),
         ["false positive rate", "true positive rate"],
@@ -70,7 +70,7 @@ fn by_threshold(predictions: &Predictions, positive: &str) -> String {
     ) + &curves("Calibration", [&labels[0], &labels[1]], &calibration, None, false)
 }
 
-/// `(false positive rate, true positive rate)` by falling threshold, from (0, 0) to (1, 1).
+/// `(false positive rate, true positive rate)` for falling thresholds, from (0, 0) to (1, 1).
 fn roc(scores: &[f64], truth: &[f64]) -> Vec<(f64, f64)> {
     let mut ranked: Vec<(f64, bool)> = scores.iter().copied().zip(truth.iter().map(|&y| y > 0.5)).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -87,7 +87,8 @@ fn roc(scores: &[f64], truth: &[f64]) -> Vec<(f64, f64)> {
     points
 }
 
-/// `(mean predicted probability, part of positives)` of each tenth of the probability scale that has rows.
+/// `(mean predicted probability, fraction of positives)` for each tenth of the probability scale that has
+/// rows.
 fn calibration(scores: &[f64], truth: &[f64]) -> Vec<(f64, f64)> {
     let mut bins = [(0.0, 0.0, 0usize); 10];
     for (&score, &y) in scores.iter().zip(truth) {

@@ -5,11 +5,11 @@ use crate::report::svg::escape;
 use crate::report::tables::table;
 use crate::train::metrics::{ClassScore, Metric, Predictions, argmax, class_scores, classes};
 
-/// One of these classes.
+/// Multi-class prediction.
 pub(super) struct Classes<'a> {
-    /// Of the target.
+    /// Name of the target.
     pub name: &'a str,
-    /// Of the classes.
+    /// Names of the classes.
     pub names: &'a [String],
 }
 
@@ -43,12 +43,12 @@ impl Head for Classes<'_> {
     }
 }
 
-/// The class, and the probability of each.
+/// Titles of the predicted class and of the probability of each class.
 pub(super) fn titles(name: &str, names: &[String]) -> Vec<String> {
     std::iter::once(name.to_string()).chain(names.iter().map(|n| format!("probability {n}"))).collect()
 }
 
-/// Cells of [`titles`].
+/// The cells under [`titles`].
 pub(super) fn cells(predictions: &Predictions, names: &[String]) -> Vec<Vec<String>> {
     let row = |p: &Vec<f64>| {
         let class = std::iter::once(names[argmax(p)].clone());
@@ -57,7 +57,7 @@ pub(super) fn cells(predictions: &Predictions, names: &[String]) -> Vec<Vec<Stri
     predictions.probabilities().iter().map(row).collect()
 }
 
-/// Precision, recall and F1 of each class.
+/// Precision, recall and F1 per class.
 fn each(predictions: &Predictions, names: &[String]) -> String {
     let scores = class_scores(&predictions.confusion(names.len()));
     let row = |(name, s): (&String, &ClassScore)| {
@@ -66,10 +66,10 @@ fn each(predictions: &Predictions, names: &[String]) -> String {
     };
     let rows: Vec<Vec<String>> = names.iter().zip(&scores).map(row).collect();
     let head = ["class", "precision", "recall", "F1", "rows"];
-    format!("<figure><figcaption>Each class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
+    format!("<figure><figcaption>Per class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
 }
 
-/// Rows by true and predicted class; the shade is the part of the true class.
+/// The confusion matrix; the shade is the fraction of the true class.
 pub(super) fn confusion(predictions: &Predictions, names: &[String]) -> String {
     let counts = predictions.confusion(names.len());
     let head: String = names.iter().map(|n| format!("<th>{}</th>", escape(n))).collect();
@@ -79,7 +79,8 @@ pub(super) fn confusion(predictions: &Predictions, names: &[String]) -> String {
         let cell = |&count: &usize| {
             let shade = 85.0 * count as f64 / total;
             format!(
-                "<td style=\"background: color-mix(in srgb, var(--train) {shade:.0}%, transparent)\">{count}</td>"
+                "<td style=\"background: color-mix(in srgb, var(--train) {shade:.0}%, \
+                 transparent)\">{count}</td>"
             )
         };
         rows += &format!("<tr><th>{}</th>{}</tr>\n", escape(name), row.iter().map(cell).collect::<String>());

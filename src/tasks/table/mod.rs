@@ -1,4 +1,4 @@
-//! Rows of a table, and what is predicted of a row whatever it is: a number, one of two classes, one of several.
+//! Rows of a table, and the kinds of prediction for any row: a number, one of two classes, one of several.
 
 mod binary;
 mod classes;
@@ -12,12 +12,12 @@ use crate::report::section;
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
 
-/// What is predicted of a row.
+/// The prediction made for a row.
 pub(super) trait Head {
     /// Name of the target.
     fn name(&self) -> &str;
 
-    /// How it becomes numbers: for people.
+    /// A description of its encoding, for display.
     fn treatment(&self) -> [String; 2];
 
     /// The metrics of predictions.
@@ -26,17 +26,17 @@ pub(super) trait Head {
     /// Names of the classes; empty for numbers.
     fn classes(&self) -> &[String];
 
-    /// Predictions against the truth, as HTML.
+    /// Figures of predictions against the truth, as HTML.
     fn pictures(&self, predictions: &Predictions) -> String;
 
     /// Titles of the columns of a table of predictions.
     fn titles(&self) -> Vec<String>;
 
-    /// Its cells, row by row.
+    /// The cells of the table, row by row.
     fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>>;
 }
 
-/// What is predicted for a target.
+/// The head for a target.
 pub(super) fn head(target: &FittedTarget) -> Box<dyn Head + '_> {
     let name = target.name().unwrap_or_default();
     match target.classes() {
@@ -49,7 +49,7 @@ pub(super) fn head(target: &FittedTarget) -> Box<dyn Head + '_> {
 }
 
 impl dyn Head + '_ {
-    /// What is said of classes beside their metrics.
+    /// Further results for classes, besides their metrics.
     pub(super) fn details(&self, predictions: &Predictions) -> Details {
         let names = self.classes();
         let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
@@ -63,7 +63,8 @@ impl dyn Head + '_ {
         section(&title, &format!("<div class=\"pictures\">\n{html}</div>\n"))
     }
 
-    /// Predictions for the rows of a file; each line begins with what `place` says of its row, under `titles`.
+    /// Predictions for the rows of a file; each line starts with the cells that `place` returns for its row,
+    /// under `titles`.
     pub(super) fn table(
         &self,
         trained: &Trained,

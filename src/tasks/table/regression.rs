@@ -1,4 +1,4 @@
-//! Numbers: errors in the target's own units.
+//! Regression: errors in the target's own units.
 
 use super::Head;
 use crate::data::FittedTarget;

@@ -1,14 +1,14 @@
-//! What an experiment on text may say.
+//! Checks of experiments on text.
 
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::layers::LayerConfig;
 use crate::nn::losses::Loss;
 use crate::tasks::Settings;
 
-/// The only loss of a text.
+/// The only loss for text.
 pub(in crate::tasks) const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
 
-/// The first key that does not go with a text, or has a value that it cannot have.
+/// The first key that does not apply to text, or has a value that it cannot have.
 pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     let Settings { data, model, train } = settings;
     let Some(text) = data.text else { return Ok(()) };
@@ -28,8 +28,8 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         ("data.augment", data.augment != Default::default()),
     ];
     if let Some((key, _)) = given.iter().find(|(_, given)| *given) {
-        let reason = "does not go with [data.text]: a text has no columns, and its next character is what is predicted; take \
-                      the key out";
+        let reason = "does not go with [data.text]: a text has no columns, and the target is its next \
+                      character; remove the key";
         return Err((key, reason.into()));
     }
     check_layers(model)?;
@@ -37,26 +37,26 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         let reason = match &train.loss {
             Loss::CrossEntropy { .. } => {
                 "has settings, but the loss of a text is the plain cross-entropy of the next character; \
-                                          take the key out, or write \"cross_entropy\""
+                 remove the key, or write \"cross_entropy\""
                     .into()
             }
             other => format!(
-                "= \"{}\" is not the loss of a text, which is \"cross_entropy\" of the next character; take the key out, or write \
-                 \"cross_entropy\"",
+                "= \"{}\" is not the loss of a text, which is \"cross_entropy\" of the next character; \
+                 remove the key, or write \"cross_entropy\"",
                 other.name()
             ),
         };
         return Err(("train.loss", reason));
     }
     if train.shuffle {
-        let reason = "= true would tear apart sequences that follow each other, whose states are carried on; take the key \
-                      out, or write false";
+        let reason = "= true would separate consecutive sequences, whose states are carried over; remove the \
+                      key, or write false";
         return Err(("train.shuffle", reason.into()));
     }
     Ok(())
 }
 
-/// Recurrent layers come first, and must not see the characters that they predict.
+/// Recurrent layers must come first, and must not see the characters to predict.
 fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     if model.layers.is_empty() && model.family != Family::Rnn {
         return Err(("model.family", "must be \"rnn\" for a text".into()));
@@ -66,15 +66,14 @@ fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     for (at, layer) in model.hidden_layers().iter().enumerate() {
         match layer {
             LayerConfig::Recurrent(layer) if layer.bidirectional => {
-                let reason =
-                    "reads a text backwards too, from the characters that are to be predicted; take it out";
+                let reason = "reads a text backwards too, from the characters to predict; remove it";
                 return Err((key, reason.into()));
             }
             LayerConfig::Recurrent(_) if others => {
                 return Err((key, "has a recurrent layer after others; for a text they come first".into()));
             }
             LayerConfig::Recurrent(_) => {}
-            _ if at == 0 => return Err((key, "must begin with a recurrent layer for a text".into())),
+            _ if at == 0 => return Err((key, "must start with a recurrent layer for a text".into())),
             _ => others = true,
         }
     }

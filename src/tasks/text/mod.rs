@@ -1,4 +1,4 @@
-//! Text: its next character, from those before it.
+//! Text: predicts the next character from the preceding ones.
 
 mod check;
 mod write;
@@ -14,10 +14,10 @@ use crate::train::metrics::{Metric, Predictions};
 pub(super) use check::{LOSS, check};
 use write::{SHOWN, Writing, write};
 
-/// Between two texts.
+/// Separator between texts.
 const BETWEEN: &str = "\n----------\n";
 
-/// Characters of a text.
+/// A character-level language model.
 pub(super) struct Language<'a> {
     pub text: &'a FittedText,
 }
@@ -40,8 +40,8 @@ impl Task for Language<'_> {
         vec![Metric { name: "nats", value: predictions.mean_loss() }]
     }
 
-    /// How well the model knows each sequence of a text: the place of the first character that is predicted, counted from
-    /// 1, and the mean cross-entropy of the sequence's characters in nats.
+    /// The position of the first predicted character of each sequence, counted from 1, and the mean
+    /// cross-entropy of the sequence's characters in nats.
     fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
         let rows = data::load_with(trained.fitted, input, false)?;
         let predictions = trained.evaluate(&rows, 1)?;
@@ -57,8 +57,8 @@ impl Task for Language<'_> {
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
         let extension = request.output.and_then(|o| o.extension()?.to_str());
         if extension.is_some_and(|e| ["png", "npy", "csv"].contains(&e.to_lowercase().as_str())) {
-            let reason = "it writes text; name a .txt file with --output, or none to see the text";
-            return Err(trained.refuse(reason));
+            let problem = "must name a .txt file, or nothing to see the text: the model writes text";
+            return Err(trained.unsuited("output", problem));
         }
         let writing = Writing {
             count: request.count.unwrap_or(1),
@@ -76,6 +76,6 @@ impl Task for Language<'_> {
 
     fn sections(&self, trained: &Trained, _shown: &Shown) -> Result<String, TrainError> {
         let text = write(trained, self.text, &SHOWN)?.concat();
-        Ok(section("A text it writes, at temperature 0.8", &format!("<pre>{}</pre>\n", escape(&text))))
+        Ok(section("Generated text at temperature 0.8", &format!("<pre>{}</pre>\n", escape(&text))))
     }
 }

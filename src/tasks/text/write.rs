@@ -1,4 +1,4 @@
-//! Text that a trained model writes.
+//! Text generation.
 
 use crate::base::rng::{self, streams};
 use crate::data::{Dataset, FittedText, Text};
@@ -6,65 +6,66 @@ use crate::tasks::{Trained, model};
 use crate::train::TrainError;
 use crate::train::engine::Engine;
 
-/// How a text is written.
+/// Options for generating text.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Writing {
-    /// Texts.
+    /// Number of texts.
     pub count: usize,
     /// Characters of each, besides the prompt.
     pub length: usize,
-    /// Divides the logits: below 1 the likely becomes likelier; 0 takes the likeliest character always.
+    /// Divisor of the logits: below 1, likely characters become more likely; 0 always takes the most likely
+    /// one.
     pub temperature: f64,
-    /// How each text begins; by default as after a line's end.
+    /// The start of each text; by default, as after the end of a line.
     pub prompt: Option<String>,
     /// Seed of the draw.
     pub seed: u64,
 }
 
-/// The text that a report shows.
+/// The text shown in a report.
 pub(super) const SHOWN: Writing = Writing { count: 1, length: 1000, temperature: 0.8, prompt: None, seed: 0 };
 
-/// Most texts of one call.
+/// Maximum texts per call.
 const MOST_TEXTS: usize = 512;
-/// Most characters of a text.
+/// Maximum characters of a text.
 const MOST_CHARACTERS: usize = 10_000_000;
 
 impl Writing {
     fn check(&self) -> Result<(), TrainError> {
-        let wrong = |reason: String| Err(TrainError::Input(reason));
+        let wrong = |name, problem: String| Err(TrainError::Setting { run: None, name, problem });
         if !(1..=MOST_TEXTS).contains(&self.count) {
-            return wrong(format!("--count {} is not in 1..={MOST_TEXTS} for texts", self.count));
+            return wrong("count", format!("{} is not in 1..={MOST_TEXTS} for texts", self.count));
         }
         if !(1..=MOST_CHARACTERS).contains(&self.length) {
-            return wrong(format!("--length {} is not in 1..={MOST_CHARACTERS}", self.length));
+            return wrong("length", format!("{} is not in 1..={MOST_CHARACTERS}", self.length));
         }
         if !(0.0..=1e6).contains(&self.temperature) {
-            return wrong(format!("--temperature {} is not in 0..=1000000", self.temperature));
+            return wrong("temperature", format!("{} is not in 0..=1000000", self.temperature));
         }
         Ok(())
     }
 }
 
-/// The symbols that a text begins with.
+/// The symbols that a text starts with.
 fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainError> {
     let Some(given) = given.filter(|text| !text.is_empty()) else {
-        // Where a sentence may begin, if the text has lines.
+        // Where a sentence may start, if the text has lines.
         let first = if fitted.vocabulary.contains('\n') { '\n' } else { fitted.character(1) };
         return Ok(fitted.encode(&[first]));
     };
     let characters: Vec<char> = given.chars().collect();
     if let Some(unknown) = characters.iter().find(|&&c| !fitted.vocabulary.contains(c)) {
-        let reason = format!("--prompt holds {unknown:?}, which the training text does not");
-        return Err(TrainError::Input(reason));
+        let problem = format!("holds {unknown:?}, which the training text does not");
+        return Err(TrainError::Setting { run: None, name: "prompt", problem });
     }
     Ok(fitted.encode(&characters))
 }
 
-/// Texts that a trained model writes, each with its prompt before it.
+/// Generates texts with a trained model, each including its prompt.
 ///
 /// # Errors
-/// If a setting is out of range, the prompt holds a character that the training text does not, the weights are of another
-/// model, or the device fails.
+/// If a setting is out of range, the prompt has a character that does not occur in the training text, the
+/// weights do not match the model, or the device fails.
 pub(super) fn write(
     trained: &Trained,
     text: &FittedText,
@@ -73,13 +74,13 @@ pub(super) fn write(
     writing.check()?;
     let begin = prompt(text, writing.prompt.as_deref())?;
     let vocabulary = text.symbols();
-    // Row `s` of this text reads symbol `s`: the order of the rows says what is read next.
+    // Row `s` of this text reads symbol `s`, so the row order determines what is read next.
     let symbols: Vec<u32> =
         (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
     let alphabet = Some(Text { length: 1, vocabulary, symbols });
     let alphabet = Dataset { rows: writing.count, text: alphabet, ..Dataset::default() };
     let model = model(trained.settings, trained.fitted, &alphabet).generator();
-    let model = model.ok_or_else(|| trained.refuse("the model is not one of text"))?;
+    let model = model.ok_or_else(|| trained.refuse("the model is not a text model"))?;
     let mut engine = Engine::generating(trained.device, &model, &alphabet)?;
     trained.restore(&mut engine)?;
     let mut logits = vec![];
@@ -105,8 +106,8 @@ pub(super) fn write(
     Ok(texts)
 }
 
-/// A symbol by the softmax of `logits / temperature`, for a `uniform` number in 0..1. Symbol 0, of unknown characters, is
-/// never written.
+/// Samples a symbol from the softmax of `logits / temperature`, given a `uniform` number in 0..1. Symbol 0,
+/// for unknown characters, is never generated.
 fn pick(logits: &[f32], temperature: f64, uniform: f64) -> u32 {
     let known = logits.iter().map(|&x| f64::from(x)).enumerate().skip(1);
     let (best, most) = known.clone().fold((1, f64::NEG_INFINITY), |a, b| if b.1 > a.1 { b } else { a });
@@ -135,7 +136,7 @@ mod tests {
         assert_eq!(pick(&logits, 1.0, 0.2499), 1);
         assert_eq!(pick(&logits, 1.0, 0.2501), 2);
         assert_eq!(pick(&logits, 1.0, 1.0 - 1e-9), 2);
-        // Probabilities 1/10 and 9/10 at half the temperature.
+        // At half the temperature, the probabilities are 1/10 and 9/10.
         assert_eq!(pick(&logits, 0.5, 0.0999), 1);
         assert_eq!(pick(&logits, 0.5, 0.1001), 2);
         assert_eq!(pick(&logits, 0.0, 0.0), 2);

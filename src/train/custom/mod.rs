@@ -1,10 +1,10 @@
-//! Training loops of one's own: several models, losses and optimizers, in any order.
+//! Custom training loops: several models, losses and optimizers, in any order.
 //!
-//! A [`Recipe`] says what there is: [`Set`]s of parameters that an optimizer trains together, data sets, and [`Phase`]s,
-//! each a graph over a batch and what becomes of its values. A [`Loop`] is the recipe on a device: the program runs phases
-//! by name, and reads and writes whatever it likes between them.
+//! A [`Recipe`] declares the parts: [`Set`]s of parameters that an optimizer trains together, data sets, and
+//! [`Phase`]s, each a graph over a batch and the use of its values. A [`Loop`] is the recipe on a device: the
+//! program runs phases by name, and can read and write any value between them.
 //!
-//! Two players on the saddle `f(x, y) = x^2 / 2 + x y - y^2 / 2`, one of which goes down and the other up:
+//! Two players on the saddle `f(x, y) = x^2 / 2 + x y - y^2 / 2`; one descends, the other ascends:
 //!
 //! ```
 //! use gridlight::device::cpu::CpuDevice;
@@ -60,11 +60,11 @@ pub struct Loop {
     data: Vec<Resident>,
     phases: Vec<Runs>,
     seed: [u32; 2],
-    /// Phases run so far: the counter of the random numbers.
+    /// Number of phase runs so far; the counter of the random numbers.
     runs: u32,
 }
 
-/// A set and how often it has been updated.
+/// A set, and how often it has been updated.
 struct TrainedSet {
     set: Set,
     updates: u64,
@@ -75,7 +75,7 @@ struct Resident {
     data: Data,
     /// The next row of the order.
     position: usize,
-    /// Passes over the data that have begun.
+    /// Passes over the data started so far.
     passes: u32,
 }
 
@@ -83,7 +83,8 @@ impl Loop {
     /// Compiles the recipe and allocates everything. Parameters, states and data are 0 until they are set.
     ///
     /// # Errors
-    /// If the recipe names what it does not have, shapes do not fit together, or the program does not fit the device.
+    /// If the recipe refers to something it does not have, shapes do not match, or the program does not fit
+    /// the device.
     pub fn new(device: &dyn Device, recipe: &Recipe) -> Result<Self, TrainError> {
         let Prepared { compiled, phases } = prepare::prepare(recipe, device.target())?;
         let mut session = device.load(&compiled.program)?;
@@ -104,7 +105,7 @@ impl Loop {
         })
     }
 
-    /// Sets all parameters and states to their first values, and the seed of all random numbers.
+    /// Sets all parameters and states to their initial values, and the seed of all random numbers.
     ///
     /// # Errors
     /// If the device fails.
@@ -121,7 +122,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Writes a column of a data set, row after row.
+    /// Writes a column of a data set, row by row.
     ///
     /// # Errors
     /// If there is no such column, it has another length, or the device fails.
@@ -144,7 +145,7 @@ impl Loop {
         self.write(column, slice, values)
     }
 
-    /// Runs a phase: over the next batch, if it reads a data set. May return before the device has finished.
+    /// Runs a phase, over the next batch if it reads a data set. May return before the device has finished.
     ///
     /// # Errors
     /// If there is no such phase, or the device fails.
@@ -176,7 +177,7 @@ impl Loop {
         Ok(())
     }
 
-    /// Where the next batch of data set `at` begins. A pass over the data ends with the last whole batch.
+    /// The start of the next batch of data set `at`. A pass over the data ends with the last whole batch.
     fn next_batch(&mut self, at: usize, batch: usize) -> Result<u32, TrainError> {
         let resident = &mut self.data[at];
         if resident.passes == 0 || resident.position + batch > resident.data.rows {
@@ -196,7 +197,7 @@ impl Loop {
         Ok(start as u32)
     }
 
-    /// What the last run of a phase kept under a name.
+    /// The value that the last run of a phase kept under this name.
     ///
     /// # Errors
     /// If there is no such phase or result, or the device fails.
@@ -207,7 +208,7 @@ impl Loop {
         self.read(slice)
     }
 
-    /// A parameter or state.
+    /// Reads a parameter or state.
     ///
     /// # Errors
     /// If there is no such tensor, or the device fails.
@@ -225,8 +226,9 @@ impl Loop {
         self.write(name, slice, values)
     }
 
-    /// The gradients of all parameters of a set as one range, each parameter's from a multiple of 64 numbers on: what
-    /// several processes add up between a phase that computes gradients and one that updates.
+    /// The gradients of all parameters of a set as one range, in which each parameter starts at a multiple of
+    /// 64 numbers: what several processes sum (all-reduce) between a phase that computes gradients and one
+    /// that updates.
     ///
     /// # Errors
     /// If there is no such set, or the device fails.

@@ -1,4 +1,4 @@
-//! From a recipe to a program.
+//! Compiles a recipe to a program.
 
 use super::position;
 use super::recipe::{Data, Phase, Recipe, Set};
@@ -17,15 +17,15 @@ pub(super) struct Prepared {
     pub phases: Vec<Runs>,
 }
 
-/// The phases of the program that one phase of a recipe is.
+/// The phases of the program that implement one phase of a recipe.
 #[derive(Clone)]
 pub(super) struct Runs {
     pub name: String,
-    /// In order, each with the set that it updates. A run knows the learning rate of one set.
+    /// In order, each with the set that it updates. A run has the learning rate of a single set.
     pub phases: Vec<(usize, Option<usize>)>,
-    /// The one with the graph.
+    /// The phase with the graph.
     pub pass: usize,
-    /// Position of the data set that it reads, and rows of a batch.
+    /// Position of the data set it reads, and the batch size.
     pub batches: Option<(usize, usize)>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn prepare(recipe: &Recipe, target: &Target) -> Result<Prepared, Trai
     Ok(Prepared { compiled, phases })
 }
 
-/// A graph with gradients, and these by the parameters' names.
+/// A graph with gradients, and the gradients by parameter name.
 type Differentiated = (Graph, Vec<(String, ValueId)>);
 
 fn differentiate(recipe: &Recipe, phase: &Phase) -> Result<Option<Differentiated>, TrainError> {
@@ -119,7 +119,7 @@ fn wrong(phase: &Phase, reason: &str) -> TrainError {
     TrainError::Input(format!("phase `{}`: {reason}", phase.name))
 }
 
-/// Refuses losses that are of no graph or another, which cannot be differentiated.
+/// Rejects losses that belong to no graph or to another one, which cannot be differentiated.
 fn check(recipe: &Recipe) -> Result<(), TrainError> {
     for phase in &recipe.phases {
         let nodes = phase.graph.as_ref().map_or(0, |graph| graph.nodes.len());

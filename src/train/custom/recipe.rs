@@ -1,11 +1,11 @@
-//! What a loop is made of.
+//! The parts of a custom training loop.
 
 use crate::graph::{Graph, ValueId};
 use crate::nn::init::Init;
 use crate::nn::model::{Parameter, State};
 use crate::optim::Optimizer;
 
-/// What there is to train, on what, and how.
+/// What to train, on which data, and how.
 #[derive(Clone, Debug, Default)]
 pub struct Recipe {
     pub(super) sets: Vec<Set>,
@@ -26,7 +26,7 @@ impl Recipe {
         self
     }
 
-    /// Adds a tensor that phases renew without a gradient ([`Phase::renew`]); graphs read it as
+    /// Adds a tensor that phases update without a gradient ([`Phase::renew`]); graphs read it as
     /// [`Source::State`](crate::graph::Source::State).
     pub fn state(mut self, name: impl Into<String>, shape: &[usize], initial: f32) -> Self {
         self.states.push(State { name: name.into(), shape: shape.to_vec(), initial });
@@ -57,19 +57,19 @@ pub struct Set {
 }
 
 impl Set {
-    /// An empty set with its optimizer, which knows this set alone.
+    /// An empty set with its own optimizer.
     pub fn new(name: impl Into<String>, optimizer: Optimizer, learning_rate: f64) -> Self {
         Self { name: name.into(), optimizer, learning_rate, clip_norm: None, parameters: vec![] }
     }
 
-    /// Scales gradients of the set down whose norm is larger than this.
+    /// Clips the gradients of the set to this norm.
     pub fn clip_norm(mut self, norm: f64) -> Self {
         self.clip_norm = Some(norm);
         self
     }
 
-    /// Adds a tensor that graphs read as [`Source::Parameter`](crate::graph::Source::Parameter). Weight decay applies to
-    /// matrices and tensors of more dimensions.
+    /// Adds a tensor that graphs read as [`Source::Parameter`](crate::graph::Source::Parameter). Weight decay
+    /// applies to matrices and tensors of more dimensions.
     pub fn parameter(mut self, name: impl Into<String>, shape: &[usize], init: Init) -> Self {
         let (shape, decay) = (shape.to_vec(), shape.len() > 1);
         self.parameters.push(Parameter { name: name.into(), shape, init, decay });
@@ -87,36 +87,37 @@ pub struct Data {
 }
 
 impl Data {
-    /// A data set of so many rows, without columns.
+    /// A data set with `rows` rows and no columns.
     pub fn new(name: impl Into<String>, rows: usize) -> Self {
         Self { name: name.into(), rows, shuffled: false, columns: vec![] }
     }
 
-    /// Adds a column block of so many numbers a row; graphs read a batch of it as
-    /// [`Source::Batch`](crate::graph::Source::Batch), `[B, width]` or any shape of as many elements.
+    /// Adds a column block of `width` numbers per row; graphs read a batch of it as
+    /// [`Source::Batch`](crate::graph::Source::Batch), with shape `[B, width]` or any other with as many
+    /// elements.
     pub fn column(mut self, name: impl Into<String>, width: usize) -> Self {
         self.columns.push((name.into(), width));
         self
     }
 
-    /// Reads the rows in a new random order in each pass over them.
+    /// Shuffles the rows for each pass over them.
     pub fn shuffled(mut self) -> Self {
         self.shuffled = true;
         self
     }
 }
 
-/// What runs between two decisions of the program: a graph over a batch, and then updates.
+/// What runs between two decisions of the program: a graph over a batch, followed by updates.
 #[derive(Clone, Debug)]
 pub struct Phase {
     pub(super) name: String,
     pub(super) graph: Option<Graph>,
-    /// Data set and rows of a batch; without, the program writes each batch.
+    /// Data set and batch size; if absent, the program writes each batch.
     pub(super) batches: Option<(String, usize)>,
     pub(super) results: Vec<(String, ValueId)>,
-    /// Losses, and the sets whose gradients are computed.
+    /// Losses, and the sets to differentiate them for.
     pub(super) losses: Vec<(ValueId, String)>,
-    /// Factor of gradients that are added to those that are there.
+    /// Factor of gradients that are added to the previous ones.
     pub(super) adds: Option<f32>,
     pub(super) states: Vec<(String, ValueId)>,
     pub(super) clears: Vec<String>,
@@ -138,12 +139,12 @@ impl Phase {
         }
     }
 
-    /// A phase that computes `graph`.
+    /// A phase that evaluates `graph`.
     pub fn of(name: impl Into<String>, graph: Graph) -> Self {
         Self { graph: Some(graph), ..Self::empty(name) }
     }
 
-    /// A phase that updates a set from the gradients that are there.
+    /// A phase that updates a set from its current gradients.
     pub fn update(name: impl Into<String>, set: impl Into<String>) -> Self {
         Self { updates: vec![set.into()], ..Self::empty(name) }
     }
@@ -153,25 +154,27 @@ impl Phase {
         Self { clears: vec![set.into()], ..Self::empty(name) }
     }
 
-    /// Reads batches of so many rows of a data set, one after the other. All phases of a data set go through it together.
+    /// Reads consecutive batches of `batch` rows of a data set. All phases that read a data set share its
+    /// position.
     pub fn reads(mut self, data: impl Into<String>, batch: usize) -> Self {
         self.batches = Some((data.into(), batch));
         self
     }
 
-    /// Keeps a value of each run under a name ([`Loop::result`](super::Loop::result)).
+    /// Keeps a value of each run under this name ([`Loop::result`](super::Loop::result)).
     pub fn keep(mut self, name: impl Into<String>, value: ValueId) -> Self {
         self.results.push((name.into(), value));
         self
     }
 
-    /// Computes the gradients of the scalar `loss` for the parameters of a set.
+    /// Computes the gradients of the scalar `loss` with respect to the parameters of a set.
     pub fn differentiate(mut self, loss: ValueId, set: impl Into<String>) -> Self {
         self.losses.push((loss, set.into()));
         self
     }
 
-    /// Computes the gradients of the scalar `loss` for the parameters of a set, and updates it.
+    /// Computes the gradients of the scalar `loss` with respect to the parameters of a set, and updates the
+    /// set.
     pub fn minimise(self, loss: ValueId, set: impl Into<String>) -> Self {
         let set = set.into();
         let mut phase = self.differentiate(loss, set.clone());
@@ -179,13 +182,13 @@ impl Phase {
         phase
     }
 
-    /// Adds its gradients, times `factor`, to those that are there instead of taking their place.
+    /// Adds the gradients, multiplied by `factor`, to the previous ones instead of replacing them.
     pub fn adding(mut self, factor: f32) -> Self {
         self.adds = Some(factor);
         self
     }
 
-    /// Gives a state a new value.
+    /// Sets a state to a new value.
     pub fn renew(mut self, state: impl Into<String>, value: ValueId) -> Self {
         self.states.push((state.into(), value));
         self

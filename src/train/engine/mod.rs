@@ -1,6 +1,6 @@
-//! A model on a device, its data and parameters in place: runs steps and reads what they gave.
+//! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
-//! [`program`] compiles the model's phases, [`order`] says which rows of a text follow each other, and [`state`] reads and
+//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state` reads and
 //! sets weights and everything else that a checkpoint keeps.
 
 mod order;
@@ -24,32 +24,32 @@ pub use program::{Training, Watched, compile, step};
 
 /// A compiled model on a device.
 pub struct Engine {
-    /// The program and where its contents lie.
+    /// The program and the locations of its contents.
     pub compiled: Compiled,
     session: Box<dyn Session>,
-    /// The evaluation graph and, if it trains, the training graph's facts.
+    /// The evaluation graph and, for training, the facts of the training graph.
     pub graph: ModelGraph,
-    /// Rows of a training step, and micro-batches that it is cut into.
+    /// Rows per training step, and the number of micro-batches it is split into.
     training: Option<(usize, usize)>,
     evaluation: usize,
     evaluation_rows: usize,
     evaluation_batch: usize,
-    /// Where in the results each evaluation row is.
+    /// Position of each evaluation row in the results.
     positions: Vec<usize>,
-    /// Values of a row's prediction.
+    /// Values per prediction.
     outputs: usize,
     truth: Vec<f64>,
-    /// Characters of the evaluation rows that are predicted, if they are of a text.
+    /// Number of predicted characters of the evaluation rows, for texts.
     characters: Option<usize>,
-    /// First stored row of each sample, by data set; empty where a sample is a row.
+    /// First stored row of each sample, by data set; empty where each sample is one row.
     starts: Vec<Vec<u32>>,
     optimizer: Option<Optimizer>,
-    /// States of recurrent layers that go on from batch to batch: of training, and of evaluation.
+    /// Recurrent states carried from batch to batch, in training and in evaluation.
     carried: [Vec<State>; 2],
 }
 
 impl Engine {
-    /// Compiles the model, loads it and uploads the data; parameters are not set yet.
+    /// Compiles the model, loads it and uploads the data; parameters are not yet set.
     ///
     /// # Errors
     /// If the model does not fit, or the device fails.
@@ -62,7 +62,7 @@ impl Engine {
         Self::watching(device, model, training, evaluation, &|_| vec![])
     }
 
-    /// A generator of text, which reads one symbol of `alphabet` a row at a time ([`Engine::go_on`]).
+    /// A text generator that reads one symbol of `alphabet` per row at a time ([`Engine::go_on`]).
     ///
     /// # Errors
     /// As [`Engine::new`].
@@ -72,7 +72,7 @@ impl Engine {
         Ok(engine)
     }
 
-    /// As [`Engine::new`], to run single training steps whose `watched` values are kept.
+    /// Like [`Engine::new`], for running single training steps whose `watched` values are kept.
     ///
     /// # Errors
     /// As [`Engine::new`].
@@ -133,21 +133,22 @@ impl Engine {
         for (name, slice) in self.compiled.layout.data[at].columns.clone() {
             let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
             let words: Cow<[u32]> = match &data.target {
-                // By far the largest block: not copied once more.
+                // By far the largest block, so it is not copied again.
                 _ if name == model::X => match &data.text {
                     Some(text) => Cow::Borrowed(&text.symbols[..]),
                     None => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
                 },
-                // What is predicted of a text lies in the same words.
+                // The targets of a text are in the same words.
                 _ if data.text.is_some() => continue,
                 Some(target) if name == model::Y => target.words().into(),
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
-            // The last stored rows are of no window's past: only what windows reach has a place on the device.
+            // The last stored rows precede no target, so only rows that windows reach are on the device.
             let words = &words[..words.len().min(slice.words)];
             self.session.write(slice.buffer, slice.start, words)?;
             if data.text.is_some() {
-                // The last sequence may be shorter than its row. No character that counts comes after what fills it.
+                // The last sequence may be shorter than its row. No evaluated character comes after the
+                // padding.
                 let rest = vec![0; slice.words - words.len()];
                 self.session.write(slice.buffer, slice.start + words.len(), &rest)?;
             }
@@ -155,7 +156,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Sets the order of the samples of data set `at`; entries beyond `order` stay 0.
+    /// Sets the order of the samples in data set `at`; entries beyond `order` are 0.
     ///
     /// # Errors
     /// If the device fails.
@@ -170,29 +171,29 @@ impl Engine {
         Ok(())
     }
 
-    /// Loss slots of the training phase: most steps one [`Engine::train`] call may run.
+    /// Loss slots of the training phase: the maximum number of steps per [`Engine::train`] call.
     pub fn loss_slots(&self) -> usize {
         self.losses().map_or(1, |place| place.words / self.micro_batches())
     }
 
-    /// Where the losses of micro-batches are kept.
+    /// The place of the losses of micro-batches.
     fn losses(&self) -> Option<Slice> {
         let phase = self.compiled.layout.phases.get(program::pass(self.micro_batches()))?;
         phase.result("loss").map(|result| result.slice)
     }
 
-    /// Micro-batches of a training step.
+    /// Micro-batches per training step.
     fn micro_batches(&self) -> usize {
         self.training.map_or(1, |(_, accumulate)| accumulate)
     }
 
-    /// Kernels of a training step.
+    /// Kernels per training step.
     pub fn kernels_per_step(&self) -> usize {
         let phases = &self.compiled.program.phases;
         step(self.micro_batches()).iter().map(|&(phase, times)| times * phases[phase].dispatches.len()).sum()
     }
 
-    /// Runs training steps (their slots are set here) and gives their losses.
+    /// Runs training steps (this sets their slots) and returns their losses.
     ///
     /// # Errors
     /// If the device fails.
@@ -228,7 +229,7 @@ impl Engine {
         Ok(words.chunks(micro_batches).map(mean).collect())
     }
 
-    /// What the first training step kept of micro-batch `micro_batch`, by name.
+    /// Results that the first training step kept of micro-batch `micro_batch`, by name.
     ///
     /// # Errors
     /// If the device fails.
@@ -251,7 +252,7 @@ impl Engine {
         self.evaluate_draw(0)
     }
 
-    /// Evaluates the evaluation rows with random numbers of their own for each `draw`, if the model draws any.
+    /// Evaluates the evaluation rows with fresh random numbers for each `draw`, if the model uses any.
     ///
     /// # Errors
     /// If the device fails.
@@ -269,7 +270,7 @@ impl Engine {
         self.session.run(self.evaluation, &steps)?;
         let results = self.compiled.layout.phases[self.evaluation].results.clone();
         let places = self.positions.iter().max().map_or(0, |last| last + 1);
-        // The values of each row, in the order of the rows.
+        // The values of each row, in row order.
         let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
             let slice: Slice = results[at].slice;
             let words = self.session.read(slice.buffer, slice.start, places * width)?;
@@ -290,8 +291,8 @@ impl Engine {
         Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses, parts: parts? })
     }
 
-    /// Runs one evaluation batch of these rows, going on from the states that the batch before ended with, and gives its
-    /// predictions.
+    /// Runs one evaluation batch of these rows, starting from the final states of the previous batch, and
+    /// returns its predictions.
     ///
     /// # Errors
     /// If the device fails.
@@ -304,7 +305,7 @@ impl Engine {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
-    /// The optimizer's scalars of step `step` (from 1).
+    /// The optimizer scalars of step `step` (from 1).
     pub fn optimizer_scalars(&self, step: u64) -> [f32; 4] {
         self.optimizer.as_ref().map_or([0.0; 4], |o| o.scalars(step))
     }

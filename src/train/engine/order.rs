@@ -1,15 +1,15 @@
-//! The order of the rows of a text, so that states can be carried from batch to batch.
+//! The row order of texts, chosen so that states can be carried from batch to batch.
 
-/// The rows of a data set as batches of `batch` rows, each row of a batch being followed in the next one by the row after
-/// it. `None` stands where a stream has ended before others.
+/// The rows of a data set as batches of `batch` rows, in which each row is followed, in the next batch, by
+/// its successor in the text. `None` marks a stream that has ended before others.
 pub(super) fn streams(rows: usize, batch: usize) -> Vec<Option<u32>> {
     let steps = rows.div_ceil(batch);
     let row = |at: usize| at % batch * steps + at / batch;
     (0..steps * batch).map(|at| Some(row(at)).filter(|&row| row < rows).map(|row| row as u32)).collect()
 }
 
-/// The order in which an epoch reads the rows of a text: batch after batch, each row going on where the same row of the batch
-/// before it ended. Rows at the end that fill no batch are left out.
+/// The order in which an epoch reads the rows of a text: in each batch, every row continues where the same
+/// row of the previous batch ended. Rows at the end that do not fill a batch are left out.
 pub(crate) fn text_order(rows: usize, batch: usize) -> Vec<u32> {
     streams(rows / batch * batch, batch).into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! The program of a model: its phases, and what each needs of the data.
+//! The program of a model: its phases, and the data each of them needs.
 
 use crate::base::rng::streams;
 use crate::data::Dataset;
@@ -11,35 +11,35 @@ use crate::plan::{
 };
 use crate::train::TrainError;
 
-/// Rows of an evaluation batch, where they fit; else a half of it, and so on.
+/// Rows per evaluation batch; halved repeatedly until the plan fits the device.
 const EVALUATION_BATCH: usize = 512;
-/// Most places of a text that are evaluated side by side.
+/// Maximum streams of a text evaluated in parallel.
 const EVALUATION_STREAMS: usize = 32;
-/// Least rows of a text from each of these places on: its first characters come without what was before them.
+/// Minimum rows per stream: the first characters of a stream lack the context before them.
 const ROWS_OF_A_STREAM: usize = 16;
-/// Steps whose losses are kept on the device before the host reads them.
+/// Steps whose losses are stored on the device before the host reads them.
 const LOSS_SLOTS: usize = 4096;
 
-/// What the training phase needs besides the model.
+/// What the training phase needs, besides the model.
 pub struct Training<'a> {
     /// Training rows.
     pub data: &'a Dataset,
-    /// Rows of a step.
+    /// Rows per step.
     pub batch: usize,
-    /// Equal micro-batches that a step is cut into: a divisor of `batch`.
+    /// Number of equal micro-batches per step; a divisor of `batch`.
     pub accumulate: usize,
     /// Standard deviation of the noise on features.
     pub noise: f64,
-    /// Random changes of images.
+    /// Random augmentation of images.
     pub images: Option<&'a ImageChanges>,
     /// Update rule.
     pub optimizer: Optimizer,
-    /// Largest gradient norm.
+    /// Maximum gradient norm.
     pub clip_norm: Option<f64>,
 }
 
 impl Training<'_> {
-    /// Rows of a micro-batch.
+    /// Rows per micro-batch.
     pub(crate) fn rows(&self) -> usize {
         self.batch / self.accumulate.max(1)
     }
@@ -51,8 +51,8 @@ const ALL: &str = "all";
 const TRAINING: &str = "training";
 const EVALUATION: &str = "evaluation";
 
-/// The phases of a training step, and how many times each runs: one phase that computes gradients and updates, or one
-/// that sets the gradients to 0, one that adds those of each micro-batch, and one that updates.
+/// The phases of a training step, and how often each runs: one phase that computes gradients and updates; or
+/// one that clears the gradients, one that accumulates those of each micro-batch, and one that updates.
 pub fn step(accumulate: usize) -> Vec<(usize, usize)> {
     if accumulate <= 1 { vec![(0, 1)] } else { vec![(0, 1), (1, accumulate), (2, 1)] }
 }
@@ -62,13 +62,14 @@ pub(super) fn pass(accumulate: usize) -> usize {
     usize::from(accumulate > 1)
 }
 
-/// Values of the training graph that are kept besides the loss.
+/// Selects values of the training graph to keep, besides the loss.
 pub type Watched<'a> = dyn Fn(&ModelGraph) -> Vec<(String, ValueId)> + 'a;
 
-/// The program of a model: the first phases train if `training` is given (see [`step`]), the last evaluates `evaluation`.
+/// Compiles the program of a model: the first phases train if `training` is given (see [`step`]), the last
+/// evaluates `evaluation`.
 ///
 /// # Errors
-/// If the layers do not fit together or the program does not fit the target.
+/// If layer sizes do not match, or the program does not fit the target.
 pub fn compile(
     model: &Model,
     training: Option<&Training>,
@@ -79,7 +80,7 @@ pub fn compile(
     Ok((built.compiled, built.graph))
 }
 
-/// What [`compile`] gives, and more.
+/// The result of [`compile`], and more.
 pub(super) struct Built {
     pub(super) compiled: Compiled,
     pub(super) graph: ModelGraph,
@@ -88,7 +89,7 @@ pub(super) struct Built {
     pub(super) evaluation_batch: usize,
 }
 
-/// As [`compile`]; with `watched` values, training keeps the results of one step alone.
+/// Like [`compile`]; with `watched` values, only one training step's results are kept.
 pub(super) fn compile_watching(
     model: &Model,
     training: Option<&Training>,
@@ -101,20 +102,20 @@ pub(super) fn compile_watching(
     loop {
         match compile_batches(model, training, evaluation, batch, target, watched) {
             Ok(built) => return Ok(built),
-            // Places of a text stay as many.
+            // Texts keep their number of streams.
             Err(error @ TrainError::Plan(PlanError::TooLarge { .. }))
                 if batch > 1 && evaluation.text.is_none() =>
             {
                 first.get_or_insert(error);
                 batch /= 2;
             }
-            // What does not fit whatever the batch is told as it was at first.
+            // If nothing fits, report the first error.
             Err(error) => return Err(first.unwrap_or(error)),
         }
     }
 }
 
-/// As [`compile_watching`], for evaluation batches of `evaluation_batch` rows.
+/// Like [`compile_watching`], with evaluation batches of `evaluation_batch` rows.
 fn compile_batches(
     model: &Model,
     training: Option<&Training>,
@@ -175,7 +176,7 @@ fn compile_batches(
     Ok(Built { compiled, graph: evaluating, carried, evaluation_batch })
 }
 
-/// The phases of a training step, as [`step`] says; of `watched` values, one step alone is kept.
+/// The phases of a training step, as in [`step`]; with `watched` values, only one step's results are kept.
 fn training_phases<'g>(
     t: &Training,
     graph: &'g ModelGraph,
@@ -190,7 +191,7 @@ fn training_phases<'g>(
         images: t.images.cloned(),
     };
     let parts = t.accumulate.max(1);
-    // The loss of a step is the mean of those of its micro-batches, and so is its gradient.
+    // The loss of a step is the mean over its micro-batches, and so is its gradient.
     let into = if parts == 1 { Gradients::Replace } else { Gradients::Add(1.0 / parts as f32) };
     let pass = PassSpec {
         graph: &graph.graph,
@@ -215,10 +216,10 @@ fn training_phases<'g>(
     ]
 }
 
-/// Rows of an evaluation batch.
+/// Rows per evaluation batch.
 fn batch_of(model: &Model, evaluation: &Dataset) -> usize {
     match evaluation.text {
-        // All texts that are written, side by side.
+        // All generated texts, in parallel.
         Some(_) if model.generates => evaluation.rows,
         Some(_) => (evaluation.rows / ROWS_OF_A_STREAM).clamp(1, EVALUATION_STREAMS),
         None => evaluation.rows.clamp(1, EVALUATION_BATCH),
@@ -228,7 +229,7 @@ fn batch_of(model: &Model, evaluation: &Dataset) -> usize {
 fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     if let Some(text) = &data.text {
         let length = text.length;
-        // What is predicted is the same text, one symbol further on.
+        // The targets are the same text, one symbol later.
         let next = DataColumn { offset: 1, of: Some(model::X.into()), ..DataColumn::rows(model::Y, length) };
         let columns = vec![DataColumn::rows(model::X, length), next];
         return DataSpec { name: name.into(), rows: text.rows().max(1), order, columns };
@@ -248,7 +249,7 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
             ..DataColumn::rows(model::Y, w.outputs())
         },
     ));
-    // Each start of a window is a row of its own, though windows share most of their words.
+    // Each window start counts as a row, although windows share most of their words.
     let rows = windows.map_or(data.rows, |w| (w.stored + 1).saturating_sub(w.span()));
     DataSpec { name: name.into(), rows: rows.max(1), order, columns }
 }

@@ -121,10 +121,11 @@ impl Engine {
             let found = tensors.iter().find(|(n, _, _)| n == name);
             match found {
                 Some((_, s, data)) if s == shape => Ok(data.clone()),
-                Some((_, s, _)) => Err(TrainError::Input(format!(
-                    "tensor `{name}` has shape {s:?}, the model expects {shape:?}"
-                ))),
-                None => Err(TrainError::Input(format!("the file has no tensor `{name}` of shape {shape:?}"))),
+                other => Err(TrainError::Tensor {
+                    name: name.into(),
+                    found: other.map(|(_, shape, _)| shape.clone()),
+                    expected: shape.to_vec(),
+                }),
             }
         };
         for (name, shape) in self.shapes() {

@@ -1,11 +1,12 @@
-//! Operator cases of convolutions, in PyTorch's layouts: images `[N, C, H, W]`, weights `[O, C / groups, kH, kW]`,
-//! of transposed convolutions `[C, O / groups, kH, kW]`; one axis less for signals.
+//! Operator cases of convolutions in PyTorch's layouts: images `[N, C, H, W]`, weights
+//! `[O, C / groups, kH, kW]`, or `[C, O / groups, kH, kW]` for transposed convolutions; signals have one axis
+//! less.
 
 use super::{Operands, Skip};
 use crate::graph::convolution::ConvSpec;
 use crate::graph::{Graph, GraphError, ValueId};
 
-/// One number for all axes of the window, or one each; the last axes if the window has fewer.
+/// One number for all axes of the window, or one each; for windows with fewer axes, the last ones.
 fn axes(o: &Operands, key: &str, default: usize) -> Result<[usize; 2], Skip> {
     let bad = || format!("{key} must be a whole number or a list of one or two");
     let number = |v: &serde_json::Value| v.as_u64().map(|n| n as usize).ok_or_else(bad);
@@ -63,7 +64,7 @@ pub(super) fn build(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
     build(o.graph).map(|y| vec![y]).map_err(|e| e.to_string())
 }
 
-/// `[a, b, length]` as `[a, b, 1, length]`.
+/// Reshapes `[a, b, length]` to `[a, b, 1, length]`.
 fn with_height(g: &mut Graph, x: ValueId) -> Result<ValueId, GraphError> {
     let shape = g.shape(x).clone();
     g.reshape(x, &[shape[0], shape[1], 1, shape[2]])

@@ -1,7 +1,8 @@
-//! Operator cases computed by other frameworks: one JSON object in, one out (`gridlight verify --cases`).
+//! Operator cases computed by other frameworks: one JSON object per line in, one per line out
+//! (`gridlight verify --cases`).
 //!
-//! Each case is built from this crate's operators, differentiated, compiled and run on the chosen device, so the
-//! numbers that come out are those of the kernels that train.
+//! Each case is built from this crate's operators, differentiated, compiled and run on the chosen device, so
+//! the results are those of the kernels that train.
 
 mod convolutions;
 mod pooling;
@@ -54,7 +55,7 @@ impl CaseNumber {
 /// One line in.
 #[derive(Clone, Debug, Deserialize)]
 pub struct OperatorCase {
-    /// Name, given back.
+    /// Name, repeated in the result.
     pub name: String,
     /// Operator.
     pub op: String,
@@ -63,7 +64,7 @@ pub struct OperatorCase {
     pub params: serde_json::Map<String, serde_json::Value>,
     /// Operands.
     pub inputs: BTreeMap<String, CaseTensor>,
-    /// Cotangents of the results; without them no gradients are computed.
+    /// Cotangents of the results; without them, no gradients are computed.
     #[serde(default)]
     pub dy: Vec<CaseTensor>,
 }
@@ -81,7 +82,7 @@ pub enum OperatorResult {
         /// Gradient of every floating-point input.
         grads: BTreeMap<String, Vec<Number>>,
     },
-    /// The operator or one of its attributes is not there.
+    /// The operator or one of its attributes is not supported.
     Skipped {
         /// The case's name.
         name: String,
@@ -90,7 +91,7 @@ pub enum OperatorResult {
     },
 }
 
-/// Operands by name while a case is built.
+/// Operands by name, while a case is built.
 pub(super) struct Operands<'a> {
     pub graph: &'a mut Graph,
     values: BTreeMap<String, ValueId>,
@@ -116,7 +117,7 @@ impl Operands<'_> {
         self.case.params.get(key).and_then(serde_json::Value::as_f64).unwrap_or(default)
     }
 
-    /// The parameter must be absent or this text.
+    /// Checks that the parameter is absent or has this text.
     fn expect(&self, key: &str, wanted: &str) -> Result<(), Skip> {
         match self.case.params.get(key).and_then(serde_json::Value::as_str) {
             None => Ok(()),
@@ -129,7 +130,7 @@ impl Operands<'_> {
 /// Runs one case on `device`.
 ///
 /// # Errors
-/// If the device fails; what this crate does not have is skipped, not an error.
+/// If the device fails; an unsupported case is skipped, which is not an error.
 pub fn run_case(case: &OperatorCase, device: &dyn Device) -> Result<OperatorResult, VerifyError> {
     let skipped = |skip: String| Ok(OperatorResult::Skipped { name: case.name.clone(), skip });
     let (compiled, names, results) = match build(case) {
@@ -146,7 +147,8 @@ pub fn run_case(case: &OperatorCase, device: &dyn Device) -> Result<OperatorResu
     })
 }
 
-/// The case as a graph with its gradients, the names of the differentiated inputs, and the number of results.
+/// Builds the case as a graph with its gradients; also returns the names of the differentiated inputs and the
+/// number of results.
 fn build(case: &OperatorCase) -> Result<(Case, Vec<String>, usize), Skip> {
     let mut graph = Graph::new();
     let mut bindings = BTreeMap::new();
@@ -230,7 +232,7 @@ fn bind(
     Ok(value)
 }
 
-/// The operator's results.
+/// The results of the operator.
 fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
     let say = |e: GraphError| e.to_string();
     let one = |r: Result<ValueId, GraphError>| r.map(|v| vec![v]).map_err(say);
@@ -291,7 +293,7 @@ fn operator(o: &mut Operands) -> Result<Vec<ValueId>, Skip> {
         }
         "maxpool2d" | "avgpool2d" | "upsample" | "interpolate" => pooling::build(o, &op),
         "rnn_tanh" | "rnn_with_output" | "lstm" | "gru" => recurrent::build(o, &op),
-        _ => Err(format!("operator `{op}` is not in this version")),
+        _ => Err(format!("operator `{op}` is not supported in this version")),
     }
 }
 
@@ -345,7 +347,7 @@ fn loss(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
         if op == "cross_entropy" {
             return Ok(loss.build(g, x, target)?.1);
         }
-        // The losses of models are over [rows, outputs].
+        // The losses of models are over `[rows, outputs]`.
         let count = g.ty(x).elements();
         let (x, target) = (g.reshape(x, &[1, count])?, g.reshape(target, &[1, count])?);
         Ok(loss.build(g, x, target)?.1)

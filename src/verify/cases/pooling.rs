@@ -1,4 +1,5 @@
-//! Operator cases of pooling and resampling: images `[N, C, H, W]`, attributes as PyTorch's functions have them.
+//! Operator cases of pooling and resampling: images `[N, C, H, W]`, with the attributes of PyTorch's
+//! functions.
 
 use serde_json::Value;
 
@@ -31,7 +32,7 @@ impl Operands<'_> {
     fn extents(&self, key: &str, default: Option<[usize; 2]>) -> Result<[usize; 2], Skip> {
         match self.pair(key)? {
             Some(pair) if pair.iter().all(|x| *x >= 0.0 && x.fract() == 0.0) => Ok(pair.map(|x| x as usize)),
-            Some(pair) => Err(format!("{key} = {pair:?} are not whole numbers")),
+            Some(pair) => Err(format!("{key} = {pair:?} are not integers")),
             None => default.ok_or_else(|| format!("{key} is not given")),
         }
     }
@@ -45,7 +46,7 @@ impl Operands<'_> {
 pub(super) fn build(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
     let say = |e: GraphError| e.to_string();
     let x = o.get("x")?;
-    let [_, _, height, width] = o.graph.shape(x)[..] else { return Err("x is no `[N, C, H, W]`".into()) };
+    let [_, _, height, width] = o.graph.shape(x)[..] else { return Err("x is not `[N, C, H, W]`".into()) };
     let images = o.graph.permute(x, &[0, 2, 3, 1]).map_err(say)?;
     let y = if op.ends_with("pool2d") {
         let window = o.extents("kernel", None)?;

@@ -1,11 +1,12 @@
-//! Recurrent operator cases, by the kernels that train.
+//! Recurrent operator cases, run with the kernels that train.
 
 use super::{Operands, Skip, dense};
 use crate::graph::ValueId;
 use crate::graph::recurrence::RecurrentWeights;
 use crate::kernels::recurrence::Cell;
 
-/// Results of `rnn_tanh`, `rnn_with_output`, `lstm` (`h` of all steps, last `c`) or `gru`; layout `[T, B, I]`.
+/// Results of `rnn_tanh`, `rnn_with_output`, `lstm` (`h` of all steps, last `c`) or `gru`; layout
+/// `[T, B, I]`.
 pub(super) fn build(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
     let (x, h0) = (o.get("x")?, o.get("h0")?);
     let (cell, [w_ih, w_hh], [b_ih, b_hh]) = match op {

@@ -1,4 +1,4 @@
-//! Burn's tests of the gradients of convolutions: inputs count up from 0, the loss is the sum of the result.
+//! Burn's tests of convolution gradients: inputs count up from 0, and the loss is the sum of the result.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ pub struct Test {
 }
 
 impl Test {
-    /// A parameter of every axis: `key` of one axis or a list, or `key_1`, `key_2`.
+    /// A parameter for every axis: `key` for one axis or a list, or `key_1`, `key_2`.
     fn axes(&self, key: &str) -> Vec<u64> {
         let number = |v: &Value| v.as_u64().expect("a parameter is a whole number");
         match self.params.get(key) {
@@ -38,7 +38,7 @@ fn counting(shape: &[u64]) -> Value {
     json!({"shape": shape, "dtype": "f32", "data": (0..count).collect::<Vec<_>>()})
 }
 
-/// Numbers of nested lists, in order.
+/// The numbers of nested lists, in order.
 fn flat(value: &Value, into: &mut Vec<f64>) {
     match value {
         Value::Array(list) => list.iter().for_each(|v| flat(v, into)),
@@ -46,7 +46,7 @@ fn flat(value: &Value, into: &mut Vec<f64>) {
     }
 }
 
-/// Compares all three gradients on `device`; they are whole numbers, so they must be met exactly up to rounding.
+/// Compares all three gradients on `device`; they are integers, so they must match exactly up to rounding.
 pub fn check(test: &Test, device: &dyn Device) -> Result<(), String> {
     let transposed = test.op.starts_with("conv_transpose");
     let (batch, groups) = (test.number("batch_size").unwrap_or(1), test.number("groups").unwrap_or(1));

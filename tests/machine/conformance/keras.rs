@@ -1,5 +1,5 @@
-//! Keras's golden figures: recurrent layers with constant weights through `verify`'s cells, and optimizers step by
-//! step through the planned update kernels.
+//! Keras's golden figures: recurrent layers with constant weights through the cells of `verify`, and
+//! optimizers step by step through the planned update kernels.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ fn extents(text: &str) -> Vec<usize> {
     inside.split(',').filter_map(|e| e.rsplit('=').next()?.trim().parse().ok()).collect()
 }
 
-/// The last hidden state of a recurrent layer against the figures; all units are equal.
+/// Compares the last hidden state of a recurrent layer; all units are equal.
 pub fn recurrent(test: &Value, device: &dyn Device) -> Result<(), String> {
     let input = test["input"].as_str().unwrap_or_default();
     let [batch, time, features] = extents(input)[..] else { return Err(format!("input `{input}`")) };
@@ -56,7 +56,7 @@ pub fn recurrent(test: &Value, device: &dyn Device) -> Result<(), String> {
         _ => ("gru", 3),
     };
     let rows = gates * units;
-    // [T, B, I] of 0, 1, 2, ... counted over [B, T, I].
+    // `[T, B, I]`, with 0, 1, 2, ... counted over `[B, T, I]`.
     let mut x = vec![];
     for t in 0..time {
         let t = if input.contains("reversed") { time - 1 - t } else { t };
@@ -105,7 +105,7 @@ pub fn recurrent(test: &Value, device: &dyn Device) -> Result<(), String> {
     compare("last hidden state", &expected, &h, number(test, "rtol")?)
 }
 
-/// `|found - expected| <= tolerance (1 + |expected|)`, as `numpy.allclose` with rtol = atol.
+/// `|found - expected| <= tolerance (1 + |expected|)`, like `numpy.allclose` with rtol = atol.
 fn compare(what: &str, expected: &[f64], found: &[f64], tolerance: f64) -> Result<(), String> {
     let near = |(e, f): (&f64, &f64)| (f - e).abs() <= tolerance * (1.0 + e.abs());
     if expected.is_empty() || expected.len() != found.len() || !expected.iter().zip(found).all(near) {
@@ -114,17 +114,17 @@ fn compare(what: &str, expected: &[f64], found: &[f64], tolerance: f64) -> Resul
     Ok(())
 }
 
-/// The optimizer of a test, with Keras's names of the settings.
+/// The optimizer of a test, with Keras's names for the settings.
 fn optimizer(test: &Value) -> Result<Optimizer, String> {
     // Keras's default.
     let eps = test["eps"].as_f64().unwrap_or(1e-7);
     let or = |key: &str, default: f64| test[key].as_f64().unwrap_or(default);
     let betas = [or("beta1", 0.9), or("beta2", 0.999)];
     Ok(match test["name"].as_str().unwrap_or_default() {
-        // The running square only grows under these gradients, so its maximum (AMSGrad) is itself.
+        // The running mean square only grows under these gradients, so it equals its maximum (AMSGrad).
         "adam_amsgrad" | "adam_single_step" => Adam { betas, eps, weight_decay: 0.0 }.into(),
         "sgd_nesterov_momentum0" | "clip_norm" => Sgd::default().into(),
-        // Keras has eps under the root, which at 1e-7 is below these figures' digits.
+        // Keras adds eps under the root; at 1e-7, that is below the precision of these figures.
         "rmsprop_centered" => {
             let (alpha, centered) = (or("rho", 0.9), true);
             RmsProp { alpha, eps, centered, ..RmsProp::default() }.into()
@@ -145,7 +145,7 @@ fn descend(
     let count = start.len();
     let mut graph = Graph::new();
     let x = graph.source(Source::Parameter("x".into()), &[count], DType::F32).map_err(|e| e.to_string())?;
-    // Row `step` of the data is the step's gradient; a loss that is its product with x has it.
+    // Row `step` of the data is that step's gradient, because the loss is its product with x.
     let g = graph.source(Source::Batch("g".into()), &[1, count], DType::F32).map_err(|e| e.to_string())?;
     let mut loss = || {
         let product = graph.mul(x, g)?;
@@ -218,7 +218,7 @@ fn descend(
     Ok(found)
 }
 
-/// An optimizer's parameters step by step (Keras's tolerance: 5e-4), or its single step.
+/// Compares an optimizer's parameters step by step (Keras's tolerance: 5e-4), or after a single step.
 pub fn optimize(test: &Value, device: &dyn Device) -> Result<(), String> {
     let optimizer = optimizer(test)?;
     let name = test["name"].as_str().unwrap_or_default();
@@ -227,7 +227,7 @@ pub fn optimize(test: &Value, device: &dyn Device) -> Result<(), String> {
         Ok::<Vec<f64>, String>(found[0].clone())
     };
     if name == "clip_norm" {
-        // A step of plain descent from 0 at rate 1 is the clipped gradient, negated.
+        // A plain gradient-descent step from 0 with rate 1 gives the negated, clipped gradient.
         let found: Vec<f64> = single(1.0, Some(number(test, "clipnorm")? as f32), &[0.0; 2])?;
         let found: Vec<f64> = found.into_iter().map(|x| -x).collect();
         return compare(name, &numbers(&test["expected"]), &found, 1e-6);

@@ -1,5 +1,5 @@
-//! The tests of webnn-baseline as graphs of this crate: what is not an operator here is composed of operators
-//! where a line or two do, and is left out, with the reason, where the engine has nothing of the kind.
+//! The tests of webnn-baseline as graphs of this crate. What is not an operator here is composed of operators
+//! where a line or two suffice; what the engine lacks is left out, with the reason.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::{webnn_operators, webnn_recurrent};
 
-/// One test: calls of operators with what they give.
+/// One test: calls of operators with their results.
 #[derive(Clone, Deserialize)]
 pub struct Test {
     pub file: String,
@@ -44,10 +44,10 @@ pub struct Builder<'a> {
     pub call: &'a Call,
 }
 
-/// What building gives: an error is a failure of the test.
+/// The result of building; an error fails the test.
 pub type Built<T = ValueId> = Result<T, String>;
 
-/// The text of an error of the graph.
+/// The text of a graph error.
 pub fn say(error: GraphError) -> String {
     error.to_string()
 }
@@ -65,30 +65,30 @@ impl Call {
         list.map(|l| l.iter().filter_map(Value::as_f64).collect()).unwrap_or_default()
     }
 
-    /// As [`Call::numbers`], as extents.
+    /// Like [`Call::numbers`], as extents.
     pub fn extents(&self, at: usize) -> Vec<usize> {
         self.numbers(at).into_iter().map(|x| x as usize).collect()
     }
 
-    /// The options: the last argument, if it is an object but no tensor.
+    /// The options: the last argument, if it is an object and not a tensor.
     pub fn options(&self) -> Map<String, Value> {
         let last = self.args.last().and_then(Value::as_object);
         last.filter(|o| !o.contains_key("shape")).cloned().unwrap_or_default()
     }
 
-    /// A number among the options.
+    /// A numeric option.
     pub fn number(&self, key: &str, default: f64) -> f64 {
         self.options().get(key).and_then(Value::as_f64).unwrap_or(default)
     }
 
-    /// A list of axes among the options.
+    /// An option that lists axes.
     pub fn axes(&self) -> Option<Vec<usize>> {
         let options = self.options();
         let list = options.get("axes")?.as_array()?.iter().filter_map(Value::as_u64);
         Some(list.map(|x| x as usize).collect())
     }
 
-    /// Whether an option is set and not `false`.
+    /// Whether an option is set and is not `false`.
     pub fn flag(&self, key: &str, default: bool) -> bool {
         self.options().get(key).and_then(Value::as_bool).unwrap_or(default)
     }
@@ -147,14 +147,14 @@ impl Builder<'_> {
         self.bind(&given, DType::U32)
     }
 
-    /// A tensor among the options.
+    /// A tensor option.
     pub fn option(&mut self, key: &str) -> Built<Option<ValueId>> {
         let Some(value) = self.call.options().get(key).cloned() else { return Ok(None) };
         let given: Given = serde_json::from_value(value).map_err(|e| format!("{key}: {e}"))?;
         self.bind(&given, DType::F32).map(Some)
     }
 
-    /// A tensor among the options, of zeros if it is not given.
+    /// A tensor option, or zeros if it is not given.
     pub fn option_or_zeros(&mut self, key: &str, shape: &[usize]) -> Built {
         match self.option(key)? {
             Some(value) => Ok(value),
@@ -165,13 +165,14 @@ impl Builder<'_> {
         }
     }
 
-    /// A function of each element.
+    /// An elementwise function.
     pub fn unary(&mut self, f: UnaryFn, x: ValueId) -> Built {
         self.g.unary(f, x).map_err(say)
     }
 }
 
-/// Runs every call on `device` and compares within `tolerance` of each figure plus the root mean square of all.
+/// Runs every call on `device` and compares within `tolerance` of each figure plus the root mean square of
+/// all.
 pub fn check(test: &Test, device: &dyn Device, tolerance: f64) -> Result<(), String> {
     for (at, call) in test.calls.iter().enumerate() {
         check_call(call, device, tolerance).map_err(|e| format!("call {at} ({}): {e}", call.op))?;

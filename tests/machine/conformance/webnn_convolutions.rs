@@ -1,11 +1,11 @@
-//! WebNN's operators of images, brought to channels last.
+//! WebNN's image operators, converted to channels-last.
 
 use gridlight::graph::convolution::ConvSpec;
 use serde_json::Value;
 
 use super::webnn::{Builder, Built, say};
 
-/// Two numbers among the options.
+/// An option with two numbers.
 fn two(b: &Builder, key: &str, default: usize) -> [usize; 2] {
     let options = b.call.options();
     let list: Vec<usize> = options

@@ -1,4 +1,4 @@
-//! WebNN's operators other than recurrent ones, with its defaults, from this crate's graph methods.
+//! WebNN's non-recurrent operators, with its defaults, built from this crate's graph methods.
 
 use gridlight::graph::ValueId;
 use gridlight::graph::build::common_shape;
@@ -16,7 +16,7 @@ pub fn build(b: &mut Builder) -> Built {
     }
     if let Some(f) = pair(op) {
         let (x, y) = (b.input(0)?, b.input(1)?);
-        // `greater` is `less` with the operands exchanged.
+        // `greater` is `less` with swapped operands.
         let (x, y) = if op.starts_with("greater") { (y, x) } else { (x, y) };
         return b.g.binary(f, x, y).map_err(say);
     }
@@ -142,7 +142,7 @@ fn logical(b: &mut Builder, op: &str) -> Built {
     }
     let (x, y) = (not(b, x)?, not(b, y)?);
     match op {
-        // De Morgan: both hold where the larger of the negations is 0.
+        // De Morgan: both hold where the maximum of the negations is 0.
         "logicalAnd" => {
             let either = b.g.maximum(x, y).map_err(say)?;
             not(b, either)
@@ -216,7 +216,7 @@ fn normalisation(b: &mut Builder, op: &str) -> Built {
     for key in ["scale", "bias"] {
         let Some(value) = b.option(key)? else { continue };
         let value = if layer {
-            // Its axes come in the order of the option `axes`.
+            // Its axes are in the order of the option `axes`.
             let place = |d: &usize| axes.iter().position(|a| a == d).unwrap_or(0);
             let order: Vec<usize> = ascending.iter().map(place).collect();
             let turned = b.g.permute(value, &order).map_err(say)?;
@@ -231,7 +231,7 @@ fn normalisation(b: &mut Builder, op: &str) -> Built {
     Ok(y)
 }
 
-/// The axis is brought to the front, where rows are taken, and the axes of the indices go to its place.
+/// Moves the axis to the front, where rows are gathered, and the axes of the indices to its place.
 fn gather(b: &mut Builder) -> Built {
     let (x, indices) = (b.input(0)?, b.indices(1)?);
     let axis = b.call.number("axis", 0.0) as usize;
@@ -250,7 +250,7 @@ fn gather(b: &mut Builder) -> Built {
     b.g.permute(y, &order).map_err(say)
 }
 
-/// A selection with a mask of ones and zeros.
+/// Selects with a mask of ones and zeros.
 fn triangular(b: &mut Builder) -> Built {
     let x = b.input(0)?;
     let shape = b.g.shape(x).clone();
@@ -293,7 +293,7 @@ fn reduction(b: &mut Builder, op: &str) -> Built {
     }
 }
 
-/// Other readings of the same elements.
+/// Views of the same elements.
 fn view(b: &mut Builder, op: &str) -> Built {
     if op == "concat" {
         let parts = b.call.args[0].as_array().cloned().unwrap_or_default();
@@ -308,7 +308,7 @@ fn view(b: &mut Builder, op: &str) -> Built {
     let shape = b.g.shape(x).clone();
     match op {
         "reshape" => {
-            // `null` stands for what is left.
+            // `null` stands for the remaining length.
             let list = b.call.args[1].as_array().cloned().unwrap_or_default();
             let known: u64 = list.iter().filter_map(|n| n.as_u64()).product();
             let rest = shape.iter().product::<usize>() as u64 / known.max(1);
@@ -340,7 +340,7 @@ fn view(b: &mut Builder, op: &str) -> Built {
         }
         "slice" => b.g.slice(x, &b.call.extents(1), &b.call.extents(2)).map_err(say),
         "pad" => {
-            // Zeros are what padding gives: another value is added after, and taken off before.
+            // Padding gives zeros, so another value is subtracted before and added after.
             let value = b.call.number("value", 0.0);
             let lower = b.g.add_scalar(x, -value).map_err(say)?;
             let padded = b.g.pad(lower, &b.call.extents(1), &b.call.extents(2)).map_err(say)?;
@@ -350,7 +350,7 @@ fn view(b: &mut Builder, op: &str) -> Built {
     }
 }
 
-/// The parts of `split`: so many equal ones, or ones of the given extents.
+/// The parts of `split`: a number of equal ones, or ones with the given extents.
 pub fn split(b: &mut Builder) -> Built<Vec<ValueId>> {
     let x = b.input(0)?;
     let shape = b.g.shape(x).clone();

@@ -1,4 +1,5 @@
-//! WebNN's operators on images, with its defaults. Images are turned channels last for this crate's operators.
+//! WebNN's image operators, with its defaults. Images are converted to channels-last for this crate's
+//! operators.
 
 use gridlight::graph::ValueId;
 use gridlight::graph::pooling::PoolSpec;
@@ -8,7 +9,7 @@ use serde_json::Value;
 
 use super::webnn::{Builder, Built, say};
 
-/// A list of numbers among the options.
+/// An option that lists numbers.
 fn numbers<const N: usize>(b: &Builder, key: &str) -> Option<[f64; N]> {
     let options = b.call.options();
     let list: Vec<f64> = options.get(key)?.as_array()?.iter().filter_map(Value::as_f64).collect();
@@ -19,7 +20,7 @@ fn pair(b: &Builder, key: &str) -> Option<[usize; 2]> {
     numbers(b, key).map(|pair: [f64; 2]| pair.map(|x| x as usize))
 }
 
-/// Pooling; without a window over the whole image.
+/// Pooling; without a window, over the whole image.
 pub fn pool(b: &mut Builder, op: &str) -> Built {
     let x = b.input(0)?;
     let channels_last = b.call.options().get("layout").is_some_and(|l| l == "nhwc");
@@ -34,7 +35,7 @@ pub fn pool(b: &mut Builder, op: &str) -> Built {
         count_include_pad: false,
         ..PoolSpec::new(pair(b, "windowDimensions").unwrap_or([height, width]))
     };
-    // Output sizes say which rounding is meant.
+    // The output sizes determine the rounding.
     let sizes = |spec: &PoolSpec| Ok::<_, String>([spec.output(0, height)?, spec.output(1, width)?]);
     let spec = match pair(b, "outputSizes") {
         Some(wanted) if sizes(&spec)? != wanted => PoolSpec { ceil_mode: true, ..spec },
@@ -53,7 +54,7 @@ pub fn pool(b: &mut Builder, op: &str) -> Built {
     if channels_last { Ok(y) } else { b.g.permute(y, &[0, 3, 1, 2]).map_err(say) }
 }
 
-/// Resampling along two axes, which are brought to where this crate has lines and columns.
+/// Resampling along two axes, which are moved to the positions of height and width in this crate.
 pub fn resample(b: &mut Builder) -> Built {
     let x = b.input(0)?;
     let [down, along] = pair(b, "axes").unwrap_or([2, 3]);
@@ -67,7 +68,7 @@ pub fn resample(b: &mut Builder) -> Built {
         (Some(size), _) => ResampleSpec::new(size, resampling),
         (None, scale) => ResampleSpec::scaled(extents, scale.unwrap_or([1.0, 1.0]), resampling),
     };
-    // Here the sizes alone say how far pixels are apart.
+    // Here, the sizes alone determine the distance between pixels.
     let spec = ResampleSpec { scale: None, ..spec };
     let y: ValueId = b.g.resample(x, &spec).map_err(say)?;
     let back: Vec<usize> = (0..4).map(|d| order.iter().position(|&o| o == d).unwrap_or(d)).collect();

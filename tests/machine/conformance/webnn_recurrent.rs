@@ -1,5 +1,6 @@
-//! WebNN's `gru` and `lstm`, and single steps of them, in both directions and every order of gates: by the recurrent kernels
-//! where WebNN's definition is theirs; else (peepholes, other activations, a reset before the product) unrolled over time.
+//! WebNN's `gru` and `lstm`, and single steps of them, in both directions and every order of gates: with the
+//! recurrent kernels where WebNN's definition matches theirs; otherwise (peepholes, other activations, a
+//! reset before the product) unrolled over time.
 
 use gridlight::graph::ValueId;
 use gridlight::graph::recurrence::{Recurrent, RecurrentWeights};
@@ -9,7 +10,7 @@ use serde_json::Value;
 
 use super::webnn::{Builder, Built, say};
 
-/// One direction's weights `[gates * hidden, ..]`, biases and peepholes `[.. * hidden]`.
+/// The weights `[gates * hidden, ..]`, biases and peepholes `[.. * hidden]` of one direction.
 struct Weights {
     input: ValueId,
     recurrent: ValueId,
@@ -18,7 +19,7 @@ struct Weights {
     peephole: Option<ValueId>,
 }
 
-/// The results: last states of all directions and, if asked for, the hidden states of all steps.
+/// The results: the last states of all directions and, if requested, the hidden states of all steps.
 pub fn build(b: &mut Builder) -> Built<Vec<ValueId>> {
     let op = b.call.op.as_str();
     let lstm = op.starts_with("lstm");
@@ -81,7 +82,7 @@ pub fn build(b: &mut Builder) -> Built<Vec<ValueId>> {
     Ok(results)
 }
 
-/// One step from given states.
+/// One step from the given states.
 fn cell(b: &mut Builder, lstm: bool) -> Built<Vec<ValueId>> {
     let (x, input, recurrent, h) = (b.input(0)?, b.input(1)?, b.input(2)?, b.input(3)?);
     let c = if lstm { b.input(4)? } else { h };
@@ -103,7 +104,7 @@ fn cell(b: &mut Builder, lstm: bool) -> Built<Vec<ValueId>> {
     Ok(if lstm { vec![h, c] } else { vec![h] })
 }
 
-/// Whether the call is what the recurrent kernels compute.
+/// Whether the recurrent kernels can compute the call.
 fn agrees(b: &Builder, lstm: bool, weights: &Weights) -> Built<bool> {
     let defaults: &[UnaryFn] = if lstm {
         &[UnaryFn::Sigmoid, UnaryFn::Tanh, UnaryFn::Tanh]
@@ -114,7 +115,7 @@ fn agrees(b: &Builder, lstm: bool, weights: &Weights) -> Built<bool> {
     Ok(weights.peephole.is_none() && reset_after && activations(b, defaults)? == defaults)
 }
 
-/// All steps of one direction by the recurrent kernels.
+/// All steps of one direction with the recurrent kernels.
 fn kernel(
     b: &mut Builder,
     lstm: bool,
@@ -125,7 +126,7 @@ fn kernel(
 ) -> Built<Recurrent> {
     let hidden = b.g.shape(h)[1];
     let rzn = b.call.options().get("layout").is_some_and(|l| l == "rzn");
-    // Where PyTorch's gates i, f, g, o or r, z, n lie.
+    // Positions of PyTorch's gates i, f, g, o or r, z, n.
     let order: &[usize] = match (lstm, rzn) {
         (true, _) => &[0, 2, 3, 1],
         (false, true) => &[0, 1, 2],
@@ -155,7 +156,7 @@ fn row(b: &mut Builder, x: ValueId, at: usize) -> Built {
     b.g.reshape(slice, &shape[1..]).map_err(say)
 }
 
-/// Part `number` of the first axis, `hidden` long.
+/// Part `number` of the first axis, of length `hidden`.
 fn part(b: &mut Builder, x: ValueId, number: usize, hidden: usize) -> Built {
     let mut extents = b.g.shape(x).clone();
     let mut starts = vec![0; extents.len()];
@@ -223,7 +224,7 @@ fn step(
     Ok((h, h))
 }
 
-/// Gates i, o, f, g; peepholes i, o, f look at the cell state before the step.
+/// Gates i, o, f, g; peepholes i, o, f read the cell state before the step.
 fn lstm_step(
     b: &mut Builder,
     w: &Weights,

@@ -6,12 +6,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::handle::Gpu;
-use super::limits;
 use super::pace::{self, Launches, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
+use crate::device::limits;
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::kernels::shader::Shader;
 use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};

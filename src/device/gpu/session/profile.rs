@@ -1,4 +1,5 @@
-//! Seconds per launch, for `plan` and `bench`: by the GPU's clock where it has one, else by waiting for each.
+//! Seconds per launch, for `plan` and `bench`: from GPU timestamps where available, else by waiting for each
+//! launch.
 
 use std::time::Instant;
 
@@ -6,12 +7,12 @@ use super::GpuSession;
 use crate::base::step::StepRecord;
 use crate::device::{DeviceError, Run, Session, check_phases};
 
-/// Dispatches timed by one query set; WebGPU allows 4,096 queries.
+/// Dispatches timed with one query set; WebGPU allows 4,096 queries.
 const PER_SET: usize = 1024;
 
-/// Runs one step of `phase` and gives the seconds of each launch.
+/// Runs one step of `phase` and returns the seconds of each launch.
 ///
-/// With timestamps each dispatch is a pass of its own. Without, each is submitted and waited for, which adds
+/// With timestamps, each dispatch gets its own pass. Without, each is submitted and waited for, which adds
 /// the cost of a submission (tens of microseconds) to each figure.
 ///
 /// # Errors

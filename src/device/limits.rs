@@ -1,4 +1,4 @@
-//! Proof that a program fits a device, before anything is allocated or submitted.
+//! Checks that a program fits a device, before anything is allocated or submitted.
 
 use crate::base::target::Target;
 use crate::device::DeviceError;
@@ -6,10 +6,10 @@ use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Phase, Program};
 
-/// Checks the sizes of buffers and bindings and the number of bindings.
+/// Checks the sizes of buffers and bindings.
 ///
 /// # Errors
-/// The first thing that does not fit, named, with what to change.
+/// The first thing that does not fit, by name, with what to change.
 pub fn check_program(program: &Program, target: &Target) -> Result<(), DeviceError> {
     program.validate().map_err(DeviceError::Validation)?;
     let smaller = "use a smaller batch, smaller layers or fewer rows, or `--device cpu`";
@@ -30,7 +30,7 @@ pub fn check_program(program: &Program, target: &Target) -> Result<(), DeviceErr
     Ok(())
 }
 
-/// Checks what the shader of a launch asks for.
+/// Checks the bindings and workgroups of a launch's shader.
 ///
 /// # Errors
 /// As [`check_program`].
