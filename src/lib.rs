@@ -9,6 +9,7 @@
 //! | [`data`] | from tables to numbers: reading, cleaning, encoding, transforms, splits |
 //! | [`nn`] | layers, losses, initialisation: from experiment to graph |
 //! | [`graph`] | mathematics: operators, gradients, the `f64` reference |
+//! | [`oracle`] | the formulas of operators and kernels in plain loops, with error bounds |
 //! | [`plan`] | fusion, memory and order, fixed before anything runs |
 //! | [`kernels`] | what devices run: cost, CPU implementation, choice of WGSL |
 //! | [`device`] | the CPU and GPU backends |
@@ -35,6 +36,7 @@ pub mod kernels;
 pub mod native;
 pub mod nn;
 pub mod optim;
+pub mod oracle;
 pub mod plan;
 pub mod report;
 pub mod run;

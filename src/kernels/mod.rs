@@ -1,6 +1,7 @@
 //! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) in a folder of its own, which
 //! holds all there is to know about it ([`KernelDef`]): `mod.rs` geometry and cost, `native.rs` the CPU implementation,
-//! `shader.rs` the choice of WGSL file and specialisation, `sample.rs` random samples for tests.
+//! `shader.rs` the choice of WGSL file and specialisation, `oracle.rs` what every implementation is measured by,
+//! `sample.rs` random samples for tests.
 //!
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.
@@ -30,8 +31,10 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::{Body, Inst};
 use native::NativeRun;
+use oracle::Operands;
 use samples::Family;
 use shader::{Shader, ShaderError};
 use signature::Signature;
@@ -74,6 +77,10 @@ pub trait KernelDef: Listed + Plain {
     /// The kernel prepared for the CPU: bodies compiled, loop order chosen; with the same bits as every other device
     /// if `exact`.
     fn native(&self, exact: bool) -> Box<dyn NativeRun>;
+
+    /// What the kernel computes, and how far a device may be from it: changes `writes`, which hold what they held
+    /// before, where the kernel writes.
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]);
 
     /// The shader for a GPU.
     ///

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use crate::base::number::Number;
 use crate::device::{Device, DeviceError, Session};
-use crate::kernels::oracle::{self, Approx, Operands};
+use crate::kernels::oracle::{self, Operands};
 use crate::kernels::samples::{Operand, Sample};
+use crate::oracle::Approx;
 use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 
 /// The element of a kernel's outputs that is furthest off.

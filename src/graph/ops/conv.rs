@@ -2,11 +2,13 @@
 //! differentiation: the input gradient of a convolution is a convolution.
 
 use super::{EvalContext, Lowering, OpDef, check_f32, operands};
-use crate::base::tensor::{DType, Shape, Tensor, TensorType};
+use crate::base::tensor::{DType, Shape, Tensor, TensorType, elements};
 use crate::graph::convolution::ConvSpec;
 use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::matmul::{WindowAxis, Windows};
+use crate::oracle;
+use crate::oracle::window::Axis;
 use crate::scalar::UnaryFn;
 
 /// One axis of a convolution without its sizes: tap `t` at position `p` looks at coordinate
@@ -77,6 +79,16 @@ impl Conv {
         }
     }
 
+    /// The convolution of images of shape `x` with weights of `taps` and `outputs` columns, for the reference.
+    fn reference(&self, x: &[usize], taps: [usize; 2], outputs: usize) -> oracle::conv::Conv {
+        let axis = |d: usize| {
+            let ConvAxis { positions, stride, step, origin, up } = self.axes[d];
+            Axis { positions, taps: taps[d], extent: x[1 + d], stride, step, origin, up }
+        };
+        let (groups, channels, outputs) = (self.groups, x[3] / self.groups, outputs / self.groups);
+        oracle::conv::Conv { images: x[0], axes: [axis(0), axis(1)], groups, channels, outputs }
+    }
+
     fn check(&self, x: &TensorType, outputs: usize) -> Result<(), String> {
         let [_, _, _, channels] = x.shape[..] else {
             return Err("expected images `[N, H, W, C]`".into());
@@ -112,41 +124,6 @@ impl Conv {
         let dx = g.conv(conv, dy, exchanged)?;
         g.groups_last(dx)
     }
-}
-
-/// Calls `f(group, element of x, element of w, element of the result)` for every product of the sum, all
-/// elements linear in `[N, H, W, G C]`, `[kH, kW, C, G O]` and `[N, P, Q, G O]`.
-fn for_each_product(
-    windows: &Windows,
-    groups: usize,
-    outputs: usize,
-    mut f: impl FnMut(usize, usize, usize),
-) {
-    for position in 0..windows.positions() {
-        for part in 0..windows.window() {
-            for group in 0..groups {
-                let found = Windows { swapped: false, ..*windows }.element(group, position, part);
-                let Some(x) = found else { continue };
-                for o in group * outputs / groups..(group + 1) * outputs / groups {
-                    f(x, part * outputs + o, position * outputs + o);
-                }
-            }
-        }
-    }
-}
-
-/// Elements `[.., G O]` as `[G, .., O]`.
-fn groups_first(data: &[f64], groups: usize, outputs: usize) -> Vec<f64> {
-    let per_group = outputs / groups;
-    let rows = data.len() / outputs.max(1);
-    let at = |group: usize, row: usize, o: usize| data[row * outputs + group * per_group + o];
-    let mut out = Vec::with_capacity(data.len());
-    for group in 0..groups {
-        for row in 0..rows {
-            out.extend((0..per_group).map(|o| at(group, row, o)));
-        }
-    }
-    out
 }
 
 impl OpDef for Conv {
@@ -193,11 +170,9 @@ impl OpDef for Conv {
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
         let (x, w) = (inputs[0], inputs[1]);
-        let outputs = w.shape[3];
-        let mut out = vec![0.0; ty.elements()];
-        let windows = self.windows(&x.shape, [w.shape[0], w.shape[1]], false);
-        for_each_product(&windows, self.groups, outputs, |i, j, o| out[o] += x.data[i] * w.data[j]);
-        Tensor::new(ty.shape.clone(), groups_first(&out, self.groups, outputs))
+        let conv = self.reference(&x.shape, [w.shape[0], w.shape[1]], w.shape[3]);
+        let window = elements(&w.shape[..3]);
+        Tensor::new(ty.shape.clone(), conv.forward(&x.data, &w.data, 0..window))
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
@@ -301,11 +276,9 @@ impl OpDef for ConvWeight {
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
         let (x, dy) = (inputs[0], inputs[1]);
-        let (groups, outputs) = (self.conv.groups, dy.shape[3]);
-        let mut out = vec![0.0; ty.elements()];
-        let windows = self.conv.windows(&x.shape, self.taps, true);
-        for_each_product(&windows, groups, outputs, |i, j, o| out[j] += x.data[i] * dy.data[o]);
-        Tensor::new(ty.shape.clone(), groups_first(&out, groups, outputs))
+        let conv = self.conv.reference(&x.shape, self.taps, dy.shape[3]);
+        let positions = elements(&dy.shape[..3]);
+        Tensor::new(ty.shape.clone(), conv.weight_gradient(&x.data, &dy.data, 0..positions))
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {

@@ -5,6 +5,7 @@ use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::graph::samples::{Collection, Draw, Inputs};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, cross_entropy};
+use crate::oracle::cross_entropy::Row;
 
 /// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` (no gradient) -> `[N]`. The formula, with label
 /// smoothing and weights as in PyTorch's `CrossEntropyLoss(reduction="none")`, is at
@@ -40,21 +41,16 @@ fn kernel(inputs: &[&TensorType], smoothing: u32) -> Kernel {
     Kernel::new(cross_entropy::CrossEntropy { rows, classes, smoothing, loss: Some(0), delta: Some(1) })
 }
 
-/// Log-probabilities and smoothed, weighted targets `q` of one row.
-fn row(inputs: &[&Tensor], r: usize, smoothing: u32) -> (Vec<f64>, Vec<f64>) {
-    let classes = inputs[0].shape[1];
-    let logits = &inputs[0].data[r * classes..(r + 1) * classes];
-    let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = logits.iter().map(|x| (x - largest).exp()).sum();
-    let log_p = logits.iter().map(|x| x - largest - total.ln()).collect();
-    let s = f64::from(f32::from_bits(smoothing));
-    let label = inputs[1].data[r];
-    let q = |c: usize| {
-        let hit = if label == c as f64 { 1.0 - s } else { 0.0 };
-        let inside = if label < classes as f64 { 0.0 } else { f64::NAN };
-        inputs[2].data[c] * (hit + s / classes as f64) + inside
-    };
-    (log_p, (0..classes).map(q).collect())
+/// The rows of the reference.
+fn rows<'a>(inputs: &'a [&Tensor], smoothing: u32) -> impl Iterator<Item = Row<'a>> {
+    let rows = inputs[0].data.chunks(inputs[0].shape[1].max(1)).zip(&inputs[1].data);
+    let smoothing = f64::from(f32::from_bits(smoothing));
+    rows.map(move |(logits, &label)| Row {
+        logits,
+        label: label as usize,
+        weights: &inputs[2].data,
+        smoothing,
+    })
 }
 
 impl OpDef for CrossEntropy {
@@ -80,11 +76,8 @@ impl OpDef for CrossEntropy {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let loss = |r: usize| {
-            let (log_p, q) = row(inputs, r, self.smoothing);
-            log_p.iter().zip(&q).map(|(l, q)| -l * q).sum()
-        };
-        Tensor::new(ty.shape.clone(), (0..ty.shape[0]).map(loss).collect())
+        let losses = rows(inputs, self.smoothing).map(|row| row.loss()).collect();
+        Tensor::new(ty.shape.clone(), losses)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
@@ -139,12 +132,8 @@ impl OpDef for CrossEntropyDelta {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let rows = (0..ty.shape[0]).flat_map(|r| {
-            let (log_p, q) = row(inputs, r, self.smoothing);
-            let total: f64 = q.iter().sum();
-            log_p.into_iter().zip(q).map(move |(l, q)| l.exp() * total - q).collect::<Vec<_>>()
-        });
-        Tensor::new(ty.shape.clone(), rows.collect())
+        let gradients = rows(inputs, self.smoothing).flat_map(|row| row.gradient()).collect();
+        Tensor::new(ty.shape.clone(), gradients)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {

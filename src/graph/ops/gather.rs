@@ -5,6 +5,7 @@ use crate::base::tensor::{DType, Tensor, TensorType};
 use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, gather};
+use crate::oracle;
 use crate::scalar::UnaryFn;
 
 /// Table `[V, D]`, indices `u32[..]` -> `[.., D]`. An index outside the table gives NaN.
@@ -46,13 +47,8 @@ impl OpDef for Gather {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let (vocabulary, width) = (inputs[0].shape[0], inputs[0].shape[1]);
-        let pick = |&index: &f64| {
-            let row = index as usize;
-            let inside = row < vocabulary;
-            (0..width).map(move |c| if inside { inputs[0].data[row * width + c] } else { f64::NAN })
-        };
-        Tensor::new(ty.shape.clone(), inputs[1].data.iter().flat_map(pick).collect())
+        let (table, sizes) = (&inputs[0].data, [inputs[0].shape[0], inputs[0].shape[1]]);
+        Tensor::new(ty.shape.clone(), oracle::gather::gather(table, sizes, &inputs[1].data))
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
@@ -100,16 +96,8 @@ impl OpDef for GatherGrad {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let width = ty.shape[1];
-        let mut out = Tensor::full(ty.shape.clone(), 0.0);
-        for (position, &index) in inputs[0].data.iter().enumerate() {
-            if (index as usize) < self.vocabulary {
-                for c in 0..width {
-                    out.data[index as usize * width + c] += inputs[1].data[position * width + c];
-                }
-            }
-        }
-        out
+        let (indices, dy) = (&inputs[0].data, &inputs[1].data);
+        Tensor::new(ty.shape.clone(), oracle::gather::gather_grad(indices, dy, [ty.shape[0], ty.shape[1]]))
     }
 
     fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering {

@@ -4,6 +4,7 @@ use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType, elements};
 use crate::graph::samples::Collection;
 use crate::graph::{Graph, GraphError, ValueId};
+use crate::oracle;
 
 /// `y[.., m, n] = sum_k a[.., m, k] * b[.., k, n]`, either operand with its last two axes swapped on request.
 /// Leading axes are equal (the builder broadcasts).
@@ -78,21 +79,13 @@ impl OpDef for MatMul {
         let (a, b) = (inputs[0], inputs[1]);
         let (m, n, k, _) = self.sizes(&a.shape, &b.shape);
         let batch = elements(&ty.shape[..ty.shape.len() - 2]);
-        let mut out = Tensor::full(ty.shape.clone(), 0.0);
-        for z in 0..batch {
-            for i in 0..m {
-                for j in 0..n {
-                    let mut sum = 0.0;
-                    for p in 0..k {
-                        let left = if self.transpose_a { p * m + i } else { i * k + p };
-                        let right = if self.transpose_b { j * k + p } else { p * n + j };
-                        sum += a.data[z * m * k + left] * b.data[z * k * n + right];
-                    }
-                    out.data[(z * m + i) * n + j] = sum;
-                }
-            }
-        }
-        out
+        let product = |z: usize| {
+            let (a, b) = (&a.data[z * m * k..], &b.data[z * k * n..]);
+            let left = |i: usize, p: usize| if self.transpose_a { a[p * m + i] } else { a[i * k + p] };
+            let right = |p: usize, j: usize| if self.transpose_b { b[j * k + p] } else { b[p * n + j] };
+            oracle::matmul::matmul([m, n], 0..k, left, right)
+        };
+        Tensor::new(ty.shape.clone(), (0..batch).flat_map(product).collect())
     }
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {

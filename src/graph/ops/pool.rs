@@ -8,6 +8,8 @@ use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::pool::{Collect, Divisor, PoolAxis, Pooling};
 use crate::kernels::{Kernel, pool};
+use crate::oracle;
+use crate::oracle::window::Axis;
 use crate::scalar::UnaryFn;
 
 /// What a window gives.
@@ -68,40 +70,24 @@ impl Pool {
     }
 }
 
-/// Elements of the image and taps of the window that element `linear` of `[N, P, Q, C]` is, in row-major order.
-fn elements_of(axes: &[PoolAxis; 2], channels: usize, linear: usize) -> Vec<(usize, usize)> {
-    let [y, x] = axes;
-    let (c, position) = (linear % channels, linear / channels);
-    let (q, p) = (position % x.positions, position / x.positions % y.positions);
-    let image = position / x.positions / y.positions;
-    let mut found = vec![];
-    for (s, t) in (0..y.taps).flat_map(|s| (0..x.taps).map(move |t| (s, t))) {
-        if let (Some(line), Some(column)) = (y.line(p, s), x.line(q, t)) {
-            found.push((((image * y.extent + line) * x.extent + column) * channels + c, s * x.taps + t));
-        }
-    }
-    found
+/// The windows of the reference.
+fn windows(axes: &[PoolAxis; 2], images: usize, channels: usize) -> oracle::pool::Pool {
+    let axis = |d: usize| {
+        let PoolAxis { positions, taps, extent, stride, dilation, before, after: _ } = axes[d];
+        Axis { positions, taps, extent, stride, step: dilation as isize, origin: -(before as isize), up: 1 }
+    };
+    oracle::pool::Pool { images, axes: [axis(0), axis(1)], channels }
 }
 
-/// What the average over the window that element `linear` of `[N, P, Q, C]` is is divided by.
-fn divided_by(axes: &[PoolAxis; 2], channels: usize, linear: usize, divisor: Divisor) -> f64 {
-    let [y, x] = axes;
-    let position = linear / channels;
-    let (q, p) = (position % x.positions, position / x.positions % y.positions);
-    let count = |axis: &PoolAxis, position: usize| {
-        let end = match divisor {
-            Divisor::Inside => axis.extent + axis.before,
-            _ => axis.extent + axis.before + axis.after,
-        };
-        let counts = |t: &usize| {
-            let line = position * axis.stride + t * axis.dilation;
-            line < end && (divisor != Divisor::Inside || line >= axis.before)
-        };
-        (0..axis.taps).filter(counts).count()
-    };
+/// What the reference divides by: taps count in the image, or in its padding as well.
+fn divisor(axes: &[PoolAxis; 2], divisor: Divisor) -> oracle::pool::Divisor {
     match divisor {
-        Divisor::Fixed(count) => f64::from(count),
-        _ => (count(y, p) * count(x, q)) as f64,
+        Divisor::Fixed(number) => oracle::pool::Divisor::Fixed(f64::from(number)),
+        Divisor::Inside => oracle::pool::Divisor::Taps([0, 1].map(|d| 0..axes[d].extent as isize)),
+        Divisor::Padded => oracle::pool::Divisor::Taps([0, 1].map(|d| {
+            let PoolAxis { extent, before, after, .. } = axes[d];
+            -(before as isize)..(extent + after) as isize
+        })),
     }
 }
 
@@ -157,29 +143,18 @@ impl OpDef for Pool {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let (x, channels) = (&inputs[0].data, ty.shape[3]);
-        let result = |linear: usize| {
-            let window = elements_of(&self.axes, channels, linear);
-            let mut largest = window[0];
-            for &(element, tap) in &window {
-                if x[element] > x[largest.0] || x[element].is_nan() {
-                    largest = (element, tap);
-                }
-            }
-            match self.kind {
-                PoolKind::Max => x[largest.0],
-                PoolKind::MaxTap => largest.1 as f64,
-                PoolKind::Pick => {
-                    let named = window.iter().find(|(_, tap)| *tap as f64 == inputs[1].data[linear]);
-                    named.map_or(0.0, |(element, _)| x[*element])
-                }
-                PoolKind::Average(divisor) => {
-                    let total: f64 = window.iter().map(|(element, _)| x[*element]).sum();
-                    total / divided_by(&self.axes, channels, linear, divisor)
-                }
-            }
+        let (windows, x) = (windows(&self.axes, ty.shape[0], ty.shape[3]), &inputs[0].data);
+        let largest = |of: fn(&[f64], oracle::pool::Tap) -> f64| {
+            // `infer` has refused windows outside the image.
+            windows.largest(x).into_iter().map(|tap| tap.map_or(f64::NAN, |tap| of(x, tap))).collect()
         };
-        Tensor::new(ty.shape.clone(), (0..ty.elements()).map(result).collect())
+        let values = match self.kind {
+            PoolKind::Max => largest(|x, tap| x[tap.element]),
+            PoolKind::MaxTap => largest(|_, tap| tap.tap as f64),
+            PoolKind::Pick => windows.pick(x, &inputs[1].data),
+            PoolKind::Average(by) => windows.average(x, &divisor(&self.axes, by)),
+        };
+        Tensor::new(ty.shape.clone(), values)
     }
 
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {
@@ -280,20 +255,12 @@ impl OpDef for PoolGrad {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let mut out = Tensor::full(ty.shape.clone(), 0.0);
-        let (channels, dy) = (ty.shape[3], inputs[inputs.len() - 1]);
-        for (linear, dy) in dy.data.iter().enumerate() {
-            for (element, tap) in elements_of(&self.axes, channels, linear) {
-                match self.collect {
-                    Collect::Chosen if inputs[0].data[linear] == tap as f64 => out.data[element] += dy,
-                    Collect::Chosen => {}
-                    Collect::Average(divisor) => {
-                        out.data[element] += dy / divided_by(&self.axes, channels, linear, divisor);
-                    }
-                }
-            }
-        }
-        out
+        let windows = windows(&self.axes, ty.shape[0], ty.shape[3]);
+        let gradient = match self.collect {
+            Collect::Chosen => windows.pick_gradient(&inputs[0].data, &inputs[1].data),
+            Collect::Average(by) => windows.average_gradient(&inputs[0].data, &divisor(&self.axes, by)),
+        };
+        Tensor::new(ty.shape.clone(), gradient)
     }
 
     fn lower(&self, _inputs: &[&TensorType], ty: &TensorType) -> Lowering {

@@ -5,6 +5,7 @@ use super::{EvalContext, Lowering, OpDef, check_f32, operands};
 use crate::base::tensor::{DType, Tensor, TensorType, contiguous_strides};
 use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
+use crate::oracle;
 use crate::scalar::{ReduceKind, UnaryFn};
 
 /// Combines the elements along `axes`, which stay with extent 1.
@@ -62,24 +63,15 @@ impl OpDef for Reduce {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let start = match self.kind {
-            ReduceKind::Sum => 0.0,
-            ReduceKind::Max => f64::NEG_INFINITY,
-        };
-        let mut out = Tensor::full(ty.shape.clone(), start);
+        let mut terms = vec![vec![]; ty.elements()];
         let strides = contiguous_strides(&ty.shape);
         for_each_index(&inputs[0].shape, |linear, index| {
-            let at: usize =
-                (0..index.len()).filter(|d| !self.axes.contains(d)).map(|d| index[d] * strides[d]).sum();
-            let x = inputs[0].data[linear];
-            let total = &mut out.data[at];
-            *total = match self.kind {
-                ReduceKind::Sum => *total + x,
-                ReduceKind::Max if x.is_nan() || total.is_nan() => f64::NAN,
-                ReduceKind::Max => total.max(x),
-            };
+            let kept = (0..index.len()).filter(|d| !self.axes.contains(d));
+            let at: usize = kept.map(|d| index[d] * strides[d]).sum();
+            terms[at].push(inputs[0].data[linear]);
         });
-        out
+        let reduced = |terms: Vec<f64>| oracle::reduce::reduce(self.kind, terms.into_iter());
+        Tensor::new(ty.shape.clone(), terms.into_iter().map(reduced).collect())
     }
 
     fn lower(&self, _inputs: &[&TensorType], _ty: &TensorType) -> Lowering {

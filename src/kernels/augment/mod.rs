@@ -6,10 +6,12 @@
 //! within the cut-out square; plus noise.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
@@ -17,6 +19,7 @@ use super::{Cost, Kernel, KernelDef};
 use crate::base::rng;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 use crate::scalar::exact;
 
@@ -159,6 +162,10 @@ impl KernelDef for Augment {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativeAugment::new(self.clone(), exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

@@ -2,15 +2,18 @@
 //! with Gaussian noise added to chosen columns.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, OperandSpec, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`.
@@ -101,6 +104,10 @@ impl KernelDef for Batch {
             true => Box::new(native::Exact(self.clone())),
             false => Box::new(self.clone()),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

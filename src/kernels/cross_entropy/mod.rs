@@ -6,16 +6,19 @@
 //! A label outside `0..C` gives loss NaN and delta NaN.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::rows::row_lanes;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`.
@@ -77,6 +80,10 @@ impl KernelDef for CrossEntropy {
             true => Box::new(native::Exact(self.clone())),
             false => Box::new(self.clone()),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

@@ -1,15 +1,18 @@
 //! Rows of a table by index (embedding), and the gradient for the table.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Reads: table `[vocabulary, width]`, indices `u32[count]`; write 0: `[count, width]`.
@@ -57,6 +60,10 @@ impl KernelDef for Gather {
 
     fn native(&self, _exact: bool) -> Box<dyn NativeRun> {
         Box::new(self.clone())
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, _target: &Target) -> Result<Shader, ShaderError> {
@@ -121,6 +128,10 @@ impl KernelDef for GatherGrad {
             true => Box::new(native::Exact(self.clone())),
             false => Box::new(self.clone()),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, _target: &Target) -> Result<Shader, ShaderError> {

@@ -3,6 +3,7 @@
 pub mod convolution;
 mod direct;
 pub mod native;
+mod oracle;
 pub(in crate::kernels) mod panels;
 mod sample;
 mod shader;
@@ -10,11 +11,13 @@ pub(in crate::kernels) mod transpose;
 mod windows;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 pub use windows::{Left, WindowAxis, Windows};
 
@@ -156,6 +159,10 @@ impl KernelDef for MatMul {
             Left::Matrix(a) => Box::new(native::NativeMatMul::new(self, *a, exact)),
             Left::Windows(windows) => Box::new(convolution::NativeConvolution::new(self, windows, exact)),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

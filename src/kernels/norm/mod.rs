@@ -1,15 +1,18 @@
 //! Global gradient norm: partial sums of squares, then the clipping factor.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Two dispatches share this description, told apart by `partials`.
@@ -76,6 +79,10 @@ impl KernelDef for GradientNorm {
             true => Box::new(native::Exact(self.clone())),
             false => Box::new(self.clone()),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, _target: &Target) -> Result<Shader, ShaderError> {

@@ -1,15 +1,18 @@
 //! One dispatch that updates every parameter: a scalar body over the contiguous parameter region.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// Reads: 0 the gradient region (`len` words); 1 the decay mask: one `f32` (0 or 1) per 64-word block of the
@@ -108,6 +111,10 @@ impl KernelDef for Optimizer {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativeOptimizer::new(self, exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

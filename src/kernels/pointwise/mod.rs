@@ -1,16 +1,19 @@
 //! Fused elementwise body over one iteration shape.
 
 pub mod native;
+pub(in crate::kernels) mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::Signature;
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
 use crate::base::tensor::{Shape, elements};
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Computes `body` for every index of `shape`.
@@ -56,6 +59,10 @@ impl KernelDef for Pointwise {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativePointwise::new(self, exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

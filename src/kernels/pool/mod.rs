@@ -2,17 +2,20 @@
 //! gradient, where each element of the image collects from the windows that contain it.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use std::ops::Range;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, OperandSpec, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// One axis of pooling: tap `t` at position `p` looks at line `p * stride + t * dilation - before`.
@@ -260,6 +263,10 @@ impl KernelDef for Pool {
         Box::new(native::NativePool::new(self.clone(), exact))
     }
 
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
+    }
+
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
         shader::pool(self, target)
     }
@@ -331,6 +338,10 @@ impl KernelDef for PoolGrad {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativePool::new(self.clone(), exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

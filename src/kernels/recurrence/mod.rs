@@ -10,6 +10,7 @@
 //! | GRU | r, z, n | `n = tanh(G_n + sigmoid(r) R_n)`, `h_t = (1 - sigmoid(z)) n + sigmoid(z) h_(t-1)` |
 
 pub mod native;
+mod oracle;
 mod parts;
 mod rules;
 mod sample;
@@ -17,11 +18,13 @@ mod shader;
 mod units;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 pub use parts::{Part, Path};
 
@@ -216,6 +219,10 @@ impl KernelDef for Recurrence {
         Box::new(native::NativeRecurrence::new(self.clone(), exact))
     }
 
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
+    }
+
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
         shader::recurrence(self, target)
     }
@@ -300,6 +307,10 @@ impl KernelDef for RecurrenceGrad {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativeRecurrence::new(self.clone(), exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

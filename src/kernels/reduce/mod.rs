@@ -5,16 +5,19 @@
 //! a chunk as the kernel documents.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::Signature;
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
 use crate::base::tensor::{Shape, elements};
+use crate::oracle::Approx;
 use crate::scalar::ReduceKind;
 use crate::scalar::{Body, Reg};
 
@@ -111,6 +114,10 @@ impl KernelDef for Reduce {
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
         Box::new(native::NativeReduce::new(self, exact))
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

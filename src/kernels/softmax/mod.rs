@@ -1,16 +1,19 @@
 //! Softmax and log-softmax over the last axis: `[rows, columns] -> [rows, columns]`.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::rows::row_lanes;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Read 0: logits `[rows, columns]`; write 0: the result, same shape.
@@ -60,6 +63,10 @@ impl KernelDef for Softmax {
             true => Box::new(native::Exact(self.clone())),
             false => Box::new(self.clone()),
         }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

@@ -1,15 +1,18 @@
 //! Copies a step's results (loss, predictions) to the step's place in a result buffer.
 
 pub mod native;
+mod oracle;
 mod sample;
 mod shader;
 
 use super::native::NativeRun;
+use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
+use crate::oracle::Approx;
 use crate::scalar::Body;
 
 /// Read `i`: `widths[i]` words; write `i`: result buffer, written from word `step.slot * widths[i]`.
@@ -51,6 +54,10 @@ impl KernelDef for Store {
 
     fn native(&self, _exact: bool) -> Box<dyn NativeRun> {
         Box::new(self.clone())
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
     }
 
     fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {

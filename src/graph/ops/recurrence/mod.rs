@@ -1,13 +1,14 @@
 //! Recurrences over time and their gradients: operators that share two kernels.
 
+mod reference;
+
 use super::{EvalContext, Lowering, Op, OpDef, check_f32};
-use crate::base::step::StepRecord;
 use crate::base::tensor::{Tensor, TensorType};
 use crate::graph::recurrence::RecurrentWeights;
 use crate::graph::samples::{Collection, Draw};
 use crate::graph::{Graph, GraphError, ValueId};
+use crate::kernels::Kernel;
 use crate::kernels::recurrence::{self, Cell, Part, Scan, Seed};
-use crate::kernels::{Kernel, oracle};
 
 /// A result of a recurrent layer over all steps, for `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then for an LSTM `c_0`
 /// `[B, H]`, for a GRU `b_hh` `[3 H]`; the formulas are at [`crate::kernels::recurrence`].
@@ -138,20 +139,6 @@ impl RecurrenceGrad {
     }
 }
 
-/// The reference is the kernels' own, in plain loops.
-fn evaluate(kernel: &Kernel, inputs: &[&Tensor], ty: &TensorType) -> Tensor {
-    let reads: Vec<Vec<f64>> = inputs.iter().map(|t| t.data.clone()).collect();
-    let previous = vec![vec![f64::NAN; ty.elements()]];
-    let operands = oracle::Operands { reads: &reads, previous: &previous, step: &StepRecord::default() };
-    let result = oracle::evaluate(kernel, &operands).swap_remove(0);
-    Tensor::new(ty.shape.clone(), result.iter().map(|x| x.value).collect())
-}
-
-/// The types of tensors.
-fn types(inputs: &[&Tensor]) -> Vec<TensorType> {
-    inputs.iter().map(|t| TensorType::f32(t.shape.clone())).collect()
-}
-
 impl OpDef for Recurrence {
     fn name(&self) -> &'static str {
         match self.result {
@@ -212,12 +199,7 @@ impl OpDef for Recurrence {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let types = types(inputs);
-        let Ok(scan) = self.scan(&types.iter().collect::<Vec<_>>()) else {
-            return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
-        };
-        let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
+        reference::states(self, inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
@@ -349,12 +331,7 @@ impl OpDef for RecurrenceGrad {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {
-        let types = types(inputs);
-        let Ok(scan) = self.scan(&types.iter().collect::<Vec<_>>()) else {
-            return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
-        };
-        let (kernel, output) = self.kernel(scan);
-        evaluate(&Kernel::new(kernel).keep_outputs(&[output]), inputs, ty)
+        reference::gradient(self, inputs, ty)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
