@@ -7,6 +7,8 @@ use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=shaders");
+    // The list holds absolute paths: a checkout that was moved with its target folder needs another one.
+    println!("cargo::rerun-if-env-changed=CARGO_MANIFEST_DIR");
     let root = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("shaders");
     let mut files = vec![];
     collect(&root, &mut files)?;
