@@ -3,12 +3,12 @@
 //   pixel (y, x) is that at R ((y, x) - shift - centre) + centre, mirrored where drawn, FILL beyond the edge, and
 //   interpolated bilinearly if ROTATE; times a contrast factor, plus a brightness, 0 in the cut-out square; plus noise.
 // One invocation computes one line of one channel. Same bits as src/kernels/augment in exact mode.
-//@import step
-//@import arithmetic
-//@import random
+//@import step, arithmetic, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
+const ROTATE: bool = true; //@param
+const NOISY: bool = true; //@param
 const LINES: u32 = 1u; //@param
 const CHANNELS: u32 = 1u; //@param
 const HEIGHT: u32 = 1u; //@param
@@ -25,6 +25,9 @@ const NOISE: f32 = 0.0; //@param
 const NOISE_STREAM: u32 = 0u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const LANES: u32 = 64u; //@param
+
+// A draw from the normal table, which comes with the bindings where there is noise.
+fn random_normal(word: u32) -> f32 { return f32(word); } //@insert nothing
 
 // A multiple of 2^-23 in -1..1.
 fn signed(word: u32) -> f32 {
@@ -72,6 +75,27 @@ fn sine_and_cosine(angle: f32) -> vec2<f32> {
     return vec2<f32>(mul_(doubled, q), sub_(1.0, mul_(doubled, sine)));
 }
 
+// The value at column u, counted from the centre, of line v after a turn by an angle of that sine and cosine.
+fn turned(plane: u32, beyond: f32, mirrored: vec2<bool>, turn: vec2<f32>, v: f32, u: f32) -> f32 {
+    let centre_y = 0.5 * (f32(HEIGHT) - 1.0);
+    let centre_x = 0.5 * (f32(WIDTH) - 1.0);
+    let source_x = add_(add_(mul_(turn.y, u), mul_(turn.x, v)), centre_x);
+    let source_y = add_(sub_(mul_(turn.y, v), mul_(turn.x, u)), centre_y);
+    let part_x = sub_(source_x, floor(source_x));
+    let part_y = sub_(source_y, floor(source_y));
+    let x0 = i32(floor(source_x));
+    let y0 = i32(floor(source_y));
+    let upper = add_(
+        mul_(element(plane, beyond, mirrored, y0, x0), sub_(1.0, part_x)),
+        mul_(element(plane, beyond, mirrored, y0, x0 + 1), part_x)
+    );
+    let lower = add_(
+        mul_(element(plane, beyond, mirrored, y0 + 1, x0), sub_(1.0, part_x)),
+        mul_(element(plane, beyond, mirrored, y0 + 1, x0 + 1), part_x)
+    );
+    return add_(mul_(upper, sub_(1.0, part_y)), mul_(lower, part_y));
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let result = (group.y * GROUPS_X + group.x) * LANES + lane;
@@ -96,34 +120,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let factor = add_(1.0, mul_(signed(third.y), CONTRAST));
     let cut_y = pick(fourth.x, HEIGHT) - i32(CUTOUT / 2u);
     let cut_x = pick(fourth.y, WIDTH) - i32(CUTOUT / 2u);
-//@if ROTATE
-//|     let turn = sine_and_cosine(mul_(signed(second.y), ROTATION));
-//|     let centre_y = 0.5 * (f32(HEIGHT) - 1.0);
-//|     let centre_x = 0.5 * (f32(WIDTH) - 1.0);
-//|     let v = f32(y - down) - centre_y;
-//@end
+    var turn = vec2<f32>(0.0, 1.0);
+    if (ROTATE) {
+        turn = sine_and_cosine(mul_(signed(second.y), ROTATION));
+    }
     for (var i = 0u; i < WIDTH; i++) {
         let x = i32(i);
-//@if ROTATE
-//|         let u = f32(x - right) - centre_x;
-//|         let source_x = add_(add_(mul_(turn.y, u), mul_(turn.x, v)), centre_x);
-//|         let source_y = add_(sub_(mul_(turn.y, v), mul_(turn.x, u)), centre_y);
-//|         let part_x = sub_(source_x, floor(source_x));
-//|         let part_y = sub_(source_y, floor(source_y));
-//|         let x0 = i32(floor(source_x));
-//|         let y0 = i32(floor(source_y));
-//|         let upper = add_(
-//|             mul_(element(plane, beyond, mirrored, y0, x0), sub_(1.0, part_x)),
-//|             mul_(element(plane, beyond, mirrored, y0, x0 + 1), part_x)
-//|         );
-//|         let lower = add_(
-//|             mul_(element(plane, beyond, mirrored, y0 + 1, x0), sub_(1.0, part_x)),
-//|             mul_(element(plane, beyond, mirrored, y0 + 1, x0 + 1), part_x)
-//|         );
-//|         var value = add_(mul_(upper, sub_(1.0, part_y)), mul_(lower, part_y));
-//@else
-        var value = element(plane, beyond, mirrored, y - down, x - right);
-//@end
+        var value: f32;
+        if (ROTATE) {
+            let v = f32(y - down) - 0.5 * (f32(HEIGHT) - 1.0);
+            let u = f32(x - right) - 0.5 * (f32(WIDTH) - 1.0);
+            value = turned(plane, beyond, mirrored, turn, v, u);
+        } else {
+            value = element(plane, beyond, mirrored, y - down, x - right);
+        }
         if (CONTRAST != 0.0) {
             value = mul_(value, factor);
         }
@@ -133,10 +143,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (y >= cut_y && y < cut_y + i32(CUTOUT) && x >= cut_x && x < cut_x + i32(CUTOUT)) {
             value = 0.0;
         }
-//@if NOISY
-//|         let noise = random_normal(random_word(NOISE_STREAM, (step.micro_batch * LINES + result) * WIDTH + i));
-//|         value = add_(value, mul_(NOISE, noise));
-//@end
+        if (NOISY) {
+            let noise = random_normal(random_word(NOISE_STREAM, (step.micro_batch * LINES + result) * WIDTH + i));
+            value = add_(value, mul_(NOISE, noise));
+        }
         write_0[result * WIDTH + i] = value;
     }
 }

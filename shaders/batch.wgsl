@@ -1,10 +1,8 @@
-// Batch assembly. Read 0 is the row order, read 1 + b the words of column block b. Row r of write b [batch,
-// width] receives the words from order[batch_start + r] * stride + offset on, with Gaussian noise if
-// requested. Windows of a series overlap: their stride is less than their width. One invocation per element
-// of any block, or per four elements where rows are whole vectors.
-//@import step
-//@import arithmetic
-//@import random
+// Batch assembly: read 0 is the row order, read 1 + b the words of column block b; row r of write b [batch, width]
+// takes the words from order[batch_start + r] * stride + offset on, with Gaussian noise where asked for. Windows
+// of a series overlap: their stride is less than their width. One invocation an element of any block, or four
+// where rows are whole vectors.
+//@import step, arithmetic, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing

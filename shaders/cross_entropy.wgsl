@@ -1,9 +1,8 @@
 // Softmax cross-entropy of labels, loss per row and gradient in one pass; see src/kernels/cross_entropy.
 // Reads: logits [ROWS, CLASSES], labels [ROWS], class weights [CLASSES]. Writes: loss [ROWS] and delta
 // [ROWS, CLASSES], each if wanted. LANES invocations share a row, combined in a fixed order.
-//@import step
-//@import arithmetic
-//@import numerics
+//@import step, arithmetic, numerics
+//@include alone or across if WIDE
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(0) @binding(1) var<storage, read_write> write_1: array<f32>; //@insert nothing
 @group(1) @binding(0) var<storage, read> read_0: array<f32>;
@@ -11,30 +10,11 @@
 @group(1) @binding(2) var<storage, read> read_2: array<f32>;
 const ROWS: u32 = 1u; //@param
 const CLASSES: u32 = 1u; //@param
+const LOSS: bool = true; //@param
+const DELTA: bool = true; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const SMOOTHING: f32 = 0.0; //@param
 const LOWEST: f32 = -3.4028234e38;
-
-//@if WIDE
-//| const LANES: u32 = 64u;
-//| var<workgroup> shared_values: array<f32, 64>;
-//| fn across(lane: u32, x: f32, largest: bool) -> f32 {
-//|     workgroupBarrier();
-//|     shared_values[lane] = x;
-//|     workgroupBarrier();
-//|     var total = shared_values[0];
-//|     for (var other = 1u; other < 64u; other++) {
-//|         let y = shared_values[other];
-//|         total = select(add_(total, y), max_(total, y), largest);
-//|     }
-//|     return total;
-//| }
-//@else
-const LANES: u32 = 1u;
-fn across(lane: u32, x: f32, largest: bool) -> f32 {
-    return x;
-}
-//@end
 
 // The smoothed, weighted target of class c.
 fn wanted(c: u32, label: u32) -> f32 {
@@ -74,15 +54,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         return;
     }
     let bad = not_finite(0x7fc00000u);
-//@if LOSS
-    if (lane == 0u) {
-        write_0[row] = select(bad, loss, known);
+    if (LOSS) {
+        if (lane == 0u) {
+            write_0[row] = select(bad, loss, known);
+        }
     }
-//@end
-//@if DELTA
-    for (var c = lane; c < CLASSES; c += LANES) {
-        let p = exp_(sub_(sub_(read_0[start + c], largest), log_total));
-        write_1[start + c] = select(bad, sub_(mul_(p, weight), wanted(c, label)), known); //@insert store_delta
+    if (DELTA) {
+        for (var c = lane; c < CLASSES; c += LANES) {
+            let p = exp_(sub_(sub_(read_0[start + c], largest), log_total));
+            write_1[start + c] = select(bad, sub_(mul_(p, weight), wanted(c, label)), known); //@insert store_delta
+        }
     }
-//@end
 }

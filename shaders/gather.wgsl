@@ -1,8 +1,6 @@
-// Gathers rows of a table by index: read 0 [VOCABULARY, WIDTH], read 1 indices [COUNT], write 0 [COUNT,
-// WIDTH]. An index out of range gives NaN.
-//@import step
-//@import arithmetic
-//@import numerics
+// Rows of a table by index: read 0 [VOCABULARY, WIDTH], read 1 indices [COUNT], write 0 [COUNT, WIDTH].
+// An index outside the table gives NaN.
+//@import step, arithmetic, numerics
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<f32>;
 @group(1) @binding(1) var<storage, read> read_1: array<u32>;

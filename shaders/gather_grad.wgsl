@@ -1,7 +1,6 @@
-// Gradient of gathering rows: read 0 indices [COUNT], read 1 row gradients [COUNT, WIDTH], write 0
-// [VOCABULARY, WIDTH]. Each element sums, in ascending position, the gradients whose index is its row.
-//@import step
-//@import arithmetic
+// Gradient of rows by index: read 0 indices [COUNT], read 1 row gradients [COUNT, WIDTH], write 0
+// [VOCABULARY, WIDTH]: each element adds, in ascending position, the gradients whose index names its row.
+//@import step, arithmetic
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;
 @group(1) @binding(1) var<storage, read> read_1: array<f32>;

@@ -5,10 +5,8 @@
 // the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. With WINDOWS, A is windows of
 // images, for convolutions. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<vec4<f32>>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<vec4<f32>>; //@insert nothing
@@ -29,12 +27,18 @@ const B_COL: u32 = 1u; //@param
 const ROW_TILES: u32 = 1u; //@param
 const COL_TILES: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
-const TILE_ROWS: u32 = 8u; //@param
+const TILE_ROWS: u32 = 1u; //@param
 const ROW_GROUPS: u32 = 1u; //@param
 const COLUMNS: u32 = 4u; //@param
+const BROADCAST: bool = true; //@param
+const LEFT_ROWS: bool = false; //@param
+const RIGHT_ROWS: bool = true; //@param
+const TAIL: bool = true; //@param
+const LOOPED: bool = false; //@param
 const g: u32 = 0u; //@index
 const r: u32 = 0u; //@index
 const s: u32 = 0u; //@index
+const c: u32 = 0u; //@index
 // A lane's columns, and what the epilogue takes at once.
 alias Columns = vec4<f32>; //@insert columns
 alias Values = vec4<f32>; //@insert values
@@ -43,9 +47,7 @@ fn accumulate(sum: Columns, a: f32, b: Columns) -> Columns {
     return sum + a * b; //@insert accumulate
 }
 
-//@if WINDOWS
-//@include windows
-//@end
+//@include windows if WINDOWS
 // Where a row of A is: its first element, or its place in an image.
 alias Row = u32; //@insert row
 
@@ -64,16 +66,31 @@ fn right(at: u32) -> vec4<f32> {
     return read_1[at / 4u]; //@insert right
 }
 
-//@if TAIL
-//| fn left_element(row: Row, k: u32) -> f32 {
-//|     let at = row + k * A_COL; //@insert left_at
-//|     return read_0[at]; //@insert left_element
-//| }
-//|
-//| fn right_element(at: u32) -> f32 {
-//|     return read_1[at]; //@insert right_element
-//| }
-//@end
+fn left_element(row: Row, k: u32) -> f32 {
+    let at = row + k * A_COL; //@insert left_at
+    return read_0[at / 4u].x; //@insert left_element
+}
+
+fn right_element(at: u32) -> f32 {
+    return read_1[at / 4u].x; //@insert right_element
+}
+
+// The row, of a group from `first` on, and the k that a lane loads for all of them.
+fn loaded_row(first: u32, lane: u32) -> u32 {
+    if (LEFT_ROWS) {
+        return min(first + (lane % 2u) * 4u, M - 4u);
+    } else {
+        return min(first + min(lane, TILE_ROWS - 1u), M - 1u);
+    }
+}
+
+fn loaded_k(first: u32, lane: u32) -> u32 {
+    if (LEFT_ROWS) {
+        return first + lane / 2u;
+    } else {
+        return first;
+    }
+}
 
 fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
     if (row < M && col < N) {
@@ -82,13 +99,16 @@ fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
     }
 }
 
+// Finishes a lane's columns of a row.
+fn store(z: u32, split: u32, row: u32, first_col: u32, sum: Columns) {
+    finish(z, split, row, first_col, sum); //@insert store
+}
+
 @compute @workgroup_size(8)
 fn main(
     @builtin(workgroup_id) group: vec3<u32>,
     @builtin(local_invocation_index) lane: u32,
-//@if BROADCAST
-//|     @builtin(subgroup_invocation_id) own_row: u32,
-//@end
+    @builtin(subgroup_invocation_id) own_row: u32, //@if BROADCAST
 ) {
     let tile = group.y * GROUPS_X + group.x;
     let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;
@@ -105,143 +125,68 @@ fn main(
     let first_col = (col_tile * 8u + lane) * COLUMNS;
     // Rows and columns beyond the last repeat it; what they give is not stored.
     let b = B_OFFSET + z * B_BATCH;
-//@if BROADCAST
-//@for g in ROW_GROUPS
-//@if LEFT_ROWS
-//|     let a_own_g = locate(z, min(first_row + g * 8u + (own_row % 2u) * 4u, M - 4u));
-//@else
-//|     let a_own_g = locate(z, min(first_row + g * TILE_ROWS + min(own_row, TILE_ROWS - 1u), M - 1u));
-//@end
-//@end
-//@else
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-    let a_g_r = locate(z, min(first_row + g * TILE_ROWS + r, M - 1u));
-//@end
-//@end
-//@end
-//@if RIGHT_ROWS
-    let b_row = b + min(first_col, N - COLUMNS);
-//@else
-//@for c in COLUMNS
-//|     let b_c = b + min(first_col + c, N - 1u) * B_COL;
-//@end
-//@end
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-    var sum_g_r = Columns(0.0);
-//@end
-//@end
+    let a_own_g = locate(z, loaded_row(first_row + g * TILE_ROWS, own_row)); //@for g in ROW_GROUPS if BROADCAST
+    let a_g_r = locate(z, min(first_row + g * TILE_ROWS + r, M - 1u)); //@for g in ROW_GROUPS, r in TILE_ROWS if not BROADCAST
+    let b_row = b + min(first_col, N - COLUMNS); //@if RIGHT_ROWS
+    let b_c = b + min(first_col + c, N - 1u) * B_COL; //@for c in COLUMNS if not RIGHT_ROWS
+    var sum_g_r = Columns(0.0); //@for g in ROW_GROUPS, r in TILE_ROWS
     for (var k = first_k; k + 3u < end_k; k += 4u) {
-//@if BROADCAST
-//@for g in ROW_GROUPS
-//@if LEFT_ROWS
-//|         let left_own_g = left(a_own_g, k + own_row / 2u);
-//@else
-//|         let left_own_g = left(a_own_g, k);
-//@end
-//@end
-//@end
-//@if RIGHT_ROWS
+        let left_own_g = left(a_own_g, loaded_k(k, own_row)); //@for g in ROW_GROUPS if BROADCAST
+        var right_s: Columns; //@for s in 4
+        if (RIGHT_ROWS) {
+            right_s = right(b_row + (k + s) * B_ROW); //@for s in 4
+        } else {
+            let column_c = right(b_c + k * B_ROW); //@for c in COLUMNS
 //@for s in 4
-        let right_s = right(b_row + (k + s) * B_ROW);
+            right_s = Columns(
+                column_c[s], //@for c in COLUMNS
+            );
 //@end
-//@else
-//@for c in COLUMNS
-//|         let column_c = right(b_c + k * B_ROW);
-//@end
-//@for s in 4
-//|         let right_s = Columns(
-//@for c in COLUMNS
-//|             column_c[s],
-//@end
-//|         );
-//@end
-//@end
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-//@if BROADCAST
-//@if LEFT_ROWS
-//|         let left_g_r = vec4<f32>(
-//@for s in 4
-//|             subgroupBroadcast(left_own_g[r % 4u], s * 2u + r / 4u),
-//@end
-//|         );
-//@else
-//|         let left_g_r = subgroupBroadcast(left_own_g, r);
-//@end
-//@else
-        let left_g_r = left(a_g_r, k);
-//@end
-//@for s in 4
-        sum_g_r = accumulate(sum_g_r, left_g_r[s], right_s);
-//@end
-//@end
+        }
+//@for g in ROW_GROUPS, r in TILE_ROWS
+        var left_g_r: vec4<f32>;
+        if (LEFT_ROWS) {
+            left_g_r = vec4<f32>(
+                subgroupBroadcast(left_own_g[r % 4u], s * 2u + r / 4u), //@for s in 4
+            );
+        } else if (BROADCAST) {
+            left_g_r = subgroupBroadcast(left_own_g, r);
+        } else {
+            left_g_r = left(a_g_r, k);
+        }
+        sum_g_r = accumulate(sum_g_r, left_g_r[s], right_s); //@for s in 4
 //@end
     }
-//@if TAIL
-//|     for (var k = first_k + ((end_k - first_k) & 0xfffffffcu); k < end_k; k++) {
-//@if BROADCAST
-//@for g in ROW_GROUPS
-//|         let left_own_g = left_element(a_own_g, k);
+    if (TAIL) {
+        for (var k = first_k + ((end_k - first_k) & 0xfffffffcu); k < end_k; k++) {
+            let left_own_g = left_element(a_own_g, k); //@for g in ROW_GROUPS if BROADCAST
+            var right_row: Columns;
+            if (RIGHT_ROWS) {
+                right_row = right(b_row + k * B_ROW);
+            } else {
+                right_row = Columns(
+                    right_element(b_c + k * B_ROW), //@for c in COLUMNS
+                );
+            }
+//@for g in ROW_GROUPS, r in TILE_ROWS
+            var left_g_r: f32;
+            if (BROADCAST) {
+                left_g_r = subgroupBroadcast(left_own_g, r);
+            } else {
+                left_g_r = left_element(a_g_r, k);
+            }
+            sum_g_r = accumulate(sum_g_r, left_g_r, right_row);
 //@end
-//@end
-//@if RIGHT_ROWS
-//|         let right_row = right(b_row + k * B_ROW);
-//@else
-//|         let right_row = Columns(
-//@for c in COLUMNS
-//|             right_element(b_c + k * B_ROW),
-//@end
-//|         );
-//@end
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-//@if BROADCAST
-//|         sum_g_r = accumulate(sum_g_r, subgroupBroadcast(left_own_g, r), right_row);
-//@else
-//|         sum_g_r = accumulate(sum_g_r, left_element(a_g_r, k), right_row);
-//@end
-//@end
-//@end
-//|     }
-//@end
-//@if LOOPED
-//|     var sums = array<Columns, ROW_GROUPS * TILE_ROWS>(
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-//|         sum_g_r,
-//@end
-//@end
-//|     );
-//|     for (var at = 0u; at < ROW_GROUPS * TILE_ROWS; at++) {
-//@if FOUR
-//|         finish(z, split, first_row + at, first_col, sums[at]);
-//@else
-//@if SINGLE
-//|         finish(z, split, first_row + at, first_col, sums[at]);
-//@else
-//@for c in COLUMNS
-//|         finish(z, split, first_row + at, first_col + c, sums[at][c]);
-//@end
-//@end
-//@end
-//|     }
-//@else
-//@for g in ROW_GROUPS
-//@for r in TILE_ROWS
-//@if FOUR
-    finish(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r);
-//@else
-//@if SINGLE
-//|     finish(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r);
-//@else
-//@for c in COLUMNS
-//|     finish(z, split, first_row + g * TILE_ROWS + r, first_col + c, sum_g_r[c]);
-//@end
-//@end
-//@end
-//@end
-//@end
-//@end
+        }
+    }
+    if (LOOPED) {
+        var sums = array<Columns, ROW_GROUPS * TILE_ROWS>(
+            sum_g_r, //@for g in ROW_GROUPS, r in TILE_ROWS
+        );
+        for (var at = 0u; at < ROW_GROUPS * TILE_ROWS; at++) {
+            store(z, split, first_row + at, first_col, sums[at]);
+        }
+    } else {
+        store(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r); //@for g in ROW_GROUPS, r in TILE_ROWS
+    }
 }

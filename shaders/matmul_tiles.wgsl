@@ -2,10 +2,8 @@
 // each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both fragments are
 // read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
 // With WINDOWS, A is windows of images, for convolutions. Workgroups are numbered as in matmul_registers.wgsl.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 @group(1) @binding(1) var<storage, read> read_1: array<f32>; //@insert nothing
@@ -39,9 +37,7 @@ var<workgroup> right: array<vec4<f32>, DEPTH * STRIDE>;
 
 alias Values = vec4<f32>; //@insert values
 
-//@if WINDOWS
-//@include windows
-//@end
+//@include windows if WINDOWS
 // Where a row of A is: its first element, or its place in an image.
 alias Row = u32; //@insert row
 
@@ -65,6 +61,11 @@ fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
     }
 }
 
+// Finishes four columns of a row.
+fn store(z: u32, split: u32, row: u32, first_col: u32, sum: vec4<f32>) {
+    finish(z, split, row, first_col, sum); //@insert store
+}
+
 @compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
     let tile = group.y * GROUPS_X + group.x;
@@ -80,13 +81,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let end_k = min(first_k + SPLIT, K);
     let x = lane % SIDE;
     let y = lane / SIDE;
-//@for r in 4
-    var sum_r = vec4<f32>(0.0);
-//@end
+    var sum_r = vec4<f32>(0.0); //@for r in 4
     // An invocation fills vector x of line y of both slices; rows and columns beyond the last repeat it.
-//@for r in 4
-    let row_r = locate(z, min(first_row + x * 4u + r, M - 1u));
-//@end
+    let row_r = locate(z, min(first_row + x * 4u + r, M - 1u)); //@for r in 4
     let b_start = B_OFFSET + z * B_BATCH;
     for (var k = first_k; k < end_k; k += DEPTH) {
         var a = vec4<f32>(0.0);
@@ -103,19 +100,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         for (var d = 0u; d < DEPTH; d++) {
             let a = left[d * STRIDE + y];
             let b = right[d * STRIDE + x];
-//@for r in 4
-            sum_r = accumulate(sum_r, a[r], b);
-//@end
+            sum_r = accumulate(sum_r, a[r], b); //@for r in 4
         }
         workgroupBarrier();
     }
-//@for r in 4
-//@if FOUR
-    finish(z, split, first_row + y * 4u + r, first_col + x * 4u, sum_r);
-//@else
-//@for c in 4
-//|     finish(z, split, first_row + y * 4u + r, first_col + x * 4u + c, sum_r[c]);
-//@end
-//@end
-//@end
+    store(z, split, first_row + y * 4u + r, first_col + x * 4u, sum_r); //@for r in 4
 }

@@ -1,10 +1,8 @@
 // Update of all parameters in one dispatch: WIDTH words of the flat parameter region per invocation. group 0:
 // the parameters, then the state slots; group 1: gradients, decay mask (one word per 64), and, if the
 // gradient is clipped, its norm and factor.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param

@@ -1,9 +1,7 @@
-// Fused elementwise body: WIDTH adjacent elements of the iteration shape per invocation. group 0: written
-// operands; group 1: read operands. The body is generated from the plan's scalar program.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+// Fused elementwise body: one invocation WIDTH neighbouring elements of the iteration shape.
+// group 0: written operands; group 1: read operands; the body is generated from the plan's scalar program.
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param

@@ -4,12 +4,14 @@
 //
 // One invocation computes one vector of channels: of a cell, the STRIDE_Y x STRIDE_X elements that the same windows
 // contain (CELLS), or of one element.
-//@import step
-//@import arithmetic
-//@include vectors
+//@import step, arithmetic
+//@include one or four if FOUR
 //@include pooling
 @group(0) @binding(0) var<storage, read_write> write_0: array<Floats>; //@insert bindings
-@group(1) @binding(0) var<storage, read> read_0: array<Floats>; //@insert nothing
+@group(1) @binding(0) var<storage, read> read_0: array<Words>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<Floats>; //@insert nothing
+const CHOSEN: bool = true; //@param
+const CELLS: bool = false; //@param
 const OVERLAP_Y: u32 = 1u; //@param
 const OVERLAP_X: u32 = 1u; //@param
 const CELLS_Y: u32 = 1u; //@param
@@ -20,6 +22,20 @@ const RESULTS: u32 = 1u; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const LANES: u32 = 64u; //@param
 const NO_TAP: u32 = 0xffffffffu;
+const down: u32 = 0u; //@index
+const along: u32 = 0u; //@index
+const row: u32 = 0u; //@index
+const column: u32 = 0u; //@index
+
+// The tap of a window whose element was chosen.
+fn chosen_by(window: u32) -> Words {
+    return read_0[window]; //@insert chosen_by
+}
+
+// The gradient of a window.
+fn gradient_of(window: u32) -> Floats {
+    return read_1[window]; //@insert gradient_of
+}
 
 // The tap that looks at an element so many lines behind the window's first, if there is one.
 fn tap_at(y: u32, x: u32) -> u32 {
@@ -38,11 +54,10 @@ fn window_at(image: u32, p: u32, q: u32, channel: u32) -> u32 {
 // What the window at (p, q) has to send; nothing if there is none.
 fn sent_by(window: u32, p: u32, q: u32) -> Floats {
     let there = p < POSITIONS_Y && q < POSITIONS_X;
-//@if CHOSEN
-//|     let sent = read_1[window];
-//@else
-    let sent = scale_each(read_0[window], share(min(p, POSITIONS_Y - 1u), min(q, POSITIONS_X - 1u)));
-//@end
+    var sent = gradient_of(window);
+    if (!CHOSEN) {
+        sent = scale_each(sent, share(min(p, POSITIONS_Y - 1u), min(q, POSITIONS_X - 1u)));
+    }
     return select(Floats(0.0), sent, Flags(there));
 }
 
@@ -56,61 +71,51 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let image = result / (CHANNELS * CELLS_X * CELLS_Y);
     let cell_y = result / (CHANNELS * CELLS_X) % CELLS_Y;
     let cell_x = result / CHANNELS % CELLS_X;
-//@if CELLS
-//|     let y = (cell_y + FIRST_Y) * STRIDE_Y - BEFORE_Y;
-//|     let x = (cell_x + FIRST_X) * STRIDE_X - BEFORE_X;
-//@for down in OVERLAP_Y
-//@for along in OVERLAP_X
-//|     let p_down_along = cell_y + FIRST_Y + down - (OVERLAP_Y - 1u);
-//|     let q_down_along = cell_x + FIRST_X + along - (OVERLAP_X - 1u);
-//|     let window_down_along = window_at(image, p_down_along, q_down_along, channel);
-//|     let sent_down_along = sent_by(window_down_along, p_down_along, q_down_along);
-//@if CHOSEN
-//|     let chosen_down_along = read_0[window_down_along];
+    if (CELLS) {
+        let y = (cell_y + FIRST_Y) * STRIDE_Y - BEFORE_Y;
+        let x = (cell_x + FIRST_X) * STRIDE_X - BEFORE_X;
+//@for down in OVERLAP_Y, along in OVERLAP_X
+        let p_down_along = cell_y + FIRST_Y + down - (OVERLAP_Y - 1u);
+        let q_down_along = cell_x + FIRST_X + along - (OVERLAP_X - 1u);
+        let window_down_along = window_at(image, p_down_along, q_down_along, channel);
+        let sent_down_along = sent_by(window_down_along, p_down_along, q_down_along);
+        let chosen_down_along = chosen_by(window_down_along);
 //@end
+//@for row in STRIDE_Y, column in STRIDE_X
+        if (y + row < HEIGHT && x + column < WIDTH) {
+            var total = Floats(0.0);
+//@for down in OVERLAP_Y, along in OVERLAP_X
+            {
+                let tap = tap_at(row + (OVERLAP_Y - 1u - down) * STRIDE_Y, column + (OVERLAP_X - 1u - along) * STRIDE_X);
+                var hit = Flags(tap != NO_TAP);
+                if (CHOSEN) {
+                    hit = chosen_down_along == Words(tap);
+                }
+                total = add_each(total, select(Floats(0.0), sent_down_along, hit));
+            }
 //@end
-//@end
-//@for row in STRIDE_Y
-//@for column in STRIDE_X
-//|     if (y + row < HEIGHT && x + column < WIDTH) {
-//|         var total = Floats(0.0);
-//@for down in OVERLAP_Y
-//@for along in OVERLAP_X
-//|         {
-//|             let tap = tap_at(row + (OVERLAP_Y - 1u - down) * STRIDE_Y, column + (OVERLAP_X - 1u - along) * STRIDE_X);
-//@if CHOSEN
-//|             let hit = chosen_down_along == Words(tap);
-//@else
-//|             let hit = Flags(tap != NO_TAP);
-//@end
-//|             total = add_each(total, select(Floats(0.0), sent_down_along, hit));
-//|         }
-//@end
-//@end
-//|         write_0[((image * HEIGHT + y + row) * WIDTH + x + column) * CHANNELS + channel] = total;
-//|     }
-//@end
-//@end
-//@else
-    // A cell is an element.
-    let y = cell_y + BEFORE_Y;
-    let x = cell_x + BEFORE_X;
-    var total = Floats(0.0);
-    for (var down = 0u; down < OVERLAP_Y; down++) {
-        for (var along = 0u; along < OVERLAP_X; along++) {
-            // Before the first window these wrap around and are large.
-            let p = y / STRIDE_Y + down - (OVERLAP_Y - 1u);
-            let q = x / STRIDE_X + along - (OVERLAP_X - 1u);
-            let window = window_at(image, p, q, channel);
-            let tap = tap_at(y - p * STRIDE_Y, x - q * STRIDE_X);
-//@if CHOSEN
-//|             let hit = (read_0[window] == Words(tap)) & Flags(tap != NO_TAP);
-//@else
-            let hit = Flags(tap != NO_TAP);
-//@end
-            total = add_each(total, select(Floats(0.0), sent_by(window, p, q), hit));
+            write_0[((image * HEIGHT + y + row) * WIDTH + x + column) * CHANNELS + channel] = total;
         }
-    }
-    write_0[result] = total;
 //@end
+    } else {
+        // A cell is an element.
+        let y = cell_y + BEFORE_Y;
+        let x = cell_x + BEFORE_X;
+        var total = Floats(0.0);
+        for (var i = 0u; i < OVERLAP_Y; i++) {
+            for (var j = 0u; j < OVERLAP_X; j++) {
+                // Before the first window these wrap around and are large.
+                let p = y / STRIDE_Y + i - (OVERLAP_Y - 1u);
+                let q = x / STRIDE_X + j - (OVERLAP_X - 1u);
+                let window = window_at(image, p, q, channel);
+                let tap = tap_at(y - p * STRIDE_Y, x - q * STRIDE_X);
+                var hit = Flags(tap != NO_TAP);
+                if (CHOSEN) {
+                    hit = hit & (chosen_by(window) == Words(tap));
+                }
+                total = add_each(total, select(Floats(0.0), sent_by(window, p, q), hit));
+            }
+        }
+        write_0[result] = total;
+    }
 }

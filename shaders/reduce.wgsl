@@ -1,10 +1,7 @@
-// Ordered reduction, one invocation per result: the sum or maximum of the prologue over a chunk of reduced
-// elements in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x
-// CHUNKS`.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+// Ordered reduction, one invocation a result: sum or maximum of the prologue over a chunk of reduced elements,
+// in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x CHUNKS`.
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const RESULTS: u32 = 1u; //@param

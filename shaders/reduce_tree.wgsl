@@ -1,9 +1,7 @@
 // Ordered reduction for GPUs, one workgroup per result: each of 64 lanes combines every 64th element of the
 // chunk in ascending order, then the lanes are combined pairwise in a fixed tree.
-//@import step
-//@import arithmetic
-//@import numerics
-//@import random
+//@import step, arithmetic
+//@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<f32>; //@insert nothing
 const RESULTS: u32 = 1u; //@param

@@ -1,35 +1,14 @@
 // Softmax or log-softmax of rows: read 0 and write 0 are [ROWS, COLUMNS]. LANES invocations share a row: 1 for
 // short rows (no barrier), 64 for long ones; lanes are combined in a fixed order.
-//@import step
-//@import arithmetic
-//@import numerics
+//@import step, arithmetic, numerics
+//@include alone or across if WIDE
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<f32>;
 const ROWS: u32 = 1u; //@param
 const COLUMNS: u32 = 1u; //@param
+const LOG: bool = false; //@param
 const GROUPS_X: u32 = 65535u; //@param
 const LOWEST: f32 = -3.4028234e38;
-
-//@if WIDE
-//| const LANES: u32 = 64u;
-//| var<workgroup> shared_values: array<f32, 64>;
-//| fn across(lane: u32, x: f32, largest: bool) -> f32 {
-//|     workgroupBarrier();
-//|     shared_values[lane] = x;
-//|     workgroupBarrier();
-//|     var total = shared_values[0];
-//|     for (var other = 1u; other < 64u; other++) {
-//|         let y = shared_values[other];
-//|         total = select(add_(total, y), max_(total, y), largest);
-//|     }
-//|     return total;
-//| }
-//@else
-const LANES: u32 = 1u;
-fn across(lane: u32, x: f32, largest: bool) -> f32 {
-    return x;
-}
-//@end
 
 @compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
@@ -52,10 +31,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     for (var c = lane; c < COLUMNS; c += LANES) {
         let y = sub_(sub_(read_0[start + c], largest), log_total);
-//@if LOG
-//|         write_0[start + c] = y;
-//@else
-        write_0[start + c] = exp_(y);
-//@end
+        if (LOG) {
+            write_0[start + c] = y;
+        } else {
+            write_0[start + c] = exp_(y);
+        }
     }
 }

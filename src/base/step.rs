@@ -11,30 +11,51 @@ pub enum StepScalar {
     LossWeight,
 }
 
-/// Everything that varies from one step to the next: 16 words in a uniform with a dynamic offset.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
-pub struct StepRecord {
+/// Declares the step record in Rust and in WGSL, where a field of several words is as many fields.
+macro_rules! step_record {
+    ($($(#[$about:meta])* $name:ident: $kind:ident $([$count:literal])?,)*) => {
+        /// Everything that varies from one step to the next: 16 words in a uniform with a dynamic offset.
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, bytemuck::Pod, bytemuck::Zeroable)]
+        pub struct StepRecord {
+            $($(#[$about])* pub $name: step_record!(@ $kind $($count)?),)*
+        }
+
+        impl StepRecord {
+            /// Fields in order: name, scalar type (the same in WGSL), and the number of words if it is an array.
+            pub const FIELDS: &'static [(&'static str, &'static str, Option<usize>)] =
+                &[$((stringify!($name), stringify!($kind), step_record!(# $($count)?)),)*];
+        }
+    };
+    (@ $kind:ident) => { $kind };
+    (@ $kind:ident $count:literal) => { [$kind; $count] };
+    (#) => { None };
+    (# $count:literal) => { Some($count) };
+}
+
+step_record! {
     /// Step number from the start of training (0 for evaluation); the RNG counter.
-    pub step: u32,
+    step: u32,
     /// First entry of this batch in the row order.
-    pub batch_start: u32,
+    batch_start: u32,
     /// Where `Store` kernels put this step's results, in units of their row count.
-    pub slot: u32,
+    slot: u32,
     /// Low word of the seed.
-    pub seed_low: u32,
+    seed_low: u32,
     /// High word of the seed.
-    pub seed_high: u32,
+    seed_high: u32,
     /// Learning rate.
-    pub learning_rate: f32,
+    learning_rate: f32,
     /// Optimizer scalars, computed on the host in `f64` and rounded once.
-    pub optimizer: [f32; 4],
+    optimizer: f32 [4],
     /// Weight of the part of a loss that training fades in.
-    pub loss_weight: f32,
+    loss_weight: f32,
     /// Position of this micro-batch among those whose gradients one update adds up; 0 where a batch is not cut.
-    pub micro_batch: u32,
+    micro_batch: u32,
     /// Unused; keeps the record at 16 words.
-    pub reserved: [u32; 4],
+    reserved: u32 [3],
+    /// Always 0, which no shader compiler can know: exact arithmetic passes the bits of its results through it.
+    zero: u32,
 }
 
 impl StepRecord {
@@ -52,5 +73,55 @@ impl StepRecord {
             StepScalar::Optimizer(i) => self.optimizer[usize::from(i) % self.optimizer.len()],
             StepScalar::LossWeight => self.loss_weight,
         }
+    }
+
+    /// The record as WGSL: the structure, and the uniform `step`.
+    pub fn wgsl() -> String {
+        let mut fields = String::new();
+        for (name, kind, count) in Self::FIELDS {
+            match count {
+                None => fields += &format!("    {name}: {kind},\n"),
+                Some(count) => (0..*count).for_each(|i| fields += &format!("    {name}_{i}: {kind},\n")),
+            }
+        }
+        format!("struct StepRecord {{\n{fields}}}\n@group(2) @binding(0) var<uniform> step: StepRecord;\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::StepRecord;
+    use std::mem::{offset_of, size_of};
+
+    #[test]
+    fn both_languages_lay_it_out_alike() {
+        let module = naga::front::wgsl::parse_str(&StepRecord::wgsl()).unwrap();
+        let record = module.types.iter().find_map(|(_, t)| match &t.inner {
+            naga::TypeInner::Struct { members, span } => Some((members.clone(), *span)),
+            _ => None,
+        });
+        let (members, span) = record.unwrap();
+        assert_eq!(span as usize, size_of::<StepRecord>());
+        let at = |name: &str| {
+            let member = members.iter().find(|m| m.name.as_deref() == Some(name)).unwrap();
+            let kind = match module.types[member.ty].inner {
+                naga::TypeInner::Scalar(naga::Scalar::U32) => "u32",
+                naga::TypeInner::Scalar(naga::Scalar::F32) => "f32",
+                _ => panic!("{name} is no word"),
+            };
+            (kind, member.offset as usize)
+        };
+        assert_eq!(at("step"), ("u32", offset_of!(StepRecord, step)));
+        assert_eq!(at("batch_start"), ("u32", offset_of!(StepRecord, batch_start)));
+        assert_eq!(at("slot"), ("u32", offset_of!(StepRecord, slot)));
+        assert_eq!(at("seed_low"), ("u32", offset_of!(StepRecord, seed_low)));
+        assert_eq!(at("seed_high"), ("u32", offset_of!(StepRecord, seed_high)));
+        assert_eq!(at("learning_rate"), ("f32", offset_of!(StepRecord, learning_rate)));
+        for i in 0..4 {
+            assert_eq!(at(&format!("optimizer_{i}")), ("f32", offset_of!(StepRecord, optimizer) + 4 * i));
+        }
+        assert_eq!(at("loss_weight"), ("f32", offset_of!(StepRecord, loss_weight)));
+        assert_eq!(at("micro_batch"), ("u32", offset_of!(StepRecord, micro_batch)));
+        assert_eq!(at("zero"), ("u32", offset_of!(StepRecord, zero)));
     }
 }

@@ -1,18 +1,26 @@
-//! The template language. A template is valid WGSL as written; directives live in comments.
+//! The template language. A template is valid WGSL as written, and all of it is seen by an editor: what depends on a
+//! flag is an `if` statement on a constant, or ends with a comment that says so.
 //!
 //! | directive | meaning |
 //! |---|---|
-//! | `//@import name` | the text of `shaders/shared/name.wgsl` |
+//! | `//@import name, other` | the text of `shaders/shared/name.wgsl`, and of the other file |
 //! | `//@include name` | the lines of the same file, here, with their directives |
+//! | `//@include name or other if FLAG` | those of the other one if the flag is set (without `or`: nothing if it is not) |
 //! | `const N: u32 = 1u; //@param` | the value is replaced |
 //! | `LINE //@insert name` | the line is replaced by generated text |
-//! | `//@for i in COUNT` ... `//@end` | repeated for `i` = 0, 1, ...; `_i` at the end of a name becomes `_0`, `_1` |
+//! | `LINE //@if FLAG`, `LINE //@if not FLAG` | the line is dropped where it does not hold |
+//! | `LINE //@for i in COUNT, j in COUNT` | repeated for `i` = 0, 1, ..., and `j` within; `_i` at the end of a name becomes `_0`, `_1` |
+//! | `LINE //@for i in COUNT if FLAG` | both |
+//! | `//@for i in COUNT, j in COUNT` ... `//@end` | the lines between are repeated |
 //! | `const i: u32 = 0u; //@index` | the index of `//@for` as written; the line is dropped |
-//! | `//@if FLAG` ... `//@else` ... `//@end` | one of the two; lines not chosen as written begin with `//\|` |
+//!
+//! An `if` statement whose condition is `FLAG` or `!FLAG`, a constant of type `bool` that is a parameter, becomes the
+//! block that is chosen: what the other one needs, the device may not have.
 
 use std::collections::BTreeMap;
 
-use super::library;
+use super::tokens::{Kind, tokens};
+use super::{fold, library};
 
 /// A template that cannot be expanded: a bug in a shader file or its caller.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -61,6 +69,7 @@ pub struct Template {
     name: String,
     values: BTreeMap<String, String>,
     counts: BTreeMap<String, usize>,
+    flags: BTreeMap<String, bool>,
     inserts: BTreeMap<String, String>,
 }
 
@@ -70,7 +79,7 @@ impl Template {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// Sets a `u32` parameter, which also counts `//@for` loops and decides `//@if`.
+    /// Sets a `u32` parameter, which also counts `//@for` loops.
     pub fn set(mut self, name: &str, value: usize) -> Self {
         self.values.insert(name.into(), format!("{value}u"));
         self.counts.insert(name.into(), value);
@@ -89,9 +98,10 @@ impl Template {
         self
     }
 
-    /// Sets a flag of `//@if`.
+    /// Sets a `bool` parameter, which chooses between lines and blocks.
     pub fn flag(mut self, name: &str, on: bool) -> Self {
-        self.counts.insert(name.into(), usize::from(on));
+        self.values.insert(name.into(), on.to_string());
+        self.flags.insert(name.into(), on);
         self
     }
 
@@ -106,143 +116,164 @@ impl Template {
     /// # Errors
     /// If a directive is malformed or names what is not set.
     pub fn expand(&self) -> Result<Text, TemplateError> {
-        let text =
-            library::find(&self.name).ok_or_else(|| self.error(&self.name, 0, "there is no such file"))?;
-        let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(i, l)| (i + 1, l)).collect();
         let mut out = Text::default();
-        self.block(&self.name, &lines, &mut out)?;
+        self.file(&self.name, &mut out)
+            .map_err(|missing| missing.unwrap_or_else(|| self.no_file(&self.name)))?;
+        out.own = fold::fold(&out.own, &self.flags);
         Ok(out)
     }
 
-    fn error(&self, file: &str, line: usize, reason: impl Into<String>) -> TemplateError {
-        TemplateError { file: file.into(), line, reason: reason.into() }
+    /// Appends the expanded file called `name`; the error is `None` if there is no such file.
+    fn file(&self, name: &str, out: &mut Text) -> Result<(), Option<TemplateError>> {
+        let text = library::find(name).ok_or(None)?;
+        let lines: Vec<Line> =
+            text.lines().enumerate().map(|(i, text)| Line { number: i + 1, text: text.into() }).collect();
+        self.block(name, &lines, out).map_err(Some)
     }
 
-    fn block(&self, file: &str, lines: &[(usize, &str)], out: &mut Text) -> Result<(), TemplateError> {
+    fn no_file(&self, name: &str) -> TemplateError {
+        TemplateError { file: name.into(), line: 0, reason: "there is no such file".into() }
+    }
+
+    fn block(&self, file: &str, lines: &[Line], out: &mut Text) -> Result<(), TemplateError> {
         let mut at = 0;
-        while at < lines.len() {
-            let (number, line) = lines[at];
-            let trimmed = line.trim_start();
-            if let Some(name) = trimmed.strip_prefix("//@import ") {
-                out.imports.push(name.trim().to_string());
-            } else if let Some(name) = trimmed.strip_prefix("//@include ") {
-                let included = format!("shared/{}", name.trim());
-                let text = library::find(&included)
-                    .ok_or_else(|| self.error(file, number, format!("there is no `{included}`")))?;
-                let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(i, l)| (i + 1, l)).collect();
-                self.block(&included, &lines, out)?;
-            } else if let Some(rest) = trimmed.strip_prefix("//@for ") {
-                let end = self.end_of(file, lines, at)?;
-                let (variable, count) = rest
-                    .split_once(" in ")
-                    .ok_or_else(|| self.error(file, number, "expected `i in COUNT`"))?;
-                let (variable, count) = (variable.trim(), self.count(file, number, count.trim())?);
-                for i in 0..count {
-                    let repeated: Vec<(usize, String)> =
-                        lines[at + 1..end].iter().map(|(n, l)| (*n, replace_index(l, variable, i))).collect();
-                    let borrowed: Vec<(usize, &str)> =
-                        repeated.iter().map(|(n, l)| (*n, l.as_str())).collect();
-                    self.block(file, &borrowed, out)?;
+        while let Some(Line { number, text: line }) = lines.get(at) {
+            let error = |reason: String| TemplateError { file: file.into(), line: *number, reason };
+            let (code, directive) =
+                line.split_once("//@").map_or((line.as_str(), None), |(c, d)| (c, Some(d)));
+            let whole = code.trim().is_empty();
+            let (word, rest) =
+                directive.map_or(("", ""), |d| d.trim().split_once(' ').unwrap_or((d.trim(), "")));
+            match (word, whole) {
+                ("", _) if directive.is_none() => {
+                    if !line.trim_start().starts_with("//") {
+                        out.own += line;
+                        out.own.push('\n');
+                    }
                 }
-                at = end;
-            } else if let Some(flag) = trimmed.strip_prefix("//@if ") {
-                let end = self.end_of(file, lines, at)?;
-                let on = self.count(file, number, flag.trim())? != 0;
-                let middle = self.else_of(lines, at, end);
-                let (first, second) = (&lines[at + 1..middle], &lines[(middle + 1).min(end)..end]);
-                let chosen = if on { first } else { second };
-                let uncommented: Vec<(usize, String)> =
-                    chosen.iter().map(|(n, l)| (*n, l.replacen("//| ", "", 1))).collect();
-                let borrowed: Vec<(usize, &str)> =
-                    uncommented.iter().map(|(n, l)| (*n, l.as_str())).collect();
-                self.block(file, &borrowed, out)?;
-                at = end;
-            } else if let Some((_, name)) = line.split_once("//@insert ") {
-                let text = self.inserts.get(name.trim());
-                out.own
-                    .push_str(text.ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?);
-                out.own.push('\n');
-            } else if let Some((declaration, _)) = line.split_once("//@param") {
-                let (left, _) =
-                    declaration.split_once('=').ok_or_else(|| self.error(file, number, "expected `=`"))?;
-                let name =
-                    left.trim().trim_start_matches("const ").split(':').next().unwrap_or_default().trim();
-                let value = self
-                    .values
-                    .get(name)
-                    .ok_or_else(|| self.error(file, number, format!("`{name}` is not set")))?;
-                out.own.push_str(&format!("{}= {value};\n", left));
-            } else if !trimmed.starts_with("//") && !line.contains("//@index") {
-                out.own.push_str(line);
-                out.own.push('\n');
+                ("import", true) => out.imports.extend(rest.split(", ").map(|name| name.trim().to_string())),
+                ("include", true) => {
+                    if let Some(name) = self.included(rest).map_err(error)? {
+                        let included = format!("shared/{name}");
+                        self.file(&included, out)
+                            .map_err(|e| e.unwrap_or_else(|| self.no_file(&included)))?;
+                    }
+                }
+                ("for", _) => {
+                    let end = if whole { end_of(lines, at) } else { Some(at) };
+                    let end = end.ok_or_else(|| error("no //@end".into()))?;
+                    let own = [Line { number: *number, text: code.trim_end().into() }];
+                    let body = if whole { &lines[at + 1..end] } else { &own };
+                    self.block(file, &self.repeated(rest, body).map_err(error)?, out)?;
+                    at = end;
+                }
+                ("if", false) => {
+                    if self.holds(rest).map_err(error)? {
+                        out.own += code.trim_end();
+                        out.own.push('\n');
+                    }
+                }
+                ("insert", false) => {
+                    let text = self.inserts.get(rest.trim());
+                    out.own += text.ok_or_else(|| error(format!("`{rest}` is not set")))?;
+                    out.own.push('\n');
+                }
+                ("param", false) => out.own += &self.parameter(code).map_err(error)?,
+                ("index", false) => {}
+                _ => return Err(error(format!("`//@{word}` is no directive, or does not stand there"))),
             }
             at += 1;
         }
         Ok(())
     }
 
-    fn count(&self, file: &str, line: usize, name: &str) -> Result<usize, TemplateError> {
-        let literal = name.parse().ok();
-        literal
-            .or_else(|| self.counts.get(name).copied())
-            .ok_or_else(|| self.error(file, line, format!("`{name}` is not set")))
+    /// The file that `one`, `one if FLAG` or `one or other if FLAG` includes.
+    fn included<'a>(&self, rest: &'a str) -> Result<Option<&'a str>, String> {
+        let Some((files, condition)) = rest.split_once(" if ") else { return Ok(Some(rest.trim())) };
+        let holds = self.holds(condition)?;
+        Ok(match files.split_once(" or ") {
+            Some((one, other)) => Some(if holds { other.trim() } else { one.trim() }),
+            None => holds.then_some(files.trim()),
+        })
     }
 
-    /// Line of the `//@end` that closes the directive at `start`.
-    fn end_of(&self, file: &str, lines: &[(usize, &str)], start: usize) -> Result<usize, TemplateError> {
-        let mut depth = 0;
-        for (at, (_, line)) in lines.iter().enumerate().skip(start) {
-            let line = line.trim_start();
-            if line.starts_with("//@for ") || line.starts_with("//@if ") {
-                depth += 1;
-            } else if line.starts_with("//@end") {
-                depth -= 1;
-                if depth == 0 {
-                    return Ok(at);
-                }
-            }
+    /// `body` for every value of the indices of `i in COUNT, j in COUNT if FLAG`.
+    fn repeated(&self, rest: &str, body: &[Line]) -> Result<Vec<Line>, String> {
+        let (indices, condition) = rest.split_once(" if ").map_or((rest, None), |(i, c)| (i, Some(c)));
+        if let Some(condition) = condition
+            && !self.holds(condition)?
+        {
+            return Ok(vec![]);
         }
-        Err(self.error(file, lines[start].0, "no //@end"))
+        let mut lines = body.to_vec();
+        // The last index runs fastest.
+        for index in indices.rsplit(',') {
+            let (variable, count) = index.split_once(" in ").ok_or("expected `i in COUNT`")?;
+            let (variable, count) = (variable.trim(), count.trim());
+            let known = count.parse().ok().or_else(|| self.counts.get(count).copied());
+            let count = known.ok_or_else(|| format!("`{count}` is not set"))?;
+            let with = |i| {
+                move |line: &Line| Line { text: replace_index(&line.text, variable, i), number: line.number }
+            };
+            lines = (0..count).flat_map(|i| lines.iter().map(with(i))).collect();
+        }
+        Ok(lines)
     }
 
-    /// Line of the `//@else` between `start` and `end`, or `end`.
-    fn else_of(&self, lines: &[(usize, &str)], start: usize, end: usize) -> usize {
-        let mut depth = 0;
-        for (at, (_, line)) in lines.iter().enumerate().take(end).skip(start + 1) {
-            let line = line.trim_start();
-            if line.starts_with("//@for ") || line.starts_with("//@if ") {
-                depth += 1;
-            } else if line.starts_with("//@end") {
-                depth -= 1;
-            } else if line.starts_with("//@else") && depth == 0 {
-                return at;
-            }
-        }
-        end
+    /// Whether `FLAG` or `not FLAG` holds.
+    fn holds(&self, condition: &str) -> Result<bool, String> {
+        let condition = condition.trim();
+        let (name, wanted) =
+            condition.strip_prefix("not ").map_or((condition, true), |name| (name.trim(), false));
+        let flag = self.flags.get(name).ok_or_else(|| format!("`{name}` is not set"))?;
+        Ok(*flag == wanted)
     }
+
+    /// The declaration of a parameter with its value.
+    fn parameter(&self, code: &str) -> Result<String, String> {
+        let (left, _) = code.split_once('=').ok_or("expected `=`")?;
+        let name = left.trim().trim_start_matches("const ").split(':').next().unwrap_or_default().trim();
+        let value = self.values.get(name).ok_or_else(|| format!("`{name}` is not set"))?;
+        Ok(format!("{left}= {value};\n"))
+    }
+}
+
+/// A line of a template.
+#[derive(Clone, Debug)]
+struct Line {
+    /// In its file, from 1.
+    number: usize,
+    text: String,
+}
+
+/// Position of the `//@end` that closes the block which begins at `start`.
+fn end_of(lines: &[Line], start: usize) -> Option<usize> {
+    let mut depth = 0;
+    lines.iter().enumerate().skip(start).find_map(|(at, line)| {
+        let line = line.text.trim_start();
+        depth += usize::from(line.starts_with("//@for "));
+        depth -= usize::from(line.starts_with("//@end"));
+        (depth == 0).then_some(at)
+    })
 }
 
 /// Replaces the identifier `variable` by `i`u and the suffix `_variable` of names by `_i`.
 fn replace_index(line: &str, variable: &str, i: usize) -> String {
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    // Directives keep their own words.
+    let (code, directive) = line.find("//@").map_or((line, ""), |at| line.split_at(at));
     let mut out = String::new();
-    let mut rest = line;
-    while let Some(start) = rest.find(is_name) {
-        let length = rest[start..].find(|c| !is_name(c)).unwrap_or(rest.len() - start);
-        let word = &rest[start..start + length];
-        out.push_str(&rest[..start]);
-        let parts: Vec<String> = word
-            .split('_')
-            .enumerate()
-            .map(|(at, part)| if at > 0 && part == variable { i.to_string() } else { part.to_string() })
-            .collect();
-        // Directives keep their own words.
-        if word == variable && !line.trim_start().starts_with("//@") {
-            out.push_str(&format!("{i}u"));
-        } else {
-            out.push_str(&parts.join("_"));
+    for token in tokens(code) {
+        match token.kind {
+            Kind::Name if token.text == variable => out += &format!("{i}u"),
+            Kind::Name => {
+                let part = |(at, part): (usize, &str)| match at > 0 && part == variable {
+                    true => i.to_string(),
+                    false => part.to_string(),
+                };
+                out += &token.text.split('_').enumerate().map(part).collect::<Vec<_>>().join("_");
+            }
+            _ => out += token.text,
         }
-        rest = &rest[start + length..];
     }
-    out + rest
+    out + directive
 }

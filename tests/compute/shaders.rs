@@ -104,6 +104,26 @@ fn templates_are_valid_as_written() {
     assert_eq!(count, std::fs::read_dir("shaders").unwrap().count() - 1, "a template is not embedded");
 }
 
+/// Lines that an editor does not see as code, of those that are not empty.
+#[test]
+fn less_than_a_fifth_of_a_shader_is_directives() {
+    let mut files = 0;
+    for folder in ["shaders", "shaders/shared"] {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "wgsl") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
+            let hidden = lines().filter(|line| line.starts_with("//@") || line.starts_with("//|")).count();
+            assert!(5 * hidden < lines().count(), "{}: {hidden} of {}", path.display(), lines().count());
+            files += 1;
+        }
+    }
+    assert!(files > 20, "the shaders are found");
+}
+
 #[test]
 fn directives() {
     let expand = |template: Template| template.expand().unwrap().own;

@@ -100,7 +100,7 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
         _ => 1,
     };
     let width = if four && columns == 4 { Width::Four } else { Width::One };
-    let template = Template::new(name).flag("FOUR", width == Width::Four);
+    let template = Template::new(name).insert("store", store(columns, width));
     let (template, row_tile, col_tile, lanes, vectors) = if registers {
         let (template, vectors) = register_tile(template, k, &product, columns, target);
         (template, m.min(TILE_ROWS) * row_groups(m), VECTOR_LANES * columns, VECTOR_LANES, vectors)
@@ -266,7 +266,6 @@ fn register_tile(
         .flag("RIGHT_ROWS", rows)
         .flag("TAIL", tail)
         .flag("LOOPED", is_long(&k.epilogue))
-        .flag("SINGLE", columns == 1)
         .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]))
         .insert("left", left_four)
         .insert("left_element", left_element)
@@ -331,6 +330,15 @@ fn left_operand(template: Template, (operand, left): (usize, Left)) -> (Template
         .insert("left_at", format!("let at = element(row, {k});"));
     debug_assert_eq!(operand, 0, "windows are the first operand");
     (template, MatrixView { offset: 0, batch: 0, row: 0, col: 0 })
+}
+
+/// Finishes `columns` columns, `width` at once.
+fn store(columns: usize, width: Width) -> String {
+    if columns == width.elements() {
+        return "finish(z, split, row, first_col, sum);".into();
+    }
+    let finish = |c| format!("finish(z, split, row, first_col + {c}u, sum[{c}]);\n");
+    (0..columns).map(finish).collect()
 }
 
 /// `sum + a * b` for `columns` columns.

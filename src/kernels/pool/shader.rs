@@ -93,8 +93,11 @@ pub(super) fn pool_grad(k: &PoolGrad, target: &Target) -> Result<Shader, ShaderE
         Collect::Chosen => declared.extend([declare(1, 0, "Words"), declare(1, 1, "Floats")]),
         Collect::Average(_) => declared.push(declare(1, 0, "Floats")),
     }
+    let chosen = k.collect == Collect::Chosen;
     let t = Template::new("pool_grad")
-        .flag("CHOSEN", k.collect == Collect::Chosen)
+        .flag("CHOSEN", chosen)
+        .insert("chosen_by", if chosen { "return read_0[window];" } else { "return Words(NO_TAP);" })
+        .insert("gradient_of", if chosen { "return read_1[window];" } else { "return read_0[window];" })
         .flag("CELLS", cells)
         .set("OVERLAP_Y", y.overlap())
         .set("OVERLAP_X", x.overlap())

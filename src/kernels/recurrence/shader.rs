@@ -275,14 +275,18 @@ pub(super) fn recurrence_grad(k: &RecurrenceGrad, target: &Target) -> Result<Sha
     let left = |output: Option<usize>| output.filter(|_| continues).map(Operand::Written);
     let read = |operand: usize| gated.then_some(Operand::Read(operand));
     let states = Some(Operand::Read(if gated { 3 } else { 2 }));
+    let weights = match tile.wide {
+        true => "let four = read_1[at / 4u];\nreturn array<f32, 4>(four.x, four.y, four.z, four.w);",
+        false => "return array<f32, 1>(read_1[at]);",
+    };
     let t = Template::new("recurrence_grad")
         .flag("SEED_CELL", k.seed == Seed::Cell)
-        .flag("WIDE", tile.wide)
         .set("CONTINUES", usize::from(continues))
         .set("NEXT", if continues { scan.time(part.end()) } else { 0 })
         .set("TURNS", part.count + usize::from(k.closes))
         .set("SPANS", tile.units / width)
         .set("WIDTH", width)
+        .insert("weights", weights)
         .insert("read_seed", tile.reader("read_seed", Some(Operand::Read(0)), hidden))
         .insert("read_saved", tile.reader("read_saved", read(2), 4 * hidden))
         .insert("read_state", tile.reader("read_state", states, hidden))
