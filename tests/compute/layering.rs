@@ -247,7 +247,7 @@ fn a_planted_edge_or_circle_is_found() {
     let upward = [
         "use crate::plan;",
         "use crate::{base::rng, plan::Program};",
-        "fn f() { crate :: /* a comment */ plan\n::compile() }",
+        "fn f() { crate :: /* a comment */ plan\n::quantity(1) }",
         "fn f() { println!(\"{}\", crate::plan::quantity(1)) }",
         "use super::super::plan::{self};",
     ];

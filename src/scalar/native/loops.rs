@@ -187,3 +187,100 @@ pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
         f => zip(a, b, out, |a, b| f.exact(a, b)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pulp::Simd;
+
+    use super::{Arg, binary, unary};
+    use crate::scalar::{BinaryFn, UnaryFn};
+
+    const EDGES: [f32; 14] = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.0,
+        0.5,
+        1e-30,
+        -1e-30,
+        1e-40,
+        88.0,
+        -87.0,
+        1e4,
+        f32::INFINITY,
+        f32::NEG_INFINITY,
+        f32::NAN,
+    ];
+
+    /// The results without vector instructions and with this processor's.
+    fn apply(f: UnaryFn, x: &[f32]) -> [Vec<f32>; 2] {
+        struct Apply<'a>(UnaryFn, &'a [f32]);
+        impl pulp::WithSimd for Apply<'_> {
+            type Output = Vec<f32>;
+            fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
+                let mut out = vec![0.0; self.1.len()];
+                unary::<S>(self.0, Arg::Slice(self.1), &mut out);
+                out
+            }
+        }
+        [pulp::Arch::Scalar.dispatch(Apply(f, x)), pulp::Arch::new().dispatch(Apply(f, x))]
+    }
+
+    /// The error in units in the last place of `right`, or of `scale` if that is larger.
+    fn units(found: f32, right: f64, scale: f64) -> f64 {
+        let same = f64::from(found) == right || (found.is_nan() && right.is_nan());
+        let beyond =
+            found.is_infinite() && right.abs() > 3.4e38 && right.signum() == f64::from(found).signum();
+        if same || beyond {
+            return 0.0;
+        }
+        let unit = right.abs().max(scale).max(f64::from(f32::MIN_POSITIVE)) / 8_388_608.0;
+        (f64::from(found) - right).abs() / unit
+    }
+
+    #[test]
+    fn functions_are_accurate_to_a_few_units_in_the_last_place() {
+        let mut inputs: Vec<f32> = EDGES.to_vec();
+        inputs.extend((-20_000..20_000).map(|i| i as f32 * 1e-3));
+        inputs.extend((0..2000).flat_map(|i| {
+            let x = f32::from_bits(i * 0x0010_4321 % 0x7f80_0000);
+            [x, -x]
+        }));
+        for f in UnaryFn::ALL {
+            let found = apply(f, &inputs);
+            for (x, y) in found.iter().flat_map(|found| inputs.iter().zip(found)) {
+                let right = f.eval(f64::from(*x));
+                let size = f64::from(x.abs());
+                let scale = match f {
+                    // The tail of 1 + erf loses digits to cancellation.
+                    UnaryFn::Gelu => size.min(10.0),
+                    // The sigmoid factor is subnormal below about -87 and has fewer digits there.
+                    UnaryFn::Silu => size * f64::from(f32::MIN_POSITIVE),
+                    _ => 0.0,
+                };
+                let error = units(*y, right, scale);
+                assert!(error <= 4.0, "{f:?}({x:e}) = {y:e}, not {right:e}: {error} units");
+            }
+        }
+    }
+
+    #[test]
+    fn comparisons_and_extremes_follow_the_definitions() {
+        for f in BinaryFn::ALL {
+            for a in EDGES {
+                for b in EDGES {
+                    let mut out = [0.0];
+                    for (x, y) in [
+                        (Arg::Slice(&[a]), Arg::Slice(&[b])),
+                        (Arg::Scalar(a), Arg::Slice(&[b])),
+                        (Arg::Slice(&[a]), Arg::Scalar(b)),
+                    ] {
+                        binary(f, x, y, &mut out);
+                        let error = units(out[0], f.eval(f64::from(a), f64::from(b)), 0.0);
+                        assert!(error <= 1.0, "{f:?}({a:e}, {b:e}) = {:e}", out[0]);
+                    }
+                }
+            }
+        }
+    }
+}
