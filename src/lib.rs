@@ -1,5 +1,41 @@
 //! Gridlight trains neural networks on any GPU, from one binary.
 //!
+//! # From a table to a trained model
+//!
+//! An [`Experiment`](experiment::Experiment) says what to train on what; everything it leaves out has a default.
+//!
+//! ```
+//! use std::path::Path;
+//! use gridlight::device::{DeviceChoice, open::open};
+//! use gridlight::experiment::Experiment;
+//! use gridlight::run::{evaluate, job::Options, trainer};
+//!
+//! let folder = std::env::temp_dir().join("gridlight-first");
+//! std::fs::create_dir_all(&folder)?;
+//! let rows: String = (0..200).map(|i| format!("{},{}\n", i % 17, 3 * (i % 17) + 2)).collect();
+//! std::fs::write(folder.join("line.csv"), format!("x,y\n{rows}"))?;
+//!
+//! let text = "name = \"line\"\ndata = { source = \"line.csv\", target = \"y\" }\ntrain = { epochs = 3 }";
+//! let experiment = Experiment::parse(text, "line.toml", &[])?;
+//! let data = trainer::load_data(&experiment, &folder)?;
+//! let device = open(DeviceChoice::Cpu, false)?;
+//! let options = Options { out: folder.join("run"), ..Options::default() };
+//! let outcome = trainer::train(&experiment, &data, &*device, &options, &mut ())?;
+//! println!("validation loss: {}", outcome.best.0[0].1);
+//!
+//! // The run directory is all that predicting needs.
+//! let source = folder.join("line.csv");
+//! let rows = evaluate::predict(&folder.join("run"), &source, &folder.join("out.csv"), &*device)?;
+//! assert_eq!(rows, 200);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Where a file does not say enough, [`train::custom`] trains formulas of one's own: layers
+//! ([`nn::layers::Layer`]), losses ([`graph::expression`]), several models with an optimizer each, and any order of
+//! their updates. `examples/` has a program of each kind.
+//!
+//! # The modules
+//!
 //! Data flows one way through the modules, in the order below: an experiment file becomes a graph, the graph
 //! becomes a plan, a device runs the plan, and a run directory keeps the results.
 //!

@@ -52,7 +52,7 @@ impl fmt::Display for TensorType {
 
 /// Number of elements of `shape` (1 for a scalar).
 pub fn elements(shape: &[usize]) -> usize {
-    shape.iter().product()
+    shape.iter().fold(1, |count, &extent| count.saturating_mul(extent))
 }
 
 /// Strides of a contiguous row-major tensor, in elements.

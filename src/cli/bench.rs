@@ -10,7 +10,7 @@ use gridlight::kernels;
 use gridlight::plan::align;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, open_device, parse_device, print, print_json};
+use super::{Failure, open_device, print, print_json};
 
 /// Times every kernel and whole training steps, relative to this device's own limits.
 #[derive(Args)]
@@ -20,7 +20,7 @@ pub struct Bench {
     /// Only benchmarks whose name and shape contain this text, for example `matmul` or `512x512`.
     pattern: Option<String>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Print one JSON object on standard output.
     #[arg(long)]

@@ -9,7 +9,7 @@ use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
 use gridlight::tasks::series::HorizonError;
 
-use super::{Failure, is_exact, open_device, parse_device, print, print_json};
+use super::{Failure, is_exact, open_device, print, print_json};
 
 /// Compute the loss and metrics of a run's best checkpoint.
 #[derive(Args)]
@@ -29,7 +29,7 @@ pub struct Evaluate {
     #[arg(long)]
     draws: Option<u32>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Print one JSON object on standard output.
     #[arg(long)]

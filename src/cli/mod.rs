@@ -142,19 +142,6 @@ pub fn print_json(value: &impl serde::Serialize) {
     print(&serde_json::to_string(value).unwrap_or_default());
 }
 
-/// `--device auto|cpu|gpu|gpu:N`.
-pub fn parse_device(text: &str) -> Result<DeviceChoice, String> {
-    match text {
-        "auto" => Ok(DeviceChoice::Auto),
-        "cpu" => Ok(DeviceChoice::Cpu),
-        "gpu" => Ok(DeviceChoice::Gpu),
-        other => {
-            let number = other.strip_prefix("gpu:").and_then(|n| n.parse().ok());
-            number.map(DeviceChoice::GpuNumber).ok_or_else(|| "expected auto, cpu, gpu or gpu:N".into())
-        }
-    }
-}
-
 /// Opens the requested device and reports it on standard error.
 pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
     let device = gridlight::device::open::open(choice, exact)?;

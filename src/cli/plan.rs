@@ -13,7 +13,7 @@ use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
 
-use super::{Failure, open_device, parse_device, print, print_json};
+use super::{Failure, open_device, print, print_json};
 
 /// Show what a training step will do, before it runs.
 #[derive(Args)]
@@ -23,7 +23,7 @@ pub struct Plan {
     /// Experiment file.
     experiment: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Override a key of the experiment: table.key=value. May be repeated.
     #[arg(long, value_name = "KEY=VALUE")]

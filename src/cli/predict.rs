@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate;
 
-use super::{Failure, is_exact, open_device, parse_device};
+use super::{Failure, is_exact, open_device};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub struct Predict {
     #[arg(long)]
     output: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
 }
 

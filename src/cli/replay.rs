@@ -7,7 +7,7 @@ use gridlight::device::{DeviceChoice, DeviceInfo, open};
 use gridlight::run::replay;
 
 use super::progress::Console;
-use super::{Failure, is_exact, open_device, parse_device, print, print_json};
+use super::{Failure, is_exact, open_device, print, print_json};
 
 /// Repeat a run from its record and compare the bits of the weights.
 #[derive(Args)]
@@ -16,7 +16,7 @@ pub struct Replay {
     /// Run directory.
     run: PathBuf,
     /// Device: auto, cpu, gpu or gpu:N; by default the device that made the run.
-    #[arg(long, value_parser = parse_device)]
+    #[arg(long)]
     device: Option<DeviceChoice>,
     /// Print one JSON object on standard output.
     #[arg(long)]

@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::sample::{self, Drawn, Request};
 
-use super::{Failure, is_exact, open_device, parse_device, print};
+use super::{Failure, is_exact, open_device, print};
 
 /// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
 #[derive(Args)]
@@ -34,7 +34,7 @@ pub struct Sample {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
 }
 

@@ -15,7 +15,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, exit_code, open_device, parse_device, print};
+use super::{Failure, exit_code, open_device, print};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -26,7 +26,7 @@ pub struct Train {
     /// Experiment file.
     experiment: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Run directory; by default runs/<name>.
     #[arg(long)]

@@ -12,7 +12,7 @@ use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
 use serde::Serialize;
 
-use super::{Failure, open_device, parse_device, plan, print, print_json};
+use super::{Failure, open_device, plan, print, print_json};
 
 /// Compare each kernel on this device with double-precision arithmetic.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub struct Verify {
     #[arg(long)]
     exact: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
-    #[arg(long, default_value = "auto", value_parser = parse_device)]
+    #[arg(long, default_value = "auto")]
     device: DeviceChoice,
     /// Run operator cases from another framework instead: one JSON object per line.
     #[arg(long, value_name = "FILE", requires = "out", conflicts_with = "experiment")]

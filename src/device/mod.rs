@@ -83,6 +83,23 @@ pub enum DeviceChoice {
     GpuNumber(usize),
 }
 
+impl std::str::FromStr for DeviceChoice {
+    type Err = String;
+
+    /// `auto`, `cpu`, `gpu` or `gpu:N`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "gpu" => Ok(Self::Gpu),
+            other => {
+                let number = other.strip_prefix("gpu:").and_then(|n| n.parse().ok());
+                number.map(Self::GpuNumber).ok_or_else(|| "expected auto, cpu, gpu or gpu:N".into())
+            }
+        }
+    }
+}
+
 /// A device's description, as shown and recorded.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct DeviceInfo {

@@ -28,6 +28,8 @@ pub fn gradients(graph: &mut Graph, loss: ValueId, wrt: &[ValueId]) -> Result<Ve
 /// # Errors
 /// If a gradient rule is ill-typed (a bug).
 pub fn vjp(graph: &mut Graph, y: ValueId, dy: ValueId, wrt: &[ValueId]) -> Result<Vec<ValueId>, GraphError> {
+    graph.check_known("gradients", &[y, dy])?;
+    graph.check_known("gradients", wrt)?;
     let count = y.index() + 1;
     // Only values between `wrt` and `y` need a cotangent.
     let mut needed = vec![false; count];

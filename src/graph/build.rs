@@ -72,12 +72,13 @@ impl Graph {
 
     /// The value of every element of `x`, if `x` is a constant scalar or a view of one.
     fn constant_of(&self, x: ValueId) -> Option<f64> {
-        match &self.node(x).op {
+        let node = self.nodes.get(x.index())?;
+        match &node.op {
             Op::Constant(c) if c.data.len() == 1 && c.ty.dtype == DType::F32 => {
                 Some(f64::from(f32::from_bits(c.data[0])))
             }
             Op::Reshape(_) | Op::Broadcast(_) | Op::Permute(_) | Op::Slice(_) => {
-                self.constant_of(self.node(x).inputs[0])
+                self.constant_of(node.inputs[0])
             }
             _ => None,
         }

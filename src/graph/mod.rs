@@ -106,6 +106,7 @@ impl Graph {
     /// # Errors
     /// If the operator does not accept these operand types.
     pub fn push(&mut self, op: Op, inputs: &[ValueId]) -> Result<ValueId, GraphError> {
+        self.check_known(op.def().name(), inputs)?;
         let types: Vec<&TensorType> = inputs.iter().map(|&i| self.ty(i)).collect();
         let ty = op
             .def()
@@ -128,6 +129,19 @@ impl Graph {
         Ok(value)
     }
 
+    /// Rejects values of another graph, as far as they can be told: those beyond this one's.
+    fn check_known(&self, op: &'static str, inputs: &[ValueId]) -> Result<(), GraphError> {
+        match inputs.iter().find(|value| value.index() >= self.nodes.len()) {
+            None => Ok(()),
+            Some(value) => {
+                let (number, count) = (value.0, self.nodes.len());
+                let reason =
+                    format!("this graph has {count} values, and none numbered {number}; it is another's");
+                Err(self.error(op, &[], reason))
+            }
+        }
+    }
+
     /// An error in the current layer.
     pub(crate) fn error(&self, op: &'static str, inputs: &[ValueId], reason: String) -> GraphError {
         let operands: Vec<String> = inputs.iter().map(|&i| self.ty(i).to_string()).collect();
@@ -140,9 +154,10 @@ impl Graph {
         &self.nodes[value.index()]
     }
 
-    /// Type of `value`.
+    /// Type of `value`; that of a scalar for a value of another graph, which every operator rejects.
     pub fn ty(&self, value: ValueId) -> &TensorType {
-        &self.nodes[value.index()].ty
+        static UNKNOWN: TensorType = TensorType { shape: Shape::new(), dtype: DType::F32 };
+        self.nodes.get(value.index()).map_or(&UNKNOWN, |node| &node.ty)
     }
 
     /// Shape of `value`.

@@ -15,7 +15,7 @@ pub struct Network<'a> {
     /// Whether this is the training form: with dropout and batch statistics.
     pub training: bool,
     /// Prefix of the layers' parameter names: empty, or `encoder.`.
-    pub prefix: &'static str,
+    pub prefix: String,
     /// First random stream of the layers.
     pub first_stream: u32,
     /// Trained tensors.
@@ -38,7 +38,7 @@ impl<'a> Network<'a> {
         Self {
             graph,
             training,
-            prefix: "",
+            prefix: String::new(),
             first_stream: streams::LAYERS,
             parameters: vec![],
             states: vec![],
@@ -50,8 +50,8 @@ impl<'a> Network<'a> {
     }
 
     /// Starts another part of the network.
-    pub fn begin(&mut self, prefix: &'static str, first_stream: u32) {
-        self.prefix = prefix;
+    pub fn begin(&mut self, prefix: impl Into<String>, first_stream: u32) {
+        self.prefix = prefix.into();
         self.first_stream = first_stream;
     }
 
@@ -87,12 +87,8 @@ impl<'a> Network<'a> {
         Ok(value)
     }
 
-    pub(super) fn state(
-        &mut self,
-        name: String,
-        shape: &[usize],
-        initial: f32,
-    ) -> Result<ValueId, GraphError> {
+    /// Declares a tensor that training updates without a gradient.
+    pub fn state(&mut self, name: String, shape: &[usize], initial: f32) -> Result<ValueId, GraphError> {
         let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
         self.states.push(State { name, shape: shape.to_vec(), initial });
         Ok(value)
@@ -104,15 +100,16 @@ impl<'a> Network<'a> {
     /// If the layer does not accept the shape of `x`.
     pub fn layer(&mut self, number: usize, layer: &dyn Layer, x: ValueId) -> Result<ValueId, GraphError> {
         let place = Place { number, name: format!("{}{number}", self.prefix) };
-        self.graph.set_layer(match self.prefix {
+        self.graph.set_layer(match self.prefix.as_str() {
             "" => format!("layer {number} ({})", layer.name()),
             _ => format!("{} ({})", place.name, layer.name()),
         });
+        layer.check().map_err(|reason| self.graph.error(layer.name(), &[x], reason))?;
         layer.build(self, &place, x)
     }
 
     /// The extents of `x` if it is `[B, features]`, else an error.
-    pub(super) fn rows(&self, layer: &'static str, x: ValueId) -> Result<[usize; 2], GraphError> {
+    pub fn rows(&self, layer: &'static str, x: ValueId) -> Result<[usize; 2], GraphError> {
         self.graph.shape(x)[..].try_into().map_err(|_| {
             let reason =
                 "expected rows of numbers, found images; put a `flatten` or `global_pool` layer before it";
@@ -121,13 +118,7 @@ impl<'a> Network<'a> {
     }
 
     /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as in PyTorch's `Linear`.
-    pub(super) fn dense(
-        &mut self,
-        name: &str,
-        units: usize,
-        bias: bool,
-        x: ValueId,
-    ) -> Result<ValueId, GraphError> {
+    pub fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, inputs] = self.rows("dense", x)?;
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
         let weight = self.parameter(format!("{name}.weight"), &[units, inputs], init, true)?;
@@ -140,7 +131,7 @@ impl<'a> Network<'a> {
     }
 
     /// Applies dropout in training, with the random numbers of `stream`.
-    pub(super) fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
+    pub fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
         if !self.training || rate == 0.0 {
             return Ok(x);
         }
@@ -153,7 +144,7 @@ impl<'a> Network<'a> {
     }
 
     /// The extents of `x`, `[B, H, W, C]`, or an error if `x` is not an image.
-    pub(super) fn extents(&self, layer: &'static str, x: ValueId) -> Result<[usize; 4], GraphError> {
+    pub fn extents(&self, layer: &'static str, x: ValueId) -> Result<[usize; 4], GraphError> {
         self.graph.shape(x)[..].try_into().map_err(|_| {
             let reason = "expected images, found rows of numbers; set the image's shape in `[data.image]`, \
                           and put layers of images before `flatten` and `global_pool`";
@@ -179,11 +170,7 @@ impl<'a> Network<'a> {
     }
 
     /// Weight and bias of a normalisation, one each per index of the last axis, broadcast as `shape`.
-    pub(super) fn scale_and_shift(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<[ValueId; 2], GraphError> {
+    pub fn scale_and_shift(&mut self, name: &str, shape: &[usize]) -> Result<[ValueId; 2], GraphError> {
         let units = shape.iter().product();
         let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
         let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;

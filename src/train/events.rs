@@ -86,14 +86,18 @@ pub struct Tick {
     pub loss: f64,
 }
 
-/// Receives training events. The library itself prints nothing.
+/// Receives training events. The library itself prints nothing; `()` is the observer that ignores everything.
 pub trait Observer {
     /// An event of `train --json` occurred.
-    fn event(&mut self, event: &Event);
+    fn event(&mut self, _event: &Event) {}
     /// Some steps have completed.
-    fn tick(&mut self, tick: &Tick);
+    fn tick(&mut self, _tick: &Tick) {}
     /// A note for the user.
-    fn note(&mut self, text: &str);
+    fn note(&mut self, _text: &str) {}
     /// Whether the user wants to stop; checked between groups of steps.
-    fn interrupted(&mut self) -> bool;
+    fn interrupted(&mut self) -> bool {
+        false
+    }
 }
+
+impl Observer for () {}

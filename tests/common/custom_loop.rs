@@ -251,7 +251,7 @@ pub fn wrong_recipes_are_refused(device: &dyn Device) {
     };
     refused(both().phase(phase().minimise(values[0], "sideways")), "no set of parameters `sideways`");
     refused(both().phase(phase().reads("row", 4)), "no data set `row`");
-    refused(both().data(rows()).phase(kept().reads("rows", 9)), "`rows row order` has 8 elements");
+    refused(both().data(rows()).phase(kept().reads("rows", 9)), "reads batches of 9 rows; `rows` has 8");
     refused(both().data(rows()).phase(kept().reads("rows", 2)), "`u of a batch` has 6 elements");
     refused(both().phase(phase().keep("x", ValueId(999))), "no value of the graph for `x`");
     refused(both().phase(phase().minimise(ValueId(999), "down")), "no value 999");

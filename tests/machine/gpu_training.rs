@@ -3,7 +3,7 @@
 use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
-use crate::{agreement, custom_loop, harness, image_trajectory, trajectory, vae_trajectory};
+use crate::{agreement, custom_loop, examples, harness, image_trajectory, trajectory, vae_trajectory};
 
 pub fn trials() -> Vec<Trial> {
     harness::trials(&[
@@ -27,6 +27,14 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("alternating_updates_follow_a_plain_loop", || {
             custom_loop::alternating_updates_follow_a_plain_loop(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("an_adversarial_network_draws_digits", || {
+            examples::an_adversarial_network_draws_digits(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("a_custom_model_learns_quantiles", || {
+            examples::a_custom_model_learns_quantiles(&harness::device(&GpuOptions::default())?);
             Ok(())
         }),
         ("the_host_replaces_gradients", || {

@@ -9,6 +9,8 @@ mod conformance;
 #[path = "../common/custom_loop.rs"]
 mod custom_loop;
 mod everywhere;
+#[path = "../common/examples.rs"]
+mod examples;
 #[path = "../common/faults.rs"]
 mod faults;
 mod gpu_device;

@@ -1,9 +1,12 @@
 //! Training on the CPU backend: what is learned, and what is kept when something goes wrong.
 
 mod adding;
+mod custom;
 #[path = "../common/custom_loop.rs"]
 mod custom_loop;
 mod divergence;
+#[path = "../common/examples.rs"]
+mod examples;
 #[path = "../common/faults.rs"]
 mod faults;
 mod fit;

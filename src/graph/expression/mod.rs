@@ -202,6 +202,11 @@ impl Expression {
         self.value
     }
 
+    /// Appends anything that `build` makes of this value with [`Graph`]'s methods.
+    pub fn apply(&self, build: impl FnOnce(&mut Graph, ValueId) -> Built) -> Self {
+        self.with(&[], |graph, value, _| build(graph, value))
+    }
+
     /// Appends what `build` makes of this value and `others`.
     fn with(
         &self,

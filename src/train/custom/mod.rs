@@ -38,9 +38,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod parameters;
 mod prepare;
 mod recipe;
 
+pub use parameters::Parameters;
 use prepare::{Prepared, Runs};
 pub use recipe::{Data, Phase, Recipe, Set};
 

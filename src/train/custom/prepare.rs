@@ -126,6 +126,14 @@ fn check(recipe: &Recipe) -> Result<(), TrainError> {
         if let Some((value, _)) = phase.losses.iter().find(|(value, _)| value.index() >= nodes) {
             return Err(wrong(phase, &format!("its graph has no value {}", value.0)));
         }
+        if let Some((name, batch)) = &phase.batches {
+            let at = position("data set", name, recipe.data.iter().map(|data| data.name.as_str()))?;
+            let rows = recipe.data[at].rows;
+            if !(1..=rows).contains(batch) {
+                let reason = format!("it reads batches of {batch} rows; `{name}` has {rows}");
+                return Err(wrong(phase, &reason));
+            }
+        }
     }
     Ok(())
 }

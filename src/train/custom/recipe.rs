@@ -1,5 +1,6 @@
 //! The parts of a custom training loop.
 
+use super::parameters::Parameters;
 use crate::graph::{Graph, ValueId};
 use crate::nn::init::Init;
 use crate::nn::model::{Parameter, State};
@@ -30,6 +31,12 @@ impl Recipe {
     /// [`Source::State`](crate::graph::Source::State).
     pub fn state(mut self, name: impl Into<String>, shape: &[usize], initial: f32) -> Self {
         self.states.push(State { name: name.into(), shape: shape.to_vec(), initial });
+        self
+    }
+
+    /// Adds the running statistics of a model's layers.
+    pub fn statistics(mut self, model: &Parameters) -> Self {
+        self.states.extend(model.declared().states);
         self
     }
 
@@ -73,6 +80,12 @@ impl Set {
     pub fn parameter(mut self, name: impl Into<String>, shape: &[usize], init: Init) -> Self {
         let (shape, decay) = (shape.to_vec(), shape.len() > 1);
         self.parameters.push(Parameter { name: name.into(), shape, init, decay });
+        self
+    }
+
+    /// Adds all parameters of a model.
+    pub fn all(mut self, model: &Parameters) -> Self {
+        self.parameters.extend(model.declared().parameters);
         self
     }
 }
@@ -185,6 +198,12 @@ impl Phase {
     /// Adds the gradients, multiplied by `factor`, to the previous ones instead of replacing them.
     pub fn adding(mut self, factor: f32) -> Self {
         self.adds = Some(factor);
+        self
+    }
+
+    /// Updates the running statistics of a model's layers.
+    pub fn renew_statistics(mut self, model: &Parameters) -> Self {
+        self.states.extend(model.declared().updates);
         self
     }
 

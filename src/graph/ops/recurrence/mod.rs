@@ -291,7 +291,7 @@ fn weight_gradient(
 
 /// Whether `x` is a constant of zeros.
 fn is_zero(g: &Graph, x: ValueId) -> bool {
-    matches!(&g.node(x).op, Op::Constant(c) if c.data.iter().all(|&bits| bits == 0))
+    matches!(g.nodes.get(x.index()).map(|node| &node.op), Some(Op::Constant(c)) if c.data.iter().all(|&bits| bits == 0))
 }
 
 impl OpDef for RecurrenceGrad {
