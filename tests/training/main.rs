@@ -1,6 +1,7 @@
 //! Training on the CPU backend: what is learned, and what is kept when something goes wrong.
 
 mod adding;
+mod bench;
 #[path = "../common/custom_loop.rs"]
 mod custom_loop;
 mod divergence;
@@ -12,6 +13,7 @@ mod image_training;
 mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
+mod micro_batches;
 mod pytorch_trajectory;
 mod recovery;
 #[path = "../common/silent.rs"]
