@@ -4,7 +4,7 @@ use std::path::Path;
 
 use gridlight::device::{DeviceChoice, open::open};
 use gridlight::experiment::Experiment;
-use gridlight::run::{evaluate, trainer};
+use gridlight::run::{evaluate, job::Options, trainer};
 
 const EXPERIMENT: &str = r#"
     name = "star"
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = open(DeviceChoice::Auto, false)?;
 
     let out = std::env::temp_dir().join("gridlight-regression");
-    let options = trainer::Options { out: out.clone(), ..trainer::Options::default() };
+    let options = Options { out: out.clone(), ..Options::default() };
     let outcome = trainer::train(&experiment, &data, &*device, &options, &mut ())?;
     for (name, value) in &outcome.best.0 {
         println!("epoch {}: {name} of the validation rows {value:.3}", outcome.best_epoch);

@@ -1,8 +1,9 @@
 //! `gridlight devices`
 
 use clap::Args;
+use gridlight::device::adapter::AdapterReport;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::device::open::{self, AdapterReport};
+use gridlight::device::open;
 use gridlight::device::{Device, DeviceInfo};
 
 use super::{Failure, print, print_json};

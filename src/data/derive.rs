@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::DataError;
 use super::cells;
+use super::config::ColumnKind;
 use super::table::Table;
 
 /// Maximum nesting.
@@ -34,7 +35,7 @@ pub fn add_columns(table: &mut Table, derive: &BTreeMap<String, String>) -> Resu
         expression.columns(&mut used);
         let mut values = BTreeMap::new();
         for column in used {
-            values.insert(column, cells::values(table, column, &rows, super::config::ColumnKind::Number)?);
+            values.insert(column, cells::values(table, column, &rows, ColumnKind::Number)?);
         }
         let cell = |row: usize| {
             let value =

@@ -5,68 +5,10 @@ use std::ops::Range;
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
-use super::fit::{Encoding, Fitted, FittedColumn};
+use super::dataset::{CategoryIds, Dataset};
+use super::fitted::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
-use super::target::Target;
-use super::text::Text;
-use super::window::Windows;
-
-/// Encoded rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Dataset {
-    /// Number of rows.
-    pub rows: usize,
-    /// Names of the features.
-    pub features: Vec<String>,
-    /// `[rows, features]`, row-major.
-    pub x: Vec<f32>,
-    /// Columns for embeddings.
-    pub categories: Vec<CategoryIds>,
-    /// The target, if the rows have one.
-    pub target: Option<Target>,
-    /// Row numbers in the table.
-    pub source_rows: Vec<usize>,
-    /// Row names, where rows have them: days.
-    pub row_names: Vec<String>,
-    /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
-    /// windows, and `x` and `target` hold each stored row once.
-    pub windows: Option<Windows>,
-    /// How samples map to a text, if they are sequences of one. A text has no other columns.
-    pub text: Option<Text>,
-}
-
-impl Dataset {
-    /// Number of inputs of a sample.
-    pub fn width(&self) -> usize {
-        self.features.len() * self.windows.as_ref().map_or(1, |w| w.length)
-    }
-
-    /// The true targets of each sample, `[rows, outputs]`, still scaled; 0 without a target.
-    pub fn truth(&self) -> Vec<f64> {
-        let Some(target) = &self.target else {
-            return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)];
-        };
-        let values = target.values();
-        let Some(w) = &self.windows else { return values };
-        let of = |&start: &u32| {
-            let first = (start as usize + w.first_target) * w.targets;
-            values[first..first + w.outputs()].to_vec()
-        };
-        w.starts.iter().flat_map(of).collect()
-    }
-}
-
-/// Category indices of a column.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CategoryIds {
-    /// Column name.
-    pub name: String,
-    /// Number of indices (names seen in training, plus one for all others).
-    pub vocabulary: usize,
-    /// One per row.
-    pub ids: Vec<u32>,
-}
 
 impl Fitted {
     /// Encodes `rows` of `table`; includes the target only if `with_target`.

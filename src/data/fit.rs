@@ -1,119 +1,13 @@
-//! What is fitted on the training rows and stored with the run: how each column becomes numbers.
+//! Fits feature columns on the training rows: how missing values are filled, and how each becomes numbers.
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use super::DataError;
 use super::cells;
-use super::config::{Calendar, CategoryEncoding, ColumnKind, DataConfig, Fill};
-use super::image::FittedImage;
-use super::reshape::ReshapeConfig;
+use super::config::{CategoryEncoding, ColumnKind, DataConfig, Fill, Scaling};
+use super::fitted::{Encoding, FittedColumn};
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
-use super::target::FittedTarget;
-use super::window::FittedWindow;
-
-/// Everything fitted on the training rows: enough to encode any other file.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fitted {
-    /// Features, in order.
-    pub columns: Vec<FittedColumn>,
-    /// The target.
-    pub target: FittedTarget,
-    /// Images, instead of columns.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image: Option<FittedImage>,
-    /// Windows of a series, if rows are cut into them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<FittedWindow>,
-    /// Columns computed from others.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub derive: BTreeMap<String, String>,
-    /// How rows are reshaped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reshape: Option<ReshapeConfig>,
-}
-
-impl Fitted {
-    /// Converts scaled features back to their own units. Calendar features and indicators are unchanged.
-    pub fn own_units(&self, names: &[String], scaled: &[f32]) -> Vec<f32> {
-        if let Some(image) = &self.image {
-            return image.own_units(scaled);
-        }
-        let scaling = |name: &String| {
-            self.columns.iter().find(|c| c.name == *name).and_then(|c| match &c.encoding {
-                Encoding::Number { scaling, .. } => Some(scaling),
-                _ => None,
-            })
-        };
-        let scalings: Vec<_> = names.iter().map(scaling).collect();
-        let value = |(at, &x): (usize, &f32)| match scalings[at % names.len()] {
-            Some(scaling) => scaling.invert(f64::from(x)) as f32,
-            None => x,
-        };
-        scaled.iter().enumerate().map(value).collect()
-    }
-}
-
-/// A fitted feature column.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FittedColumn {
-    /// Column name in the file.
-    pub name: String,
-    /// How it is encoded.
-    pub encoding: Encoding,
-}
-
-/// How a column is encoded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Encoding {
-    /// One feature, plus one more if missing values are flagged.
-    Number {
-        /// Whether cells are booleans.
-        boolean: bool,
-        /// Replaces a missing value.
-        fill: f64,
-        /// Whether to use the last preceding value instead, where there is one.
-        forward: bool,
-        /// Values are clipped to this range first.
-        clip: Option<[f64; 2]>,
-        /// Scaling.
-        scaling: FittedScaling,
-        /// Whether to add a feature that is 1 where the value is missing.
-        indicator: bool,
-    },
-    /// One 0/1 feature per name.
-    OneHot {
-        /// Replaces a missing value.
-        fill: Option<String>,
-        /// Whether to use the last preceding name, where there is one.
-        #[serde(default)]
-        forward: bool,
-        /// Names seen in training, ascending.
-        names: Vec<String>,
-    },
-    /// Indices into a trained table; index 0 is for names not seen in training.
-    Embedding {
-        /// Replaces a missing value.
-        fill: Option<String>,
-        /// Whether to use the last preceding name, where there is one.
-        #[serde(default)]
-        forward: bool,
-        /// Names seen in training, ascending; name `i` has index `i + 1`.
-        names: Vec<String>,
-    },
-    /// Parts of a timestamp.
-    Calendar {
-        /// Which.
-        parts: Vec<Calendar>,
-        /// Whether to encode them as sine and cosine.
-        cyclic: bool,
-    },
-}
 
 /// The category of an empty cell.
 pub const MISSING: &str = "(missing)";
@@ -210,7 +104,7 @@ fn fit_number(
     };
     let scaling = match (kind, config.transform.columns.get(name)) {
         (_, Some(&scaling)) => scaling,
-        (ColumnKind::Boolean, None) => super::config::Scaling::None,
+        (ColumnKind::Boolean, None) => Scaling::None,
         (_, None) => config.transform.numbers,
     };
     let missing = present.len() < cells.len();

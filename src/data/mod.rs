@@ -1,40 +1,34 @@
 //! Data: from tables and images to numbers. Read, drop, split, fit on the training rows alone, encode.
 
-pub mod augment;
 pub mod cells;
 pub mod config;
-mod delta;
+mod dataset;
 pub mod derive;
 mod encode;
 mod error;
 mod fit;
+mod fitted;
 pub mod image;
-mod pages;
-mod parquet;
-pub mod reshape;
+mod reshape;
 mod scaling;
 pub mod split;
 pub mod table;
 mod target;
-pub mod text;
-pub mod window;
+mod text;
+mod window;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use encode::{CategoryIds, Dataset};
+use config::ReshapeConfig;
+pub use dataset::{Baselines, CategoryIds, Dataset, Place, Target, Text, Windows};
 pub use error::DataError;
-pub use fit::{Encoding, Fitted, FittedColumn};
-pub use image::FittedImage;
+pub use fitted::{Encoding, Fitted, FittedColumn, FittedImage, FittedTarget, FittedText, FittedWindow};
 use image::Images;
-use reshape::ReshapeConfig;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
-pub use target::{FittedTarget, Target};
-pub use text::{FittedText, Text};
-pub use window::{FittedWindow, Windows};
 
 /// What a model learns from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

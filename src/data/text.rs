@@ -3,96 +3,19 @@
 //! The symbols are the characters of the training part; symbol 0 stands for any other character. A model
 //! never sees it in training, so that an unknown character costs as much as it should.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
-use super::config::{DataConfig, SplitConfig, Validation};
-use super::encode::Dataset;
-use super::fit::Fitted;
+use super::config::{DataConfig, SplitConfig, TextConfig, Validation};
+use super::dataset::{Dataset, Text};
+use super::fitted::{Fitted, FittedTarget, FittedText};
 use super::table::Table;
-use super::target::FittedTarget;
 use super::{DataError, Loaded, digest_all, split};
-
-/// The `[data.text]` table: the source is a text, whose next character is predicted from the preceding ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct TextConfig {
-    /// Characters per sequence, which is how far gradients reach back. States are carried to the next
-    /// sequence.
-    #[serde(default = "default_length")]
-    pub length: usize,
-}
-
-fn default_length() -> usize {
-    64
-}
-
-impl TextConfig {
-    /// Key and reason, if a value is out of range.
-    pub fn problem(self) -> Option<(&'static str, String)> {
-        const MOST: usize = 65_536;
-        let reason = format!("= {} is not in 1..={MOST}", self.length);
-        (!(1..=MOST).contains(&self.length)).then_some(("data.text.length", reason))
-    }
-}
-
-/// What is fitted on the training part of a text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FittedText {
-    /// Characters per sequence.
-    pub length: usize,
-    /// Characters of the training part, ascending; character `i` is symbol `i + 1`.
-    pub vocabulary: String,
-}
-
-/// The rows of a [`Dataset`] as sequences of one text: row `i` reads symbols from `i * length` on and
-/// predicts the next symbol at each of them. The last row may be shorter, except in training.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Text {
-    /// Symbols per sequence.
-    pub length: usize,
-    /// Number of symbols, including the one for unknown characters.
-    pub vocabulary: usize,
-    /// The text. It has one more symbol than the sequences read: the last one to predict.
-    pub symbols: Vec<u32>,
-}
-
-impl Text {
-    /// Number of predicted symbols.
-    pub fn predicted(&self) -> usize {
-        self.symbols.len().saturating_sub(1)
-    }
-
-    /// Number of sequences; the last may be shorter.
-    pub fn rows(&self) -> usize {
-        self.predicted().div_ceil(self.length.max(1))
-    }
-}
 
 /// Maximum characters of a text.
 const MOST: usize = 1 << 30;
 
 impl FittedText {
-    /// Number of symbols, including the one for unknown characters.
-    pub fn symbols(&self) -> usize {
-        self.vocabulary.chars().count() + 1
-    }
-
-    /// The symbol of each character.
-    pub fn encode<'a>(&self, characters: impl IntoIterator<Item = &'a char>) -> Vec<u32> {
-        let numbers: BTreeMap<char, u32> = self.vocabulary.chars().zip(1..).collect();
-        characters.into_iter().map(|c| numbers.get(c).copied().unwrap_or(0)).collect()
-    }
-
-    /// The character of a symbol; U+FFFD for unknown characters.
-    pub fn character(&self, symbol: u32) -> char {
-        let at = (symbol as usize).checked_sub(1);
-        at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
-    }
-
     /// Cuts a part of a text into sequences. For training they must be `whole`: an incomplete one at the end
     /// is dropped.
     fn dataset(

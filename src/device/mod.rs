@@ -1,5 +1,6 @@
 //! Devices: allocate a program's buffers and run its phases. A device knows kernels, not operators.
 
+pub mod adapter;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;

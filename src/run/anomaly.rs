@@ -1,7 +1,8 @@
 //! Finds the operator that produced the first non-finite number, by repeating the failing step with every
 //! value of its graph kept.
 
-use super::epochs::{Job, Trainer};
+use super::epochs::Trainer;
+use super::job::Job;
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::graph::{Graph, Op, Source, ValueId};

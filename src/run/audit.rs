@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::directory::RunDirectory;
-use super::epochs::Job;
+use super::job::Job;
 use crate::device::DeviceInfo;
 use crate::plan::Program;
 use crate::train::TrainError;

@@ -4,17 +4,13 @@ use std::time::Instant;
 
 use super::audit::{self, Record};
 use super::directory::{Newest, RunDirectory};
-use super::trainer::{Options, Outcome};
+use super::job::{Job, Outcome};
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
-use crate::data::Loaded;
-use crate::device::Device;
-use crate::experiment::Experiment;
-use crate::nn::Model;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, Progress};
-use crate::train::engine::{self, Engine, Training};
+use crate::train::engine::{self, Engine};
 use crate::train::events::{Event, Observer, Tick};
 use crate::train::history;
 use crate::train::history::HistoryRow;
@@ -26,17 +22,6 @@ use crate::train::writer::Writer;
 const FIRST_GROUP: usize = 1;
 /// Wall time of a group of steps, after which losses are checked.
 const GROUP_SECONDS: f64 = 0.15;
-
-/// What to train, and on what.
-#[derive(Clone, Copy)]
-pub(super) struct Job<'a> {
-    pub experiment: &'a Experiment,
-    pub data: &'a Loaded,
-    pub device: &'a dyn Device,
-    pub model: &'a Model,
-    pub training: &'a Training<'a>,
-    pub options: &'a Options,
-}
 
 /// A training in progress.
 pub(super) struct Trainer<'a> {

@@ -1,8 +1,8 @@
 //! The end of training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
-use super::epochs::{Job, Trainer};
-use super::trainer::peak_host_bytes;
+use super::epochs::Trainer;
+use super::job::Job;
 use crate::base::number::Numbers;
 use crate::data::Dataset;
 use crate::report::{Report, Scores};
@@ -102,4 +102,12 @@ impl Trainer<'_> {
         };
         self.run.write_text("report.html", &report.html())
     }
+}
+
+/// Largest resident memory of this process, in bytes; 0 where the system does not tell.
+fn peak_host_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kibibytes = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
+    1024 * kibibytes.unwrap_or(0)
 }

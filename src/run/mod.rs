@@ -7,6 +7,7 @@ pub mod directory;
 mod epochs;
 pub mod evaluate;
 mod finish;
+pub mod job;
 pub mod recovery;
 pub mod replay;
 pub mod sample;

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::trainer::{self, Options, Outcome};
+use super::job::{Options, Outcome};
+use super::trainer;
 use crate::data::Loaded;
 use crate::device::open::{Spares, close};
 use crate::device::{Device, DeviceError, DeviceInfo};

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::audit::{self, Record, Session};
 use super::directory::RunDirectory;
-use super::trainer::{self, Options};
+use super::job::Options;
+use super::trainer;
 use super::tune::Quiet;
 use crate::device::{Device, DeviceInfo};
 use crate::train::TrainError;

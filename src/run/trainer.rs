@@ -1,64 +1,20 @@
 //! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
-use std::path::PathBuf;
-use std::time::Instant;
-
 use super::directory::{self, RunDirectory};
-use super::epochs::{Job, Trainer};
+use super::epochs::Trainer;
+use super::job::{Job, Options, Outcome};
 use crate::base::config::ConfigError;
-use crate::base::number::Numbers;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
 use crate::plan::ImageChanges;
-use crate::report::Trial;
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::engine::{Engine, Training};
-use crate::train::events::{Event, Observer};
+use crate::train::events::Observer;
 use crate::train::fit;
-use crate::train::history::HistoryRow;
-use crate::train::metrics::Predictions;
-
-/// What the command line adds to an experiment.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Run directory.
-    pub out: PathBuf,
-    /// Stop after this many steps in total.
-    pub max_steps: Option<u64>,
-    /// Go on from the newest checkpoint.
-    pub resume: bool,
-    /// Start from these weights.
-    pub init: Option<PathBuf>,
-    /// Report the loss every so many steps.
-    pub log_every: Option<u64>,
-    /// What was tried by [`super::tune::tune`] before; for the report.
-    pub trials: Vec<Trial>,
-    /// Only train and validate: no test predictions and no report.
-    pub without_report: bool,
-    /// Name the operator when training diverges.
-    pub anomaly: bool,
-    /// When the program started, for `first_step_seconds`.
-    pub started: Option<Instant>,
-}
-
-/// How a training ended.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// History of all epochs.
-    pub history: Vec<HistoryRow>,
-    /// Best epoch.
-    pub best_epoch: u64,
-    /// Its validation loss and metrics.
-    pub best: Numbers,
-    /// Validation predictions of the best epoch.
-    pub predictions: Predictions,
-    /// The `end` event.
-    pub end: Event,
-}
 
 /// Encodes an experiment's data; paths are relative to `directory`.
 ///
@@ -176,12 +132,4 @@ fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
     }
     let (begun, now) = differing.unwrap_or(("", "other keys"));
     Err(TrainError::Changed { begun: begun.into(), now: now.into() })
-}
-
-/// Largest resident memory of this process, in bytes; 0 where the system does not tell.
-pub fn peak_host_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-    let kibibytes = line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok());
-    1024 * kibibytes.unwrap_or(0)
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::directory::RunDirectory;
-use super::trainer::{self, Options};
+use super::job::Options;
+use super::trainer;
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;

@@ -1,11 +1,6 @@
-//! Damaged or malicious files: whatever they contain, reading ends soon, with a value or an error that names
-//! the file; it neither panics nor allocates more than 1 GiB at once.
-#![allow(unsafe_code, reason = "an allocator that refuses huge requests")]
+//! Damaged or malicious tables, experiments and files of runs are read or refused as [`attack`] asks.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use gridlight::data::{self, DataConfig, Goal};
 use gridlight::device::cpu::CpuDevice;
@@ -17,94 +12,10 @@ use gridlight::train::{checkpoint, history};
 use parquet::basic::Encoding;
 use sha2::{Digest, Sha256};
 
+use crate::attack::{COUNT, attack, mutated};
 use crate::interruptions::Bench;
 use crate::mutate::mutate;
 use crate::parquet_table::parquet_table;
-
-/// Refuses allocations above 1 GiB. The process then ends with the size in its message, and the culprit is
-/// the last input written (see [`attack`]).
-struct Bounded;
-
-const LARGEST: usize = 1 << 30;
-
-// SAFETY: every request is passed on to the system allocator unchanged, or refused with a null pointer, which
-// `GlobalAlloc` allows.
-unsafe impl GlobalAlloc for Bounded {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if layout.size() > LARGEST {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: the caller's guarantees about `layout` are those the system allocator requires.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        if layout.size() > LARGEST {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: as above.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        if size > LARGEST {
-            return std::ptr::null_mut();
-        }
-        // SAFETY: `pointer` came from the system allocator with `layout`, because all requests go there.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Bounded = Bounded;
-
-/// Writes every input to `path` and reads it, each within 5 s. Returns how many were rejected.
-fn attack(
-    path: &Path,
-    inputs: impl Iterator<Item = Vec<u8>>,
-    read: impl Fn(&Path) -> Result<(), String> + Send + Clone + 'static,
-) -> usize {
-    let name = path.file_name().unwrap().to_str().unwrap().to_string();
-    let mut refused = 0;
-    for (number, bytes) in inputs.enumerate() {
-        std::fs::write(path, &bytes).unwrap();
-        let (sender, receiver) = mpsc::channel();
-        let (read, place) = (read.clone(), path.to_path_buf());
-        std::thread::spawn(move || {
-            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| read(&place)));
-            let _ = sender.send(result.map_err(|_| "panicked"));
-        });
-        // The input is kept for inspection if something goes wrong.
-        let bad = |what: &str| {
-            let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("hostile-{name}"));
-            std::fs::copy(path, &kept).unwrap();
-            panic!("input {number} ({}): {what}", kept.display())
-        };
-        match receiver.recv_timeout(Duration::from_secs(5)) {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(message))) => {
-                refused += 1;
-                if !message.contains(&name) {
-                    bad(&format!("the error does not name the file: {message}"));
-                }
-            }
-            Ok(Err(panicked)) => bad(panicked),
-            Err(_) => bad("took more than 5 s"),
-        }
-    }
-    refused
-}
-
-const COUNT: u32 = 500;
-
-fn mutated(valid: Vec<u8>) -> impl Iterator<Item = Vec<u8>> {
-    (0..COUNT).map(move |seed| mutate(&valid, seed))
-}
 
 const EXPERIMENT: &str = r#"name = "all"
 seed = 7
@@ -335,76 +246,4 @@ fn records() {
     let refused =
         attack(&path, mutated(valid), move |_| Record::read(&run).map(drop).map_err(|e| e.to_string()));
     assert!(refused > 100, "{refused} refused");
-}
-
-/// The preprocessing fitted on a few RGB images of 3 x 2 pixels.
-fn fitted_images(directory: &Path) -> data::Fitted {
-    let values: Vec<u8> = (0..20 * 18).map(|i| (i * 37 % 251) as u8).collect();
-    std::fs::write(directory.join("fit-images-idx3"), idx(&[20, 3, 2, 3], &values)).unwrap();
-    let labels: Vec<u8> = (0..20).map(|i| i % 3).collect();
-    std::fs::write(directory.join("fit-labels-idx1"), idx(&[20], &labels)).unwrap();
-    let config: DataConfig = toml::from_str("source = \"fit-images-idx3\"\ntarget = \"label\"").unwrap();
-    data::load(&config, directory, Goal::Classes, [1, 2]).unwrap().fitted
-}
-
-fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![0, 0, 8, shape.len() as u8];
-    bytes.extend(shape.iter().flat_map(|side| side.to_be_bytes()));
-    bytes.extend(values);
-    bytes
-}
-
-/// Attacks the image reader of a fitted run with a file called `name`, starting from `valid`.
-fn attack_images(name: &str, valid: Vec<u8>, least_refused: usize) {
-    let directory = tempfile::tempdir().unwrap();
-    let fitted = fitted_images(directory.path());
-    let path = directory.path().join(name);
-    std::fs::write(&path, &valid).unwrap();
-    let read = move |path: &Path| data::load_with(&fitted, path, false).map(drop).map_err(|e| e.to_string());
-    read(&path).unwrap();
-    let refused = attack(&path, mutated(valid), read);
-    assert!(refused >= least_refused, "{name}: {refused} refused");
-}
-
-#[test]
-fn array_files() {
-    use std::io::Write;
-    let values: Vec<u8> = (0..20 * 18).map(|i| (i * 37 % 251) as u8).collect();
-    let plain = idx(&[20, 3, 2, 3], &values);
-    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::default());
-    encoder.write_all(&plain).unwrap();
-    attack_images("hostile-idx3.gz", encoder.finish().unwrap(), 300);
-    attack_images("hostile-idx3", plain, 200);
-    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (20, 3, 2, 3), }";
-    let npy = [b"\x93NUMPY\x01\x00\x76\x00", format!("{header:<117}\n").as_bytes(), &values].concat();
-    attack_images("hostile.npy", npy.clone(), 150);
-    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(vec![]));
-    writer.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
-    writer.write_all(&npy).unwrap();
-    attack_images("hostile.npz", writer.finish().unwrap().into_inner(), 200);
-}
-
-#[test]
-fn labels_of_images() {
-    let directory = tempfile::tempdir().unwrap();
-    let fitted = fitted_images(directory.path());
-    let path = directory.path().join("fit-labels-idx1");
-    let images = directory.path().join("fit-images-idx3");
-    let read = move |_: &Path| data::load_with(&fitted, &images, true).map(drop).map_err(|e| e.to_string());
-    let refused = attack(&path, mutated(std::fs::read(&path).unwrap()), read);
-    assert!(refused > 300, "{refused} refused");
-}
-
-#[test]
-fn pictures() {
-    let mut png = vec![];
-    let mut encoder = png::Encoder::new(&mut png, 30, 20);
-    encoder.set_color(png::ColorType::Rgb);
-    let values: Vec<u8> = (0..1800).map(|i| (i * 37 % 251) as u8).collect();
-    encoder.write_header().unwrap().write_image_data(&values).unwrap();
-    attack_images("hostile.png", png, 300);
-    for name in ["halves.jpg", "grey.jpg", "progressive.jpg"] {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name);
-        attack_images(name, std::fs::read(path).unwrap(), 100);
-    }
 }

@@ -1,12 +1,16 @@
 //! From files to numbers: tables, images, series, and damaged or malicious files.
 
+mod attack;
+mod bad_tables;
 mod hostile;
+mod hostile_images;
 mod images;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
 #[path = "../common/mutate.rs"]
 mod mutate;
 mod parquet_table;
+mod small_table;
 #[path = "../common/synthetic.rs"]
 mod synthetic;
 mod tables;

@@ -7,7 +7,8 @@ use gridlight::base::target::{Family, Target};
 use gridlight::device::Device;
 use gridlight::device::gpu::{GpuOptions, adapters};
 use gridlight::experiment::Experiment;
-use gridlight::run::trainer::{self, Options};
+use gridlight::run::job::Options;
+use gridlight::run::trainer;
 use libtest_mimic::{Failed, Trial};
 
 use crate::harness;

@@ -10,8 +10,9 @@ use gridlight::device::gpu::GpuOptions;
 use gridlight::device::open::{Installed, Spares};
 use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::experiment::Experiment;
+use gridlight::run::job::{Options, Outcome};
 use gridlight::run::replay;
-use gridlight::run::trainer::{self, Options, Outcome};
+use gridlight::run::trainer;
 use libtest_mimic::{Failed, Trial};
 
 use crate::silent::Silent;

@@ -3,7 +3,8 @@
 use crate::interruptions::{Bench, Interrupter};
 use gridlight::data::Target;
 use gridlight::device::cpu::CpuDevice;
-use gridlight::run::trainer::{self, Options};
+use gridlight::run::job::Options;
+use gridlight::run::trainer;
 use gridlight::train::checkpoint;
 use gridlight::train::{ErrorKind, TrainError};
 

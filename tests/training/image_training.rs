@@ -9,7 +9,8 @@ use crate::silent::Silent;
 use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::run::trainer::{self, Options};
+use gridlight::run::job::Options;
+use gridlight::run::trainer;
 use gridlight::train::checkpoint;
 
 /// Runs `gridlight` in `directory`: exit code, standard output, standard error.

@@ -1,6 +1,7 @@
 //! Training on the CPU backend: what is learned, and what is kept when something goes wrong.
 
 mod adding;
+mod bench;
 mod custom;
 #[path = "../common/custom_loop.rs"]
 mod custom_loop;
@@ -15,6 +16,7 @@ mod image_training;
 mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
+mod micro_batches;
 mod pytorch_trajectory;
 mod recovery;
 #[path = "../common/silent.rs"]

@@ -10,8 +10,9 @@ use gridlight::data::{FittedTarget, Loaded};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::run::evaluate::{evaluate, predict};
+use gridlight::run::job::{Options, Outcome};
 use gridlight::run::sample::{Drawn, Request, sample};
-use gridlight::run::trainer::{self, Options, Outcome};
+use gridlight::run::trainer;
 
 /// A directory with a text and an experiment on it.
 struct Bench {

@@ -2,8 +2,9 @@
 
 use crate::interruptions::{self, Bench, Interrupter, bits};
 use gridlight::device::cpu::CpuDevice;
+use gridlight::run::job::Options;
 use gridlight::run::replay;
-use gridlight::run::trainer::{self, Options};
+use gridlight::run::trainer;
 use gridlight::train::{ErrorKind, TrainError, checkpoint};
 
 #[test]

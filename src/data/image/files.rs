@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use sha2::Digest;
 
 use super::array::bad;
-use super::{FittedImage, Images, folder, idx, npy};
+use super::{Images, folder, idx, npy};
 use crate::base::image::ImageShape;
 use crate::data::config::{DataConfig, SplitConfig, Validation};
-use crate::data::encode::Dataset;
+use crate::data::dataset::Dataset;
+use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
-use crate::data::{DataError, Fitted, FittedTarget, Goal, Loaded, hexadecimal, split};
+use crate::data::{DataError, Goal, Loaded, hexadecimal, split};
 
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]

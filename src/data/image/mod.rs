@@ -8,11 +8,10 @@ mod idx;
 mod npy;
 mod picture;
 
-use serde::{Deserialize, Serialize};
-
 use super::DataError;
 use super::cells;
 use super::config::{ColumnKind, DataConfig, Scaling};
+use super::fitted::FittedImage;
 use super::scaling::FittedScaling;
 use super::table::Table;
 use crate::base::image::ImageShape;
@@ -90,24 +89,6 @@ impl Images {
     }
 }
 
-/// How images become numbers, fitted on the training rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FittedImage {
-    /// Shape of an image.
-    pub shape: ImageShape,
-    /// Scaling of each channel.
-    pub scaling: Vec<FittedScaling>,
-    /// Smallest and largest training value before scaling: black and white in pictures.
-    pub range: [f64; 2],
-    /// The columns that hold the pixels, if the images come from a table.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub columns: Vec<String>,
-    /// Names of the labels 0, 1, ... in files that store numbers.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<String>,
-}
-
 impl FittedImage {
     /// Fits the scaling `data.transform.numbers` per channel on the training rows.
     ///
@@ -159,28 +140,6 @@ impl FittedImage {
             x.extend(scaled);
         }
         x
-    }
-
-    /// Inverts the scaling of images, one after the other.
-    pub fn own_units(&self, scaled: &[f32]) -> Vec<f32> {
-        let (plane, values) = (self.shape.plane().max(1), self.shape.values().max(1));
-        let invert = |(at, &x): (usize, &f32)| {
-            let scaling = self.scaling.get(at % values / plane);
-            scaling.map_or(x, |s| s.invert(f64::from(x)) as f32)
-        };
-        scaled.iter().enumerate().map(invert).collect()
-    }
-
-    /// Names of the values, for messages and tables: `channel 0 row 3 column 4`.
-    pub fn names(&self) -> Vec<String> {
-        if !self.columns.is_empty() {
-            return self.columns.clone();
-        }
-        let ImageShape { channels, height, width } = self.shape;
-        let name = |at: usize| {
-            format!("channel {} row {} column {}", at / (height * width), at / width % height, at % width)
-        };
-        (0..channels * height * width).map(name).collect()
     }
 }
 

@@ -3,24 +3,11 @@
 
 use jiff::SignedDuration;
 
-use super::config::{Gaps, WindowConfig};
+use super::Known;
 use super::series::Series;
-use super::{FittedWindow, Known};
-
-/// Baseline forecasts in the targets' own units, `[windows, steps * targets]`; all empty if the target is a
-/// class.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Baselines {
-    /// The last known value.
-    pub naive: Vec<f64>,
-    /// The value one season earlier, or in the last season in which it is known, else the last known value.
-    /// Empty if there is no season.
-    pub seasonal: Vec<f64>,
-    /// The mean of the window.
-    pub mean: Vec<f64>,
-    /// The true values; NaN where unknown.
-    pub truth: Vec<f64>,
-}
+use crate::data::config::{Gaps, WindowConfig};
+use crate::data::dataset::Baselines;
+use crate::data::fitted::FittedWindow;
 
 impl Baselines {
     /// Computes the baselines of the windows that start at the arranged rows `starts`.
@@ -50,22 +37,6 @@ impl Baselines {
             }
         }
         all
-    }
-
-    /// Mean absolute errors by name, over the windows and outputs that `of` selects: `baseline_naive_mae`,
-    /// `baseline_seasonal_mae`, `baseline_mean_mae`.
-    pub fn errors(&self, of: impl Fn(usize) -> bool) -> Vec<(&'static str, f64)> {
-        let named = [
-            ("baseline_naive_mae", &self.naive),
-            ("baseline_seasonal_mae", &self.seasonal),
-            ("baseline_mean_mae", &self.mean),
-        ];
-        let error = |forecast: &Vec<f64>| {
-            let pairs = forecast.iter().zip(&self.truth).enumerate().filter(|(at, _)| of(*at));
-            let errors: Vec<f64> = pairs.map(|(_, (f, t))| (f - t).abs()).collect();
-            errors.iter().sum::<f64>() / errors.len().max(1) as f64
-        };
-        named.into_iter().filter(|(_, f)| !f.is_empty()).map(|(name, f)| (name, error(f))).collect()
     }
 }
 

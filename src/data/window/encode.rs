@@ -1,13 +1,11 @@
 //! Encodes windows of arranged rows as a data set: which windows there are, their inputs and their targets.
 
-use super::baseline::Baselines;
-use super::config::WindowConfig;
+use super::Known;
 use super::series::Series;
-use super::{FittedWindow, Known, Place, Windows};
 use crate::data::cells;
-use crate::data::encode::Dataset;
-use crate::data::fit::{Fitted, FittedColumn};
-use crate::data::target::{FittedTarget, Target};
+use crate::data::config::WindowConfig;
+use crate::data::dataset::{Baselines, Dataset, Place, Target, Windows};
+use crate::data::fitted::{Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::{DataError, FittedScaling};
 
 /// Encodes the windows whose targets are all among the rows that `wanted` selects.

@@ -1,14 +1,12 @@
 //! Determines the inputs and targets of windows, and fits them on the training rows.
 
-use super::config::WindowConfig;
 use super::series::Series;
-use super::{FittedWindow, Known, baseline};
-use crate::data::config::{DataConfig, Fill};
-use crate::data::fit::{self, Encoding, Fitted, FittedColumn};
+use super::{Known, baseline};
+use crate::data::config::{DataConfig, Fill, WindowConfig};
+use crate::data::fitted::{Encoding, Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::scaling::FittedScaling;
 use crate::data::table::Table;
-use crate::data::target::FittedTarget;
-use crate::data::{self, DataError, Goal, cells};
+use crate::data::{self, DataError, Goal, cells, fit};
 
 /// The columns of an experiment by their role in windows.
 pub(super) struct Columns {

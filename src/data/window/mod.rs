@@ -1,84 +1,18 @@
 //! Windows of series: which there are, their inputs and their targets. Rows are stored once; a window is the
 //! number of its first row.
 
-pub mod baseline;
-pub mod config;
+mod baseline;
 mod encode;
 mod fit;
 mod series;
 
-use serde::{Deserialize, Serialize};
-
-use super::config::{ColumnKind, DataConfig, SplitConfig, Validation};
-use super::encode::Dataset;
-use super::fit::Fitted;
-use super::scaling::FittedScaling;
+use super::config::{ColumnKind, DataConfig, Gaps, SplitConfig, Validation, WindowConfig};
+use super::dataset::Dataset;
+use super::fitted::{Fitted, FittedWindow};
 use super::table::Table;
 use super::{DataError, Goal, Loaded, cells, split};
-use baseline::Baselines;
-use config::{Gaps, WindowConfig};
 use encode::encode;
 use series::Series;
-
-/// What is fitted for windows and needed to cut windows from other files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FittedWindow {
-    /// The experiment's settings.
-    pub config: WindowConfig,
-    /// Scaling of each target, whose past is the first features; empty if the target is a class.
-    pub past: Vec<(String, FittedScaling)>,
-    /// Number of fitted columns (the last ones) that are read at the predicted row.
-    pub future: usize,
-    /// Columns that must not be missing in a window.
-    pub required: Vec<String>,
-    /// Rows per season: configured, or the one that fits the training rows best.
-    pub season: Option<usize>,
-}
-
-/// The rows of a [`Dataset`] as windows of stored rows.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Windows {
-    /// Stored rows per window.
-    pub length: usize,
-    /// Offset from the first row of a window to the first predicted row.
-    pub first_target: usize,
-    /// Number of predicted rows.
-    pub steps: usize,
-    /// Targets per row.
-    pub targets: usize,
-    /// Number of stored rows.
-    pub stored: usize,
-    /// First stored row of each window.
-    pub starts: Vec<u32>,
-    /// The location of each window, for users.
-    pub places: Vec<Place>,
-    /// Baseline forecasts.
-    pub baselines: Baselines,
-}
-
-/// The location of a window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// Name of the series, if there are several.
-    pub group: String,
-    /// Time of the window's last row, or its line in the file if rows have no times.
-    pub last: String,
-    /// Time of the last predicted row; empty if unknown.
-    pub predicted: String,
-}
-
-impl Windows {
-    /// Stored rows from the first of a window to the last predicted one, inclusive.
-    pub fn span(&self) -> usize {
-        self.first_target + self.steps
-    }
-
-    /// Number of predicted values per window.
-    pub fn outputs(&self) -> usize {
-        self.steps * self.targets
-    }
-}
 
 /// Splits, fits and encodes a table as windows; `other` reads a separate file for a part.
 pub(super) fn load(

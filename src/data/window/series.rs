@@ -5,9 +5,9 @@ use std::ops::Range;
 use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
-use super::config::{Gaps, WindowConfig};
 use crate::data::DataError;
 use crate::data::cells;
+use crate::data::config::{Gaps, WindowConfig};
 use crate::data::table::Table;
 
 /// Rows listed in a message.

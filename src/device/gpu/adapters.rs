@@ -2,7 +2,7 @@
 
 use super::device::{GpuDevice, GpuOptions};
 use super::target;
-use crate::device::open::{AdapterLimits, AdapterReport};
+use crate::device::adapter::{AdapterLimits, AdapterReport};
 use crate::device::{DeviceError, DeviceInfo};
 
 /// The installed adapters, best first. The position is the number users give.

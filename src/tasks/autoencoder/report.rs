@@ -2,7 +2,7 @@
 //! anomalous rows.
 
 use super::portrait::{Portrait, STEPS};
-use crate::data::reshape::ReshapeConfig;
+use crate::data::config::ReshapeConfig;
 use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
 use crate::report::picture::{embedded, picture};
 use crate::report::svg::{Series, curves, escape, figure, scatter};

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use crate::data::window::baseline::Baselines;
-use crate::data::{Dataset, FittedTarget};
+use crate::data::{Baselines, Dataset, FittedTarget};
 use crate::train::metrics::Predictions;
 
 /// Errors at one horizon, of the model and of the baselines.

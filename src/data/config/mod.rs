@@ -1,14 +1,19 @@
 //! The `[data]` table of an experiment file.
 
+mod augment;
+pub(super) mod reshape;
+mod text;
+mod window;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use super::augment::AugmentConfig;
-pub use super::reshape::ReshapeConfig;
-pub use super::text::TextConfig;
-use super::window::config::WindowConfig;
 use crate::base::image::ImageShape;
+pub use augment::AugmentConfig;
+pub use reshape::ReshapeConfig;
+pub use text::TextConfig;
+pub use window::{Gaps, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -5,8 +5,8 @@ use std::path::Path;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use super::DataError;
-use super::table::{MAX_COLUMNS, Table};
+use super::{MAX_COLUMNS, Table};
+use crate::data::DataError;
 
 /// Reads a Parquet file of flat columns.
 ///

@@ -1,5 +1,9 @@
 //! Tables as stored in files: named columns of text cells; an empty cell is a missing value.
 
+mod delta;
+mod pages;
+mod parquet;
+
 use std::path::{Path, PathBuf};
 
 use super::DataError;
@@ -27,7 +31,7 @@ impl Table {
     /// If the file cannot be read or is not a table; the message gives file, line and column.
     pub fn read(path: &Path) -> Result<Self, DataError> {
         let table = match path.extension().and_then(|e| e.to_str()) {
-            Some("parquet") => super::parquet::read(path)?,
+            Some("parquet") => parquet::read(path)?,
             _ => read_csv(path)?,
         };
         if table.lines.is_empty() {

@@ -1,0 +1,206 @@
+//! Encoded rows: what a model reads, what it predicts, and how samples lie in them.
+
+/// Encoded rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Dataset {
+    /// Number of rows.
+    pub rows: usize,
+    /// Names of the features.
+    pub features: Vec<String>,
+    /// `[rows, features]`, row-major.
+    pub x: Vec<f32>,
+    /// Columns for embeddings.
+    pub categories: Vec<CategoryIds>,
+    /// The target, if the rows have one.
+    pub target: Option<Target>,
+    /// Row numbers in the table.
+    pub source_rows: Vec<usize>,
+    /// Row names, where rows have them: days.
+    pub row_names: Vec<String>,
+    /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
+    /// windows, and `x` and `target` hold each stored row once.
+    pub windows: Option<Windows>,
+    /// How samples map to a text, if they are sequences of one. A text has no other columns.
+    pub text: Option<Text>,
+}
+
+impl Dataset {
+    /// Number of inputs of a sample.
+    pub fn width(&self) -> usize {
+        self.features.len() * self.windows.as_ref().map_or(1, |w| w.length)
+    }
+
+    /// The true targets of each sample, `[rows, outputs]`, still scaled; 0 without a target.
+    pub fn truth(&self) -> Vec<f64> {
+        let Some(target) = &self.target else {
+            return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)];
+        };
+        let values = target.values();
+        let Some(w) = &self.windows else { return values };
+        let of = |&start: &u32| {
+            let first = (start as usize + w.first_target) * w.targets;
+            values[first..first + w.outputs()].to_vec()
+        };
+        w.starts.iter().flat_map(of).collect()
+    }
+}
+
+/// Category indices of a column.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CategoryIds {
+    /// Column name.
+    pub name: String,
+    /// Number of indices (names seen in training, plus one for all others).
+    pub vocabulary: usize,
+    /// One per row.
+    pub ids: Vec<u32>,
+}
+
+/// Encoded target values.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Target {
+    /// Scaled numbers, or 0 and 1: `[rows]`.
+    Numbers(Vec<f32>),
+    /// Labels: `[rows]`.
+    Labels(Vec<u32>),
+}
+
+impl Target {
+    /// The values, with labels as numbers.
+    pub fn values(&self) -> Vec<f64> {
+        match self {
+            Target::Numbers(values) => values.iter().map(|&x| f64::from(x)).collect(),
+            Target::Labels(labels) => labels.iter().map(|&x| f64::from(x)).collect(),
+        }
+    }
+
+    /// The labels; empty if the target is a number.
+    pub fn labels(&self) -> &[u32] {
+        match self {
+            Target::Numbers(_) => &[],
+            Target::Labels(labels) => labels,
+        }
+    }
+
+    /// Scatters the values to positions `at` of `rows` in total; 0 elsewhere.
+    pub(super) fn spread(self, rows: usize, at: &[usize]) -> Self {
+        fn spread<T: Copy + Default>(values: Vec<T>, rows: usize, at: &[usize]) -> Vec<T> {
+            let mut all = vec![T::default(); rows];
+            at.iter().zip(values).for_each(|(&at, y)| all[at] = y);
+            all
+        }
+        match self {
+            Target::Numbers(values) => Target::Numbers(spread(values, rows, at)),
+            Target::Labels(labels) => Target::Labels(spread(labels, rows, at)),
+        }
+    }
+
+    /// The values as device words.
+    pub fn words(&self) -> Vec<u32> {
+        match self {
+            Target::Numbers(values) => values.iter().map(|x| x.to_bits()).collect(),
+            Target::Labels(labels) => labels.clone(),
+        }
+    }
+}
+
+/// The rows of a [`Dataset`] as sequences of one text: row `i` reads symbols from `i * length` on and
+/// predicts the next symbol at each of them. The last row may be shorter, except in training.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Text {
+    /// Symbols per sequence.
+    pub length: usize,
+    /// Number of symbols, including the one for unknown characters.
+    pub vocabulary: usize,
+    /// The text. It has one more symbol than the sequences read: the last one to predict.
+    pub symbols: Vec<u32>,
+}
+
+impl Text {
+    /// Number of predicted symbols.
+    pub fn predicted(&self) -> usize {
+        self.symbols.len().saturating_sub(1)
+    }
+
+    /// Number of sequences; the last may be shorter.
+    pub fn rows(&self) -> usize {
+        self.predicted().div_ceil(self.length.max(1))
+    }
+}
+
+/// The rows of a [`Dataset`] as windows of stored rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Windows {
+    /// Stored rows per window.
+    pub length: usize,
+    /// Offset from the first row of a window to the first predicted row.
+    pub first_target: usize,
+    /// Number of predicted rows.
+    pub steps: usize,
+    /// Targets per row.
+    pub targets: usize,
+    /// Number of stored rows.
+    pub stored: usize,
+    /// First stored row of each window.
+    pub starts: Vec<u32>,
+    /// The location of each window, for users.
+    pub places: Vec<Place>,
+    /// Baseline forecasts.
+    pub baselines: Baselines,
+}
+
+impl Windows {
+    /// Stored rows from the first of a window to the last predicted one, inclusive.
+    pub fn span(&self) -> usize {
+        self.first_target + self.steps
+    }
+
+    /// Number of predicted values per window.
+    pub fn outputs(&self) -> usize {
+        self.steps * self.targets
+    }
+}
+
+/// The location of a window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Name of the series, if there are several.
+    pub group: String,
+    /// Time of the window's last row, or its line in the file if rows have no times.
+    pub last: String,
+    /// Time of the last predicted row; empty if unknown.
+    pub predicted: String,
+}
+
+/// Baseline forecasts in the targets' own units, `[windows, steps * targets]`; all empty if the target is a
+/// class.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Baselines {
+    /// The last known value.
+    pub naive: Vec<f64>,
+    /// The value one season earlier, or in the last season in which it is known, else the last known value.
+    /// Empty if there is no season.
+    pub seasonal: Vec<f64>,
+    /// The mean of the window.
+    pub mean: Vec<f64>,
+    /// The true values; NaN where unknown.
+    pub truth: Vec<f64>,
+}
+
+impl Baselines {
+    /// Mean absolute errors by name, over the windows and outputs that `of` selects: `baseline_naive_mae`,
+    /// `baseline_seasonal_mae`, `baseline_mean_mae`.
+    pub fn errors(&self, of: impl Fn(usize) -> bool) -> Vec<(&'static str, f64)> {
+        let named = [
+            ("baseline_naive_mae", &self.naive),
+            ("baseline_seasonal_mae", &self.seasonal),
+            ("baseline_mean_mae", &self.mean),
+        ];
+        let error = |forecast: &Vec<f64>| {
+            let pairs = forecast.iter().zip(&self.truth).enumerate().filter(|(at, _)| of(*at));
+            let errors: Vec<f64> = pairs.map(|(_, (f, t))| (f - t).abs()).collect();
+            errors.iter().sum::<f64>() / errors.len().max(1) as f64
+        };
+        named.into_iter().filter(|(_, f)| !f.is_empty()).map(|(name, f)| (name, error(f))).collect()
+    }
+}

@@ -1,0 +1,328 @@
+//! What is fitted on the training rows and stored with a run: how columns, targets, images and texts become
+//! numbers, and predictions their own units again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::config::{Calendar, ReshapeConfig, WindowConfig};
+use super::scaling::FittedScaling;
+use crate::base::image::ImageShape;
+
+/// Everything fitted on the training rows: enough to encode any other file.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// Features, in order.
+    pub columns: Vec<FittedColumn>,
+    /// The target.
+    pub target: FittedTarget,
+    /// Images, instead of columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<FittedImage>,
+    /// Windows of a series, if rows are cut into them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<FittedWindow>,
+    /// Columns computed from others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub derive: BTreeMap<String, String>,
+    /// How rows are reshaped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshape: Option<ReshapeConfig>,
+}
+
+impl Fitted {
+    /// Converts scaled features back to their own units. Calendar features and indicators are unchanged.
+    pub fn own_units(&self, names: &[String], scaled: &[f32]) -> Vec<f32> {
+        if let Some(image) = &self.image {
+            return image.own_units(scaled);
+        }
+        let scaling = |name: &String| {
+            self.columns.iter().find(|c| c.name == *name).and_then(|c| match &c.encoding {
+                Encoding::Number { scaling, .. } => Some(scaling),
+                _ => None,
+            })
+        };
+        let scalings: Vec<_> = names.iter().map(scaling).collect();
+        let value = |(at, &x): (usize, &f32)| match scalings[at % names.len()] {
+            Some(scaling) => scaling.invert(f64::from(x)) as f32,
+            None => x,
+        };
+        scaled.iter().enumerate().map(value).collect()
+    }
+}
+
+/// A fitted feature column.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedColumn {
+    /// Column name in the file.
+    pub name: String,
+    /// How it is encoded.
+    pub encoding: Encoding,
+}
+
+/// How a column is encoded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Encoding {
+    /// One feature, plus one more if missing values are flagged.
+    Number {
+        /// Whether cells are booleans.
+        boolean: bool,
+        /// Replaces a missing value.
+        fill: f64,
+        /// Whether to use the last preceding value instead, where there is one.
+        forward: bool,
+        /// Values are clipped to this range first.
+        clip: Option<[f64; 2]>,
+        /// Scaling.
+        scaling: FittedScaling,
+        /// Whether to add a feature that is 1 where the value is missing.
+        indicator: bool,
+    },
+    /// One 0/1 feature per name.
+    OneHot {
+        /// Replaces a missing value.
+        fill: Option<String>,
+        /// Whether to use the last preceding name, where there is one.
+        #[serde(default)]
+        forward: bool,
+        /// Names seen in training, ascending.
+        names: Vec<String>,
+    },
+    /// Indices into a trained table; index 0 is for names not seen in training.
+    Embedding {
+        /// Replaces a missing value.
+        fill: Option<String>,
+        /// Whether to use the last preceding name, where there is one.
+        #[serde(default)]
+        forward: bool,
+        /// Names seen in training, ascending; name `i` has index `i + 1`.
+        names: Vec<String>,
+    },
+    /// Parts of a timestamp.
+    Calendar {
+        /// Which.
+        parts: Vec<Calendar>,
+        /// Whether to encode them as sine and cosine.
+        cyclic: bool,
+    },
+}
+
+/// The fitted target.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum FittedTarget {
+    /// No target: the features themselves are learned.
+    #[default]
+    Absent,
+    /// A number.
+    Number {
+        /// Column name.
+        name: String,
+        /// Scaling, inverted in predictions.
+        scaling: FittedScaling,
+    },
+    /// Several numbers, for one or several steps ahead.
+    Numbers {
+        /// Column names.
+        columns: Vec<String>,
+        /// Scaling of each.
+        scalings: Vec<FittedScaling>,
+        /// Predicted steps ahead: outputs are `[steps, columns]`.
+        steps: usize,
+    },
+    /// One of two classes.
+    Binary {
+        /// Column name.
+        name: String,
+        /// The negative and the positive class.
+        names: [String; 2],
+    },
+    /// One of several classes.
+    Classes {
+        /// Column name.
+        name: String,
+        /// Class names; the label is the position.
+        names: Vec<String>,
+    },
+    /// The next character of a text.
+    Text(FittedText),
+}
+
+impl FittedTarget {
+    /// Column name, if there is a target.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Absent | Self::Text(_) => None,
+            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => Some(name),
+            Self::Numbers { columns, .. } => columns.first().map(String::as_str),
+        }
+    }
+
+    /// Number of model outputs for this target.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Text(text) => text.symbols(),
+            Self::Number { .. } | Self::Binary { .. } => 1,
+            Self::Classes { names, .. } => names.len(),
+            Self::Numbers { columns, steps, .. } => columns.len() * steps,
+        }
+    }
+
+    /// Scaling of model output `at`, if it is a number.
+    pub fn scaling(&self, at: usize) -> Option<&FittedScaling> {
+        match self {
+            Self::Number { scaling, .. } => Some(scaling),
+            Self::Numbers { scalings, .. } => scalings.get(at % scalings.len().max(1)),
+            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => None,
+        }
+    }
+
+    /// The predicted numeric columns with their scalings; empty if the target is not numeric.
+    pub fn numbers(&self) -> Vec<(&str, &FittedScaling)> {
+        match self {
+            Self::Number { name, scaling } => vec![(name, scaling)],
+            Self::Numbers { columns, scalings, .. } => {
+                columns.iter().map(String::as_str).zip(scalings).collect()
+            }
+            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => vec![],
+        }
+    }
+
+    /// The names of the classes in label order; empty unless the target is a class.
+    pub fn classes(&self) -> &[String] {
+        match self {
+            Self::Binary { names, .. } => names,
+            Self::Classes { names, .. } => names,
+            Self::Absent | Self::Number { .. } | Self::Numbers { .. } | Self::Text(_) => &[],
+        }
+    }
+
+    /// The fitted text, if the target is its next character.
+    pub fn text(&self) -> Option<&FittedText> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Absent
+            | Self::Number { .. }
+            | Self::Numbers { .. }
+            | Self::Binary { .. }
+            | Self::Classes { .. } => None,
+        }
+    }
+
+    /// Titles of a model's outputs: the columns, with the horizon if several steps are predicted.
+    pub fn titles(&self) -> Vec<String> {
+        match self {
+            Self::Numbers { columns, steps, .. } if *steps > 1 => {
+                let of = |step: usize| columns.iter().map(move |name| format!("{name} (+{})", step + 1));
+                (0..*steps).flat_map(of).collect()
+            }
+            Self::Numbers { columns, .. } => columns.clone(),
+            other => other.name().map(String::from).into_iter().collect(),
+        }
+    }
+
+    /// Converts scaled outputs `[rows, outputs]` to the target's own units.
+    pub fn own_units(&self, scaled: impl Iterator<Item = f64>) -> Vec<f64> {
+        let outputs = self.outputs().max(1);
+        let invert = |(at, y): (usize, f64)| self.scaling(at % outputs).map_or(y, |s| s.invert(y));
+        scaled.enumerate().map(invert).collect()
+    }
+
+    /// Orders the class labels by `names`; classes not listed keep their order and come first.
+    pub(super) fn order_classes(&mut self, names: &[String]) {
+        if let Self::Classes { names: known, .. } = self {
+            known.sort_by_key(|name| names.iter().position(|class| class == name));
+        }
+    }
+}
+
+/// What is fitted on the training part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedText {
+    /// Characters per sequence.
+    pub length: usize,
+    /// Characters of the training part, ascending; character `i` is symbol `i + 1`.
+    pub vocabulary: String,
+}
+
+impl FittedText {
+    /// Number of symbols, including the one for unknown characters.
+    pub fn symbols(&self) -> usize {
+        self.vocabulary.chars().count() + 1
+    }
+
+    /// The symbol of each character.
+    pub fn encode<'a>(&self, characters: impl IntoIterator<Item = &'a char>) -> Vec<u32> {
+        let numbers: BTreeMap<char, u32> = self.vocabulary.chars().zip(1..).collect();
+        characters.into_iter().map(|c| numbers.get(c).copied().unwrap_or(0)).collect()
+    }
+
+    /// The character of a symbol; U+FFFD for unknown characters.
+    pub fn character(&self, symbol: u32) -> char {
+        let at = (symbol as usize).checked_sub(1);
+        at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
+    }
+}
+
+/// What is fitted for windows and needed to cut windows from other files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedWindow {
+    /// The experiment's settings.
+    pub config: WindowConfig,
+    /// Scaling of each target, whose past is the first features; empty if the target is a class.
+    pub past: Vec<(String, FittedScaling)>,
+    /// Number of fitted columns (the last ones) that are read at the predicted row.
+    pub future: usize,
+    /// Columns that must not be missing in a window.
+    pub required: Vec<String>,
+    /// Rows per season: configured, or the one that fits the training rows best.
+    pub season: Option<usize>,
+}
+
+/// How images become numbers, fitted on the training rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedImage {
+    /// Shape of an image.
+    pub shape: ImageShape,
+    /// Scaling of each channel.
+    pub scaling: Vec<FittedScaling>,
+    /// Smallest and largest training value before scaling: black and white in pictures.
+    pub range: [f64; 2],
+    /// The columns that hold the pixels, if the images come from a table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Names of the labels 0, 1, ... in files that store numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+}
+
+impl FittedImage {
+    /// Inverts the scaling of images, one after the other.
+    pub fn own_units(&self, scaled: &[f32]) -> Vec<f32> {
+        let (plane, values) = (self.shape.plane().max(1), self.shape.values().max(1));
+        let invert = |(at, &x): (usize, &f32)| {
+            let scaling = self.scaling.get(at % values / plane);
+            scaling.map_or(x, |s| s.invert(f64::from(x)) as f32)
+        };
+        scaled.iter().enumerate().map(invert).collect()
+    }
+
+    /// Names of the values, for messages and tables: `channel 0 row 3 column 4`.
+    pub fn names(&self) -> Vec<String> {
+        if !self.columns.is_empty() {
+            return self.columns.clone();
+        }
+        let ImageShape { channels, height, width } = self.shape;
+        let name = |at: usize| {
+            format!("channel {} row {} column {}", at / (height * width), at / width % height, at % width)
+        };
+        (0..channels * height * width).map(name).collect()
+    }
+}

@@ -1,0 +1,64 @@
+//! What a training is given, and what comes of it.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use crate::base::number::Numbers;
+use crate::data::Loaded;
+use crate::device::Device;
+use crate::experiment::Experiment;
+use crate::nn::Model;
+use crate::report::Trial;
+use crate::train::engine::Training;
+use crate::train::events::Event;
+use crate::train::history::HistoryRow;
+use crate::train::metrics::Predictions;
+
+/// What to train, and on what.
+#[derive(Clone, Copy)]
+pub(super) struct Job<'a> {
+    pub experiment: &'a Experiment,
+    pub data: &'a Loaded,
+    pub device: &'a dyn Device,
+    pub model: &'a Model,
+    pub training: &'a Training<'a>,
+    pub options: &'a Options,
+}
+
+/// What the command line adds to an experiment.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Run directory.
+    pub out: PathBuf,
+    /// Stop after this many steps in total.
+    pub max_steps: Option<u64>,
+    /// Go on from the newest checkpoint.
+    pub resume: bool,
+    /// Start from these weights.
+    pub init: Option<PathBuf>,
+    /// Report the loss every so many steps.
+    pub log_every: Option<u64>,
+    /// What was tried by [`super::tune::tune`] before; for the report.
+    pub trials: Vec<Trial>,
+    /// Only train and validate: no test predictions and no report.
+    pub without_report: bool,
+    /// Name the operator when training diverges.
+    pub anomaly: bool,
+    /// When the program started, for `first_step_seconds`.
+    pub started: Option<Instant>,
+}
+
+/// How a training ended.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// History of all epochs.
+    pub history: Vec<HistoryRow>,
+    /// Best epoch.
+    pub best_epoch: u64,
+    /// Its validation loss and metrics.
+    pub best: Numbers,
+    /// Validation predictions of the best epoch.
+    pub predictions: Predictions,
+    /// The `end` event.
+    pub end: Event,
+}
