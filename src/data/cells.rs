@@ -5,9 +5,20 @@ use super::DataError;
 use super::config::ColumnKind;
 use super::table::Table;
 
-/// Whether a cell is a missing value.
+/// Whether a cell is a missing value. Cells that mark one otherwise are emptied when the table is read.
 pub fn is_missing(cell: &str) -> bool {
-    matches!(cell, "" | "NA" | "N/A" | "NaN" | "nan" | "null" | "NULL" | "None")
+    cell.is_empty()
+}
+
+/// The texts that mark a missing value unless the experiment says otherwise.
+pub const MISSING_MARKERS: [&str; 24] = [
+    "NA", "N/A", "n/a", "na", "NaN", "nan", "NAN", "null", "NULL", "Null", "None", "<NA>", "-", "--", "?",
+    ".", "#N/A", "#NA", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NAME?", "#NULL!",
+];
+
+/// Whether a cell is one of [`MISSING_MARKERS`].
+pub fn marks_missing(cell: &str) -> bool {
+    cell.len() <= 7 && MISSING_MARKERS.contains(&cell)
 }
 
 /// Parses a finite number within the range of `f32`.
@@ -24,10 +35,11 @@ pub fn boolean(cell: &str) -> Option<f64> {
     }
 }
 
-/// Parses a date, or a date and time; a time with an offset is converted to UTC.
+/// Parses an ISO date, or a date and time; a time with an offset is converted to UTC.
 pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
-    let offset = || cell.parse::<jiff::Timestamp>().ok().map(|t| jiff::tz::Offset::UTC.to_datetime(t));
-    cell.parse::<jiff::civil::DateTime>().ok().or_else(offset)
+    // The parser of civil times drops an offset, so instants come first.
+    let instant = cell.parse::<jiff::Timestamp>().ok().map(|t| jiff::tz::Offset::UTC.to_datetime(t));
+    instant.or_else(|| cell.parse::<jiff::civil::DateTime>().ok())
 }
 
 /// Infers the type of a column: boolean if all non-empty cells fit; number or timestamp if more than half do,

@@ -19,13 +19,15 @@ pub enum DataError {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not UTF-8.
-    #[error("{}:{line}: the text is not UTF-8; save the table as UTF-8 and try again", path.display())]
-    NotUtf8 {
+    /// The file is not text in the encoding it should be in.
+    #[error("{}:{line}: this is not text in {encoding}; save the table as UTF-8, or set `data.csv.encoding`", path.display())]
+    NotText {
         /// The file.
         path: PathBuf,
         /// First bad line.
         line: u64,
+        /// The encoding.
+        encoding: &'static str,
     },
     /// The file is not a table.
     #[error("{}:{line}: {reason}", path.display())]

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Calendar, ReshapeConfig, WindowConfig};
+use super::config::{Calendar, CsvConfig, ReshapeConfig, WindowConfig};
+use super::formats::Formats;
 use super::scaling::FittedScaling;
 use crate::base::image::ImageShape;
 
@@ -23,6 +24,12 @@ pub struct Fitted {
     /// Windows of a series, if rows are cut into them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<FittedWindow>,
+    /// How the text of the table is written, where the experiment says.
+    #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
+    pub csv: CsvConfig,
+    /// How the cells of columns are written, where they are not plain numbers, ISO dates or names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub formats: Formats,
     /// Columns computed from others.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub derive: BTreeMap<String, String>,

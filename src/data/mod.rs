@@ -8,7 +8,9 @@ mod encode;
 mod error;
 mod fit;
 mod fitted;
+mod formats;
 pub mod image;
+mod read;
 mod reshape;
 mod scaling;
 pub mod split;
@@ -17,11 +19,9 @@ mod target;
 mod text;
 mod window;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-use config::ReshapeConfig;
 pub use dataset::{Baselines, CategoryIds, Dataset, Place, Target, Text, Windows};
 pub use error::DataError;
 pub use fitted::{Encoding, Fitted, FittedColumn, FittedImage, FittedTarget, FittedText, FittedWindow};
@@ -82,7 +82,13 @@ fn load_path(
     if image::files::is_image_source(path) {
         return image::files::load(config, directory, path, goal, seed);
     }
-    let table = read_table(path, &config.derive, config.reshape.as_ref())?;
+    let (table, formats) = read::first(path, config)?;
+    let alike = read::Alike {
+        csv: &config.csv,
+        formats: &formats,
+        derive: &config.derive,
+        reshape: config.reshape.as_ref(),
+    };
     let target = find_target(config, &table)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
@@ -90,36 +96,40 @@ fn load_path(
         table.find(name)?;
     }
     if let Some(window) = &config.window {
-        let other = |file: &str| read_table(&directory.join(file), &config.derive, config.reshape.as_ref());
-        let loaded = window::load(config, window, &table, goal, seed, &other)?;
+        let other = |file: &str| alike.read(&directory.join(file), &[]);
+        let mut loaded = window::load(config, window, &table, goal, seed, &other)?;
+        loaded.fitted.csv = config.csv.clone();
+        loaded.fitted.formats = formats;
         return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
     let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, goal)?;
-    let (derive, reshape, window) = (config.derive.clone(), config.reshape.clone(), None);
-    let fitted = match config.image.as_ref().and_then(|image| image.shape) {
+    let (columns, image) = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
             let images = Images::of_table(&table, &features, shape)?;
             let names = features.iter().map(|&c| table.names[c].clone()).collect();
             let image = FittedImage::fit(config, &images, &parts.train, names)?;
-            Fitted { columns: vec![], target: fitted_target, image: Some(image), window, derive, reshape }
+            (vec![], Some(image))
         }
         None => {
             let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
-            Fitted {
-                columns: columns.collect::<Result<_, _>>()?,
-                target: fitted_target,
-                image: None,
-                window,
-                derive,
-                reshape,
-            }
+            (columns.collect::<Result<_, _>>()?, None)
         }
+    };
+    let fitted = Fitted {
+        columns,
+        target: fitted_target,
+        image,
+        window: None,
+        csv: config.csv.clone(),
+        formats: formats.clone(),
+        derive: config.derive.clone(),
+        reshape: config.reshape.clone(),
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
-        let other = read_table(&directory.join(file), &config.derive, config.reshape.as_ref())?;
+        let other = alike.read(&directory.join(file), &[])?;
         let rows = kept_rows(config, &other, find_target(config, &other)?)?;
         fitted.encode(&other, &rows, true)
     };
@@ -143,20 +153,6 @@ fn load_path(
     let dropped = table.lines.len() - rows.len();
     let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, fitted })
-}
-
-/// Reads a table, adds the derived columns, and reshapes it.
-fn read_table(
-    path: &Path,
-    derive: &BTreeMap<String, String>,
-    reshape: Option<&ReshapeConfig>,
-) -> Result<Table, DataError> {
-    let mut table = Table::read(path)?;
-    derive::add_columns(&mut table, derive)?;
-    match reshape {
-        Some(reshape) => reshape.apply(&table),
-        None => Ok(table),
-    }
 }
 
 /// SHA-256 of the source; with several files, of their concatenated digests.
@@ -185,7 +181,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(text) = fitted.target.text() {
         return text::load_with(text, path);
     }
-    let table = read_table(path, &fitted.derive, fitted.reshape.as_ref()).map_err(|e| e.in_file(path))?;
+    let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
     if let Some(window) = &fitted.window {
         return window::load_with(fitted, window, &table, with_target).map_err(|e| e.in_file(path));
     }

@@ -95,6 +95,7 @@ mod tests {
                 rows.iter().map(|r| r.1.to_string()).collect(),
             ],
             lines: (2..2 + rows.len() as u64).collect(),
+            ..Table::default()
         }
     }
 

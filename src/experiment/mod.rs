@@ -217,6 +217,9 @@ impl Experiment {
         if let Some(problem) = self.data.image.iter().find_map(|i| i.shape?.problem()) {
             return Err(("data.image.shape", problem));
         }
+        if let Some(problem) = self.data.csv.problem() {
+            return Err(problem);
+        }
         if let Some(problem) = self.data.augment.problem() {
             return Err(problem);
         }

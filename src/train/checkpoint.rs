@@ -232,18 +232,7 @@ mod tests {
     fn sample() -> (Vec<NamedTensor>, Meta) {
         let target = FittedTarget::Number { name: "y".into(), scaling: FittedScaling::None };
         let progress = Progress { step: 7, best_loss: 0.1f64.to_bits(), ..Progress::default() };
-        let meta = Meta::new(
-            Fitted {
-                columns: vec![],
-                target,
-                image: None,
-                window: None,
-                derive: BTreeMap::new(),
-                reshape: None,
-            },
-            "digest".into(),
-            Some(progress),
-        );
+        let meta = Meta::new(Fitted { target, ..Fitted::default() }, "digest".into(), Some(progress));
         let tensor = |name: &str, x: f32| (name.to_string(), vec![2, 1], vec![x, 2.0]);
         (vec![tensor("0.weight", 1.5), tensor("optimizer.0.0.weight", -0.0)], meta)
     }

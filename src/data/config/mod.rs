@@ -1,6 +1,7 @@
 //! The `[data]` table of an experiment file.
 
 mod augment;
+mod csv;
 pub(super) mod reshape;
 mod text;
 mod window;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::image::ImageShape;
 pub use augment::AugmentConfig;
+pub use csv::{CsvConfig, DateOrder};
 pub use reshape::ReshapeConfig;
 pub use text::TextConfig;
 pub use window::{Gaps, WindowConfig};
@@ -37,6 +39,9 @@ pub struct DataConfig {
     /// Columns to leave out when `features` is not set.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// How the text of a table is written, where looking at it does not tell.
+    #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
+    pub csv: CsvConfig,
     /// Column types, where they should not be inferred from the cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub types: BTreeMap<String, ColumnKind>,
@@ -323,7 +328,7 @@ fn default_category_fill() -> Fill {
 }
 
 fn default_calendar() -> Vec<Calendar> {
-    vec![Calendar::Hour, Calendar::Weekday, Calendar::Month]
+    vec![Calendar::Hour, Calendar::Weekday, Calendar::Month, Calendar::Year]
 }
 
 fn default_true() -> bool {

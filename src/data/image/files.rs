@@ -1,6 +1,5 @@
 //! Image data sets from image files or folders of pictures: read, split, fitted and encoded.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use sha2::Digest;
@@ -125,7 +124,7 @@ fn beside(path: &Path) -> Result<PathBuf, DataError> {
 
 fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Table {
     let (names, columns) = column.map(|(name, texts)| (name.to_string(), texts)).into_iter().unzip();
-    Table { path: path.into(), names, columns, lines: (1..=count as u64).collect() }
+    Table { path: path.into(), names, columns, lines: (1..=count as u64).collect(), ..Table::default() }
 }
 
 /// Reads, splits, fits and encodes the images of an experiment; `directory` is the experiment file's.
@@ -155,14 +154,7 @@ pub fn load(
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), ..image };
-    let fitted = Fitted {
-        target,
-        image: Some(image),
-        columns: vec![],
-        window: None,
-        derive: BTreeMap::new(),
-        reshape: None,
-    };
+    let fitted = Fitted { target, image: Some(image), ..Fitted::default() };
     let mut loaded = Loaded {
         train: encode(&fitted, &all, &parts.train, true)?,
         validation: encode(&fitted, &all, &parts.validation, true)?,

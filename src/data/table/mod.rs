@@ -1,12 +1,16 @@
 //! Tables as stored in files: named columns of text cells; an empty cell is a missing value.
 
+mod csv;
 mod delta;
+mod json;
 mod pages;
 mod parquet;
+mod source;
 
 use std::path::{Path, PathBuf};
 
 use super::DataError;
+use super::config::CsvConfig;
 
 /// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
@@ -22,17 +26,50 @@ pub struct Table {
     pub columns: Vec<Vec<String>>,
     /// Line of each row in the file (or its number, for Parquet), for messages.
     pub lines: Vec<u64>,
+    /// How the file was read, for people.
+    pub notes: Vec<String>,
+    /// What separates the cells of a text table.
+    pub delimiter: Option<char>,
 }
 
 impl Table {
-    /// Reads a CSV file (comma, semicolon or tab) or a Parquet file (by its `.parquet` ending).
+    /// Reads a table: delimited text, JSON lines or Parquet, told by their contents, compressed or not; several
+    /// files with the same columns if `path` is a pattern such as `data/2024-*.csv`. `expected` are column names
+    /// that a header would hold.
     ///
     /// # Errors
-    /// If the file cannot be read or is not a table; the message gives file, line and column.
-    pub fn read(path: &Path) -> Result<Self, DataError> {
-        let table = match path.extension().and_then(|e| e.to_str()) {
-            Some("parquet") => parquet::read(path)?,
-            _ => read_csv(path)?,
+    /// If a file cannot be read or is not a table; the message gives file, line and column.
+    pub fn read(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
+        let mut files = source::files(path)?.into_iter();
+        let mut table = Self::of_file(&files.next().unwrap_or_else(|| path.into()), csv, expected)?;
+        let count = 1 + files.len();
+        for file in files {
+            table.append(Self::of_file(&file, csv, expected)?)?;
+        }
+        if count > 1 {
+            table.notes.push(format!("{count} files make one table"));
+        }
+        Ok(table)
+    }
+
+    /// Appends the rows of a table with the same columns.
+    fn append(&mut self, other: Self) -> Result<(), DataError> {
+        if let Some(name) = other.names.iter().find(|name| !self.names.contains(name)) {
+            let reason = format!("column `{name}` is not in {}, which comes before it", self.path.display());
+            return Err(DataError::Malformed { path: other.path, line: 1, reason });
+        }
+        for (name, cells) in self.names.iter().zip(&mut self.columns) {
+            cells.extend_from_slice(&other.columns[other.find(name)?]);
+        }
+        self.lines.extend(other.lines);
+        Ok(())
+    }
+
+    fn of_file(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
+        let table = match source::open(path)? {
+            source::Contents::Parquet => parquet::read(path)?,
+            source::Contents::Json(bytes) => json::read(path, &bytes)?,
+            source::Contents::Text(bytes) => csv::read(path, &bytes, csv, expected)?,
         };
         if table.lines.is_empty() {
             return Err(DataError::Empty { path: path.into() });
@@ -61,49 +98,4 @@ impl Table {
     pub fn cell(&self, column: usize, row: usize) -> &str {
         &self.columns[column][row]
     }
-}
-
-fn read_csv(path: &Path) -> Result<Table, DataError> {
-    let io = |source: std::io::Error| DataError::Io { path: path.into(), reason: source.to_string() };
-    let bytes = std::fs::read(path).map_err(io)?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(DataError::Empty { path: path.into() });
-    }
-    let text = std::str::from_utf8(&bytes).map_err(|e| {
-        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|&&b| b == b'\n').count() as u64;
-        DataError::NotUtf8 { path: path.into(), line }
-    })?;
-    let text = text.trim_start_matches('\u{feff}');
-    let header = text.split(['\n', '\r']).next().unwrap_or_default();
-    let count = |c: char| header.matches(c).count();
-    let delimiter = [',', ';', '\t'].into_iter().max_by_key(|&c| (count(c), c == ',')).unwrap_or(',');
-    let mut reader = csv::ReaderBuilder::new()
-        .delimiter(delimiter as u8)
-        .trim(csv::Trim::All)
-        .from_reader(text.as_bytes());
-    let malformed = |e: csv::Error| {
-        let line = e.position().map_or(1, csv::Position::line);
-        let reason = match e.kind() {
-            csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("the row has {len} cells, the header {expected_len}")
-            }
-            other => format!("{other:?}"),
-        };
-        DataError::Malformed { path: path.into(), line, reason }
-    };
-    let header = reader.headers().map_err(malformed)?;
-    if header.len() > MAX_COLUMNS {
-        return Err(DataError::TooManyColumns { path: path.into(), found: header.len(), limit: MAX_COLUMNS });
-    }
-    let names: Vec<String> = header.iter().map(String::from).collect();
-    let mut columns = vec![vec![]; names.len()];
-    let mut lines = vec![];
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(malformed)? {
-        lines.push(record.position().map_or(0, csv::Position::line));
-        for (column, cell) in columns.iter_mut().zip(record.iter()) {
-            column.push(cell.to_string());
-        }
-    }
-    Ok(Table { path: path.into(), names, columns, lines })
 }

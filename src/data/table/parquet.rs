@@ -46,7 +46,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
         }
         lines.push(number as u64 + 1);
     }
-    Ok(Table { path: path.into(), names, columns, lines })
+    Ok(Table { path: path.into(), names, columns, lines, ..Table::default() })
 }
 
 fn cell(field: &Field) -> Option<String> {

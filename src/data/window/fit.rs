@@ -107,10 +107,10 @@ pub(super) fn fit(
     let mut fitted = Fitted {
         columns: fitted,
         target,
-        image: None,
         window: Some(fitted_window),
         derive: config.derive.clone(),
         reshape: config.reshape.clone(),
+        ..Fitted::default()
     };
     let known = Known::of(&fitted, series, true)?;
     if let Some(w) = &mut fitted.window {

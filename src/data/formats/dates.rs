@@ -1,0 +1,406 @@
+//! Dates as people write them: `31/01/2021`, `01/31/2021 5:30 PM`, `31.01.21`, `31 Jan 2021`, `2021/01/31`,
+//! `2021-01`, with or without a time and an offset from UTC.
+
+use jiff::civil::{Date, DateTime, Time};
+use serde::{Deserialize, Serialize};
+
+use super::Format;
+use crate::data::cells;
+use crate::data::config::{ColumnKind, DateOrder};
+
+/// The unit of Unix times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnixUnit {
+    /// Seconds.
+    Seconds,
+    /// Milliseconds.
+    Milliseconds,
+}
+
+impl UnixUnit {
+    /// The instant, in UTC.
+    pub fn parse(self, cell: &str) -> Option<DateTime> {
+        let number = cells::number(cell)?;
+        let milliseconds = match self {
+            Self::Seconds => number * 1e3,
+            Self::Milliseconds => number,
+        };
+        let instant = jiff::Timestamp::from_millisecond(milliseconds.round() as i64).ok()?;
+        Some(jiff::tz::Offset::UTC.to_datetime(instant))
+    }
+
+    /// For people.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Seconds => "seconds",
+            Self::Milliseconds => "milliseconds",
+        }
+    }
+}
+
+/// First and last second of plausible Unix times: the years 1990 to 2100.
+const PLAUSIBLE: [f64; 2] = [631_152_000.0, 4_102_444_800.0];
+
+/// Names of columns that hold times.
+const TIME_NAMES: [&str; 8] = ["time", "date", "day", "stamp", "epoch", "unix", "when", "created"];
+
+/// The format of a column, if its cells are dates that are not plain ISO ones. `given` is the type from the
+/// experiment, `order` the order that it sets.
+///
+/// # Errors
+/// A sample, if the order cannot be told.
+pub fn find(
+    present: &[&str],
+    given: Option<ColumnKind>,
+    name: &str,
+    order: Option<DateOrder>,
+) -> Result<Option<Format>, String> {
+    if present.iter().all(|cell| cells::number(cell).is_some()) {
+        return Ok(unix(present, given, name).map(|unit| Format::Unix { unit }));
+    }
+    let most = |fits: &dyn Fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
+    if present.iter().all(|cell| is_plain(cell)) {
+        return Ok(None);
+    }
+    if let Some(order) = order {
+        return Ok(most(&|cell| parse(cell, order).is_some()).then_some(Format::Date { order }));
+    }
+    let count = |order| present.iter().filter(|cell| parse(cell, order).is_some()).count();
+    let counts = [DateOrder::Ymd, DateOrder::Dmy, DateOrder::Mdy].map(|order| (count(order), order));
+    let best = counts.iter().map(|(count, _)| *count).max().unwrap_or(0);
+    if 2 * best <= present.len() {
+        return Ok(None);
+    }
+    let orders: Vec<DateOrder> =
+        counts.iter().filter(|(count, _)| *count == best).map(|(_, order)| *order).collect();
+    match orders[..] {
+        [DateOrder::Dmy, DateOrder::Mdy] => {
+            let differs = |cell: &&&str| parse(cell, DateOrder::Dmy) != parse(cell, DateOrder::Mdy);
+            let Some(sample) = present.iter().find(differs) else {
+                return Ok(Some(Format::Date { order: DateOrder::Dmy }));
+            };
+            // With points, the day is first wherever this is written.
+            let points = present.iter().all(|cell| cell.split(' ').next().is_some_and(|d| d.contains('.')));
+            let by_looking = if points { Some(DateOrder::Dmy) } else { steady(present) };
+            by_looking.map(|order| Some(Format::Date { order })).ok_or_else(|| sample.to_string())
+        }
+        _ => Ok(Some(Format::Date { order: orders[0] })),
+    }
+}
+
+/// The order in which the dates ascend, if they do so in one of them alone.
+fn steady(present: &[&str]) -> Option<DateOrder> {
+    let ascends = |order| {
+        let times: Vec<Option<DateTime>> = present.iter().map(|cell| parse(cell, order)).collect();
+        times.len() > 2 && times.windows(2).all(|pair| pair[0] <= pair[1])
+    };
+    match (ascends(DateOrder::Dmy), ascends(DateOrder::Mdy)) {
+        (true, false) => Some(DateOrder::Dmy),
+        (false, true) => Some(DateOrder::Mdy),
+        _ => None,
+    }
+}
+
+/// The unit of numbers that are Unix times: if the experiment says that they are times, or if all are whole,
+/// plausible, and either full minutes or in a column named like a time.
+fn unix(present: &[&str], given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
+    let numbers: Vec<f64> = present.iter().filter_map(|cell| cells::number(cell)).collect();
+    let within =
+        |scale: f64| numbers.iter().all(|x| (PLAUSIBLE[0] * scale..PLAUSIBLE[1] * scale).contains(x));
+    let unit = if within(1.0) {
+        UnixUnit::Seconds
+    } else if within(1e3) {
+        UnixUnit::Milliseconds
+    } else {
+        return None;
+    };
+    let name = name.to_lowercase();
+    let minutes = if unit == UnixUnit::Seconds { 60.0 } else { 60_000.0 };
+    let like_times = TIME_NAMES.iter().any(|part| name.contains(part))
+        || name == "ts"
+        || (numbers.len() > 2 && numbers.iter().all(|x| x % minutes == 0.0));
+    let whole = numbers.iter().all(|x| x.fract() == 0.0);
+    (given == Some(ColumnKind::Timestamp) || (given.is_none() && whole && like_times)).then_some(unit)
+}
+
+/// Whether later stages read a cell as it is: an ISO date without an offset.
+fn is_plain(cell: &str) -> bool {
+    cells::timestamp(cell).is_some() && !has_offset(cell)
+}
+
+/// Whether an ISO time ends in an offset from UTC, or `Z`.
+fn has_offset(cell: &str) -> bool {
+    cell.parse::<jiff::Timestamp>().is_ok()
+}
+
+/// Reads a date, or a date and a time; one with an offset is converted to UTC.
+pub fn parse(cell: &str, order: DateOrder) -> Option<DateTime> {
+    let mut scanner = Scanner { text: cell.trim().as_bytes(), at: 0 };
+    let date = scanner.date(order)?;
+    if scanner.ended() {
+        return Some(date.to_datetime(Time::midnight()));
+    }
+    if !scanner.take(b'T') && !scanner.blanks() {
+        return None;
+    }
+    scanner.blanks();
+    let time = scanner.time()?;
+    scanner.blanks();
+    let offset = scanner.offset()?;
+    if !scanner.ended() {
+        return None;
+    }
+    date.to_datetime(time).checked_sub(jiff::Span::new().minutes(offset)).ok()
+}
+
+const MONTHS: [&str; 12] =
+    ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+struct Scanner<'t> {
+    text: &'t [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    fn ended(&self) -> bool {
+        self.at >= self.text.len()
+    }
+
+    fn peek(&self) -> u8 {
+        self.text.get(self.at).copied().unwrap_or(0)
+    }
+
+    fn take(&mut self, byte: u8) -> bool {
+        let found = self.peek() == byte;
+        self.at += usize::from(found);
+        found
+    }
+
+    fn blanks(&mut self) -> bool {
+        let before = self.at;
+        while self.take(b' ') {}
+        self.at > before
+    }
+
+    /// A number of at most four digits, and how many it has.
+    fn number(&mut self) -> Option<(i16, usize)> {
+        let start = self.at;
+        while self.peek().is_ascii_digit() && self.at - start < 5 {
+            self.at += 1;
+        }
+        let digits = self.at - start;
+        let text = std::str::from_utf8(&self.text[start..self.at]).ok()?;
+        if digits == 0 || digits > 4 { None } else { Some((text.parse().ok()?, digits)) }
+    }
+
+    /// Letters, in lower case.
+    fn word(&mut self) -> String {
+        let start = self.at;
+        while self.peek().is_ascii_alphabetic() {
+            self.at += 1;
+        }
+        String::from_utf8_lossy(&self.text[start..self.at]).to_ascii_lowercase()
+    }
+
+    /// The number of a month by its English name.
+    fn month(&mut self) -> Option<i16> {
+        let word = self.word();
+        let at = MONTHS.iter().position(|month| word.len() >= 3 && month[..] == word[..3])?;
+        self.take(b'.');
+        Some(at as i16 + 1)
+    }
+
+    /// A separator between the parts of a date.
+    fn separator(&mut self) -> bool {
+        let found = matches!(self.peek(), b'-' | b'/' | b'.' | b',' | b' ');
+        self.at += usize::from(found);
+        found && {
+            self.blanks();
+            true
+        }
+    }
+
+    fn date(&mut self, order: DateOrder) -> Option<Date> {
+        if self.peek().is_ascii_alphabetic() {
+            // `Jan 31, 2021`, perhaps after the day of the week.
+            let start = self.at;
+            let month = self.month().or_else(|| {
+                self.at = start;
+                self.word();
+                if !self.separator() {
+                    return None;
+                }
+                if self.peek().is_ascii_digit() { Some(0) } else { self.month() }
+            })?;
+            if month == 0 {
+                return self.date(order);
+            }
+            self.separator();
+            let (day, _) = self.number()?;
+            self.separator();
+            let year = self.number()?;
+            return date(year, month, day);
+        }
+        let first = self.number()?;
+        if !self.separator() {
+            return None;
+        }
+        if self.peek().is_ascii_alphabetic() {
+            let month = self.month()?;
+            self.separator();
+            let last = self.number()?;
+            return if first.1 == 4 { date(first, month, last.0) } else { date(last, month, first.0) };
+        }
+        let second = self.number()?;
+        if !matches!(self.peek(), b'-' | b'/' | b'.') {
+            // A month: `2021-01`, `01/2021`.
+            return match (first.1, second.1) {
+                (4, 1..=2) => date(first, second.0, 1),
+                (1..=2, 4) => date(second, first.0, 1),
+                _ => None,
+            };
+        }
+        self.at += 1;
+        let third = self.number()?;
+        match order {
+            DateOrder::Ymd if first.1 == 4 => date(first, second.0, third.0),
+            DateOrder::Dmy if third.1 != 1 && first.1 <= 2 => date(third, second.0, first.0),
+            DateOrder::Mdy if third.1 != 1 && first.1 <= 2 => date(third, first.0, second.0),
+            _ => None,
+        }
+    }
+
+    fn time(&mut self) -> Option<Time> {
+        let (mut hour, _) = self.number()?;
+        let (mut minute, mut second, mut nanosecond) = (0, 0, 0);
+        if self.take(b':') {
+            minute = self.number()?.0;
+            if self.take(b':') {
+                second = self.number()?.0;
+                if matches!(self.peek(), b'.' | b',') {
+                    self.at += 1;
+                    let mut scale = 100_000_000;
+                    while self.peek().is_ascii_digit() {
+                        nanosecond += scale * i32::from(self.peek() - b'0');
+                        scale /= 10;
+                        self.at += 1;
+                    }
+                }
+            }
+        }
+        let before = self.at;
+        self.blanks();
+        let half = self.word();
+        match half.as_str() {
+            "am" | "a" | "pm" | "p" if (1..=12).contains(&hour) => {
+                hour = hour % 12 + if half.starts_with('p') { 12 } else { 0 };
+            }
+            _ => self.at = before,
+        }
+        let [hour, minute, second] = [hour, minute, second].map(|x| i8::try_from(x).ok());
+        Time::new(hour?, minute?, second?, nanosecond).ok()
+    }
+
+    /// Minutes east of UTC; 0 if there is no offset.
+    fn offset(&mut self) -> Option<i64> {
+        let sign = match self.peek() {
+            b'+' => 1,
+            b'-' => -1,
+            _ => {
+                let word = self.word();
+                return ["", "z", "utc", "gmt"].contains(&word.as_str()).then_some(0);
+            }
+        };
+        self.at += 1;
+        let (mut hours, digits) = self.number()?;
+        let mut minutes = 0;
+        if digits == 4 {
+            (hours, minutes) = (hours / 100, hours % 100);
+        } else if self.take(b':') {
+            minutes = self.number()?.0;
+        }
+        Some(sign * (60 * i64::from(hours) + i64::from(minutes)))
+    }
+}
+
+/// A date whose year has four digits, or two: 69 to 99 are of the last century (as in POSIX).
+fn date(year: (i16, usize), month: i16, day: i16) -> Option<Date> {
+    let year = match year {
+        (year, 4) => year,
+        (year, 2) => year + if year < 69 { 2000 } else { 1900 },
+        _ => return None,
+    };
+    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order(cells: &[&str]) -> Option<DateOrder> {
+        match find(cells, None, "x", None) {
+            Ok(Some(Format::Date { order })) => Some(order),
+            _ => None,
+        }
+    }
+
+    fn read(cell: &str, order: DateOrder) -> String {
+        parse(cell, order).map_or_else(|| "no".into(), |t| t.to_string())
+    }
+
+    #[test]
+    fn dates_are_read_as_they_are_written() {
+        use DateOrder::{Dmy, Mdy, Ymd};
+        for (cell, order, expected) in [
+            ("31/01/2021", Dmy, "2021-01-31T00:00:00"),
+            ("01/31/2021 12:00 AM", Mdy, "2021-01-31T00:00:00"),
+            ("1/2/2021 5:30:15 PM", Mdy, "2021-01-02T17:30:15"),
+            ("31.01.21 7:05", Dmy, "2021-01-31T07:05:00"),
+            ("2021/01/31", Ymd, "2021-01-31T00:00:00"),
+            ("2021.1.31 08:00:00.25", Ymd, "2021-01-31T08:00:00.25"),
+            ("31 Jan 2021", Ymd, "2021-01-31T00:00:00"),
+            ("31-Jan-69", Dmy, "1969-01-31T00:00:00"),
+            ("January 31, 2021", Dmy, "2021-01-31T00:00:00"),
+            ("Sun, 31 Jan 2021 10:00:00 GMT", Ymd, "2021-01-31T10:00:00"),
+            ("2021-01", Ymd, "2021-01-01T00:00:00"),
+            ("03/2021", Dmy, "2021-03-01T00:00:00"),
+            ("2022-10-30T02:00:00+02:00", Ymd, "2022-10-30T00:00:00"),
+            ("2022-10-30 02:00:00+0100", Ymd, "2022-10-30T01:00:00"),
+            ("2022-10-30T02:00:00Z", Ymd, "2022-10-30T02:00:00"),
+            ("2022-10-30 23:00 -0530", Ymd, "2022-10-31T04:30:00"),
+            ("30/02/2021", Dmy, "no"),
+            ("31/01/2021 25:00", Dmy, "no"),
+            ("10-20", Dmy, "no"),
+            ("1.2.3", Dmy, "no"),
+            ("31/01/2021 x", Dmy, "no"),
+        ] {
+            assert_eq!(read(cell, order), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn the_column_tells_the_order() {
+        assert_eq!(order(&["01/02/2021", "31/01/2021"]), Some(DateOrder::Dmy));
+        assert_eq!(order(&["01/02/2021", "01/31/2021"]), Some(DateOrder::Mdy));
+        assert_eq!(order(&["01.02.2021", "02.02.2021"]), Some(DateOrder::Dmy));
+        assert_eq!(order(&["01/01/2021", "01/02/2021", "01/03/2021", "02/01/2021"]), Some(DateOrder::Mdy));
+        assert_eq!(find(&["03/04/2021", "01/02/2021"], None, "x", None), Err("03/04/2021".into()));
+        assert_eq!(order(&["2021-01-01", "2021-01-02"]), None, "plain ISO dates stay as they are");
+        assert_eq!(order(&["2021-01-01T00:00:00Z", "2021-01-02T00:00:00Z"]), Some(DateOrder::Ymd));
+    }
+
+    #[test]
+    fn unix_times_are_told_from_numbers() {
+        let found = |cells: &[&str], name: &str| match find(cells, None, name, None) {
+            Ok(Some(Format::Unix { unit })) => Some(unit),
+            _ => None,
+        };
+        assert_eq!(found(&["1609459201", "1609545602"], "day"), Some(UnixUnit::Seconds));
+        assert_eq!(found(&["1609459200", "1609545600", "1609632000"], "x"), Some(UnixUnit::Seconds));
+        assert_eq!(found(&["1609459200000", "1609545600000"], "timestamp"), Some(UnixUnit::Milliseconds));
+        assert_eq!(found(&["1609459201", "1609545602"], "population"), None);
+        assert_eq!(found(&["2021", "2022"], "date"), None);
+        assert_eq!(UnixUnit::Seconds.parse("1609459200").unwrap().to_string(), "2021-01-01T00:00:00");
+    }
+}

@@ -1,0 +1,69 @@
+//! JSON tables: one object a line, or an array of objects. A key that an object lacks is a missing value.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::{MAX_COLUMNS, Table};
+use crate::data::DataError;
+
+/// Reads objects with plain values.
+///
+/// # Errors
+/// If the text is not JSON, or a value is nested.
+pub fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
+    let mut table = Table { path: path.into(), ..Table::default() };
+    let malformed = |line: u64, reason: String| DataError::Malformed { path: path.into(), line, reason };
+    let array = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
+    if array {
+        let rows: Vec<Value> =
+            serde_json::from_slice(bytes).map_err(|e| malformed(e.line() as u64, e.to_string()))?;
+        for (number, row) in rows.iter().enumerate() {
+            let line = number as u64 + 1;
+            add(&mut table, line, row).map_err(|reason| malformed(line, reason))?;
+        }
+        table.notes.push("an array of JSON objects".into());
+    } else {
+        for (number, text) in bytes.split(|&b| b == b'\n').enumerate() {
+            let line = number as u64 + 1;
+            if text.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let row: Value = serde_json::from_slice(text).map_err(|e| malformed(line, e.to_string()))?;
+            add(&mut table, line, &row).map_err(|reason| malformed(line, reason))?;
+        }
+        table.notes.push("JSON, one object a line".into());
+    }
+    Ok(table)
+}
+
+fn add(table: &mut Table, line: u64, row: &Value) -> Result<(), String> {
+    let Value::Object(row) = row else {
+        return Err("expected an object such as {\"area\": 70.5, \"city\": \"Bonn\"}".into());
+    };
+    for (name, value) in row {
+        let cell = match value {
+            Value::Null => String::new(),
+            Value::Bool(x) => x.to_string(),
+            Value::Number(x) => x.to_string(),
+            Value::String(x) => x.trim().to_string(),
+            Value::Array(_) | Value::Object(_) => {
+                return Err(format!("`{name}` is nested; only plain values are supported"));
+            }
+        };
+        let at = table.names.iter().position(|n| n == name).unwrap_or_else(|| {
+            table.names.push(name.clone());
+            table.columns.push(vec![String::new(); table.lines.len()]);
+            table.names.len() - 1
+        });
+        if table.names.len() > MAX_COLUMNS {
+            return Err(format!("there are more than {MAX_COLUMNS} different keys"));
+        }
+        table.columns[at].push(cell);
+    }
+    table.lines.push(line);
+    for column in &mut table.columns {
+        column.resize(table.lines.len(), String::new());
+    }
+    Ok(())
+}
