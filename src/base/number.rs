@@ -38,3 +38,18 @@ impl Serialize for Numbers {
 pub fn is_positive(x: f64) -> bool {
     x as f32 > 0.0 && (x as f32).is_finite()
 }
+
+/// A number in few characters: `12 000`, `0.0125`, `3e-7`.
+pub fn figure(value: f64) -> String {
+    let size = value.abs();
+    if value == 0.0 {
+        return "0".into();
+    }
+    if !(1e-4..1e6).contains(&size) {
+        let text = format!("{value:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let digits = if size >= 1000.0 { 0 } else { (3 - size.log10().floor() as i32).clamp(0, 7) as usize };
+    let text = format!("{value:.digits$}");
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}

@@ -4,6 +4,7 @@ mod advice;
 mod bench;
 mod devices;
 mod evaluate;
+mod inspect;
 mod plan;
 mod predict;
 mod progress;
@@ -33,6 +34,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Inspect(inspect::Inspect),
     Plan(plan::Plan),
     Sample(sample::Sample),
     Replay(replay::Replay),
@@ -111,6 +113,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Inspect(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Replay(command) => command.run(),

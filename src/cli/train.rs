@@ -59,6 +59,9 @@ pub struct Train {
     /// Report the loss every this many steps.
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u64>,
+    /// Do not show what was understood of the data.
+    #[arg(long)]
+    quiet: bool,
     /// Print one JSON object per line on standard output, and nothing else there.
     #[arg(long)]
     json: bool,
@@ -78,6 +81,10 @@ impl Train {
             return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
+        if !self.quiet {
+            // On standard error: standard output is for results.
+            eprint!("{}", super::inspect::text(&data.understood));
+        }
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);

@@ -17,6 +17,7 @@ pub mod split;
 pub mod table;
 mod target;
 mod text;
+mod understanding;
 mod window;
 
 use std::path::{Path, PathBuf};
@@ -29,6 +30,7 @@ use image::Images;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
+pub use understanding::{Class, Column, Doubt, Understanding};
 
 /// What a model learns from rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +60,8 @@ pub struct Loaded {
     pub digest: String,
     /// Number of dropped rows.
     pub dropped: usize,
+    /// What was understood of them.
+    pub understood: Understanding,
 }
 
 /// Reads, splits, fits and encodes the data of an experiment; `directory` is that of the experiment file.
@@ -89,6 +93,7 @@ fn load_path(
         derive: &config.derive,
         reshape: config.reshape.as_ref(),
     };
+    let mut understood = Understanding::of_table(config, &table, &formats);
     let target = find_target(config, &table)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
@@ -100,7 +105,10 @@ fn load_path(
         let mut loaded = window::load(config, window, &table, goal, seed, &other)?;
         loaded.fitted.csv = config.csv.clone();
         loaded.fitted.formats = formats;
-        return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
+        understood.fitted(&loaded.fitted);
+        understood.parts = [&loaded.train, &loaded.validation, &loaded.test].map(|part| part.rows);
+        understood.drop_rows(loaded.dropped, "windows that reach over the end of a part or miss values");
+        return Ok(Loaded { digest: digest_all(config, directory, path)?, understood, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
     let parts = split::split(&config.split, &table, &rows, seed)?;
@@ -152,7 +160,26 @@ fn load_path(
     }
     let dropped = table.lines.len() - rows.len();
     let digest = digest_all(config, directory, path)?;
-    Ok(Loaded { train, validation, test, digest, dropped, fitted })
+    understood.fitted(&fitted);
+    understood.split_rows(&table, &parts, &fitted.target);
+    understood.parts = [&train, &validation, &test].map(|part| part.rows);
+    let without_target = target.map_or(0, |t| table.columns[t].iter().filter(|c| c.is_empty()).count());
+    understood.drop_rows(without_target, "the target is missing");
+    understood.drop_rows(dropped - without_target, "values are missing that must not be ([data.clean])");
+    Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
+}
+
+/// What a table is before anything is fitted to it; `None` for images and texts.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn look(config: &DataConfig, directory: &Path) -> Result<Option<Understanding>, DataError> {
+    let path = directory.join(&config.source);
+    if config.text.is_some() || image::files::is_image_source(&path) {
+        return Ok(None);
+    }
+    let (table, formats) = read::first(&path, config).map_err(|e| e.in_file(&path))?;
+    Ok(Some(Understanding::of_table(config, &table, &formats)))
 }
 
 /// SHA-256 of the source; with several files, of their concatenated digests.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::Scaling;
+use crate::base::number::figure;
 use crate::base::rng::normal_quantile;
 
 /// A fitted scaling.
@@ -38,6 +39,16 @@ const MAX_POINTS: usize = 1000;
 const EDGE: f64 = 1e-4;
 
 impl FittedScaling {
+    /// The formula, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::None => "as it is".into(),
+            Self::Affine { shift, scale } => format!("(x - {}) / {}", figure(*shift), figure(*scale)),
+            Self::Log1p { shift, scale } => format!("(ln(1 + x) - {}) / {}", figure(*shift), figure(*scale)),
+            Self::Quantile { .. } => "normal quantile of its rank".into(),
+        }
+    }
+
     /// Fits `scaling` on training values; a constant column is only shifted.
     pub fn fit(scaling: Scaling, values: &[f64]) -> Self {
         match scaling {

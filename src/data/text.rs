@@ -10,7 +10,7 @@ use super::config::{DataConfig, SplitConfig, TextConfig, Validation};
 use super::dataset::{Dataset, Text};
 use super::fitted::{Fitted, FittedTarget, FittedText};
 use super::table::Table;
-use super::{DataError, Loaded, digest_all, split};
+use super::{DataError, Loaded, Understanding, digest_all, split};
 
 /// Maximum characters of a text.
 const MOST: usize = 1 << 30;
@@ -123,7 +123,7 @@ pub(super) fn load(
     let [train, validation, test] = parts;
     let fitted = Fitted { target: FittedTarget::Text(fitted), ..Fitted::default() };
     let digest = digest_all(config, directory, path)?;
-    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0 })
+    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0, understood: Understanding::default() })
 }
 
 /// Encodes another text with what was fitted.

@@ -8,13 +8,14 @@ pub(crate) mod svg;
 pub(crate) mod tables;
 
 use crate::base::number::Numbers;
+use crate::base::number::figure;
 use crate::base::tensor::Shape;
 use crate::data::Loaded;
 use crate::device::DeviceInfo;
 use crate::plan::PlanReport;
 use crate::train::history::HistoryRow;
 use crate::train::metrics::Metric;
-use svg::{escape, figure};
+use svg::escape;
 
 /// A learning rate and a batch size tried before training.
 #[derive(Clone, Debug, PartialEq)]

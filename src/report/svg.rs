@@ -1,6 +1,7 @@
 //! SVG figures: axes with round ticks, curves, point clouds and bars. Colours come from the page's style
 //! sheet by class, so that figures suit light and dark pages.
 
+use crate::base::number::figure;
 use std::fmt::Write;
 
 /// Width of a figure, in SVG units.
@@ -318,21 +319,6 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
         ));
     }
     plot.finish(title)
-}
-
-/// A number in few characters: `12 000`, `0.0125`, `3e-7`.
-pub fn figure(value: f64) -> String {
-    let size = value.abs();
-    if value == 0.0 {
-        return "0".into();
-    }
-    if !(1e-4..1e6).contains(&size) {
-        let text = format!("{value:.1e}");
-        return text.replace(".0e", "e");
-    }
-    let digits = if size >= 1000.0 { 0 } else { (3 - size.log10().floor() as i32).clamp(0, 7) as usize };
-    let text = format!("{value:.digits$}");
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
 }
 
 /// Escapes text for HTML.

@@ -1,8 +1,9 @@
 //! The report's tables.
 
-use super::svg::{escape, figure};
+use super::svg::escape;
 use super::{Report, Scores, Trial};
-use crate::data::{Encoding, FittedScaling};
+use crate::base::number::figure;
+use crate::data::FittedScaling;
 use crate::plan::{PlanReport, quantity};
 
 /// A table; columns from `numbers` on are right-aligned.
@@ -58,47 +59,14 @@ pub fn data(report: &Report) -> String {
         data.digest.chars().take(12).collect::<String>()
     );
     let mut rows: Vec<Vec<String>> =
-        data.fitted.columns.iter().map(|c| vec![c.name.clone(), treatment(&c.encoding)]).collect();
+        data.fitted.columns.iter().map(|c| vec![c.name.clone(), c.encoding.describe()]).collect();
     if let Some(image) = &data.fitted.image {
-        let scalings: Vec<String> = image.scaling.iter().map(scaling).collect();
+        let scalings: Vec<String> = image.scaling.iter().map(FittedScaling::describe).collect();
         let text = format!("{} (channels, height, width): {}", image.shape, scalings.join(", "));
         rows.push(vec!["image".into(), text]);
     }
     rows.extend(report.target.clone().map(Vec::from));
     text + &table(&["column", "encoding, fitted on the training rows"], &rows, 2)
-}
-
-fn treatment(encoding: &Encoding) -> String {
-    match encoding {
-        Encoding::Number { boolean, fill, forward, clip, scaling: s, indicator } => {
-            let mut text = if *boolean { "boolean".to_string() } else { scaling(s) };
-            if let Some([low, high]) = clip {
-                text += &format!("; clipped to {} to {}", figure(*low), figure(*high));
-            }
-            let replaced = if *forward { "the preceding value".into() } else { figure(*fill) };
-            text += &format!("; missing values become {replaced}");
-            text + if *indicator { " and are flagged" } else { "" }
-        }
-        Encoding::OneHot { names, .. } => format!("one feature for each of {} names", names.len()),
-        Encoding::Embedding { names, .. } => format!("trained vectors for {} names", names.len()),
-        Encoding::Calendar { parts, cyclic } => {
-            let parts: Vec<String> = parts.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
-            let form = if *cyclic { ", as sine and cosine" } else { "" };
-            format!("{}{form}", parts.join(", "))
-        }
-    }
-}
-
-/// Describes a scaling in words.
-pub fn scaling(scaling: &FittedScaling) -> String {
-    match scaling {
-        FittedScaling::None => "as it is".into(),
-        FittedScaling::Affine { shift, scale } => format!("(x - {}) / {}", figure(*shift), figure(*scale)),
-        FittedScaling::Log1p { shift, scale } => {
-            format!("(ln(1 + x) - {}) / {}", figure(*shift), figure(*scale))
-        }
-        FittedScaling::Quantile { .. } => "normal quantile of its rank".into(),
-    }
 }
 
 /// Layers with their output shapes and sizes.

@@ -305,6 +305,28 @@ impl Default for Validation {
 }
 
 impl DataConfig {
+    /// All defaults, for a source.
+    pub fn of(source: &str) -> Self {
+        Self {
+            source: source.into(),
+            labels: None,
+            target: None,
+            features: None,
+            exclude: vec![],
+            csv: CsvConfig::default(),
+            types: BTreeMap::new(),
+            derive: BTreeMap::new(),
+            reshape: None,
+            clean: CleanConfig::default(),
+            transform: TransformConfig::default(),
+            image: None,
+            window: None,
+            text: None,
+            augment: AugmentConfig::default(),
+            split: SplitConfig::default(),
+        }
+    }
+
     /// Every file that is read, so that paths can be made absolute.
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];

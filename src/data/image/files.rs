@@ -11,7 +11,7 @@ use crate::data::config::{DataConfig, SplitConfig, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
-use crate::data::{DataError, Goal, Loaded, hexadecimal, split};
+use crate::data::{DataError, Goal, Loaded, Understanding, hexadecimal, split};
 
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
@@ -161,6 +161,7 @@ pub fn load(
         test: encode(&fitted, &all, &parts.test, true)?,
         digest: String::new(),
         dropped: 0,
+        understood: Understanding::default(),
         fitted,
     };
     let mut files = vec![path.to_path_buf()];

@@ -10,7 +10,7 @@ use super::config::{ColumnKind, DataConfig, Gaps, SplitConfig, Validation, Windo
 use super::dataset::Dataset;
 use super::fitted::{Fitted, FittedWindow};
 use super::table::Table;
-use super::{DataError, Goal, Loaded, cells, split};
+use super::{DataError, Goal, Loaded, Understanding, cells, split};
 use encode::encode;
 use series::Series;
 
@@ -65,7 +65,15 @@ pub(super) fn load(
         .map(|g| (g.len() + 1).saturating_sub(window.span()).div_ceil(window.stride))
         .sum();
     let dropped = possible.saturating_sub(train.rows + validation.rows + test.rows);
-    Ok(Loaded { fitted, train, validation, test, digest: String::new(), dropped })
+    Ok(Loaded {
+        fitted,
+        train,
+        validation,
+        test,
+        digest: String::new(),
+        dropped,
+        understood: Understanding::default(),
+    })
 }
 
 /// Cuts windows from another file with what was fitted. Without targets, windows reach to the end of each

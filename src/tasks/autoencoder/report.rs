@@ -2,10 +2,11 @@
 //! anomalous rows.
 
 use super::portrait::{Portrait, STEPS};
+use crate::base::number::figure;
 use crate::data::config::ReshapeConfig;
 use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
 use crate::report::picture::{embedded, picture};
-use crate::report::svg::{Series, curves, escape, figure, scatter};
+use crate::report::svg::{Series, curves, escape, scatter};
 use crate::report::tables::table;
 use crate::report::{self, grid};
 use crate::tasks::Shown;

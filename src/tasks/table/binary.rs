@@ -2,7 +2,8 @@
 
 use super::Head;
 use super::classes::{cells, confusion, titles};
-use crate::report::svg::{Series, curves, figure};
+use crate::base::number::figure;
+use crate::report::svg::{Series, curves};
 use crate::train::metrics::{Metric, Predictions, auc, classes};
 
 /// One of two classes.

@@ -3,7 +3,6 @@
 use super::Head;
 use crate::data::FittedTarget;
 use crate::report::svg::{cloud, histogram};
-use crate::report::tables::scaling;
 use crate::train::metrics::{Metric, Predictions, regression};
 
 /// One or several numbers.
@@ -18,7 +17,7 @@ impl Head for Regression<'_> {
 
     fn treatment(&self) -> [String; 2] {
         let (names, scalings): (Vec<&str>, Vec<String>) =
-            self.target.numbers().into_iter().map(|(name, s)| (name, scaling(s))).unzip();
+            self.target.numbers().into_iter().map(|(name, s)| (name, s.describe())).unzip();
         let what = if names.len() == 1 { "target" } else { "targets" };
         [names.join(", "), format!("{what}: {}", scalings.join(", "))]
     }

@@ -1,0 +1,216 @@
+//! What was understood of a table, for people to check before anything is trained: how the file was read, what each
+//! column is and becomes, what looks wrong and which key mends it, which rows are used for what.
+
+mod column;
+mod doubts;
+
+use serde::Serialize;
+
+use super::config::{ColumnKind, DataConfig, SplitConfig};
+use super::fit;
+use super::fitted::{Encoding, Fitted, FittedTarget};
+use super::formats::Formats;
+use super::split::Parts;
+use super::table::Table;
+use crate::base::number::figure;
+pub use doubts::Doubt;
+
+/// What was understood of the data of an experiment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Understanding {
+    /// How the file was read.
+    pub notes: Vec<String>,
+    /// Rows of the table.
+    pub rows: usize,
+    /// Rows that are left out, and why.
+    pub dropped: Vec<Dropped>,
+    /// How rows are split.
+    pub split: String,
+    /// Rows (or windows) that train, validate and test.
+    pub parts: [usize; 3],
+    /// The columns.
+    pub columns: Vec<Column>,
+    /// The classes of the target, if it has any.
+    pub classes: Vec<Class>,
+}
+
+/// Rows that are left out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// Number of rows.
+    pub rows: usize,
+    /// Why.
+    pub reason: String,
+}
+
+/// A column of a table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// `number`, `category`, `boolean` or `timestamp`.
+    pub kind: ColumnKind,
+    /// How its cells are written, if not plainly.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<String>,
+    /// Range of numbers and times, or the commonest names.
+    pub values: String,
+    /// Number of different values.
+    pub different: usize,
+    /// Missing values.
+    pub missing: usize,
+    /// `feature`, `target`, `split` or `left out`, with the reason where it is not obvious.
+    pub role: String,
+    /// What the model reads in its place; empty before anything is fitted.
+    pub becomes: String,
+    /// What looks wrong.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub doubts: Vec<Doubt>,
+}
+
+/// A class of the target.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Rows that train, validate and test.
+    pub rows: [usize; 3],
+}
+
+impl Understanding {
+    /// What a table is before anything is fitted.
+    pub fn of_table(config: &DataConfig, table: &Table, formats: &Formats) -> Self {
+        use rayon::prelude::*;
+        let target = config.target.as_ref().and_then(|name| table.find(name).ok());
+        let columns = (0..table.names.len()).into_par_iter().map(|at| {
+            let kind = fit::column_kind(config, table, at);
+            let facts = column::facts(table, at, kind);
+            let doubts = doubts::of_column(config, table, at, kind, &facts, target);
+            let (role, becomes) = role(config, &table.names[at]);
+            Column {
+                name: table.names[at].clone(),
+                kind,
+                format: formats.get(&table.names[at]).map(super::formats::Format::describe),
+                values: facts.shown,
+                different: facts.different,
+                missing: facts.missing,
+                role,
+                becomes,
+                doubts,
+            }
+        });
+        Self {
+            notes: table.notes.clone(),
+            rows: table.lines.len(),
+            split: split(&config.split),
+            columns: columns.collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what was fitted.
+    pub fn fitted(&mut self, fitted: &Fitted) {
+        for column in &mut self.columns {
+            if let Some(found) = fitted.columns.iter().find(|c| c.name == column.name) {
+                column.becomes = found.encoding.describe();
+            }
+        }
+    }
+
+    /// Adds how rows are used.
+    pub fn split_rows(&mut self, table: &Table, parts: &Parts, target: &FittedTarget) {
+        let all = [&parts.train, &parts.validation, &parts.test];
+        self.parts = all.map(Vec::len);
+        let names = target.classes();
+        let Some(at) = target.name().and_then(|name| table.find(name).ok()) else { return };
+        let count =
+            |class: &String| all.map(|rows| rows.iter().filter(|&&r| table.cell(at, r) == class).count());
+        self.classes = names.iter().map(|name| Class { name: name.clone(), rows: count(name) }).collect();
+    }
+
+    /// Adds rows that are left out.
+    pub fn drop_rows(&mut self, rows: usize, reason: impl Into<String>) {
+        if rows > 0 {
+            self.dropped.push(Dropped { rows, reason: reason.into() });
+        }
+    }
+}
+
+/// What a column is used for, and what it becomes where nothing is fitted to it.
+fn role(config: &DataConfig, name: &String) -> (String, String) {
+    let splits = match &config.split {
+        SplitConfig::Time { column, .. } | SplitConfig::Column { column } => column == name,
+        _ => false,
+    };
+    if config.target.as_ref() == Some(name) {
+        return ("target".into(), "what is predicted".into());
+    }
+    match &config.features {
+        Some(features) if features.contains(name) => return ("feature".into(), String::new()),
+        Some(_) if splits => return ("split".into(), "nothing: it splits the rows".into()),
+        Some(_) => return ("left out".into(), "nothing: `features` does not name it".into()),
+        None => {}
+    }
+    if splits {
+        return (
+            "split".into(),
+            "nothing: it splits the rows; to learn from it, name it in `features`".into(),
+        );
+    }
+    if config.exclude.contains(name) {
+        return ("left out".into(), "nothing: it is in `exclude`".into());
+    }
+    ("feature".into(), String::new())
+}
+
+fn split(split: &SplitConfig) -> String {
+    let percent = |part: &f64| format!("{:.3} %", 100.0 * part);
+    let percent = |part: &f64| percent(part).replace(".000", "");
+    match split {
+        SplitConfig::Random { validation, test } => {
+            format!("at random, {} for validation and {} for test", percent(validation), percent(test))
+        }
+        SplitConfig::Order { validation, test } => {
+            format!(
+                "in the file's order, the last {} for test, {} before for validation",
+                percent(test),
+                percent(validation)
+            )
+        }
+        SplitConfig::Time { column, validation, test } => {
+            format!("by `{column}`: validation from {validation}, test from {test}")
+        }
+        SplitConfig::Column { column } => format!("by `{column}`"),
+        SplitConfig::Rows { every, validation } => {
+            format!("every {every}th row for test, {} of the others for validation", percent(validation))
+        }
+        SplitConfig::Folds { folds, fold, validation } => {
+            format!("fold {fold} of {folds} for test, {} of the others for validation", percent(validation))
+        }
+        SplitConfig::Files { .. } => "by files".into(),
+    }
+}
+
+impl Encoding {
+    /// What a column becomes, for people.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Number { boolean, fill, forward, clip, scaling, indicator } => {
+                let mut text = if *boolean { "0 or 1".to_string() } else { scaling.describe() };
+                if let Some([low, high]) = clip {
+                    text += &format!("; clipped to {} to {}", figure(*low), figure(*high));
+                }
+                let replaced = if *forward { "the preceding value".into() } else { figure(*fill) };
+                text += &format!("; missing values become {replaced}");
+                text + if *indicator { " and are flagged" } else { "" }
+            }
+            Self::OneHot { names, .. } => format!("one feature for each of {} names", names.len()),
+            Self::Embedding { names, .. } => format!("trained vectors for {} names", names.len()),
+            Self::Calendar { parts, cyclic } => {
+                let parts: Vec<String> = parts.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
+                let form = if *cyclic { ", as sine and cosine" } else { "" };
+                format!("{}{form}", parts.join(", "))
+            }
+        }
+    }
+}
