@@ -122,7 +122,8 @@ pub fn text(understood: &Understanding) -> String {
         let mut rows = vec![["class", "train", "validate", "test"].map(String::from)];
         for class in understood.classes.iter().take(SHOWN) {
             let [train, validation, test] = class.rows.map(|n| n.to_string());
-            rows.push([class.name.clone(), train, validation, test]);
+            let name = if class.positive { format!("{} (positive)", class.name) } else { class.name.clone() };
+            rows.push([name, train, validation, test]);
         }
         text += &aligned(&rows);
     }

@@ -109,7 +109,7 @@ fn encode_column(
             let scaled = values.iter().map(|v| {
                 let x = v.unwrap_or(*fill);
                 let x = clip.map_or(x, |[low, high]| x.clamp(low, high));
-                scaling.apply(x) as f32
+                scaling.apply_f32(x)
             });
             let mut names = vec![name.to_string()];
             let mut columns = vec![scaled.collect()];

@@ -68,23 +68,17 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`DataError`] for anything wrong with the file or the configuration.
-pub fn load(config: &DataConfig, directory: &Path, goal: Goal, seed: [u32; 2]) -> Result<Loaded, DataError> {
+pub fn load(config: &DataConfig, directory: &Path, goal: Goal) -> Result<Loaded, DataError> {
     let path = directory.join(&config.source);
-    load_path(config, directory, &path, goal, seed).map_err(|e| e.in_file(&path))
+    load_path(config, directory, &path, goal).map_err(|e| e.in_file(&path))
 }
 
-fn load_path(
-    config: &DataConfig,
-    directory: &Path,
-    path: &Path,
-    goal: Goal,
-    seed: [u32; 2],
-) -> Result<Loaded, DataError> {
+fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {
     if let Some(text) = config.text {
-        return text::load(config, text, directory, path, seed);
+        return text::load(config, text, directory, path);
     }
     if image::files::is_image_source(path) {
-        return image::files::load(config, directory, path, goal, seed);
+        return image::files::load(config, directory, path, goal);
     }
     let (table, formats) = read::first(path, config)?;
     let alike = read::Alike {
@@ -102,7 +96,7 @@ fn load_path(
     }
     if let Some(window) = &config.window {
         let other = |file: &str| alike.read(&directory.join(file), &[]);
-        let mut loaded = window::load(config, window, &table, goal, seed, &other)?;
+        let mut loaded = window::load(config, window, &table, goal, &other)?;
         loaded.fitted.csv = config.csv.clone();
         loaded.fitted.formats = formats;
         understood.fitted(&loaded.fitted);
@@ -111,7 +105,7 @@ fn load_path(
         return Ok(Loaded { digest: digest_all(config, directory, path)?, understood, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
-    let parts = split::split(&config.split, &table, &rows, seed)?;
+    let parts = split::split(&config.split, &table, &rows, class_column(goal, target))?;
     let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, goal)?;
     let (columns, image) = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
@@ -155,7 +149,13 @@ fn load_path(
     if train.features.is_empty() && train.categories.is_empty() {
         return Err(DataError::Treatment {
             column: config.target.clone().unwrap_or_default(),
-            reason: "no other column is left to predict from".into(),
+            reason: match config.split.column() {
+                Some(name) => format!(
+                    "no other column is left to predict from; `{name}` splits the rows and is no feature unless \
+                     `features` names it"
+                ),
+                None => "no other column is left to predict from".into(),
+            },
         });
     }
     let dropped = table.lines.len() - rows.len();
@@ -251,10 +251,7 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
     for name in &config.exclude {
         table.find(name)?;
     }
-    let split_column = match &config.split {
-        config::SplitConfig::Time { column, .. } | config::SplitConfig::Column { column } => Some(column),
-        _ => None,
-    };
+    let split_column = config.split.column();
     let left_out = |name: &String| {
         [config.target.as_ref(), split_column].contains(&Some(name)) || config.exclude.contains(name)
     };
@@ -279,6 +276,11 @@ fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Resul
         return Err(DataError::BadTarget { path: table.path.clone(), column, reason });
     }
     Ok(rows)
+}
+
+/// The column of the target if it holds classes.
+fn class_column(goal: Goal, target: Option<usize>) -> Option<usize> {
+    target.filter(|_| matches!(goal, Goal::Binary | Goal::Classes))
 }
 
 /// The column of the target, if there is one.

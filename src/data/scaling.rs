@@ -39,6 +39,11 @@ const MAX_POINTS: usize = 1000;
 const EDGE: f64 = 1e-4;
 
 impl FittedScaling {
+    /// The scaled value in single precision, within its range: far from the training values, it may lie beyond.
+    pub fn apply_f32(&self, x: f64) -> f32 {
+        self.apply(x).clamp(-f64::from(f32::MAX), f64::from(f32::MAX)) as f32
+    }
+
     /// The formula, for people.
     pub fn describe(&self) -> String {
         match self {

@@ -26,6 +26,17 @@ impl FittedTarget {
         let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).to_string()).collect();
         names.sort();
         names.dedup();
+        if let Some(positive) = &config.positive {
+            let hint = || crate::base::names::nearest(positive, names.iter().map(String::as_str));
+            if goal == Goal::Regression || names.len() != 2 || !names.contains(positive) {
+                let reason = format!(
+                    "`data.positive` = \"{positive}\" is not one of two classes; the training rows hold {}{}",
+                    shown(&names),
+                    hint()
+                );
+                return Err(bad(reason));
+            }
+        }
         if names.len() < 2 {
             return Err(bad(format!(
                 "every training row holds \"{}\"; there is nothing to learn",
@@ -54,6 +65,7 @@ impl FittedTarget {
             }
             Goal::Binary => {
                 let found = names.len();
+                put_last(&mut names, config.positive.as_ref());
                 let names: [String; 2] = names.try_into().map_err(|_| {
                     bad(format!(
                         "has {found} different values; loss = \"bce_with_logits\" needs 2, for more \
@@ -74,9 +86,18 @@ impl FittedTarget {
                         cells::number(a).unwrap_or(0.0).total_cmp(&cells::number(b).unwrap_or(0.0))
                     });
                 }
+                put_last(&mut names, config.positive.as_ref());
                 Self::Classes { name, names }
             }
         })
+    }
+}
+
+/// Moves the positive class behind the other.
+fn put_last(names: &mut Vec<String>, positive: Option<&String>) {
+    if let Some(at) = names.iter().position(|name| Some(name) == positive) {
+        let name = names.remove(at);
+        names.push(name);
     }
 }
 
@@ -99,14 +120,14 @@ impl FittedTarget {
             Self::Absent | Self::Text(_) => return Ok(None),
             Self::Number { scaling, .. } => {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
-                Target::Numbers(values.iter().map(|v| scaling.apply(v.unwrap_or(f64::NAN)) as f32).collect())
+                Target::Numbers(values.iter().map(|v| scaling.apply_f32(v.unwrap_or(f64::NAN))).collect())
             }
             Self::Numbers { columns, scalings, .. } => {
                 let mut all = vec![0.0; rows.len() * columns.len()];
                 for (k, (column, scaling)) in columns.iter().zip(scalings).enumerate() {
                     let values = cells::values(table, table.find(column)?, rows, ColumnKind::Number)?;
                     for (row, value) in values.iter().enumerate() {
-                        all[row * columns.len() + k] = scaling.apply(value.unwrap_or(f64::NAN)) as f32;
+                        all[row * columns.len() + k] = scaling.apply_f32(value.unwrap_or(f64::NAN));
                     }
                 }
                 Target::Numbers(all)

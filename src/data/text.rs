@@ -78,7 +78,6 @@ pub(super) fn load(
     text: TextConfig,
     directory: &Path,
     path: &Path,
-    seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
     let all = read(path)?;
     let read_other = |file: &str| {
@@ -89,7 +88,7 @@ pub(super) fn load(
     match &config.split {
         SplitConfig::Order { .. } => {
             let rows: Vec<usize> = (0..all.len()).collect();
-            let parts = split::split(&config.split, &Table::default(), &rows, seed)?;
+            let parts = split::split(&config.split, &Table::default(), &rows, None)?;
             let characters = |rows: &[usize]| -> Vec<char> { rows.iter().map(|&r| all[r]).collect() };
             train = characters(&parts.train);
             validation = Some((characters(&parts.validation), path.to_path_buf()));

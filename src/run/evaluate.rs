@@ -106,12 +106,7 @@ pub fn evaluate(
             (rows, path.display().to_string())
         }
         None => {
-            let loaded = data::load(
-                &opened.experiment.data,
-                Path::new(""),
-                opened.experiment.goal(),
-                opened.experiment.seed_words(),
-            )?;
+            let loaded = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?;
             let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
             let rows = match name {
                 "train" => loaded.train,

@@ -21,7 +21,7 @@ use crate::train::fit;
 /// # Errors
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
-    let mut loaded = data::load(&experiment.data, directory, experiment.goal(), experiment.seed_words())?;
+    let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
     check_batch(experiment, "train.batch_size", experiment.train.batch_size, &loaded)?;
     let fitted = loaded.fitted.clone();
     tasks::of(experiment.settings(), &fitted).prepare(&mut loaded)?;

@@ -21,8 +21,9 @@ fn bad_files_are_named_with_line_and_column() {
     expect_error("", r, "", &["table.csv: the file is empty"]);
     expect_error(" \n\n", r, "", &["table.csv: the file is empty"]);
     expect_error("a,y\n", r, "", &["table.csv: the file is empty"]);
-    expect_error(b"a,y\n1,2\n3,\xff\n", r, "", &["table.csv:3:", "not UTF-8"]);
-    expect_error("a,y\n1,2\n3\n", r, "", &["table.csv:3:", "has 1 cells, the header 2"]);
+    let utf8 = "csv = { encoding = \"utf-8\" }";
+    expect_error(b"a,y\n1,2\n3,\xff\n", r, utf8, &["table.csv:3:", "not text in UTF-8", "data.csv.encoding"]);
+    expect_error("a,y\n1,2\n3\n", r, "", &["table.csv:3:", "has 1 cells, the first line 2"]);
     expect_error("a,a,y\n1,2,3\n", r, "", &["table.csv:1:", "two columns are called `a`"]);
     expect_error("a,yy\n1,2\n", r, "", &["table.csv:1: there is no column `y`; did you mean `yy`?"]);
     let cells = "a,y\n1,2\n2,3\n4x,4\n5,6\n6,7\n7,9\n";

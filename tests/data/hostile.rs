@@ -81,8 +81,7 @@ fn config(source: &str) -> DataConfig {
 
 fn load(path: &Path) -> Result<(), String> {
     let config = config(path.file_name().unwrap().to_str().unwrap());
-    let loaded =
-        data::load(&config, path.parent().unwrap(), Goal::Regression, [1, 2]).map_err(|e| e.to_string())?;
+    let loaded = data::load(&config, path.parent().unwrap(), Goal::Regression).map_err(|e| e.to_string())?;
     for set in [&loaded.train, &loaded.validation, &loaded.test] {
         if let Some(x) = set.x.iter().find(|x| !x.is_finite()) {
             return Err(format!("accepted {x} as a feature"));

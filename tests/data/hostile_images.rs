@@ -13,7 +13,7 @@ fn fitted_images(directory: &Path) -> data::Fitted {
     let labels: Vec<u8> = (0..20).map(|i| i % 3).collect();
     std::fs::write(directory.join("fit-labels-idx1"), idx(&[20], &labels)).unwrap();
     let config: DataConfig = toml::from_str("source = \"fit-images-idx3\"\ntarget = \"label\"").unwrap();
-    data::load(&config, directory, Goal::Classes, [1, 2]).unwrap().fitted
+    data::load(&config, directory, Goal::Classes).unwrap().fitted
 }
 
 fn idx(shape: &[u32], values: &[u8]) -> Vec<u8> {

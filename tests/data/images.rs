@@ -10,7 +10,7 @@ const ASSETS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/data/images");
 
 fn load_in(directory: &Path, config: &str) -> Result<Loaded, String> {
     let config: DataConfig = toml::from_str(config).map_err(|e| e.to_string())?;
-    data::load(&config, directory, Goal::Classes, [5, 0]).map_err(|e| e.to_string())
+    data::load(&config, directory, Goal::Classes).map_err(|e| e.to_string())
 }
 
 fn labels(data: &data::Dataset) -> &[u32] {

@@ -25,7 +25,7 @@ impl Bench {
     pub fn load(&self, goal: Goal, config: &str) -> Result<Loaded, DataError> {
         let config: DataConfig =
             toml::from_str(&format!("source = \"table.csv\"\ntarget = \"y\"\n{config}")).unwrap();
-        data::load(&config, self.directory.path(), goal, [5, 0])
+        data::load(&config, self.directory.path(), goal)
     }
 }
 

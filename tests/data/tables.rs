@@ -238,7 +238,7 @@ fn parquet_and_csv_hold_the_same_table() {
     let csv = bench.load(Goal::Regression, split).unwrap();
     let config = format!("source = \"table.parquet\"\ntarget = \"y\"\n{split}");
     let config: DataConfig = toml::from_str(&config).unwrap();
-    let parquet = data::load(&config, bench.directory.path(), Goal::Regression, [5, 0]).unwrap();
+    let parquet = data::load(&config, bench.directory.path(), Goal::Regression).unwrap();
     assert_eq!((parquet.fitted, parquet.train, parquet.test), (csv.fitted, csv.train, csv.test));
 
     // Damage to any single byte gives data or a message.
@@ -247,7 +247,7 @@ fn parquet_and_csv_hold_the_same_table() {
         let mut damaged = bytes.clone();
         damaged[at] ^= 0x15;
         std::fs::write(&path, damaged).unwrap();
-        let _ = data::load(&config, bench.directory.path(), Goal::Regression, [5, 0]);
+        let _ = data::load(&config, bench.directory.path(), Goal::Regression);
     }
 }
 

@@ -3,6 +3,7 @@
 mod augment;
 mod csv;
 pub(super) mod reshape;
+mod split;
 mod text;
 mod window;
 
@@ -14,6 +15,7 @@ use crate::base::image::ImageShape;
 pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
 pub use reshape::ReshapeConfig;
+pub use split::{SplitConfig, Validation};
 pub use text::TextConfig;
 pub use window::{Gaps, WindowConfig};
 
@@ -33,6 +35,10 @@ pub struct DataConfig {
     /// Not needed for models that learn the features themselves, nor for text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+    /// The class that counts as positive, of a target with two classes: what `f1`, precision and recall are about. By
+    /// default the second of the two in the order of names (or numbers).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
     /// Feature columns; all others by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,
@@ -214,96 +220,6 @@ pub struct ImageConfig {
     pub classes: Vec<String>,
 }
 
-/// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
-pub enum SplitConfig {
-    /// At random, with the experiment's seed.
-    Random {
-        /// Fraction of validation rows.
-        #[serde(default = "default_part")]
-        validation: f64,
-        /// Fraction of test rows.
-        #[serde(default = "default_part")]
-        test: f64,
-    },
-    /// In file order: the last rows are the test set, those before them the validation set. With windows over
-    /// several series, each series is split separately.
-    Order {
-        /// Fraction of validation rows.
-        #[serde(default = "default_part")]
-        validation: f64,
-        /// Fraction of test rows.
-        #[serde(default = "default_part")]
-        test: f64,
-    },
-    /// By a timestamp column: rows before `validation` train, rows from `test` on are the test set.
-    Time {
-        /// The column.
-        column: String,
-        /// First instant of validation.
-        validation: String,
-        /// First instant of test.
-        test: String,
-    },
-    /// By a column with the values `train`, `validation` or `test`.
-    Column {
-        /// The column.
-        column: String,
-    },
-    /// Every `every`-th row is a test row (for 5, rows 4, 9, 14, ... counted from 0); a random part of the
-    /// others is for validation.
-    Rows {
-        /// Distance between test rows.
-        every: usize,
-        /// Validation fraction of the other rows.
-        #[serde(default = "default_part")]
-        validation: f64,
-    },
-    /// Row `i` is a test row if `i mod folds = fold`; a random part of the others is for validation.
-    Folds {
-        /// Number of folds.
-        folds: usize,
-        /// The test fold.
-        #[serde(default)]
-        fold: usize,
-        /// Validation fraction of the other rows.
-        #[serde(default = "default_part")]
-        validation: f64,
-    },
-    /// From separate files with the same columns.
-    Files {
-        /// Validation rows: a file, or a fraction of the source's rows.
-        #[serde(default)]
-        validation: Validation,
-        /// Test rows.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        test: Option<String>,
-        /// Labels of the validation images; see `labels` of the source.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        validation_labels: Option<String>,
-        /// Labels of the test images.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        test_labels: Option<String>,
-    },
-}
-
-/// Validation rows when the split uses separate files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Validation {
-    /// A random fraction of the source's rows.
-    Part(f64),
-    /// The rows of a file.
-    File(String),
-}
-
-impl Default for Validation {
-    fn default() -> Self {
-        Self::Part(default_part())
-    }
-}
-
 impl DataConfig {
     /// All defaults, for a source.
     pub fn of(source: &str) -> Self {
@@ -311,6 +227,7 @@ impl DataConfig {
             source: source.into(),
             labels: None,
             target: None,
+            positive: None,
             features: None,
             exclude: vec![],
             csv: CsvConfig::default(),
@@ -331,7 +248,7 @@ impl DataConfig {
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);
-        if let SplitConfig::Files { validation, test, validation_labels, test_labels } = &mut self.split {
+        if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &mut self.split {
             if let Validation::File(file) = validation {
                 paths.push(file);
             }
@@ -355,10 +272,6 @@ fn default_calendar() -> Vec<Calendar> {
 
 fn default_true() -> bool {
     true
-}
-
-fn default_part() -> f64 {
-    0.15
 }
 
 impl Default for CleanConfig {
@@ -385,11 +298,5 @@ impl Default for TransformConfig {
             cyclic: true,
             columns: BTreeMap::new(),
         }
-    }
-}
-
-impl Default for SplitConfig {
-    fn default() -> Self {
-        Self::Random { validation: default_part(), test: default_part() }
     }
 }

@@ -58,7 +58,7 @@ impl Format {
     }
 }
 
-/// Empties the cells that mark missing values.
+/// Empties the cells that mark missing values, and notes which did.
 pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
     let markers: Vec<(&str, Option<f64>)> =
         csv.missing.iter().map(|m| (m.as_str(), cells::number(m))).collect();
@@ -67,13 +67,19 @@ pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
             *text == cell || number.is_some_and(|number| cells::number(cell) == Some(number))
         })
     };
+    let mut found = BTreeMap::<String, usize>::new();
     for column in &mut table.columns {
         for cell in column.iter_mut() {
             let missing = (csv.default_missing && cells::marks_missing(cell)) || own(cell);
             if missing {
-                cell.clear();
+                *found.entry(std::mem::take(cell)).or_default() += 1;
             }
         }
+    }
+    if !found.is_empty() {
+        let found: Vec<String> =
+            found.iter().map(|(marker, count)| format!("`{marker}` {count} times")).collect();
+        table.notes.push(format!("read as missing: {}", found.join(", ")));
     }
 }
 

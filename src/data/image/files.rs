@@ -11,7 +11,7 @@ use crate::data::config::{DataConfig, SplitConfig, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
-use crate::data::{DataError, Goal, Loaded, Understanding, hexadecimal, split};
+use crate::data::{DataError, Goal, Loaded, Understanding, class_column, hexadecimal, split};
 
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
@@ -131,13 +131,7 @@ fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Tabl
 ///
 /// # Errors
 /// [`DataError`] for anything wrong with the files or the configuration.
-pub fn load(
-    config: &DataConfig,
-    directory: &Path,
-    path: &Path,
-    goal: Goal,
-    seed: [u32; 2],
-) -> Result<Loaded, DataError> {
+pub fn load(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {
     check_keys(config)?;
     let image = config.image.as_ref();
     let classes = image.map_or(&[][..], |i| &i.classes);
@@ -146,7 +140,12 @@ pub fn load(
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
-    let parts = split::split(&config.split, &all.labels, &rows, seed)?;
+    let parts = split::split(
+        &config.split,
+        &all.labels,
+        &rows,
+        class_column(goal, config.target.as_ref().map(|_| 0)),
+    )?;
     let mut target =
         FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, goal)?;
     // Without a configured order, the labels are unchanged.
@@ -166,7 +165,7 @@ pub fn load(
     };
     let mut files = vec![path.to_path_buf()];
     files.push(all.labels.path.clone());
-    if let SplitConfig::Files { validation, test, validation_labels, test_labels } = &config.split {
+    if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &config.split {
         let mut other = |file: &Option<String>, labels: &Option<String>| {
             let (Some(path), labels) = (place(file), place(labels)) else { return Ok(None) };
             let set = read(&path, labels.as_deref(), &wanted)?;

@@ -11,6 +11,9 @@ use crate::data::config::CsvConfig;
 /// Delimiters that are tried, the commonest first.
 const DELIMITERS: [char; 4] = [',', ';', '\t', '|'];
 
+/// What is said of a file without names.
+pub const NO_HEADER: &str = "there is no header line, so columns are called c1, c2, ...";
+
 /// Lines that are looked at to find the delimiter.
 const LOOKED_AT: usize = 50;
 
@@ -66,7 +69,7 @@ pub fn read(path: &Path, bytes: &[u8], csv: &CsvConfig, expected: &[&str]) -> Re
     let names = if header {
         first
     } else {
-        notes.push("there is no header line; columns are called c1, c2, ...".into());
+        notes.push(NO_HEADER.into());
         for (column, cell) in columns.iter_mut().zip(first) {
             column.insert(0, cell);
         }

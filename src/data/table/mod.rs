@@ -87,10 +87,12 @@ impl Table {
     /// # Errors
     /// If there is no column of this name; the message suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<usize, DataError> {
-        self.names.iter().position(|n| n == name).ok_or_else(|| DataError::MissingColumn {
-            path: self.path.clone(),
-            column: name.into(),
-            hint: crate::base::names::nearest(name, self.names.iter().map(String::as_str)),
+        self.names.iter().position(|n| n == name).ok_or_else(|| {
+            let mut hint = crate::base::names::nearest(name, self.names.iter().map(String::as_str));
+            if self.notes.iter().any(|note| note == csv::NO_HEADER) {
+                hint += "; its first line looks like data, not like names: set `data.csv.header` = true if it holds names";
+            }
+            DataError::MissingColumn { path: self.path.clone(), column: name.into(), hint }
         })
     }
 

@@ -174,11 +174,11 @@ fn category(doubts: &mut Vec<Doubt>, name: &str, facts: &Facts, present: usize) 
         }
         return;
     }
-    let numeric = facts
-        .counts
-        .keys()
-        .filter(|c| c.chars().filter(char::is_ascii_digit).count() * 3 >= c.chars().count())
-        .count();
+    // In numbers and dates, no letters stand between digits, but for the names of months.
+    let digits = |c: &str| c.chars().filter(char::is_ascii_digit).count() * 3 >= c.chars().count();
+    let hexadecimal =
+        |c: &str| c.len() > 12 && c.chars().any(|c| ('a'..='f').contains(&c.to_ascii_lowercase()));
+    let numeric = facts.counts.keys().filter(|c| digits(c) && !hexadecimal(c)).count();
     let starts = facts
         .counts
         .keys()

@@ -6,7 +6,7 @@ mod doubts;
 
 use serde::Serialize;
 
-use super::config::{ColumnKind, DataConfig, SplitConfig};
+use super::config::{Calendar, ColumnKind, DataConfig, SplitConfig};
 use super::fit;
 use super::fitted::{Encoding, Fitted, FittedTarget};
 use super::formats::Formats;
@@ -75,6 +75,8 @@ pub struct Class {
     pub name: String,
     /// Rows that train, validate and test.
     pub rows: [usize; 3],
+    /// Whether it is the positive one of two classes.
+    pub positive: bool,
 }
 
 impl Understanding {
@@ -113,6 +115,11 @@ impl Understanding {
         for column in &mut self.columns {
             if let Some(found) = fitted.columns.iter().find(|c| c.name == column.name) {
                 column.becomes = found.encoding.describe();
+                if column.missing == 0
+                    && let Some((text, _)) = column.becomes.split_once("; missing values become")
+                {
+                    column.becomes = text.to_string();
+                }
             }
         }
     }
@@ -125,7 +132,12 @@ impl Understanding {
         let Some(at) = target.name().and_then(|name| table.find(name).ok()) else { return };
         let count =
             |class: &String| all.map(|rows| rows.iter().filter(|&&r| table.cell(at, r) == class).count());
-        self.classes = names.iter().map(|name| Class { name: name.clone(), rows: count(name) }).collect();
+        let class = |(at, name): (usize, &String)| Class {
+            name: name.clone(),
+            rows: count(name),
+            positive: names.len() == 2 && at == 1,
+        };
+        self.classes = names.iter().enumerate().map(class).collect();
     }
 
     /// Adds rows that are left out.
@@ -138,10 +150,7 @@ impl Understanding {
 
 /// What a column is used for, and what it becomes where nothing is fitted to it.
 fn role(config: &DataConfig, name: &String) -> (String, String) {
-    let splits = match &config.split {
-        SplitConfig::Time { column, .. } | SplitConfig::Column { column } => column == name,
-        _ => false,
-    };
+    let splits = config.split.column() == Some(name);
     if config.target.as_ref() == Some(name) {
         return ("target".into(), "what is predicted".into());
     }
@@ -167,8 +176,10 @@ fn split(split: &SplitConfig) -> String {
     let percent = |part: &f64| format!("{:.3} %", 100.0 * part);
     let percent = |part: &f64| percent(part).replace(".000", "");
     match split {
-        SplitConfig::Random { validation, test } => {
-            format!("at random, {} for validation and {} for test", percent(validation), percent(test))
+        SplitConfig::Random { validation, test, group, .. } => {
+            let whole =
+                group.as_ref().map_or_else(String::new, |name| format!(", each `{name}` in one part"));
+            format!("at random, {} for validation and {} for test{whole}", percent(validation), percent(test))
         }
         SplitConfig::Order { validation, test } => {
             format!(
@@ -181,10 +192,10 @@ fn split(split: &SplitConfig) -> String {
             format!("by `{column}`: validation from {validation}, test from {test}")
         }
         SplitConfig::Column { column } => format!("by `{column}`"),
-        SplitConfig::Rows { every, validation } => {
+        SplitConfig::Rows { every, validation, .. } => {
             format!("every {every}th row for test, {} of the others for validation", percent(validation))
         }
-        SplitConfig::Folds { folds, fold, validation } => {
+        SplitConfig::Folds { folds, fold, validation, .. } => {
             format!("fold {fold} of {folds} for test, {} of the others for validation", percent(validation))
         }
         SplitConfig::Files { .. } => "by files".into(),
@@ -207,9 +218,17 @@ impl Encoding {
             Self::OneHot { names, .. } => format!("one feature for each of {} names", names.len()),
             Self::Embedding { names, .. } => format!("trained vectors for {} names", names.len()),
             Self::Calendar { parts, cyclic } => {
-                let parts: Vec<String> = parts.iter().map(|p| format!("{p:?}").to_lowercase()).collect();
-                let form = if *cyclic { ", as sine and cosine" } else { "" };
-                format!("{}{form}", parts.join(", "))
+                let (years, parts): (Vec<Calendar>, Vec<Calendar>) =
+                    parts.iter().partition(|part| **part == Calendar::Year);
+                let mut words: Vec<String> = parts
+                    .iter()
+                    .map(|p| format!("{p:?}").to_lowercase().replace("dayofyear", "day of year"))
+                    .collect();
+                if let (Some(last), true) = (words.last_mut(), *cyclic) {
+                    *last += " (as sine and cosine)";
+                }
+                words.extend(years.iter().map(|_| "year".to_string()));
+                words.join(", ")
             }
         }
     }

@@ -74,7 +74,7 @@ pub(super) fn encode(
     } else {
         let scaled = |&r: &usize| {
             let of = |(t, (_, scaling)): (&Vec<Option<f64>>, &(String, FittedScaling))| {
-                t[r].map_or(f32::NAN, |y| scaling.apply(y) as f32)
+                t[r].map_or(f32::NAN, |y| scaling.apply_f32(y))
             };
             known.truth.iter().zip(&window.past).map(of).collect::<Vec<f32>>()
         };
@@ -132,7 +132,7 @@ fn features(
     let mut x = Vec::with_capacity(kept.len() * names.len());
     for (at, &row) in kept.iter().enumerate() {
         for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
-            x.push(past[row].map_or(f32::NAN, |y| scaling.apply(y) as f32));
+            x.push(past[row].map_or(f32::NAN, |y| scaling.apply_f32(y)));
         }
         x.extend(&now.x[at * now_width..(at + 1) * now_width]);
         x.extend(&ahead.x[at * ahead_width..(at + 1) * ahead_width]);

@@ -20,7 +20,6 @@ pub(super) fn load(
     window: &WindowConfig,
     table: &Table,
     goal: Goal,
-    seed: [u32; 2],
     other: &dyn Fn(&str) -> Result<Table, DataError>,
 ) -> Result<Loaded, DataError> {
     if goal == Goal::Features {
@@ -30,7 +29,7 @@ pub(super) fn load(
     let columns = fit::columns(config, window, table)?;
     let series = Series::arrange(table, window, &columns.targets, 0)?;
     check_length(&series, window)?;
-    let parts = parts(config, window, &series, seed)?;
+    let parts = parts(config, window, &series)?;
     let train: Vec<usize> =
         (0..parts.len()).filter(|&r| parts[r] == Some(Part::Train) && !series.made[r]).collect();
     let fitted = fit::fit(config, window, &series, &columns, &train, goal)?;
@@ -151,7 +150,6 @@ fn parts(
     config: &DataConfig,
     window: &WindowConfig,
     series: &Series,
-    seed: [u32; 2],
 ) -> Result<Vec<Option<Part>>, DataError> {
     let refuse = |by: &str| {
         let reason = format!(
@@ -179,7 +177,7 @@ fn parts(
     let ranges = if by_group { &series.groups[..] } else { std::slice::from_ref(&whole) };
     for range in ranges {
         let rows: Vec<usize> = range.clone().collect();
-        let split = split::split(&config.split, &series.table, &rows, seed)?;
+        let split = split::split(&config.split, &series.table, &rows, None)?;
         for (rows, part) in
             [(split.train, Part::Train), (split.validation, Part::Validation), (split.test, Part::Test)]
         {

@@ -1,5 +1,7 @@
 //! Splits rows into training, validation and test sets.
 
+mod units;
+
 use super::DataError;
 use super::cells;
 use super::config::{SplitConfig, Validation};
@@ -17,8 +19,8 @@ pub struct Parts {
     pub test: Vec<usize>,
 }
 
-/// Splits `rows` (row numbers left after dropping) of a table. For `Files`, rows that are not for validation
-/// go to training.
+/// Splits `rows` (row numbers left after dropping) of a table; `classes` is the column of the target if it holds
+/// classes. For `Files`, rows that are not for validation go to training.
 ///
 /// # Errors
 /// If a column is missing, a key is out of range, or training or validation would be empty.
@@ -26,14 +28,36 @@ pub fn split(
     config: &SplitConfig,
     table: &Table,
     rows: &[usize],
-    seed: [u32; 2],
+    classes: Option<usize>,
 ) -> Result<Parts, DataError> {
+    let seed = config.seed_words();
+    let group = config.group().map(|name| table.find(name)).transpose()?;
+    if let Some((at, row)) =
+        group.and_then(|at| Some((at, rows.iter().find(|&&r| table.cell(at, r).is_empty())?)))
+    {
+        let (name, line) = (&table.names[at], table.lines[*row]);
+        return Err(DataError::Split { reason: format!("`group` = \"{name}\" is empty in line {line}") });
+    }
     let bad = |key: &str, reason: String| DataError::Split { reason: format!("`{key}` {reason}") };
     let mut parts = Parts::default();
     match config {
-        SplitConfig::Random { validation, test } => {
+        SplitConfig::Random { validation, test, stratify, .. } => {
             check_part("validation", *validation)?;
             check_part("test", *test)?;
+            // Unless told otherwise, each part has its share of every class.
+            let strata = classes.filter(|_| stratify.unwrap_or(true));
+            if group.is_some() || strata.is_some() {
+                let all = units::units(table, rows, group, strata);
+                let (tests, rest) = units::draw(all, *test, seed, 0);
+                let (validations, trains) = units::draw(rest, validation / (1.0 - test), seed, 1);
+                let [train, validation, test] = [trains, validations, tests].map(|part| units::rows(&part));
+                // Where every class is small, rounding may leave a part without rows.
+                let by_itself = group.is_none() && stratify.is_none();
+                if !(by_itself && (validation.is_empty() || train.is_empty())) {
+                    let parts = Parts { train, validation, test };
+                    return complete(parts, rows.len(), group.is_some());
+                }
+            }
             let (tests, rest) = draw(rows, *test, seed, 0);
             let (validations, trains) = draw(&rest, validation / (1.0 - test), seed, 1);
             parts = Parts { train: trains, validation: validations, test: tests };
@@ -90,18 +114,28 @@ pub fn split(
                 }
             }
         }
-        SplitConfig::Rows { every, validation } => {
+        SplitConfig::Rows { every, validation, .. } => {
             if *every < 2 {
                 return Err(bad("every", format!("= {every} must be at least 2")));
             }
             parts = every_nth(rows, *every, every - 1, *validation, seed)?;
         }
-        SplitConfig::Folds { folds, fold, validation } => {
+        SplitConfig::Folds { folds, fold, validation, stratify, .. } => {
             if *folds < 2 || fold >= folds {
                 return Err(bad(
                     "fold",
                     format!("= {fold} must be below `folds` = {folds}, which must be at least 2"),
                 ));
+            }
+            let strata = classes.filter(|_| *stratify == Some(true));
+            if group.is_some() || strata.is_some() || seed != [0, 0] {
+                check_part("validation", *validation)?;
+                let all = units::units(table, rows, group, strata);
+                let (tests, rest) = units::fold(all, *folds, *fold, seed);
+                let (validations, trains) = units::draw(rest, *validation, seed, 1);
+                let [train, validation, test] = [trains, validations, tests].map(|part| units::rows(&part));
+                parts = Parts { train, validation, test };
+                return complete(parts, rows.len(), group.is_some());
             }
             parts = every_nth(rows, *folds, *fold, *validation, seed)?;
         }
@@ -142,6 +176,19 @@ fn every_nth(
     let rest: Vec<usize> = numbered().filter(|(i, _)| i % every != at).map(|(_, &row)| row).collect();
     let (validation, train) = draw(&rest, validation, seed, 1);
     Ok(Parts { train, validation, test })
+}
+
+/// The parts, if there are rows to train and validate on.
+fn complete(parts: Parts, count: usize, groups: bool) -> Result<Parts, DataError> {
+    for (name, part) in [("training", &parts.train), ("validation", &parts.validation)] {
+        if part.is_empty() {
+            let why = if groups { "; there are too few groups" } else { "" };
+            return Err(DataError::Split {
+                reason: format!("leaves no rows for {name} out of {count}{why}"),
+            });
+        }
+    }
+    Ok(parts)
 }
 
 /// Draws a random part of `rows`; returns it and the rest, each ascending.

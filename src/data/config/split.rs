@@ -1,0 +1,169 @@
+//! The `[data.split]` table: which rows train, validate and test.
+
+use serde::{Deserialize, Serialize};
+
+/// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SplitConfig {
+    /// At random.
+    Random {
+        /// Fraction of validation rows.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Fraction of test rows.
+        #[serde(default = "default_part")]
+        test: f64,
+        /// Column whose rows with the same value stay in one part: patients, schools, devices.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+        /// Whether each part has its share of every class; by default if the target holds classes.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stratify: Option<bool>,
+        /// Seed of the draw.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+    },
+    /// In file order: the last rows are the test set, those before them the validation set. With windows over
+    /// several series, each series is split separately.
+    Order {
+        /// Fraction of validation rows.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Fraction of test rows.
+        #[serde(default = "default_part")]
+        test: f64,
+    },
+    /// By a timestamp column: rows before `validation` train, rows from `test` on are the test set.
+    Time {
+        /// The column.
+        column: String,
+        /// First instant of validation.
+        validation: String,
+        /// First instant of test.
+        test: String,
+    },
+    /// By a column with the values `train`, `validation` or `test`.
+    Column {
+        /// The column.
+        column: String,
+    },
+    /// Every `every`-th row is a test row (for 5, rows 4, 9, 14, ... counted from 0); a random part of the
+    /// others is for validation.
+    Rows {
+        /// Distance between test rows.
+        every: usize,
+        /// Validation fraction of the other rows.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Seed of the validation rows.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+    },
+    /// Row `i` is a test row if `i mod folds = fold`; a random part of the others is for validation.
+    Folds {
+        /// Number of folds.
+        folds: usize,
+        /// The test fold.
+        #[serde(default)]
+        fold: usize,
+        /// Validation fraction of the other rows.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Column whose rows with the same value stay in one fold.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        group: Option<String>,
+        /// Whether each fold has its share of every class.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stratify: Option<bool>,
+        /// Seed of the order in which rows are dealt to the folds, and of the validation rows; 0 deals them in the
+        /// order of the file.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+    },
+    /// From separate files with the same columns.
+    Files {
+        /// Validation rows: a file, or a fraction of the source's rows.
+        #[serde(default)]
+        validation: Validation,
+        /// Test rows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test: Option<String>,
+        /// Seed of the random fraction.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        seed: u64,
+        /// Labels of the validation images; see `labels` of the source.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        validation_labels: Option<String>,
+        /// Labels of the test images.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test_labels: Option<String>,
+    },
+}
+
+/// Validation rows when the split uses separate files.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Validation {
+    /// A random fraction of the source's rows.
+    Part(f64),
+    /// The rows of a file.
+    File(String),
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self::Part(default_part())
+    }
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self::Random {
+            validation: default_part(),
+            test: default_part(),
+            group: None,
+            stratify: None,
+            seed: 0,
+        }
+    }
+}
+
+impl SplitConfig {
+    /// The seed of random draws as two words.
+    pub fn seed_words(&self) -> [u32; 2] {
+        let seed = match self {
+            Self::Random { seed, .. }
+            | Self::Rows { seed, .. }
+            | Self::Folds { seed, .. }
+            | Self::Files { seed, .. } => *seed,
+            Self::Order { .. } | Self::Time { .. } | Self::Column { .. } => 0,
+        };
+        [seed as u32, (seed >> 32) as u32]
+    }
+
+    /// The column whose rows with the same value stay together.
+    pub fn group(&self) -> Option<&String> {
+        match self {
+            Self::Random { group, .. } | Self::Folds { group, .. } => group.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The column that says, or helps to say, which rows are for what; it is no feature unless named as one.
+    pub fn column(&self) -> Option<&String> {
+        match self {
+            Self::Time { column, .. } | Self::Column { column } => Some(column),
+            _ => self.group(),
+        }
+    }
+}
+
+fn default_part() -> f64 {
+    0.15
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
+fn is_zero(seed: &u64) -> bool {
+    *seed == 0
+}
