@@ -47,7 +47,7 @@ fn measure(threads: usize, batch: usize) {
         ..Dataset::default()
     };
     let inputs = Inputs { features: FEATURES, ..Inputs::default() };
-    let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse);
+    let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse {});
     let training = Training {
         data: &data,
         batch,

@@ -16,7 +16,7 @@ use crate::nn::layers::{
     Activate, Activation, BatchNorm, Block, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool,
     Padding, Pair, Pooling, Residual,
 };
-use crate::nn::losses::Loss;
+use crate::nn::losses::{ClassWeights, Loss};
 use crate::nn::model::{Inputs, SequenceShape};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
@@ -93,7 +93,7 @@ pub fn all() -> Vec<Workload> {
         config: ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() },
         input: Input::Features(64),
         outputs: 1,
-        loss: Loss::Mse,
+        loss: Loss::Mse {},
     };
     let image = |channels, side| Input::Image(ImageShape { channels, height: side, width: side });
     let network = |name: &str, batch, layers, input| Workload {
@@ -102,7 +102,7 @@ pub fn all() -> Vec<Workload> {
         config: ModelConfig { layers, family: Family::Cnn, ..ModelConfig::default() },
         input,
         outputs: 10,
-        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
+        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
     };
     let recurrent = |name: &str, cell| Workload {
         name: format!("{name} 32-256-1 of 64 steps, batch 64"),
@@ -115,7 +115,7 @@ pub fn all() -> Vec<Workload> {
         },
         input: Input::Sequence(SequenceShape { length: 64, width: 32 }),
         outputs: 1,
-        loss: Loss::Mse,
+        loss: Loss::Mse {},
     };
     vec![
         recurrent("rnn", Cell::Tanh),
@@ -136,7 +136,7 @@ pub fn all() -> Vec<Workload> {
             },
             input: Input::Features(784),
             outputs: 0,
-            loss: Loss::Elbo,
+            loss: Loss::Elbo {},
         },
     ]
 }
@@ -244,7 +244,7 @@ impl Workload {
         let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
         let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
         let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
-        let learns_features = self.loss == Loss::Elbo;
+        let learns_features = matches!(self.loss, Loss::Elbo {});
         let target = match self.loss.wants_labels() {
             _ if learns_features => None,
             true => Some(Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect())),

@@ -83,6 +83,7 @@ impl Experiment {
                 reason: explain(e.message()),
             })?;
         }
+        unused_schedule_keys(&given).map_err(|(key, reason)| origin.error(key, &reason))?;
         experiment.fill_in(&given);
         experiment.origin = origin;
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
@@ -254,7 +255,12 @@ impl Experiment {
             Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
                 wrong(format!("has label_smoothing = {part}, which is not in 0..1"))
             }
-            Loss::CrossEntropy { class_weights: weights, .. } => {
+            Loss::BceWithLogits { pos_weight } if !is_positive(pos_weight.factor()) => {
+                let factor = pos_weight.factor();
+                wrong(format!("has pos_weight = {factor}, which is not a finite number above 0"))
+            }
+            Loss::CrossEntropy { class_weights, .. } => {
+                let weights = class_weights.each();
                 if let Some(weight) = weights.iter().find(|w| **w != 0.0 && !is_positive(**w)) {
                     return wrong(format!(
                         "has class weight {weight}, which is not a finite number from 0 up"
@@ -282,6 +288,26 @@ impl Experiment {
             return wrong(format!("has final_fraction = {}, which is not in 0..=1", schedule.final_fraction));
         }
         Ok(())
+    }
+}
+
+/// Rejects keys of a schedule that its type does not read.
+fn unused_schedule_keys(given: &toml::Table) -> Result<(), (&'static str, String)> {
+    let schedule = given.get("train").and_then(|train| train.get("schedule")).and_then(toml::Value::as_table);
+    let Some(schedule) = schedule else { return Ok(()) };
+    let kind = schedule.get("type").and_then(toml::Value::as_str).unwrap_or("constant");
+    let belongs = |key: &str| match key {
+        "every_epochs" | "gamma" => "step",
+        "final_fraction" => "cosine",
+        _ => kind,
+    };
+    match schedule.keys().find(|key| belongs(key) != kind) {
+        None => Ok(()),
+        Some(key) => {
+            let reason =
+                format!("has `{key}`, which only type = \"{}\" reads; its type is \"{kind}\"", belongs(key));
+            Err(("train.schedule", reason))
+        }
     }
 }
 

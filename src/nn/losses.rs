@@ -10,30 +10,104 @@ use crate::scalar::UnaryFn;
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Loss {
     /// `(p - y)^2`
-    Mse,
+    Mse {},
     /// `|p - y|`
-    Mae,
+    Mae {},
     /// `d^2 / 2` where `|d| < delta`, else `delta (|d| - delta / 2)` (Huber 1964).
     Huber {
         /// Where the loss becomes linear.
         #[serde(default = "default_delta")]
         delta: f64,
     },
-    /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`.
-    BceWithLogits,
+    /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`; the loss of positive rows is multiplied
+    /// by `pos_weight`.
+    BceWithLogits {
+        /// Weight of positive rows: a number, or `"balanced"` for the negative rows per positive one in training.
+        #[serde(default, skip_serializing_if = "PosWeight::is_default")]
+        pos_weight: PosWeight,
+    },
     /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
     /// family, which builds it itself.
-    Elbo,
+    Elbo {},
     /// Softmax cross-entropy of class labels.
     CrossEntropy {
         /// Label smoothing: the fraction of the target spread over all classes, in `[0, 1)`.
         #[serde(default)]
         label_smoothing: f64,
         /// Weight of each class; all 1 if empty. As in PyTorch, the mean is divided by the sum of the labels'
-        /// weights.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        class_weights: Vec<f64>,
+        /// weights. `"balanced"` gives each class the same sum of weights in training.
+        #[serde(default, skip_serializing_if = "ClassWeights::is_empty")]
+        class_weights: ClassWeights,
     },
+}
+
+/// Weights that follow from the training rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightRule {
+    /// Each class has the same sum of weights.
+    Balanced,
+}
+
+/// Weights of classes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a list of weights such as [1.0, 5.0], or \"balanced\"")]
+pub enum ClassWeights {
+    /// One for each class.
+    Each(Vec<f64>),
+    /// From the training rows.
+    Rule(WeightRule),
+}
+
+/// Weight of positive rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a number such as 5.0, or \"balanced\"")]
+pub enum PosWeight {
+    /// A number.
+    Factor(f64),
+    /// From the training rows.
+    Rule(WeightRule),
+}
+
+impl Default for ClassWeights {
+    fn default() -> Self {
+        Self::Each(vec![])
+    }
+}
+
+impl Default for PosWeight {
+    fn default() -> Self {
+        Self::Factor(1.0)
+    }
+}
+
+impl ClassWeights {
+    /// The weights, if they are given one by one.
+    pub fn each(&self) -> &[f64] {
+        match self {
+            Self::Each(weights) => weights,
+            Self::Rule(_) => &[],
+        }
+    }
+
+    /// Whether every class has weight 1.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl PosWeight {
+    /// The weight.
+    pub fn factor(&self) -> f64 {
+        match self {
+            Self::Factor(factor) => *factor,
+            Self::Rule(_) => 1.0,
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 fn default_delta() -> f64 {
@@ -44,12 +118,14 @@ impl Loss {
     /// The loss of this name with default settings.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "mse" => Loss::Mse,
-            "mae" => Loss::Mae,
+            "mse" => Loss::Mse {},
+            "mae" => Loss::Mae {},
             "huber" => Loss::Huber { delta: 1.0 },
-            "bce_with_logits" => Loss::BceWithLogits,
-            "elbo" => Loss::Elbo,
-            "cross_entropy" => Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] },
+            "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
+            "elbo" => Loss::Elbo {},
+            "cross_entropy" => {
+                Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() }
+            }
             _ => return None,
         })
     }
@@ -57,12 +133,29 @@ impl Loss {
     /// The name in an experiment, as accepted by [`Loss::named`].
     pub fn name(&self) -> &'static str {
         match self {
-            Loss::Mse => "mse",
-            Loss::Mae => "mae",
+            Loss::Mse {} => "mse",
+            Loss::Mae {} => "mae",
             Loss::Huber { .. } => "huber",
-            Loss::BceWithLogits => "bce_with_logits",
-            Loss::Elbo => "elbo",
+            Loss::BceWithLogits { .. } => "bce_with_logits",
+            Loss::Elbo {} => "elbo",
             Loss::CrossEntropy { .. } => "cross_entropy",
+        }
+    }
+
+    /// Replaces weights that follow from the training rows; `rows` are those of each class.
+    pub fn balance(&mut self, rows: &[usize]) {
+        let all: usize = rows.iter().sum();
+        let weight = |&count: &usize| all as f64 / (rows.len() * count.max(1)) as f64;
+        match self {
+            Self::CrossEntropy { class_weights, .. } if matches!(class_weights, ClassWeights::Rule(_)) => {
+                *class_weights = ClassWeights::Each(rows.iter().map(weight).collect());
+            }
+            Self::BceWithLogits { pos_weight } if matches!(pos_weight, PosWeight::Rule(_)) => {
+                if let [negative, positive] = rows[..] {
+                    *pos_weight = PosWeight::Factor(negative as f64 / positive.max(1) as f64);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -83,14 +176,22 @@ impl Loss {
         target: ValueId,
     ) -> Result<(ValueId, ValueId), GraphError> {
         if let Loss::CrossEntropy { label_smoothing, class_weights } = self {
-            return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights);
+            return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights.each());
         }
         let elements = match self {
-            Loss::BceWithLogits => g.bernoulli_nll(predictions, target)?,
+            Loss::BceWithLogits { pos_weight } if pos_weight.is_default() => {
+                g.bernoulli_nll(predictions, target)?
+            }
+            Loss::BceWithLogits { pos_weight } => {
+                let extra = pos_weight.factor() - 1.0;
+                g.formula([predictions, target], |[p, y]| {
+                    (1.0 - &y) * &p + (1.0 + extra * &y) * (-&p).softplus()
+                })?
+            }
             _ => {
                 let error = g.sub(predictions, target)?;
                 match self {
-                    Loss::Mae => g.unary(UnaryFn::Abs, error)?,
+                    Loss::Mae {} => g.unary(UnaryFn::Abs, error)?,
                     Loss::Huber { delta } => huber(g, error, *delta)?,
                     _ => g.unary(UnaryFn::Square, error)?,
                 }

@@ -72,6 +72,7 @@ pub fn train(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
+    let experiment = &balanced(experiment, data);
     let config = &experiment.train;
     if config.exact && !device.target().exact {
         let reason =
@@ -116,6 +117,22 @@ pub fn train(
     directory::check_writable(&run.path)?;
     let task = Job { experiment, data, device, model: &model, training: &training, options };
     Trainer::new(task, engine, run, observer)?.run()
+}
+
+/// The experiment, with the numbers of weights that follow from the training rows.
+fn balanced(experiment: &Experiment, data: &Loaded) -> Experiment {
+    let mut experiment = experiment.clone();
+    if let Some(target) = &data.train.target {
+        let classes = data.fitted.target.classes().len();
+        let mut rows = vec![0; classes];
+        for class in target.values() {
+            if let Some(count) = rows.get_mut(class as usize) {
+                *count += 1;
+            }
+        }
+        experiment.train.loss.balance(&rows);
+    }
+    experiment
 }
 
 /// Refuses to go on with another experiment than the run was begun with; more epochs are allowed.

@@ -40,10 +40,10 @@ impl Settings<'_> {
     /// What the model learns, as determined by the loss.
     pub fn goal(&self) -> Goal {
         match self.train.loss {
-            Loss::BceWithLogits => Goal::Binary,
+            Loss::BceWithLogits { .. } => Goal::Binary,
             Loss::CrossEntropy { .. } => Goal::Classes,
-            Loss::Elbo => Goal::Features,
-            Loss::Mse | Loss::Mae | Loss::Huber { .. } => Goal::Regression,
+            Loss::Elbo {} => Goal::Features,
+            Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } => Goal::Regression,
         }
     }
 
@@ -204,7 +204,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
 /// The default loss.
 pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if model.variational().is_some() {
-        return Loss::Elbo;
+        return Loss::Elbo {};
     }
     if data.text.is_some() { text::LOSS } else { TrainConfig::default().loss }
 }

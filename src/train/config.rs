@@ -99,7 +99,7 @@ fn default_true() -> bool {
 }
 
 fn default_loss() -> Loss {
-    Loss::Mse
+    Loss::Mse {}
 }
 
 fn default_learning_rate() -> f64 {

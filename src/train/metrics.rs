@@ -40,7 +40,7 @@ impl Predictions {
             Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => self
                 .truth
                 .iter()
-                .map(|&label| class_weights.get(label as usize).copied().unwrap_or(0.0))
+                .map(|&label| class_weights.each().get(label as usize).copied().unwrap_or(0.0))
                 .sum(),
             _ => self.losses.len() as f64,
         };

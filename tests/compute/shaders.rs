@@ -206,7 +206,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse);
+    let model = Model::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse {});
     let optimizer = Optimizer::default();
     let training = Training {
         data: &data,

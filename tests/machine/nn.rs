@@ -197,7 +197,7 @@ fn schedule(case: &ScheduleCase) -> Result<(), Failed> {
 fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
     let config = ModelConfig { embedding_width: Some(16), ..ModelConfig::default() };
     let inputs = Inputs { features: 48, categories: vec![("c".into(), 400)], ..Inputs::default() };
-    let mut model = Model::new(&config, inputs, 100, Loss::Mse);
+    let mut model = Model::new(&config, inputs, 100, Loss::Mse {});
     let layers = r#"[{"type": "dense", "units": 500}, {"type": "batch_norm"}, {"type": "layer_norm"},
         {"type": "dense", "units": 100}]"#;
     model.layers = serde_json::from_str(layers)?;

@@ -101,7 +101,7 @@ impl Figures {
         let inputs = Inputs { features: width, sequence, ..Inputs::default() };
         let all = self.output == Output::All;
         let outputs = self.width() * if all { self.steps } else { 1 };
-        let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse);
+        let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse {});
         let stack = Recurrent {
             cell: self.cell,
             hidden: self.hidden,
@@ -336,7 +336,7 @@ fn few_kernels() {
             };
             let sequence = Some(SequenceShape { length, width: 4 });
             let inputs = Inputs { features: 4 * length, sequence, ..Inputs::default() };
-            let model = Model::new(&config, inputs, 1, Loss::Mse);
+            let model = Model::new(&config, inputs, 1, Loss::Mse {});
             kernels(&model, 4 * length, batch)
         });
         assert!(counts[0] == counts[1] && counts[0] <= most, "{cell:?}: {counts:?}");
@@ -367,7 +367,7 @@ fn wide_layers_fit() {
     };
     let sequence = Some(SequenceShape { length, width: 1 });
     let inputs = Inputs { features: length, sequence, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 1, Loss::Mse);
+    let model = Model::new(&config, inputs, 1, Loss::Mse {});
     let data = table(600, length);
     let gates = (4 * length * 512 * 4 * hidden) as u64;
     let compile = |bytes: u64| {
@@ -409,7 +409,7 @@ fn refused() {
     assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
     let inputs = Inputs { features: 6, ..Inputs::default() };
     let config = ModelConfig { family: gridlight::nn::config::Family::Rnn, ..ModelConfig::default() };
-    let message = Model::new(&config, inputs, 1, Loss::Mse).graph(2, false).unwrap_err().to_string();
+    let message = Model::new(&config, inputs, 1, Loss::Mse {}).graph(2, false).unwrap_err().to_string();
     assert!(message.contains("cut windows from a series with [data.window]"), "{message}");
 }
 

@@ -92,7 +92,10 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
     };
     let config: ModelConfig = toml::from_str(layers).unwrap();
     let inputs = Inputs { features: values, image: Some(image), ..Inputs::default() };
-    let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+    let loss = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+        class_weights: gridlight::nn::losses::ClassWeights::default(),
+    };
     let model = Model::new(&config, inputs, 10, loss);
     let optimizer = Optimizer::default();
     let training = Training {

@@ -55,7 +55,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![16, 8], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 8, ..Inputs::default() }, 1, Loss::Mse);
+    let model = Model::new(&config, Inputs { features: 8, ..Inputs::default() }, 1, Loss::Mse {});
     let training = Training {
         data: &data,
         batch: 16,

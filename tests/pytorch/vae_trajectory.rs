@@ -53,7 +53,7 @@ fn model() -> Model {
         ..ModelConfig::default()
     };
     let inputs = Inputs { features: SIDE * SIDE, ..Inputs::default() };
-    Model::new(&config, inputs, 0, Loss::Elbo)
+    Model::new(&config, inputs, 0, Loss::Elbo {})
 }
 
 /// Weights and biases in order, initialised as in vae.py.

@@ -47,7 +47,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         ModelConfig { family: Family::Rnn, cell: Some(cell), hidden: vec![64], ..ModelConfig::default() };
     let sequence = Some(SequenceShape { length, width: 2 });
     let inputs = Inputs { features: 2 * length, sequence, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 1, Loss::Mse);
+    let model = Model::new(&config, inputs, 1, Loss::Mse {});
     let (data, others) = (sums(STEPS * BATCH, length, 1), sums(1000, length, 2));
     let optimizer = Optimizer::default();
     let training = Training {
@@ -73,7 +73,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         };
         let mut steps: Vec<StepRecord> = (first..first + LOOK).map(record).collect();
         engine.train(&mut steps).unwrap();
-        errors.push(engine.evaluate().unwrap().loss(&Loss::Mse));
+        errors.push(engine.evaluate().unwrap().loss(&Loss::Mse {}));
         if errors.last().is_some_and(|&error| error <= goal) {
             break;
         }

@@ -170,7 +170,7 @@ mod tests {
                     };
                     let image = ImageShape { channels: 2, height, width };
                     let inputs = Inputs { features: image.values(), image: Some(image), ..Inputs::default() };
-                    let model = Model::new(&config, inputs, 0, Loss::Elbo);
+                    let model = Model::new(&config, inputs, 0, Loss::Elbo {});
                     model.graph(2, true).unwrap();
                     let decoder = model.decoder().unwrap().graph(2, false).unwrap();
                     assert_eq!(decoder.graph.shape(decoder.predictions), &[2, image.values()]);

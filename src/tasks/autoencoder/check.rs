@@ -15,7 +15,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         if let Some(key) = model.variational_key() {
             return Err((key, "is a key of `family = \"vae\"`; set the family or remove the key".into()));
         }
-        if train.loss == Loss::Elbo {
+        if matches!(train.loss, Loss::Elbo {}) {
             return Err(("train.loss", "= \"elbo\" is only for `model.family = \"vae\"`".into()));
         }
         if data.target.is_none() && data.text.is_none() {
@@ -59,7 +59,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         let reason = "= \"embedding\" has nothing to reconstruct; `family = \"vae\"` needs \"one_hot\"";
         return Err(("data.transform.categories", reason.into()));
     }
-    if train.loss != Loss::Elbo {
+    if !matches!(train.loss, Loss::Elbo {}) {
         let reason = format!(
             "= \"{}\" is not what `family = \"vae\"` minimises, which is \"elbo\", the evidence lower bound; \
              remove the key, or write \"elbo\"",

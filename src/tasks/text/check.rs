@@ -2,11 +2,12 @@
 
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::layers::LayerConfig;
-use crate::nn::losses::Loss;
+use crate::nn::losses::{ClassWeights, Loss};
 use crate::tasks::Settings;
 
 /// The only loss for text.
-pub(in crate::tasks) const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: vec![] };
+pub(in crate::tasks) const LOSS: Loss =
+    Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::Each(vec![]) };
 
 /// The first key that does not apply to text, or has a value that it cannot have.
 pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {

@@ -19,7 +19,7 @@ use crate::base::tensor::{DType, Tensor, elements};
 use crate::device::Device;
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
 use crate::nn::layers::{Activation, activation};
-use crate::nn::losses::Loss;
+use crate::nn::losses::{ClassWeights, Loss, PosWeight};
 use crate::scalar::UnaryFn;
 
 /// A tensor of a case.
@@ -336,12 +336,13 @@ fn loss(o: &mut Operands, op: &str) -> Result<Vec<ValueId>, Skip> {
     o.expect("reduction", "mean")?;
     let (x, target) = (o.get("x")?, o.get("target")?);
     let loss = match op {
-        "cross_entropy" => {
-            Loss::CrossEntropy { label_smoothing: o.number("label_smoothing", 0.0), class_weights: vec![] }
-        }
-        "bce_with_logits" => Loss::BceWithLogits,
+        "cross_entropy" => Loss::CrossEntropy {
+            label_smoothing: o.number("label_smoothing", 0.0),
+            class_weights: ClassWeights::default(),
+        },
+        "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
         "huber" => Loss::Huber { delta: o.number("delta", 1.0) },
-        _ => Loss::Mse,
+        _ => Loss::Mse {},
     };
     let build = |g: &mut Graph| -> Result<ValueId, GraphError> {
         if op == "cross_entropy" {
