@@ -58,6 +58,8 @@ pub struct Loaded {
     pub digest: String,
     /// Number of dropped rows.
     pub dropped: usize,
+    /// What the user should know of how the data were read.
+    pub notes: Vec<String>,
 }
 
 /// Reads, splits, fits and encodes the data of an experiment; `directory` is that of the experiment file.
@@ -142,7 +144,7 @@ fn load_path(
     }
     let dropped = table.lines.len() - rows.len();
     let digest = digest_all(config, directory, path)?;
-    Ok(Loaded { train, validation, test, digest, dropped, fitted })
+    Ok(Loaded { train, validation, test, digest, dropped, notes: vec![], fitted })
 }
 
 /// Reads a table, adds the derived columns, and reshapes it.

@@ -123,7 +123,7 @@ pub(super) fn load(
     let [train, validation, test] = parts;
     let fitted = Fitted { target: FittedTarget::Text(fitted), ..Fitted::default() };
     let digest = digest_all(config, directory, path)?;
-    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0 })
+    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0, notes: vec![] })
 }
 
 /// Encodes another text with what was fitted.

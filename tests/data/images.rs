@@ -279,9 +279,14 @@ fn every_kind_of_png_is_read() {
     use png::{BitDepth, ColorType};
     let kinds: [(ColorType, BitDepth, &[u8], &[f32]); 5] = [
         (ColorType::Grayscale, BitDepth::One, &[0b1000_0000], &[255.0, 0.0]),
-        (ColorType::Grayscale, BitDepth::Sixteen, &[200, 7, 10, 9], &[200.0, 10.0]),
-        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[9, 0, 8, 255], &[9.0, 8.0]),
-        (ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 0, 4, 5, 6, 255], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        (ColorType::Grayscale, BitDepth::Sixteen, &[200, 7, 10, 9], &[51207.0 / 257.0, 2569.0 / 257.0]),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[9, 0, 8, 255], &[255.0, 8.0]),
+        (
+            ColorType::Rgba,
+            BitDepth::Eight,
+            &[1, 2, 3, 51, 4, 5, 6, 255],
+            &[204.0, 4.0, 204.0, 5.0, 205.0, 6.0],
+        ),
         (ColorType::Indexed, BitDepth::Eight, &[1, 0], &[4.0, 1.0, 5.0, 2.0, 6.0, 3.0]),
     ];
     for (color, depth, data, expected) in kinds {
@@ -321,7 +326,7 @@ fn pictures_that_are_none_are_told_by_name() {
     let good = png(3, 3, 2, &[9; 18]);
     let jpeg =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures/halves.jpg")).unwrap();
-    check("ants/notes.txt", Some(b"hello"), "", "not a PNG or JPEG file");
+    check("ants/notes.txt", Some(b"hello"), "", "is a text file; pictures are read from PNG");
     check("ants/9.png", Some(&good[..good.len() - 20]), "", "damaged");
     check("ants/9.jpg", Some(&jpeg[..jpeg.len() / 2 + 100]), "image = { shape = [3, 2, 3] }", "damaged");
     check("ants/9.png", Some(&png(3, 2, 3, &[0; 18])), "", "[3, 3, 2]");

@@ -1,6 +1,7 @@
 //! The `[data]` table of an experiment file.
 
 mod augment;
+mod image;
 pub(super) mod reshape;
 mod text;
 mod window;
@@ -9,8 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::image::ImageShape;
 pub use augment::AugmentConfig;
+pub use image::{ImageConfig, ImageFit, OnError};
 pub use reshape::ReshapeConfig;
 pub use text::TextConfig;
 pub use window::{Gaps, WindowConfig};
@@ -19,8 +20,8 @@ pub use window::{Gaps, WindowConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with one
-    /// subfolder per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
+    /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of pictures with one subfolder
+    /// per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
     /// file.
     pub source: String,
     /// IDX or NPY file with the labels of the images. By default, the file beside the images whose name has
@@ -193,20 +194,6 @@ pub enum Calendar {
     DayOfYear,
     /// Years since 2000, with the fraction of the year; never cyclic.
     Year,
-}
-
-/// Rows that are images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageConfig {
-    /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
-    /// in this order. For image files, the required shape (by default whatever they have); pictures in a
-    /// folder are resized to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shape: Option<ImageShape>,
-    /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<String>,
 }
 
 /// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.

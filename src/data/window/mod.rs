@@ -65,7 +65,7 @@ pub(super) fn load(
         .map(|g| (g.len() + 1).saturating_sub(window.span()).div_ceil(window.stride))
         .sum();
     let dropped = possible.saturating_sub(train.rows + validation.rows + test.rows);
-    Ok(Loaded { fitted, train, validation, test, digest: String::new(), dropped })
+    Ok(Loaded { fitted, train, validation, test, digest: String::new(), dropped, notes: vec![] })
 }
 
 /// Cuts windows from another file with what was fitted. Without targets, windows reach to the end of each
