@@ -78,6 +78,7 @@ impl Train {
             return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
+        data.notes.iter().for_each(|note| eprintln!("note: {note}"));
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);

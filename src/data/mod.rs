@@ -85,6 +85,10 @@ fn load_path(
         return image::files::load(config, directory, path, goal, seed);
     }
     let table = read_table(path, &config.derive, config.reshape.as_ref())?;
+    if config.target.is_none() && goal != Goal::Features {
+        let reason = "`data.target` is missing; name the column to predict".into();
+        return Err(DataError::Treatment { column: "target".into(), reason });
+    }
     let target = find_target(config, &table)?;
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())

@@ -253,6 +253,55 @@ fn damaged_files_are_left_out_if_asked_for() {
 }
 
 #[test]
+fn folders_called_train_and_test_are_the_split() {
+    let good = encoded(&DynamicImage::new_luma8(2, 2), ImageFormat::Bmp);
+    let directory = tempfile::tempdir().unwrap();
+    let write = |part: &str, count: usize| {
+        for class in ["a", "b"] {
+            let place = directory.path().join("pictures").join(part).join(class);
+            std::fs::create_dir_all(&place).unwrap();
+            (0..count).for_each(|at| std::fs::write(place.join(format!("{at}.bmp")), &good).unwrap());
+        }
+    };
+    write("train", 10);
+    write("test", 3);
+    let counts = |more: &str| {
+        let loaded = load(directory.path(), more)?;
+        Ok::<_, String>(([loaded.train.rows, loaded.validation.rows, loaded.test.rows], loaded.notes))
+    };
+    let (found, notes) = counts("").unwrap();
+    assert_eq!(found, [17, 3, 6]);
+    assert!(notes[0].contains("test, train of") && notes[0].contains("are the split"), "{notes:?}");
+    write("val", 2);
+    assert_eq!(counts("").unwrap().0, [20, 4, 6]);
+    let error = counts("split = { by = \"files\", validation = 0.2, test = \"pictures/test\" }").unwrap_err();
+    assert!(error.contains("remove [data.split]") && error.contains("train"), "{error}");
+    // Two classes of these names, and a folder beside the parts.
+    let named = folder(".bmp", &good);
+    for (from, to) in [("a", "train"), ("b", "test")] {
+        std::fs::rename(named.path().join("pictures").join(from), named.path().join("pictures").join(to))
+            .unwrap();
+    }
+    let loaded = load(named.path(), "").unwrap();
+    assert_eq!((rows(&loaded), loaded.notes.len()), (12, 0));
+    write("more", 1);
+    assert!(counts("").unwrap_err().contains("within the folder of a class"));
+}
+
+#[test]
+fn labels_need_no_name() {
+    let directory = folder(".bmp", &encoded(&DynamicImage::new_luma8(2, 2), ImageFormat::Bmp));
+    let config: DataConfig = toml::from_str("source = \"pictures\"").unwrap();
+    let of = |goal| data::load(&config, directory.path(), goal, [5, 0]).unwrap();
+    assert_eq!(of(Goal::Classes).fitted.target.name(), Some("label"));
+    assert_eq!(of(Goal::Features).fitted.target.name(), None);
+    std::fs::write(directory.path().join("t.csv"), "a,b\n1,2\n3,4\n").unwrap();
+    let config: DataConfig = toml::from_str("source = \"t.csv\"").unwrap();
+    let error = data::load(&config, directory.path(), Goal::Classes, [5, 0]).unwrap_err().to_string();
+    assert!(error.contains("`data.target` is missing") && error.contains("t.csv"), "{error}");
+}
+
+#[test]
 fn a_class_that_training_lacks_is_told_by_a_picture_of_it() {
     let good = encoded(&DynamicImage::new_luma8(2, 2), ImageFormat::Bmp);
     let directory = folder(".bmp", &good);

@@ -107,7 +107,7 @@ fn a_folder_of_pictures_is_trained_judged_used_and_shown() {
     let (code, _, err) = run(&["predict", "runs/stripes", "--input", input, "--output", "one.csv"]);
     assert_eq!(code, Some(0), "{err}");
     let one = fs::read_to_string(directory.path().join("one.csv")).unwrap();
-    assert!(one.lines().count() == 2 && one.contains("\nupright,"), "{one}");
+    assert!(one.lines().count() == 2 && one.contains("\n07.png,upright,"), "{one}");
     let report = fs::read_to_string(directory.path().join("runs/stripes/report.html")).unwrap();
     assert!(report.contains("Filters of the first convolution (<code>0.weight</code>)"));
     assert!(report.matches("data:image/png;base64,").count() >= 4, "four filters");

@@ -28,8 +28,8 @@ pub struct DataConfig {
     /// `labels` in place of `images` (and `idx1` in place of `idx3`), following MNIST's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels).
-    /// Not needed for models that learn the features themselves, nor for text.
+    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels),
+    /// which is "label" by default. Not needed for models that learn the features themselves, nor for text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// Feature columns; all others by default.

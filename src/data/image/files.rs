@@ -5,14 +5,17 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use super::array::bad;
+use super::array::{Array, bad};
 use super::folder::{self, Reading};
-use super::{Images, format, idx, npy};
+use super::{Images, format, idx, npy, parts};
 use crate::data::config::{DataConfig, OnError, SplitConfig, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
 use crate::data::{DataError, Goal, Loaded, hexadecimal, split};
+
+/// Name of the label where `data.target` does not give it one.
+const LABEL: &str = "label";
 
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +52,11 @@ pub fn is_image_source(path: &Path) -> bool {
         || matches!(ending(path).as_str(), "npy" | "npz")
         || name.contains("-idx")
         || idx::begins_like_one(path)
+}
+
+/// Whether a source may hold images, which have one label each, judged by its name.
+pub fn may_hold_images(source: &str) -> bool {
+    !matches!(ending(Path::new(source)).as_str(), "csv" | "tsv" | "tab" | "txt" | "parquet")
 }
 
 /// Whether a file is a picture, or its name says so.
@@ -157,10 +165,18 @@ fn read_archive(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     let Some(target) = wanted.target else {
         return Ok(ImageSet::of_array(images, table(path, count, None)));
     };
-    let found = arrays.iter().find(|(name, _)| name == target);
+    let mut found = arrays.iter().find(|(name, _)| name == target);
+    if let (None, LABEL, [only]) = (found, target, &flat(&arrays)[..]) {
+        found = Some(only);
+    }
     let missing = || bad(path, format!("it holds no array `{target}`, the target; it holds {known}"));
     let texts = found.ok_or_else(missing)?.1.labels(path, count, wanted.classes)?;
     Ok(ImageSet::of_array(images, table(path, count, Some((target, texts)))))
+}
+
+/// The arrays that have one axis, as labels have.
+fn flat(arrays: &[(String, Array)]) -> Vec<&(String, Array)> {
+    arrays.iter().filter(|(_, array)| array.shape.len() == 1).collect()
 }
 
 /// The label file of an image file in MNIST's naming: `labels` in place of `images`, and `idx1` in place of
@@ -198,6 +214,21 @@ pub fn load(
     seed: [u32; 2],
 ) -> Result<Loaded, DataError> {
     check_keys(config)?;
+    if let Some((config, note)) = parts::of_folder(config, path)? {
+        let mut loaded = load_files(&config, directory, &directory.join(&config.source), goal, seed)?;
+        loaded.notes.insert(0, note);
+        return Ok(loaded);
+    }
+    load_files(config, directory, path, goal, seed)
+}
+
+fn load_files(
+    config: &DataConfig,
+    directory: &Path,
+    path: &Path,
+    goal: Goal,
+    seed: [u32; 2],
+) -> Result<Loaded, DataError> {
     let image = config.image.as_ref();
     let classes = image.map_or(&[][..], |i| &i.classes);
     let reading = image.map_or_else(Reading::default, |i| Reading {
@@ -205,14 +236,14 @@ pub fn load(
         fit: i.fit,
         skips: i.on_error == OnError::Skip,
     });
-    let mut wanted = Wanted { reading, target: config.target.as_deref(), classes };
+    let target = config.target.as_deref().or((goal != Goal::Features).then_some(LABEL));
+    let mut wanted = Wanted { reading, target, classes };
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
-    let mut target =
-        FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, goal)?;
+    let mut target = FittedTarget::fit(config, &all.labels, target.map(|_| 0), &parts.train, goal)?;
     // Without a configured order, the labels are unchanged.
     target.order_classes(classes);
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;

@@ -67,7 +67,10 @@ pub fn name(path: &Path, file: &Path) -> String {
 const NOT_SHOWN: [&str; 3] = ["Thumbs.db", "desktop.ini", "__MACOSX"];
 
 /// The contents of a folder, sorted by name, without hidden files.
-fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+///
+/// # Errors
+/// If it cannot be read.
+pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut found = vec![];
     for entry in std::fs::read_dir(path).map_err(io)? {

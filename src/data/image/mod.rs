@@ -8,6 +8,7 @@ mod folder;
 mod format;
 mod idx;
 mod npy;
+mod parts;
 mod picture;
 
 use super::DataError;
