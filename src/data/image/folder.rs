@@ -38,10 +38,10 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
         let before = entries.len();
         for file in contents(&inner)? {
             if file.is_dir() {
-                return Err(bad(
-                    &file,
-                    "it is a folder within the folder of a class; pictures must lie in the latter",
-                ));
+                let reason = "it is a folder within the folder of a class; pictures must lie in the latter. \
+                              If the outer folders are parts such as `train` and `test`, keep nothing else \
+                              beside them, or set `data.source` to the one to train with";
+                return Err(bad(&file, reason));
             }
             entries.push((file, Some(class.clone())));
         }
