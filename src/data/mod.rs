@@ -85,6 +85,7 @@ fn load_path(
         return image::files::load(config, directory, path, goal, seed);
     }
     let table = read_table(path, &config.derive, config.reshape.as_ref())?;
+    image::files::check_no_pictures(config, path)?;
     if config.target.is_none() && goal != Goal::Features {
         let reason = "`data.target` is missing; name the column to predict".into();
         return Err(DataError::Treatment { column: "target".into(), reason });

@@ -296,6 +296,9 @@ fn labels_need_no_name() {
     assert_eq!(of(Goal::Classes).fitted.target.name(), Some("label"));
     assert_eq!(of(Goal::Features).fitted.target.name(), None);
     std::fs::write(directory.path().join("t.csv"), "a,b\n1,2\n3,4\n").unwrap();
+    let config: DataConfig = toml::from_str("source = \"t.csv\"\nimage = { on_error = \"skip\" }").unwrap();
+    let error = data::load(&config, directory.path(), Goal::Features, [5, 0]).unwrap_err().to_string();
+    assert!(error.contains("t.csv: `data.image.on_error` is for pictures"), "{error}");
     let config: DataConfig = toml::from_str("source = \"t.csv\"").unwrap();
     let error = data::load(&config, directory.path(), Goal::Classes, [5, 0]).unwrap_err().to_string();
     assert!(error.contains("`data.target` is missing") && error.contains("t.csv"), "{error}");

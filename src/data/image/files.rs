@@ -8,7 +8,7 @@ use sha2::Digest;
 use super::array::{Array, bad};
 use super::folder::{self, Reading};
 use super::{Images, format, idx, npy, parts};
-use crate::data::config::{DataConfig, OnError, SplitConfig, Validation};
+use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
@@ -241,6 +241,9 @@ fn load_files(
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
+    if all.files.is_empty() {
+        check_no_pictures(config, path)?;
+    }
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
     let parts = split::split(&config.split, &all.labels, &rows, seed)?;
     let mut target = FittedTarget::fit(config, &all.labels, target.map(|_| 0), &parts.train, goal)?;
@@ -309,6 +312,20 @@ fn check_keys(config: &DataConfig) -> Result<(), DataError> {
             reason: format!("`data.{key}` concerns columns of a table, but the source is a file of images"),
         }),
     }
+}
+
+/// Rejects keys that concern pictures in files of their own.
+///
+/// # Errors
+/// If one is set.
+pub fn check_no_pictures(config: &DataConfig, path: &Path) -> Result<(), DataError> {
+    let image = config.image.clone().unwrap_or_default();
+    let key = match (image.fit, image.on_error) {
+        (ImageFit::Squash, OnError::Fail) => return Ok(()),
+        (ImageFit::Squash, _) => "on_error",
+        _ => "fit",
+    };
+    Err(bad(path, format!("`data.image.{key}` is for pictures in files of their own; remove the key")))
 }
 
 /// Reads other images and encodes them with what was fitted; includes labels if `with_target`.
