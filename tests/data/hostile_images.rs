@@ -80,6 +80,14 @@ fn pictures() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name);
         attack_images(name, std::fs::read(path).unwrap(), 100);
     }
+    // EXIF data that say that the picture lies on its side, 100 times over.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures/halves.jpg");
+    let plain = std::fs::read(path).unwrap();
+    let entries = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0].repeat(100);
+    let exif = [&b"Exif\0\0II*\0\x08\0\0\0\x64\0"[..], &entries, &[0; 4]].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let turned = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
+    attack_images("turned.jpg", turned, 20);
 }
 
 /// The picture in a format, with colours, transparency and 16 bits where the format has them.

@@ -143,18 +143,25 @@ fn compressed_files_and_numpys_hold_the_same_images() {
     let loaded = load("images.npy", "image = { shape = [1, 3, 4] }");
     assert_eq!(loaded.train.x, plain.train.x);
     // Both in one archive, stored and deflated.
-    let mut writer = zip::ZipWriter::new(std::fs::File::create(at("both.npz")).unwrap());
-    for (name, bytes, method) in [
-        ("x.npy", npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
-        ("label.npy", npy("<i8", "(20,)", &wide), zip::CompressionMethod::Deflated),
-    ] {
-        use std::io::Write;
-        let options = zip::write::SimpleFileOptions::default().compression_method(method);
-        writer.start_file(name, options).unwrap();
-        writer.write_all(&bytes).unwrap();
-    }
-    writer.finish().unwrap();
+    let archive = |file: &str, label: &str| {
+        let mut writer = zip::ZipWriter::new(std::fs::File::create(at(file)).unwrap());
+        for (name, bytes, method) in [
+            (&"x.npy".to_string(), npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
+            (&format!("{label}.npy"), npy("<i8", "(20,)", &wide), zip::CompressionMethod::Deflated),
+        ] {
+            use std::io::Write;
+            let options = zip::write::SimpleFileOptions::default().compression_method(method);
+            writer.start_file(name.as_str(), options).unwrap();
+            writer.write_all(&bytes).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    archive("both.npz", "label");
     assert_eq!(load("both.npz", "").train, plain.train);
+    // The only array of one axis is the labels, if the target has no name.
+    archive("other.npz", "y");
+    assert_eq!(load_in(directory.path(), "source = \"other.npz\"").unwrap().train, plain.train);
+    assert!(load_in(directory.path(), "source = \"other.npz\"\ntarget = \"z\"").is_err());
 }
 
 #[test]
