@@ -88,6 +88,8 @@ pub fn text(understood: &Understanding) -> String {
             text += &format!("; {}", understood.notes.join("; "));
         }
         text.push('\n');
+    } else {
+        text.extend(understood.notes.iter().map(|note| format!("note: {note}\n")));
     }
     let shown = understood.columns.iter().enumerate().filter(|(at, c)| *at < SHOWN || !c.doubts.is_empty());
     let mut rows = vec![["column", "is", "holds", "missing", "becomes"].map(String::from)];
@@ -106,7 +108,9 @@ pub fn text(understood: &Understanding) -> String {
         rows.push([column.name.clone(), kind, column.values.clone(), missing, becomes]);
         doubts.extend(column.doubts.iter().map(|doubt| (&column.name, doubt)));
     }
-    text += &aligned(&rows);
+    if rows.len() > 1 {
+        text += &aligned(&rows);
+    }
     let hidden = understood.columns.len() + 1 - rows.len();
     if hidden > 0 {
         text += &format!("… and {hidden} more columns\n");

@@ -15,7 +15,7 @@ pub struct Dataset {
     pub target: Option<Target>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
-    /// Row names, where rows have them: days.
+    /// Row names, where rows have them: days, files of pictures.
     pub row_names: Vec<String>,
     /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
     /// windows, and `x` and `target` hold each stored row once.

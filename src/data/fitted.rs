@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Calendar, CsvConfig, ReshapeConfig, WindowConfig};
+use super::config::{Calendar, CsvConfig, ImageFit, ReshapeConfig, WindowConfig};
 use super::formats::Formats;
 use super::scaling::FittedScaling;
 use crate::base::image::ImageShape;
@@ -305,6 +305,9 @@ pub struct FittedImage {
     /// The columns that hold the pixels, if the images come from a table.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
+    /// How pictures of another aspect ratio become that shape.
+    #[serde(default, skip_serializing_if = "ImageFit::is_default")]
+    pub fit: ImageFit,
     /// Names of the labels 0, 1, ... in files that store numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,

@@ -80,6 +80,11 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     if image::files::is_image_source(path) {
         return image::files::load(config, directory, path, goal);
     }
+    image::files::check_no_pictures(config, path)?;
+    if config.target.is_none() && goal != Goal::Features {
+        let reason = "`data.target` is missing; name the column to predict".into();
+        return Err(DataError::Treatment { column: "target".into(), reason });
+    }
     let (table, formats) = read::first(path, config)?;
     let alike = read::Alike {
         csv: &config.csv,

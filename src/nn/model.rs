@@ -212,7 +212,9 @@ impl Model {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             net.summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
         }
-        if let Some(image) = self.inputs.image {
+        // A dense layer reads the pixels as they come, one after the other.
+        let dense = matches!(self.layers.first(), Some(LayerConfig::Dense(_)));
+        if let (Some(image), false) = (self.inputs.image, dense) {
             h = net.images(h, [image.channels, image.height, image.width])?;
         }
         // Other layers treat windows as flat rows of numbers.

@@ -58,6 +58,8 @@ pub fn data(report: &Report) -> String {
         data.dropped,
         data.digest.chars().take(12).collect::<String>()
     );
+    let notes = data.understood.notes.iter().map(|note| format!("<p>{}</p>\n", escape(note)));
+    let text = notes.fold(text, |text, note| text + &note);
     let mut rows: Vec<Vec<String>> =
         data.fitted.columns.iter().map(|c| vec![c.name.clone(), c.encoding.describe()]).collect();
     if let Some(image) = &data.fitted.image {

@@ -31,6 +31,10 @@ fn attack_images(name: &str, valid: Vec<u8>, least_refused: usize) {
     std::fs::write(&path, &valid).unwrap();
     let read = move |path: &Path| data::load_with(&fitted, path, false).map(drop).map_err(|e| e.to_string());
     read(&path).unwrap();
+    // Cut off anywhere, then damaged.
+    let step = valid.len().div_ceil(100);
+    let cut = (0..valid.len()).step_by(step).map(|end| valid[..end].to_vec()).collect::<Vec<_>>();
+    attack(&path, cut.into_iter(), read.clone());
     let refused = attack(&path, mutated(valid), read);
     assert!(refused >= least_refused, "{name}: {refused} refused");
 }
@@ -75,5 +79,62 @@ fn pictures() {
     for name in ["halves.jpg", "grey.jpg", "progressive.jpg"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures").join(name);
         attack_images(name, std::fs::read(path).unwrap(), 100);
+    }
+    // EXIF data that say that the picture lies on its side, 100 times over.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures/halves.jpg");
+    let plain = std::fs::read(path).unwrap();
+    let entries = [0x12, 0x01, 3, 0, 1, 0, 0, 0, 6, 0, 0, 0].repeat(100);
+    let exif = [&b"Exif\0\0II*\0\x08\0\0\0\x64\0"[..], &entries, &[0; 4]].concat();
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    let turned = [&plain[..2], &[0xff, 0xe1], &length, &exif, &plain[2..]].concat();
+    attack_images("turned.jpg", turned, 20);
+}
+
+/// The picture in a format, with colours, transparency and 16 bits where the format has them.
+fn encoded(picture: &image::DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(vec![]);
+    picture.write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+#[test]
+fn pictures_of_other_formats() {
+    use image::{DynamicImage, ImageFormat, Rgba};
+    let colours = |x: u32, y: u32| Rgba([(x * 8) as u8, (y * 12) as u8, (x * y) as u8, 100 + y as u8]);
+    let picture = DynamicImage::ImageRgba8(image::RgbaImage::from_fn(30, 20, colours));
+    for (name, format, least_refused) in [
+        ("hostile.webp", ImageFormat::WebP, 100),
+        ("hostile.bmp", ImageFormat::Bmp, 20),
+        ("hostile.gif", ImageFormat::Gif, 50),
+        ("hostile.tiff", ImageFormat::Tiff, 50),
+    ] {
+        attack_images(name, encoded(&picture, format), least_refused);
+    }
+    let deep = DynamicImage::ImageRgba16(picture.to_rgba16());
+    attack_images("deep.tif", encoded(&deep, ImageFormat::Tiff), 50);
+    attack_images(
+        "opaque.webp",
+        encoded(&DynamicImage::ImageRgb8(picture.to_rgb8()), ImageFormat::WebP),
+        100,
+    );
+}
+
+/// Headers that declare more than 2^30 pixels are refused before anything is allocated for them.
+#[test]
+fn huge_pictures_of_other_formats() {
+    use image::{DynamicImage, ImageFormat};
+    let picture = DynamicImage::new_rgb8(3, 2);
+    let directory = tempfile::tempdir().unwrap();
+    let fitted = fitted_images(directory.path());
+    for (name, format, at, size) in [
+        ("huge.bmp", ImageFormat::Bmp, 18, [60_000u32.to_le_bytes(), 60_000u32.to_le_bytes()].concat()),
+        ("huge.gif", ImageFormat::Gif, 6, [0xff; 4].to_vec()),
+    ] {
+        let mut bytes = encoded(&picture, format);
+        bytes[at..at + size.len()].copy_from_slice(&size);
+        let path = directory.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let error = data::load_with(&fitted, &path, false).unwrap_err().to_string();
+        assert!(error.contains(name) && (error.contains("declares") || error.contains("large")), "{error}");
     }
 }

@@ -143,18 +143,25 @@ fn compressed_files_and_numpys_hold_the_same_images() {
     let loaded = load("images.npy", "image = { shape = [1, 3, 4] }");
     assert_eq!(loaded.train.x, plain.train.x);
     // Both in one archive, stored and deflated.
-    let mut writer = zip::ZipWriter::new(std::fs::File::create(at("both.npz")).unwrap());
-    for (name, bytes, method) in [
-        ("x.npy", npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
-        ("label.npy", npy("<i8", "(20,)", &wide), zip::CompressionMethod::Deflated),
-    ] {
-        use std::io::Write;
-        let options = zip::write::SimpleFileOptions::default().compression_method(method);
-        writer.start_file(name, options).unwrap();
-        writer.write_all(&bytes).unwrap();
-    }
-    writer.finish().unwrap();
+    let archive = |file: &str, label: &str| {
+        let mut writer = zip::ZipWriter::new(std::fs::File::create(at(file)).unwrap());
+        for (name, bytes, method) in [
+            (&"x.npy".to_string(), npy("|u1", "(20, 3, 4)", &values), zip::CompressionMethod::Stored),
+            (&format!("{label}.npy"), npy("<i8", "(20,)", &wide), zip::CompressionMethod::Deflated),
+        ] {
+            use std::io::Write;
+            let options = zip::write::SimpleFileOptions::default().compression_method(method);
+            writer.start_file(name.as_str(), options).unwrap();
+            writer.write_all(&bytes).unwrap();
+        }
+        writer.finish().unwrap();
+    };
+    archive("both.npz", "label");
     assert_eq!(load("both.npz", "").train, plain.train);
+    // The only array of one axis is the labels, if the target has no name.
+    archive("other.npz", "y");
+    assert_eq!(load_in(directory.path(), "source = \"other.npz\"").unwrap().train, plain.train);
+    assert!(load_in(directory.path(), "source = \"other.npz\"\ntarget = \"z\"").is_err());
 }
 
 #[test]
@@ -174,7 +181,8 @@ fn files_that_lie_are_told_by_name() {
         (idx(&[0, 3, 4], &[]), "no images"),
         (idx(&[20, 0, 4], &[]), "array of [20, 0, 4]"),
         (good[..9].to_vec(), "header cannot be read"),
-        (vec![1, 2, 3, 4, 5], "not an IDX file"),
+        (vec![1, 2, 3, 4, 5], "not an IDX file: it begins with the bytes [01, 02, 03, 04]"),
+        (gzip(b"a,b\n1,2\n"), "it holds text: if that is a table, save it as a .csv file"),
         (vec![0, 0, 7, 1, 0, 0, 0, 0], "0x7"),
         (gzip(&good)[..60].to_vec(), "cannot be read"),
         (idx(&[19, 3, 4], &pixels(19, 12)), "labels of [20], but there are 19 images"),
@@ -187,6 +195,7 @@ fn files_that_lie_are_told_by_name() {
     write("images-idx3", &good);
     assert!(load("labels = \"none\"").contains("none"));
     assert!(load("image = { classes = [\"a\", \"b\"] }").contains("label 2 has no name"));
+    assert!(load("image = { fit = \"pad\" }").contains("images-idx3: `data.image.fit` is for pictures"));
     assert!(load("exclude = [\"a\"]").contains("`data.exclude` concerns columns of a table"));
     write("labels-idx1", &idx(&[20], &[7; 20]));
     assert!(load("").contains("nothing to learn"));
@@ -279,9 +288,14 @@ fn every_kind_of_png_is_read() {
     use png::{BitDepth, ColorType};
     let kinds: [(ColorType, BitDepth, &[u8], &[f32]); 5] = [
         (ColorType::Grayscale, BitDepth::One, &[0b1000_0000], &[255.0, 0.0]),
-        (ColorType::Grayscale, BitDepth::Sixteen, &[200, 7, 10, 9], &[200.0, 10.0]),
-        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[9, 0, 8, 255], &[9.0, 8.0]),
-        (ColorType::Rgba, BitDepth::Eight, &[1, 2, 3, 0, 4, 5, 6, 255], &[1.0, 4.0, 2.0, 5.0, 3.0, 6.0]),
+        (ColorType::Grayscale, BitDepth::Sixteen, &[200, 7, 10, 9], &[51207.0 / 257.0, 2569.0 / 257.0]),
+        (ColorType::GrayscaleAlpha, BitDepth::Eight, &[9, 0, 8, 255], &[255.0, 8.0]),
+        (
+            ColorType::Rgba,
+            BitDepth::Eight,
+            &[1, 2, 3, 51, 4, 5, 6, 255],
+            &[204.0, 4.0, 204.0, 5.0, 205.0, 6.0],
+        ),
         (ColorType::Indexed, BitDepth::Eight, &[1, 0], &[4.0, 1.0, 5.0, 2.0, 6.0, 3.0]),
     ];
     for (color, depth, data, expected) in kinds {
@@ -321,7 +335,7 @@ fn pictures_that_are_none_are_told_by_name() {
     let good = png(3, 3, 2, &[9; 18]);
     let jpeg =
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/pictures/halves.jpg")).unwrap();
-    check("ants/notes.txt", Some(b"hello"), "", "not a PNG or JPEG file");
+    check("ants/notes.txt", Some(b"hello"), "", "is a text file; pictures are read from PNG");
     check("ants/9.png", Some(&good[..good.len() - 20]), "", "damaged");
     check("ants/9.jpg", Some(&jpeg[..jpeg.len() / 2 + 100]), "image = { shape = [3, 2, 3] }", "damaged");
     check("ants/9.png", Some(&png(3, 2, 3, &[0; 18])), "", "[3, 3, 2]");

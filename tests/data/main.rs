@@ -10,6 +10,7 @@ mod interruptions;
 #[path = "../common/mutate.rs"]
 mod mutate;
 mod parquet_table;
+mod pictures;
 mod small_table;
 #[path = "../common/synthetic.rs"]
 mod synthetic;

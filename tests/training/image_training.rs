@@ -107,10 +107,37 @@ fn a_folder_of_pictures_is_trained_judged_used_and_shown() {
     let (code, _, err) = run(&["predict", "runs/stripes", "--input", input, "--output", "one.csv"]);
     assert_eq!(code, Some(0), "{err}");
     let one = fs::read_to_string(directory.path().join("one.csv")).unwrap();
-    assert!(one.lines().count() == 2 && one.contains("\nupright,"), "{one}");
+    assert!(one.lines().count() == 2 && one.contains("\n07.png,upright,"), "{one}");
     let report = fs::read_to_string(directory.path().join("runs/stripes/report.html")).unwrap();
     assert!(report.contains("Filters of the first convolution (<code>0.weight</code>)"));
     assert!(report.matches("data:image/png;base64,").count() >= 4, "four filters");
+}
+
+#[test]
+fn an_mlp_reads_pictures_and_damaged_ones_are_told_and_left_out() {
+    let directory = workplace();
+    let changed = EXPERIMENT
+        .replace("family = \"cnn\"\nchannels = [4]", "family = \"mlp\"")
+        .replace("target = \"direction\"", "image = { shape = [1, 8, 8], on_error = \"skip\" }");
+    fs::write(directory.path().join("stripes.toml"), changed).unwrap();
+    fs::write(directory.path().join("pictures/lying/99.jpg"), "hello").unwrap();
+    let run = |arguments: &[&str]| gridlight(directory.path(), &[arguments, &["--device", "cpu"]].concat());
+    let (code, _, err) = run(&["train", "stripes.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("1 of 61 files left out") && err.contains("99.jpg: it is a text file"), "{err}");
+    let weights = checkpoint::load(&directory.path().join("runs/stripes/best.safetensors")).unwrap().0;
+    assert!(weights.iter().any(|(name, shape, _)| name == "0.weight" && shape[..] == [8, 64]));
+    let report = fs::read_to_string(directory.path().join("runs/stripes/report.html")).unwrap();
+    assert!(report.contains("1 of 61 files left out"));
+    let (code, text, err) = run(&["evaluate", "runs/stripes", "--json"]);
+    assert!(code == Some(0) && text.contains("\"samples\":12"), "{text}{err}");
+    let (code, _, err) = run(&["predict", "runs/stripes", "--input", "pictures", "--output", "out.csv"]);
+    assert!(code == Some(2) && err.contains("99.jpg"), "{code:?} {err}");
+    fs::remove_file(directory.path().join("pictures/lying/99.jpg")).unwrap();
+    let (code, _, err) = run(&["predict", "runs/stripes", "--input", "pictures", "--output", "out.csv"]);
+    assert_eq!(code, Some(0), "{err}");
+    let table = fs::read_to_string(directory.path().join("out.csv")).unwrap();
+    assert!(table.starts_with("image,label,probability lying,probability upright\nlying/00.png,"), "{table}");
 }
 
 #[test]

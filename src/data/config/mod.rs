@@ -2,6 +2,7 @@
 
 mod augment;
 mod csv;
+mod image;
 pub(super) mod reshape;
 mod split;
 mod text;
@@ -11,9 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::image::ImageShape;
 pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
+pub use image::{ImageConfig, ImageFit, OnError};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
 pub use text::TextConfig;
@@ -23,16 +24,16 @@ pub use window::{Gaps, WindowConfig};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of PNG and JPEG files with one
-    /// subfolder per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
+    /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of pictures with one subfolder
+    /// per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
     /// file.
     pub source: String,
     /// IDX or NPY file with the labels of the images. By default, the file beside the images whose name has
     /// `labels` in place of `images` (and `idx1` in place of `idx3`), following MNIST's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels).
-    /// Not needed for models that learn the features themselves, nor for text.
+    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels),
+    /// which is "label" by default. Not needed for models that learn the features themselves, nor for text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// The class that counts as positive, of a target with two classes: what `f1`, precision and recall are about. By
@@ -204,20 +205,6 @@ pub enum Calendar {
     DayOfYear,
     /// Years since 2000, with the fraction of the year; never cyclic.
     Year,
-}
-
-/// Rows that are images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ImageConfig {
-    /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
-    /// in this order. For image files, the required shape (by default whatever they have); pictures in a
-    /// folder are resized to it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shape: Option<ImageShape>,
-    /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub classes: Vec<String>,
 }
 
 impl DataConfig {

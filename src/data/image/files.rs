@@ -4,20 +4,23 @@ use std::path::{Path, PathBuf};
 
 use sha2::Digest;
 
-use super::array::bad;
-use super::{Images, folder, idx, npy};
-use crate::base::image::ImageShape;
-use crate::data::config::{DataConfig, SplitConfig, Validation};
+use super::array::{Array, bad};
+use super::folder::{self, Reading};
+use super::{Images, format, idx, npy, parts};
+use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
 use crate::data::{DataError, Goal, Loaded, Understanding, class_column, hexadecimal, split};
 
+/// Name of the label where `data.target` does not give it one.
+const LABEL: &str = "label";
+
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
 struct Wanted<'a> {
-    /// Shape of each image.
-    shape: Option<ImageShape>,
+    /// Shape of each image, and how pictures become it.
+    reading: Reading,
     /// Name of the label; if `None`, no labels are read.
     target: Option<&'a str>,
     /// Names of the labels 0, 1, ...
@@ -28,6 +31,16 @@ struct Wanted<'a> {
 struct ImageSet {
     images: Images,
     labels: Table,
+    /// Names of the pictures; empty for images of an array.
+    files: Vec<String>,
+    /// What the user should know.
+    notes: Vec<String>,
+}
+
+impl ImageSet {
+    fn of_array(images: Images, labels: Table) -> Self {
+        Self { images, labels, files: vec![], notes: vec![] }
+    }
 }
 
 /// Whether `path` holds images rather than a table.
@@ -40,9 +53,26 @@ pub fn is_image_source(path: &Path) -> bool {
         || idx::begins_like_one(path)
 }
 
-/// Whether the file name is that of a picture.
+/// Whether a source may hold images, which have one label each, judged by its name.
+pub fn may_hold_images(source: &str) -> bool {
+    !matches!(ending(Path::new(source)).as_str(), "csv" | "tsv" | "tab" | "txt" | "parquet")
+}
+
+/// Whether a file is a picture, or its name says so.
 fn is_picture(path: &Path) -> bool {
-    matches!(ending(path).as_str(), "png" | "jpg" | "jpeg")
+    let named = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
+    named.contains(&ending(path).as_str()) || format::begins_like_a_picture(path)
+}
+
+/// Names of the pictures in a folder, or of `path` itself if it is a picture; none if it is an array.
+///
+/// # Errors
+/// If a folder cannot be read, is empty, or is nested in the folder of a class.
+pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
+    if !path.is_dir() && !is_picture(path) {
+        return Ok(vec![]);
+    }
+    Ok(folder::list(path)?.iter().map(|(file, _)| folder::name(path, file)).collect())
 }
 
 fn ending(path: &Path) -> String {
@@ -57,29 +87,65 @@ fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet,
         return read_archive(path, wanted);
     }
     let array = |path: &Path| if ending(path) == "npy" { npy::read(path) } else { idx::read(path) };
-    let images = array(path)?.images(path, wanted.shape)?;
+    if !is_image_source(path) {
+        return Err(refused(path));
+    }
+    let images = array(path)?.images(path, wanted.reading.shape)?;
     let count = images.count();
     let Some(target) = wanted.target else {
-        return Ok(ImageSet { images, labels: table(path, count, None) });
+        return Ok(ImageSet::of_array(images, table(path, count, None)));
     };
     let labels = labels.map_or_else(|| beside(path), |given| Ok(given.to_path_buf()))?;
     let texts = array(&labels)?.labels(&labels, count, wanted.classes)?;
-    Ok(ImageSet { images, labels: table(&labels, count, Some((target, texts))) })
+    Ok(ImageSet::of_array(images, table(&labels, count, Some((target, texts)))))
+}
+
+/// What a file is that holds no images.
+fn refused(path: &Path) -> DataError {
+    match format::start(path) {
+        Ok(start) => {
+            bad(path, format!("{}; arrays of images are IDX, NPY or NPZ files", format::refusal(&start)))
+        }
+        Err(e) => DataError::Io { path: path.into(), reason: e.to_string() },
+    }
 }
 
 /// Pictures labelled by the name of the subfolder they are in.
 fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
     let entries = folder::list(path)?;
-    let images = || folder::read(path, &entries, wanted.shape);
-    let Some(target) = wanted.target else {
-        return Ok(ImageSet { images: images()?, labels: table(path, entries.len(), None) });
-    };
     let class = |(file, class): &folder::Entry| {
         let loose = "it lies beside the folders of the classes; move it into one of them, or remove it";
         class.clone().ok_or_else(|| bad(file, loose))
     };
-    let classes = entries.iter().map(class).collect::<Result<Vec<_>, _>>()?;
-    Ok(ImageSet { images: images()?, labels: table(path, entries.len(), Some((target, classes))) })
+    let classes = match wanted.target {
+        Some(_) => entries.iter().map(class).collect::<Result<Vec<_>, _>>()?,
+        None => vec![],
+    };
+    let folder::Pictures { images, kept, left_out } = folder::read(path, &entries, wanted.reading)?;
+    if kept.is_empty() {
+        let first = left_out.first().map(DataError::to_string).unwrap_or_default();
+        return Err(bad(path, format!("none of its {} files can be read; {first}", entries.len())));
+    }
+    let texts = wanted.target.map(|name| (name, kept.iter().map(|&at| classes[at].clone()).collect()));
+    Ok(ImageSet {
+        images,
+        labels: table(path, kept.len(), texts),
+        files: kept.iter().map(|&at| folder::name(path, &entries[at].0)).collect(),
+        notes: left_out_note(&left_out, entries.len()).into_iter().collect(),
+    })
+}
+
+/// Names files that were left out.
+fn left_out_note(errors: &[DataError], all: usize) -> Option<String> {
+    const NAMED: usize = 10;
+    let count = errors.len();
+    let mut named: Vec<String> = errors.iter().take(NAMED).map(DataError::to_string).collect();
+    if count > NAMED {
+        named.push(format!("and {} more", count - NAMED));
+    }
+    (count > 0).then(|| {
+        format!("{count} of {all} files left out, because they cannot be read:\n  {}", named.join("\n  "))
+    })
 }
 
 /// Reads an archive that holds the labels under the target's name, and one array of images.
@@ -93,15 +159,23 @@ fn read_archive(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
         let reason = format!("it must hold one array of images beside the labels; it holds {known}");
         return Err(bad(path, reason));
     };
-    let images = found.clone().images(path, wanted.shape)?;
+    let images = found.clone().images(path, wanted.reading.shape)?;
     let count = images.count();
     let Some(target) = wanted.target else {
-        return Ok(ImageSet { images, labels: table(path, count, None) });
+        return Ok(ImageSet::of_array(images, table(path, count, None)));
     };
-    let found = arrays.iter().find(|(name, _)| name == target);
+    let mut found = arrays.iter().find(|(name, _)| name == target);
+    if let (None, LABEL, [only]) = (found, target, &flat(&arrays)[..]) {
+        found = Some(only);
+    }
     let missing = || bad(path, format!("it holds no array `{target}`, the target; it holds {known}"));
     let texts = found.ok_or_else(missing)?.1.labels(path, count, wanted.classes)?;
-    Ok(ImageSet { images, labels: table(path, count, Some((target, texts))) })
+    Ok(ImageSet::of_array(images, table(path, count, Some((target, texts)))))
+}
+
+/// The arrays that have one axis, as labels have.
+fn flat(arrays: &[(String, Array)]) -> Vec<&(String, Array)> {
+    arrays.iter().filter(|(_, array)| array.shape.len() == 1).collect()
 }
 
 /// The label file of an image file in MNIST's naming: `labels` in place of `images`, and `idx1` in place of
@@ -133,34 +207,48 @@ fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Tabl
 /// [`DataError`] for anything wrong with the files or the configuration.
 pub fn load(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {
     check_keys(config)?;
+    if let Some((config, note)) = parts::of_folder(config, path)? {
+        let mut loaded = load_files(&config, directory, &directory.join(&config.source), goal)?;
+        loaded.understood.notes.insert(0, note);
+        return Ok(loaded);
+    }
+    load_files(config, directory, path, goal)
+}
+
+fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {
     let image = config.image.as_ref();
     let classes = image.map_or(&[][..], |i| &i.classes);
-    let mut wanted = Wanted { shape: image.and_then(|i| i.shape), target: config.target.as_deref(), classes };
+    let reading = image.map_or_else(Reading::default, |i| Reading {
+        shape: i.shape,
+        fit: i.fit,
+        skips: i.on_error == OnError::Skip,
+    });
+    let target = config.target.as_deref().or((goal != Goal::Features).then_some(LABEL));
+    let mut wanted = Wanted { reading, target, classes };
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
+    if all.files.is_empty() {
+        check_no_pictures(config, path)?;
+    }
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
-    let parts = split::split(
-        &config.split,
-        &all.labels,
-        &rows,
-        class_column(goal, config.target.as_ref().map(|_| 0)),
-    )?;
-    let mut target =
-        FittedTarget::fit(config, &all.labels, config.target.as_ref().map(|_| 0), &parts.train, goal)?;
+    let parts = split::split(&config.split, &all.labels, &rows, class_column(goal, target.map(|_| 0)))?;
+    let mut target = FittedTarget::fit(config, &all.labels, target.map(|_| 0), &parts.train, goal)?;
     // Without a configured order, the labels are unchanged.
     target.order_classes(classes);
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
-    wanted.shape = Some(image.shape);
-    let image = FittedImage { classes: classes.to_vec(), ..image };
+    wanted.reading.shape = Some(image.shape);
+    let image = FittedImage { classes: classes.to_vec(), fit: reading.fit, ..image };
     let fitted = Fitted { target, image: Some(image), ..Fitted::default() };
+    let mut understood = Understanding::of_pictures(config, all.notes.clone());
+    understood.split_rows(&all.labels, &parts, &fitted.target);
     let mut loaded = Loaded {
         train: encode(&fitted, &all, &parts.train, true)?,
         validation: encode(&fitted, &all, &parts.validation, true)?,
         test: encode(&fitted, &all, &parts.test, true)?,
         digest: String::new(),
         dropped: 0,
-        understood: Understanding::default(),
+        understood,
         fitted,
     };
     let mut files = vec![path.to_path_buf()];
@@ -170,6 +258,7 @@ pub fn load(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> R
             let (Some(path), labels) = (place(file), place(labels)) else { return Ok(None) };
             let set = read(&path, labels.as_deref(), &wanted)?;
             files.extend([path, set.labels.path.clone()]);
+            loaded.understood.notes.extend(set.notes.iter().cloned());
             let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
             encode(&loaded.fitted, &set, &rows, true).map(Some)
         };
@@ -180,6 +269,7 @@ pub fn load(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> R
         let testing = other(test, test_labels)?;
         loaded.validation = validating.unwrap_or(loaded.validation);
         loaded.test = testing.unwrap_or(loaded.test);
+        loaded.understood.parts = [&loaded.train, &loaded.validation, &loaded.test].map(|part| part.rows);
     }
     let digests: Result<Vec<String>, _> = files.iter().map(|file| digest(file)).collect();
     loaded.digest = hexadecimal(&sha2::Sha256::digest(digests?.concat()));
@@ -207,6 +297,20 @@ fn check_keys(config: &DataConfig) -> Result<(), DataError> {
     }
 }
 
+/// Rejects keys that concern pictures in files of their own.
+///
+/// # Errors
+/// If one is set.
+pub fn check_no_pictures(config: &DataConfig, path: &Path) -> Result<(), DataError> {
+    let image = config.image.clone().unwrap_or_default();
+    let key = match (image.fit, image.on_error) {
+        (ImageFit::Squash, OnError::Fail) => return Ok(()),
+        (ImageFit::Squash, _) => "on_error",
+        _ => "fit",
+    };
+    Err(bad(path, format!("`data.image.{key}` is for pictures in files of their own; remove the key")))
+}
+
 /// Reads other images and encodes them with what was fitted; includes labels if `with_target`.
 ///
 /// # Errors
@@ -218,7 +322,9 @@ pub fn load_with(
     with_target: bool,
 ) -> Result<Dataset, DataError> {
     let target = fitted.target.name().filter(|_| with_target);
-    let wanted = Wanted { shape: Some(image.shape), target, classes: &image.classes };
+    // Whoever asks for predictions gets one for each file, or an error that names it.
+    let reading = Reading { shape: Some(image.shape), fit: image.fit, skips: false };
+    let wanted = Wanted { reading, target, classes: &image.classes };
     let set = read(path, None, &wanted)?;
     let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
     encode(fitted, &set, &rows, with_target)
@@ -226,18 +332,26 @@ pub fn load_with(
 
 fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
     let Some(image) = &fitted.image else { return Ok(Dataset::default()) };
-    let target = if with_target { fitted.target.encode(&set.labels, rows)? } else { None };
-    let (features, x) = (image.names(), image.encode(&set.images, rows));
-    let (categories, source_rows) = (vec![], rows.to_vec());
-    let row_names = vec![];
+    let unknown = |error| match error {
+        DataError::UnknownClass { line, text, known, .. } if !set.files.is_empty() => {
+            let file = (line as usize).checked_sub(1).and_then(|at| set.files.get(at));
+            let path = file.map_or(set.labels.path.clone(), |file| set.labels.path.join(file));
+            let reason = format!(
+                "its class is \"{text}\", of which there are no pictures for training; the classes are \
+                 {known}"
+            );
+            DataError::Image { path, reason }
+        }
+        other => other,
+    };
+    let target = if with_target { fitted.target.encode(&set.labels, rows).map_err(unknown)? } else { None };
     Ok(Dataset {
         rows: rows.len(),
-        features,
-        x,
-        categories,
+        features: image.names(),
+        x: image.encode(&set.images, rows),
         target,
-        source_rows,
-        row_names,
+        source_rows: rows.to_vec(),
+        row_names: rows.iter().filter_map(|&row| set.files.get(row).cloned()).collect(),
         ..Dataset::default()
     })
 }

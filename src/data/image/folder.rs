@@ -6,10 +6,12 @@ use rayon::prelude::*;
 use sha2::Digest;
 
 use super::array::{MAX_ARRAY, bad};
-use super::picture::{self, Picture};
+use super::decode;
+use super::picture::Picture;
 use super::{Images, Pixels};
 use crate::base::image::ImageShape;
 use crate::data::DataError;
+use crate::data::config::ImageFit;
 
 /// Maximum number of pictures.
 const MAX_PICTURES: usize = 1 << 24;
@@ -36,10 +38,10 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
         let before = entries.len();
         for file in contents(&inner)? {
             if file.is_dir() {
-                return Err(bad(
-                    &file,
-                    "it is a folder within the folder of a class; pictures must lie in the latter",
-                ));
+                let reason = "it is a folder within the folder of a class; pictures must lie in the latter. \
+                              If the outer folders are parts such as `train` and `test`, keep nothing else \
+                              beside them, or set `data.source` to the one to train with";
+                return Err(bad(&file, reason));
             }
             entries.push((file, Some(class.clone())));
         }
@@ -54,22 +56,27 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     Ok(entries)
 }
 
-/// The pictures' paths within the folder, in the order of [`list`].
-///
-/// # Errors
-/// As [`list`].
-pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
-    let name = |(file, _): &Entry| file.strip_prefix(path).unwrap_or(file).to_string_lossy().into_owned();
-    Ok(list(path)?.iter().map(name).collect())
+/// A picture's path within the folder; its file's name where `path` is the picture.
+pub fn name(path: &Path, file: &Path) -> String {
+    let within = file.strip_prefix(path).ok().filter(|within| *within != Path::new(""));
+    let name = within.map(Path::as_os_str).or(file.file_name()).unwrap_or(file.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
+/// Files that systems leave in folders of pictures unasked, and viewers do not show.
+const NOT_SHOWN: [&str; 3] = ["Thumbs.db", "desktop.ini", "__MACOSX"];
+
 /// The contents of a folder, sorted by name, without hidden files.
-fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+///
+/// # Errors
+/// If it cannot be read.
+pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut found = vec![];
     for entry in std::fs::read_dir(path).map_err(io)? {
         let entry = entry.map_err(io)?;
-        if !entry.file_name().to_string_lossy().starts_with('.') {
+        let name = entry.file_name();
+        if !name.to_string_lossy().starts_with('.') && !NOT_SHOWN.iter().any(|hidden| name == *hidden) {
             found.push(entry.path());
         }
     }
@@ -77,22 +84,35 @@ fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
-/// Reads pictures as images of shape `wanted`, or else of the size and channels of the first one, which all
+/// How pictures become images.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// Shape of the images.
+    pub shape: Option<ImageShape>,
+    /// How a picture of another aspect ratio becomes that shape.
+    pub fit: ImageFit,
+    /// Whether files that cannot be read are left out.
+    pub skips: bool,
+}
+
+/// What is read of pictures.
+pub struct Pictures {
+    /// Those that could be read.
+    pub images: Images,
+    /// Which of the entries they are.
+    pub kept: Vec<usize>,
+    /// Why the others could not be read.
+    pub left_out: Vec<DataError>,
+}
+
+/// Reads pictures as images of the wanted shape, or else of the size and channels of the first one, which all
 /// others must then match.
 ///
 /// # Errors
-/// If a picture cannot be read, or its size differs from the first and no shape is set.
-pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Result<Images, DataError> {
-    let Some((first, _)) = entries.first() else { return Err(bad(path, "it holds no pictures")) };
-    let shape = match wanted {
-        Some(shape) if matches!(shape.channels, 1 | 3) => shape,
-        Some(shape) => {
-            let reason =
-                format!("pictures have 1 channel or 3, `data.image.shape` = {shape} says {}", shape.channels);
-            return Err(bad(path, reason));
-        }
-        None => picture::read(first)?.shape(),
-    };
+/// If a picture cannot be read (all of them, where such files are left out), or its size differs from the
+/// first and no shape is set.
+pub fn read(path: &Path, entries: &[Entry], reading: Reading) -> Result<Pictures, DataError> {
+    let (shape, first) = shape(path, entries, reading)?;
     let total = entries.len().saturating_mul(shape.values());
     if total > MAX_ARRAY {
         let reason = format!(
@@ -103,7 +123,7 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
         return Err(bad(path, reason));
     }
     let fit = |file: &Path, picture: &Picture| {
-        if wanted.is_none() && picture.shape() != shape {
+        if reading.shape.is_none() && picture.shape() != shape {
             let reason = format!(
                 "it is a picture of {}, but the first one ({}) is of {shape}; set `data.image.shape` to \
                  resize all",
@@ -112,20 +132,91 @@ pub fn read(path: &Path, entries: &[Entry], wanted: Option<ImageShape>) -> Resul
             );
             return Err(bad(file, reason));
         }
-        Ok(picture.fitted(shape))
+        Ok(picture.fitted(shape, reading.fit))
     };
     let mut bytes = vec![0; total];
     let places: Vec<_> = bytes.chunks_exact_mut(shape.values()).zip(entries).collect();
     // In order, so that the first bad picture is reported, whichever thread finds one.
-    let results: Vec<Result<(), DataError>> = places
+    let results: Vec<Result<Read, DataError>> = places
         .into_par_iter()
         .map(|(place, (file, _))| {
-            place.copy_from_slice(&fit(file, &picture::read(file)?)?);
-            Ok(())
+            let picture = match decode::read(file) {
+                Err(error) if reading.skips => return Ok(Read::Not(error)),
+                found => found?,
+            };
+            Ok(match fit(file, &picture)? {
+                Pixels::Bytes(values) => {
+                    place.copy_from_slice(&values);
+                    Read::InPlace
+                }
+                Pixels::Floats(values) => Read::Deep(values),
+            })
         })
         .collect();
-    results.into_iter().collect::<Result<(), _>>()?;
-    Ok(Images { shape, pixels: Pixels::Bytes(bytes) })
+    let results = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok(collected(shape, bytes, results))
+}
+
+/// The shape of the images, and the first picture that is read where it decides.
+fn shape<'a>(
+    path: &Path,
+    entries: &'a [Entry],
+    reading: Reading,
+) -> Result<(ImageShape, &'a Path), DataError> {
+    let Some((first, _)) = entries.first() else { return Err(bad(path, "it holds no pictures")) };
+    match reading.shape {
+        Some(shape) if matches!(shape.channels, 1 | 3) => Ok((shape, first)),
+        Some(shape) => {
+            let reason =
+                format!("pictures have 1 channel or 3, `data.image.shape` = {shape} says {}", shape.channels);
+            Err(bad(path, reason))
+        }
+        None => {
+            let mut found = entries.iter().map(|(file, _)| Ok((decode::read(file)?.shape(), file.as_path())));
+            let whole = |found: &Result<_, DataError>| found.is_ok() || !reading.skips;
+            let none = || bad(path, format!("none of its {} files can be read as a picture", entries.len()));
+            found.find(whole).ok_or_else(none)?
+        }
+    }
+}
+
+/// What became of one picture.
+enum Read {
+    /// Its 8-bit values are where they belong.
+    InPlace,
+    /// It has more than 8 bits a value.
+    Deep(Vec<f32>),
+    /// It cannot be read.
+    Not(DataError),
+}
+
+/// The pictures that could be read: as bytes, unless one of them has more than 8 bits a value.
+fn collected(shape: ImageShape, mut bytes: Vec<u8>, results: Vec<Read>) -> Pictures {
+    let values = shape.values();
+    let (mut kept, mut deep, mut left_out) = (vec![], vec![], vec![]);
+    for (at, result) in results.into_iter().enumerate() {
+        match result {
+            Read::Not(error) => {
+                left_out.push(error);
+                continue;
+            }
+            Read::Deep(floats) => deep.push((kept.len(), floats)),
+            Read::InPlace => {}
+        }
+        bytes.copy_within(at * values..(at + 1) * values, kept.len() * values);
+        kept.push(at);
+    }
+    bytes.truncate(kept.len() * values);
+    let pixels = if deep.is_empty() {
+        Pixels::Bytes(bytes)
+    } else {
+        let mut floats: Vec<f32> = bytes.into_iter().map(f32::from).collect();
+        for (at, values) in deep {
+            floats[at * values.len()..][..values.len()].copy_from_slice(&values);
+        }
+        Pixels::Floats(floats)
+    };
+    Pictures { images: Images { shape, pixels }, kept, left_out }
 }
 
 /// SHA-256 of the names and contents of all pictures, in hexadecimal.

@@ -40,9 +40,19 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
     let mut magic = [0; 4];
     source.read_exact(&mut magic).map_err(cut)?;
     let [0, 0, kind, axes @ 1..=MAX_AXES] = magic else {
+        let printed = magic.iter().all(|&byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+        let advice = if printed {
+            "; it holds text: if that is a table, save it as a .csv file without compression"
+        } else {
+            ""
+        };
         return Err(bad(
             path,
-            format!("it is not an IDX file: it begins with {magic:?}, not with two zeros"),
+            format!(
+                "it is not an IDX file: it begins with the bytes {magic:02x?}. IDX, the format of MNIST, has \
+                 two zeros, the type of the elements and the number of axes there, such as [00, 00, 08, 03] \
+                 for images{advice}"
+            ),
         ));
     };
     let element = match kind {

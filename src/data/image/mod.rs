@@ -2,15 +2,18 @@
 //! of the training rows.
 
 mod array;
+mod decode;
 pub mod files;
-pub mod folder;
+mod folder;
+mod format;
 mod idx;
 mod npy;
+mod parts;
 mod picture;
 
 use super::DataError;
 use super::cells;
-use super::config::{ColumnKind, DataConfig, Scaling};
+use super::config::{ColumnKind, DataConfig, ImageFit, Scaling};
 use super::fitted::FittedImage;
 use super::scaling::FittedScaling;
 use super::table::Table;
@@ -125,7 +128,7 @@ impl FittedImage {
                 }
             });
         }
-        Ok(Self { shape, scaling, range, columns, classes: vec![] })
+        Ok(Self { shape, scaling, range, columns, classes: vec![], fit: ImageFit::default() })
     }
 
     /// The scaled values of `rows`, one image after the other.

@@ -131,6 +131,15 @@ fn header(text: &str) -> Result<Header, String> {
         "f2" => Element::Float(2),
         "f4" => Element::Float(4),
         "f8" => Element::Float(8),
+        "O" => {
+            let advice = "save an array of numbers: np.save(..., a.astype('float32'))";
+            return Err(format!("says the elements are objects; {advice}"));
+        }
+        text if text.starts_with(['U', 'S']) => {
+            let advice = "save numbers, such as np.unique(a, return_inverse=True)[1], and name them in \
+                          `data.image.classes`";
+            return Err(format!("says the elements are text; {advice}"));
+        }
         _ => {
             let shown: String = descr.chars().take(40).collect();
             return Err(format!(
@@ -160,6 +169,8 @@ mod tests {
         assert_eq!(found.shape, [3, 4]);
         let found = header("{'shape': (7,), 'fortran_order': True, 'descr': '|u1'}").unwrap();
         assert_eq!((found.element, found.shape), (Element::Unsigned(1), vec![7]));
+        let found = header("{'descr': '|O', 'fortran_order': False, 'shape': (3,)}").err().unwrap();
+        assert!(found.contains("objects") && found.contains("a.astype('float32')"), "{found}");
         for text in ["", "{'descr': '<U5', 'shape': (1,)}", "{'descr': '<f4', 'shape': (-1,)}"] {
             assert!(header(text).is_err(), "{text}");
         }

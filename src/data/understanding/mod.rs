@@ -110,6 +110,11 @@ impl Understanding {
         }
     }
 
+    /// What is known of pictures.
+    pub fn of_pictures(config: &DataConfig, notes: Vec<String>) -> Self {
+        Self { notes, split: split(&config.split), ..Self::default() }
+    }
+
     /// Adds what was fitted.
     pub fn fitted(&mut self, fitted: &Fitted) {
         for column in &mut self.columns {

@@ -1,6 +1,7 @@
 //! Checks of experiments with a variational autoencoder.
 
 use crate::data::config::CategoryEncoding;
+use crate::data::image;
 use crate::nn::config::variational::{Decoder, Variance};
 use crate::nn::losses::Loss;
 use crate::tasks::Settings;
@@ -18,7 +19,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         if matches!(train.loss, Loss::Elbo {}) {
             return Err(("train.loss", "= \"elbo\" is only for `model.family = \"vae\"`".into()));
         }
-        if data.target.is_none() && data.text.is_none() {
+        if data.target.is_none() && data.text.is_none() && !image::files::may_hold_images(&data.source) {
             return Err(("data.target", "is missing; name the column to predict".into()));
         }
         return Ok(());

@@ -99,11 +99,11 @@ impl Task for Autoencoder<'_> {
         let predictions = trained.evaluate(&rows, DRAWS)?;
         let part = |name| predictions.part(name).unwrap_or_default();
         let (reconstruction, kl, likelihood) = (part(RECONSTRUCTION), part(KL), part(LOG_LIKELIHOOD));
-        let pictures = images::names(input)?;
-        let (title, names) = match &self.fitted.reshape {
-            _ if !pictures.is_empty() => ("image", &pictures),
-            Some(reshape) => (reshape.row_name(), &rows.row_names),
-            None => ("row", &rows.row_names),
+        let names = &rows.row_names;
+        let title = match &self.fitted.reshape {
+            Some(reshape) => reshape.row_name(),
+            None if names.is_empty() => "row",
+            None => "image",
         };
         let codes = (1..=predictions.outputs).map(|at| format!("code {at}"));
         let titles = [title, "anomaly", RECONSTRUCTION, KL, LOG_LIKELIHOOD].map(String::from);

@@ -43,8 +43,8 @@ impl Task for Images<'_> {
     }
 
     fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        // Pictures in a folder are identified by their file names.
-        let files = names(input)?;
+        // Pictures are identified by their file names.
+        let files = image::files::names(input)?;
         let titles = files.first().map(|_| "image".to_string()).into_iter().collect();
         self.head.table(trained, input, titles, |_, at| files.get(at).cloned().into_iter().collect())
     }
@@ -55,11 +55,6 @@ impl Task for Images<'_> {
         let images = if html.is_empty() { html } else { section("Images", &html) };
         Ok(self.head.section(shown) + &images)
     }
-}
-
-/// Names of the pictures in a folder; empty if `input` is a file.
-pub(super) fn names(input: &Path) -> Result<Vec<String>, TrainError> {
-    Ok(if input.is_dir() { image::folder::names(input)? } else { vec![] })
 }
 
 /// The section of a report that shows the filters of a model that reads images; nothing if it has none.

@@ -34,10 +34,11 @@ pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> 
         let Some(x) = rows.x.get(row * values..(row + 1) * values) else { continue };
         let picture = picture(image, x);
         let (truth, predicted) = (escape(&names[truth]), escape(&names[predicted]));
-        let source = rows.source_rows.get(row).copied().unwrap_or(row);
+        let number = || format!("row {}", rows.source_rows.get(row).copied().unwrap_or(row));
+        let source = rows.row_names.get(row).map_or_else(number, |name| escape(name));
         let _ = writeln!(
             html,
-            "<div title=\"row {source}\">{picture}<span><b>{predicted}</b> {:.0} %<br>is \
+            "<div title=\"{source}\">{picture}<span><b>{predicted}</b> {:.0} %<br>is \
              {truth}</span></div>",
             100.0 * sure
         );
