@@ -13,8 +13,8 @@ use gridlight::kernels::{
 };
 use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
 use gridlight::scalar::ReduceKind;
 use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};

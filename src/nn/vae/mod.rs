@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use crate::nn::Model;
     use crate::nn::config::Family;
+    use crate::nn::inputs::Inputs;
     use crate::nn::losses::Loss;
-    use crate::nn::model::Inputs;
 
     #[test]
     fn a_decoder_of_convolutions_gives_back_every_size() {
