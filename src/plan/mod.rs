@@ -5,10 +5,13 @@
 //! and runs exactly these dispatches.
 
 mod access;
+mod builder;
 mod compile;
 mod draft;
+mod drafter;
 mod emit;
 mod fuse;
+mod groups;
 mod launch;
 mod memory;
 mod recurrence;
