@@ -131,6 +131,7 @@ kernels![
     cross_entropy::CrossEntropy,
     gather::Gather,
     gather::GatherGrad,
+    gather::steps::GradientStep,
     pool::Pool,
     pool::PoolGrad,
     recurrence::Recurrence,

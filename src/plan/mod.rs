@@ -11,6 +11,7 @@ mod draft;
 mod drafter;
 mod emit;
 mod fuse;
+mod gather;
 mod groups;
 mod launch;
 mod memory;

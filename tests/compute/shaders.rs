@@ -9,7 +9,8 @@ use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{ShaderError, launch, shader};
 use gridlight::kernels::{
-    Kernel, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
+    Kernel, KernelDef, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax,
+    store,
 };
 use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
@@ -333,6 +334,9 @@ fn reductions_and_rows() {
     }
     check_kernel(&Kernel::new(gather::Gather { vocabulary: 7, width: 5, count: 33 }));
     check_kernel(&Kernel::new(gather::GatherGrad { vocabulary: 7, width: 5, count: 33 }));
+    for kernel in gather::steps::GradientStep::benchmarks() {
+        check_kernel(&Kernel::new(kernel));
+    }
     for stage in [0, 1] {
         let max_norm = 1f32.to_bits();
         check_kernel(&Kernel::new(norm::GradientNorm { len: 70_000, stage, max_norm }));

@@ -34,7 +34,7 @@ pub fn trials() -> Vec<Trial> {
             Box::new(|| samples_agree(family)),
         ));
     }
-    let graphs: [(&str, harness::Check); 13] = [
+    let graphs: [(&str, harness::Check); 14] = [
         ("verify_finds_a_wrong_kernel", verify_finds_a_wrong_kernel),
         ("exact_mode_has_the_bits_of_the_cpu", exact_bits),
         ("matrix_products_and_their_gradients", matrix_products),
@@ -46,6 +46,7 @@ pub fn trials() -> Vec<Trial> {
         ("reductions_and_their_gradients", reductions),
         ("softmax_and_cross_entropy", softmax),
         ("rows_by_index_and_their_gradient", gathers),
+        ("gradients_of_rows_have_the_bits_of_the_cpu", gathered_bits),
         ("views_cost_nothing_and_are_right", views),
         ("random_numbers_have_the_bits_of_the_cpu", random_numbers),
     ];
@@ -300,14 +301,37 @@ fn softmax() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Rows of a table, their width and how many are gathered: few, and more than one loop may go through.
+const GATHERED: [[usize; 3]; 7] =
+    [[1, 1, 1], [10, 3, 65], [257, 17, 63], [5, 64, 300], [3, 2, 6001], [7, 3, 70_001], [50_000, 3, 70_001]];
+
+/// Rows of a table by index, and the gradient of the table.
+fn gathered([vocabulary, width, count]: [usize; 3]) -> Result<Case, Failed> {
+    let mut b = Builder::default();
+    let table = b.normal(&[vocabulary, width])?;
+    let indices = (0..count as u32).map(|i| pick(70, i, vocabulary) as f64).collect();
+    let indices = b.bind(&[count], DType::U32, indices)?;
+    let rows = b.graph.gather(table, indices)?;
+    Ok(b.case(rows, true)?)
+}
+
 fn gathers() -> Result<(), Failed> {
-    for [vocabulary, width, count] in [[1, 1, 1], [10, 3, 65], [257, 17, 63], [5, 64, 300]] {
-        let mut b = Builder::default();
-        let table = b.normal(&[vocabulary, width])?;
-        let indices = (0..count as u32).map(|i| pick(70, i, vocabulary) as f64).collect();
-        let indices = b.bind(&[count], DType::U32, indices)?;
-        let rows = b.graph.gather(table, indices)?;
-        agree(&format!("gather {count} of {vocabulary}x{width}"), &b.case(rows, true)?, 1e-5)?;
+    for sizes in GATHERED {
+        agree(&format!("gather {sizes:?}"), &gathered(sizes)?, 1e-5)?;
+    }
+    Ok(())
+}
+
+/// The CPU adds up the gradients of rows in one kernel, a GPU in several.
+fn gathered_bits() -> Result<(), Failed> {
+    for sizes in GATHERED {
+        let case = gathered(sizes)?;
+        let expected = run(&CpuDevice::new(Some(2)).exact(true), &case).map_err(|e| e.to_string())?;
+        for family in [Family::Registers, Family::Workgroup] {
+            let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+            let found = run(&harness::device(&options)?, &case).map_err(|e| e.to_string())?;
+            assert!(expected == found, "{sizes:?}, {family:?}");
+        }
     }
     Ok(())
 }

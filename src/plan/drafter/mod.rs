@@ -11,7 +11,7 @@ use super::draft::{Draft, Place, StoredResult};
 use super::emit::Emitted;
 use super::groups::{Anchor, Fusion};
 use super::spec::{PassSpec, PlanError};
-use super::{Slice, recurrence, stage};
+use super::{Slice, gather, recurrence, stage};
 use crate::base::target::Target;
 use crate::base::tensor::Shape;
 use crate::graph::ops::Lowering;
@@ -201,7 +201,9 @@ impl<'b, 's> Drafter<'b, 's> {
                 places = in_order.map(|at| places[at]).collect();
                 let draft =
                     Draft { kernel: kernel.clone().keep_outputs(&used), reads, writes: places, label };
-                recurrence::in_parts(draft, self.target, &mut self.temporaries)
+                let steps = gather::in_steps(draft, self.target, &mut self.temporaries);
+                let in_parts = |step| recurrence::in_parts(step, self.target, &mut self.temporaries);
+                steps.into_iter().flat_map(in_parts).collect()
             }
         };
         self.drafts.extend(drafts);
