@@ -1,6 +1,7 @@
-// The positions of indices in the order of the rows that they name, those of equal rows in ascending order; an index
-// outside the table names row VOCABULARY. Merges FAN neighbouring runs of RUN positions, each in that order: read 0
-// indices [COUNT], read 1 positions [COUNT] (FIRST: runs of one, not read), write 0 positions [COUNT].
+// The positions of indices in the order of the rows that they name, those of equal rows in ascending order;
+// an index outside the table names row VOCABULARY. Merges FAN neighbouring runs of RUN positions, each in
+// that order: read 0 indices [COUNT], read 1 positions [COUNT] (FIRST: runs of one, not read), write 0
+// positions [COUNT].
 //@import step
 @group(0) @binding(0) var<storage, read_write> write_0: array<u32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;

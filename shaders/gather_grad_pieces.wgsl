@@ -1,6 +1,7 @@
-// Sums of the whole pieces of rows: read 0 positions in the order of the rows [COUNT], read 1 where each row starts
-// [VOCABULARY + 1], read 2 row gradients [COUNT, WIDTH], write 0 [COUNT / PIECE, WIDTH]. A piece is PIECE positions of
-// a row, counted from its start; its sum stands at the multiple of PIECE below or at which it starts, 0 if none does.
+// Sums of the whole pieces of rows: read 0 positions in the order of the rows [COUNT], read 1 where each row
+// starts [VOCABULARY + 1], read 2 row gradients [COUNT, WIDTH], write 0 [COUNT / PIECE, WIDTH]. A piece is
+// PIECE positions of a row, counted from its start; its sum stands at the multiple of PIECE below or at which
+// it starts, 0 if none does.
 //@import step, arithmetic
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;
@@ -19,8 +20,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (i >= PIECES * WIDTH) {
         return;
     }
-    // A piece that starts within these positions contains the last one. The row of that: the last that starts there
-    // or before.
+    // A piece that starts within these positions contains the last one. The row of that: the last that starts
+    // there or before.
     let begin = i / WIDTH * PIECE;
     var low = 1u;
     var high = VOCABULARY + 1u;

@@ -1,5 +1,5 @@
-// Where the positions of each row start: read 0 indices [COUNT], read 1 their positions in the order of the rows
-// [COUNT], write 0 [VOCABULARY + 1]: how many indices name an earlier row.
+// Where the positions of each row start: read 0 indices [COUNT], read 1 their positions in the order of the
+// rows [COUNT], write 0 [VOCABULARY + 1]: how many indices name an earlier row.
 //@import step
 @group(0) @binding(0) var<storage, read_write> write_0: array<u32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;

@@ -1,6 +1,6 @@
-// The gradient of rows by index, from positions in the order of the rows: read 0 these [COUNT], read 1 where each row
-// starts [VOCABULARY + 1], read 2 row gradients [COUNT, WIDTH], read 3 sums of the rows' whole pieces of PIECE positions
-// (LONG: where there may be any), write 0 [VOCABULARY, WIDTH].
+// The gradient of rows by index, from positions in the order of the rows: read 0 these [COUNT], read 1 where
+// each row starts [VOCABULARY + 1], read 2 row gradients [COUNT, WIDTH], read 3 sums of the rows' whole
+// pieces of PIECE positions (LONG: where there may be any), write 0 [VOCABULARY, WIDTH].
 //@import step, arithmetic
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;
 @group(1) @binding(0) var<storage, read> read_0: array<u32>;

@@ -1,5 +1,5 @@
-//! The order of the modules: what a file may name. Paths are read from Rust's tokens, so that neither formatting nor
-//! comments fool the test.
+//! The order of the modules: what a file may name. Paths are read from Rust's tokens, so that neither
+//! formatting nor comments fool the test.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

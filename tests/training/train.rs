@@ -63,8 +63,8 @@ impl Bench {
         let source = directory.path().join("table.csv");
         std::fs::write(&source, table).unwrap();
         let text = format!(
-            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n[data.split]\nby = \"random\"\n\
-             validation = 0.2\ntest = 0.2\n{train}",
+            "name = \"bench\"\nseed = 3\n[data]\nsource = {:?}\ntarget = \"y\"\n\
+             [data.split]\nby = \"random\"\nvalidation = 0.2\ntest = 0.2\n{train}",
             source.to_str().unwrap()
         );
         let experiment = Experiment::parse(&text, "bench.toml", &[]).unwrap();
@@ -119,7 +119,8 @@ fn the_same_seed_gives_the_same_bits_for_any_number_of_threads() {
 fn a_resumed_run_has_the_bits_of_an_uninterrupted_one() {
     let bench = Bench::new(300, SHORT);
     bench.train(&bench.options("whole"), &mut Recorder::default()).unwrap();
-    // 180 training rows make 11 steps an epoch: in the first epoch, at the end of one, within one, at the end.
+    // 180 training rows make 11 steps an epoch: in the first epoch, at the end of one, within one, at the
+    // end.
     for stop in [1, 5, 11, 27, 33, 44] {
         let name = format!("stopped-{stop}");
         let options = Options { max_steps: Some(stop), ..bench.options(&name) };
@@ -349,8 +350,8 @@ fn wrong_recipes_are_refused() {
     custom_loop::wrong_recipes_are_refused(&CpuDevice::new(Some(2)));
 }
 
-/// As [`SHORT`], but for what depends on the micro-batch (the statistics of a batch norm) or makes a difference in the last
-/// digit a large one (Adam divides by gradients that are almost 0).
+/// As [`SHORT`], but for what depends on the micro-batch (the statistics of a batch norm) or makes a
+/// difference in the last digit a large one (Adam divides by gradients that are almost 0).
 const CUT: &str = "[data.augment]\nnoise = 0.1\n[model]\nhidden = [16]\ndropout = 0.1\n[train]\nepochs = 3\n\
     batch_size = 16\nclip_norm = 1.0\nlearning_rate = 0.02\noptimizer = { type = \"sgd\", momentum = 0.9 }\n";
 
@@ -422,7 +423,8 @@ fn what_cannot_be_cut_into_micro_batches_is_refused() {
     refused(&format!("[train]\naccumulate = 2\n{weights}\n"), "cannot be used with `class_weights`");
     let normalised = "[model]\nhidden = [4]\nnorm = \"batch\"\n[train]\nbatch_size = 8\naccumulate = 8\n";
     refused(normalised, "leaves batch_norm nothing to normalise over");
-    let text = "name = \"b\"\n[data]\nsource = \"b.txt\"\n[data.text]\n[model]\nfamily = \"rnn\"\n[train]\naccumulate = 2\n";
+    let text = "name = \"b\"\n[data]\nsource = \"b.txt\"\n[data.text]\n\
+                [model]\nfamily = \"rnn\"\n[train]\naccumulate = 2\n";
     let error = Experiment::parse(text, "b.toml", &[]).unwrap_err().to_string();
     assert!(error.contains("cannot be used with a text"), "{error}");
 }

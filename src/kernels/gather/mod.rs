@@ -80,14 +80,15 @@ impl KernelDef for Gather {
     }
 }
 
-/// Gradients of a row that are added up on their own; a row's sum is that of the sums of its pieces, in order.
+/// Gradients of a row that are added up on their own; a row's sum is that of the sums of its pieces, in
+/// order.
 pub const PIECE: usize = 1024;
 
 /// Reads: indices `u32[count]`, row gradients `[count, width]`; write 0: `[vocabulary, width]`, each row the
 /// sum of the gradients whose index names it, added in ascending position, in pieces of [`PIECE`].
 ///
-/// The shader compares each row with every index. The planner takes it where that is less than a launch costs, and
-/// [`steps`] otherwise.
+/// The shader compares each row with every index. The planner takes it where that is less than a launch
+/// costs, and [`steps`] otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GatherGrad {
     /// Rows of the table.

@@ -107,11 +107,11 @@ pub(super) fn add_rows(
     }
 }
 
-/// Puts the positions of indices below `vocabulary` in the order of these, equal ones in ascending order. Those of
-/// row `r` are `starts[r]..starts[r + 1]`; `starts` has `vocabulary + 2` words.
+/// Puts the positions of indices below `vocabulary` in the order of these, equal ones in ascending order.
+/// Those of row `r` are `starts[r]..starts[r + 1]`; `starts` has `vocabulary + 2` words.
 fn sort(indices: &[u32], vocabulary: usize, order: &mut [u32], starts: &mut [u32]) {
-    // How many there are of row `r` is counted two places on; of their sums, the one beside `r` then moves from
-    // where its positions start to where they end.
+    // How many there are of row `r` is counted two places on; of their sums, the one beside `r` then moves
+    // from where its positions start to where they end.
     starts.fill(0);
     let inside = || indices.iter().enumerate().filter(|(_, index)| (**index as usize) < vocabulary);
     for (_, &index) in inside() {

@@ -1,7 +1,7 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
-//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state` reads and
-//! sets weights and everything else that a checkpoint keeps.
+//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
+//! reads and sets weights and everything else that a checkpoint keeps.
 
 mod order;
 mod program;

@@ -1,5 +1,5 @@
-//! The gradient of gathered rows in steps, for devices that would otherwise compare every row with every index: the
-//! positions are put in the order of the rows that they name, and then each row adds up its own.
+//! The gradient of gathered rows in steps, for devices that would otherwise compare every row with every
+//! index: the positions are put in the order of the rows that they name, and then each row adds up its own.
 
 pub mod native;
 mod oracle;
@@ -20,18 +20,18 @@ use crate::scalar::Body;
 /// What a step computes. All integers are `u32`; an index outside the table names the row after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Merges runs of `run` positions, each in the order of the rows, into runs of [`Step::merged`]. Reads: indices
-    /// `[count]` and, if `run` is not 1, the positions; write 0: positions `[count]`.
+    /// Merges runs of `run` positions, each in the order of the rows, into runs of [`Step::merged`]. Reads:
+    /// indices `[count]` and, if `run` is not 1, the positions; write 0: positions `[count]`.
     Order {
         /// Positions per run.
         run: usize,
     },
-    /// Reads: indices `[count]`, positions in order `[count]`; write 0: `[vocabulary + 1]`, for each row how many
-    /// positions come before its first.
+    /// Reads: indices `[count]`, positions in order `[count]`; write 0: `[vocabulary + 1]`, for each row how
+    /// many positions come before its first.
     Starts,
-    /// Reads: positions in order, starts, row gradients `[count, width]`; write 0: `[count / PIECE, width]`, the sums
-    /// of the pieces of [`PIECE`] positions into which each row is cut from its start, each where the position at
-    /// which it starts is in the positions cut into such pieces; 0 where no piece starts.
+    /// Reads: positions in order, starts, row gradients `[count, width]`; write 0: `[count / PIECE, width]`,
+    /// the sums of the pieces of [`PIECE`] positions into which each row is cut from its start, each where
+    /// the position at which it starts is in the positions cut into such pieces; 0 where no piece starts.
     Pieces,
     /// Reads: positions in order, starts, row gradients and, if there are any, sums of pieces; write 0:
     /// `[vocabulary, width]`.
