@@ -10,8 +10,9 @@ use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::{Inputs, Model};
+use gridlight::nn::model::Model;
 use gridlight::optim::Optimizer;
 use gridlight::train::engine::{Engine, Training};
 

@@ -1,7 +1,9 @@
-// Augmentation of images: read 0 is the row order, read 1 images [rows, CHANNELS, HEIGHT, WIDTH]; write 0 [batch,
-// CHANNELS, HEIGHT, WIDTH] takes the images order[batch_start..], each changed by its own random draws:
-//   pixel (y, x) is that at R ((y, x) - shift - centre) + centre, mirrored where drawn, FILL beyond the edge, and
-//   interpolated bilinearly if ROTATE; times a contrast factor, plus a brightness, 0 in the cut-out square; plus noise.
+// Augmentation of images: read 0 is the row order, read 1 images [rows, CHANNELS, HEIGHT, WIDTH]; write 0
+// [batch, CHANNELS, HEIGHT, WIDTH] takes the images order[batch_start..], each changed by its own random
+// draws:
+//   pixel (y, x) is that at R ((y, x) - shift - centre) + centre, mirrored where drawn, FILL beyond the edge,
+//   and interpolated bilinearly if ROTATE; times a contrast factor, plus a brightness, 0 in the cut-out
+//   square; plus noise.
 // One invocation computes one line of one channel. Same bits as src/kernels/augment in exact mode.
 //@import step, arithmetic, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
@@ -144,7 +146,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             value = 0.0;
         }
         if (NOISY) {
-            let noise = random_normal(random_word(NOISE_STREAM, (step.micro_batch * LINES + result) * WIDTH + i));
+            let element = (step.micro_batch * LINES + result) * WIDTH + i;
+            let noise = random_normal(random_word(NOISE_STREAM, element));
             value = add_(value, mul_(NOISE, noise));
         }
         write_0[result * WIDTH + i] = value;

@@ -62,7 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (DELTA) {
         for (var c = lane; c < CLASSES; c += LANES) {
             let p = exp_(sub_(sub_(read_0[start + c], largest), log_total));
-            write_1[start + c] = select(bad, sub_(mul_(p, weight), wanted(c, label)), known); //@insert store_delta
+            let delta = select(bad, sub_(mul_(p, weight), wanted(c, label)), known);
+            write_1[start + c] = delta; //@insert store_delta
         }
     }
 }

@@ -1,5 +1,5 @@
-// Global gradient norm. Partial stage: write 0 [PARTIALS] sums of squares of 1024 words each, one invocation a
-// sum. Final stage: write 0 is the norm and the factor min(1, max_norm / (norm + 1e-6)), as PyTorch's
+// Global gradient norm. Partial stage: write 0 [PARTIALS] sums of squares of 1024 words each, one invocation
+// a sum. Final stage: write 0 is the norm and the factor min(1, max_norm / (norm + 1e-6)), as PyTorch's
 // clip_grad_norm_.
 //@import step, arithmetic, numerics
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;

@@ -1,10 +1,10 @@
-// Matrix product in registers, without workgroup memory or barriers: for software drivers, where a barrier costs
-// more than the loads it saves, and where a load costs as much as twenty multiply-adds.
-// A workgroup is one native vector of 8 lanes and computes ROW_GROUPS * TILE_ROWS rows by 8 * COLUMNS columns, a
-// lane COLUMNS neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of each group of A, and
-// the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. With WINDOWS, A is windows of
-// images, for convolutions. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
-// Workgroups are numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
+// Matrix product in registers, without workgroup memory or barriers: for software drivers, where a barrier
+// costs more than the loads it saves, and where a load costs as much as twenty multiply-adds. A workgroup is
+// one native vector of 8 lanes and computes ROW_GROUPS * TILE_ROWS rows by 8 * COLUMNS columns, a lane
+// COLUMNS neighbouring columns; k goes by 4. With BROADCAST each lane loads one row of each group of A, and
+// the others get it from there; with LEFT_ROWS it loads four neighbouring rows at one k. With WINDOWS, A is
+// windows of images, for convolutions. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]). Workgroups are
+// numbered x first: column tiles, row tiles, matrices, splits; then those that add up rows of A.
 //@import step, arithmetic
 //@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings
@@ -125,8 +125,12 @@ fn main(
     let first_col = (col_tile * 8u + lane) * COLUMNS;
     // Rows and columns beyond the last repeat it; what they give is not stored.
     let b = B_OFFSET + z * B_BATCH;
-    let a_own_g = locate(z, loaded_row(first_row + g * TILE_ROWS, own_row)); //@for g in ROW_GROUPS if BROADCAST
-    let a_g_r = locate(z, min(first_row + g * TILE_ROWS + r, M - 1u)); //@for g in ROW_GROUPS, r in TILE_ROWS if not BROADCAST
+//@for g in ROW_GROUPS if BROADCAST
+    let a_own_g = locate(z, loaded_row(first_row + g * TILE_ROWS, own_row));
+//@end
+//@for g in ROW_GROUPS, r in TILE_ROWS if not BROADCAST
+    let a_g_r = locate(z, min(first_row + g * TILE_ROWS + r, M - 1u));
+//@end
     let b_row = b + min(first_col, N - COLUMNS); //@if RIGHT_ROWS
     let b_c = b + min(first_col + c, N - 1u) * B_COL; //@for c in COLUMNS if not RIGHT_ROWS
     var sum_g_r = Columns(0.0); //@for g in ROW_GROUPS, r in TILE_ROWS
@@ -187,6 +191,8 @@ fn main(
             store(z, split, first_row + at, first_col, sums[at]);
         }
     } else {
-        store(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r); //@for g in ROW_GROUPS, r in TILE_ROWS
+//@for g in ROW_GROUPS, r in TILE_ROWS
+        store(z, split, first_row + g * TILE_ROWS + r, first_col, sum_g_r);
+//@end
     }
 }

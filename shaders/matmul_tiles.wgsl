@@ -1,7 +1,8 @@
-// Matrix product through workgroup memory, for GPUs: a workgroup computes a tile of 4 * SIDE rows and columns,
-// each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both fragments are
-// read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
-// With WINDOWS, A is windows of images, for convolutions. Workgroups are numbered as in matmul_registers.wgsl.
+// Matrix product through workgroup memory, for GPUs: a workgroup computes a tile of 4 * SIDE rows and
+// columns, each invocation 4 x 4 of it, from slices of DEPTH columns of A (kept transposed, so that both
+// fragments are read along rows) and DEPTH rows of B. out[z, r, c] = epilogue(sum_k A[z, r, k] * B[z, k, c]).
+// With WINDOWS, A is windows of images, for convolutions. Workgroups are numbered as in
+// matmul_registers.wgsl.
 //@import step, arithmetic
 //@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<vec4<f32>>; //@insert bindings

@@ -1,6 +1,6 @@
-// Pooling: read 0 images [.., HEIGHT, WIDTH, CHANNELS], write 0 (and 1) [.., POSITIONS_Y, POSITIONS_X, CHANNELS].
-// One invocation computes one vector of channels of one window:
-//   MAX: the largest element and its tap, the first of equal ones, the last NaN; each is stored if it is bound
+// Pooling: read 0 images [.., HEIGHT, WIDTH, CHANNELS], write 0 (and 1)
+// [.., POSITIONS_Y, POSITIONS_X, CHANNELS]. One invocation computes one vector of channels of one window:
+//   MAX: the largest element and its tap, the first of equal ones, the last NaN; each is stored if bound
 //   PICK: the element whose tap read 1 names
 //   neither: the average
 //@import step, arithmetic

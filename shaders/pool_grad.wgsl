@@ -1,9 +1,9 @@
-// Gradient of pooling: write 0 [.., HEIGHT, WIDTH, CHANNELS]; each element adds, in row-major order, what the windows
-// that contain it send: CHOSEN, the gradient read 1 of those whose tap (read 0) it is; else its share of the
-// gradient read 0 of all. No more than OVERLAP_Y x OVERLAP_X windows contain an element.
+// Gradient of pooling: write 0 [.., HEIGHT, WIDTH, CHANNELS]; each element adds, in row-major order, what the
+// windows that contain it send: CHOSEN, the gradient read 1 of those whose tap (read 0) it is; else its share
+// of the gradient read 0 of all. No more than OVERLAP_Y x OVERLAP_X windows contain an element.
 //
-// One invocation computes one vector of channels: of a cell, the STRIDE_Y x STRIDE_X elements that the same windows
-// contain (CELLS), or of one element.
+// One invocation computes one vector of channels: of a cell, the STRIDE_Y x STRIDE_X elements that the same
+// windows contain (CELLS), or of one element.
 //@import step, arithmetic
 //@include one or four if FOUR
 //@include pooling
@@ -86,7 +86,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var total = Floats(0.0);
 //@for down in OVERLAP_Y, along in OVERLAP_X
             {
-                let tap = tap_at(row + (OVERLAP_Y - 1u - down) * STRIDE_Y, column + (OVERLAP_X - 1u - along) * STRIDE_X);
+                let tap = tap_at(
+                    row + (OVERLAP_Y - 1u - down) * STRIDE_Y,
+                    column + (OVERLAP_X - 1u - along) * STRIDE_X,
+                );
                 var hit = Flags(tap != NO_TAP);
                 if (CHOSEN) {
                     hit = chosen_down_along == Words(tap);

@@ -1,12 +1,14 @@
-// COUNT steps of a recurrent layer, for read 0 = G [STEPS, BATCH, GATES x HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]:
+// COUNT steps of a recurrent layer, for read 0 = G [STEPS, BATCH, GATES x HIDDEN] and read 1 = W
+// [GATES x HIDDEN, HIDDEN]:
 //   R = W h (a GRU: + b, read 3), then
 //   LSTM: c = sigmoid(G1 + R1) c + sigmoid(G0 + R0) tanh(G2 + R2), h = sigmoid(G3 + R3) tanh(c)
 //   GRU:  n = tanh(G2 + sigmoid(G0 + R0) R2), h = n + sigmoid(G1 + R1) (h - n)
 //   else: h = relu(G + R) or tanh(G + R)
-// A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows:
-// it sums their products in registers, k by 4. The states lie in workgroup memory, for each unit VECTORS vectors of rows.
-// With BY_STEP it takes a block of the units through one step, and CHUNK states after the other come from memory.
-// With BROADCAST the 8 invocations of a subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
+// A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of
+// these rows: it sums their products in registers, k by 4. The states lie in workgroup memory, for each unit
+// VECTORS vectors of rows. With BY_STEP it takes a block of the units through one step, and CHUNK states
+// after the other come from memory. With BROADCAST the 8 invocations of a subgroup load one vector each,
+// PER_LOAD of them at 4 k, and exchange them.
 //@import step, arithmetic, numerics
 //@include one or four if FOUR
 //@include gates_one or gates_four if FOUR
@@ -51,12 +53,12 @@ const e: u32 = 0u; //@index
 alias Tile = array<Floats, UNITS>;
 var<workgroup> states: array<Floats, CHUNK * VECTORS>;
 // Elements (t, row.., column + unit..) of the operands.
-fn read_gates(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(read_0[t + row + column + unit])); } //@insert read_gates
-fn read_hidden(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_hidden
-fn read_cell(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_cell
-fn store_hidden(t: u32, row: u32, column: u32, unit: u32, tile: Tile) { write_0[t + row + unit] = tile[0]; } //@insert store_hidden
-fn store_cell(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_cell
-fn store_saved(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_saved
+fn read_gates(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(read_0[t])); } //@insert read_gates
+fn read_hidden(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_hidden
+fn read_cell(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_cell
+fn store_hidden(t: u32, r: u32, c: u32, u: u32, tile: Tile) { write_0[t] = tile[0]; } //@insert store_hidden
+fn store_cell(t: u32, r: u32, c: u32, u: u32, tile: Tile) {} //@insert store_cell
+fn store_saved(t: u32, r: u32, c: u32, u: u32, tile: Tile) {} //@insert store_saved
 
 // The position in time of a step.
 fn time(number: u32) -> u32 {
@@ -111,7 +113,8 @@ fn main(
         }
         for (var k = 0u; k + 3u < min(CHUNK, HIDDEN - chunk); k += 4u) {
 //@for p in LOADS
-            let own_p = states[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD]; //@if BROADCAST
+            let own_p = states[(k + (own / PER_LOAD) % 4u) * VECTORS //@if BROADCAST
+                + p * PER_LOAD + own % PER_LOAD]; //@if BROADCAST
 //@for s in 4, e in PER_LOAD
             var state_s_p_e: Floats;
             if (BROADCAST) {
@@ -123,7 +126,9 @@ fn main(
 //@end
 //@for u in UNITS, g in GATES
             let weights_u_g = weights((g * HIDDEN + unit_u) * HIDDEN + chunk + k);
-            sum_u_g_p_e = accumulate(sum_u_g_p_e, state_s_p_e, weights_u_g[s]); //@for p in LOADS, e in PER_LOAD, s in 4
+//@for p in LOADS, e in PER_LOAD, s in 4
+            sum_u_g_p_e = accumulate(sum_u_g_p_e, state_s_p_e, weights_u_g[s]);
+//@end
 //@end
         }
         } //@if BY_STEP
@@ -132,13 +137,16 @@ fn main(
 //@for u in UNITS, g in GATES
                 let weight_u_g = read_1[(g * HIDDEN + unit_u) * HIDDEN + k];
 //@for p in LOADS, e in PER_LOAD
-                sum_u_g_p_e = accumulate(sum_u_g_p_e, states[(k % CHUNK) * VECTORS + p * PER_LOAD + e], weight_u_g);
+                sum_u_g_p_e =
+                    accumulate(sum_u_g_p_e, states[(k % CHUNK) * VECTORS + p * PER_LOAD + e], weight_u_g);
 //@end
 //@end
             }
         }
         var sums: array<Floats, VECTORS * UNITS * GATES>;
-        sums[((p * PER_LOAD + e) * UNITS + u) * GATES + g] = sum_u_g_p_e; //@for p in LOADS, e in PER_LOAD, u in UNITS, g in GATES
+//@for p in LOADS, e in PER_LOAD, u in UNITS, g in GATES
+        sums[((p * PER_LOAD + e) * UNITS + u) * GATES + g] = sum_u_g_p_e;
+//@end
         if (!BY_STEP) {
             // The states of the step before have been read.
             workgroupBarrier();

@@ -1,12 +1,13 @@
-// The gradient of recurrence.wgsl, from the last of COUNT steps back to the first, for read 0 = the gradient of the states
-// [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step adds to the gradient of h, of which a GRU has
-// kept a share, what the R of the step after sends through W, and gives the gradients of its G and R from those of h and c.
-// If it CLOSES, the last product gives the gradient of the state before.
-// A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS neighbouring units of these rows,
-// WIDTH of them with one load of the weights: it sums their products in registers, k by 4. The gradients of R lie in
-// workgroup memory, one gate at a time, for each unit VECTORS vectors of rows. With BY_STEP a workgroup takes a block of the
-// units through one step, and CHUNK gradients of R after the other come from memory. With BROADCAST the 8 invocations of a
-// subgroup load one vector each, PER_LOAD of them at 4 k, and exchange them.
+// The gradient of recurrence.wgsl, from the last of COUNT steps back to the first, for read 0 = the gradient
+// of the states [STEPS, BATCH, HIDDEN] and read 1 = W [GATES x HIDDEN, HIDDEN]. Each step adds to the
+// gradient of h, of which a GRU has kept a share, what the R of the step after sends through W, and gives the
+// gradients of its G and R from those of h and c. If it CLOSES, the last product gives the gradient of the
+// state before. A workgroup takes ROWS rows of the batch through all steps; an invocation takes UNITS
+// neighbouring units of these rows, WIDTH of them with one load of the weights: it sums their products in
+// registers, k by 4. The gradients of R lie in workgroup memory, one gate at a time, for each unit VECTORS
+// vectors of rows. With BY_STEP a workgroup takes a block of the units through one step, and CHUNK gradients
+// of R after the other come from memory. With BROADCAST the 8 invocations of a subgroup load one vector each,
+// PER_LOAD of them at 4 k, and exchange them.
 //@import step, arithmetic, numerics
 //@include one or four if FOUR
 //@include gates_one or gates_four if FOUR
@@ -57,17 +58,17 @@ const e: u32 = 0u; //@index
 alias Tile = array<Floats, UNITS>;
 var<workgroup> deltas: array<Floats, CHUNK * VECTORS>;
 // Elements (t, row.., column + unit..) of the operands.
-fn read_seed(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(read_0[t + row + column + unit])); } //@insert read_seed
-fn read_saved(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_saved
-fn read_state(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_state
-fn read_first(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_first
-fn read_delta(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_delta
-fn read_kept(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_kept
-fn read_cell(t: u32, row: u32, column: u32, unit: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_cell
-fn store_gates(t: u32, row: u32, column: u32, unit: u32, tile: Tile) { write_0[t + row + column + unit] = tile[0]; } //@insert store_gates
-fn store_products(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_products
-fn store_hidden(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_hidden
-fn store_cell(t: u32, row: u32, column: u32, unit: u32, tile: Tile) {} //@insert store_cell
+fn read_seed(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(read_0[t])); } //@insert read_seed
+fn read_saved(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_saved
+fn read_state(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_state
+fn read_first(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_first
+fn read_delta(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_delta
+fn read_kept(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_kept
+fn read_cell(t: u32, r: u32, c: u32, u: u32) -> Tile { return Tile(Floats(0.0)); } //@insert read_cell
+fn store_gates(t: u32, r: u32, c: u32, u: u32, tile: Tile) { write_0[t + u] = tile[0]; } //@insert store_gates
+fn store_products(t: u32, r: u32, c: u32, u: u32, tile: Tile) {} //@insert store_products
+fn store_hidden(t: u32, r: u32, c: u32, u: u32, tile: Tile) {} //@insert store_hidden
+fn store_cell(t: u32, r: u32, c: u32, u: u32, tile: Tile) {} //@insert store_cell
 
 // The position in time of a step.
 fn time(number: u32) -> u32 {
@@ -133,13 +134,16 @@ fn main(
                     }
                 } else {
                     for (var q = 0u; q < VECTORS; q++) {
-                        deltas[(unit + u) * VECTORS + q] = pending[(gate * VECTORS + q) * UNITS + u]; //@for u in UNITS
+//@for u in UNITS
+                        deltas[(unit + u) * VECTORS + q] = pending[(gate * VECTORS + q) * UNITS + u];
+//@end
                     }
                 }
                 workgroupBarrier();
                 for (var k = 0u; k + 3u < min(CHUNK, HIDDEN - chunk); k += 4u) {
 //@for p in LOADS
-                    let own_p = deltas[(k + (own / PER_LOAD) % 4u) * VECTORS + p * PER_LOAD + own % PER_LOAD]; //@if BROADCAST
+                    let own_p = deltas[(k + (own / PER_LOAD) % 4u) * VECTORS //@if BROADCAST
+                        + p * PER_LOAD + own % PER_LOAD]; //@if BROADCAST
 //@for s in 4, e in PER_LOAD
                     var delta_s_p_e: Floats;
                     if (BROADCAST) {
@@ -161,7 +165,11 @@ fn main(
                     for (var k = HIDDEN & 0xfffffffcu; k < HIDDEN; k++) {
                         let weight_v = read_1[(gate * HIDDEN + k) * HIDDEN + column_v]; //@for v in SPANS
 //@for v in SPANS, c in WIDTH, p in LOADS, e in PER_LOAD
-                        sum_v_c_p_e = accumulate(sum_v_c_p_e, deltas[(k % CHUNK) * VECTORS + p * PER_LOAD + e], weight_v);
+                        sum_v_c_p_e = accumulate(
+                            sum_v_c_p_e,
+                            deltas[(k % CHUNK) * VECTORS + p * PER_LOAD + e],
+                            weight_v,
+                        );
 //@end
                     }
                 }

@@ -1,5 +1,6 @@
-// Ordered reduction, one invocation a result: sum or maximum of the prologue over a chunk of reduced elements,
-// in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are `kept x CHUNKS`.
+// Ordered reduction, one invocation a result: sum or maximum of the prologue over a chunk of reduced
+// elements, in ascending order, then the epilogue. Iteration shape `kept ++ reduced`; results are
+// `kept x CHUNKS`.
 //@import step, arithmetic
 //@import numerics, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings

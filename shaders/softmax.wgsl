@@ -1,5 +1,5 @@
-// Softmax or log-softmax of rows: read 0 and write 0 are [ROWS, COLUMNS]. LANES invocations share a row: 1 for
-// short rows (no barrier), 64 for long ones; lanes are combined in a fixed order.
+// Softmax or log-softmax of rows: read 0 and write 0 are [ROWS, COLUMNS]. LANES invocations share a row: 1
+// for short rows (no barrier), 64 for long ones; lanes are combined in a fixed order.
 //@import step, arithmetic, numerics
 //@include alone or across if WIDE
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>;

@@ -22,7 +22,8 @@ macro_rules! step_record {
         }
 
         impl StepRecord {
-            /// Fields in order: name, scalar type (the same in WGSL), and the number of words if it is an array.
+            /// Fields in order: name, scalar type (the same in WGSL), and the number of words if it is an
+            /// array.
             pub const FIELDS: &'static [(&'static str, &'static str, Option<usize>)] =
                 &[$((stringify!($name), stringify!($kind), step_record!(# $($count)?)),)*];
         }
@@ -50,17 +51,19 @@ step_record! {
     optimizer: f32 [4],
     /// Weight of the part of a loss that training fades in.
     loss_weight: f32,
-    /// Position of this micro-batch among those whose gradients one update adds up; 0 where a batch is not cut.
+    /// Position of this micro-batch among those whose gradients one update adds up; 0 where a batch is not
+    /// cut.
     micro_batch: u32,
     /// Unused; keeps the record at 16 words.
     reserved: u32 [3],
-    /// Always 0, which no shader compiler can know: exact arithmetic passes the bits of its results through it.
+    /// Always 0, which no shader compiler can know: exact arithmetic passes the bits of its results through
+    /// it.
     zero: u32,
 }
 
 impl StepRecord {
-    /// The random element that element `at` of the `count` drawn for a micro-batch takes: micro-batches number theirs
-    /// one after the other, so that rows have the numbers they would have in the whole batch.
+    /// The random element that element `at` of the `count` drawn for a micro-batch takes: micro-batches
+    /// number theirs one after the other, so that rows have the numbers they would have in the whole batch.
     #[inline(always)]
     pub fn element(&self, at: usize, count: usize) -> u32 {
         self.micro_batch.wrapping_mul(count as u32).wrapping_add(at as u32)

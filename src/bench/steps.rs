@@ -11,13 +11,13 @@ use crate::device::Device;
 use crate::nn::Model;
 use crate::nn::config::variational::Decoder;
 use crate::nn::config::{Family, ModelConfig};
+use crate::nn::inputs::{Inputs, SequenceShape};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
     Activate, Activation, BatchNorm, Block, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool,
     Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
-use crate::nn::model::{Inputs, SequenceShape};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
 use crate::train::TrainError;

@@ -154,8 +154,8 @@ pub trait Session {
     /// If the device fails.
     fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError>;
 
-    /// Runs phases one after the other, without reading anything back between them. May return before the work is done;
-    /// `wait` and `read` finish it.
+    /// Runs phases one after the other, without reading anything back between them. May return before the
+    /// work is done; `wait` and `read` finish it.
     ///
     /// # Errors
     /// If the program has no such phase, or the device fails.

@@ -1,9 +1,8 @@
 //! Builder methods for functions composed of other operators. Their gradients follow from the parts, and
 //! fusion turns each into one kernel.
 
-use super::build::Built;
 use super::ops::{self, Op};
-use super::{Graph, ValueId};
+use super::{Built, Graph, ValueId};
 
 impl Graph {
     /// `x` where positive, else `slope * x`.

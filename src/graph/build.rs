@@ -1,15 +1,12 @@
 //! Builder methods: one per operator, broadcasting by NumPy's rules.
 
 use super::ops::{self, Op};
-use super::{Graph, GraphError, ValueId};
+use super::{Built, Graph, ValueId};
 use crate::base::rng::RandomKind;
 use crate::base::step::StepScalar;
 use crate::base::tensor::{DType, Shape, TensorType};
 use crate::scalar::ReduceKind;
 use crate::scalar::{BinaryFn, UnaryFn};
-
-/// The result of a builder method.
-pub type Built = Result<ValueId, GraphError>;
 
 impl Graph {
     /// A scalar constant.

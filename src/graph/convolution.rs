@@ -1,9 +1,8 @@
 //! Builder methods of convolutions. Images are channels-last, `[N, H, W, C]`; a one-dimensional signal is an
 //! image of height 1.
 
-use super::build::Built;
 use super::ops::{Conv, ConvAxis, ConvWeight, Op};
-use super::{Graph, ValueId};
+use super::{Built, Graph, ValueId};
 
 /// Attributes of a convolution, per axis (vertical, then horizontal).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

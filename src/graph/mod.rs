@@ -80,6 +80,9 @@ pub struct GraphError {
     pub reason: String,
 }
 
+/// The result of a builder method.
+pub type Built = Result<ValueId, GraphError>;
+
 /// A directed acyclic graph of tensor operations with static shapes.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {

@@ -1,9 +1,8 @@
 //! Builder methods of pooling. Images are channels-last, `[N, H, W, C]`; a one-dimensional signal is an image
 //! of height 1.
 
-use super::build::Built;
 use super::ops::{Op, Pool, PoolKind};
-use super::{Graph, ValueId};
+use super::{Built, Graph, ValueId};
 use crate::kernels::pool::{Divisor, PoolAxis};
 
 /// Attributes of pooling, per axis (vertical, then horizontal), with PyTorch's meaning.

@@ -4,9 +4,8 @@
 //! so gradients (the transposed matrices) and kernels are those of matrix products. Integer magnification
 //! with nearest neighbour is the gradient of a sum over windows.
 
-use super::build::Built;
 use super::ops::{Op, PoolGrad};
-use super::{Graph, ValueId};
+use super::{Built, Graph, ValueId};
 use crate::kernels::pool::{Collect, Divisor, PoolAxis};
 
 /// The interpolation method.

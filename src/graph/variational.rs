@@ -2,8 +2,7 @@
 //! formulas whose gradients follow from their parts. Fusion merges each with its sums into one kernel; random
 //! numbers are regenerated rather than stored.
 
-use super::build::Built;
-use super::{Graph, ValueId};
+use super::{Built, Graph, ValueId};
 
 impl Graph {
     /// `KL(N(mean, e^log_variance) || N(0, 1))`, elementwise:

@@ -1,7 +1,7 @@
-//! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) in a folder of its own, which
-//! holds all there is to know about it ([`KernelDef`]): `mod.rs` geometry and cost, `native.rs` the CPU implementation,
-//! `shader.rs` the choice of WGSL file and specialisation, `oracle.rs` what every implementation is measured by,
-//! `sample.rs` random samples for tests.
+//! Kernels: what devices run. Each is plain data (geometry, operands, fused scalar body) in a folder of its
+//! own, which holds all there is to know about it ([`KernelDef`]): `mod.rs` geometry and cost, `native.rs`
+//! the CPU implementation, `shader.rs` the choice of WGSL file and specialisation, `oracle.rs` what every
+//! implementation is measured by, `sample.rs` random samples for tests.
 //!
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.
@@ -48,8 +48,8 @@ pub struct Cost {
     pub bytes: u64,
 }
 
-/// What a kernel owes. One implementation per kernel, in its folder; nothing has a default, so that nothing is
-/// forgotten.
+/// What a kernel owes. One implementation per kernel, in its folder; nothing has a default, so that nothing
+/// is forgotten.
 pub trait KernelDef: Listed + Plain {
     /// Family name, as shown by `plan`, `verify` and `bench`.
     fn name(&self) -> &'static str;
@@ -63,23 +63,23 @@ pub trait KernelDef: Listed + Plain {
     /// The operands: how many words each has, and which values make sense in them.
     fn signature(&self) -> Signature;
 
-    /// The scalar bodies over the dispatch's operands; none if what the kernel computes is fixed, or if its body has
-    /// conventions of its own.
+    /// The scalar bodies over the dispatch's operands; none if what the kernel computes is fixed, or if its
+    /// body has conventions of its own.
     fn bodies(&self) -> Vec<&Body>;
 
     /// The same kernel writing only the given outputs (ascending), which become its writes in that order.
     fn keep_outputs(&self, outputs: &[usize]) -> Kernel;
 
-    /// Loop iterations that one invocation of the shader runs at most; drivers may stop an invocation that runs more
-    /// than [`Target::max_loop_iterations`].
+    /// Loop iterations that one invocation of the shader runs at most; drivers may stop an invocation that
+    /// runs more than [`Target::max_loop_iterations`].
     fn iterations(&self, target: &Target) -> usize;
 
-    /// The kernel prepared for the CPU: bodies compiled, loop order chosen; with the same bits as every other device
-    /// if `exact`.
+    /// The kernel prepared for the CPU: bodies compiled, loop order chosen; with the same bits as every other
+    /// device if `exact`.
     fn native(&self, exact: bool) -> Box<dyn NativeRun>;
 
-    /// What the kernel computes, and how far a device may be from it: changes `writes`, which hold what they held
-    /// before, where the kernel writes.
+    /// What the kernel computes, and how far a device may be from it: changes `writes`, which hold what they
+    /// held before, where the kernel writes.
     fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]);
 
     /// The shader for a GPU.
@@ -131,6 +131,7 @@ kernels![
     cross_entropy::CrossEntropy,
     gather::Gather,
     gather::GatherGrad,
+    gather::steps::GradientStep,
     pool::Pool,
     pool::PoolGrad,
     recurrence::Recurrence,

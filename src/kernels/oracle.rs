@@ -1,6 +1,7 @@
-//! What every kernel computes, with a bound on the rounding error that a device working in `f32` may make: the measure
-//! for the native kernels and for the shaders. `oracle.rs` beside each kernel says how it sees the mathematics of
-//! [`crate::oracle`]; what no operator asks for (fused bodies, batches, the optimizer) stands there in plain loops.
+//! What every kernel computes, with a bound on the rounding error that a device working in `f32` may make:
+//! the measure for the native kernels and for the shaders. `oracle.rs` beside each kernel says how it sees
+//! the mathematics of [`crate::oracle`]; what no operator asks for (fused bodies, batches, the optimizer)
+//! stands there in plain loops.
 
 use super::Kernel;
 use crate::base::step::StepRecord;

@@ -23,6 +23,20 @@ pub enum Content {
         /// The bound.
         below: usize,
     },
+    /// Integers that do not descend, from 0 to the last.
+    Ascending {
+        /// The last.
+        to: usize,
+    },
+    /// Positions of the integers in another read operand, in each run in the order of these.
+    Ordered {
+        /// The other operand.
+        by: usize,
+        /// Larger ones count as this.
+        below: usize,
+        /// Positions per run.
+        run: usize,
+    },
 }
 
 /// One operand.

@@ -114,6 +114,17 @@ fn default_delta() -> f64 {
     1.0
 }
 
+/// The loss of each row, and the loss to minimise.
+pub(super) struct Losses {
+    pub predictions: ValueId,
+    /// `[B]`
+    pub rows: ValueId,
+    /// A scalar.
+    pub mean: ValueId,
+    /// Named parts of the loss, `[B]`.
+    pub parts: Vec<(&'static str, ValueId)>,
+}
+
 impl Loss {
     /// The loss of this name with default settings.
     pub fn named(name: &str) -> Option<Self> {

@@ -2,10 +2,12 @@
 
 pub mod config;
 pub mod init;
+pub mod inputs;
 pub mod layers;
 pub mod losses;
 pub mod model;
 pub mod network;
+pub mod tensors;
 mod text;
 pub mod vae;
 

@@ -1,71 +1,17 @@
 //! The model of an experiment, as a training graph and as an evaluation graph.
 
 use super::init::Init;
+use super::inputs::{Inputs, TextShape, X, Y, category_source};
 use super::layers::{Dense, LayerConfig};
-use super::losses::Loss;
+use super::losses::{Loss, Losses};
+
 use super::network::Network;
+use super::tensors::{Parameter, State};
+
 use super::vae::{self, Vae};
-use crate::base::image::ImageShape;
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Source, ValueId, autodiff};
 use crate::nn::config::ModelConfig;
-
-/// A trained tensor.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
-    /// `state_dict` name.
-    pub name: String,
-    /// Shape.
-    pub shape: Shape,
-    /// Initialisation.
-    pub init: Init,
-    /// Whether weight decay applies.
-    pub decay: bool,
-}
-
-/// A tensor that training updates without a gradient.
-#[derive(Clone, Debug, PartialEq)]
-pub struct State {
-    /// `state_dict` name.
-    pub name: String,
-    /// Shape.
-    pub shape: Shape,
-    /// Initial value.
-    pub initial: f32,
-}
-
-/// The inputs of a model: numbers, and category columns with their vocabularies.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Inputs {
-    /// Numeric features.
-    pub features: usize,
-    /// Category columns: name and number of categories.
-    pub categories: Vec<(String, usize)>,
-    /// Set if the numeric features are steps of a series; `features` is then the total number of values.
-    pub sequence: Option<SequenceShape>,
-    /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
-    pub image: Option<ImageShape>,
-    /// Set if the model reads text; it then has no other inputs.
-    pub text: Option<TextShape>,
-}
-
-/// The shape of text sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TextShape {
-    /// Symbols per sequence.
-    pub length: usize,
-    /// Number of symbols.
-    pub vocabulary: usize,
-}
-
-/// The shape of a window of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SequenceShape {
-    /// Number of steps.
-    pub length: usize,
-    /// Values per step.
-    pub width: usize,
-}
 
 /// A model: its configuration and sizes.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,17 +30,6 @@ pub struct Model {
     /// one.
     pub generates: bool,
     pub(super) embedding_width: Option<usize>,
-}
-
-/// The loss of each row, and the loss to minimise.
-pub(super) struct Losses {
-    pub predictions: ValueId,
-    /// `[B]`
-    pub rows: ValueId,
-    /// A scalar.
-    pub mean: ValueId,
-    /// Named parts of the loss, `[B]`.
-    pub parts: Vec<(&'static str, ValueId)>,
 }
 
 /// One form of the model, as a graph.
@@ -124,19 +59,9 @@ pub struct ModelGraph {
     pub summary: Vec<(String, Shape, usize)>,
 }
 
-/// Name of the batch of numeric features.
-pub const X: &str = "x";
-/// Name of the batch of targets.
-pub const Y: &str = "y";
-
 /// Default embedding width for a vocabulary of this size.
 pub(super) fn default_embedding_width(vocabulary: usize) -> usize {
     vocabulary.div_ceil(2).clamp(1, 50)
-}
-
-/// Name of the batch of a category column.
-pub fn category_source(column: &str) -> String {
-    format!("category.{column}")
 }
 
 impl Model {

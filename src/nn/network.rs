@@ -2,8 +2,7 @@
 //! layers.
 
 use super::init::Init;
-use super::layers::{Layer, LayerConfig, Place};
-use super::model::{Parameter, State};
+use super::tensors::{Parameter, State};
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Source, ValueId};
@@ -55,25 +54,6 @@ impl<'a> Network<'a> {
         self.first_stream = first_stream;
     }
 
-    /// Appends `layers`, numbered from `first`.
-    pub fn layers(
-        &mut self,
-        layers: &[LayerConfig],
-        first: usize,
-        x: ValueId,
-    ) -> Result<ValueId, GraphError> {
-        let mut h = x;
-        for (number, layer) in (first..).zip(layers) {
-            let before = self.parameters.len();
-            h = self.layer(number, layer.layer(), h)?;
-            let trained =
-                self.parameters[before..].iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
-            let shape = public_shape(self.graph.shape(h));
-            self.summary.push((layer.layer().name().to_string(), shape, trained));
-        }
-        Ok(h)
-    }
-
     /// Declares a trained parameter.
     pub fn parameter(
         &mut self,
@@ -92,20 +72,6 @@ impl<'a> Network<'a> {
         let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
         self.states.push(State { name, shape: shape.to_vec(), initial });
         Ok(value)
-    }
-
-    /// Appends layer number `number` to `x`.
-    ///
-    /// # Errors
-    /// If the layer does not accept the shape of `x`.
-    pub fn layer(&mut self, number: usize, layer: &dyn Layer, x: ValueId) -> Result<ValueId, GraphError> {
-        let place = Place { number, name: format!("{}{number}", self.prefix) };
-        self.graph.set_layer(match self.prefix.as_str() {
-            "" => format!("layer {number} ({})", layer.name()),
-            _ => format!("{} ({})", place.name, layer.name()),
-        });
-        layer.check().map_err(|reason| self.graph.error(layer.name(), &[x], reason))?;
-        layer.build(self, &place, x)
     }
 
     /// The extents of `x` if it is `[B, features]`, else an error.
@@ -175,13 +141,5 @@ impl<'a> Network<'a> {
         let weight = self.parameter(format!("{name}.weight"), &[units], Init::Constant(1.0), false)?;
         let bias = self.parameter(format!("{name}.bias"), &[units], Init::Constant(0.0), false)?;
         Ok([self.graph.reshape(weight, shape)?, self.graph.reshape(bias, shape)?])
-    }
-}
-
-/// A shape without the batch, with images as `[C, H, W]`.
-fn public_shape(shape: &[usize]) -> Shape {
-    match *shape {
-        [_, height, width, channels] => vec![channels, height, width],
-        _ => shape[1..].to_vec(),
     }
 }

@@ -1,9 +1,11 @@
 //! Language models: symbols in, a distribution of the next symbol at every step out.
 
 use super::init::Init;
+use super::inputs::{TextShape, X, Y};
 use super::layers::LayerConfig;
 use super::layers::recurrent::Output;
-use super::model::{Losses, Model, TextShape, X, Y, default_embedding_width};
+use super::losses::Losses;
+use super::model::{Model, default_embedding_width};
 use super::network::Network;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};

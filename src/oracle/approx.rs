@@ -1,8 +1,9 @@
 //! Values with a bound on the error of a device that computes in `f32`.
 //!
-//! The bound follows the computation (running error analysis, Higham 2002, *Accuracy and Stability of Numerical
-//! Algorithms*, 3.3): every operation adds its own rounding error to what its operands bring along. Sums of `n`
-//! terms are allowed `4 sqrt(n)` roundings of the sum of magnitudes, in whatever order they are added.
+//! The bound follows the computation (running error analysis, Higham 2002, *Accuracy and Stability of
+//! Numerical Algorithms*, 3.3): every operation adds its own rounding error to what its operands bring along.
+//! Sums of `n` terms are allowed `4 sqrt(n)` roundings of the sum of magnitudes, in whatever order they are
+//! added.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -25,7 +26,8 @@ impl Approx {
     /// Unit roundoff of `f32`.
     pub const ROUNDOFF: f64 = 1.0 / 16_777_216.0;
 
-    /// Error of `found` in units of the allowed error; at most 1 is right. NaN and infinities must be met exactly.
+    /// Error of `found` in units of the allowed error; at most 1 is right. NaN and infinities must be met
+    /// exactly.
     pub fn excess(&self, found: f64) -> f64 {
         let same = found == self.value || (found.is_nan() && self.value.is_nan());
         // Devices may flush subnormal numbers to zero.

@@ -27,8 +27,9 @@ impl Conv {
         ((n * down.extent + y) * along.extent + x) * self.groups * self.channels + g * self.channels + c
     }
 
-    /// `y[g, n, p, q, o] = sum_{s, t, c} x[n, line(p, s), line(q, t), g C + c] w[s, t, c, g O + o]`, `[G, N, P, Q, O]`, over
-    /// those `(s, t, c)` whose number in row-major order is in `window`: all for the convolution, some for a part of its sums.
+    /// `y[g, n, p, q, o] = sum_{s, t, c} x[n, line(p, s), line(q, t), g C + c] w[s, t, c, g O + o]`,
+    /// `[G, N, P, Q, O]`, over those `(s, t, c)` whose number in row-major order is in `window`: all for the
+    /// convolution, some for a part of its sums.
     pub fn forward<T: Real>(&self, x: &[f64], w: &[f64], window: Range<usize>) -> Vec<T> {
         let ([down, along], outputs) = (&self.axes, self.groups * self.outputs);
         let (mut result, mut terms) = (vec![], vec![]);
@@ -60,8 +61,8 @@ impl Conv {
         result
     }
 
-    /// `dw[g, s, t, c, o] = sum_{n, p, q} x[n, line(p, s), line(q, t), g C + c] dy[n, p, q, g O + o]`, `[G, kH, kW, C, O]`, over
-    /// those `(n, p, q)` whose number in row-major order is in `positions`.
+    /// `dw[g, s, t, c, o] = sum_{n, p, q} x[n, line(p, s), line(q, t), g C + c] dy[n, p, q, g O + o]`,
+    /// `[G, kH, kW, C, O]`, over those `(n, p, q)` whose number in row-major order is in `positions`.
     pub fn weight_gradient<T: Real>(&self, x: &[f64], dy: &[f64], positions: Range<usize>) -> Vec<T> {
         let ([down, along], outputs) = (&self.axes, self.groups * self.outputs);
         let (mut result, mut terms) = (vec![], vec![]);

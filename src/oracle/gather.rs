@@ -2,7 +2,8 @@
 
 use super::Real;
 
-/// Row `indices[i]` of `table` `[vocabulary, width]`, for each `i`: `[count, width]`; NaN for an index outside the table.
+/// Row `indices[i]` of `table` `[vocabulary, width]`, for each `i`: `[count, width]`; NaN for an index
+/// outside the table.
 pub fn gather<T: Real>(table: &[f64], [vocabulary, width]: [usize; 2], indices: &[f64]) -> Vec<T> {
     let mut out = vec![];
     for &index in indices {
@@ -13,7 +14,8 @@ pub fn gather<T: Real>(table: &[f64], [vocabulary, width]: [usize; 2], indices: 
     out
 }
 
-/// The sum of the gradients `dy` `[count, width]` whose index names it, for each row of the table: `[vocabulary, width]`.
+/// The sum of the gradients `dy` `[count, width]` whose index names it, for each row of the table:
+/// `[vocabulary, width]`.
 pub fn gather_grad<T: Real>(indices: &[f64], dy: &[f64], [vocabulary, width]: [usize; 2]) -> Vec<T> {
     let mut named = vec![vec![]; vocabulary];
     for (position, &index) in indices.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! The mathematics of everything that has a kernel, in plain loops over indices, written once.
 //!
-//! Every function is generic over [`Real`], the numbers it computes with. With `f64` it is an operator's reference; with
-//! [`Approx`], a value that carries a bound on its rounding error, it is the measure for the kernels. Operands are
-//! contiguous, row-major and exact: what a device is given. Sizes and attributes are plain numbers, for nothing here may
-//! depend on how a kernel sees its work.
+//! Every function is generic over [`Real`], the numbers it computes with. With `f64` it is an operator's
+//! reference; with [`Approx`], a value that carries a bound on its rounding error, it is the measure for the
+//! kernels. Operands are contiguous, row-major and exact: what a device is given. Sizes and attributes are
+//! plain numbers, for nothing here may depend on how a kernel sees its work.
 
 mod approx;
 pub mod conv;
@@ -24,7 +24,9 @@ use crate::scalar::{BinaryFn, UnaryFn};
 
 /// A number of the mathematics: `f64`, or [`Approx`].
 pub trait Real:
-    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
+    Copy + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self>
+where
+    Self: Neg<Output = Self>,
 {
     /// A number that is given, without error.
     fn exact(value: f64) -> Self;

@@ -78,8 +78,8 @@ impl Pool {
         }
     }
 
-    /// The tap with the largest element of each window: the first of equal ones, the last NaN if there is any, as PyTorch's;
-    /// nothing for a window that lies outside the image.
+    /// The tap with the largest element of each window: the first of equal ones, the last NaN if there is
+    /// any, as PyTorch's; nothing for a window that lies outside the image.
     pub fn largest(&self, x: &[f64]) -> Vec<Option<Tap>> {
         let larger = |a: Tap, b: Tap| {
             if x[b.element] > x[a.element] || x[b.element].is_nan() { b } else { a }
@@ -105,8 +105,8 @@ impl Pool {
         self.windows().into_iter().map(average).collect()
     }
 
-    /// Gradient of [`Pool::pick`], and with the largest taps of the maximum: each element's sum of the gradients `dy` of the
-    /// windows whose tap it is.
+    /// Gradient of [`Pool::pick`], and with the largest taps of the maximum: each element's sum of the
+    /// gradients `dy` of the windows whose tap it is.
     pub fn pick_gradient<T: Real>(&self, taps: &[f64], dy: &[f64]) -> Vec<T> {
         let mut terms = self.no_terms();
         for ((window, name), &dy) in self.windows().iter().zip(taps).zip(dy) {

@@ -3,8 +3,8 @@
 //! `G_t = W_ih x_t + b_ih` is given. With `R_t = W_hh h_(t-1)`, for a GRU `+ b_hh`:
 //!
 //! - RNN: `h_t = tanh(G + R)` or `relu(G + R)`;
-//! - LSTM (Hochreiter and Schmidhuber 1997): `i, f, o = sigmoid(G + R)` and `g = tanh(G + R)`, each with its own rows,
-//!   `c_t = f c_(t-1) + i g`, `h_t = o tanh(c_t)`;
+//! - LSTM (Hochreiter and Schmidhuber 1997): `i, f, o = sigmoid(G + R)` and `g = tanh(G + R)`, each with its
+//!   own rows, `c_t = f c_(t-1) + i g`, `h_t = o tanh(c_t)`;
 //! - GRU (Cho et al. 2014, arXiv:1406.1078, the reset gate after the product): `r, z = sigmoid(G + R)`,
 //!   `n = tanh(G_n + r R_n)`, `h_t = (1 - z) n + z h_(t-1)`, computed as `n + z (h_(t-1) - n)`.
 
@@ -134,7 +134,8 @@ pub struct Given<'a> {
 /// What the later steps send back to a step.
 #[derive(Clone, Debug)]
 pub struct Later<T> {
-    /// Gradient of `R` of the step after, `[g H]`, which reaches `h_t` through the product; none after the last step.
+    /// Gradient of `R` of the step after, `[g H]`, which reaches `h_t` through the product; none after the
+    /// last step.
     pub products: Option<Vec<T>>,
     /// What reaches `h_t` otherwise, `[H]`.
     pub h: Vec<T>,

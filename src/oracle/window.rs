@@ -1,10 +1,10 @@
 //! Where the taps of windows lie in an image.
 
-/// One axis: tap `t` of the window at position `p` lies at coordinate `p stride + t step + origin`, and line `l` of the
-/// image at coordinate `l up`.
+/// One axis: tap `t` of the window at position `p` lies at coordinate `p stride + t step + origin`, and line
+/// `l` of the image at coordinate `l up`.
 ///
-/// A convolution or pooling with padding has `origin = -padding`, `step = dilation` and `up = 1`; a transposed convolution
-/// has `up` for its stride.
+/// A convolution or pooling with padding has `origin = -padding`, `step = dilation` and `up = 1`; a
+/// transposed convolution has `up` for its stride.
 #[derive(Clone, Copy, Debug)]
 pub struct Axis {
     /// Positions of the window.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::access::{Access, image_view, matrix_view};
-use super::fuse::{Anchor, Fusion};
+use super::groups::{Anchor, Fusion};
 use super::view;
 use crate::base::rng::RandomKind;
 use crate::base::tensor::{Shape, elements};

@@ -11,13 +11,13 @@
 
 use std::collections::BTreeSet;
 
-use super::access::{Access, Nodes};
+use super::access::Nodes;
 use super::emit::{self, Emitted};
-use super::view;
+use super::groups::{Anchor, Fusion, Group, Operand};
 use crate::base::rng::RandomKind;
 use crate::base::tensor::elements;
+use crate::graph::ValueId;
 use crate::graph::ops::Lowering;
-use crate::graph::{Op, ValueId};
 use crate::scalar::Inst;
 use crate::scalar::ReduceKind;
 
@@ -25,63 +25,6 @@ use crate::scalar::ReduceKind;
 const CHEAP: usize = 3;
 /// Maximum stored values that an inlined expression may read, so that kernels stay within 8 bindings.
 const MAX_LEAVES: usize = 5;
-
-/// The node that a group is built around.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Anchor {
-    /// None: an elementwise kernel.
-    None,
-    /// A matrix product, and the reduction computed along with it as row sums.
-    MatMul { value: ValueId, row_sums: Option<ValueId> },
-    /// A reduction.
-    Reduce(ValueId),
-    /// A separate kernel, with the values of its outputs.
-    Kernel(Vec<(ValueId, usize)>),
-}
-
-/// Nodes that become one dispatch (or, for split reductions, a few in sequence).
-#[derive(Clone, Debug)]
-pub(super) struct Group {
-    pub anchor: Anchor,
-    /// Stored scalar functions computed here, in order.
-    pub roots: Vec<ValueId>,
-    /// Groups whose values this one reads.
-    pub dependencies: BTreeSet<usize>,
-}
-
-impl Group {
-    fn around(anchor: Anchor, roots: Vec<ValueId>) -> Self {
-        Self { anchor, roots, dependencies: BTreeSet::new() }
-    }
-
-    /// Values computed by this group that others may read.
-    pub fn values(&self) -> Vec<ValueId> {
-        let mut values = match &self.anchor {
-            Anchor::None => vec![],
-            Anchor::MatMul { value, row_sums } => std::iter::once(*value).chain(*row_sums).collect(),
-            Anchor::Reduce(value) => vec![*value],
-            Anchor::Kernel(outputs) => outputs.iter().map(|o| o.0).collect(),
-        };
-        values.extend(&self.roots);
-        values
-    }
-}
-
-/// The grouping of a graph.
-pub(super) struct Fusion<'n, 'g> {
-    pub nodes: &'n Nodes<'g>,
-    pub groups: Vec<Group>,
-    /// Nodes computed only inside consumers.
-    pub inlined: Vec<bool>,
-    group_of: Vec<Option<usize>>,
-    outputs: BTreeSet<ValueId>,
-    max_bindings: usize,
-    operands: Vec<Vec<Operand>>,
-    users: Vec<Vec<ValueId>>,
-}
-
-/// An operand as an access over the operand's shape.
-pub(super) type Operand = (Access, Vec<usize>);
 
 impl<'n, 'g> Fusion<'n, 'g> {
     /// Groups the needed nodes; `outputs` must be stored.
@@ -110,34 +53,12 @@ impl<'n, 'g> Fusion<'n, 'g> {
         fusion
     }
 
-    /// The group that stores `value`, if it is computed.
-    pub fn group_of(&self, value: ValueId) -> Option<usize> {
-        self.group_of[value.index()]
-    }
-
-    /// Operands of a computed node.
-    pub fn operands(&self, value: ValueId) -> &[Operand] {
-        &self.operands[value.index()]
-    }
-
     fn find_operands(&self, value: ValueId) -> Vec<Operand> {
         if self.nodes.copies.contains(&value) {
             return vec![(self.nodes.copied_from(value), self.nodes.graph.shape(value).clone())];
         }
         let inputs = &self.nodes.graph.node(value).inputs;
         inputs.iter().map(|&i| (self.nodes.access(i), self.nodes.graph.shape(i).clone())).collect()
-    }
-
-    /// Whether an access reads its base elementwise: in the same order and, up to extents of 1, the same
-    /// shape.
-    pub fn is_elementwise(&self, access: &Access, shape: &[usize]) -> bool {
-        let base = self.nodes.graph.shape(access.base);
-        view::is_identity(&access.view, shape) && view::squeeze(base) == view::squeeze(shape)
-    }
-
-    /// Whether an access needs no memory: an unpadded constant or step scalar.
-    pub fn is_uniform(&self, access: &Access) -> bool {
-        access.view.guards.is_empty() && self.nodes.uniform_inst(access.base).is_some()
     }
 
     fn computed(&self) -> Vec<ValueId> {
@@ -363,21 +284,6 @@ impl<'n, 'g> Fusion<'n, 'g> {
         reads.iter().filter_map(|&r| self.group_of(r)).filter(|&g| g != group).collect()
     }
 
-    /// Whether `group` depends on `on`, directly or indirectly.
-    fn depends(&self, group: usize, on: usize) -> bool {
-        let mut seen = BTreeSet::new();
-        let mut stack = vec![group];
-        while let Some(g) = stack.pop() {
-            if g == on {
-                return true;
-            }
-            if seen.insert(g) {
-                stack.extend(&self.groups[g].dependencies);
-            }
-        }
-        false
-    }
-
     /// The group's bodies and their operands; `None` if they cannot be expressed over a single iteration
     /// shape.
     pub fn emit(&self, group: usize) -> Option<Emitted> {
@@ -423,13 +329,5 @@ impl<'n, 'g> Fusion<'n, 'g> {
             && (product.m == 1 || stride(kept) == Some(a.row))
             && (product.k == 1 || stride(reduced) == Some(a.col))
             && elements(self.nodes.graph.shape(sum)) == product.m
-    }
-
-    /// The source of `value`, if it is one with its own place.
-    pub fn source(&self, value: ValueId) -> Option<&crate::graph::Source> {
-        match &self.nodes.graph.node(value).op {
-            Op::Source(op) => Some(&op.source),
-            _ => None,
-        }
     }
 }

@@ -4,7 +4,7 @@
 //! each goes to the first arena that its launch does not read. Within an arena, offsets are assigned greedily
 //! by size (Pisarchyk and Lee 2020, arXiv:2001.03288) among values with overlapping lifetimes.
 
-use super::compile::aligned;
+use super::builder::aligned;
 use super::draft::{Draft, Place};
 
 /// When each temporary of a phase is in use.

@@ -5,10 +5,14 @@
 //! and runs exactly these dispatches.
 
 mod access;
+mod builder;
 mod compile;
 mod draft;
+mod drafter;
 mod emit;
 mod fuse;
+mod gather;
+mod groups;
 mod launch;
 mod memory;
 mod recurrence;

@@ -1,7 +1,7 @@
 //! Operations of phases on whole sets of parameters: clearing gradients, accumulating them over
 //! micro-batches, and updating parameters.
 
-use super::compile::{Builder, aligned};
+use super::builder::{Builder, aligned};
 use super::draft::{Draft, Place};
 use super::spec::{
     Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,

@@ -139,8 +139,8 @@ pub enum Inst {
     Const(u32),
     /// A value of the [`StepRecord`](crate::base::step::StepRecord).
     Step(StepScalar),
-    /// Random element; the element number is the linear index in the iteration shape, counted over all micro-batches of
-    /// the step.
+    /// Random element; the element number is the linear index in the iteration shape, counted over all
+    /// micro-batches of the step.
     Random {
         /// Distribution.
         kind: RandomKind,

@@ -91,7 +91,8 @@ mod tests {
 
     #[test]
     fn formatting_does_not_matter() {
-        let source = "enable f16;; struct S{a:u32,}const/* const x = 1; */N:u32=1u;\n@group(0)@binding(1)\n// var\n\
+        let source = "enable f16;; struct S{a:u32,}const/* const x = 1; */N:u32=1u;\n\
+                      @group(0)@binding(1)\n// var\n\
                       var<storage,\nread>data:array<u32>;var<private>p:u32;alias T=S;const_assert N>0u;\
                       @compute/**/@workgroup_size(N)fn\nmain(){var v=1;}fn other(a:u32)->u32{return a;}";
         let text = tokens(source);

@@ -1,21 +1,21 @@
-//! The template language. A template is valid WGSL as written, and all of it is seen by an editor: what depends on a
-//! flag is an `if` statement on a constant, or ends with a comment that says so.
+//! The template language. A template is valid WGSL as written, and all of it is seen by an editor: what
+//! depends on a flag is an `if` statement on a constant, or ends with a comment that says so.
 //!
 //! | directive | meaning |
 //! |---|---|
 //! | `//@import name, other` | the text of `shaders/shared/name.wgsl`, and of the other file |
 //! | `//@include name` | the lines of the same file, here, with their directives |
-//! | `//@include name or other if FLAG` | those of the other one if the flag is set (without `or`: nothing if it is not) |
+//! | `//@include name or other if FLAG` | the other one's if the flag is set; without `or`, none if not |
 //! | `const N: u32 = 1u; //@param` | the value is replaced |
 //! | `LINE //@insert name` | the line is replaced by generated text |
 //! | `LINE //@if FLAG`, `LINE //@if not FLAG` | the line is dropped where it does not hold |
-//! | `LINE //@for i in COUNT, j in COUNT` | repeated for `i` = 0, 1, ..., and `j` within; `_i` at the end of a name becomes `_0`, `_1` |
+//! | `LINE //@for i in COUNT, j in COUNT` | repeated for each `i`, `j`: `_i` in names becomes `_0`, `_1` |
 //! | `LINE //@for i in COUNT if FLAG` | both |
 //! | `//@for i in COUNT, j in COUNT` ... `//@end` | the lines between are repeated |
 //! | `const i: u32 = 0u; //@index` | the index of `//@for` as written; the line is dropped |
 //!
-//! An `if` statement whose condition is `FLAG` or `!FLAG`, a constant of type `bool` that is a parameter, becomes the
-//! block that is chosen: what the other one needs, the device may not have.
+//! An `if` statement whose condition is `FLAG` or `!FLAG`, a constant of type `bool` that is a parameter,
+//! becomes the block that is chosen: what the other one needs, the device may not have.
 
 use std::collections::BTreeMap;
 

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::tokens::{Token, closing, next, tokens};
 
-/// `source` with each `if` statement whose condition is a flag, or `!` and a flag, replaced by the block that is chosen.
+/// `source` with each `if` statement whose condition is a flag, or `!` and a flag, replaced by the block that
+/// is chosen.
 pub(super) fn fold(source: &str, flags: &BTreeMap<String, bool>) -> String {
     let tokens = tokens(source);
     let mut out = String::new();

@@ -6,7 +6,7 @@ use super::{Settings, of};
 use crate::data::{Dataset, Fitted};
 use crate::device::Device;
 use crate::nn::Model;
-use crate::nn::model::{Inputs, SequenceShape, TextShape};
+use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;

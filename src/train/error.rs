@@ -74,7 +74,10 @@ pub enum TrainError {
         reason: String,
     },
     /// A setting of what was asked for is out of range, or not for this model.
-    #[error("{}`{name}` {problem}", run.as_ref().map_or_else(String::new, |run| format!("{}: ", run.display())))]
+    #[error(
+        "{}`{name}` {problem}",
+        run.as_ref().map_or_else(String::new, |run| format!("{}: ", run.display()))
+    )]
     Setting {
         /// The run it was asked of, where that matters.
         run: Option<PathBuf>,
@@ -120,8 +123,8 @@ pub enum TrainError {
     Input(String),
     /// Another process writes to the run directory.
     #[error(
-        "{}: another gridlight process is training in this run directory; wait for it to end, or choose another \
-         directory",
+        "{}: another gridlight process is training in this run directory; wait for it to end, or choose \
+         another directory",
         run.display()
     )]
     InUse {
@@ -140,8 +143,8 @@ pub enum TrainError {
     },
     /// Loss or weights are no longer finite.
     #[error(
-        "training diverged at step {step}: the {what} is {value}{}; what was saved before is kept; try a smaller \
-         learning_rate, or clip_norm = 1.0",
+        "training diverged at step {step}: the {what} is {value}{}; what was saved before is kept; try a \
+         smaller learning_rate, or clip_norm = 1.0",
         told(origin)
     )]
     Diverged {
@@ -178,8 +181,8 @@ pub enum TrainError {
     },
 }
 
-// By hand, because `#[from]` makes a source of what the message holds already, and a report with sources then says
-// it twice.
+// By hand, because `#[from]` makes a source of what the message holds already, and a report with sources then
+// says it twice.
 impl From<GraphError> for TrainError {
     fn from(error: GraphError) -> Self {
         Self::Graph(error)

@@ -8,7 +8,8 @@ use crate::device::{DeviceError, limits};
 use crate::nn::Model;
 use crate::plan::{PlanError, Program, quantity};
 
-/// The error of an engine that could not be made, with more advice if it was for want of memory or for a limit.
+/// The error of an engine that could not be made, with more advice if it was for want of memory or for a
+/// limit.
 pub(crate) fn explain(
     error: TrainError,
     model: &Model,
@@ -52,7 +53,8 @@ fn granted(program: &Program, purpose: &str) -> Option<u64> {
     Some(program.buffers[..at].iter().map(|b| 4 * b.words as u64).sum())
 }
 
-/// The largest number below `above` for which `bytes` has an answer, with the answer; those below it have one too.
+/// The largest number below `above` for which `bytes` has an answer, with the answer; those below it have one
+/// too.
 fn largest(above: usize, bytes: impl Fn(usize) -> Option<u64>) -> Option<(usize, u64)> {
     let (mut good, mut bad) = (None, above);
     // Some models cannot be trained on single rows.

@@ -1,5 +1,5 @@
-//! Training without an experiment: the engine that runs a model on a device, metrics, checkpoints, and the files that
-//! a training leaves behind.
+//! Training without an experiment: the engine that runs a model on a device, metrics, checkpoints, and the
+//! files that a training leaves behind.
 
 pub mod checkpoint;
 pub mod config;

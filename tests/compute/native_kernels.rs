@@ -5,6 +5,7 @@ use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::kernels::Kernel;
+use gridlight::kernels::gather::GatherGrad;
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::oracle::{self, Operands};
 use gridlight::kernels::reduce::Reduce;
@@ -74,6 +75,8 @@ fn same_bits(devices: &[CpuDevice; 3]) {
     large.extend(PANELS.map(transposed_product));
     large.extend(PANELS.map(|[m, n, k]| product(m, n, k)));
     large.extend(PANELS.map(weight_gradient));
+    let gathered = Kernel::new(GatherGrad { vocabulary: 700, width: 65, count: 7001 });
+    large.push(Sample::of(&gathered));
     for family in samples::families() {
         large.extend((0..10).map(|seed| samples::random_kernel(family, seed).unwrap()));
     }
@@ -95,6 +98,10 @@ fn long_loops_agree_with_the_oracle() {
         step: StepRecord::default(),
     };
     check(&device, &softmax, "softmax of 70,000");
+    for vocabulary in [7, 50_000] {
+        let kernel = Kernel::new(GatherGrad { vocabulary, width: 3, count: 70_001 });
+        check(&device, &Sample::of(&kernel), "the gradient of 70,001 rows");
+    }
 }
 
 #[test]

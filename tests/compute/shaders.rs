@@ -1,5 +1,5 @@
-//! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no GPU
-//! is needed.
+//! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no
+//! GPU is needed.
 
 use gridlight::base::rng::RandomKind;
 use gridlight::base::step::StepScalar;
@@ -9,20 +9,20 @@ use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{ShaderError, launch, shader};
 use gridlight::kernels::{
-    Kernel, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax, store,
+    Kernel, KernelDef, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax,
+    store,
 };
 use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::Inputs;
 use gridlight::optim::Optimizer;
 use gridlight::scalar::ReduceKind;
 use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
-use gridlight::shader::{Template, as_written};
 use gridlight::train::engine::{self, Training};
 
 /// Parses, validates and translates a module.
-fn check(name: &str, source: &str) {
+pub fn check(name: &str, source: &str) {
     fn failed<T>(name: &str, source: &str, stage: &str, error: String) -> T {
         panic!("{name}: {stage}: {error}\n{source}")
     }
@@ -91,61 +91,6 @@ fn check_kernel(kernel: &Kernel) {
         let name = format!("{name} {shape} {family:?}, subgroups of {subgroup_size}, exact {exact}");
         check(&name, &shader.source);
     }
-}
-
-#[test]
-fn templates_are_valid_as_written() {
-    let mut count = 0;
-    for (name, source) in as_written() {
-        check(name, &source);
-        count += 1;
-    }
-    // Beside the templates there is the folder of imports.
-    assert_eq!(count, std::fs::read_dir("shaders").unwrap().count() - 1, "a template is not embedded");
-}
-
-/// Lines that an editor does not see as code, of those that are not empty.
-#[test]
-fn less_than_a_fifth_of_a_shader_is_directives() {
-    let mut files = 0;
-    for folder in ["shaders", "shaders/shared"] {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_none_or(|extension| extension != "wgsl") {
-                continue;
-            }
-            let text = std::fs::read_to_string(&path).unwrap();
-            let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
-            let hidden = lines().filter(|line| line.starts_with("//@") || line.starts_with("//|")).count();
-            assert!(5 * hidden < lines().count(), "{}: {hidden} of {}", path.display(), lines().count());
-            files += 1;
-        }
-    }
-    assert!(files > 20, "the shaders are found");
-}
-
-#[test]
-fn directives() {
-    let expand = |template: Template| template.expand().unwrap().own;
-    let text = expand(
-        Template::new("gradient_norm")
-            .set("LEN", 5)
-            .set("PARTIALS", 3)
-            .set("GROUPS_X", 7)
-            .set_f32("MAX_NORM", 0.5f32.to_bits())
-            .flag("FINAL", true),
-    );
-    assert!(text.contains("const LEN: u32 = 5u;") && text.contains("const MAX_NORM: f32 = 0.5f;"), "{text}");
-    assert!(text.contains("let norm = sqrt_(total);") && !text.contains("1024u"), "{text}");
-    assert!(!text.contains("//"), "a directive is left: {text}");
-    let missing = Template::new("gradient_norm").expand().unwrap_err().to_string();
-    let place = missing.split_once(": ").map_or("", |(place, _)| place);
-    assert!(
-        place.starts_with("shaders/gradient_norm.wgsl:") && missing.contains("`LEN` is not set"),
-        "{missing}"
-    );
-    let unknown = Template::new("no_such_kernel").expand().unwrap_err().to_string();
-    assert!(unknown.contains("there is no such file"), "{unknown}");
 }
 
 /// A table of noise-augmented numbers with three classes.
@@ -333,6 +278,9 @@ fn reductions_and_rows() {
     }
     check_kernel(&Kernel::new(gather::Gather { vocabulary: 7, width: 5, count: 33 }));
     check_kernel(&Kernel::new(gather::GatherGrad { vocabulary: 7, width: 5, count: 33 }));
+    for kernel in gather::steps::GradientStep::benchmarks() {
+        check_kernel(&Kernel::new(kernel));
+    }
     for stage in [0, 1] {
         let max_norm = 1f32.to_bits();
         check_kernel(&Kernel::new(norm::GradientNorm { len: 70_000, stage, max_norm }));

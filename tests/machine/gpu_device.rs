@@ -59,7 +59,8 @@ fn program(words: usize, dispatches: usize) -> Program {
     }
 }
 
-/// The sum of `reads` operands of 64 words, which is what the planner's checks ask a kernel with as many operands for.
+/// The sum of `reads` operands of 64 words, which is what the planner's checks ask a kernel with as many
+/// operands for.
 fn sum_of(reads: usize) -> Kernel {
     let mut body = Body::default();
     let load = |operand| Inst::Load { operand, view: View::contiguous(&[64]) };

@@ -2,26 +2,24 @@
 //! its gradients, as planned, compared with the reference in `f64`. Tested for both kernel families, with and
 //! without wgpu's injected checks; every buffer that is not an input initially holds NaN.
 
+mod single;
+
 use std::collections::BTreeMap;
 
 use gridlight::base::rng;
 use gridlight::base::rng::RandomKind;
 use gridlight::base::step::StepRecord;
-use gridlight::base::target::{Family, Target};
+use gridlight::base::target::Family;
 use gridlight::base::tensor::{DType, Tensor, elements};
 use gridlight::device::cpu::CpuDevice;
-use gridlight::device::gpu::{GpuDevice, GpuOptions};
-use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
+use gridlight::device::gpu::GpuOptions;
 use gridlight::graph::{Graph, GraphError, Source, ValueId, autodiff};
-use gridlight::kernels::Kernel;
-use gridlight::kernels::samples::{self, random_kernel};
-use gridlight::kernels::shader;
-use gridlight::plan::{Dispatch, Program};
+use gridlight::kernels::samples::{self};
 use gridlight::scalar::{BinaryFn, UnaryFn};
-use gridlight::verify::{Case, compare, kernels, run};
+use gridlight::verify::{Case, compare, run};
 use libtest_mimic::{Failed, Trial};
 
-use crate::{harness, planted};
+use crate::harness;
 
 /// Extents on both sides of vector, workgroup and tile sizes.
 const EXTENTS: [usize; 8] = [1, 2, 3, 17, 63, 64, 65, 257];
@@ -31,12 +29,12 @@ pub fn trials() -> Vec<Trial> {
     for family in samples::families() {
         tests.push((
             format!("random_kernels_agree_with_the_oracle::{family}"),
-            Box::new(|| samples_agree(family)),
+            Box::new(|| single::samples_agree(family)),
         ));
     }
-    let graphs: [(&str, harness::Check); 13] = [
-        ("verify_finds_a_wrong_kernel", verify_finds_a_wrong_kernel),
-        ("exact_mode_has_the_bits_of_the_cpu", exact_bits),
+    let graphs: [(&str, harness::Check); 14] = [
+        ("verify_finds_a_wrong_kernel", single::verify_finds_a_wrong_kernel),
+        ("exact_mode_has_the_bits_of_the_cpu", single::exact_bits),
         ("matrix_products_and_their_gradients", matrix_products),
         ("long_dot_products_are_split", long_dot_products),
         ("an_mlp_and_its_gradients", mlps),
@@ -46,6 +44,7 @@ pub fn trials() -> Vec<Trial> {
         ("reductions_and_their_gradients", reductions),
         ("softmax_and_cross_entropy", softmax),
         ("rows_by_index_and_their_gradient", gathers),
+        ("gradients_of_rows_have_the_bits_of_the_cpu", gathered_bits),
         ("views_cost_nothing_and_are_right", views),
         ("random_numbers_have_the_bits_of_the_cpu", random_numbers),
     ];
@@ -300,14 +299,37 @@ fn softmax() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Rows of a table, their width and how many are gathered: few, and more than one loop may go through.
+const GATHERED: [[usize; 3]; 7] =
+    [[1, 1, 1], [10, 3, 65], [257, 17, 63], [5, 64, 300], [3, 2, 6001], [7, 3, 70_001], [50_000, 3, 70_001]];
+
+/// Rows of a table by index, and the gradient of the table.
+fn gathered([vocabulary, width, count]: [usize; 3]) -> Result<Case, Failed> {
+    let mut b = Builder::default();
+    let table = b.normal(&[vocabulary, width])?;
+    let indices = (0..count as u32).map(|i| pick(70, i, vocabulary) as f64).collect();
+    let indices = b.bind(&[count], DType::U32, indices)?;
+    let rows = b.graph.gather(table, indices)?;
+    Ok(b.case(rows, true)?)
+}
+
 fn gathers() -> Result<(), Failed> {
-    for [vocabulary, width, count] in [[1, 1, 1], [10, 3, 65], [257, 17, 63], [5, 64, 300]] {
-        let mut b = Builder::default();
-        let table = b.normal(&[vocabulary, width])?;
-        let indices = (0..count as u32).map(|i| pick(70, i, vocabulary) as f64).collect();
-        let indices = b.bind(&[count], DType::U32, indices)?;
-        let rows = b.graph.gather(table, indices)?;
-        agree(&format!("gather {count} of {vocabulary}x{width}"), &b.case(rows, true)?, 1e-5)?;
+    for sizes in GATHERED {
+        agree(&format!("gather {sizes:?}"), &gathered(sizes)?, 1e-5)?;
+    }
+    Ok(())
+}
+
+/// The CPU adds up the gradients of rows in one kernel, a GPU in several.
+fn gathered_bits() -> Result<(), Failed> {
+    for sizes in GATHERED {
+        let case = gathered(sizes)?;
+        let expected = run(&CpuDevice::new(Some(2)).exact(true), &case).map_err(|e| e.to_string())?;
+        for family in [Family::Registers, Family::Workgroup] {
+            let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+            let found = run(&harness::device(&options)?, &case).map_err(|e| e.to_string())?;
+            assert!(expected == found, "{sizes:?}, {family:?}");
+        }
     }
     Ok(())
 }
@@ -338,101 +360,5 @@ fn random_numbers() -> Result<(), Failed> {
             assert_eq!(expected, found, "{kind:?}, {family:?}");
         }
     }
-    Ok(())
-}
-
-/// Kernels of every family in exact mode agree with the oracle and have the bits of the CPU. NaN may have any
-/// sign and payload.
-fn exact_bits() -> Result<(), Failed> {
-    let cpu = CpuDevice::new(Some(1)).exact(true);
-    for family in [Family::Registers, Family::Workgroup] {
-        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
-        let device = harness::device(&options)?;
-        for name in samples::families() {
-            for seed in 100..112 {
-                let mut sample = random_kernel(name, seed).ok_or("no sample")?;
-                if seed % 4 == 3 && name != "batch" && name != "store" {
-                    sample = sample.with_nan(seed);
-                }
-                let what = format!("{name} {}, seed {seed}, {family:?}", sample.kernel.shape());
-                let (right, found) = (kernels::run(&cpu, &sample)?, kernels::run(&device, &sample)?);
-                let nan = |word: u32| f32::from_bits(word).is_nan();
-                for (right, found) in right.iter().flatten().zip(found.iter().flatten()) {
-                    if right != found && !(nan(*right) && nan(*found)) {
-                        return Err(format!("{what}: {found:#010x}, the CPU has {right:#010x}").into());
-                    }
-                }
-                let worst = kernels::compare(&device, &sample)?;
-                if worst.excess > 1.0 {
-                    return Err(format!("{what}: {worst:?}").into());
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Compares random kernels of one family, with operands that hold whatever the kernel may encounter, with the
-/// oracle, whose bounds follow the condition of each element. Every second kernel is compiled with checks;
-/// every third reads NaN in some elements, which must propagate as the oracle says.
-fn samples_agree(family: &str) -> Result<(), Failed> {
-    for seed in 0..50 {
-        let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
-        if seed % 3 == 2 && family != "batch" && family != "store" {
-            sample = sample.with_nan(seed);
-        }
-        let kernel = &sample.kernel;
-        // Both kernel families where they have shaders of their own, else one of them.
-        let differ = ["matmul", "reduce", "softmax", "cross_entropy"].contains(&family);
-        for kind in [Family::Registers, Family::Workgroup] {
-            if !differ && (seed % 2 == 0) != (kind == Family::Registers) {
-                continue;
-            }
-            let checked = seed / 2 % 2 == 1;
-            let name =
-                || format!("{} {}, seed {seed}, {kind:?}, checked {checked}", kernel.name(), kernel.shape());
-            let worst = kernels::compare(harness::shared(kind, checked)?, &sample)
-                .map_err(|e| format!("{}: {e}", name()))?;
-            if worst.excess > 1.0 {
-                return Err(format!("{}: {worst:?}", name()).into());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// A GPU that skips the first iteration of loops unrolled by four.
-struct Miscompiling(GpuDevice);
-
-impl Device for Miscompiling {
-    fn info(&self) -> &DeviceInfo {
-        self.0.info()
-    }
-
-    fn target(&self) -> &Target {
-        self.0.target()
-    }
-
-    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
-        self.0.load_with(program, &|launch: &[Dispatch]| {
-            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
-            let mut shader = shader::launch(&kernels, self.target()).expect("a sample has a shader");
-            shader.source =
-                shader.source.replace("(var k = first_k; k + 3u", "(var k = first_k + 4u; k + 3u");
-            Ok(shader)
-        })
-    }
-}
-
-fn verify_finds_a_wrong_kernel() -> Result<(), Failed> {
-    planted::one_wrong_element_is_found(&harness::device(&GpuOptions::default())?);
-    let options = GpuOptions { family: Some(Family::Registers), ..GpuOptions::default() };
-    let device = Miscompiling(harness::device(&options)?);
-    let mut failed = 0;
-    for seed in 0..16 {
-        let sample = random_kernel("matmul", seed).ok_or("no sample")?;
-        failed += usize::from(!kernels::check(&device, &sample)?.passed);
-    }
-    assert!(failed > 0, "a product without its first four terms is found wrong");
     Ok(())
 }

@@ -9,9 +9,9 @@ use gridlight::base::tensor::Tensor;
 use gridlight::device::Device;
 use gridlight::graph::{Op, Source, ValueId, autodiff};
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::Inputs;
 use gridlight::nn::layers::LayerConfig;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::Inputs;
 use gridlight::nn::{Model, ModelGraph};
 use gridlight::optim::schedule::Schedule;
 use gridlight::verify::{Case, relative_error, run};
@@ -202,7 +202,8 @@ fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
         {"type": "dense", "units": 100}]"#;
     model.layers = serde_json::from_str(layers)?;
     let graph = model.graph(8, true)?;
-    let state = |s: &gridlight::nn::model::State| (s.name.clone(), vec![s.initial; s.shape.iter().product()]);
+    let state =
+        |s: &gridlight::nn::tensors::State| (s.name.clone(), vec![s.initial; s.shape.iter().product()]);
     let mut tensors: BTreeMap<String, Vec<f32>> = graph.states.iter().map(state).collect();
     for (number, p) in graph.parameters.iter().enumerate() {
         tensors.insert(p.name.clone(), p.init.elements([1, 2], number, p.shape.iter().product()));

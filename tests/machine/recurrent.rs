@@ -2,14 +2,14 @@
 //! parameter names and shapes, on every backend. Long sequences are correct, a model of any depth has a fixed
 //! number of kernels, and what does not fit is rejected.
 
+mod plans;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
-use gridlight::base::target::{Family, Target};
 use gridlight::base::tensor::{DType, Tensor, elements};
-use gridlight::data::{self, Dataset};
 use gridlight::device::Device;
 use gridlight::graph::lengths::{Lengths, tables};
 use gridlight::graph::ops::{EvalContext, Op, SourceOp};
@@ -18,12 +18,10 @@ use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
 use gridlight::kernels::recurrence;
 use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::Flatten;
 use gridlight::nn::layers::recurrent::{Cell, Output, Recurrent};
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::{Inputs, SequenceShape};
-use gridlight::optim::Optimizer;
-use gridlight::train::engine::{self, Training};
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::Trial;
 use serde::Deserialize;
@@ -321,98 +319,6 @@ fn rows_of_lengths(device: &dyn Device, cell: recurrence::Cell, reverse: bool) -
     Ok(())
 }
 
-/// Launches of a training step of one layer and its head, whatever the length; at most 15.
-fn few_kernels() {
-    let most = 15;
-    let sizes = [Cell::Tanh, Cell::Lstm, Cell::Gru].map(|cell| (cell, 32, 16, [64, 256]));
-    // With this many units, the steps are split into two parts.
-    for (cell, hidden, batch, lengths) in sizes.into_iter().chain([(Cell::Lstm, 256, 64, [64, 63])]) {
-        let counts = lengths.map(|length| {
-            let config = ModelConfig {
-                family: gridlight::nn::config::Family::Rnn,
-                cell: Some(cell),
-                hidden: vec![hidden],
-                ..ModelConfig::default()
-            };
-            let sequence = Some(SequenceShape { length, width: 4 });
-            let inputs = Inputs { features: 4 * length, sequence, ..Inputs::default() };
-            let model = Model::new(&config, inputs, 1, Loss::Mse {});
-            kernels(&model, 4 * length, batch)
-        });
-        assert!(counts[0] == counts[1] && counts[0] <= most, "{cell:?}: {counts:?}");
-    }
-}
-
-/// Meaningless numbers: `rows` rows of `width`, with a number to predict.
-fn table(rows: usize, width: usize) -> Dataset {
-    Dataset {
-        rows,
-        features: (0..width).map(|c| format!("x{c}")).collect(),
-        x: vec![0.5; rows * width],
-        categories: vec![],
-        target: Some(data::Target::Numbers(vec![1.0; rows])),
-        source_rows: (0..rows).collect(),
-        ..Dataset::default()
-    }
-}
-
-/// Where the gates of an evaluation batch of 512 rows exceed a binding, the batch has fewer rows.
-fn wide_layers_fit() {
-    let (length, hidden) = (16, 128);
-    let config = ModelConfig {
-        family: gridlight::nn::config::Family::Rnn,
-        cell: Some(Cell::Lstm),
-        hidden: vec![hidden],
-        ..ModelConfig::default()
-    };
-    let sequence = Some(SequenceShape { length, width: 1 });
-    let inputs = Inputs { features: length, sequence, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 1, Loss::Mse {});
-    let data = table(600, length);
-    let gates = (4 * length * 512 * 4 * hidden) as u64;
-    let compile = |bytes: u64| {
-        let target = Target { max_binding_bytes: bytes, ..Target::webgpu_minimum(Family::Workgroup) };
-        engine::compile(&model, None, &data, &target)
-    };
-    for bytes in [gates, gates / 2, gates / 16] {
-        assert!(compile(bytes).is_ok(), "{bytes} bytes");
-    }
-    // The weights themselves do not fit: the error names the largest batch.
-    let message = compile(1 << 16).unwrap_err().to_string();
-    assert!(message.contains(&format!("({gates} bytes)")), "{message}");
-}
-
-/// Launches of a training step of `model`, which has `width` inputs.
-fn kernels(model: &Model, width: usize, batch: usize) -> usize {
-    let data = table(2 * batch, width);
-    let optimizer = Optimizer::default();
-    let training =
-        Training { data: &data, batch, accumulate: 1, noise: 0.0, images: None, optimizer, clip_norm: None };
-    let target = Target::webgpu_minimum(Family::Workgroup);
-    let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();
-    compiled.program.phases[0].launches().count()
-}
-
-fn refused() {
-    let mut g = Graph::new();
-    let x = g.source(Source::Batch("x".into()), &[4, 2, 3], DType::F32).unwrap();
-    let mut weight =
-        |name: &str, shape: &[usize]| g.source(Source::Parameter(name.into()), shape, DType::F32).unwrap();
-    let weights = RecurrentWeights {
-        w_ih: weight("w_ih", &[8, 3]),
-        w_hh: weight("w_hh", &[8, 4]),
-        b_ih: None,
-        b_hh: None,
-    };
-    let message =
-        g.recurrent(recurrence::Cell::Lstm, x, &weights, [None, None], false).unwrap_err().to_string();
-    assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
-    let inputs = Inputs { features: 6, ..Inputs::default() };
-    let config = ModelConfig { family: gridlight::nn::config::Family::Rnn, ..ModelConfig::default() };
-    let message = Model::new(&config, inputs, 1, Loss::Mse {}).graph(2, false).unwrap_err().to_string();
-    assert!(message.contains("cut windows from a series with [data.window]"), "{message}");
-}
-
 pub fn trials() -> Vec<Trial> {
     let [mut figures, grid] =
         [include_str!("../pytorch/recurrent.json"), include_str!("../pytorch/recurrent_grid.json")]
@@ -421,15 +327,15 @@ pub fn trials() -> Vec<Trial> {
     figures.extend(grid.into_iter().map(Figures::filled_in));
     let mut trials = vec![
         Trial::test("a_step_is_few_kernels_whatever_the_length", || {
-            few_kernels();
+            plans::few_kernels();
             Ok(())
         }),
         Trial::test("wide_layers_are_evaluated_by_fewer_rows", || {
-            wide_layers_fit();
+            plans::wide_layers_fit();
             Ok(())
         }),
         Trial::test("what_does_not_fit_is_refused", || {
-            refused();
+            plans::refused();
             Ok(())
         }),
     ];

@@ -6,6 +6,8 @@
 //! another device than the CPU backend, and `GRIDLIGHT_CACHES=500` sets the number of ways to damage a
 //! pipeline cache (default 20).
 
+mod full_disk;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -27,7 +29,11 @@ pub fn trials() -> Vec<Trial> {
         trial("two_processes_do_not_share_a_run", two_processes_do_not_share_a_run, None),
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
         trial("a_second_interrupt_stops_at_once", a_second_interrupt_stops_at_once, unix()),
-        trial("a_full_disk_keeps_what_was_saved", a_full_disk_keeps_what_was_saved, Tmpfs::problem()),
+        trial(
+            "a_full_disk_keeps_what_was_saved",
+            full_disk::a_full_disk_keeps_what_was_saved,
+            full_disk::Tmpfs::problem(),
+        ),
         trial("checkpoints_are_synced_before_and_after_the_rename", checkpoints_are_synced, trace_problem()),
         trial(
             "a_damaged_pipeline_cache_is_ignored",
@@ -245,73 +251,6 @@ fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     }
     assert_code(&child.wait(), 130);
     assert!(!out.exists(), "nothing was begun");
-    Ok(())
-}
-
-/// A small temporary file system that lives as long as this value.
-struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    fn new(bytes: u64) -> Result<Self, String> {
-        let directory = tempfile::tempdir().map_err(|e| e.to_string())?;
-        let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"])
-            .arg(directory.path())
-            .output()
-            .map_err(|e| e.to_string())?;
-        if mount.status.success() { Ok(Self(directory)) } else { Err("mount is not permitted".into()) }
-    }
-
-    fn problem() -> Option<String> {
-        Self::new(1 << 16).err()
-    }
-
-    fn resize(&self, bytes: u64) {
-        let option = format!("remount,size={bytes}");
-        assert!(Command::new("mount").args(["-o", &option]).arg(self.0.path()).status().unwrap().success());
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(self.0.path()).status();
-    }
-}
-
-fn a_full_disk_keeps_what_was_saved() -> Result<(), Failed> {
-    let place = workplace(&SHORT.replace("every_steps = 2", "every_steps = 30"));
-    let wide = ["--set", "model.hidden=[512]"];
-    let whole = place.path().join("whole");
-    assert_code(&train(place.path(), &whole, &wide).output()?, 0);
-    let first = checkpoint::list(&whole.join("checkpoints")).remove(0).1;
-    let size = std::fs::metadata(first)?.len();
-    // From no space at all to enough for everything but the last write.
-    let (mut failed, mut resumed) = (0, 0);
-    for eighths in [1, 4, 9, 12, 17, 25, 33, 36] {
-        let disk = Tmpfs::new(size * eighths / 8)?;
-        let out = disk.0.path().join("run");
-        let output = train(place.path(), &out, &wide).output()?;
-        if output.status.success() {
-            continue;
-        }
-        failed += 1;
-        assert_code(&output, 5);
-        let message = text(&output);
-        let line = message.lines().find(|l| l.starts_with("error: ")).ok_or(message.clone())?;
-        assert!(line.contains(out.to_str().unwrap()) && line.contains("No space left"), "{message}");
-        assert_sound(&out);
-        if out.join("experiment.toml").exists() {
-            resumed += 1;
-            assert_code(&train(place.path(), &out, &[&wide[..], &["--resume"]].concat()).output()?, 5);
-            disk.resize(size * 100);
-            assert_code(&train(place.path(), &out, &[&wide[..], &["--resume"]].concat()).output()?, 0);
-        } else {
-            disk.resize(size * 100);
-            assert_code(&train(place.path(), &out, &wide).output()?, 0);
-        }
-        assert_eq!(bits(&out), bits(&whole), "{eighths}/8 of a checkpoint");
-    }
-    assert!(failed >= 4 && resumed >= 2, "{failed} disks were full, {resumed} during the run");
     Ok(())
 }
 

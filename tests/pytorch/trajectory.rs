@@ -7,8 +7,8 @@ use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
 use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
+use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::Inputs;
 use gridlight::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
 use gridlight::train::engine::{Engine, Training};
 

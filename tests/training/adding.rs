@@ -9,9 +9,9 @@ use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::nn::Model;
 use gridlight::nn::config::{Family, ModelConfig};
+use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::{Inputs, SequenceShape};
 use gridlight::optim::Optimizer;
 use gridlight::train::engine::{Engine, Training};
 

@@ -3,7 +3,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | [`adapters`] | what is installed, and which adapter is taken |
-//! | [`target`] | what an adapter is, and its limits as the planner's [`Target`](crate::base::target::Target) |
+//! | [`target`] | what an adapter is, and its limits as a [`Target`](crate::base::target::Target) |
 //! | [`device`] | an opened adapter, and the [`Device`](super::Device) made of it |
 //! | `guard` | wgpu's panics, silent losses and error scopes as [`DeviceError`](super::DeviceError) |
 //! | `pipelines` | shaders compiled on several threads, equal ones once |

@@ -1,9 +1,9 @@
 //! How much work goes into a submission, and how many submissions are in flight.
 //!
 //! Many steps per submission hide the cost of submitting; but operating systems reset a GPU that is busy for
-//! two seconds, and the user's desktop waits meanwhile. So the rate of the device is measured, and a submission
-//! holds what takes about `TARGET_SECONDS` at that rate: many small steps, or a part of a large one. At most
-//! `MAX_IN_FLIGHT` are queued, because unbounded queues lose devices too.
+//! two seconds, and the user's desktop waits meanwhile. So the rate of the device is measured, and a
+//! submission holds what takes about `TARGET_SECONDS` at that rate: many small steps, or a part of a large
+//! one. At most `MAX_IN_FLIGHT` are queued, because unbounded queues lose devices too.
 
 use std::collections::VecDeque;
 use std::ops::Range;

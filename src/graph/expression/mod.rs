@@ -28,8 +28,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::build::Built;
-use super::{Graph, GraphError, Source, ValueId, autodiff};
+use super::{Built, Graph, GraphError, Source, ValueId, autodiff};
 use crate::base::tensor::DType;
 use crate::scalar::{BinaryFn, UnaryFn};
 

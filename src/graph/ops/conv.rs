@@ -40,12 +40,14 @@ impl ConvAxis {
 }
 
 /// `y[g, n, p, q, o] = sum_{s, t, c} x[n, line(p, s), line(q, t), g C + c] * w[s, t, c, g O + o]` for `x`
-/// `[N, H, W, G C]` and `w` `[kH, kW, C, G O]` (cross-correlation, as PyTorch's `Conv2d`; lines outside are 0).
+/// `[N, H, W, G C]` and `w` `[kH, kW, C, G O]` (cross-correlation, as PyTorch's `Conv2d`; lines outside are
+/// 0).
 ///
 /// The result `[G, N, P, Q, O]` has its groups in front, as the batched product makes them;
 /// [`Graph::conv2d`] puts them last.
 ///
-/// Gradients: of `x` the same with every axis reversed and `w` with its channels exchanged; of `w` [`ConvWeight`].
+/// Gradients: of `x` the same with every axis reversed and `w` with its channels exchanged; of `w`
+/// [`ConvWeight`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conv {
     /// Up and down, then left and right.
@@ -54,8 +56,8 @@ pub struct Conv {
     pub groups: usize,
 }
 
-/// Gradient of a convolution's weights, for `x` `[N, H, W, G C]` and the gradient `dy` `[N, P, Q, G O]` of its result:
-/// `[G, kH, kW, C, O]`, groups in front as in [`Conv`].
+/// Gradient of a convolution's weights, for `x` `[N, H, W, G C]` and the gradient `dy` `[N, P, Q, G O]` of
+/// its result: `[G, kH, kW, C, O]`, groups in front as in [`Conv`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConvWeight {
     /// The convolution.
@@ -79,7 +81,8 @@ impl Conv {
         }
     }
 
-    /// The convolution of images of shape `x` with weights of `taps` and `outputs` columns, for the reference.
+    /// The convolution of images of shape `x` with weights of `taps` and `outputs` columns, for the
+    /// reference.
     fn reference(&self, x: &[usize], taps: [usize; 2], outputs: usize) -> oracle::conv::Conv {
         let axis = |d: usize| {
             let ConvAxis { positions, stride, step, origin, up } = self.axes[d];

@@ -7,8 +7,8 @@ use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::{Kernel, cross_entropy};
 use crate::oracle::cross_entropy::Row;
 
-/// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` (no gradient) -> `[N]`. The formula, with label
-/// smoothing and weights as in PyTorch's `CrossEntropyLoss(reduction="none")`, is at
+/// Loss of each row: logits `[N, C]`, labels `u32[N]`, class weights `[C]` (no gradient) -> `[N]`. The
+/// formula, with label smoothing and weights as in PyTorch's `CrossEntropyLoss(reduction="none")`, is at
 /// [`cross_entropy::CrossEntropy`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrossEntropy {

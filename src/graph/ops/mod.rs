@@ -79,8 +79,8 @@ pub enum Lowering {
         /// Whether the last two axes of the right operand are swapped.
         transpose_b: bool,
     },
-    /// Matrix product whose left operand is windows of the first operand `[N, H, W, C]`; the second is contiguous,
-    /// its last axis the columns of all groups.
+    /// Matrix product whose left operand is windows of the first operand `[N, H, W, C]`; the second is
+    /// contiguous, its last axis the columns of all groups.
     Conv {
         /// The windows, for a contiguous first operand.
         windows: Windows,

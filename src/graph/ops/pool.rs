@@ -27,8 +27,8 @@ pub enum PoolKind {
 
 /// Windows of `x` `[N, H, W, C]` -> `[N, P, Q, C]`.
 ///
-/// Gradients: of a maximum, each element adds the gradients of the windows that chose it; of an average, its share of
-/// all that contain it ([`PoolGrad`]).
+/// Gradients: of a maximum, each element adds the gradients of the windows that chose it; of an average, its
+/// share of all that contain it ([`PoolGrad`]).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pool {
     /// Up and down, then left and right.
@@ -37,8 +37,8 @@ pub struct Pool {
     pub kind: PoolKind,
 }
 
-/// What the windows `[N, P, Q, C]` send to the elements `[N, H, W, C]` they contain. For [`Collect::Chosen`] the
-/// operands are the taps and the gradients, for an average the gradients alone.
+/// What the windows `[N, P, Q, C]` send to the elements `[N, H, W, C]` they contain. For [`Collect::Chosen`]
+/// the operands are the taps and the gradients, for an average the gradients alone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PoolGrad {
     /// Up and down, then left and right.
@@ -55,8 +55,8 @@ fn check_axes(axes: &[PoolAxis; 2]) -> Result<(), String> {
         }
         if let Some(p) = (0..axis.positions).find(|&p| axis.inside(p).is_empty()) {
             return Err(format!(
-                "window {p} contains no {name} of the image, only padding ({} {name}s and {} of padding before); \
-                 use less padding",
+                "window {p} contains no {name} of the image, only padding ({} {name}s and {} of padding \
+                 before); use less padding",
                 axis.extent, axis.before
             ));
         }
@@ -190,7 +190,8 @@ impl OpDef for Pool {
             all.add(format!("max_pool {image:?} {spec:?}"), |g| {
                 let x = g.draw(&image, Draw::Lattice { shift: 0.0 })?;
                 let y = g.graph.max_pool(x, &spec)?;
-                // A function of the maxima, so that second derivatives are not all zero; none that cancels far from 0.
+                // A function of the maxima, so that second derivatives are not all zero; none that cancels
+                // far from 0.
                 g.graph.unary(UnaryFn::Square, y)
             })?;
             for (count_include_pad, divisor_override) in [(true, None), (false, None), (true, Some(3))] {

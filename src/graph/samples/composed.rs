@@ -1,10 +1,9 @@
 //! Samples of compositions of several operators by builder methods.
 
 use super::{Collection, Draw};
-use crate::graph::build::Built;
 use crate::graph::pooling::PoolSpec;
 use crate::graph::upsampling::{ResampleSpec, Resampling};
-use crate::graph::{Graph, GraphError, ValueId};
+use crate::graph::{Built, Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
 /// All launches.

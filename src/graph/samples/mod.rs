@@ -1,11 +1,9 @@
 //! Small graphs with values away from kinks and poles: used to check gradients and to compare devices with
 //! the reference. Each operator brings its own ([`OpDef::samples`](super::OpDef::samples)).
-//! ([`OpDef::samples`](super::OpDef::samples)).
 
 use std::collections::BTreeMap;
 
-use super::build::Built;
-use super::{Graph, GraphError, Source, ValueId};
+use super::{Built, Graph, GraphError, Source, ValueId};
 use crate::base::rng;
 use crate::base::tensor::{DType, Tensor, elements};
 use crate::scalar::UnaryFn;

@@ -1,9 +1,9 @@
-//! Augmentation of images: the images of a batch picked from the data set resident on the device as the batch kernel
-//! picks rows, each moved, turned, brightened and partly covered by its own random draws, in one pass.
+//! Augmentation of images: the images of a batch picked from the data set resident on the device as the batch
+//! kernel picks rows, each moved, turned, brightened and partly covered by its own random draws, in one pass.
 //!
-//! Pixel `(y, x)` of the result is that of the image at `R ((y, x) - shift - centre) + centre`, mirrored where drawn,
-//! interpolated bilinearly if `R` turns, and `fill` beyond the edge; times a contrast factor, plus a brightness, 0
-//! within the cut-out square; plus noise.
+//! Pixel `(y, x)` of the result is that of the image at `R ((y, x) - shift - centre) + centre`, mirrored
+//! where drawn, interpolated bilinearly if `R` turns, and `fill` beyond the edge; times a contrast factor,
+//! plus a brightness, 0 within the cut-out square; plus noise.
 
 pub mod native;
 mod oracle;
@@ -38,8 +38,8 @@ pub struct Augment {
     pub changes: Changes,
     /// The value of each channel beyond the edge (bits of `f32`).
     pub fill: Vec<u32>,
-    /// Random stream of the draws: image `b` has the elements `8 b` to `8 b + 7`, counted over all micro-batches of the
-    /// step.
+    /// Random stream of the draws: image `b` has the elements `8 b` to `8 b + 7`, counted over all
+    /// micro-batches of the step.
     pub stream: u32,
     /// Standard deviation of the Gaussian noise added to each element (bits of an `f32`; 0 adds none).
     pub noise: u32,
@@ -96,8 +96,8 @@ impl Augment {
         self.shape.iter().product()
     }
 
-    /// The draws of image `image` of a batch. Products and sums are rounded once, so that they are the same on every
-    /// device.
+    /// The draws of image `image` of a batch. Products and sums are rounded once, so that they are the same
+    /// on every device.
     pub fn draw(&self, step: &StepRecord, image: usize) -> Drawn {
         let word = |number: u32| {
             let element = step.element(image, self.batch).wrapping_mul(DRAWS).wrapping_add(number);
@@ -189,8 +189,8 @@ impl Drawn {
     }
 }
 
-/// Sine and cosine of an angle of at most pi to either side, to 8 units in the last place of 1: Taylor's polynomials
-/// of half the angle, in the order of shaders/augment.wgsl.
+/// Sine and cosine of an angle of at most pi to either side, to 8 units in the last place of 1: Taylor's
+/// polynomials of half the angle, in the order of shaders/augment.wgsl.
 pub fn sine_and_cosine(angle: f32) -> (f32, f32) {
     let h = exact::mul(0.5, angle);
     let z = exact::mul(h, h);

@@ -40,7 +40,8 @@ impl Augment {
                 let (part_y, part_x) = (source_y - y0, source_x - x0);
                 let across = |y: f64| element(y, x0) * (1.0 - part_x) + element(y, x0 + 1.0) * part_x;
                 let value = across(y0) * (1.0 - part_y) + across(y0 + 1.0) * part_y;
-                // A position that is off by a rounding error may lie in the next cell: so much a value can change.
+                // A position that is off by a rounding error may lie in the next cell: so much a value can
+                // change.
                 let around = (-1..=2).flat_map(|dy| (-1..=2).map(move |dx| (f64::from(dy), f64::from(dx))));
                 let steepest = around.map(|(dy, dx)| element(y0 + dy, x0 + dx).abs()).fold(0.0, f64::max);
                 let off = 32.0 * (height + width) as f64;

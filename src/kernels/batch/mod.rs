@@ -16,8 +16,8 @@ use crate::base::target::Target;
 use crate::oracle::Approx;
 use crate::scalar::Body;
 
-/// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`.
-/// Write `i`: `[batch, width]`, row `r` being the `width` words from `order[step.batch_start + r] * stride + offset` on.
+/// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`. Write `i`: `[batch, width]`, row
+/// `r` being the `width` words from `order[step.batch_start + r] * stride + offset` on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Batch {
     /// Rows of a batch.
@@ -31,14 +31,14 @@ pub struct Batch {
 pub struct BatchColumn {
     /// Words taken.
     pub width: usize,
-    /// Words between the starts of neighbouring rows: `width` for plain rows, less where rows are windows that
-    /// overlap.
+    /// Words between the starts of neighbouring rows: `width` for plain rows, less where rows are windows
+    /// that overlap.
     pub stride: usize,
     /// Words before the first row.
     pub offset: usize,
     /// Standard deviation of the Gaussian noise added to each element (bits of an `f32`; 0 adds none), from
-    /// stream `stream`, element `r * width + c`, counted over all micro-batches of the step. The block is `f32` if this is
-    /// not 0, else plain words.
+    /// stream `stream`, element `r * width + c`, counted over all micro-batches of the step. The block is
+    /// `f32` if this is not 0, else plain words.
     pub noise: u32,
     /// Random stream of the noise.
     pub stream: u32,

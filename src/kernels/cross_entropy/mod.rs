@@ -2,8 +2,8 @@
 //!
 //! With class weights `w`, smoothing `s` and `C` classes, PyTorch's `CrossEntropyLoss(reduction="none")`:
 //! `loss = (1-s) * w[t] * -logp[t] + s/C * sum_c w[c] * -logp[c]`, and
-//! `delta[c] = dloss/dlogits[c] = p[c] * W - q[c]` with `q[c] = w[c] * ((1-s)*[c==t] + s/C)`, `W = sum_c q[c]`.
-//! A label outside `0..C` gives loss NaN and delta NaN.
+//! `delta[c] = dloss/dlogits[c] = p[c] * W - q[c]` with `q[c] = w[c] * ((1-s)*[c==t] + s/C)`,
+//! `W = sum_c q[c]`. A label outside `0..C` gives loss NaN and delta NaN.
 
 pub mod native;
 mod oracle;
@@ -21,8 +21,8 @@ use crate::base::target::Target;
 use crate::oracle::Approx;
 use crate::scalar::Body;
 
-/// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`.
-/// Writes (each optional, see [`CrossEntropy::loss`] and [`CrossEntropy::delta`]): loss `[rows]`, delta `[rows, classes]`.
+/// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`. Writes (each optional, see
+/// [`CrossEntropy::loss`] and [`CrossEntropy::delta`]): loss `[rows]`, delta `[rows, classes]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CrossEntropy {
     /// Rows.

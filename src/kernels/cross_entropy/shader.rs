@@ -11,14 +11,13 @@ pub(super) fn cross_entropy(k: &CrossEntropy, target: &Target) -> Result<Shader,
         let writes = k.loss.iter().len() + k.delta.iter().len();
         let declared = (0..writes).map(|i| declare(0, i, "f32")).collect();
         let output = k.delta.unwrap_or(0);
-        let store = "select(bad, sub_(mul_(p, weight), wanted(c, label)), known);";
         let t = t
             .set("ROWS", k.rows)
             .set("CLASSES", k.classes)
             .set_f32("SMOOTHING", k.smoothing)
             .flag("LOSS", k.loss.is_some())
             .flag("DELTA", k.delta.is_some())
-            .insert("store_delta", format!("write_{output}[start + c] = {store}"));
+            .insert("store_delta", format!("write_{output}[start + c] = delta;"));
         insert_bindings(t, declared)
     })
 }

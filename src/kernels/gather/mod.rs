@@ -4,6 +4,7 @@ pub mod native;
 mod oracle;
 mod sample;
 mod shader;
+pub mod steps;
 
 use super::native::NativeRun;
 use super::oracle::Operands;
@@ -79,8 +80,15 @@ impl KernelDef for Gather {
     }
 }
 
+/// Gradients of a row that are added up on their own; a row's sum is that of the sums of its pieces, in
+/// order.
+pub const PIECE: usize = 1024;
+
 /// Reads: indices `u32[count]`, row gradients `[count, width]`; write 0: `[vocabulary, width]`, each row the
-/// sum of the gradients whose index names it, added in ascending position.
+/// sum of the gradients whose index names it, added in ascending position, in pieces of [`PIECE`].
+///
+/// The shader compares each row with every index. The planner takes it where that is less than a launch
+/// costs, and [`steps`] otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GatherGrad {
     /// Rows of the table.
@@ -89,6 +97,17 @@ pub struct GatherGrad {
     pub width: usize,
     /// Rows that were picked.
     pub count: usize,
+}
+
+impl GatherGrad {
+    /// Comparisons that cost a GPU less than another launch.
+    const FEW_COMPARISONS: usize = 1 << 18;
+
+    /// Whether a shader may compare each row with every index.
+    pub fn is_small(&self) -> bool {
+        let Self { vocabulary, width, count } = *self;
+        count <= PIECE && vocabulary * width * count <= Self::FEW_COMPARISONS
+    }
 }
 
 impl KernelDef for GatherGrad {
@@ -100,6 +119,7 @@ impl KernelDef for GatherGrad {
         format!("{} into {}x{}", self.count, self.vocabulary, self.width)
     }
 
+    /// Additions; the shader's comparisons are few where it is taken.
     fn cost(&self) -> Cost {
         let moved = self.count * self.width + self.vocabulary * self.width + self.count;
         Cost { flops: (self.count * self.width) as u64, bytes: 4 * moved as u64 }
@@ -124,10 +144,7 @@ impl KernelDef for GatherGrad {
     }
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {
-        match exact {
-            true => Box::new(native::Exact(self.clone())),
-            false => Box::new(self.clone()),
-        }
+        native::gradient(self, exact)
     }
 
     fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {

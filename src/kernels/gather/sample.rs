@@ -25,5 +25,9 @@ pub(super) fn benchmarks() -> Vec<Gather> {
 }
 
 pub(super) fn gradient_benchmarks() -> Vec<GatherGrad> {
-    vec![GatherGrad { vocabulary: 1000, width: 64, count: 256 }]
+    vec![
+        GatherGrad { vocabulary: 7, width: 4, count: 64 },
+        GatherGrad { vocabulary: 1000, width: 64, count: 256 },
+        GatherGrad { vocabulary: 100, width: 64, count: 6400 },
+    ]
 }

@@ -1,9 +1,9 @@
-//! Products of matrices that fit the second-level cache, without packing, and of panels that were copied to fit it: where
-//! the `gemm` crate's preparations cost as much as the product itself.
+//! Products of matrices that fit the second-level cache, without packing, and of panels that were copied to
+//! fit it: where the `gemm` crate's preparations cost as much as the product itself.
 //!
-//! A tile of up to 6 rows and 4 vectors of columns is kept in registers while `k` runs: one column of `A` and one
-//! row of `B` at a time. Every element is one chain of fused multiply-adds in the order of `k`, so the bits do
-//! not depend on how rows are cut into parts.
+//! A tile of up to 6 rows and 4 vectors of columns is kept in registers while `k` runs: one column of `A` and
+//! one row of `B` at a time. Every element is one chain of fused multiply-adds in the order of `k`, so the
+//! bits do not depend on how rows are cut into parts.
 
 #![allow(unsafe_code, reason = "the innermost loop checks its bounds once, before it begins")]
 
@@ -39,7 +39,8 @@ pub(super) struct Direct<'a> {
 }
 
 impl Direct<'_> {
-    /// Computes the product. Its tiles are much code, compiled once for each width of vectors: callers get no copy.
+    /// Computes the product. Its tiles are much code, compiled once for each width of vectors: callers get no
+    /// copy.
     #[inline(never)]
     pub fn run(self) {
         pulp::Arch::new().dispatch(self);
@@ -145,8 +146,8 @@ pub(super) struct Right<'a> {
 
 /// Adds `sum_l rows[i][l * step] * right[l]` for `k` values of `l`, in their order, to the rows of a tile.
 ///
-/// Between two multiply-adds there is nothing but loads: checks of bounds or sums of indices would take their places, and
-/// half of the speed, on processors with two vector units.
+/// Between two multiply-adds there is nothing but loads: checks of bounds or sums of indices would take their
+/// places, and half of the speed, on processors with two vector units.
 #[inline(always)]
 pub(super) fn multiply<S: Simd, const TILE: usize, const VECTORS: usize>(
     simd: S,
@@ -163,8 +164,8 @@ pub(super) fn multiply<S: Simd, const TILE: usize, const VECTORS: usize>(
     let (mut at, mut from) = (0, 0);
     for _ in 0..k {
         let b: [S::f32s; VECTORS] = match whole {
-            // SAFETY: `from` is at most `last * right.step`, and `right.width` elements from there lie in `right.values`, as
-            // was asserted; any bits are numbers.
+            // SAFETY: `from` is at most `last * right.step`, and `right.width` elements from there lie in
+            // `right.values`, as was asserted; any bits are numbers.
             true => std::array::from_fn(|v| unsafe {
                 right.values.as_ptr().add(from + v * S::F32_LANES).cast::<S::f32s>().read_unaligned()
             }),

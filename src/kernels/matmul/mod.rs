@@ -21,7 +21,8 @@ use crate::oracle::Approx;
 use crate::scalar::Body;
 pub use windows::{Left, WindowAxis, Windows};
 
-/// Where the elements of a matrix operand lie: `offset + b*batch + row*row_stride + col*col_stride`, in elements.
+/// Where the elements of a matrix operand lie: `offset + b*batch + row*row_stride + col*col_stride`, in
+/// elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MatrixView {
     /// First element.

@@ -1,5 +1,5 @@
-//! Matrix product on the CPU: blocks of rows, each multiplied on one thread (small matrices directly, large ones by
-//! the `gemm` crate) and finished by the epilogue while it is in the cache.
+//! Matrix product on the CPU: blocks of rows, each multiplied on one thread (small matrices directly, large
+//! ones by the `gemm` crate) and finished by the epilogue while it is in the cache.
 #![allow(unsafe_code, reason = "the gemm crate takes raw pointers; outputs are written in parts")]
 
 use std::ops::Range;
@@ -218,8 +218,8 @@ fn packed(
     assert_eq!(out.len(), m * n, "the output must hold the product");
     let [a, b] = [a, b].map(|view| [view.row as isize, view.col as isize]);
     let transposed = |[row, col]: [isize; 2]| [col, row];
-    // The crate wants the columns of a result contiguous, which here are rows: it is given `B^T A^T`. A single column is
-    // contiguous as it is.
+    // The crate wants the columns of a result contiguous, which here are rows: it is given `B^T A^T`. A
+    // single column is contiguous as it is.
     let ([m, n], [left, right], [a, b], to) = match n {
         0 | 1 => ([m, n], [left, right], [a, b], [1, 1]),
         _ => ([n, m], [right, left], [transposed(b), transposed(a)], [1, n as isize]),
@@ -227,12 +227,13 @@ fn packed(
     let (product, out) = (gemm_f32::gemm::f32::get_gemm_fn(), out.as_mut_ptr());
     let (left, right) = (left.as_ptr(), right.as_ptr());
     let threads = gemm_common::Parallelism::None;
-    // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds exactly
-    // `m * n` elements and is borrowed mutably.
+    // SAFETY: `check` has shown that every index of the two views lies in its operand, and `out` holds
+    // exactly `m * n` elements and is borrowed mutably.
     unsafe {
         #[rustfmt::skip]
         product(
-            m, n, k, out, to[1], to[0], false, left, a[1], a[0], right, b[1], b[0], 0.0, 1.0, false, false, false, threads,
+            m, n, k, out, to[1], to[0], false, left, a[1], a[0], right, b[1], b[0],
+            0.0, 1.0, false, false, false, threads,
         );
     }
 }

@@ -1,8 +1,8 @@
-//! Products with a right operand that was copied first, in panels that stay in the first-level cache while many rows of the
-//! left operand go by.
+//! Products with a right operand that was copied first, in panels that stay in the first-level cache while
+//! many rows of the left operand go by.
 //!
-//! A row of a panel is 256 bytes and lies next to the one before, so that reading a panel needs few pages and sets of
-//! the caches, however long the rows of the matrix are.
+//! A row of a panel is 256 bytes and lies next to the one before, so that reading a panel needs few pages and
+//! sets of the caches, however long the rows of the matrix are.
 #![allow(unsafe_code, reason = "threads write disjoint panels of one copy")]
 
 use std::ops::Range;
@@ -22,8 +22,8 @@ const PANEL_COLUMNS: usize = 64;
 /// Rows of the left operand that are multiplied at once, at best.
 pub(super) const BLOCK_ROWS: usize = 64;
 
-/// How a matrix `[k, n]` lies in a copy of as many elements: the panels of its first rows from left to right, then those
-/// of the next rows, each row-major.
+/// How a matrix `[k, n]` lies in a copy of as many elements: the panels of its first rows from left to right,
+/// then those of the next rows, each row-major.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Panels {
     /// Columns.

@@ -20,8 +20,8 @@ use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 /// each gradient. Writes: 0 the parameter region, `1 + s` the region of state slot `s`, all `len` words.
 ///
 /// The body runs once per word, over the iteration shape `[len]`: `Accumulator` is the (clipped) gradient,
-/// `Previous{0}` the parameter, `Previous{1 + s}` state slot `s`, `Load{1}` the word's decay mask (its view is
-/// not used), and the stores are the new values.
+/// `Previous{0}` the parameter, `Previous{1 + s}` state slot `s`, `Load{1}` the word's decay mask (its view
+/// is not used), and the stores are the new values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Optimizer {
     /// Words of the parameter region; a multiple of [`Optimizer::BLOCK`].

@@ -1,5 +1,5 @@
-//! Pooling of images `[N, H, W, C]`: one value from the lines of a window, for each channel by itself, and the
-//! gradient, where each element of the image collects from the windows that contain it.
+//! Pooling of images `[N, H, W, C]`: one value from the lines of a window, for each channel by itself, and
+//! the gradient, where each element of the image collects from the windows that contain it.
 
 pub mod native;
 mod oracle;
@@ -103,8 +103,8 @@ pub enum Divisor {
 /// What a window gives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Pooling {
-    /// Its largest element, and which tap that is: the first of equal ones in row-major order; the last NaN, if
-    /// there is any.
+    /// Its largest element, and which tap that is: the first of equal ones in row-major order; the last NaN,
+    /// if there is any.
     Max {
         /// Position in `writes` of the values, if wanted.
         values: Option<usize>,

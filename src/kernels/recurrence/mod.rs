@@ -1,7 +1,7 @@
 //! Recurrences over time: every step of a layer and direction in one kernel, each row of the batch by itself.
 //!
-//! With `G_t = W_ih x_t + b_ih`, computed for all steps before, and `R_t = W_hh h_(t-1)` (for a GRU `+ b_hh`), PyTorch's
-//! `nn.RNN`, `nn.LSTM` and `nn.GRU`:
+//! With `G_t = W_ih x_t + b_ih`, computed for all steps before, and `R_t = W_hh h_(t-1)` (for a GRU
+//! `+ b_hh`), PyTorch's `nn.RNN`, `nn.LSTM` and `nn.GRU`:
 //!
 //! | cell | gates | step |
 //! |---|---|---|
@@ -51,8 +51,8 @@ impl Cell {
         }
     }
 
-    /// Values of each unit and step that the gradient needs besides states: the LSTM's gates i, f, g, o, the GRU's r,
-    /// z, n and `R_n`.
+    /// Values of each unit and step that the gradient needs besides states: the LSTM's gates i, f, g, o, the
+    /// GRU's r, z, n and `R_n`.
     pub fn saved(self) -> usize {
         match self {
             Cell::Tanh | Cell::Relu => 0,
@@ -103,8 +103,8 @@ impl Scan {
         format!("{} {steps}x{batch}x{hidden}{reverse}", cell.name())
     }
 
-    /// Of `steps` steps with a product for each but the first or the last if `products` is one less, which move `values`
-    /// values for each unit.
+    /// Of `steps` steps with a product for each but the first or the last if `products` is one less, which
+    /// move `values` values for each unit.
     fn cost(&self, steps: usize, products: usize, values: usize) -> Cost {
         let units = self.batch * self.hidden;
         let flops = units * (2 * products * self.width() + 20 * steps);
@@ -113,16 +113,17 @@ impl Scan {
     }
 }
 
-/// The states of the steps of a part. Reads: `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then of an LSTM `c_0` `[B, H]`, of a
-/// GRU `b_hh` `[3 H]`.
+/// The states of the steps of a part. Reads: `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then of an
+/// LSTM `c_0` `[B, H]`, of a GRU `b_hh` `[3 H]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recurrence {
     /// Sizes.
     pub scan: Scan,
-    /// Which steps. A part that goes on needs `h`, and of an LSTM `c`, among its outputs, and reads them there.
+    /// Which steps. A part that goes on needs `h`, and of an LSTM `c`, among its outputs, and reads them
+    /// there.
     pub part: Part,
-    /// Positions in `writes`, where wanted: `h` `[T, B, H]`, `c` `[T, B, H]` (LSTM), saved values `[T, B, 4 H]`
-    /// ([`Cell::saved`]).
+    /// Positions in `writes`, where wanted: `h` `[T, B, H]`, `c` `[T, B, H]` (LSTM), saved values
+    /// `[T, B, 4 H]` ([`Cell::saved`]).
     pub outputs: [Option<usize>; 3],
 }
 
@@ -135,22 +136,23 @@ pub enum Seed {
     Cell,
 }
 
-/// The gradient, from the last step back to the first. Reads: the gradient of the states `[T, B, H]`, `W_hh`, then of tanh
-/// and relu `h`; of an LSTM the saved values, `c`, `c_0`; of a GRU the saved values, `h`, `h_0`.
+/// The gradient, from the last step back to the first. Reads: the gradient of the states `[T, B, H]`, `W_hh`,
+/// then of tanh and relu `h`; of an LSTM the saved values, `c`, `c_0`; of a GRU the saved values, `h`, `h_0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecurrenceGrad {
     /// Sizes.
     pub scan: Scan,
-    /// Which steps. A part before the last goes on from the gradient of `R` of the step after it, and for an LSTM from the
-    /// gradient of `c`, for a GRU from what reaches `h` other than through the product: the outputs hold them.
+    /// Which steps. A part before the last goes on from the gradient of `R` of the step after it, and for an
+    /// LSTM from the gradient of `c`, for a GRU from what reaches `h` other than through the product: the
+    /// outputs hold them.
     pub part: Part,
-    /// Whether the product of the part's first step is added to what reaches the state before it, which makes that the
-    /// gradient of `h_0`.
+    /// Whether the product of the part's first step is added to what reaches the state before it, which makes
+    /// that the gradient of `h_0`.
     pub closes: bool,
     /// What the given gradient is of.
     pub seed: Seed,
-    /// Positions in `writes`, where wanted: gradients of `G` `[T, B, g H]`, of `R` (GRU; of others it is the same), of `h_0`
-    /// `[B, H]`, of `c_0` (LSTM).
+    /// Positions in `writes`, where wanted: gradients of `G` `[T, B, g H]`, of `R` (GRU; of others it is the
+    /// same), of `h_0` `[B, H]`, of `c_0` (LSTM).
     pub outputs: [Option<usize>; 4],
 }
 

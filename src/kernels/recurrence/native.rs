@@ -1,5 +1,5 @@
-//! Recurrences on the CPU: each thread takes rows of the batch through all steps. A step is one small matrix product
-//! whose tiles stay in registers, over panels of the weights that are copied once, then the cell.
+//! Recurrences on the CPU: each thread takes rows of the batch through all steps. A step is one small matrix
+//! product whose tiles stay in registers, over panels of the weights that are copied once, then the cell.
 #![allow(unsafe_code, reason = "outputs are written in parts")]
 
 use std::ops::Range;
@@ -56,8 +56,8 @@ impl NativeRun for NativeRecurrence<RecurrenceGrad> {
     }
 }
 
-/// Calls `work` with parts of the rows, each of which is independent of the others. `view` shows `W_hh` as the right
-/// operand of a step's product, whose sizes are those of `panels`.
+/// Calls `work` with parts of the rows, each of which is independent of the others. `view` shows `W_hh` as
+/// the right operand of a step's product, whose sizes are those of `panels`.
 fn run_parts(
     scan: Scan,
     operands: &Operands,

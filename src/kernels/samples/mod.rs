@@ -49,6 +49,12 @@ impl Operand {
             }
             Content::Switch => Operand::Floats(words.map(|w| (w & 1) as f32).collect()),
             Content::Index { below } => Operand::Integers(words.map(|w| w % below.max(1) as u32).collect()),
+            Content::Ascending { to } => {
+                let last = count.saturating_sub(1).max(1);
+                Operand::Integers((0..count).map(|i| (i * to / last) as u32).collect())
+            }
+            // Needs the other operand.
+            Content::Ordered { .. } => Operand::Integers((0..count as u32).collect()),
         }
     }
 
@@ -87,6 +93,16 @@ impl Operand {
     }
 }
 
+/// The positions of `indices`, in each run of `run` in the order of these; those above
+/// `below` count as it.
+pub(super) fn ordered(indices: &[u32], below: usize, run: usize) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..indices.len() as u32).collect();
+    for run in order.chunks_mut(run.max(1)) {
+        run.sort_by_key(|&position| indices[position as usize].min(below as u32));
+    }
+    order
+}
+
 /// A name, as returned by [`KernelDef::name`](super::KernelDef::name), and a function that draws a sample.
 pub type Family = (&'static str, fn(&mut Draw) -> Sample);
 
@@ -108,7 +124,12 @@ impl Sample {
         let signature = kernel.signature();
         let count = signature.reads.len();
         let numbered = |(at, spec)| Operand::random(spec, at as u32);
-        let reads = signature.reads.iter().enumerate().map(numbered).collect();
+        let mut reads: Vec<Operand> = signature.reads.iter().enumerate().map(numbered).collect();
+        for (at, spec) in signature.reads.iter().enumerate() {
+            if let Content::Ordered { by, below, run } = spec.content {
+                reads[at] = Operand::Integers(ordered(&reads[by].words(), below, run));
+            }
+        }
         let write = |(at, spec): (usize, &OperandSpec)| match (spec.updated, spec.content) {
             (true, _) => Operand::random(spec, (count + at) as u32),
             (false, Content::Index { .. }) => Operand::unwritten_integers(spec.words.max(1)),

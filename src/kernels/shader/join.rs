@@ -1,8 +1,8 @@
 //! Several shaders as one: the first workgroups run the first, the next ones the second, and so on.
 //!
-//! Every module-level name of a member gets the member's number as a suffix, its bindings are numbered on after
-//! those of the members before, and its entry point becomes a function that is called with the workgroup's number
-//! among its own.
+//! Every module-level name of a member gets the member's number as a suffix, its bindings are numbered on
+//! after those of the members before, and its entry point becomes a function that is called with the
+//! workgroup's number among its own.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -58,7 +58,8 @@ pub(super) fn join(members: Vec<Shader>) -> Result<Shader, TemplateError> {
         .map(|(builtin, kind)| format!("    @builtin({builtin}) {builtin}: {kind},\n"))
         .collect();
     text.own += &format!(
-        "@compute @workgroup_size({lanes})\nfn main(\n{parameters}) {{\n    let at = workgroup_id.x;\n    {calls}\n}}\n"
+        "@compute @workgroup_size({lanes})\nfn main(\n{parameters}) {{\n\
+         \x20   let at = workgroup_id.x;\n    {calls}\n}}\n"
     );
     let names: Vec<&str> = members.iter().map(|m| m.name.as_str()).collect();
     Ok(Shader {
@@ -171,7 +172,8 @@ fn parameters<'a>(tokens: &[Token<'a>], name: usize) -> Option<(Vec<&'a str>, Ve
     Some((builtins, ranges))
 }
 
-/// Names that mean nothing of the module: of attributes, members of structures, address spaces and access modes.
+/// Names that mean nothing of the module: of attributes, members of structures, address spaces and access
+/// modes.
 fn unresolved(tokens: &[Token], declarations: &[Declaration]) -> BTreeSet<usize> {
     let mut found = BTreeSet::new();
     let mut before = None;
@@ -279,9 +281,12 @@ mod tests {
 
     #[test]
     fn names_of_the_module_are_renamed_and_no_others() {
-        let own = "struct size { size: u32, lane: u32 }\n@binding(0) @group(0) var<storage, read_write> x: array<u32>;\n\
-                   fn read(s: size) -> u32 { return s.size + s.lane; }\nconst lane = 2u; @workgroup_size(8) @compute\n\
-                   fn run(@builtin(workgroup_id) x1: vec3<u32>, @builtin(local_invocation_index) local: u32,) {\n\
+        let own = "struct size { size: u32, lane: u32 }\n\
+                   @binding(0) @group(0) var<storage, read_write> x: array<u32>;\n\
+                   fn read(s: size) -> u32 { return s.size + s.lane; }\n\
+                   const lane = 2u; @workgroup_size(8) @compute\n\
+                   fn run(@builtin(workgroup_id) x1: vec3<u32>, \
+                   @builtin(local_invocation_index) local: u32,) {\n\
                    x[local] = read(size(x1.x, lane)); } // the end";
         let joined = join(vec![member(own), member(own)]).unwrap().source;
         spirv(&joined);

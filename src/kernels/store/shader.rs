@@ -14,7 +14,8 @@ pub(super) fn store(k: &Store, target: &Target) -> Result<Shader, ShaderError> {
     for (b, width) in k.widths.iter().enumerate() {
         let end = first + width;
         blocks += &format!(
-            "if (i >= {first}u && i < {end}u) {{\nwrite_{b}[step.slot * {width}u + i - {first}u] = read_{b}[i - {first}u];\n}}\n"
+            "if (i >= {first}u && i < {end}u) {{\n\
+             write_{b}[step.slot * {width}u + i - {first}u] = read_{b}[i - {first}u];\n}}\n"
         );
         first = end;
     }

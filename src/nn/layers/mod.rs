@@ -6,6 +6,7 @@
 //! `[B, T, 1, F]`.
 
 mod activation;
+mod append;
 mod avg_pool;
 mod batch_norm;
 mod conv1d;

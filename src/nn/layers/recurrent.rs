@@ -12,8 +12,8 @@ use crate::graph::recurrence::{Recurrent as Outcome, RecurrentWeights};
 use crate::graph::{GraphError, Source, ValueId};
 use crate::kernels::recurrence;
 use crate::nn::init::Init;
-use crate::nn::model::State;
 use crate::nn::network::Network;
+use crate::nn::tensors::State;
 
 /// Recurrent layers over sequences, or over the rows of images: PyTorch's `RNN`, `LSTM` and `GRU`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

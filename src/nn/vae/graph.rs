@@ -8,7 +8,8 @@ use crate::base::tensor::DType;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::nn::config::variational::{Decoder, TrainedVariance, Variance};
 use crate::nn::init::Init;
-use crate::nn::model::{Losses, X, Y};
+use crate::nn::inputs::{X, Y};
+use crate::nn::losses::Losses;
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 

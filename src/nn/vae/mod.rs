@@ -1,5 +1,5 @@
-//! The variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114): which layers encoder and decoder have.
-//! `graph` makes the mathematics of them.
+//! The variational autoencoder (Kingma and Welling 2014, arXiv:1312.6114): which layers encoder and decoder
+//! have. `graph` makes the mathematics of them.
 //!
 //! Parameters are named like those of a PyTorch module with `encoder` and `decoder` of type `nn.Sequential`
 //! and a linear layer `latent`. The first half of its outputs are the means, the second half the
@@ -152,8 +152,8 @@ mod tests {
     use super::*;
     use crate::nn::Model;
     use crate::nn::config::Family;
+    use crate::nn::inputs::Inputs;
     use crate::nn::losses::Loss;
-    use crate::nn::model::Inputs;
 
     #[test]
     fn a_decoder_of_convolutions_gives_back_every_size() {

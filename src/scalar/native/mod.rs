@@ -26,8 +26,8 @@ pub const CHUNK: usize = 512;
 /// A body ready to run.
 #[derive(Clone, Debug)]
 pub struct NativeBody {
-    /// Values that are the same for all elements, in order: each is computed in its slot before the first chunk and
-    /// becomes an entry of [`Scratch::scalars`].
+    /// Values that are the same for all elements, in order: each is computed in its slot before the first
+    /// chunk and becomes an entry of [`Scratch::scalars`].
     scalars: Vec<(usize, NativeOp)>,
     /// What is computed for each chunk, and the slot it goes to.
     ops: Vec<(usize, NativeOp)>,
@@ -190,8 +190,9 @@ impl NativeBody {
     }
 }
 
-/// Operations over a chunk. With the loops of all functions this is much code, compiled once for each width of
-/// vectors: whatever runs a body calls it, and is itself no part of a dispatch that would get a copy of its own.
+/// Operations over a chunk. With the loops of all functions this is much code, compiled once for each width
+/// of vectors: whatever runs a body calls it, and is itself no part of a dispatch that would get a copy of
+/// its own.
 struct Operations<'a, 'b> {
     ops: &'a [(usize, NativeOp)],
     inputs: &'a Inputs<'a>,

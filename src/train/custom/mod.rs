@@ -50,7 +50,7 @@ use super::TrainError;
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
 use crate::device::{Device, Run, Session};
-use crate::nn::model::State;
+use crate::nn::tensors::State;
 use crate::plan::{Layout, SetLayout, Slice};
 
 /// A recipe on a device: the state of a training whose loop the program writes itself.

@@ -7,8 +7,8 @@ use crate::graph::expression::{Expression, Workspace};
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::nn::init::Init;
 use crate::nn::layers::Layer;
-use crate::nn::model::{Parameter, State};
 use crate::nn::network::Network;
+use crate::nn::tensors::{Parameter, State};
 
 /// Declares the parameters of a model while its formula is written.
 ///

@@ -4,7 +4,7 @@ use super::position;
 use super::recipe::{Data, Phase, Recipe, Set};
 use crate::base::target::Target;
 use crate::graph::{Graph, Op, Source, ValueId, autodiff};
-use crate::nn::model::Parameter;
+use crate::nn::tensors::Parameter;
 use crate::plan::{
     self, Batches, Compiled, DataColumn, DataSpec, Entry, Gradients, OptimizerSpec, ParameterSet, PassSpec,
     PhaseSpec, ProgramSpec, UpdateSpec,

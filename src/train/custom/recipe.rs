@@ -3,7 +3,7 @@
 use super::parameters::Parameters;
 use crate::graph::{Graph, ValueId};
 use crate::nn::init::Init;
-use crate::nn::model::{Parameter, State};
+use crate::nn::tensors::{Parameter, State};
 use crate::optim::Optimizer;
 
 /// What to train, on which data, and how.

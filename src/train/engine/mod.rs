@@ -1,7 +1,7 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
-//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state` reads and
-//! sets weights and everything else that a checkpoint keeps.
+//! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
+//! reads and sets weights and everything else that a checkpoint keeps.
 
 mod order;
 mod program;
@@ -14,7 +14,9 @@ use super::metrics::Predictions;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Text};
 use crate::device::{Device, Run, Session};
-use crate::nn::model::{self, Model, ModelGraph, State};
+use crate::nn::inputs;
+use crate::nn::model::{Model, ModelGraph};
+use crate::nn::tensors::State;
 use crate::optim::Optimizer;
 use crate::plan::{Compiled, Slice};
 
@@ -131,16 +133,16 @@ impl Engine {
 
     fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
         for (name, slice) in self.compiled.layout.data[at].columns.clone() {
-            let column = data.categories.iter().find(|c| model::category_source(&c.name) == name);
+            let column = data.categories.iter().find(|c| inputs::category_source(&c.name) == name);
             let words: Cow<[u32]> = match &data.target {
                 // By far the largest block, so it is not copied again.
-                _ if name == model::X => match &data.text {
+                _ if name == inputs::X => match &data.text {
                     Some(text) => Cow::Borrowed(&text.symbols[..]),
                     None => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
                 },
                 // The targets of a text are in the same words.
                 _ if data.text.is_some() => continue,
-                Some(target) if name == model::Y => target.words().into(),
+                Some(target) if name == inputs::Y => target.words().into(),
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
             // The last stored rows precede no target, so only rows that windows reach are on the device.

@@ -3,7 +3,9 @@
 use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::graph::ValueId;
-use crate::nn::model::{self, Model, ModelGraph, State};
+use crate::nn::inputs;
+use crate::nn::model::{Model, ModelGraph};
+use crate::nn::tensors::State;
 use crate::optim::Optimizer;
 use crate::plan::{
     self, Augmentation, Batches, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
@@ -185,7 +187,7 @@ fn training_phases<'g>(
     let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
     let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
     let change = Augmentation {
-        column: model::X.into(),
+        column: inputs::X.into(),
         deviation: t.noise as f32,
         stream: streams::NOISE,
         images: t.images.cloned(),
@@ -230,23 +232,24 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     if let Some(text) = &data.text {
         let length = text.length;
         // The targets are the same text, one symbol later.
-        let next = DataColumn { offset: 1, of: Some(model::X.into()), ..DataColumn::rows(model::Y, length) };
-        let columns = vec![DataColumn::rows(model::X, length), next];
+        let next =
+            DataColumn { offset: 1, of: Some(inputs::X.into()), ..DataColumn::rows(inputs::Y, length) };
+        let columns = vec![DataColumn::rows(inputs::X, length), next];
         return DataSpec { name: name.into(), rows: text.rows().max(1), order, columns };
     }
     let mut columns = vec![];
     let windows = data.windows.as_ref();
     if !data.features.is_empty() {
         let stride = data.features.len();
-        columns.push(DataColumn { stride, ..DataColumn::rows(model::X, data.width()) });
+        columns.push(DataColumn { stride, ..DataColumn::rows(inputs::X, data.width()) });
     }
-    columns.extend(data.categories.iter().map(|c| DataColumn::rows(model::category_source(&c.name), 1)));
+    columns.extend(data.categories.iter().map(|c| DataColumn::rows(inputs::category_source(&c.name), 1)));
     columns.push(windows.map_or_else(
-        || DataColumn::rows(model::Y, 1),
+        || DataColumn::rows(inputs::Y, 1),
         |w| DataColumn {
             stride: w.targets,
             offset: w.first_target * w.targets,
-            ..DataColumn::rows(model::Y, w.outputs())
+            ..DataColumn::rows(inputs::Y, w.outputs())
         },
     ));
     // Each window start counts as a row, although windows share most of their words.

@@ -112,7 +112,8 @@ impl Engine {
         places
     }
 
-    /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named tensors.
+    /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named
+    /// tensors.
     ///
     /// # Errors
     /// If one is missing or has another shape, or the device fails.

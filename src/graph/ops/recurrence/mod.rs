@@ -10,8 +10,9 @@ use crate::graph::{Graph, GraphError, ValueId};
 use crate::kernels::Kernel;
 use crate::kernels::recurrence::{self, Cell, Part, Scan, Seed};
 
-/// A result of a recurrent layer over all steps, for `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`, then for an LSTM `c_0`
-/// `[B, H]`, for a GRU `b_hh` `[3 H]`; the formulas are at [`crate::kernels::recurrence`].
+/// A result of a recurrent layer over all steps, for `G` `[T, B, g H]`, `W_hh` `[g H, H]`, `h_0` `[B, H]`,
+/// then for an LSTM `c_0` `[B, H]`, for a GRU `b_hh` `[3 H]`; the formulas are at
+/// [`crate::kernels::recurrence`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recurrence {
     /// What a step computes.
@@ -33,8 +34,8 @@ pub enum States {
     Saved,
 }
 
-/// A gradient of a recurrence. Operands: the gradient of the states `[T, B, H]`, `W_hh`, then for tanh and relu `h`; for an
-/// LSTM the saved values, `c`, `c_0`; for a GRU the saved values, `h`, `h_0`.
+/// A gradient of a recurrence. Operands: the gradient of the states `[T, B, H]`, `W_hh`, then for tanh and
+/// relu `h`; for an LSTM the saved values, `c`, `c_0`; for a GRU the saved values, `h`, `h_0`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RecurrenceGrad {
     /// What a step computes.
@@ -325,8 +326,8 @@ impl OpDef for RecurrenceGrad {
         _y: ValueId,
         _dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let reason = "second derivatives of recurrent layers are not supported; use first derivatives, or write the \
-                      steps out";
+        let reason = "second derivatives of recurrent layers are not supported; use first derivatives, or \
+                      write the steps out";
         Err(g.error(self.name(), x, reason.into()))
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::btree_map::Entry;
 
-use super::{Draft, Drafter, Place};
+use super::Drafter;
 use crate::graph::{Op, Source};
 use crate::kernels::Kernel;
 use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
+use crate::plan::draft::{Draft, Place};
 use crate::plan::spec::{Batches, PlanError};
 use crate::plan::{BufferClass, Slice};
 

@@ -6,36 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::access::Nodes;
-use super::compile::Builder;
+use super::builder::Builder;
+use super::draft::{Draft, Place, StoredResult};
 use super::emit::Emitted;
-use super::fuse::{Anchor, Fusion};
+use super::groups::{Anchor, Fusion};
 use super::spec::{PassSpec, PlanError};
-use super::{Slice, recurrence, stage};
+use super::{Slice, gather, recurrence, stage};
 use crate::base::target::Target;
 use crate::base::tensor::Shape;
 use crate::graph::ops::Lowering;
 use crate::graph::{Source, ValueId};
-use crate::kernels::Kernel;
 use crate::scalar::{Body, Inst, View};
-
-/// Where an operand is: in a buffer of its own class, or in memory shared over time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    Fixed(Slice),
-    Temporary(usize),
-}
-
-/// A dispatch before memory is planned.
-#[derive(Clone, Debug)]
-pub(super) struct Draft {
-    pub kernel: Kernel,
-    pub reads: Vec<Place>,
-    pub writes: Vec<Place>,
-    pub label: String,
-}
-
-/// A result to store: name, place, words.
-pub(super) type StoredResult = (String, Place, usize);
 
 /// Drafts one phase.
 pub(super) struct Drafter<'b, 's> {
@@ -220,7 +201,9 @@ impl<'b, 's> Drafter<'b, 's> {
                 places = in_order.map(|at| places[at]).collect();
                 let draft =
                     Draft { kernel: kernel.clone().keep_outputs(&used), reads, writes: places, label };
-                recurrence::in_parts(draft, self.target, &mut self.temporaries)
+                let steps = gather::in_steps(draft, self.target, &mut self.temporaries);
+                let in_parts = |step| recurrence::in_parts(step, self.target, &mut self.temporaries);
+                steps.into_iter().flat_map(in_parts).collect()
             }
         };
         self.drafts.extend(drafts);

@@ -1,0 +1,46 @@
+//! What a model reads: its inputs, and the names of their batches.
+
+use crate::base::image::ImageShape;
+
+/// The inputs of a model: numbers, and category columns with their vocabularies.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Inputs {
+    /// Numeric features.
+    pub features: usize,
+    /// Category columns: name and number of categories.
+    pub categories: Vec<(String, usize)>,
+    /// Set if the numeric features are steps of a series; `features` is then the total number of values.
+    pub sequence: Option<SequenceShape>,
+    /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
+    pub image: Option<ImageShape>,
+    /// Set if the model reads text; it then has no other inputs.
+    pub text: Option<TextShape>,
+}
+
+/// The shape of text sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextShape {
+    /// Symbols per sequence.
+    pub length: usize,
+    /// Number of symbols.
+    pub vocabulary: usize,
+}
+
+/// The shape of a window of a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SequenceShape {
+    /// Number of steps.
+    pub length: usize,
+    /// Values per step.
+    pub width: usize,
+}
+
+/// Name of the batch of numeric features.
+pub const X: &str = "x";
+/// Name of the batch of targets.
+pub const Y: &str = "y";
+
+/// Name of the batch of a category column.
+pub fn category_source(column: &str) -> String {
+    format!("category.{column}")
+}

@@ -1,0 +1,28 @@
+//! The tensors that training changes: parameters and states.
+
+use super::init::Init;
+use crate::base::tensor::Shape;
+
+/// A trained tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// `state_dict` name.
+    pub name: String,
+    /// Shape.
+    pub shape: Shape,
+    /// Initialisation.
+    pub init: Init,
+    /// Whether weight decay applies.
+    pub decay: bool,
+}
+
+/// A tensor that training updates without a gradient.
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    /// `state_dict` name.
+    pub name: String,
+    /// Shape.
+    pub shape: Shape,
+    /// Initial value.
+    pub initial: f32,
+}

@@ -1,0 +1,110 @@
+//! Random kernels of every family by themselves, compared with the oracle, and what a wrong one looks like.
+
+use gridlight::base::target::{Family, Target};
+use gridlight::device::cpu::CpuDevice;
+use gridlight::device::gpu::{GpuDevice, GpuOptions};
+use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
+use gridlight::kernels::Kernel;
+use gridlight::kernels::samples::{self, random_kernel};
+use gridlight::kernels::shader;
+use gridlight::plan::{Dispatch, Program};
+use gridlight::verify::kernels;
+use libtest_mimic::Failed;
+
+use crate::{harness, planted};
+
+/// Kernels of every family in exact mode agree with the oracle and have the bits of the CPU. NaN may have any
+/// sign and payload.
+pub fn exact_bits() -> Result<(), Failed> {
+    let cpu = CpuDevice::new(Some(1)).exact(true);
+    for family in [Family::Registers, Family::Workgroup] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        let device = harness::device(&options)?;
+        for name in samples::families() {
+            for seed in 100..112 {
+                let mut sample = random_kernel(name, seed).ok_or("no sample")?;
+                if seed % 4 == 3 && name != "batch" && name != "store" {
+                    sample = sample.with_nan(seed);
+                }
+                let what = format!("{name} {}, seed {seed}, {family:?}", sample.kernel.shape());
+                let (right, found) = (kernels::run(&cpu, &sample)?, kernels::run(&device, &sample)?);
+                let nan = |word: u32| f32::from_bits(word).is_nan();
+                for (right, found) in right.iter().flatten().zip(found.iter().flatten()) {
+                    if right != found && !(nan(*right) && nan(*found)) {
+                        return Err(format!("{what}: {found:#010x}, the CPU has {right:#010x}").into());
+                    }
+                }
+                let worst = kernels::compare(&device, &sample)?;
+                if worst.excess > 1.0 {
+                    return Err(format!("{what}: {worst:?}").into());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Compares random kernels of one family, with operands that hold whatever the kernel may encounter, with the
+/// oracle, whose bounds follow the condition of each element. Every second kernel is compiled with checks;
+/// every third reads NaN in some elements, which must propagate as the oracle says.
+pub fn samples_agree(family: &str) -> Result<(), Failed> {
+    for seed in 0..50 {
+        let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
+        if seed % 3 == 2 && family != "batch" && family != "store" {
+            sample = sample.with_nan(seed);
+        }
+        let kernel = &sample.kernel;
+        // Both kernel families where they have shaders of their own, else one of them.
+        let differ = ["matmul", "reduce", "softmax", "cross_entropy"].contains(&family);
+        for kind in [Family::Registers, Family::Workgroup] {
+            if !differ && (seed % 2 == 0) != (kind == Family::Registers) {
+                continue;
+            }
+            let checked = seed / 2 % 2 == 1;
+            let name =
+                || format!("{} {}, seed {seed}, {kind:?}, checked {checked}", kernel.name(), kernel.shape());
+            let worst = kernels::compare(harness::shared(kind, checked)?, &sample)
+                .map_err(|e| format!("{}: {e}", name()))?;
+            if worst.excess > 1.0 {
+                return Err(format!("{}: {worst:?}", name()).into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A GPU that skips the first iteration of loops unrolled by four.
+struct Miscompiling(GpuDevice);
+
+impl Device for Miscompiling {
+    fn info(&self) -> &DeviceInfo {
+        self.0.info()
+    }
+
+    fn target(&self) -> &Target {
+        self.0.target()
+    }
+
+    fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
+        self.0.load_with(program, &|launch: &[Dispatch]| {
+            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
+            let mut shader = shader::launch(&kernels, self.target()).expect("a sample has a shader");
+            shader.source =
+                shader.source.replace("(var k = first_k; k + 3u", "(var k = first_k + 4u; k + 3u");
+            Ok(shader)
+        })
+    }
+}
+
+pub fn verify_finds_a_wrong_kernel() -> Result<(), Failed> {
+    planted::one_wrong_element_is_found(&harness::device(&GpuOptions::default())?);
+    let options = GpuOptions { family: Some(Family::Registers), ..GpuOptions::default() };
+    let device = Miscompiling(harness::device(&options)?);
+    let mut failed = 0;
+    for seed in 0..16 {
+        let sample = random_kernel("matmul", seed).ok_or("no sample")?;
+        failed += usize::from(!kernels::check(&device, &sample)?.passed);
+    }
+    assert!(failed > 0, "a product without its first four terms is found wrong");
+    Ok(())
+}
