@@ -83,7 +83,6 @@ impl Experiment {
                 reason: explain(e.message()),
             })?;
         }
-        unused_schedule_keys(&given).map_err(|(key, reason)| origin.error(key, &reason))?;
         experiment.fill_in(&given);
         experiment.origin = origin;
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
@@ -278,6 +277,9 @@ impl Experiment {
     fn check_schedule(&self) -> Result<(), (&'static str, String)> {
         let schedule = &self.train.schedule;
         let wrong = |reason: String| Err(("train.schedule", reason));
+        if let Some((key, reads)) = schedule.unused() {
+            return wrong(format!("has `{key}`, which only type = \"{reads}\" reads"));
+        }
         if schedule.every_epochs == 0 {
             return wrong("has every_epochs = 0; it must be at least 1".into());
         }
@@ -288,26 +290,6 @@ impl Experiment {
             return wrong(format!("has final_fraction = {}, which is not in 0..=1", schedule.final_fraction));
         }
         Ok(())
-    }
-}
-
-/// Rejects keys of a schedule that its type does not read.
-fn unused_schedule_keys(given: &toml::Table) -> Result<(), (&'static str, String)> {
-    let schedule = given.get("train").and_then(|train| train.get("schedule")).and_then(toml::Value::as_table);
-    let Some(schedule) = schedule else { return Ok(()) };
-    let kind = schedule.get("type").and_then(toml::Value::as_str).unwrap_or("constant");
-    let belongs = |key: &str| match key {
-        "every_epochs" | "gamma" => "step",
-        "final_fraction" => "cosine",
-        _ => kind,
-    };
-    match schedule.keys().find(|key| belongs(key) != kind) {
-        None => Ok(()),
-        Some(key) => {
-            let reason =
-                format!("has `{key}`, which only type = \"{}\" reads; its type is \"{kind}\"", belongs(key));
-            Err(("train.schedule", reason))
-        }
     }
 }
 

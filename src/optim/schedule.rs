@@ -53,6 +53,20 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// A key that is set although another type reads it, and that type.
+    pub fn unused(&self) -> Option<(&'static str, &'static str)> {
+        let default = Self::default();
+        let steps = self.kind != ScheduleKind::Step;
+        if steps && self.every_epochs != default.every_epochs {
+            return Some(("every_epochs", "step"));
+        }
+        if steps && self.gamma != default.gamma {
+            return Some(("gamma", "step"));
+        }
+        let cosine = self.kind != ScheduleKind::Cosine && self.final_fraction != default.final_fraction;
+        cosine.then_some(("final_fraction", "cosine"))
+    }
+
     /// The learning rate at step `step` (counted from 1) of `total` steps, with `steps_per_epoch` per epoch.
     pub fn learning_rate(&self, first: f64, step: u64, steps_per_epoch: u64, total: u64) -> f64 {
         if step <= self.warmup_steps {
