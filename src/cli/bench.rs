@@ -72,9 +72,9 @@ impl Bench {
         let steps = measured.collect::<Result<Vec<_>, _>>()?;
         let report = Report { device: device.info().name.clone(), limits, kernels, steps };
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.text(before.as_ref()));
+            print(&report.text(before.as_ref()))?;
         }
         let slower = before.map(|before| report.slower(&before)).unwrap_or_default();
         if !slower.is_empty() {

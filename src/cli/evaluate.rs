@@ -42,16 +42,19 @@ impl Evaluate {
         let (data, split) = (self.data.as_deref(), self.split.as_deref());
         let evaluation = evaluate::evaluate(&self.run, data, split, self.draws, &*device)?;
         if self.json {
-            print_json(&evaluation);
+            print_json(&evaluation)?;
         } else {
-            show(&evaluation);
+            show(&evaluation)?;
         }
         Ok(())
     }
 }
 
 /// Prints an evaluation as a table.
-pub fn show(evaluation: &Evaluation) {
+///
+/// # Errors
+/// If it cannot be printed.
+pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
     let mut rows = vec![vec![format!("{} ({} rows)", evaluation.split, evaluation.samples), String::new()]];
     rows.push(vec!["  loss".into(), format!("{:.5}", evaluation.loss.0)]);
     for (name, value) in &evaluation.metrics.0 {
@@ -98,5 +101,5 @@ pub fn show(evaluation: &Evaluation) {
         text += "\n";
         text += &align(&table, &right);
     }
-    print(&text);
+    print(&text)
 }

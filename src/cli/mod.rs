@@ -4,11 +4,13 @@ mod advice;
 mod bench;
 mod devices;
 mod evaluate;
+mod output;
 mod plan;
 mod predict;
 mod progress;
 mod replay;
 mod sample;
+mod signals;
 mod train;
 mod verify;
 
@@ -19,6 +21,7 @@ use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::run::directory::RunDirectory;
 use gridlight::train::{ErrorKind, TrainError};
+use output::{print, print_json, tell};
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -121,32 +124,17 @@ pub fn run(started: Instant) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
+            tell(format_args!("error: {:#}", failure.error));
             ExitCode::from(failure.code)
         }
     }
-}
-
-/// Prints a result on standard output; a closed pipe is not an error.
-pub fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
-    if written.is_err() {
-        std::process::exit(0);
-    }
-}
-
-/// Prints a value as one line of JSON.
-pub fn print_json(value: &impl serde::Serialize) {
-    print(&serde_json::to_string(value).unwrap_or_default());
 }
 
 /// Opens the requested device and reports it on standard error.
 pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
     let device = gridlight::device::open::open(choice, exact)?;
     let info = device.info();
-    eprintln!("device: {} ({}, {})", info.name, info.backend, info.driver);
+    tell(format_args!("device: {} ({}, {})", info.name, info.backend, info.driver));
     Ok(device)
 }
 

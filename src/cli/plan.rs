@@ -52,9 +52,9 @@ impl Plan {
             dump(directory, &compiled, target)?;
         }
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.table());
+            print(&report.table())?;
         }
         Ok(())
     }

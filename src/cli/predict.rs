@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate;
 
-use super::{Failure, is_exact, open_device};
+use super::{Failure, is_exact, open_device, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -32,7 +32,7 @@ impl Predict {
     pub fn run(self) -> Result<(), Failure> {
         let device = open_device(self.device, is_exact(&self.run)?)?;
         let rows = evaluate::predict(&self.run, &self.input, &self.output, &*device)?;
-        eprintln!("{rows} predictions written to {}", self.output.display());
+        tell(format_args!("{rows} predictions written to {}", self.output.display()));
         Ok(())
     }
 }

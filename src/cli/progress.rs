@@ -2,36 +2,35 @@
 
 use gridlight::train::events::{Event, Observer, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Number of interrupts so far.
-static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+use super::{Failure, output, signals};
 
 /// Prints events as JSON or as text, and shows a bar on a terminal.
 pub struct Console {
     json: bool,
     bar: ProgressBar,
+    /// Why standard output no longer takes events. Training goes on without them.
+    lost: Option<std::io::Error>,
 }
 
 impl Console {
     /// JSON lines on standard output, or text on standard error.
     pub fn new(json: bool) -> Self {
-        // The first Ctrl-C lets training finish its step and save a checkpoint; the second stops at once.
-        let handler = ctrlc::set_handler(|| {
-            if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
-                std::process::exit(130);
-            }
-        });
-        let bar = if handler.is_ok() && console_is_terminal() {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::hidden()
-        };
+        signals::listen();
+        let bar = if console_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let template = "epoch {prefix} {bar:32} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { json, bar }
+        Self { json, bar, lost: None }
+    }
+
+    /// To be asked at the end.
+    ///
+    /// # Errors
+    /// If standard output did not take all events.
+    pub fn all_was_printed(&self) -> Result<(), Failure> {
+        self.lost.as_ref().map_or(Ok(()), |e| Err(output::lost(e)))
     }
 
     fn line(&self, text: String) {
@@ -39,7 +38,7 @@ impl Console {
             return;
         }
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            output::tell(text);
         } else {
             self.bar.println(text);
         }
@@ -53,8 +52,8 @@ fn console_is_terminal() -> bool {
 
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
-        if self.json {
-            super::print_json(event);
+        if self.json && self.lost.is_none() {
+            self.lost = output::write(&serde_json::to_string(event).unwrap_or_default()).err();
         }
         match event {
             Event::Start {
@@ -106,6 +105,6 @@ impl Observer for Console {
     }
 
     fn interrupted(&mut self) -> bool {
-        INTERRUPTS.load(Ordering::SeqCst) > 0
+        signals::asked()
     }
 }

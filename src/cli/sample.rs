@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::sample::{self, Drawn, Request};
 
-use super::{Failure, is_exact, open_device, print};
+use super::{Failure, is_exact, open_device, print, tell};
 
 /// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
 #[derive(Args)]
@@ -50,11 +50,11 @@ impl Sample {
             prompt: self.prompt,
         };
         match (sample::sample(&self.run, &request, &*device)?, &self.output) {
-            (Drawn::Text(text), _) => print(&text),
+            (Drawn::Text(text), _) => print(&text)?,
             (Drawn::File(count, _), Some(output)) => {
-                eprintln!("{count} samples written to {}", output.display());
+                tell(format_args!("{count} samples written to {}", output.display()));
             }
-            (Drawn::File(count, _), None) => eprintln!("{count} samples written"),
+            (Drawn::File(count, _), None) => tell(format_args!("{count} samples written")),
         }
         Ok(())
     }

@@ -107,12 +107,12 @@ impl Train {
                 "best epoch {best_epoch}: validation {}\n\
                  trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",
                 metrics.join("  ")
-            ));
+            ))?;
             let evaluation =
                 recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, None, device))?;
-            super::evaluate::show(&evaluation);
+            super::evaluate::show(&evaluation)?;
         }
-        Ok(())
+        console.all_was_printed()
     }
 }
 

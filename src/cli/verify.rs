@@ -12,7 +12,7 @@ use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
 use serde::Serialize;
 
-use super::{Failure, open_device, plan, print, print_json};
+use super::{Failure, open_device, plan, print, print_json, tell};
 
 /// Compare each kernel on this device with double-precision arithmetic.
 #[derive(Args)]
@@ -68,12 +68,12 @@ impl Verify {
         let report = Report { device: device.info().name.clone(), passed, failed, kernels: checks };
         if let Some(out) = &self.out {
             checkpoint::write_atomically(out, report.for_a_bug(device.info(), &self.command()).as_bytes())?;
-            eprintln!("report written to {}", out.display());
+            tell(format_args!("report written to {}", out.display()));
         }
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.table());
+            print(&report.table())?;
         }
         if failed > 0 {
             let reason = format!(
@@ -113,7 +113,7 @@ fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Fai
         results.push('\n');
     }
     checkpoint::write_atomically(output, results.as_bytes())?;
-    eprintln!("{done} cases run, {skipped} skipped; results in {}", output.display());
+    tell(format_args!("{done} cases run, {skipped} skipped; results in {}", output.display()));
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! runs are never overwritten, and results are machine-readable.
 
 mod refusals;
+mod streams;
 
 use std::fs;
 use std::path::Path;

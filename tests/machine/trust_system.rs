@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_killed_run_goes_on_to_the_same_bits", a_killed_run_goes_on_to_the_same_bits, None),
         trial("two_processes_do_not_share_a_run", two_processes_do_not_share_a_run, None),
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
+        trial("a_signal_that_was_ignored_remains_so", a_signal_that_was_ignored_remains_so, unix()),
         trial("a_second_interrupt_stops_at_once", a_second_interrupt_stops_at_once, unix()),
         trial("a_full_disk_keeps_what_was_saved", a_full_disk_keeps_what_was_saved, Tmpfs::problem()),
         trial("checkpoints_are_synced_before_and_after_the_rename", checkpoints_are_synced, trace_problem()),
@@ -155,7 +156,11 @@ impl Drop for Running {
 
 /// Starts a run and waits until it is training.
 fn running(directory: &Path, out: &Path, more: &[&str]) -> Result<Running, Failed> {
-    let mut child = Running(Some(train(directory, out, more).spawn()?));
+    wait_until_it_trains(train(directory, out, more), out)
+}
+
+fn wait_until_it_trains(mut command: Command, out: &Path) -> Result<Running, Failed> {
+    let mut child = Running(Some(command.spawn()?));
     let started = Instant::now();
     while !out.join("experiment.toml").exists() {
         let ended = child.0.as_mut().unwrap().try_wait()?;
@@ -202,17 +207,21 @@ fn two_processes_do_not_share_a_run() -> Result<(), Failed> {
     Ok(())
 }
 
-fn interrupt(child: &Running) -> Result<(), Failed> {
-    assert!(Command::new("kill").args(["-INT", &child.id()]).status()?.success());
+fn send(signal: &str, child: &Running) -> Result<(), Failed> {
+    assert!(Command::new("kill").args([signal, &child.id()]).status()?.success());
     Ok(())
 }
 
 fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
+    ["-INT", "-TERM", "-HUP"].into_iter().try_for_each(interrupted_training_says_how_to_go_on)
+}
+
+fn interrupted_training_says_how_to_go_on(signal: &str) -> Result<(), Failed> {
     let place = workplace(ENDLESS);
     let out = place.path().join("it's out");
     let child = running(place.path(), &out, &[])?;
     std::thread::sleep(Duration::from_millis(300));
-    interrupt(&child)?;
+    send(signal, &child)?;
     let output = child.wait();
     assert_code(&output, 130);
     let message = text(&output);
@@ -225,6 +234,23 @@ fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
     Ok(())
 }
 
+/// As under `nohup`.
+fn a_signal_that_was_ignored_remains_so() -> Result<(), Failed> {
+    let place = workplace(ENDLESS);
+    let out = place.path().join("out");
+    let plain = train(place.path(), &out, &[]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    shell.current_dir(place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = wait_until_it_trains(shell, &out)?;
+    send("-HUP", &child)?;
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(child.0.as_mut().unwrap().try_wait()?.is_none(), "the ignored signal ended it");
+    send("-TERM", &child)?;
+    assert_code(&child.wait(), 130);
+    Ok(())
+}
+
 fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     let place = workplace(SHORT);
     // A table that never arrives keeps the program from handling the first interrupt.
@@ -234,10 +260,10 @@ fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     let out = place.path().join("out");
     let mut child = Running(Some(train(place.path(), &out, &[]).spawn()?));
     std::thread::sleep(Duration::from_millis(500));
-    interrupt(&child)?;
+    send("-INT", &child)?;
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.0.as_mut().unwrap().try_wait()?.is_none(), "the first interrupt alone ended it");
-    interrupt(&child)?;
+    send("-TERM", &child)?;
     let asked = Instant::now();
     while child.0.as_mut().unwrap().try_wait()?.is_none() {
         assert!(asked.elapsed() < Duration::from_secs(5), "the second interrupt did not end it");
