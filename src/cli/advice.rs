@@ -12,7 +12,6 @@ pub fn in_flags(error: &TrainError) -> String {
         TrainError::Changed { .. } => return format!("--resume: {error} without --resume"),
         TrainError::Lost { .. } => ", go on with --resume, or with --resume --device cpu",
         TrainError::InUse { .. } | TrainError::Occupied { .. } => " with --out",
-        TrainError::NotBegun { .. } => ", without --resume",
         TrainError::Diverged { origin, .. } if origin.is_empty() => "; --anomaly names the operator",
         TrainError::DoesNotFit { fitting: Some((batch, _)), .. } => {
             return format!("{error}; set it with --set train.batch_size={batch}");
@@ -56,7 +55,6 @@ mod tests {
             (TrainError::Lost { device, cause }, "kept, go on with --resume, or with --resume --device cpu"),
             (TrainError::InUse { run: "runs/a".into() }, "or choose another directory with --out"),
             (TrainError::Occupied { directory: "a".into() }, "choose another directory with --out"),
-            (TrainError::NotBegun { run: "runs/a".into() }, "start it anew, without --resume"),
             (
                 TrainError::Changed { begun: "a".into(), now: "b".into() },
                 "--resume: the run was begun with `a`",

@@ -7,6 +7,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::device::open::Installed;
 use gridlight::experiment::Experiment;
+use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate;
 use gridlight::run::job::Options;
 use gridlight::run::recovery::Recovery;
@@ -47,7 +48,7 @@ pub struct Train {
     /// Compute the same bits on every device (train.exact); takes several times as long.
     #[arg(long)]
     exact: bool,
-    /// Resume from the newest checkpoint in the run directory.
+    /// Resume from the newest checkpoint in the run directory, or begin if there is none yet.
     #[arg(long)]
     resume: bool,
     /// Initialise the model with these weights.
@@ -82,7 +83,8 @@ impl Train {
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
-        let (experiment, trials) = if self.resume {
+        // A run stopped before its settings were known tries them again.
+        let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
             (tune::settings_of_run(&experiment, &out)?, vec![])
         } else {
             recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?

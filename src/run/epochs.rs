@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::audit::{self, Record};
-use super::directory::{Newest, RunDirectory};
+use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
+use super::restore::{self, Position};
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
@@ -65,27 +66,11 @@ impl<'a> Trainer<'a> {
         let config = &experiment.train;
         let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
         let total = steps_per_epoch * config.epochs as u64;
-        let mut progress = Progress { best_loss: f64::INFINITY.to_bits(), ..Progress::default() };
-        let mut history = vec![];
-        if options.resume {
-            let Newest { tensors, meta, damaged } = run.newest()?;
-            for error in damaged {
-                observer.note(&format!("{error}; resuming from the previous checkpoint"));
-            }
-            if meta.data_digest != data.digest {
-                let reason =
-                    "the data file has changed since the run began; a resumed run would not be the same run";
-                return Err(TrainError::Input(reason.into()));
-            }
-            engine.restore(&tensors, true)?;
-            progress = meta.progress.unwrap_or_default();
-            history = history::read(&run.history(), progress.epoch)?;
-            if progress.best_epoch > 0 {
-                // Report now, not at the end, if the best weights are lost.
-                checkpoint::load(&run.best())?;
-            }
-        }
-        let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
+        let Position { progress, history, best } = if options.resume {
+            restore::newest(&task, &mut engine, &run, observer)?
+        } else {
+            restore::beginning()
+        };
         let tensorboard = EventFile::create(&run.path, options.resume.then_some(progress.step + 1))?;
         let program = &engine.compiled.program;
         let record = Record::begin(&run, &task, audit::plan_digest(program), progress.step)?;
@@ -97,7 +82,7 @@ impl<'a> Trainer<'a> {
             observer,
             history,
             lines: history::Lines::default(),
-            best: best.unwrap_or_default(),
+            best,
             best_predictions: Predictions::default(),
             steps_per_epoch,
             total_steps: options.max_steps.map_or(total, |most| most.min(total)),

@@ -97,11 +97,22 @@ pub fn train(
         restored.map_err(|e| TrainError::unusable(path, e))?;
     }
     // Only now, with everything checked, is anything written.
-    let run = if options.resume {
+    let resume = options.resume && RunDirectory::has_saved(&options.out);
+    if options.resume && !resume {
+        observer.note(&format!("{}: nothing was saved yet, training starts anew", options.out.display()));
+    }
+    let options = &Options { resume, ..options.clone() };
+    let run = if resume {
         let run = RunDirectory::resume(&options.out)?;
-        let begun = run.experiment()?;
-        check_same(&begun, experiment)?;
-        if begun != *experiment {
+        let begun = run.experiment_if_any()?;
+        match &begun {
+            Some(begun) => check_same(begun, experiment)?,
+            None => observer.note(&format!(
+                "{}: experiment.toml is missing; the run goes on as the experiment now says",
+                run.path.display()
+            )),
+        }
+        if begun.as_ref() != Some(experiment) {
             // More epochs: the record of the run is of all of them.
             run.write_experiment(experiment)?;
         }

@@ -101,11 +101,57 @@ fn a_start_that_was_killed_before_the_first_checkpoint_can_be_repeated() {
     std::fs::create_dir_all(run.join("checkpoints")).unwrap();
     std::fs::write(run.join(".lock"), "").unwrap();
     std::fs::write(run.join("checkpoints/.partial-c3d4"), "half").unwrap();
-    let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Input);
-    assert!(error.to_string().contains("start it anew"), "{error}");
-    bench.train(&device, "run").unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("starts anew")), "{notes:?}");
     assert_eq!(bits(&run), bench.bits("whole"));
+    // The initial weights of an experiment that was not written yet may be those of another one.
+    let first = bench.path("first");
+    bench.interrupt(&device, "first", 1, false);
+    std::fs::remove_file(first.join("experiment.toml")).unwrap();
+    std::fs::remove_file(first.join("checkpoints/step-1.safetensors")).unwrap();
+    let notes = bench.resume(&device, "first").unwrap();
+    assert!(notes.iter().any(|n| n.contains("starts anew")), "{notes:?}");
+    assert_eq!(bits(&first), bench.bits("whole"));
+    // No directory at all, and one whose checkpoints were removed, which is kept.
+    bench.resume(&device, "none").unwrap();
+    std::fs::remove_dir_all(bench.path("none/checkpoints")).unwrap();
+    bench.resume(&device, "none").unwrap();
+    assert_eq!(bench.bits("none"), bench.bits("whole"));
+    assert!(bench.path("none-1/best.safetensors").exists());
+}
+
+#[test]
+fn a_run_goes_on_without_its_experiment_or_its_best_weights() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::with("epochs = 8\nbatch_size = 16\ncheckpoint_every_steps = 16\n");
+    bench.train(&device, "whole").unwrap();
+    bench.interrupt(&device, "run", 100, false);
+    let run = bench.path("run");
+    std::fs::remove_file(run.join("experiment.toml")).unwrap();
+    // The checkpoint of the best epoch still has the weights.
+    std::fs::remove_file(run.join("best.safetensors")).unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("experiment.toml is missing")), "{notes:?}");
+    assert_eq!(bench.bits("run"), bench.bits("whole"));
+    assert!(run.join("experiment.toml").exists());
+    // Nothing has them: what there is takes their place, even where nothing is left to train.
+    for entry in std::fs::read_dir(run.join("checkpoints")).unwrap().flatten() {
+        if entry.file_name() != "step-128.safetensors" {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let history = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let (mut tensors, meta) = checkpoint::load(&run.join("checkpoints/step-128.safetensors")).unwrap();
+    let mut meta = meta.unwrap();
+    meta.progress.as_mut().unwrap().best_epoch = 3;
+    checkpoint::save(&run.join("checkpoints/step-128.safetensors"), &tensors, &meta).unwrap();
+    std::fs::remove_file(run.join("best.safetensors")).unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("those of step 128")), "{notes:?}");
+    let (best, _) = checkpoint::load(&run.join("best.safetensors")).unwrap();
+    tensors.retain(|(name, ..)| best.iter().any(|b| b.0 == *name));
+    assert_eq!(best, tensors);
+    assert_eq!(std::fs::read_to_string(run.join("metrics.csv")).unwrap(), history);
 }
 
 #[test]
