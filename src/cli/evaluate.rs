@@ -9,6 +9,7 @@ use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
 use gridlight::tasks::series::HorizonError;
 
+use super::input::Input;
 use super::{Failure, is_exact, open_device, print, print_json};
 
 /// Compute the loss and metrics of a run's best checkpoint.
@@ -17,7 +18,8 @@ use super::{Failure, is_exact, open_device, print, print_json};
 pub struct Evaluate {
     /// Run directory.
     run: PathBuf,
-    /// Evaluate on this file instead of a split of the run's own data.
+    /// Evaluate on this file instead of a split of the run's own data; `-` reads a table from standard
+    /// input.
     #[arg(long, conflicts_with = "split")]
     data: Option<PathBuf>,
     /// Split to evaluate: train, validation or test; by default test, or validation if there are no test
@@ -38,9 +40,18 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device, is_exact(&self.run)?)?;
-        let (data, split) = (self.data.as_deref(), self.split.as_deref());
-        let evaluation = evaluate::evaluate(&self.run, data, split, self.draws, &*device)?;
+        let exact = is_exact(&self.run)?;
+        let input = self.data.as_deref().map(Input::open).transpose()?;
+        let device = open_device(self.device, exact)?;
+        let (data, split) = (input.as_ref().map(Input::path), self.split.as_deref());
+        let evaluated = evaluate::evaluate(&self.run, data, split, self.draws, &*device);
+        let mut evaluation = evaluated.map_err(|e| match &input {
+            Some(input) => input.blame(e),
+            None => e.into(),
+        })?;
+        if let Some(input) = &input {
+            evaluation.split = input.named(&evaluation.split);
+        }
         if self.json {
             print_json(&evaluation)?;
         } else {

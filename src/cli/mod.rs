@@ -4,6 +4,7 @@ mod advice;
 mod bench;
 mod devices;
 mod evaluate;
+mod input;
 mod output;
 mod plan;
 mod predict;

@@ -2,7 +2,9 @@
 
 use std::io::{self, Write};
 
-use gridlight::train::ErrorKind;
+use std::path::Path;
+
+use gridlight::train::{ErrorKind, output};
 
 use super::{Failure, exit_code};
 
@@ -31,6 +33,25 @@ pub fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
 pub fn write(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush())
+}
+
+/// Whether a path names standard output.
+pub fn is_standard_output(path: &Path) -> bool {
+    ["-", "/dev/stdout", "/dev/fd/1"].iter().any(|name| path == Path::new(name))
+}
+
+/// Writes a result to where the user wants it, and says so.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn save(what: &str, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_standard_output(path) {
+        let mut out = io::stdout().lock();
+        return out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| lost(&e));
+    }
+    output::write(path, bytes)?;
+    tell(format_args!("{what} written to {}", path.display()));
+    Ok(())
 }
 
 /// What becomes of a result that standard output did not take.

@@ -38,10 +38,10 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
-        let train = Experiment::read(&self.experiment, &self.set)?.train;
-        let (exact, accumulate) = (train.exact, train.accumulate);
+        let experiment = Experiment::read(&self.experiment, &self.set)?;
+        let (exact, accumulate) = (experiment.train.exact, experiment.train.accumulate);
         let device = open_device(self.device, exact)?;
-        let compiled = compile(&self.experiment, &self.set, device.target())?;
+        let compiled = compile(&experiment, &Experiment::directory(&self.experiment), device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -60,13 +60,12 @@ impl Plan {
     }
 }
 
-/// The program of an experiment file for a device: the first phases train, the last one evaluates.
-pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Compiled, Failure> {
-    let directory = Experiment::directory(experiment);
-    let experiment = Experiment::read(experiment, set)?;
-    let data = trainer::load_data(&experiment, &directory)?;
-    let model = trainer::model_of(&experiment, &data.fitted, &data.train);
-    let images = trainer::image_changes(&experiment, &data.fitted)?;
+/// The program of an experiment, whose paths are relative to `directory`, for a device: the first phases
+/// train, the last one evaluates.
+pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Result<Compiled, Failure> {
+    let data = trainer::load_data(experiment, directory)?;
+    let model = trainer::model_of(experiment, &data.fitted, &data.train);
+    let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,
         batch: experiment.train.batch_size,

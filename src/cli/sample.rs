@@ -6,7 +6,8 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::sample::{self, Drawn, Request};
 
-use super::{Failure, is_exact, open_device, print, tell};
+use super::output::save;
+use super::{Failure, is_exact, open_device, print};
 
 /// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
 #[derive(Args)]
@@ -19,6 +20,7 @@ pub struct Sample {
     #[arg(long)]
     count: Option<usize>,
     /// File to write: .png (images, in a grid), .npy or .csv; without one, text goes to standard output.
+    /// `-` is standard output, for rows and images as CSV.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Length of a text in characters [default: 500].
@@ -49,13 +51,11 @@ impl Sample {
             temperature: self.temperature,
             prompt: self.prompt,
         };
-        match (sample::sample(&self.run, &request, &*device)?, &self.output) {
-            (Drawn::Text(text), _) => print(&text)?,
-            (Drawn::File(count, _), Some(output)) => {
-                tell(format_args!("{count} samples written to {}", output.display()));
-            }
-            (Drawn::File(count, _), None) => tell(format_args!("{count} samples written")),
+        match (sample::draw(&self.run, &request, &*device)?, &self.output) {
+            (Drawn::File(count, bytes), Some(output)) => save(&format!("{count} samples"), output, &bytes),
+            (Drawn::Text(text), _) => print(&text),
+            // Only texts are drawn without a file.
+            (Drawn::File(_, bytes), None) => print(&String::from_utf8_lossy(&bytes)),
         }
-        Ok(())
     }
 }

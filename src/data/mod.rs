@@ -66,6 +66,9 @@ pub struct Loaded {
 /// [`DataError`] for anything wrong with the file or the configuration.
 pub fn load(config: &DataConfig, directory: &Path, goal: Goal, seed: [u32; 2]) -> Result<Loaded, DataError> {
     let path = directory.join(&config.source);
+    for file in config.clone().paths() {
+        readable(&directory.join(file))?;
+    }
     load_path(config, directory, &path, goal, seed).map_err(|e| e.in_file(&path))
 }
 
@@ -179,6 +182,7 @@ fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<Stri
 /// # Errors
 /// [`DataError`] for anything wrong with the file.
 pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    readable(path)?;
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
     }
@@ -195,6 +199,12 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
         rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
     }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
+}
+
+/// Refuses devices, pipes and sockets, which may never end.
+fn readable(path: &Path) -> Result<(), DataError> {
+    let wrong = |reason| DataError::Io { path: path.into(), reason };
+    crate::base::input::refuse_special(path).map_err(wrong)
 }
 
 fn digest(path: &Path) -> Result<String, DataError> {

@@ -1,12 +1,13 @@
 //! The command line: bad input exits with code 2 and one paragraph that says where and how to go on, existing
 //! runs are never overwritten, and results are machine-readable.
 
+mod places;
 mod refusals;
 mod streams;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use refusals::{assert_refused, runs};
 
@@ -151,21 +152,6 @@ fn predictions_are_in_the_targets_units_and_need_no_target() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!((lines.len(), lines[0]), (4, "y"));
     assert!(lines[1..].iter().all(|line| line.parse::<f64>().is_ok_and(f64::is_finite)), "{text}");
-}
-
-#[test]
-fn a_reader_that_goes_away_is_no_error() {
-    let directory = workplace();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gridlight"))
-        .args(["plan", "small.toml", "--device", "cpu"])
-        .current_dir(directory.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

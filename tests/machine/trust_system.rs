@@ -263,10 +263,12 @@ fn a_signal_that_was_ignored_remains_so() -> Result<(), Failed> {
 
 fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     let place = workplace(SHORT);
-    // A table that never arrives keeps the program from handling the first interrupt.
-    let table = place.path().join("table.csv");
-    std::fs::remove_file(&table)?;
-    assert!(Command::new("mkfifo").arg(&table).status()?.success());
+    // An experiment that never arrives keeps the program from handling the first interrupt.
+    let experiment = place.path().join("run.toml");
+    std::fs::remove_file(&experiment)?;
+    assert!(Command::new("mkfifo").arg(&experiment).status()?.success());
+    // Somebody who is about to write.
+    let _writer = std::fs::File::options().read(true).write(true).open(&experiment)?;
     let out = place.path().join("out");
     let mut child = Running(Some(train(place.path(), &out, &[]).spawn()?));
     std::thread::sleep(Duration::from_millis(500));
