@@ -1,5 +1,6 @@
 //! How to go on after an error, in flags of the command line.
 
+use gridlight::device::DeviceError;
 use gridlight::train::TrainError;
 
 /// The message of an error, with the flags that help.
@@ -16,7 +17,10 @@ pub fn in_flags(error: &TrainError) -> String {
         TrainError::DoesNotFit { fitting: Some((batch, _)), .. } => {
             return format!("{error}; set it with --set train.batch_size={batch}");
         }
-        TrainError::DoesNotFit { fitting: None, .. } => " (--device cpu)",
+        TrainError::DoesNotFit { fitting: None, cause, .. } => match **cause {
+            TrainError::Device(DeviceError::HostMemory { .. }) => "",
+            _ => " (--device cpu)",
+        },
         TrainError::Interrupted { .. } => ", go on with --resume",
         TrainError::Experiment(_)
         | TrainError::Data(_)

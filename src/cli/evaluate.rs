@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gridlight::base::number::Number;
+use gridlight::base::number::{Number, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
@@ -67,16 +67,16 @@ impl Evaluate {
 /// If it cannot be printed.
 pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
     let mut rows = vec![vec![format!("{} ({} rows)", evaluation.split, evaluation.samples), String::new()]];
-    rows.push(vec!["  loss".into(), format!("{:.5}", evaluation.loss.0)]);
+    rows.push(vec!["  loss".into(), shown(evaluation.loss.0)]);
     for (name, value) in &evaluation.metrics.0 {
-        rows.push(vec![format!("  {name}"), format!("{value:.4}")]);
+        rows.push(vec![format!("  {name}"), shown(*value)]);
     }
     let mut text = align(&rows, &[1]);
     if let (Some(scores), Some(classes)) = (&evaluation.per_class, &evaluation.classes) {
         let mut table = vec![["  class", "precision", "recall", "F1", "rows"].map(String::from).to_vec()];
         for (class, score) in classes.iter().zip(scores) {
             let numbers = [score.precision, score.recall, score.f1];
-            let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { format!("{:.4}", x.0) };
+            let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { shown(x.0) };
             let mut row = vec![format!("  {class}")];
             row.extend(numbers.map(number));
             row.push(score.samples.to_string());
@@ -88,13 +88,8 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
     if !evaluation.by_horizon.is_empty() {
         let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
         let row = |e: &HorizonError| {
-            let seasonal = e.baseline_seasonal_mae.map_or_else(String::new, |x| format!("{x:.4}"));
-            vec![
-                format!("  {}", e.horizon),
-                format!("{:.4}", e.mae),
-                format!("{:.4}", e.baseline_naive_mae),
-                seasonal,
-            ]
+            let seasonal = e.baseline_seasonal_mae.map_or_else(String::new, shown);
+            vec![format!("  {}", e.horizon), shown(e.mae), shown(e.baseline_naive_mae), seasonal]
         };
         let table: Vec<Vec<String>> =
             std::iter::once(head).chain(evaluation.by_horizon.iter().map(row)).collect();

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gridlight::base::target::{Family, Target};
 use gridlight::device::DeviceChoice;
+use gridlight::device::cpu::host;
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
-use gridlight::plan::Compiled;
+use gridlight::plan::{Compiled, quantity};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
@@ -54,10 +55,19 @@ impl Plan {
         if self.json {
             print_json(&report)?;
         } else {
-            print(&report.table())?;
+            print(&(report.table() + &memory_of(target, report.peak_bytes)))?;
         }
         Ok(())
     }
+}
+
+/// What the machine has for a plan of the CPU.
+fn memory_of(target: &Target, bytes: u64) -> String {
+    let Some(available) = host::available().filter(|_| target.family == Family::Native) else {
+        return String::new();
+    };
+    let verdict = if bytes > available { "too little: training would refuse to start" } else { "enough" };
+    format!("this machine has {} bytes of memory available: {verdict}\n", quantity(available))
 }
 
 /// The program of an experiment, whose paths are relative to `directory`, for a device: the first phases

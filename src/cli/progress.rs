@@ -1,5 +1,6 @@
 //! Progress display: a bar with loss, throughput and time left, and a line per epoch.
 
+use gridlight::base::number::shown;
 use gridlight::train::events::{Event, Observer, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -77,13 +78,20 @@ impl Observer for Console {
                 ));
             }
             Event::Epoch { epoch, train, validation, .. } => {
-                let shown: Vec<String> =
-                    validation.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+                let numbers: Vec<String> =
+                    validation.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
                 let loss = train.get("loss").unwrap_or(f64::NAN);
-                self.line(format!("epoch {epoch:>4}  train loss {loss:.5}  validation {}", shown.join("  ")));
+                self.line(format!(
+                    "epoch {epoch:>4}  train loss {}  validation {}",
+                    shown(loss),
+                    numbers.join("  ")
+                ));
             }
             Event::Step { step, loss, learning_rate } => {
-                self.line(format!("step {step:>7}  loss {:.5}  learning rate {learning_rate:.3e}", loss.0));
+                self.line(format!(
+                    "step {step:>7}  loss {}  learning rate {learning_rate:.3e}",
+                    shown(loss.0)
+                ));
             }
             Event::End { .. } => self.bar.finish_and_clear(),
         }
@@ -96,7 +104,7 @@ impl Observer for Console {
             self.bar.reset_eta();
         }
         self.bar.set_prefix(tick.epoch.to_string());
-        self.bar.set_message(format!("{:.5}", tick.loss));
+        self.bar.set_message(shown(tick.loss));
         self.bar.set_position(tick.step);
     }
 

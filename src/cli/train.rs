@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use gridlight::base::number::shown;
 use gridlight::device::DeviceChoice;
 use gridlight::device::open::Installed;
 use gridlight::experiment::Experiment;
@@ -104,7 +105,8 @@ impl Train {
         if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
             (self.json, &outcome.end)
         {
-            let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+            let metrics: Vec<String> =
+                best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
             print(&format!(
                 "best epoch {best_epoch}: validation {}\n\
                  trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",

@@ -34,6 +34,18 @@ pub enum DeviceError {
         /// Which buffer.
         purpose: String,
     },
+    /// The program needs more than the machine's memory.
+    #[error(
+        "the machine has {} bytes of memory available; the CPU needs {} for this",
+        crate::plan::quantity(*available),
+        crate::plan::quantity(*bytes)
+    )]
+    HostMemory {
+        /// Bytes needed.
+        bytes: u64,
+        /// Bytes available.
+        available: u64,
+    },
     /// The program exceeds a limit of the adapter.
     #[error("{what} needs {needed}, this adapter allows {limit}; {advice}")]
     Limit {

@@ -327,10 +327,21 @@ impl<'a> Trainer<'a> {
             train_loss,
             validation: validation.clone(),
         });
-        if loss < f64::from_bits(self.progress.best_loss) - min_delta {
+        let best_loss = self.progress.best_loss;
+        let mut to_beat = self.progress.loss_to_beat.unwrap_or(best_loss);
+        if loss < f64::from_bits(to_beat) - min_delta {
+            to_beat = loss.to_bits();
+            self.progress.stale_epochs = 0;
+        } else {
+            self.progress.stale_epochs += 1;
+        }
+        // The best is the best, by however little.
+        let is_best = loss < f64::from_bits(best_loss);
+        let least = if is_best { loss.to_bits() } else { best_loss };
+        self.progress.loss_to_beat = (to_beat != least).then_some(to_beat);
+        if is_best {
             self.progress.best_loss = loss.to_bits();
             self.progress.best_epoch = epoch;
-            self.progress.stale_epochs = 0;
             self.best = validation.clone();
             self.best_predictions = predictions;
             let weights = self.engine.weights()?;
@@ -344,8 +355,6 @@ impl<'a> Trainer<'a> {
             let path = self.run.best();
             // Jobs run in order: no checkpoint that refers to these weights is written before them.
             self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;
-        } else {
-            self.progress.stale_epochs += 1;
         }
         self.lines.write(&self.run.history(), &self.history)?;
         let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];

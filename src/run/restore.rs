@@ -82,6 +82,7 @@ fn recover_best(
         let loss = engine.evaluate()?.loss(&task.experiment.train.loss);
         progress.best_loss = loss.to_bits();
         progress.best_epoch = progress.epoch;
+        progress.loss_to_beat = None;
     }
     let meta = Meta::new(task.data.fitted.clone(), task.data.digest.clone(), None);
     checkpoint::save(&run.best(), &kept.unwrap_or(current), &meta)?;

@@ -4,10 +4,12 @@ use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
 use crate::base::config::ConfigError;
+use crate::base::number;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
+use crate::optim::schedule::ScheduleKind;
 use crate::plan::ImageChanges;
 use crate::tasks;
 use crate::train::TrainError;
@@ -112,6 +114,11 @@ pub fn train(
                 run.path.display()
             )),
         }
+        let step = checkpoint::list(&run.path.join("checkpoints")).pop().map_or(0, |(step, _)| step);
+        let rows = data.train.rows;
+        if let Some(text) = begun.as_ref().and_then(|begun| stretched(begun, experiment, step, rows)) {
+            observer.note(&text);
+        }
         if begun.as_ref() != Some(experiment) {
             // More epochs: the record of the run is of all of them.
             run.write_experiment(experiment)?;
@@ -127,6 +134,28 @@ pub fn train(
     directory::check_writable(&run.path)?;
     let task = Job { experiment, data, device, model: &model, training: &training, options };
     Trainer::new(task, engine, run, observer)?.run()
+}
+
+/// What becomes of the learning-rate schedule of a run that goes on after `step` with another number of
+/// epochs.
+fn stretched(begun: &Experiment, now: &Experiment, step: u64, rows: usize) -> Option<String> {
+    let (before, after) = (begun.train.epochs, now.train.epochs);
+    let per_epoch = (rows / now.train.batch_size.max(1)) as u64;
+    let rate = |step: u64, epochs: usize| {
+        let total = per_epoch * epochs as u64;
+        number::shown(now.train.schedule.learning_rate(now.train.learning_rate, step, per_epoch, total))
+    };
+    let what = match now.train.schedule.kind {
+        _ if before == after => return None,
+        ScheduleKind::Constant => "the learning rate remains as it is".into(),
+        ScheduleKind::Step => "the learning rate goes on in the same steps".into(),
+        ScheduleKind::Cosine => format!(
+            "the cosine is stretched over them, so the learning rate goes on at {}, where it had come to {}",
+            rate(step + 1, after),
+            rate(step.max(1), before)
+        ),
+    };
+    Some(format!("the run was begun for {before} epochs and goes on for {after}: {what}"))
 }
 
 /// Refuses to go on with another experiment than the run was begun with; more epochs are allowed.

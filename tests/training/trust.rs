@@ -280,3 +280,34 @@ fn a_run_can_be_repeated_from_its_record() {
     let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
     assert!(error.kind() == ErrorKind::Input && error.to_string().contains("data have changed"), "{error}");
 }
+
+#[test]
+fn the_best_epoch_has_the_lowest_loss_and_min_delta_counts_only_for_patience() {
+    let device = CpuDevice::new(Some(2));
+    let min_delta = 0.1;
+    let bench = Bench::with(&format!(
+        "epochs = 20\nbatch_size = 16\nlearning_rate = 0.01\nearly_stopping = {{ patience = 3, min_delta = {min_delta} }}\n"
+    ));
+    let options = bench.options("whole");
+    let outcome =
+        trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default())
+            .unwrap();
+    let losses: Vec<f64> = outcome.history.iter().map(|row| row.validation.get("loss").unwrap()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses[outcome.best_epoch as usize - 1], least, "{losses:?}");
+    assert_eq!(outcome.best.get("loss"), Some(least));
+    let (mut to_beat, mut stale, mut small) = (f64::INFINITY, 0, 0);
+    for (at, &loss) in losses.iter().enumerate() {
+        assert!(stale < 3, "it went on after epoch {at}: {losses:?}");
+        small += usize::from(loss < to_beat && loss >= to_beat - min_delta);
+        (to_beat, stale) = if loss < to_beat - min_delta { (loss, 0) } else { (to_beat, stale + 1) };
+    }
+    assert!(stale == 3 && small > 0, "{losses:?}");
+    let steps = losses.len() as u64 * 16;
+    for at in [steps / 2, steps - 17] {
+        let name = format!("cut-{at}");
+        bench.interrupt(&device, &name, at, false);
+        bench.resume(&device, &name).unwrap();
+        assert_eq!(bench.bits(&name), bench.bits("whole"), "{at}");
+    }
+}
