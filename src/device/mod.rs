@@ -17,6 +17,9 @@ pub enum DeviceError {
     /// No adapter of the requested kind.
     #[error("no GPU adapter found: {0}")]
     NoAdapter(String),
+    /// No adapter of the requested number.
+    #[error("no such GPU adapter: {0}")]
+    NoSuchAdapter(String),
     /// A GPU was asked for, and this build can use none.
     #[error("this build has no GPU backend; build it with the feature `gpu`, or use `--device cpu`")]
     NoBackend,

@@ -82,6 +82,11 @@ impl Experiment {
         }
         experiment.fill_in(&given);
         experiment.origin = origin;
+        let layers = given.get("model").and_then(|model| model.get("layer")).and_then(toml::Value::as_array);
+        if layers.is_some_and(Vec::is_empty) {
+            let reason = "= [] names no layer; for a model without hidden layers use hidden = [] instead";
+            return Err(experiment.wrong("model.layer", reason));
+        }
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
         Ok(experiment)
     }

@@ -197,7 +197,7 @@ impl TrainError {
             Self::Changed { .. } | Self::Occupied { .. } => ErrorKind::Input,
             Self::InUse { .. } | Self::Format { .. } => ErrorKind::Input,
             Self::Device(
-                DeviceError::NoAdapter(_)
+                DeviceError::NoSuchAdapter(_)
                 | DeviceError::NoBackend
                 | DeviceError::Limit { .. }
                 | DeviceError::Environment { .. },

@@ -155,6 +155,21 @@ fn predictions_are_in_the_targets_units_and_need_no_target() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_gpu_that_is_not_there_is_a_failure_of_the_device() {
+    let directory = workplace();
+    let output = Command::new(env!("CARGO_BIN_EXE_gridlight"))
+        .args(["train", "small.toml", "--device", "gpu"])
+        .envs(["VK_ICD_FILENAMES", "VK_DRIVER_FILES"].map(|name| (name, "/nonexistent")))
+        .current_dir(directory.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("error: no GPU adapter found"), "{stderr}");
+}
+
+#[test]
 fn a_run_is_repeated_and_its_weights_compared() {
     let directory = workplace();
     let ended = gridlight(directory.path(), &["replay", "runs/small"]);

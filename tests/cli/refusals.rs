@@ -65,6 +65,7 @@ fn wrong_experiments_are_refused_with_their_place() {
             swap("target = \"y\"", "target = \"a\"") + "[data.transform]\nnumbers = \"log1p\"\n",
             &["`y`", "holds -12", "above -1"],
         ),
+        ("no layers", swap("hidden = [8]", "layer = []"), &["wrong.toml:8:1", "model.layer", "hidden = []"]),
         (
             "batch above data",
             swap("= 16", "= 4096"),
