@@ -12,3 +12,4 @@ mod plan_agrees;
 #[path = "../common/planted.rs"]
 mod planted;
 mod shaders;
+mod too_large;
