@@ -1,9 +1,13 @@
 //! The `gridlight` command: parses arguments, runs one command, turns errors into one message and an exit
 //! code.
 
+// Both panic where nobody listens; `cli::output` does not.
+#![warn(clippy::print_stderr, clippy::print_stdout)]
+
 mod cli;
 
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -30,7 +34,8 @@ fn main() -> ExitCode {
                 };
                 (format!(" at {place}"), trace)
             });
-            eprintln!(
+            let _ = writeln!(
+                std::io::stderr(),
                 "error: internal error: {text}{place}{trace}\n\
                  This is a bug in gridlight; please report it with the command line."
             );

@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod image;
+pub mod input;
 pub mod names;
 pub mod number;
 pub mod rng;

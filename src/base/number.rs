@@ -34,6 +34,21 @@ impl Serialize for Numbers {
     }
 }
 
+/// A number for display with four significant digits, whatever its size: `0.9825`, `12.35`, `70213`,
+/// `7.800e-12`.
+pub fn shown(x: f64) -> String {
+    if x == 0.0 || !x.is_finite() {
+        return x.to_string();
+    }
+    let rounded = format!("{x:.3e}");
+    let exponent = rounded.split_once('e').and_then(|(_, e)| e.parse::<i32>().ok()).unwrap_or(0);
+    if (-4..7).contains(&exponent) {
+        let decimals = usize::try_from(3 - exponent).unwrap_or(0);
+        return format!("{x:.decimals$}");
+    }
+    rounded
+}
+
 /// Whether `x` is positive and finite, in the kernels' single precision too.
 pub fn is_positive(x: f64) -> bool {
     x as f32 > 0.0 && (x as f32).is_finite()
@@ -52,4 +67,28 @@ pub fn figure(value: f64) -> String {
     let digits = if size >= 1000.0 { 0 } else { (3 - size.log10().floor() as i32).clamp(0, 7) as usize };
     let text = format!("{value:.digits$}");
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_shown_with_four_digits_that_count() {
+        for (x, text) in [
+            (0.98246, "0.9825"),
+            (1.0, "1.000"),
+            (9.99996, "10.00"),
+            (-12.3456, "-12.35"),
+            (70_213.4, "70213"),
+            (0.000_123_46, "0.0001235"),
+            (7.8e-12, "7.800e-12"),
+            (2.5e9, "2.500e9"),
+            (0.0, "0"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "inf"),
+        ] {
+            assert_eq!(shown(x), text);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! How to go on after an error, in flags of the command line.
 
+use gridlight::device::DeviceError;
 use gridlight::train::TrainError;
 
 /// The message of an error, with the flags that help.
@@ -12,12 +13,14 @@ pub fn in_flags(error: &TrainError) -> String {
         TrainError::Changed { .. } => return format!("--resume: {error} without --resume"),
         TrainError::Lost { .. } => ", go on with --resume, or with --resume --device cpu",
         TrainError::InUse { .. } | TrainError::Occupied { .. } => " with --out",
-        TrainError::NotBegun { .. } => ", without --resume",
         TrainError::Diverged { origin, .. } if origin.is_empty() => "; --anomaly names the operator",
         TrainError::DoesNotFit { fitting: Some((batch, _)), .. } => {
             return format!("{error}; set it with --set train.batch_size={batch}");
         }
-        TrainError::DoesNotFit { fitting: None, .. } => " (--device cpu)",
+        TrainError::DoesNotFit { fitting: None, cause, .. } => match **cause {
+            TrainError::Device(DeviceError::HostMemory { .. }) => "",
+            _ => " (--device cpu)",
+        },
         TrainError::Interrupted { .. } => ", go on with --resume",
         TrainError::Experiment(_)
         | TrainError::Data(_)
@@ -56,7 +59,6 @@ mod tests {
             (TrainError::Lost { device, cause }, "kept, go on with --resume, or with --resume --device cpu"),
             (TrainError::InUse { run: "runs/a".into() }, "or choose another directory with --out"),
             (TrainError::Occupied { directory: "a".into() }, "choose another directory with --out"),
-            (TrainError::NotBegun { run: "runs/a".into() }, "start it anew, without --resume"),
             (
                 TrainError::Changed { begun: "a".into(), now: "b".into() },
                 "--resume: the run was begun with `a`",

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gridlight::base::number::shown;
 use gridlight::bench::steps::{self, StepMeasurement};
 use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
@@ -72,9 +73,9 @@ impl Bench {
         let steps = measured.collect::<Result<Vec<_>, _>>()?;
         let report = Report { device: device.info().name.clone(), limits, kernels, steps };
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.text(before.as_ref()));
+            print(&report.text(before.as_ref()))?;
         }
         let slower = before.map(|before| report.slower(&before)).unwrap_or_default();
         if !slower.is_empty() {
@@ -131,22 +132,24 @@ impl Report {
                 k.name.clone(),
                 k.shape.clone(),
                 duration(k.seconds),
-                format!("{:.2}", k.gflops),
-                format!("{:.2}", k.gigabytes),
+                shown(k.gflops),
+                shown(k.gigabytes),
                 format!("{:.0} %", 100.0 * k.fraction),
                 change(&format!("{} {}", k.name, k.shape)),
             ]);
         }
         let mut text = format!(
-            "{}: at most {:.1} GFLOP/s (multiply-adds) and {:.1} GB/s (copy)\n\n",
-            self.device, self.limits.gflops, self.limits.gigabytes
+            "{}: at most {} GFLOP/s (multiply-adds) and {} GB/s (copy)\n\n",
+            self.device,
+            shown(self.limits.gflops),
+            shown(self.limits.gigabytes)
         );
         if !self.kernels.is_empty() {
             text += &align(&rows, &[2, 3, 4, 5]);
         }
         for step in &self.steps {
             let change = change(&step.name);
-            text += &format!("\n{}: {:.0} steps/s  {change}\n", step.name, step.steps_per_second);
+            text += &format!("\n{}: {} steps/s  {change}\n", step.name, shown(step.steps_per_second));
             let total: f64 = step.kernels.iter().map(|k| k.seconds).sum();
             let row = |k: &steps::KernelTime| {
                 let part = format!("{:.0} %", 100.0 * k.seconds / total.max(1e-12));

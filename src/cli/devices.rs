@@ -36,9 +36,9 @@ impl Devices {
             adapters,
         };
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&text(&report));
+            print(&text(&report))?;
         }
         Ok(())
     }

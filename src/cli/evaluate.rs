@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gridlight::base::number::Number;
+use gridlight::base::number::{Number, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
 use gridlight::tasks::series::HorizonError;
 
+use super::input::Input;
 use super::{Failure, is_exact, open_device, print, print_json};
 
 /// Compute the loss and metrics of a run's best checkpoint.
@@ -17,7 +18,8 @@ use super::{Failure, is_exact, open_device, print, print_json};
 pub struct Evaluate {
     /// Run directory.
     run: PathBuf,
-    /// Evaluate on this file instead of a split of the run's own data.
+    /// Evaluate on this file instead of a split of the run's own data; `-` reads a table from standard
+    /// input.
     #[arg(long, conflicts_with = "split")]
     data: Option<PathBuf>,
     /// Split to evaluate: train, validation or test; by default test, or validation if there are no test
@@ -38,31 +40,43 @@ pub struct Evaluate {
 
 impl Evaluate {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device, is_exact(&self.run)?)?;
-        let (data, split) = (self.data.as_deref(), self.split.as_deref());
-        let evaluation = evaluate::evaluate(&self.run, data, split, self.draws, &*device)?;
+        let exact = is_exact(&self.run)?;
+        let input = self.data.as_deref().map(Input::open).transpose()?;
+        let device = open_device(self.device, exact)?;
+        let (data, split) = (input.as_ref().map(Input::path), self.split.as_deref());
+        let evaluated = evaluate::evaluate(&self.run, data, split, self.draws, &*device);
+        let mut evaluation = evaluated.map_err(|e| match &input {
+            Some(input) => input.blame(e),
+            None => e.into(),
+        })?;
+        if let Some(input) = &input {
+            evaluation.split = input.named(&evaluation.split);
+        }
         if self.json {
-            print_json(&evaluation);
+            print_json(&evaluation)?;
         } else {
-            show(&evaluation);
+            show(&evaluation)?;
         }
         Ok(())
     }
 }
 
 /// Prints an evaluation as a table.
-pub fn show(evaluation: &Evaluation) {
+///
+/// # Errors
+/// If it cannot be printed.
+pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
     let mut rows = vec![vec![format!("{} ({} rows)", evaluation.split, evaluation.samples), String::new()]];
-    rows.push(vec!["  loss".into(), format!("{:.5}", evaluation.loss.0)]);
+    rows.push(vec!["  loss".into(), shown(evaluation.loss.0)]);
     for (name, value) in &evaluation.metrics.0 {
-        rows.push(vec![format!("  {name}"), format!("{value:.4}")]);
+        rows.push(vec![format!("  {name}"), shown(*value)]);
     }
     let mut text = align(&rows, &[1]);
     if let (Some(scores), Some(classes)) = (&evaluation.per_class, &evaluation.classes) {
         let mut table = vec![["  class", "precision", "recall", "F1", "rows"].map(String::from).to_vec()];
         for (class, score) in classes.iter().zip(scores) {
             let numbers = [score.precision, score.recall, score.f1];
-            let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { format!("{:.4}", x.0) };
+            let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { shown(x.0) };
             let mut row = vec![format!("  {class}")];
             row.extend(numbers.map(number));
             row.push(score.samples.to_string());
@@ -74,13 +88,8 @@ pub fn show(evaluation: &Evaluation) {
     if !evaluation.by_horizon.is_empty() {
         let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
         let row = |e: &HorizonError| {
-            let seasonal = e.baseline_seasonal_mae.map_or_else(String::new, |x| format!("{x:.4}"));
-            vec![
-                format!("  {}", e.horizon),
-                format!("{:.4}", e.mae),
-                format!("{:.4}", e.baseline_naive_mae),
-                seasonal,
-            ]
+            let seasonal = e.baseline_seasonal_mae.map_or_else(String::new, shown);
+            vec![format!("  {}", e.horizon), shown(e.mae), shown(e.baseline_naive_mae), seasonal]
         };
         let table: Vec<Vec<String>> =
             std::iter::once(head).chain(evaluation.by_horizon.iter().map(row)).collect();
@@ -98,5 +107,5 @@ pub fn show(evaluation: &Evaluation) {
         text += "\n";
         text += &align(&table, &right);
     }
-    print(&text);
+    print(&text)
 }

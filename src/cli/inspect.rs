@@ -68,9 +68,9 @@ impl Inspect {
 
     fn show(&self, understood: &Understanding) -> Result<(), Failure> {
         if self.json {
-            print_json(&Report { file: self.file.display().to_string(), understood });
+            print_json(&Report { file: self.file.display().to_string(), understood })?;
         } else {
-            print(&text(understood));
+            print(&text(understood))?;
         }
         Ok(())
     }

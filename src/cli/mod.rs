@@ -4,12 +4,17 @@ mod advice;
 mod bench;
 mod devices;
 mod evaluate;
+mod folds;
+mod input;
 mod inspect;
+mod output;
 mod plan;
 mod predict;
 mod progress;
 mod replay;
 mod sample;
+mod signals;
+mod starter;
 mod train;
 mod verify;
 
@@ -20,6 +25,7 @@ use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::run::directory::RunDirectory;
 use gridlight::train::{ErrorKind, TrainError};
+use output::{print, print_json, tell};
 
 /// Trains neural networks on any GPU, from one binary.
 #[derive(Parser)]
@@ -34,6 +40,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Init(starter::Init),
     Inspect(inspect::Inspect),
     Plan(plan::Plan),
     Sample(sample::Sample),
@@ -113,6 +120,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Sample(command) => command.run(),
@@ -124,32 +132,17 @@ pub fn run(started: Instant) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {:#}", failure.error);
+            tell(format_args!("error: {:#}", failure.error));
             ExitCode::from(failure.code)
         }
     }
-}
-
-/// Prints a result on standard output; a closed pipe is not an error.
-pub fn print(text: &str) {
-    use std::io::Write;
-    let mut out = std::io::stdout().lock();
-    let written = writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush());
-    if written.is_err() {
-        std::process::exit(0);
-    }
-}
-
-/// Prints a value as one line of JSON.
-pub fn print_json(value: &impl serde::Serialize) {
-    print(&serde_json::to_string(value).unwrap_or_default());
 }
 
 /// Opens the requested device and reports it on standard error.
 pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>, Failure> {
     let device = gridlight::device::open::open(choice, exact)?;
     let info = device.info();
-    eprintln!("device: {} ({}, {})", info.name, info.backend, info.driver);
+    tell(format_args!("device: {} ({}, {})", info.name, info.backend, info.driver));
     Ok(device)
 }
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gridlight::base::target::{Family, Target};
 use gridlight::device::DeviceChoice;
+use gridlight::device::cpu::host;
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
-use gridlight::plan::Compiled;
+use gridlight::plan::{Compiled, quantity};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
@@ -38,10 +39,10 @@ pub struct Plan {
 
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
-        let train = Experiment::read(&self.experiment, &self.set)?.train;
-        let (exact, accumulate) = (train.exact, train.accumulate);
+        let experiment = Experiment::read(&self.experiment, &self.set)?;
+        let (exact, accumulate) = (experiment.train.exact, experiment.train.accumulate);
         let device = open_device(self.device, exact)?;
-        let compiled = compile(&self.experiment, &self.set, device.target())?;
+        let compiled = compile(&experiment, &Experiment::directory(&self.experiment), device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -52,21 +53,29 @@ impl Plan {
             dump(directory, &compiled, target)?;
         }
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.table());
+            print(&(report.table() + &memory_of(target, report.peak_bytes)))?;
         }
         Ok(())
     }
 }
 
-/// The program of an experiment file for a device: the first phases train, the last one evaluates.
-pub fn compile(experiment: &Path, set: &[String], target: &Target) -> Result<Compiled, Failure> {
-    let directory = Experiment::directory(experiment);
-    let experiment = Experiment::read(experiment, set)?;
-    let data = trainer::load_data(&experiment, &directory)?;
-    let model = trainer::model_of(&experiment, &data.fitted, &data.train);
-    let images = trainer::image_changes(&experiment, &data.fitted)?;
+/// What the machine has for a plan of the CPU.
+fn memory_of(target: &Target, bytes: u64) -> String {
+    let Some(available) = host::available().filter(|_| target.family == Family::Native) else {
+        return String::new();
+    };
+    let verdict = if bytes > available { "too little: training would refuse to start" } else { "enough" };
+    format!("this machine has {} bytes of memory available: {verdict}\n", quantity(available))
+}
+
+/// The program of an experiment, whose paths are relative to `directory`, for a device: the first phases
+/// train, the last one evaluates.
+pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Result<Compiled, Failure> {
+    let data = trainer::load_data(experiment, directory)?;
+    let model = trainer::model_of(experiment, &data.fitted, &data.train);
+    let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,
         batch: experiment.train.batch_size,

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate;
+use gridlight::train::output::refuse_same;
 
+use super::input::Input;
+use super::output::{is_standard_output, save};
 use super::{Failure, is_exact, open_device};
 
 /// Predict the rows of a table, or images, in the target's own units.
@@ -17,10 +20,11 @@ pub struct Predict {
     /// Run directory.
     run: PathBuf,
     /// The same kind of data the model was trained on, without a target: a CSV or Parquet file with the same
-    /// columns; for images an IDX, NPY or NPZ file, a folder of pictures, or a single picture.
+    /// columns; for images an IDX, NPY or NPZ file, a folder of pictures, or a single picture. `-` reads a
+    /// table from standard input.
     #[arg(long)]
     input: PathBuf,
-    /// CSV file to write: one row per input row.
+    /// CSV file to write: one row per input row. `-` writes to standard output.
     #[arg(long)]
     output: PathBuf,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
@@ -30,9 +34,14 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<(), Failure> {
-        let device = open_device(self.device, is_exact(&self.run)?)?;
-        let rows = evaluate::predict(&self.run, &self.input, &self.output, &*device)?;
-        eprintln!("{rows} predictions written to {}", self.output.display());
-        Ok(())
+        if !is_standard_output(&self.output) {
+            refuse_same(&self.input, &self.output)?;
+        }
+        let exact = is_exact(&self.run)?;
+        let input = Input::open(&self.input)?;
+        let device = open_device(self.device, exact)?;
+        let predicted = evaluate::predictions(&self.run, input.path(), &*device);
+        let table = predicted.map_err(|e| input.blame(e))?;
+        save(&format!("{} predictions", table.rows), &self.output, &table.csv)
     }
 }

@@ -1,37 +1,37 @@
 //! Progress display: a bar with loss, throughput and time left, and a line per epoch.
 
+use gridlight::base::number::shown;
 use gridlight::train::events::{Event, Observer, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Number of interrupts so far.
-static INTERRUPTS: AtomicUsize = AtomicUsize::new(0);
+use super::{Failure, output, signals};
 
 /// Prints events as JSON or as text, and shows a bar on a terminal.
 pub struct Console {
     json: bool,
     bar: ProgressBar,
+    /// Why standard output no longer takes events. Training goes on without them.
+    lost: Option<std::io::Error>,
 }
 
 impl Console {
     /// JSON lines on standard output, or text on standard error.
     pub fn new(json: bool) -> Self {
-        // The first Ctrl-C lets training finish its step and save a checkpoint; the second stops at once.
-        let handler = ctrlc::set_handler(|| {
-            if INTERRUPTS.fetch_add(1, Ordering::SeqCst) > 0 {
-                std::process::exit(130);
-            }
-        });
-        let bar = if handler.is_ok() && console_is_terminal() {
-            ProgressBar::new(0)
-        } else {
-            ProgressBar::hidden()
-        };
+        signals::listen();
+        let bar = if console_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let template = "epoch {prefix} {bar:32} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { json, bar }
+        Self { json, bar, lost: None }
+    }
+
+    /// To be asked at the end.
+    ///
+    /// # Errors
+    /// If standard output did not take all events.
+    pub fn all_was_printed(&self) -> Result<(), Failure> {
+        self.lost.as_ref().map_or(Ok(()), |e| Err(output::lost(e)))
     }
 
     fn line(&self, text: String) {
@@ -39,7 +39,7 @@ impl Console {
             return;
         }
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            output::tell(text);
         } else {
             self.bar.println(text);
         }
@@ -53,8 +53,8 @@ fn console_is_terminal() -> bool {
 
 impl Observer for Console {
     fn event(&mut self, event: &Event) {
-        if self.json {
-            super::print_json(event);
+        if self.json && self.lost.is_none() {
+            self.lost = output::write(&serde_json::to_string(event).unwrap_or_default()).err();
         }
         match event {
             Event::Start {
@@ -78,13 +78,20 @@ impl Observer for Console {
                 ));
             }
             Event::Epoch { epoch, train, validation, .. } => {
-                let shown: Vec<String> =
-                    validation.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+                let numbers: Vec<String> =
+                    validation.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
                 let loss = train.get("loss").unwrap_or(f64::NAN);
-                self.line(format!("epoch {epoch:>4}  train loss {loss:.5}  validation {}", shown.join("  ")));
+                self.line(format!(
+                    "epoch {epoch:>4}  train loss {}  validation {}",
+                    shown(loss),
+                    numbers.join("  ")
+                ));
             }
             Event::Step { step, loss, learning_rate } => {
-                self.line(format!("step {step:>7}  loss {:.5}  learning rate {learning_rate:.3e}", loss.0));
+                self.line(format!(
+                    "step {step:>7}  loss {}  learning rate {learning_rate:.3e}",
+                    shown(loss.0)
+                ));
             }
             Event::End { .. } => self.bar.finish_and_clear(),
         }
@@ -97,7 +104,7 @@ impl Observer for Console {
             self.bar.reset_eta();
         }
         self.bar.set_prefix(tick.epoch.to_string());
-        self.bar.set_message(format!("{:.5}", tick.loss));
+        self.bar.set_message(shown(tick.loss));
         self.bar.set_position(tick.step);
     }
 
@@ -106,6 +113,6 @@ impl Observer for Console {
     }
 
     fn interrupted(&mut self) -> bool {
-        INTERRUPTS.load(Ordering::SeqCst) > 0
+        signals::asked()
     }
 }

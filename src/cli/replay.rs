@@ -31,10 +31,11 @@ impl Replay {
         let device = open_device(choice, is_exact(&self.run)?)?;
         let replay = recorded.replay(&*device, &mut console)?;
         if self.json {
-            print_json(&replay);
+            print_json(&replay)?;
         } else if replay.same {
-            print(&format!("{}: the repeated run has the same bits (weights {})", replay.run, replay.found));
+            print(&format!("{}: the repeated run has the same bits (weights {})", replay.run, replay.found))?;
         }
+        console.all_was_printed()?;
         if replay.same {
             return Ok(());
         }

@@ -6,6 +6,7 @@ use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::sample::{self, Drawn, Request};
 
+use super::output::save;
 use super::{Failure, is_exact, open_device, print};
 
 /// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
@@ -19,6 +20,7 @@ pub struct Sample {
     #[arg(long)]
     count: Option<usize>,
     /// File to write: .png (images, in a grid), .npy or .csv; without one, text goes to standard output.
+    /// `-` is standard output, for rows and images as CSV.
     #[arg(long)]
     output: Option<PathBuf>,
     /// Length of a text in characters [default: 500].
@@ -49,13 +51,11 @@ impl Sample {
             temperature: self.temperature,
             prompt: self.prompt,
         };
-        match (sample::sample(&self.run, &request, &*device)?, &self.output) {
+        match (sample::draw(&self.run, &request, &*device)?, &self.output) {
+            (Drawn::File(count, bytes), Some(output)) => save(&format!("{count} samples"), output, &bytes),
             (Drawn::Text(text), _) => print(&text),
-            (Drawn::File(count, _), Some(output)) => {
-                eprintln!("{count} samples written to {}", output.display());
-            }
-            (Drawn::File(count, _), None) => eprintln!("{count} samples written"),
+            // Only texts are drawn without a file.
+            (Drawn::File(_, bytes), None) => print(&String::from_utf8_lossy(&bytes)),
         }
-        Ok(())
     }
 }

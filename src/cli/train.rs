@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use gridlight::base::number::shown;
 use gridlight::device::DeviceChoice;
 use gridlight::device::open::Installed;
 use gridlight::experiment::Experiment;
+use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate;
 use gridlight::run::job::Options;
 use gridlight::run::recovery::Recovery;
@@ -16,7 +18,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, exit_code, open_device, print};
+use super::{Failure, exit_code, folds, open_device, print, starter, tell};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -24,8 +26,18 @@ use super::{Failure, exit_code, open_device, print};
     after_help = "Example:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64"
 )]
 pub struct Train {
-    /// Experiment file.
+    /// Experiment file; or a table with --target, or a folder of pictures.
     experiment: PathBuf,
+    /// The column of a table to predict, where there is no experiment file.
+    #[arg(long, value_name = "COLUMN")]
+    target: Option<String>,
+    /// Cross-validation: train as many models, each tested on another part of the rows, and show the mean and the
+    /// deviation of their metrics.
+    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "max_steps"])]
+    folds: Option<usize>,
+    /// Repeat the cross-validation with other folds.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "folds")]
+    repeats: usize,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -47,7 +59,7 @@ pub struct Train {
     /// Compute the same bits on every device (train.exact); takes several times as long.
     #[arg(long)]
     exact: bool,
-    /// Resume from the newest checkpoint in the run directory.
+    /// Resume from the newest checkpoint in the run directory, or begin if there is none yet.
     #[arg(long)]
     resume: bool,
     /// Initialise the model with these weights.
@@ -75,21 +87,24 @@ impl Train {
         overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
         overrides.extend(self.exact.then(|| "train.exact=true".to_string()));
         overrides.extend(self.seed.map(|n| format!("seed={n}")));
-        let mut experiment = Experiment::read(&self.experiment, &overrides)?;
-        make_paths_absolute(&mut experiment, &Experiment::directory(&self.experiment));
+        if let Some(folds) = self.folds {
+            return self.cross_validate(folds, &overrides, &mut console);
+        }
+        let experiment = self.read(&overrides)?;
         if self.max_steps == Some(0) {
             return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         if !self.quiet {
             // On standard error: standard output is for results.
-            eprint!("{}", super::inspect::text(&data.understood));
+            tell(super::inspect::text(&data.understood).trim_end());
         }
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
-        let (experiment, trials) = if self.resume {
+        // A run stopped before its settings were known tries them again.
+        let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
             (tune::settings_of_run(&experiment, &out)?, vec![])
         } else {
             recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
@@ -109,17 +124,67 @@ impl Train {
         if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
             (self.json, &outcome.end)
         {
-            let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {x:.4}")).collect();
+            let metrics: Vec<String> =
+                best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
             print(&format!(
                 "best epoch {best_epoch}: validation {}\n\
                  trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",
                 metrics.join("  ")
-            ));
+            ))?;
             let evaluation =
                 recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, None, device))?;
-            super::evaluate::show(&evaluation);
+            super::evaluate::show(&evaluation)?;
         }
-        Ok(())
+        console.all_was_printed()
+    }
+}
+
+impl Train {
+    /// The experiment, with paths from anywhere.
+    fn read(&self, overrides: &[String]) -> Result<Experiment, Failure> {
+        let mut experiment = starter::read(&self.experiment, self.target.as_deref(), overrides)?;
+        let of_data = self.target.is_some() || self.experiment.is_dir();
+        let directory = if of_data { PathBuf::new() } else { Experiment::directory(&self.experiment) };
+        make_paths_absolute(&mut experiment, &directory);
+        Ok(experiment)
+    }
+
+    /// Trains and tests one model for each fold.
+    fn cross_validate(
+        &self,
+        folds: usize,
+        overrides: &[String],
+        console: &mut Console,
+    ) -> Result<(), Failure> {
+        let experiment = self.read(overrides)?;
+        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+        let exact = experiment.train.exact;
+        let mut installed = Installed { choice: self.device, exact };
+        let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
+        let mut found = vec![];
+        for repeat in 0..self.repeats {
+            for fold in 0..folds {
+                let mut keys = overrides.to_vec();
+                keys.extend(folds::overrides(&experiment.data.split, folds, [fold, repeat]));
+                let experiment = self.read(&keys)?;
+                let data = trainer::load_data(&experiment, &PathBuf::new())?;
+                if fold + repeat == 0 && !self.quiet {
+                    tell(super::inspect::text(&data.understood).trim_end());
+                }
+                let options = Options {
+                    out: out.join(format!("fold-{}", repeat * folds + fold)),
+                    init: self.init.clone(),
+                    log_every: self.log_every,
+                    anomaly: self.anomaly,
+                    ..Options::default()
+                };
+                recovery.train(&experiment, &data, &options, console).map_err(how_to_go_on)?;
+                let evaluation = recovery
+                    .run(console, |device, _| evaluate(&options.out, None, Some("test"), None, device))?;
+                found.push(folds::Fold { place: [fold, repeat], metrics: evaluation.metrics });
+            }
+        }
+        folds::show(&found, &out, self.json)
     }
 }
 

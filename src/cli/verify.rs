@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gridlight::device::{Device, DeviceChoice, DeviceInfo};
+use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, Sample};
 use gridlight::plan::align;
-use gridlight::train::checkpoint;
+use gridlight::train::output::refuse_same;
 use gridlight::verify::cases::{self, OperatorCase, OperatorResult};
 use gridlight::verify::kernels::{self, KernelCheck};
 use serde::Serialize;
 
+use super::output::save;
 use super::{Failure, open_device, plan, print, print_json};
 
 /// Compare each kernel on this device with double-precision arithmetic.
@@ -67,13 +69,12 @@ impl Verify {
         let passed = checks.len() - failed;
         let report = Report { device: device.info().name.clone(), passed, failed, kernels: checks };
         if let Some(out) = &self.out {
-            checkpoint::write_atomically(out, report.for_a_bug(device.info(), &self.command()).as_bytes())?;
-            eprintln!("report written to {}", out.display());
+            save("report", out, report.for_a_bug(device.info(), &self.command()).as_bytes())?;
         }
         if self.json {
-            print_json(&report);
+            print_json(&report)?;
         } else {
-            print(&report.table());
+            print(&report.table())?;
         }
         if failed > 0 {
             let reason = format!(
@@ -97,6 +98,7 @@ impl Verify {
 
 /// Runs the operator cases of `input` and writes one result per line to `output`.
 fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Failure> {
+    refuse_same(input, output)?;
     let unreadable = |e: std::io::Error| Failure::input(format!("{}: {e}", input.display()));
     let text = std::fs::read_to_string(input).map_err(unreadable)?;
     let mut results = String::new();
@@ -112,9 +114,7 @@ fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Fai
         results += &serde_json::to_string(&result).unwrap_or_default();
         results.push('\n');
     }
-    checkpoint::write_atomically(output, results.as_bytes())?;
-    eprintln!("{done} cases run, {skipped} skipped; results in {}", output.display());
-    Ok(())
+    save(&format!("results of {done} cases ({skipped} skipped)"), output, results.as_bytes())
 }
 
 /// Random kernels of every family.
@@ -125,7 +125,8 @@ fn random_samples() -> Vec<Sample> {
 
 /// The distinct kernels of an experiment's training and evaluation phases.
 fn samples_of(path: &Path, device: &dyn Device) -> Result<Vec<Sample>, Failure> {
-    let compiled = plan::compile(path, &[], device.target())?;
+    let compiled =
+        plan::compile(&Experiment::read(path, &[])?, &Experiment::directory(path), device.target())?;
     let mut kernels: Vec<&Kernel> = vec![];
     for dispatch in compiled.program.phases.iter().flat_map(|p| &p.dispatches) {
         if !kernels.contains(&&dispatch.kernel) {

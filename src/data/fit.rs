@@ -110,6 +110,9 @@ fn fit_number(
     let missing = present.len() < cells.len();
     let filled: Vec<f64> =
         present.iter().copied().chain(cells.iter().filter(|c| c.is_none()).map(|_| value)).collect();
+    if let Some(problem) = FittedScaling::problem(scaling, &filled) {
+        return Err(treatment(&problem));
+    }
     Ok(Encoding::Number {
         boolean: kind == ColumnKind::Boolean,
         fill: value,

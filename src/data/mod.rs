@@ -70,6 +70,9 @@ pub struct Loaded {
 /// [`DataError`] for anything wrong with the file or the configuration.
 pub fn load(config: &DataConfig, directory: &Path, goal: Goal) -> Result<Loaded, DataError> {
     let path = directory.join(&config.source);
+    for file in config.clone().paths() {
+        readable(&directory.join(file))?;
+    }
     load_path(config, directory, &path, goal).map_err(|e| e.in_file(&path))
 }
 
@@ -207,6 +210,7 @@ fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<Stri
 /// # Errors
 /// [`DataError`] for anything wrong with the file.
 pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    readable(path)?;
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
     }
@@ -225,10 +229,27 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
 
+/// Refuses devices, pipes and sockets, which may never end.
+fn readable(path: &Path) -> Result<(), DataError> {
+    let wrong = |reason| DataError::Io { path: path.into(), reason };
+    crate::base::input::refuse_special(path).map_err(wrong)
+}
+
+/// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.
 fn digest(path: &Path) -> Result<String, DataError> {
-    let read = std::fs::read(path);
-    let bytes = read.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
-    Ok(hexadecimal(&sha2::Sha256::digest(bytes)))
+    let of_file = |file: &PathBuf| {
+        let bytes =
+            std::fs::read(file).map_err(|e| DataError::Io { path: file.clone(), reason: e.to_string() })?;
+        Ok(hexadecimal(&sha2::Sha256::digest(bytes)))
+    };
+    let files = table::files(path)?;
+    match &files[..] {
+        [file] => of_file(file),
+        files => {
+            let all: Vec<String> = files.iter().map(of_file).collect::<Result<_, DataError>>()?;
+            Ok(hexadecimal(&sha2::Sha256::digest(all.concat())))
+        }
+    }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

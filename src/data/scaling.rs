@@ -19,7 +19,8 @@ pub enum FittedScaling {
         /// Divisor.
         scale: f64,
     },
-    /// `(ln(1 + x) - shift) / scale`; values at or below -1 are clamped to just above.
+    /// `(ln(1 + x) - shift) / scale`; values at or below -1, which no training row has, are
+    /// clamped to just above.
     Log1p {
         /// Subtracted first.
         shift: f64,
@@ -52,6 +53,17 @@ impl FittedScaling {
             Self::Log1p { shift, scale } => format!("(ln(1 + x) - {}) / {}", figure(*shift), figure(*scale)),
             Self::Quantile { .. } => "normal quantile of its rank".into(),
         }
+    }
+
+    /// Why training values cannot be scaled like this, if they cannot.
+    pub fn problem(scaling: Scaling, values: &[f64]) -> Option<String> {
+        let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+        (scaling == Scaling::Log1p && least <= -1.0).then(|| {
+            format!(
+                "`log1p` is ln(1 + x), which needs numbers above -1; it holds {least}. Use \"standardise\" or \
+                 \"quantile\", or derive a column that is positive"
+            )
+        })
     }
 
     /// Fits `scaling` on training values; a constant column is only shifted.

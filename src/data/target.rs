@@ -60,6 +60,9 @@ impl FittedTarget {
                         numbers[0]
                     )));
                 }
+                if let Some(problem) = FittedScaling::problem(config.transform.target, &numbers) {
+                    return Err(bad(problem));
+                }
                 let scaling = FittedScaling::fit(config.transform.target, &numbers);
                 Self::Number { name, scaling }
             }

@@ -17,6 +17,9 @@ pub enum DeviceError {
     /// No adapter of the requested kind.
     #[error("no GPU adapter found: {0}")]
     NoAdapter(String),
+    /// No adapter of the requested number.
+    #[error("no such GPU adapter: {0}")]
+    NoSuchAdapter(String),
     /// A GPU was asked for, and this build can use none.
     #[error("this build has no GPU backend; build it with the feature `gpu`, or use `--device cpu`")]
     NoBackend,
@@ -33,6 +36,18 @@ pub enum DeviceError {
         bytes: u64,
         /// Which buffer.
         purpose: String,
+    },
+    /// The program needs more than the machine's memory.
+    #[error(
+        "the machine has {} bytes of memory available; the CPU needs {} for this",
+        crate::plan::quantity(*available),
+        crate::plan::quantity(*bytes)
+    )]
+    HostMemory {
+        /// Bytes needed.
+        bytes: u64,
+        /// Bytes available.
+        available: u64,
     },
     /// The program exceeds a limit of the adapter.
     #[error("{what} needs {needed}, this adapter allows {limit}; {advice}")]

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
+use crate::base::input;
 use crate::base::number::is_positive;
 use crate::data::{DataConfig, Goal};
 use crate::nn::config::{self, ModelConfig};
@@ -55,11 +56,7 @@ impl Experiment {
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
         let place = path.display().to_string();
         let fail = |reason: String| ConfigError { place: place.clone(), reason };
-        let size = std::fs::metadata(path).map_err(|e| fail(e.to_string()))?.len();
-        if size > MAX_BYTES {
-            return Err(fail(format!("the file has {size} bytes, an experiment at most {MAX_BYTES}")));
-        }
-        let bytes = std::fs::read(path).map_err(|e| fail(e.to_string()))?;
+        let bytes = input::read(path, MAX_BYTES).map_err(fail)?;
         let text = String::from_utf8(bytes).map_err(|_| fail("the file is not UTF-8 text".into()))?;
         Self::parse(&text, &place, overrides)
     }
@@ -85,6 +82,11 @@ impl Experiment {
         }
         experiment.fill_in(&given);
         experiment.origin = origin;
+        let layers = given.get("model").and_then(|model| model.get("layer")).and_then(toml::Value::as_array);
+        if layers.is_some_and(Vec::is_empty) {
+            let reason = "= [] names no layer; for a model without hidden layers use hidden = [] instead";
+            return Err(experiment.wrong("model.layer", reason));
+        }
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
         Ok(experiment)
     }
@@ -127,8 +129,11 @@ impl Experiment {
         self.settings().goal()
     }
 
-    /// The directory of the experiment file, which its paths are relative to.
+    /// The directory of the experiment file, which its paths are relative to; the current one for a pipe.
     pub fn directory(path: &Path) -> PathBuf {
+        if input::is_special(path) {
+            return PathBuf::new();
+        }
         path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
     }
 

@@ -60,6 +60,10 @@ impl RunDirectory {
             drop(earlier);
             return Ok((run, moved));
         }
+        if path.exists() && !path.is_dir() {
+            let reason = "is a file; choose another directory for the run";
+            return Err(TrainError::unusable(path, reason));
+        }
         if path.exists() {
             let mut entries = std::fs::read_dir(path).map_err(io)?.flatten();
             if entries.any(|entry| !may_be_begun_anew(&entry.file_name())) {
@@ -87,16 +91,21 @@ impl RunDirectory {
         Ok(run)
     }
 
+    /// Whether a run at `path` has saved anything, intact or damaged, to go on from. Initial weights alone do
+    /// not count until the experiment they belong to is written too.
+    pub fn has_saved(path: &Path) -> bool {
+        let begun = path.join("experiment.toml").exists();
+        let entries = std::fs::read_dir(path.join("checkpoints")).into_iter().flatten().flatten();
+        let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("step-")).any(|name| begun || !name.starts_with("step-0."))
+    }
+
     /// Opens an existing run for writing, and removes what killed processes left.
     ///
     /// # Errors
-    /// If `path` is not a run directory, or another process trains there.
+    /// If another process trains there.
     pub fn resume(path: &Path) -> Result<Self, TrainError> {
-        if path.join("checkpoints").exists() && !path.join("experiment.toml").exists() {
-            return Err(TrainError::NotBegun { run: path.into() });
-        }
-        let run = Self::open(path)?;
-        let run = Self { lock: Some(lock::take(path)?), ..run };
+        let run = Self { path: path.into(), lock: Some(lock::take(path)?) };
         run.remove_leftovers();
         Ok(run)
     }
@@ -135,6 +144,19 @@ impl RunDirectory {
         checkpoint::write_atomically(&self.path.join("experiment.toml"), experiment.resolved().as_bytes())
     }
 
+    /// The experiment of the run; `None` if its file is missing.
+    ///
+    /// # Errors
+    /// If it was damaged.
+    pub fn experiment_if_any(&self) -> Result<Option<Experiment>, TrainError> {
+        if self.path.join("experiment.toml").exists() { self.experiment().map(Some) } else { Ok(None) }
+    }
+
+    /// The checkpoint of a step.
+    pub fn checkpoint(&self, step: u64) -> PathBuf {
+        self.path.join("checkpoints").join(format!("step-{step}.safetensors"))
+    }
+
     /// Weights of the best epoch.
     pub fn best(&self) -> PathBuf {
         self.path.join("best.safetensors")
@@ -152,7 +174,7 @@ impl RunDirectory {
         meta: &Meta,
     ) -> Result<(), TrainError> {
         let directory = self.path.join("checkpoints");
-        checkpoint::save(&directory.join(format!("step-{step}.safetensors")), tensors, meta)?;
+        checkpoint::save(&self.checkpoint(step), tensors, meta)?;
         let all = checkpoint::list(&directory);
         for (step, old) in &all[..all.len().saturating_sub(KEPT)] {
             if *step != best_step {

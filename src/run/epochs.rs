@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use super::audit::{self, Record};
-use super::directory::{Newest, RunDirectory};
+use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
+use super::restore::{self, Position};
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
@@ -65,27 +66,11 @@ impl<'a> Trainer<'a> {
         let config = &experiment.train;
         let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
         let total = steps_per_epoch * config.epochs as u64;
-        let mut progress = Progress { best_loss: f64::INFINITY.to_bits(), ..Progress::default() };
-        let mut history = vec![];
-        if options.resume {
-            let Newest { tensors, meta, damaged } = run.newest()?;
-            for error in damaged {
-                observer.note(&format!("{error}; resuming from the previous checkpoint"));
-            }
-            if meta.data_digest != data.digest {
-                let reason =
-                    "the data file has changed since the run began; a resumed run would not be the same run";
-                return Err(TrainError::Input(reason.into()));
-            }
-            engine.restore(&tensors, true)?;
-            progress = meta.progress.unwrap_or_default();
-            history = history::read(&run.history(), progress.epoch)?;
-            if progress.best_epoch > 0 {
-                // Report now, not at the end, if the best weights are lost.
-                checkpoint::load(&run.best())?;
-            }
-        }
-        let best = history.iter().find(|r| r.epoch == progress.best_epoch).map(|r| r.validation.clone());
+        let Position { progress, history, best } = if options.resume {
+            restore::newest(&task, &mut engine, &run, observer)?
+        } else {
+            restore::beginning()
+        };
         let tensorboard = EventFile::create(&run.path, options.resume.then_some(progress.step + 1))?;
         let program = &engine.compiled.program;
         let record = Record::begin(&run, &task, audit::plan_digest(program), progress.step)?;
@@ -97,7 +82,7 @@ impl<'a> Trainer<'a> {
             observer,
             history,
             lines: history::Lines::default(),
-            best: best.unwrap_or_default(),
+            best,
             best_predictions: Predictions::default(),
             steps_per_epoch,
             total_steps: options.max_steps.map_or(total, |most| most.min(total)),
@@ -342,10 +327,21 @@ impl<'a> Trainer<'a> {
             train_loss,
             validation: validation.clone(),
         });
-        if loss < f64::from_bits(self.progress.best_loss) - min_delta {
+        let best_loss = self.progress.best_loss;
+        let mut to_beat = self.progress.loss_to_beat.unwrap_or(best_loss);
+        if loss < f64::from_bits(to_beat) - min_delta {
+            to_beat = loss.to_bits();
+            self.progress.stale_epochs = 0;
+        } else {
+            self.progress.stale_epochs += 1;
+        }
+        // The best is the best, by however little.
+        let is_best = loss < f64::from_bits(best_loss);
+        let least = if is_best { loss.to_bits() } else { best_loss };
+        self.progress.loss_to_beat = (to_beat != least).then_some(to_beat);
+        if is_best {
             self.progress.best_loss = loss.to_bits();
             self.progress.best_epoch = epoch;
-            self.progress.stale_epochs = 0;
             self.best = validation.clone();
             self.best_predictions = predictions;
             let weights = self.engine.weights()?;
@@ -359,8 +355,6 @@ impl<'a> Trainer<'a> {
             let path = self.run.best();
             // Jobs run in order: no checkpoint that refers to these weights is written before them.
             self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;
-        } else {
-            self.progress.stale_epochs += 1;
         }
         self.lines.write(&self.run.history(), &self.history)?;
         let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];

@@ -15,6 +15,7 @@ use crate::tasks::{self, Details, Task, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::{ClassScore, class_scores};
+use crate::train::output;
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -142,14 +143,24 @@ pub fn evaluate(
     })
 }
 
-/// Writes predictions for the rows of `input` to the CSV file `output`: values in the target's own units, or
-/// class and probabilities; for a text, the cross-entropies of its sequences. Returns the number of rows.
+/// Predictions for the rows of `input` as CSV: values in the target's own units, or class and probabilities;
+/// for a text, the cross-entropies of its sequences.
 ///
 /// # Errors
-/// If the run or the input cannot be read, the output cannot be written, or the device fails.
-pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
+/// If the run or the input cannot be read, or the device fails.
+pub fn predictions(run: &Path, input: &Path, device: &dyn Device) -> Result<tasks::Table, TrainError> {
     let opened = open(run)?;
-    let table = opened.task().predict(&opened.trained(device), input)?;
-    checkpoint::write_atomically(output, &table.csv)?;
+    opened.task().predict(&opened.trained(device), input)
+}
+
+/// Writes [`predictions`] to the file `output` and returns their number.
+///
+/// # Errors
+/// If the run or the input cannot be read, both are the same file, the output cannot be written, or the device
+/// fails.
+pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
+    output::refuse_same(input, output)?;
+    let table = predictions(run, input, device)?;
+    output::write(output, &table.csv)?;
     Ok(table.rows)
 }

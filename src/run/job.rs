@@ -32,7 +32,7 @@ pub struct Options {
     pub out: PathBuf,
     /// Stop after this many steps in total.
     pub max_steps: Option<u64>,
-    /// Go on from the newest checkpoint.
+    /// Go on from the newest checkpoint; begin if there is none yet.
     pub resume: bool,
     /// Start from these weights.
     pub init: Option<PathBuf>,

@@ -10,6 +10,7 @@ mod finish;
 pub mod job;
 pub mod recovery;
 pub mod replay;
+mod restore;
 pub mod sample;
 mod snapshot;
 pub mod trainer;

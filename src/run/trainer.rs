@@ -4,10 +4,12 @@ use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
 use crate::base::config::ConfigError;
+use crate::base::number;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
+use crate::optim::schedule::ScheduleKind;
 use crate::plan::ImageChanges;
 use crate::tasks;
 use crate::train::TrainError;
@@ -98,11 +100,27 @@ pub fn train(
         restored.map_err(|e| TrainError::unusable(path, e))?;
     }
     // Only now, with everything checked, is anything written.
-    let run = if options.resume {
+    let resume = options.resume && RunDirectory::has_saved(&options.out);
+    if options.resume && !resume {
+        observer.note(&format!("{}: nothing was saved yet, training starts anew", options.out.display()));
+    }
+    let options = &Options { resume, ..options.clone() };
+    let run = if resume {
         let run = RunDirectory::resume(&options.out)?;
-        let begun = run.experiment()?;
-        check_same(&begun, experiment)?;
-        if begun != *experiment {
+        let begun = run.experiment_if_any()?;
+        match &begun {
+            Some(begun) => check_same(begun, experiment)?,
+            None => observer.note(&format!(
+                "{}: experiment.toml is missing; the run goes on as the experiment now says",
+                run.path.display()
+            )),
+        }
+        let step = checkpoint::list(&run.path.join("checkpoints")).pop().map_or(0, |(step, _)| step);
+        let rows = data.train.rows;
+        if let Some(text) = begun.as_ref().and_then(|begun| stretched(begun, experiment, step, rows)) {
+            observer.note(&text);
+        }
+        if begun.as_ref() != Some(experiment) {
             // More epochs: the record of the run is of all of them.
             run.write_experiment(experiment)?;
         }
@@ -133,6 +151,28 @@ fn balanced(experiment: &Experiment, data: &Loaded) -> Experiment {
         experiment.train.loss.balance(&rows);
     }
     experiment
+}
+
+/// What becomes of the learning-rate schedule of a run that goes on after `step` with another number of
+/// epochs.
+fn stretched(begun: &Experiment, now: &Experiment, step: u64, rows: usize) -> Option<String> {
+    let (before, after) = (begun.train.epochs, now.train.epochs);
+    let per_epoch = (rows / now.train.batch_size.max(1)) as u64;
+    let rate = |step: u64, epochs: usize| {
+        let total = per_epoch * epochs as u64;
+        number::shown(now.train.schedule.learning_rate(now.train.learning_rate, step, per_epoch, total))
+    };
+    let what = match now.train.schedule.kind {
+        _ if before == after => return None,
+        ScheduleKind::Constant => "the learning rate remains as it is".into(),
+        ScheduleKind::Step => "the learning rate goes on in the same steps".into(),
+        ScheduleKind::Cosine => format!(
+            "the cosine is stretched over them, so the learning rate goes on at {}, where it had come to {}",
+            rate(step + 1, after),
+            rate(step.max(1), before)
+        ),
+    };
+    Some(format!("the run was begun for {before} epochs and goes on for {after}: {what}"))
 }
 
 /// Refuses to go on with another experiment than the run was begun with; more epochs are allowed.

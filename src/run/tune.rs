@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::directory::RunDirectory;
 use super::job::Options;
 use super::trainer;
+use crate::base::number;
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
@@ -62,7 +63,7 @@ pub fn tune(
             let started = Instant::now();
             let loss = trial(&tried, config.epochs, data, device, observer)?;
             let seconds = started.elapsed().as_secs_f64();
-            let shown = if loss.is_finite() { format!("{loss:.5}") } else { "diverged".into() };
+            let shown = if loss.is_finite() { number::shown(loss) } else { "diverged".into() };
             observer.note(&format!(
                 "tried learning rate {learning_rate}, batch size {batch_size}: validation loss {shown} \
                  ({seconds:.1} s)"

@@ -63,8 +63,12 @@ pub struct Progress {
     pub best_epoch: u64,
     /// Its validation loss, as bits.
     pub best_loss: u64,
-    /// Epochs since the best one.
+    /// Epochs without an improvement by more than `early_stopping.min_delta`.
     pub stale_epochs: u64,
+    /// The validation loss, as bits, that must be improved on by more than `min_delta`, where that is not the
+    /// best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_to_beat: Option<u64>,
     /// Steps whose update was skipped because the loss, or the updated weights, were not finite.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped: Vec<u64>,

@@ -106,12 +106,6 @@ pub enum TrainError {
         /// As it is now.
         now: String,
     },
-    /// A run that cannot go on, for it has no checkpoint yet.
-    #[error("{}: the run was stopped before its first checkpoint; start it anew", run.display())]
-    NotBegun {
-        /// The run directory.
-        run: PathBuf,
-    },
     /// A directory to train in that holds something else.
     #[error("{}: holds files that are not a run; choose another directory", directory.display())]
     Occupied {
@@ -203,10 +197,10 @@ impl TrainError {
                 ErrorKind::Input
             }
             Self::Unusable { .. } | Self::Setting { .. } | Self::Tensor { .. } => ErrorKind::Input,
-            Self::Changed { .. } | Self::NotBegun { .. } | Self::Occupied { .. } => ErrorKind::Input,
+            Self::Changed { .. } | Self::Occupied { .. } => ErrorKind::Input,
             Self::InUse { .. } | Self::Format { .. } => ErrorKind::Input,
             Self::Device(
-                DeviceError::NoAdapter(_)
+                DeviceError::NoSuchAdapter(_)
                 | DeviceError::NoBackend
                 | DeviceError::Limit { .. }
                 | DeviceError::Environment { .. },

@@ -30,6 +30,7 @@ pub(crate) fn explain(
             Some(granted) => granted,
             None => return error,
         },
+        TrainError::Device(DeviceError::HostMemory { available, .. }) => *available,
         TrainError::Device(DeviceError::Limit { .. }) | TrainError::Plan(PlanError::TooLarge { .. }) => {
             u64::MAX
         }
@@ -76,7 +77,8 @@ pub(super) fn advice(fitting: Option<(usize, u64)>) -> String {
         Some((batch, bytes)) => {
             format!("train.batch_size={batch} would fit ({} bytes in all)", quantity(bytes))
         }
-        None => "no smaller train.batch_size would fit; use fewer rows or smaller layers, or the CPU".into(),
+        None => "no smaller train.batch_size would fit; use fewer rows or smaller layers, or another device"
+            .into(),
     }
 }
 

@@ -11,6 +11,7 @@ pub(crate) mod fit;
 pub mod history;
 pub(crate) mod lock;
 pub mod metrics;
+pub mod output;
 pub mod tensorboard;
 pub(crate) mod writer;
 

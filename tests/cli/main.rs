@@ -1,11 +1,13 @@
 //! The command line: bad input exits with code 2 and one paragraph that says where and how to go on, existing
 //! runs are never overwritten, and results are machine-readable.
 
+mod places;
 mod refusals;
+mod streams;
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use refusals::{assert_refused, runs};
 
@@ -153,18 +155,18 @@ fn predictions_are_in_the_targets_units_and_need_no_target() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+#[cfg(target_os = "linux")]
+fn a_gpu_that_is_not_there_is_a_failure_of_the_device() {
     let directory = workplace();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_gridlight"))
-        .args(["plan", "small.toml", "--device", "cpu"])
+    let output = Command::new(env!("CARGO_BIN_EXE_gridlight"))
+        .args(["train", "small.toml", "--device", "gpu"])
+        .envs(["VK_ICD_FILENAMES", "VK_DRIVER_FILES"].map(|name| (name, "/nonexistent")))
         .current_dir(directory.path())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
+        .output()
         .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{stderr}");
+    assert!(stderr.contains("error: no GPU adapter found"), "{stderr}");
 }
 
 #[test]

@@ -56,6 +56,17 @@ fn wrong_experiments_are_refused_with_their_place() {
         ("zero epochs", swap("epochs = 2", "epochs = 0"), &["wrong.toml:11:1", "train.epochs", "= 0"]),
         ("zero batch", swap("= 16", "= 0"), &["wrong.toml:12:1", "train.batch_size"]),
         (
+            "log1p of a negative target",
+            train("[data.transform]\ntarget = \"log1p\""),
+            &["`y`", "holds -12", "above -1"],
+        ),
+        (
+            "log1p of a negative column",
+            swap("target = \"y\"", "target = \"a\"") + "[data.transform]\nnumbers = \"log1p\"\n",
+            &["`y`", "holds -12", "above -1"],
+        ),
+        ("no layers", swap("hidden = [8]", "layer = []"), &["wrong.toml:8:1", "model.layer", "hidden = []"]),
+        (
             "batch above data",
             swap("= 16", "= 4096"),
             &["wrong.toml:12:1", "train.batch_size", "= 4096", "rows", "at most 42"],

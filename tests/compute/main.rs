@@ -13,3 +13,4 @@ mod plan_agrees;
 mod planted;
 mod shaders;
 mod templates;
+mod too_large;

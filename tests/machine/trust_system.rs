@@ -28,6 +28,7 @@ pub fn trials() -> Vec<Trial> {
         trial("a_killed_run_goes_on_to_the_same_bits", a_killed_run_goes_on_to_the_same_bits, None),
         trial("two_processes_do_not_share_a_run", two_processes_do_not_share_a_run, None),
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
+        trial("a_signal_that_was_ignored_remains_so", a_signal_that_was_ignored_remains_so, unix()),
         trial("a_second_interrupt_stops_at_once", a_second_interrupt_stops_at_once, unix()),
         trial(
             "a_full_disk_keeps_what_was_saved",
@@ -103,29 +104,36 @@ fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
     let started = Instant::now();
     assert_code(&train(place.path(), &whole, &[]).output()?, 0);
     let duration = started.elapsed();
-    let (mut kills, mut resumed) = (0, 0);
+    let (mut kills, mut resumed, mut early) = (0, 0, 0);
     for number in 0.. {
         if kills >= wanted {
             break;
         }
         let run = place.path().join(format!("run-{number}"));
-        // Some runs are killed once, some several times.
+        // Some runs are killed once, some several times, and always the same command is repeated.
         for attempt in 0..=number % 4 {
             let begun = run.join("experiment.toml").exists();
-            let mut child = train(place.path(), &run, if begun { &["--resume"] } else { &[] }).spawn()?;
-            let part = rng::uniform(rng::word([5, 5], number, attempt, 0));
+            let mut child = Running(Some(train(place.path(), &run, &["--resume"]).spawn()?));
+            let random = |which| rng::uniform(rng::word([5, 5], number, attempt, which));
+            // From the first instant on; every other time in the first tenth, where the run is created.
+            let part = if random(1) < 0.5 { 0.1 } else { 1.0 } * random(0);
             std::thread::sleep(duration.mul_f32(part));
-            if child.try_wait()?.is_none() {
-                child.kill()?;
+            let process = child.0.as_mut().unwrap();
+            if process.try_wait()?.is_none() {
+                if cfg!(unix) && random(2) < 0.5 {
+                    send("-TERM", &child)?;
+                } else {
+                    process.kill()?;
+                }
                 kills += 1;
                 resumed += u32::from(begun);
+                early += u32::from(!begun);
             }
-            let output = child.wait_with_output()?;
-            assert!(output.status.code().is_none_or(|code| code == 0), "{}", text(&output));
+            let output = child.wait();
+            assert!(output.status.code().is_none_or(|code| [0, 130].contains(&code)), "{}", text(&output));
             assert_sound(&run);
         }
-        let more: &[&str] = if run.join("experiment.toml").exists() { &["--resume"] } else { &[] };
-        assert_code(&train(place.path(), &run, more).output()?, 0);
+        assert_code(&train(place.path(), &run, &["--resume"]).output()?, 0);
         assert_eq!(bits(&run), bits(&whole), "run {number}");
         let left = |d: &Path| {
             std::fs::read_dir(d).unwrap().flatten().any(|e| checkpoint::is_leftover(&e.file_name()))
@@ -133,7 +141,10 @@ fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
         assert!(!left(&run) && !left(&run.join("checkpoints")), "a temporary file is left");
         std::fs::remove_dir_all(&run)?;
     }
-    eprintln!("killed {kills} processes, {resumed} of them resumed ones; every run ended with the same bits");
+    eprintln!(
+        "killed {kills} processes, {early} before anything could be resumed, {resumed} of them resumed ones; \
+         every run ended with the same bits"
+    );
     Ok(())
 }
 
@@ -161,7 +172,11 @@ impl Drop for Running {
 
 /// Starts a run and waits until it is training.
 fn running(directory: &Path, out: &Path, more: &[&str]) -> Result<Running, Failed> {
-    let mut child = Running(Some(train(directory, out, more).spawn()?));
+    wait_until_it_trains(train(directory, out, more), out)
+}
+
+fn wait_until_it_trains(mut command: Command, out: &Path) -> Result<Running, Failed> {
+    let mut child = Running(Some(command.spawn()?));
     let started = Instant::now();
     while !out.join("experiment.toml").exists() {
         let ended = child.0.as_mut().unwrap().try_wait()?;
@@ -208,17 +223,21 @@ fn two_processes_do_not_share_a_run() -> Result<(), Failed> {
     Ok(())
 }
 
-fn interrupt(child: &Running) -> Result<(), Failed> {
-    assert!(Command::new("kill").args(["-INT", &child.id()]).status()?.success());
+fn send(signal: &str, child: &Running) -> Result<(), Failed> {
+    assert!(Command::new("kill").args([signal, &child.id()]).status()?.success());
     Ok(())
 }
 
 fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
+    ["-INT", "-TERM", "-HUP"].into_iter().try_for_each(interrupted_training_says_how_to_go_on)
+}
+
+fn interrupted_training_says_how_to_go_on(signal: &str) -> Result<(), Failed> {
     let place = workplace(ENDLESS);
     let out = place.path().join("it's out");
     let child = running(place.path(), &out, &[])?;
     std::thread::sleep(Duration::from_millis(300));
-    interrupt(&child)?;
+    send(signal, &child)?;
     let output = child.wait();
     assert_code(&output, 130);
     let message = text(&output);
@@ -231,19 +250,38 @@ fn an_interrupt_says_how_to_go_on() -> Result<(), Failed> {
     Ok(())
 }
 
+/// As under `nohup`.
+fn a_signal_that_was_ignored_remains_so() -> Result<(), Failed> {
+    let place = workplace(ENDLESS);
+    let out = place.path().join("out");
+    let plain = train(place.path(), &out, &[]);
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    shell.current_dir(place.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = wait_until_it_trains(shell, &out)?;
+    send("-HUP", &child)?;
+    std::thread::sleep(Duration::from_millis(700));
+    assert!(child.0.as_mut().unwrap().try_wait()?.is_none(), "the ignored signal ended it");
+    send("-TERM", &child)?;
+    assert_code(&child.wait(), 130);
+    Ok(())
+}
+
 fn a_second_interrupt_stops_at_once() -> Result<(), Failed> {
     let place = workplace(SHORT);
-    // A table that never arrives keeps the program from handling the first interrupt.
-    let table = place.path().join("table.csv");
-    std::fs::remove_file(&table)?;
-    assert!(Command::new("mkfifo").arg(&table).status()?.success());
+    // An experiment that never arrives keeps the program from handling the first interrupt.
+    let experiment = place.path().join("run.toml");
+    std::fs::remove_file(&experiment)?;
+    assert!(Command::new("mkfifo").arg(&experiment).status()?.success());
+    // Somebody who is about to write.
+    let _writer = std::fs::File::options().read(true).write(true).open(&experiment)?;
     let out = place.path().join("out");
     let mut child = Running(Some(train(place.path(), &out, &[]).spawn()?));
     std::thread::sleep(Duration::from_millis(500));
-    interrupt(&child)?;
+    send("-INT", &child)?;
     std::thread::sleep(Duration::from_millis(500));
     assert!(child.0.as_mut().unwrap().try_wait()?.is_none(), "the first interrupt alone ended it");
-    interrupt(&child)?;
+    send("-TERM", &child)?;
     let asked = Instant::now();
     while child.0.as_mut().unwrap().try_wait()?.is_none() {
         assert!(asked.elapsed() < Duration::from_secs(5), "the second interrupt did not end it");

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use gridlight::base::rng;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::optim::schedule::ScheduleKind;
 use gridlight::run::evaluate::{evaluate, predict};
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
@@ -13,6 +14,7 @@ use gridlight::run::tune;
 use gridlight::train::ErrorKind;
 
 use crate::bench::{Bench, Recorder, SHORT};
+use crate::interruptions::Interrupter;
 use crate::{custom_loop, synthetic};
 
 #[test]
@@ -70,6 +72,18 @@ fn a_run_is_resumed_only_by_its_own_experiment_and_data() {
     bench.experiment.train.epochs = 5;
     let outcome = bench.train(&resume, &mut Recorder::default()).unwrap();
     assert_eq!(outcome.history.len(), 5, "more epochs are a way to go on");
+    for (kind, words) in
+        [(ScheduleKind::Constant, "remains"), (ScheduleKind::Cosine, "is stretched over them")]
+    {
+        let mut other = Bench::new(300, SHORT);
+        other.experiment.train.schedule.kind = kind;
+        other.train(&other.options("run"), &mut Recorder::default()).unwrap();
+        other.experiment.train.epochs += 1;
+        let mut heard = Interrupter::default();
+        let options = Options { resume: true, ..other.options("run") };
+        trainer::train(&other.experiment, &other.data, &CpuDevice::new(None), &options, &mut heard).unwrap();
+        assert!(heard.notes.iter().any(|note| note.contains(words)), "{:?}", heard.notes);
+    }
     bench.experiment.train.learning_rate = 0.5;
     let error = bench.train(&resume, &mut Recorder::default()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Input);

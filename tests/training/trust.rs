@@ -101,11 +101,57 @@ fn a_start_that_was_killed_before_the_first_checkpoint_can_be_repeated() {
     std::fs::create_dir_all(run.join("checkpoints")).unwrap();
     std::fs::write(run.join(".lock"), "").unwrap();
     std::fs::write(run.join("checkpoints/.partial-c3d4"), "half").unwrap();
-    let error = bench.resume(&device, "run").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Input);
-    assert!(error.to_string().contains("start it anew"), "{error}");
-    bench.train(&device, "run").unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("starts anew")), "{notes:?}");
     assert_eq!(bits(&run), bench.bits("whole"));
+    // The initial weights of an experiment that was not written yet may be those of another one.
+    let first = bench.path("first");
+    bench.interrupt(&device, "first", 1, false);
+    std::fs::remove_file(first.join("experiment.toml")).unwrap();
+    std::fs::remove_file(first.join("checkpoints/step-1.safetensors")).unwrap();
+    let notes = bench.resume(&device, "first").unwrap();
+    assert!(notes.iter().any(|n| n.contains("starts anew")), "{notes:?}");
+    assert_eq!(bits(&first), bench.bits("whole"));
+    // No directory at all, and one whose checkpoints were removed, which is kept.
+    bench.resume(&device, "none").unwrap();
+    std::fs::remove_dir_all(bench.path("none/checkpoints")).unwrap();
+    bench.resume(&device, "none").unwrap();
+    assert_eq!(bench.bits("none"), bench.bits("whole"));
+    assert!(bench.path("none-1/best.safetensors").exists());
+}
+
+#[test]
+fn a_run_goes_on_without_its_experiment_or_its_best_weights() {
+    let device = CpuDevice::new(Some(2));
+    let bench = Bench::with("epochs = 8\nbatch_size = 16\ncheckpoint_every_steps = 16\n");
+    bench.train(&device, "whole").unwrap();
+    bench.interrupt(&device, "run", 100, false);
+    let run = bench.path("run");
+    std::fs::remove_file(run.join("experiment.toml")).unwrap();
+    // The checkpoint of the best epoch still has the weights.
+    std::fs::remove_file(run.join("best.safetensors")).unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("experiment.toml is missing")), "{notes:?}");
+    assert_eq!(bench.bits("run"), bench.bits("whole"));
+    assert!(run.join("experiment.toml").exists());
+    // Nothing has them: what there is takes their place, even where nothing is left to train.
+    for entry in std::fs::read_dir(run.join("checkpoints")).unwrap().flatten() {
+        if entry.file_name() != "step-128.safetensors" {
+            std::fs::remove_file(entry.path()).unwrap();
+        }
+    }
+    let history = std::fs::read_to_string(run.join("metrics.csv")).unwrap();
+    let (mut tensors, meta) = checkpoint::load(&run.join("checkpoints/step-128.safetensors")).unwrap();
+    let mut meta = meta.unwrap();
+    meta.progress.as_mut().unwrap().best_epoch = 3;
+    checkpoint::save(&run.join("checkpoints/step-128.safetensors"), &tensors, &meta).unwrap();
+    std::fs::remove_file(run.join("best.safetensors")).unwrap();
+    let notes = bench.resume(&device, "run").unwrap();
+    assert!(notes.iter().any(|n| n.contains("those of step 128")), "{notes:?}");
+    let (best, _) = checkpoint::load(&run.join("best.safetensors")).unwrap();
+    tensors.retain(|(name, ..)| best.iter().any(|b| b.0 == *name));
+    assert_eq!(best, tensors);
+    assert_eq!(std::fs::read_to_string(run.join("metrics.csv")).unwrap(), history);
 }
 
 #[test]
@@ -233,4 +279,35 @@ fn a_run_can_be_repeated_from_its_record() {
     let recorded = replay::open(&bench.path("first")).unwrap();
     let error = recorded.replay(&device, &mut Interrupter::default()).unwrap_err();
     assert!(error.kind() == ErrorKind::Input && error.to_string().contains("data have changed"), "{error}");
+}
+
+#[test]
+fn the_best_epoch_has_the_lowest_loss_and_min_delta_counts_only_for_patience() {
+    let device = CpuDevice::new(Some(2));
+    let min_delta = 0.1;
+    let bench = Bench::with(&format!(
+        "epochs = 20\nbatch_size = 16\nlearning_rate = 0.01\nearly_stopping = {{ patience = 3, min_delta = {min_delta} }}\n"
+    ));
+    let options = bench.options("whole");
+    let outcome =
+        trainer::train(&bench.experiment, &bench.data, &device, &options, &mut Interrupter::default())
+            .unwrap();
+    let losses: Vec<f64> = outcome.history.iter().map(|row| row.validation.get("loss").unwrap()).collect();
+    let least = losses.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!(losses[outcome.best_epoch as usize - 1], least, "{losses:?}");
+    assert_eq!(outcome.best.get("loss"), Some(least));
+    let (mut to_beat, mut stale, mut small) = (f64::INFINITY, 0, 0);
+    for (at, &loss) in losses.iter().enumerate() {
+        assert!(stale < 3, "it went on after epoch {at}: {losses:?}");
+        small += usize::from(loss < to_beat && loss >= to_beat - min_delta);
+        (to_beat, stale) = if loss < to_beat - min_delta { (loss, 0) } else { (to_beat, stale + 1) };
+    }
+    assert!(stale == 3 && small > 0, "{losses:?}");
+    let steps = losses.len() as u64 * 16;
+    for at in [steps / 2, steps - 17] {
+        let name = format!("cut-{at}");
+        bench.interrupt(&device, &name, at, false);
+        bench.resume(&device, &name).unwrap();
+        assert_eq!(bench.bits(&name), bench.bits("whole"), "{at}");
+    }
 }

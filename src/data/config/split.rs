@@ -132,14 +132,19 @@ impl Default for SplitConfig {
 impl SplitConfig {
     /// The seed of random draws as two words.
     pub fn seed_words(&self) -> [u32; 2] {
-        let seed = match self {
+        let seed = self.seed();
+        [seed as u32, (seed >> 32) as u32]
+    }
+
+    /// The seed of random draws.
+    pub fn seed(&self) -> u64 {
+        match self {
             Self::Random { seed, .. }
             | Self::Rows { seed, .. }
             | Self::Folds { seed, .. }
             | Self::Files { seed, .. } => *seed,
             Self::Order { .. } | Self::Time { .. } | Self::Column { .. } => 0,
-        };
-        [seed as u32, (seed >> 32) as u32]
+        }
     }
 
     /// The column whose rows with the same value stay together.

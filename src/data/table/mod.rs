@@ -9,6 +9,8 @@ mod source;
 
 use std::path::{Path, PathBuf};
 
+pub(super) use source::files;
+
 use super::DataError;
 use super::config::CsvConfig;
 
@@ -40,7 +42,7 @@ impl Table {
     /// # Errors
     /// If a file cannot be read or is not a table; the message gives file, line and column.
     pub fn read(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
-        let mut files = source::files(path)?.into_iter();
+        let mut files = files(path)?.into_iter();
         let mut table = Self::of_file(&files.next().unwrap_or_else(|| path.into()), csv, expected)?;
         let count = 1 + files.len();
         for file in files {

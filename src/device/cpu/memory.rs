@@ -19,8 +19,13 @@ impl Memory {
     /// Allocates every buffer of `program`.
     ///
     /// # Errors
-    /// If there is not enough memory.
-    pub fn new(program: &Program) -> Result<Self, DeviceError> {
+    /// If that is more than the `available` bytes, if they are known, or there is not enough memory.
+    pub fn new(program: &Program, available: Option<u64>) -> Result<Self, DeviceError> {
+        // The system would grant them, and end some process once they are written to.
+        let bytes = program.bytes();
+        if let Some(available) = available.filter(|&available| bytes > available) {
+            return Err(DeviceError::HostMemory { bytes, available });
+        }
         let mut buffers = vec![];
         for buffer in &program.buffers {
             let count = buffer.words.div_ceil(16);
@@ -56,5 +61,25 @@ impl Memory {
         let writes = dispatch.writes.iter().map(&mut part).collect();
         // SAFETY: buffers are never resized, and `CpuSession` keeps this memory for as long as the operands.
         unsafe { Operands::new(reads, writes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{BufferClass, BufferSpec};
+
+    #[test]
+    fn a_program_larger_than_the_machine_is_refused_before_it_is_allocated() {
+        let buffer = |words| BufferSpec { name: "b".into(), words, class: BufferClass::Data };
+        let program = Program { buffers: vec![buffer(64), buffer(128)], phases: vec![] };
+        let bytes = program.bytes();
+        assert_eq!(Memory::new(&program, Some(bytes)).unwrap().bytes(), bytes);
+        assert!(Memory::new(&program, None).is_ok());
+        let Err(error) = Memory::new(&program, Some(bytes - 1)) else { panic!("it was allocated") };
+        assert_eq!(error, DeviceError::HostMemory { bytes, available: bytes - 1 });
+        // Nothing has as much: no page of it is touched.
+        let vast = Program { buffers: vec![buffer(1 << 50)], phases: vec![] };
+        assert!(matches!(Memory::new(&vast, Some(1 << 40)), Err(DeviceError::HostMemory { .. })));
     }
 }

@@ -1,5 +1,6 @@
 //! The CPU backend: runs the same plan as the GPU on all cores, with the kernels' native implementations.
 
+pub mod host;
 pub mod memory;
 
 use memory::Memory;
@@ -70,7 +71,7 @@ impl Device for CpuDevice {
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
         program.validate().map_err(DeviceError::Validation)?;
-        let mut memory = Memory::new(program)?;
+        let mut memory = Memory::new(program, host::available())?;
         let mut phases = vec![];
         for phase in &program.phases {
             let dispatches = phase.dispatches.iter();

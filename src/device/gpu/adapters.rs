@@ -89,7 +89,8 @@ fn features(available: wgpu::Features) -> Vec<String> {
 pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
     let adapters = installed();
     if let Some(number) = number {
-        let missing = || none_found(&adapters, &format!("there is no adapter gpu:{number}"));
+        let missing =
+            || DeviceError::NoSuchAdapter(among(&adapters, &format!("there is no adapter gpu:{number}")));
         return GpuDevice::open(adapters.get(number).ok_or_else(missing)?, options);
     }
     let mut failure = None;
@@ -99,7 +100,7 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
             Err(error) => failure = failure.or(Some(error)),
         }
     }
-    Err(failure.unwrap_or_else(|| none_found(&adapters, "no GPU driver is installed")))
+    Err(failure.unwrap_or_else(|| DeviceError::NoAdapter(among(&adapters, "no GPU driver is installed"))))
 }
 
 /// Opens the adapter described by `info`, and no other.
@@ -109,7 +110,7 @@ pub fn open(number: Option<usize>, options: &GpuOptions) -> Result<GpuDevice, De
 pub fn open_again(info: &DeviceInfo, options: &GpuOptions) -> Result<GpuDevice, DeviceError> {
     let adapters = installed();
     let found = adapters.iter().find(|adapter| target::info(&adapter.get_info()) == *info);
-    let missing = || none_found(&adapters, &format!("{} is gone", info.name));
+    let missing = || DeviceError::NoAdapter(among(&adapters, &format!("{} is gone", info.name)));
     GpuDevice::open(found.ok_or_else(missing)?, options)
 }
 
@@ -125,13 +126,13 @@ pub fn open_automatic(options: &GpuOptions) -> Result<Option<GpuDevice>, DeviceE
     Ok(candidates.find_map(|adapter| GpuDevice::open(adapter, options).ok()))
 }
 
-/// An error that lists the adapters there are, for a number or kind that does not exist.
-fn none_found(adapters: &[wgpu::Adapter], asked: &str) -> DeviceError {
+/// A message that lists the adapters there are, for a number or kind that does not exist.
+fn among(adapters: &[wgpu::Adapter], asked: &str) -> String {
     let names: Vec<String> =
         adapters.iter().enumerate().map(|(i, a)| format!("gpu:{i} {}", a.get_info().name)).collect();
     let there = if names.is_empty() { "none".to_string() } else { names.join(", ") };
-    DeviceError::NoAdapter(format!(
+    format!(
         "{asked}; adapters with a Vulkan, Metal or DX12 driver: {there}; install the GPU's driver or use \
          `--device cpu`"
-    ))
+    )
 }

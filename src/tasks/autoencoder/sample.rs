@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::base::input;
 use crate::base::rng::{self, streams};
 use crate::data::table::Table;
 use crate::data::{Dataset, Fitted, FittedImage, Target};
@@ -35,7 +36,9 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     let wrong = |reason: &str| TrainError::unusable(output, reason);
     let fitted = trained.fitted;
     let count = request.count.unwrap_or(64);
-    let form = Form::of(output).ok_or_else(|| wrong("the file must end in .png, .npy or .csv"))?;
+    let form = Form::of(output)
+        .or_else(|| Form::of_stream(output))
+        .ok_or_else(|| wrong("the file must end in .png, .npy or .csv"))?;
     if !(1..=MOST).contains(&count) {
         let problem = format!("{count} is not in 1..={MOST}");
         return Err(TrainError::Setting { run: None, name: "count", problem });
@@ -81,6 +84,11 @@ impl Form {
             "csv" => Some(Self::Table),
             _ => None,
         }
+    }
+
+    /// Standard output, a pipe or a device, whose names have no ending.
+    fn of_stream(path: &Path) -> Option<Self> {
+        (path == Path::new("-") || input::is_special(path)).then_some(Self::Table)
     }
 }
 

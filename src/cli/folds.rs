@@ -1,0 +1,101 @@
+//! `gridlight train --folds`: cross-validation.
+
+use std::path::Path;
+
+use gridlight::base::number::{Numbers, shown};
+
+use super::Failure;
+use super::output::{print, print_json};
+
+/// The test metrics of a fold.
+pub struct Fold {
+    /// Its number within the repetition, and the repetition.
+    pub place: [usize; 2],
+    /// Its metrics.
+    pub metrics: Numbers,
+}
+
+/// Mean and deviation of a metric.
+#[derive(serde::Serialize)]
+struct Summary {
+    mean: f64,
+    /// Sample standard deviation over the folds.
+    deviation: f64,
+    folds: Vec<f64>,
+}
+
+/// The keys that make `by` a split into folds: the number of folds, the test fold, and the seed of a repetition. Group,
+/// stratification and validation part are those of the experiment.
+pub fn overrides(
+    split: &gridlight::data::config::SplitConfig,
+    folds: usize,
+    [fold, repeat]: [usize; 2],
+) -> Vec<String> {
+    use gridlight::data::config::SplitConfig;
+    let mut table = toml::Table::new();
+    table.insert("by".into(), "folds".into());
+    table.insert("folds".into(), toml::Value::Integer(folds as i64));
+    table.insert("fold".into(), toml::Value::Integer(fold as i64));
+    if let SplitConfig::Random { validation, group, stratify, .. }
+    | SplitConfig::Folds { validation, group, stratify, .. } = split
+    {
+        table.insert("validation".into(), toml::Value::Float(*validation));
+        if let Some(group) = group {
+            table.insert("group".into(), group.clone().into());
+        }
+        if let Some(stratify) = stratify {
+            table.insert("stratify".into(), (*stratify).into());
+        }
+    }
+    // Seed 0 deals rows in the order of the file, in which neighbours may be alike; folds are drawn.
+    table.insert("seed".into(), toml::Value::Integer(split.seed() as i64 + repeat as i64 + 1));
+    vec![format!("data.split={}", toml::Value::Table(table))]
+}
+
+/// Shows the metrics of all folds, their mean and deviation.
+///
+/// # Errors
+/// If they cannot be printed.
+pub fn show(folds: &[Fold], out: &Path, json: bool) -> Result<(), Failure> {
+    let names: Vec<&str> =
+        folds.first().map(|f| f.metrics.0.iter().map(|(name, _)| *name).collect()).unwrap_or_default();
+    let summary = |name: &str| {
+        let values: Vec<f64> = folds.iter().filter_map(|fold| fold.metrics.get(name)).collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let squares: f64 = values.iter().map(|x| (x - mean).powi(2)).sum();
+        Summary { mean, deviation: (squares / (n - 1.0).max(1.0)).sqrt(), folds: values }
+    };
+    if json {
+        let metrics: serde_json::Map<String, serde_json::Value> = names
+            .iter()
+            .map(|name| (name.to_string(), serde_json::to_value(summary(name)).unwrap_or_default()))
+            .collect();
+        return print_json(
+            &serde_json::json!({ "event": "folds", "folds": folds.len(), "metrics": metrics }),
+        );
+    }
+    let mut text = format!("{:<8}", "fold");
+    text.extend(names.iter().map(|name| format!("{name:>14}")));
+    text.push('\n');
+    for fold in folds {
+        let [number, repeat] = fold.place;
+        text += &format!(
+            "{:<8}",
+            if repeat > 0 { format!("{number} ({})", repeat + 1) } else { number.to_string() }
+        );
+        text.extend(
+            names.iter().map(|name| format!("{:>14}", shown(fold.metrics.get(name).unwrap_or(f64::NAN)))),
+        );
+        text.push('\n');
+    }
+    for (row, of) in [("mean", 0), ("± ", 1)] {
+        text += &format!("{row:<8}");
+        text.extend(names.iter().map(|name| {
+            let summary = summary(name);
+            format!("{:>14}", shown(if of == 0 { summary.mean } else { summary.deviation }))
+        }));
+        text.push('\n');
+    }
+    print(&format!("{text}runs in {}", out.display()))
+}
