@@ -77,7 +77,8 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         for (class, score) in classes.iter().zip(scores) {
             let numbers = [score.precision, score.recall, score.f1];
             let number = |x: Number| if x.0.is_nan() { "-".to_string() } else { shown(x.0) };
-            let mut row = vec![format!("  {class}")];
+            let positive = if evaluation.positive.as_ref() == Some(class) { " (positive)" } else { "" };
+            let mut row = vec![format!("  {class}{positive}")];
             row.extend(numbers.map(number));
             row.push(score.samples.to_string());
             table.push(row);

@@ -85,7 +85,8 @@ pub enum DataError {
     },
     /// A class that does not occur in the training rows.
     #[error("{}:{line}: target `{column}` holds \"{text}\", which does not occur in the training rows; the \
-             classes are {known}", path.display())]
+             classes are {known}. Let some of its rows train, for example by a random split with `stratify` = true, or \
+             remove them", path.display())]
     UnknownClass {
         /// The file.
         path: PathBuf,

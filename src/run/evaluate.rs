@@ -42,6 +42,9 @@ pub struct Evaluation {
     /// Class names in the order of `confusion`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// The positive one of two classes, which `f1`, `auc` and `average_precision` are about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub positive: Option<String>,
 }
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
@@ -127,8 +130,8 @@ pub fn evaluate(
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
-    let Details { baselines, by_horizon, confusion } = task.details(&rows, &predictions);
-    let metrics = task.metrics(&predictions).into_iter().map(|m| (m.name, m.value));
+    let Details { baselines, by_horizon, confusion, scores } = task.details(&rows, &predictions);
+    let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
         run: run.display().to_string(),
@@ -139,6 +142,7 @@ pub fn evaluate(
         by_horizon,
         per_class: confusion.as_deref().map(class_scores),
         confusion,
+        positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
         classes,
     })
 }

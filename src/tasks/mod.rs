@@ -58,6 +58,8 @@ impl Settings<'_> {
 pub struct Details {
     /// Errors of the baselines, by name.
     pub baselines: Vec<(&'static str, f64)>,
+    /// Further scores of classes.
+    pub scores: Vec<Metric>,
     /// Errors by horizon, where several steps are predicted.
     pub by_horizon: Vec<series::HorizonError>,
     /// Confusion matrix, by true class (row) and predicted class (column), and the names of the classes.

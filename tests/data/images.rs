@@ -182,7 +182,7 @@ fn files_that_lie_are_told_by_name() {
         (idx(&[20, 0, 4], &[]), "array of [20, 0, 4]"),
         (good[..9].to_vec(), "header cannot be read"),
         (vec![1, 2, 3, 4, 5], "not an IDX file: it begins with the bytes [01, 02, 03, 04]"),
-        (gzip(b"a,b\n1,2\n"), "it holds text: if that is a table, save it as a .csv file"),
+        (gzip(b"a,b\n1,2\n"), "it holds text: a table must not have"),
         (vec![0, 0, 7, 1, 0, 0, 0, 0], "0x7"),
         (gzip(&good)[..60].to_vec(), "cannot be read"),
         (idx(&[19, 3, 4], &pixels(19, 12)), "labels of [20], but there are 19 images"),

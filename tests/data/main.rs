@@ -1,5 +1,6 @@
 //! From files to numbers: tables, images, series, and damaged or malicious files.
 
+mod as_written;
 mod attack;
 mod bad_tables;
 mod hostile;
@@ -12,6 +13,7 @@ mod mutate;
 mod parquet_table;
 mod pictures;
 mod small_table;
+mod splits;
 #[path = "../common/synthetic.rs"]
 mod synthetic;
 mod tables;

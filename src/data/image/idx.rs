@@ -14,11 +14,19 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Maximum number of axes.
 const MAX_AXES: u8 = 8;
 
-/// Whether a file starts like an IDX file, or like a gzip stream.
+/// Whether a file starts like an IDX file, compressed or not.
 pub fn begins_like_one(path: &Path) -> bool {
-    let mut start = [0; 4];
-    let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && (start[..2] == GZIP || start[..2] == [0, 0])
+    let begins = |source: &mut dyn Read| {
+        let mut start = [0; 4];
+        source.read_exact(&mut start).is_ok().then_some(start)
+    };
+    let Ok(mut file) = File::open(path) else { return false };
+    match begins(&mut file) {
+        Some([0x1f, 0x8b, ..]) if file.rewind().is_ok() => {
+            begins(&mut flate2::read::GzDecoder::new(file)).is_some_and(|start| start[..2] == [0, 0])
+        }
+        start => start.is_some_and(|start| start[..2] == [0, 0]),
+    }
 }
 
 /// Reads an IDX file.
@@ -41,11 +49,7 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
     source.read_exact(&mut magic).map_err(cut)?;
     let [0, 0, kind, axes @ 1..=MAX_AXES] = magic else {
         let printed = magic.iter().all(|&byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-        let advice = if printed {
-            "; it holds text: if that is a table, save it as a .csv file without compression"
-        } else {
-            ""
-        };
+        let advice = if printed { "; it holds text: a table must not have `-idx` in its name" } else { "" };
         return Err(bad(
             path,
             format!(

@@ -11,6 +11,7 @@ use crate::data::{self, Dataset, FittedTarget};
 use crate::report::section;
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
+use crate::train::scores;
 
 /// The prediction made for a row.
 pub(super) trait Head {
@@ -53,7 +54,8 @@ impl dyn Head + '_ {
     pub(super) fn details(&self, predictions: &Predictions) -> Details {
         let names = self.classes();
         let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
-        Details { confusion, ..Details::default() }
+        let scores = if names.is_empty() { vec![] } else { scores::of_classes(predictions, names.len()) };
+        Details { confusion, scores, ..Details::default() }
     }
 
     /// The section of the report with predictions against the truth.
