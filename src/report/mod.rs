@@ -6,6 +6,7 @@ pub(crate) mod picture;
 mod pictures;
 pub(crate) mod svg;
 pub(crate) mod tables;
+mod understood;
 
 use crate::base::number::Numbers;
 use crate::base::number::figure;
@@ -110,7 +111,7 @@ impl Report<'_> {
         if !self.trials.is_empty() {
             page += &section("Settings tried first", &tables::trials(self.trials));
         }
-        page += &section("Data", &tables::data(self));
+        page += &section("Data", &understood::data(self));
         page += &section("Model", &tables::model(self));
         page += &section("Plan of a training step", &tables::plan(self.plan));
         let resolved = escape(self.experiment);

@@ -3,7 +3,6 @@
 use super::svg::escape;
 use super::{Report, Scores, Trial};
 use crate::base::number::figure;
-use crate::data::FittedScaling;
 use crate::plan::{PlanReport, quantity};
 
 /// A table; columns from `numbers` on are right-aligned.
@@ -42,33 +41,6 @@ pub fn trials(trials: &[Trial]) -> String {
     };
     let rows: Vec<Vec<String>> = sorted.iter().map(row).collect();
     table(&["learning rate", "batch size", "validation loss"], &rows, 0)
-}
-
-/// Number of rows per part, and how each column becomes numbers.
-pub fn data(report: &Report) -> String {
-    let data = report.data;
-    let source = std::path::Path::new(report.source);
-    let file = source.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = format!(
-        "<p>{}: {} rows for training, {} for validation, {} for test; {} dropped. SHA-256 {}…</p>\n",
-        escape(&file),
-        data.train.rows,
-        data.validation.rows,
-        data.test.rows,
-        data.dropped,
-        data.digest.chars().take(12).collect::<String>()
-    );
-    let notes = data.understood.notes.iter().map(|note| format!("<p>{}</p>\n", escape(note)));
-    let text = notes.fold(text, |text, note| text + &note);
-    let mut rows: Vec<Vec<String>> =
-        data.fitted.columns.iter().map(|c| vec![c.name.clone(), c.encoding.describe()]).collect();
-    if let Some(image) = &data.fitted.image {
-        let scalings: Vec<String> = image.scaling.iter().map(FittedScaling::describe).collect();
-        let text = format!("{} (channels, height, width): {}", image.shape, scalings.join(", "));
-        rows.push(vec!["image".into(), text]);
-    }
-    rows.extend(report.target.clone().map(Vec::from));
-    text + &table(&["column", "encoding, fitted on the training rows"], &rows, 2)
 }
 
 /// Layers with their output shapes and sizes.
