@@ -91,6 +91,27 @@ fn all_steps_and_strides() {
 }
 
 #[test]
+fn what_is_known_in_advance_is_seen_at_every_predicted_step() {
+    let keys = |length: usize| {
+        format!(
+            "[data.window]\nlength = {length}\nhorizon = 7\nall_steps = true\ntime = \"time\"\n\
+             known_future = [\"z\"]\n{ORDER}"
+        )
+    };
+    for length in [1, 2, 3, 7, 9] {
+        let data = load(&hours(0..90), &format!("exclude = [\"time\"]\n{}", keys(length))).unwrap().test;
+        let seen: Vec<f32> = window(&data, 2).iter().flat_map(|row| row[1..].to_vec()).collect();
+        for (step, &y) in data.truth()[2 * 7..3 * 7].iter().enumerate() {
+            assert!(seen.contains(&(100.0 * y as f32)), "length {length}, step {step}: {seen:?}");
+        }
+        // Never more than the rows that are predicted.
+        assert!(seen.iter().all(|&z| f64::from(z) <= 100.0 * data.truth()[2 * 7 + 6]), "{seen:?}");
+    }
+    let data = load(&hours(0..90), &format!("exclude = [\"time\"]\n{}", keys(3))).unwrap().test;
+    assert_eq!(data.features, ["y", "z (+7)", "z (+4)", "z (+1)"]);
+}
+
+#[test]
 fn what_is_fitted_does_not_depend_on_later_rows() {
     let table = hours(0..50);
     let changed: String = table

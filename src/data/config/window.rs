@@ -24,7 +24,7 @@ pub struct WindowConfig {
     /// Column that identifies the series (a sensor, a shop); windows never span two series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at the predicted
+    /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at every predicted
     /// row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_future: Vec<String>,
@@ -68,6 +68,13 @@ impl WindowConfig {
     /// Number of predicted rows.
     pub fn steps(&self) -> usize {
         if self.all_steps { self.horizon } else { 1 }
+    }
+
+    /// Distances at which each row of a window reads the columns known in advance, farthest first. One lets
+    /// the window's rows reach as many predicted rows as it has; further ones reach the others.
+    pub fn offsets(&self) -> impl Iterator<Item = usize> + use<> {
+        let (length, horizon) = (self.length.max(1), self.horizon);
+        (0..self.steps().div_ceil(length)).map(move |n| horizon - n * length)
     }
 
     /// Rows from the first of the window to the last predicted one, inclusive.

@@ -107,7 +107,7 @@ fn class_labels(
 }
 
 /// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the
-/// row itself, and columns of the predicted row.
+/// row itself, and columns known in advance of the rows `offsets` later.
 fn features(
     fitted: &Fitted,
     window: &FittedWindow,
@@ -121,21 +121,25 @@ fn features(
         let part = Fitted { columns: columns.to_vec(), image: None, window: None, ..fitted.clone() };
         part.encode_series(&series.table, &series.groups, rows, false)
     };
-    let horizon = window.config.horizon;
     let last = series.made.len().saturating_sub(1);
-    let later: Vec<usize> = kept.iter().map(|r| (r + horizon).min(last)).collect();
-    let (now, ahead) = (encode(now, kept)?, encode(ahead, &later)?);
+    let mut parts = vec![encode(now, kept)?];
     let mut names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
-    names.extend(now.features.iter().cloned());
-    names.extend(ahead.features.iter().map(|name| format!("{name} (+{horizon})")));
-    let (now_width, ahead_width) = (now.features.len(), ahead.features.len());
+    names.extend(parts[0].features.iter().cloned());
+    for offset in window.config.offsets().filter(|_| !ahead.is_empty()) {
+        let later: Vec<usize> = kept.iter().map(|r| (r + offset).min(last)).collect();
+        let part = encode(ahead, &later)?;
+        names.extend(part.features.iter().map(|name| format!("{name} (+{offset})")));
+        parts.push(part);
+    }
     let mut x = Vec::with_capacity(kept.len() * names.len());
     for (at, &row) in kept.iter().enumerate() {
         for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
             x.push(past[row].map_or(f32::NAN, |y| scaling.apply_f32(y)));
         }
-        x.extend(&now.x[at * now_width..(at + 1) * now_width]);
-        x.extend(&ahead.x[at * ahead_width..(at + 1) * ahead_width]);
+        for part in &parts {
+            let width = part.features.len();
+            x.extend(&part.x[at * width..(at + 1) * width]);
+        }
     }
     Ok((names, x))
 }
