@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate;
+use gridlight::tasks::Input;
 
 use super::{Failure, is_exact, open_device};
 
@@ -20,6 +21,10 @@ pub struct Predict {
     /// columns; for images an IDX, NPY or NPZ file, a folder of pictures, or a single picture.
     #[arg(long)]
     input: PathBuf,
+    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`. They
+    /// follow the rows of the input.
+    #[arg(long)]
+    future: Option<PathBuf>,
     /// CSV file to write: one row per input row.
     #[arg(long)]
     output: PathBuf,
@@ -31,8 +36,12 @@ pub struct Predict {
 impl Predict {
     pub fn run(self) -> Result<(), Failure> {
         let device = open_device(self.device, is_exact(&self.run)?)?;
-        let rows = evaluate::predict(&self.run, &self.input, &self.output, &*device)?;
-        eprintln!("{rows} predictions written to {}", self.output.display());
+        let input = Input { file: &self.input, future: self.future.as_deref() };
+        let table = evaluate::forecast(&self.run, input, &self.output, &*device)?;
+        eprintln!("{} predictions written to {}", table.rows, self.output.display());
+        if let Some(note) = table.note {
+            eprintln!("note: {note}");
+        }
         Ok(())
     }
 }

@@ -10,8 +10,8 @@ use crate::data::{self, Fitted};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
-use crate::tasks::series::HorizonError;
-use crate::tasks::{self, Details, Task, Trained};
+use crate::tasks::series::{HorizonError, SeriesError};
+use crate::tasks::{self, Details, Input, Table, Task, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::{ClassScore, class_scores};
@@ -32,6 +32,9 @@ pub struct Evaluation {
     /// Errors by horizon, where several steps are predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_horizon: Vec<HorizonError>,
+    /// Errors by series, where they have names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_series: Vec<SeriesError>,
     /// Confusion matrix, by true class (row) and predicted class (column), for classifiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
@@ -126,7 +129,7 @@ pub fn evaluate(
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
-    let Details { baselines, by_horizon, confusion } = task.details(&rows, &predictions);
+    let Details { baselines, by_horizon, by_series, confusion } = task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().map(|m| (m.name, m.value));
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
@@ -136,6 +139,7 @@ pub fn evaluate(
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics.chain(baselines).collect()),
         by_horizon,
+        by_series,
         per_class: confusion.as_deref().map(class_scores),
         confusion,
         classes,
@@ -148,8 +152,21 @@ pub fn evaluate(
 /// # Errors
 /// If the run or the input cannot be read, the output cannot be written, or the device fails.
 pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
+    forecast(run, Input { file: input, future: None }, output, device).map(|table| table.rows)
+}
+
+/// Like [`predict`], for series that go on in a second file with the columns known in advance. Returns the
+/// table that was written.
+///
+/// # Errors
+/// As [`predict`], and if there is a second file for rows that are not windows of series.
+pub fn forecast(run: &Path, input: Input, output: &Path, device: &dyn Device) -> Result<Table, TrainError> {
     let opened = open(run)?;
-    let table = opened.task().predict(&opened.trained(device), input)?;
+    let trained = opened.trained(device);
+    if input.future.is_some() && opened.fitted.window.is_none() {
+        return Err(trained.unsuited("future", "is for series, which [data.window] cuts into windows"));
+    }
+    let table = opened.task().predict(&trained, input)?;
     checkpoint::write_atomically(output, &table.csv)?;
-    Ok(table.rows)
+    Ok(table)
 }

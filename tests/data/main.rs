@@ -2,6 +2,7 @@
 
 mod attack;
 mod bad_tables;
+mod calendar_steps;
 mod hostile;
 mod hostile_images;
 mod images;
@@ -10,6 +11,7 @@ mod interruptions;
 #[path = "../common/mutate.rs"]
 mod mutate;
 mod parquet_table;
+mod series_scales;
 mod small_table;
 #[path = "../common/synthetic.rs"]
 mod synthetic;

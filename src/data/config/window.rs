@@ -34,6 +34,9 @@ pub struct WindowConfig {
     /// How to handle missing rows and missing values of the target.
     #[serde(default)]
     pub gaps: Gaps,
+    /// What the scaling of the target is fitted on.
+    #[serde(default)]
+    pub scale_by: ScaleBy,
     /// Rows per season, for the seasonal baseline. By default the better of a day and a week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
@@ -53,6 +56,17 @@ pub enum Gaps {
     /// Leave out rows without a target, and treat the others as consecutive however far apart in time: for
     /// working days.
     Ignore,
+}
+
+/// What the scaling of the target is fitted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleBy {
+    /// The training rows of all series together.
+    #[default]
+    All,
+    /// Those of each series by itself: for series of different magnitude.
+    Group,
 }
 
 fn one() -> usize {
@@ -85,6 +99,10 @@ impl WindowConfig {
     /// Key and reason, if a value is out of range.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         const MOST: usize = 1_000_000;
+        if self.scale_by == ScaleBy::Group && self.group.is_none() {
+            let reason = "= \"group\" needs `group`, the column that identifies the series";
+            return Some(("data.window.scale_by", reason.into()));
+        }
         let counts = [
             ("data.window.length", self.length),
             ("data.window.horizon", self.horizon),

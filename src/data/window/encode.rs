@@ -1,10 +1,10 @@
 //! Encodes windows of arranged rows as a data set: which windows there are, their inputs and their targets.
 
-use super::Known;
 use super::series::Series;
+use super::{Known, members};
 use crate::data::cells;
 use crate::data::config::WindowConfig;
-use crate::data::dataset::{Baselines, Dataset, Place, Target, Windows};
+use crate::data::dataset::{Baselines, Dataset, Members, Place, Target, Windows};
 use crate::data::fitted::{Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::{DataError, FittedScaling};
 
@@ -58,6 +58,7 @@ pub(super) fn encode(
         }
     }
     let place = |start: &usize| place(config, series, kept[*start], first_target + steps - 1);
+    let members = members::of(window, series, starts.iter().map(|&s| kept[s]))?;
     let windows = Windows {
         length,
         first_target,
@@ -67,16 +68,19 @@ pub(super) fn encode(
         places: starts.iter().map(place).collect::<Result<_, _>>()?,
         baselines: Baselines::of(window, &known, series, starts.iter().map(|&s| kept[s])),
         starts: starts.iter().map(|&s| s as u32).collect(),
+        members: members.clone(),
+        note: None,
     };
-    let (features, x) = features(fitted, window, series, &known, &kept)?;
+    let (features, x) = features(fitted, window, series, &known, &members, &kept)?;
     let target = if class {
         class_labels(&fitted.target, series, &kept, has_label)?
     } else {
         let scaled = |&r: &usize| {
-            let of = |(t, (_, scaling)): (&Vec<Option<f64>>, &(String, FittedScaling))| {
+            let of = |(t, scaling): (&Vec<Option<f64>>, &FittedScaling)| {
                 t[r].map_or(f32::NAN, |y| scaling.apply_f32(y))
             };
-            known.truth.iter().zip(&window.past).map(of).collect::<Vec<f32>>()
+            let scalings = &members.scalings[members::of_row(series, r)];
+            known.truth.iter().zip(scalings).map(of).collect::<Vec<f32>>()
         };
         Target::Numbers(kept.iter().flat_map(scaled).collect())
     };
@@ -113,6 +117,7 @@ fn features(
     window: &FittedWindow,
     series: &Series,
     known: &Known,
+    members: &Members,
     kept: &[usize],
 ) -> Result<(Vec<String>, Vec<f32>), DataError> {
     let (now, ahead) =
@@ -133,7 +138,7 @@ fn features(
     }
     let mut x = Vec::with_capacity(kept.len() * names.len());
     for (at, &row) in kept.iter().enumerate() {
-        for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
+        for (past, scaling) in known.past.iter().zip(&members.scalings[members::of_row(series, row)]) {
             x.push(past[row].map_or(f32::NAN, |y| scaling.apply_f32(y)));
         }
         for part in &parts {
@@ -153,8 +158,8 @@ fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> 
         None => String::new(),
     };
     let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));
-    // Without a known step, a filled-in row has no time of its own.
-    let known = |row: &usize| series.step.is_some() || !series.made[*row];
+    // Without a known step, a row after the last one has no time of its own.
+    let known = |row: &usize| series.next.is_some() || !series.made[*row];
     let predicted = Some(start + reach).filter(known).and_then(shown).unwrap_or_default();
     Ok(Place {
         group,

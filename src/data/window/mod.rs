@@ -4,7 +4,10 @@
 mod baseline;
 mod encode;
 mod fit;
+mod future;
+mod members;
 mod series;
+mod step;
 
 use super::config::{ColumnKind, DataConfig, Gaps, SplitConfig, Validation, WindowConfig};
 use super::dataset::Dataset;
@@ -76,22 +79,26 @@ pub(super) fn load(
 }
 
 /// Cuts windows from another file with what was fitted. Without targets, windows reach to the end of each
-/// series and forecast past it.
+/// series and forecast past it, over the rows of `future` where there are some.
 pub(super) fn load_with(
     fitted: &Fitted,
     window: &FittedWindow,
-    table: &Table,
+    mut table: Table,
+    future: Option<&Table>,
     with_target: bool,
 ) -> Result<Dataset, DataError> {
     let config = &window.config;
+    if let Some(future) = future {
+        future::append(fitted, window, &mut table, future)?;
+    }
     let targets = fitted.target.name().into_iter().chain(config.targets.iter().map(String::as_str));
     let targets = targets.map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
     // The calendar continues by itself; other columns known in advance must be in the file.
     let calendar_only = config.known_future.iter().all(|name| Some(name) == config.time.as_ref());
-    let more = if !with_target && calendar_only { config.horizon } else { 0 };
-    let series = Series::arrange(table, config, &targets, more)?;
+    let more = if !with_target && calendar_only && future.is_none() { config.horizon } else { 0 };
+    let series = Series::arrange(&table, config, &targets, more)?;
     check_length(&series, config)?;
-    let rows = encode(fitted, &series, with_target, &|_| true)?;
+    let mut rows = encode(fitted, &series, with_target, &|_| true)?;
     if rows.rows == 0 {
         let reason = format!(
             "there is no complete window of {} rows{}; see `gaps` in [data.window] of the experiment",
@@ -99,6 +106,9 @@ pub(super) fn load_with(
             if with_target || more == 0 { " with the rows to predict after it" } else { "" }
         );
         return Err(at_line(&series, 0, String::new(), reason));
+    }
+    if let Some(windows) = rows.windows.as_mut().filter(|_| !with_target) {
+        windows.note = future::note(&series, config, &targets);
     }
     Ok(rows)
 }
