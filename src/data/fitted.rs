@@ -302,6 +302,9 @@ pub struct FittedSeries {
     /// Mean absolute error of the value one season earlier (or else one row) on the training rows, for each
     /// target; absent if it is unknown or 0.
     pub naive: Vec<Option<f64>>,
+    /// Mean of each target on the training rows, if it is known in any.
+    #[serde(default)]
+    pub mean: Vec<Option<f64>>,
     /// Scaling of each target; empty if all series are scaled alike.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub scaling: Vec<FittedScaling>,

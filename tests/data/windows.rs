@@ -229,6 +229,35 @@ fn gaps_are_treated_as_the_experiment_says() {
 }
 
 #[test]
+fn missing_values_are_masked() {
+    // The targets of hours 0, 4 and 5 are missing; those of hours 38 and 49 in other parts.
+    let table: String = hours(0..50)
+        .lines()
+        .enumerate()
+        .map(|(line, text)| match line {
+            1 | 5 | 6 | 39 | 50 => text.replace(&format!(",{},", line - 1), ",,") + "\n",
+            _ => format!("{text}\n"),
+        })
+        .collect();
+    let keys = |more: &str| {
+        format!("exclude = [\"time\", \"z\"]\n[data.window]\nlength = 3\ntime = \"time\"\n{more}\n{ORDER}")
+    };
+    assert!(refused(&table, &keys("")).contains("missing = \"mask\""));
+    for gaps in ["refuse", "drop", "fill", "ignore"] {
+        let masked = load(&table, &keys(&format!("missing = \"mask\"\ngaps = \"{gaps}\""))).unwrap();
+        let train = masked.train;
+        assert_eq!(train.features, ["y", "y is missing"]);
+        let expected: Vec<f64> = (3..30).filter(|t| ![4, 5].contains(t)).map(f64::from).collect();
+        assert_eq!(train.truth(), expected, "{gaps}: what is missing is never predicted");
+        // Nothing precedes hour 0: the mean of the training hours stands in.
+        let mean = (1..30).filter(|t| ![4, 5].contains(t)).sum::<i32>() as f32 / 27.0;
+        assert_eq!(window(&train, 0), [[mean, 1.0], [1.0, 0.0], [2.0, 0.0]], "{gaps}");
+        assert_eq!(window(&train, 1), [[3.0, 0.0], [3.0, 1.0], [3.0, 1.0]], "{gaps}");
+        assert_eq!(masked.validation.rows, 9, "{gaps}");
+    }
+}
+
+#[test]
 fn what_is_no_series_is_told_with_its_rows() {
     let window = |more: &str| format!("[data.window]\nlength = 3\ntime = \"time\"\n{more}{ORDER}");
     let mut lines: Vec<String> = hours(0..50).lines().map(String::from).collect();

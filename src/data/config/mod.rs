@@ -17,7 +17,7 @@ pub use csv::{CsvConfig, DateOrder};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
 pub use text::TextConfig;
-pub use window::{Gaps, ScaleBy, WindowConfig};
+pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

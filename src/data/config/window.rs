@@ -34,6 +34,9 @@ pub struct WindowConfig {
     /// How to handle missing rows and missing values of the target.
     #[serde(default)]
     pub gaps: Gaps,
+    /// How to handle missing values of the target in rows that exist.
+    #[serde(default)]
+    pub missing: Missing,
     /// What the scaling of the target is fitted on.
     #[serde(default)]
     pub scale_by: ScaleBy,
@@ -56,6 +59,18 @@ pub enum Gaps {
     /// Leave out rows without a target, and treat the others as consecutive however far apart in time: for
     /// working days.
     Ignore,
+}
+
+/// How to handle missing values of the target in rows that exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Like missing rows, as `gaps` says.
+    #[default]
+    AsGaps,
+    /// Within windows the last value before stands in, or else the mean of the training rows, and one more
+    /// feature is 1 where it does. Missing values are never predicted.
+    Mask,
 }
 
 /// What the scaling of the target is fitted on.

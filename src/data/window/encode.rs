@@ -3,7 +3,7 @@
 use super::series::Series;
 use super::{Known, members};
 use crate::data::cells;
-use crate::data::config::WindowConfig;
+use crate::data::config::{Missing, WindowConfig};
 use crate::data::dataset::{Baselines, Dataset, Members, Place, Target, Windows};
 use crate::data::fitted::{Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::{DataError, FittedScaling};
@@ -128,7 +128,9 @@ fn features(
     };
     let last = series.made.len().saturating_sub(1);
     let mut parts = vec![encode(now, kept)?];
+    let masks = if window.config.missing == Missing::Mask { &known.truth[..] } else { &[] };
     let mut names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
+    names.extend(masks.iter().zip(&window.past).map(|(_, (name, _))| format!("{name} is missing")));
     names.extend(parts[0].features.iter().cloned());
     for offset in window.config.offsets().filter(|_| !ahead.is_empty()) {
         let later: Vec<usize> = kept.iter().map(|r| (r + offset).min(last)).collect();
@@ -141,6 +143,7 @@ fn features(
         for (past, scaling) in known.past.iter().zip(&members.scalings[members::of_row(series, row)]) {
             x.push(past[row].map_or(f32::NAN, |y| scaling.apply_f32(y)));
         }
+        x.extend(masks.iter().map(|truth| f32::from(u8::from(truth[row].is_none()))));
         for part in &parts {
             let width = part.features.len();
             x.extend(&part.x[at * width..(at + 1) * width]);

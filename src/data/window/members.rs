@@ -45,8 +45,10 @@ pub(super) fn fit(
             ScaleBy::All => vec![],
             ScaleBy::Group => known.truth.iter().map(scale).collect(),
         };
+        let mean = |truth: &Vec<Option<f64>>| mean(rows.iter().filter_map(|&row| truth[row]));
         let naive = known.truth.iter().map(naive).collect();
-        fitted.insert(name(window, series, group.start)?.to_string(), FittedSeries { naive, scaling });
+        let mean = known.truth.iter().map(mean).collect();
+        fitted.insert(name(window, series, group.start)?.to_string(), FittedSeries { naive, mean, scaling });
     }
     Ok(fitted)
 }
@@ -79,6 +81,24 @@ pub(super) fn of(
 /// The position of a row's series.
 pub(super) fn of_row(series: &Series, row: usize) -> usize {
     series.groups.partition_point(|group| group.end <= row)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0usize), |(sum, count), x| (sum + x, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// The mean of a target on the training rows of the series that `row` is of; of an unknown series, the mean
+/// of all.
+pub(super) fn mean_of(
+    window: &FittedWindow,
+    series: &Series,
+    row: usize,
+    target: usize,
+) -> Result<Option<f64>, DataError> {
+    let of = |fitted: &FittedSeries| fitted.mean.get(target).copied().flatten();
+    let own = window.series.get(name(window, series, row)?).and_then(of);
+    Ok(own.or_else(|| mean(window.series.values().filter_map(of))))
 }
 
 /// The name of a row's series; empty if there is only one.

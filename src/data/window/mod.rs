@@ -9,7 +9,7 @@ mod members;
 mod series;
 mod step;
 
-use super::config::{ColumnKind, DataConfig, Gaps, SplitConfig, Validation, WindowConfig};
+use super::config::{ColumnKind, DataConfig, Gaps, Missing, SplitConfig, Validation, WindowConfig};
 use super::dataset::Dataset;
 use super::fitted::{Fitted, FittedWindow};
 use super::table::Table;
@@ -203,7 +203,7 @@ fn parts(
 struct Known {
     /// The true values in the target's own units; `[rows][targets]`. Empty for classes.
     truth: Vec<Vec<Option<f64>>>,
-    /// The values that windows see.
+    /// The values that windows see, with those filled in that `gaps` and `missing` ask for.
     past: Vec<Vec<Option<f64>>>,
 }
 
@@ -219,12 +219,16 @@ impl Known {
                 *value = value.filter(|_| !made);
             }
             let mut past = truth.clone();
-            if window.config.gaps == Gaps::Fill {
+            let masked = window.config.missing == Missing::Mask;
+            if window.config.gaps == Gaps::Fill || masked {
                 for group in &series.groups {
                     // Rows after the last known one are the future, not a gap.
                     let end =
                         (group.clone()).rev().find(|&r| truth[r].is_some()).map_or(group.start, |r| r + 1);
-                    let mut last = None;
+                    let mut last = match masked {
+                        true => members::mean_of(window, series, group.start, known.truth.len())?,
+                        false => None,
+                    };
                     for value in &mut past[group.start..if with_target { group.end } else { end }] {
                         last = value.or(last);
                         *value = last;

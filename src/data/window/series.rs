@@ -7,7 +7,7 @@ use jiff::civil::DateTime;
 use super::step::{Spacing, Step, span};
 use crate::data::DataError;
 use crate::data::cells;
-use crate::data::config::{Gaps, WindowConfig};
+use crate::data::config::{Gaps, Missing, WindowConfig};
 use crate::data::table::Table;
 
 /// Rows listed in a message.
@@ -57,6 +57,7 @@ impl Series {
             }
         }
         let ignore = config.gaps == Gaps::Ignore;
+        let masked = config.missing == Missing::Mask;
         let has_target = |row: &usize| targets.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
         let spacing = times.as_ref().and_then(|times| match ignore {
             true => {
@@ -82,14 +83,14 @@ impl Series {
         let copy = Copier { source: table, times: times.as_deref(), time, spacing };
         for rows in &groups {
             let last_known = rows.iter().rposition(has_target).map_or(0, |at| at + 1);
-            if config.gaps == Gaps::Refuse {
+            if config.gaps == Gaps::Refuse && !masked {
                 let empty: Vec<usize> =
                     rows[..last_known].iter().copied().filter(|r| !has_target(r)).collect();
                 if !empty.is_empty() {
                     return Err(missing_targets(table, targets, &empty));
                 }
             }
-            let kept: Vec<usize> = if ignore {
+            let kept: Vec<usize> = if ignore && !masked {
                 rows.iter()
                     .copied()
                     .filter(|r| has_target(r) || more > 0 && r > &rows[last_known.max(1) - 1])
@@ -325,7 +326,7 @@ fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataErro
         reason: format!(
             "the target is missing in {} rows (lines {}{dots}); choose in [data.window]: gaps = \"drop\" \
              leaves out windows that touch one, \"fill\" repeats the last value, \"ignore\" leaves out the \
-             rows",
+             rows, missing = \"mask\" repeats the last value and tells the model where",
             rows.len(),
             lines.join(", ")
         ),
