@@ -7,7 +7,7 @@ use gridlight::base::number::{Number, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
-use gridlight::tasks::series::HorizonError;
+use gridlight::tasks::series::{HorizonError, SeriesError};
 
 use super::input::Input;
 use super::{Failure, is_exact, open_device, print, print_json};
@@ -96,6 +96,7 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
             std::iter::once(head).chain(evaluation.by_horizon.iter().map(row)).collect();
         text += &align(&table, &[1, 2, 3]);
     }
+    text += &by_series(&evaluation.by_series);
     if let (Some(confusion), Some(classes)) = (&evaluation.confusion, &evaluation.classes) {
         let mut table = vec![vec!["  true \\ predicted".to_string()]];
         table[0].extend(classes.iter().cloned());
@@ -109,4 +110,28 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += &align(&table, &right);
     }
     print(&text)
+}
+
+/// The errors of each series as a table: of so many at most that one reads it.
+fn by_series(errors: &[SeriesError]) -> String {
+    const SHOWN: usize = 20;
+    if errors.is_empty() {
+        return String::new();
+    }
+    let mut table = vec![
+        ["  series", "rows", "mae", "smape", "mase", "naive mae", "seasonal mae"].map(String::from).to_vec(),
+    ];
+    let number = |x: Option<f64>| x.map_or_else(String::new, |x| format!("{x:.4}"));
+    for e in errors.iter().take(SHOWN) {
+        let numbers =
+            [Some(e.mae), Some(e.smape), e.mase, Some(e.baseline_naive_mae), e.baseline_seasonal_mae];
+        let mut row = vec![format!("  {}", e.series), e.samples.to_string()];
+        row.extend(numbers.map(number));
+        table.push(row);
+    }
+    let more = match errors.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("  and {more} more series; --json has all\n"),
+    };
+    format!("\n{}{more}", align(&table, &[1, 2, 3, 4, 5, 6]))
 }

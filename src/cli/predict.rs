@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate;
+use gridlight::tasks;
 use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device};
+use super::{Failure, is_exact, open_device, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -24,6 +25,10 @@ pub struct Predict {
     /// table from standard input.
     #[arg(long)]
     input: PathBuf,
+    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`. They
+    /// follow the rows of the input.
+    #[arg(long)]
+    future: Option<PathBuf>,
     /// CSV file to write: one row per input row. `-` writes to standard output.
     #[arg(long)]
     output: PathBuf,
@@ -36,12 +41,20 @@ impl Predict {
     pub fn run(self) -> Result<(), Failure> {
         if !is_standard_output(&self.output) {
             refuse_same(&self.input, &self.output)?;
+            if let Some(future) = &self.future {
+                refuse_same(future, &self.output)?;
+            }
         }
         let exact = is_exact(&self.run)?;
         let input = Input::open(&self.input)?;
         let device = open_device(self.device, exact)?;
-        let predicted = evaluate::predictions(&self.run, input.path(), &*device);
+        let given = tasks::Input { file: input.path(), future: self.future.as_deref() };
+        let predicted = evaluate::predictions(&self.run, given, &*device);
         let table = predicted.map_err(|e| input.blame(e))?;
-        save(&format!("{} predictions", table.rows), &self.output, &table.csv)
+        save(&format!("{} predictions", table.rows), &self.output, &table.csv)?;
+        if let Some(note) = table.note {
+            tell(format_args!("note: {note}"));
+        }
+        Ok(())
     }
 }

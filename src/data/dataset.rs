@@ -1,5 +1,9 @@
 //! Encoded rows: what a model reads, what it predicts, and how samples lie in them.
 
+use std::sync::Arc;
+
+use super::scaling::FittedScaling;
+
 /// Encoded rows.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dataset {
@@ -147,6 +151,10 @@ pub struct Windows {
     pub places: Vec<Place>,
     /// Baseline forecasts.
     pub baselines: Baselines,
+    /// The series that windows are of.
+    pub members: Arc<Members>,
+    /// What someone who wants forecasts past the end of the file must add.
+    pub note: Option<String>,
 }
 
 impl Windows {
@@ -158,6 +166,32 @@ impl Windows {
     /// Number of predicted values per window.
     pub fn outputs(&self) -> usize {
         self.steps * self.targets
+    }
+}
+
+/// The series that windows are of. Scalings and errors are of numeric targets.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Members {
+    /// Names of the series; one without a name if the table holds only one.
+    pub names: Vec<String>,
+    /// Scalings of the targets, `[series][targets]`.
+    pub scalings: Vec<Vec<FittedScaling>>,
+    /// Mean absolute errors of the value one season earlier (or else one row) on the training rows,
+    /// `[series][targets]`; unknown or 0 if absent.
+    pub naive: Vec<Vec<Option<f64>>>,
+    /// The series of each window.
+    pub of: Vec<u32>,
+}
+
+impl Members {
+    /// Converts scaled outputs `[windows, steps * targets]` to the targets' own units.
+    pub fn own_units(&self, scaled: &[f64], outputs: usize) -> Vec<f64> {
+        let invert = |(at, &y): (usize, &f64)| {
+            let scalings = self.of.get(at / outputs.max(1)).and_then(|&of| self.scalings.get(of as usize));
+            let scaling = scalings.and_then(|s| s.get(at % outputs.max(1) % s.len().max(1)));
+            scaling.map_or(y, |scaling| scaling.invert(y))
+        };
+        scaled.iter().enumerate().map(invert).collect()
     }
 }
 

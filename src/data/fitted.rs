@@ -290,6 +290,24 @@ pub struct FittedWindow {
     pub required: Vec<String>,
     /// Rows per season: configured, or the one that fits the training rows best.
     pub season: Option<usize>,
+    /// What was fitted for each series by itself; one without a name if the table holds only one.
+    #[serde(default)]
+    pub series: BTreeMap<String, FittedSeries>,
+}
+
+/// What is fitted for a series by itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedSeries {
+    /// Mean absolute error of the value one season earlier (or else one row) on the training rows, for each
+    /// target; absent if it is unknown or 0.
+    pub naive: Vec<Option<f64>>,
+    /// Mean of each target on the training rows, if it is known in any.
+    #[serde(default)]
+    pub mean: Vec<Option<f64>>,
+    /// Scaling of each target; empty if all series are scaled alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<FittedScaling>,
 }
 
 /// How images become numbers, fitted on the training rows.

@@ -23,9 +23,11 @@ mod window;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use dataset::{Baselines, CategoryIds, Dataset, Place, Target, Text, Windows};
+pub use dataset::{Baselines, CategoryIds, Dataset, Members, Place, Target, Text, Windows};
 pub use error::DataError;
-pub use fitted::{Encoding, Fitted, FittedColumn, FittedImage, FittedTarget, FittedText, FittedWindow};
+pub use fitted::{
+    Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
+};
 use image::Images;
 pub use scaling::FittedScaling;
 use sha2::Digest;
@@ -219,7 +221,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     }
     let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
     if let Some(window) = &fitted.window {
-        return window::load_with(fitted, window, &table, with_target).map_err(|e| e.in_file(path));
+        return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));
     }
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     if let (true, Some(name)) = (with_target, fitted.target.name()) {
@@ -236,6 +238,21 @@ fn readable(path: &Path) -> Result<(), DataError> {
 }
 
 /// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.
+/// Reads the known rows of series, and those to come from the file `future`: their times, their series and
+/// the columns known in advance. `None` if the rows are not windows of series.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the files.
+pub fn load_future(fitted: &Fitted, path: &Path, future: &Path) -> Result<Option<Dataset>, DataError> {
+    let Some(window) = &fitted.window else { return Ok(None) };
+    let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
+    // Columns computed from what is yet unknown are left out.
+    let mut known = fitted.clone();
+    known.derive.retain(|name, _| window.config.known_future.contains(name));
+    let future = read::alike(&known, future).map_err(|e| e.in_file(future))?;
+    window::load_with(fitted, window, table, Some(&future), false).map(Some).map_err(|e| e.in_file(path))
+}
+
 fn digest(path: &Path) -> Result<String, DataError> {
     let of_file = |file: &PathBuf| {
         let bytes =

@@ -3,7 +3,7 @@
 use super::Report;
 use super::svg::escape;
 use super::tables::table;
-use crate::data::{Class, Column, FittedScaling, Understanding};
+use crate::data::{Column, FittedScaling, Understanding};
 
 /// Columns shown one by one.
 const SHOWN: usize = 200;

@@ -10,8 +10,8 @@ use crate::data::{self, Fitted};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
-use crate::tasks::series::HorizonError;
-use crate::tasks::{self, Details, Task, Trained};
+use crate::tasks::series::{HorizonError, SeriesError};
+use crate::tasks::{self, Details, Input, Table, Task, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::{ClassScore, class_scores};
@@ -33,6 +33,9 @@ pub struct Evaluation {
     /// Errors by horizon, where several steps are predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_horizon: Vec<HorizonError>,
+    /// Errors by series, where they have names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_series: Vec<SeriesError>,
     /// Confusion matrix, by true class (row) and predicted class (column), for classifiers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub confusion: Option<Vec<Vec<usize>>>,
@@ -130,7 +133,7 @@ pub fn evaluate(
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
-    let Details { baselines, by_horizon, confusion, scores } = task.details(&rows, &predictions);
+    let Details { baselines, by_horizon, by_series, confusion, scores } = task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
@@ -140,6 +143,7 @@ pub fn evaluate(
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics.chain(baselines).collect()),
         by_horizon,
+        by_series,
         per_class: confusion.as_deref().map(class_scores),
         confusion,
         positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
@@ -151,10 +155,15 @@ pub fn evaluate(
 /// for a text, the cross-entropies of its sequences.
 ///
 /// # Errors
-/// If the run or the input cannot be read, or the device fails.
-pub fn predictions(run: &Path, input: &Path, device: &dyn Device) -> Result<tasks::Table, TrainError> {
+/// If the run or the input cannot be read, there are rows to come for rows that are no windows of series, or the device
+/// fails.
+pub fn predictions(run: &Path, input: Input, device: &dyn Device) -> Result<Table, TrainError> {
     let opened = open(run)?;
-    opened.task().predict(&opened.trained(device), input)
+    let trained = opened.trained(device);
+    if input.future.is_some() && opened.fitted.window.is_none() {
+        return Err(trained.unsuited("future", "is for series, which [data.window] cuts into windows"));
+    }
+    opened.task().predict(&trained, input)
 }
 
 /// Writes [`predictions`] to the file `output` and returns their number.
@@ -164,7 +173,7 @@ pub fn predictions(run: &Path, input: &Path, device: &dyn Device) -> Result<task
 /// fails.
 pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
     output::refuse_same(input, output)?;
-    let table = predictions(run, input, device)?;
+    let table = predictions(run, Input { file: input, future: None }, device)?;
     output::write(output, &table.csv)?;
     Ok(table.rows)
 }

@@ -62,8 +62,19 @@ pub struct Details {
     pub scores: Vec<Metric>,
     /// Errors by horizon, where several steps are predicted.
     pub by_horizon: Vec<series::HorizonError>,
+    /// Errors by series, where they have names.
+    pub by_series: Vec<series::SeriesError>,
     /// Confusion matrix, by true class (row) and predicted class (column), and the names of the classes.
     pub confusion: Option<(Vec<Vec<usize>>, Vec<String>)>,
+}
+
+/// What predictions are wanted for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Input<'a> {
+    /// The file with the rows.
+    pub file: &'a Path,
+    /// The file with the rows to come, of series.
+    pub future: Option<&'a Path>,
 }
 
 /// A table of predictions: a CSV file, and the number of rows read for it.
@@ -73,6 +84,8 @@ pub struct Table {
     pub csv: Vec<u8>,
     /// Rows.
     pub rows: usize,
+    /// What the table lacks and why, for people.
+    pub note: Option<String>,
 }
 
 /// Options for drawing from a generative model.
@@ -159,7 +172,7 @@ pub trait Task {
     ///
     /// # Errors
     /// If the file cannot be read, or the device fails.
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError>;
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError>;
 
     /// Draws samples from the model.
     ///

@@ -1,9 +1,11 @@
 //! Metrics on the host in `f64`, from predictions and truth in the target's own units.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::base::number::Number;
-use crate::data::FittedTarget;
+use crate::data::{FittedTarget, Members};
 use crate::nn::losses::Loss;
 
 /// Predictions of a model for some rows, and the truth.
@@ -20,6 +22,8 @@ pub struct Predictions {
     pub losses: Vec<f32>,
     /// Named parts of each row's loss, for models that have them.
     pub parts: Vec<(&'static str, Vec<f32>)>,
+    /// The series that rows are of, if they are windows of series.
+    pub members: Option<Arc<Members>>,
 }
 
 /// A named metric.
@@ -59,12 +63,19 @@ impl Predictions {
 
     /// Predicted values in the target's own units (regression).
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        target.own_units(self.raw.iter().map(|&y| f64::from(y)))
+        self.own_units(target, self.raw.iter().map(|&y| f64::from(y)).collect())
     }
 
     /// True values in the target's own units (regression).
     pub fn true_values(&self, target: &FittedTarget) -> Vec<f64> {
-        target.own_units(self.truth.iter().copied())
+        self.own_units(target, self.truth.clone())
+    }
+
+    fn own_units(&self, target: &FittedTarget, scaled: Vec<f64>) -> Vec<f64> {
+        match &self.members {
+            Some(members) => members.own_units(&scaled, target.outputs()),
+            None => target.own_units(scaled.into_iter()),
+        }
     }
 
     /// Probability of each class, `[rows][classes]` (classification).

@@ -3,6 +3,7 @@
 mod as_written;
 mod attack;
 mod bad_tables;
+mod calendar_steps;
 mod hostile;
 mod hostile_images;
 mod images;
@@ -12,6 +13,7 @@ mod interruptions;
 mod mutate;
 mod parquet_table;
 mod pictures;
+mod series_scales;
 mod small_table;
 mod splits;
 #[path = "../common/synthetic.rs"]

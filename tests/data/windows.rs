@@ -91,6 +91,27 @@ fn all_steps_and_strides() {
 }
 
 #[test]
+fn what_is_known_in_advance_is_seen_at_every_predicted_step() {
+    let keys = |length: usize| {
+        format!(
+            "[data.window]\nlength = {length}\nhorizon = 7\nall_steps = true\ntime = \"time\"\n\
+             known_future = [\"z\"]\n{ORDER}"
+        )
+    };
+    for length in [1, 2, 3, 7, 9] {
+        let data = load(&hours(0..90), &format!("exclude = [\"time\"]\n{}", keys(length))).unwrap().test;
+        let seen: Vec<f32> = window(&data, 2).iter().flat_map(|row| row[1..].to_vec()).collect();
+        for (step, &y) in data.truth()[2 * 7..3 * 7].iter().enumerate() {
+            assert!(seen.contains(&(100.0 * y as f32)), "length {length}, step {step}: {seen:?}");
+        }
+        // Never more than the rows that are predicted.
+        assert!(seen.iter().all(|&z| f64::from(z) <= 100.0 * data.truth()[2 * 7 + 6]), "{seen:?}");
+    }
+    let data = load(&hours(0..90), &format!("exclude = [\"time\"]\n{}", keys(3))).unwrap().test;
+    assert_eq!(data.features, ["y", "z (+7)", "z (+4)", "z (+1)"]);
+}
+
+#[test]
 fn what_is_fitted_does_not_depend_on_later_rows() {
     let table = hours(0..50);
     let changed: String = table
@@ -204,6 +225,35 @@ fn gaps_are_treated_as_the_experiment_says() {
     let message = refused(&with_gaps(), &keys("refuse"));
     for part in ["series.csv:", "gaps = \"drop\"", "\"fill\"", "\"ignore\""] {
         assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn missing_values_are_masked() {
+    // The targets of hours 0, 4 and 5 are missing; those of hours 38 and 49 in other parts.
+    let table: String = hours(0..50)
+        .lines()
+        .enumerate()
+        .map(|(line, text)| match line {
+            1 | 5 | 6 | 39 | 50 => text.replace(&format!(",{},", line - 1), ",,") + "\n",
+            _ => format!("{text}\n"),
+        })
+        .collect();
+    let keys = |more: &str| {
+        format!("exclude = [\"time\", \"z\"]\n[data.window]\nlength = 3\ntime = \"time\"\n{more}\n{ORDER}")
+    };
+    assert!(refused(&table, &keys("")).contains("missing = \"mask\""));
+    for gaps in ["refuse", "drop", "fill", "ignore"] {
+        let masked = load(&table, &keys(&format!("missing = \"mask\"\ngaps = \"{gaps}\""))).unwrap();
+        let train = masked.train;
+        assert_eq!(train.features, ["y", "y is missing"]);
+        let expected: Vec<f64> = (3..30).filter(|t| ![4, 5].contains(t)).map(f64::from).collect();
+        assert_eq!(train.truth(), expected, "{gaps}: what is missing is never predicted");
+        // Nothing precedes hour 0: the mean of the training hours stands in.
+        let mean = (1..30).filter(|t| ![4, 5].contains(t)).sum::<i32>() as f32 / 27.0;
+        assert_eq!(window(&train, 0), [[mean, 1.0], [1.0, 0.0], [2.0, 0.0]], "{gaps}");
+        assert_eq!(window(&train, 1), [[3.0, 0.0], [3.0, 1.0], [3.0, 1.0]], "{gaps}");
+        assert_eq!(masked.validation.rows, 9, "{gaps}");
     }
 }
 

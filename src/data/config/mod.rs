@@ -18,7 +18,7 @@ pub use image::{ImageConfig, ImageFit, OnError};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
 pub use text::TextConfig;
-pub use window::{Gaps, WindowConfig};
+pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

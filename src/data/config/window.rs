@@ -24,7 +24,7 @@ pub struct WindowConfig {
     /// Column that identifies the series (a sensor, a shop); windows never span two series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at the predicted
+    /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at every predicted
     /// row.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known_future: Vec<String>,
@@ -34,6 +34,12 @@ pub struct WindowConfig {
     /// How to handle missing rows and missing values of the target.
     #[serde(default)]
     pub gaps: Gaps,
+    /// How to handle missing values of the target in rows that exist.
+    #[serde(default)]
+    pub missing: Missing,
+    /// What the scaling of the target is fitted on.
+    #[serde(default)]
+    pub scale_by: ScaleBy,
     /// Rows per season, for the seasonal baseline. By default the better of a day and a week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
@@ -55,6 +61,29 @@ pub enum Gaps {
     Ignore,
 }
 
+/// How to handle missing values of the target in rows that exist.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Missing {
+    /// Like missing rows, as `gaps` says.
+    #[default]
+    AsGaps,
+    /// Within windows the last value before stands in, or else the mean of the training rows, and one more
+    /// feature is 1 where it does. Missing values are never predicted.
+    Mask,
+}
+
+/// What the scaling of the target is fitted on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScaleBy {
+    /// The training rows of all series together.
+    #[default]
+    All,
+    /// Those of each series by itself: for series of different magnitude.
+    Group,
+}
+
 fn one() -> usize {
     1
 }
@@ -70,6 +99,13 @@ impl WindowConfig {
         if self.all_steps { self.horizon } else { 1 }
     }
 
+    /// Distances at which each row of a window reads the columns known in advance, farthest first. One lets
+    /// the window's rows reach as many predicted rows as it has; further ones reach the others.
+    pub fn offsets(&self) -> impl Iterator<Item = usize> + use<> {
+        let (length, horizon) = (self.length.max(1), self.horizon);
+        (0..self.steps().div_ceil(length)).map(move |n| horizon - n * length)
+    }
+
     /// Rows from the first of the window to the last predicted one, inclusive.
     pub fn span(&self) -> usize {
         self.length.saturating_add(self.horizon)
@@ -78,6 +114,10 @@ impl WindowConfig {
     /// Key and reason, if a value is out of range.
     pub fn problem(&self) -> Option<(&'static str, String)> {
         const MOST: usize = 1_000_000;
+        if self.scale_by == ScaleBy::Group && self.group.is_none() {
+            let reason = "= \"group\" needs `group`, the column that identifies the series";
+            return Some(("data.window.scale_by", reason.into()));
+        }
         let counts = [
             ("data.window.length", self.length),
             ("data.window.horizon", self.horizon),

@@ -1,10 +1,11 @@
 //! Baseline forecasts: the last known value, the value one season earlier, and the mean of the window. A
 //! model that does not beat them is not worth training.
 
-use jiff::SignedDuration;
+use std::ops::Range;
 
 use super::Known;
 use super::series::Series;
+use super::step::Step;
 use crate::data::config::{Gaps, WindowConfig};
 use crate::data::dataset::Baselines;
 use crate::data::fitted::FittedWindow;
@@ -53,14 +54,7 @@ fn season_ago(
     let mut back = season * ahead.div_ceil(season) - ahead;
     // Counted from the last known row; rows in gaps do not exist, so times decide.
     for _ in 0..8 {
-        let row = match series.step.zip(series.times.get(last)) {
-            Some((step, now)) => {
-                let wanted = now.saturating_sub(step * i32::try_from(back).ok()?);
-                let times = &series.times[group.start..=last];
-                times.binary_search(&wanted).ok().map(|at| group.start + at)
-            }
-            None => last.checked_sub(back).filter(|row| group.contains(row)),
-        };
+        let row = row_before(series, group, last, back);
         if let Some(value) = row.and_then(|row| past[row]) {
             return Some(value);
         }
@@ -69,10 +63,22 @@ fn season_ago(
     None
 }
 
-/// The configured season, or else a day or a week of rows, whichever forecasts the training rows better.
+/// The row of `group` that is `back` rows before `row`.
+pub(super) fn row_before(series: &Series, group: &Range<usize>, row: usize, back: usize) -> Option<usize> {
+    match series.step.zip(series.times.get(row)) {
+        Some((step, now)) => {
+            let wanted = step.after(*now, -i64::try_from(back).ok()?)?;
+            let times = &series.times[group.start..=row];
+            times.binary_search(&wanted).ok().map(|at| group.start + at)
+        }
+        None => row.checked_sub(back).filter(|row| group.contains(row)),
+    }
+}
+
+/// The configured season; else a year of months, five business days, or a day or a week of rows, whichever
+/// forecasts the training rows better.
 pub(super) fn season(
     window: &WindowConfig,
-    step: Option<SignedDuration>,
     known: &Known,
     series: &Series,
     train: &[usize],
@@ -81,11 +87,15 @@ pub(super) fn season(
         return window.season;
     }
     const DAY: i64 = 86_400;
-    let seconds = match step {
-        Some(step) => step.as_secs(),
+    let seconds = match (series.step, series.next) {
+        (Some(Step::Span(step)), _) => step.as_secs(),
+        (_, Some(Step::Months { count, .. })) => {
+            return usize::try_from(12 / count.max(1)).ok().filter(|&rows| rows > 1);
+        }
         // A week has five working days.
-        None if window.gaps == Gaps::Ignore && is_daily(series) => return Some(5),
-        None => return None,
+        (Some(Step::BusinessDay), _) => return Some(5),
+        (None, _) if window.gaps == Gaps::Ignore && is_daily(series) => return Some(5),
+        (None | Some(Step::Months { .. }), _) => return None,
     };
     let whole = |period: i64| {
         (seconds > 0 && period % seconds == 0 && period > seconds).then_some((period / seconds) as usize)

@@ -1,10 +1,10 @@
 //! Encodes windows of arranged rows as a data set: which windows there are, their inputs and their targets.
 
-use super::Known;
 use super::series::Series;
+use super::{Known, members};
 use crate::data::cells;
-use crate::data::config::WindowConfig;
-use crate::data::dataset::{Baselines, Dataset, Place, Target, Windows};
+use crate::data::config::{Missing, WindowConfig};
+use crate::data::dataset::{Baselines, Dataset, Members, Place, Target, Windows};
 use crate::data::fitted::{Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::{DataError, FittedScaling};
 
@@ -58,6 +58,7 @@ pub(super) fn encode(
         }
     }
     let place = |start: &usize| place(config, series, kept[*start], first_target + steps - 1);
+    let members = members::of(window, series, starts.iter().map(|&s| kept[s]))?;
     let windows = Windows {
         length,
         first_target,
@@ -67,16 +68,19 @@ pub(super) fn encode(
         places: starts.iter().map(place).collect::<Result<_, _>>()?,
         baselines: Baselines::of(window, &known, series, starts.iter().map(|&s| kept[s])),
         starts: starts.iter().map(|&s| s as u32).collect(),
+        members: members.clone(),
+        note: None,
     };
-    let (features, x) = features(fitted, window, series, &known, &kept)?;
+    let (features, x) = features(fitted, window, series, &known, &members, &kept)?;
     let target = if class {
         class_labels(&fitted.target, series, &kept, has_label)?
     } else {
         let scaled = |&r: &usize| {
-            let of = |(t, (_, scaling)): (&Vec<Option<f64>>, &(String, FittedScaling))| {
+            let of = |(t, scaling): (&Vec<Option<f64>>, &FittedScaling)| {
                 t[r].map_or(f32::NAN, |y| scaling.apply_f32(y))
             };
-            known.truth.iter().zip(&window.past).map(of).collect::<Vec<f32>>()
+            let scalings = &members.scalings[members::of_row(series, r)];
+            known.truth.iter().zip(scalings).map(of).collect::<Vec<f32>>()
         };
         Target::Numbers(kept.iter().flat_map(scaled).collect())
     };
@@ -107,12 +111,13 @@ fn class_labels(
 }
 
 /// Names of the features of a row, and their values, `[kept, features]`: the targets' past, columns of the
-/// row itself, and columns of the predicted row.
+/// row itself, and columns known in advance of the rows `offsets` later.
 fn features(
     fitted: &Fitted,
     window: &FittedWindow,
     series: &Series,
     known: &Known,
+    members: &Members,
     kept: &[usize],
 ) -> Result<(Vec<String>, Vec<f32>), DataError> {
     let (now, ahead) =
@@ -121,21 +126,28 @@ fn features(
         let part = Fitted { columns: columns.to_vec(), image: None, window: None, ..fitted.clone() };
         part.encode_series(&series.table, &series.groups, rows, false)
     };
-    let horizon = window.config.horizon;
     let last = series.made.len().saturating_sub(1);
-    let later: Vec<usize> = kept.iter().map(|r| (r + horizon).min(last)).collect();
-    let (now, ahead) = (encode(now, kept)?, encode(ahead, &later)?);
+    let mut parts = vec![encode(now, kept)?];
+    let masks = if window.config.missing == Missing::Mask { &known.truth[..] } else { &[] };
     let mut names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
-    names.extend(now.features.iter().cloned());
-    names.extend(ahead.features.iter().map(|name| format!("{name} (+{horizon})")));
-    let (now_width, ahead_width) = (now.features.len(), ahead.features.len());
+    names.extend(masks.iter().zip(&window.past).map(|(_, (name, _))| format!("{name} is missing")));
+    names.extend(parts[0].features.iter().cloned());
+    for offset in window.config.offsets().filter(|_| !ahead.is_empty()) {
+        let later: Vec<usize> = kept.iter().map(|r| (r + offset).min(last)).collect();
+        let part = encode(ahead, &later)?;
+        names.extend(part.features.iter().map(|name| format!("{name} (+{offset})")));
+        parts.push(part);
+    }
     let mut x = Vec::with_capacity(kept.len() * names.len());
     for (at, &row) in kept.iter().enumerate() {
-        for (past, (_, scaling)) in known.past.iter().zip(&window.past) {
+        for (past, scaling) in known.past.iter().zip(&members.scalings[members::of_row(series, row)]) {
             x.push(past[row].map_or(f32::NAN, |y| scaling.apply_f32(y)));
         }
-        x.extend(&now.x[at * now_width..(at + 1) * now_width]);
-        x.extend(&ahead.x[at * ahead_width..(at + 1) * ahead_width]);
+        x.extend(masks.iter().map(|truth| f32::from(u8::from(truth[row].is_none()))));
+        for part in &parts {
+            let width = part.features.len();
+            x.extend(&part.x[at * width..(at + 1) * width]);
+        }
     }
     Ok((names, x))
 }
@@ -149,8 +161,8 @@ fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> 
         None => String::new(),
     };
     let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));
-    // Without a known step, a filled-in row has no time of its own.
-    let known = |row: &usize| series.step.is_some() || !series.made[*row];
+    // Without a known step, a row after the last one has no time of its own.
+    let known = |row: &usize| series.next.is_some() || !series.made[*row];
     let predicted = Some(start + reach).filter(known).and_then(shown).unwrap_or_default();
     Ok(Place {
         group,

@@ -1,8 +1,10 @@
 //! Determines the inputs and targets of windows, and fits them on the training rows.
 
+use std::collections::BTreeMap;
+
 use super::series::Series;
-use super::{Known, baseline};
-use crate::data::config::{DataConfig, Fill, WindowConfig};
+use super::{Known, baseline, members};
+use crate::data::config::{DataConfig, Fill, ScaleBy, WindowConfig};
 use crate::data::fitted::{Encoding, Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::scaling::FittedScaling;
 use crate::data::table::Table;
@@ -102,8 +104,19 @@ pub(super) fn fit(
         }
     };
     let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();
-    let fitted_window =
-        FittedWindow { config: window.clone(), season: None, past, future: columns.future.len(), required };
+    if past.is_empty() && window.scale_by == ScaleBy::Group {
+        let reason = "it is a class, which has no scaling; remove `scale_by` from [data.window]";
+        let column = config.target.clone().unwrap_or_default();
+        return Err(DataError::Treatment { column, reason: reason.into() });
+    }
+    let fitted_window = FittedWindow {
+        config: window.clone(),
+        season: None,
+        past,
+        future: columns.future.len(),
+        required,
+        series: BTreeMap::new(),
+    };
     let mut fitted = Fitted {
         columns: fitted,
         target,
@@ -114,7 +127,8 @@ pub(super) fn fit(
     };
     let known = Known::of(&fitted, series, true)?;
     if let Some(w) = &mut fitted.window {
-        w.season = baseline::season(&w.config, series.step, &known, series, train);
+        w.season = baseline::season(&w.config, &known, series, train);
+        w.series = members::fit(w, &known, series, train, config.transform.target)?;
     }
     Ok(fitted)
 }

@@ -4,9 +4,12 @@
 mod baseline;
 mod encode;
 mod fit;
+mod future;
+mod members;
 mod series;
+mod step;
 
-use super::config::{ColumnKind, DataConfig, Gaps, SplitConfig, Validation, WindowConfig};
+use super::config::{ColumnKind, DataConfig, Gaps, Missing, SplitConfig, Validation, WindowConfig};
 use super::dataset::Dataset;
 use super::fitted::{Fitted, FittedWindow};
 use super::table::Table;
@@ -76,22 +79,26 @@ pub(super) fn load(
 }
 
 /// Cuts windows from another file with what was fitted. Without targets, windows reach to the end of each
-/// series and forecast past it.
+/// series and forecast past it, over the rows of `future` where there are some.
 pub(super) fn load_with(
     fitted: &Fitted,
     window: &FittedWindow,
-    table: &Table,
+    mut table: Table,
+    future: Option<&Table>,
     with_target: bool,
 ) -> Result<Dataset, DataError> {
     let config = &window.config;
+    if let Some(future) = future {
+        future::append(fitted, window, &mut table, future)?;
+    }
     let targets = fitted.target.name().into_iter().chain(config.targets.iter().map(String::as_str));
     let targets = targets.map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
     // The calendar continues by itself; other columns known in advance must be in the file.
     let calendar_only = config.known_future.iter().all(|name| Some(name) == config.time.as_ref());
-    let more = if !with_target && calendar_only { config.horizon } else { 0 };
-    let series = Series::arrange(table, config, &targets, more)?;
+    let more = if !with_target && calendar_only && future.is_none() { config.horizon } else { 0 };
+    let series = Series::arrange(&table, config, &targets, more)?;
     check_length(&series, config)?;
-    let rows = encode(fitted, &series, with_target, &|_| true)?;
+    let mut rows = encode(fitted, &series, with_target, &|_| true)?;
     if rows.rows == 0 {
         let reason = format!(
             "there is no complete window of {} rows{}; see `gaps` in [data.window] of the experiment",
@@ -99,6 +106,9 @@ pub(super) fn load_with(
             if with_target || more == 0 { " with the rows to predict after it" } else { "" }
         );
         return Err(at_line(&series, 0, String::new(), reason));
+    }
+    if let Some(windows) = rows.windows.as_mut().filter(|_| !with_target) {
+        windows.note = future::note(&series, config, &targets);
     }
     Ok(rows)
 }
@@ -193,7 +203,7 @@ fn parts(
 struct Known {
     /// The true values in the target's own units; `[rows][targets]`. Empty for classes.
     truth: Vec<Vec<Option<f64>>>,
-    /// The values that windows see.
+    /// The values that windows see, with those filled in that `gaps` and `missing` ask for.
     past: Vec<Vec<Option<f64>>>,
 }
 
@@ -209,12 +219,16 @@ impl Known {
                 *value = value.filter(|_| !made);
             }
             let mut past = truth.clone();
-            if window.config.gaps == Gaps::Fill {
+            let masked = window.config.missing == Missing::Mask;
+            if window.config.gaps == Gaps::Fill || masked {
                 for group in &series.groups {
                     // Rows after the last known one are the future, not a gap.
                     let end =
                         (group.clone()).rev().find(|&r| truth[r].is_some()).map_or(group.start, |r| r + 1);
-                    let mut last = None;
+                    let mut last = match masked {
+                        true => members::mean_of(window, series, group.start, known.truth.len())?,
+                        false => None,
+                    };
                     for value in &mut past[group.start..if with_target { group.end } else { end }] {
                         last = value.or(last);
                         *value = last;

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use jiff::SignedDuration;
 use jiff::civil::DateTime;
 
+use super::step::{Spacing, Step, span};
 use crate::data::DataError;
 use crate::data::cells;
-use crate::data::config::{Gaps, WindowConfig};
+use crate::data::config::{Gaps, Missing, WindowConfig};
 use crate::data::table::Table;
 
 /// Rows listed in a message.
@@ -28,12 +28,14 @@ pub struct Series {
     /// Whether a row was filled in for a missing one.
     pub made: Vec<bool>,
     /// Time between rows, if they are evenly spaced.
-    pub step: Option<SignedDuration>,
+    pub step: Option<Step>,
+    /// Time from the last row to the next, if it is known: `step`, or with [`Gaps::Ignore`] the common one.
+    pub next: Option<Step>,
 }
 
 impl Series {
     /// Arranges the rows of `table` as configured. `targets` are the predicted columns; `more` rows are
-    /// appended to each group for the unknown future.
+    /// appended to each group for the unknown future, unless their calendar is wanted and not known.
     ///
     /// # Errors
     /// [`DataError::Series`] if rows are out of order, unevenly spaced or missing, and the configuration does
@@ -55,11 +57,19 @@ impl Series {
             }
         }
         let ignore = config.gaps == Gaps::Ignore;
+        let masked = config.missing == Missing::Mask;
         let has_target = |row: &usize| targets.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
-        let step = match &times {
-            Some(times) if !ignore => usual_step(times, &groups),
-            _ => None,
-        };
+        let spacing = times.as_ref().and_then(|times| match ignore {
+            true => {
+                let known = |rows: &Vec<usize>| rows.iter().copied().filter(has_target).collect();
+                Spacing::find(times, &groups.iter().map(known).collect::<Vec<_>>())
+            }
+            false => Spacing::find(times, &groups),
+        });
+        let step = spacing.filter(|_| !ignore).map(|found| found.step);
+        let next = step.or(spacing.filter(Spacing::is_common).map(|found| found.step));
+        let calendar = config.time.as_ref().is_some_and(|time| config.known_future.contains(time));
+        let more = if calendar && next.is_none() { 0 } else { more };
         let mut arranged = Self {
             table: Table { path: table.path.clone(), names: table.names.clone(), ..Table::default() },
             times: vec![],
@@ -67,19 +77,20 @@ impl Series {
             segments: vec![],
             made: vec![],
             step,
+            next,
         };
         arranged.table.columns = vec![vec![]; table.names.len()];
-        let copy = Copier { source: table, times: times.as_deref(), time };
+        let copy = Copier { source: table, times: times.as_deref(), time, spacing };
         for rows in &groups {
             let last_known = rows.iter().rposition(has_target).map_or(0, |at| at + 1);
-            if config.gaps == Gaps::Refuse {
+            if config.gaps == Gaps::Refuse && !masked {
                 let empty: Vec<usize> =
                     rows[..last_known].iter().copied().filter(|r| !has_target(r)).collect();
                 if !empty.is_empty() {
                     return Err(missing_targets(table, targets, &empty));
                 }
             }
-            let kept: Vec<usize> = if ignore {
+            let kept: Vec<usize> = if ignore && !masked {
                 rows.iter()
                     .copied()
                     .filter(|r| has_target(r) || more > 0 && r > &rows[last_known.max(1) - 1])
@@ -108,7 +119,8 @@ impl Series {
                     _ if missing == 0 => {}
                     Gaps::Fill => {
                         for n in 1..=missing {
-                            let time = times[rows[at - 1]].saturating_add(step * n as i32);
+                            let before = times[rows[at - 1]];
+                            let time = step.after(before, n as i64).unwrap_or(before);
                             self.push(from, rows[at - 1], Some(time), true);
                         }
                     }
@@ -122,7 +134,7 @@ impl Series {
         }
         if let Some(&last) = rows.last() {
             for n in 1..=more {
-                let time = self.step.zip(from.times).map(|(step, t)| t[last].saturating_add(step * n as i32));
+                let time = self.next.zip(from.times).and_then(|(step, t)| step.after(t[last], n as i64));
                 let known = time.or_else(|| from.times.map(|t| t[last]));
                 self.push(from, last, known, true);
             }
@@ -151,6 +163,7 @@ struct Copier<'a> {
     source: &'a Table,
     times: Option<&'a [DateTime]>,
     time: Option<usize>,
+    spacing: Option<Spacing>,
 }
 
 impl Copier<'_> {
@@ -159,11 +172,10 @@ impl Copier<'_> {
         &self,
         before: usize,
         row: usize,
-        step: SignedDuration,
+        step: Step,
         config: &WindowConfig,
     ) -> Result<usize, DataError> {
         let Some(times) = self.times else { return Ok(0) };
-        let passed = times[before].duration_until(times[row]);
         let column = config.time.clone().unwrap_or_default();
         let (lines, path) = (&self.source.lines, self.source.path.clone());
         let error = |reason: String| DataError::Series {
@@ -172,20 +184,10 @@ impl Copier<'_> {
             column: column.clone(),
             reason,
         };
-        let even = passed.as_secs() % step.as_secs().max(1) == 0 && passed.subsec_nanos() == 0;
-        if !even {
-            return Err(error(format!(
-                "{} comes {} after line {} ({}), but most rows are {} apart; windows need even spacing: \
-                 resample the series, or set gaps = \"ignore\" in [data.window] to count rows instead of \
-                 time",
-                times[row],
-                span(passed),
-                lines[before],
-                times[before],
-                span(step)
-            )));
-        }
-        let missing = (passed.as_secs() / step.as_secs().max(1) - 1).max(0) as usize;
+        let Some(steps) = step.between(times[before], times[row]) else {
+            return Err(error(self.uneven(times, before, row, step)));
+        };
+        let missing = steps.saturating_sub(1);
         if missing > 0 && config.gaps == Gaps::Refuse {
             return Err(error(format!(
                 "{missing} rows are missing between {} (line {}) and {} (line {}), most rows being {} apart; \
@@ -195,7 +197,7 @@ impl Copier<'_> {
                 lines[before],
                 times[row],
                 lines[row],
-                span(step)
+                step.describe()
             )));
         }
         const MOST: usize = 10_000_000;
@@ -208,9 +210,35 @@ impl Copier<'_> {
         }
         Ok(missing)
     }
+
+    /// Why a row is not a whole number of steps after the one before.
+    fn uneven(&self, times: &[DateTime], before: usize, row: usize, step: Step) -> String {
+        let lines = &self.source.lines;
+        let advice = "windows need even spacing: resample the series, or set gaps = \"ignore\" in \
+                      [data.window] to count rows instead of time";
+        match self.spacing.filter(|spacing| !spacing.is_common()) {
+            Some(Spacing { share, range: [shortest, longest], .. }) => format!(
+                "rows have no common step: they are {} to {} apart, and the most frequent distance, {}, \
+                 holds for {:.0} % of them; {advice}",
+                span(shortest),
+                span(longest),
+                step.describe(),
+                100.0 * share
+            ),
+            None => format!(
+                "{} comes {} after line {} ({}), but most rows are {} apart; {advice}",
+                times[row],
+                span(times[before].duration_until(times[row])),
+                lines[before],
+                times[before],
+                step.describe()
+            ),
+        }
+    }
 }
 
-fn read_times(table: &Table, column: usize, rows: &[usize]) -> Result<Vec<DateTime>, DataError> {
+/// The times of `rows`, none missing.
+pub(super) fn read_times(table: &Table, column: usize, rows: &[usize]) -> Result<Vec<DateTime>, DataError> {
     let times = cells::timestamps(table, column, rows)?;
     let known = |(row, time): (usize, Option<DateTime>)| {
         time.ok_or_else(|| DataError::Series {
@@ -224,7 +252,7 @@ fn read_times(table: &Table, column: usize, rows: &[usize]) -> Result<Vec<DateTi
 }
 
 /// Row numbers of each group, with groups in order of their first row.
-fn by_group(table: &Table, column: Option<usize>) -> Result<Vec<Vec<usize>>, DataError> {
+pub(super) fn by_group(table: &Table, column: Option<usize>) -> Result<Vec<Vec<usize>>, DataError> {
     let Some(column) = column else { return Ok(vec![(0..table.lines.len()).collect()]) };
     let mut groups: Vec<Vec<usize>> = vec![];
     let mut known = std::collections::BTreeMap::<&str, usize>::new();
@@ -287,16 +315,6 @@ fn check_order(
     })
 }
 
-/// The most frequent time between consecutive rows.
-fn usual_step(times: &[DateTime], groups: &[Vec<usize>]) -> Option<SignedDuration> {
-    let mut counts = std::collections::BTreeMap::<SignedDuration, usize>::new();
-    for pair in groups.iter().flat_map(|rows| rows.windows(2)) {
-        *counts.entry(times[pair[0]].duration_until(times[pair[1]])).or_default() += 1;
-    }
-    let most = counts.into_iter().max_by_key(|&(step, count)| (count, std::cmp::Reverse(step)));
-    most.map(|(step, _)| step).filter(|step| step.as_secs() > 0)
-}
-
 fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataError {
     let lines: Vec<String> = rows.iter().take(SHOWN).map(|&r| table.lines[r].to_string()).collect();
     let dots = if rows.len() > SHOWN { ", ..." } else { "" };
@@ -308,20 +326,9 @@ fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataErro
         reason: format!(
             "the target is missing in {} rows (lines {}{dots}); choose in [data.window]: gaps = \"drop\" \
              leaves out windows that touch one, \"fill\" repeats the last value, \"ignore\" leaves out the \
-             rows",
+             rows, missing = \"mask\" repeats the last value and tells the model where",
             rows.len(),
             lines.join(", ")
         ),
-    }
-}
-
-/// A time span for display: `1 h`, `3 days`, `90 s`.
-pub fn span(duration: SignedDuration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        s if s != 0 && s % 86_400 == 0 => format!("{} d", s / 86_400),
-        s if s != 0 && s % 3600 == 0 => format!("{} h", s / 3600),
-        s if s != 0 && s % 60 == 0 => format!("{} min", s / 60),
-        s => format!("{s} s"),
     }
 }

@@ -6,10 +6,8 @@ mod report;
 mod sample;
 mod scores;
 
-use std::path::Path;
-
 use super::table::csv;
-use super::{Drawn, Request, Settings, Shown, Table, Task, Trained, images};
+use super::{Drawn, Input, Request, Settings, Shown, Table, Task, Trained, images};
 use crate::data::{self, Dataset, Fitted, Loaded};
 use crate::nn::config::variational::{Decoder, Variational};
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
@@ -93,8 +91,8 @@ impl Task for Autoencoder<'_> {
 
     /// The anomaly score of each row (`anomaly`, the negative evidence lower bound in nats), its two parts,
     /// the log-likelihood, and the mean of the latent code.
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        let mut rows = data::load_with(self.fitted, input, self.settings.reads_target())?;
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+        let mut rows = data::load_with(self.fitted, input.file, self.settings.reads_target())?;
         self.admit(&mut rows);
         let predictions = trained.evaluate(&rows, DRAWS)?;
         let part = |name| predictions.part(name).unwrap_or_default();
@@ -116,7 +114,7 @@ impl Task for Autoencoder<'_> {
             let row = std::iter::once(name).chain(numbers);
             lines.push(row.chain(code.iter().map(f32::to_string)).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows })
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: None })
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {

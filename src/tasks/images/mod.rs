@@ -2,13 +2,11 @@
 
 mod report;
 
-use std::path::Path;
-
 use super::table::Head;
-use super::{Details, Settings, Shown, Table, Task, Trained};
+use super::{Details, Input, Settings, Shown, Table, Task, Trained};
 use crate::base::config::ConfigError;
 use crate::base::rng::streams;
-use crate::data::{Dataset, Fitted, FittedImage, image};
+use crate::data::{self, Dataset, Fitted, FittedImage, image};
 use crate::plan::ImageChanges;
 use crate::report::section;
 use crate::train::TrainError;
@@ -42,11 +40,12 @@ impl Task for Images<'_> {
         self.head.details(predictions)
     }
 
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
         // Pictures are identified by their file names.
-        let files = image::files::names(input)?;
+        let files = image::files::names(input.file)?;
         let titles = files.first().map(|_| "image".to_string()).into_iter().collect();
-        self.head.table(trained, input, titles, |_, at| files.get(at).cloned().into_iter().collect())
+        let rows = data::load_with(trained.fitted, input.file, false)?;
+        self.head.table(trained, &rows, titles, |_, at| files.get(at).cloned().into_iter().collect())
     }
 
     fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

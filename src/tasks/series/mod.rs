@@ -3,14 +3,13 @@
 mod errors;
 mod report;
 
-use std::path::Path;
-
 use super::table::Head;
-use super::{Details, Shown, Table, Task, Trained};
-use crate::data::{Dataset, FittedTarget, FittedWindow};
+use super::{Details, Input, Shown, Table, Task, Trained};
+use crate::data::config::ScaleBy;
+use crate::data::{self, Dataset, FittedTarget, FittedWindow};
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
-pub use errors::HorizonError;
+pub use errors::{HorizonError, SeriesError};
 
 /// Windows of series.
 pub(super) struct Forecast<'a> {
@@ -29,23 +28,38 @@ impl Task for Forecast<'_> {
     }
 
     fn treatment(&self) -> Option<[String; 2]> {
-        Some(self.head.treatment())
+        let [names, treatment] = self.head.treatment();
+        Some(match self.window.config.scale_by {
+            ScaleBy::Group => [names, "target: scaled in each series by itself".into()],
+            ScaleBy::All => [names, treatment],
+        })
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
-        self.head.metrics(predictions)
+        let mut metrics = self.head.metrics(predictions);
+        if self.head.classes().is_empty() {
+            metrics.extend(errors::scale_free(predictions, self.target));
+        }
+        metrics
     }
 
     fn details(&self, rows: &Dataset, predictions: &Predictions) -> Details {
         Details {
             baselines: errors::baselines(rows),
             by_horizon: errors::by_horizon(predictions, self.target, rows),
+            by_series: errors::by_series(predictions, self.target, rows),
             ..self.head.details(predictions)
         }
     }
 
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        self.head.table(trained, input, place_titles(self.window), |rows, at| place(self.window, rows, at))
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+        let rows = match input.future {
+            Some(future) => data::load_future(trained.fitted, input.file, future)?.unwrap_or_default(),
+            None => data::load_with(trained.fitted, input.file, false)?,
+        };
+        let table =
+            self.head.table(trained, &rows, place_titles(self.window), |r, at| place(self.window, r, at))?;
+        Ok(Table { note: rows.windows.and_then(|w| w.note), ..table })
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

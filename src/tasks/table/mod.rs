@@ -4,9 +4,7 @@ mod binary;
 mod classes;
 mod regression;
 
-use std::path::Path;
-
-use super::{Details, Shown, Table, Task, Trained};
+use super::{Details, Input, Shown, Table, Task, Trained};
 use crate::data::{self, Dataset, FittedTarget};
 use crate::report::section;
 use crate::train::TrainError;
@@ -65,22 +63,21 @@ impl dyn Head + '_ {
         section(&title, &format!("<div class=\"pictures\">\n{html}</div>\n"))
     }
 
-    /// Predictions for the rows of a file; each line starts with the cells that `place` returns for its row,
+    /// Predictions for rows; each line starts with the cells that `place` returns for its row,
     /// under `titles`.
     pub(super) fn table(
         &self,
         trained: &Trained,
-        input: &Path,
+        rows: &Dataset,
         titles: Vec<String>,
         place: impl Fn(&Dataset, usize) -> Vec<String>,
     ) -> Result<Table, TrainError> {
-        let rows = data::load_with(trained.fitted, input, false)?;
-        let predictions = trained.evaluate(&rows, 1)?;
+        let predictions = trained.evaluate(rows, 1)?;
         let mut lines = vec![titles.into_iter().chain(self.titles()).collect()];
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
-            lines.push(place(&rows, at).into_iter().chain(cells).collect());
+            lines.push(place(rows, at).into_iter().chain(cells).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows })
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: None })
     }
 }
 
@@ -123,8 +120,9 @@ impl Task for Rows<'_> {
         self.head.details(predictions)
     }
 
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        self.head.table(trained, input, vec![], |_, _| vec![])
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+        let rows = data::load_with(trained.fitted, input.file, false)?;
+        self.head.table(trained, &rows, vec![], |_, _| vec![])
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

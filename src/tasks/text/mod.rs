@@ -3,9 +3,7 @@
 mod check;
 mod write;
 
-use std::path::Path;
-
-use super::{Drawn, Request, Shown, Table, Task, Trained};
+use super::{Drawn, Input, Request, Shown, Table, Task, Trained};
 use crate::data::{self, Dataset, FittedText};
 use crate::report::section;
 use crate::report::svg::escape;
@@ -42,8 +40,8 @@ impl Task for Language<'_> {
 
     /// The position of the first predicted character of each sequence, counted from 1, and the mean
     /// cross-entropy of the sequence's characters in nats.
-    fn predict(&self, trained: &Trained, input: &Path) -> Result<Table, TrainError> {
-        let rows = data::load_with(trained.fitted, input, false)?;
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+        let rows = data::load_with(trained.fitted, input.file, false)?;
         let predictions = trained.evaluate(&rows, 1)?;
         let length = rows.text.as_ref().map_or(1, |text| text.length);
         let mut table = String::from("character,nats\n");
@@ -51,7 +49,7 @@ impl Task for Language<'_> {
             let sum: f64 = nats.iter().map(|&x| f64::from(x)).sum();
             table += &format!("{},{}\n", row * length + 2, sum / nats.len() as f64);
         }
-        Ok(Table { csv: table.into_bytes(), rows: rows.rows })
+        Ok(Table { csv: table.into_bytes(), rows: rows.rows, note: None })
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {

@@ -8,11 +8,12 @@ mod program;
 mod state;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::TrainError;
 use super::metrics::Predictions;
 use crate::base::step::StepRecord;
-use crate::data::{Dataset, Text};
+use crate::data::{Dataset, Members, Text};
 use crate::device::{Device, Run, Session};
 use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph};
@@ -41,6 +42,7 @@ pub struct Engine {
     /// Values per prediction.
     outputs: usize,
     truth: Vec<f64>,
+    members: Option<Arc<Members>>,
     /// Number of predicted characters of the evaluation rows, for texts.
     characters: Option<usize>,
     /// First stored row of each sample, by data set; empty where each sample is one row.
@@ -107,6 +109,7 @@ impl Engine {
             positions: places.into_iter().map(|(_, place)| place).collect(),
             outputs,
             truth: evaluation.truth(),
+            members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
@@ -290,7 +293,14 @@ impl Engine {
         let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
         let parts: Result<Vec<_>, TrainError> =
             names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();
-        Ok(Predictions { raw, outputs: self.outputs, truth: self.truth.clone(), losses, parts: parts? })
+        Ok(Predictions {
+            raw,
+            outputs: self.outputs,
+            truth: self.truth.clone(),
+            losses,
+            parts: parts?,
+            members: self.members.clone(),
+        })
     }
 
     /// Runs one evaluation batch of these rows, starting from the final states of the previous batch, and
