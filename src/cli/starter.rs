@@ -94,6 +94,11 @@ fn name_of(path: &Path) -> String {
 fn text(source: &Path, target: Option<&str>) -> Result<String, Failure> {
     let (name, place) = (name_of(source), toml_string(&source.to_string_lossy()));
     if source.is_dir() {
+        let mut entries = std::fs::read_dir(source).into_iter().flatten().flatten();
+        if !entries.any(|entry| entry.path().is_dir()) {
+            let reason = "is a folder without subfolders; pictures lie in one subfolder per class";
+            return Err(Failure::input(format!("{}: {reason}", source.display())));
+        }
         return Ok(format!(
             "# Tells pictures apart; the folder has one subfolder per class.\nname = \"{name}\"\n\n[data]\nsource = \
              {place}\nimage = {{ shape = [3, 64, 64] }}   # colours, height, width that pictures are brought to\n\n\

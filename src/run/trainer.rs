@@ -25,6 +25,9 @@ use crate::train::fit;
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
     check_batch(experiment, "train.batch_size", experiment.train.batch_size, &loaded)?;
+    for &size in experiment.tune.iter().flat_map(|tune| &tune.batch_size) {
+        check_batch(experiment, "tune.batch_size", size, &loaded)?;
+    }
     let fitted = loaded.fitted.clone();
     tasks::of(experiment.settings(), &fitted).prepare(&mut loaded)?;
     Ok(loaded)
