@@ -21,8 +21,8 @@ pub struct Predict {
     /// columns; for images an IDX, NPY or NPZ file, a folder of pictures, or a single picture.
     #[arg(long)]
     input: PathBuf,
-    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`. They
-    /// follow the rows of the input.
+    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`.
+    /// They follow the rows of the input.
     #[arg(long)]
     future: Option<PathBuf>,
     /// CSV file to write: one row per input row.
