@@ -25,8 +25,8 @@ pub struct Predict {
     /// table from standard input.
     #[arg(long)]
     input: PathBuf,
-    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`. They
-    /// follow the rows of the input.
+    /// Rows to come of a series: a file with their times, their series and the columns of `known_future`.
+    /// They follow the rows of the input.
     #[arg(long)]
     future: Option<PathBuf>,
     /// CSV file to write: one row per input row. `-` writes to standard output.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::path::Path;
+use std::process::Command;
 
 use gridlight::data::{self, Loaded};
 use gridlight::experiment::Experiment;
@@ -149,4 +150,42 @@ fn rows_to_come_are_given_or_asked_for() {
         let message = refused(future);
         assert!(parts.iter().all(|part| message.contains(part)), "{parts:?}: {message}");
     }
+}
+
+#[test]
+fn the_command_line_asks_for_rows_to_come_and_reads_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let mut text = String::from("time,sale,y\n");
+    for day in 0..70 {
+        let date = jiff::civil::date(2024, 1, 1) + jiff::Span::new().days(day);
+        writeln!(text, "{date},{},{}", day * 5 % 3, 10 * (day * 5 % 3)).unwrap();
+    }
+    std::fs::write(at("series.csv"), &text).unwrap();
+    std::fs::write(at("future.csv"), "time,sale\n2024-03-11,1\n2024-03-12,2\n").unwrap();
+    let rows = "name = \"w\"\n[data]\nsource = \"series.csv\"\ntarget = \"y\"\n[data.split]\nby = \"order\"\n\
+                [model]\nhidden = [4]\n[train]\nepochs = 1\nbatch_size = 8\n";
+    let series = format!("{rows}[data.window]\nlength = 2\ntime = \"time\"\nknown_future = [\"sale\"]\n");
+    std::fs::write(at("series.toml"), series).unwrap();
+    std::fs::write(at("rows.toml"), rows).unwrap();
+    let gridlight = |line: &str| {
+        let arguments = line.split(' ').chain(["--device", "cpu"]);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gridlight"));
+        let output = command.args(arguments).current_dir(directory.path()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for run in ["series", "rows"] {
+        let (code, message) = gridlight(&format!("train {run}.toml --out {run}"));
+        assert_eq!(code, Some(0), "{message}");
+    }
+    let (code, message) = gridlight("predict series --input series.csv --output f.csv");
+    assert!(code == Some(0) && message.contains("note: ") && message.contains("`sale`"), "{message}");
+    let (code, message) = gridlight("predict series --input series.csv --future future.csv --output f.csv");
+    assert!(code == Some(0) && !message.contains("note: "), "{message}");
+    let forecast = std::fs::read_to_string(at("f.csv")).unwrap();
+    let last = forecast.lines().last().unwrap();
+    // Two days are given, but the window of the second has a day whose target is not known.
+    assert!(last.starts_with("2024-03-10 00:00:00,2024-03-11 00:00:00,"), "{last}");
+    let (code, message) = gridlight("predict rows --input series.csv --future future.csv --output f.csv");
+    assert!(code == Some(2) && message.contains("is for series"), "{message}");
 }

@@ -95,14 +95,14 @@ pub(super) fn note(series: &Series, config: &WindowConfig, targets: &[usize]) ->
     let columns = others.join(", ");
     if !others.is_empty() {
         return Some(format!(
-            "forecasts end with the last row of the file: the model reads {columns} of the predicted rows; to \
-             forecast past the end, add rows with {columns} and no target, or give them with --future FILE"
+            "forecasts end with the last row of the file: the model reads {columns} of the predicted rows; \
+             to forecast past the end, add rows with {columns} and no target, or give them with --future FILE"
         ));
     }
     let time = config.known_future.iter().find(calendar)?;
     Some(format!(
-        "forecasts end with the last row of the file: the model reads `{time}` of the predicted rows, and the \
-         next time is not known, as rows have no common step; to forecast past the end, add rows with `{time}` \
-         and no target, or give them with --future FILE"
+        "forecasts end with the last row of the file: the model reads `{time}` of the predicted rows, and \
+         the next time is not known, as rows have no common step; to forecast past the end, add rows with \
+         `{time}` and no target, or give them with --future FILE"
     ))
 }

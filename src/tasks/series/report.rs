@@ -74,7 +74,7 @@ fn by_horizon(shown: &Shown, target: &FittedTarget) -> String {
     curves("Error by horizon", ["rows ahead", "mean absolute error"], &series, None, false)
 }
 
-/// Errors of each series, of the model and of the baselines; those with the largest error for their scale first.
+/// Errors of each series, of the model and of the baselines; those with the largest MASE first.
 fn by_series(shown: &Shown, target: &FittedTarget) -> String {
     let mut errors = errors::by_series(shown.predictions, target, shown.rows);
     if errors.is_empty() {
