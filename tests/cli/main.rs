@@ -1,6 +1,7 @@
 //! The command line: bad input exits with code 2 and one paragraph that says where and how to go on, existing
 //! runs are never overwritten, and results are machine-readable.
 
+mod first_contact;
 mod places;
 mod refusals;
 mod streams;

@@ -1,0 +1,76 @@
+//! The first minutes with a table: look at it, train on it, write an experiment for it, cross-validate.
+
+use std::fs;
+
+use crate::refusals::assert_refused;
+use crate::{gridlight, workplace};
+
+#[test]
+fn inspect_shows_what_is_understood_of_a_table() {
+    let place = workplace();
+    fs::write(
+        place.path().join("t.csv"),
+        std::iter::once("day;size;id;y\n".to_string())
+            .chain((0..60).map(|i| format!("{:02}.03.2024;{},5;{i};{}\n", i % 31 + 1, i % 9, i % 7)))
+            .collect::<String>(),
+    )
+    .unwrap();
+    let ended = gridlight(place.path(), &["inspect", "t.csv", "--target", "y"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for part in
+        ["60 rows, 4 columns", "semicolons", "dates, day first", "decimal comma", "exclude = [\"id\"]"]
+    {
+        assert!(ended.stdout.contains(part), "`{part}` is missing in:\n{}", ended.stdout);
+    }
+    let ended = gridlight(place.path(), &["inspect", "small.toml", "--json"]);
+    let shown: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(shown["rows"], 60);
+    assert_eq!(shown["columns"][2]["kind"], "category");
+    assert_eq!(shown["parts"].as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).sum::<u64>(), 60);
+}
+
+#[test]
+fn a_table_trains_without_an_experiment_and_init_writes_one() {
+    let place = workplace();
+    let ended = gridlight(place.path(), &["train", "table.csv"]);
+    assert_refused(
+        &ended,
+        &["table.csv: this is a table", "--target", "gridlight init table.csv"],
+        "no target",
+    );
+    let ended = gridlight(place.path(), &["train", "table.csv", "--target", "z"]);
+    assert_refused(&ended, &["no column `z`"], "wrong target");
+    let arguments = ["train", "table.csv", "--target", "kind", "--epochs", "2", "--device", "cpu"];
+    let ended = gridlight(place.path(), &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("accuracy") && ended.stdout.contains("red (positive)"), "{}", ended.stdout);
+    assert!(ended.stderr.contains("60 rows, 4 columns"), "{}", ended.stderr);
+
+    let ended = gridlight(place.path(), &["init", "table.csv", "--target", "y"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let again = gridlight(place.path(), &["init", "table.csv", "--target", "y"]);
+    assert_refused(&again, &["table.toml: exists"], "twice");
+    let ended =
+        gridlight(place.path(), &["train", "table.toml", "--epochs", "2", "--device", "cpu", "--quiet"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(!ended.stderr.contains("columns; cells"), "{}", ended.stderr);
+}
+
+#[test]
+fn folds_give_a_mean_and_a_deviation() {
+    let place = workplace();
+    let arguments = ["train", "small.toml", "--folds", "3", "--json", "--device", "cpu", "--out", "folds"];
+    let ended = gridlight(place.path(), &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let last: serde_json::Value = serde_json::from_str(ended.stdout.lines().last().unwrap()).unwrap();
+    let mae = &last["metrics"]["mae"];
+    let folds: Vec<f64> = mae["folds"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    assert_eq!((last["event"].as_str(), folds.len()), (Some("folds"), 3));
+    let mean = folds.iter().sum::<f64>() / 3.0;
+    let deviation = (folds.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+    assert!((mae["mean"].as_f64().unwrap() - mean).abs() < 1e-12 * mean.abs());
+    assert!((mae["deviation"].as_f64().unwrap() - deviation).abs() < 1e-9);
+    for fold in 0..3 {
+        assert!(place.path().join(format!("folds/fold-{fold}/best.safetensors")).is_file());
+    }
+}
