@@ -73,8 +73,8 @@ pub fn read(path: &Path, target: Option<&str>, overrides: &[String]) -> Result<E
     if target.is_none() && !path.is_dir() {
         let shown = path.display();
         return Err(Failure::input(format!(
-            "{shown}: this is a table, not an experiment; say what to predict with\n  gridlight train {shown} --target \
-             COLUMN\nor write an experiment with\n  gridlight init {shown}"
+            "{shown}: this is a table, not an experiment; say what to predict, or write one with `gridlight init {shown}`:\n  \
+             gridlight train {shown} --target COLUMN"
         )));
     }
     let text = text(path, target)?;
