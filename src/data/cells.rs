@@ -18,7 +18,10 @@ pub const MISSING_MARKERS: [&str; 24] = [
 
 /// Whether a cell is one of [`MISSING_MARKERS`].
 pub fn marks_missing(cell: &str) -> bool {
-    cell.len() <= 7 && MISSING_MARKERS.contains(&cell)
+    // Most cells are numbers, which are told from markers by a digit.
+    let number = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let bytes = cell.as_bytes();
+    cell.len() <= 7 && !number(bytes.first()) && !number(bytes.get(1)) && MISSING_MARKERS.contains(&cell)
 }
 
 /// Parses a finite number within the range of `f32`.

@@ -18,7 +18,8 @@ const MAX_ONE_HOT: usize = 1000;
 /// The column's type from the experiment, or else inferred from its cells.
 pub fn column_kind(config: &DataConfig, table: &Table, column: usize) -> ColumnKind {
     let given = config.types.get(&table.names[column]).copied();
-    given.unwrap_or_else(|| cells::infer(&table.columns[column]))
+    let infer = || cells::infer(&table.columns[column]);
+    given.unwrap_or_else(|| table.kinds.get(column).map_or_else(infer, |kind| *kind.get_or_init(infer)))
 }
 
 /// How a missing cell of a column is filled.

@@ -66,8 +66,9 @@ fn finish(
     reshape: Option<&ReshapeConfig>,
 ) -> Result<Table, DataError> {
     derive::add_columns(&mut table, derive)?;
-    match reshape {
-        Some(reshape) => reshape.apply(&table),
-        None => Ok(table),
+    if let Some(reshape) = reshape {
+        table = reshape.apply(&table)?;
     }
+    table.settle();
+    Ok(table)
 }

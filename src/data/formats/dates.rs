@@ -45,18 +45,20 @@ const PLAUSIBLE: [f64; 2] = [631_152_000.0, 4_102_444_800.0];
 /// Names of columns that hold times.
 const TIME_NAMES: [&str; 8] = ["time", "date", "day", "stamp", "epoch", "unix", "when", "created"];
 
-/// The format of a column, if its cells are dates that are not plain ISO ones. `given` is the type from the
+/// The format of a column, if its cells are dates that are not plain ISO ones. `all_plain` says that all are numbers
+/// in the standard notation, `given` is the type from the
 /// experiment, `order` the order that it sets.
 ///
 /// # Errors
 /// A sample, if the order cannot be told.
 pub fn find(
     present: &[&str],
+    all_plain: bool,
     given: Option<ColumnKind>,
     name: &str,
     order: Option<DateOrder>,
 ) -> Result<Option<Format>, String> {
-    if present.iter().all(|cell| cells::number(cell).is_some()) {
+    if all_plain {
         return Ok(unix(present, given, name).map(|unit| Format::Unix { unit }));
     }
     let most = |fits: &dyn Fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
@@ -105,6 +107,10 @@ fn steady(present: &[&str]) -> Option<DateOrder> {
 /// The unit of numbers that are Unix times: if the experiment says that they are times, or if all are whole,
 /// plausible, and either full minutes or in a column named like a time.
 fn unix(present: &[&str], given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
+    let plausible = |x: f64| x >= PLAUSIBLE[0] && x < 1e3 * PLAUSIBLE[1];
+    if !present.first().and_then(|cell| cells::number(cell)).is_some_and(plausible) {
+        return None;
+    }
     let numbers: Vec<f64> = present.iter().filter_map(|cell| cells::number(cell)).collect();
     let within =
         |scale: f64| numbers.iter().all(|x| (PLAUSIBLE[0] * scale..PLAUSIBLE[1] * scale).contains(x));
@@ -339,7 +345,7 @@ mod tests {
     use super::*;
 
     fn order(cells: &[&str]) -> Option<DateOrder> {
-        match find(cells, None, "x", None) {
+        match find(cells, false, None, "x", None) {
             Ok(Some(Format::Date { order })) => Some(order),
             _ => None,
         }
@@ -385,14 +391,14 @@ mod tests {
         assert_eq!(order(&["01/02/2021", "01/31/2021"]), Some(DateOrder::Mdy));
         assert_eq!(order(&["01.02.2021", "02.02.2021"]), Some(DateOrder::Dmy));
         assert_eq!(order(&["01/01/2021", "01/02/2021", "01/03/2021", "02/01/2021"]), Some(DateOrder::Mdy));
-        assert_eq!(find(&["03/04/2021", "01/02/2021"], None, "x", None), Err("03/04/2021".into()));
+        assert_eq!(find(&["03/04/2021", "01/02/2021"], false, None, "x", None), Err("03/04/2021".into()));
         assert_eq!(order(&["2021-01-01", "2021-01-02"]), None, "plain ISO dates stay as they are");
         assert_eq!(order(&["2021-01-01T00:00:00Z", "2021-01-02T00:00:00Z"]), Some(DateOrder::Ymd));
     }
 
     #[test]
     fn unix_times_are_told_from_numbers() {
-        let found = |cells: &[&str], name: &str| match find(cells, None, name, None) {
+        let found = |cells: &[&str], name: &str| match find(cells, true, None, name, None) {
             Ok(Some(Format::Unix { unit })) => Some(unit),
             _ => None,
         };

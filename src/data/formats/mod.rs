@@ -103,8 +103,9 @@ pub fn find(
         if present.is_empty() || matches!(given, Some(ColumnKind::Category | ColumnKind::Boolean)) {
             continue;
         }
+        let all_plain = present.iter().all(|cell| cells::number(cell).is_some());
         if given != Some(ColumnKind::Number)
-            && let Some(format) = dates::find(&present, given, name, csv.dates)
+            && let Some(format) = dates::find(&present, all_plain, given, name, csv.dates)
                 .map_err(|sample| ambiguous_date(table, at, &sample))?
         {
             formats.insert(name.clone(), format);
@@ -113,7 +114,7 @@ pub fn find(
         if given == Some(ColumnKind::Timestamp) {
             continue;
         }
-        match numbers::find(&present, given, csv) {
+        match numbers::find(&present, all_plain, given, csv) {
             numbers::Found::No => {}
             numbers::Found::One(format) => {
                 if format.has_decimals(&present) {

@@ -140,17 +140,15 @@ impl NumberFormat {
     }
 }
 
-/// The format of a column, if its cells are numbers.
-pub fn find(present: &[&str], given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
-    let plain = present.iter().filter(|cell| cells::number(cell).is_some()).count();
-    let all_plain = plain == present.len();
+/// The format of a column, if its cells are numbers; `all_plain` says that they are in the standard notation.
+pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
     // Plain numbers that might be thousands: `1.234` beside other columns with decimal commas.
     if all_plain {
         let point = NumberFormat::separators('.', None);
         let groups = NumberFormat::separators(',', Some('.'));
-        let with_point: Vec<&&str> = present.iter().filter(|cell| cell.contains('.')).collect();
-        let grouped = |cell: &&&str| groups.plain(cell).is_some() && cell.matches('.').count() == 1;
-        if !with_point.is_empty() && with_point.iter().all(grouped) {
+        let mut with_point = present.iter().filter(|cell| cell.contains('.')).peekable();
+        let grouped = |cell: &&str| groups.plain(cell).is_some() && cell.matches('.').count() == 1;
+        if with_point.peek().is_some() && with_point.all(grouped) {
             return Found::Either { comma_is_decimal: point, comma_groups: groups };
         }
         return Found::One(point);
@@ -302,8 +300,12 @@ fn is_unit(text: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn found(cells: &[&str], csv: &CsvConfig) -> Found {
+        find(cells, cells.iter().all(|cell| cells::number(cell).is_some()), None, csv)
+    }
+
     fn one(cells: &[&str]) -> Vec<String> {
-        let Found::One(format) = find(cells, None, &CsvConfig::default()) else { panic!("{cells:?}") };
+        let Found::One(format) = found(cells, &CsvConfig::default()) else { panic!("{cells:?}") };
         cells.iter().map(|cell| format.plain(cell).unwrap()).collect()
     }
 
@@ -334,16 +336,16 @@ mod tests {
             &["00000000-2cb414bf", "00000001-1a4e1d7b"],
             &["north", "5 m", "south"],
         ] {
-            assert!(matches!(find(cells, None, &CsvConfig::default()), Found::No), "{cells:?}");
+            assert!(matches!(found(cells, &CsvConfig::default()), Found::No), "{cells:?}");
         }
     }
 
     #[test]
     fn what_may_be_thousands_or_decimals_is_told() {
         for cells in [&["1,234", "5,678"][..], &["1.234", "5.678", "9"], &["1,234 kg", "5 kg"]] {
-            assert!(matches!(find(cells, None, &CsvConfig::default()), Found::Either { .. }), "{cells:?}");
+            assert!(matches!(found(cells, &CsvConfig::default()), Found::Either { .. }), "{cells:?}");
         }
         let csv = CsvConfig { decimal: Some(','), ..CsvConfig::default() };
-        assert!(matches!(find(&["1,234", "5,678"], None, &csv), Found::One(f) if f.decimal == ','));
+        assert!(matches!(found(&["1,234", "5,678"], &csv), Found::One(f) if f.decimal == ','));
     }
 }

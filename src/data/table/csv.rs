@@ -76,7 +76,15 @@ pub fn read(path: &Path, bytes: &[u8], csv: &CsvConfig, expected: &[&str]) -> Re
         lines.insert(0, 1 + skipped as u64);
         (1..=columns.len()).map(|number| format!("c{number}")).collect()
     };
-    let mut table = Table { path: path.into(), names, columns, lines, notes, delimiter: Some(delimiter) };
+    let mut table = Table {
+        path: path.into(),
+        names,
+        columns,
+        lines,
+        notes,
+        delimiter: Some(delimiter),
+        ..Table::default()
+    };
     leave_out_row_numbers(&mut table);
     Ok(table)
 }
@@ -178,8 +186,11 @@ fn is_header(first: &[String], columns: &[Vec<String>], expected: &[&str]) -> bo
     }
     let number = |cell: &String| cells::number(cell).is_some();
     let numeric = |column: &[String]| {
-        let mut present =
-            column.iter().filter(|cell| !cell.is_empty() && !cells::marks_missing(cell)).peekable();
+        let mut present = column
+            .iter()
+            .take(1000)
+            .filter(|cell| !cell.is_empty() && !cells::marks_missing(cell))
+            .peekable();
         present.peek().is_some() && present.all(number)
     };
     let of_numbers: Vec<&String> =

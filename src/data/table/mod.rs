@@ -8,11 +8,12 @@ mod parquet;
 mod source;
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 pub(super) use source::files;
 
 use super::DataError;
-use super::config::CsvConfig;
+use super::config::{ColumnKind, CsvConfig};
 
 /// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
@@ -32,6 +33,8 @@ pub struct Table {
     pub notes: Vec<String>,
     /// What separates the cells of a text table.
     pub delimiter: Option<char>,
+    /// Types of the columns that were asked for, once cells no longer change ([`Table::settle`]).
+    pub kinds: Vec<OnceLock<ColumnKind>>,
 }
 
 impl Table {
@@ -96,6 +99,11 @@ impl Table {
             }
             DataError::MissingColumn { path: self.path.clone(), column: name.into(), hint }
         })
+    }
+
+    /// Keeps the types of columns from now on; cells must not change any more.
+    pub fn settle(&mut self) {
+        self.kinds = vec![OnceLock::new(); self.columns.len()];
     }
 
     /// A cell.

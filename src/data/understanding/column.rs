@@ -18,7 +18,7 @@ pub struct Facts<'t> {
     pub different: usize,
     /// Missing values.
     pub missing: usize,
-    /// How often each value occurs.
+    /// How often each name occurs; empty for numbers.
     pub counts: HashMap<&'t str, usize>,
     /// The numbers of a column of numbers, row by row.
     pub numbers: Vec<Option<f64>>,
@@ -28,8 +28,10 @@ pub struct Facts<'t> {
 pub fn facts(table: &Table, at: usize, kind: ColumnKind) -> Facts<'_> {
     let cells = &table.columns[at];
     let mut counts = HashMap::<&str, usize>::new();
-    for cell in cells.iter().filter(|cell| !cell.is_empty()) {
-        *counts.entry(cell.as_str()).or_default() += 1;
+    if kind != ColumnKind::Number {
+        for cell in cells.iter().filter(|cell| !cell.is_empty()) {
+            *counts.entry(cell.as_str()).or_default() += 1;
+        }
     }
     let missing = cells.iter().filter(|cell| cell.is_empty()).count();
     let numbers: Vec<Option<f64>> = match kind {
@@ -37,7 +39,7 @@ pub fn facts(table: &Table, at: usize, kind: ColumnKind) -> Facts<'_> {
         _ => vec![],
     };
     let shown = match kind {
-        _ if counts.is_empty() => "nothing".into(),
+        _ if missing == cells.len() => "nothing".into(),
         ColumnKind::Number => {
             let present = || numbers.iter().flatten().copied();
             let (low, high) =
@@ -53,7 +55,15 @@ pub fn facts(table: &Table, at: usize, kind: ColumnKind) -> Facts<'_> {
         }
         ColumnKind::Category | ColumnKind::Boolean => commonest(&counts, cells.len() - missing),
     };
-    Facts { shown, different: counts.len(), missing, counts, numbers }
+    let different = if kind == ColumnKind::Number {
+        let mut present: Vec<f64> = numbers.iter().flatten().copied().collect();
+        present.sort_unstable_by(f64::total_cmp);
+        present.dedup();
+        present.len()
+    } else {
+        counts.len()
+    };
+    Facts { shown, different, missing, counts, numbers }
 }
 
 /// The commonest names with their parts.

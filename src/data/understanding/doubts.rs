@@ -28,22 +28,40 @@ const CODES: [&str; 9] = ["zip", "postal", "postcode", "plz", "code", "phone", "
 /// Numbers that programs write for missing values.
 const SENTINELS: [f64; 9] = [-1.0, -9.0, -99.0, -999.0, -9999.0, -99999.0, 999.0, 9999.0, 99999.0];
 
-/// What looks wrong with a column; `target` is the position of the target.
+/// The target of a table.
+pub struct Target {
+    /// Its position.
+    pub at: usize,
+    /// Its numbers, if it holds nothing else.
+    pub numbers: Option<Vec<Option<f64>>>,
+}
+
+impl Target {
+    /// The target at a position.
+    pub fn of(table: &Table, at: usize) -> Self {
+        let numbers: Vec<Option<f64>> = table.columns[at].iter().map(|cell| cells::number(cell)).collect();
+        let all = numbers.iter().zip(&table.columns[at]).all(|(x, cell)| x.is_some() || cell.is_empty());
+        Self { at, numbers: all.then_some(numbers) }
+    }
+}
+
+/// What looks wrong with a column.
 pub fn of_column(
     config: &DataConfig,
     table: &Table,
     at: usize,
     kind: ColumnKind,
     facts: &Facts,
-    target: Option<usize>,
+    target: Option<&Target>,
 ) -> Vec<Doubt> {
+    let target_at = target.map(|target| target.at);
     let name = &table.names[at];
-    let is_feature = Some(at) != target
+    let is_feature = Some(at) != target_at
         && !config.exclude.contains(name)
         && config.features.as_ref().is_none_or(|features| features.contains(name));
     let given = config.types.contains_key(name);
     let mut doubts = vec![];
-    if !is_feature && Some(at) != target {
+    if !is_feature && Some(at) != target_at {
         return doubts;
     }
     let present = table.lines.len() - facts.missing;
@@ -59,12 +77,12 @@ pub fn of_column(
     }
     match kind {
         ColumnKind::Number if is_feature || !given => {
-            number(&mut doubts, name, facts, given, is_feature, present)
+            number(&mut doubts, table, at, facts, given, is_feature)
         }
         ColumnKind::Category if is_feature && !given => category(&mut doubts, name, facts, present),
         _ => {}
     }
-    if let Some(target) = target.filter(|&t| is_feature && t != at)
+    if let Some(target) = target.filter(|target| is_feature && target.at != at)
         && let Some(text) = gives_away(table, at, target, facts, kind)
     {
         doubts.push(doubt(&text, &exclude));
@@ -76,13 +94,16 @@ fn doubt(text: &str, mend: &str) -> Doubt {
     Doubt { text: text.into(), mend: mend.into() }
 }
 
-fn number(doubts: &mut Vec<Doubt>, name: &str, facts: &Facts, given: bool, is_feature: bool, present: usize) {
+fn number(doubts: &mut Vec<Doubt>, table: &Table, at: usize, facts: &Facts, given: bool, is_feature: bool) {
+    let name = &table.names[at];
+    let present = table.lines.len() - facts.missing;
     let mut numbers: Vec<f64> = facts.numbers.iter().flatten().copied().collect();
     let whole = numbers.iter().all(|x| x.fract() == 0.0);
     if !given && is_feature && present >= FEWEST {
         let words = name.to_lowercase();
-        let zeros =
-            facts.counts.keys().any(|c| c.len() > 1 && c.starts_with('0') && !c.contains(['.', 'e', 'E']));
+        let zeros = table.columns[at]
+            .iter()
+            .any(|c| c.len() > 1 && c.starts_with('0') && !c.contains(['.', 'e', 'E']));
         let is_code = words
             .split(|c: char| !c.is_alphanumeric())
             .any(|word| CODES.iter().any(|code| word.contains(code)) || word == "id");
@@ -208,7 +229,9 @@ fn unread(name: &str, facts: &Facts) -> Doubt {
 
 /// How a feature gives the target away, if it does: it is a multiple of it, or each of its values goes with a single
 /// class.
-fn gives_away(table: &Table, at: usize, target: usize, facts: &Facts, kind: ColumnKind) -> Option<String> {
+fn gives_away(table: &Table, at: usize, target: &Target, facts: &Facts, kind: ColumnKind) -> Option<String> {
+    let Target { at: target, numbers: targets } = target;
+    let target = *target;
     let name = &table.names[target];
     let rows = || {
         (0..table.lines.len()).filter(|&r| !table.cell(at, r).is_empty() && !table.cell(target, r).is_empty())
@@ -216,17 +239,16 @@ fn gives_away(table: &Table, at: usize, target: usize, facts: &Facts, kind: Colu
     if rows().count() < FEWEST {
         return None;
     }
-    let targets: Vec<Option<f64>> = table.columns[target].iter().map(|cell| cells::number(cell)).collect();
-    if kind == ColumnKind::Number
-        && targets.iter().zip(&table.columns[target]).all(|(x, cell)| x.is_some() || cell.is_empty())
-    {
+    if let (ColumnKind::Number, Some(targets)) = (kind, targets) {
         let pairs: Vec<(f64, f64)> =
-            facts.numbers.iter().zip(&targets).filter_map(|(x, y)| x.zip(*y)).collect();
+            facts.numbers.iter().zip(targets).filter_map(|(x, y)| x.zip(*y)).collect();
         let r = correlation(&pairs);
-        let classes: HashSet<u64> = pairs.iter().map(|(_, y)| y.to_bits()).collect();
-        if r.abs() > 0.9999 && classes.len() > 1 {
+        if r.abs() > 0.9999 && pairs.iter().any(|(_, y)| *y != pairs[0].1) {
             return Some(format!("gives the target `{name}` away: their correlation is {r:.6}"));
         }
+    }
+    if facts.different > 100 {
+        return None;
     }
     let mut of_value: HashMap<&str, &str> = HashMap::new();
     let alone = rows().all(|r| {

@@ -84,10 +84,11 @@ impl Understanding {
     pub fn of_table(config: &DataConfig, table: &Table, formats: &Formats) -> Self {
         use rayon::prelude::*;
         let target = config.target.as_ref().and_then(|name| table.find(name).ok());
+        let target = target.map(|at| doubts::Target::of(table, at));
         let columns = (0..table.names.len()).into_par_iter().map(|at| {
             let kind = fit::column_kind(config, table, at);
             let facts = column::facts(table, at, kind);
-            let doubts = doubts::of_column(config, table, at, kind, &facts, target);
+            let doubts = doubts::of_column(config, table, at, kind, &facts, target.as_ref());
             let (role, becomes) = role(config, &table.names[at]);
             Column {
                 name: table.names[at].clone(),
