@@ -107,7 +107,7 @@ fn steady(present: &[&str]) -> Option<DateOrder> {
 /// The unit of numbers that are Unix times: if the experiment says that they are times, or if all are whole,
 /// plausible, and either full minutes or in a column named like a time.
 fn unix(present: &[&str], given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
-    let plausible = |x: f64| x >= PLAUSIBLE[0] && x < 1e3 * PLAUSIBLE[1];
+    let plausible = |x: f64| (PLAUSIBLE[0]..1e3 * PLAUSIBLE[1]).contains(&x);
     if !present.first().and_then(|cell| cells::number(cell)).is_some_and(plausible) {
         return None;
     }
