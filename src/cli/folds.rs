@@ -43,9 +43,8 @@ pub fn overrides(
         if let Some(group) = group {
             table.insert("group".into(), group.clone().into());
         }
-        if let Some(stratify) = stratify {
-            table.insert("stratify".into(), (*stratify).into());
-        }
+        // It says nothing where the target is a number.
+        table.insert("stratify".into(), stratify.unwrap_or(true).into());
     }
     // Seed 0 deals rows in the order of the file, in which neighbours may be alike; folds are drawn.
     table.insert("seed".into(), toml::Value::Integer(split.seed() as i64 + repeat as i64 + 1));

@@ -19,6 +19,8 @@ pub struct Dataset {
     pub target: Option<Target>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
+    /// Category columns with names that training did not have, of these rows.
+    pub unseen: Vec<Unseen>,
     /// Row names, where rows have them: days, files of pictures.
     pub row_names: Vec<String>,
     /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
@@ -47,6 +49,17 @@ impl Dataset {
         };
         w.starts.iter().flat_map(of).collect()
     }
+}
+
+/// Names of a category column that training did not have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Unseen {
+    /// Column name.
+    pub column: String,
+    /// Number of cells.
+    pub cells: usize,
+    /// One of the names.
+    pub example: String,
 }
 
 /// Category indices of a column.

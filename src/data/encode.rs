@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
-use super::dataset::{CategoryIds, Dataset};
+use super::dataset::{CategoryIds, Dataset, Unseen};
 use super::fitted::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
@@ -31,8 +31,10 @@ impl Fitted {
     ) -> Result<Dataset, DataError> {
         let mut blocks: Vec<(Vec<String>, Vec<Vec<f32>>)> = vec![];
         let mut categories = vec![];
+        let mut unseen = vec![];
         for column in &self.columns {
             let at = table.find(&column.name)?;
+            unseen.extend(unseen_names(column, table, at, rows));
             match &column.encoding {
                 Encoding::Embedding { fill, forward, names } => {
                     let before = forward.then_some(series);
@@ -82,8 +84,31 @@ impl Fitted {
         let target = if with_target { self.target.encode(table, rows)? } else { None };
         let source_rows = rows.to_vec();
         let rows = rows.len();
-        Ok(Dataset { rows, features, x, categories, target, source_rows, row_names, ..Dataset::default() })
+        Ok(Dataset {
+            rows,
+            features,
+            x,
+            categories,
+            target,
+            source_rows,
+            unseen,
+            row_names,
+            ..Dataset::default()
+        })
     }
+}
+
+/// The names of a category column that were not there in training.
+fn unseen_names(column: &FittedColumn, table: &Table, at: usize, rows: &[usize]) -> Option<Unseen> {
+    let (Encoding::OneHot { names, .. } | Encoding::Embedding { names, .. }) = &column.encoding else {
+        return None;
+    };
+    let is_new = |cell: &&str| {
+        !cells::is_missing(cell) && names.binary_search_by(|name| name.as_str().cmp(cell)).is_err()
+    };
+    let mut new = rows.iter().map(|&row| table.cell(at, row)).filter(is_new).peekable();
+    let example = new.peek()?.chars().take(40).collect();
+    Some(Unseen { column: column.name.clone(), cells: new.count(), example })
 }
 
 /// Feature names and their columns of values.

@@ -23,7 +23,7 @@ mod window;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use dataset::{Baselines, CategoryIds, Dataset, Members, Place, Target, Text, Windows};
+pub use dataset::{Baselines, CategoryIds, Dataset, Members, Place, Target, Text, Unseen, Windows};
 pub use error::DataError;
 pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,

@@ -156,7 +156,7 @@ fn what_can_be_read_in_two_ways_is_refused_or_follows_its_neighbours() {
         .chain((0..40).map(|i| format!("{:02}/{:02}/2023,{i}\n", i * 7 % 12 + 1, i * 5 % 12 + 1)))
         .collect();
     let error = load(&days, "").unwrap_err();
-    assert!(error.contains("`d`") && error.contains("\"dmy\" or \"mdy\""), "{error}");
+    assert!(error.contains("`d`") && error.contains("\"dmy\", \"mdy\" or \"ymd\""), "{error}");
     assert!(load(&days, "csv = { dates = \"mdy\" }").is_ok());
 }
 

@@ -76,30 +76,27 @@ pub fn find(
     }
     let orders: Vec<DateOrder> =
         counts.iter().filter(|(count, _)| *count == best).map(|(_, order)| *order).collect();
-    match orders[..] {
-        [DateOrder::Dmy, DateOrder::Mdy] => {
-            let differs = |cell: &&&str| parse(cell, DateOrder::Dmy) != parse(cell, DateOrder::Mdy);
-            let Some(sample) = present.iter().find(differs) else {
-                return Ok(Some(Format::Date { order: DateOrder::Dmy }));
-            };
-            // With points, the day is first wherever this is written.
-            let points = present.iter().all(|cell| cell.split(' ').next().is_some_and(|d| d.contains('.')));
-            let by_looking = if points { Some(DateOrder::Dmy) } else { steady(present) };
-            by_looking.map(|order| Some(Format::Date { order })).ok_or_else(|| sample.to_string())
-        }
-        _ => Ok(Some(Format::Date { order: orders[0] })),
-    }
+    let differs =
+        |cell: &&&str| orders[1..].iter().any(|&order| parse(cell, order) != parse(cell, orders[0]));
+    let Some(sample) = present.iter().find(differs) else {
+        return Ok(Some(Format::Date { order: orders[0] }));
+    };
+    // With points, the day is first wherever this is written.
+    let points = present.iter().all(|cell| cell.split(' ').next().is_some_and(|d| d.contains('.')));
+    let day_first = points && orders.contains(&DateOrder::Dmy);
+    let by_looking = if day_first { Some(DateOrder::Dmy) } else { steady(present, &orders) };
+    by_looking.map(|order| Some(Format::Date { order })).ok_or_else(|| sample.to_string())
 }
 
 /// The order in which the dates ascend, if they do so in one of them alone.
-fn steady(present: &[&str]) -> Option<DateOrder> {
+fn steady(present: &[&str], orders: &[DateOrder]) -> Option<DateOrder> {
     let ascends = |order| {
         let times: Vec<Option<DateTime>> = present.iter().map(|cell| parse(cell, order)).collect();
         times.len() > 2 && times.windows(2).all(|pair| pair[0] <= pair[1])
     };
-    match (ascends(DateOrder::Dmy), ascends(DateOrder::Mdy)) {
-        (true, false) => Some(DateOrder::Dmy),
-        (false, true) => Some(DateOrder::Mdy),
+    let ascending: Vec<DateOrder> = orders.iter().copied().filter(|&order| ascends(order)).collect();
+    match ascending[..] {
+        [order] => Some(order),
         _ => None,
     }
 }
@@ -249,6 +246,7 @@ impl Scanner<'_> {
             return date(year, month, day);
         }
         let first = self.number()?;
+        let separator = self.peek();
         if !self.separator() {
             return None;
         }
@@ -260,17 +258,27 @@ impl Scanner<'_> {
         }
         let second = self.number()?;
         if !matches!(self.peek(), b'-' | b'/' | b'.') {
-            // A month: `2021-01`, `01/2021`.
-            return match (first.1, second.1) {
-                (4, 1..=2) => date(first, second.0, 1),
-                (1..=2, 4) => date(second, first.0, 1),
+            // A month: `2021-01`, `01/2021`; but not numbers such as `1006.8`, or codes such as `7/2084`.
+            let year = |year: (i16, usize)| year.1 == 4 && (1800..2200).contains(&year.0);
+            return match (first, second) {
+                _ if !matches!(separator, b'-' | b'/') => None,
+                (first, (month, 2)) if year(first) => date(first, month, 1),
+                ((month, 2), second) if year(second) => date(second, month, 1),
                 _ => None,
             };
         }
         self.at += 1;
         let third = self.number()?;
+        // `10.7.23` may be a version.
+        let short = first.1 < 2 || second.1 < 2;
+        if separator == b'.' && short && third.1 < 4 && first.1 < 4 {
+            return None;
+        }
         match order {
-            DateOrder::Ymd if first.1 == 4 => date(first, second.0, third.0),
+            // `21-01-31`, but not `1-1-31`.
+            DateOrder::Ymd if first.1 == 4 || (first.1 == 2 && third.1 == 2) => {
+                date(first, second.0, third.0)
+            }
             DateOrder::Dmy if third.1 != 1 && first.1 <= 2 => date(third, second.0, first.0),
             DateOrder::Mdy if third.1 != 1 && first.1 <= 2 => date(third, first.0, second.0),
             _ => None,
@@ -392,6 +400,12 @@ mod tests {
         assert_eq!(order(&["01.02.2021", "02.02.2021"]), Some(DateOrder::Dmy));
         assert_eq!(order(&["01/01/2021", "01/02/2021", "01/03/2021", "02/01/2021"]), Some(DateOrder::Mdy));
         assert_eq!(find(&["03/04/2021", "01/02/2021"], false, None, "x", None), Err("03/04/2021".into()));
+        assert_eq!(order(&["19-01-30", "19-02-02", "19-02-05", "20-01-01"]), Some(DateOrder::Ymd));
+        assert!(find(&["19-01-12", "20-02-05", "19-03-11"], false, None, "x", None).is_err());
+        for cells in [&["1006.8", "1015.9"][..], &["10.7.23", "4.8.19"], &["7/2084", "3/1999"], &["1.5", "x"]]
+        {
+            assert_eq!(order(cells), None, "{cells:?}");
+        }
         assert_eq!(order(&["2021-01-01", "2021-01-02"]), None, "plain ISO dates stay as they are");
         assert_eq!(order(&["2021-01-01T00:00:00Z", "2021-01-02T00:00:00Z"]), Some(DateOrder::Ymd));
     }

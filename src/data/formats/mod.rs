@@ -9,6 +9,7 @@ mod numbers;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::DataError;
 use super::cells;
@@ -68,6 +69,14 @@ pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
         })
     };
     let mut found = BTreeMap::<String, usize>::new();
+    for column in table.columns.iter_mut().chain([&mut table.names]) {
+        for cell in column.iter_mut().filter(|cell| !cell.is_ascii()) {
+            // One name may be stored in several ways: `é` is one character or two.
+            if !is_nfc(cell) {
+                *cell = cell.nfc().collect();
+            }
+        }
+    }
     for column in &mut table.columns {
         for cell in column.iter_mut() {
             let missing = (csv.default_missing && cells::marks_missing(cell)) || own(cell);
@@ -120,7 +129,8 @@ pub fn find(
                 if format.has_decimals(&present) {
                     decimal = decimal.or(Some(format.decimal));
                 }
-                if !format.is_plain() {
+                // Brackets and other signs are not in the standard notation either.
+                if !format.is_plain() || !all_plain {
                     formats.insert(name.clone(), Format::Number(format));
                 }
             }
@@ -134,7 +144,7 @@ pub fn find(
         let format = match decimal.or(csv.decimal) {
             Some(found) if found == as_decimal.decimal => as_decimal,
             Some(_) => as_groups,
-            None if as_decimal.is_plain() => as_decimal,
+            None if as_decimal.is_plain() && !mixed(&table.columns[at], table.delimiter) => as_decimal,
             // Commas also separate cells, so these were quoted: an English export.
             None if table.delimiter == Some(',') => as_groups,
             None => {
@@ -154,10 +164,18 @@ pub fn find(
     Ok(formats)
 }
 
+/// Whether cells such as `1.189` stand beside whole numbers below a thousand, where commas are not the delimiter:
+/// so are thousands written in many countries.
+fn mixed(cells: &[String], delimiter: Option<char>) -> bool {
+    let whole = |cell: &String| !cell.is_empty() && cell.bytes().all(|b| b.is_ascii_digit());
+    let mut whole = cells.iter().filter(|cell| whole(cell)).peekable();
+    delimiter != Some(',') && whole.peek().is_some() && whole.all(|cell| cell.len() <= 3)
+}
+
 fn ambiguous_date(table: &Table, at: usize, sample: &str) -> DataError {
     let reason = format!(
-        "holds dates such as \"{sample}\", in which the day may be first or second; set `data.csv.dates` to \
-         \"dmy\" or \"mdy\""
+        "holds dates such as \"{sample}\", in which day, month and year may stand in several orders; set \
+         `data.csv.dates` to \"dmy\", \"mdy\" or \"ymd\""
     );
     DataError::Treatment { column: table.names[at].clone(), reason }
 }

@@ -97,6 +97,12 @@ impl NumberFormat {
         };
         let all_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
         let joined = match self.thousands {
+            // Nobody groups the digits of a mantissa, or begins with a group of 0.
+            Some(separator)
+                if whole.contains(separator) && (!exponent.is_empty() || whole.starts_with('0')) =>
+            {
+                return None;
+            }
             Some(separator) if whole.contains(separator) => {
                 let groups: Vec<&str> = whole.split(separator).collect();
                 let first = (1..=3).contains(&groups[0].len());
@@ -135,6 +141,9 @@ impl NumberFormat {
             if !affix.is_empty() {
                 parts.push(format!("`{affix}`"));
             }
+        }
+        if parts.is_empty() {
+            return "numbers with brackets or signs of their own".into();
         }
         format!("numbers with {}", parts.join(" and "))
     }
@@ -322,6 +331,9 @@ mod tests {
         assert_eq!(one(&["1'234.50", "7"]), ["1234.50", "7"]);
         assert_eq!(one(&["\u{2212}1,5e3", "2,5"]), ["-1.5e3", "2.5"]);
         assert_eq!(one(&["5 eV", "7.5 eV"]), ["5", "7.5"]);
+        assert_eq!(one(&["(1328.18)", "12.5"]), ["-1328.18", "12.5"]);
+        assert_eq!(one(&["-1,328e+03", "2,237e+03"]), ["-1.328e+03", "2.237e+03"]);
+        assert_eq!(one(&["0,702", "0,026"]), ["0.702", "0.026"]);
     }
 
     #[test]

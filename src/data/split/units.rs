@@ -90,13 +90,14 @@ pub fn fold(units: Vec<Unit>, folds: usize, fold: usize, seed: [u32; 2]) -> (Vec
         *counts.entry(*class).or_default() += 1;
     }
     let mut first = 0;
-    for (class, count) in counts {
+    for (&class, &count) in &counts {
         seen.insert(class, first);
         first += count;
     }
     for at in order {
         let number = seen.entry(classes[at as usize]).or_default();
-        in_fold[at as usize] = *number % folds == fold;
+        let alone = counts.get(&classes[at as usize]) == Some(&1);
+        in_fold[at as usize] = *number % folds == fold && !alone;
         *number += 1;
     }
     let (mut drawn, mut rest) = (vec![], vec![]);

@@ -31,7 +31,15 @@ pub fn read(path: &Path, bytes: &[u8], csv: &CsvConfig, expected: &[&str]) -> Re
     if skipped > 0 {
         notes.push(format!("the first {} are comments", lines(skipped)));
     }
-    let delimiter = csv.delimiter.unwrap_or_else(|| find_delimiter(text));
+    // Excel's own way to name the delimiter.
+    let named = text.strip_prefix("sep=").and_then(|rest| {
+        let (line, after) = rest.split_once('\n')?;
+        let delimiter = line.chars().next().filter(char::is_ascii)?;
+        (line.trim_end().len() <= 1).then_some((delimiter, after))
+    });
+    let (text, skipped) = named.map_or((text, skipped), |(_, after)| (after, skipped + 1));
+    let delimiter = csv.delimiter.or(named.map(|(delimiter, _)| delimiter));
+    let delimiter = delimiter.unwrap_or_else(|| find_delimiter(text));
     notes.push(format!("cells are separated by {}", name_of(delimiter)));
     let mut reader = ::csv::ReaderBuilder::new();
     reader.delimiter(delimiter as u8).trim(::csv::Trim::All).has_headers(false);
@@ -43,7 +51,10 @@ pub fn read(path: &Path, bytes: &[u8], csv: &CsvConfig, expected: &[&str]) -> Re
         let line = e.position().map_or(1, ::csv::Position::line) + skipped as u64;
         let reason = match e.kind() {
             ::csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-                format!("the row has {len} cells, the first line {expected_len}")
+                format!(
+                    "the row has {len} cells, the first line {expected_len}; quote cells that hold the delimiter, set \
+                     `data.csv.comment` if the line is a comment, or remove it"
+                )
             }
             other => format!("{other:?}"),
         };

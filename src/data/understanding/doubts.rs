@@ -64,9 +64,22 @@ pub fn of_column(
     if !is_feature && Some(at) != target_at {
         return doubts;
     }
+    if kind == ColumnKind::Number {
+        let unread = |r: &usize| facts.numbers[*r].is_none() && !table.cell(at, *r).is_empty();
+        if let Some(row) = (0..table.lines.len()).find(unread) {
+            let (count, line) = ((0..table.lines.len()).filter(unread).count(), table.lines[row]);
+            let text = format!(
+                "{count} of its cells are no numbers, such as \"{}\" in line {line}; training refuses them",
+                table.cell(at, row).chars().take(40).collect::<String>()
+            );
+            doubts.push(doubt(&text, "correct them, or name them in csv = { missing = [...] }"));
+        }
+    }
     let present = table.lines.len() - facts.missing;
     let exclude = format!("exclude = [\"{name}\"]");
-    if is_feature && facts.different <= 1 {
+    // An empty cell beside a name is a name of its own.
+    let marked = kind == ColumnKind::Category && facts.different == 1 && facts.missing > 0;
+    if is_feature && facts.different <= 1 && !marked {
         let what = if present == 0 { "is empty" } else { "holds the same value in every row" };
         doubts.push(doubt(what, &exclude));
         return doubts;
@@ -247,7 +260,7 @@ fn gives_away(table: &Table, at: usize, target: &Target, facts: &Facts, kind: Co
             return Some(format!("gives the target `{name}` away: their correlation is {r:.6}"));
         }
     }
-    if facts.different > 100 {
+    if facts.different > 100 || rows().count() < 5 * facts.different {
         return None;
     }
     let mut of_value: HashMap<&str, &str> = HashMap::new();

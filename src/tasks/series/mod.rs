@@ -59,7 +59,7 @@ impl Task for Forecast<'_> {
         };
         let table =
             self.head.table(trained, &rows, place_titles(self.window), |r, at| place(self.window, r, at))?;
-        Ok(Table { note: rows.windows.and_then(|w| w.note), ..table })
+        Ok(Table { note: rows.windows.and_then(|w| w.note).or(table.note.clone()), ..table })
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

@@ -77,8 +77,19 @@ impl dyn Head + '_ {
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
             lines.push(place(rows, at).into_iter().chain(cells).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: None })
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: unseen(rows) })
     }
+}
+
+/// What is to be known of names that training did not have.
+fn unseen(rows: &Dataset) -> Option<String> {
+    let of = |u: &data::Unseen| {
+        let cells =
+            if u.cells == 1 { "1 cell holds a name" } else { &format!("{} cells hold names", u.cells) };
+        format!("`{}`: {cells} that training did not have, such as \"{}\"", u.column, u.example)
+    };
+    let notes: Vec<String> = rows.unseen.iter().map(of).collect();
+    (!notes.is_empty()).then(|| notes.join("; "))
 }
 
 /// The lines of a CSV file.
