@@ -130,7 +130,8 @@ pub fn find(
                     decimal = decimal.or(Some(format.decimal));
                 }
                 // Brackets and other signs are not in the standard notation either.
-                if !format.is_plain() || !all_plain {
+                let odd = |cell: &&str| cells::number(cell).is_none() && format.plain(cell).is_some();
+                if !format.is_plain() || present.iter().any(|cell| odd(cell)) {
                     formats.insert(name.clone(), Format::Number(format));
                 }
             }
