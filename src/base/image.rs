@@ -7,7 +7,7 @@ pub const MAX_VALUES: usize = 1 << 26;
 
 /// The shape of an image; a row of pixel values is stored in the order `[channels, height, width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "[usize; 3]", into = "[usize; 3]")]
+#[serde(try_from = "Vec<usize>", into = "[usize; 3]")]
 pub struct ImageShape {
     /// Channels: 1 for greyscale, 3 for RGB.
     pub channels: usize,
@@ -20,6 +20,18 @@ pub struct ImageShape {
 impl From<[usize; 3]> for ImageShape {
     fn from([channels, height, width]: [usize; 3]) -> Self {
         Self { channels, height, width }
+    }
+}
+
+/// An array of fixed length would let a file's fourth number pass unseen.
+impl TryFrom<Vec<usize>> for ImageShape {
+    type Error = String;
+
+    fn try_from(sides: Vec<usize>) -> Result<Self, String> {
+        let found = sides.len();
+        <[usize; 3]>::try_from(sides).map(Self::from).map_err(|_| {
+            format!("expected [channels, height, width] such as [1, 28, 28]; found a list of {found}")
+        })
     }
 }
 

@@ -3,13 +3,17 @@
 /// Returns `; did you mean `x`?` if a name in `known` resembles `name`, else lists the first few names.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let known: Vec<&str> = known.collect();
-    let best = known.iter().map(|k| (strsim::jaro_winkler(name, k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
+    // Case alone is no difference.
+    let lower = name.to_lowercase();
+    let likeness = |k: &str| strsim::jaro_winkler(&lower, &k.to_lowercase());
+    let best = known.iter().map(|k| (likeness(k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
         Some((likeness, best)) if likeness > 0.8 => format!("; did you mean `{best}`?"),
         _ => {
             let shown: Vec<&str> = known.iter().take(12).copied().collect();
             let more = if known.len() > shown.len() { ", ..." } else { "" };
-            format!("; there are {}{more}", shown.join(", "))
+            let verb = if shown.len() == 1 { "is only" } else { "are" };
+            format!("; there {verb} {}{more}", shown.join(", "))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The experiment file: TOML to a checked [`Experiment`], with errors that name file, line, column and key.
 
 mod accumulate;
+mod explain;
 mod place;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
+use explain::explain;
 use place::Origin;
 
 /// The contents of an experiment file, with defaults filled in.
@@ -164,7 +166,11 @@ impl Experiment {
             units("model.hidden", n)?;
         }
         let part = |key, x: f64| {
-            if (0.0..1.0).contains(&x) { Ok(()) } else { Err((key, format!("= {x} is not in 0..1"))) }
+            if (0.0..1.0).contains(&x) {
+                Ok(())
+            } else {
+                Err((key, format!("= {x} must be at least 0 and below 1")))
+            }
         };
         part("model.dropout", model.dropout)?;
         for layer in &model.layers {
@@ -257,7 +263,7 @@ impl Experiment {
                 wrong(format!("has delta = {delta}, which is not a finite number above 0"))
             }
             Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
-                wrong(format!("has label_smoothing = {part}, which is not in 0..1"))
+                wrong(format!("has label_smoothing = {part}; it must be at least 0 and below 1"))
             }
             Loss::BceWithLogits { pos_weight } if !is_positive(pos_weight.factor()) => {
                 let factor = pos_weight.factor();
@@ -298,25 +304,6 @@ impl Experiment {
     }
 }
 
-/// The TOML reader's message, with the nearest known key for an unknown one.
-fn explain(message: &str) -> String {
-    let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-    let unknown = ["unknown field `", "unknown variant `"].iter().find_map(|p| message.split_once(p));
-    // Use users' terms for Rust's numeric types.
-    let Some((_, rest)) = unknown else {
-        let plain = message
-            .replace("expected usize", "expected a whole number")
-            .replace("expected u64", "expected a whole number");
-        return plain.replace("expected f64", "expected a number");
-    };
-    let mut quoted = rest.split('`');
-    let name = quoted.next().unwrap_or_default();
-    let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
-    let what = if message.contains("unknown field") { "key" } else { "value" };
-    let hint = crate::base::names::nearest(name, known.iter().copied());
-    format!("unknown {what} `{name}`{hint}")
-}
-
 /// Applies `table.key=value`; the value is TOML, or else a plain string.
 fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigError> {
     let fail = |reason: &str| ConfigError { place: format!("--set {argument}"), reason: reason.into() };
@@ -336,3 +323,6 @@ fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigErr
     table.insert(last.into(), value);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

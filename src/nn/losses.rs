@@ -7,7 +7,12 @@ use crate::scalar::UnaryFn;
 
 /// A loss. Definitions and defaults follow PyTorch; the loss of a row is the mean over its outputs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    tag = "type",
+    rename_all = "snake_case",
+    deny_unknown_fields,
+    expecting = "a name such as \"mse\", or a table such as { type = \"huber\", delta = 1.0 }"
+)]
 pub enum Loss {
     /// `(p - y)^2`
     Mse {},

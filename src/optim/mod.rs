@@ -47,7 +47,10 @@ macro_rules! optimizers {
     ($($name:literal: $rule:ident,)*) => {
         /// An optimizer with its hyper-parameters.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "type")]
+        #[serde(
+            tag = "type",
+            expecting = "a name such as \"adam\", or a table such as { type = \"sgd\", momentum = 0.9 }"
+        )]
         pub enum Optimizer {
             $(#[doc = concat!("[`", stringify!($rule), "`]")] #[serde(rename = $name)] $rule($rule),)*
         }

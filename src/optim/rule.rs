@@ -95,7 +95,7 @@ pub type Problem = (&'static str, String);
 
 /// What is wrong with a number that must be in `0..1`.
 pub(super) fn part(key: &'static str, x: f64) -> Option<Problem> {
-    (!(0.0..1.0).contains(&x)).then(|| (key, format!("{x} is not in 0..1")))
+    (!(0.0..1.0).contains(&x)).then(|| (key, format!("{x} must be at least 0 and below 1")))
 }
 
 /// What is wrong with a number that must be above 0.

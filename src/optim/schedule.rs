@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes over training; a linear warm-up may precede any schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a name such as \"cosine\", or a table such as { type = \"cosine\", warmup_steps = 100 }"
+)]
 pub struct Schedule {
     /// The schedule after the warm-up.
     #[serde(rename = "type", default)]
@@ -53,6 +56,20 @@ impl Default for Schedule {
 }
 
 impl Schedule {
+    /// The names of all schedules.
+    pub const NAMES: &[&str] = &["constant", "step", "cosine"];
+
+    /// The schedule of this name with default settings.
+    pub fn named(name: &str) -> Option<Self> {
+        let kind = match name {
+            "constant" => ScheduleKind::Constant,
+            "step" => ScheduleKind::Step,
+            "cosine" => ScheduleKind::Cosine,
+            _ => return None,
+        };
+        Some(Self { kind, ..Self::default() })
+    }
+
     /// A key that is set although another type reads it, and that type.
     pub fn unused(&self) -> Option<(&'static str, &'static str)> {
         let default = Self::default();

@@ -8,7 +8,7 @@ use crate::optim::schedule::Schedule;
 
 /// Training settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { epochs = 100, learning_rate = 0.001 }")]
 pub struct TrainConfig {
     /// Passes over the training rows.
     #[serde(default = "default_epochs")]
@@ -32,8 +32,8 @@ pub struct TrainConfig {
     /// Initial learning rate.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
-    /// Learning-rate schedule.
-    #[serde(default)]
+    /// Learning-rate schedule: a name, or a table with `type` and its settings.
+    #[serde(default, deserialize_with = "schedule")]
     pub schedule: Schedule,
     /// Maximum norm of the whole gradient; longer gradients are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ pub struct TrainConfig {
 
 /// Stop when validation no longer improves.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { patience = 10 }")]
 pub struct EarlyStopping {
     /// Epochs without improvement after which training stops.
     #[serde(default = "default_patience")]
@@ -69,7 +69,7 @@ pub struct EarlyStopping {
 
 /// Hyper-parameters to try before training, each for a few epochs; the best by validation loss is used.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { learning_rate = [0.001, 0.01] }")]
 pub struct TuneConfig {
     /// Learning rates.
     #[serde(default)]
@@ -142,6 +142,10 @@ fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
 
 fn optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optimizer, D::Error> {
     name_or_table(deserializer, Optimizer::named, Optimizer::NAMES)
+}
+
+fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {
+    name_or_table(deserializer, Schedule::named, Schedule::NAMES)
 }
 
 /// `"adam"` or `{ type = "adam", ... }`.

@@ -61,7 +61,10 @@ fn wrong_keys_of_a_layer_are_an_error() {
     let x = workspace.constant(&[1, 1], &[1.0]);
     let y = model.layer(3, &Dropout { rate: 2.0 }, &x);
     let error = workspace.finish(&[&y]).unwrap_err().to_string();
-    assert!(error.starts_with("model.3 (dropout): dropout(f32[1, 1]): = 2 is not in 0..1"), "{error}");
+    assert!(
+        error.starts_with("model.3 (dropout): dropout(f32[1, 1]): = 2 must be at least 0 and below 1"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::kernels::augment::Changes;
 
 /// Random augmentation of training rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { noise = 0.1 }")]
 pub struct AugmentConfig {
     /// Standard deviation of Gaussian noise added to every (scaled) feature, fresh at each step.
     #[serde(default)]

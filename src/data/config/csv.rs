@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How the text of a table is written. What is not set is found by looking at the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { delimiter = \";\", decimal = \",\" }")]
 pub struct CsvConfig {
     /// Separates cells: `","`, `";"`, `"|"`, a tab or any other ASCII character.
     #[serde(default, skip_serializing_if = "Option::is_none")]

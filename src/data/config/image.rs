@@ -6,7 +6,7 @@ use crate::base::image::ImageShape;
 
 /// Rows that are images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { shape = [1, 28, 28] }")]
 pub struct ImageConfig {
     /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
     /// in this order. For image files, the required shape (by default whatever they have); pictures in a

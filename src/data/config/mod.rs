@@ -22,7 +22,7 @@ pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { source = \"table.csv\", target = \"price\" }")]
 pub struct DataConfig {
     /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of pictures with one subfolder
     /// per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
@@ -97,7 +97,7 @@ pub enum ColumnKind {
 
 /// Missing values and outliers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { numbers = \"median\" }")]
 pub struct CleanConfig {
     /// How to fill a missing number.
     #[serde(default = "default_number_fill")]
@@ -141,7 +141,7 @@ pub enum Fill {
 
 /// Scaling and encoding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { numbers = \"standardise\" }")]
 pub struct TransformConfig {
     /// Scaling of numbers.
     #[serde(default)]

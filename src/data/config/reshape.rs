@@ -7,7 +7,12 @@ pub const DAY: u32 = 24 * 60;
 
 /// What a row represents after reshaping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    tag = "by",
+    rename_all = "snake_case",
+    deny_unknown_fields,
+    expecting = "a table such as { by = \"day\", time = \"date\", columns = [\"load\"] }"
+)]
 pub enum ReshapeConfig {
     /// One row per day, with a column for each time of day: with `load` every 60 minutes, `load 00:00` to
     /// `load 23:00`. The column `time` keeps its name and holds the date; `weekday` holds the name of the

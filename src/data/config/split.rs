@@ -4,7 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "by", rename_all = "snake_case", deny_unknown_fields)]
+#[serde(
+    tag = "by",
+    rename_all = "snake_case",
+    deny_unknown_fields,
+    expecting = "a table such as { by = \"random\", validation = 0.15, test = 0.15 }"
+)]
 pub enum SplitConfig {
     /// At random.
     Random {
@@ -103,7 +108,7 @@ pub enum SplitConfig {
 
 /// Validation rows when the split uses separate files.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a fraction such as 0.15, or a file such as \"validation.csv\"")]
 pub enum Validation {
     /// A random fraction of the source's rows.
     Part(f64),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Windows of a series: each sample is `length` rows and the target after them. The target's own past is one
 /// of the features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { length = 24, horizon = 1 }")]
 pub struct WindowConfig {
     /// Rows per window.
     pub length: usize,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+mod list;
 pub mod recurrent;
 pub mod variational;
 
@@ -15,7 +16,7 @@ use variational::{Decoder, Variance};
 
 /// The model to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { family = \"mlp\", hidden = [128, 64] }")]
 pub struct ModelConfig {
     /// Kind of network.
     #[serde(default)]
@@ -77,7 +78,12 @@ pub struct ModelConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditional: Option<bool>,
     /// Explicit hidden layers instead of `hidden`; the output layer is added automatically.
-    #[serde(default, rename = "layer", skip_serializing_if = "Vec::is_empty")]
+    #[serde(
+        default,
+        rename = "layer",
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "list::layers"
+    )]
     pub layers: Vec<LayerConfig>,
 }
 

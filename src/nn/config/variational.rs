@@ -17,7 +17,7 @@ pub enum Decoder {
 
 /// Variance of a Gaussian decoder, in units of the scaled features.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number such as 1.0, \"per_feature\" or \"learned\"")]
 pub enum Variance {
     /// A fixed value.
     Fixed(f64),

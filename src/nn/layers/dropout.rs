@@ -21,7 +21,10 @@ impl Layer for Dropout {
 
     fn check(&self) -> Result<(), String> {
         let rate = self.rate;
-        if (0.0..1.0).contains(&rate) { Ok(()) } else { Err(format!("= {rate} is not in 0..1")) }
+        if (0.0..1.0).contains(&rate) {
+            return Ok(());
+        }
+        Err(format!("= {rate} must be at least 0 and below 1"))
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {

@@ -6,7 +6,7 @@ use crate::base::number::is_positive;
 
 /// One number for both axes, or one per axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number such as 3, or two such as [3, 5]")]
 pub enum Pair {
     /// The same for both axes.
     Both(usize),
@@ -26,7 +26,7 @@ impl Pair {
 
 /// Zero padding of an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a whole number such as 1, two such as [1, 2], \"same\" or \"valid\"")]
 pub enum Padding {
     /// By name.
     Named(NamedPadding),

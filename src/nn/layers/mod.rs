@@ -91,7 +91,10 @@ macro_rules! layers {
     ($($name:ident($config:ident),)*) => {
         /// A layer of `[[model.layer]]`; `type` is its name in snake case.
         #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-        #[serde(tag = "type", rename_all = "snake_case")]
+        #[serde(
+            tag = "type", rename_all = "snake_case",
+            expecting = "a table such as { type = \"dense\", units = 64 }"
+        )]
         pub enum LayerConfig {
             $(#[doc = concat!("[`", stringify!($config), "`]")] $name($config),)*
         }

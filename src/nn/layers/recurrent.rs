@@ -97,7 +97,7 @@ impl Layer for Recurrent {
             return Err(format!("has {layers} recurrent layers; allowed are 1 to {MAX_LAYERS}"));
         }
         if !(0.0..1.0).contains(dropout) {
-            return Err(format!("has dropout = {dropout}, which is not in 0..1"));
+            return Err(format!("has dropout = {dropout}; it must be at least 0 and below 1"));
         }
         Ok(())
     }

@@ -1,0 +1,192 @@
+//! Tests of messages about keys: their words, and that no table takes a key it does not know.
+
+use super::*;
+
+const BASE: &str = "name = \"x\"\ndata.source = \"x.csv\"\ndata.target = \"y\"\n";
+
+/// The refusal of the base experiment with these `--set` arguments.
+fn refusal(sets: &[&str]) -> String {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    match Experiment::parse(BASE, "x.toml", &sets) {
+        Err(error) => error.to_string(),
+        Ok(_) => panic!("{sets:?} is accepted"),
+    }
+}
+
+#[test]
+fn messages_say_the_form_that_is_allowed() {
+    let cases = [
+        ("data=1", "{ source = \"table.csv\", target = \"price\" }"),
+        ("name=3", "a text in quotes; found 3"),
+        ("train=4", "a table such as { epochs"),
+        ("train.schedule=3", "{ type = \"cosine\""),
+        ("train.schedule=Cosine", "did you mean `cosine`"),
+        ("train.schedule={type=3}", "a name in quotes"),
+        ("train.loss=3", "a name such as \"mse\""),
+        ("train.loss=MSE", "did you mean `mse`"),
+        ("train.loss={type=\"mse\",delta=1}", "unknown key `delta`; it has no keys of its own"),
+        ("train.optimizer=Adam", "did you mean `adam`"),
+        ("train.optimizer=[1]", "a name"),
+        ("train.optimizer={type=\"adam\",betas=[0.9]}", "a list of 2 numbers such as [0.9, 0.999]"),
+        ("train.optimizer={beta=1}", "the key `type` is missing"),
+        ("train.epochs=1.5", "a whole number from 0 up; found 1.5"),
+        ("train.learning_rate=fast", "a number; found \"fast\""),
+        ("train.early_stopping=true", "{ patience = 10 }"),
+        ("tune=3", "a table such as"),
+        ("model.activation=ReLU", "did you mean `relu`"),
+        ("model.activation=3", "a name in quotes"),
+        ("model.activation={relu=1}", "a name in quotes"),
+        ("model.activation=[]", "a name in quotes"),
+        ("model.hidden=\"64\"", "a list in brackets such as [64]; found \"64\""),
+        ("model.hidden=64", "such as [64]"),
+        ("model.hidden=[-1]", "a whole number from 0 up; found -1"),
+        ("model.layer=3", "[[model.layer]]"),
+        ("model.layer=[3]", "{ type = \"dense\", units = 64 }"),
+        ("model.layer=[{units=3}]", "the key `type` is missing"),
+        ("model.kernel=[1,2,3]", "two such as [3, 5]"),
+        ("model.variance=x", "\"learned\""),
+        ("model.dropout=1", "must be at least 0 and below 1"),
+        ("data.image.shape=[1]", "[channels, height, width] such as [1, 28, 28]; found a list of 1"),
+        ("data.image.shape=[1,2,3,4]", "found a list of 4"),
+        ("data.features=\"a\"", "such as [\"a\"]"),
+        ("data.clean.numbers=constant", "{ constant = \"0\" }"),
+        ("data.clean.numbers={a=1,b=2}", "a single name"),
+        ("data.split=random", "{ by = \"random\""),
+        ("data.split={by=\"files\",validation=[1]}", "a fraction such as 0.15"),
+        ("data.csv.delimiter=ab", "a single character"),
+        ("data.csv.header=1", "true or false"),
+        ("data.reshape={by=\"week\"}", "there is only day"),
+        ("data.derive=3", "a table"),
+        ("data.transform.timestamps=\"hour\"", "[\"hour\"]"),
+    ];
+    let rust = [
+        "struct",
+        "enum",
+        "tuple",
+        "u32",
+        "u64",
+        "usize",
+        "f64",
+        "i64",
+        "sequence",
+        "variant",
+        "field",
+        "array",
+        "newtype",
+        "unit value",
+        "map",
+        "string only",
+    ];
+    for (set, wanted) in cases {
+        let of_file = {
+            let mut table: toml::Table = toml::from_str(BASE).unwrap();
+            override_key(&mut table, set).unwrap();
+            Experiment::parse(&toml::to_string(&table).unwrap(), "x.toml", &[]).unwrap_err().to_string()
+        };
+        for message in [refusal(&[set]), of_file] {
+            // What the user typed may hold any word.
+            let said = message.replace(&format!("--set {set}"), "");
+            assert!(said.contains(wanted), "{set}: {message}");
+            for word in rust {
+                assert!(!said.contains(word), "{set}: `{word}` in {message}");
+            }
+        }
+    }
+    let named = Experiment::parse(BASE, "x.toml", &["train.schedule=cosine".into()]).unwrap();
+    let table = Experiment::parse(BASE, "x.toml", &["train.schedule={type=\"cosine\"}".into()]).unwrap();
+    assert_eq!(named, table);
+}
+
+/// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
+/// of values; `+` stands for the key too many.
+const TABLES: [&str; 54] = [
+    "data={source=\"x\"+}",
+    "data.csv={header=true+}",
+    "data.clean={indicators=true+}",
+    "data.transform={cyclic=true+}",
+    "data.augment={noise=0.1+}",
+    "data.image={shape=[1,2,2]+}",
+    "data.text={length=3+}",
+    "data.window={length=3+}",
+    "data.reshape={by=\"day\",time=\"t\",columns=[\"a\"]+}",
+    "data.split={by=\"random\"+}",
+    "data.split={by=\"order\"+}",
+    "data.split={by=\"time\",column=\"t\",validation=\"2020\",test=\"2021\"+}",
+    "data.split={by=\"column\",column=\"t\"+}",
+    "data.split={by=\"rows\",every=3+}",
+    "data.split={by=\"folds\",folds=3+}",
+    "data.split={by=\"files\"+}",
+    "model={family=\"mlp\"+}",
+    "model={family=\"cnn\"+}",
+    "model={family=\"rnn\"+}",
+    "model={family=\"vae\"+}",
+    "model.layer=[{type=\"dense\",units=3+}]",
+    "model.layer=[{type=\"activation\",function=\"relu\"+}]",
+    "model.layer=[{type=\"dropout\",rate=0.1+}]",
+    "model.layer=[{type=\"layer_norm\"+}]",
+    "model.layer=[{type=\"batch_norm\"+}]",
+    "model.layer=[{type=\"group_norm\",groups=1+}]",
+    "model.layer=[{type=\"conv2d\",channels=3+}]",
+    "model.layer=[{type=\"conv1d\",channels=3,kernel=3+}]",
+    "model.layer=[{type=\"conv_transpose2d\",channels=3+}]",
+    "model.layer=[{type=\"max_pool\"+}]",
+    "model.layer=[{type=\"avg_pool\"+}]",
+    "model.layer=[{type=\"global_pool\"+}]",
+    "model.layer=[{type=\"flatten\"+}]",
+    "model.layer=[{type=\"upsample\"+}]",
+    "model.layer=[{type=\"recurrent\",hidden=3+}]",
+    "model.layer=[{type=\"residual\",channels=3+}]",
+    "model.layer=[{type=\"rms_norm\"+}]",
+    "train={epochs=3+}",
+    "train.loss={type=\"mse\"+}",
+    "train.loss={type=\"mae\"+}",
+    "train.loss={type=\"huber\"+}",
+    "train.loss={type=\"bce_with_logits\"+}",
+    "train.loss={type=\"elbo\"+}",
+    "train.loss={type=\"cross_entropy\"+}",
+    "train.optimizer={type=\"sgd\"+}",
+    "train.optimizer={type=\"adam\"+}",
+    "train.optimizer={type=\"adamax\"+}",
+    "train.optimizer={type=\"adamw\"+}",
+    "train.optimizer={type=\"rmsprop\"+}",
+    "train.schedule={type=\"constant\"+}",
+    "train.schedule={type=\"step\"+}",
+    "train.schedule={type=\"cosine\"+}",
+    "train.early_stopping={patience=3+}",
+    "tune={epochs=3+}",
+];
+
+/// The name that `f` says no value has, listed by the reader's own message.
+fn names_of<T: serde::de::DeserializeOwned>(tag: &str) -> Vec<String> {
+    let text = format!("{tag} = \"?\"");
+    let message = toml::from_str::<T>(&text).err().unwrap().message().to_string();
+    message.split('`').skip(3).step_by(2).map(str::to_string).collect()
+}
+
+#[test]
+fn a_key_too_many_is_refused_in_every_table() {
+    for table in TABLES {
+        // Without it, nothing is said about keys, or the test would hold for any reason.
+        let without = Experiment::parse(BASE, "x.toml", &[table.replace('+', "")]);
+        let said = without.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(!said.contains("key `") && !said.contains("expected"), "{table}: {said}");
+        let with = refusal(&[&table.replace('+', ",zzz=1")]);
+        assert!(with.contains("unknown key `zzz`"), "{table}: {with}");
+    }
+    let types = [
+        ("data.split={by", names_of::<crate::data::config::SplitConfig>("by")),
+        ("data.reshape={by", names_of::<crate::data::config::ReshapeConfig>("by")),
+        ("model.layer=[{type", names_of::<crate::nn::layers::LayerConfig>("type")),
+        ("train.loss={type", names_of::<Loss>("type")),
+        ("train.optimizer={type", names_of::<crate::optim::Optimizer>("type")),
+        ("train.schedule={type", names_of::<crate::optim::schedule::Schedule>("type")),
+    ];
+    for (start, names) in types {
+        assert!(!names.is_empty(), "{start}");
+        for name in names {
+            let tried = TABLES.iter().any(|table| table.starts_with(&format!("{start}=\"{name}\"")));
+            assert!(tried, "{start} = {name} is not among the tables tried");
+        }
+    }
+    assert!(refusal(&["zzz=1"]).contains("unknown key `zzz`"));
+}
