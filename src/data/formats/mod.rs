@@ -131,7 +131,7 @@ pub fn find(
                 }
                 // Brackets and other signs are not in the standard notation either.
                 let odd = |cell: &&str| cells::number(cell).is_none() && format.plain(cell).is_some();
-                if !format.is_plain() || present.iter().any(|cell| odd(cell)) {
+                if !format.is_plain() || present.iter().any(odd) {
                     formats.insert(name.clone(), Format::Number(format));
                 }
             }
