@@ -1,4 +1,13 @@
-//! Suggestions for mistyped names.
+//! Names: the form in which they are compared, and suggestions for mistyped ones.
+
+use std::borrow::Cow;
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+
+/// A text in the normal form in which equal names have equal bytes: `é` may be one character or two (Unicode's NFC).
+pub fn normal(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_nfc(text) { text.into() } else { text.nfc().collect::<String>().into() }
+}
 
 /// Returns `; did you mean `x`?` if a name in `known` resembles `name`, else lists the first few names.
 pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {

@@ -3,6 +3,9 @@
 use std::path::Path;
 
 use gridlight::base::number::{Numbers, shown};
+use gridlight::data::Goal;
+use gridlight::data::config::SplitConfig;
+use gridlight::experiment::Experiment;
 
 use super::Failure;
 use super::output::{print, print_json};
@@ -10,7 +13,7 @@ use super::output::{print, print_json};
 /// The test metrics of a fold.
 pub struct Fold {
     /// Its number within the repetition, and the repetition.
-    pub place: [usize; 2],
+    pub place: [u64; 2],
     /// Its metrics.
     pub metrics: Numbers,
 }
@@ -24,31 +27,46 @@ struct Summary {
     folds: Vec<f64>,
 }
 
-/// The keys that make `by` a split into folds: the number of folds, the test fold, and the seed of a repetition. Group,
+/// The override that makes the split of an experiment one into folds: `fold` of the repetition `repeat` tests. Group,
 /// stratification and validation part are those of the experiment.
-pub fn overrides(
-    split: &gridlight::data::config::SplitConfig,
-    folds: usize,
-    [fold, repeat]: [usize; 2],
-) -> Vec<String> {
-    use gridlight::data::config::SplitConfig;
+///
+/// # Errors
+/// If its rows are split by what folds would ignore.
+pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> Result<String, Failure> {
+    let classes = matches!(experiment.goal(), Goal::Binary | Goal::Classes);
     let mut table = toml::Table::new();
+    match &experiment.data.split {
+        SplitConfig::Random { validation, group, stratify, .. }
+        | SplitConfig::Folds { validation, group, stratify, .. } => {
+            table.insert("validation".into(), toml::Value::Float(*validation));
+            if let Some(group) = group {
+                table.insert("group".into(), group.clone().into());
+            }
+            if classes {
+                table.insert("stratify".into(), stratify.unwrap_or(true).into());
+            }
+        }
+        SplitConfig::Rows { validation, .. } => {
+            table.insert("validation".into(), toml::Value::Float(*validation));
+        }
+        SplitConfig::Order { .. } | SplitConfig::Time { .. } => {
+            let reason = "--folds draws rows at random, but `data.split` puts later rows into the test: folds would be \
+                          tested on rows between those that train";
+            return Err(Failure::input(reason));
+        }
+        SplitConfig::Column { .. } | SplitConfig::Files { .. } => {
+            let reason =
+                "--folds draws rows at random, but `data.split` says which rows test; use by = \"random\"";
+            return Err(Failure::input(reason));
+        }
+    }
     table.insert("by".into(), "folds".into());
     table.insert("folds".into(), toml::Value::Integer(folds as i64));
     table.insert("fold".into(), toml::Value::Integer(fold as i64));
-    if let SplitConfig::Random { validation, group, stratify, .. }
-    | SplitConfig::Folds { validation, group, stratify, .. } = split
-    {
-        table.insert("validation".into(), toml::Value::Float(*validation));
-        if let Some(group) = group {
-            table.insert("group".into(), group.clone().into());
-        }
-        // It says nothing where the target is a number.
-        table.insert("stratify".into(), stratify.unwrap_or(true).into());
-    }
     // Seed 0 deals rows in the order of the file, in which neighbours may be alike; folds are drawn.
-    table.insert("seed".into(), toml::Value::Integer(split.seed() as i64 + repeat as i64 + 1));
-    vec![format!("data.split={}", toml::Value::Table(table))]
+    let seed = experiment.data.split.seed().wrapping_add(repeat + 1) & i64::MAX as u64;
+    table.insert("seed".into(), toml::Value::Integer(seed as i64));
+    Ok(format!("data.split={}", toml::Value::Table(table)))
 }
 
 /// Shows the metrics of all folds, their mean and deviation.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gridlight::base::names::normal;
 use gridlight::data::{self, DataConfig, Understanding};
 use gridlight::experiment::Experiment;
 use gridlight::run::trainer;
@@ -56,7 +57,7 @@ impl Inspect {
             };
         }
         let mut config = DataConfig::of(&self.file.to_string_lossy());
-        config.target.clone_from(&self.target);
+        config.target = self.target.as_deref().map(|name| normal(name).into_owned());
         match data::look(&config, Path::new("")).map_err(gridlight::train::TrainError::from)? {
             Some(understood) => self.show(&understood),
             None => Err(Failure::input(format!(

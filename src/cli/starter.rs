@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gridlight::base::names::normal;
 use gridlight::data::config::ColumnKind;
 use gridlight::data::{self, Column, DataConfig, Understanding};
 use gridlight::experiment::Experiment;
@@ -63,7 +64,8 @@ pub fn read(path: &Path, target: Option<&str>, overrides: &[String]) -> Result<E
         ["csv", "tsv", "tab", "parquet", "json", "jsonl", "ndjson", "gz", "zst"].contains(&ending)
     };
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    if !is_table(&ending) && !path.is_dir() {
+    let is_experiment = ending == "toml" || (target.is_none() && !is_table(&ending));
+    if is_experiment && !path.is_dir() {
         if target.is_some() {
             let reason = "--target is for tables; an experiment names its target in `data.target`";
             return Err(Failure::input(format!("{}: {reason}", path.display())));
@@ -105,14 +107,14 @@ fn text(source: &Path, target: Option<&str>) -> Result<String, Failure> {
              [model]\nfamily = \"cnn\"\n\n[train]\nloss = \"cross_entropy\"\n"
         ));
     }
-    if source.extension().is_some_and(|e| e == "txt" || e == "md") {
+    if target.is_none() && source.extension().is_some_and(|e| e == "txt" || e == "md") {
         return Ok(format!(
             "# Learns to write like a text.\nname = \"{name}\"\n\n[data]\nsource = {place}\ntext = {{}}\n\n[model]\n\
              family = \"rnn\"\n"
         ));
     }
     let mut config = DataConfig::of(&source.to_string_lossy());
-    config.target = target.map(String::from);
+    config.target = target.map(|name| normal(name).into_owned());
     let looked = |config: &DataConfig| data::look(config, Path::new("")).map_err(TrainError::from);
     let mut understood = looked(&config)?.ok_or_else(|| {
         Failure::input(format!("{}: this is no table; write its experiment by hand", source.display()))

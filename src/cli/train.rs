@@ -33,11 +33,11 @@ pub struct Train {
     target: Option<String>,
     /// Cross-validation: train as many models, each tested on another part of the rows, and show the mean and the
     /// deviation of their metrics.
-    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "max_steps"])]
-    folds: Option<usize>,
+    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "max_steps"], value_parser = clap::value_parser!(u64).range(2..=1000))]
+    folds: Option<u64>,
     /// Repeat the cross-validation with other folds.
-    #[arg(long, value_name = "N", default_value_t = 1, requires = "folds")]
-    repeats: usize,
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "folds", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    repeats: u64,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -150,12 +150,7 @@ impl Train {
     }
 
     /// Trains and tests one model for each fold.
-    fn cross_validate(
-        &self,
-        folds: usize,
-        overrides: &[String],
-        console: &mut Console,
-    ) -> Result<(), Failure> {
+    fn cross_validate(&self, folds: u64, overrides: &[String], console: &mut Console) -> Result<(), Failure> {
         let experiment = self.read(overrides)?;
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         let exact = experiment.train.exact;
@@ -165,7 +160,7 @@ impl Train {
         for repeat in 0..self.repeats {
             for fold in 0..folds {
                 let mut keys = overrides.to_vec();
-                keys.extend(folds::overrides(&experiment.data.split, folds, [fold, repeat]));
+                keys.push(folds::split(&experiment, folds, [fold, repeat])?);
                 let experiment = self.read(&keys)?;
                 let data = trainer::load_data(&experiment, &PathBuf::new())?;
                 if fold + repeat == 0 && !self.quiet {

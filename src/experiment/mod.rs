@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
 use crate::base::input;
+use crate::base::names::normal;
 use crate::base::number::is_positive;
 use crate::data::{DataConfig, Goal};
 use crate::nn::config::{self, ModelConfig};
@@ -68,6 +69,10 @@ impl Experiment {
     /// # Errors
     /// If anything in it is wrong.
     pub fn parse(text: &str, place: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        // Names of columns are compared with those of tables, which are in the normal form.
+        let (written, text) = (text, &*normal(text));
+        let overrides: Vec<String> = overrides.iter().map(|argument| normal(argument).into_owned()).collect();
+        let overrides = &overrides[..];
         let origin = Origin { place: place.into(), text: text.into(), overrides: overrides.to_vec() };
         let located = |e: &toml::de::Error| ConfigError {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
@@ -81,6 +86,16 @@ impl Experiment {
                 place: format!("--set {argument}"),
                 reason: explain(e.message()),
             })?;
+        }
+        if written != text
+            && let Ok(mut raw) = toml::from_str::<Self>(written)
+        {
+            // Names of files stay as they are.
+            for (path, raw) in experiment.data.paths().into_iter().zip(raw.data.paths()) {
+                if *path == normal(raw) {
+                    path.clone_from(raw);
+                }
+            }
         }
         experiment.fill_in(&given);
         experiment.origin = origin;

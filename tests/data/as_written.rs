@@ -274,3 +274,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_name_is_the_same_in_every_unicode_form() {
+    let decomposed = |text: &str| text.replace('ö', "o\u{308}").replace('é', "e\u{301}");
+    let rows = |name: &str, town: &str| {
+        let body: String = (0..40).map(|i| format!("{i},{},{}\n", [town, "Ulm"][i % 2], i % 5)).collect();
+        format!("{name},town,y\n{body}")
+    };
+    let composed = load(rows("Größe", "Café"), "").unwrap();
+    let apart = load(decomposed(&rows("Größe", "Café")), "").unwrap();
+    assert_eq!(apart.train, composed.train);
+    // Both forms in one file are one town, and two columns of one name are refused.
+    let both = rows("Größe", "Café") + "7,Cafe\u{301},3\n";
+    assert_eq!(load(both, "").unwrap().train.features, composed.train.features);
+    let error = load("Größe,Gro\u{308}ße,y\n1,2,3\n", "").unwrap_err();
+    assert!(error.contains("two columns are called `Größe`"), "{error}");
+    let text = decomposed("name = \"n\"\n[data]\nsource = \"Größe.csv\"\ntarget = \"Größe\"\n");
+    let experiment = gridlight::experiment::Experiment::parse(&text, "n.toml", &[]).unwrap();
+    assert_eq!(experiment.data.target.as_deref(), Some("Größe"));
+    assert_eq!(experiment.data.source, decomposed("Größe.csv"), "files keep their names");
+}

@@ -71,6 +71,14 @@ fn parts_have_their_share_of_every_class_and_rare_ones_train() {
 }
 
 #[test]
+fn numbers_are_not_stratified_in_silence() {
+    let bench = Bench::new(patients().replace("ill", "1").replace("well", "2").replace("rare", "3"));
+    let error =
+        bench.load(Goal::Regression, "split = { by = \"random\", stratify = true }").unwrap_err().to_string();
+    assert!(error.contains("`stratify` is for targets that are classes"), "{error}");
+}
+
+#[test]
 fn a_split_has_its_own_seed() {
     let rows = |seed: u32| load(&format!("split = {{ by = \"random\", seed = {seed} }}")).test.source_rows;
     assert_eq!(rows(4), rows(4));

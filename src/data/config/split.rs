@@ -160,6 +160,14 @@ impl SplitConfig {
         }
     }
 
+    /// Whether each part should have its share of every class, if that is set.
+    pub fn stratify(&self) -> Option<bool> {
+        match self {
+            Self::Random { stratify, .. } | Self::Folds { stratify, .. } => *stratify,
+            _ => None,
+        }
+    }
+
     /// The column that says, or helps to say, which rows are for what; it is no feature unless named as one.
     pub fn column(&self) -> Option<&String> {
         match self {

@@ -5,11 +5,11 @@
 
 mod dates;
 mod numbers;
+mod scanner;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::DataError;
 use super::cells;
@@ -44,7 +44,7 @@ impl Format {
     fn plain(&self, cell: &str) -> Option<String> {
         match self {
             Self::Number(format) => format.plain(cell),
-            Self::Date { order } => dates::parse(cell, *order).map(|t| t.to_string()),
+            Self::Date { order } => scanner::parse(cell, *order).map(|t| t.to_string()),
             Self::Unix { unit } => unit.parse(cell).map(|t| t.to_string()),
         }
     }
@@ -69,14 +69,6 @@ pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
         })
     };
     let mut found = BTreeMap::<String, usize>::new();
-    for column in table.columns.iter_mut().chain([&mut table.names]) {
-        for cell in column.iter_mut().filter(|cell| !cell.is_ascii()) {
-            // One name may be stored in several ways: `é` is one character or two.
-            if !is_nfc(cell) {
-                *cell = cell.nfc().collect();
-            }
-        }
-    }
     for column in &mut table.columns {
         for cell in column.iter_mut() {
             let missing = (csv.default_missing && cells::marks_missing(cell)) || own(cell);
@@ -135,14 +127,14 @@ pub fn find(
                     formats.insert(name.clone(), Format::Number(format));
                 }
             }
-            numbers::Found::Either { comma_is_decimal, comma_groups } => {
-                open.push((at, comma_is_decimal, comma_groups));
+            numbers::Found::Either { decimals, groups } => {
+                open.push((at, decimals, groups));
             }
         }
     }
     for (at, as_decimal, as_groups) in open {
         // In `1.234;5,6` the point groups digits; without such a neighbour, it is a decimal point.
-        let format = match decimal.or(csv.decimal) {
+        let format = match decimal {
             Some(found) if found == as_decimal.decimal => as_decimal,
             Some(_) => as_groups,
             None if as_decimal.is_plain() && !mixed(&table.columns[at], table.delimiter) => as_decimal,

@@ -31,9 +31,9 @@ pub enum Found {
     /// Each has one separator with three digits after it: decimals, or a group of a thousand.
     Either {
         /// The separator begins decimals.
-        comma_is_decimal: NumberFormat,
+        decimals: NumberFormat,
         /// The separator groups thousands.
-        comma_groups: NumberFormat,
+        groups: NumberFormat,
     },
 }
 
@@ -158,7 +158,7 @@ pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &
         let mut with_point = present.iter().filter(|cell| cell.contains('.')).peekable();
         let grouped = |cell: &&str| groups.plain(cell).is_some() && cell.matches('.').count() == 1;
         if with_point.peek().is_some() && with_point.all(grouped) {
-            return Found::Either { comma_is_decimal: point, comma_groups: groups };
+            return Found::Either { decimals: point, groups };
         }
         return Found::One(point);
     }
@@ -205,7 +205,7 @@ pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &
             let commas = present.iter().any(|cell| cell.contains(','));
             // The separator that occurs is read as decimals by one, and as groups by the other.
             let (decimal, groups) = if commas { (comma, point) } else { (point, comma) };
-            Found::Either { comma_is_decimal: decimal.clone(), comma_groups: groups.clone() }
+            Found::Either { decimals: decimal.clone(), groups: groups.clone() }
         }
         _ => Found::One(best[0].clone()),
     }

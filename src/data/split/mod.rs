@@ -39,6 +39,9 @@ pub fn split(
         return Err(DataError::Split { reason: format!("`group` = \"{name}\" is empty in line {line}") });
     }
     let bad = |key: &str, reason: String| DataError::Split { reason: format!("`{key}` {reason}") };
+    if config.stratify() == Some(true) && classes.is_none() {
+        return Err(bad("stratify", "is for targets that are classes; this one is not".into()));
+    }
     let mut parts = Parts::default();
     match config {
         SplitConfig::Random { validation, test, stratify, .. } => {

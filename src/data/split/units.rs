@@ -67,11 +67,7 @@ pub fn draw(units: Vec<Unit>, part: f64, seed: [u32; 2], round: u32) -> (Vec<Uni
             chosen[at] = true;
         }
     }
-    let (mut drawn, mut rest) = (vec![], vec![]);
-    for (unit, chosen) in units.into_iter().zip(chosen) {
-        if chosen { drawn.push(unit) } else { rest.push(unit) }
-    }
-    (drawn, rest)
+    divide(units, &chosen)
 }
 
 /// The units of one of `folds` test sets, and the rest: of each class, every `folds`-th unit, in the order of the file
@@ -100,9 +96,14 @@ pub fn fold(units: Vec<Unit>, folds: usize, fold: usize, seed: [u32; 2]) -> (Vec
         in_fold[at as usize] = *number % folds == fold && !alone;
         *number += 1;
     }
+    divide(units, &in_fold)
+}
+
+/// The chosen units, and the rest.
+fn divide(units: Vec<Unit>, chosen: &[bool]) -> (Vec<Unit>, Vec<Unit>) {
     let (mut drawn, mut rest) = (vec![], vec![]);
-    for (unit, chosen) in units.into_iter().zip(in_fold) {
-        if chosen { drawn.push(unit) } else { rest.push(unit) }
+    for (unit, chosen) in units.into_iter().zip(chosen) {
+        if *chosen { drawn.push(unit) } else { rest.push(unit) }
     }
     (drawn, rest)
 }

@@ -7,6 +7,7 @@ mod pages;
 mod parquet;
 mod source;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -14,6 +15,7 @@ pub(super) use source::files;
 
 use super::DataError;
 use super::config::{ColumnKind, CsvConfig};
+use crate::base::names::normal;
 
 /// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
@@ -71,13 +73,18 @@ impl Table {
     }
 
     fn of_file(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
-        let table = match source::open(path)? {
+        let mut table = match source::open(path)? {
             source::Contents::Parquet => parquet::read(path)?,
             source::Contents::Json(bytes) => json::read(path, &bytes)?,
             source::Contents::Text(bytes) => csv::read(path, &bytes, csv, expected)?,
         };
         if table.lines.is_empty() {
             return Err(DataError::Empty { path: path.into() });
+        }
+        for cell in table.columns.iter_mut().chain([&mut table.names]).flatten() {
+            if let Cow::Owned(normal) = normal(cell) {
+                *cell = normal;
+            }
         }
         let mut sorted: Vec<&String> = table.names.iter().collect();
         sorted.sort();
