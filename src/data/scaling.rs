@@ -49,8 +49,8 @@ impl FittedScaling {
     pub fn describe(&self) -> String {
         match self {
             Self::None => "as it is".into(),
-            Self::Affine { shift, scale } => format!("(x - {}) / {}", figure(*shift), figure(*scale)),
-            Self::Log1p { shift, scale } => format!("(ln(1 + x) - {}) / {}", figure(*shift), figure(*scale)),
+            Self::Affine { shift, scale } => format!("(x {}) / {}", minus(*shift), figure(*scale)),
+            Self::Log1p { shift, scale } => format!("(ln(1 + x) {}) / {}", minus(*shift), figure(*scale)),
             Self::Quantile { .. } => "normal quantile of its rank".into(),
         }
     }
@@ -154,6 +154,12 @@ pub fn mean_and_deviation(values: &[f64]) -> (f64, f64) {
     let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
     let scale = if variance.sqrt() > 1e-12 * mean.abs().max(1e-300) { variance.sqrt() } else { 1.0 };
     (mean, scale)
+}
+
+/// `- x`, with one sign.
+fn minus(x: f64) -> String {
+    let sign = if x < 0.0 { '+' } else { '-' };
+    format!("{sign} {}", figure(x.abs()))
 }
 
 #[cfg(test)]

@@ -122,7 +122,15 @@ pub(super) fn load(
     let [train, validation, test] = parts;
     let fitted = Fitted { target: FittedTarget::Text(fitted), ..Fitted::default() };
     let digest = digest_all(config, directory, path)?;
-    Ok(Loaded { fitted, train, validation, test, digest, dropped: 0, understood: Understanding::default() })
+    Ok(Loaded {
+        fitted,
+        train,
+        validation,
+        test,
+        digest,
+        dropped: 0,
+        understood: Understanding::without_columns(config, vec![]),
+    })
 }
 
 /// Encodes another text with what was fitted.

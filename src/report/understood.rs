@@ -13,20 +13,25 @@ pub fn data(report: &Report) -> String {
     let data = report.data;
     let source = std::path::Path::new(report.source);
     let file = source.file_name().map(|f| f.to_string_lossy().into_owned()).unwrap_or_default();
-    let text = format!(
-        "<p>{}: {} rows for training, {} for validation, {} for test; {} dropped. SHA-256 {}…</p>\n",
+    let understood = &data.understood;
+    let mut text = format!(
+        "<p>{}: {} train, {} validate, {} test, {}. SHA-256 {}…</p>\n",
         escape(&file),
         data.train.rows,
         data.validation.rows,
         data.test.rows,
-        data.dropped,
+        escape(&understood.split),
         data.digest.chars().take(12).collect::<String>()
     );
-    let notes = data.understood.notes.iter().map(|note| format!("<p>{}</p>\n", escape(note)));
-    let text = notes.fold(text, |text, note| text + &note);
-    let classes = classes(&data.understood);
-    if !data.understood.columns.is_empty() {
-        return text + &columns(&data.understood) + &classes;
+    if !understood.notes.is_empty() {
+        text += &format!("<p>How it was read: {}.</p>\n", escape(&understood.notes.join("; ")));
+    }
+    for dropped in &understood.dropped {
+        text += &format!("<p>{} rows are left out: {}.</p>\n", dropped.rows, escape(&dropped.reason));
+    }
+    let classes = classes(understood);
+    if !understood.columns.is_empty() {
+        return text + &columns(understood, report.target.as_ref()) + &classes;
     }
     let mut rows: Vec<Vec<String>> = vec![];
     if let Some(image) = &data.fitted.image {
@@ -38,28 +43,21 @@ pub fn data(report: &Report) -> String {
     text + &table(&["column", "encoding, fitted on the training rows"], &rows, 2) + &classes
 }
 
-/// The columns of a table, what looks wrong, and the rows of each part.
-fn columns(understood: &Understanding) -> String {
-    let mut html = String::new();
-    let parts = understood.parts;
-    html += &format!(
-        "<p>{} rows: {}; {} train, {} validate, {} test.</p>\n",
-        understood.rows,
-        escape(&understood.split),
-        parts[0],
-        parts[1],
-        parts[2]
-    );
-    for dropped in &understood.dropped {
-        html += &format!("<p>{} rows are left out: {}.</p>\n", dropped.rows, escape(&dropped.reason));
-    }
+/// The columns of a table, and what looks wrong; `target` is that column and its encoding.
+fn columns(understood: &Understanding, target: Option<&[String; 2]>) -> String {
     let row = |column: &Column| {
         let kind = column.format.clone().unwrap_or_else(|| format!("{:?}", column.kind).to_lowercase());
         let missing = if column.missing == 0 { String::new() } else { column.missing.to_string() };
-        vec![column.name.clone(), kind, column.values.clone(), missing, column.becomes.clone()]
+        let encoding = target.filter(|[name, _]| *name == column.name).map(|[_, encoding]| encoding);
+        let becomes = encoding.unwrap_or(&column.becomes).clone();
+        vec![column.name.clone(), kind, column.values.clone(), missing, becomes]
     };
     let rows: Vec<Vec<String>> = understood.columns.iter().take(SHOWN).map(row).collect();
-    html += &table(&["column", "is", "holds", "missing", "becomes (fitted on the training rows)"], &rows, 5);
+    let mut html =
+        table(&["column", "is", "holds", "missing", "becomes (fitted on the training rows)"], &rows, 5);
+    if let Some(more @ 1..) = understood.columns.len().checked_sub(SHOWN) {
+        html += &format!("<p>… and {more} more columns.</p>\n");
+    }
     let doubts: Vec<String> = understood
         .columns
         .iter()
@@ -90,5 +88,5 @@ fn classes(understood: &Understanding) -> String {
         std::iter::once(name).chain(class.rows.iter().map(usize::to_string)).collect()
     };
     let rows: Vec<Vec<String>> = understood.classes.iter().take(SHOWN).map(row).collect();
-    table(&["class", "train", "validate", "test"], &rows, 1)
+    format!("<p>Rows of each class:</p>\n{}", table(&["class", "train", "validate", "test"], &rows, 1))
 }

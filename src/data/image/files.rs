@@ -240,7 +240,7 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
     wanted.reading.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), fit: reading.fit, ..image };
     let fitted = Fitted { target, image: Some(image), ..Fitted::default() };
-    let mut understood = Understanding::of_pictures(config, all.notes.clone());
+    let mut understood = Understanding::without_columns(config, all.notes.clone());
     understood.split_rows(&all.labels, &parts, &fitted.target);
     let mut loaded = Loaded {
         train: encode(&fitted, &all, &parts.train, true)?,

@@ -76,7 +76,7 @@ fn commonest(counts: &HashMap<&str, usize>, rows: usize) -> String {
         .map(|(name, count)| {
             let short: String = name.chars().take(24).collect();
             let cut = if short.len() < name.len() { "…" } else { "" };
-            format!("{short}{cut} {:.0} %", 100.0 * *count as f64 / rows as f64)
+            format!("{short}{cut} ({:.0} %)", 100.0 * *count as f64 / rows as f64)
         })
         .collect();
     let more = sorted.len().saturating_sub(SHOWN);

@@ -111,8 +111,8 @@ impl Understanding {
         }
     }
 
-    /// What is known of pictures.
-    pub fn of_pictures(config: &DataConfig, notes: Vec<String>) -> Self {
+    /// What is known of pictures and texts.
+    pub fn without_columns(config: &DataConfig, notes: Vec<String>) -> Self {
         Self { notes, split: split(&config.split), ..Self::default() }
     }
 
