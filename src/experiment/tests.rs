@@ -190,3 +190,61 @@ fn a_key_too_many_is_refused_in_every_table() {
     }
     assert!(refusal(&["zzz=1"]).contains("unknown key `zzz`"));
 }
+
+#[test]
+fn every_default_that_applies_is_written_out() {
+    let data = [
+        "[data.csv]",
+        "default_missing = true",
+        "missing = []",
+        "exclude = []",
+        "drop_missing = []",
+        "flip_horizontal = false",
+        "rotation = 0.0",
+        "seed = 0",
+        "validation = 0.15",
+        "batch_size = 32",
+        "every_epochs = 10",
+    ];
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&[], &["family = \"mlp\"", "hidden = [128, 64]", "dropout = 0.0"]),
+        (&["model.family=cnn"], &["channels = [32, 64]", "kernel = 3", "pool = 2"]),
+        (&["model.family=rnn"], &["cell = \"lstm\"", "bidirectional = false", "dense = []"]),
+        (&["model.family=vae"], &["channels = []", "latent = 16", "free_bits = 0.0"]),
+        (&["model.family=vae", "model.channels=[4]"], &["kernel = 3", "beta = 1.0"]),
+        (&["train.loss=cross_entropy"], &["label_smoothing = 0.0", "class_weights = []"]),
+        (&["data.image={shape=[1,2,2]}"], &["fit = \"squash\"", "on_error = \"fail\"", "classes = []"]),
+    ];
+    for (sets, wanted) in cases {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        let experiment = Experiment::parse(BASE, "x.toml", &sets).unwrap();
+        let text = experiment.resolved();
+        for line in wanted.iter().chain(&data) {
+            assert!(text.lines().any(|l| l == *line), "{sets:?}: `{line}` is missing in\n{text}");
+        }
+        assert_eq!(Experiment::parse(&text, "run.toml", &[]).unwrap(), experiment, "{text}");
+        // A run of an earlier version lacks what was not written then.
+        let lacks = |line: &&str| !wanted.contains(line) && !data.contains(line) || line.contains("family");
+        let earlier: String = text.lines().filter(lacks).map(|l| format!("{l}\n")).collect();
+        let earlier = Experiment::parse(&earlier, "run.toml", &sets).unwrap();
+        assert_eq!(earlier.resolved(), text, "{sets:?}");
+    }
+    let unread =
+        Experiment::parse(BASE, "x.toml", &["model.kernel=3".into(), "model.pool=2".into()]).unwrap();
+    assert_eq!(unread, Experiment::parse(BASE, "x.toml", &[]).unwrap());
+}
+
+#[test]
+fn only_a_default_batch_becomes_smaller() {
+    let of = |sets: &[&str], rows| {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        Experiment::parse(BASE, "x.toml", &sets).unwrap().smaller_batch(rows)
+    };
+    assert_eq!(of(&[], 32), None);
+    assert_eq!(of(&[], 31), Some(31));
+    assert_eq!(of(&["train.accumulate=4"], 30), Some(28));
+    assert_eq!(of(&["train.accumulate=4"], 3), None);
+    assert_eq!(of(&["model.norm=batch"], 1), None);
+    assert_eq!(of(&["train.batch_size=32"], 31), None);
+    assert_eq!(of(&[], 0), None);
+}

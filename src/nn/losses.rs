@@ -28,7 +28,7 @@ pub enum Loss {
     /// by `pos_weight`.
     BceWithLogits {
         /// Weight of positive rows: a number, or `"balanced"` for the negative rows per positive one in training.
-        #[serde(default, skip_serializing_if = "PosWeight::is_default")]
+        #[serde(default)]
         pos_weight: PosWeight,
     },
     /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
@@ -41,7 +41,7 @@ pub enum Loss {
         label_smoothing: f64,
         /// Weight of each class; all 1 if empty. As in PyTorch, the mean is divided by the sum of the labels'
         /// weights. `"balanced"` gives each class the same sum of weights in training.
-        #[serde(default, skip_serializing_if = "ClassWeights::is_empty")]
+        #[serde(default)]
         class_weights: ClassWeights,
     },
 }

@@ -25,10 +25,10 @@ pub struct CsvConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// Texts that mark missing values besides the usual ones, or numbers that do, such as `"-999"`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub missing: Vec<String>,
     /// Whether `NA`, `n/a`, `-`, `?`, `#N/A` and the like mark missing values.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "yes")]
     pub default_missing: bool,
     /// The order of dates that leave it open: `"dmy"`, `"mdy"` or `"ymd"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,11 +37,6 @@ pub struct CsvConfig {
 
 fn yes() -> bool {
     true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_yes(value: &bool) -> bool {
-    *value
 }
 
 impl Default for CsvConfig {

@@ -14,13 +14,13 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<ImageShape>,
     /// How pictures become `shape` if theirs is wider or taller.
-    #[serde(default, skip_serializing_if = "ImageFit::is_default")]
+    #[serde(default)]
     pub fit: ImageFit,
     /// What to do about pictures of a folder that cannot be read, in training and evaluation.
-    #[serde(default, skip_serializing_if = "OnError::is_default")]
+    #[serde(default)]
     pub on_error: OnError,
     /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub classes: Vec<String>,
 }
 

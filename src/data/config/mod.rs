@@ -44,10 +44,10 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,
     /// Columns to leave out when `features` is not set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub exclude: Vec<String>,
     /// How the text of a table is written, where looking at it does not tell.
-    #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
+    #[serde(default)]
     pub csv: CsvConfig,
     /// Column types, where they should not be inferred from the cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -109,7 +109,7 @@ pub struct CleanConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Fill>,
     /// Drop rows in which any of these columns is empty (rows without a target are always dropped).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub drop_missing: Vec<String>,
     /// Add a 0/1 feature for each number column with missing values in the training rows.
     #[serde(default)]

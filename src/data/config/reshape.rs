@@ -24,18 +24,13 @@ pub enum ReshapeConfig {
         /// Columns that are expanded to one per time of day.
         columns: Vec<String>,
         /// Minutes between them.
-        #[serde(default = "hour", skip_serializing_if = "is_hour")]
+        #[serde(default = "hour")]
         minutes: u32,
     },
 }
 
 fn hour() -> u32 {
     60
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_hour(minutes: &u32) -> bool {
-    *minutes == hour()
 }
 
 impl ReshapeConfig {

@@ -26,7 +26,7 @@ pub enum SplitConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stratify: Option<bool>,
         /// Seed of the draw.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// In file order: the last rows are the test set, those before them the validation set. With windows over
@@ -62,7 +62,7 @@ pub enum SplitConfig {
         #[serde(default = "default_part")]
         validation: f64,
         /// Seed of the validation rows.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// Row `i` is a test row if `i mod folds = fold`; a random part of the others is for validation.
@@ -83,7 +83,7 @@ pub enum SplitConfig {
         stratify: Option<bool>,
         /// Seed of the order in which rows are dealt to the folds, and of the validation rows; 0 deals them in the
         /// order of the file.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// From separate files with the same columns.
@@ -95,7 +95,7 @@ pub enum SplitConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<String>,
         /// Seed of the random fraction.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
         /// Labels of the validation images; see `labels` of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -171,9 +171,4 @@ impl SplitConfig {
 
 fn default_part() -> f64 {
     0.15
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_zero(seed: &u64) -> bool {
-    *seed == 0
 }

@@ -26,10 +26,10 @@ pub struct WindowConfig {
     pub group: Option<String>,
     /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at the predicted
     /// row.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub known_future: Vec<String>,
     /// Columns to predict in addition to `target`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub targets: Vec<String>,
     /// How to handle missing rows and missing values of the target.
     #[serde(default)]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Family, ModelConfig};
+use crate::nn::layers::keys::three;
 
 /// Distribution of the features given a latent code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,9 +79,13 @@ impl ModelConfig {
         })
     }
 
-    /// Fills in the family's defaults for missing keys.
-    pub(crate) fn fill_in(&mut self) {
+    /// Fills in the defaults of a `vae` for missing keys.
+    pub(super) fn fill_in_variational(&mut self) {
         let Some(v) = self.variational() else { return };
+        let channels = self.channels.get_or_insert_default();
+        if !channels.is_empty() {
+            self.kernel.get_or_insert(three());
+        }
         self.latent = Some(v.latent);
         self.decoder = Some(v.decoder);
         if v.decoder == Decoder::Gaussian {
