@@ -84,6 +84,7 @@ pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Re
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: experiment.train.optimizer.clone(),
+        decay: experiment.train.decay,
         clip_norm: experiment.train.clip_norm,
     };
     Ok(engine::compile(&model, Some(&training), &data.validation, target)?.0)

@@ -29,6 +29,7 @@ fn messages_say_the_form_that_is_allowed() {
         ("train.optimizer=[1]", "a name"),
         ("train.optimizer={type=\"adam\",betas=[0.9]}", "a list of 2 numbers such as [0.9, 0.999]"),
         ("train.optimizer={beta=1}", "the key `type` is missing"),
+        ("train.decay=ALL", "did you mean `all`"),
         ("train.epochs=1.5", "a whole number from 0 up; found 1.5"),
         ("train.learning_rate=fast", "a number; found \"fast\""),
         ("train.early_stopping=true", "{ patience = 10 }"),
@@ -99,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 54] = [
+const TABLES: [&str; 59] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -149,6 +150,11 @@ const TABLES: [&str; 54] = [
     "train.optimizer={type=\"adamax\"+}",
     "train.optimizer={type=\"adamw\"+}",
     "train.optimizer={type=\"rmsprop\"+}",
+    "train.optimizer={type=\"adagrad\"+}",
+    "train.optimizer={type=\"adadelta\"+}",
+    "train.optimizer={type=\"nadam\"+}",
+    "train.optimizer={type=\"radam\"+}",
+    "train.optimizer={type=\"lion\"+}",
     "train.schedule={type=\"constant\"+}",
     "train.schedule={type=\"step\"+}",
     "train.schedule={type=\"cosine\"+}",

@@ -15,7 +15,7 @@ pub struct Adam {
     pub betas: [f64; 2],
     /// Added to the denominator.
     pub eps: f64,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

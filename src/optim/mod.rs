@@ -6,21 +6,33 @@
 //!
 //! A new optimizer is a file beside these, a `mod` line, a `pub use` line and an entry in the list below.
 
+mod adadelta;
+mod adagrad;
 mod adam;
 mod adamax;
 mod adamw;
+mod lion;
+mod nadam;
+mod radam;
 mod rmsprop;
 mod rule;
 pub mod schedule;
 mod sgd;
+#[cfg(test)]
+mod trajectory;
 
 use serde::de::value::{Error, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Body;
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use adamax::Adamax;
 pub use adamw::AdamW;
+pub use lion::Lion;
+pub use nadam::NAdam;
+pub use radam::RAdam;
 pub use rmsprop::RmsProp;
 pub use rule::Problem;
 pub use sgd::Sgd;
@@ -40,6 +52,17 @@ pub trait Rule {
 
     /// The update of each parameter (see `kernels::optimizer` for its operands).
     fn body(&self) -> Body;
+}
+
+/// Which parameters weight decay applies to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// Weights, not biases and the parameters of norms.
+    #[default]
+    Weights,
+    /// All parameters, as in PyTorch.
+    All,
 }
 
 /// Defines an enum of optimizers by name, from their hyper-parameters.
@@ -80,6 +103,11 @@ optimizers! {
     "adamax": Adamax,
     "adamw": AdamW,
     "rmsprop": RmsProp,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "lion": Lion,
 }
 
 impl Default for Optimizer {

@@ -18,7 +18,7 @@ pub struct RmsProp {
     pub momentum: f64,
     /// Divide by the running standard deviation instead of the root mean square.
     pub centered: bool,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

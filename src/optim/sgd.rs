@@ -17,7 +17,7 @@ pub struct Sgd {
     pub dampening: f64,
     /// Nesterov momentum: look one momentum step ahead (Sutskever et al. 2013).
     pub nesterov: bool,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

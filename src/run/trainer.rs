@@ -107,6 +107,7 @@ pub fn train(
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: config.optimizer.clone(),
+        decay: config.decay,
         clip_norm: config.clip_norm,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data.validation)

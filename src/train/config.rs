@@ -3,8 +3,8 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::nn::losses::Loss;
-use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
+use crate::optim::{Decay, Optimizer};
 
 /// Training settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,10 @@ pub struct TrainConfig {
     /// The optimizer: a name, or a table with `type` and its settings.
     #[serde(default, deserialize_with = "optimizer")]
     pub optimizer: Optimizer,
+    /// What the optimizer's `weight_decay` applies to: `"weights"` or, as in PyTorch, `"all"` parameters, biases and
+    /// norms among them.
+    #[serde(default)]
+    pub decay: Decay,
     /// Initial learning rate.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
@@ -123,6 +127,7 @@ impl Default for TrainConfig {
             shuffle: true,
             loss: default_loss(),
             optimizer: Optimizer::default(),
+            decay: Decay::Weights,
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,
