@@ -2,10 +2,13 @@
 
 mod accumulate;
 mod explain;
+pub mod keys;
 mod place;
+pub mod schema;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
@@ -21,7 +24,7 @@ use explain::explain;
 use place::Origin;
 
 /// The contents of an experiment file, with defaults filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Name; also the name of the run directory.

@@ -254,3 +254,37 @@ fn only_a_default_batch_becomes_smaller() {
     assert_eq!(of(&["train.batch_size=32"], 31), None);
     assert_eq!(of(&[], 0), None);
 }
+
+#[test]
+fn every_key_is_listed_with_a_sentence() {
+    let mut known = keys::tables();
+    known.push(String::new());
+    for table in &known {
+        for key in keys::keys(table).unwrap() {
+            assert!(!key.about.is_empty(), "{table}: {key:?}");
+            assert!(!key.kind.is_empty(), "{table}: {key:?}");
+        }
+    }
+    // Every key that a resolved experiment holds is among them.
+    fn walk(path: &str, table: &toml::Table) {
+        let listed = keys::keys(path).unwrap();
+        for (key, value) in table {
+            assert!(listed.iter().any(|k| k.key == *key), "{path}.{key} is not listed");
+            if let (toml::Value::Table(inner), false) = (value, key == "types" || key == "columns") {
+                walk(format!("{path}.{key}").trim_start_matches('.'), inner);
+            }
+        }
+    }
+    for family in ["mlp", "cnn", "rnn", "vae"] {
+        let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
+        walk("", &toml::from_str(&experiment.resolved()).unwrap());
+    }
+    let of = |table: &str, key: &str| keys::keys(table).unwrap().into_iter().find(|k| k.key == key).unwrap();
+    assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
+    assert_eq!(of("train", "early_stopping").default, None);
+    assert!(of("data", "source").required);
+    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"vae\"");
+    let lion = keys::keys("train.optimizer").unwrap();
+    assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
+    assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));
+}

@@ -1,12 +1,13 @@
 //! Losses: one number per row, and their mean.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
 /// A loss. Definitions and defaults follow PyTorch; the loss of a row is the mean over its outputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "type",
     rename_all = "snake_case",
@@ -47,7 +48,7 @@ pub enum Loss {
 }
 
 /// Weights that follow from the training rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightRule {
     /// Each class has the same sum of weights.
@@ -55,7 +56,7 @@ pub enum WeightRule {
 }
 
 /// Weights of classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a list of weights such as [1.0, 5.0], or \"balanced\"")]
 pub enum ClassWeights {
     /// One for each class.
@@ -65,7 +66,7 @@ pub enum ClassWeights {
 }
 
 /// Weight of positive rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number such as 5.0, or \"balanced\"")]
 pub enum PosWeight {
     /// A number.

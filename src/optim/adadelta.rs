@@ -1,5 +1,6 @@
 //! Adadelta.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,7 +9,7 @@ use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// Adadelta (Zeiler 2012, arXiv:1212.5701; `torch.optim.Adadelta`). Its steps have a size of their own, so use
 /// a learning rate near 1.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adadelta {
     /// Decay rate of the running mean squares.

@@ -1,5 +1,6 @@
 //! Adagrad.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,7 +9,7 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// Adagrad (Duchi, Hazan and Singer 2011; `torch.optim.Adagrad`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adagrad {
     /// Decay of the learning rate: at step `t` it is divided by `1 + (t - 1) lr_decay`.

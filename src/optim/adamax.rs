@@ -1,5 +1,6 @@
 //! Adamax: Adam with the infinity norm.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Builder, Problem, correction};
@@ -8,7 +9,7 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// Adamax (Kingma and Ba 2015, arXiv:1412.6980, section 7.1; `torch.optim.Adamax`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adamax {
     /// Decay rates of the running mean and of the running maximum.

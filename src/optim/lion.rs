@@ -1,5 +1,6 @@
 //! Lion: steps of one size, along the sign of the momentum.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,7 +9,7 @@ use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// Lion (Chen et al. 2023, arXiv:2302.06675, algorithm 2). Every step has the size of the learning rate, so use
 /// a rate 3 to 10 times below Adam's.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lion {
     /// Weight of the momentum in a step's direction, and the momentum's decay rate.

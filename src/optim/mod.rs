@@ -21,6 +21,7 @@ mod sgd;
 #[cfg(test)]
 mod trajectory;
 
+use schemars::JsonSchema;
 use serde::de::value::{Error, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ pub trait Rule {
 }
 
 /// Which parameters weight decay applies to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decay {
     /// Weights, not biases and the parameters of norms.
@@ -69,7 +70,7 @@ pub enum Decay {
 macro_rules! optimizers {
     ($($name:literal: $rule:ident,)*) => {
         /// An optimizer with its hyper-parameters.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(
             tag = "type",
             expecting = "a name such as \"adam\", or a table such as { type = \"sgd\", momentum = 0.9 }"

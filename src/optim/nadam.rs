@@ -1,5 +1,6 @@
 //! NAdam: Adam with Nesterov momentum.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Builder, Problem, at_least_0, correction};
@@ -8,7 +9,7 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// NAdam (Dozat 2016; `torch.optim.NAdam`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct NAdam {
     /// Decay rates of the running mean and of the running mean square.

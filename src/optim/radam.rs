@@ -1,5 +1,6 @@
 //! RAdam: Adam with a rectified variance.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Builder, Problem, correction};
@@ -9,7 +10,7 @@ use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// RAdam (Liu et al. 2020, arXiv:1908.03265; `torch.optim.RAdam`): no steps are scaled by the root mean square
 /// until enough gradients were seen to know it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RAdam {
     /// Decay rates of the running mean and of the running mean square.

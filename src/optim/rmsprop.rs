@@ -1,5 +1,6 @@
 //! RMSprop.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -7,7 +8,7 @@ use super::rule::{Builder, Problem, at_least_0, part, positive};
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// RMSprop (`torch.optim.RMSprop`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsProp {
     /// Decay rate of the running mean square.

@@ -1,5 +1,6 @@
 //! Stochastic gradient descent.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,7 +9,7 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body};
 
 /// Stochastic gradient descent (`torch.optim.SGD`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Momentum: the factor on the running gradient.

@@ -1,5 +1,6 @@
 //! The `[train]` and `[tune]` tables.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::nn::losses::Loss;
@@ -7,7 +8,7 @@ use crate::optim::schedule::Schedule;
 use crate::optim::{Decay, Optimizer};
 
 /// Training settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { epochs = 100, learning_rate = 0.001 }")]
 pub struct TrainConfig {
     /// Passes over the training rows.
@@ -60,7 +61,7 @@ pub struct TrainConfig {
 }
 
 /// Stop when validation no longer improves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { patience = 10 }")]
 pub struct EarlyStopping {
     /// Epochs without improvement after which training stops.
@@ -72,7 +73,7 @@ pub struct EarlyStopping {
 }
 
 /// Hyper-parameters to try before training, each for a few epochs; the best by validation loss is used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { learning_rate = [0.001, 0.01] }")]
 pub struct TuneConfig {
     /// Learning rates.

@@ -1,11 +1,12 @@
 //! The `[data.augment]` table of an experiment file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::augment::Changes;
 
 /// Random augmentation of training rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { noise = 0.1 }")]
 pub struct AugmentConfig {
     /// Standard deviation of Gaussian noise added to every (scaled) feature, fresh at each step.

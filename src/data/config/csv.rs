@@ -1,9 +1,10 @@
 //! The `[data.csv]` table: how the text of a table is written, where looking at it does not tell.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the text of a table is written. What is not set is found by looking at the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { delimiter = \";\", decimal = \",\" }")]
 pub struct CsvConfig {
     /// Separates cells: `","`, `";"`, `"|"`, a tab or any other ASCII character.
@@ -94,7 +95,7 @@ impl CsvConfig {
 }
 
 /// The order of day, month and year.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DateOrder {
     /// `2021/01/31`

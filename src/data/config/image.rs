@@ -1,11 +1,12 @@
 //! The `[data.image]` table of an experiment file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::image::ImageShape;
 
 /// Rows that are images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { shape = [1, 28, 28] }")]
 pub struct ImageConfig {
     /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
@@ -25,7 +26,7 @@ pub struct ImageConfig {
 }
 
 /// How a picture of another aspect ratio becomes an image's shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageFit {
     /// Stretched in one direction.
@@ -45,7 +46,7 @@ impl ImageFit {
 }
 
 /// What to do about a file that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// Stop, naming it.

@@ -1,12 +1,13 @@
 //! The `[data.reshape]` table: what a row represents, if not a row of the file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Minutes in a day.
 pub const DAY: u32 = 24 * 60;
 
 /// What a row represents after reshaping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "by",
     rename_all = "snake_case",

@@ -1,9 +1,10 @@
 //! The `[data.split]` table: which rows train, validate and test.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "by",
     rename_all = "snake_case",
@@ -107,7 +108,7 @@ pub enum SplitConfig {
 }
 
 /// Validation rows when the split uses separate files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a fraction such as 0.15, or a file such as \"validation.csv\"")]
 pub enum Validation {
     /// A random fraction of the source's rows.

@@ -1,10 +1,11 @@
 //! The `[data.window]` table: samples that are windows of a series.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Windows of a series: each sample is `length` rows and the target after them. The target's own past is one
 /// of the features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { length = 24, horizon = 1 }")]
 pub struct WindowConfig {
     /// Rows per window.
@@ -40,7 +41,7 @@ pub struct WindowConfig {
 }
 
 /// How to handle missing rows and missing values of the target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gaps {
     /// Report them as errors.

@@ -1,5 +1,6 @@
 //! The `[model]` table: a family with defaults, or an explicit list of layers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod list;
@@ -15,7 +16,7 @@ use crate::nn::layers::{
 use variational::{Decoder, Variance};
 
 /// The model to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { family = \"mlp\", hidden = [128, 64] }")]
 pub struct ModelConfig {
     /// Kind of network.
@@ -88,7 +89,7 @@ pub struct ModelConfig {
 }
 
 /// Kind of network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Dense layers on table rows.
@@ -103,7 +104,7 @@ pub enum Family {
 }
 
 /// Normalisation before the activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// None.
