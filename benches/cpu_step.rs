@@ -56,6 +56,7 @@ fn measure(threads: usize, batch: usize) {
         noise: 0.0,
         images: None,
         optimizer: Optimizer::default(),
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
     };
     let device = CpuDevice::new(Some(threads));

@@ -1,12 +1,13 @@
 //! The shape of an image.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The largest number of values in an image.
 pub const MAX_VALUES: usize = 1 << 26;
 
 /// The shape of an image; a row of pixel values is stored in the order `[channels, height, width]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Vec<usize>", into = "[usize; 3]")]
 pub struct ImageShape {
     /// Channels: 1 for greyscale, 3 for RGB.

@@ -200,6 +200,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),
+        decay: crate::optim::Decay::Weights,
         clip_norm: None,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &table)?;

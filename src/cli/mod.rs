@@ -7,6 +7,7 @@ mod evaluate;
 mod folds;
 mod input;
 mod inspect;
+mod keys;
 mod output;
 mod plan;
 mod predict;
@@ -42,6 +43,7 @@ enum Command {
     Predict(predict::Predict),
     Init(starter::Init),
     Inspect(inspect::Inspect),
+    Keys(keys::Keys),
     Plan(plan::Plan),
     Sample(sample::Sample),
     Replay(replay::Replay),
@@ -122,6 +124,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Predict(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
+        Command::Keys(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Replay(command) => command.run(),

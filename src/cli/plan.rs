@@ -14,7 +14,7 @@ use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
 
-use super::{Failure, open_device, print, print_json};
+use super::{Failure, open_device, print, print_json, tell};
 
 /// Show what a training step will do, before it runs.
 #[derive(Args)]
@@ -74,6 +74,7 @@ fn memory_of(target: &Target, bytes: u64) -> String {
 /// train, the last one evaluates.
 pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Result<Compiled, Failure> {
     let data = trainer::load_data(experiment, directory)?;
+    let experiment = &trainer::sized(experiment, &data, &mut |text| tell(format_args!("note: {text}")));
     let model = trainer::model_of(experiment, &data.fitted, &data.train);
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
@@ -83,6 +84,7 @@ pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Re
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: experiment.train.optimizer.clone(),
+        decay: experiment.train.decay,
         clip_norm: experiment.train.clip_norm,
     };
     Ok(engine::compile(&model, Some(&training), &data.validation, target)?.0)

@@ -2,10 +2,13 @@
 
 mod accumulate;
 mod explain;
+pub mod keys;
 mod place;
+pub mod schema;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::config::ConfigError;
@@ -22,7 +25,7 @@ use explain::explain;
 use place::Origin;
 
 /// The contents of an experiment file, with defaults filled in.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Experiment {
     /// Name; also the name of the run directory.
@@ -73,7 +76,12 @@ impl Experiment {
         let (written, text) = (text, &*normal(text));
         let overrides: Vec<String> = overrides.iter().map(|argument| normal(argument).into_owned()).collect();
         let overrides = &overrides[..];
-        let origin = Origin { place: place.into(), text: text.into(), overrides: overrides.to_vec() };
+        let mut origin = Origin {
+            place: place.into(),
+            text: text.into(),
+            overrides: overrides.to_vec(),
+            given: toml::Table::new(),
+        };
         let located = |e: &toml::de::Error| ConfigError {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
@@ -98,8 +106,14 @@ impl Experiment {
             }
         }
         experiment.fill_in(&given);
+        origin.given = given;
         experiment.origin = origin;
-        let layers = given.get("model").and_then(|model| model.get("layer")).and_then(toml::Value::as_array);
+        let layers = experiment
+            .origin
+            .given
+            .get("model")
+            .and_then(|model| model.get("layer"))
+            .and_then(toml::Value::as_array);
         if layers.is_some_and(Vec::is_empty) {
             let reason = "= [] names no layer; for a model without hidden layers use hidden = [] instead";
             return Err(experiment.wrong("model.layer", reason));
@@ -112,6 +126,21 @@ impl Experiment {
     /// the data are loaded.
     pub fn wrong(&self, key: &str, reason: &str) -> ConfigError {
         self.origin.error(key, reason)
+    }
+
+    /// A smaller `train.batch_size` for `rows` training rows, if it was left at its default, which is larger:
+    /// all rows, as far as they can be cut into micro-batches. `None` if it stays as it is.
+    pub fn smaller_batch(&self, rows: usize) -> Option<usize> {
+        let train = &self.train;
+        let default = TrainConfig::default().batch_size;
+        if train.batch_size <= rows || train.batch_size != default || self.origin.gives("train.batch_size") {
+            return None;
+        }
+        let parts = train.accumulate.max(1);
+        let size = rows - rows % parts;
+        // Statistics of a batch need two rows.
+        let normalised = self.model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
+        (size > 0 && !(normalised && size / parts == 1)).then_some(size)
     }
 
     /// Fills keys that are not `given` with the defaults that follow from the model or the data.

@@ -11,6 +11,8 @@ pub(super) struct Origin {
     pub text: String,
     /// `--set` arguments.
     pub overrides: Vec<String>,
+    /// The keys of both.
+    pub given: toml::Table,
 }
 
 /// Experiments with the same contents are equal, wherever they come from.
@@ -21,6 +23,13 @@ impl PartialEq for Origin {
 }
 
 impl Origin {
+    /// Whether `key` (`table.key`) was set, rather than left at its default.
+    pub fn gives(&self, key: &str) -> bool {
+        let mut parts = key.split('.');
+        let first = parts.next().and_then(|part| self.given.get(part));
+        parts.fold(first, |value, part| value?.get(part)).is_some()
+    }
+
     /// An error about `key` (`a.b.c`), located where it was last set; if it was not set, at its innermost
     /// table.
     pub fn error(&self, key: &str, reason: &str) -> ConfigError {
@@ -73,6 +82,7 @@ mod tests {
             place: "x.toml".into(),
             text: "name = \"ä\"\n[train]\nepochs = 2\noptimizer = { type = \"sgd\" }\n".into(),
             overrides: overrides.iter().map(|o| o.to_string()).collect(),
+            given: toml::Table::new(),
         };
         let place = |origin: Origin, key: &str| origin.error(key, "is wrong").place;
         assert_eq!(place(origin(&[]), "train.epochs"), "x.toml:3:1");

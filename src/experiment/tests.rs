@@ -29,6 +29,7 @@ fn messages_say_the_form_that_is_allowed() {
         ("train.optimizer=[1]", "a name"),
         ("train.optimizer={type=\"adam\",betas=[0.9]}", "a list of 2 numbers such as [0.9, 0.999]"),
         ("train.optimizer={beta=1}", "the key `type` is missing"),
+        ("train.decay=ALL", "did you mean `all`"),
         ("train.epochs=1.5", "a whole number from 0 up; found 1.5"),
         ("train.learning_rate=fast", "a number; found \"fast\""),
         ("train.early_stopping=true", "{ patience = 10 }"),
@@ -99,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 54] = [
+const TABLES: [&str; 59] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -149,6 +150,11 @@ const TABLES: [&str; 54] = [
     "train.optimizer={type=\"adamax\"+}",
     "train.optimizer={type=\"adamw\"+}",
     "train.optimizer={type=\"rmsprop\"+}",
+    "train.optimizer={type=\"adagrad\"+}",
+    "train.optimizer={type=\"adadelta\"+}",
+    "train.optimizer={type=\"nadam\"+}",
+    "train.optimizer={type=\"radam\"+}",
+    "train.optimizer={type=\"lion\"+}",
     "train.schedule={type=\"constant\"+}",
     "train.schedule={type=\"step\"+}",
     "train.schedule={type=\"cosine\"+}",
@@ -189,4 +195,96 @@ fn a_key_too_many_is_refused_in_every_table() {
         }
     }
     assert!(refusal(&["zzz=1"]).contains("unknown key `zzz`"));
+}
+
+#[test]
+fn every_default_that_applies_is_written_out() {
+    let data = [
+        "[data.csv]",
+        "default_missing = true",
+        "missing = []",
+        "exclude = []",
+        "drop_missing = []",
+        "flip_horizontal = false",
+        "rotation = 0.0",
+        "seed = 0",
+        "validation = 0.15",
+        "batch_size = 32",
+        "every_epochs = 10",
+    ];
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&[], &["family = \"mlp\"", "hidden = [128, 64]", "dropout = 0.0"]),
+        (&["model.family=cnn"], &["channels = [32, 64]", "kernel = 3", "pool = 2"]),
+        (&["model.family=rnn"], &["cell = \"lstm\"", "bidirectional = false", "dense = []"]),
+        (&["model.family=vae"], &["channels = []", "latent = 16", "free_bits = 0.0"]),
+        (&["model.family=vae", "model.channels=[4]"], &["kernel = 3", "beta = 1.0"]),
+        (&["train.loss=cross_entropy"], &["label_smoothing = 0.0", "class_weights = []"]),
+        (&["data.image={shape=[1,2,2]}"], &["fit = \"squash\"", "on_error = \"fail\"", "classes = []"]),
+    ];
+    for (sets, wanted) in cases {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        let experiment = Experiment::parse(BASE, "x.toml", &sets).unwrap();
+        let text = experiment.resolved();
+        for line in wanted.iter().chain(&data) {
+            assert!(text.lines().any(|l| l == *line), "{sets:?}: `{line}` is missing in\n{text}");
+        }
+        assert_eq!(Experiment::parse(&text, "run.toml", &[]).unwrap(), experiment, "{text}");
+        // A run of an earlier version lacks what was not written then.
+        let lacks = |line: &&str| !wanted.contains(line) && !data.contains(line) || line.contains("family");
+        let earlier: String = text.lines().filter(lacks).map(|l| format!("{l}\n")).collect();
+        let earlier = Experiment::parse(&earlier, "run.toml", &sets).unwrap();
+        assert_eq!(earlier.resolved(), text, "{sets:?}");
+    }
+    let unread =
+        Experiment::parse(BASE, "x.toml", &["model.kernel=3".into(), "model.pool=2".into()]).unwrap();
+    assert_eq!(unread, Experiment::parse(BASE, "x.toml", &[]).unwrap());
+}
+
+#[test]
+fn only_a_default_batch_becomes_smaller() {
+    let of = |sets: &[&str], rows| {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        Experiment::parse(BASE, "x.toml", &sets).unwrap().smaller_batch(rows)
+    };
+    assert_eq!(of(&[], 32), None);
+    assert_eq!(of(&[], 31), Some(31));
+    assert_eq!(of(&["train.accumulate=4"], 30), Some(28));
+    assert_eq!(of(&["train.accumulate=4"], 3), None);
+    assert_eq!(of(&["model.norm=batch"], 1), None);
+    assert_eq!(of(&["train.batch_size=32"], 31), None);
+    assert_eq!(of(&[], 0), None);
+}
+
+#[test]
+fn every_key_is_listed_with_a_sentence() {
+    let mut known = keys::tables();
+    known.push(String::new());
+    for table in &known {
+        for key in keys::keys(table).unwrap() {
+            assert!(!key.about.is_empty(), "{table}: {key:?}");
+            assert!(!key.kind.is_empty(), "{table}: {key:?}");
+        }
+    }
+    // Every key that a resolved experiment holds is among them.
+    fn walk(path: &str, table: &toml::Table) {
+        let listed = keys::keys(path).unwrap();
+        for (key, value) in table {
+            assert!(listed.iter().any(|k| k.key == *key), "{path}.{key} is not listed");
+            if let (toml::Value::Table(inner), false) = (value, key == "types" || key == "columns") {
+                walk(format!("{path}.{key}").trim_start_matches('.'), inner);
+            }
+        }
+    }
+    for family in ["mlp", "cnn", "rnn", "vae"] {
+        let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
+        walk("", &toml::from_str(&experiment.resolved()).unwrap());
+    }
+    let of = |table: &str, key: &str| keys::keys(table).unwrap().into_iter().find(|k| k.key == key).unwrap();
+    assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
+    assert_eq!(of("train", "early_stopping").default, None);
+    assert!(of("data", "source").required);
+    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"vae\"");
+    let lion = keys::keys("train.optimizer").unwrap();
+    assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
+    assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));
 }

@@ -1,12 +1,13 @@
 //! Losses: one number per row, and their mean.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
 /// A loss. Definitions and defaults follow PyTorch; the loss of a row is the mean over its outputs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "type",
     rename_all = "snake_case",
@@ -28,7 +29,7 @@ pub enum Loss {
     /// by `pos_weight`.
     BceWithLogits {
         /// Weight of positive rows: a number, or `"balanced"` for the negative rows per positive one in training.
-        #[serde(default, skip_serializing_if = "PosWeight::is_default")]
+        #[serde(default)]
         pos_weight: PosWeight,
     },
     /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
@@ -41,13 +42,13 @@ pub enum Loss {
         label_smoothing: f64,
         /// Weight of each class; all 1 if empty. As in PyTorch, the mean is divided by the sum of the labels'
         /// weights. `"balanced"` gives each class the same sum of weights in training.
-        #[serde(default, skip_serializing_if = "ClassWeights::is_empty")]
+        #[serde(default)]
         class_weights: ClassWeights,
     },
 }
 
 /// Weights that follow from the training rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WeightRule {
     /// Each class has the same sum of weights.
@@ -55,7 +56,7 @@ pub enum WeightRule {
 }
 
 /// Weights of classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a list of weights such as [1.0, 5.0], or \"balanced\"")]
 pub enum ClassWeights {
     /// One for each class.
@@ -65,7 +66,7 @@ pub enum ClassWeights {
 }
 
 /// Weight of positive rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number such as 5.0, or \"balanced\"")]
 pub enum PosWeight {
     /// A number.

@@ -1,5 +1,6 @@
 //! Adam.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,14 +9,14 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, Reg, UnaryFn};
 
 /// Adam (Kingma and Ba 2015, arXiv:1412.6980).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adam {
     /// Decay rates of the running mean and of the running mean square.
     pub betas: [f64; 2],
     /// Added to the denominator.
     pub eps: f64,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

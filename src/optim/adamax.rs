@@ -1,5 +1,6 @@
 //! Adamax: Adam with the infinity norm.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::rule::{Builder, Problem, correction};
@@ -8,14 +9,14 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// Adamax (Kingma and Ba 2015, arXiv:1412.6980, section 7.1; `torch.optim.Adamax`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Adamax {
     /// Decay rates of the running mean and of the running maximum.
     pub betas: [f64; 2],
     /// Added to the gradient's magnitude.
     pub eps: f64,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 
@@ -62,50 +63,17 @@ impl Rule for Adamax {
 mod tests {
     use super::*;
     use crate::optim::Optimizer;
-    use crate::scalar::Inst;
-
-    /// The values that a rule stores for one parameter, in `f64`: the parameter, then its state slots.
-    fn apply(body: &Body, values: &[f64], gradient: f64, rate: f64, scalars: [f32; 4]) -> Vec<f64> {
-        let mut registers: Vec<f64> = vec![];
-        for inst in &body.insts {
-            let of = |register: &u32| registers[*register as usize];
-            registers.push(match inst {
-                Inst::Accumulator => gradient,
-                Inst::Previous { output } => values[*output],
-                // The mask: decay applies.
-                Inst::Load { .. } => 1.0,
-                Inst::Const(bits) => f64::from(f32::from_bits(*bits)),
-                Inst::Step(StepScalar::LearningRate) => rate,
-                Inst::Step(StepScalar::Optimizer(at)) => f64::from(scalars[usize::from(*at)]),
-                Inst::Unary(f, a) => f.eval(of(a)),
-                Inst::Binary(f, a, c) => f.eval(of(a), of(c)),
-                other => panic!("{other:?} in an update rule"),
-            });
-        }
-        let mut after = values.to_vec();
-        for &(register, output) in &body.stores {
-            after[output] = registers[register as usize];
-        }
-        after
-    }
+    use crate::optim::trajectory::follow;
 
     #[test]
     fn a_trajectory_follows_the_definition() {
-        let rule = Adamax { weight_decay: 0.1, ..Adamax::default() };
-        let (optimizer, rate): (Optimizer, f64) = (rule.clone().into(), 0.02);
-        let body = optimizer.body();
-        let mut values = vec![0.7, 0.0, 0.0];
-        let (mut p, mut m, mut u) = (0.7f64, 0.0f64, 0.0f64);
-        for step in 1..=50 {
-            let slope = |p: f64| 2.0 * (p - 0.2) + (step as f64).sin();
-            values = apply(&body, &values, slope(values[0]), rate, optimizer.scalars(step));
-            let g = slope(p) + rule.weight_decay * p;
+        let (mut m, mut u) = (0.0f64, 0.0f64);
+        follow(Adamax { weight_decay: 0.1, ..Adamax::default() }, 0.02, |step, p, g| {
+            let g = g + 0.1 * p;
             m = 0.9 * m + 0.1 * g;
             u = (0.999 * u).max(g.abs() + 1e-8);
-            p -= rate / (1.0 - 0.9f64.powi(step as i32)) * m / u;
-            // The rule's constants and scalars are in single precision.
-            assert!((values[0] - p).abs() < 1e-6, "step {step}: {} and {p}", values[0]);
-        }
+            p - 0.02 / (1.0 - 0.9f64.powi(step as i32)) * m / u
+        });
         assert_eq!(Optimizer::named("adamax"), Some(Adamax::default().into()));
     }
 }

@@ -1,21 +1,23 @@
 //! Adam with decoupled weight decay.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
 use super::adam::{moments, problem, scalars};
 use super::rule::{Builder, Problem};
-use crate::scalar::{BinaryFn, Body};
+use crate::scalar::Body;
 
 /// Adam with decoupled weight decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamW {
     /// Decay rates of the running mean and of the running mean square.
     pub betas: [f64; 2],
     /// Added to the denominator.
     pub eps: f64,
-    /// Shrinks weights (not biases and norms) by `learning_rate * weight_decay` each step.
+    /// Shrinks weights by `learning_rate * weight_decay` each step (biases and norms only with
+    /// `train.decay = "all"`).
     pub weight_decay: f64,
 }
 
@@ -40,10 +42,7 @@ impl Rule for AdamW {
 
     fn body(&self) -> Body {
         let mut b = Builder::new();
-        let decay = b.masked(self.weight_decay);
-        let shrink = b.binary(BinaryFn::Mul, b.rate, decay);
-        let part = b.binary(BinaryFn::Mul, shrink, b.parameter);
-        let parameter = b.binary(BinaryFn::Sub, b.parameter, part);
+        let parameter = b.shrunk(self.weight_decay);
         let gradient = b.gradient;
         moments(b, parameter, gradient, self.betas, self.eps)
     }

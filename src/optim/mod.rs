@@ -6,21 +6,34 @@
 //!
 //! A new optimizer is a file beside these, a `mod` line, a `pub use` line and an entry in the list below.
 
+mod adadelta;
+mod adagrad;
 mod adam;
 mod adamax;
 mod adamw;
+mod lion;
+mod nadam;
+mod radam;
 mod rmsprop;
 mod rule;
 pub mod schedule;
 mod sgd;
+#[cfg(test)]
+mod trajectory;
 
+use schemars::JsonSchema;
 use serde::de::value::{Error, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
 use crate::scalar::Body;
+pub use adadelta::Adadelta;
+pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use adamax::Adamax;
 pub use adamw::AdamW;
+pub use lion::Lion;
+pub use nadam::NAdam;
+pub use radam::RAdam;
 pub use rmsprop::RmsProp;
 pub use rule::Problem;
 pub use sgd::Sgd;
@@ -42,11 +55,22 @@ pub trait Rule {
     fn body(&self) -> Body;
 }
 
+/// Which parameters weight decay applies to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Decay {
+    /// Weights, not biases and the parameters of norms.
+    #[default]
+    Weights,
+    /// All parameters, as in PyTorch.
+    All,
+}
+
 /// Defines an enum of optimizers by name, from their hyper-parameters.
 macro_rules! optimizers {
     ($($name:literal: $rule:ident,)*) => {
         /// An optimizer with its hyper-parameters.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(
             tag = "type",
             expecting = "a name such as \"adam\", or a table such as { type = \"sgd\", momentum = 0.9 }"
@@ -80,6 +104,11 @@ optimizers! {
     "adamax": Adamax,
     "adamw": AdamW,
     "rmsprop": RmsProp,
+    "adagrad": Adagrad,
+    "adadelta": Adadelta,
+    "nadam": NAdam,
+    "radam": RAdam,
+    "lion": Lion,
 }
 
 impl Default for Optimizer {

@@ -1,5 +1,6 @@
 //! RMSprop.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -7,7 +8,7 @@ use super::rule::{Builder, Problem, at_least_0, part, positive};
 use crate::scalar::{BinaryFn, Body, UnaryFn};
 
 /// RMSprop (`torch.optim.RMSprop`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsProp {
     /// Decay rate of the running mean square.
@@ -18,7 +19,7 @@ pub struct RmsProp {
     pub momentum: f64,
     /// Divide by the running standard deviation instead of the root mean square.
     pub centered: bool,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

@@ -61,6 +61,14 @@ impl Builder {
         self.binary(BinaryFn::Add, self.gradient, penalty)
     }
 
+    /// The parameter, less `rate * weight_decay` of itself where decay applies.
+    pub fn shrunk(&mut self, weight_decay: f64) -> Reg {
+        let decay = self.masked(weight_decay);
+        let shrink = self.binary(BinaryFn::Mul, self.rate, decay);
+        let part = self.binary(BinaryFn::Mul, shrink, self.parameter);
+        self.binary(BinaryFn::Sub, self.parameter, part)
+    }
+
     /// State slot `slot` before the step.
     pub fn state(&mut self, slot: usize) -> Reg {
         self.body.push(Inst::Previous { output: slot })

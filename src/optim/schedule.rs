@@ -1,9 +1,10 @@
 //! Learning-rate schedules as functions of the step.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate changes over training; a linear warm-up may precede any schedule.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "a name such as \"cosine\", or a table such as { type = \"cosine\", warmup_steps = 100 }"
@@ -27,7 +28,7 @@ pub struct Schedule {
 }
 
 /// The form of a schedule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScheduleKind {
     /// The same learning rate throughout.

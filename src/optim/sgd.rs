@@ -1,5 +1,6 @@
 //! Stochastic gradient descent.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rule;
@@ -8,7 +9,7 @@ use crate::base::step::StepScalar;
 use crate::scalar::{BinaryFn, Body};
 
 /// Stochastic gradient descent (`torch.optim.SGD`).
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Sgd {
     /// Momentum: the factor on the running gradient.
@@ -17,7 +18,7 @@ pub struct Sgd {
     pub dampening: f64,
     /// Nesterov momentum: look one momentum step ahead (Sutskever et al. 2013).
     pub nesterov: bool,
-    /// L2 penalty on weights (not on biases and norms).
+    /// L2 penalty on weights (on biases and norms only with `train.decay = "all"`).
     pub weight_decay: f64,
 }
 

@@ -24,7 +24,8 @@ use crate::train::fit;
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
-    check_batch(experiment, "train.batch_size", experiment.train.batch_size, &loaded)?;
+    let batch = experiment.smaller_batch(loaded.train.rows).unwrap_or(experiment.train.batch_size);
+    check_batch(experiment, "train.batch_size", batch, &loaded)?;
     for &size in experiment.tune.iter().flat_map(|tune| &tune.batch_size) {
         check_batch(experiment, "tune.batch_size", size, &loaded)?;
     }
@@ -47,6 +48,22 @@ pub(super) fn check_batch(
     let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
     let reason = format!("= {batch} is more than the {rows} {what} that train; set it to at most {rows}");
     Err(experiment.wrong(key, &reason))
+}
+
+/// The experiment with a batch that is no larger than the training rows, if its size was left at the default;
+/// says so if it changes.
+pub fn sized(experiment: &Experiment, data: &Loaded, note: &mut dyn FnMut(&str)) -> Experiment {
+    let mut experiment = experiment.clone();
+    let Some(size) = experiment.smaller_batch(data.train.rows) else { return experiment };
+    let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
+    let rows = data.train.rows;
+    // With sizes to try, this one is not used.
+    if experiment.tune.as_ref().is_none_or(|tune| tune.batch_size.is_empty()) {
+        let default = experiment.train.batch_size;
+        note(&format!("train.batch_size is {size} instead of {default}, because only {rows} {what} train"));
+    }
+    experiment.train.batch_size = size;
+    experiment
 }
 
 /// The model of an experiment for given data.
@@ -77,7 +94,7 @@ pub fn train(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
-    let experiment = &balanced(experiment, data);
+    let experiment = &balanced(sized(experiment, data, &mut |text| observer.note(text)), data);
     let config = &experiment.train;
     if config.exact && !device.target().exact {
         let reason =
@@ -93,6 +110,7 @@ pub fn train(
         noise: experiment.data.augment.noise,
         images: images.as_ref(),
         optimizer: config.optimizer.clone(),
+        decay: config.decay,
         clip_norm: config.clip_norm,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data.validation)
@@ -141,8 +159,7 @@ pub fn train(
 }
 
 /// The experiment, with the numbers of weights that follow from the training rows.
-fn balanced(experiment: &Experiment, data: &Loaded) -> Experiment {
-    let mut experiment = experiment.clone();
+fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
     if let Some(target) = &data.train.target {
         let classes = data.fitted.target.classes().len();
         let mut rows = vec![0; classes];

@@ -46,6 +46,7 @@ pub fn tune(
     device: &dyn Device,
     observer: &mut dyn Observer,
 ) -> Result<(Experiment, Vec<Trial>), TrainError> {
+    let experiment = &trainer::sized(experiment, data, &mut |text| observer.note(text));
     let Some(config) = &experiment.tune else { return Ok((experiment.clone(), vec![])) };
     let or_own = |given: &[f64], own: f64| if given.is_empty() { vec![own] } else { given.to_vec() };
     let rates = or_own(&config.learning_rate, experiment.train.learning_rate);

@@ -1,13 +1,14 @@
 //! The `[train]` and `[tune]` tables.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::nn::losses::Loss;
-use crate::optim::Optimizer;
 use crate::optim::schedule::Schedule;
+use crate::optim::{Decay, Optimizer};
 
 /// Training settings.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { epochs = 100, learning_rate = 0.001 }")]
 pub struct TrainConfig {
     /// Passes over the training rows.
@@ -29,6 +30,10 @@ pub struct TrainConfig {
     /// The optimizer: a name, or a table with `type` and its settings.
     #[serde(default, deserialize_with = "optimizer")]
     pub optimizer: Optimizer,
+    /// What the optimizer's `weight_decay` applies to: `"weights"` or, as in PyTorch, `"all"` parameters, biases and
+    /// norms among them.
+    #[serde(default)]
+    pub decay: Decay,
     /// Initial learning rate.
     #[serde(default = "default_learning_rate")]
     pub learning_rate: f64,
@@ -56,7 +61,7 @@ pub struct TrainConfig {
 }
 
 /// Stop when validation no longer improves.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { patience = 10 }")]
 pub struct EarlyStopping {
     /// Epochs without improvement after which training stops.
@@ -68,7 +73,7 @@ pub struct EarlyStopping {
 }
 
 /// Hyper-parameters to try before training, each for a few epochs; the best by validation loss is used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { learning_rate = [0.001, 0.01] }")]
 pub struct TuneConfig {
     /// Learning rates.
@@ -123,6 +128,7 @@ impl Default for TrainConfig {
             shuffle: true,
             loss: default_loss(),
             optimizer: Optimizer::default(),
+            decay: Decay::Weights,
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,

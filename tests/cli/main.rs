@@ -204,6 +204,42 @@ fn a_run_is_repeated_and_its_weights_compared() {
 }
 
 #[test]
+fn a_default_batch_is_no_larger_than_the_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let rows: String = table().lines().take(25).map(|l| format!("{l}\n")).collect();
+    fs::write(directory.path().join("table.csv"), rows).unwrap();
+    let train = |experiment: &str, more: &[&str]| {
+        fs::write(directory.path().join("few.toml"), experiment).unwrap();
+        gridlight(
+            directory.path(),
+            &[&["train", "few.toml", "--device", "cpu", "--out", "runs/few"], more].concat(),
+        )
+    };
+    let experiment = EXPERIMENT.replace("batch_size = 16\n", "");
+    let ended = train(&experiment, &[]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let note = "train.batch_size is 16 instead of 32, because only 16 rows train";
+    assert_eq!(ended.stderr.matches(note).count(), 1, "{}", ended.stderr);
+    let written = fs::read_to_string(directory.path().join("runs/few/experiment.toml")).unwrap();
+    assert!(written.contains("\nbatch_size = 16\n"), "{written}");
+    // The run goes on with it.
+    let ended = train(&experiment, &["--resume", "--epochs", "3"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    // As does one of an earlier version, whose record lacks what was not written then.
+    let path = directory.path().join("runs/few/experiment.toml");
+    let earlier = fs::read_to_string(&path).unwrap();
+    let old = |line: &&str| {
+        !["missing = ", "default_missing", "flip_", "exclude"].iter().any(|k| line.starts_with(k))
+    };
+    let earlier: String = earlier.lines().filter(old).map(|l| format!("{l}\n")).collect();
+    fs::write(&path, earlier).unwrap();
+    let ended = train(&experiment, &["--resume", "--epochs", "4"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let ended = train(&format!("{experiment}batch_size = 32\n"), &[]);
+    assert_refused(&ended, &["few.toml:12:1", "train.batch_size", "at most 16"], "given");
+}
+
+#[test]
 fn verify_writes_a_report_to_attach_to_a_bug() {
     let directory = tempfile::tempdir().unwrap();
     let ended = gridlight(directory.path(), &["verify", "--device", "cpu", "--out", "report.md"]);

@@ -74,11 +74,6 @@ fn wrong_experiments_are_refused_with_their_place() {
             &["wrong.toml:12:1", "train.batch_size", "= 4096", "rows", "at most 42"],
         ),
         (
-            "default batch above data",
-            swap("batch_size = 16", "") + "[data.split]\nby = \"random\"\nvalidation = 0.3\ntest = 0.3\n",
-            &["wrong.toml:10:2", "train.batch_size", "= 32", "at most 24"],
-        ),
-        (
             "tried batch above data",
             swap("= 16", "= 16\n[tune]\nbatch_size = [8, 4096]"),
             &["wrong.toml:14:1", "tune.batch_size", "= 4096", "at most 42"],

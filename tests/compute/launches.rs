@@ -31,6 +31,7 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
             noise: experiment.data.augment.noise,
             images: images.as_ref(),
             optimizer: experiment.train.optimizer.clone(),
+            decay: experiment.train.decay,
             clip_norm: experiment.train.clip_norm,
         };
         for family in [Family::Registers, Family::Workgroup] {

@@ -120,6 +120,7 @@ fn launches_of_several_kernels() {
         noise: 0.1,
         images: None,
         optimizer,
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
     };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
@@ -160,6 +161,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         noise: 0.0,
         images: None,
         optimizer,
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
     };
     for family in [Family::Registers, Family::Workgroup] {

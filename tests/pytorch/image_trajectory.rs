@@ -105,6 +105,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         noise: 0.0,
         images: None,
         optimizer,
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();

@@ -63,6 +63,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),
+        decay: gridlight::optim::Decay::Weights,
         clip_norm,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();

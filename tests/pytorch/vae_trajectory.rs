@@ -113,6 +113,7 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
         noise: 0.0,
         images: None,
         optimizer: Optimizer::default(),
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
     };
     let order: Vec<u32> = (0..IMAGES as u32).collect();

@@ -57,6 +57,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         noise: 0.0,
         images: None,
         optimizer: optimizer.clone(),
+        decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
     };
     let mut engine = Engine::new(&CpuDevice::new(Some(2)), &model, Some(&training), &others).unwrap();

@@ -101,6 +101,7 @@ fn the_plan_of_micro_batches_needs_less_memory() {
             noise: 0.1,
             images: None,
             optimizer: bench.experiment.train.optimizer.clone(),
+            decay: gridlight::optim::Decay::Weights,
             clip_norm: Some(1.0),
         };
         let target = Target::webgpu_minimum(Family::Workgroup);

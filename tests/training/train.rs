@@ -275,6 +275,44 @@ fn runs_draw_anew() {
     custom_loop::runs_draw_anew(&CpuDevice::new(Some(2)));
 }
 
+/// Weights after one step, by name, with this much decay of what `decay` says.
+fn after_a_step(decay: &str, amount: f64) -> Vec<(String, Vec<f32>)> {
+    let bench = Bench::new(
+        100,
+        &format!(
+            "[model]\nhidden = [4]\nnorm = \"layer\"\n[train]\nepochs = 1\nbatch_size = 60\ndecay = \"{decay}\"\n\
+             learning_rate = 0.1\noptimizer = {{ type = \"sgd\", weight_decay = {amount:?} }}\n"
+        ),
+    );
+    bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+    let tensors = gridlight::train::checkpoint::load(&bench.path("run/best.safetensors")).unwrap().0;
+    tensors.into_iter().map(|(name, _, values)| (name, values)).collect()
+}
+
+#[test]
+fn decay_leaves_biases_and_norms_out_unless_all_decay() {
+    let without = after_a_step("weights", 0.0);
+    let weights = after_a_step("weights", 0.5);
+    let (all, twice) = (after_a_step("all", 0.5), after_a_step("all", 1.0));
+    let mut spared = 0;
+    for (at, (name, plain)) in without.iter().enumerate() {
+        let is_weight = weights[at].1 != *plain;
+        // Everything decays in proportion, except what was 0.
+        assert_eq!(all[at].0, *name);
+        for (i, x) in plain.iter().enumerate() {
+            let (once, twice) = (x - all[at].1[i], x - twice[at].1[i]);
+            assert!((twice - 2.0 * once).abs() <= 1e-5, "{name}: {once} and {twice}");
+        }
+        if is_weight {
+            assert_eq!(weights[at].1, all[at].1, "{name}");
+        } else if all[at].1 != *plain {
+            spared += 1;
+        }
+    }
+    // The biases of both dense layers, and the scale of the norm, whose shift begins at 0.
+    assert_eq!(spared, 3, "{:?}", without.iter().map(|t| &t.0).collect::<Vec<_>>());
+}
+
 #[test]
 fn wrong_recipes_are_refused() {
     custom_loop::wrong_recipes_are_refused(&CpuDevice::new(Some(2)));

@@ -1,47 +1,40 @@
 //! The `[data.augment]` table of an experiment file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::augment::Changes;
 
 /// Random augmentation of training rows.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { noise = 0.1 }")]
 pub struct AugmentConfig {
     /// Standard deviation of Gaussian noise added to every (scaled) feature, fresh at each step.
     #[serde(default)]
     pub noise: f64,
     /// Images: flip half of them left to right.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub flip_horizontal: bool,
     /// Images: flip half of them top to bottom.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     pub flip_vertical: bool,
     /// Images: largest shift in pixels in each direction. Vacated pixels are black, so this equals a random
     /// crop of the image padded by as many pixels.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub shift: usize,
     /// Images: largest rotation in degrees, in either direction.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default)]
     pub rotation: f64,
     /// Images: largest brightness change, added to all (scaled) values.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default)]
     pub brightness: f64,
     /// Images: contrast; all (scaled) values are multiplied by 1 plus or minus up to this amount.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default)]
     pub contrast: f64,
     /// Images: side of a square of zeros (the training mean) at a random position (cutout; DeVries and Taylor
     /// 2017, arXiv:1708.04552).
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub cutout: usize,
-}
-
-fn is_zero(n: &usize) -> bool {
-    *n == 0
-}
-
-fn is_none(x: &f64) -> bool {
-    *x == 0.0
 }
 
 /// Maximum pixels of a shift or a cutout.

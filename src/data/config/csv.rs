@@ -1,9 +1,10 @@
 //! The `[data.csv]` table: how the text of a table is written, where looking at it does not tell.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How the text of a table is written. What is not set is found by looking at the file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { delimiter = \";\", decimal = \",\" }")]
 pub struct CsvConfig {
     /// Separates cells: `","`, `";"`, `"|"`, a tab or any other ASCII character.
@@ -25,10 +26,10 @@ pub struct CsvConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub header: Option<bool>,
     /// Texts that mark missing values besides the usual ones, or numbers that do, such as `"-999"`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub missing: Vec<String>,
     /// Whether `NA`, `n/a`, `-`, `?`, `#N/A` and the like mark missing values.
-    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[serde(default = "yes")]
     pub default_missing: bool,
     /// The order of dates that leave it open: `"dmy"`, `"mdy"` or `"ymd"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -37,11 +38,6 @@ pub struct CsvConfig {
 
 fn yes() -> bool {
     true
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_yes(value: &bool) -> bool {
-    *value
 }
 
 impl Default for CsvConfig {
@@ -99,7 +95,7 @@ impl CsvConfig {
 }
 
 /// The order of day, month and year.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DateOrder {
     /// `2021/01/31`

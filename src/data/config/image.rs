@@ -1,11 +1,12 @@
 //! The `[data.image]` table of an experiment file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::image::ImageShape;
 
 /// Rows that are images.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { shape = [1, 28, 28] }")]
 pub struct ImageConfig {
     /// `[channels, height, width]`. In a table, the shape of the image whose pixels are the feature columns
@@ -14,18 +15,18 @@ pub struct ImageConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shape: Option<ImageShape>,
     /// How pictures become `shape` if theirs is wider or taller.
-    #[serde(default, skip_serializing_if = "ImageFit::is_default")]
+    #[serde(default)]
     pub fit: ImageFit,
     /// What to do about pictures of a folder that cannot be read, in training and evaluation.
-    #[serde(default, skip_serializing_if = "OnError::is_default")]
+    #[serde(default)]
     pub on_error: OnError,
     /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub classes: Vec<String>,
 }
 
 /// How a picture of another aspect ratio becomes an image's shape.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageFit {
     /// Stretched in one direction.
@@ -45,7 +46,7 @@ impl ImageFit {
 }
 
 /// What to do about a file that cannot be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnError {
     /// Stop, naming it.

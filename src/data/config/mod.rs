@@ -10,6 +10,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use augment::AugmentConfig;
@@ -21,7 +22,7 @@ pub use text::TextConfig;
 pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { source = \"table.csv\", target = \"price\" }")]
 pub struct DataConfig {
     /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of pictures with one subfolder
@@ -44,10 +45,10 @@ pub struct DataConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,
     /// Columns to leave out when `features` is not set.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub exclude: Vec<String>,
     /// How the text of a table is written, where looking at it does not tell.
-    #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
+    #[serde(default)]
     pub csv: CsvConfig,
     /// Column types, where they should not be inferred from the cells of the file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -82,7 +83,7 @@ pub struct DataConfig {
 }
 
 /// The type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ColumnKind {
     /// Real numbers.
@@ -96,7 +97,7 @@ pub enum ColumnKind {
 }
 
 /// Missing values and outliers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { numbers = \"median\" }")]
 pub struct CleanConfig {
     /// How to fill a missing number.
@@ -109,7 +110,7 @@ pub struct CleanConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Fill>,
     /// Drop rows in which any of these columns is empty (rows without a target are always dropped).
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub drop_missing: Vec<String>,
     /// Add a 0/1 feature for each number column with missing values in the training rows.
     #[serde(default)]
@@ -120,7 +121,7 @@ pub struct CleanConfig {
 }
 
 /// How a missing value is filled. All statistics are those of the training rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Fill {
     /// Drop the row, before the split.
@@ -140,7 +141,7 @@ pub enum Fill {
 }
 
 /// Scaling and encoding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { numbers = \"standardise\" }")]
 pub struct TransformConfig {
     /// Scaling of numbers.
@@ -164,7 +165,7 @@ pub struct TransformConfig {
 }
 
 /// Scaling of a number column, fitted on the training rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scaling {
     /// Unscaled.
@@ -181,7 +182,7 @@ pub enum Scaling {
 }
 
 /// Encoding of categories.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CategoryEncoding {
     /// One 0/1 feature per category seen in training; all 0 for an unseen one.
@@ -192,7 +193,7 @@ pub enum CategoryEncoding {
 }
 
 /// A part of a timestamp.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Calendar {
     /// Hour of the day, with its fraction, 0..24.

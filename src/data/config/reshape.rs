@@ -1,12 +1,13 @@
 //! The `[data.reshape]` table: what a row represents, if not a row of the file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Minutes in a day.
 pub const DAY: u32 = 24 * 60;
 
 /// What a row represents after reshaping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "by",
     rename_all = "snake_case",
@@ -24,18 +25,13 @@ pub enum ReshapeConfig {
         /// Columns that are expanded to one per time of day.
         columns: Vec<String>,
         /// Minutes between them.
-        #[serde(default = "hour", skip_serializing_if = "is_hour")]
+        #[serde(default = "hour")]
         minutes: u32,
     },
 }
 
 fn hour() -> u32 {
     60
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_hour(minutes: &u32) -> bool {
-    *minutes == hour()
 }
 
 impl ReshapeConfig {

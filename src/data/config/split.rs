@@ -1,9 +1,10 @@
 //! The `[data.split]` table: which rows train, validate and test.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Which rows are used for training, validation and test. Row numbers count the rows left after dropping.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     tag = "by",
     rename_all = "snake_case",
@@ -26,7 +27,7 @@ pub enum SplitConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stratify: Option<bool>,
         /// Seed of the draw.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// In file order: the last rows are the test set, those before them the validation set. With windows over
@@ -62,7 +63,7 @@ pub enum SplitConfig {
         #[serde(default = "default_part")]
         validation: f64,
         /// Seed of the validation rows.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// Row `i` is a test row if `i mod folds = fold`; a random part of the others is for validation.
@@ -83,7 +84,7 @@ pub enum SplitConfig {
         stratify: Option<bool>,
         /// Seed of the order in which rows are dealt to the folds, and of the validation rows; 0 deals them in the
         /// order of the file.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
     },
     /// From separate files with the same columns.
@@ -95,7 +96,7 @@ pub enum SplitConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test: Option<String>,
         /// Seed of the random fraction.
-        #[serde(default, skip_serializing_if = "is_zero")]
+        #[serde(default)]
         seed: u64,
         /// Labels of the validation images; see `labels` of the source.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,7 +108,7 @@ pub enum SplitConfig {
 }
 
 /// Validation rows when the split uses separate files.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a fraction such as 0.15, or a file such as \"validation.csv\"")]
 pub enum Validation {
     /// A random fraction of the source's rows.
@@ -179,9 +180,4 @@ impl SplitConfig {
 
 fn default_part() -> f64 {
     0.15
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's `skip_serializing_if` passes a reference")]
-fn is_zero(seed: &u64) -> bool {
-    *seed == 0
 }

@@ -1,9 +1,10 @@
 //! The `[data.text]` table: a text, whose characters are predicted one after the other.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The `[data.text]` table: the source is a text, whose next character is predicted from the preceding ones.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { length = 64 }")]
 pub struct TextConfig {
     /// Characters per sequence, which is how far gradients reach back. States are carried to the next

@@ -1,10 +1,11 @@
 //! The `[data.window]` table: samples that are windows of a series.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Windows of a series: each sample is `length` rows and the target after them. The target's own past is one
 /// of the features.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { length = 24, horizon = 1 }")]
 pub struct WindowConfig {
     /// Rows per window.
@@ -26,10 +27,10 @@ pub struct WindowConfig {
     pub group: Option<String>,
     /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at every predicted
     /// row.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub known_future: Vec<String>,
     /// Columns to predict in addition to `target`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub targets: Vec<String>,
     /// How to handle missing rows and missing values of the target.
     #[serde(default)]
@@ -46,7 +47,7 @@ pub struct WindowConfig {
 }
 
 /// How to handle missing rows and missing values of the target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Gaps {
     /// Report them as errors.
@@ -62,7 +63,7 @@ pub enum Gaps {
 }
 
 /// How to handle missing values of the target in rows that exist.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// Like missing rows, as `gaps` says.
@@ -74,7 +75,7 @@ pub enum Missing {
 }
 
 /// What the scaling of the target is fitted on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleBy {
     /// The training rows of all series together.

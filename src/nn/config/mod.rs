@@ -1,5 +1,6 @@
 //! The `[model]` table: a family with defaults, or an explicit list of layers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod list;
@@ -15,7 +16,7 @@ use crate::nn::layers::{
 use variational::{Decoder, Variance};
 
 /// The model to train.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { family = \"mlp\", hidden = [128, 64] }")]
 pub struct ModelConfig {
     /// Kind of network.
@@ -25,12 +26,12 @@ pub struct ModelConfig {
     /// default, each with pooling. `vae`: none by default; each halves the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// Kernel size of the convolutions; padding keeps the size of the image.
-    #[serde(default = "three", skip_serializing_if = "is_three")]
-    pub kernel: Pair,
-    /// Window size of the pooling after each convolution of a `cnn`; 1 for none.
-    #[serde(default = "two", skip_serializing_if = "is_two")]
-    pub pool: Pair,
+    /// `cnn`, `vae`: kernel size of the convolutions (default 3); padding keeps the size of the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Pair>,
+    /// `cnn`: window size of the pooling after each convolution (default 2); 1 for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Pair>,
     /// Units of the hidden layers.
     #[serde(default = "default_hidden")]
     pub hidden: Vec<usize>,
@@ -88,7 +89,7 @@ pub struct ModelConfig {
 }
 
 /// Kind of network.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Dense layers on table rows.
@@ -103,7 +104,7 @@ pub enum Family {
 }
 
 /// Normalisation before the activation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Norm {
     /// None.
@@ -115,13 +116,8 @@ pub enum Norm {
     Batch,
 }
 
-fn is_two(pair: &Pair) -> bool {
-    *pair == two()
-}
-
-fn is_three(pair: &Pair) -> bool {
-    *pair == three()
-}
+/// Default channels of a `cnn`.
+const CHANNELS: [usize; 2] = [32, 64];
 
 fn default_hidden() -> Vec<usize> {
     vec![128, 64]
@@ -132,8 +128,8 @@ impl Default for ModelConfig {
         Self {
             family: Family::Mlp,
             channels: None,
-            kernel: three(),
-            pool: two(),
+            kernel: None,
+            pool: None,
             hidden: default_hidden(),
             activation: Activation::Relu,
             norm: Norm::None,
@@ -187,15 +183,45 @@ impl ModelConfig {
         layers
     }
 
+    /// Kernel size of the convolutions.
+    pub fn kernel_size(&self) -> Pair {
+        self.kernel.unwrap_or(three())
+    }
+
+    /// Fills in the family's defaults for missing keys. With explicit layers there are none but a `vae`'s.
+    pub(crate) fn fill_in(&mut self) {
+        let is_cnn = self.family == Family::Cnn && self.layers.is_empty();
+        // Defaults of other families say nothing; runs of earlier versions do not have them either.
+        if !is_cnn {
+            self.kernel.take_if(|kernel| *kernel == three());
+            self.pool.take_if(|pool| *pool == two());
+        }
+        match self.family {
+            Family::Vae => self.fill_in_variational(),
+            Family::Cnn if is_cnn => {
+                self.channels.get_or_insert(CHANNELS.to_vec());
+                self.kernel.get_or_insert(three());
+                self.pool.get_or_insert(two());
+            }
+            Family::Rnn if self.layers.is_empty() => {
+                self.cell.get_or_insert_default();
+                self.bidirectional.get_or_insert_default();
+                self.dense.get_or_insert_default();
+            }
+            _ => {}
+        }
+    }
+
     /// The layers of a `cnn` before the dense layers.
     fn convolutions(&self) -> Vec<LayerConfig> {
         let eps = default_eps();
+        let pool = self.pool.unwrap_or(two());
         let mut layers = vec![];
-        for &channels in self.channels.as_deref().unwrap_or(&[32, 64]) {
+        for &channels in self.channels.as_deref().unwrap_or(&CHANNELS) {
             let convolution = Conv2d {
                 padding: Padding::Named(NamedPadding::Same),
                 bias: self.norm == Norm::None,
-                ..Conv2d::new(channels, self.kernel)
+                ..Conv2d::new(channels, self.kernel_size())
             };
             layers.push(convolution.into());
             match self.norm {
@@ -204,8 +230,8 @@ impl ModelConfig {
                 Norm::Batch => layers.push(BatchNorm::default().into()),
             }
             layers.push(Activate { function: self.activation }.into());
-            if self.pool.get() != [1, 1] {
-                layers.push(MaxPool::new(self.pool).into());
+            if pool.get() != [1, 1] {
+                layers.push(MaxPool::new(pool).into());
             }
         }
         layers.push(Flatten {}.into());

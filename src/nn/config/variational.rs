@@ -1,11 +1,13 @@
 //! Keys of the `vae` family in the `[model]` table.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Family, ModelConfig};
+use crate::nn::layers::keys::three;
 
 /// Distribution of the features given a latent code.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoder {
     /// Each feature is 1 with some probability; values between 0 and 1 use the cross-entropy.
@@ -16,7 +18,7 @@ pub enum Decoder {
 }
 
 /// Variance of a Gaussian decoder, in units of the scaled features.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a number such as 1.0, \"per_feature\" or \"learned\"")]
 pub enum Variance {
     /// A fixed value.
@@ -26,7 +28,7 @@ pub enum Variance {
 }
 
 /// Trained variances; none falls below [`crate::nn::vae::MIN_VARIANCE`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TrainedVariance {
     /// One per feature.
@@ -78,9 +80,13 @@ impl ModelConfig {
         })
     }
 
-    /// Fills in the family's defaults for missing keys.
-    pub(crate) fn fill_in(&mut self) {
+    /// Fills in the defaults of a `vae` for missing keys.
+    pub(super) fn fill_in_variational(&mut self) {
         let Some(v) = self.variational() else { return };
+        let channels = self.channels.get_or_insert_default();
+        if !channels.is_empty() {
+            self.kernel.get_or_insert(three());
+        }
         self.latent = Some(v.latent);
         self.decoder = Some(v.decoder);
         if v.decoder == Decoder::Gaussian {

@@ -1,5 +1,6 @@
 //! Elementwise functions.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Place};
@@ -8,7 +9,7 @@ use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
 /// An elementwise function.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
     /// The function.
@@ -26,7 +27,7 @@ impl Layer for Activate {
 }
 
 /// Activation function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// `max(x, 0)`

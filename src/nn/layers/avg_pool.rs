@@ -1,5 +1,6 @@
 //! Average pooling.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Pair, two, zero};
@@ -9,7 +10,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Average pooling.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool {
     /// Height and width of the window.

@@ -1,5 +1,6 @@
 //! Batch normalisation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{check_eps, default_eps};
@@ -10,7 +11,7 @@ use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
 /// Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
     /// Added to the variance.

@@ -1,5 +1,6 @@
 //! Convolution of signals.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::convolution::Kernel;
@@ -10,7 +11,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Convolution of signals, i.e. images one pixel high: PyTorch's `Conv1d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv1d {
     /// Output channels.

@@ -1,5 +1,6 @@
 //! Image convolution.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::convolution::Kernel;
@@ -10,7 +11,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Image convolution: PyTorch's `Conv2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2d {
     /// Output channels.

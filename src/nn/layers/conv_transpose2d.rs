@@ -1,5 +1,6 @@
 //! Transposed image convolution.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Pair, once, one, three, yes, zero};
@@ -10,7 +11,7 @@ use crate::nn::init::Init;
 use crate::nn::network::Network;
 
 /// Transposed convolution, which enlarges images: PyTorch's `ConvTranspose2d`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2d {
     /// Output channels.

@@ -1,5 +1,6 @@
 //! Dense layers.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{check_units, yes};
@@ -8,7 +9,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// `x W^T + b`
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
     /// Output units.

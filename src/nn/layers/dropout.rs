@@ -1,5 +1,6 @@
 //! Dropout (Srivastava et al. 2014).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Place};
@@ -7,7 +8,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Zeroes elements in training and scales the rest by `1 / (1 - rate)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dropout {
     /// Fraction of elements dropped.

@@ -1,5 +1,6 @@
 //! Flattening of images.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Layer, Place};
@@ -7,7 +8,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Flattens an image to one row of numbers, channel by channel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Flatten {}
 

@@ -1,5 +1,6 @@
 //! Group normalisation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{check_eps, default_eps};
@@ -8,7 +9,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Normalisation over groups of channels, separately for each image (Wu and He 2018, arXiv:1803.08494).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNorm {
     /// Number of groups; must divide the number of channels.

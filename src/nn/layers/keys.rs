@@ -1,11 +1,12 @@
 //! Keys shared by several layers, and their valid values.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::base::number::is_positive;
 
 /// One number for both axes, or one per axis.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a whole number such as 3, or two such as [3, 5]")]
 pub enum Pair {
     /// The same for both axes.
@@ -25,7 +26,7 @@ impl Pair {
 }
 
 /// Zero padding of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "expected a whole number such as 1, two such as [1, 2], \"same\" or \"valid\"")]
 pub enum Padding {
     /// By name.
@@ -35,7 +36,7 @@ pub enum Padding {
 }
 
 /// Padding computed from the sizes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NamedPadding {
     /// As much as `ceil(size / stride)` positions need.

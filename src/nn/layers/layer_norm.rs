@@ -1,5 +1,6 @@
 //! Layer normalisation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::{check_eps, default_eps};
@@ -8,7 +9,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Layer normalisation (Ba et al. 2016, arXiv:1607.06450).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerNorm {
     /// Added to the variance.

@@ -28,6 +28,7 @@ mod rms_norm;
 mod tests;
 mod upsample;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::network::Network;
@@ -90,7 +91,7 @@ pub struct Place {
 macro_rules! layers {
     ($($name:ident($config:ident),)*) => {
         /// A layer of `[[model.layer]]`; `type` is its name in snake case.
-        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(
             tag = "type", rename_all = "snake_case",
             expecting = "a table such as { type = \"dense\", units = 64 }"

@@ -2,6 +2,7 @@
 //! `[B, T, 1, F]` is an image whose rows are the steps; conversely, an image `[B, H, W, C]` is a sequence of
 //! `H` steps of `W C` values.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::once;
@@ -16,7 +17,7 @@ use crate::nn::network::Network;
 use crate::nn::tensors::State;
 
 /// Recurrent layers over sequences, or over the rows of images: PyTorch's `RNN`, `LSTM` and `GRU`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Recurrent {
     /// The cell.
@@ -39,7 +40,7 @@ pub struct Recurrent {
 }
 
 /// The cell of a recurrent layer, with PyTorch's definitions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
     /// `tanh(W x + U h + b)`
@@ -66,7 +67,7 @@ impl Cell {
 }
 
 /// What a recurrent layer outputs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Output {
     /// The state after the last step; of both directions if bidirectional.

@@ -1,5 +1,6 @@
 //! Residual blocks.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::activation::{Activation, activation};
@@ -10,7 +11,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
 /// Residual block: convolutions with batch normalisation, whose result is added to their input.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Residual {
     /// Output channels.
@@ -27,7 +28,7 @@ pub struct Residual {
 }
 
 /// Kind of residual block (He et al. 2016, arXiv:1512.03385, figure 5).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
     /// Two 3 x 3 convolutions.

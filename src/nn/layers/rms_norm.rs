@@ -1,5 +1,6 @@
 //! Root-mean-square normalisation.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::keys::check_eps;
@@ -11,7 +12,7 @@ use crate::scalar::UnaryFn;
 
 /// `x / sqrt(mean(x^2) + eps) * w` for each row (Zhang and Sennrich 2019, arXiv:1910.07467; PyTorch's
 /// `RMSNorm`).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RmsNorm {
     /// Added to the mean square; the machine epsilon by default, as in PyTorch.

@@ -115,19 +115,19 @@ impl Vae {
 /// A convolution that halves the size.
 fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
     let padding = Padding::Zeros(Pair::Each(margin(config)));
-    Conv2d { stride: Pair::Both(2), padding, ..Conv2d::new(channels, config.kernel) }.into()
+    Conv2d { stride: Pair::Both(2), padding, ..Conv2d::new(channels, config.kernel_size()) }.into()
 }
 
 /// Padding on each side of an image, or cropping: half the kernel size.
 fn margin(config: &ModelConfig) -> [usize; 2] {
-    config.kernel.get().map(|k| k.saturating_sub(1) / 2)
+    config.kernel_size().get().map(|k| k.saturating_sub(1) / 2)
 }
 
 /// The transposed convolution that restores `size`: an odd kernel turns `n` pixels into `2 n - 1` or `2 n`.
 fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
     ConvTranspose2d {
         channels,
-        kernel: config.kernel,
+        kernel: config.kernel_size(),
         stride: Pair::Both(2),
         padding: Pair::Each(margin(config)),
         output_padding: Pair::Each(size.map(|n| 1 - n % 2)),
@@ -163,7 +163,7 @@ mod tests {
                     let config = ModelConfig {
                         family: Family::Vae,
                         channels: Some(vec![3, 4, 5]),
-                        kernel: Pair::Both(kernel),
+                        kernel: Some(Pair::Both(kernel)),
                         hidden: vec![6],
                         variance,
                         ..ModelConfig::default()

@@ -48,7 +48,8 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
             "cannot be set for `family = \"vae\"`; use `hidden` and `channels`, which the decoder mirrors";
         return Err(("model.layer", reason.into()));
     }
-    if model.channels.is_some() && model.kernel.get().iter().any(|k| k % 2 == 0) {
+    let convolves = model.channels.as_ref().is_some_and(|channels| !channels.is_empty());
+    if convolves && model.kernel_size().get().iter().any(|k| k % 2 == 0) {
         let reason = "must be odd for `family = \"vae\"`, so that the decoder can restore every size";
         return Err(("model.kernel", reason.into()));
     }

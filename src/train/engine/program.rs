@@ -6,7 +6,7 @@ use crate::graph::ValueId;
 use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph};
 use crate::nn::tensors::State;
-use crate::optim::Optimizer;
+use crate::optim::{Decay, Optimizer};
 use crate::plan::{
     self, Augmentation, Batches, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
     OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
@@ -36,6 +36,8 @@ pub struct Training<'a> {
     pub images: Option<&'a ImageChanges>,
     /// Update rule.
     pub optimizer: Optimizer,
+    /// Which parameters weight decay applies to.
+    pub decay: Decay,
     /// Maximum gradient norm.
     pub clip_norm: Option<f64>,
 }
@@ -156,10 +158,15 @@ fn compile_batches(
         words: shape.iter().product(),
         decay,
     };
+    let decays_all = training.is_some_and(|t| t.decay == Decay::All);
     let spec = ProgramSpec {
         sets: vec![ParameterSet {
             name: ALL.into(),
-            parameters: evaluating.parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay)).collect(),
+            parameters: evaluating
+                .parameters
+                .iter()
+                .map(|p| entry(&p.name, &p.shape, p.decay || decays_all))
+                .collect(),
             optimizer: training
                 .map(|t| OptimizerSpec { slots: t.optimizer.slots(), body: t.optimizer.body() }),
         }],

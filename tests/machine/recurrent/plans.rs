@@ -79,8 +79,16 @@ pub fn wide_layers_fit() {
 fn kernels(model: &Model, width: usize, batch: usize) -> usize {
     let data = table(2 * batch, width);
     let optimizer = Optimizer::default();
-    let training =
-        Training { data: &data, batch, accumulate: 1, noise: 0.0, images: None, optimizer, clip_norm: None };
+    let training = Training {
+        data: &data,
+        batch,
+        accumulate: 1,
+        noise: 0.0,
+        images: None,
+        optimizer,
+        decay: gridlight::optim::Decay::Weights,
+        clip_norm: None,
+    };
     let target = Target::webgpu_minimum(Family::Workgroup);
     let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();
     compiled.program.phases[0].launches().count()
