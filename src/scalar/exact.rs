@@ -10,7 +10,7 @@
     reason = "numbers are written as in the shaders, so that they can be compared"
 )]
 
-use super::{BinaryFn, UnaryFn};
+use super::BinaryFn;
 
 /// Flushes subnormals to zero and clears the sign of zero.
 #[inline(always)]
@@ -148,7 +148,7 @@ pub(crate) fn log(x: f32) -> f32 {
 
 /// `((first x + c0) x + c1) x + ...`
 #[inline(always)]
-fn horner(first: f32, x: f32, coefficients: &[f32]) -> f32 {
+pub(crate) fn horner(first: f32, x: f32, coefficients: &[f32]) -> f32 {
     let mut p = first;
     for c in coefficients {
         p = multiply_add(p, x, *c);
@@ -173,25 +173,9 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x.is_nan() { x } else { mul(first, power_of_two(rest)) }
 }
 
-fn expm1(x: f32) -> f32 {
-    let p = horner(
-        0.000_198_412_7,
-        x,
-        &[0.001_388_888_9, 0.008_333_333_3, 0.041_666_667, 0.166_666_67, 0.5, 1.0],
-    );
-    if x.abs() < 0.5 { mul(p, x) } else { sub(exp(x), 1.0) }
-}
-
-fn log1p(x: f32) -> f32 {
-    let s = div(x, add(2.0, x));
-    let z = mul(s, s);
-    let p = horner(0.090_909_09, z, &[0.111_111_11, 0.142_857_14, 0.2, 0.33333333, 1.0]);
-    if x > -0.3 && x < 0.5 { mul(mul(2.0, s), p) } else { log(add(1.0, x)) }
-}
-
 /// -1, 0 or 1.
 #[inline(always)]
-fn sign(x: f32) -> f32 {
+pub(crate) fn sign(x: f32) -> f32 {
     if x > 0.0 {
         1.0
     } else if x < 0.0 {
@@ -202,91 +186,8 @@ fn sign(x: f32) -> f32 {
 }
 
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
-    let z = mul(x, x);
-    let p = horner(
-        -5.70498872745e-3,
-        z,
-        &[2.06390887954e-2, -5.37397155531e-2, 1.33314422036e-1, -3.33332819422e-1],
-    );
-    let near = multiply_add(mul(p, z), x, x);
-    let a = x.abs().clamp(0.0, 15.0);
-    let far = mul(sign(x), sub(1.0, div(2.0, add(exp(mul(2.0, a)), 1.0))));
-    if x.is_nan() {
-        x
-    } else if x.abs() < 0.625 {
-        near
-    } else {
-        far
-    }
-}
-
-#[inline(always)]
-fn sigmoid(x: f32) -> f32 {
-    let e = exp(-x.abs());
-    let y = div(1.0, add(1.0, e));
-    if x < 0.0 { mul(e, y) } else { y }
-}
-
-#[inline(always)]
-fn relu(x: f32) -> f32 {
+pub(crate) fn relu(x: f32) -> f32 {
     if x > 0.0 || x.is_nan() { x } else { 0.0 }
-}
-
-fn erf(x: f32) -> f32 {
-    let (z, a) = (mul(x, x), x.abs());
-    let near = horner(
-        1.480719282e-08,
-        z,
-        &[
-            -1.636584469e-07,
-            1.646211437e-06,
-            -1.492565036e-05,
-            1.205533298e-04,
-            -8.548327023e-04,
-            5.223977625e-03,
-            -2.686617065e-02,
-            1.128379167e-01,
-            -3.761263890e-01,
-            1.128379167e+00,
-        ],
-    );
-    let k = div(1.0, multiply_add(0.3275911, a, 1.0));
-    let p = horner(1.061405429, k, &[-1.453152027, 1.421413741, -0.284496736, 0.254829592]);
-    let far = mul(sign(x), sub(1.0, mul(mul(p, k), exp(-z))));
-    if x.is_nan() {
-        x
-    } else if a < 1.0 {
-        mul(near, x)
-    } else {
-        far
-    }
-}
-
-impl UnaryFn {
-    /// `f(x)` in exact mode: the same bits on every device.
-    pub fn exact(self, x: f32) -> f32 {
-        match self {
-            UnaryFn::Neg => -x,
-            UnaryFn::Abs => x.abs(),
-            UnaryFn::Sign if x.is_nan() => x,
-            UnaryFn::Sign => sign(x),
-            UnaryFn::Exp => exp(x),
-            UnaryFn::ExpM1 => expm1(x),
-            UnaryFn::Log => log(x),
-            UnaryFn::Log1p => log1p(x),
-            UnaryFn::Sqrt => sqrt(x),
-            UnaryFn::Reciprocal => div(1.0, x),
-            UnaryFn::Square => mul(x, x),
-            UnaryFn::Tanh => tanh(x),
-            UnaryFn::Sigmoid => sigmoid(x),
-            UnaryFn::Relu => relu(x),
-            UnaryFn::Gelu => mul(mul(0.5, x), add(1.0, erf(mul(x, 0.70710678)))),
-            UnaryFn::Silu => mul(x, sigmoid(x)),
-            UnaryFn::Softplus => add(relu(x), log1p(exp(-x.abs()))),
-            UnaryFn::Erf => erf(x),
-        }
-    }
 }
 
 impl BinaryFn {
@@ -325,6 +226,7 @@ impl BinaryFn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scalar::UnaryFn;
 
     /// Numbers of all magnitudes, and the edge cases.
     fn inputs() -> Vec<f32> {

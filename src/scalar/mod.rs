@@ -7,49 +7,13 @@
 
 mod eval;
 pub mod exact;
+pub(crate) mod functions;
 pub mod native;
+
+pub use functions::UnaryFn;
 
 use crate::base::rng::RandomKind;
 use crate::base::step::StepScalar;
-
-/// A function of one scalar. Definitions follow PyTorch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum UnaryFn {
-    /// `-x`
-    Neg,
-    /// `|x|`
-    Abs,
-    /// -1, 0 or 1 (0 at 0)
-    Sign,
-    /// `e^x`
-    Exp,
-    /// `e^x - 1`, accurate near 0
-    ExpM1,
-    /// natural logarithm
-    Log,
-    /// `ln(1 + x)`, accurate near 0
-    Log1p,
-    /// square root
-    Sqrt,
-    /// `1 / x`
-    Reciprocal,
-    /// `x * x`
-    Square,
-    /// hyperbolic tangent
-    Tanh,
-    /// `1 / (1 + e^-x)`
-    Sigmoid,
-    /// `max(x, 0)`, keeping NaN
-    Relu,
-    /// `x * Phi(x)` with the exact normal distribution function
-    Gelu,
-    /// `x * sigmoid(x)`
-    Silu,
-    /// `ln(1 + e^x)`
-    Softplus,
-    /// error function
-    Erf,
-}
 
 /// A function of two scalars. Comparisons return 1 or 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,6 +6,7 @@
 
 use crate::base::rng::RandomKind;
 use crate::base::step::StepScalar;
+use crate::scalar::functions::Wgsl;
 use crate::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 
 /// Number of elements per invocation.
@@ -230,29 +231,9 @@ pub fn literal(bits: u32) -> String {
 
 /// A function of one register.
 fn unary(f: UnaryFn, x: &str, width: Width, exact: bool) -> String {
-    let call = |name: &str| width.call(name, &[x]);
-    match f {
-        UnaryFn::Neg => format!("-{x}"),
-        UnaryFn::Abs => format!("abs({x})"),
-        UnaryFn::Sign => call("sign_"),
-        UnaryFn::Exp => call("exp_"),
-        UnaryFn::ExpM1 => call("expm1_"),
-        UnaryFn::Log if exact => call("log_"),
-        UnaryFn::Log => format!("log({x})"),
-        UnaryFn::Log1p => call("log1p_"),
-        UnaryFn::Sqrt if exact => call("sqrt_"),
-        UnaryFn::Sqrt => format!("sqrt({x})"),
-        UnaryFn::Reciprocal if exact => width.each(|part, _| format!("div_(1.0, {x}{part})")),
-        UnaryFn::Reciprocal => format!("1.0 / {x}"),
-        UnaryFn::Square if exact => width.call("mul_", &[x, x]),
-        UnaryFn::Square => format!("{x} * {x}"),
-        UnaryFn::Tanh => call("tanh_"),
-        UnaryFn::Sigmoid => call("sigmoid_"),
-        UnaryFn::Relu => call("relu_"),
-        UnaryFn::Gelu => call("gelu_"),
-        UnaryFn::Silu => call("silu_"),
-        UnaryFn::Softplus => call("softplus_"),
-        UnaryFn::Erf => call("erf_"),
+    match f.wgsl(exact) {
+        Wgsl::Vector(formula) => formula.replace('$', x),
+        Wgsl::Scalar(formula) => width.each(|part, _| formula.replace('$', &format!("{x}{part}"))),
     }
 }
 

@@ -204,7 +204,7 @@ fn rich_body(shape: &[usize], accumulator: bool) -> Body {
         let x = body.constant(value);
         last = body.push(Inst::Binary(BinaryFn::Max, last, x));
     }
-    for f in UnaryFn::ALL {
+    for &f in UnaryFn::ALL {
         last = body.push(Inst::Unary(f, last));
     }
     for f in BinaryFn::ALL {

@@ -183,7 +183,7 @@ fn mlps() -> Result<(), Failed> {
 }
 
 fn unary_functions() -> Result<(), Failed> {
-    for f in UnaryFn::ALL {
+    for &f in UnaryFn::ALL {
         let mut b = Builder::default();
         let positive = matches!(f, UnaryFn::Log | UnaryFn::Sqrt | UnaryFn::Log1p | UnaryFn::Reciprocal);
         let value = |i: u32| match positive {

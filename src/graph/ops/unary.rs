@@ -13,31 +13,6 @@ use crate::scalar::{Inst, UnaryFn};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Unary(pub UnaryFn);
 
-impl Unary {
-    /// Name in messages and plans.
-    pub fn label(&self) -> &'static str {
-        match self.0 {
-            UnaryFn::Neg => "neg",
-            UnaryFn::Abs => "abs",
-            UnaryFn::Sign => "sign",
-            UnaryFn::Exp => "exp",
-            UnaryFn::ExpM1 => "expm1",
-            UnaryFn::Log => "log",
-            UnaryFn::Log1p => "log1p",
-            UnaryFn::Sqrt => "sqrt",
-            UnaryFn::Reciprocal => "reciprocal",
-            UnaryFn::Square => "square",
-            UnaryFn::Tanh => "tanh",
-            UnaryFn::Sigmoid => "sigmoid",
-            UnaryFn::Relu => "relu",
-            UnaryFn::Gelu => "gelu",
-            UnaryFn::Silu => "silu",
-            UnaryFn::Softplus => "softplus",
-            UnaryFn::Erf => "erf",
-        }
-    }
-}
-
 /// The cotangent of `x` from `x`, `y = f(x)` and the cotangent `dy` of `y`.
 type GradientRule = fn(&Expression, &Expression, &Expression) -> Expression;
 
@@ -47,7 +22,7 @@ impl Unary {
         Some(match self.0 {
             UnaryFn::Neg => |_, _, dy| -dy,
             UnaryFn::Abs => |x, _, dy| dy * x.sign(),
-            UnaryFn::Sign => return None,
+            UnaryFn::Sign | UnaryFn::Floor => return None,
             UnaryFn::Exp => |_, y, dy| dy * y,
             UnaryFn::ExpM1 => |_, y, dy| dy * (y + 1.0),
             UnaryFn::Log => |x, _, dy| dy / x,
@@ -79,7 +54,7 @@ impl Unary {
 
 impl OpDef for Unary {
     fn name(&self) -> &'static str {
-        self.label()
+        self.0.name()
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
@@ -111,15 +86,16 @@ impl OpDef for Unary {
     }
 
     fn samples(all: &mut Collection) -> Result<(), GraphError> {
-        for f in UnaryFn::ALL {
+        for &f in UnaryFn::ALL {
             let draw = match f {
                 UnaryFn::Log | UnaryFn::Sqrt | UnaryFn::Reciprocal => Draw::Between(0.5, 3.0),
                 UnaryFn::Log1p => Draw::Between(-0.5, 3.0),
                 UnaryFn::Abs | UnaryFn::Sign | UnaryFn::Relu => Draw::AwayFromZero,
+                UnaryFn::Floor => Draw::Between(0.1, 0.9),
                 _ => Draw::Normal,
             };
             for shape in [&[1][..], &[3, 17], &[257]] {
-                all.add(format!("{} {shape:?}", Unary(f).label()), |g| {
+                all.add(format!("{} {shape:?}", f.name()), |g| {
                     let x = g.draw(shape, draw)?;
                     g.graph.unary(f, x)
                 })?;

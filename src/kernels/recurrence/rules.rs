@@ -6,7 +6,8 @@ use std::marker::PhantomData;
 use pulp::Simd;
 
 use super::Cell;
-use crate::scalar::native::functions;
+use crate::scalar::functions::{self, ScalarFunction, Sigmoid};
+use crate::scalar::native::maths;
 use crate::scalar::{UnaryFn, exact};
 
 /// Operations on numbers.
@@ -53,15 +54,15 @@ impl<S: Simd> Arithmetic for Fast<S> {
     }
     #[inline(always)]
     fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-        functions::multiply_add::<S>(a, b, c)
+        maths::multiply_add::<S>(a, b, c)
     }
     #[inline(always)]
     fn tanh(x: f32) -> f32 {
-        functions::tanh::<S>(x)
+        functions::Tanh::native::<S>(x)
     }
     #[inline(always)]
     fn sigmoid(x: f32) -> f32 {
-        functions::sigmoid::<S>(x)
+        Sigmoid::native::<S>(x)
     }
 }
 

@@ -5,14 +5,13 @@
 
 use pulp::Simd;
 
-use super::functions::{
-    erf, exp, expm1, gelu, log, log1p, multiply_add, sigmoid, sign, silu, softplus, tanh,
-};
+use super::maths::multiply_add;
+use crate::scalar::functions::{Relu, ScalarFunction, Sqrt, Square};
 use crate::scalar::{BinaryFn, UnaryFn, exact};
 
 /// An operand of a loop.
 #[derive(Clone, Copy)]
-pub(super) enum Arg<'a> {
+pub(in crate::scalar) enum Arg<'a> {
     /// One element per element of the result.
     Slice(&'a [f32]),
     /// The same value for all elements.
@@ -20,7 +19,7 @@ pub(super) enum Arg<'a> {
 }
 
 #[inline(always)]
-fn map(x: Arg, out: &mut [f32], f: impl Fn(f32) -> f32) {
+pub(in crate::scalar) fn map(x: Arg, out: &mut [f32], f: impl Fn(f32) -> f32) {
     match x {
         Arg::Slice(x) => {
             for (o, x) in out.iter_mut().zip(x) {
@@ -125,30 +124,6 @@ fn choose(condition: f32, a: f32, b: f32) -> f32 {
 }
 
 #[inline(always)]
-pub(super) fn unary<S: Simd>(f: UnaryFn, x: Arg, out: &mut [f32]) {
-    match f {
-        UnaryFn::Neg => map(x, out, |x| -x),
-        UnaryFn::Abs => map(x, out, f32::abs),
-        UnaryFn::Sign => map(x, out, sign),
-        UnaryFn::Exp => map(x, out, exp::<S>),
-        UnaryFn::ExpM1 => map(x, out, expm1::<S>),
-        UnaryFn::Log => map(x, out, log::<S>),
-        UnaryFn::Log1p => map(x, out, log1p::<S>),
-        UnaryFn::Sqrt => map(x, out, f32::sqrt),
-        UnaryFn::Reciprocal => map(x, out, |x| 1.0 / x),
-        UnaryFn::Square => map(x, out, |x| x * x),
-        UnaryFn::Tanh => map(x, out, tanh::<S>),
-        UnaryFn::Sigmoid => map(x, out, sigmoid::<S>),
-        // `max` would turn NaN into 0 and hide a diverged run.
-        UnaryFn::Relu => map(x, out, |x| if x < 0.0 { 0.0 } else { x }),
-        UnaryFn::Gelu => map(x, out, gelu::<S>),
-        UnaryFn::Silu => map(x, out, silu::<S>),
-        UnaryFn::Softplus => map(x, out, softplus::<S>),
-        UnaryFn::Erf => map(x, out, erf::<S>),
-    }
-}
-
-#[inline(always)]
 pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
     let truth = |holds: bool| if holds { 1.0 } else { 0.0 };
     match f {
@@ -164,14 +139,14 @@ pub(super) fn binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
     }
 }
 
-/// Like [`unary`], in exact mode.
+/// Applies a function in exact mode to all elements.
 #[inline(always)]
 pub(super) fn exact_unary(f: UnaryFn, x: Arg, out: &mut [f32]) {
     match f {
         // The functions that optimizers and ReLU networks use get loops of their own, which vectorise.
-        UnaryFn::Square => map(x, out, |x| exact::mul(x, x)),
-        UnaryFn::Sqrt => map(x, out, exact::sqrt),
-        UnaryFn::Relu => map(x, out, |x| UnaryFn::Relu.exact(x)),
+        UnaryFn::Square => map(x, out, Square::exact),
+        UnaryFn::Sqrt => map(x, out, Sqrt::exact),
+        UnaryFn::Relu => map(x, out, Relu::exact),
         f => map(x, out, |x| f.exact(x)),
     }
 }
@@ -192,7 +167,7 @@ pub(super) fn exact_binary(f: BinaryFn, a: Arg, b: Arg, out: &mut [f32]) {
 mod tests {
     use pulp::Simd;
 
-    use super::{Arg, binary, unary};
+    use super::{Arg, binary};
     use crate::scalar::{BinaryFn, UnaryFn};
 
     const EDGES: [f32; 14] = [
@@ -219,7 +194,7 @@ mod tests {
             type Output = Vec<f32>;
             fn with_simd<S: Simd>(self, _: S) -> Vec<f32> {
                 let mut out = vec![0.0; self.1.len()];
-                unary::<S>(self.0, Arg::Slice(self.1), &mut out);
+                self.0.map::<S>(Arg::Slice(self.1), &mut out);
                 out
             }
         }
@@ -246,7 +221,7 @@ mod tests {
             let x = f32::from_bits(i * 0x0010_4321 % 0x7f80_0000);
             [x, -x]
         }));
-        for f in UnaryFn::ALL {
+        for &f in UnaryFn::ALL {
             let found = apply(f, &inputs);
             for (x, y) in found.iter().flat_map(|found| inputs.iter().zip(found)) {
                 let right = f.eval(f64::from(*x));

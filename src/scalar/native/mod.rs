@@ -5,14 +5,15 @@
 //! once per run, contiguous operands are used in place, and the other values share a few slots of scratch
 //! memory that stay in the L1 cache.
 
-pub(crate) mod functions;
 mod load;
 mod loops;
+pub(crate) mod maths;
 mod prepare;
 pub mod rows;
 
 use load::Loader;
-use loops::{Arg, Sum};
+use loops::Sum;
+pub(in crate::scalar) use loops::{Arg, map};
 use pulp::{Simd, WithSimd};
 
 use super::{BinaryFn, UnaryFn};
@@ -266,7 +267,7 @@ impl<'a> Context<'a, '_> {
             NativeOp::MultiplyAdd(sum, a, b, c) => {
                 loops::multiply_add_all::<S>(*sum, self.arg(*a), self.arg(*b), self.arg(*c), out);
             }
-            NativeOp::Unary(f, a) => loops::unary::<S>(*f, self.arg(*a), out),
+            NativeOp::Unary(f, a) => f.map::<S>(self.arg(*a), out),
             NativeOp::Binary(f, a, b) => loops::binary(*f, self.arg(*a), self.arg(*b), out),
             NativeOp::Select(c, a, b) => loops::select(self.arg(*c), self.arg(*a), self.arg(*b), out),
         }

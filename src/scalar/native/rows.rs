@@ -2,7 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::functions::{exp, log};
+use super::maths::{exp, log};
 use crate::scalar::{BinaryFn, exact};
 
 const LANES: usize = 16;
