@@ -9,10 +9,10 @@ use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
+use gridlight::nn::Supervised;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::model::Model;
 use gridlight::optim::Optimizer;
 use gridlight::train::engine::{Engine, Training};
 
@@ -48,7 +48,7 @@ fn measure(threads: usize, batch: usize) {
         ..Dataset::default()
     };
     let inputs = Inputs { features: FEATURES, ..Inputs::default() };
-    let model = Model::new(&ModelConfig::default(), inputs, 1, Loss::Mse {});
+    let model = Supervised::new(&ModelConfig::default(), inputs, 1, Loss::Mse {});
     let training = Training {
         data: &data,
         batch,

@@ -8,7 +8,6 @@ use crate::base::rng;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Target};
 use crate::device::Device;
-use crate::nn::Model;
 use crate::nn::config::variational::Decoder;
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::inputs::{Inputs, SequenceShape};
@@ -18,6 +17,7 @@ use crate::nn::layers::{
     Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
+use crate::nn::{Model, Supervised, Vae};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
 use crate::train::TrainError;
@@ -191,7 +191,10 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         Input::Sequence(sequence) => (Some(sequence), None),
     };
     let inputs = Inputs { features: input.width(), sequence, image, ..Inputs::default() };
-    let model = Model::new(config, inputs, *outputs, loss.clone());
+    let model: Box<dyn Model> = match Vae::new(config, inputs.features, image, *outputs) {
+        Some(vae) => Box::new(vae),
+        None => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
+    };
     let optimizer = Optimizer::default();
     let training = Training {
         data: &table,
@@ -203,7 +206,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         decay: crate::optim::Decay::Weights,
         clip_norm: None,
     };
-    let mut engine = Engine::new(device, &model, Some(&training), &table)?;
+    let mut engine = Engine::new(device, &*model, Some(&training), &table)?;
     engine.initialise([1, 0])?;
     engine.set_order(0, &(0..rows as u32).collect::<Vec<_>>())?;
     let record = |at: usize| StepRecord {

@@ -87,7 +87,7 @@ pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Re
         decay: experiment.train.decay,
         clip_norm: experiment.train.clip_norm,
     };
-    Ok(engine::compile(&model, Some(&training), &data.validation, target)?.0)
+    Ok(engine::compile(&*model, Some(&training), &data.validation, target)?.0)
 }
 
 /// Writes `<phase>-<number>-<kernels>.wgsl` for every launch.

@@ -13,8 +13,6 @@ pub struct Inputs {
     pub sequence: Option<SequenceShape>,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
-    /// Set if the model reads text; it then has no other inputs.
-    pub text: Option<TextShape>,
 }
 
 /// The shape of text sequences.
@@ -43,4 +41,9 @@ pub const Y: &str = "y";
 /// Name of the batch of a category column.
 pub fn category_source(column: &str) -> String {
     format!("category.{column}")
+}
+
+/// Default embedding width for a vocabulary of this size.
+pub(super) fn embedding_width(vocabulary: usize) -> usize {
+    vocabulary.div_ceil(2).clamp(1, 50)
 }

@@ -120,8 +120,9 @@ fn default_delta() -> f64 {
     1.0
 }
 
-/// The loss of each row, and the loss to minimise.
-pub(super) struct Losses {
+/// What a model makes of a batch: predictions, the loss of each row, and the loss to minimise.
+pub struct Losses {
+    /// `[B, outputs]`, in the target's scaled units.
     pub predictions: ValueId,
     /// `[B]`
     pub rows: ValueId,

@@ -7,8 +7,12 @@ pub mod layers;
 pub mod losses;
 pub mod model;
 pub mod network;
+mod supervised;
 pub mod tensors;
 mod text;
 pub mod vae;
 
 pub use model::{Model, ModelGraph};
+pub use supervised::Supervised;
+pub use text::Language;
+pub use vae::Vae;

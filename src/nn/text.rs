@@ -1,30 +1,53 @@
 //! Language models: symbols in, a distribution of the next symbol at every step out.
 
+use super::config::ModelConfig;
 use super::init::Init;
-use super::inputs::{TextShape, X, Y};
-use super::layers::LayerConfig;
+use super::inputs::{TextShape, X, Y, embedding_width};
 use super::layers::recurrent::Output;
-use super::losses::Losses;
-use super::model::{Model, default_embedding_width};
+use super::layers::{Dense, LayerConfig};
+use super::losses::{Loss, Losses};
+use super::model::Model;
 use super::network::Network;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};
 
-impl Model {
-    /// A language model over sequences of symbols `u32[B, T]`: an embedding, recurrent layers with states
-    /// carried from batch to batch, and the other layers applied to every step. The loss of a row is the mean
-    /// cross-entropy of its steps in nats. The predictions are the cross-entropies of the steps `[B, T]`, or,
-    /// if the model generates, the logits `[B T, symbols]`.
-    pub(super) fn language(
-        &self,
-        net: &mut Network,
-        batch: usize,
-        text: TextShape,
-    ) -> Result<Losses, GraphError> {
-        let TextShape { length, vocabulary } = text;
+/// A language model over sequences of symbols `u32[B, T]`: an embedding, recurrent layers with states carried
+/// from batch to batch, and the other layers applied to every step. The loss of a row is the mean cross-entropy
+/// of its steps in nats. The predictions are the cross-entropies of the steps `[B, T]`, or, if the model
+/// generates, the logits `[B T, symbols]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Language {
+    layers: Vec<LayerConfig>,
+    text: TextShape,
+    loss: Loss,
+    generates: bool,
+    embedding_width: Option<usize>,
+}
+
+impl Language {
+    /// The model of a configuration for texts of this shape.
+    pub fn new(config: &ModelConfig, text: TextShape, loss: Loss) -> Self {
+        let mut layers = config.hidden_layers();
+        layers.push(Dense { units: text.vocabulary, bias: true }.into());
+        Self { layers, text, loss, generates: false, embedding_width: config.embedding_width }
+    }
+
+    /// The model that, given one symbol per row and its carried states, outputs the logits of the next symbol.
+    pub fn generator(self) -> Self {
+        Self { text: TextShape { length: 1, ..self.text }, generates: true, ..self }
+    }
+}
+
+impl Model for Language {
+    fn generates(&self) -> bool {
+        self.generates
+    }
+
+    fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        let TextShape { length, vocabulary } = self.text;
         net.graph.set_layer("input");
         net.carries = true;
-        let width = self.embedding_width.unwrap_or_else(|| default_embedding_width(vocabulary));
+        let width = self.embedding_width.unwrap_or_else(|| embedding_width(vocabulary));
         let table = net.parameter("embedding.weight".into(), &[vocabulary, width], Init::Normal, true)?;
         let symbols = net.graph.source(Source::Batch(X.into()), &[batch, length], DType::U32)?;
         let vectors = net.graph.gather(table, symbols)?;

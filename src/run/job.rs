@@ -20,7 +20,7 @@ pub(super) struct Job<'a> {
     pub experiment: &'a Experiment,
     pub data: &'a Loaded,
     pub device: &'a dyn Device,
-    pub model: &'a Model,
+    pub model: &'a dyn Model,
     pub training: &'a Training<'a>,
     pub options: &'a Options,
 }

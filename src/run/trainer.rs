@@ -67,7 +67,7 @@ pub fn sized(experiment: &Experiment, data: &Loaded, note: &mut dyn FnMut(&str))
 }
 
 /// The model of an experiment for given data.
-pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Model {
+pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Box<dyn Model> {
     tasks::model(experiment.settings(), fitted, sample)
 }
 
@@ -113,8 +113,8 @@ pub fn train(
         decay: config.decay,
         clip_norm: config.clip_norm,
     };
-    let mut engine = Engine::new(device, &model, Some(&training), &data.validation)
-        .map_err(|e| fit::explain(e, &model, &training, &data.validation, device.target()))?;
+    let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
+        .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
     engine.initialise(experiment.seed_words())?;
     if let Some(path) = &options.init {
         let restored = engine.restore(&checkpoint::load(path)?.0, false);
@@ -154,7 +154,7 @@ pub fn train(
         run
     };
     directory::check_writable(&run.path)?;
-    let task = Job { experiment, data, device, model: &model, training: &training, options };
+    let task = Job { experiment, data, device, model: &*model, training: &training, options };
     Trainer::new(task, engine, run, observer)?.run()
 }
 

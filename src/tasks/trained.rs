@@ -5,8 +5,8 @@ use std::path::Path;
 use super::{Settings, of};
 use crate::data::{Dataset, Fitted};
 use crate::device::Device;
-use crate::nn::Model;
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
+use crate::nn::{Language, Model, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
@@ -42,7 +42,7 @@ impl Trained<'_> {
     ///
     /// # Errors
     /// If the weights do not match the model, or the device fails.
-    pub fn engine(&self, model: &Model, rows: &Dataset) -> Result<Engine, TrainError> {
+    pub fn engine(&self, model: &dyn Model, rows: &Dataset) -> Result<Engine, TrainError> {
         let mut engine = Engine::new(self.device, model, None, rows)?;
         self.restore(&mut engine)?;
         Ok(engine)
@@ -53,7 +53,7 @@ impl Trained<'_> {
     /// # Errors
     /// If the weights do not match the model, or the device fails.
     pub fn evaluate(&self, rows: &Dataset, draws: u32) -> Result<Predictions, TrainError> {
-        let mut engine = self.engine(&model(self.settings, self.fitted, rows), rows)?;
+        let mut engine = self.engine(&*model(self.settings, self.fitted, rows), rows)?;
         of(self.settings, self.fitted).evaluate(&mut engine, draws)
     }
 
@@ -69,12 +69,20 @@ impl Trained<'_> {
 }
 
 /// The model of an experiment for rows like those of `sample`.
-pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Model {
-    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
+pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model> {
+    let (config, loss) = (settings.model, settings.train.loss.clone());
+    let outputs = fitted.target.outputs();
     let image = fitted.image.as_ref().map(|image| image.shape);
+    if let Some(vae) = Vae::new(config, sample.width(), image, outputs) {
+        return Box::new(vae);
+    }
+    if let Some(text) = &sample.text {
+        let shape = TextShape { length: text.length, vocabulary: text.vocabulary };
+        return Box::new(Language::new(config, shape, loss));
+    }
+    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let windows = sample.windows.as_ref();
     let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
-    let text = sample.text.as_ref().map(|t| TextShape { length: t.length, vocabulary: t.vocabulary });
-    let inputs = Inputs { features: sample.width(), categories, sequence, image, text };
-    Model::new(settings.model, inputs, fitted.target.outputs(), settings.train.loss.clone())
+    let inputs = Inputs { features: sample.width(), categories, sequence, image };
+    Box::new(Supervised::new(config, inputs, outputs, loss))
 }

@@ -12,7 +12,7 @@ use crate::plan::{PlanError, Program, quantity};
 /// limit.
 pub(crate) fn explain(
     error: TrainError,
-    model: &Model,
+    model: &dyn Model,
     training: &Training,
     evaluation: &Dataset,
     target: &Target,

@@ -36,7 +36,7 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
         };
         for family in [Family::Registers, Family::Workgroup] {
             let target = Target::webgpu_minimum(family);
-            let compiled = engine::compile(&model, Some(&training), &data.validation, &target).unwrap().0;
+            let compiled = engine::compile(&*model, Some(&training), &data.validation, &target).unwrap().0;
             for launch in compiled.program.phases.iter().flat_map(Phase::launches) {
                 let work: f64 = launch.iter().map(|d| work(d.kernel.cost())).sum();
                 let label = &launch[0].label;

@@ -12,7 +12,7 @@ use gridlight::kernels::{
     Kernel, KernelDef, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax,
     store,
 };
-use gridlight::nn::Model;
+use gridlight::nn::Supervised;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
@@ -111,7 +111,7 @@ fn launches_of_several_kernels() {
     let data = table(40);
     let config = ModelConfig { hidden: vec![33, 20], dropout: 0.2, ..ModelConfig::default() };
     let inputs = Inputs { features: 3, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
+    let model = Supervised::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
     let training = Training {
         data: &data,
@@ -152,7 +152,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse {});
+    let model = Supervised::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse {});
     let optimizer = Optimizer::default();
     let training = Training {
         data: &data,

@@ -12,7 +12,7 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::layers::LayerConfig;
 use gridlight::nn::losses::Loss;
-use gridlight::nn::{Model, ModelGraph};
+use gridlight::nn::{Model, ModelGraph, Supervised};
 use gridlight::optim::schedule::Schedule;
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::{Failed, Trial};
@@ -105,7 +105,7 @@ impl ModelCase {
         let config = ModelConfig { embedding_width: self.embedding_width, ..ModelConfig::default() };
         let inputs =
             Inputs { features: self.features, categories: self.categories.clone(), ..Inputs::default() };
-        let mut model = Model::new(&config, inputs, self.outputs, self.loss.clone());
+        let mut model = Supervised::new(&config, inputs, self.outputs, self.loss.clone());
         // Only the given layers, without an output layer.
         model.layers = self.layers.clone();
         model.graph(self.batch, self.training).map_err(|e| e.to_string())
@@ -197,7 +197,7 @@ fn schedule(case: &ScheduleCase) -> Result<(), Failed> {
 fn initialised(initial: &[Statistics]) -> Result<(), Failed> {
     let config = ModelConfig { embedding_width: Some(16), ..ModelConfig::default() };
     let inputs = Inputs { features: 48, categories: vec![("c".into(), 400)], ..Inputs::default() };
-    let mut model = Model::new(&config, inputs, 100, Loss::Mse {});
+    let mut model = Supervised::new(&config, inputs, 100, Loss::Mse {});
     let layers = r#"[{"type": "dense", "units": 500}, {"type": "batch_norm"}, {"type": "layer_norm"},
         {"type": "dense", "units": 100}]"#;
     model.layers = serde_json::from_str(layers)?;

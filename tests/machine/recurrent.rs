@@ -16,12 +16,12 @@ use gridlight::graph::ops::{EvalContext, Op, SourceOp};
 use gridlight::graph::recurrence::RecurrentWeights;
 use gridlight::graph::{Graph, Source, ValueId, autodiff, reference};
 use gridlight::kernels::recurrence;
-use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::Flatten;
 use gridlight::nn::layers::recurrent::{Cell, Output, Recurrent};
 use gridlight::nn::losses::Loss;
+use gridlight::nn::{Model, Supervised};
 use gridlight::verify::{Case, relative_error, run};
 use libtest_mimic::Trial;
 use serde::Deserialize;
@@ -93,13 +93,13 @@ impl Figures {
         self.hidden * if self.bidirectional { 2 } else { 1 }
     }
 
-    fn model(&self) -> Model {
+    fn model(&self) -> Supervised {
         let width = self.steps * self.inputs;
         let sequence = Some(SequenceShape { length: self.steps, width: self.inputs });
         let inputs = Inputs { features: width, sequence, ..Inputs::default() };
         let all = self.output == Output::All;
         let outputs = self.width() * if all { self.steps } else { 1 };
-        let mut model = Model::new(&ModelConfig::default(), inputs, outputs, Loss::Mse {});
+        let mut model = Supervised::new(&ModelConfig::default(), inputs, outputs, Loss::Mse {});
         let stack = Recurrent {
             cell: self.cell,
             hidden: self.hidden,

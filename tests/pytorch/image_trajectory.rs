@@ -6,7 +6,7 @@ use gridlight::base::image::ImageShape;
 use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
-use gridlight::nn::Model;
+use gridlight::nn::Supervised;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
@@ -96,7 +96,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         label_smoothing: 0.0,
         class_weights: gridlight::nn::losses::ClassWeights::default(),
     };
-    let model = Model::new(&config, inputs, 10, loss);
+    let model = Supervised::new(&config, inputs, 10, loss);
     let optimizer = Optimizer::default();
     let training = Training {
         data: &data,

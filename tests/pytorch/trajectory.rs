@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
-use gridlight::nn::Model;
+use gridlight::nn::Supervised;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
@@ -55,7 +55,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         ..Dataset::default()
     };
     let config = ModelConfig { hidden: vec![16, 8], ..ModelConfig::default() };
-    let model = Model::new(&config, Inputs { features: 8, ..Inputs::default() }, 1, Loss::Mse {});
+    let model = Supervised::new(&config, Inputs { features: 8, ..Inputs::default() }, 1, Loss::Mse {});
     let training = Training {
         data: &data,
         batch: 16,

@@ -3,11 +3,9 @@
 use gridlight::base::step::StepRecord;
 use gridlight::data::Dataset;
 use gridlight::device::Device;
-use gridlight::nn::Model;
+use gridlight::nn::Vae;
 use gridlight::nn::config::variational::Decoder;
 use gridlight::nn::config::{Family, ModelConfig};
-use gridlight::nn::inputs::Inputs;
-use gridlight::nn::losses::Loss;
 use gridlight::nn::model::ModelGraph;
 use gridlight::nn::vae::{KL, RECONSTRUCTION};
 use gridlight::optim::Optimizer;
@@ -45,7 +43,7 @@ fn images() -> Dataset {
     }
 }
 
-fn model() -> Model {
+fn model() -> Vae {
     let config = ModelConfig {
         family: Family::Vae,
         hidden: vec![400],
@@ -53,8 +51,7 @@ fn model() -> Model {
         decoder: Some(Decoder::Bernoulli),
         ..ModelConfig::default()
     };
-    let inputs = Inputs { features: SIDE * SIDE, ..Inputs::default() };
-    Model::new(&config, inputs, 0, Loss::Elbo {})
+    Vae::new(&config, SIDE * SIDE, None, 0).unwrap()
 }
 
 /// Weights and biases in order, initialised as in vae.py.

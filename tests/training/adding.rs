@@ -7,7 +7,7 @@ use gridlight::base::rng;
 use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::cpu::CpuDevice;
-use gridlight::nn::Model;
+use gridlight::nn::Supervised;
 use gridlight::nn::config::{Family, ModelConfig};
 use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::recurrent::Cell;
@@ -47,7 +47,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         ModelConfig { family: Family::Rnn, cell: Some(cell), hidden: vec![64], ..ModelConfig::default() };
     let sequence = Some(SequenceShape { length, width: 2 });
     let inputs = Inputs { features: 2 * length, sequence, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 1, Loss::Mse {});
+    let model = Supervised::new(&config, inputs, 1, Loss::Mse {});
     let (data, others) = (sums(STEPS * BATCH, length, 1), sums(1000, length, 2));
     let optimizer = Optimizer::default();
     let training = Training {

@@ -106,7 +106,7 @@ fn the_plan_of_micro_batches_needs_less_memory() {
         };
         let target = Target::webgpu_minimum(Family::Workgroup);
         let (compiled, _) =
-            engine::compile(&model, Some(&training), &bench.data.validation, &target).unwrap();
+            engine::compile(&*model, Some(&training), &bench.data.validation, &target).unwrap();
         compiled.report(&engine::step(parts), |_| [1, 1, 1])
     };
     let (whole, cut) = (plan(1), plan(4));

@@ -7,15 +7,17 @@
 
 mod graph;
 
-pub(super) use graph::build;
-
 use crate::base::image::ImageShape;
+use crate::graph::GraphError;
 use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
 use crate::nn::config::{ModelConfig, Norm};
 use crate::nn::layers::{
     Activate, BatchNorm, Conv2d, ConvTranspose2d, Dense, Flatten, GroupNorm, LayerConfig, Padding, Pair,
     default_eps,
 };
+use crate::nn::losses::Losses;
+use crate::nn::model::Model;
+use crate::nn::network::Network;
 
 /// Minimum trained variance of a Gaussian decoder (a standard deviation of 0.01 of the scaled feature).
 /// Without it, the likelihood of a constant feature would grow without bound.
@@ -87,6 +89,11 @@ impl Vae {
         Some(vae)
     }
 
+    /// The decoder alone, which maps codes to features.
+    pub fn decoder(self) -> Self {
+        Self { decoder_only: true, ..self }
+    }
+
     /// Convolutions that halve the image before the dense layers, and transposed convolutions that restore
     /// its size.
     fn add_convolutions(&mut self, config: &ModelConfig, image: ImageShape, last: usize, per_feature: usize) {
@@ -109,6 +116,12 @@ impl Vae {
                 self.decoder[1].extend(norm_and_activation(config));
             }
         }
+    }
+}
+
+impl Model for Vae {
+    fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        graph::build(net, self, batch)
     }
 }
 
@@ -150,10 +163,7 @@ fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::Model;
     use crate::nn::config::Family;
-    use crate::nn::inputs::Inputs;
-    use crate::nn::losses::Loss;
 
     #[test]
     fn a_decoder_of_convolutions_gives_back_every_size() {
@@ -169,10 +179,9 @@ mod tests {
                         ..ModelConfig::default()
                     };
                     let image = ImageShape { channels: 2, height, width };
-                    let inputs = Inputs { features: image.values(), image: Some(image), ..Inputs::default() };
-                    let model = Model::new(&config, inputs, 0, Loss::Elbo {});
-                    model.graph(2, true).unwrap();
-                    let decoder = model.decoder().unwrap().graph(2, false).unwrap();
+                    let vae = Vae::new(&config, image.values(), Some(image), 0).unwrap();
+                    vae.graph(2, true).unwrap();
+                    let decoder = vae.decoder().graph(2, false).unwrap();
                     assert_eq!(decoder.graph.shape(decoder.predictions), &[2, image.values()]);
                 }
             }

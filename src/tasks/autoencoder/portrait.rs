@@ -2,7 +2,7 @@
 //! codes, and the most anomalous rows.
 
 use super::DRAWS;
-use super::sample::{decode, prior};
+use super::sample::{decode, decoder, prior};
 use super::scores::{self, anomalies};
 use crate::data::{Dataset, Target};
 use crate::tasks::{Trained, model};
@@ -46,8 +46,8 @@ pub(super) struct Portrait {
 /// If the device fails.
 pub(super) fn portrait(trained: &Trained, rows: &Dataset) -> Result<Portrait, TrainError> {
     let model = model(trained.settings, trained.fitted, rows);
-    let decoder = model.decoder().ok_or_else(|| trained.refuse("its model has no decoder"))?;
-    let scores = scores::evaluate(&mut trained.engine(&model, rows)?, DRAWS)?;
+    let decoder = decoder(trained, rows.width())?;
+    let scores = scores::evaluate(&mut trained.engine(&*model, rows)?, DRAWS)?;
     let latent = scores.outputs;
     let code = |row: usize| &scores.raw[row * latent..(row + 1) * latent];
     let labels = rows.target.as_ref().map_or(&[][..], Target::labels);
@@ -74,7 +74,7 @@ pub(super) fn portrait(trained: &Trained, rows: &Dataset) -> Result<Portrait, Tr
         all_labels.push(label(row));
     }
     let mut samples = decode(trained, &decoder, codes, all_labels)?;
-    let features = decoder.outputs;
+    let features = decoder.features;
     let mut reconstructions = samples.split_off(SAMPLES * features);
     let mut ways = reconstructions.split_off(shown.len() * features);
     let expected = ways.split_off(ways.len() - strange.len() * features);

@@ -6,10 +6,10 @@ use crate::base::input;
 use crate::base::rng::{self, streams};
 use crate::data::table::Table;
 use crate::data::{Dataset, Fitted, FittedImage, Target};
-use crate::nn::Model;
+use crate::nn::Vae;
 use crate::report::grid;
 use crate::tasks::table::csv;
-use crate::tasks::{Drawn, Request, Trained, model};
+use crate::tasks::{Drawn, Request, Trained};
 use crate::train::TrainError;
 
 /// Maximum samples per call.
@@ -44,16 +44,14 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
         return Err(TrainError::Setting { run: None, name: "count", problem });
     }
     let names = feature_names(fitted)?;
-    let like = Dataset { features: names.clone(), ..Dataset::default() };
-    let model = model(trained.settings, fitted, &like);
-    let decoder = model.decoder().ok_or_else(|| trained.refuse("its model has no decoder"))?;
+    let decoder = decoder(trained, names.len())?;
     let picture = match (form, &fitted.image) {
         (Form::Picture, None) => {
             return Err(wrong("the rows are not images; write the samples to a .csv or .npy file"));
         }
         (_, image) => image.as_ref(),
     };
-    let codes = prior(count, model.outputs, [request.seed as u32, (request.seed >> 32) as u32]);
+    let codes = prior(count, decoder.settings.latent, [request.seed as u32, (request.seed >> 32) as u32]);
     let classes = fitted.target.classes().len().max(1);
     let labels = (0..count).map(|i| (i % classes) as u32).collect();
     let values = fitted.own_units(&names, &decode(trained, &decoder, codes, labels)?);
@@ -66,6 +64,17 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
         }
     };
     Ok(Drawn::File(count, bytes))
+}
+
+/// The decoder of a trained model for rows of `features` numbers.
+///
+/// # Errors
+/// If the model is no autoencoder.
+pub(super) fn decoder(trained: &Trained, features: usize) -> Result<Vae, TrainError> {
+    let image = trained.fitted.image.as_ref().map(|image| image.shape);
+    Vae::new(trained.settings.model, features, image, trained.fitted.target.outputs())
+        .map(Vae::decoder)
+        .ok_or_else(|| trained.refuse("its model has no decoder"))
 }
 
 /// The file format of samples.
@@ -105,11 +114,11 @@ pub(super) fn prior(count: usize, latent: usize, seed: [u32; 2]) -> Vec<f32> {
 /// If the weights do not match the model, or the device fails.
 pub(super) fn decode(
     trained: &Trained,
-    decoder: &Model,
+    decoder: &Vae,
     codes: Vec<f32>,
     labels: Vec<u32>,
 ) -> Result<Vec<f32>, TrainError> {
-    let latent = decoder.inputs.features;
+    let latent = decoder.settings.latent;
     let rows = codes.len() / latent.max(1);
     let rows = Dataset {
         rows,

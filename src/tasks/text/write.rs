@@ -2,7 +2,9 @@
 
 use crate::base::rng::{self, streams};
 use crate::data::{Dataset, FittedText, Text};
-use crate::tasks::{Trained, model};
+use crate::nn::Language;
+use crate::nn::inputs::TextShape;
+use crate::tasks::Trained;
 use crate::train::TrainError;
 use crate::train::engine::Engine;
 
@@ -79,8 +81,8 @@ pub(super) fn write(
         (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
     let alphabet = Some(Text { length: 1, vocabulary, symbols });
     let alphabet = Dataset { rows: writing.count, text: alphabet, ..Dataset::default() };
-    let model = model(trained.settings, trained.fitted, &alphabet).generator();
-    let model = model.ok_or_else(|| trained.refuse("the model is not a text model"))?;
+    let shape = TextShape { length: 1, vocabulary };
+    let model = Language::new(trained.settings.model, shape, trained.settings.train.loss.clone()).generator();
     let mut engine = Engine::generating(trained.device, &model, &alphabet)?;
     trained.restore(&mut engine)?;
     let mut logits = vec![];

@@ -59,7 +59,7 @@ impl Engine {
     /// If the model does not fit, or the device fails.
     pub fn new(
         device: &dyn Device,
-        model: &Model,
+        model: &dyn Model,
         training: Option<&Training>,
         evaluation: &Dataset,
     ) -> Result<Self, TrainError> {
@@ -70,7 +70,11 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::new`].
-    pub fn generating(device: &dyn Device, model: &Model, alphabet: &Dataset) -> Result<Self, TrainError> {
+    pub fn generating(
+        device: &dyn Device,
+        model: &dyn Model,
+        alphabet: &Dataset,
+    ) -> Result<Self, TrainError> {
         let mut engine = Self::new(device, model, None, alphabet)?;
         engine.begin_anew(1)?;
         Ok(engine)
@@ -82,7 +86,7 @@ impl Engine {
     /// As [`Engine::new`].
     pub fn watching(
         device: &dyn Device,
-        model: &Model,
+        model: &dyn Model,
         training: Option<&Training>,
         evaluation: &Dataset,
         watched: &Watched,

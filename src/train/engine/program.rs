@@ -75,7 +75,7 @@ pub type Watched<'a> = dyn Fn(&ModelGraph) -> Vec<(String, ValueId)> + 'a;
 /// # Errors
 /// If layer sizes do not match, or the program does not fit the target.
 pub fn compile(
-    model: &Model,
+    model: &dyn Model,
     training: Option<&Training>,
     evaluation: &Dataset,
     target: &crate::base::target::Target,
@@ -95,7 +95,7 @@ pub(super) struct Built {
 
 /// Like [`compile`]; with `watched` values, only one training step's results are kept.
 pub(super) fn compile_watching(
-    model: &Model,
+    model: &dyn Model,
     training: Option<&Training>,
     evaluation: &Dataset,
     target: &crate::base::target::Target,
@@ -121,7 +121,7 @@ pub(super) fn compile_watching(
 
 /// Like [`compile_watching`], with evaluation batches of `evaluation_batch` rows.
 fn compile_batches(
-    model: &Model,
+    model: &dyn Model,
     training: Option<&Training>,
     evaluation: &Dataset,
     evaluation_batch: usize,
@@ -226,10 +226,10 @@ fn training_phases<'g>(
 }
 
 /// Rows per evaluation batch.
-fn batch_of(model: &Model, evaluation: &Dataset) -> usize {
+fn batch_of(model: &dyn Model, evaluation: &Dataset) -> usize {
     match evaluation.text {
         // All generated texts, in parallel.
-        Some(_) if model.generates => evaluation.rows,
+        Some(_) if model.generates() => evaluation.rows,
         Some(_) => (evaluation.rows / ROWS_OF_A_STREAM).clamp(1, EVALUATION_STREAMS),
         None => evaluation.rows.clamp(1, EVALUATION_BATCH),
     }

@@ -6,11 +6,11 @@ use gridlight::data::{self, Dataset};
 use gridlight::graph::recurrence::RecurrentWeights;
 use gridlight::graph::{Graph, Source};
 use gridlight::kernels::recurrence;
-use gridlight::nn::Model;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
+use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
 use gridlight::train::engine::{self, Training};
 
@@ -29,7 +29,7 @@ pub fn few_kernels() {
             };
             let sequence = Some(SequenceShape { length, width: 4 });
             let inputs = Inputs { features: 4 * length, sequence, ..Inputs::default() };
-            let model = Model::new(&config, inputs, 1, Loss::Mse {});
+            let model = Supervised::new(&config, inputs, 1, Loss::Mse {});
             kernels(&model, 4 * length, batch)
         });
         assert!(counts[0] == counts[1] && counts[0] <= most, "{cell:?}: {counts:?}");
@@ -60,7 +60,7 @@ pub fn wide_layers_fit() {
     };
     let sequence = Some(SequenceShape { length, width: 1 });
     let inputs = Inputs { features: length, sequence, ..Inputs::default() };
-    let model = Model::new(&config, inputs, 1, Loss::Mse {});
+    let model = Supervised::new(&config, inputs, 1, Loss::Mse {});
     let data = table(600, length);
     let gates = (4 * length * 512 * 4 * hidden) as u64;
     let compile = |bytes: u64| {
@@ -76,7 +76,7 @@ pub fn wide_layers_fit() {
 }
 
 /// Launches of a training step of `model`, which has `width` inputs.
-fn kernels(model: &Model, width: usize, batch: usize) -> usize {
+fn kernels(model: &dyn Model, width: usize, batch: usize) -> usize {
     let data = table(2 * batch, width);
     let optimizer = Optimizer::default();
     let training = Training {
@@ -110,6 +110,6 @@ pub fn refused() {
     assert!(message.contains("recurrence(f32[4, 2, 8]") && message.contains("expected weights"), "{message}");
     let inputs = Inputs { features: 6, ..Inputs::default() };
     let config = ModelConfig { family: gridlight::nn::config::Family::Rnn, ..ModelConfig::default() };
-    let message = Model::new(&config, inputs, 1, Loss::Mse {}).graph(2, false).unwrap_err().to_string();
+    let message = Supervised::new(&config, inputs, 1, Loss::Mse {}).graph(2, false).unwrap_err().to_string();
     assert!(message.contains("cut windows from a series with [data.window]"), "{message}");
 }
