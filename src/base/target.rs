@@ -1,5 +1,7 @@
 //! What the planner and the kernels know about a device.
 
+use serde::{Deserialize, Serialize};
+
 /// A device as plain data, so that plans for any adapter can be made and tested on any machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Target {
@@ -22,8 +24,50 @@ pub struct Target {
     /// Invocations per subgroup if shaders may exchange values within subgroups and all have the same size;
     /// else 0.
     pub subgroup_size: u32,
+    /// Largest uniform buffer binding, in bytes.
+    pub max_uniform_bytes: usize,
+    /// Uniform buffers one dispatch may bind, the step record included.
+    pub max_uniform_buffers: usize,
     /// Whether every operation has the same bits on every device (`train.exact`).
     pub exact: bool,
+    /// How shaders are laid out.
+    pub geometry: Geometry,
+}
+
+/// How shaders are laid out. All layouts compute the same bits, so that the choice, which is made by measuring
+/// the adapter, can cost time alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Geometry {
+    /// Most groups of eight rows of a product that an invocation of the register template computes; twice as many
+    /// of a large one.
+    pub row_groups: usize,
+    /// Invocations along a side of a product's tile in workgroup memory, where there are enough rows and
+    /// columns.
+    pub side: usize,
+    /// Whether small read operands are uniform buffers.
+    pub uniforms: bool,
+}
+
+impl Geometry {
+    /// The layout that does best for most kernels of a family, as far as measured: the first guess of the
+    /// tuner, and what is used without it.
+    pub fn usual(family: Family) -> Self {
+        Self { row_groups: 2, side: 16, uniforms: family == Family::Registers }
+    }
+
+    /// All layouts that the tuner may choose from; families have different ones.
+    pub fn all(family: Family) -> Vec<Self> {
+        let usual = Self::usual(family);
+        let tiles: Vec<Self> = match family {
+            Family::Native => vec![usual],
+            Family::Registers => {
+                [1, 2, 4].map(|row_groups| Self { row_groups, ..usual }).into_iter().collect()
+            }
+            Family::Workgroup => [8, 16].map(|side| Self { side, ..usual }).into_iter().collect(),
+        };
+        tiles.iter().flat_map(|tile| [false, true].map(|uniforms| Self { uniforms, ..*tile })).collect()
+    }
 }
 
 /// The kernel implementations that suit a device.
@@ -50,7 +94,10 @@ impl Target {
             max_workgroup_bytes: 16_384,
             max_loop_iterations: 60_000,
             subgroup_size: 0,
+            max_uniform_bytes: 65_536,
+            max_uniform_buffers: 12,
             exact: false,
+            geometry: Geometry::usual(family),
         }
     }
 
@@ -66,7 +113,10 @@ impl Target {
             max_workgroup_bytes: 0,
             max_loop_iterations: u32::MAX,
             subgroup_size: 0,
+            max_uniform_bytes: 0,
+            max_uniform_buffers: 0,
             exact: false,
+            geometry: Geometry::usual(Family::Native),
         }
     }
 }

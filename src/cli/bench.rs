@@ -1,12 +1,14 @@
 //! `gridlight bench`
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use gridlight::base::number::shown;
 use gridlight::bench::steps::{self, StepMeasurement};
 use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
+use gridlight::device::tuning::Tuning;
 use gridlight::kernels;
 use gridlight::plan::align;
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,10 @@ pub struct Bench {
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
+    /// Measure the layouts of each benchmark's shaders first, for at most this many seconds, and use the
+    /// fastest; by default those are used that were measured before.
+    #[arg(long, value_name = "SECONDS")]
+    tune: Option<f64>,
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -65,7 +71,12 @@ impl Bench {
                 format!("no benchmark matches `{pattern}`; kernels and networks are {}", names.join(", "));
             return Err(Failure::input(reason));
         }
-        let device = open_device(self.device, false)?;
+        let mut device = open_device(self.device, false)?;
+        if let Some(seconds) = self.tune {
+            let budget = Duration::try_from_secs_f64(seconds)
+                .map_err(|_| Failure::input(format!("--tune {seconds} is no number of seconds")))?;
+            device.set_tuning(Tuning::Again(budget));
+        }
         let limits = bench::limits(&*device)?;
         let measured = kernels.iter().map(|kernel| bench::measure(&*device, kernel, &limits));
         let kernels = measured.collect::<Result<Vec<_>, _>>()?;

@@ -17,6 +17,7 @@ mod sample;
 mod signals;
 mod starter;
 mod train;
+mod tune_kernels;
 mod verify;
 
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ enum Command {
     Init(starter::Init),
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
+    TuneKernels(tune_kernels::TuneKernels),
     Plan(plan::Plan),
     Sample(sample::Sample),
     Replay(replay::Replay),
@@ -125,6 +127,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::TuneKernels(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Sample(command) => command.run(),
         Command::Replay(command) => command.run(),

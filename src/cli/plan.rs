@@ -9,7 +9,7 @@ use gridlight::device::cpu::host;
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
-use gridlight::plan::{Compiled, quantity};
+use gridlight::plan::{Compiled, Dispatch, quantity};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::engine::{self, Training};
@@ -100,8 +100,8 @@ fn dump(directory: &Path, compiled: &Compiled, target: &Target) -> Result<(), Fa
     std::fs::create_dir_all(directory).map_err(io)?;
     for phase in &compiled.program.phases {
         for (number, dispatches) in phase.launches().enumerate() {
-            let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
-            let shader = launch(&kernels, target).map_err(Failure::input)?;
+            let members: Vec<_> = dispatches.iter().map(Dispatch::bound).collect();
+            let shader = launch(&members, target).map_err(Failure::input)?;
             let name = format!("{}-{:02}-{}.wgsl", phase.name, number + 1, shader.name);
             std::fs::write(directory.join(name), shader.source).map_err(io)?;
         }

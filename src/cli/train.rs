@@ -1,12 +1,14 @@
 //! `gridlight train`
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use gridlight::base::number::shown;
-use gridlight::device::DeviceChoice;
+use gridlight::base::target::Family;
 use gridlight::device::open::Installed;
+use gridlight::device::tuning::Tuning;
+use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
 use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate;
@@ -74,10 +76,16 @@ pub struct Train {
     /// Do not show what was understood of the data.
     #[arg(long)]
     quiet: bool,
+    /// Do not measure which layout of each kernel is the fastest on this GPU, nor use what was measured before.
+    #[arg(long)]
+    no_tune: bool,
     /// Print one JSON object per line on standard output, and nothing else there.
     #[arg(long)]
     json: bool,
 }
+
+/// Time that measuring kernels may take at the start of a training.
+const TUNING: Duration = Duration::from_millis(1500);
 
 impl Train {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
@@ -101,7 +109,7 @@ impl Train {
         }
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
-        let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
+        let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         // A run stopped before its settings were known tries them again.
         let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
@@ -140,6 +148,18 @@ impl Train {
 }
 
 impl Train {
+    /// The device, which measures kernels unless told not to.
+    fn open(&self, exact: bool) -> Result<Box<dyn Device>, Failure> {
+        let mut device = open_device(self.device, exact)?;
+        device.set_tuning(match device.target().family {
+            _ if self.no_tune => Tuning::Off,
+            // Software drivers take longer to compile a layout than it is likely to save.
+            Family::Registers => Tuning::Known,
+            _ => Tuning::Measure(TUNING),
+        });
+        Ok(device)
+    }
+
     /// The experiment, with paths from anywhere.
     fn read(&self, overrides: &[String]) -> Result<Experiment, Failure> {
         let mut experiment = starter::read(&self.experiment, self.target.as_deref(), overrides)?;
@@ -155,7 +175,7 @@ impl Train {
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
-        let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
+        let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let mut found = vec![];
         for repeat in 0..self.repeats {
             for fold in 0..folds {

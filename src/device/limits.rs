@@ -2,7 +2,6 @@
 
 use crate::base::target::Target;
 use crate::device::DeviceError;
-use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Phase, Program};
 
@@ -68,8 +67,8 @@ fn within(what: String, needed: u64, limit: u64, advice: &str) -> Result<(), Dev
 pub fn check(program: &Program, target: &Target) -> Result<(), DeviceError> {
     check_program(program, target)?;
     for launch in program.phases.iter().flat_map(Phase::launches) {
-        let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
-        let shader = shader::launch(&kernels, target).map_err(|e| DeviceError::Validation(e.to_string()))?;
+        let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
+        let shader = shader::launch(&members, target).map_err(|e| DeviceError::Validation(e.to_string()))?;
         check_shader(launch, &shader, target)?;
     }
     Ok(())

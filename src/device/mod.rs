@@ -6,10 +6,12 @@ pub mod cpu;
 pub mod gpu;
 pub mod limits;
 pub mod open;
+pub mod tuning;
 
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::plan::{BufferId, Program};
+use tuning::{Tuned, Tuning};
 
 /// What went wrong on a device.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -202,6 +204,11 @@ pub trait Session {
 
     /// Bytes uploaded and blocking reads so far: `(bytes, reads)`. A steady-state step adds to neither.
     fn traffic(&self) -> (u64, u64);
+
+    /// What was measured when the program was loaded, to choose the layout of its shaders.
+    fn tuned(&self) -> &[Tuned] {
+        &[]
+    }
 }
 
 /// A device that can load programs.
@@ -217,4 +224,7 @@ pub trait Device {
     /// # Errors
     /// If the program does not fit or the device fails.
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError>;
+
+    /// What [`Device::load`] may do to find the fastest layout of shaders; nothing on a device without any.
+    fn set_tuning(&mut self, _tuning: Tuning) {}
 }

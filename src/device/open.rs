@@ -72,9 +72,10 @@ mod gpus {
     use super::{Device, DeviceError, DeviceInfo};
     pub use crate::device::gpu::adapters::list;
     use crate::device::gpu::{GpuOptions, adapters, quietly};
+    use crate::device::tuning::Tuning;
 
     fn options(exact: bool) -> GpuOptions {
-        GpuOptions { exact, ..GpuOptions::default() }
+        GpuOptions { exact, tuning: Tuning::Known, ..GpuOptions::default() }
     }
 
     pub fn open(number: Option<usize>, exact: bool) -> Result<Box<dyn Device>, DeviceError> {

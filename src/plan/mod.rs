@@ -23,6 +23,7 @@ mod update;
 mod validate;
 mod view;
 
+use crate::kernels::shader::Bound;
 use crate::kernels::{Cost, Kernel};
 pub use compile::compile;
 pub use spec::{
@@ -95,6 +96,13 @@ pub struct Dispatch {
     pub label: String,
     /// Launch number. Dispatches of a phase with the same number are independent: a GPU runs them as one.
     pub launch: usize,
+}
+
+impl Dispatch {
+    /// The kernel and how much is bound to its read operands.
+    pub fn bound(&self) -> Bound<'_> {
+        Bound { kernel: &self.kernel, reads: self.reads.iter().map(|slice| slice.words).collect() }
+    }
 }
 
 /// A list of dispatches run in order, once per step.

@@ -7,7 +7,7 @@ use gridlight::base::target::{Family, Target};
 use gridlight::data::{self, Dataset};
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
-use gridlight::kernels::shader::{ShaderError, launch, shader};
+use gridlight::kernels::shader::{Bound, ShaderError, launch, shader};
 use gridlight::kernels::{
     Kernel, KernelDef, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax,
     store,
@@ -17,6 +17,7 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
+use gridlight::plan::Dispatch;
 use gridlight::scalar::ReduceKind;
 use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 use gridlight::train::engine::{self, Training};
@@ -128,12 +129,12 @@ fn launches_of_several_kernels() {
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
         let mut largest = 0;
         for dispatches in compiled.program.phases.iter().flat_map(|p| p.launches()) {
-            let kernels: Vec<&Kernel> = dispatches.iter().map(|d| &d.kernel).collect();
+            let members: Vec<_> = dispatches.iter().map(Dispatch::bound).collect();
             let bindings: usize = dispatches.iter().map(|d| d.reads.len() + d.writes.len()).sum();
-            let shader = launch(&kernels, &target).unwrap();
+            let shader = launch(&members, &target).unwrap();
             check(&format!("{} {family:?}, subgroups of {subgroup_size}", shader.name), &shader.source);
             assert!(bindings + shader.normal_tables.len() <= target.max_storage_buffers);
-            largest = largest.max(kernels.len());
+            largest = largest.max(members.len());
         }
         assert!(largest > 1, "{family:?}: nothing shares a launch");
     }
@@ -348,7 +349,10 @@ fn convolutions() {
         let kernel = random_kernel("conv", seed).unwrap().kernel;
         check_kernel(&kernel);
         let target = Target { subgroup_size: 8, ..Target::webgpu_minimum(Family::Registers) };
-        check("two convolutions", &launch(&[&kernel, &kernel], &target).unwrap().source);
+        check(
+            "two convolutions",
+            &launch(&[Bound::new(&kernel), Bound::new(&kernel)], &target).unwrap().source,
+        );
     }
 }
 

@@ -74,7 +74,7 @@ fn sum_of(reads: usize) -> Kernel {
 }
 
 fn load(device: &GpuDevice, program: &Program, source: &str) -> Result<Box<dyn Session>, DeviceError> {
-    device.load_with(program, &|launch| {
+    device.load_with(program, &|launch, _| {
         let groups = launch[0].writes[0].words.div_ceil(64) as u32;
         Ok(Shader {
             source: source.into(),
@@ -161,7 +161,7 @@ fn limits_are_errors() -> Result<(), Failed> {
         matches!(&error, DeviceError::Limit { what, limit: l, .. } if what.contains("input") && *l == limit);
     assert!(expected, "{error:?}");
 
-    let many = device.load_with(&program(64, 1), &|_| {
+    let many = device.load_with(&program(64, 1), &|_, _| {
         let workgroups = [1, device.target().max_workgroups + 1, 1];
         Ok(Shader { source: RECURRENCE.into(), workgroups, name: "test".into(), ..Shader::default() })
     });

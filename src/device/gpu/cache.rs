@@ -2,7 +2,7 @@
 //! damaged data is ignored and replaced.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -23,9 +23,7 @@ pub fn open(device: &wgpu::Device, info: &wgpu::AdapterInfo) -> Option<DiskCache
         return None;
     }
     let key = wgpu::util::pipeline_cache_key(info)?;
-    let driver = Sha256::digest(format!("{}\n{}\n{}", info.name, info.driver, info.driver_info));
-    let driver: String = driver.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let path = directory()?.join("gridlight").join(format!("{key}_{driver}.bin"));
+    let path = directory()?.join(format!("{key}_{}.bin", digest(&driver(info))));
     let data = read(&path);
     Some(DiskCache { pipelines: super::trusted::pipeline_cache(device, data.as_deref()), path })
 }
@@ -42,33 +40,48 @@ impl DiskCache {
         if read(&self.path).is_some_and(|old| old == data) {
             return Ok(());
         }
-        let directory = self.path.parent().unwrap_or(&self.path);
-        std::fs::create_dir_all(directory)?;
-        let mut file = tempfile::NamedTempFile::new_in(directory)?;
-        file.write_all(&Sha256::digest(data))?;
-        file.write_all(data)?;
-        file.persist(&self.path)?;
-        Ok(())
+        write(&self.path, &[&Sha256::digest(data), data].concat())
     }
 }
 
+/// What identifies an adapter and its driver.
+pub fn driver(info: &wgpu::AdapterInfo) -> String {
+    format!("{}\n{}\n{}", info.name, info.driver, info.driver_info)
+}
+
+/// A short digest of `text`, for names.
+pub fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes a file of the cache, which is complete or as before whatever happens.
+pub fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let directory = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(bytes)?;
+    file.persist(path)?;
+    Ok(())
+}
+
 /// The data in a cache file, if its checksum matches.
-fn read(path: &std::path::Path) -> Option<Vec<u8>> {
+fn read(path: &Path) -> Option<Vec<u8>> {
     let bytes = std::fs::read(path).ok()?;
     let (digest, data) = bytes.split_at_checked(DIGEST)?;
     (Sha256::digest(data).as_slice() == digest).then(|| data.to_vec())
 }
 
-/// The user's cache directory, by the system's convention.
-fn directory() -> Option<PathBuf> {
+/// Gridlight's folder in the user's cache directory, by the system's convention.
+pub fn directory() -> Option<PathBuf> {
     let path = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if cfg!(target_os = "windows") {
+    let caches = if cfg!(target_os = "windows") {
         path("LOCALAPPDATA")
     } else if cfg!(target_os = "macos") {
         path("HOME").map(|home| home.join("Library/Caches"))
     } else {
         path("XDG_CACHE_HOME").or_else(|| path("HOME").map(|home| home.join(".cache")))
-    }
+    };
+    Some(caches?.join("gridlight"))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use super::handle::Gpu;
 use super::session::GpuSession;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
+use crate::device::tuning::Tuning;
 use crate::device::{DeviceError, DeviceInfo, Session};
 use crate::kernels::Kernel;
 use crate::kernels::shader::Shader;
@@ -34,11 +35,11 @@ pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), D
         buffers: vec![buffer("canary input"), buffer("canary output")],
         phases: vec![Phase { name: "canary".into(), dispatches: vec![dispatch] }],
     };
-    let shader = |_: &[Dispatch]| {
+    let shader = |_: &[Dispatch], _: &Target| {
         let (source, name) = (SOURCE.to_string(), "canary".to_string());
         Ok(Shader { source, workgroups: [1, 1, 1], name, ..Shader::default() })
     };
-    let mut session = GpuSession::load(gpu, info, target, &program, &shader)?;
+    let mut session = GpuSession::load(gpu, info, target, &program, &shader, Tuning::Off)?;
     let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();
     session.write(BufferId(0), 0, &input)?;
     session.run(0, &[StepRecord { step: 41, ..StepRecord::default() }])?;

@@ -1,14 +1,15 @@
 //! An opened adapter.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use super::choices::Choices;
 use super::guard::Guard;
 use super::handle::Gpu;
 use super::session::GpuSession;
 use super::{cache, canary, pipelines, target};
-use crate::base::target::{Family, Target};
+use crate::base::target::{Family, Geometry, Target};
+use crate::device::tuning::Tuning;
 use crate::device::{Device, DeviceError, DeviceInfo, Session};
-use crate::kernels::Kernel;
 use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Program};
 
@@ -27,6 +28,10 @@ pub struct GpuOptions {
     pub minimum_limits: bool,
     /// Skip the test dispatch: for null drivers, which compile shaders but compute nothing.
     pub untested: bool,
+    /// Whether layouts of shaders are measured.
+    pub tuning: Tuning,
+    /// Layout of shaders that were not measured; by default the usual one of the kernel family.
+    pub geometry: Option<Geometry>,
 }
 
 /// A GPU as a device.
@@ -34,6 +39,7 @@ pub struct GpuDevice {
     gpu: Arc<Gpu>,
     info: DeviceInfo,
     target: Target,
+    tuning: Tuning,
 }
 
 impl GpuDevice {
@@ -69,26 +75,41 @@ impl GpuDevice {
         let record_layout = guard.call("creating a layout", 0, pipelines::record_layout)?;
         let one_size = info.subgroup_min_size == info.subgroup_max_size;
         let subgroup_size = if exchange && one_size { info.subgroup_min_size } else { 0 };
-        let target = Target { exact: options.exact, ..target::target(&limits, family, subgroup_size) };
-        let normal_table = OnceLock::new();
-        let gpu = Gpu { guard, queue, limits, has_timestamps, checked, record_layout, cache, normal_table };
-        let device = Self { gpu: Arc::new(gpu), info: target::info(&info), target };
+        let target = Target {
+            exact: options.exact,
+            geometry: options.geometry.unwrap_or(Geometry::usual(family)),
+            ..target::target(&limits, family, subgroup_size)
+        };
+        let gpu = Gpu {
+            guard,
+            queue,
+            limits,
+            has_timestamps,
+            checked,
+            record_layout,
+            cache,
+            choices: Mutex::new(Choices::open(&info, family)),
+            normal_table: OnceLock::new(),
+        };
+        let tuning = options.tuning;
+        let device = Self { gpu: Arc::new(gpu), info: target::info(&info), target, tuning };
         if !options.untested {
             canary::check(&device.gpu, &device.info, &device.target)?;
         }
         Ok(device)
     }
 
-    /// Like [`Device::load`], with the shader of each launch supplied by `shader_of`.
+    /// Like [`Device::load`], with the shader of each launch for a target supplied by `shader_of`.
     ///
     /// # Errors
     /// As [`Device::load`].
     pub fn load_with(
         &self,
         program: &Program,
-        shader_of: &dyn Fn(&[Dispatch]) -> Result<Shader, DeviceError>,
+        shader_of: &dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError>,
     ) -> Result<Box<dyn Session>, DeviceError> {
-        let session = GpuSession::load(&self.gpu, &self.info, &self.target, program, shader_of)?;
+        let (info, target) = (&self.info, &self.target);
+        let session = GpuSession::load(&self.gpu, info, target, program, shader_of, self.tuning)?;
         Ok(Box::new(session))
     }
 
@@ -122,10 +143,14 @@ impl Device for GpuDevice {
     }
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
-        let shader_of = |launch: &[Dispatch]| {
-            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
-            shader::launch(&kernels, &self.target).map_err(|e| DeviceError::Validation(e.to_string()))
+        let shader_of = |launch: &[Dispatch], target: &Target| {
+            let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
+            shader::launch(&members, target).map_err(|e| DeviceError::Validation(e.to_string()))
         };
         self.load_with(program, &shader_of)
+    }
+
+    fn set_tuning(&mut self, tuning: Tuning) {
+        self.tuning = tuning;
     }
 }

@@ -1,8 +1,9 @@
 //! An opened wgpu device, shared by its sessions.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::cache::DiskCache;
+use super::choices::Choices;
 use super::guard::Guard;
 use crate::device::DeviceError;
 
@@ -22,11 +23,18 @@ pub struct Gpu {
     pub record_layout: wgpu::BindGroupLayout,
     /// The driver's compiled code on disk.
     pub cache: Option<DiskCache>,
+    /// What the tuner has chosen.
+    pub choices: Mutex<Choices>,
     /// See [`Gpu::normal_table`].
     pub normal_table: OnceLock<wgpu::Buffer>,
 }
 
 impl Gpu {
+    /// What the tuner has chosen.
+    pub fn choices(&self) -> MutexGuard<'_, Choices> {
+        self.choices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A zeroed buffer.
     ///
     /// # Errors

@@ -8,6 +8,8 @@
 //! | `guard` | wgpu's panics, silent losses and error scopes as [`DeviceError`](super::DeviceError) |
 //! | `pipelines` | shaders compiled on several threads, equal ones once |
 //! | `cache` | the driver's compiled code on disk |
+//! | `choices` | the tuner's choices on disk |
+//! | `tuner` | times the layouts of a program's launches |
 //! | `trusted` | the only `unsafe`: shaders without injected checks |
 //! | `handle` | the opened wgpu device that sessions share |
 //! | `session` | a loaded program: buffers, bind groups, submissions, launch times |
@@ -18,6 +20,7 @@
 pub mod adapters;
 mod cache;
 mod canary;
+mod choices;
 pub mod device;
 mod guard;
 mod handle;
@@ -27,6 +30,7 @@ mod readback;
 mod session;
 pub mod target;
 mod trusted;
+mod tuner;
 
 pub use device::{GpuDevice, GpuOptions};
 pub(super) use guard::quietly;

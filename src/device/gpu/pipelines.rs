@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::handle::Gpu;
 use crate::device::DeviceError;
 use crate::kernels::shader::Shader;
+use crate::plan::Dispatch;
 
 /// Bind group layouts of a shader: writes, reads, step record.
 pub struct Layouts {
@@ -36,6 +37,13 @@ pub struct Job {
 }
 
 impl Job {
+    /// The shader of `launch`.
+    pub fn new(launch: &[Dispatch], shader: Shader) -> Self {
+        let writes = launch.iter().map(|d| d.writes.len()).sum();
+        let reads = launch.iter().map(|d| d.reads.len()).sum::<usize>() + shader.normal_tables.len();
+        Self { shader, writes, reads }
+    }
+
     /// Checks that the shader declares exactly the operands that will be bound. A driver does not object to
     /// an extra one; in a shader shared by several kernels, it would shift the operands of the next kernel.
     fn check(&self) -> Result<(), DeviceError> {
@@ -97,8 +105,8 @@ fn build(gpu: &Gpu, job: &Job) -> Result<Pipeline, DeviceError> {
     let name = &job.shader.name;
     gpu.guard.call(&format!("compiling shader `{name}`"), 0, |device| {
         let module = super::trusted::shader_module(device, name, &job.shader.source, gpu.checked);
-        let writes = storage_layout(device, job.writes, false);
-        let reads = storage_layout(device, job.reads, true);
+        let writes = storage_layout(device, job.writes, false, &[]);
+        let reads = storage_layout(device, job.reads, true, &job.shader.uniforms);
         let layout = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: Some(name),
             bind_group_layouts: &[Some(&writes), Some(&reads), Some(&gpu.record_layout)],
@@ -119,10 +127,19 @@ fn build(gpu: &Gpu, job: &Job) -> Result<Pipeline, DeviceError> {
     })
 }
 
-fn storage_layout(device: &wgpu::Device, bindings: usize, read_only: bool) -> wgpu::BindGroupLayout {
-    let entries: Vec<_> = (0..bindings as u32)
-        .map(|binding| layout_entry(binding, wgpu::BufferBindingType::Storage { read_only }, false))
-        .collect();
+/// Layout of `bindings` buffers in storage, but for the `uniforms` among them.
+fn storage_layout(
+    device: &wgpu::Device,
+    bindings: usize,
+    read_only: bool,
+    uniforms: &[usize],
+) -> wgpu::BindGroupLayout {
+    let kind = |binding: usize| match uniforms.contains(&binding) {
+        true => wgpu::BufferBindingType::Uniform,
+        false => wgpu::BufferBindingType::Storage { read_only },
+    };
+    let entries: Vec<_> =
+        (0..bindings).map(|binding| layout_entry(binding as u32, kind(binding), false)).collect();
     device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: None, entries: &entries })
 }
 

@@ -1,6 +1,6 @@
 //! An adapter's description, and its limits as the planner's [`Target`].
 
-use crate::base::target::{Family, Target};
+use crate::base::target::{Family, Geometry, Target};
 use crate::device::{DeviceError, DeviceInfo};
 
 /// Loop iterations one invocation may run in total: Mesa's software driver silently ends loops at 65,535.
@@ -36,7 +36,10 @@ pub fn target(limits: &wgpu::Limits, family: Family, subgroup_size: u32) -> Targ
         max_workgroup_bytes: limits.max_compute_workgroup_storage_size,
         max_loop_iterations: MAX_LOOP_ITERATIONS,
         subgroup_size,
+        max_uniform_bytes: limits.max_uniform_buffer_binding_size as usize,
+        max_uniform_buffers: limits.max_uniform_buffers_per_shader_stage as usize,
         exact: false,
+        geometry: Geometry::usual(family),
     }
 }
 

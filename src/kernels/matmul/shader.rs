@@ -2,6 +2,7 @@
 
 use super::{Left, MatMul, MatrixView};
 use crate::base::target::{Family, Target};
+use crate::kernels::KernelDef;
 use crate::kernels::shader::bindings::{declare_operands, read_expression, read_kind};
 use crate::kernels::shader::{Shader, ShaderError, VECTOR_LANES, grid};
 use crate::scalar::{Body, Inst, UnaryFn};
@@ -12,9 +13,15 @@ use crate::shader::body::{self, Operands, Width};
 const TILE_ROWS: usize = 8;
 
 /// Groups of rows per tile of the register template; with more of them, each load of B is used more often.
-fn row_groups(m: usize) -> usize {
-    if m >= 4 * TILE_ROWS { 2 } else { 1 }
+fn row_groups(k: &MatMul, m: usize, target: &Target) -> usize {
+    // Twice the rows take two to three times as long to compile.
+    let large = k.cost().flops >= LARGE_FLOPS;
+    let most = target.geometry.row_groups * if large { 2 } else { 1 };
+    (m / (2 * TILE_ROWS)).clamp(1, most)
 }
+
+/// Operations from which a product is worth a second of compilation.
+const LARGE_FLOPS: u64 = 32_000_000;
 
 /// Whether an epilogue is so long that a copy per row would take seconds to compile.
 fn is_long(epilogue: &Body) -> bool {
@@ -103,9 +110,10 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let template = Template::new(name).insert("store", store(columns, width));
     let (template, row_tile, col_tile, lanes, vectors) = if registers {
         let (template, vectors) = register_tile(template, k, &product, columns, target);
-        (template, m.min(TILE_ROWS) * row_groups(m), VECTOR_LANES * columns, VECTOR_LANES, vectors)
+        (template, m.min(TILE_ROWS) * row_groups(k, m, target), VECTOR_LANES * columns, VECTOR_LANES, vectors)
     } else {
-        let side = if m >= 256 && n >= 256 && target.max_invocations >= 256 { 16 } else { 8 };
+        let large = m >= 256 && n >= 256 && target.max_invocations >= 256;
+        let side = if large { target.geometry.side } else { 8 };
         let element = match product.left {
             (_, Left::Windows(_)) => WINDOW_ELEMENT.to_string(),
             (operand, Left::Matrix(_)) => format!("return read_{operand}[at];"),
@@ -259,7 +267,7 @@ fn register_tile(
     };
     let template = template
         .set("TILE_ROWS", product.m.min(TILE_ROWS))
-        .set("ROW_GROUPS", row_groups(product.m))
+        .set("ROW_GROUPS", row_groups(k, product.m, target))
         .set("COLUMNS", columns)
         .flag("BROADCAST", broadcast)
         .flag("LEFT_ROWS", left_rows)

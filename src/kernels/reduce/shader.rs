@@ -51,8 +51,9 @@ pub(super) fn reduce(k: &Reduce, target: &Target) -> Result<Shader, ShaderError>
     let results = kept * chunks;
     if tree {
         let shader = grid(name, template, results, LANES, normal)?;
-        return Ok(Shader { workgroup_bytes: 4 * LANES as u32, ..shader });
+        return Ok(Shader { workgroup_bytes: 4 * LANES as u32, in_storage: true, ..shader });
     }
     let lanes = lanes(results, target);
-    grid(name, template, results.div_ceil(lanes), lanes, normal)
+    let shader = grid(name, template, results.div_ceil(lanes), lanes, normal)?;
+    Ok(Shader { in_storage: true, ..shader })
 }

@@ -23,7 +23,7 @@ const BUILTINS: [(&str, &str); 3] =
 pub(super) fn join(members: Vec<Shader>) -> Result<Shader, TemplateError> {
     let lanes = members.iter().map(|m| m.lanes).max().unwrap_or(1);
     let mut text = Text::default();
-    let (mut first, mut bound) = (0, [0, 0]);
+    let (mut first, mut bound, mut uniforms) = (0, [0, 0], vec![]);
     let (mut calls, mut wanted) = (String::new(), BTreeSet::from(["workgroup_id", "local_invocation_index"]));
     for (number, shader) in members.iter().enumerate() {
         for import in &shader.text.imports {
@@ -33,6 +33,7 @@ pub(super) fn join(members: Vec<Shader>) -> Result<Shader, TemplateError> {
         }
         let error = |reason| TemplateError { file: shader.name.clone(), line: 0, reason };
         let member = Member::of(&shader.text.own, number, bound).map_err(|r| error(r.to_string()))?;
+        uniforms.extend(shader.uniforms.iter().map(|binding| bound[1] + binding));
         bound = member.bound;
         text.own += &member.text;
         let end = first + shader.workgroups[0];
@@ -69,6 +70,8 @@ pub(super) fn join(members: Vec<Shader>) -> Result<Shader, TemplateError> {
         workgroups: [first, 1, 1],
         lanes,
         workgroup_bytes: members.iter().map(|m| m.workgroup_bytes).sum(),
+        in_storage: true,
+        uniforms,
         normal_tables: (0..members.len()).filter(|&m| !members[m].normal_tables.is_empty()).collect(),
     })
 }
@@ -141,12 +144,12 @@ impl Edits {
 }
 
 /// Arguments of the attribute called `name`.
-fn attribute(tokens: &[Token], attributes: &[Attribute], name: &str) -> Option<Range<usize>> {
+pub(super) fn attribute(tokens: &[Token], attributes: &[Attribute], name: &str) -> Option<Range<usize>> {
     attributes.iter().find(|a| tokens[a.name].is(name)).map(|a| a.arguments.clone())
 }
 
 /// Position and value of the number that `range` consists of.
-fn literal(tokens: &[Token], range: Range<usize>) -> Option<(usize, usize)> {
+pub(super) fn literal(tokens: &[Token], range: Range<usize>) -> Option<(usize, usize)> {
     let at = next(tokens, range.start).filter(|at| range.contains(at))?;
     let alone = next(tokens, at + 1).is_none_or(|after| !range.contains(&after) || tokens[after].is(","));
     let digits = tokens[at].text.trim_end_matches(['u', 'i']);

@@ -7,6 +7,7 @@
 pub(super) mod bindings;
 mod join;
 pub(super) mod rows;
+mod uniform;
 
 use super::Kernel;
 use crate::base::target::{Family, Target};
@@ -27,6 +28,11 @@ pub struct Shader {
     pub lanes: u32,
     /// Bytes of workgroup memory.
     pub workgroup_bytes: u32,
+    /// Whether read operands must stay in storage: drivers unroll loops of constant length over uniform buffers,
+    /// and then compile for minutes.
+    pub in_storage: bool,
+    /// Read bindings that are uniform buffers.
+    pub uniforms: Vec<usize>,
     /// Indices within the launch of the kernels that have the normal table bound after their read operands.
     pub normal_tables: Vec<usize>,
 }
@@ -93,16 +99,66 @@ pub fn shader(kernel: &Kernel, target: &Target) -> Result<Shader, ShaderError> {
     Ok(shader)
 }
 
-/// One shader for independent `kernels`, joined if there are several.
+/// A kernel of a launch.
+#[derive(Clone, Debug)]
+pub struct Bound<'a> {
+    /// The kernel.
+    pub kernel: &'a Kernel,
+    /// Words bound to each read operand: as many as the kernel reads, or more.
+    pub reads: Vec<usize>,
+}
+
+impl<'a> Bound<'a> {
+    /// `kernel`, with what its signature says bound.
+    pub fn new(kernel: &'a Kernel) -> Self {
+        Self { kernel, reads: kernel.signature().reads.iter().map(|read| read.words).collect() }
+    }
+}
+
+/// One shader for independent kernels, joined if there are several.
 ///
 /// # Errors
 /// As [`shader`].
-pub fn launch(kernels: &[&Kernel], target: &Target) -> Result<Shader, ShaderError> {
-    if let [kernel] = kernels {
-        return shader(kernel, target);
+pub fn launch(members: &[Bound], target: &Target) -> Result<Shader, ShaderError> {
+    // The step record is one.
+    let mut left = target.max_uniform_buffers.saturating_sub(1);
+    let mut shaders = vec![];
+    for member in members {
+        let mut shader = shader(member.kernel, target)?;
+        if target.geometry.uniforms && !shader.in_storage {
+            use_uniforms(&mut shader, member, &mut left, target)?;
+        }
+        shaders.push(shader);
     }
-    let members = kernels.iter().map(|kernel| shader(kernel, target));
-    Ok(join::join(members.collect::<Result<_, _>>()?)?)
+    match <[Shader; 1]>::try_from(shaders) {
+        Ok([shader]) => Ok(shader),
+        Err(shaders) => Ok(join::join(shaders)?),
+    }
+}
+
+/// Makes small read operands uniform buffers, as many as are `left`.
+fn use_uniforms(
+    shader: &mut Shader,
+    member: &Bound,
+    left: &mut usize,
+    target: &Target,
+) -> Result<(), TemplateError> {
+    for (binding, read) in member.kernel.signature().reads.iter().enumerate() {
+        // What is bound must be all that the kernel ever reads: the rows of a data set are not.
+        let whole = read.words > 0 && member.reads.get(binding) == Some(&read.words);
+        let small = read.words.is_multiple_of(4) && 4 * read.words <= target.max_uniform_bytes;
+        if *left > 0
+            && whole
+            && small
+            && let Some(own) = uniform::uniform(&shader.text.own, binding, read.words)
+        {
+            shader.text.own = own;
+            shader.uniforms.push(binding);
+            *left -= 1;
+        }
+    }
+    shader.source = shader.text.source()?;
+    Ok(())
 }
 
 /// `groups` workgroups of `lanes` invocations each.
@@ -126,6 +182,8 @@ pub(super) fn grid(
         workgroups: [x as u32, y as u32, 1],
         lanes: lanes as u32,
         workgroup_bytes: 0,
+        in_storage: false,
+        uniforms: vec![],
         normal_tables: if normal_table { vec![0] } else { vec![] },
     })
 }

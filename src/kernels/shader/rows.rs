@@ -20,5 +20,6 @@ pub(in crate::kernels) fn rows_kernel(
     let lanes = row_lanes(columns, target);
     let template = fill(Template::new(name).flag("WIDE", lanes > 1));
     let shader = grid(name, template, (rows * lanes).div_ceil(LANES), LANES, false)?;
-    Ok(Shader { workgroup_bytes: if lanes > 1 { 4 * LANES as u32 } else { 0 }, ..shader })
+    let workgroup_bytes = if lanes > 1 { 4 * LANES as u32 } else { 0 };
+    Ok(Shader { workgroup_bytes, in_storage: true, ..shader })
 }

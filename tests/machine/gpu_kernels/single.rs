@@ -1,10 +1,9 @@
 //! Random kernels of every family by themselves, compared with the oracle, and what a wrong one looks like.
 
-use gridlight::base::target::{Family, Target};
+use gridlight::base::target::{Family, Geometry, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
 use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
-use gridlight::kernels::Kernel;
 use gridlight::kernels::samples::{self, random_kernel};
 use gridlight::kernels::shader;
 use gridlight::plan::{Dispatch, Program};
@@ -12,6 +11,41 @@ use gridlight::verify::kernels;
 use libtest_mimic::Failed;
 
 use crate::{harness, planted};
+
+/// Every layout of a kernel's shader, exact or not, has the bits of the usual one.
+pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
+    let mut others = 0;
+    for (family, exact) in [(Family::Registers, false), (Family::Registers, true), (Family::Workgroup, false)]
+    {
+        let options = GpuOptions { family: Some(family), exact, ..GpuOptions::default() };
+        let usual = harness::device(&options)?;
+        for geometry in Geometry::all(family) {
+            let device = harness::device(&GpuOptions { geometry: Some(geometry), ..options.clone() })?;
+            for name in samples::families() {
+                for seed in 300..302 {
+                    let sample = random_kernel(name, seed).ok_or("no sample")?;
+                    let source = |device: &GpuDevice| {
+                        shader::launch(&[shader::Bound::new(&sample.kernel)], device.target())
+                            .map(|s| s.source)
+                    };
+                    if source(&device).ok() == source(&usual).ok() {
+                        continue;
+                    }
+                    others += 1;
+                    if kernels::run(&usual, &sample)? != kernels::run(&device, &sample)? {
+                        return Err(format!(
+                            "{name} {}, seed {seed}: {geometry:?} has other bits (exact: {exact})",
+                            sample.kernel.shape()
+                        )
+                        .into());
+                    }
+                }
+            }
+        }
+    }
+    assert!(others > 50, "only {others} kernels have other layouts");
+    Ok(())
+}
 
 /// Kernels of every family in exact mode agree with the oracle and have the bits of the CPU. NaN may have any
 /// sign and payload.
@@ -86,9 +120,9 @@ impl Device for Miscompiling {
     }
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
-        self.0.load_with(program, &|launch: &[Dispatch]| {
-            let kernels: Vec<&Kernel> = launch.iter().map(|d| &d.kernel).collect();
-            let mut shader = shader::launch(&kernels, self.target()).expect("a sample has a shader");
+        self.0.load_with(program, &|launch: &[Dispatch], target: &Target| {
+            let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
+            let mut shader = shader::launch(&members, target).expect("a sample has a shader");
             shader.source =
                 shader.source.replace("(var k = first_k; k + 3u", "(var k = first_k + 4u; k + 3u");
             Ok(shader)

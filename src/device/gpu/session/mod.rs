@@ -4,16 +4,18 @@ mod profile;
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::handle::Gpu;
 use super::pace::{self, Launches, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
+use super::tuner::ShaderOf;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::device::limits;
+use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
-use crate::kernels::shader::Shader;
 use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
@@ -38,7 +40,7 @@ pub(super) struct Command {
 pub struct GpuSession {
     pub(super) gpu: Arc<Gpu>,
     info: DeviceInfo,
-    buffers: Vec<wgpu::Buffer>,
+    pub(super) buffers: Vec<wgpu::Buffer>,
     pub(super) phases: Vec<Vec<Command>>,
     records: wgpu::Buffer,
     record_group: wgpu::BindGroup,
@@ -49,6 +51,8 @@ pub struct GpuSession {
     pending_bytes: u64,
     allocated_bytes: u64,
     uploaded_bytes: u64,
+    /// What the tuner measured when the program was loaded.
+    pub(super) tuned: Vec<Tuned>,
 }
 
 impl GpuSession {
@@ -61,27 +65,31 @@ impl GpuSession {
         info: &DeviceInfo,
         target: &Target,
         program: &Program,
-        shader_of: &dyn Fn(&[Dispatch]) -> Result<Shader, DeviceError>,
+        shader_of: &ShaderOf,
+        tuning: Tuning,
     ) -> Result<Self, DeviceError> {
         limits::check_program(program, target)?;
+        let uses = matches!(tuning, Tuning::Known | Tuning::Measure(_));
         let mut jobs = vec![];
         for launch in program.phases.iter().flat_map(Phase::launches) {
-            let shader = shader_of(launch)?;
+            let mut shader = shader_of(launch, target)?;
+            let known = if uses { gpu.choices().of(&shader.source) } else { None };
+            if let Some(geometry) = known.filter(|geometry| *geometry != target.geometry) {
+                shader = shader_of(launch, &Target { geometry, ..target.clone() })?;
+            }
             limits::check_shader(launch, &shader, target)?;
-            let writes = launch.iter().map(|d| d.writes.len()).sum();
-            let reads = launch.iter().map(|d| d.reads.len()).sum::<usize>() + shader.normal_tables.len();
-            jobs.push(Job { shader, writes, reads });
+            jobs.push(Job::new(launch, shader));
         }
-        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let usage = wgpu::BufferUsages::STORAGE
+            | wgpu::BufferUsages::UNIFORM
+            | wgpu::BufferUsages::COPY_SRC
+            | wgpu::BufferUsages::COPY_DST;
         let mut buffers = vec![];
         for spec in &program.buffers {
             // A buffer of no bytes cannot be created, and nothing can name a part of it.
             buffers.push(gpu.buffer(&spec.name, 4 * spec.words.max(1) as u64, usage)?);
         }
         let compiled = pipelines::compile(gpu, &jobs)?;
-        if let Some(cache) = &gpu.cache {
-            cache.save();
-        }
         let mut ready = jobs.iter().zip(compiled);
         let mut phases = vec![];
         for phase in &program.phases {
@@ -102,7 +110,7 @@ impl GpuSession {
             let binding = wgpu::BufferBinding { buffer: &records, offset: 0, size };
             bind_group(device, &gpu.record_layout, &[binding])
         })?;
-        Ok(Self {
+        let mut session = Self {
             gpu: gpu.clone(),
             info: info.clone(),
             allocated_bytes: buffers.iter().map(wgpu::Buffer::size).sum(),
@@ -116,7 +124,15 @@ impl GpuSession {
             readback: Readback::default(),
             pending_bytes: 0,
             uploaded_bytes: 0,
-        })
+            tuned: vec![],
+        };
+        if let Tuning::Measure(budget) | Tuning::Again(budget) = tuning {
+            session.tune(program, target, shader_of, Instant::now() + budget, uses)?;
+        }
+        if let Some(cache) = &gpu.cache {
+            cache.save();
+        }
+        Ok(session)
     }
 
     /// Puts `steps` (at most [`RECORDS`]) into the table of step records.
@@ -173,7 +189,7 @@ impl GpuSession {
     }
 }
 
-fn command(
+pub(super) fn command(
     gpu: &Gpu,
     buffers: &[wgpu::Buffer],
     launch: &[Dispatch],
@@ -276,6 +292,10 @@ impl Session for GpuSession {
 
     fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
         profile::profile(self, phase, step)
+    }
+
+    fn tuned(&self) -> &[Tuned] {
+        &self.tuned
     }
 
     fn allocated_bytes(&self) -> u64 {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::GpuSession;
+use super::{Command, GpuSession};
 use crate::base::step::StepRecord;
 use crate::device::{DeviceError, Run, Session, check_phases};
 
@@ -29,7 +29,7 @@ pub fn profile(session: &mut GpuSession, phase: usize, step: &StepRecord) -> Res
             seconds.extend(timestamps(session, phase, at..end)?);
         } else {
             for dispatch in at..end {
-                seconds.push(waited(session, phase, dispatch)?);
+                seconds.push(session.timed(&session.phases[phase][dispatch], 1)?);
             }
         }
         at = end;
@@ -74,15 +74,21 @@ fn timestamps(
     Ok(ticks.chunks(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).collect())
 }
 
-fn waited(session: &GpuSession, phase: usize, dispatch: usize) -> Result<f64, DeviceError> {
-    let gpu = &session.gpu;
-    let start = Instant::now();
-    let index = gpu.guard.call("timing a dispatch", 0, |device| {
-        let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
-        let command = &session.phases[phase][dispatch];
-        session.encode(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()), command, 0);
-        gpu.queue.submit([encoder.finish()])
-    })?;
-    gpu.guard.wait(Some(index))?;
-    Ok(start.elapsed().as_secs_f64())
+impl GpuSession {
+    /// Seconds per run of a launch, over `runs` consecutive ones that are waited for.
+    pub(in crate::device::gpu) fn timed(&self, command: &Command, runs: usize) -> Result<f64, DeviceError> {
+        let gpu = &self.gpu;
+        let start = Instant::now();
+        let index = gpu.guard.call("timing a dispatch", 0, |device| {
+            let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
+            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+            for _ in 0..runs {
+                self.encode(&mut pass, command, 0);
+            }
+            drop(pass);
+            gpu.queue.submit([encoder.finish()])
+        })?;
+        gpu.guard.wait(Some(index))?;
+        Ok(start.elapsed().as_secs_f64() / runs as f64)
+    }
 }
