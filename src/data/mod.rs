@@ -173,7 +173,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     understood.fitted(&fitted);
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
-    let without_target = target.map_or(0, |t| table.columns[t].iter().filter(|c| c.is_empty()).count());
+    let without_target = target.map_or(0, |t| table.columns[t].missing());
     understood.drop_rows(without_target, "the target is missing");
     understood.drop_rows(dropped - without_target, "values are missing that must not be ([data.clean])");
     Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
@@ -226,7 +226,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     if let (true, Some(name)) = (with_target, fitted.target.name()) {
         let target = table.find(name)?;
-        rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
+        rows.retain(|&row| !table.is_missing(target, row));
     }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
@@ -311,7 +311,7 @@ fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Resul
     required.extend((0..table.names.len()).filter(by_rule));
     let by_kind = |c: &usize| *fit::column_fill(config, table, *c) == config::Fill::Drop;
     required.extend(feature_columns(config, table)?.into_iter().filter(by_kind));
-    let complete = |row: &usize| required.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
+    let complete = |row: &usize| required.iter().all(|&c| !table.is_missing(c, *row));
     let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
     if rows.is_empty() {
         let reason = "no row is left once rows with missing values are dropped".into();
