@@ -4,6 +4,7 @@ mod column;
 mod csv;
 mod delta;
 mod json;
+mod look;
 mod pages;
 mod parquet;
 mod records;

@@ -224,3 +224,73 @@ enum State {
     /// In a line that is skipped.
     Comment,
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::test_runner::RngSeed;
+
+    use super::*;
+
+    /// Records as the `csv` crate reads them.
+    fn expected(text: &str, dialect: Dialect) -> Vec<Vec<String>> {
+        let mut reader = ::csv::ReaderBuilder::new();
+        reader.delimiter(dialect.delimiter).comment(dialect.comment).trim(::csv::Trim::All);
+        let mut reader = reader.has_headers(false).flexible(true).from_reader(text.as_bytes());
+        reader.records().map(|record| record.unwrap().iter().map(String::from).collect()).collect()
+    }
+
+    fn found(text: &str, dialect: Dialect) -> Vec<Vec<String>> {
+        let (mut at, mut records) = (0, vec![]);
+        while let Some(record) = dialect.first(&text[at..], usize::MAX) {
+            at += record.end;
+            records.push(record.cells);
+        }
+        records
+    }
+
+    fn dialect() -> impl Strategy<Value = Dialect> {
+        (proptest::sample::select(&b",;.-"[..]), proptest::option::of(Just(b'#')))
+            .prop_map(|(delimiter, comment)| Dialect { delimiter, comment })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 3000, rng_seed: RngSeed::Fixed(3), ..ProptestConfig::default() })]
+
+        #[test]
+        fn any_text_is_cut_as_the_csv_crate_does(text in "[a1.,;\" \n\r#\\-\u{e9}]{0,40}", dialect in dialect()) {
+            let text = text + "\n";
+            prop_assert_eq!(found(&text, dialect), expected(&text, dialect));
+        }
+
+        #[test]
+        fn pieces_are_read_like_the_whole(
+            rows in proptest::collection::vec(("[a1.\u{e9}]{1,4}", "\"([a,\n#]|\"\"|\r\n){0,6}\"[b]?", "-?[0-9]{0,3}"), 1..20),
+            end in proptest::sample::select(&["\n", "\r\n", "\n\n"][..]),
+            count in 1usize..9,
+            comment in proptest::option::of(Just(b'#')),
+        ) {
+            let text: String = rows.iter().map(|(a, b, c)| format!("{a},{b},{c}{end}")).collect();
+            let dialect = Dialect { delimiter: b',', comment };
+            let whole = dialect.read(&text, vec![Column::default(); 3]).unwrap();
+            prop_assert_eq!(whole.lines.len(), rows.len());
+            let (mut columns, mut lines, mut start, mut line) = (vec![Column::default(); 3], vec![], 0, 0);
+            for cut in dialect.cuts(text.as_bytes(), count) {
+                let part = dialect.read(&text[start..cut], vec![Column::default(); 3]).unwrap();
+                columns.iter_mut().zip(part.columns).for_each(|(column, more)| column.append(more));
+                lines.extend(part.lines.iter().map(|l| line + l));
+                (start, line) = (cut, line + part.ends);
+            }
+            prop_assert_eq!(start, text.len());
+            prop_assert_eq!((columns, lines), (whole.columns, whole.lines));
+        }
+    }
+
+    #[test]
+    fn a_record_with_too_few_cells_is_told_with_its_line() {
+        let dialect = Dialect { delimiter: b',', comment: Some(b'#') };
+        let text = "1,\"x\ny\"\r\n#,\n\n3\n";
+        let wrong = dialect.read(text, vec![Column::default(); 2]).unwrap_err();
+        assert_eq!(wrong, Unequal { line: 4, cells: 1 });
+    }
+}

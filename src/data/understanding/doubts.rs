@@ -252,7 +252,7 @@ fn gives_away(table: &Table, at: usize, target: &Target, facts: &Facts, kind: Co
     let name = &table.names[target];
     let rows =
         || (0..table.lines.len()).filter(|&r| !table.is_missing(at, r) && !table.is_missing(target, r));
-    if rows().count() < FEWEST {
+    if rows().take(FEWEST).count() < FEWEST {
         return None;
     }
     if let (ColumnKind::Number, Some(targets)) = (kind, targets) {

@@ -295,9 +295,30 @@ impl Coded {
         }
     }
 
+    /// Whether a cell is missing.
+    #[inline]
+    pub fn is_missing(&self, row: usize) -> bool {
+        match &self.values {
+            Values::Small(values) => values[row] == small(0),
+            Values::Wide(values) => values[row].to_bits() == CODES,
+        }
+    }
+
+    /// Number of missing cells.
+    pub fn missing(&self) -> usize {
+        match &self.values {
+            Values::Small(values) => values.iter().filter(|&&v| v == small(0)).count(),
+            Values::Wide(values) => values.iter().filter(|v| v.to_bits() == CODES).count(),
+        }
+    }
+
     /// How often each code occurs.
     pub fn counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.names.len() + 1];
+        if self.names.is_empty() {
+            counts[0] = self.missing();
+            return counts;
+        }
         for row in 0..self.len() {
             if let Slot::Code(code) = self.slot(row) {
                 counts[code as usize] += 1;

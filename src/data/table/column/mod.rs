@@ -90,14 +90,17 @@ impl Column {
     /// Whether a value is missing.
     pub fn is_missing(&self, row: usize) -> bool {
         match &self.0 {
-            Cells::Coded(coded) => coded.slot(row) == Slot::Code(0),
+            Cells::Coded(coded) => coded.is_missing(row),
             Cells::Texts(texts) => texts.get(row).is_empty(),
         }
     }
 
     /// Number of missing values.
     pub fn missing(&self) -> usize {
-        (0..self.len()).filter(|&row| self.is_missing(row)).count()
+        match &self.0 {
+            Cells::Coded(coded) => coded.missing(),
+            Cells::Texts(texts) => texts.iter().filter(|text| text.is_empty()).count(),
+        }
     }
 
     /// A cell as it is written; empty if the value is missing.
