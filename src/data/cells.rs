@@ -1,9 +1,8 @@
-//! From text cells to values: numbers, booleans and timestamps; and the type of a column, inferred from its
-//! cells.
+//! From cells to values: numbers, booleans and timestamps; and the type of a column, inferred from its cells.
 
 use super::DataError;
 use super::config::ColumnKind;
-use super::table::Table;
+use super::table::{Column, Table};
 
 /// Whether a cell is a missing value. Cells that mark one otherwise are emptied when the table is read.
 pub fn is_missing(cell: &str) -> bool {
@@ -48,16 +47,21 @@ pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
 /// Infers the type of a column: boolean if all non-empty cells fit; number or timestamp if more than half do,
 /// so that a single bad cell is reported as such instead of turning the column into categories; else
 /// category.
-pub fn infer(cells: &[String]) -> ColumnKind {
-    let present: Vec<&str> = cells.iter().map(String::as_str).filter(|c| !is_missing(c)).collect();
-    let most = |fits: fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
-    if present.is_empty() || present.iter().all(|c| number(c).is_some()) {
-        ColumnKind::Number
-    } else if present.iter().all(|c| boolean(c).is_some()) {
+pub fn infer(column: &Column) -> ColumnKind {
+    if column.is_numeric() {
+        return ColumnKind::Number;
+    }
+    let present = column.present();
+    let all: usize = present.iter().map(|(_, count)| count).sum();
+    let most = |fits: fn(&str) -> bool| {
+        let fitting = present.iter().filter(|(cell, _)| fits(cell));
+        2 * fitting.map(|(_, count)| count).sum::<usize>() > all
+    };
+    if present.iter().all(|(cell, _)| boolean(cell).is_some()) {
         ColumnKind::Boolean
-    } else if most(|c| number(c).is_some()) {
+    } else if most(|cell| number(cell).is_some()) {
         ColumnKind::Number
-    } else if most(|c| timestamp(c).is_some()) {
+    } else if most(|cell| timestamp(cell).is_some()) {
         ColumnKind::Timestamp
     } else {
         ColumnKind::Category
@@ -74,26 +78,25 @@ pub fn values(
     rows: &[usize],
     kind: ColumnKind,
 ) -> Result<Vec<Option<f64>>, DataError> {
-    let parse = |&row: &usize| {
-        let cell = table.cell(column, row);
-        if is_missing(cell) {
-            return Ok(None);
-        }
-        let value = if kind == ColumnKind::Boolean { boolean(cell) } else { number(cell) };
-        let bad = || DataError::Cell {
-            path: table.path.clone(),
-            line: table.lines[row],
-            column: table.names[column].clone(),
-            text: cell.chars().take(80).collect(),
-            expected: if kind == ColumnKind::Boolean {
-                "true or false"
-            } else {
-                "a number of at most 3.4e38"
-            },
-        };
-        value.map(Some).ok_or_else(bad)
+    let bad = |row: usize| DataError::Cell {
+        path: table.path.clone(),
+        line: table.lines[row],
+        column: table.names[column].clone(),
+        text: table.cell(column, row).chars().take(80).collect(),
+        expected: if kind == ColumnKind::Boolean { "true or false" } else { "a number of at most 3.4e38" },
     };
-    rows.iter().map(parse).collect()
+    let cells = &table.columns[column];
+    let present = |row: usize, value: Option<f64>| match value {
+        None if !cells.is_missing(row) => Err(bad(row)),
+        value => Ok(value),
+    };
+    if kind == ColumnKind::Boolean {
+        let value = cells.read(boolean);
+        rows.iter().map(|&row| present(row, value(row))).collect()
+    } else {
+        let value = cells.numbers();
+        rows.iter().map(|&row| present(row, value(row))).collect()
+    }
 }
 
 /// The timestamps of `rows`, `None` where missing.
@@ -105,18 +108,17 @@ pub fn timestamps(
     column: usize,
     rows: &[usize],
 ) -> Result<Vec<Option<jiff::civil::DateTime>>, DataError> {
-    let parse = |&row: &usize| {
-        let cell = table.cell(column, row);
-        if is_missing(cell) {
-            return Ok(None);
-        }
-        timestamp(cell).map(Some).ok_or_else(|| DataError::Cell {
+    let cells = &table.columns[column];
+    let time = cells.read(timestamp);
+    let parse = |&row: &usize| match time(row) {
+        None if !cells.is_missing(row) => Err(DataError::Cell {
             path: table.path.clone(),
             line: table.lines[row],
             column: table.names[column].clone(),
-            text: cell.chars().take(80).collect(),
+            text: table.cell(column, row).chars().take(80).collect(),
             expected: "a date such as 2024-01-31 or a time such as 2024-01-31 18:00",
-        })
+        }),
+        time => Ok(time),
     };
     rows.iter().map(parse).collect()
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::DataError;
 use super::cells;
 use super::config::ColumnKind;
-use super::table::Table;
+use super::table::{Column, Table};
 
 /// Maximum nesting.
 const MAX_DEPTH: usize = 64;
@@ -37,12 +37,12 @@ pub fn add_columns(table: &mut Table, derive: &BTreeMap<String, String>) -> Resu
         for column in used {
             values.insert(column, cells::values(table, column, &rows, ColumnKind::Number)?);
         }
-        let cell = |row: usize| {
+        let mut cells = Column::default();
+        for row in rows {
             let value =
                 expression.value(&|column| values.get(&column).and_then(|v| v[row]).unwrap_or(f64::NAN));
-            if value.is_finite() { value.to_string() } else { String::new() }
-        };
-        let cells = rows.iter().map(|&row| cell(row)).collect();
+            if value.is_finite() { cells.push_number(value) } else { cells.push_missing(1) }
+        }
         table.names.push(name.clone());
         table.columns.push(cells);
     }
@@ -197,13 +197,12 @@ mod tests {
     use super::*;
 
     fn derive(text: &str) -> Result<Vec<String>, String> {
-        let columns =
-            vec![vec!["2".into(), "4".into(), String::new()], vec!["1".into(), "4".into(), "3".into()]];
+        let columns = [["2", "4", ""], ["1", "4", "3"]].map(|cells| cells.into_iter().collect()).to_vec();
         let names = vec!["High".into(), "low price".into()];
         let mut table = Table { names, columns, lines: vec![2, 3, 4], ..Table::default() };
         let derive = BTreeMap::from([("new".to_string(), text.to_string())]);
         add_columns(&mut table, &derive).map_err(|e| e.to_string())?;
-        Ok(table.columns.remove(2))
+        Ok((0..3).map(|row| table.cell(2, row).into_owned()).collect())
     }
 
     #[test]

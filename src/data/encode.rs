@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use rayon::prelude::*;
+
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
@@ -9,6 +11,9 @@ use super::dataset::{CategoryIds, Dataset, Unseen};
 use super::fitted::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
+
+/// Features that are encoded side by side.
+const TOGETHER: usize = 32;
 
 impl Fitted {
     /// Encodes `rows` of `table`; includes the target only if `with_target`.
@@ -29,33 +34,47 @@ impl Fitted {
         rows: &[usize],
         with_target: bool,
     ) -> Result<Dataset, DataError> {
-        let mut blocks: Vec<(Vec<String>, Vec<Vec<f32>>)> = vec![];
-        let mut categories = vec![];
-        let mut unseen = vec![];
-        for column in &self.columns {
-            let at = table.find(&column.name)?;
-            unseen.extend(unseen_names(column, table, at, rows));
-            match &column.encoding {
-                Encoding::Embedding { fill, forward, names } => {
-                    let before = forward.then_some(series);
-                    let found = category_names(table, at, rows, fill.as_deref(), before);
-                    let id = |name: &str| {
-                        names.binary_search_by(|n| n.as_str().cmp(name)).map_or(0, |i| i as u32 + 1)
-                    };
-                    let ids = found.into_iter().map(|name| name.map_or(0, id)).collect();
-                    categories.push(CategoryIds {
+        let names: Vec<Vec<String>> = self.columns.iter().map(feature_names).collect();
+        let width: usize = names.iter().map(Vec::len).sum();
+        let mut x = vec![0.0; rows.len() * width];
+        let (mut categories, mut unseen) = (vec![], vec![]);
+        let (mut done, mut start) = (0, 0);
+        while done < self.columns.len() {
+            // Few columns at a time, so that most values are held once.
+            let mut end = done;
+            let mut wide = 0;
+            while end < self.columns.len() && wide < TOGETHER {
+                wide += names[end].len().max(1);
+                end += 1;
+            }
+            let encode = |column: &FittedColumn| {
+                let at = table.find(&column.name)?;
+                let values = encode_column(column, table, series, at, rows)?;
+                Ok((unseen_names(column, table, at, rows), values))
+            };
+            let encoded: Vec<Result<_, DataError>> = self.columns[done..end].par_iter().map(encode).collect();
+            let mut features = vec![];
+            for (column, encoded) in self.columns[done..end].iter().zip(encoded) {
+                let (new, values) = encoded?;
+                unseen.extend(new);
+                match (values, &column.encoding) {
+                    (Values::Ids(ids), Encoding::Embedding { names, .. }) => categories.push(CategoryIds {
                         name: column.name.clone(),
                         vocabulary: names.len() + 1,
                         ids,
-                    });
+                    }),
+                    (Values::Ids(_), _) => {}
+                    (Values::Features(columns), _) => features.extend(columns),
                 }
-                _ => blocks.push(encode_column(column, table, series, at, rows)?),
             }
+            put(&mut x, width, start, &features);
+            start += features.len();
+            done = end;
         }
         let row_names = match &self.reshape {
             Some(reshape) => {
                 let at = table.find(reshape.row_name())?;
-                rows.iter().map(|&row| table.cell(at, row).to_string()).collect()
+                rows.iter().map(|&row| table.cell(at, row).into_owned()).collect()
             }
             None => vec![],
         };
@@ -76,11 +95,7 @@ impl Fitted {
                 ..Dataset::default()
             });
         }
-        let features: Vec<String> = blocks.iter().flat_map(|(names, _)| names.clone()).collect();
-        let mut x = Vec::with_capacity(rows.len() * features.len());
-        for row in 0..rows.len() {
-            x.extend(blocks.iter().flat_map(|(_, columns)| columns.iter().map(move |c| c[row])));
-        }
+        let features: Vec<String> = names.into_iter().flatten().collect();
         let target = if with_target { self.target.encode(table, rows)? } else { None };
         let source_rows = rows.to_vec();
         let rows = rows.len();
@@ -98,33 +113,70 @@ impl Fitted {
     }
 }
 
+/// Puts columns of features into rows of `width`, from feature `start` on.
+fn put(x: &mut [f32], width: usize, start: usize, columns: &[Vec<f32>]) {
+    const ROWS: usize = 256;
+    if columns.is_empty() {
+        return;
+    }
+    x.par_chunks_mut(width * ROWS).enumerate().for_each(|(block, x)| {
+        for (row, x) in x.chunks_mut(width).enumerate() {
+            for (x, column) in x[start..].iter_mut().zip(columns) {
+                *x = column[block * ROWS + row];
+            }
+        }
+    });
+}
+
 /// The names of a category column that were not there in training.
 fn unseen_names(column: &FittedColumn, table: &Table, at: usize, rows: &[usize]) -> Option<Unseen> {
     let (Encoding::OneHot { names, .. } | Encoding::Embedding { names, .. }) = &column.encoding else {
         return None;
     };
-    let is_new = |cell: &&str| {
+    let is_new = table.columns[at].read(|cell| {
         !cells::is_missing(cell) && names.binary_search_by(|name| name.as_str().cmp(cell)).is_err()
-    };
-    let mut new = rows.iter().map(|&row| table.cell(at, row)).filter(is_new).peekable();
-    let example = new.peek()?.chars().take(40).collect();
+    });
+    let mut new = rows.iter().filter(|&&row| is_new(row)).peekable();
+    let example = table.cell(at, **new.peek()?).chars().take(40).collect();
     Some(Unseen { column: column.name.clone(), cells: new.count(), example })
 }
 
-/// Feature names and their columns of values.
+/// What a column becomes.
+enum Values {
+    /// Features, one after another.
+    Features(Vec<Vec<f32>>),
+    /// Categories.
+    Ids(Vec<u32>),
+}
+
+/// The names of the features that a column becomes.
+fn feature_names(column: &FittedColumn) -> Vec<String> {
+    let name = &column.name;
+    match &column.encoding {
+        Encoding::Number { indicator, .. } => {
+            let missing = indicator.then(|| format!("{name} is missing"));
+            std::iter::once(name.to_string()).chain(missing).collect()
+        }
+        Encoding::OneHot { names, .. } => names.iter().map(|n| format!("{name}={n}")).collect(),
+        Encoding::Calendar { parts, cyclic } => calendar_names(name, parts, *cyclic),
+        Encoding::Embedding { .. } => vec![],
+    }
+}
+
+/// The values of a column.
 fn encode_column(
     column: &FittedColumn,
     table: &Table,
     series: &[Range<usize>],
     at: usize,
     rows: &[usize],
-) -> Result<(Vec<String>, Vec<Vec<f32>>), DataError> {
-    let name = &column.name;
+) -> Result<Values, DataError> {
     Ok(match &column.encoding {
         Encoding::Number { boolean, fill, forward, clip, scaling, indicator } => {
             let kind = if *boolean { ColumnKind::Boolean } else { ColumnKind::Number };
             let mut values = cells::values(table, at, rows, kind)?;
-            let missing: Vec<f32> = values.iter().map(|v| f32::from(u8::from(v.is_none()))).collect();
+            let missing = indicator
+                .then(|| values.iter().map(|v| f32::from(u8::from(v.is_none()))).collect::<Vec<f32>>());
             if *forward {
                 let last = last_values(table, series, at, kind);
                 for (value, &row) in values.iter_mut().zip(rows) {
@@ -136,81 +188,103 @@ fn encode_column(
                 let x = clip.map_or(x, |[low, high]| x.clamp(low, high));
                 scaling.apply_f32(x)
             });
-            let mut names = vec![name.to_string()];
-            let mut columns = vec![scaled.collect()];
-            if *indicator {
-                names.push(format!("{name} is missing"));
-                columns.push(missing);
-            }
-            (names, columns)
+            Values::Features(std::iter::once(scaled.collect()).chain(missing).collect())
         }
         Encoding::OneHot { fill, forward, names } => {
             let before = forward.then_some(series);
-            let found = category_names(table, at, rows, fill.as_deref(), before);
-            let column = |known: &String| {
-                found.iter().map(|f| f32::from(u8::from(*f == Some(known.as_str())))).collect::<Vec<f32>>()
-            };
-            (names.iter().map(|n| format!("{name}={n}")).collect(), names.iter().map(column).collect())
+            let found = category_ids(table, at, rows, fill.as_deref(), before, names);
+            let column = |id: u32| found.iter().map(|f| f32::from(u8::from(*f == Some(id)))).collect();
+            Values::Features((0..names.len() as u32).map(column).collect())
         }
-        Encoding::Calendar { parts, cyclic } => calendar(name, parts, *cyclic, table, at, rows)?,
-        Encoding::Embedding { .. } => (vec![], vec![]),
+        Encoding::Calendar { parts, cyclic } => Values::Features(calendar(parts, *cyclic, table, at, rows)?),
+        Encoding::Embedding { fill, forward, names } => {
+            let before = forward.then_some(series);
+            let found = category_ids(table, at, rows, fill.as_deref(), before, names);
+            Values::Ids(found.into_iter().map(|id| id.map_or(0, |id| id + 1)).collect())
+        }
     })
 }
 
 /// The value of each row; where missing, the last one before it in the same series.
 fn last_values(table: &Table, series: &[Range<usize>], column: usize, kind: ColumnKind) -> Vec<Option<f64>> {
-    let parse = if kind == ColumnKind::Boolean { cells::boolean } else { cells::number };
-    let cells = &table.columns[column];
-    let mut values = vec![None; cells.len()];
-    for rows in series {
-        let mut last = None;
-        for row in rows.clone() {
-            last = parse(&cells[row]).or(last);
-            values[row] = last;
+    fn fill(count: usize, series: &[Range<usize>], value: impl Fn(usize) -> Option<f64>) -> Vec<Option<f64>> {
+        let mut values = vec![None; count];
+        for rows in series {
+            let mut last = None;
+            for row in rows.clone() {
+                last = value(row).or(last);
+                values[row] = last;
+            }
         }
+        values
     }
-    values
+    let cells = &table.columns[column];
+    match kind {
+        ColumnKind::Boolean => fill(cells.len(), series, cells.read(cells::boolean)),
+        _ => fill(cells.len(), series, cells.numbers()),
+    }
 }
 
-/// The category of each row; where missing, the last one before it in the same series, else the replacement;
-/// `None` if there is none.
-fn category_names<'a>(
-    table: &'a Table,
+/// The category of each row, by its place in `names`; where missing, the last one before it in the same series, else
+/// the replacement; `None` if there is none, or it is not among the names.
+fn category_ids(
+    table: &Table,
     at: usize,
     rows: &[usize],
-    fill: Option<&'a str>,
+    fill: Option<&str>,
     series: Option<&[Range<usize>]>,
-) -> Vec<Option<&'a str>> {
-    let name = |row: usize| Some(table.cell(at, row)).filter(|cell| !cells::is_missing(cell));
+    names: &[String],
+) -> Vec<Option<u32>> {
+    let place = |cell: &str| names.binary_search_by(|n| n.as_str().cmp(cell)).ok().map(|at| at as u32);
+    let id = table.columns[at].read(|cell| (!cells::is_missing(cell)).then(|| place(cell)));
+    let fill = fill.map(place);
+    let Some(series) = series else {
+        return rows.iter().map(|&row| id(row).or(fill).flatten()).collect();
+    };
     let mut before = vec![None; table.lines.len()];
-    for series in series.into_iter().flatten() {
+    for series in series {
         let mut last = None;
         for row in series.clone() {
-            last = name(row).or(last);
+            last = id(row).or(last);
             before[row] = last;
         }
     }
-    rows.iter().map(|&row| name(row).or(before[row]).or(fill)).collect()
+    rows.iter().map(|&row| id(row).or(before[row]).or(fill).flatten()).collect()
+}
+
+/// What a part of a date is called, and after how much it repeats; 0 if it does not.
+fn label(part: Calendar) -> (&'static str, f64) {
+    match part {
+        Calendar::Hour => ("hour", 24.0),
+        Calendar::Weekday => ("weekday", 7.0),
+        Calendar::Month => ("month", 12.0),
+        Calendar::DayOfYear => ("day of year", 366.0),
+        Calendar::Year => ("year", 0.0),
+    }
+}
+
+fn calendar_names(name: &str, parts: &[Calendar], cyclic: bool) -> Vec<String> {
+    let of = |&part: &Calendar| {
+        let (label, period) = label(part);
+        match cyclic && period > 0.0 {
+            true => vec![format!("{name} {label} sin"), format!("{name} {label} cos")],
+            false => vec![format!("{name} {label}")],
+        }
+    };
+    parts.iter().flat_map(of).collect()
 }
 
 fn calendar(
-    name: &str,
     parts: &[Calendar],
     cyclic: bool,
     table: &Table,
     at: usize,
     rows: &[usize],
-) -> Result<(Vec<String>, Vec<Vec<f32>>), DataError> {
+) -> Result<Vec<Vec<f32>>, DataError> {
     let times = cells::timestamps(table, at, rows)?;
-    let (mut names, mut columns) = (vec![], vec![]);
+    let mut columns = vec![];
     for part in parts {
-        let (label, period) = match part {
-            Calendar::Hour => ("hour", 24.0),
-            Calendar::Weekday => ("weekday", 7.0),
-            Calendar::Month => ("month", 12.0),
-            Calendar::DayOfYear => ("day of year", 366.0),
-            Calendar::Year => ("year", 0.0),
-        };
+        let period = label(*part).1;
         let value = |t: &Option<jiff::civil::DateTime>| {
             t.map_or(0.0, |t| {
                 let hour = f64::from(t.hour()) + f64::from(t.minute()) / 60.0;
@@ -227,14 +301,12 @@ fn calendar(
         let values: Vec<f64> = times.iter().map(value).collect();
         if cyclic && period > 0.0 {
             let angle = |x: &f64| 2.0 * std::f64::consts::PI * x / period;
-            names.extend([format!("{name} {label} sin"), format!("{name} {label} cos")]);
             columns.push(values.iter().map(|x| angle(x).sin() as f32).collect());
             columns.push(values.iter().map(|x| angle(x).cos() as f32).collect());
         } else {
             let scale = if period > 0.0 { 1.0 / period } else { 0.1 };
-            names.push(format!("{name} {label}"));
             columns.push(values.iter().map(|x| (x * scale) as f32).collect());
         }
     }
-    Ok((names, columns))
+    Ok(columns)
 }

@@ -1,5 +1,6 @@
 //! Fits feature columns on the training rows: how missing values are filled, and how each becomes numbers.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::DataError;
@@ -131,19 +132,19 @@ fn fit_category(
     train: &[usize],
 ) -> Result<Encoding, DataError> {
     let name = &table.names[column];
-    let mut counts = BTreeMap::<&str, usize>::new();
+    let mut counts = BTreeMap::<Cow<'_, str>, usize>::new();
     for &row in train {
         let cell = table.cell(column, row);
-        if !cells::is_missing(cell) {
+        if !cells::is_missing(&cell) {
             *counts.entry(cell).or_default() += 1;
         }
     }
-    let any_missing = train.iter().any(|&row| cells::is_missing(table.cell(column, row)));
+    let any_missing = train.iter().any(|&row| table.is_missing(column, row));
     let fill = match column_fill(config, table, column) {
         Fill::OwnCategory => Some(MISSING.to_string()),
         Fill::Constant(value) => Some(value.clone()),
         Fill::MostFrequent => {
-            let top = counts.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(**name)));
+            let top = counts.iter().max_by_key(|(name, count)| (**count, std::cmp::Reverse(*name)));
             top.map(|(name, _)| name.to_string())
         }
         Fill::Drop | Fill::ForwardFill => None,

@@ -20,6 +20,10 @@ mod text;
 mod understanding;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
@@ -29,6 +33,7 @@ pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
 };
 use image::Images;
+use rayon::prelude::*;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
@@ -125,8 +130,9 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             (vec![], Some(image))
         }
         None => {
-            let columns = features.iter().map(|&c| fit::fit_column(config, &table, c, &parts.train));
-            (columns.collect::<Result<_, _>>()?, None)
+            let fit = |&c: &usize| fit::fit_column(config, &table, c, &parts.train);
+            let columns: Vec<Result<_, DataError>> = features.par_iter().map(fit).collect();
+            (columns.into_iter().collect::<Result<_, _>>()?, None)
         }
     };
     let fitted = Fitted {
@@ -169,13 +175,14 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         });
     }
     let dropped = table.lines.len() - rows.len();
-    let digest = digest_all(config, directory, path)?;
     understood.fitted(&fitted);
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
-    let without_target = target.map_or(0, |t| table.columns[t].iter().filter(|c| c.is_empty()).count());
+    let without_target = target.map_or(0, |t| table.columns[t].missing());
     understood.drop_rows(without_target, "the target is missing");
     understood.drop_rows(dropped - without_target, "values are missing that must not be ([data.clean])");
+    drop(table);
+    let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
 }
 
@@ -226,7 +233,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     if let (true, Some(name)) = (with_target, fitted.target.name()) {
         let target = table.find(name)?;
-        rows.retain(|&row| !cells::is_missing(table.cell(target, row)));
+        rows.retain(|&row| !table.is_missing(target, row));
     }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
@@ -237,7 +244,6 @@ fn readable(path: &Path) -> Result<(), DataError> {
     crate::base::input::refuse_special(path).map_err(wrong)
 }
 
-/// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.
 /// Reads the known rows of series, and those to come from the file `future`: their times, their series and
 /// the columns known in advance. `None` if the rows are not windows of series.
 ///
@@ -253,11 +259,13 @@ pub fn load_future(fitted: &Fitted, path: &Path, future: &Path) -> Result<Option
     window::load_with(fitted, window, table, Some(&future), false).map(Some).map_err(|e| e.in_file(path))
 }
 
+/// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.
 fn digest(path: &Path) -> Result<String, DataError> {
     let of_file = |file: &PathBuf| {
-        let bytes =
-            std::fs::read(file).map_err(|e| DataError::Io { path: file.clone(), reason: e.to_string() })?;
-        Ok(hexadecimal(&sha2::Sha256::digest(bytes)))
+        let mut hash = sha2::Sha256::new();
+        let copied = std::fs::File::open(file).and_then(|mut file| hash_all(&mut file, &mut hash));
+        copied.map_err(|e| DataError::Io { path: file.clone(), reason: e.to_string() })?;
+        Ok(hexadecimal(&hash.finalize()))
     };
     let files = table::files(path)?;
     match &files[..] {
@@ -265,6 +273,19 @@ fn digest(path: &Path) -> Result<String, DataError> {
         files => {
             let all: Vec<String> = files.iter().map(of_file).collect::<Result<_, DataError>>()?;
             Ok(hexadecimal(&sha2::Sha256::digest(all.concat())))
+        }
+    }
+}
+
+/// Adds all bytes of a file to a hash.
+fn hash_all(file: &mut std::fs::File, hash: &mut sha2::Sha256) -> std::io::Result<()> {
+    let mut piece = vec![0; 1 << 18];
+    loop {
+        match file.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => hash.update(&piece[..count]),
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -311,7 +332,7 @@ fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Resul
     required.extend((0..table.names.len()).filter(by_rule));
     let by_kind = |c: &usize| *fit::column_fill(config, table, *c) == config::Fill::Drop;
     required.extend(feature_columns(config, table)?.into_iter().filter(by_kind));
-    let complete = |row: &usize| required.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
+    let complete = |row: &usize| required.iter().all(|&c| !table.is_missing(c, *row));
     let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
     if rows.is_empty() {
         let reason = "no row is left once rows with missing values are dropped".into();

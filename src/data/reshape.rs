@@ -61,23 +61,23 @@ impl ReshapeConfig {
             };
             days.names.extend((0..steps).map(step));
         }
-        days.columns = vec![vec![]; days.names.len()];
+        let mut cells: Vec<Vec<String>> = vec![vec![]; days.names.len()];
         for day in found.chunk_by(|a, b| a.0 == b.0) {
             let (date, _, first) = day[0];
             days.lines.push(table.lines[first]);
-            days.columns[0].push(date.to_string());
-            days.columns[1].push(format!("{:?}", date.weekday()));
-            for column in &mut days.columns[2..] {
+            cells[0].push(date.to_string());
+            cells[1].push(format!("{:?}", date.weekday()));
+            for column in &mut cells[2..] {
                 column.push(String::new());
             }
             let row = days.lines.len() - 1;
             for &(_, step, from) in day {
                 for (number, &column) in at.iter().enumerate() {
-                    days.columns[2 + number * steps + step as usize][row] =
-                        table.cell(column, from).to_string();
+                    cells[2 + number * steps + step as usize][row] = table.cell(column, from).into_owned();
                 }
             }
         }
+        days.columns = cells.iter().map(|cells| cells.iter().collect()).collect();
         Ok(days)
     }
 }
@@ -90,10 +90,7 @@ mod tests {
         Table {
             path: "t.csv".into(),
             names: vec!["time".into(), "load".into()],
-            columns: vec![
-                rows.iter().map(|r| r.0.to_string()).collect(),
-                rows.iter().map(|r| r.1.to_string()).collect(),
-            ],
+            columns: vec![rows.iter().map(|r| r.0).collect(), rows.iter().map(|r| r.1).collect()],
             lines: (2..2 + rows.len() as u64).collect(),
             ..Table::default()
         }
@@ -108,9 +105,8 @@ mod tests {
         let rows = [("2014-03-02T12:00", "3"), ("2014-03-01 00:00", "1"), ("2014-03-01 12:00", "")];
         let found = days(720).apply(&table(&rows)).unwrap();
         assert_eq!(found.names, ["time", "weekday", "load 00:00", "load 12:00"]);
-        let expected =
-            [vec!["2014-03-01", "2014-03-02"], vec!["Saturday", "Sunday"], vec!["1", ""], vec!["", "3"]];
-        assert_eq!(found.columns, expected);
+        let expected = [["2014-03-01", "2014-03-02"], ["Saturday", "Sunday"], ["1", ""], ["", "3"]];
+        assert_eq!(found.columns, expected.map(|cells| cells.into_iter().collect()));
         assert_eq!(found.lines, [3, 2]);
     }
 

@@ -23,7 +23,7 @@ impl FittedTarget {
         let name = table.names[column].clone();
         let bad =
             |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
-        let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).to_string()).collect();
+        let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).into_owned()).collect();
         names.sort();
         names.dedup();
         if let Some(positive) = &config.positive {
@@ -111,7 +111,7 @@ impl FittedTarget {
         let at = table.find(name)?;
         let class = |names: &[String], row: usize| {
             let cell = table.cell(at, row);
-            names.iter().position(|n| n == cell).ok_or_else(|| DataError::UnknownClass {
+            names.iter().position(|n| *n == cell).ok_or_else(|| DataError::UnknownClass {
                 path: table.path.clone(),
                 line: table.lines[row],
                 column: name.into(),

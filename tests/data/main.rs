@@ -3,6 +3,7 @@
 mod as_written;
 mod attack;
 mod bad_tables;
+mod blocks;
 mod calendar_steps;
 mod hostile;
 mod hostile_images;

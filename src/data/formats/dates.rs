@@ -1,5 +1,7 @@
 //! Columns of dates: the order of day, month and year, told from all cells together, and Unix times.
 
+use std::borrow::Cow;
+
 use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
@@ -7,6 +9,7 @@ use super::Format;
 use super::scanner::parse;
 use crate::data::cells;
 use crate::data::config::{ColumnKind, DateOrder};
+use crate::data::table::Column;
 
 /// The unit of Unix times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,53 +48,51 @@ const PLAUSIBLE: [f64; 2] = [631_152_000.0, 4_102_444_800.0];
 /// Names of columns that hold times.
 const TIME_NAMES: [&str; 8] = ["time", "date", "day", "stamp", "epoch", "unix", "when", "created"];
 
-/// The format of a column, if its cells are dates that are not plain ISO ones. `all_plain` says that all are numbers
-/// in the standard notation, `given` is the type from the
-/// experiment, `order` the order that it sets.
+/// The format of a column, if its cells are dates that are not plain ISO ones. Those `present` come with how often they
+/// occur, `order` is the order that the experiment sets.
 ///
 /// # Errors
 /// A sample, if the order cannot be told.
 pub fn find(
-    present: &[&str],
-    all_plain: bool,
-    given: Option<ColumnKind>,
-    name: &str,
+    column: &Column,
+    present: &[(Cow<'_, str>, usize)],
     order: Option<DateOrder>,
 ) -> Result<Option<Format>, String> {
-    if all_plain {
-        return Ok(unix(present, given, name).map(|unit| Format::Unix { unit }));
-    }
-    let most = |fits: &dyn Fn(&str) -> bool| 2 * present.iter().filter(|c| fits(c)).count() > present.len();
-    if present.iter().all(|cell| is_plain(cell)) {
+    let all: usize = present.iter().map(|(_, count)| count).sum();
+    if present.iter().all(|(cell, _)| is_plain(cell)) {
         return Ok(None);
     }
+    let count = |order| {
+        let fitting = present.iter().filter(|(cell, _)| parse(cell, order).is_some());
+        fitting.map(|(_, count)| count).sum::<usize>()
+    };
     if let Some(order) = order {
-        return Ok(most(&|cell| parse(cell, order).is_some()).then_some(Format::Date { order }));
+        return Ok((2 * count(order) > all).then_some(Format::Date { order }));
     }
-    let count = |order| present.iter().filter(|cell| parse(cell, order).is_some()).count();
     let counts = [DateOrder::Ymd, DateOrder::Dmy, DateOrder::Mdy].map(|order| (count(order), order));
     let best = counts.iter().map(|(count, _)| *count).max().unwrap_or(0);
-    if 2 * best <= present.len() {
+    if 2 * best <= all {
         return Ok(None);
     }
     let orders: Vec<DateOrder> =
         counts.iter().filter(|(count, _)| *count == best).map(|(_, order)| *order).collect();
-    let differs =
-        |cell: &&&str| orders[1..].iter().any(|&order| parse(cell, order) != parse(cell, orders[0]));
-    let Some(sample) = present.iter().find(differs) else {
+    let differs = |cell: &str| orders[1..].iter().any(|&order| parse(cell, order) != parse(cell, orders[0]));
+    let Some((sample, _)) = present.iter().find(|(cell, _)| differs(cell)) else {
         return Ok(Some(Format::Date { order: orders[0] }));
     };
     // With points, the day is first wherever this is written.
-    let points = present.iter().all(|cell| cell.split(' ').next().is_some_and(|d| d.contains('.')));
+    let points = present.iter().all(|(cell, _)| cell.split(' ').next().is_some_and(|d| d.contains('.')));
     let day_first = points && orders.contains(&DateOrder::Dmy);
-    let by_looking = if day_first { Some(DateOrder::Dmy) } else { steady(present, &orders) };
+    let by_looking = if day_first { Some(DateOrder::Dmy) } else { steady(column, &orders) };
     by_looking.map(|order| Some(Format::Date { order })).ok_or_else(|| sample.to_string())
 }
 
 /// The order in which the dates ascend, if they do so in one of them alone.
-fn steady(present: &[&str], orders: &[DateOrder]) -> Option<DateOrder> {
+fn steady(column: &Column, orders: &[DateOrder]) -> Option<DateOrder> {
     let ascends = |order| {
-        let times: Vec<Option<DateTime>> = present.iter().map(|cell| parse(cell, order)).collect();
+        let time = column.read(move |cell| parse(cell, order));
+        let rows = (0..column.len()).filter(|&row| !column.is_missing(row));
+        let times: Vec<Option<DateTime>> = rows.map(time).collect();
         times.len() > 2 && times.windows(2).all(|pair| pair[0] <= pair[1])
     };
     let ascending: Vec<DateOrder> = orders.iter().copied().filter(|&order| ascends(order)).collect();
@@ -101,14 +102,21 @@ fn steady(present: &[&str], orders: &[DateOrder]) -> Option<DateOrder> {
     }
 }
 
+/// The format of a column of plain numbers, if they are Unix times. `given` is the type from the experiment.
+pub fn find_unix(column: &Column, given: Option<ColumnKind>, name: &str) -> Option<Format> {
+    unix(column, given, name).map(|unit| Format::Unix { unit })
+}
+
 /// The unit of numbers that are Unix times: if the experiment says that they are times, or if all are whole,
 /// plausible, and either full minutes or in a column named like a time.
-fn unix(present: &[&str], given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
+fn unix(column: &Column, given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
     let plausible = |x: f64| (PLAUSIBLE[0]..1e3 * PLAUSIBLE[1]).contains(&x);
-    if !present.first().and_then(|cell| cells::number(cell)).is_some_and(plausible) {
+    let number = column.numbers();
+    let numbers = || (0..column.len()).filter_map(&number);
+    if !numbers().next().is_some_and(plausible) {
         return None;
     }
-    let numbers: Vec<f64> = present.iter().filter_map(|cell| cells::number(cell)).collect();
+    let numbers: Vec<f64> = numbers().collect();
     let within =
         |scale: f64| numbers.iter().all(|x| (PLAUSIBLE[0] * scale..PLAUSIBLE[1] * scale).contains(x));
     let unit = if within(1.0) {
@@ -141,8 +149,13 @@ fn has_offset(cell: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn of(cells: &[&str]) -> Result<Option<Format>, String> {
+        let column: Column = cells.iter().collect();
+        find(&column, &column.present(), None)
+    }
+
     fn order(cells: &[&str]) -> Option<DateOrder> {
-        match find(cells, false, None, "x", None) {
+        match of(cells) {
             Ok(Some(Format::Date { order })) => Some(order),
             _ => None,
         }
@@ -188,9 +201,9 @@ mod tests {
         assert_eq!(order(&["01/02/2021", "01/31/2021"]), Some(DateOrder::Mdy));
         assert_eq!(order(&["01.02.2021", "02.02.2021"]), Some(DateOrder::Dmy));
         assert_eq!(order(&["01/01/2021", "01/02/2021", "01/03/2021", "02/01/2021"]), Some(DateOrder::Mdy));
-        assert_eq!(find(&["03/04/2021", "01/02/2021"], false, None, "x", None), Err("03/04/2021".into()));
+        assert_eq!(of(&["03/04/2021", "01/02/2021"]), Err("03/04/2021".into()));
         assert_eq!(order(&["19-01-30", "19-02-02", "19-02-05", "20-01-01"]), Some(DateOrder::Ymd));
-        assert!(find(&["19-01-12", "20-02-05", "19-03-11"], false, None, "x", None).is_err());
+        assert!(of(&["19-01-12", "20-02-05", "19-03-11"]).is_err());
         for cells in [&["1006.8", "1015.9"][..], &["10.7.23", "4.8.19"], &["7/2084", "3/1999"], &["1.5", "x"]]
         {
             assert_eq!(order(cells), None, "{cells:?}");
@@ -201,8 +214,8 @@ mod tests {
 
     #[test]
     fn unix_times_are_told_from_numbers() {
-        let found = |cells: &[&str], name: &str| match find(cells, true, None, name, None) {
-            Ok(Some(Format::Unix { unit })) => Some(unit),
+        let found = |cells: &[&str], name: &str| match find_unix(&cells.iter().collect(), None, name) {
+            Some(Format::Unix { unit }) => Some(unit),
             _ => None,
         };
         assert_eq!(found(&["1609459201", "1609545602"], "day"), Some(UnixUnit::Seconds));

@@ -9,12 +9,13 @@ mod scanner;
 
 use std::collections::BTreeMap;
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
 use super::cells;
 use super::config::{ColumnKind, CsvConfig, DateOrder};
-use super::table::Table;
+use super::table::{Column, Table};
 pub use dates::UnixUnit;
 pub use numbers::NumberFormat;
 
@@ -63,19 +64,21 @@ impl Format {
 pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
     let markers: Vec<(&str, Option<f64>)> =
         csv.missing.iter().map(|m| (m.as_str(), cells::number(m))).collect();
-    let own = |cell: &str| {
-        markers.iter().any(|(text, number)| {
-            *text == cell || number.is_some_and(|number| cells::number(cell) == Some(number))
-        })
+    let numbers: Vec<f64> = markers.iter().filter_map(|(_, number)| *number).collect();
+    let marks = |cell: &str| {
+        (csv.default_missing && cells::marks_missing(cell))
+            || markers.iter().any(|(text, _)| *text == cell)
+            || !numbers.is_empty() && cells::number(cell).is_some_and(|x| numbers.contains(&x))
     };
+    let clear = |column: &mut Column| {
+        let mut found = BTreeMap::<String, usize>::new();
+        column.clear(marks, &numbers, &mut found);
+        found
+    };
+    let all: Vec<BTreeMap<String, usize>> = table.columns.par_iter_mut().map(clear).collect();
     let mut found = BTreeMap::<String, usize>::new();
-    for column in &mut table.columns {
-        for cell in column.iter_mut() {
-            let missing = (csv.default_missing && cells::marks_missing(cell)) || own(cell);
-            if missing {
-                *found.entry(std::mem::take(cell)).or_default() += 1;
-            }
-        }
+    for (marker, count) in all.into_iter().flatten() {
+        *found.entry(marker).or_default() += count;
     }
     if !found.is_empty() {
         let found: Vec<String> =
@@ -97,39 +100,17 @@ pub fn find(
     // Columns that leave a choice follow those that do not.
     let mut open = vec![];
     let mut decimal = csv.decimal;
-    for (at, name) in table.names.iter().enumerate() {
-        let present: Vec<&str> =
-            table.columns[at].iter().map(String::as_str).filter(|cell| !cell.is_empty()).collect();
-        let given = types.get(name).copied();
-        if present.is_empty() || matches!(given, Some(ColumnKind::Category | ColumnKind::Boolean)) {
-            continue;
-        }
-        let all_plain = present.iter().all(|cell| cells::number(cell).is_some());
-        if given != Some(ColumnKind::Number)
-            && let Some(format) = dates::find(&present, all_plain, given, name, csv.dates)
-                .map_err(|sample| ambiguous_date(table, at, &sample))?
-        {
-            formats.insert(name.clone(), format);
-            continue;
-        }
-        if given == Some(ColumnKind::Timestamp) {
-            continue;
-        }
-        match numbers::find(&present, all_plain, given, csv) {
-            numbers::Found::No => {}
-            numbers::Found::One(format) => {
-                if format.has_decimals(&present) {
-                    decimal = decimal.or(Some(format.decimal));
-                }
-                // Brackets and other signs are not in the standard notation either.
-                let odd = |cell: &&str| cells::number(cell).is_none() && format.plain(cell).is_some();
-                if !format.is_plain() || present.iter().any(odd) {
-                    formats.insert(name.clone(), Format::Number(format));
-                }
+    let search = |(column, name): (&Column, &String)| find_one(column, name, types.get(name).copied(), csv);
+    let all: Vec<Found> = table.columns.par_iter().zip(&table.names).map(search).collect();
+    for (at, found) in all.into_iter().enumerate() {
+        match found {
+            Found::Plain { decimals } => decimal = decimal.or(decimals),
+            Found::Format { format, decimals } => {
+                decimal = decimal.or(decimals);
+                formats.insert(table.names[at].clone(), format);
             }
-            numbers::Found::Either { decimals, groups } => {
-                open.push((at, decimals, groups));
-            }
+            Found::Either { decimals, groups } => open.push((at, decimals, groups)),
+            Found::Ambiguous { sample } => return Err(ambiguous_date(table, at, &sample)),
         }
     }
     for (at, as_decimal, as_groups) in open {
@@ -141,8 +122,9 @@ pub fn find(
             // Commas also separate cells, so these were quoted: an English export.
             None if table.delimiter == Some(',') => as_groups,
             None => {
-                let cell = table.columns[at].iter().find(|cell| as_decimal.separates(cell));
-                let cell = cell.cloned().unwrap_or_default();
+                let column = &table.columns[at];
+                let cells = (0..column.len()).map(|row| column.text(row));
+                let cell = cells.into_iter().find(|cell| as_decimal.separates(cell)).unwrap_or_default();
                 let reason = format!(
                     "holds numbers such as \"{cell}\", in which the separator may group thousands or begin \
                      the decimals; set `data.csv.decimal` to \".\" or \",\""
@@ -157,12 +139,67 @@ pub fn find(
     Ok(formats)
 }
 
+/// What is found of a column by itself.
+enum Found {
+    /// Later stages read its cells as they are. If they have decimals, what separates them is told.
+    Plain { decimals: Option<char> },
+    /// It is written in a format.
+    Format { format: Format, decimals: Option<char> },
+    /// Its separators begin decimals, or group thousands.
+    Either { decimals: NumberFormat, groups: NumberFormat },
+    /// Its dates may be read in several orders.
+    Ambiguous { sample: String },
+}
+
+fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
+    let nothing = Found::Plain { decimals: None };
+    if column.missing() == column.len() || matches!(given, Some(ColumnKind::Category | ColumnKind::Boolean)) {
+        return nothing;
+    }
+    let numeric = column.is_numeric();
+    // Most columns hold plain numbers, whose texts are not needed.
+    let present = if numeric { vec![] } else { column.present() };
+    if given != Some(ColumnKind::Number) {
+        let found = match numeric {
+            true => Ok(dates::find_unix(column, given, name)),
+            false => dates::find(column, &present, csv.dates),
+        };
+        match found {
+            Ok(Some(format)) => return Found::Format { format, decimals: None },
+            Ok(None) => {}
+            Err(sample) => return Found::Ambiguous { sample },
+        }
+    }
+    if given == Some(ColumnKind::Timestamp) {
+        return nothing;
+    }
+    let found = if numeric { numbers::find_plain(column) } else { numbers::find(&present, given, csv) };
+    match found {
+        numbers::Found::No => nothing,
+        numbers::Found::One(format) => {
+            let has_decimals = column.any(
+                |_, decimals| format.decimal == '.' && decimals > 0,
+                |cell| cell.contains(format.decimal),
+            );
+            let decimals = has_decimals.then_some(format.decimal);
+            // Brackets and other signs are not in the standard notation either.
+            let odd = |cell: &str| cells::number(cell).is_none() && format.plain(cell).is_some();
+            if !format.is_plain() || present.iter().any(|(cell, _)| odd(cell)) {
+                return Found::Format { format: Format::Number(format), decimals };
+            }
+            Found::Plain { decimals }
+        }
+        numbers::Found::Either { decimals, groups } => Found::Either { decimals, groups },
+    }
+}
+
 /// Whether cells such as `1.189` stand beside whole numbers below a thousand, where commas are not the delimiter:
 /// so are thousands written in many countries.
-fn mixed(cells: &[String], delimiter: Option<char>) -> bool {
-    let whole = |cell: &String| !cell.is_empty() && cell.bytes().all(|b| b.is_ascii_digit());
-    let mut whole = cells.iter().filter(|cell| whole(cell)).peekable();
-    delimiter != Some(',') && whole.peek().is_some() && whole.all(|cell| cell.len() <= 3)
+fn mixed(column: &Column, delimiter: Option<char>) -> bool {
+    let whole = |cell: &str| cell.bytes().all(|b| b.is_ascii_digit());
+    delimiter != Some(',')
+        && column.any(|x, decimals| decimals == 0 && x >= 0.0, whole)
+        && !column.any(|x, decimals| decimals == 0 && x > 999.0, |cell| whole(cell) && cell.len() > 3)
 }
 
 fn ambiguous_date(table: &Table, at: usize, sample: &str) -> DataError {
@@ -176,12 +213,9 @@ fn ambiguous_date(table: &Table, at: usize, sample: &str) -> DataError {
 /// Rewrites the cells of a table that are written in `formats`. Others stay as they are, to be reported where
 /// they are used.
 pub fn apply(table: &mut Table, formats: &Formats) {
-    for (name, cells) in table.names.iter().zip(&mut table.columns) {
-        let Some(format) = formats.get(name) else { continue };
-        for cell in cells.iter_mut().filter(|cell| !cell.is_empty()) {
-            if let Some(plain) = format.plain(cell) {
-                *cell = plain;
-            }
+    table.columns.par_iter_mut().zip(&table.names).for_each(|(column, name)| {
+        if let Some(format) = formats.get(name) {
+            column.rewrite(|cell| format.plain(cell));
         }
-    }
+    });
 }

@@ -1,9 +1,12 @@
 //! Numbers as people write them: `1.234,5`, `€ 1,234.50`, `12.3 m2`, `(1 234)`, `45 %`.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::data::cells;
 use crate::data::config::{ColumnKind, CsvConfig};
+use crate::data::table::Column;
 
 /// How the numbers of a column are written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -62,11 +65,6 @@ impl NumberFormat {
     /// Whether the standard parser reads it.
     pub fn is_plain(&self) -> bool {
         *self == Self::separators('.', None)
-    }
-
-    /// Whether a cell has this format's decimal separator.
-    pub fn has_decimals(&self, cells: &[&str]) -> bool {
-        cells.iter().any(|cell| cell.contains(self.decimal))
     }
 
     /// Whether a cell has a separator.
@@ -149,33 +147,41 @@ impl NumberFormat {
     }
 }
 
-/// The format of a column, if its cells are numbers; `all_plain` says that they are in the standard notation.
-pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
-    // Plain numbers that might be thousands: `1.234` beside other columns with decimal commas.
-    if all_plain {
-        let point = NumberFormat::separators('.', None);
-        let groups = NumberFormat::separators(',', Some('.'));
-        let mut with_point = present.iter().filter(|cell| cell.contains('.')).peekable();
-        let grouped = |cell: &&str| groups.plain(cell).is_some() && cell.matches('.').count() == 1;
-        if with_point.peek().is_some() && with_point.all(grouped) {
-            return Found::Either { decimals: point, groups };
-        }
-        return Found::One(point);
+/// The format of a column of numbers in the standard notation: some might be thousands, such as `1.234` beside other
+/// columns with decimal commas.
+pub fn find_plain(column: &Column) -> Found {
+    let point = NumberFormat::separators('.', None);
+    let groups = NumberFormat::separators(',', Some('.'));
+    let grouped = |cell: &str| groups.plain(cell).is_some() && cell.matches('.').count() == 1;
+    let group = |x: f64, decimals: u8| decimals == 3 && (1.0..1000.0).contains(&x.abs());
+    let has_point = |cell: &str| cell.contains('.');
+    let other = column
+        .any(|x, decimals| decimals > 0 && !group(x, decimals), |cell| has_point(cell) && !grouped(cell));
+    if !other && column.any(|_, decimals| decimals > 0, has_point) {
+        return Found::Either { decimals: point, groups };
     }
-    let parts: Vec<Option<Parts>> = present.iter().map(|cell| take_apart(cell)).collect();
+    Found::One(point)
+}
+
+/// The format of a column, if its cells are numbers; those `present` come with how often they occur.
+pub fn find(present: &[(Cow<'_, str>, usize)], given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
+    let all: usize = present.iter().map(|(_, count)| count).sum();
+    let parts: Vec<(Option<Parts>, usize)> =
+        present.iter().map(|(cell, count)| (take_apart(cell), *count)).collect();
+    let known = || parts.iter().filter_map(|(part, count)| Some((part.as_ref()?, *count)));
     let fitting = |count: usize| match given {
-        Some(ColumnKind::Number) => 2 * count > present.len(),
+        Some(ColumnKind::Number) => 2 * count > all,
         // Where the type is not given, a few numbers among names do not make a column of numbers.
-        _ => 10 * count >= 9 * present.len(),
+        _ => 10 * count >= 9 * all,
     };
-    if !fitting(parts.iter().flatten().count()) {
+    if !fitting(known().map(|(_, count)| count).sum()) {
         return Found::No;
     }
-    let Some((before, after)) = affixes(parts.iter().flatten(), given) else { return Found::No };
+    let Some((before, after)) = affixes(known(), given) else { return Found::No };
     let zeros =
         |p: &Parts| p.core.len() > 1 && p.core.starts_with('0') && p.core.bytes().all(|b| b.is_ascii_digit());
     let has_affix = !(before.is_empty() && after.is_empty());
-    if given != Some(ColumnKind::Number) && has_affix && parts.iter().flatten().any(zeros) {
+    if given != Some(ColumnKind::Number) && has_affix && known().any(|(part, _)| zeros(part)) {
         return Found::No;
     }
     let mut candidates = vec![];
@@ -187,7 +193,8 @@ pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &
                 continue;
             }
             let format = NumberFormat { decimal, thousands, before: before.clone(), after: after.clone() };
-            let count = present.iter().filter(|cell| format.plain(cell).is_some()).count();
+            let fits = present.iter().filter(|(cell, _)| format.plain(cell).is_some());
+            let count = fits.map(|(_, count)| count).sum();
             candidates.push((count, format));
         }
     }
@@ -199,10 +206,10 @@ pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &
         candidates.into_iter().filter(|(count, _)| *count == most).map(|(_, format)| format).collect();
     let comma = best.iter().find(|f| f.decimal == ',');
     let point = best.iter().find(|f| f.decimal == '.');
-    let separated = present.iter().any(|cell| cell.contains([',', '.']));
+    let separated = present.iter().any(|(cell, _)| cell.contains([',', '.']));
     match (comma, point) {
         (Some(comma), Some(point)) if separated => {
-            let commas = present.iter().any(|cell| cell.contains(','));
+            let commas = present.iter().any(|(cell, _)| cell.contains(','));
             // The separator that occurs is read as decimals by one, and as groups by the other.
             let (decimal, groups) = if commas { (comma, point) } else { (point, comma) };
             Found::Either { decimals: decimal.clone(), groups: groups.clone() }
@@ -213,14 +220,14 @@ pub fn find(present: &[&str], all_plain: bool, given: Option<ColumnKind>, csv: &
 
 /// The text before and after the numbers, if it is the same wherever there is any.
 fn affixes<'p>(
-    parts: impl Iterator<Item = &'p Parts>,
+    parts: impl Iterator<Item = (&'p Parts, usize)>,
     given: Option<ColumnKind>,
 ) -> Option<(String, String)> {
     let (mut before, mut after) = (String::new(), String::new());
     let (mut found, mut all) = (0, 0);
-    for part in parts {
-        all += 1;
-        found += usize::from(!part.before.is_empty() || !part.after.is_empty());
+    for (part, count) in parts {
+        all += count;
+        found += count * usize::from(!part.before.is_empty() || !part.after.is_empty());
         for (known, new) in [(&mut before, &part.before), (&mut after, &part.after)] {
             if new.is_empty() {
                 continue;
@@ -310,7 +317,8 @@ mod tests {
     use super::*;
 
     fn found(cells: &[&str], csv: &CsvConfig) -> Found {
-        find(cells, cells.iter().all(|cell| cells::number(cell).is_some()), None, csv)
+        let column: Column = cells.iter().collect();
+        if column.is_numeric() { find_plain(&column) } else { find(&column.present(), None, csv) }
     }
 
     fn one(cells: &[&str]) -> Vec<String> {

@@ -197,7 +197,8 @@ fn beside(path: &Path) -> Result<PathBuf, DataError> {
 }
 
 fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Table {
-    let (names, columns) = column.map(|(name, texts)| (name.to_string(), texts)).into_iter().unzip();
+    let column = column.map(|(name, texts)| (name.to_string(), texts.into_iter().collect()));
+    let (names, columns) = column.into_iter().unzip();
     Table { path: path.into(), names, columns, lines: (1..=count as u64).collect(), ..Table::default() }
 }
 

@@ -32,8 +32,7 @@ pub fn split(
 ) -> Result<Parts, DataError> {
     let seed = config.seed_words();
     let group = config.group().map(|name| table.find(name)).transpose()?;
-    if let Some((at, row)) =
-        group.and_then(|at| Some((at, rows.iter().find(|&&r| table.cell(at, r).is_empty())?)))
+    if let Some((at, row)) = group.and_then(|at| Some((at, rows.iter().find(|&&r| table.is_missing(at, r))?)))
     {
         let (name, line) = (&table.names[at], table.lines[*row]);
         return Err(DataError::Split { reason: format!("`group` = \"{name}\" is empty in line {line}") });
@@ -103,7 +102,7 @@ pub fn split(
         SplitConfig::Column { column } => {
             let at = table.find(column)?;
             for &row in rows {
-                match table.cell(at, row) {
+                match &*table.cell(at, row) {
                     "train" => parts.train.push(row),
                     "validation" => parts.validation.push(row),
                     "test" => parts.test.push(row),

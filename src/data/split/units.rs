@@ -1,6 +1,7 @@
 //! What is drawn when rows are split at random: single rows, or groups that stay together; from all at once, or from
 //! each class in turn.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::base::rng::{self, streams};
@@ -17,7 +18,7 @@ pub struct Unit {
 /// The units of `rows`, in the order of their first rows. `group` is the column that names groups, `class` that of
 /// the classes; both are optional. A group belongs to its commonest class.
 pub fn units(table: &Table, rows: &[usize], group: Option<usize>, class: Option<usize>) -> Vec<Unit> {
-    let mut classes = BTreeMap::<&str, usize>::new();
+    let mut classes = BTreeMap::<Cow<'_, str>, usize>::new();
     let mut class_of = |row: usize| {
         class.map_or(0, |at| {
             let next = classes.len();
@@ -28,7 +29,7 @@ pub fn units(table: &Table, rows: &[usize], group: Option<usize>, class: Option<
         return rows.iter().map(|&row| Unit { rows: vec![row], class: class_of(row) }).collect();
     };
     let mut units: Vec<Unit> = vec![];
-    let mut position = BTreeMap::<&str, usize>::new();
+    let mut position = BTreeMap::<Cow<'_, str>, usize>::new();
     for &row in rows {
         let at = *position.entry(table.cell(group, row)).or_insert(units.len());
         if at == units.len() {

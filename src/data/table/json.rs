@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{MAX_COLUMNS, Table};
+use super::{Column, MAX_COLUMNS, Table};
 use crate::data::DataError;
 
 /// Reads objects with plain values.
@@ -53,17 +53,19 @@ fn add(table: &mut Table, line: u64, row: &Value) -> Result<(), String> {
         };
         let at = table.names.iter().position(|n| n == name).unwrap_or_else(|| {
             table.names.push(name.clone());
-            table.columns.push(vec![String::new(); table.lines.len()]);
+            let mut column = Column::default();
+            column.push_missing(table.lines.len());
+            table.columns.push(column);
             table.names.len() - 1
         });
         if table.names.len() > MAX_COLUMNS {
             return Err(format!("there are more than {MAX_COLUMNS} different keys"));
         }
-        table.columns[at].push(cell);
+        table.columns[at].push(&cell);
     }
     table.lines.push(line);
     for column in &mut table.columns {
-        column.resize(table.lines.len(), String::new());
+        column.push_missing(table.lines.len() - column.len());
     }
     Ok(())
 }

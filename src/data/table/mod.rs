@@ -1,16 +1,21 @@
-//! Tables as stored in files: named columns of text cells; an empty cell is a missing value.
+//! Tables as stored in files: named columns of cells; an empty cell is a missing value.
 
+mod column;
 mod csv;
 mod delta;
 mod json;
+mod look;
 mod pages;
 mod parquet;
+mod records;
 mod source;
+mod written;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+pub use column::{Cell, Column};
 pub(super) use source::files;
 
 use super::DataError;
@@ -20,15 +25,15 @@ use crate::base::names::normal;
 /// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
 
-/// A table of text cells.
+/// A table of cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
     /// The file, for messages.
     pub path: PathBuf,
     /// Column names.
     pub names: Vec<String>,
-    /// Cells per column.
-    pub columns: Vec<Vec<String>>,
+    /// Its columns.
+    pub columns: Vec<Column>,
     /// Line of each row in the file (or its number, for Parquet), for messages.
     pub lines: Vec<u64>,
     /// How the file was read, for people.
@@ -65,8 +70,10 @@ impl Table {
             let reason = format!("column `{name}` is not in {}, which comes before it", self.path.display());
             return Err(DataError::Malformed { path: other.path, line: 1, reason });
         }
-        for (name, cells) in self.names.iter().zip(&mut self.columns) {
-            cells.extend_from_slice(&other.columns[other.find(name)?]);
+        let places = self.names.iter().map(|name| other.find(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut columns = other.columns;
+        for (column, at) in self.columns.iter_mut().zip(places) {
+            column.append(std::mem::take(&mut columns[at]));
         }
         self.lines.extend(other.lines);
         Ok(())
@@ -76,14 +83,14 @@ impl Table {
         let mut table = match source::open(path)? {
             source::Contents::Parquet => parquet::read(path)?,
             source::Contents::Json(bytes) => json::read(path, &bytes)?,
-            source::Contents::Text(bytes) => csv::read(path, &bytes, csv, expected)?,
+            source::Contents::Text(stream) => csv::read(path, stream, csv, expected)?,
         };
         if table.lines.is_empty() {
             return Err(DataError::Empty { path: path.into() });
         }
-        for cell in table.columns.iter_mut().chain([&mut table.names]).flatten() {
-            if let Cow::Owned(normal) = normal(cell) {
-                *cell = normal;
+        for name in &mut table.names {
+            if let Cow::Owned(normal) = normal(name) {
+                *name = normal;
             }
         }
         let mut sorted: Vec<&String> = table.names.iter().collect();
@@ -113,8 +120,13 @@ impl Table {
         self.kinds = vec![OnceLock::new(); self.columns.len()];
     }
 
-    /// A cell.
-    pub fn cell(&self, column: usize, row: usize) -> &str {
-        &self.columns[column][row]
+    /// A cell as it is written; empty if the value is missing.
+    pub fn cell(&self, column: usize, row: usize) -> Cow<'_, str> {
+        self.columns[column].text(row)
+    }
+
+    /// Whether the value of a cell is missing.
+    pub fn is_missing(&self, column: usize, row: usize) -> bool {
+        self.columns[column].is_missing(row)
     }
 }

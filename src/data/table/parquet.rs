@@ -1,11 +1,11 @@
-//! Parquet files, read row by row into text cells like CSV, so that every later stage has a single path.
+//! Parquet files, read row by row into cells like CSV, so that every later stage has a single path.
 
 use std::path::Path;
 
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 
-use super::{MAX_COLUMNS, Table};
+use super::{Column, MAX_COLUMNS, Table};
 use crate::data::DataError;
 
 /// Reads a Parquet file of flat columns.
@@ -34,15 +34,19 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
         return Err("the table has no columns".into());
     }
     super::pages::check(&pages, &reader)?;
-    let mut columns = vec![vec![]; names.len()];
+    let mut columns = vec![Column::default(); names.len()];
     let mut lines = vec![];
     for (number, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
         let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
         for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
-            column.push(
-                cell(field)
-                    .ok_or_else(|| format!("column `{name}` is nested; only flat columns are supported"))?,
-            );
+            match field {
+                Field::Double(x) => column.push_number(*x),
+                _ => {
+                    column.push(&cell(field).ok_or_else(|| {
+                        format!("column `{name}` is nested; only flat columns are supported")
+                    })?)
+                }
+            }
         }
         lines.push(number as u64 + 1);
     }

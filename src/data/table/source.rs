@@ -1,4 +1,4 @@
-//! The files of a table: which there are, what they contain, and their decompressed bytes.
+//! The files of a table: which there are, what they contain, and their decompressed bytes, read piece by piece.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,9 @@ use crate::data::DataError;
 /// Maximum bytes of a table after decompression.
 const MAX_BYTES: u64 = 16 << 30;
 
+/// Bytes that are read at first.
+const PIECE: usize = 1 << 16;
+
 /// What a file contains.
 pub enum Contents {
     /// A Parquet file, which is read in place.
@@ -15,7 +18,58 @@ pub enum Contents {
     /// Objects in JSON.
     Json(Vec<u8>),
     /// Any other text.
-    Text(Vec<u8>),
+    Text(Stream),
+}
+
+/// Bytes that are read piece by piece.
+pub struct Stream {
+    reader: Box<dyn Read + Send>,
+    /// What is read and not used yet.
+    pub bytes: Vec<u8>,
+    /// Whether nothing follows them.
+    pub ended: bool,
+    /// Bytes that were read.
+    read: u64,
+    /// All bytes, where the file tells.
+    pub size: Option<u64>,
+}
+
+impl Stream {
+    /// A text in memory.
+    pub fn of(text: String) -> Self {
+        let size = Some(text.len() as u64);
+        let reader = Box::new(std::io::Cursor::new(text.into_bytes()));
+        Self { reader, bytes: vec![], ended: false, read: 0, size }
+    }
+
+    /// Reads `count` more bytes, or as many as there are.
+    ///
+    /// # Errors
+    /// If that fails, or there are too many: `/dev/zero` and compressed bombs have no end.
+    pub fn fill(&mut self, count: usize) -> std::io::Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        let found = self.reader.by_ref().take(count as u64).read_to_end(&mut self.bytes)?;
+        self.ended = found < count;
+        self.read += found as u64;
+        if self.read > MAX_BYTES {
+            let reason = format!("the table has more than {MAX_BYTES} bytes");
+            return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason));
+        }
+        Ok(())
+    }
+
+    /// Reads all bytes.
+    ///
+    /// # Errors
+    /// As [`Stream::fill`].
+    pub fn all(mut self) -> std::io::Result<Vec<u8>> {
+        while !self.ended {
+            self.fill(PIECE.max(self.bytes.len()))?;
+        }
+        Ok(self.bytes)
+    }
 }
 
 /// The files that a path stands for, in alphabetical order: itself, or what matches it as a pattern.
@@ -77,32 +131,26 @@ pub fn open(path: &Path) -> Result<Contents, DataError> {
     if let Some((_, what)) = STRANGERS.iter().find(|(magic, _)| first.starts_with(magic)) {
         return Err(wrong(format!("this is {what}")));
     }
-    let whole = first.chain(file);
-    let bytes = if first.starts_with(&[0x1F, 0x8B]) {
-        bounded(flate2::read::MultiGzDecoder::new(whole))
+    let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
+    let whole = std::io::Cursor::new(first.to_vec()).chain(file);
+    let (reader, size): (Box<dyn Read + Send>, _) = if first.starts_with(&[0x1F, 0x8B]) {
+        (Box::new(flate2::read::MultiGzDecoder::new(whole)), None)
     } else if first.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
-        zstd::Decoder::new(whole).and_then(bounded)
+        (Box::new(zstd::Decoder::new(whole).map_err(io)?), None)
     } else {
-        bounded(whole)
+        (Box::new(whole), size)
     };
-    let bytes = bytes.map_err(io)?;
-    let start = bytes.iter().position(|b| !b.is_ascii_whitespace()).unwrap_or(0);
-    Ok(match bytes.get(start) {
-        Some(b'{') => Contents::Json(bytes),
-        Some(b'[') if bytes[start + 1..].iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'{') => {
-            Contents::Json(bytes)
+    let mut stream = Stream { reader, bytes: vec![], ended: false, read: 0, size };
+    // Objects begin with a brace, perhaps in an array.
+    loop {
+        stream.fill(PIECE.max(stream.bytes.len())).map_err(io)?;
+        let mut signs = stream.bytes.iter().filter(|b| !b.is_ascii_whitespace());
+        match (signs.next(), signs.next()) {
+            (Some(b'{'), _) | (Some(b'['), Some(b'{')) => {
+                return Ok(Contents::Json(stream.all().map_err(io)?));
+            }
+            (None, _) | (Some(b'['), None) if !stream.ended => {}
+            _ => return Ok(Contents::Text(stream)),
         }
-        _ => Contents::Text(bytes),
-    })
-}
-
-/// All bytes, if they are not too many: `/dev/zero` and compressed bombs have no end.
-fn bounded(reader: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = vec![];
-    reader.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_BYTES {
-        let reason = format!("the table has more than {MAX_BYTES} bytes");
-        return Err(std::io::Error::new(std::io::ErrorKind::FileTooLarge, reason));
     }
-    Ok(bytes)
 }

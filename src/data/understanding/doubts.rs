@@ -1,12 +1,12 @@
 //! What looks wrong with a column, and the key that mends it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
 use super::column::Facts;
 use crate::base::number::figure;
-use crate::data::cells;
 use crate::data::config::{ColumnKind, DataConfig};
 use crate::data::table::Table;
 
@@ -39,9 +39,9 @@ pub struct Target {
 impl Target {
     /// The target at a position.
     pub fn of(table: &Table, at: usize) -> Self {
-        let numbers: Vec<Option<f64>> = table.columns[at].iter().map(|cell| cells::number(cell)).collect();
-        let all = numbers.iter().zip(&table.columns[at]).all(|(x, cell)| x.is_some() || cell.is_empty());
-        Self { at, numbers: all.then_some(numbers) }
+        let column = &table.columns[at];
+        let numbers = || (0..column.len()).map(column.numbers()).collect();
+        Self { at, numbers: column.is_numeric().then(numbers) }
     }
 }
 
@@ -65,7 +65,7 @@ pub fn of_column(
         return doubts;
     }
     if kind == ColumnKind::Number {
-        let unread = |r: &usize| facts.numbers[*r].is_none() && !table.cell(at, *r).is_empty();
+        let unread = |r: &usize| facts.numbers[*r].is_none() && !table.is_missing(at, *r);
         if let Some(row) = (0..table.lines.len()).find(unread) {
             let (count, line) = ((0..table.lines.len()).filter(unread).count(), table.lines[row]);
             let text = format!(
@@ -110,18 +110,17 @@ fn doubt(text: &str, mend: &str) -> Doubt {
 fn number(doubts: &mut Vec<Doubt>, table: &Table, at: usize, facts: &Facts, given: bool, is_feature: bool) {
     let name = &table.names[at];
     let present = table.lines.len() - facts.missing;
-    let mut numbers: Vec<f64> = facts.numbers.iter().flatten().copied().collect();
+    let numbers: Vec<f64> = facts.numbers.iter().flatten().copied().collect();
     let whole = numbers.iter().all(|x| x.fract() == 0.0);
     if !given && is_feature && present >= FEWEST {
         let words = name.to_lowercase();
+        // No plain number begins so.
         let zeros = table.columns[at]
-            .iter()
-            .any(|c| c.len() > 1 && c.starts_with('0') && !c.contains(['.', 'e', 'E']));
+            .any(|_, _| false, |c| c.len() > 1 && c.starts_with('0') && !c.contains(['.', 'e', 'E']));
         let is_code = words
             .split(|c: char| !c.is_alphanumeric())
             .any(|word| CODES.iter().any(|code| word.contains(code)) || word == "id");
-        let counts = facts.numbers.iter().flatten().copied().collect::<Vec<f64>>();
-        let rising = whole && counts.windows(2).all(|pair| pair[1] == pair[0] + 1.0);
+        let rising = whole && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1.0);
         let times =
             whole && numbers.iter().all(|x| (6.3e8..4.1e9).contains(x) || (6.3e11..4.1e12).contains(x));
         let dates = whole && numbers.iter().all(|&x| is_compact_date(x));
@@ -147,7 +146,6 @@ fn number(doubts: &mut Vec<Doubt>, table: &Table, at: usize, facts: &Facts, give
             doubts.push(doubt(&text, &(mend + if facts.different > 100 { many } else { "" })));
         }
     }
-    numbers.sort_by(f64::total_cmp);
     if let Some((sentinel, count)) = sentinel(&numbers) {
         let text = format!(
             "holds {} {count} times, far from all other values; it may stand for missing ones",
@@ -164,28 +162,34 @@ fn is_compact_date(x: f64) -> bool {
     (1900..2100).contains(&year) && jiff::civil::Date::new(year as i16, month as i8, day as i8).is_ok()
 }
 
-/// The least or greatest of sorted numbers, if it is repeated and far from the others.
-fn sentinel(sorted: &[f64]) -> Option<(f64, usize)> {
-    if sorted.len() < FEWEST {
+/// The least or greatest of numbers, if it is repeated and far from the others.
+fn sentinel(numbers: &[f64]) -> Option<(f64, usize)> {
+    if numbers.len() < FEWEST {
         return None;
     }
     let end = |value: f64| {
-        let others: Vec<f64> = sorted.iter().copied().filter(|x| *x != value).collect();
-        let count = sorted.len() - others.len();
-        let (low, high) = (*others.first()?, *others.last()?);
+        let others = || numbers.iter().copied().filter(|x| *x != value);
+        let rest = others().count();
+        let count = numbers.len() - rest;
+        if rest == 0 || count < 3.max(numbers.len() / 500) {
+            return None;
+        }
+        let (low, high) =
+            (others().fold(f64::INFINITY, f64::min), others().fold(f64::NEG_INFINITY, f64::max));
         let gap = if value < low { low - value } else { value - high };
-        let many = count >= 3.max(sorted.len() / 500);
         // A usual number needs to stand apart less than any other.
         let far = if SENTINELS.contains(&value) { 0.5 } else { 3.0 };
         let apart = gap > far * (high - low) && gap > 1.0;
-        (many && apart && others.len() >= FEWEST / 2 && low < high).then_some((value, count))
+        (apart && rest >= FEWEST / 2 && low < high).then_some((value, count))
     };
-    end(sorted[0]).or_else(|| end(sorted[sorted.len() - 1]))
+    let least = numbers.iter().copied().min_by(f64::total_cmp)?;
+    let greatest = numbers.iter().copied().max_by(f64::total_cmp)?;
+    end(least).or_else(|| end(greatest))
 }
 
 fn category(doubts: &mut Vec<Doubt>, name: &str, facts: &Facts, present: usize) {
     let mut folded: HashMap<String, &str> = HashMap::new();
-    let mut names: Vec<&&str> = facts.counts.keys().collect();
+    let mut names: Vec<&Cow<'_, str>> = facts.counts.keys().collect();
     names.sort();
     for cell in names {
         let key = cell.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
@@ -229,7 +233,7 @@ fn category(doubts: &mut Vec<Doubt>, name: &str, facts: &Facts, present: usize) 
 
 /// Cells with digits that were read as names.
 fn unread(name: &str, facts: &Facts) -> Doubt {
-    let sample = facts.counts.keys().min().copied().unwrap_or_default();
+    let sample = facts.counts.keys().min().cloned().unwrap_or_default();
     let text = format!(
         "cells such as \"{sample}\" are read as {} names; are they numbers or dates?",
         facts.different
@@ -246,10 +250,9 @@ fn gives_away(table: &Table, at: usize, target: &Target, facts: &Facts, kind: Co
     let Target { at: target, numbers: targets } = target;
     let target = *target;
     let name = &table.names[target];
-    let rows = || {
-        (0..table.lines.len()).filter(|&r| !table.cell(at, r).is_empty() && !table.cell(target, r).is_empty())
-    };
-    if rows().count() < FEWEST {
+    let rows =
+        || (0..table.lines.len()).filter(|&r| !table.is_missing(at, r) && !table.is_missing(target, r));
+    if rows().take(FEWEST).count() < FEWEST {
         return None;
     }
     if let (ColumnKind::Number, Some(targets)) = (kind, targets) {
@@ -263,12 +266,12 @@ fn gives_away(table: &Table, at: usize, target: &Target, facts: &Facts, kind: Co
     if facts.different > 100 || rows().count() < 5 * facts.different {
         return None;
     }
-    let mut of_value: HashMap<&str, &str> = HashMap::new();
+    let mut of_value: HashMap<Cow<'_, str>, Cow<'_, str>> = HashMap::new();
     let alone = rows().all(|r| {
         let class = table.cell(target, r);
-        *of_value.entry(table.cell(at, r)).or_insert(class) == class
+        *of_value.entry(table.cell(at, r)).or_insert_with(|| class.clone()) == class
     });
-    let classes: HashSet<&&str> = of_value.values().collect();
+    let classes: HashSet<&Cow<'_, str>> = of_value.values().collect();
     let few = (2..=50).contains(&classes.len()) && facts.different <= 2 * classes.len();
     (alone && few).then(|| format!("gives the target `{name}` away: each of its values goes with one class"))
 }

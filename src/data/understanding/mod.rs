@@ -4,6 +4,9 @@
 mod column;
 mod doubts;
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::config::{Calendar, ColumnKind, DataConfig, SplitConfig};
@@ -136,8 +139,13 @@ impl Understanding {
         self.parts = all.map(Vec::len);
         let names = target.classes();
         let Some(at) = target.name().and_then(|name| table.find(name).ok()) else { return };
-        let count =
-            |class: &String| all.map(|rows| rows.iter().filter(|&&r| table.cell(at, r) == class).count());
+        let mut counts = BTreeMap::<Cow<'_, str>, [usize; 3]>::new();
+        for (part, rows) in all.into_iter().enumerate().filter(|_| !names.is_empty()) {
+            for &row in rows {
+                counts.entry(table.cell(at, row)).or_default()[part] += 1;
+            }
+        }
+        let count = |class: &String| counts.get(class.as_str()).copied().unwrap_or_default();
         let class = |(at, name): (usize, &String)| Class {
             name: name.clone(),
             rows: count(name),

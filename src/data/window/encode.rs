@@ -2,7 +2,6 @@
 
 use super::series::Series;
 use super::{Known, members};
-use crate::data::cells;
 use crate::data::config::{Missing, WindowConfig};
 use crate::data::dataset::{Baselines, Dataset, Members, Place, Target, Windows};
 use crate::data::fitted::{Fitted, FittedColumn, FittedTarget, FittedWindow};
@@ -21,13 +20,12 @@ pub(super) fn encode(
     let rows = series.made.len();
     let class = window.past.is_empty();
     let label = fitted.target.name().filter(|_| class).and_then(|name| series.table.find(name).ok());
-    let has_label =
-        |r: usize| label.is_some_and(|c| !series.made[r] && !cells::is_missing(series.table.cell(c, r)));
+    let has_label = |r: usize| label.is_some_and(|c| !series.made[r] && !series.table.is_missing(c, r));
     let mut complete: Vec<bool> = (0..rows).map(|r| known.past.iter().all(|p| p[r].is_some())).collect();
     for name in &window.required {
         let at = series.table.find(name)?;
         for (row, complete) in complete.iter_mut().enumerate() {
-            *complete &= !cells::is_missing(series.table.cell(at, row));
+            *complete &= !series.table.is_missing(at, row);
         }
     }
     let is_true = |r: usize| if class { has_label(r) } else { known.truth.iter().all(|t| t[r].is_some()) };
@@ -157,7 +155,7 @@ fn features(
 fn place(config: &WindowConfig, series: &Series, start: usize, reach: usize) -> Result<Place, DataError> {
     let last = start + config.length - 1;
     let group = match &config.group {
-        Some(name) => series.table.cell(series.table.find(name)?, start).to_string(),
+        Some(name) => series.table.cell(series.table.find(name)?, start).into_owned(),
         None => String::new(),
     };
     let shown = |row: usize| series.times.get(row).map(|t| t.to_string().replace('T', " "));

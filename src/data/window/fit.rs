@@ -8,7 +8,7 @@ use crate::data::config::{DataConfig, Fill, ScaleBy, WindowConfig};
 use crate::data::fitted::{Encoding, Fitted, FittedColumn, FittedTarget, FittedWindow};
 use crate::data::scaling::FittedScaling;
 use crate::data::table::Table;
-use crate::data::{self, DataError, Goal, cells, fit};
+use crate::data::{self, DataError, Goal, fit};
 
 /// The columns of an experiment by their role in windows.
 pub(super) struct Columns {
@@ -82,8 +82,7 @@ pub(super) fn fit(
     let mut targets = vec![];
     for &c in &columns.targets {
         let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
-        let known: Vec<usize> =
-            train.iter().copied().filter(|&r| !cells::is_missing(table.cell(c, r))).collect();
+        let known: Vec<usize> = train.iter().copied().filter(|&r| !table.is_missing(c, r)).collect();
         targets.push(FittedTarget::fit(&named, table, Some(c), &known, goal)?);
     }
     let past: Vec<(String, FittedScaling)> =

@@ -6,7 +6,6 @@ use jiff::civil::DateTime;
 
 use super::series::{Series, by_group, read_times};
 use crate::data::DataError;
-use crate::data::cells;
 use crate::data::config::WindowConfig;
 use crate::data::fitted::{Fitted, FittedWindow};
 use crate::data::table::Table;
@@ -32,14 +31,14 @@ pub(super) fn append(
     let lasts = lasts(table, config)?;
     let times = time.map(|column| read_times(future, column, &rows)).transpose()?;
     for &row in &rows {
-        let name = group.map_or("", |column| future.cell(column, row));
+        let name = group.map_or_else(String::new, |column| future.cell(column, row).into_owned());
         let error = |reason: String| DataError::Series {
             path: future.path.clone(),
             line: future.lines[row],
             column: config.group.clone().or(config.time.clone()).unwrap_or_default(),
             reason,
         };
-        let Some(last) = lasts.get(name) else {
+        let Some(last) = lasts.get(&name) else {
             let reason = format!(
                 "series `{name}` is not in {}; rows to come follow the known rows of their series",
                 table.path.display()
@@ -60,8 +59,8 @@ pub(super) fn append(
         let known = [&config.time, &config.group].contains(&&Some(name.clone()))
             || config.known_future.contains(name) && !targets.contains(&name);
         match future.find(name).ok().filter(|_| known) {
-            Some(at) => cells.extend_from_slice(&future.columns[at]),
-            None => cells.extend(rows.iter().map(|_| String::new())),
+            Some(at) => cells.append(future.columns[at].clone()),
+            None => cells.push_missing(rows.len()),
         }
     }
     table.lines.extend(&future.lines);
@@ -74,16 +73,16 @@ fn lasts(table: &Table, config: &WindowConfig) -> Result<BTreeMap<String, Option
     let group = config.group.as_ref().map(|name| table.find(name)).transpose()?;
     let mut lasts = BTreeMap::new();
     for last in by_group(table, group)?.iter().filter_map(|rows| rows.last()) {
-        let name = group.map_or("", |column| table.cell(column, *last));
+        let name = group.map_or_else(String::new, |column| table.cell(column, *last).into_owned());
         let time = time.map(|column| read_times(table, column, &[*last])).transpose()?;
-        lasts.insert(name.to_string(), time.and_then(|times| times.first().copied()));
+        lasts.insert(name, time.and_then(|times| times.first().copied()));
     }
     Ok(lasts)
 }
 
 /// What someone who wants forecasts past the end of a file must add, if anything.
 pub(super) fn note(series: &Series, config: &WindowConfig, targets: &[usize]) -> Option<String> {
-    let unknown = |row: &usize| targets.iter().any(|&c| cells::is_missing(series.table.cell(c, *row)));
+    let unknown = |row: &usize| targets.iter().any(|&c| series.table.is_missing(c, *row));
     // With rows to come in the file, whoever made it knows how to forecast.
     let goes_on = series.groups.iter().filter_map(|rows| rows.clone().next_back());
     if goes_on.clone().any(|row| series.made[row] || unknown(&row)) {

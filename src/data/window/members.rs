@@ -1,5 +1,6 @@
 //! What is fitted for each series by itself: its scaling, and how well one season earlier forecasts it.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,11 +65,11 @@ pub(super) fn of(
     let alike: Vec<FittedScaling> = window.past.iter().map(|(_, scaling)| scaling.clone()).collect();
     for group in &series.groups {
         let name = name(window, series, group.start)?;
-        let fitted = window.series.get(name);
+        let fitted = window.series.get(&*name);
         let own = match (window.config.scale_by, fitted) {
             (ScaleBy::All, _) => &alike,
             (ScaleBy::Group, Some(fitted)) => &fitted.scaling,
-            (ScaleBy::Group, None) => return Err(unknown(window, series, group.start, name)),
+            (ScaleBy::Group, None) => return Err(unknown(window, series, group.start, &name)),
         };
         members.scalings.push(own.clone());
         members.naive.push(fitted.map_or_else(|| vec![None; alike.len()], |f| f.naive.clone()));
@@ -97,15 +98,15 @@ pub(super) fn mean_of(
     target: usize,
 ) -> Result<Option<f64>, DataError> {
     let of = |fitted: &FittedSeries| fitted.mean.get(target).copied().flatten();
-    let own = window.series.get(name(window, series, row)?).and_then(of);
+    let own = window.series.get(&*name(window, series, row)?).and_then(of);
     Ok(own.or_else(|| mean(window.series.values().filter_map(of))))
 }
 
 /// The name of a row's series; empty if there is only one.
-fn name<'a>(window: &FittedWindow, series: &'a Series, row: usize) -> Result<&'a str, DataError> {
+fn name<'a>(window: &FittedWindow, series: &'a Series, row: usize) -> Result<Cow<'a, str>, DataError> {
     Ok(match &window.config.group {
         Some(column) => series.table.cell(series.table.find(column)?, row),
-        None => "",
+        None => "".into(),
     })
 }
 

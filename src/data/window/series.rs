@@ -8,7 +8,7 @@ use super::step::{Spacing, Step, span};
 use crate::data::DataError;
 use crate::data::cells;
 use crate::data::config::{Gaps, Missing, WindowConfig};
-use crate::data::table::Table;
+use crate::data::table::{Column, Table};
 
 /// Rows listed in a message.
 const SHOWN: usize = 5;
@@ -58,7 +58,7 @@ impl Series {
         }
         let ignore = config.gaps == Gaps::Ignore;
         let masked = config.missing == Missing::Mask;
-        let has_target = |row: &usize| targets.iter().all(|&c| !cells::is_missing(table.cell(c, *row)));
+        let has_target = |row: &usize| targets.iter().all(|&c| !table.is_missing(c, *row));
         let spacing = times.as_ref().and_then(|times| match ignore {
             true => {
                 let known = |rows: &Vec<usize>| rows.iter().copied().filter(has_target).collect();
@@ -79,7 +79,7 @@ impl Series {
             step,
             next,
         };
-        arranged.table.columns = vec![vec![]; table.names.len()];
+        arranged.table.columns = vec![Column::default(); table.names.len()];
         let copy = Copier { source: table, times: times.as_deref(), time, spacing };
         for rows in &groups {
             let last_known = rows.iter().rposition(has_target).map_or(0, |at| at + 1);
@@ -146,11 +146,10 @@ impl Series {
 
     fn push(&mut self, from: &Copier, row: usize, time: Option<DateTime>, made: bool) {
         for (column, cells) in self.table.columns.iter_mut().enumerate() {
-            let cell = match time {
-                Some(time) if made && Some(column) == from.time => time.to_string(),
-                _ => from.source.cell(column, row).to_string(),
-            };
-            cells.push(cell);
+            match time {
+                Some(time) if made && Some(column) == from.time => cells.push(&time.to_string()),
+                _ => cells.push_cell(&from.source.columns[column], row),
+            }
         }
         self.table.lines.push(from.source.lines[row]);
         self.times.extend(time);
@@ -255,10 +254,10 @@ pub(super) fn read_times(table: &Table, column: usize, rows: &[usize]) -> Result
 pub(super) fn by_group(table: &Table, column: Option<usize>) -> Result<Vec<Vec<usize>>, DataError> {
     let Some(column) = column else { return Ok(vec![(0..table.lines.len()).collect()]) };
     let mut groups: Vec<Vec<usize>> = vec![];
-    let mut known = std::collections::BTreeMap::<&str, usize>::new();
+    let mut known = std::collections::BTreeMap::<std::borrow::Cow<'_, str>, usize>::new();
     for row in 0..table.lines.len() {
         let name = table.cell(column, row);
-        if cells::is_missing(name) {
+        if cells::is_missing(&name) {
             return Err(DataError::Series {
                 path: table.path.clone(),
                 line: table.lines[row],
@@ -318,7 +317,7 @@ fn check_order(
 fn missing_targets(table: &Table, targets: &[usize], rows: &[usize]) -> DataError {
     let lines: Vec<String> = rows.iter().take(SHOWN).map(|&r| table.lines[r].to_string()).collect();
     let dots = if rows.len() > SHOWN { ", ..." } else { "" };
-    let empty = targets.iter().find(|&&c| cells::is_missing(table.cell(c, rows[0])));
+    let empty = targets.iter().find(|&&c| table.is_missing(c, rows[0]));
     DataError::Series {
         path: table.path.clone(),
         line: table.lines[rows[0]],

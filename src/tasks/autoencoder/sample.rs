@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::base::input;
 use crate::base::rng::{self, streams};
-use crate::data::table::Table;
+use crate::data::table::{Column, Table};
 use crate::data::{Dataset, Fitted, FittedImage, Target};
 use crate::nn::Vae;
 use crate::report::grid;
@@ -137,7 +137,7 @@ pub(super) fn feature_names(fitted: &Fitted) -> Result<Vec<String>, TrainError> 
         return Ok(image.names());
     }
     let names: Vec<String> = fitted.columns.iter().map(|c| c.name.clone()).collect();
-    let columns = vec![vec![]; names.len()];
+    let columns = vec![Column::default(); names.len()];
     Ok(fitted.encode(&Table { names, columns, ..Table::default() }, &[], false)?.features)
 }
 
