@@ -10,6 +10,7 @@ mod fit;
 mod fitted;
 mod formats;
 pub mod image;
+mod pixels;
 mod read;
 mod reshape;
 mod scaling;
@@ -29,6 +30,7 @@ pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
 };
 use image::Images;
+pub use pixels::PixelRows;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;

@@ -7,6 +7,7 @@
 mod access;
 mod builder;
 mod compile;
+mod data;
 mod draft;
 mod drafter;
 mod emit;
@@ -26,9 +27,9 @@ mod view;
 use crate::kernels::{Cost, Kernel};
 pub use compile::compile;
 pub use spec::{
-    Augmentation, Batches, Compiled, DataColumn, DataLayout, DataSpec, Entry, Gradients, ImageChanges,
-    Layout, OptimizerSpec, ParameterSet, PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec,
-    ResultLayout, SetLayout, UpdateSpec,
+    Augmentation, Batches, ByteValues, Compiled, DataColumn, DataLayout, DataPart, DataSpec, Entry,
+    Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet, PassSpec, PhaseLayout, PhaseSpec,
+    PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

@@ -1,8 +1,11 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
+use std::ops::Range;
+
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
+use crate::kernels::storage::Storage;
 use crate::scalar::Body;
 
 /// Why a program cannot be compiled.
@@ -133,25 +136,52 @@ pub struct DataSpec {
 pub struct DataColumn {
     /// Name of the batch it fills.
     pub name: String,
-    /// Words per row.
+    /// Values per row.
     pub width: usize,
-    /// Words between the starts of adjacent rows; less than `width` for overlapping windows.
+    /// Words between the starts of adjacent rows; less than those of a row for overlapping windows.
     pub stride: usize,
     /// Words before the first row.
     pub offset: usize,
     /// Another column that holds these words, read at this offset.
     pub of: Option<String>,
+    /// What the bytes stand for, if the values are bytes; otherwise each is a word.
+    pub bytes: Option<ByteValues>,
+}
+
+/// The values that the bytes of a row stand for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByteValues {
+    /// Neighbouring elements of a row that share 256 values: the pixels of a channel.
+    pub plane: usize,
+    /// Bits of the `f32` that each byte stands for, 256 for each plane of a row.
+    pub table: Vec<u32>,
 }
 
 impl DataColumn {
     /// Consecutive rows of `width` words.
     pub fn rows(name: impl Into<String>, width: usize) -> Self {
-        Self { name: name.into(), width, stride: width, offset: 0, of: None }
+        Self { name: name.into(), width, stride: width, offset: 0, of: None, bytes: None }
     }
 
-    /// Words occupied by `rows` rows.
-    pub(super) fn words(&self, rows: usize) -> usize {
-        if rows == 0 { 0 } else { self.offset + (rows - 1) * self.stride + self.width }
+    /// Consecutive rows of `width` bytes, four to a word, each beginning at a whole word.
+    pub fn bytes(name: impl Into<String>, width: usize, values: ByteValues) -> Self {
+        let stride = Storage::Bytes { plane: values.plane }.words(width);
+        Self { stride, bytes: Some(values), ..Self::rows(name, width) }
+    }
+
+    /// How the values are stored.
+    pub(super) fn storage(&self) -> Storage {
+        let bytes = |values: &ByteValues| Storage::Bytes { plane: values.plane };
+        self.bytes.as_ref().map_or(Storage::Words, bytes)
+    }
+
+    /// The words that rows `rows` occupy, counted from the first of the block.
+    pub(super) fn words(&self, rows: &Range<usize>) -> Range<usize> {
+        let start = |row: usize| self.offset + row * self.stride;
+        match rows.is_empty() {
+            true => 0..0,
+            false => start(rows.start)..start(rows.end - 1) + self.storage().words(self.width),
+        }
     }
 }
 
@@ -272,7 +302,26 @@ pub struct DataLayout {
     /// Row order.
     pub order: Option<Slice>,
     /// Column blocks by name.
-    pub columns: Vec<(String, Slice)>,
+    pub columns: Vec<(String, Vec<DataPart>)>,
+}
+
+/// A part of a column block in a buffer of its own; a block that fits a buffer has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataPart {
+    /// Its place.
+    pub slice: Slice,
+    /// The first word of the block that it holds.
+    pub first: usize,
+    /// The rows of the block that lie in it.
+    pub rows: Range<usize>,
+}
+
+impl DataPart {
+    /// What a block of these words has in this part.
+    pub fn of<'w>(&self, words: &'w [u32]) -> &'w [u32] {
+        let end = (self.first + self.slice.words).min(words.len());
+        &words[self.first.min(end)..end]
+    }
 }
 
 /// A result of a phase.
