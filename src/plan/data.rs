@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::builder::Builder;
-use super::spec::{DataColumn, DataLayout, DataPart};
+use super::columns::{DataColumn, DataLayout, DataPart};
 use super::{BufferClass, Slice};
 use crate::base::target::{Family, Target};
 
@@ -110,6 +110,6 @@ mod tests {
                 }
             }
         }
-        assert_eq!(parts(&[&text], 0, 64), [0..0]);
+        assert_eq!(parts(&[&text], 0, 64), vec![0..0; 1]);
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod builder;
+mod columns;
 mod compile;
 mod data;
 mod draft;
@@ -25,11 +26,11 @@ mod validate;
 mod view;
 
 use crate::kernels::{Cost, Kernel};
+pub use columns::{ByteValues, DataColumn, DataLayout, DataPart, DataSpec};
 pub use compile::compile;
 pub use spec::{
-    Augmentation, Batches, ByteValues, Compiled, DataColumn, DataLayout, DataPart, DataSpec, Entry,
-    Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet, PassSpec, PhaseLayout, PhaseSpec,
-    PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
+    Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
+    PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

@@ -9,9 +9,12 @@ use gridlight::base::target::Target;
 use gridlight::data::{Dataset, Loaded};
 use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
 use gridlight::experiment::Experiment;
+use gridlight::graph::Source;
+use gridlight::graph::expression::Workspace;
 use gridlight::plan::{BufferClass, Program};
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
+use gridlight::train::custom::{Data, Loop, Phase, Recipe};
 
 use crate::silent::Silent;
 
@@ -212,4 +215,27 @@ pub fn parts_and_bytes_train_the_same_bits(device: &dyn Device) {
     for case in cases() {
         case.check(device);
     }
+}
+
+/// A loop that a program writes itself reads every row of a data set in parts.
+pub fn a_custom_loop_reads_every_part(device: &dyn Device) {
+    const ROWS: usize = 100;
+    let workspace = Workspace::new();
+    let u = workspace.source(Source::Batch("u".into()), &[4, 3]);
+    let (graph, values) = workspace.finish(&[&(u.reshape(&[12]) * 1.0)]).unwrap();
+    let recipe = Recipe::new()
+        .data(Data::new("rows", ROWS).column("u", 3))
+        .phase(Phase::of("read", graph).reads("rows", 4).keep("rows", values[0]));
+    let device = Binding::of(device, Some(512));
+    let mut training = Loop::new(&device, &recipe).unwrap();
+    training.initialise(5).unwrap();
+    let written: Vec<f32> = (0..3 * ROWS).map(|i| i as f32).collect();
+    assert!(training.write_data("rows", "u", &written[1..]).is_err());
+    training.write_data("rows", "u", &written).unwrap();
+    let mut read = vec![];
+    for _ in 0..ROWS / 4 {
+        training.run("read").unwrap();
+        read.extend(training.result("read", "rows").unwrap());
+    }
+    assert_eq!(read, written);
 }

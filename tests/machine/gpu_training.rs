@@ -52,6 +52,10 @@ pub fn trials() -> Vec<Trial> {
             }
             Ok(())
         }),
+        ("a_custom_loop_reads_every_part", || {
+            parts::a_custom_loop_reads_every_part(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
         ("runs_draw_anew", || {
             custom_loop::runs_draw_anew(&harness::device(&GpuOptions::default())?);
             Ok(())

@@ -8,8 +8,9 @@ use crate::graph::{Op, Source};
 use crate::kernels::Kernel;
 use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
+use crate::plan::columns::{DataColumn, DataPart};
 use crate::plan::draft::{Draft, Place};
-use crate::plan::spec::{Batches, DataColumn, DataPart, PlanError};
+use crate::plan::spec::{Batches, PlanError};
 use crate::plan::{BufferClass, Slice};
 
 impl Drafter<'_, '_> {
