@@ -1,6 +1,6 @@
-// Augmentation of images: read 0 is the row order, read 1 images [rows, CHANNELS, HEIGHT, WIDTH]; write 0
-// [batch, CHANNELS, HEIGHT, WIDTH] takes the images order[batch_start..], each changed by its own random
-// draws:
+// Augmentation of images: read 0 is the row order, read 1 images [rows, CHANNELS, HEIGHT, WIDTH], as words or
+// as bytes that stand for entries of a table, read 2; write 0 [batch, CHANNELS, HEIGHT, WIDTH] takes the images
+// order[batch_start..], each changed by its own random draws:
 //   pixel (y, x) is that at R ((y, x) - shift - centre) + centre, mirrored where drawn, FILL beyond the edge,
 //   and interpolated bilinearly if ROTATE; times a contrast factor, plus a brightness, 0 in the cut-out
 //   square; plus noise.
@@ -45,14 +45,27 @@ fn fill(channel: u32) -> f32 {
     return 0.0; //@insert fill
 }
 
+// Where the values of a channel are: the first word of the image, the channel, the first of its values.
+struct Plane {
+    image: u32,
+    channel: u32,
+    first: u32,
+}
+
+// Value `at` of the image that begins at word `image`: a word, or a byte that stands for an entry of a table.
+fn pixel(image: u32, channel: u32, at: u32) -> f32 {
+    return read_1[image + at]; //@insert pixel
+}
+
 // The element of a line and column before mirroring.
-fn element(plane: u32, beyond: f32, mirrored: vec2<bool>, y: i32, x: i32) -> f32 {
+fn element(plane: Plane, beyond: f32, mirrored: vec2<bool>, y: i32, x: i32) -> f32 {
     let inside = y >= 0 && y < i32(HEIGHT) && x >= 0 && x < i32(WIDTH);
     let line = clamp(y, 0, i32(HEIGHT) - 1);
     let column = clamp(x, 0, i32(WIDTH) - 1);
     let from_y = select(line, i32(HEIGHT) - 1 - line, mirrored.y);
     let from_x = select(column, i32(WIDTH) - 1 - column, mirrored.x);
-    return select(beyond, read_1[plane + u32(from_y) * WIDTH + u32(from_x)], inside);
+    let found = pixel(plane.image, plane.channel, plane.first + u32(from_y) * WIDTH + u32(from_x));
+    return select(beyond, found, inside);
 }
 
 // Sine and cosine of an angle of at most pi to either side: Taylor's polynomials of half the angle.
@@ -78,7 +91,7 @@ fn sine_and_cosine(angle: f32) -> vec2<f32> {
 }
 
 // The value at column u, counted from the centre, of line v after a turn by an angle of that sine and cosine.
-fn turned(plane: u32, beyond: f32, mirrored: vec2<bool>, turn: vec2<f32>, v: f32, u: f32) -> f32 {
+fn turned(plane: Plane, beyond: f32, mirrored: vec2<bool>, turn: vec2<f32>, v: f32, u: f32) -> f32 {
     let centre_y = 0.5 * (f32(HEIGHT) - 1.0);
     let centre_x = 0.5 * (f32(WIDTH) - 1.0);
     let source_x = add_(add_(mul_(turn.y, u), mul_(turn.x, v)), centre_x);
@@ -107,7 +120,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let y = i32(result % HEIGHT);
     let channel = result / HEIGHT % CHANNELS;
     let image = result / (HEIGHT * CHANNELS);
-    let plane = (read_0[step.batch_start + image] * CHANNELS + channel) * (HEIGHT * WIDTH);
+    let row = read_0[step.batch_start + image];
+    let start = row * (CHANNELS * HEIGHT * WIDTH); //@insert image
+    let plane = Plane(start, channel, channel * (HEIGHT * WIDTH));
     let beyond = fill(channel);
     // The draws of an image are elements 8 * drawn and on.
     let drawn = step.micro_batch * (LINES / (HEIGHT * CHANNELS)) + image;

@@ -1,7 +1,9 @@
 // Batch assembly: read 0 is the row order, read 1 + b the words of column block b; row r of write b [batch,
-// width] takes the words from order[batch_start + r] * stride + offset on, with Gaussian noise where asked
-// for. Windows of a series overlap: their stride is less than their width. One invocation an element of any
-// block, or four where rows are whole vectors.
+// width] takes the values from word order[batch_start + r] * stride + offset on, with Gaussian noise where
+// asked for. Windows of a series overlap: their stride is less than their width. Values are words, or bytes
+// that stand for entries of a table: entry 256 * (element / plane) + byte of a read after those of the blocks.
+// A block that holds only some rows leaves the others of the batch as they are. One invocation an element of
+// any block, or four where rows are whole vectors.
 //@import step, arithmetic, random
 @group(0) @binding(0) var<storage, read_write> write_0: array<f32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing

@@ -1,6 +1,7 @@
 //! Foundations shared by all other modules: tensors, random numbers, the step record, the device as plain
 //! data.
 
+pub mod bytes;
 pub mod config;
 pub mod image;
 pub mod input;

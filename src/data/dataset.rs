@@ -1,7 +1,10 @@
 //! Encoded rows: what a model reads, what it predicts, and how samples lie in them.
 
+use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::pixels::PixelRows;
 use super::scaling::FittedScaling;
 
 /// Encoded rows.
@@ -11,8 +14,10 @@ pub struct Dataset {
     pub rows: usize,
     /// Names of the features.
     pub features: Vec<String>,
-    /// `[rows, features]`, row-major.
+    /// `[rows, features]`, row-major; empty if they are `pixels`.
     pub x: Vec<f32>,
+    /// The features as bytes, if all of them are.
+    pub pixels: Option<PixelRows>,
     /// Columns for embeddings.
     pub categories: Vec<CategoryIds>,
     /// The target, if the rows have one.
@@ -34,6 +39,26 @@ impl Dataset {
     /// Number of inputs of a sample.
     pub fn width(&self) -> usize {
         self.features.len() * self.windows.as_ref().map_or(1, |w| w.length)
+    }
+
+    /// The features of stored rows `rows`, one row after the other; of those that exist.
+    pub fn features_of(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
+        let width = self.features.len();
+        match &self.pixels {
+            Some(pixels) => rows.flat_map(|row| pixels.row(row)).collect(),
+            None => {
+                let end = (rows.end * width).min(self.x.len());
+                Cow::Borrowed(&self.x[(rows.start * width).min(end)..end])
+            }
+        }
+    }
+
+    /// Replaces every feature by another.
+    pub fn map_features(&mut self, f: impl Fn(f32) -> f32) {
+        self.x.iter_mut().for_each(|x| *x = f(*x));
+        if let Some(pixels) = &mut self.pixels {
+            pixels.map(f);
+        }
     }
 
     /// The true targets of each sample, `[rows, outputs]`, still scaled; 0 without a target.

@@ -83,17 +83,9 @@ impl Fitted {
                 image.columns.iter().map(|name| table.find(name)).collect::<Result<_, _>>()?;
             let images = Images::of_table(table, &columns, image.shape)?;
             let target = if with_target { self.target.encode(table, rows)? } else { None };
-            let (x, features) = (image.encode(&images, rows), image.names());
-            return Ok(Dataset {
-                rows: rows.len(),
-                features,
-                x,
-                categories,
-                target,
-                source_rows: rows.to_vec(),
-                row_names,
-                ..Dataset::default()
-            });
+            let source_rows = rows.to_vec();
+            let encoded = image.encode(&images, rows);
+            return Ok(Dataset { categories, target, source_rows, row_names, ..encoded });
         }
         let features: Vec<String> = names.into_iter().flatten().collect();
         let target = if with_target { self.target.encode(table, rows)? } else { None };

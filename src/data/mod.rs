@@ -10,6 +10,7 @@ mod fit;
 mod fitted;
 mod formats;
 pub mod image;
+mod pixels;
 mod read;
 mod reshape;
 mod scaling;
@@ -33,6 +34,7 @@ pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
 };
 use image::Images;
+pub use pixels::PixelRows;
 use rayon::prelude::*;
 pub use scaling::FittedScaling;
 use sha2::Digest;

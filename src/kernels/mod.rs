@@ -23,6 +23,7 @@ pub mod samples;
 pub mod shader;
 pub mod signature;
 pub mod softmax;
+pub mod storage;
 pub mod store;
 
 use std::any::Any;

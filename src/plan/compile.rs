@@ -8,9 +8,7 @@ use super::draft::{Draft, Place, StoredResult};
 use super::drafter::Drafter;
 use super::launch;
 use super::memory::{self, Lifetimes};
-use super::spec::{
-    Compiled, DataLayout, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout,
-};
+use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
 use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, update};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
@@ -103,29 +101,6 @@ impl Builder<'_> {
             self.layout.states = self.add_region("states", BufferClass::State, &self.spec.states);
         }
         self.place_gradients();
-    }
-
-    fn place_data(&mut self) {
-        for data in &self.spec.data {
-            let order = self.add_buffer(format!("{} row order", data.name), BufferClass::Data, data.order);
-            let mut places: Vec<(String, Slice)> = vec![];
-            for column in &data.columns {
-                let owner = column.of.as_ref().unwrap_or(&column.name);
-                let place = match places.iter().find(|(name, _)| name == owner) {
-                    Some((_, shared)) => *shared,
-                    None => {
-                        let seen = data.columns.iter().filter(|c| c.of.as_ref().unwrap_or(&c.name) == owner);
-                        let words = seen.map(|c| c.words(data.rows)).max().unwrap_or(0);
-                        let name = format!("{} {owner}", data.name);
-                        let buffer = self.add_buffer(name, BufferClass::Data, words);
-                        Slice { buffer, start: 0, words }
-                    }
-                };
-                places.push((column.name.clone(), place));
-            }
-            let order = Some(Slice { buffer: order, start: 0, words: data.order });
-            self.layout.data.push(DataLayout { order, columns: places });
-        }
     }
 
     /// The dispatches of a phase, and the sizes of its temporaries in words.

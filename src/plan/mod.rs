@@ -6,7 +6,9 @@
 
 mod access;
 mod builder;
+mod columns;
 mod compile;
+mod data;
 mod draft;
 mod drafter;
 mod emit;
@@ -25,11 +27,11 @@ mod view;
 
 use crate::kernels::shader::Bound;
 use crate::kernels::{Cost, Kernel};
+pub use columns::{ByteValues, DataColumn, DataLayout, DataPart, DataSpec};
 pub use compile::compile;
 pub use spec::{
-    Augmentation, Batches, Compiled, DataColumn, DataLayout, DataSpec, Entry, Gradients, ImageChanges,
-    Layout, OptimizerSpec, ParameterSet, PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec,
-    ResultLayout, SetLayout, UpdateSpec,
+    Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
+    PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

@@ -1,5 +1,6 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
+use super::columns::{DataLayout, DataSpec};
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
@@ -115,46 +116,6 @@ pub struct OptimizerSpec {
     pub body: Body,
 }
 
-/// A data set resident on the device.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DataSpec {
-    /// `train`, `validation`.
-    pub name: String,
-    /// Number of rows.
-    pub rows: usize,
-    /// Entries of the row order (a multiple of the batch size).
-    pub order: usize,
-    /// Blocks of columns.
-    pub columns: Vec<DataColumn>,
-}
-
-/// A block of columns of a data set, and where the words of each row are.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DataColumn {
-    /// Name of the batch it fills.
-    pub name: String,
-    /// Words per row.
-    pub width: usize,
-    /// Words between the starts of adjacent rows; less than `width` for overlapping windows.
-    pub stride: usize,
-    /// Words before the first row.
-    pub offset: usize,
-    /// Another column that holds these words, read at this offset.
-    pub of: Option<String>,
-}
-
-impl DataColumn {
-    /// Consecutive rows of `width` words.
-    pub fn rows(name: impl Into<String>, width: usize) -> Self {
-        Self { name: name.into(), width, stride: width, offset: 0, of: None }
-    }
-
-    /// Words occupied by `rows` rows.
-    pub(super) fn words(&self, rows: usize) -> usize {
-        if rows == 0 { 0 } else { self.offset + (rows - 1) * self.stride + self.width }
-    }
-}
-
 /// Random augmentation of a column block.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Augmentation {
@@ -264,15 +225,6 @@ impl ProgramSpec<'_> {
     pub(super) fn parameters(&self) -> impl Iterator<Item = &Entry> {
         self.sets.iter().flat_map(|set| &set.parameters)
     }
-}
-
-/// The places of a data set.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct DataLayout {
-    /// Row order.
-    pub order: Option<Slice>,
-    /// Column blocks by name.
-    pub columns: Vec<(String, Slice)>,
 }
 
 /// A result of a phase.

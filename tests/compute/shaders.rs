@@ -8,6 +8,7 @@ use gridlight::data::{self, Dataset};
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{Bound, ShaderError, launch, shader};
+use gridlight::kernels::storage::Storage;
 use gridlight::kernels::{
     Kernel, KernelDef, augment, batch, cross_entropy, gather, norm, optimizer, pointwise, reduce, softmax,
     store,
@@ -233,6 +234,12 @@ fn elementwise_kernels() {
         let columns = vec![
             batch::BatchColumn { noise: noise.to_bits(), stream: 2, ..batch::BatchColumn::rows(58) },
             batch::BatchColumn::rows(1),
+            batch::BatchColumn {
+                noise: noise.to_bits(),
+                only: Some(7..30),
+                ..batch::BatchColumn::bytes(12, 4)
+            },
+            batch::BatchColumn { only: Some(0..1), ..batch::BatchColumn::bytes(15, 5) },
         ];
         check_kernel(&Kernel::new(batch::Batch { batch: 32, columns }));
     }
@@ -241,8 +248,23 @@ fn elementwise_kernels() {
             augment::Changes { shift: 2, rotation: rotation.to_bits(), cutout: 4, ..Default::default() };
         let (fill, noise) = (vec![0, 1f32.to_bits(), 2f32.to_bits()], noise.to_bits());
         let shape = [3, 9, 11];
-        let kernel = augment::Augment { batch: 5, shape, changes, fill, stream: 4, noise, noise_stream: 2 };
-        check_kernel(&Kernel::new(kernel));
+        for storage in [Storage::Words, Storage::Bytes { plane: 99 }] {
+            for only in [None, Some(3..8)] {
+                let (fill, (stream, noise_stream)) = (fill.clone(), (4, 2));
+                let (batch, shape, changes) = (5, shape, changes);
+                check_kernel(&Kernel::new(augment::Augment {
+                    batch,
+                    shape,
+                    changes,
+                    fill,
+                    stream,
+                    noise,
+                    noise_stream,
+                    storage,
+                    only,
+                }));
+            }
+        }
     }
     check_kernel(&Kernel::new(store::Store { widths: vec![1, 512] }));
 }

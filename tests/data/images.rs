@@ -1,6 +1,7 @@
 //! Images from every kind of file become rows of pixels as documented; files that are damaged, or not what
 //! the experiment expects, are reported by name.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use gridlight::base::image::ImageShape;
@@ -18,6 +19,11 @@ fn labels(data: &data::Dataset) -> &[u32] {
         Some(Target::Labels(labels)) => labels,
         other => panic!("expected labels, found {other:?}"),
     }
+}
+
+/// The features of all rows.
+fn features(data: &data::Dataset) -> Cow<'_, [f32]> {
+    data.features_of(0..data.rows)
 }
 
 const DIGITS: &str = "source = \"digits8x8.csv\"\ntarget = \"label\"\nsplit = { by = \"rows\", every = 5 }\n";
@@ -38,12 +44,13 @@ fn a_table_of_pixels_is_images_with_one_scaling_a_channel() {
         .find_map(|p| Some((p, p.source_rows.iter().position(|&r| r == 0)?)))
         .unwrap();
     let found: Vec<f64> =
-        part.x[64 * at..][..4].iter().map(|&x| image.scaling[0].invert(f64::from(x))).collect();
+        features(part)[64 * at..][..4].iter().map(|&x| image.scaling[0].invert(f64::from(x))).collect();
     assert!(found.iter().zip([0.0, 0.0, 5.0, 13.0]).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?}");
     assert_eq!(labels(part)[at], 0);
-    let count = loaded.train.x.len() as f64;
-    let mean = loaded.train.x.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
-    let square = loaded.train.x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / count;
+    let x = features(&loaded.train);
+    let count = x.len() as f64;
+    let mean = x.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
+    let square = x.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / count;
     assert!(mean.abs() < 1e-5 && (square - 1.0).abs() < 1e-5, "{mean} {square}");
 }
 
@@ -79,14 +86,15 @@ fn idx_files_are_images_with_the_labels_beside_them() {
     // Classes in the given order: the first test image is a boot.
     assert_eq!(labels(&loaded.test)[0], 9);
     let bytes = std::fs::read(Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte")).unwrap();
-    for (at, &x) in loaded.test.x[..784].iter().enumerate() {
+    for (at, &x) in features(&loaded.test)[..784].iter().enumerate() {
         let found = image.scaling[0].invert(f64::from(x));
         assert!((found - f64::from(bytes[16 + at])).abs() < 1e-3, "{at}: {found}");
     }
     // Another file for a trained run, with and without labels.
     let test = Path::new(ASSETS).join("fashion-t10k1000-images-idx3-ubyte");
     let again = data::load_with(&loaded.fitted, &test, true).unwrap();
-    assert_eq!((&again.x, &again.target), (&loaded.test.x, &loaded.test.target));
+    assert_eq!((&again.pixels, &again.target), (&loaded.test.pixels, &loaded.test.target));
+    assert!(again.pixels.is_some() && again.x.is_empty(), "bytes stay bytes");
     assert_eq!(data::load_with(&loaded.fitted, &test, false).unwrap().target, None);
 }
 
@@ -141,7 +149,7 @@ fn compressed_files_and_numpys_hold_the_same_images() {
     std::fs::write(at("images.npy"), npy("<f4", "(20, 12)", &floats)).unwrap();
     std::fs::write(at("labels.npy"), npy("<i8", "(20,)", &wide)).unwrap();
     let loaded = load("images.npy", "image = { shape = [1, 3, 4] }");
-    assert_eq!(loaded.train.x, plain.train.x);
+    assert_eq!(features(&loaded.train), features(&plain.train));
     // Both in one archive, stored and deflated.
     let archive = |file: &str, label: &str| {
         let mut writer = zip::ZipWriter::new(std::fs::File::create(at(file)).unwrap());
@@ -240,7 +248,7 @@ fn a_folder_of_pictures_has_a_class_a_subfolder() {
         for (at, &row) in part.source_rows.iter().enumerate() {
             assert_eq!(labels(part)[at] as usize, row / 8);
             // Red of the second pixel.
-            let red = image.scaling[0].invert(f64::from(part.x[18 * at + 1]));
+            let red = image.scaling[0].invert(f64::from(features(part)[18 * at + 1]));
             let expected = if row < 8 { 7 * row + 3 } else { 100 + 7 * (row - 8) + 3 };
             assert!((red - expected as f64).abs() < 1e-3, "row {row}: {red}");
         }
@@ -272,8 +280,9 @@ fn jpeg_files_are_read_in_colour_and_in_grey() {
         let loaded = load_in(directory.path(), &config).unwrap();
         let shape = loaded.fitted.image.as_ref().unwrap().shape;
         assert_eq!((shape.height, shape.width), (8, 16));
-        let pixel =
-            |x: usize| -> Vec<f32> { (0..shape.channels).map(|c| loaded.train.x[128 * c + x]).collect() };
+        let pixel = |x: usize| -> Vec<f32> {
+            (0..shape.channels).map(|c| features(&loaded.train)[128 * c + x]).collect()
+        };
         let (left, right): (&[f32], &[f32]) =
             if shape.channels == 3 { (&[200., 30., 60.], &[20., 90., 220.]) } else { (&[84.], &[84.]) };
         for (found, expected) in pixel(0).iter().chain(&pixel(15)).zip(left.iter().chain(right)) {
@@ -316,7 +325,7 @@ fn every_kind_of_png_is_read() {
         }
         let loaded =
             load_in(directory.path(), &format!("{FOLDER}transform = {{ numbers = \"none\" }}")).unwrap();
-        assert_eq!(loaded.train.x[..expected.len()], *expected, "{color:?} {depth:?}");
+        assert_eq!(features(&loaded.train)[..expected.len()], *expected, "{color:?} {depth:?}");
     }
 }
 

@@ -30,7 +30,7 @@ fn load(directory: &Path, more: &str) -> Result<Loaded, String> {
 fn read(name: &str, bytes: &[u8]) -> (Vec<f32>, ImageShape) {
     let loaded = load(folder(name, bytes).path(), "").unwrap();
     let shape = loaded.fitted.image.unwrap().shape;
-    (loaded.train.x[..shape.values()].to_vec(), shape)
+    (loaded.train.features_of(0..1).into_owned(), shape)
 }
 
 fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
@@ -126,7 +126,7 @@ fn a_deep_picture_among_flat_ones_keeps_its_bits() {
     let loaded = load(directory.path(), "image = { shape = [1, 1, 2] }").unwrap();
     let mut seen = 0;
     for part in [&loaded.train, &loaded.validation, &loaded.test] {
-        for (name, values) in part.row_names.iter().zip(part.x.chunks(2)) {
+        for (name, values) in part.row_names.iter().zip(part.features_of(0..part.rows).chunks(2)) {
             let expected = if Path::new(name) == Path::new("b/3.bmp") { 1000.0 / 257.0 } else { 9.0 };
             assert_eq!(values, [expected; 2], "{name}");
             seen += 1;
@@ -202,9 +202,13 @@ fn the_fit_of_training_is_that_of_predictions() {
     ] {
         let more = format!("image = {{ shape = {shape}, fit = \"{fit}\" }}");
         let loaded = load(directory.path(), &more).unwrap();
-        assert_eq!(loaded.train.x[..expected.len()], expected, "{fit}");
+        assert_eq!(loaded.train.features_of(0..1)[..], expected, "{fit}");
         let one = directory.path().join("pictures/a/3.bmp");
-        assert_eq!(data::load_with(&loaded.fitted, &one, false).unwrap().x, expected, "{fit}");
+        assert_eq!(
+            data::load_with(&loaded.fitted, &one, false).unwrap().features_of(0..1)[..],
+            expected,
+            "{fit}"
+        );
     }
     let error = load(directory.path(), "image = { fit = \"stretch\" }").unwrap_err();
     assert!(error.contains("stretch") && error.contains("squash"), "{error}");

@@ -3,7 +3,7 @@
 use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
-use crate::{agreement, custom_loop, examples, harness, image_trajectory, trajectory, vae_trajectory};
+use crate::{agreement, custom_loop, examples, harness, image_trajectory, parts, trajectory, vae_trajectory};
 
 pub fn trials() -> Vec<Trial> {
     harness::trials(&[
@@ -43,6 +43,17 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("gradients_add_up", || {
             custom_loop::gradients_add_up(&harness::device(&GpuOptions::default())?);
+            Ok(())
+        }),
+        ("parts_and_bytes_train_the_same_bits", || {
+            for exact in [false, true] {
+                let options = GpuOptions { exact, ..GpuOptions::default() };
+                parts::parts_and_bytes_train_the_same_bits(&harness::device(&options)?);
+            }
+            Ok(())
+        }),
+        ("a_custom_loop_reads_every_part", || {
+            parts::a_custom_loop_reads_every_part(&harness::device(&GpuOptions::default())?);
             Ok(())
         }),
         ("runs_draw_anew", || {

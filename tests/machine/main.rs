@@ -27,6 +27,8 @@ mod mutate;
 mod nn;
 mod null_driver;
 mod operator_cases;
+#[path = "../common/parts.rs"]
+mod parts;
 #[path = "../common/planted.rs"]
 mod planted;
 mod pooling;

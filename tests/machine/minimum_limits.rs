@@ -1,11 +1,11 @@
-//! Every shipped experiment trains on a device with only the limits that every WebGPU implementation
-//! guarantees.
+//! Every shipped experiment, and a data set as large as MNIST, trains on a device with only the limits that
+//! every WebGPU implementation guarantees.
 
 use std::path::{Path, PathBuf};
 
 use gridlight::base::target::{Family, Target};
 use gridlight::device::Device;
-use gridlight::device::gpu::{GpuOptions, adapters};
+use gridlight::device::gpu::{GpuDevice, GpuOptions, adapters};
 use gridlight::experiment::Experiment;
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
@@ -25,6 +25,8 @@ pub fn trials() -> Vec<Trial> {
         }
     }
     assert!(tests.len() >= 6, "the shipped experiments are found");
+    tests.push(("as_many_images_as_mnist_as_bytes".into(), Box::new(|| as_mnist(false))));
+    tests.push(("as_many_images_as_mnist_as_numbers".into(), Box::new(|| as_mnist(true))));
     harness::trials_of(tests)
 }
 
@@ -38,10 +40,9 @@ fn shipped() -> Vec<PathBuf> {
     paths
 }
 
-/// Trains three steps, validates and tests.
-fn a_few_steps(path: &Path, family: Family) -> Result<(), Failed> {
-    let family = Some(family);
-    let options = GpuOptions { family, minimum_limits: true, ..GpuOptions::default() };
+/// An adapter with no more than the least limits.
+fn least(family: Family) -> Result<GpuDevice, Failed> {
+    let options = GpuOptions { family: Some(family), minimum_limits: true, ..GpuOptions::default() };
     let device = adapters::open(None, &options)?;
     let target = device.target();
     let minimum = Target::webgpu_minimum(target.family);
@@ -50,6 +51,43 @@ fn a_few_steps(path: &Path, family: Family) -> Result<(), Failed> {
         Target { subgroup_size: target.subgroup_size, ..minimum },
         "the limits are the least"
     );
+    Ok(device)
+}
+
+/// Trains on 60,000 images of 28 x 28 pixels: as numbers, they are larger than a buffer may be.
+fn as_mnist(numbers: bool) -> Result<(), Failed> {
+    const IMAGES: usize = 60_000;
+    let device = least(Family::Registers)?;
+    let scratch = tempfile::tempdir()?;
+    let header = |kind: u8, shape: &[usize]| {
+        let sides = shape.iter().flat_map(|&side| (side as u32).to_be_bytes());
+        [0, 0, 8, kind].into_iter().chain(sides).collect::<Vec<u8>>()
+    };
+    let mut images = header(3, &[IMAGES, 28, 28]);
+    images.extend((0..IMAGES * 784).map(|i| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8));
+    let mut labels = header(1, &[IMAGES]);
+    labels.extend((0..IMAGES).map(|i| (i % 10) as u8));
+    std::fs::write(scratch.path().join("images-idx3-ubyte"), images)?;
+    std::fs::write(scratch.path().join("labels-idx1-ubyte"), labels)?;
+    let text = "name = \"mnist\"\n[data]\nsource = \"images-idx3-ubyte\"\n[data.split]\nby = \"random\"\n\
+                validation = 0.002\ntest = 0.0\n[model]\nfamily = \"cnn\"\nchannels = [2]\nhidden = [4]\n";
+    let experiment = Experiment::parse(text, "mnist.toml", &[])?;
+    let mut data = trainer::load_data(&experiment, scratch.path())?;
+    assert!(data.train.pixels.is_some() && data.train.x.is_empty());
+    if numbers {
+        data.train.x = data.train.features_of(0..data.train.rows).into_owned();
+        data.train.pixels = None;
+        assert!(4 * data.train.x.len() as u64 > device.target().max_binding_bytes);
+    }
+    let options = Options { out: scratch.path().join("run"), max_steps: Some(2), ..Options::default() };
+    let outcome = trainer::train(&experiment, &data, &device, &options, &mut Silent)?;
+    assert!(outcome.best.get("loss").is_some_and(|loss| loss.is_finite()));
+    Ok(())
+}
+
+/// Trains three steps, validates and tests.
+fn a_few_steps(path: &Path, family: Family) -> Result<(), Failed> {
+    let device = least(family)?;
     // Only part of a long text is read: software Vulkan takes minutes for a hundred thousand characters.
     let less = ["validation", "test"].map(|part| format!("data.split.{part}=0.003"));
     let text = Experiment::read(path, &[])?.data.text;

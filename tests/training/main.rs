@@ -17,6 +17,9 @@ mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
 mod micro_batches;
+#[path = "../common/parts.rs"]
+mod parts;
+mod parts_on_cpu;
 mod pytorch_trajectory;
 mod recovery;
 #[path = "../common/silent.rs"]

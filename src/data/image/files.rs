@@ -347,12 +347,9 @@ fn encode(fitted: &Fitted, set: &ImageSet, rows: &[usize], with_target: bool) ->
     };
     let target = if with_target { fitted.target.encode(&set.labels, rows).map_err(unknown)? } else { None };
     Ok(Dataset {
-        rows: rows.len(),
-        features: image.names(),
-        x: image.encode(&set.images, rows),
         target,
         source_rows: rows.to_vec(),
         row_names: rows.iter().filter_map(|&row| set.files.get(row).cloned()).collect(),
-        ..Dataset::default()
+        ..image.encode(&set.images, rows)
     })
 }

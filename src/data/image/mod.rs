@@ -14,7 +14,9 @@ mod picture;
 use super::DataError;
 use super::cells;
 use super::config::{ColumnKind, DataConfig, ImageFit, Scaling};
+use super::dataset::Dataset;
 use super::fitted::FittedImage;
+use super::pixels::PixelRows;
 use super::scaling::FittedScaling;
 use super::table::Table;
 use crate::base::image::ImageShape;
@@ -56,6 +58,29 @@ impl Images {
             Pixels::Floats(floats) => (&[][..], &floats[range]),
         };
         bytes.iter().map(|&b| f64::from(b)).chain(floats.iter().map(|&x| f64::from(x)))
+    }
+
+    /// `pixels` with `rows` appended, if all their values are bytes.
+    fn packed(&self, rows: &[usize], mut pixels: PixelRows) -> Option<PixelRows> {
+        let values = self.shape.values();
+        let range = |row: usize| row * values..(row + 1) * values;
+        match &self.pixels {
+            Pixels::Bytes(bytes) => rows.iter().for_each(|&row| pixels.push(&bytes[range(row)])),
+            Pixels::Floats(floats) => {
+                let mut bytes = vec![0; values];
+                for &row in rows {
+                    for (byte, x) in bytes.iter_mut().zip(&floats[range(row)]) {
+                        *byte = *x as u8;
+                        // By its bits, because -0 is no byte.
+                        if f32::from(*byte).to_bits() != x.to_bits() {
+                            return None;
+                        }
+                    }
+                    pixels.push(&bytes);
+                }
+            }
+        }
+        Some(pixels)
     }
 
     /// Reads the cells of `columns`; each row is an image of `shape`.
@@ -131,18 +156,25 @@ impl FittedImage {
         Ok(Self { shape, scaling, range, columns, classes: vec![], fit: ImageFit::default() })
     }
 
-    /// The scaled values of `rows`, one image after the other.
-    pub fn encode(&self, images: &Images, rows: &[usize]) -> Vec<f32> {
-        let mut x = Vec::with_capacity(rows.len() * self.shape.values());
-        let plane = self.shape.plane().max(1);
-        for &row in rows {
-            let scaled = images
-                .row(row)
-                .enumerate()
-                .map(|(at, value)| self.scaling.get(at / plane).map_or(value, |s| s.apply(value)) as f32);
-            x.extend(scaled);
+    /// The scaled values of `rows`, one image after the other, in `x` or `pixels` of a data set without
+    /// anything else: as bytes if all are, and that takes up less memory.
+    pub fn encode(&self, images: &Images, rows: &[usize]) -> Dataset {
+        let (values, plane) = (self.shape.values(), self.shape.plane().max(1));
+        let scaled = |channel: usize, value: f64| {
+            self.scaling.get(channel).map_or(value, |scaling| scaling.apply(value)) as f32
+        };
+        let mut set = Dataset { rows: rows.len(), features: self.names(), ..Dataset::default() };
+        if PixelRows::saves(values, plane, rows.len()) {
+            let pixels = PixelRows::new(values, plane, |channel, byte| scaled(channel, f64::from(byte)));
+            set.pixels = images.packed(rows, pixels);
         }
-        x
+        if set.pixels.is_none() {
+            set.x.reserve_exact(rows.len() * values);
+            for &row in rows {
+                set.x.extend(images.row(row).enumerate().map(|(at, value)| scaled(at / plane, value)));
+            }
+        }
+        set
     }
 }
 

@@ -10,11 +10,14 @@ mod oracle;
 mod sample;
 mod shader;
 
+use std::ops::Range;
+
 use super::native::NativeRun;
 use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
-use super::signature::{Content, Signature};
+use super::signature::{Content, OperandSpec, Signature};
+use super::storage::Storage;
 use super::{Cost, Kernel, KernelDef};
 use crate::base::rng;
 use crate::base::step::StepRecord;
@@ -26,8 +29,8 @@ use crate::scalar::exact;
 /// Random words of an image.
 pub const DRAWS: u32 = 8;
 
-/// Read 0: row order `u32[..]`; read 1: images `[rows, channels, height, width]`.
-/// Write 0: `[batch, channels, height, width]`, image `b` made of image `order[step.batch_start + b]`.
+/// Read 0: row order `u32[..]`; read 1: images `[rows, channels, height, width]`; read 2: the table, if they
+/// are bytes. Write 0: `[batch, channels, height, width]`, image `b` made of image `order[step.batch_start + b]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Augment {
     /// Images of a batch.
@@ -45,6 +48,11 @@ pub struct Augment {
     pub noise: u32,
     /// Random stream of the noise, one element a value.
     pub noise_stream: u32,
+    /// How the images are stored.
+    pub storage: Storage,
+    /// The images that the operand holds, if these are not all: other images of the batch are left as they
+    /// are.
+    pub only: Option<Range<usize>>,
 }
 
 /// Changes of images; what is 0 or false is not done. Numbers are bits of an `f32`.
@@ -96,6 +104,11 @@ impl Augment {
         self.shape.iter().product()
     }
 
+    /// Words of an image.
+    pub fn words(&self) -> usize {
+        self.storage.words(self.values())
+    }
+
     /// The draws of image `image` of a batch. Products and sums are rounded once, so that they are the same
     /// on every device.
     pub fn draw(&self, step: &StepRecord, image: usize) -> Drawn {
@@ -129,7 +142,9 @@ impl KernelDef for Augment {
 
     fn shape(&self) -> String {
         let [channels, height, width] = self.shape;
-        format!("{} images {channels}x{height}x{width}", self.batch)
+        let bytes = if self.storage == Storage::Words { "" } else { " bytes" };
+        let part = self.only.as_ref().map(|rows| format!(" of rows {}..{}", rows.start, rows.end));
+        format!("{} images {channels}x{height}x{width}{bytes}{}", self.batch, part.unwrap_or_default())
     }
 
     fn cost(&self) -> Cost {
@@ -139,13 +154,23 @@ impl KernelDef for Augment {
             + of(self.changes.brightness != 0, 1)
             + of(self.changes.contrast != 0, 1)
             + of(self.noise != 0, 2);
-        Cost { flops: flops * values, bytes: 4 * (2 * values + self.batch as u64) }
+        let read = (self.batch * self.words()) as u64;
+        Cost { flops: flops * values, bytes: 4 * (values + read + self.batch as u64) }
     }
 
     fn signature(&self) -> Signature {
-        let rows = 2 * self.batch;
-        let reads = [(self.batch, Content::Index { below: rows }), (rows * self.values(), Content::Normal)];
-        Signature::new(&reads, &[self.batch * self.values()])
+        let rows = self.only.as_ref().map_or(2 * self.batch, |rows| rows.end);
+        let held = self.only.as_ref().map_or(rows, Range::len);
+        let content = match self.storage {
+            Storage::Words => Content::Normal,
+            Storage::Bytes { .. } => Content::Index { below: u32::MAX as usize },
+        };
+        let reads = [(self.batch, Content::Index { below: rows }), (held * self.words(), content)];
+        let mut signature = Signature::new(&reads, &[self.batch * self.values()]);
+        signature.writes[0].updated = self.only.is_some();
+        let table = OperandSpec::new(self.storage.entries(self.values()), Content::Normal);
+        signature.reads.extend((table.words > 0).then_some(table));
+        signature
     }
 
     fn bodies(&self) -> Vec<&Body> {

@@ -6,6 +6,7 @@ use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
+use crate::kernels::storage::{Storage, place};
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::exact;
@@ -49,11 +50,21 @@ impl NativeAugment {
         let values = k.values();
         let first = step.batch_start as usize;
         let order = &operands.read_words(0)[first..first + k.batch];
-        let source = operands.read(1);
+        let source = operands.read_words(1);
         let parts = parts_for(16 * k.batch * values, k.batch);
         pool.run(parts, |part| {
+            let mut decoded = vec![];
             for image in part_range(k.batch, parts, part) {
-                let from = &source[order[image] as usize * values..][..values];
+                let Some(row) = place(k.only.as_ref(), order[image]) else { continue };
+                let words = &source[row * k.words()..][..k.words()];
+                let from: &[f32] = match k.storage {
+                    Storage::Words => bytemuck::cast_slice(words),
+                    Storage::Bytes { .. } => {
+                        decoded.resize(values, 0.0);
+                        k.storage.read(words, operands.read(2), &mut decoded);
+                        &decoded
+                    }
+                };
                 // SAFETY: each image is written by exactly one part.
                 let to = unsafe { operands.write(0, image * values, values) };
                 let drawn = k.draw(step, image);

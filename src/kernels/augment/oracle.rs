@@ -4,6 +4,7 @@ use super::Augment;
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::kernels::oracle::Operands;
+use crate::kernels::storage::place;
 use crate::oracle::{Approx, Real};
 
 impl Augment {
@@ -14,8 +15,11 @@ impl Augment {
         for (at, out) in writes[0].iter_mut().enumerate() {
             let (image, channel) = (at / (channels * plane), at / plane % channels);
             let (y, x) = (at / width % height, at % width);
-            let row = operands.reads[0][step.batch_start as usize + image] as usize;
-            let from = &operands.reads[1][(row * channels + channel) * plane..][..plane];
+            let row = operands.reads[0][step.batch_start as usize + image] as u32;
+            let Some(row) = place(self.only.as_ref(), row) else { continue };
+            let words = &operands.reads[1][row * self.words()..][..self.words()];
+            let table = operands.reads.get(2).map_or(&[][..], Vec::as_slice);
+            let from = |at: usize| self.storage.value(words, table, channel * plane + at);
             let drawn = self.draw(step, image);
             let fill = f64::from(f32::from_bits(self.fill[channel]));
             let element = |y: f64, x: f64| {
@@ -24,7 +28,7 @@ impl Augment {
                 }
                 let line = if drawn.flip[0] { height - 1 - y as usize } else { y as usize };
                 let column = if drawn.flip[1] { width - 1 - x as usize } else { x as usize };
-                from[line * width + column]
+                from(line * width + column)
             };
             let (moved_y, moved_x) =
                 (y as f64 - f64::from(drawn.shift[0]), x as f64 - f64::from(drawn.shift[1]));

@@ -1,7 +1,10 @@
 //! Random augmentations of images.
 
+use std::ops::Range;
+
 use super::{Augment, Changes};
 use crate::kernels::samples::{Draw, Operand, Sample};
+use crate::kernels::storage::Storage;
 
 pub(super) fn augment(draw: &mut Draw) -> Sample {
     let shape = [1 + draw.below(3), 1 + draw.below(12), 1 + draw.below(12)];
@@ -18,9 +21,19 @@ pub(super) fn augment(draw: &mut Draw) -> Sample {
     };
     let noise = sometimes(draw, 0.25);
     let fill = (0..shape[0]).map(|c| (c as f32 - 0.5).to_bits()).collect();
-    let kernel = Augment { batch, shape, changes, fill, stream: 4, noise, noise_stream: 2 };
-    let values = kernel.values();
-    let reads = vec![draw.integers(batch * batches, rows), draw.floats(rows * values)];
+    let values = shape.iter().product();
+    let bytes = draw.one_in(2);
+    let storage = if bytes { Storage::Bytes { plane: values / shape[0] } } else { Storage::Words };
+    let start = draw.below(rows);
+    let only = draw.one_in(3).then(|| start..start + 1 + draw.below(rows - start));
+    let held = only.as_ref().map_or(rows, Range::len);
+    let kernel = Augment { batch, shape, changes, fill, stream: 4, noise, noise_stream: 2, storage, only };
+    let words = held * kernel.words();
+    let mut reads = vec![draw.integers(batch * batches, rows)];
+    match bytes {
+        true => reads.extend([draw.integers(words, 1 << 32), draw.floats(storage.entries(values))]),
+        false => reads.push(draw.floats(words)),
+    }
     let first = draw.below(batches) * batch;
     let mut sample = draw.sample(kernel, reads, vec![Operand::unwritten(batch * values)]);
     sample.step.batch_start = first as u32;
@@ -36,5 +49,6 @@ fn pictures(images: usize, shape: [usize; 3], rotation: f32) -> Augment {
     let changes =
         Changes { flip_horizontal: true, shift: 2, rotation: rotation.to_bits(), ..Changes::default() };
     let fill = vec![0; shape[0]];
-    Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8 }
+    let (storage, only) = (Storage::Bytes { plane: shape[1] * shape[2] }, None);
+    Augment { batch: images, shape, changes, fill, stream: 9, noise: 0, noise_stream: 8, storage, only }
 }

@@ -4,15 +4,30 @@ use super::Augment;
 use crate::base::target::Target;
 use crate::kernels::shader::bindings::{declare, insert_bindings, normal_table};
 use crate::kernels::shader::{Shader, ShaderError, grid, lanes};
+use crate::kernels::storage::{LEVELS, Storage, place_in_shader};
 use crate::shader::{Template, body};
 
 pub(super) fn augment(k: &Augment, target: &Target) -> Result<Shader, ShaderError> {
     let ([channels, height, width], changes) = (k.shape, &k.changes);
     let noisy = k.noise != 0;
-    let mut declared = vec![declare(0, 0, "f32"), declare(1, 0, "u32"), declare(1, 1, "f32")];
-    if noisy {
-        declared.push(normal_table(2));
+    let bytes = k.storage != Storage::Words;
+    let kind = if bytes { "u32" } else { "f32" };
+    let mut declared = vec![declare(0, 0, "f32"), declare(1, 0, "u32"), declare(1, 1, kind)];
+    if bytes {
+        declared.push(declare(1, 2, "f32"));
     }
+    if noisy {
+        declared.push(normal_table(if bytes { 3 } else { 2 }));
+    }
+    let pixel = match bytes {
+        true => format!(
+            "return read_2[channel * {LEVELS}u + ((read_1[image + at / 4u] >> (8u * (at % 4u))) & 255u)];"
+        ),
+        false => "return read_1[image + at];".into(),
+    };
+    let (missing, place) = place_in_shader(k.only.as_ref());
+    let leave = missing.map(|missing| format!("if ({missing}) {{\nreturn;\n}}\n")).unwrap_or_default();
+    let image = format!("{leave}let start = {place} * {}u;", k.words());
     let fill = |(channel, &bits): (usize, &u32)| {
         format!("if (channel == {channel}u) {{\nreturn {};\n}}\n", body::literal(bits))
     };
@@ -35,7 +50,9 @@ pub(super) fn augment(k: &Augment, target: &Target) -> Result<Shader, ShaderErro
         .set("CUTOUT", changes.cutout as usize)
         .set_f32("NOISE", k.noise)
         .set("NOISE_STREAM", k.noise_stream as usize)
-        .insert("fill", format!("{fills}return 0.0;"));
+        .insert("fill", format!("{fills}return 0.0;"))
+        .insert("pixel", pixel)
+        .insert("image", image);
     let lanes = lanes(lines, target);
     grid("augment", insert_bindings(template, declared), lines.div_ceil(lanes), lanes, noisy)
 }

@@ -1,46 +1,24 @@
 //! Batch assembly on the CPU.
-#![allow(unsafe_code, reason = "writes its outputs")]
+#![allow(unsafe_code, reason = "writes its outputs in parts")]
+
+use std::ops::Range;
 
 use super::{Batch, BatchColumn};
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
+use crate::kernels::storage::{Storage, place};
 use crate::native::operands::Operands;
-use crate::native::pool::Pool;
+use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::exact::{add, mul};
 
+/// Elements whose noise is drawn at once.
+const DRAWN: usize = 256;
+
 impl NativeRun for Batch {
-    fn run(&self, operands: &Operands, step: &StepRecord, _pool: &Pool) {
-        let first = step.batch_start as usize;
-        let order = &operands.read_words(0)[first..first + self.batch];
-        for (block, column) in self.columns.iter().enumerate() {
-            let source = operands.read(1 + block);
-            // SAFETY: each output is taken once.
-            let out = unsafe { operands.write(block, 0, self.batch * column.width) };
-            for (to, &row) in out.chunks_exact_mut(column.width.max(1)).zip(order) {
-                let from = row as usize * column.stride + column.offset;
-                to.copy_from_slice(&source[from..from + column.width]);
-            }
-            let deviation = f32::from_bits(column.noise);
-            if deviation != 0.0 {
-                let mut noise = [0.0; 256];
-                let count = self.batch * column.width;
-                for (part, out) in out.chunks_mut(noise.len()).enumerate() {
-                    let noise = &mut noise[..out.len()];
-                    rng::fill(
-                        RandomKind::Normal,
-                        step,
-                        column.stream,
-                        step.element(256 * part, count),
-                        noise,
-                    );
-                    for (x, z) in out.iter_mut().zip(noise) {
-                        *x += deviation * *z;
-                    }
-                }
-            }
-        }
+    fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
+        self.assemble(operands, step, pool, |x, deviation, z| x + deviation * z);
     }
 }
 
@@ -49,17 +27,66 @@ pub struct Exact(pub Batch);
 
 impl NativeRun for Exact {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
-        let quiet = |c: &BatchColumn| BatchColumn { noise: 0, ..c.clone() };
-        let copied = Batch { batch: self.0.batch, columns: self.0.columns.iter().map(quiet).collect() };
-        copied.run(operands, step, pool);
-        for (block, column) in self.0.columns.iter().enumerate().filter(|(_, c)| c.noise != 0) {
-            // SAFETY: each output is taken once.
-            let out = unsafe { operands.write(block, 0, self.0.batch * column.width) };
-            let mut noise = vec![0.0; out.len()];
-            rng::fill(RandomKind::Normal, step, column.stream, step.element(0, noise.len()), &mut noise);
-            for (x, z) in out.iter_mut().zip(noise) {
-                *x = add(*x, mul(f32::from_bits(column.noise), z));
+        self.0.assemble(operands, step, pool, |x, deviation, z| add(x, mul(deviation, z)));
+    }
+}
+
+impl Batch {
+    /// Copies the rows; `disturbed` is an element, the deviation of its noise and a normal number as one.
+    fn assemble(
+        &self,
+        operands: &Operands,
+        step: &StepRecord,
+        pool: &Pool,
+        disturbed: impl Fn(f32, f32, f32) -> f32,
+    ) {
+        let first = step.batch_start as usize;
+        let order = &operands.read_words(0)[first..first + self.batch];
+        for (block, column) in self.columns.iter().enumerate() {
+            let source = operands.read_words(1 + block);
+            let table = self.table(block).map_or(&[][..], |operand| operands.read(operand));
+            // A thread copies words faster than others wake up.
+            let parts = match column.storage {
+                Storage::Words => 1,
+                Storage::Bytes { .. } => parts_for(self.batch * column.width, self.batch),
+            };
+            pool.run(parts, |part| {
+                for at in part_range(self.batch, parts, part) {
+                    let Some(row) = place(column.only.as_ref(), order[at]) else { continue };
+                    let words = &source[row * column.stride + column.offset..][..column.row_words()];
+                    // SAFETY: each row is written by exactly one part.
+                    let out = unsafe { operands.write(block, at * column.width, column.width) };
+                    column.storage.read(words, table, out);
+                }
+            });
+            let deviation = f32::from_bits(column.noise);
+            if deviation == 0.0 {
+                continue;
             }
+            let count = self.batch * column.width;
+            let mut noise = [0.0; DRAWN];
+            for rows in there(column, order) {
+                let start = rows.start * column.width;
+                // SAFETY: the rows are written, and each is in one range.
+                let out = unsafe { operands.write(block, start, rows.len() * column.width) };
+                for (part, out) in out.chunks_mut(DRAWN).enumerate() {
+                    let noise = &mut noise[..out.len()];
+                    let number = step.element(start + DRAWN * part, count);
+                    rng::fill(RandomKind::Normal, step, column.stream, number, noise);
+                    out.iter_mut().zip(noise).for_each(|(x, z)| *x = disturbed(*x, deviation, *z));
+                }
+            }
+        }
+    }
+}
+
+/// The ranges of rows of the batch that the operand holds.
+fn there(column: &BatchColumn, order: &[u32]) -> Vec<Range<usize>> {
+    match &column.only {
+        None => std::iter::once(0..order.len()).collect(),
+        Some(rows) => {
+            let held = (0..order.len()).filter(|&at| place(Some(rows), order[at]).is_some());
+            held.map(|at| at..at + 1).collect()
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Batch;
 use crate::base::rng;
 use crate::base::rng::RandomKind;
 use crate::kernels::oracle::Operands;
+use crate::kernels::storage::place;
 use crate::oracle::{Approx, Real};
 
 impl Batch {
@@ -12,10 +13,13 @@ impl Batch {
         let step = operands.step;
         for (block, column) in self.columns.iter().enumerate() {
             let deviation = f64::from(f32::from_bits(column.noise));
-            let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as usize;
+            let row = |r: usize| operands.reads[0][step.batch_start as usize + r] as u32;
+            let table = self.table(block).map_or(&[][..], |operand| &operands.reads[operand]);
             for (element, out) in writes[block].iter_mut().enumerate() {
                 let (r, c) = (element / column.width, element % column.width);
-                *out = Approx::exact(operands.reads[1 + block][row(r) * column.stride + column.offset + c]);
+                let Some(row) = place(column.only.as_ref(), row(r)) else { continue };
+                let words = &operands.reads[1 + block][row * column.stride + column.offset..];
+                *out = Approx::exact(column.storage.value(words, table, c));
                 if deviation != 0.0 {
                     let number = step.element(element, self.batch * column.width);
                     let z = rng::element(RandomKind::Normal, step, column.stream, number);

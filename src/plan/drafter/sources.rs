@@ -1,12 +1,14 @@
 //! Places of a pass's inputs, and of the values that outlive it.
 
 use std::collections::btree_map::Entry;
+use std::ops::Range;
 
 use super::Drafter;
 use crate::graph::{Op, Source};
 use crate::kernels::Kernel;
 use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
+use crate::plan::columns::{DataColumn, DataPart};
 use crate::plan::draft::{Draft, Place};
 use crate::plan::spec::{Batches, PlanError};
 use crate::plan::{BufferClass, Slice};
@@ -111,61 +113,133 @@ impl Drafter<'_, '_> {
             let (name, expected, found) = (format!("{name} row order"), spec.order, self.pass.batch);
             return Err(PlanError::Size { kind: "data set", name, expected, found });
         }
-        let mut columns = vec![];
+        let Some(order) = data.order else { return Ok(()) };
+        let (order, mut tables, mut blocks) = (Place::Fixed(order), vec![], vec![]);
         for (&value, &place) in &self.places {
             let Op::Source(op) = &self.pass.graph.node(value).op else { continue };
             let Source::Batch(name) = &op.source else { continue };
-            let source = find("column", name, &data.columns)?;
-            let column = spec.columns.iter().find(|c| c.name == *name);
-            let (width, stride, offset) = column.map_or((0, 0, 0), |c| (c.width, c.stride, c.offset));
-            if op.ty.elements() != width * self.pass.batch {
-                let (name, expected) = (format!("{name} of a batch"), width * self.pass.batch);
+            let parts = find("column", name, &data.columns)?;
+            let Some(column) = spec.columns.iter().find(|c| c.name == *name) else { continue };
+            if op.ty.elements() != column.width * self.pass.batch {
+                let (name, expected) = (format!("{name} of a batch"), column.width * self.pass.batch);
                 return Err(PlanError::Size { kind: "column", name, expected, found: op.ty.elements() });
             }
-            let noise = self.pass.augment.iter().find(|n| n.column == *name);
-            if let Some(change) = noise
-                && let (Some(images), Some(order)) = (&change.images, data.order)
-            {
-                let kernel = Augment {
-                    batch: self.pass.batch,
-                    shape: images.shape,
-                    changes: images.changes,
-                    fill: images.fill.iter().map(|x| x.to_bits()).collect(),
-                    stream: images.stream,
-                    noise: change.deviation.to_bits(),
-                    noise_stream: change.stream,
-                };
-                self.drafts.push(Draft {
-                    kernel: Kernel::new(kernel),
-                    reads: vec![Place::Fixed(order), Place::Fixed(source)],
-                    writes: vec![place],
-                    label: name.clone(),
-                });
-                continue;
-            }
-            let column = BatchColumn {
-                width,
-                stride,
-                offset,
-                noise: noise.map_or(0, |n| n.deviation.to_bits()),
-                stream: noise.map_or(0, |n| n.stream),
-            };
-            columns.push((column, Place::Fixed(source), place, name.clone()));
+            tables.push(column.bytes.as_ref());
+            blocks.push((column, parts, place));
         }
-        let Some(order) = data.order else { return Ok(()) };
-        let per_dispatch = (self.target.max_storage_buffers.saturating_sub(2) / 2).max(1);
-        for part in columns.chunks(per_dispatch) {
-            let kernel =
-                Batch { batch: self.pass.batch, columns: part.iter().map(|c| c.0.clone()).collect() };
-            self.drafts.push(Draft {
-                kernel: Kernel::new(kernel),
-                reads: std::iter::once(Place::Fixed(order)).chain(part.iter().map(|c| c.1)).collect(),
-                writes: part.iter().map(|c| c.2).collect(),
-                label: part.iter().map(|c| c.3.as_str()).collect::<Vec<_>>().join("+"),
-            });
+        let tables: Vec<Option<Place>> = tables
+            .into_iter()
+            .map(|values| values.map(|values| Place::Fixed(self.builder.place_constant(&values.table))))
+            .collect();
+        let (mut together, mut apart) = (vec![], vec![]);
+        for ((column, parts, place), table) in blocks.into_iter().zip(tables) {
+            let is_whole = parts.len() == 1;
+            for part in parts {
+                let source = Block { column, part, is_whole, table, place };
+                match self.augmented(order, &source) {
+                    Some(draft) => self.drafts.push(draft),
+                    None if is_whole => together.push(source),
+                    None => apart.push(vec![source]),
+                }
+            }
+        }
+        // The order, and the table of normal numbers if there is noise.
+        let most = self.target.max_storage_buffers.saturating_sub(2);
+        for group in grouped(together, most).into_iter().chain(apart) {
+            let draft = self.gathered(order, &group);
+            self.drafts.push(draft);
         }
         Ok(())
     }
+
+    /// The dispatch that picks and changes the images of a block, if they are to be changed.
+    fn augmented(&self, order: Place, block: &Block) -> Option<Draft> {
+        let change = self.pass.augment.iter().find(|n| n.column == block.column.name)?;
+        let images = change.images.as_ref()?;
+        let kernel = Augment {
+            batch: self.pass.batch,
+            shape: images.shape,
+            changes: images.changes,
+            fill: images.fill.iter().map(|x| x.to_bits()).collect(),
+            stream: images.stream,
+            noise: change.deviation.to_bits(),
+            noise_stream: change.stream,
+            storage: block.column.storage(),
+            only: block.only(),
+        };
+        Some(Draft {
+            kernel: Kernel::new(kernel),
+            reads: [order, Place::Fixed(block.part.slice)].into_iter().chain(block.table).collect(),
+            writes: vec![block.place],
+            label: block.column.name.clone(),
+        })
+    }
+
+    /// The dispatch that picks the rows of some blocks.
+    fn gathered(&self, order: Place, blocks: &[Block]) -> Draft {
+        let column = |block: &Block| {
+            let (column, rows) = (block.column, &block.part.rows);
+            let noise = self.pass.augment.iter().find(|n| n.column == column.name);
+            BatchColumn {
+                width: column.width,
+                stride: column.stride,
+                offset: column.offset + rows.start * column.stride - block.part.first,
+                noise: noise.map_or(0, |n| n.deviation.to_bits()),
+                stream: noise.map_or(0, |n| n.stream),
+                storage: column.storage(),
+                only: block.only(),
+            }
+        };
+        let kernel = Batch { batch: self.pass.batch, columns: blocks.iter().map(column).collect() };
+        let sources = blocks.iter().map(|block| Place::Fixed(block.part.slice));
+        let tables = blocks.iter().filter_map(|block| block.table);
+        Draft {
+            kernel: Kernel::new(kernel),
+            reads: std::iter::once(order).chain(sources).chain(tables).collect(),
+            writes: blocks.iter().map(|block| block.place).collect(),
+            label: blocks.iter().map(|block| block.column.name.as_str()).collect::<Vec<_>>().join("+"),
+        }
+    }
+}
+
+/// A part of a column block, and the place of its values in the batch.
+struct Block<'a> {
+    column: &'a DataColumn,
+    part: DataPart,
+    /// Whether it is the only part.
+    is_whole: bool,
+    /// What its bytes stand for.
+    table: Option<Place>,
+    place: Place,
+}
+
+impl Block<'_> {
+    /// The rows of the block that are there, if others are not.
+    fn only(&self) -> Option<Range<usize>> {
+        (!self.is_whole).then(|| self.part.rows.clone())
+    }
+
+    /// Buffers that a dispatch binds for it.
+    fn bindings(&self) -> usize {
+        2 + usize::from(self.table.is_some())
+    }
+}
+
+/// Blocks in groups that bind at most `most` buffers, if more than one.
+fn grouped(blocks: Vec<Block>, most: usize) -> Vec<Vec<Block>> {
+    let mut groups: Vec<Vec<Block>> = vec![];
+    let mut bound = usize::MAX;
+    for block in blocks {
+        bound = bound.saturating_add(block.bindings());
+        match groups.last_mut().filter(|_| bound <= most) {
+            Some(group) => group.push(block),
+            None => {
+                bound = block.bindings();
+                groups.push(vec![block]);
+            }
+        }
+    }
+    groups
 }
 
 /// `place`, if its size matches the graph's tensor.
@@ -176,13 +250,13 @@ fn sized(kind: &'static str, name: &str, place: Slice, found: usize) -> Result<S
     Err(PlanError::Size { kind, name: name.into(), expected: place.words, found })
 }
 
-fn find<'a>(
+fn find<'a, P: Clone + 'a>(
     kind: &'static str,
     name: &str,
-    places: impl IntoIterator<Item = &'a (String, Slice), IntoIter: Clone>,
-) -> Result<Slice, PlanError> {
+    places: impl IntoIterator<Item = &'a (String, P), IntoIter: Clone>,
+) -> Result<P, PlanError> {
     let places = places.into_iter();
-    let found = places.clone().find(|(known, _)| known == name).map(|(_, slice)| *slice);
+    let found = places.clone().find(|(known, _)| known == name).map(|(_, place)| place.clone());
     found.ok_or_else(|| PlanError::Unknown {
         kind,
         name: name.into(),

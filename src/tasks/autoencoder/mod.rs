@@ -48,16 +48,8 @@ impl Task for Autoencoder<'_> {
                           `data.image.shape`, or take `channels` out";
             return Err(TrainError::Input(reason.into()));
         }
-        let width = data.train.features.len().max(1);
-        let outside = |x: &f32| !(0.0..=1.0).contains(x);
-        if let (Decoder::Bernoulli, Some(at)) = (self.model.decoder, data.train.x.iter().position(outside)) {
-            return Err(TrainError::Input(format!(
-                "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: \
-                 set `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
-                data.train.source_rows.get(at / width).map_or(at / width, |row| row + 1),
-                data.train.features[at % width],
-                data.train.x[at]
-            )));
+        if self.model.decoder == Decoder::Bernoulli {
+            check_range(&data.train)?;
         }
         self.admit(&mut data.validation);
         self.admit(&mut data.test);
@@ -68,7 +60,7 @@ impl Task for Autoencoder<'_> {
     /// decoder, which gives no probability to what is outside 0..1, they count as the nearer of the two.
     fn admit(&self, rows: &mut Dataset) {
         if self.model.decoder == Decoder::Bernoulli {
-            rows.x.iter_mut().for_each(|x| *x = x.clamp(0.0, 1.0));
+            rows.map_features(|x| x.clamp(0.0, 1.0));
         }
     }
 
@@ -129,4 +121,21 @@ impl Task for Autoencoder<'_> {
         }
         Ok(html)
     }
+}
+
+/// Refuses training rows with a feature that a Bernoulli decoder gives no probability to.
+fn check_range(rows: &Dataset) -> Result<(), TrainError> {
+    for row in 0..rows.windows.as_ref().map_or(rows.rows, |windows| windows.stored) {
+        let features = rows.features_of(row..row + 1);
+        if let Some(at) = features.iter().position(|x| !(0.0..=1.0).contains(x)) {
+            return Err(TrainError::Input(format!(
+                "training row {} has {} = {} after scaling; a Bernoulli decoder learns values from 0 to 1: \
+                 set `data.transform.numbers` = \"min_max\", or `model.decoder` = \"gaussian\"",
+                rows.source_rows.get(row).map_or(row, |row| row + 1),
+                rows.features[at],
+                features[at]
+            )));
+        }
+    }
+    Ok(())
 }

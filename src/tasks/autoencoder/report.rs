@@ -31,9 +31,8 @@ pub(super) fn section(fitted: &Fitted, portrait: &Portrait, shown: &Shown) -> St
 
 /// Samples, with `map` beside them; reconstructions and interpolations.
 fn pictures(image: &FittedImage, portrait: &Portrait, rows: &Dataset, part: &str, map: &str) -> String {
-    let values = image.shape.values();
-    let shown = portrait.shown.iter().flat_map(|&row| &rows.x[row * values..(row + 1) * values]);
-    let pairs: Vec<f32> = shown.chain(&portrait.reconstructions).copied().collect();
+    let shown = portrait.shown.iter().flat_map(|&row| rows.features_of(row..row + 1).into_owned());
+    let pairs: Vec<f32> = shown.chain(portrait.reconstructions.iter().copied()).collect();
     let grid = |title: &str, class: &str, scaled: &[f32], across: usize| {
         let png = grid::png_of_rows(image, &image.own_units(scaled), across);
         format!("<figure{class}><figcaption>{title}</figcaption>\n{}</figure>\n", embedded(&png))
@@ -75,8 +74,9 @@ type Strange<'a> = (usize, f64, &'a [f32], &'a [f32]);
 fn strange(fitted: &Fitted, portrait: &Portrait, rows: &Dataset) -> String {
     let width = rows.width().max(1);
     let each = portrait.strange.iter().zip(portrait.expected.chunks(width));
+    let found: Vec<_> = portrait.strange.iter().map(|&(row, _)| rows.features_of(row..row + 1)).collect();
     let each: Vec<Strange> =
-        each.map(|(&(row, nats), expected)| (row, nats, &rows.x[row * width..][..width], expected)).collect();
+        each.zip(&found).map(|((&(row, nats), expected), x)| (row, nats, &x[..], expected)).collect();
     match (&fitted.image, &fitted.reshape) {
         (Some(image), _) => strange_images(image, rows, &each),
         (None, Some(ReshapeConfig::Day { columns, minutes, .. })) if columns.len() == 1 => {

@@ -28,11 +28,13 @@ pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> 
     wrong.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let total = wrong.len();
     wrong.truncate(MISTAKES);
-    let values = image.shape.values();
     let mut html = String::new();
     for (sure, row, truth, predicted) in wrong {
-        let Some(x) = rows.x.get(row * values..(row + 1) * values) else { continue };
-        let picture = picture(image, x);
+        let x = rows.features_of(row..row + 1);
+        if x.len() != image.shape.values() {
+            continue;
+        }
+        let picture = picture(image, &x);
         let (truth, predicted) = (escape(&names[truth]), escape(&names[predicted]));
         let number = || format!("row {}", rows.source_rows.get(row).copied().unwrap_or(row));
         let source = rows.row_names.get(row).map_or_else(number, |name| escape(name));

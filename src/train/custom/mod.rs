@@ -132,8 +132,14 @@ impl Loop {
         let at = position("data set", data, self.data.iter().map(|d| d.data.name.as_str()))?;
         let columns = &self.layout.data[at].columns;
         let place = position("column", column, columns.iter().map(|(name, _)| name.as_str()))?;
-        let slice = columns[place].1;
-        self.write(column, slice, values)
+        let parts = columns[place].1.clone();
+        let expected = parts.last().map_or(0, |part| part.first + part.slice.words);
+        check_length(column, expected, values)?;
+        for part in parts {
+            let words = part.of(bytemuck::cast_slice(values));
+            self.session.write(part.slice.buffer, part.slice.start, words)?;
+        }
+        Ok(())
     }
 
     /// Writes a column of the batch of a phase that reads no data set.
@@ -283,12 +289,17 @@ impl Loop {
     }
 
     fn write(&mut self, name: &str, slice: Slice, values: &[f32]) -> Result<(), TrainError> {
-        if values.len() != slice.words {
-            let (given, wanted) = (values.len(), slice.words);
-            return Err(TrainError::Input(format!("`{name}` has {wanted} numbers, {given} are given")));
-        }
+        check_length(name, slice.words, values)?;
         self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(values))?;
         Ok(())
+    }
+}
+
+/// Refuses `values` if there are not `wanted`.
+fn check_length(name: &str, wanted: usize, values: &[f32]) -> Result<(), TrainError> {
+    match values.len() {
+        given if given == wanted => Ok(()),
+        given => Err(TrainError::Input(format!("`{name}` has {wanted} numbers, {given} are given"))),
     }
 }
 

@@ -139,27 +139,31 @@ impl Engine {
     }
 
     fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
-        for (name, slice) in self.compiled.layout.data[at].columns.clone() {
+        for (name, parts) in self.compiled.layout.data[at].columns.clone() {
             let column = data.categories.iter().find(|c| inputs::category_source(&c.name) == name);
             let words: Cow<[u32]> = match &data.target {
                 // By far the largest block, so it is not copied again.
-                _ if name == inputs::X => match &data.text {
-                    Some(text) => Cow::Borrowed(&text.symbols[..]),
-                    None => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
+                _ if name == inputs::X => match (&data.text, &data.pixels) {
+                    (Some(text), _) => Cow::Borrowed(&text.symbols[..]),
+                    (None, Some(pixels)) => Cow::Borrowed(pixels.words()),
+                    (None, None) => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
                 },
                 // The targets of a text are in the same words.
                 _ if data.text.is_some() => continue,
                 Some(target) if name == inputs::Y => target.words().into(),
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
-            // The last stored rows precede no target, so only rows that windows reach are on the device.
-            let words = &words[..words.len().min(slice.words)];
-            self.session.write(slice.buffer, slice.start, words)?;
-            if data.text.is_some() {
-                // The last sequence may be shorter than its row. No evaluated character comes after the
-                // padding.
-                let rest = vec![0; slice.words - words.len()];
-                self.session.write(slice.buffer, slice.start + words.len(), &rest)?;
+            for part in parts {
+                let slice = part.slice;
+                // The last stored rows precede no target, so only rows that windows reach are on the device.
+                let words = part.of(&words);
+                self.session.write(slice.buffer, slice.start, words)?;
+                if data.text.is_some() {
+                    // The last sequence may be shorter than its row. No evaluated character comes after the
+                    // padding.
+                    let rest = vec![0; slice.words - words.len()];
+                    self.session.write(slice.buffer, slice.start + words.len(), &rest)?;
+                }
             }
         }
         Ok(())

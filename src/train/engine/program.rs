@@ -8,7 +8,7 @@ use crate::nn::model::{Model, ModelGraph};
 use crate::nn::tensors::State;
 use crate::optim::{Decay, Optimizer};
 use crate::plan::{
-    self, Augmentation, Batches, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
+    self, Augmentation, Batches, ByteValues, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
     OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
 use crate::train::TrainError;
@@ -246,7 +246,11 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     }
     let mut columns = vec![];
     let windows = data.windows.as_ref();
-    if !data.features.is_empty() {
+    if let Some(pixels) = &data.pixels {
+        let table = pixels.table().iter().map(|value| value.to_bits()).collect();
+        let values = ByteValues { plane: pixels.plane(), table };
+        columns.push(DataColumn::bytes(inputs::X, data.width(), values));
+    } else if !data.features.is_empty() {
         let stride = data.features.len();
         columns.push(DataColumn { stride, ..DataColumn::rows(inputs::X, data.width()) });
     }

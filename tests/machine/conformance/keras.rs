@@ -198,7 +198,7 @@ fn descend(
     }
     let place = compiled.layout.sets[0].parameters[0].1;
     write(place, &words(start))?;
-    write(compiled.layout.data[0].columns[0].1, &words(&gradients.concat()))?;
+    write(compiled.layout.data[0].columns[0].1[0].slice, &words(&gradients.concat()))?;
     if let Some(order) = compiled.layout.data[0].order {
         write(order, &(0..rows as u32).collect::<Vec<u32>>())?;
     }
