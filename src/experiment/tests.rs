@@ -288,3 +288,20 @@ fn every_key_is_listed_with_a_sentence() {
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
     assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));
 }
+
+#[test]
+fn the_loss_follows_what_the_source_holds() {
+    for (source, sets, loss) in [
+        ("train-images-idx3-ubyte", &[][..], "cross_entropy"),
+        ("train-images-idx3-ubyte.gz", &["model.family=cnn"], "cross_entropy"),
+        ("photos", &["model.family=cnn"], "cross_entropy"),
+        ("photos", &["data.image={shape=[3,8,8]}", "model.family=mlp"], "cross_entropy"),
+        ("table.csv", &["data.target=y"], "mse"),
+        ("photos", &["model.family=cnn", "train.loss=mse"], "mse"),
+    ] {
+        let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        let text = format!("name = \"x\"\ndata.source = \"{source}\"\n");
+        let experiment = Experiment::parse(&text, "x.toml", &sets).unwrap();
+        assert_eq!(experiment.train.loss.name(), loss, "{source} {sets:?}");
+    }
+}

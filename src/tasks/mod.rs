@@ -16,9 +16,10 @@ use std::path::Path;
 
 use crate::base::number::Numbers;
 use crate::data::config::DataConfig;
+use crate::data::image::files::holds_classes;
 use crate::data::{Dataset, Fitted, Goal, Loaded};
-use crate::nn::config::ModelConfig;
-use crate::nn::losses::Loss;
+use crate::nn::config::{Family, ModelConfig};
+use crate::nn::losses::{ClassWeights, Loss};
 use crate::train::TrainError;
 use crate::train::config::TrainConfig;
 use crate::train::engine::Engine;
@@ -221,7 +222,14 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if model.variational().is_some() {
         return Loss::Elbo {};
     }
-    if data.text.is_some() { text::LOSS } else { TrainConfig::default().loss }
+    if data.text.is_some() {
+        return text::LOSS;
+    }
+    let as_images = data.image.is_some() || model.family == Family::Cnn;
+    if holds_classes(&data.source, as_images) {
+        return Loss::CrossEntropy { class_weights: ClassWeights::default(), label_smoothing: 0.0 };
+    }
+    TrainConfig::default().loss
 }
 
 /// Whether rows are shuffled by default.

@@ -58,6 +58,14 @@ pub fn may_hold_images(source: &str) -> bool {
     !matches!(ending(Path::new(source)).as_str(), "csv" | "tsv" | "tab" | "txt" | "parquet")
 }
 
+/// Whether a source holds images whose labels are classes, judged by its name: an IDX file, or, if it is to be read
+/// `as_images`, what may be a folder.
+pub fn holds_classes(source: &str, as_images: bool) -> bool {
+    let path = Path::new(source);
+    let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
+    name.contains("-idx") || (as_images && path.extension().is_none())
+}
+
 /// Whether a file is a picture, or its name says so.
 fn is_picture(path: &Path) -> bool {
     let named = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];

@@ -82,7 +82,7 @@ mod tests {
         std::fs::write(&path, "{\"adapter\": \"a\", \"choi").unwrap();
         assert!(of("a").is_empty(), "cut off");
         let usual = Geometry::usual(Family::Registers);
-        let other = Geometry { row_groups: 8, ..usual };
+        let other = Geometry { row_groups: 4, ..usual };
         let strange = Geometry { row_groups: 1000, ..usual };
         let choices = BTreeMap::from([("x".to_string(), other), ("y".to_string(), strange)]);
         let text = serde_json::to_vec(&Stored { adapter: "a".into(), choices }).unwrap();
