@@ -9,10 +9,9 @@
 //! | `pipelines` | shaders compiled on several threads, equal ones once |
 //! | `cache` | the driver's compiled code on disk |
 //! | `choices` | the tuner's choices on disk |
-//! | `tuner` | times the layouts of a program's launches |
 //! | `trusted` | the only `unsafe`: shaders without injected checks |
 //! | `handle` | the opened wgpu device that sessions share |
-//! | `session` | a loaded program: buffers, bind groups, submissions, launch times |
+//! | `session` | a loaded program: buffers, bind groups, submissions, launch times, tuning |
 //! | `pace` | how many steps go into one submission |
 //! | `readback` | copies results to the host |
 //! | `canary` | one dispatch with a known result, before a device is trusted |
@@ -30,7 +29,6 @@ mod readback;
 mod session;
 pub mod target;
 mod trusted;
-mod tuner;
 
 pub use device::{GpuDevice, GpuOptions};
 pub(super) use guard::quietly;

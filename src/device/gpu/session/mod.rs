@@ -1,6 +1,7 @@
 //! A program loaded on a GPU.
 
 mod profile;
+mod tuner;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,12 +11,12 @@ use super::handle::Gpu;
 use super::pace::{self, Launches, Pace};
 use super::pipelines::{self, Job, Pipeline};
 use super::readback::Readback;
-use super::tuner::ShaderOf;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::device::limits;
 use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
+use crate::kernels::shader::Shader;
 use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
@@ -24,6 +25,9 @@ const RECORDS: usize = 1024;
 const PENDING_BYTES: u64 = 32 << 20;
 /// Bytes of a step record.
 const RECORD_BYTES: usize = size_of::<StepRecord>();
+
+/// Makes the shader of a launch for a target.
+pub(super) type ShaderOf<'a> = dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError> + 'a;
 
 /// A launch ready to be encoded.
 pub(super) struct Command {
@@ -40,7 +44,7 @@ pub(super) struct Command {
 pub struct GpuSession {
     pub(super) gpu: Arc<Gpu>,
     info: DeviceInfo,
-    pub(super) buffers: Vec<wgpu::Buffer>,
+    buffers: Vec<wgpu::Buffer>,
     pub(super) phases: Vec<Vec<Command>>,
     records: wgpu::Buffer,
     record_group: wgpu::BindGroup,
@@ -52,7 +56,7 @@ pub struct GpuSession {
     allocated_bytes: u64,
     uploaded_bytes: u64,
     /// What the tuner measured when the program was loaded.
-    pub(super) tuned: Vec<Tuned>,
+    tuned: Vec<Tuned>,
 }
 
 impl GpuSession {
@@ -189,7 +193,7 @@ impl GpuSession {
     }
 }
 
-pub(super) fn command(
+fn command(
     gpu: &Gpu,
     buffers: &[wgpu::Buffer],
     launch: &[Dispatch],

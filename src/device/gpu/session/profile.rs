@@ -76,7 +76,7 @@ fn timestamps(
 
 impl GpuSession {
     /// Seconds per run of a launch, over `runs` consecutive ones that are waited for.
-    pub(in crate::device::gpu) fn timed(&self, command: &Command, runs: usize) -> Result<f64, DeviceError> {
+    pub(super) fn timed(&self, command: &Command, runs: usize) -> Result<f64, DeviceError> {
         let gpu = &self.gpu;
         let start = Instant::now();
         let index = gpu.guard.call("timing a dispatch", 0, |device| {

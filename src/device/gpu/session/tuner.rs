@@ -3,14 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::pace;
-use super::pipelines::{self, Job};
-use super::session::{Command, GpuSession, command};
+use super::{Command, GpuSession, ShaderOf, command};
 use crate::base::step::StepRecord;
 use crate::base::target::{Geometry, Target};
 use crate::device::DeviceError;
+use crate::device::gpu::pace;
+use crate::device::gpu::pipelines::{self, Job};
 use crate::device::tuning::{Tried, Tuned};
-use crate::kernels::shader::Shader;
 use crate::plan::{Dispatch, Program};
 
 /// A geometry must save this part of the time to be chosen: less is noise.
@@ -32,9 +31,6 @@ struct Place<'a> {
     /// Estimated work.
     work: f64,
 }
-
-/// Makes the shader of a launch for a target.
-pub(super) type ShaderOf<'a> = dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError> + 'a;
 
 impl GpuSession {
     /// Measures launches until `end`, only those whose geometry is not known if `unknown`, and clears all buffers
