@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gridlight::base::target::{Family, Target};
+use gridlight::data::Loaded;
 use gridlight::device::DeviceChoice;
 use gridlight::device::cpu::host;
 use gridlight::experiment::Experiment;
@@ -32,6 +33,9 @@ pub struct Plan {
     /// Write the WGSL of every kernel, as compiled, into this directory.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Do not show what was understood of the data.
+    #[arg(long)]
+    quiet: bool,
     /// Print one JSON object on standard output.
     #[arg(long)]
     json: bool,
@@ -42,7 +46,12 @@ impl Plan {
         let experiment = Experiment::read(&self.experiment, &self.set)?;
         let (exact, accumulate) = (experiment.train.exact, experiment.train.accumulate);
         let device = open_device(self.device, exact)?;
-        let compiled = compile(&experiment, &Experiment::directory(&self.experiment), device.target())?;
+        let data = trainer::load_data(&experiment, &Experiment::directory(&self.experiment))?;
+        if !self.quiet {
+            // On standard error: standard output is for results.
+            tell(super::inspect::text(&data.understood).trim_end());
+        }
+        let compiled = compile_for(&experiment, &data, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -73,8 +82,11 @@ fn memory_of(target: &Target, bytes: u64) -> String {
 /// The program of an experiment, whose paths are relative to `directory`, for a device: the first phases
 /// train, the last one evaluates.
 pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Result<Compiled, Failure> {
-    let data = trainer::load_data(experiment, directory)?;
-    let experiment = &trainer::sized(experiment, &data, &mut |text| tell(format_args!("note: {text}")));
+    compile_for(experiment, &trainer::load_data(experiment, directory)?, target)
+}
+
+fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Compiled, Failure> {
+    let experiment = &trainer::sized(experiment, data, &mut |text| tell(format_args!("note: {text}")));
     let model = trainer::model_of(experiment, &data.fitted, &data.train);
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {

@@ -306,6 +306,9 @@ impl Experiment {
             Loss::Huber { delta } if !is_positive(*delta) => {
                 wrong(format!("has delta = {delta}, which is not a finite number above 0"))
             }
+            Loss::Quantile { q } if !(*q > 0.0 && *q < 1.0) => {
+                wrong(format!("has q = {q}; it must be above 0 and below 1, such as 0.9"))
+            }
             Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
                 wrong(format!("has label_smoothing = {part}; it must be at least 0 and below 1"))
             }

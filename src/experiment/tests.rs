@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 59] = [
+const TABLES: [&str; 60] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -142,6 +142,7 @@ const TABLES: [&str; 59] = [
     "train.loss={type=\"mse\"+}",
     "train.loss={type=\"mae\"+}",
     "train.loss={type=\"huber\"+}",
+    "train.loss={type=\"quantile\"+}",
     "train.loss={type=\"bce_with_logits\"+}",
     "train.loss={type=\"elbo\"+}",
     "train.loss={type=\"cross_entropy\"+}",

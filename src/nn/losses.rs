@@ -25,6 +25,13 @@ pub enum Loss {
         #[serde(default = "default_delta")]
         delta: f64,
     },
+    /// Pinball loss `max(q (y - p), (q - 1) (y - p))`: the prediction is the quantile `q` of the target, which a
+    /// fraction `q` of the rows does not exceed (Koenker and Bassett 1978).
+    Quantile {
+        /// The quantile, in `(0, 1)`; one half is the median.
+        #[serde(default = "default_quantile")]
+        q: f64,
+    },
     /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`; the loss of positive rows is multiplied
     /// by `pos_weight`.
     BceWithLogits {
@@ -120,6 +127,10 @@ fn default_delta() -> f64 {
     1.0
 }
 
+fn default_quantile() -> f64 {
+    0.5
+}
+
 /// What a model makes of a batch: predictions, the loss of each row, and the loss to minimise.
 pub struct Losses {
     /// `[B, outputs]`, in the target's scaled units.
@@ -138,7 +149,8 @@ impl Loss {
         Some(match name {
             "mse" => Loss::Mse {},
             "mae" => Loss::Mae {},
-            "huber" => Loss::Huber { delta: 1.0 },
+            "huber" => Loss::Huber { delta: default_delta() },
+            "quantile" => Loss::Quantile { q: default_quantile() },
             "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
             "elbo" => Loss::Elbo {},
             "cross_entropy" => {
@@ -154,6 +166,7 @@ impl Loss {
             Loss::Mse {} => "mse",
             Loss::Mae {} => "mae",
             Loss::Huber { .. } => "huber",
+            Loss::Quantile { .. } => "quantile",
             Loss::BceWithLogits { .. } => "bce_with_logits",
             Loss::Elbo {} => "elbo",
             Loss::CrossEntropy { .. } => "cross_entropy",
@@ -206,6 +219,10 @@ impl Loss {
                     (1.0 - &y) * &p + (1.0 + extra * &y) * (-&p).softplus()
                 })?
             }
+            Loss::Quantile { q } => g.formula([predictions, target], |[p, y]| {
+                let below = y - p;
+                below.less(0.0).select(&below * (q - 1.0), &below * *q)
+            })?,
             _ => {
                 let error = g.sub(predictions, target)?;
                 match self {

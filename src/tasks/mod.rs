@@ -44,7 +44,7 @@ impl Settings<'_> {
             Loss::BceWithLogits { .. } => Goal::Binary,
             Loss::CrossEntropy { .. } => Goal::Classes,
             Loss::Elbo {} => Goal::Features,
-            Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } => Goal::Regression,
+            Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } | Loss::Quantile { .. } => Goal::Regression,
         }
     }
 

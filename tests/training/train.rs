@@ -217,6 +217,32 @@ fn classes_are_predicted_by_name_with_probabilities() {
 }
 
 #[test]
+fn a_quantile_is_exceeded_by_the_rest_of_the_rows() {
+    let mut table = String::from("x,y\n");
+    let mut targets = vec![];
+    for row in 0..1000u32 {
+        let [x, noise] = [0, 1].map(|c| rng::uniform(rng::word([1, 2], c, 0, row)));
+        // Noise that grows with x: a constant margin around the mean would not do.
+        targets.push(f64::from(5.0 * x + 4.0 * x * noise));
+        writeln!(table, "{x},{}", targets[row as usize]).unwrap();
+    }
+    for q in [0.1, 0.9] {
+        let train = format!(
+            "[train]\nepochs = 60\nbatch_size = 32\nloss = {{ type = \"quantile\", q = {q} }}\nlearning_rate = 0.01\n"
+        );
+        let bench = Bench::with_table(&table, &train);
+        bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+        let output = bench.path("out.csv");
+        predict(&bench.path("run"), &bench.path("table.csv"), &output, &CpuDevice::new(None)).unwrap();
+        let mut reader = csv::Reader::from_path(output).unwrap();
+        let found = reader.records().map(|row| row.unwrap()[0].parse::<f64>().unwrap());
+        let below = found.zip(&targets).filter(|(quantile, y)| *y <= quantile).count();
+        let part = below as f64 / targets.len() as f64;
+        assert!((part - q).abs() < 0.05, "{part} of the rows are below the {q} quantile");
+    }
+}
+
+#[test]
 fn tuning_takes_the_pair_with_the_lowest_validation_loss() {
     let train = "[train]\nepochs = 2\noptimizer = \"sgd\"\n[tune]\nlearning_rate = [1e-6, 0.05, 1e30]\n\
                  batch_size = [16, 32]\nepochs = 2\n";
