@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::choices::Choices;
 use super::guard::Guard;
 use super::handle::Gpu;
-use super::session::GpuSession;
+use super::session::{GpuSession, ShaderOf};
 use super::{cache, canary, pipelines, target};
 use crate::base::target::{Family, Geometry, Target};
 use crate::device::tuning::Tuning;
 use crate::device::{Device, DeviceError, DeviceInfo, Session};
-use crate::kernels::shader::{self, Shader};
+use crate::kernels::shader;
 use crate::plan::{Dispatch, Program};
 
 /// GPU options. The defaults read `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS` from the environment.
@@ -106,7 +106,7 @@ impl GpuDevice {
     pub fn load_with(
         &self,
         program: &Program,
-        shader_of: &dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError>,
+        shader_of: &ShaderOf,
     ) -> Result<Box<dyn Session>, DeviceError> {
         let (info, target) = (&self.info, &self.target);
         let session = GpuSession::load(&self.gpu, info, target, program, shader_of, self.tuning)?;
