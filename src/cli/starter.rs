@@ -164,18 +164,27 @@ fn table(
             text += &format!("#     ! {}: {}\n", one_line(&doubt.text), one_line(&doubt.mend));
         }
     }
+    let classes = match target.different {
+        few if few <= FEW && loss == "mse" => {
+            format!("   # {few} different values; to learn them as classes: \"cross_entropy\"")
+        }
+        _ => String::new(),
+    };
     text += &format!(
         "\n[data.split]\nby = \"random\"            # or \"order\" or \"time\" where later rows are to be predicted from \
          earlier ones\nvalidation = 0.15\ntest = 0.15\n\n[model]\nhidden = [64, 64]\n\n[train]\nepochs = 100\nloss = \
-         \"{loss}\"\nearly_stopping = {{ patience = 10 }}\n"
+         \"{loss}\"{classes}\nearly_stopping = {{ patience = 10 }}\n"
     );
     Ok(text)
 }
 
-/// The loss for a target: classes by their number, else a number.
+/// Different values up to which a column of numbers may well be one of classes.
+const FEW: usize = 20;
+
+/// The loss for a target: classes by their number, else a number. Two values are classes whatever they are.
 fn loss(target: &Column) -> &'static str {
     match target.kind {
-        ColumnKind::Category | ColumnKind::Boolean if target.different == 2 => "bce_with_logits",
+        _ if target.different == 2 => "bce_with_logits",
         ColumnKind::Category | ColumnKind::Boolean => "cross_entropy",
         ColumnKind::Number | ColumnKind::Timestamp => "mse",
     }

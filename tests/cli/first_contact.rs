@@ -96,3 +96,18 @@ fn a_table_may_have_any_ending() {
     let ended = gridlight(place.path(), &arguments);
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
 }
+
+#[test]
+fn two_numbers_are_classes_and_few_numbers_may_be() {
+    let place = workplace();
+    let rows = (0..80).map(|i| format!("{},{},{}\n", i % 13, i % 2, i % 7));
+    let table: String = std::iter::once("x,sick,stars\n".to_string()).chain(rows).collect();
+    fs::write(place.path().join("t.csv"), table).unwrap();
+    let arguments = ["train", "t.csv", "--target", "sick", "--epochs", "2", "--device", "cpu"];
+    let ended = gridlight(place.path(), &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("accuracy") && ended.stdout.contains("1 (positive)"), "{}", ended.stdout);
+    assert_eq!(gridlight(place.path(), &["init", "t.csv", "--target", "stars"]).code, Some(0));
+    let text = fs::read_to_string(place.path().join("t.toml")).unwrap();
+    assert!(text.contains("loss = \"mse\"   # 7 different values; to learn them as classes"), "{text}");
+}
