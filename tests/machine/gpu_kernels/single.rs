@@ -1,5 +1,7 @@
 //! Random kernels of every family by themselves, compared with the oracle, and what a wrong one looks like.
 
+use std::collections::BTreeSet;
+
 use gridlight::base::target::{Family, Geometry, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
@@ -19,6 +21,8 @@ pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
     {
         let options = GpuOptions { family: Some(family), exact, ..GpuOptions::default() };
         let usual = harness::device(&options)?;
+        // Most layouts are the same for most kernels.
+        let mut seen = BTreeSet::new();
         for geometry in Geometry::all(family) {
             let device = harness::device(&GpuOptions { geometry: Some(geometry), ..options.clone() })?;
             for name in samples::families() {
@@ -28,7 +32,8 @@ pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
                         shader::launch(&[shader::Bound::new(&sample.kernel)], device.target())
                             .map(|s| s.source)
                     };
-                    if source(&device).ok() == source(&usual).ok() {
+                    let other = source(&device).ok();
+                    if other == source(&usual).ok() || !seen.insert(other) {
                         continue;
                     }
                     others += 1;
@@ -43,7 +48,7 @@ pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
             }
         }
     }
-    assert!(others > 50, "only {others} kernels have other layouts");
+    assert!(others > 40, "only {others} kernels have other layouts");
     Ok(())
 }
 
