@@ -5,6 +5,7 @@
 //! (`reference`), or compiled into a plan (`crate::plan`).
 
 mod activations;
+pub mod attention;
 pub mod autodiff;
 pub mod build;
 pub mod convolution;

@@ -6,6 +6,7 @@
 //! Operands are positions in the dispatch's `reads` and `writes`; all are contiguous row-major buffers of
 //! 32-bit words. A kernel's `Body` says how loads and stores map onto them.
 
+pub mod attention;
 pub mod augment;
 pub mod batch;
 pub mod cross_entropy;
@@ -123,6 +124,8 @@ macro_rules! kernels {
 }
 
 kernels![
+    attention::Attention,
+    attention::AttentionGrad,
     batch::Batch,
     augment::Augment,
     matmul::MatMul,

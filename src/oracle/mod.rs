@@ -6,6 +6,7 @@
 //! plain numbers, for nothing here may depend on how a kernel sees its work.
 
 mod approx;
+pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
 pub mod gather;

@@ -184,7 +184,8 @@ impl<'n, 'g> Fusion<'n, 'g> {
         self.groups[at].dependencies = self.find_dependencies(at);
     }
 
-    /// Merges equal kernels with equal operands (such as loss and gradient of one cross-entropy).
+    /// Merges equal kernels with equal operands (such as loss and gradient of one cross-entropy), as far as one
+    /// dispatch may bind them.
     fn add_kernel(&mut self, value: ValueId) {
         let Lowering::Kernel { kernel, output } = self.nodes.lowering(value) else { return };
         let bases = |v: ValueId| self.operands(v).iter().map(|(a, _)| a.base).collect::<Vec<_>>();
@@ -195,6 +196,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
                 matches!(self.nodes.lowering(first), Lowering::Kernel { kernel: k, .. } if k == kernel)
                     && bases(first) == wanted
                     && outputs.iter().all(|o| o.1 != *output)
+                    && wanted.len() + outputs.len() < self.max_bindings
             }
             _ => false,
         });

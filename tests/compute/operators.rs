@@ -86,21 +86,21 @@ fn with_cotangent(mut sample: Sample) -> (Sample, ValueId) {
     (sample, loss)
 }
 
-fn has_recurrence_gradient(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_)))
+fn has_no_second_derivative(graph: &Graph) -> bool {
+    graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_) | Op::AttentionGrad(_)))
 }
 
-/// The gradient of a recurrence cannot be differentiated again, and reports so.
+/// Gradients of recurrences and attention cannot be differentiated again, and reports so.
 fn expect_refusal(graph: &mut Graph, scalar: ValueId, wrt: &[ValueId]) {
     let refused = autodiff::gradients(graph, scalar, wrt).unwrap_err().to_string();
-    assert!(refused.contains("second derivatives of recurrent layers are not supported"), "{refused}");
+    assert!(refused.contains("second derivatives of"), "{refused}");
 }
 
 #[test]
 fn gradients_agree_with_finite_differences() {
     for sample in all_samples().unwrap() {
         let wrt = sample.differentiable();
-        let refuses = has_recurrence_gradient(&sample.graph);
+        let refuses = has_no_second_derivative(&sample.graph);
         let (mut sample, loss) = with_cotangent(sample);
         if refuses {
             expect_refusal(&mut sample.graph, loss, &wrt);
@@ -113,11 +113,11 @@ fn gradients_agree_with_finite_differences() {
 
 #[test]
 fn second_derivatives_agree_with_finite_differences() {
-    for sample in all_samples().unwrap().into_iter().filter(|s| !has_recurrence_gradient(&s.graph)) {
+    for sample in all_samples().unwrap().into_iter().filter(|s| !has_no_second_derivative(&s.graph)) {
         let wrt = sample.differentiable();
         let (mut sample, loss) = with_cotangent(sample);
         let gradients = autodiff::gradients(&mut sample.graph, loss, &wrt).unwrap();
-        if has_recurrence_gradient(&sample.graph) {
+        if has_no_second_derivative(&sample.graph) {
             let again = total(&mut sample.graph, gradients[0]);
             expect_refusal(&mut sample.graph, again, &wrt);
             continue;

@@ -141,6 +141,7 @@ fn check_f32(inputs: &[&TensorType]) -> Result<(), String> {
     Ok(())
 }
 
+mod attention;
 mod binary;
 mod concat;
 mod constant;
@@ -158,6 +159,7 @@ mod source;
 mod unary;
 mod views;
 
+pub use attention::{Attended, Attending};
 pub use conv::ConvAxis;
 pub use pool::PoolKind;
 pub use recurrence::{Of, States};
@@ -254,6 +256,10 @@ operators! {
     Recurrence(recurrence::Recurrence),
     /// Its gradient.
     RecurrenceGrad(recurrence::RecurrenceGrad),
+    /// Attention.
+    Attention(attention::Attention),
+    /// Its gradient.
+    AttentionGrad(attention::AttentionGrad),
     /// Softmax or log-softmax.
     Softmax(softmax::Softmax),
     /// Loss of integer labels.

@@ -13,7 +13,7 @@ use pulp::{Simd, WithSimd};
 pub(super) const ROWS: usize = 6;
 
 /// `out = A B` for `A` of any strides and `B` with columns next to each other.
-pub(super) struct Direct<'a> {
+pub(in crate::kernels) struct Direct<'a> {
     /// `[m, k]`: element (i, l) is at `i * a_row + l * a_col`.
     pub a: &'a [f32],
     /// See `a`.

@@ -1,7 +1,7 @@
 //! Batched matrix product with a fused epilogue: `out[b,m,n] = epilogue(sum_k A[b,m,k] * B[b,k,n])`.
 
 pub mod convolution;
-mod direct;
+pub(super) mod direct;
 pub mod native;
 mod oracle;
 pub(in crate::kernels) mod panels;

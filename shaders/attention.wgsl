@@ -1,0 +1,89 @@
+// Attention: read 0 = queries [BATCH, QUERIES, HEADS, D], read 1 and 2 = keys and values
+// [BATCH, KEYS, HEADS / SHARED, D], read 3 = lengths [BATCH]; writes y = sum_j p_j v_j / sum_j p_j of each query
+// [BATCH, QUERIES, HEADS, D] and its log-sum [BATCH, QUERIES, HEADS], with p_j = e^(s_j - max s),
+// s_j = SCALE q k_j. An invocation has ROWS queries in registers and goes through the keys, one after the other,
+// which all invocations of a workgroup read together. It keeps the largest score so far and scales what it has
+// summed when it meets a larger one.
+//@import step, arithmetic, numerics, random
+//@include one or four if FOUR
+//@include attention
+@group(0) @binding(0) var<storage, read_write> write_0: array<Floats>; //@insert bindings
+@group(1) @binding(0) var<storage, read> read_0: array<Floats>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<Floats>; //@insert nothing
+@group(1) @binding(2) var<storage, read> read_2: array<Floats>; //@insert nothing
+@group(1) @binding(3) var<storage, read> read_3: array<u32>; //@insert nothing
+const TILES: u32 = 1u; //@param
+const ROWS: u32 = 1u; //@param
+const LANES: u32 = 64u; //@param
+const GROUPS_X: u32 = 65535u; //@param
+const r: u32 = 0u; //@index
+const d: u32 = 0u; //@index
+const LOWEST: f32 = -3.4028234e38;
+
+fn store_result(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_result
+}
+
+fn store_log_sum(row: u32, value: f32) {
+    write_0[row] = Floats(value); //@insert store_log_sum
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = group.y * GROUPS_X + group.x;
+    let first = (at % TILES) * LANES * ROWS;
+    let head = (at / TILES) % HEADS;
+    let b = at / (TILES * HEADS);
+    if (b >= BATCH) {
+        return;
+    }
+    // Queries beyond the last repeat it; what they give is not stored.
+//@for r in ROWS
+    let query_r = first + r * LANES + lane;
+    let row_r = (b * QUERIES + min(query_r, QUERIES - 1u)) * HEADS + head;
+    let q_r_d = read_0[row_r * VECTORS + d]; //@for d in VECTORS
+    var y_r_d = Floats(0.0); //@for d in VECTORS
+    var largest_r = LOWEST;
+    var total_r = 0.0;
+//@end
+    var limit = KEYS;
+    if (LENGTHS) {
+        limit = min(limit, read_3[b]);
+    }
+    if (CAUSAL) {
+        limit = min(limit, first + LANES * ROWS);
+    }
+    for (var j = 0u; j < limit; j++) {
+        let key = key_row(b, head, j) * VECTORS;
+        var dot_r = Floats(0.0); //@for r in ROWS
+//@for d in VECTORS
+        let k_d = read_1[key + d];
+        dot_r = add_product(dot_r, q_r_d, k_d); //@for r in ROWS
+//@end
+//@for r in ROWS
+        let score_r = mul_(total(dot_r), SCALE);
+        let seen_r = !CAUSAL || j <= query_r;
+        if (seen_r && score_r > largest_r) {
+            let factor = exp_(sub_(largest_r, score_r));
+            total_r = mul_(total_r, factor);
+            y_r_d = scale_each(y_r_d, factor); //@for d in VECTORS
+            largest_r = score_r;
+        }
+        let power_r = select(0.0, exp_(sub_(score_r, largest_r)), seen_r);
+        total_r = add_(total_r, power_r);
+        let p_r = dropped(pair_of(b, head, query_r, j), power_r);
+//@end
+//@for d in VECTORS
+        let v_d = read_2[key + d];
+        y_r_d = add_scaled(y_r_d, p_r, v_d); //@for r in ROWS
+//@end
+    }
+//@for r in ROWS
+    if (query_r < QUERIES) {
+        let none = total_r == 0.0;
+        let inverse = select(div_(1.0, total_r), 0.0, none);
+        store_result(row_r * VECTORS + d, scale_each(y_r_d, inverse)); //@for d in VECTORS
+        store_log_sum(row_r, select(add_(largest_r, log_(total_r)), 0.0, none));
+    }
+//@end
+}

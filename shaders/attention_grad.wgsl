@@ -1,0 +1,160 @@
+// The gradient of attention: read 0 = dy and 1 = queries [BATCH, QUERIES, HEADS, D], read 2 and 3 = keys and values
+// [BATCH, KEYS, HEADS / SHARED, D], read 4 = log-sums L and 5 = sums of y dy, D, of the queries
+// [BATCH, QUERIES, HEADS], read 6 = lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it writes
+// dq = sum_j ds k_j [BATCH, QUERIES, HEADS, D], and dk = sum_i ds q_i and dv = sum_i p dy_i one after the other
+// [2, BATCH, KEYS, HEADS / SHARED, D]. The first KEY_GROUPS workgroups have ROWS keys an invocation in registers and
+// go through the queries, the others ROWS queries and go through the keys.
+//@import step, arithmetic, numerics, random
+//@include one or four if FOUR
+//@include attention
+@group(0) @binding(0) var<storage, read_write> write_0: array<Floats>; //@insert bindings
+@group(1) @binding(0) var<storage, read> read_0: array<Floats>; //@insert nothing
+@group(1) @binding(1) var<storage, read> read_1: array<Floats>; //@insert nothing
+@group(1) @binding(2) var<storage, read> read_2: array<Floats>; //@insert nothing
+@group(1) @binding(3) var<storage, read> read_3: array<Floats>; //@insert nothing
+@group(1) @binding(4) var<storage, read> read_4: array<f32>; //@insert nothing
+@group(1) @binding(5) var<storage, read> read_5: array<f32>; //@insert nothing
+@group(1) @binding(6) var<storage, read> read_6: array<u32>; //@insert nothing
+const TILES: u32 = 1u; //@param
+const KEY_TILES: u32 = 1u; //@param
+const KEY_GROUPS: u32 = 1u; //@param
+const ROWS: u32 = 1u; //@param
+const LANES: u32 = 64u; //@param
+const GROUPS_X: u32 = 65535u; //@param
+const OF_QUERIES: bool = true; //@param
+const OF_KEYS: bool = true; //@param
+const r: u32 = 0u; //@index
+const d: u32 = 0u; //@index
+
+fn store_queries(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_queries
+}
+
+fn store_keys(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_keys
+}
+
+fn length(b: u32) -> u32 {
+    if (LENGTHS) {
+        return min(KEYS, read_6[b]);
+    } else {
+        return KEYS;
+    }
+}
+
+// p and ds of a pair, from its products q k and dy v.
+fn change(pair: u32, qk: f32, dv: f32, log_sum: f32, product: f32, seen: bool) -> vec2<f32> {
+    let p = select(0.0, exp_(sub_(mul_(qk, SCALE), log_sum)), seen);
+    let ds = mul_(mul_(p, sub_(dropped(pair, dv), product)), SCALE);
+    return vec2<f32>(dropped(pair, p), select(0.0, ds, seen));
+}
+
+fn queries(at: u32, lane: u32) {
+    let first = (at % TILES) * LANES * ROWS;
+    let head = (at / TILES) % HEADS;
+    let b = at / (TILES * HEADS);
+    if (b >= BATCH) {
+        return;
+    }
+    // Rows beyond the last repeat it; what they give is not stored.
+//@for r in ROWS
+    let query_r = first + r * LANES + lane;
+    let row_r = (b * QUERIES + min(query_r, QUERIES - 1u)) * HEADS + head;
+    let log_sum_r = read_4[row_r];
+    let product_r = read_5[row_r];
+//@for d in VECTORS
+    let dy_r_d = read_0[row_r * VECTORS + d];
+    let q_r_d = read_1[row_r * VECTORS + d];
+    var dq_r_d = Floats(0.0);
+//@end
+//@end
+    var limit = length(b);
+    if (CAUSAL) {
+        limit = min(limit, first + LANES * ROWS);
+    }
+    for (var j = 0u; j < limit; j++) {
+        let key = key_row(b, head, j) * VECTORS;
+        var qk_r = Floats(0.0); //@for r in ROWS
+        var dv_r = Floats(0.0); //@for r in ROWS
+//@for d in VECTORS
+        let k_d = read_2[key + d];
+        let v_d = read_3[key + d];
+        qk_r = add_product(qk_r, q_r_d, k_d); //@for r in ROWS
+        dv_r = add_product(dv_r, dy_r_d, v_d); //@for r in ROWS
+//@end
+//@for r in ROWS
+        let pair_r = pair_of(b, head, query_r, j);
+        let ds_r = change(pair_r, total(qk_r), total(dv_r), log_sum_r, product_r, !CAUSAL || j <= query_r).y;
+        dq_r_d = add_scaled(dq_r_d, ds_r, k_d); //@for d in VECTORS
+//@end
+    }
+//@for r in ROWS
+    if (query_r < QUERIES) {
+        store_queries(row_r * VECTORS + d, dq_r_d); //@for d in VECTORS
+    }
+//@end
+}
+
+fn keys(at: u32, lane: u32) {
+    let first = (at % KEY_TILES) * LANES * ROWS;
+    let key_head = (at / KEY_TILES) % (HEADS / SHARED);
+    let b = at / (KEY_TILES * (HEADS / SHARED));
+//@for r in ROWS
+    let key_r = first + r * LANES + lane;
+    let row_r = key_row(b, key_head * SHARED, min(key_r, KEYS - 1u)) * VECTORS;
+//@for d in VECTORS
+    let k_r_d = read_2[row_r + d];
+    let v_r_d = read_3[row_r + d];
+    var dk_r_d = Floats(0.0);
+    var dv_r_d = Floats(0.0);
+//@end
+//@end
+    let end = length(b);
+    for (var head = key_head * SHARED; head < (key_head + 1u) * SHARED; head++) {
+        // Earlier queries see none of the keys.
+        var begin = 0u;
+        if (CAUSAL) {
+            begin = first;
+        }
+        for (var i = begin; i < QUERIES; i++) {
+            let row = (b * QUERIES + i) * HEADS + head;
+            let log_sum = read_4[row];
+            let product = read_5[row];
+            var qk_r = Floats(0.0); //@for r in ROWS
+            var yv_r = Floats(0.0); //@for r in ROWS
+//@for d in VECTORS
+            let dy_d = read_0[row * VECTORS + d];
+            let q_d = read_1[row * VECTORS + d];
+            qk_r = add_product(qk_r, q_d, k_r_d); //@for r in ROWS
+            yv_r = add_product(yv_r, dy_d, v_r_d); //@for r in ROWS
+//@end
+//@for r in ROWS
+            let pair_r = pair_of(b, head, i, key_r);
+            let seen_r = key_r < end && (!CAUSAL || key_r <= i);
+            let both_r = change(pair_r, total(qk_r), total(yv_r), log_sum, product, seen_r);
+            dk_r_d = add_scaled(dk_r_d, both_r.y, q_d); //@for d in VECTORS
+            dv_r_d = add_scaled(dv_r_d, both_r.x, dy_d); //@for d in VECTORS
+//@end
+        }
+    }
+//@for r in ROWS
+    if (key_r < KEYS) {
+//@for d in VECTORS
+        store_keys(row_r + d, dk_r_d);
+        store_keys(BATCH * KEYS * (HEADS / SHARED) * VECTORS + row_r + d, dv_r_d);
+//@end
+    }
+//@end
+}
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+    let at = group.y * GROUPS_X + group.x;
+    if (at < KEY_GROUPS) {
+        if (OF_KEYS) {
+            keys(at, lane);
+        }
+    } else if (OF_QUERIES) {
+        queries(at - KEY_GROUPS, lane);
+    }
+}

@@ -1,0 +1,50 @@
+// What attention and its gradient have in common: sizes, products of rows, and dropout. Needs `random`, and one or
+// four.
+const BATCH: u32 = 1u; //@param
+const HEADS: u32 = 1u; //@param
+// Heads of the queries that share one of the keys.
+const SHARED: u32 = 1u; //@param
+const QUERIES: u32 = 1u; //@param
+const KEYS: u32 = 1u; //@param
+// Floats of a row.
+const VECTORS: u32 = 1u; //@param
+const SCALE: f32 = 1.0; //@param
+const CAUSAL: bool = false; //@param
+const LENGTHS: bool = false; //@param
+const DROPOUT: bool = false; //@param
+const THRESHOLD: u32 = 0u; //@param
+const FACTOR: f32 = 1.0; //@param
+const STREAM: u32 = 0u; //@param
+
+// The row of key j as a head of the queries sees it.
+fn key_row(b: u32, head: u32, j: u32) -> u32 {
+    return (b * KEYS + j) * (HEADS / SHARED) + head / SHARED;
+}
+
+// The element of a pair in [BATCH, HEADS, QUERIES, KEYS].
+fn pair_of(b: u32, head: u32, query: u32, key: u32) -> u32 {
+    return ((b * HEADS + head) * QUERIES + query) * KEYS + key;
+}
+
+// x times what dropout gives the pair.
+fn dropped(pair: u32, x: f32) -> f32 {
+    if (DROPOUT) {
+        let word = random_word(STREAM, step.micro_batch * (BATCH * HEADS * QUERIES * KEYS) + pair);
+        return select(0.0, mul_(x, FACTOR), word < THRESHOLD);
+    } else {
+        return x;
+    }
+}
+
+fn add_product(sum: Floats, a: Floats, b: Floats) -> Floats {
+    return sum + a * b; //@insert add_product
+}
+
+fn add_scaled(sum: Floats, a: f32, b: Floats) -> Floats {
+    return sum + a * b; //@insert add_scaled
+}
+
+// The sum of the elements.
+fn total(x: Floats) -> f32 {
+    return f32(x); //@insert total
+}

@@ -1,0 +1,269 @@
+//! Scaled dot-product attention and its gradient; the formulas are at [`crate::oracle::attention`]. No matrix of
+//! queries by keys is ever in memory: rows keep a running maximum and sum (Milakov and Gimelshein 2018,
+//! arXiv:1805.02867), and the gradient computes the probabilities again from the log-sums (Dao et al. 2022,
+//! arXiv:2205.14135).
+
+mod blocks;
+mod exact;
+mod gradient;
+pub mod native;
+mod oracle;
+mod sample;
+mod shader;
+
+use super::native::NativeRun;
+use super::oracle::Operands;
+use super::samples::Family;
+use super::shader::{Shader, ShaderError};
+use super::signature::{Content, Signature};
+use super::{Cost, Kernel, KernelDef};
+use crate::base::rng;
+use crate::base::step::StepRecord;
+use crate::base::target::Target;
+use crate::native::operands::Operands as NativeOperands;
+use crate::oracle::Approx;
+pub use crate::oracle::attention::Sizes;
+use crate::scalar::Body;
+
+/// Largest width of a head: its row is kept in registers.
+pub const MAX_WIDTH: usize = 256;
+
+/// Dropout of the probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Dropout {
+    /// A pair is kept if its random word is below this.
+    pub threshold: u32,
+    /// Bits of the factor of what is kept.
+    pub factor: u32,
+    /// Random stream.
+    pub stream: u32,
+}
+
+impl Dropout {
+    /// Whether it keeps a pair, by its element in `[B, H, T, S]`.
+    fn keeps(&self, sizes: &Sizes, step: &StepRecord, pair: usize) -> bool {
+        let count = sizes.batch * sizes.heads * sizes.queries * sizes.keys;
+        let word =
+            rng::word([step.seed_low, step.seed_high], self.stream, step.step, step.element(pair, count));
+        word < self.threshold
+    }
+
+    /// The factor of a pair.
+    pub fn of_pair(&self, sizes: &Sizes, step: &StepRecord, pair: usize) -> f32 {
+        if self.keeps(sizes, step, pair) { f32::from_bits(self.factor) } else { 0.0 }
+    }
+}
+
+/// What forward and backward have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Form {
+    /// Sizes.
+    pub sizes: Sizes,
+    /// Bits of the factor of the scores.
+    pub scale: u32,
+    /// Whether the last read operand says how many keys each sequence has, `u32[B]`.
+    pub lengths: bool,
+    /// Dropout, in training.
+    pub dropout: Option<Dropout>,
+}
+
+impl Form {
+    fn scale(&self) -> f32 {
+        f32::from_bits(self.scale)
+    }
+
+    /// Pairs of a query and a key that it sees, if all sequences are whole.
+    fn pairs(&self) -> usize {
+        let Sizes { batch, heads, queries, keys, causal, .. } = self.sizes;
+        let seen = if causal { queries * (queries + 1) / 2 } else { queries * keys };
+        batch * heads * seen
+    }
+
+    /// For `products` multiply-adds for each pair and element, and these words moved.
+    fn cost(&self, products: usize, words: usize) -> Cost {
+        let flops = self.pairs() * (2 * products * self.sizes.width + 8);
+        Cost { flops: flops as u64, bytes: 4 * words as u64 }
+    }
+
+    fn shape(&self) -> String {
+        let Sizes { batch, heads, key_heads, queries, keys, width, causal } = self.sizes;
+        let shared = if key_heads == heads { String::new() } else { format!("/{key_heads}") };
+        let causal = if causal { " causal" } else { "" };
+        let lengths = if self.lengths { " lengths" } else { "" };
+        let dropout = if self.dropout.is_some() { " dropout" } else { "" };
+        format!("{batch}x{heads}{shared} {queries}x{keys}x{width}{causal}{lengths}{dropout}")
+    }
+
+    /// NaN in what a query does not see may reach it: devices multiply it with zero.
+    fn allow_nan(&self, signature: &mut Signature) {
+        let sees_all = !self.sizes.causal && !self.lengths && self.dropout.is_none();
+        signature.reads.iter_mut().for_each(|read| read.takes_nan = sees_all);
+    }
+
+    /// How many keys sequence `b` has.
+    fn length(&self, operands: &NativeOperands, b: usize) -> usize {
+        let last = operands.reads() - 1;
+        if self.lengths { operands.read_words(last)[b] as usize } else { self.sizes.keys }
+    }
+
+    fn lengths(&self) -> Option<(usize, Content)> {
+        self.lengths.then_some((self.sizes.batch, Content::Index { below: self.sizes.keys + 1 }))
+    }
+}
+
+/// Reads: queries `[B, T, H, D]`, keys and values `[B, S, G, D]`, lengths `u32[B]` if there are any.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Attention {
+    /// Sizes and the like.
+    pub form: Form,
+    /// Positions in `writes`, where wanted: the result `[B, T, H, D]`, the log-sums `[B, T, H]`.
+    pub outputs: [Option<usize>; 2],
+}
+
+/// Reads: the gradient `[B, T, H, D]`, queries, keys, values, the log-sums `[B, T, H]`, the sum of the products of
+/// result and gradient of each query `[B, T, H]`, lengths.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AttentionGrad {
+    /// Sizes and the like.
+    pub form: Form,
+    /// Positions in `writes`, where wanted: the gradients of the queries `[B, T, H, D]`, of keys and values
+    /// `[2, B, S, G, D]`.
+    pub outputs: [Option<usize>; 2],
+}
+
+/// Where each of the outputs goes if only some are kept.
+fn kept(outputs: &[usize]) -> [Option<usize>; 2] {
+    [0, 1].map(|output| outputs.iter().position(|&kept| kept == output))
+}
+
+impl KernelDef for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn shape(&self) -> String {
+        self.form.shape()
+    }
+
+    fn cost(&self) -> Cost {
+        let sizes = &self.form.sizes;
+        self.form.cost(2, 2 * (sizes.query_words() + sizes.key_words()) + sizes.statistics())
+    }
+
+    fn signature(&self) -> Signature {
+        let sizes = &self.form.sizes;
+        let keys = (sizes.key_words(), Content::Normal);
+        let mut reads = vec![(sizes.query_words(), Content::Normal), keys, keys];
+        reads.extend(self.form.lengths());
+        let mut signature = Signature::new(&reads, &[]);
+        signature.add_outputs(&self.outputs, &[sizes.query_words(), sizes.statistics()]);
+        self.form.allow_nan(&mut signature);
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        self.form.sizes.keys
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match exact {
+            true => Box::new(exact::Exact(self.clone())),
+            false => Box::new(self.clone()),
+        }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::attention(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("attention", sample::attention)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::benchmarks()
+    }
+}
+
+impl KernelDef for AttentionGrad {
+    fn name(&self) -> &'static str {
+        "attention_grad"
+    }
+
+    fn shape(&self) -> String {
+        self.form.shape()
+    }
+
+    /// Where both are computed at once: the scores, `dp`, `dq`, `dk` and `dv`.
+    fn cost(&self) -> Cost {
+        let sizes = &self.form.sizes;
+        let [queries, keys] = self.outputs.map(|output| usize::from(output.is_some()));
+        let words = (2 + queries) * sizes.query_words() + (2 + 2 * keys) * sizes.key_words();
+        self.form.cost(2 + queries + 2 * keys, words + 2 * sizes.statistics())
+    }
+
+    fn signature(&self) -> Signature {
+        let sizes = &self.form.sizes;
+        let [queries, keys, statistics] = [sizes.query_words(), sizes.key_words(), sizes.statistics()];
+        let normal = |words| (words, Content::Normal);
+        let mut reads = [queries, queries, keys, keys].map(normal).to_vec();
+        // Log-sums that keep the probabilities small, whatever the scores are.
+        reads.push((statistics, Content::Positive));
+        reads.push(normal(statistics));
+        reads.extend(self.form.lengths());
+        let mut signature = Signature::new(&reads, &[]);
+        signature.add_outputs(&self.outputs, &[queries, 2 * keys]);
+        self.form.allow_nan(&mut signature);
+        signature
+    }
+
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
+
+    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    }
+
+    fn iterations(&self, _target: &Target) -> usize {
+        let Sizes { heads, key_heads, queries, keys, .. } = self.form.sizes;
+        let of_queries = if self.outputs[0].is_some() { keys } else { 0 };
+        let of_keys = if self.outputs[1].is_some() { (queries + 1) * heads / key_heads } else { 0 };
+        of_queries.max(of_keys)
+    }
+
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        match exact {
+            true => Box::new(exact::Exact(self.clone())),
+            false => Box::new(self.clone()),
+        }
+    }
+
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
+        self.evaluate(operands, writes);
+    }
+
+    fn shader(&self, target: &Target) -> Result<Shader, ShaderError> {
+        shader::gradient(self, target)
+    }
+
+    fn samples() -> &'static [Family] {
+        &[("attention_grad", sample::gradient)]
+    }
+
+    fn benchmarks() -> Vec<Self> {
+        sample::gradient_benchmarks()
+    }
+}

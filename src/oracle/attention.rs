@@ -1,0 +1,176 @@
+//! Scaled dot-product attention (Vaswani et al. 2017, arXiv:1706.03762, section 3.2) over heads, and its gradient.
+//!
+//! For a query `i` of head `h`, over the keys `j` that it sees (always the first ones):
+//!
+//! - `s_j = scale sum_d q_id k_jd`, `p_j = e^(s_j - L)` with the log-sum `L = ln sum_j e^s_j`;
+//! - `y_id = sum_j p_j m_j v_jd`, where `m_j` is 1, or in training with dropout 0 or `1 / (1 - rate)`.
+//!
+//! A query that sees no key gives zeros, with `L = 0`. With `D = sum_d y_d dy_d`:
+//!
+//! - `dp_j = m_j sum_d dy_d v_jd`, `ds_j = p_j (dp_j - D) scale`;
+//! - `dq = sum_j ds_j k_j`, `dk_j = sum_i ds_ij q_i`, `dv_j = sum_i p_ij m_ij dy_i`.
+
+use super::Real;
+use crate::scalar::BinaryFn;
+
+/// Sizes of an attention, and which keys a query sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sizes {
+    /// Sequences, `B`.
+    pub batch: usize,
+    /// Heads of the queries, `H`.
+    pub heads: usize,
+    /// Heads of the keys and values, `G`; each serves `H / G` neighbouring heads of the queries.
+    pub key_heads: usize,
+    /// Queries, `T`.
+    pub queries: usize,
+    /// Keys, `S`.
+    pub keys: usize,
+    /// Elements of a query, a key and a value, `D`.
+    pub width: usize,
+    /// Whether query `i` sees the keys up to `i` only.
+    pub causal: bool,
+}
+
+impl Sizes {
+    /// The first element of query `i` of head `h` in `[B, T, H, D]`.
+    pub fn query(&self, b: usize, h: usize, i: usize) -> usize {
+        self.statistic(b, h, i) * self.width
+    }
+
+    /// The first element of key `j`, as head `h` of the queries sees it, in `[B, S, G, D]`.
+    pub fn key(&self, b: usize, h: usize, j: usize) -> usize {
+        let shared = self.heads / self.key_heads;
+        ((b * self.keys + j) * self.key_heads + h / shared) * self.width
+    }
+
+    /// The element of query `i` of head `h` in `[B, T, H]`.
+    pub fn statistic(&self, b: usize, h: usize, i: usize) -> usize {
+        (b * self.queries + i) * self.heads + h
+    }
+
+    /// The element of a pair in `[B, H, T, S]`, by which dropout is drawn.
+    pub fn pair(&self, b: usize, h: usize, i: usize, j: usize) -> usize {
+        ((b * self.heads + h) * self.queries + i) * self.keys + j
+    }
+
+    /// How many keys query `i` sees of the first `length`.
+    pub fn seen(&self, i: usize, length: usize) -> usize {
+        let last = if self.causal { i + 1 } else { self.keys };
+        last.min(length).min(self.keys)
+    }
+
+    /// Elements of the queries.
+    pub fn query_words(&self) -> usize {
+        self.batch * self.queries * self.heads * self.width
+    }
+
+    /// Elements of the keys, and of the values.
+    pub fn key_words(&self) -> usize {
+        self.batch * self.keys * self.key_heads * self.width
+    }
+
+    /// Elements of the log-sums.
+    pub fn statistics(&self) -> usize {
+        self.batch * self.queries * self.heads
+    }
+
+    /// Every sequence, head and query.
+    fn each(self) -> impl Iterator<Item = [usize; 3]> {
+        let heads = move |b| (0..self.heads).map(move |h| [b, h]);
+        let all = (0..self.batch).flat_map(heads);
+        all.flat_map(move |[b, h]| (0..self.queries).map(move |i| [b, h, i]))
+    }
+}
+
+/// The operands of an attention.
+pub struct Given<'a> {
+    /// Sizes.
+    pub sizes: Sizes,
+    /// Factor of the scores.
+    pub scale: f64,
+    /// Queries `[B, T, H, D]`.
+    pub q: &'a [f64],
+    /// Keys `[B, S, G, D]`.
+    pub k: &'a [f64],
+    /// Values `[B, S, G, D]`.
+    pub v: &'a [f64],
+    /// How many keys of each sequence there are, `[B]`; all without it.
+    pub lengths: Option<&'a [f64]>,
+    /// `m` of a pair, by its element in `[B, H, T, S]`.
+    pub factor: &'a dyn Fn(usize) -> f64,
+}
+
+impl Given<'_> {
+    fn seen(&self, b: usize, i: usize) -> usize {
+        let length = self.lengths.map_or(self.sizes.keys, |lengths| lengths[b] as usize);
+        self.sizes.seen(i, length)
+    }
+
+    fn score<T: Real>(&self, [b, h, i]: [usize; 3], j: usize) -> T {
+        let (q, k) = (self.sizes.query(b, h, i), self.sizes.key(b, h, j));
+        let dot = dot::<T>(&self.q[q..][..self.sizes.width], &self.k[k..][..self.sizes.width]);
+        dot * T::exact(self.scale)
+    }
+
+    /// `y` `[B, T, H, D]` and the log-sums `[B, T, H]`.
+    pub fn attention<T: Real>(&self) -> [Vec<T>; 2] {
+        let sizes = self.sizes;
+        let mut y = vec![T::exact(0.0); sizes.query_words()];
+        let mut log_sums = vec![T::exact(0.0); sizes.statistics()];
+        for at @ [b, h, i] in sizes.each() {
+            let scores: Vec<T> = (0..self.seen(b, i)).map(|j| self.score(at, j)).collect();
+            let Some(largest) = scores.iter().copied().reduce(|a, b| a.binary(BinaryFn::Max, b)) else {
+                continue;
+            };
+            let powers: Vec<T> = scores.iter().map(|&s| (s - largest).exp()).collect();
+            // A device may scale what it has summed whenever it meets a larger score.
+            let total = T::sum(powers.iter().copied()).rounded(8.0);
+            log_sums[sizes.statistic(b, h, i)] = largest + total.ln();
+            for d in 0..sizes.width {
+                let terms = powers.iter().enumerate().map(|(j, &p)| {
+                    let factor = (self.factor)(sizes.pair(b, h, i, j));
+                    p * T::exact(factor) * T::exact(self.v[sizes.key(b, h, j) + d])
+                });
+                y[sizes.query(b, h, i) + d] = (T::sum(terms) / total).rounded(8.0);
+            }
+        }
+        [y, log_sums]
+    }
+
+    /// The gradients of the queries, `[B, T, H, D]`, and of keys and values, `[2, B, S, G, D]`, for the gradient
+    /// `dy`, the log-sums and `D` of each query.
+    pub fn gradient<T: Real>(&self, dy: &[f64], log_sums: &[f64], products: &[f64]) -> [Vec<T>; 2] {
+        let (sizes, scale) = (self.sizes, T::exact(self.scale));
+        let (width, words) = (sizes.width, sizes.key_words());
+        let mut queries = vec![T::exact(0.0); sizes.query_words()];
+        // What is added to each element of keys and values.
+        let mut terms: Vec<Vec<T>> = vec![vec![]; 2 * words];
+        for at @ [b, h, i] in sizes.each() {
+            let (query, statistic) = (sizes.query(b, h, i), sizes.statistic(b, h, i));
+            let dy = &dy[query..][..width];
+            let mut changes = vec![];
+            for j in 0..self.seen(b, i) {
+                let key = sizes.key(b, h, j);
+                let factor = T::exact((self.factor)(sizes.pair(b, h, i, j)));
+                let p = (self.score::<T>(at, j) - T::exact(log_sums[statistic])).exp();
+                let dp = dot::<T>(dy, &self.v[key..][..width]) * factor;
+                let ds = p * (dp - T::exact(products[statistic])) * scale;
+                for d in 0..width {
+                    terms[key + d].push(ds * T::exact(self.q[query + d]));
+                    terms[words + key + d].push(p * factor * T::exact(dy[d]));
+                }
+                changes.push((ds, key));
+            }
+            for d in 0..width {
+                let terms = changes.iter().map(|&(ds, key)| ds * T::exact(self.k[key + d]));
+                queries[query + d] = T::sum(terms);
+            }
+        }
+        [queries, terms.into_iter().map(|terms| T::sum(terms.into_iter())).collect()]
+    }
+}
+
+fn dot<T: Real>(a: &[f64], b: &[f64]) -> T {
+    T::sum(a.iter().zip(b).map(|(&a, &b)| T::exact(a) * T::exact(b)))
+}
