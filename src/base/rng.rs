@@ -43,6 +43,8 @@ pub mod streams {
     pub const LAYERS: u32 = 0x2_0000;
     /// Dropout masks between the layers of recurrent stacks.
     pub const RECURRENT: u32 = 0x4_0000;
+    /// Dropout of attention and of what is around it: four streams for each layer, numbered from here.
+    pub const ATTENTION: u32 = 0x8_0000;
 }
 
 /// The two output words of Threefry2x32-20.

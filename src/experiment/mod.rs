@@ -151,7 +151,7 @@ impl Experiment {
             self.train.loss = tasks::default_loss(&self.data, &self.model);
         }
         if !is_given("shuffle") {
-            self.train.shuffle = tasks::default_shuffle(&self.data);
+            self.train.shuffle = tasks::default_shuffle(&self.data, &self.model);
         }
     }
 
@@ -191,6 +191,7 @@ impl Experiment {
         }
         self.check_model()?;
         config::recurrent::check(&self.model)?;
+        config::transformer::check(&self.model)?;
         tasks::check(self.settings())?;
         accumulate::check(self)?;
         self.check_train()?;

@@ -48,4 +48,26 @@ impl Graph {
         let operands: Vec<ValueId> = [q, k, v].into_iter().chain(lengths).collect();
         self.push(Op::Attention(Attention { attend, result: Attended::Values }), &operands)
     }
+
+    /// Rotates pairs of features, `i` and `i + D / 2`, of step `t` of `x` `[B, T, H, D]` by `t / 10000^(2i / D)`
+    /// (Su et al. 2021, arXiv:2104.09864), so that products of rotated rows depend on their distance.
+    pub fn rotary(&mut self, x: ValueId) -> Built {
+        let [batch, steps, heads, width] = self.shape(x)[..] else {
+            return Err(self.error("rotary", &[x], "expected queries or keys [B, T, H, D]".into()));
+        };
+        if !width.is_multiple_of(2) {
+            let reason = format!("heads are {width} wide; rotation takes pairs, so the width must be even");
+            return Err(self.error("rotary", &[x], reason));
+        }
+        let half = width / 2;
+        let angle = |at: usize| (at / half) as f64 / 10_000f64.powf((at % half) as f64 / half as f64);
+        let table = |f: fn(f64) -> f64| -> Vec<f32> { (0..steps * half).map(|at| f(angle(at)) as f32).collect() };
+        let cos = self.constant(&[steps, 1, half], &table(f64::cos))?;
+        let sin = self.constant(&[steps, 1, half], &table(f64::sin))?;
+        let extents = [batch, steps, heads, half];
+        let (a, b) = (self.slice(x, &[0; 4], &extents)?, self.slice(x, &[0, 0, 0, half], &extents)?);
+        let first = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &a * &cos - &b * &sin)?;
+        let second = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &b * &cos + &a * &sin)?;
+        self.concat(&[first, second], 3)
+    }
 }

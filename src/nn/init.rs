@@ -15,6 +15,11 @@ pub enum Init {
     },
     /// Standard normal (PyTorch's `Embedding`).
     Normal,
+    /// Normal with mean 0.
+    SmallNormal {
+        /// Standard deviation.
+        deviation: f32,
+    },
 }
 
 impl Init {
@@ -28,6 +33,7 @@ impl Init {
                 (0..count).map(|i| (2.0 * rng::uniform(word(i)) - 1.0) * bound).collect()
             }
             Init::Normal => (0..count).map(|i| rng::normal(word(i))).collect(),
+            Init::SmallNormal { deviation } => (0..count).map(|i| rng::normal(word(i)) * deviation).collect(),
         }
     }
 }

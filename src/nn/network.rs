@@ -83,6 +83,19 @@ impl<'a> Network<'a> {
         })
     }
 
+    /// Appends a layer of rows to each step of sequences `[B, T, 1, F]`, or to rows as they are.
+    pub fn of_each(
+        &mut self,
+        x: ValueId,
+        layer: impl FnOnce(&mut Self, ValueId) -> Result<ValueId, GraphError>,
+    ) -> Result<ValueId, GraphError> {
+        let [batch, steps, 1, width] = self.graph.shape(x)[..] else { return layer(self, x) };
+        let rows = self.graph.reshape(x, &[batch * steps, width])?;
+        let y = layer(self, rows)?;
+        let width = self.graph.shape(y)[1];
+        self.graph.reshape(y, &[batch, steps, 1, width])
+    }
+
     /// `x W^T + b` with `W` `[out, in]`, uniform in `+-1/sqrt(in)` as in PyTorch's `Linear`.
     pub fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, inputs] = self.rows("dense", x)?;

@@ -1,6 +1,7 @@
 //! Layers in sequence, trained against a target.
 
 use super::config::ModelConfig;
+use super::config::transformer::TokensOf;
 use super::init::Init;
 use super::inputs::{Inputs, X, Y, category_source, embedding_width};
 use super::layers::{Dense, LayerConfig};
@@ -27,7 +28,12 @@ pub struct Supervised {
 impl Supervised {
     /// The model of a configuration for these inputs; `outputs` is the number its target needs.
     pub fn new(config: &ModelConfig, inputs: Inputs, outputs: usize, loss: Loss) -> Self {
-        let mut layers = config.hidden_layers();
+        let tokens = match (inputs.sequence, inputs.image) {
+            (Some(_), _) => TokensOf::Steps,
+            (None, Some(_)) => TokensOf::Patches,
+            (None, None) => TokensOf::Numbers,
+        };
+        let mut layers = config.layers_of(tokens);
         layers.push(Dense { units: outputs, bias: true }.into());
         Self { layers, inputs, outputs, loss, embedding_width: config.embedding_width }
     }
@@ -67,11 +73,16 @@ impl Model for Supervised {
             h = net.images(h, [image.channels, image.height, image.width])?;
         }
         // Other layers treat windows as flat rows of numbers.
-        let recurrent = matches!(self.layers.first(), Some(LayerConfig::Recurrent(_)));
-        if let (Some(sequence), true) = (self.inputs.sequence, recurrent) {
+        let by_step = self.layers.first().is_some_and(|layer| layer.layer().reads_steps());
+        if let (Some(sequence), true) = (self.inputs.sequence, by_step) {
             h = net.sequence(h, sequence.length, sequence.width)?;
         }
         h = net.layers(&self.layers, 0, h)?;
+        if net.graph.shape(h).len() != 2 {
+            let reason = "the layers give each sample a sequence or an image, and the output takes a row of numbers; \
+                          end with a `global_pool` or `flatten` layer, or a recurrent one that gives its last state";
+            return Err(net.graph.error("output", &[h], reason.into()));
+        }
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
             net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?

@@ -1,6 +1,7 @@
 //! Language models: symbols in, a distribution of the next symbol at every step out.
 
-use super::config::ModelConfig;
+use super::config::transformer::TokensOf;
+use super::config::{Family, ModelConfig};
 use super::init::Init;
 use super::inputs::{TextShape, X, Y, embedding_width};
 use super::layers::recurrent::Output;
@@ -12,7 +13,7 @@ use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source};
 
 /// A language model over sequences of symbols `u32[B, T]`: an embedding, recurrent layers with states carried
-/// from batch to batch, and the other layers applied to every step. The loss of a row is the mean cross-entropy
+/// from batch to batch or layers that attend to earlier steps, and the other layers applied to every step. The loss of a row is the mean cross-entropy
 /// of its steps in nats. The predictions are the cross-entropies of the steps `[B, T]`, or, if the model
 /// generates, the logits `[B T, symbols]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,20 +22,32 @@ pub struct Language {
     text: TextShape,
     loss: Loss,
     generates: bool,
-    embedding_width: Option<usize>,
+    embedding_width: usize,
 }
 
 impl Language {
     /// The model of a configuration for texts of this shape.
     pub fn new(config: &ModelConfig, text: TextShape, loss: Loss) -> Self {
-        let mut layers = config.hidden_layers();
+        let mut layers = config.layers_of(TokensOf::Text);
         layers.push(Dense { units: text.vocabulary, bias: true }.into());
-        Self { layers, text, loss, generates: false, embedding_width: config.embedding_width }
+        let embedding_width = match config.family {
+            Family::Transformer => config.embedding_width.unwrap_or(config.token_width()),
+            _ => config.embedding_width.unwrap_or_else(|| embedding_width(text.vocabulary)),
+        };
+        Self { layers, text, loss, generates: false, embedding_width }
     }
 
-    /// The model that, given one symbol per row and its carried states, outputs the logits of the next symbol.
+    /// The model that outputs the logits of the next symbol: given one symbol per row and its carried states, or,
+    /// where layers attend to all steps, at each symbol of whole sequences.
     pub fn generator(self) -> Self {
-        Self { text: TextShape { length: 1, ..self.text }, generates: true, ..self }
+        let length = if self.attends() { self.text.length } else { 1 };
+        Self { text: TextShape { length, ..self.text }, generates: true, ..self }
+    }
+
+    /// Whether layers attend to the steps of a sequence, instead of carrying states from one to the next.
+    pub fn attends(&self) -> bool {
+        let attends = |layer: &LayerConfig| layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_));
+        self.layers.iter().any(attends)
     }
 }
 
@@ -46,8 +59,8 @@ impl Model for Language {
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
         let TextShape { length, vocabulary } = self.text;
         net.graph.set_layer("input");
-        net.carries = true;
-        let width = self.embedding_width.unwrap_or_else(|| embedding_width(vocabulary));
+        net.carries = !self.attends();
+        let width = self.embedding_width;
         let table = net.parameter("embedding.weight".into(), &[vocabulary, width], Init::Normal, true)?;
         let symbols = net.graph.source(Source::Batch(X.into()), &[batch, length], DType::U32)?;
         let vectors = net.graph.gather(table, symbols)?;
@@ -59,11 +72,12 @@ impl Model for Language {
                 recurrent.output = Output::All;
             }
         }
-        let recurrent = layers.iter().take_while(|l| matches!(l, LayerConfig::Recurrent(_))).count();
-        h = net.layers(&layers[..recurrent], 0, h)?;
+        // What follows takes each step by itself.
+        let steps = layers.iter().rposition(|layer| layer.layer().reads_steps()).map_or(0, |last| last + 1);
+        h = net.layers(&layers[..steps], 0, h)?;
         let width = net.graph.shape(h).last().copied().unwrap_or(0);
         h = net.graph.reshape(h, &[batch * length, width])?;
-        let logits = net.layers(&layers[recurrent..], recurrent, h)?;
+        let logits = net.layers(&layers[steps..], steps, h)?;
         net.graph.set_layer("loss");
         let next = net.graph.source(Source::Batch(Y.into()), &[batch, length], DType::U32)?;
         let next = net.graph.reshape(next, &[batch * length])?;

@@ -307,6 +307,12 @@ impl<'n, 'g> Fusion<'n, 'g> {
             }
             self.group_of[sum.index()] = Some(carrier);
             self.groups[at] = Group::around(Anchor::None, vec![]);
+            // Who reads the sum waits for the product now.
+            for group in &mut self.groups {
+                if group.dependencies.remove(&at) {
+                    group.dependencies.insert(carrier);
+                }
+            }
         }
     }
 

@@ -219,7 +219,7 @@ impl<'a> Trainer<'a> {
     /// The row order of the current epoch.
     pub(super) fn order(&self) -> Vec<u32> {
         let rows = self.task.data.train.rows;
-        if self.task.data.train.text.is_some() {
+        if self.task.data.train.text.is_some() && !self.task.experiment.train.shuffle {
             return engine::text_order(rows, self.task.experiment.train.batch_size);
         }
         let mut order: Vec<u32> = (0..rows as u32).collect();

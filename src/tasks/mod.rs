@@ -232,9 +232,9 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     TrainConfig::default().loss
 }
 
-/// Whether rows are shuffled by default.
-pub fn default_shuffle(data: &DataConfig) -> bool {
-    data.text.is_none()
+/// Whether rows are shuffled by default: all but the sequences of a text whose states are carried over.
+pub fn default_shuffle(data: &DataConfig, model: &ModelConfig) -> bool {
+    data.text.is_none() || text::attends(model)
 }
 
 /// The loss of evaluated rows, followed by the metrics.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 mod list;
 pub mod recurrent;
+pub mod transformer;
 pub mod variational;
 
 use crate::nn::layers::keys::{three, two};
@@ -13,6 +14,7 @@ use crate::nn::layers::{
     Activate, Activation, BatchNorm, Conv2d, Dense, Dropout, Flatten, GroupNorm, LayerConfig, LayerNorm,
     MaxPool, NamedPadding, Padding, Pair, default_eps,
 };
+use transformer::{Order, TokensOf};
 use variational::{Decoder, Variance};
 
 /// The model to train.
@@ -57,6 +59,25 @@ pub struct ModelConfig {
     /// `rnn`: units of the dense layers after the recurrent ones (default none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dense: Option<Vec<usize>>,
+    /// `transformer`: features of a token (default 64).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub width: Option<usize>,
+    /// `transformer`: heads of the attention, which divide `width` (default 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<usize>,
+    /// `transformer`: number of blocks (default 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<usize>,
+    /// `transformer`: units between the two dense layers of a block (default four times `width`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed_forward: Option<usize>,
+    /// `transformer` on images: height and width of a patch in pixels (default 4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Pair>,
+    /// `transformer`: how it knows where a token is, `"learned"` (default), `"sinusoidal"`, `"rotary"` or
+    /// `"none"`; the numbers of a table's row have no order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<Order>,
     /// `vae`: dimension of the latent code (default 16).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<usize>,
@@ -99,6 +120,9 @@ pub enum Family {
     Cnn,
     /// Recurrent layers on windows of a series or the rows of images, then dense layers.
     Rnn,
+    /// Attention among the characters of a text, the steps of a series, the patches of images or the numbers of
+    /// a row.
+    Transformer,
     /// Variational autoencoder: learns the distribution of the features, draws samples, and scores anomalies.
     Vae,
 }
@@ -138,6 +162,12 @@ impl Default for ModelConfig {
             cell: None,
             bidirectional: None,
             dense: None,
+            width: None,
+            heads: None,
+            blocks: None,
+            feed_forward: None,
+            patch: None,
+            positions: None,
             latent: None,
             decoder: None,
             variance: None,
@@ -156,8 +186,10 @@ impl ModelConfig {
         if !self.layers.is_empty() {
             return self.layers.clone();
         }
-        if self.family == Family::Rnn {
-            return self.recurrent_layers();
+        match self.family {
+            Family::Rnn => return self.recurrent_layers(),
+            Family::Transformer => return self.layers_of(TokensOf::Steps),
+            _ => {}
         }
         let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
         layers.extend(self.dense_layers(&self.hidden));
@@ -198,6 +230,7 @@ impl ModelConfig {
         }
         match self.family {
             Family::Vae => self.fill_in_variational(),
+            Family::Transformer if self.layers.is_empty() => self.fill_in_transformer(),
             Family::Cnn if is_cnn => {
                 self.channels.get_or_insert(CHANNELS.to_vec());
                 self.kernel.get_or_insert(three());

@@ -8,7 +8,7 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// `x W^T + b`
+/// `x W^T + b` of each row, or of each step of a sequence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Dense {
@@ -29,6 +29,6 @@ impl Layer for Dense {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        net.dense(&place.name, self.units, self.bias, x)
+        net.of_each(x, |net, x| net.dense(&place.name, self.units, self.bias, x))
     }
 }

@@ -8,7 +8,8 @@ use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 
-/// Layer normalisation (Ba et al. 2016, arXiv:1607.06450).
+/// Layer normalisation of each row, or of the features of each step of a sequence (Ba et al. 2016,
+/// arXiv:1607.06450).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LayerNorm {
@@ -27,8 +28,10 @@ impl Layer for LayerNorm {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let [_, units] = net.rows("layer_norm", x)?;
-        let [weight, bias] = net.scale_and_shift(&place.name, &[1, units])?;
-        Ok(net.graph.normalise(x, &[1], self.eps, weight, bias)?.y)
+        net.of_each(x, |net, x| {
+            let [_, units] = net.rows("layer_norm", x)?;
+            let [weight, bias] = net.scale_and_shift(&place.name, &[1, units])?;
+            Ok(net.graph.normalise(x, &[1], self.eps, weight, bias)?.y)
+        })
     }
 }

@@ -7,6 +7,7 @@
 
 mod activation;
 mod append;
+mod attention;
 mod avg_pool;
 mod batch_norm;
 mod conv1d;
@@ -21,11 +22,14 @@ mod group_norm;
 pub(crate) mod keys;
 mod layer_norm;
 mod max_pool;
+mod position;
 pub mod recurrent;
 mod residual;
 mod rms_norm;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tokens;
+mod transformer;
 mod upsample;
 
 use schemars::JsonSchema;
@@ -34,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use super::network::Network;
 use crate::graph::{GraphError, ValueId};
 pub use activation::{Activate, Activation, activation};
+pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use conv_transpose2d::ConvTranspose2d;
@@ -47,9 +52,12 @@ pub use group_norm::GroupNorm;
 pub use keys::{NamedPadding, Padding, Pair, default_eps};
 pub use layer_norm::LayerNorm;
 pub use max_pool::MaxPool;
+pub use position::{Position, Positions};
 pub use recurrent::Recurrent;
 pub use residual::{Block, Residual};
 pub use rms_norm::RmsNorm;
+pub use tokens::Tokens;
+pub use transformer::Transformer;
 pub use upsample::{Interpolation, Upsample};
 
 /// A layer, as configured in an experiment.
@@ -68,6 +76,11 @@ pub trait Layer {
     /// Whether its training form computes statistics over the rows of a batch, which a single row does not
     /// have.
     fn normalises_batch(&self) -> bool {
+        false
+    }
+
+    /// Whether it takes a window of a series step by step, instead of as one row of numbers.
+    fn reads_steps(&self) -> bool {
         false
     }
 
@@ -135,4 +148,8 @@ layers! {
     Recurrent(Recurrent),
     Residual(Residual),
     RmsNorm(RmsNorm),
+    Attention(Attention),
+    Transformer(Transformer),
+    Position(Position),
+    Tokens(Tokens),
 }

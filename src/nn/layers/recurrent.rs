@@ -103,6 +103,10 @@ impl Layer for Recurrent {
         Ok(())
     }
 
+    fn reads_steps(&self) -> bool {
+        true
+    }
+
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         net.recurrent(place.number, self, x)
     }

@@ -10,7 +10,7 @@ use crate::nn::init::Init;
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
-/// `x / sqrt(mean(x^2) + eps) * w` for each row (Zhang and Sennrich 2019, arXiv:1910.07467; PyTorch's
+/// `x / sqrt(mean(x^2) + eps) * w` for each row, or each step of a sequence (Zhang and Sennrich 2019, arXiv:1910.07467; PyTorch's
 /// `RMSNorm`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -34,15 +34,18 @@ impl Layer for RmsNorm {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let [_, units] = net.rows("rms_norm", x)?;
-        let weight = net.parameter(format!("{}.weight", place.name), &[units], Init::Constant(1.0), false)?;
-        let g = &mut *net.graph;
-        let square = g.unary(UnaryFn::Square, x)?;
-        let mean = g.mean(square, &[1], true)?;
-        let spread = g.add_scalar(mean, self.eps)?;
-        let root = g.unary(UnaryFn::Sqrt, spread)?;
-        let normal = g.div(x, root)?;
-        g.mul(normal, weight)
+        net.of_each(x, |net, x| {
+            let [_, units] = net.rows("rms_norm", x)?;
+            let weight =
+                net.parameter(format!("{}.weight", place.name), &[units], Init::Constant(1.0), false)?;
+            let g = &mut *net.graph;
+            let square = g.unary(UnaryFn::Square, x)?;
+            let mean = g.mean(square, &[1], true)?;
+            let spread = g.add_scalar(mean, self.eps)?;
+            let root = g.unary(UnaryFn::Sqrt, spread)?;
+            let normal = g.div(x, root)?;
+            g.mul(normal, weight)
+        })
     }
 }
 

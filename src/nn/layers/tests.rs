@@ -72,7 +72,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 16] = [
+const LEAST: [&str; 20] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -89,6 +89,10 @@ const LEAST: [&str; 16] = [
     r#"type = "upsample""#,
     r#"type = "recurrent", hidden = 3"#,
     r#"type = "residual", channels = 3"#,
+    r#"type = "attention", heads = 2"#,
+    r#"type = "transformer", heads = 2"#,
+    r#"type = "position""#,
+    r#"type = "tokens", width = 8"#,
 ];
 
 #[test]

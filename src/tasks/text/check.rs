@@ -1,5 +1,6 @@
 //! Checks of experiments on text.
 
+use crate::nn::config::transformer::TokensOf;
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::layers::LayerConfig;
 use crate::nn::losses::{ClassWeights, Loss};
@@ -49,7 +50,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         };
         return Err(("train.loss", reason));
     }
-    if train.shuffle {
+    if train.shuffle && !attends(model) {
         let reason = "= true would separate consecutive sequences, whose states are carried over; remove the \
                       key, or write false";
         return Err(("train.shuffle", reason.into()));
@@ -57,10 +58,21 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
     Ok(())
 }
 
-/// Recurrent layers must come first, and must not see the characters to predict.
+/// Whether a model attends to whole sequences, instead of carrying states from one to the next.
+pub(in crate::tasks) fn attends(model: &ModelConfig) -> bool {
+    let attends = |layer: &LayerConfig| {
+        layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_))
+    };
+    model.layers_of(TokensOf::Text).iter().any(attends)
+}
+
+/// Layers that read steps must come first, and must not see the characters to predict.
 fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
-    if model.layers.is_empty() && model.family != Family::Rnn {
-        return Err(("model.family", "must be \"rnn\" for a text".into()));
+    if model.layers.is_empty() && !matches!(model.family, Family::Rnn | Family::Transformer) {
+        return Err(("model.family", "must be \"rnn\" or \"transformer\" for a text".into()));
+    }
+    if attends(model) {
+        return check_attending(model);
     }
     let key = if model.layers.is_empty() { "model.bidirectional" } else { "model.layer" };
     let mut others = false;
@@ -76,6 +88,42 @@ fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
             LayerConfig::Recurrent(_) => {}
             _ if at == 0 => return Err((key, "must start with a recurrent layer for a text".into())),
             _ => others = true,
+        }
+    }
+    Ok(())
+}
+
+/// Where layers attend, none may see the characters to predict, and none may carry states.
+fn check_attending(model: &ModelConfig) -> Result<(), (&'static str, String)> {
+    for layer in model.layers_of(TokensOf::Text) {
+        let problem = match layer {
+            LayerConfig::Attention(ref layer) if !layer.causal => Some("has an attention layer"),
+            LayerConfig::Transformer(ref layer) if !layer.causal => Some("has a transformer layer"),
+            _ => None,
+        };
+        if let Some(problem) = problem {
+            let reason = "that sees the characters to predict; set `causal = true`";
+            return Err(("model.layer", format!("{problem} {reason}")));
+        }
+        use LayerConfig as L;
+        let by_step = matches!(
+            layer,
+            L::Attention(_)
+                | L::Transformer(_)
+                | L::Position(_)
+                | L::LayerNorm(_)
+                | L::RmsNorm(_)
+                | L::Dense(_)
+                | L::Activation(_)
+                | L::Dropout(_)
+        );
+        if !by_step {
+            let reason = format!(
+                "has a {} layer, which does not go with attention on a text; allowed are attention, transformer, \
+                 position, layer_norm, rms_norm, dense, activation and dropout",
+                layer.layer().name()
+            );
+            return Err(("model.layer", reason));
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::report::section;
 use crate::report::svg::escape;
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
-pub(super) use check::{LOSS, check};
+pub(super) use check::{LOSS, attends, check};
 use write::{SHOWN, Writing, write};
 
 /// Separator between texts.

@@ -76,18 +76,15 @@ pub(super) fn write(
     writing.check()?;
     let begin = prompt(text, writing.prompt.as_deref())?;
     let vocabulary = text.symbols();
-    // Row `s` of this text reads symbol `s`, so the row order determines what is read next.
-    let symbols: Vec<u32> =
-        (0..=vocabulary.max(writing.count) as u32).map(|s| s % vocabulary as u32).collect();
-    let alphabet = Some(Text { length: 1, vocabulary, symbols });
-    let alphabet = Dataset { rows: writing.count, text: alphabet, ..Dataset::default() };
-    let shape = TextShape { length: 1, vocabulary };
-    let model = Language::new(trained.settings.model, shape, trained.settings.train.loss.clone()).generator();
-    let mut engine = Engine::generating(trained.device, &model, &alphabet)?;
-    trained.restore(&mut engine)?;
+    let shape = TextShape { length: text.length, vocabulary };
+    let model = Language::new(trained.settings.model, shape, trained.settings.train.loss.clone());
+    let mut next = match model.attends() {
+        true => Next::again(trained, model, shape, writing.count)?,
+        false => Next::carried(trained, model, vocabulary, writing.count)?,
+    };
     let mut logits = vec![];
     for &symbol in &begin {
-        logits = engine.go_on(&vec![symbol; writing.count])?;
+        logits = next.after(&vec![symbol; writing.count])?;
     }
     let characters: Vec<char> = (0..vocabulary as u32).map(|s| text.character(s)).collect();
     let mut texts = vec![writing.prompt.clone().unwrap_or_default(); writing.count];
@@ -97,15 +94,82 @@ pub(super) fn write(
             let uniform = rng::uniform(rng::word(seed, streams::SAMPLE, step as u32, row as u32));
             pick(logits, writing.temperature, f64::from(uniform))
         };
-        let next: Vec<u32> = logits.chunks(vocabulary).enumerate().map(draw).collect();
-        for (text, &symbol) in texts.iter_mut().zip(&next) {
+        let drawn: Vec<u32> = logits.chunks(vocabulary).enumerate().map(draw).collect();
+        for (text, &symbol) in texts.iter_mut().zip(&drawn) {
             text.push(characters[symbol as usize]);
         }
         if step + 1 < writing.length {
-            logits = engine.go_on(&next)?;
+            logits = next.after(&drawn)?;
         }
     }
     Ok(texts)
+}
+
+/// A model that predicts the next symbol of each text.
+struct Next {
+    engine: Engine,
+    vocabulary: usize,
+    /// What models that attend to it read again for each symbol: the last symbols of each text, at most this many.
+    /// `None` if states are carried instead.
+    context: Option<(Vec<Vec<u32>>, usize)>,
+}
+
+impl Next {
+    fn carried(
+        trained: &Trained,
+        model: Language,
+        vocabulary: usize,
+        count: usize,
+    ) -> Result<Self, TrainError> {
+        // Row `s` of this text reads symbol `s`, so the row order determines what is read next.
+        let symbols: Vec<u32> = (0..=vocabulary.max(count) as u32).map(|s| s % vocabulary as u32).collect();
+        let alphabet = Some(Text { length: 1, vocabulary, symbols });
+        let alphabet = Dataset { rows: count, text: alphabet, ..Dataset::default() };
+        let mut engine = Engine::generating(trained.device, &model.generator(), &alphabet)?;
+        trained.restore(&mut engine)?;
+        Ok(Self { engine, vocabulary, context: None })
+    }
+
+    fn again(
+        trained: &Trained,
+        model: Language,
+        shape: TextShape,
+        count: usize,
+    ) -> Result<Self, TrainError> {
+        let TextShape { length, vocabulary } = shape;
+        let empty = sequences(&vec![vec![]; count], shape);
+        let mut engine = Engine::generating(trained.device, &model.generator(), &empty)?;
+        trained.restore(&mut engine)?;
+        Ok(Self { engine, vocabulary, context: Some((vec![vec![]; count], length)) })
+    }
+
+    /// The logits `[texts, vocabulary]` of the symbols that follow these.
+    fn after(&mut self, symbols: &[u32]) -> Result<Vec<f32>, TrainError> {
+        let Some((texts, length)) = &mut self.context else { return self.engine.go_on(symbols) };
+        for (text, &symbol) in texts.iter_mut().zip(symbols) {
+            // Half of the context stays, so that it need not be moved for each symbol.
+            if text.len() == *length {
+                text.drain(..length.div_ceil(2));
+            }
+            text.push(symbol);
+        }
+        let shape = TextShape { length: *length, vocabulary: self.vocabulary };
+        let last = texts.first().map_or(0, |text| text.len() - 1);
+        let rows = sequences(texts, shape);
+        self.engine.replace(&rows)?;
+        let order: Vec<u32> = (0..rows.rows as u32).collect();
+        let logits = self.engine.go_on(&order)?;
+        let of = |text: &[f32]| text[last * self.vocabulary..(last + 1) * self.vocabulary].to_vec();
+        Ok(logits.chunks(*length * self.vocabulary).flat_map(of).collect())
+    }
+}
+
+/// Texts as rows of equal length; what follows a text does not matter to the predictions before it.
+fn sequences(texts: &[Vec<u32>], TextShape { length, vocabulary }: TextShape) -> Dataset {
+    let padded = |text: &Vec<u32>| text.iter().copied().chain(std::iter::repeat(0)).take(length).collect();
+    let symbols = texts.iter().flat_map(|text| -> Vec<u32> { padded(text) }).chain([0]).collect();
+    let text = Some(Text { length, vocabulary, symbols });
+    Dataset { rows: texts.len(), text, ..Dataset::default() }
 }
 
 /// Samples a symbol from the softmax of `logits / temperature`, given a `uniform` number in 0..1. Symbol 0,

@@ -66,7 +66,8 @@ impl Engine {
         Self::watching(device, model, training, evaluation, &|_| vec![])
     }
 
-    /// A text generator that reads one symbol of `alphabet` per row at a time ([`Engine::go_on`]).
+    /// A text generator: it reads one symbol of `alphabet` per row at a time ([`Engine::go_on`]), or the sequences
+    /// that take its place ([`Engine::replace`]).
     ///
     /// # Errors
     /// As [`Engine::new`].
@@ -323,6 +324,14 @@ impl Engine {
         let slice = self.compiled.layout.phases[self.evaluation].results[0].slice;
         let words = self.session.read(slice.buffer, slice.start, self.evaluation_batch * self.outputs)?;
         Ok(words.into_iter().map(f32::from_bits).collect())
+    }
+
+    /// Puts `rows` in the place of the evaluation rows, of which there are as many.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn replace(&mut self, rows: &Dataset) -> Result<(), TrainError> {
+        self.upload(self.compiled.layout.data.len() - 1, rows)
     }
 
     /// The optimizer scalars of step `step` (from 1).

@@ -1,0 +1,219 @@
+//! Self-attention over the steps of sequences.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::keys::yes;
+use super::{Layer, Place};
+use crate::base::rng::streams;
+use crate::graph::attention::{Attend, Heads};
+use crate::graph::{GraphError, ValueId};
+use crate::nn::init::Init;
+use crate::nn::network::Network;
+
+/// Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762), with the parameters of PyTorch's
+/// `nn.MultiheadAttention`. The steps of a sequence, or the positions of an image, attend to one another.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// Heads; they divide the number of features.
+    pub heads: usize,
+    /// Whether a step attends to itself and earlier steps only.
+    #[serde(default)]
+    pub causal: bool,
+    /// Dropout rate of the attention weights.
+    #[serde(default)]
+    pub dropout: f64,
+    /// Whether the projections add biases.
+    #[serde(default = "yes")]
+    pub bias: bool,
+    /// Whether queries and keys are rotated by their position (Su et al. 2021, arXiv:2104.09864), so that scores
+    /// depend on how far apart steps are.
+    #[serde(default)]
+    pub rotary: bool,
+}
+
+/// Maximum heads.
+const MAX_HEADS: usize = 1024;
+
+/// Checks the number of heads.
+pub(super) fn check_heads(heads: usize) -> Result<(), String> {
+    if (1..=MAX_HEADS).contains(&heads) {
+        return Ok(());
+    }
+    Err(format!("has {heads} heads; allowed are 1 to {MAX_HEADS}"))
+}
+
+/// Checks a dropout rate.
+pub(super) fn check_rate(rate: f64) -> Result<(), String> {
+    if (0.0..1.0).contains(&rate) {
+        return Ok(());
+    }
+    Err(format!("has dropout = {rate}; it must be at least 0 and below 1"))
+}
+
+impl Layer for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn check(&self) -> Result<(), String> {
+        check_heads(self.heads)?;
+        check_rate(self.dropout)
+    }
+
+    fn reads_steps(&self) -> bool {
+        true
+    }
+
+    fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
+        let shape = net.graph.shape(x).clone();
+        let [batch, steps, width] = net.steps("attention", x)?;
+        let rows = net.graph.reshape(x, &[batch * steps, width])?;
+        let y = net.self_attention(&place.name, self, [batch, steps], net.stream_of(place, 0), rows)?;
+        net.graph.reshape(y, &shape)
+    }
+}
+
+impl Network<'_> {
+    /// Batch, steps and features of sequences `[B, T, 1, F]`, or of images `[B, H, W, F]` as `H W` steps.
+    pub(super) fn steps(&self, layer: &'static str, x: ValueId) -> Result<[usize; 3], GraphError> {
+        match self.graph.shape(x)[..] {
+            [batch, height, across, width] => Ok([batch, height * across, width]),
+            _ => {
+                let reason = "expected sequences, found rows of numbers; put a `tokens` layer before it";
+                Err(self.graph.error(layer, &[x], reason.into()))
+            }
+        }
+    }
+
+    /// The random stream of draw `number` (below 4) of an attending layer.
+    pub(super) fn stream_of(&self, place: &Place, number: u32) -> u32 {
+        streams::ATTENTION + 4 * (self.first_stream - streams::LAYERS + place.number as u32) + number
+    }
+
+    /// Self-attention of rows `[B T, F]`.
+    pub(super) fn self_attention(
+        &mut self,
+        name: &str,
+        keys: &Attention,
+        [batch, steps]: [usize; 2],
+        stream: u32,
+        x: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let (heads, width) = (keys.heads, self.graph.shape(x)[1]);
+        if !width.is_multiple_of(heads) {
+            let reason = format!(
+                "{heads} heads do not divide {width} features evenly; change `heads` or the width before it"
+            );
+            return Err(self.graph.error("attention", &[x], reason));
+        }
+        // Xavier's, as in PyTorch.
+        let init = Init::Uniform { bound: (6.0 / (4 * width) as f32).sqrt() };
+        let weight = self.parameter(format!("{name}.in_proj_weight"), &[3 * width, width], init, true)?;
+        let bias = match keys.bias {
+            true => Some(self.parameter(
+                format!("{name}.in_proj_bias"),
+                &[3 * width],
+                Init::Constant(0.0),
+                false,
+            )?),
+            false => None,
+        };
+        let [q, k, v] = [0, 1, 2].map(|part| -> Result<ValueId, GraphError> {
+            let rows = self.graph.slice(weight, &[part * width, 0], &[width, width])?;
+            let mut y = self.graph.matmul_with(x, rows, false, true)?;
+            if let Some(bias) = bias {
+                let bias = self.graph.slice(bias, &[part * width], &[width])?;
+                y = self.graph.add(y, bias)?;
+            }
+            self.graph.reshape(y, &[batch, steps, heads, width / heads])
+        });
+        let (mut q, mut k, v) = (q?, k?, v?);
+        if keys.rotary {
+            (q, k) = (self.graph.rotary(q)?, self.graph.rotary(k)?);
+        }
+        let rate = if self.training { keys.dropout } else { 0.0 };
+        let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
+        let y = self.graph.attention(Heads { q, k, v }, None, attend)?;
+        let y = self.graph.reshape(y, &[batch * steps, width])?;
+        let init = Init::Uniform { bound: 1.0 / (width as f32).sqrt() };
+        let weight = self.parameter(format!("{name}.out_proj.weight"), &[width, width], init, true)?;
+        let y = self.graph.matmul_with(y, weight, false, true)?;
+        if !keys.bias {
+            return Ok(y);
+        }
+        let bias =
+            self.parameter(format!("{name}.out_proj.bias"), &[width], Init::Constant(0.0), false)?;
+        self.graph.add(y, bias)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{assert_near, numbers, run};
+    use super::*;
+    use crate::base::tensor::Tensor;
+
+    /// `x W^T + b` of rows.
+    fn linear(x: &[f64], weight: &[f64], bias: &[f64]) -> Vec<f64> {
+        let inputs = weight.len() / bias.len();
+        let row = |x: &[f64]| -> Vec<f64> {
+            let dot = |w: &[f64]| w.iter().zip(x).map(|(w, x)| w * x).sum::<f64>();
+            weight.chunks(inputs).zip(bias).map(|(w, b)| dot(w) + b).collect()
+        };
+        x.chunks(inputs).flat_map(row).collect()
+    }
+
+    #[test]
+    fn it_is_the_formula_of_the_paper_head_by_head() {
+        let (steps, width, heads) = (4, 6, 2);
+        let part = width / heads;
+        let x = numbers(steps * width, 0.1);
+        let weights = [(3 * width * width, 0.3), (3 * width, 0.7), (width * width, 1.1), (width, 1.9)];
+        let weights = weights.map(|(count, phase)| {
+            numbers(count, phase).into_iter().map(|w| w * 0.4).collect::<Vec<f64>>()
+        });
+        let [in_weight, in_bias, out_weight, out_bias] = &weights;
+        let all = linear(&x, in_weight, in_bias);
+        let at = |step: usize, which: usize, d: usize| all[step * 3 * width + which * width + d];
+        for causal in [false, true] {
+            let mut mixed = vec![0.0; steps * width];
+            for head in 0..heads {
+                for i in 0..steps {
+                    let score = |j: usize| {
+                        let dot: f64 = (0..part)
+                            .map(|d| at(i, 0, head * part + d) * at(j, 1, head * part + d))
+                            .sum();
+                        (dot / (part as f64).sqrt()).exp()
+                    };
+                    let seen: Vec<usize> = (0..steps).filter(|&j| !causal || j <= i).collect();
+                    let total: f64 = seen.iter().map(|&j| score(j)).sum();
+                    for d in head * part..(head + 1) * part {
+                        mixed[i * width + d] = seen.iter().map(|&j| score(j) / total * at(j, 2, d)).sum();
+                    }
+                }
+            }
+            let expected = linear(&mixed, out_weight, out_bias);
+            let layer = Attention { heads, causal, dropout: 0.3, bias: true, rotary: false };
+            let found = run(&layer, Tensor::new([1, steps, 1, width], x.clone()), &weights);
+            assert_eq!(found.shape, [1, steps, 1, width]);
+            assert_near(&found.data, &expected);
+        }
+    }
+
+    #[test]
+    fn rotated_scores_depend_on_the_distance_alone() {
+        // Equal rows everywhere: without positions, and with distances alone, all steps give the same.
+        let (steps, width) = (5, 8);
+        let row = numbers(width, 0.4);
+        let x = row.repeat(steps);
+        let weights = [(3 * width * width, 0.3), (3 * width, 0.7), (width * width, 1.1), (width, 1.9)]
+            .map(|(count, phase)| numbers(count, phase));
+        let layer = Attention { heads: 2, causal: false, dropout: 0.0, bias: true, rotary: true };
+        let found = run(&layer, Tensor::new([1, steps, 1, width], x), &weights);
+        for step in found.data.chunks(width) {
+            assert_near(step, &found.data[..width]);
+        }
+    }
+}
