@@ -1,5 +1,5 @@
 // Attention: read 0 = queries [BATCH, QUERIES, HEADS, D], read 1 and 2 = keys and values
-// [BATCH, KEYS, HEADS / SHARED, D], read 3 = lengths [BATCH]; writes y = sum_j p_j v_j / sum_j p_j of each query
+// [BATCH, KEYS, HEADS / SHARED, D], or all of them packed in read 0; then lengths [BATCH]; writes y = sum_j p_j v_j / sum_j p_j of each query
 // [BATCH, QUERIES, HEADS, D] and its log-sum [BATCH, QUERIES, HEADS], with p_j = e^(s_j - max s),
 // s_j = SCALE q k_j. An invocation has ROWS queries in registers and goes through the keys, one after the other,
 // which all invocations of a workgroup read together. It keeps the largest score so far and scales what it has
@@ -19,6 +19,22 @@ const GROUPS_X: u32 = 65535u; //@param
 const r: u32 = 0u; //@index
 const d: u32 = 0u; //@index
 const LOWEST: f32 = -3.4028234e38;
+
+fn read_query(at: u32) -> Floats {
+    return read_0[at]; //@insert read_query
+}
+
+fn read_key(at: u32) -> Floats {
+    return read_1[at]; //@insert read_key
+}
+
+fn read_value(at: u32) -> Floats {
+    return read_2[at]; //@insert read_value
+}
+
+fn length(b: u32) -> u32 {
+    return min(KEYS, read_3[b]); //@insert length
+}
 
 fn store_result(at: u32, value: Floats) {
     write_0[at] = value; //@insert store_result
@@ -41,23 +57,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
 //@for r in ROWS
     let query_r = first + r * LANES + lane;
     let row_r = (b * QUERIES + min(query_r, QUERIES - 1u)) * HEADS + head;
-    let q_r_d = read_0[row_r * VECTORS + d]; //@for d in VECTORS
+    let at_r = query_at(b, head, min(query_r, QUERIES - 1u));
+    let q_r_d = read_query(at_r + d); //@for d in VECTORS
     var y_r_d = Floats(0.0); //@for d in VECTORS
     var largest_r = LOWEST;
     var total_r = 0.0;
 //@end
-    var limit = KEYS;
-    if (LENGTHS) {
-        limit = min(limit, read_3[b]);
-    }
+    var limit = length(b);
     if (CAUSAL) {
         limit = min(limit, first + LANES * ROWS);
     }
     for (var j = 0u; j < limit; j++) {
-        let key = key_row(b, head, j) * VECTORS;
+        let key = key_at(b, head, j);
         var dot_r = Floats(0.0); //@for r in ROWS
 //@for d in VECTORS
-        let k_d = read_1[key + d];
+        let k_d = read_key(key + KEY_OFFSET + d);
         dot_r = add_product(dot_r, q_r_d, k_d); //@for r in ROWS
 //@end
 //@for r in ROWS
@@ -74,7 +88,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let p_r = dropped(pair_of(b, head, query_r, j), power_r);
 //@end
 //@for d in VECTORS
-        let v_d = read_2[key + d];
+        let v_d = read_value(key + VALUE_OFFSET + d);
         y_r_d = add_scaled(y_r_d, p_r, v_d); //@for r in ROWS
 //@end
     }

@@ -1,8 +1,8 @@
 // The gradient of attention: read 0 = dy and 1 = queries [BATCH, QUERIES, HEADS, D], read 2 and 3 = keys and values
-// [BATCH, KEYS, HEADS / SHARED, D], read 4 = log-sums L and 5 = sums of y dy, D, of the queries
-// [BATCH, QUERIES, HEADS], read 6 = lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it writes
+// [BATCH, KEYS, HEADS / SHARED, D], or all but dy packed in read 1; then log-sums L and sums of y dy, D, of the
+// queries [BATCH, QUERIES, HEADS], and lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it writes
 // dq = sum_j ds k_j [BATCH, QUERIES, HEADS, D], and dk = sum_i ds q_i and dv = sum_i p dy_i one after the other
-// [2, BATCH, KEYS, HEADS / SHARED, D]. The first KEY_GROUPS workgroups have ROWS keys an invocation in registers and
+// [2, BATCH, KEYS, HEADS / SHARED, D], or packed. The first KEY_GROUPS workgroups have ROWS keys an invocation in registers and
 // go through the queries, the others ROWS queries and go through the keys.
 //@import step, arithmetic, numerics, random
 //@include one or four if FOUR
@@ -26,20 +26,40 @@ const OF_KEYS: bool = true; //@param
 const r: u32 = 0u; //@index
 const d: u32 = 0u; //@index
 
-fn store_queries(at: u32, value: Floats) {
-    write_0[at] = value; //@insert store_queries
+fn read_query(at: u32) -> Floats {
+    return read_1[at]; //@insert read_query
 }
 
-fn store_keys(at: u32, value: Floats) {
-    write_0[at] = value; //@insert store_keys
+fn read_key(at: u32) -> Floats {
+    return read_2[at]; //@insert read_key
+}
+
+fn read_value(at: u32) -> Floats {
+    return read_3[at]; //@insert read_value
+}
+
+fn read_log_sum(row: u32) -> f32 {
+    return read_4[row]; //@insert read_log_sum
+}
+
+fn read_product(row: u32) -> f32 {
+    return read_5[row]; //@insert read_product
 }
 
 fn length(b: u32) -> u32 {
-    if (LENGTHS) {
-        return min(KEYS, read_6[b]);
-    } else {
-        return KEYS;
-    }
+    return min(KEYS, read_6[b]); //@insert length
+}
+
+fn store_query(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_query
+}
+
+fn store_key(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_key
+}
+
+fn store_value(at: u32, value: Floats) {
+    write_0[at] = value; //@insert store_value
 }
 
 // p and ds of a pair, from its products q k and dy v.
@@ -60,11 +80,12 @@ fn queries(at: u32, lane: u32) {
 //@for r in ROWS
     let query_r = first + r * LANES + lane;
     let row_r = (b * QUERIES + min(query_r, QUERIES - 1u)) * HEADS + head;
-    let log_sum_r = read_4[row_r];
-    let product_r = read_5[row_r];
+    let log_sum_r = read_log_sum(row_r);
+    let product_r = read_product(row_r);
+    let at_r = query_at(b, head, min(query_r, QUERIES - 1u));
 //@for d in VECTORS
     let dy_r_d = read_0[row_r * VECTORS + d];
-    let q_r_d = read_1[row_r * VECTORS + d];
+    let q_r_d = read_query(at_r + d);
     var dq_r_d = Floats(0.0);
 //@end
 //@end
@@ -73,12 +94,12 @@ fn queries(at: u32, lane: u32) {
         limit = min(limit, first + LANES * ROWS);
     }
     for (var j = 0u; j < limit; j++) {
-        let key = key_row(b, head, j) * VECTORS;
+        let key = key_at(b, head, j);
         var qk_r = Floats(0.0); //@for r in ROWS
         var dv_r = Floats(0.0); //@for r in ROWS
 //@for d in VECTORS
-        let k_d = read_2[key + d];
-        let v_d = read_3[key + d];
+        let k_d = read_key(key + KEY_OFFSET + d);
+        let v_d = read_value(key + VALUE_OFFSET + d);
         qk_r = add_product(qk_r, q_r_d, k_d); //@for r in ROWS
         dv_r = add_product(dv_r, dy_r_d, v_d); //@for r in ROWS
 //@end
@@ -90,7 +111,7 @@ fn queries(at: u32, lane: u32) {
     }
 //@for r in ROWS
     if (query_r < QUERIES) {
-        store_queries(row_r * VECTORS + d, dq_r_d); //@for d in VECTORS
+        store_query(at_r + d, dq_r_d); //@for d in VECTORS
     }
 //@end
 }
@@ -101,10 +122,10 @@ fn keys(at: u32, lane: u32) {
     let b = at / (KEY_TILES * (HEADS / SHARED));
 //@for r in ROWS
     let key_r = first + r * LANES + lane;
-    let row_r = key_row(b, key_head * SHARED, min(key_r, KEYS - 1u)) * VECTORS;
+    let at_r = key_at(b, key_head * SHARED, min(key_r, KEYS - 1u));
 //@for d in VECTORS
-    let k_r_d = read_2[row_r + d];
-    let v_r_d = read_3[row_r + d];
+    let k_r_d = read_key(at_r + KEY_OFFSET + d);
+    let v_r_d = read_value(at_r + VALUE_OFFSET + d);
     var dk_r_d = Floats(0.0);
     var dv_r_d = Floats(0.0);
 //@end
@@ -118,13 +139,14 @@ fn keys(at: u32, lane: u32) {
         }
         for (var i = begin; i < QUERIES; i++) {
             let row = (b * QUERIES + i) * HEADS + head;
-            let log_sum = read_4[row];
-            let product = read_5[row];
+            let query = query_at(b, head, i);
+            let log_sum = read_log_sum(row);
+            let product = read_product(row);
             var qk_r = Floats(0.0); //@for r in ROWS
             var yv_r = Floats(0.0); //@for r in ROWS
 //@for d in VECTORS
             let dy_d = read_0[row * VECTORS + d];
-            let q_d = read_1[row * VECTORS + d];
+            let q_d = read_query(query + d);
             qk_r = add_product(qk_r, q_d, k_r_d); //@for r in ROWS
             yv_r = add_product(yv_r, dy_d, v_r_d); //@for r in ROWS
 //@end
@@ -140,8 +162,8 @@ fn keys(at: u32, lane: u32) {
 //@for r in ROWS
     if (key_r < KEYS) {
 //@for d in VECTORS
-        store_keys(row_r + d, dk_r_d);
-        store_keys(BATCH * KEYS * (HEADS / SHARED) * VECTORS + row_r + d, dv_r_d);
+        store_key(at_r + KEY_OFFSET + d, dk_r_d);
+        store_value(at_r + VALUE_OFFSET + d, dv_r_d);
 //@end
     }
 //@end

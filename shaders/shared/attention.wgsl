@@ -8,17 +8,25 @@ const QUERIES: u32 = 1u; //@param
 const KEYS: u32 = 1u; //@param
 // Floats of a row.
 const VECTORS: u32 = 1u; //@param
+// Floats from one step to the next, and before the first key and value.
+const QUERY_STEP: u32 = 1u; //@param
+const KEY_STEP: u32 = 1u; //@param
+const KEY_OFFSET: u32 = 0u; //@param
+const VALUE_OFFSET: u32 = 0u; //@param
 const SCALE: f32 = 1.0; //@param
 const CAUSAL: bool = false; //@param
-const LENGTHS: bool = false; //@param
 const DROPOUT: bool = false; //@param
 const THRESHOLD: u32 = 0u; //@param
 const FACTOR: f32 = 1.0; //@param
 const STREAM: u32 = 0u; //@param
 
-// The row of key j as a head of the queries sees it.
-fn key_row(b: u32, head: u32, j: u32) -> u32 {
-    return (b * KEYS + j) * (HEADS / SHARED) + head / SHARED;
+fn query_at(b: u32, head: u32, i: u32) -> u32 {
+    return (b * QUERIES + i) * QUERY_STEP + head * VECTORS;
+}
+
+// Key j as a head of the queries sees it, without KEY_OFFSET; the value with VALUE_OFFSET.
+fn key_at(b: u32, head: u32, j: u32) -> u32 {
+    return (b * KEYS + j) * KEY_STEP + (head / SHARED) * VECTORS;
 }
 
 // The element of a pair in [BATCH, HEADS, QUERIES, KEYS].

@@ -13,12 +13,14 @@ pub struct Attend {
     pub causal: bool,
     /// Dropout of the weights.
     pub dropout: Option<Dropout>,
+    /// The heads of queries, if these are packed with keys and values.
+    pub packed: Option<usize>,
 }
 
 impl Attend {
     /// Scores divided by the square root of the width of a head, as usual.
     pub fn new(width: usize, causal: bool) -> Self {
-        Self { scale: (1.0 / (width as f32).sqrt()).to_bits(), causal, dropout: None }
+        Self { scale: (1.0 / (width as f32).sqrt()).to_bits(), causal, dropout: None, packed: None }
     }
 
     /// With dropout of the weights at this rate; `stream` selects the random numbers.
@@ -49,22 +51,42 @@ impl Graph {
         self.push(Op::Attention(Attention { attend, result: Attended::Values }), &operands)
     }
 
-    /// Rotates pairs of features, `i` and `i + D / 2`, of step `t` of `x` `[B, T, H, D]` by `t / 10000^(2i / D)`
-    /// (Su et al. 2021, arXiv:2104.09864), so that products of rotated rows depend on their distance.
-    pub fn rotary(&mut self, x: ValueId) -> Built {
-        let [batch, steps, heads, width] = self.shape(x)[..] else {
-            return Err(self.error("rotary", &[x], "expected queries or keys [B, T, H, D]".into()));
+    /// Self-attention, `[B, T, H, D]`, of `heads` heads of queries, keys and values packed as `[B, T, H + 2 G, D]`:
+    /// as [`Graph::attention`], without copies of what a single product gives.
+    pub fn attention_packed(
+        &mut self,
+        all: ValueId,
+        heads: usize,
+        lengths: Option<ValueId>,
+        attend: Attend,
+    ) -> Built {
+        let operands: Vec<ValueId> = std::iter::once(all).chain(lengths).collect();
+        let attend = Attend { packed: Some(heads), ..attend };
+        self.push(Op::Attention(Attention { attend, result: Attended::Values }), &operands)
+    }
+
+    /// Rotates pairs of features, `i` and `i + D / 2`, of step `t` of the first `rotated` rows of `x` `[B, T, N, D]` by
+    /// `t / 10000^(2i / D)` (Su et al. 2021, arXiv:2104.09864), so that products of rotated rows depend on their
+    /// distance. The other rows stay as they are.
+    pub fn rotary(&mut self, x: ValueId, rotated: usize) -> Built {
+        let [batch, steps, rows, width] = self.shape(x)[..] else {
+            return Err(self.error("rotary", &[x], "expected queries or keys [B, T, N, D]".into()));
         };
         if !width.is_multiple_of(2) {
             let reason = format!("heads are {width} wide; rotation takes pairs, so the width must be even");
             return Err(self.error("rotary", &[x], reason));
         }
         let half = width / 2;
-        let angle = |at: usize| (at / half) as f64 / 10_000f64.powf((at % half) as f64 / half as f64);
-        let table = |f: fn(f64) -> f64| -> Vec<f32> { (0..steps * half).map(|at| f(angle(at)) as f32).collect() };
-        let cos = self.constant(&[steps, 1, half], &table(f64::cos))?;
-        let sin = self.constant(&[steps, 1, half], &table(f64::sin))?;
-        let extents = [batch, steps, heads, half];
+        let angle = |at: usize| {
+            let (t, row, i) = (at / (rows * half), at / half % rows, at % half);
+            if row < rotated { t as f64 / 10_000f64.powf(i as f64 / half as f64) } else { 0.0 }
+        };
+        let table = |f: fn(f64) -> f64| -> Vec<f32> {
+            (0..steps * rows * half).map(|at| f(angle(at)) as f32).collect()
+        };
+        let cos = self.constant(&[steps, rows, half], &table(f64::cos))?;
+        let sin = self.constant(&[steps, rows, half], &table(f64::sin))?;
+        let extents = [batch, steps, rows, half];
         let (a, b) = (self.slice(x, &[0; 4], &extents)?, self.slice(x, &[0, 0, 0, half], &extents)?);
         let first = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &a * &cos - &b * &sin)?;
         let second = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &b * &cos + &a * &sin)?;

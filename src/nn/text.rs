@@ -46,7 +46,8 @@ impl Language {
 
     /// Whether layers attend to the steps of a sequence, instead of carrying states from one to the next.
     pub fn attends(&self) -> bool {
-        let attends = |layer: &LayerConfig| layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_));
+        let attends =
+            |layer: &LayerConfig| layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_));
         self.layers.iter().any(attends)
     }
 }

@@ -30,18 +30,58 @@ pub struct Sizes {
     pub width: usize,
     /// Whether query `i` sees the keys up to `i` only.
     pub causal: bool,
+    /// Whether queries, keys and values of a step lie next to each other in one tensor `[B, T, H + 2 G, D]`, as a
+    /// single product gives them; its gradient likewise.
+    pub packed: bool,
 }
 
 impl Sizes {
-    /// The first element of query `i` of head `h` in `[B, T, H, D]`.
+    /// The first element of query `i` of head `h` in `[B, T, H, D]`, or in the packed tensor.
     pub fn query(&self, b: usize, h: usize, i: usize) -> usize {
+        (b * self.queries + i) * self.query_step() + h * self.width
+    }
+
+    /// The first element of key `j`, as head `h` of the queries sees it, in `[B, S, G, D]`, or in the packed tensor.
+    pub fn key(&self, b: usize, h: usize, j: usize) -> usize {
+        let shared = self.heads / self.key_heads;
+        (b * self.keys + j) * self.key_step() + self.key_offset() + h / shared * self.width
+    }
+
+    /// The same of value `j`.
+    pub fn value(&self, b: usize, h: usize, j: usize) -> usize {
+        self.key(b, h, j) - self.key_offset() + self.value_offset()
+    }
+
+    /// The first element of the result of query `i` of head `h` in `[B, T, H, D]`.
+    pub fn result(&self, b: usize, h: usize, i: usize) -> usize {
         self.statistic(b, h, i) * self.width
     }
 
-    /// The first element of key `j`, as head `h` of the queries sees it, in `[B, S, G, D]`.
-    pub fn key(&self, b: usize, h: usize, j: usize) -> usize {
-        let shared = self.heads / self.key_heads;
-        ((b * self.keys + j) * self.key_heads + h / shared) * self.width
+    /// Elements from one query to the next.
+    pub fn query_step(&self) -> usize {
+        let all = if self.packed { self.heads + 2 * self.key_heads } else { self.heads };
+        all * self.width
+    }
+
+    /// Elements from one key, or value, to the next.
+    pub fn key_step(&self) -> usize {
+        if self.packed { self.query_step() } else { self.key_heads * self.width }
+    }
+
+    /// Elements before the first key.
+    pub fn key_offset(&self) -> usize {
+        if self.packed { self.heads * self.width } else { 0 }
+    }
+
+    /// Elements before the first value.
+    pub fn value_offset(&self) -> usize {
+        if self.packed { (self.heads + self.key_heads) * self.width } else { 0 }
+    }
+
+    /// Where the gradients of queries, of keys and of values are: the number of the result, and how many elements
+    /// after their places in the operands. Apart, those of keys and values are one result, `[2, B, S, G, D]`.
+    pub fn gradients(&self) -> [(usize, usize); 3] {
+        if self.packed { [(0, 0); 3] } else { [(0, 0), (1, 0), (1, self.key_words())] }
     }
 
     /// The element of query `i` of head `h` in `[B, T, H]`.
@@ -60,14 +100,19 @@ impl Sizes {
         last.min(length).min(self.keys)
     }
 
-    /// Elements of the queries.
+    /// Elements of the queries, or of all that is packed.
     pub fn query_words(&self) -> usize {
-        self.batch * self.queries * self.heads * self.width
+        self.batch * self.queries * self.query_step()
     }
 
-    /// Elements of the keys, and of the values.
+    /// Elements of the keys, and of the values; none of their own if they are packed.
     pub fn key_words(&self) -> usize {
-        self.batch * self.keys * self.key_heads * self.width
+        if self.packed { 0 } else { self.batch * self.keys * self.key_step() }
+    }
+
+    /// Elements of the result.
+    pub fn result_words(&self) -> usize {
+        self.statistics() * self.width
     }
 
     /// Elements of the log-sums.
@@ -89,7 +134,7 @@ pub struct Given<'a> {
     pub sizes: Sizes,
     /// Factor of the scores.
     pub scale: f64,
-    /// Queries `[B, T, H, D]`.
+    /// Queries `[B, T, H, D]`; the packed tensor, if there is one, also as keys and values.
     pub q: &'a [f64],
     /// Keys `[B, S, G, D]`.
     pub k: &'a [f64],
@@ -116,7 +161,7 @@ impl Given<'_> {
     /// `y` `[B, T, H, D]` and the log-sums `[B, T, H]`.
     pub fn attention<T: Real>(&self) -> [Vec<T>; 2] {
         let sizes = self.sizes;
-        let mut y = vec![T::exact(0.0); sizes.query_words()];
+        let mut y = vec![T::exact(0.0); sizes.result_words()];
         let mut log_sums = vec![T::exact(0.0); sizes.statistics()];
         for at @ [b, h, i] in sizes.each() {
             let scores: Vec<T> = (0..self.seen(b, i)).map(|j| self.score(at, j)).collect();
@@ -130,44 +175,41 @@ impl Given<'_> {
             for d in 0..sizes.width {
                 let terms = powers.iter().enumerate().map(|(j, &p)| {
                     let factor = (self.factor)(sizes.pair(b, h, i, j));
-                    p * T::exact(factor) * T::exact(self.v[sizes.key(b, h, j) + d])
+                    p * T::exact(factor) * T::exact(self.v[sizes.value(b, h, j) + d])
                 });
-                y[sizes.query(b, h, i) + d] = (T::sum(terms) / total).rounded(8.0);
+                y[sizes.result(b, h, i) + d] = (T::sum(terms) / total).rounded(8.0);
             }
         }
         [y, log_sums]
     }
 
-    /// The gradients of the queries, `[B, T, H, D]`, and of keys and values, `[2, B, S, G, D]`, for the gradient
-    /// `dy`, the log-sums and `D` of each query.
+    /// The gradients for the gradient `dy`, the log-sums and `D` of each query, where [`Sizes::gradients`] says.
     pub fn gradient<T: Real>(&self, dy: &[f64], log_sums: &[f64], products: &[f64]) -> [Vec<T>; 2] {
-        let (sizes, scale) = (self.sizes, T::exact(self.scale));
-        let (width, words) = (sizes.width, sizes.key_words());
-        let mut queries = vec![T::exact(0.0); sizes.query_words()];
-        // What is added to each element of keys and values.
-        let mut terms: Vec<Vec<T>> = vec![vec![]; 2 * words];
+        let (sizes, scale, width) = (self.sizes, T::exact(self.scale), self.sizes.width);
+        let [of_queries, of_keys, of_values] = sizes.gradients();
+        // What is added to each element.
+        let mut terms: [Vec<Vec<T>>; 2] =
+            [vec![vec![]; sizes.query_words()], vec![vec![]; 2 * sizes.key_words()]];
         for at @ [b, h, i] in sizes.each() {
             let (query, statistic) = (sizes.query(b, h, i), sizes.statistic(b, h, i));
-            let dy = &dy[query..][..width];
-            let mut changes = vec![];
+            let dy = &dy[sizes.result(b, h, i)..][..width];
             for j in 0..self.seen(b, i) {
-                let key = sizes.key(b, h, j);
+                let (key, value) = (sizes.key(b, h, j), sizes.value(b, h, j));
                 let factor = T::exact((self.factor)(sizes.pair(b, h, i, j)));
                 let p = (self.score::<T>(at, j) - T::exact(log_sums[statistic])).exp();
-                let dp = dot::<T>(dy, &self.v[key..][..width]) * factor;
+                let dp = dot::<T>(dy, &self.v[value..][..width]) * factor;
                 let ds = p * (dp - T::exact(products[statistic])) * scale;
                 for d in 0..width {
-                    terms[key + d].push(ds * T::exact(self.q[query + d]));
-                    terms[words + key + d].push(p * factor * T::exact(dy[d]));
+                    let mut add = |(result, offset): (usize, usize), at: usize, term: T| {
+                        terms[result][offset + at + d].push(term);
+                    };
+                    add(of_queries, query, ds * T::exact(self.k[key + d]));
+                    add(of_keys, key, ds * T::exact(self.q[query + d]));
+                    add(of_values, value, p * factor * T::exact(dy[d]));
                 }
-                changes.push((ds, key));
-            }
-            for d in 0..width {
-                let terms = changes.iter().map(|&(ds, key)| ds * T::exact(self.k[key + d]));
-                queries[query + d] = T::sum(terms);
             }
         }
-        [queries, terms.into_iter().map(|terms| T::sum(terms.into_iter())).collect()]
+        terms.map(|terms| terms.into_iter().map(|terms| T::sum(terms.into_iter())).collect())
     }
 }
 

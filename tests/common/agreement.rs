@@ -220,7 +220,8 @@ pub fn every_operator(device: &dyn Device) -> Result<(), String> {
 /// The sample's result, and the gradients of its randomly weighted sum.
 fn case_with_gradients(mut sample: Sample) -> Case {
     // The gradient of a recurrence has no gradient itself.
-    let refuses = sample.graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_) | Op::AttentionGrad(_)));
+    let refuses =
+        sample.graph.nodes.iter().any(|node| matches!(node.op, Op::RecurrenceGrad(_) | Op::AttentionGrad(_)));
     let wrt = if refuses { vec![] } else { sample.differentiable() };
     let weights = sample.add_input_like(sample.output).unwrap();
     let gradients = autodiff::vjp(&mut sample.graph, sample.output, weights, &wrt).unwrap();

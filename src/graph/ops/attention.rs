@@ -9,8 +9,9 @@ use crate::kernels::Kernel;
 use crate::kernels::attention::{self, Form, MAX_WIDTH, Sizes};
 use crate::oracle::attention::Given;
 
-/// Attention of queries `[B, T, H, D]` over keys and values `[B, S, G, D]`; with a fourth operand, `u32[B]`, over
-/// the first keys of each sequence only. The formulas are at [`crate::oracle::attention`].
+/// Attention of queries `[B, T, H, D]` over keys and values `[B, S, G, D]`, or of one packed tensor
+/// `[B, T, H + 2 G, D]`; with a last operand, `u32[B]`, over the first keys of each sequence only. The formulas are at
+/// [`crate::oracle::attention`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attention {
     /// How scores become weights.
@@ -28,8 +29,8 @@ pub enum Attended {
     LogSums,
 }
 
-/// A gradient of attention. Operands: the gradient `[B, T, H, D]`, queries, keys, values, the log-sums and the sums
-/// of the products of result and gradient, `[B, T, H]`, and the lengths if there are any.
+/// A gradient of attention. Operands: the gradient `[B, T, H, D]`, queries, keys, values or the packed tensor, the
+/// log-sums and the sums of the products of result and gradient, `[B, T, H]`, and the lengths if there are any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionGrad {
     /// How scores become weights.
@@ -41,55 +42,90 @@ pub struct AttentionGrad {
 /// What a gradient is taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Attending {
-    /// The queries `[B, T, H, D]`.
+    /// The queries `[B, T, H, D]`, or all that is packed.
     Queries,
     /// Keys and values, one after the other `[2, B, S, G, D]`.
     KeysAndValues,
 }
 
 impl Attend {
-    /// The kernels' form for queries, keys, values and perhaps lengths.
-    fn form(&self, [q, k, v]: [&TensorType; 3], lengths: Option<&TensorType>) -> Result<Form, String> {
-        let ([batch, queries, heads, width], [same, keys, key_heads, other]) = (&q.shape[..], &k.shape[..])
-        else {
-            return Err("expected queries [B, T, H, D] and keys [B, S, G, D], each of 4 axes".into());
-        };
-        check_f32(&[q, k, v])?;
-        if k.shape != v.shape {
-            return Err(format!("expected values of the keys' shape {:?}, found {:?}", k.shape, v.shape));
+    /// Operands with queries, keys and values.
+    fn tensors(&self) -> usize {
+        if self.packed.is_some() { 1 } else { 3 }
+    }
+
+    /// The kernels' form for queries, keys and values, or the packed tensor, and perhaps lengths.
+    fn form(&self, inputs: &[&TensorType]) -> Result<Form, String> {
+        let count = self.tensors();
+        if inputs.len() != count && inputs.len() != count + 1 {
+            return Err(format!("expected {count} operands and perhaps lengths, found {}", inputs.len()));
         }
+        let (tensors, lengths) = inputs.split_at(count);
+        check_f32(tensors)?;
+        let sizes = match (self.packed, tensors) {
+            (Some(heads), [all]) => self.packed_sizes(heads, &all.shape)?,
+            (None, [q, k, v]) if k.shape == v.shape => self.sizes(&q.shape, &k.shape)?,
+            (_, all) => return Err(format!("expected keys and values of one shape, found {}", all.len())),
+        };
+        if !sizes.heads.is_multiple_of(sizes.key_heads) {
+            let Sizes { heads, key_heads, .. } = sizes;
+            return Err(format!("{heads} heads of queries cannot share {key_heads} heads of keys evenly"));
+        }
+        if sizes.width > MAX_WIDTH {
+            let width = sizes.width;
+            return Err(format!("heads are {width} wide; at most {MAX_WIDTH} is possible: use more heads"));
+        }
+        if let [lengths] = lengths
+            && (lengths.dtype != DType::U32 || lengths.shape != [sizes.batch])
+        {
+            return Err(format!("expected lengths u32[{}], found {lengths}", sizes.batch));
+        }
+        Ok(Form { sizes, scale: self.scale, lengths: !lengths.is_empty(), dropout: self.dropout })
+    }
+
+    fn sizes(&self, q: &[usize], k: &[usize]) -> Result<Sizes, String> {
+        let (&[batch, queries, heads, width], &[same, keys, key_heads, other]) = (q, k) else {
+            return Err("expected queries [B, T, H, D] and keys and values [B, S, G, D]".into());
+        };
         if batch != same || width != other {
             return Err(format!(
-                "queries {:?} and keys {:?} must have the same batch (first axis) and width (last axis)",
-                q.shape, k.shape
+                "queries {q:?} and keys {k:?} must have the same batch (first axis) and width (last axis)"
             ));
-        }
-        if !heads.is_multiple_of(*key_heads) {
-            return Err(format!("{heads} heads of queries cannot share {key_heads} heads of keys evenly"));
         }
         if self.causal && queries != keys {
             return Err(format!(
                 "causal attention needs as many queries as keys, found {queries} queries and {keys} keys"
             ));
         }
-        if *width > MAX_WIDTH {
-            return Err(format!("heads are {width} wide; at most {MAX_WIDTH} is possible: use more heads"));
-        }
-        if let Some(lengths) = lengths
-            && (lengths.dtype != DType::U32 || lengths.shape != [*batch])
-        {
-            return Err(format!("expected lengths u32[{batch}], found {lengths}"));
-        }
-        let sizes = Sizes {
-            batch: *batch,
-            heads: *heads,
-            key_heads: *key_heads,
-            queries: *queries,
-            keys: *keys,
-            width: *width,
-            causal: self.causal,
+        Ok(Sizes { batch, heads, key_heads, queries, keys, width, causal: self.causal, packed: false })
+    }
+
+    fn packed_sizes(&self, heads: usize, all: &[usize]) -> Result<Sizes, String> {
+        let &[batch, steps, rows, width] = all else {
+            return Err("expected queries, keys and values packed as [B, T, H + 2 G, D]".into());
         };
-        Ok(Form { sizes, scale: self.scale, lengths: lengths.is_some(), dropout: self.dropout })
+        let keys = rows.checked_sub(heads).filter(|&rest| heads > 0 && rest >= 2 && rest.is_multiple_of(2));
+        let Some(keys) = keys else {
+            return Err(format!(
+                "{rows} rows of a step cannot be {heads} heads of queries and as many of keys as of values"
+            ));
+        };
+        let (key_heads, causal) = (keys / 2, self.causal);
+        Ok(Sizes { batch, heads, key_heads, queries: steps, keys: steps, width, causal, packed: true })
+    }
+
+    /// The formulas' operands, with queries, keys and values from operand `first` on.
+    fn given<'a>(
+        &self,
+        form: &Form,
+        inputs: &[&'a Tensor],
+        first: usize,
+        factor: &'a dyn Fn(usize) -> f64,
+    ) -> Given<'a> {
+        let tensors = &inputs[first..first + self.tensors()];
+        let [q, k, v] = [0, 1, 2].map(|at| tensors[at.min(tensors.len() - 1)].data.as_slice());
+        let lengths = form.lengths.then(|| inputs[inputs.len() - 1].data.as_slice());
+        Given { sizes: form.sizes, scale: f64::from(f32::from_bits(form.scale)), q, k, v, lengths, factor }
     }
 
     /// The factor that dropout gives a pair.
@@ -97,18 +133,6 @@ impl Attend {
         let (dropout, step) = (self.dropout, context.step);
         move |pair| f64::from(dropout.map_or(1.0, |dropout| dropout.of_pair(&sizes, &step, pair)))
     }
-}
-
-/// The operands of the formulas, with queries, keys and values from operand `first` on.
-fn given<'a>(
-    form: &Form,
-    inputs: &[&'a Tensor],
-    first: usize,
-    factor: &'a dyn Fn(usize) -> f64,
-) -> Given<'a> {
-    let [q, k, v] = [0, 1, 2].map(|at| inputs[first + at].data.as_slice());
-    let lengths = form.lengths.then(|| inputs[inputs.len() - 1].data.as_slice());
-    Given { sizes: form.sizes, scale: f64::from(f32::from_bits(form.scale)), q, k, v, lengths, factor }
 }
 
 /// The types of evaluated operands: integers where lengths are.
@@ -120,28 +144,33 @@ fn types(inputs: &[&Tensor], floats: usize) -> Vec<TensorType> {
     inputs.iter().enumerate().map(of).collect()
 }
 
-impl Attention {
-    fn form(&self, inputs: &[&TensorType]) -> Result<Form, String> {
-        match *inputs {
-            [q, k, v] => self.attend.form([q, k, v], None),
-            [q, k, v, lengths] => self.attend.form([q, k, v], Some(lengths)),
-            _ => Err(format!("expected queries, keys, values and perhaps lengths, found {}", inputs.len())),
-        }
-    }
+/// `[B, T, H, D]`
+fn result(sizes: &Sizes) -> [usize; 4] {
+    [sizes.batch, sizes.queries, sizes.heads, sizes.width]
 }
 
 impl AttentionGrad {
     fn form(&self, inputs: &[&TensorType]) -> Result<Form, String> {
-        let (&[dy, q, k, v, log_sums, products], lengths) = match inputs.split_first_chunk::<6>() {
-            Some((first, [])) => (first, None),
-            Some((first, [lengths])) => (first, Some(*lengths)),
-            _ => return Err(format!("expected 6 operands and perhaps lengths, found {}", inputs.len())),
+        let count = self.attend.tensors();
+        let Some((dy, rest)) = inputs.split_first().filter(|(_, rest)| rest.len() >= count + 2) else {
+            return Err(format!(
+                "expected {} operands and perhaps lengths, found {}",
+                count + 3,
+                inputs.len()
+            ));
         };
-        check_f32(&[dy, log_sums, products])?;
-        if dy != q || log_sums.shape != q.shape[..3] || products != log_sums {
-            return Err(format!("expected gradients {q} and a log-sum and a sum of each, found {dy}"));
+        let (tensors, rest) = rest.split_at(count);
+        let (numbers, lengths) = rest.split_at(2);
+        check_f32(&[*dy, numbers[0], numbers[1]])?;
+        let form = self.attend.form(&[tensors, lengths].concat())?;
+        let shape = result(&form.sizes);
+        if dy.shape != shape || numbers.iter().any(|number| number.shape != shape[..3]) {
+            let found = format!("{dy}, {} and {}", numbers[0], numbers[1]);
+            return Err(format!(
+                "expected a gradient {shape:?} and two numbers of each query, found {found}"
+            ));
         }
-        self.attend.form([q, k, v], lengths)
+        Ok(form)
     }
 }
 
@@ -154,10 +183,10 @@ impl OpDef for Attention {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        self.form(inputs)?;
+        let shape = result(&self.attend.form(inputs)?.sizes);
         Ok(match self.result {
-            Attended::Values => inputs[0].clone(),
-            Attended::LogSums => TensorType::f32(&inputs[0].shape[..3]),
+            Attended::Values => TensorType::f32(shape),
+            Attended::LogSums => TensorType::f32(&shape[..3]),
         })
     }
 
@@ -175,36 +204,37 @@ impl OpDef for Attention {
         let log_sums = g.push(Op::Attention(Attention { attend, result: Attended::LogSums }), x)?;
         let product = g.mul(dy, y)?;
         let products = g.sum(product, &[3], false)?;
-        let mut operands = vec![dy, x[0], x[1], x[2], log_sums, products];
-        operands.extend(&x[3..]);
+        let (tensors, lengths) = x.split_at(attend.tensors());
+        let operands = [&[dy], tensors, &[log_sums, products], lengths].concat();
         let mut gradient = |of| g.push(Op::AttentionGrad(AttentionGrad { attend, of }), &operands);
-        let queries = gradient(Attending::Queries)?;
-        let both = gradient(Attending::KeysAndValues)?;
-        let shape = g.shape(x[1]).clone();
-        let extents = [vec![1], shape.clone()].concat();
-        let mut part = |at: usize| {
-            let part = g.slice(both, &[at, 0, 0, 0, 0], &extents)?;
-            g.reshape(part, &shape)
-        };
-        let mut gradients = vec![Some(queries), Some(part(0)?), Some(part(1)?)];
+        let mut gradients = vec![Some(gradient(Attending::Queries)?)];
+        if attend.packed.is_none() {
+            let both = gradient(Attending::KeysAndValues)?;
+            let shape = g.shape(x[1]).clone();
+            let extents = [vec![1], shape.clone()].concat();
+            for at in 0..2 {
+                let part = g.slice(both, &[at, 0, 0, 0, 0], &extents)?;
+                gradients.push(Some(g.reshape(part, &shape)?));
+            }
+        }
         gradients.resize(x.len(), None);
         Ok(gradients)
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor {
-        let types = types(inputs, 3);
-        let Ok(form) = self.form(&types.iter().collect::<Vec<_>>()) else {
+        let types = types(inputs, self.attend.tensors());
+        let Ok(form) = self.attend.form(&types.iter().collect::<Vec<_>>()) else {
             // `infer` has refused it.
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let factor = self.attend.factor(form.sizes, context);
-        let [values, log_sums] = given(&form, inputs, 0, &factor).attention();
+        let [values, log_sums] = self.attend.given(&form, inputs, 0, &factor).attention();
         let data = if self.result == Attended::Values { values } else { log_sums };
         Tensor::new(ty.shape.clone(), data)
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
-        match self.form(inputs) {
+        match self.attend.form(inputs) {
             Ok(form) => Lowering::Kernel {
                 kernel: Kernel::new(attention::Attention { form, outputs: [Some(0), Some(1)] }),
                 output: self.result as usize,
@@ -223,7 +253,11 @@ impl OpDef for Attention {
             [2, 7, 7, 3, 3, 4],
             [1, 65, 65, 2, 1, 8],
         ];
-        for [batch, queries, keys, heads, key_heads, width] in cases {
+        let cases = cases.into_iter().flat_map(|case| [(case, false), (case, true)]);
+        for ([batch, queries, keys, heads, key_heads, width], packed) in cases {
+            if packed && queries != keys {
+                continue;
+            }
             for (causal, lengths, dropout) in
                 [(false, false, 0.0), (true, false, 0.0), (false, true, 0.0), (true, true, 0.4)]
             {
@@ -232,20 +266,23 @@ impl OpDef for Attention {
                     continue;
                 }
                 let name = format!(
-                    "attention {batch}x{heads}/{key_heads} {queries}x{keys}x{width}, causal {causal}, lengths \
-                     {lengths}, dropout {dropout}"
+                    "attention {batch}x{heads}/{key_heads} {queries}x{keys}x{width}, causal {causal}, packed {packed}, \
+                     lengths {lengths}, dropout {dropout}"
                 );
                 all.add(name, |g| {
                     let small = Draw::Between(-1.0, 1.0);
-                    let q = g.draw(&[batch, queries, heads, width], small)?;
-                    let [k, v] = [(); 2].map(|()| g.draw(&[batch, keys, key_heads, width], small));
-                    let heads = Heads { q, k: k?, v: v? };
                     let lengths = match lengths {
                         true => Some(g.draw(&[batch], Draw::Index(keys + 1))?),
                         false => None,
                     };
                     let attend = Attend::new(width, causal).with_dropout(dropout, 5);
-                    g.graph.attention(heads, lengths, attend)
+                    if packed {
+                        let all = g.draw(&[batch, queries, heads + 2 * key_heads, width], small)?;
+                        return g.graph.attention_packed(all, heads, lengths, attend);
+                    }
+                    let q = g.draw(&[batch, queries, heads, width], small)?;
+                    let [k, v] = [(); 2].map(|()| g.draw(&[batch, keys, key_heads, width], small));
+                    g.graph.attention(Heads { q, k: k?, v: v? }, lengths, attend)
                 })?;
             }
         }
@@ -262,11 +299,12 @@ impl OpDef for AttentionGrad {
     }
 
     fn infer(&self, inputs: &[&TensorType]) -> Result<TensorType, String> {
-        self.form(inputs)?;
-        Ok(match self.of {
-            Attending::Queries => inputs[1].clone(),
-            Attending::KeysAndValues => TensorType::f32([vec![2], inputs[2].shape.clone()].concat()),
-        })
+        let form = self.form(inputs)?;
+        match self.of {
+            Attending::Queries => Ok(inputs[1].clone()),
+            Attending::KeysAndValues if form.sizes.packed => Err("what is packed has one gradient".into()),
+            Attending::KeysAndValues => Ok(TensorType::f32([vec![2], inputs[2].shape.clone()].concat())),
+        }
     }
 
     fn vjp(
@@ -282,21 +320,26 @@ impl OpDef for AttentionGrad {
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor {
-        let types = types(inputs, 6);
+        let types = types(inputs, self.attend.tensors() + 3);
         let Ok(form) = self.form(&types.iter().collect::<Vec<_>>()) else {
             // `infer` has refused it.
             return Tensor::new(ty.shape.clone(), vec![f64::NAN; ty.elements()]);
         };
         let factor = self.attend.factor(form.sizes, context);
-        let [dy, log_sums, products] = [0, 4, 5].map(|at| inputs[at].data.as_slice());
-        let [queries, both] = given(&form, inputs, 1, &factor).gradient(dy, log_sums, products);
+        let next = 1 + self.attend.tensors();
+        let [dy, log_sums, products] = [0, next, next + 1].map(|at| inputs[at].data.as_slice());
+        let given = self.attend.given(&form, inputs, 1, &factor);
+        let [queries, both] = given.gradient(dy, log_sums, products);
         Tensor::new(ty.shape.clone(), if self.of == Attending::Queries { queries } else { both })
     }
 
     fn lower(&self, inputs: &[&TensorType], _ty: &TensorType) -> Lowering {
         match self.form(inputs) {
             Ok(form) => Lowering::Kernel {
-                kernel: Kernel::new(attention::AttentionGrad { form, outputs: [Some(0), Some(1)] }),
+                kernel: Kernel::new(attention::AttentionGrad {
+                    form,
+                    outputs: [Some(0), (!form.sizes.packed).then_some(1)],
+                }),
                 output: self.of as usize,
             },
             // `infer` has refused it.

@@ -49,7 +49,7 @@ impl NativeRun for Exact<Attention> {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         let Attention { form, outputs } = self.0;
         let sizes = form.sizes;
-        let [q, k, v] = [0, 1, 2].map(|operand| operands.read(operand));
+        let [q, k, v] = form.operands(0).map(|operand| operands.read(operand));
         let rows = sizes.statistics();
         let parts = parts_for(form.pairs() * sizes.width * 4, rows);
         pool.run(parts, |part| {
@@ -73,7 +73,7 @@ impl NativeRun for Exact<Attention> {
                     let p = exp(sub(score, largest));
                     total = add(total, p);
                     let p = form.dropped(step, sizes.pair(b, h, i, j), p);
-                    add_scaled(&mut y, p, &v[key..][..sizes.width]);
+                    add_scaled(&mut y, p, &v[sizes.value(b, h, j)..][..sizes.width]);
                 }
                 let none = total == 0.0;
                 let inverse = div(1.0, total);
@@ -104,37 +104,36 @@ impl Pairs<'_> {
     /// `p m` and `ds` of a pair.
     fn pair(&self, [b, h, i, j]: [usize; 4]) -> [f32; 2] {
         let (form, sizes, operands) = (&self.form, self.form.sizes, self.operands);
-        let (query, key, row) = (sizes.query(b, h, i), sizes.key(b, h, j), sizes.statistic(b, h, i));
+        let row = sizes.statistic(b, h, i);
+        let ([q, k, v], next) = (form.operands(1), 1 + form.words().len());
         let part = |operand: usize, at: usize| &operands.read(operand)[at..][..sizes.width];
-        let score = mul(dot(part(1, query), part(2, key)), form.scale());
-        let p = exp(sub(score, operands.read(4)[row]));
+        let (query, key) = (part(q, sizes.query(b, h, i)), part(k, sizes.key(b, h, j)));
+        let score = mul(dot(query, key), form.scale());
+        let p = exp(sub(score, operands.read(next)[row]));
         let pair = sizes.pair(b, h, i, j);
-        let dp = form.dropped(self.step, pair, dot(part(0, query), part(3, key)));
-        let ds = mul(mul(p, sub(dp, operands.read(5)[row])), form.scale());
+        let dy = part(0, sizes.result(b, h, i));
+        let dp = form.dropped(self.step, pair, dot(dy, part(v, sizes.value(b, h, j))));
+        let ds = mul(mul(p, sub(dp, operands.read(next + 1)[row])), form.scale());
         [form.dropped(self.step, pair, p), ds]
     }
 
-    fn of_query(&self, row: usize, dq: &mut [f32]) {
-        let sizes = self.form.sizes;
-        let (h, i) = (row % sizes.heads, row / sizes.heads % sizes.queries);
-        let b = row / (sizes.heads * sizes.queries);
+    fn of_query(&self, [b, h, i]: [usize; 3], dq: &mut [f32]) {
+        let (sizes, [_, k, _]) = (self.form.sizes, self.form.operands(1));
         for j in 0..sizes.seen(i, self.form.length(self.operands, b)) {
             let [_, ds] = self.pair([b, h, i, j]);
-            add_scaled(dq, ds, &self.operands.read(2)[sizes.key(b, h, j)..][..sizes.width]);
+            add_scaled(dq, ds, &self.operands.read(k)[sizes.key(b, h, j)..][..sizes.width]);
         }
     }
 
-    fn of_key(&self, row: usize, dk: &mut [f32], dv: &mut [f32]) {
-        let Sizes { heads, key_heads, queries, keys, width, .. } = self.form.sizes;
-        let (g, j, b) = (row % key_heads, row / key_heads % keys, row / (key_heads * keys));
-        let shared = heads / key_heads;
-        for h in g * shared..(g + 1) * shared {
-            for i in 0..queries {
-                if j < self.form.sizes.seen(i, self.form.length(self.operands, b)) {
+    fn of_key(&self, [b, first, j]: [usize; 3], dk: &mut [f32], dv: &mut [f32]) {
+        let (sizes, [q, ..]) = (self.form.sizes, self.form.operands(1));
+        for h in first..first + sizes.heads / sizes.key_heads {
+            for i in 0..sizes.queries {
+                if j < sizes.seen(i, self.form.length(self.operands, b)) {
                     let [p, ds] = self.pair([b, h, i, j]);
-                    let query = self.form.sizes.query(b, h, i);
-                    add_scaled(dk, ds, &self.operands.read(1)[query..][..width]);
-                    add_scaled(dv, p, &self.operands.read(0)[query..][..width]);
+                    let row = |operand: usize, at: usize| &self.operands.read(operand)[at..][..sizes.width];
+                    add_scaled(dk, ds, row(q, sizes.query(b, h, i)));
+                    add_scaled(dv, p, row(0, sizes.result(b, h, i)));
                 }
             }
         }
@@ -143,34 +142,38 @@ impl Pairs<'_> {
 
 impl NativeRun for Exact<AttentionGrad> {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
-        let AttentionGrad { form, outputs } = self.0;
-        let (sizes, width) = (form.sizes, form.sizes.width);
+        let form = self.0.form;
+        let Sizes { heads, key_heads, queries, keys, width, .. } = form.sizes;
         let pairs = Pairs { form, operands, step };
         let cost = form.pairs() * width * 8;
-        if let Some(output) = outputs[0] {
-            let rows = sizes.statistics();
+        let [of_queries, of_keys, of_values] = self.0.places();
+        if let Some((output, _)) = of_queries {
+            let rows = form.sizes.statistics();
             let parts = parts_for(cost, rows);
             pool.run(parts, |part| {
                 for row in part_range(rows, parts, part) {
-                    // SAFETY: parts have disjoint rows.
-                    let dq = unsafe { operands.write(output, row * width, width) };
+                    let (h, i, b) = (row % heads, row / heads % queries, row / (heads * queries));
+                    // SAFETY: parts have disjoint queries.
+                    let dq = unsafe { operands.write(output, form.sizes.query(b, h, i), width) };
                     dq.fill(0.0);
-                    pairs.of_query(row, dq);
+                    pairs.of_query([b, h, i], dq);
                 }
             });
         }
-        if let Some(output) = outputs[1] {
-            let (rows, words) = (sizes.batch * sizes.keys * sizes.key_heads, sizes.key_words());
+        if let (Some((output, _)), Some((_, offset))) = (of_keys, of_values) {
+            let rows = form.sizes.batch * keys * key_heads;
             let parts = parts_for(cost, rows);
             pool.run(parts, |part| {
                 for row in part_range(rows, parts, part) {
-                    // SAFETY: parts have disjoint rows.
-                    let dk = unsafe { operands.write(output, row * width, width) };
-                    // SAFETY: as above; the gradients of values follow those of keys.
-                    let dv = unsafe { operands.write(output, words + row * width, width) };
+                    let (g, j, b) = (row % key_heads, row / key_heads % keys, row / (key_heads * keys));
+                    let h = g * (heads / key_heads);
+                    // SAFETY: parts have disjoint keys.
+                    let dk = unsafe { operands.write(output, form.sizes.key(b, h, j), width) };
+                    // SAFETY: as above, and values are elsewhere.
+                    let dv = unsafe { operands.write(output, offset + form.sizes.value(b, h, j), width) };
                     dk.fill(0.0);
                     dv.fill(0.0);
-                    pairs.of_key(row, dk, dv);
+                    pairs.of_key([b, h, j], dk, dv);
                 }
             });
         }

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::blocks::{Change, Hidden, KEYS, QUERIES};
+use super::blocks::{Change, Hidden, KEYS, QUERIES, Rows};
 use super::{AttentionGrad, Form, Sizes};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
@@ -18,8 +18,8 @@ impl NativeRun for AttentionGrad {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         let Sizes { batch, heads, key_heads, queries, keys, .. } = self.form.sizes;
         let shared = heads / key_heads;
-        let work = Work { form: self.form, operands, step };
-        let [of_queries, of_keys] = self.outputs;
+        let work = Work { form: self.form, operands, step, places: self.places() };
+        let [of_queries, of_keys] = self.of();
         let run = |units: usize, products: usize, unit: &(dyn Fn(usize, &mut Memory) + Sync)| {
             let parts = parts_for(self.form.nanoseconds(products), units);
             pool.run(parts, |part| {
@@ -28,33 +28,27 @@ impl NativeRun for AttentionGrad {
                 Pool::return_buffers(memory.buffers);
             });
         };
-        if let (Some(dq), Some(dkv), true) = (of_queries, of_keys, batch * key_heads >= MANY) {
+        if of_queries && of_keys && batch * key_heads >= MANY {
             return run(batch * key_heads, 5, &|unit, memory| {
                 let (b, g) = (unit / key_heads, unit % key_heads);
-                work.of_keys([b, g * shared], shared, 0..keys, [Some(dq), Some(dkv)], memory);
+                work.of_keys([b, g * shared], shared, 0..keys, true, memory);
             });
         }
-        if let Some(output) = of_queries {
+        if of_queries {
             let blocks = queries.div_ceil(QUERIES);
             run(batch * heads * blocks, 3, &|unit, memory| {
                 let (head, i) = (unit / blocks, unit % blocks * QUERIES);
                 let (b, h) = (head / heads, head % heads);
                 memory.clear(0);
-                work.of_queries(
-                    [b, h],
-                    i..(i + QUERIES).min(queries),
-                    &(0..keys),
-                    [Some(output), None],
-                    memory,
-                );
+                work.of_queries([b, h], i..(i + QUERIES).min(queries), &(0..keys), [true, false], memory);
             });
         }
-        if let Some(output) = of_keys {
+        if of_keys {
             let blocks = keys.div_ceil(KEYS);
             run(batch * key_heads * blocks, 4, &|unit, memory| {
                 let (head, j) = (unit / blocks, unit % blocks * KEYS);
                 let (b, g) = (head / key_heads, head % key_heads);
-                work.of_keys([b, g * shared], shared, j..(j + KEYS).min(keys), [None, Some(output)], memory);
+                work.of_keys([b, g * shared], shared, j..(j + KEYS).min(keys), false, memory);
             });
         }
     }
@@ -80,17 +74,19 @@ struct Work<'a> {
     form: Form,
     operands: &'a Operands,
     step: &'a StepRecord,
+    /// Where the gradients of queries, keys and values are.
+    places: [Option<(usize, usize)>; 3],
 }
 
 impl Work<'_> {
     /// The gradients of keys and values `keys` of the heads from `first`, which share them; of the queries too if
-    /// they have an output and all keys are asked for.
+    /// `with_queries`, for which all keys are needed.
     fn of_keys(
         &self,
         [b, first]: [usize; 2],
         shared: usize,
         keys: Range<usize>,
-        outputs: [Option<usize>; 2],
+        with_queries: bool,
         memory: &mut Memory,
     ) {
         let Sizes { queries, width, causal, .. } = self.form.sizes;
@@ -99,18 +95,18 @@ impl Work<'_> {
         let start = if causal { keys.start / QUERIES * QUERIES } else { 0 };
         for h in first..first + shared {
             for i in (start..queries).step_by(QUERIES) {
-                self.of_queries([b, h], i..(i + QUERIES).min(queries), &keys, outputs, memory);
+                self.of_queries([b, h], i..(i + QUERIES).min(queries), &keys, [with_queries, true], memory);
             }
         }
-        let Some(output) = outputs[1] else { return };
+        let [_, Some((output, _)), Some((_, offset))] = self.places else { return };
         let [.., dk, dv] = &mut memory.buffers;
         let (dk, dv) = (grown(dk, keys.len() * width), grown(dv, keys.len() * width));
         for (at, j) in keys.enumerate() {
-            let key = self.form.sizes.key(b, first, j);
+            let (key, value) = (self.form.sizes.key(b, first, j), self.form.sizes.value(b, first, j));
             // SAFETY: parts have disjoint keys.
             unsafe { self.operands.write(output, key, width) }.copy_from_slice(&dk[at * width..][..width]);
-            // SAFETY: as above; the gradients of values follow those of keys.
-            unsafe { self.operands.write(output, self.form.sizes.key_words() + key, width) }
+            // SAFETY: as above, and values are elsewhere.
+            unsafe { self.operands.write(output, offset + value, width) }
                 .copy_from_slice(&dv[at * width..][..width]);
         }
     }
@@ -121,13 +117,15 @@ impl Work<'_> {
         [b, h]: [usize; 2],
         queries: Range<usize>,
         keys: &Range<usize>,
-        outputs: [Option<usize>; 2],
+        [with_queries, with_keys]: [bool; 2],
         memory: &mut Memory,
     ) {
         let (form, sizes, operands) = (&self.form, self.form.sizes, self.operands);
         let (n, width, i) = (queries.len(), sizes.width, queries.start);
         let [q_t, dy_t, scores, changes, mask, random, dq, dk, dv] = &mut memory.buffers;
-        let (q, dy) = (form.queries(operands, 1, [b, h, i]), form.queries(operands, 0, [b, h, i]));
+        let q = form.queries(operands, 1, [b, h, i]);
+        let values = &operands.read(0)[sizes.result(b, h, i)..];
+        let dy = Rows { values, step: sizes.heads * width, width };
         let (q_t, dy_t) = (grown(q_t, width * n), grown(dy_t, width * n));
         q.transposed(n, q_t);
         dy.transposed(n, dy_t);
@@ -140,14 +138,15 @@ impl Work<'_> {
                 false => 0.0,
             })
         };
-        let (log_sums, products) = (statistic(4), statistic(5));
+        let next = 1 + form.words().len();
+        let (log_sums, products) = (statistic(next), statistic(next + 1));
         for block in form.key_blocks(&queries, form.length(operands, b)) {
             let block = block.start.max(keys.start)..block.end.min(keys.end);
             if block.is_empty() {
                 continue;
             }
             let (count, j) = (block.len(), block.start);
-            let (k, v) = (form.keys(operands, 2, [b, h, j]), form.keys(operands, 3, [b, h, j]));
+            let (k, v) = (form.keys(operands, 1, [b, h, j]), form.values(operands, 1, [b, h, j]));
             let scores = &mut grown(scores, count * n)[..count * n];
             let changes = &mut grown(changes, count * n)[..count * n];
             k.times(q_t, n, scores);
@@ -162,17 +161,17 @@ impl Work<'_> {
                 log_sums: &log_sums[..n],
                 products: &products[..n],
             });
-            if outputs[0].is_some() {
+            if with_queries {
                 k.add_weighted(changes, [1, n], count, dq);
             }
-            if outputs[1].is_some() {
+            if with_keys {
                 let part = (j - keys.start) * width..(j - keys.start + count) * width;
                 let words = keys.len() * width;
                 q.add_weighted(changes, [n, 1], n, &mut grown(dk, words)[part.clone()]);
                 dy.add_weighted(scores, [n, 1], n, &mut grown(dv, words)[part]);
             }
         }
-        if let Some(output) = outputs[0] {
+        if let (Some((output, _)), true) = (self.places[0], with_queries) {
             for (at, dq) in dq.chunks_exact(width).enumerate() {
                 // SAFETY: parts have disjoint queries.
                 unsafe { operands.write(output, sizes.query(b, h, i + at), width) }.copy_from_slice(dq);

@@ -85,13 +85,26 @@ impl Form {
         Cost { flops: flops as u64, bytes: 4 * words as u64 }
     }
 
+    /// The read operands with queries, keys and values, the first of which is `first`.
+    fn operands(&self, first: usize) -> [usize; 3] {
+        if self.sizes.packed { [first; 3] } else { [first, first + 1, first + 2] }
+    }
+
+    /// The lengths of these operands.
+    fn words(&self) -> Vec<usize> {
+        let Sizes { packed, .. } = self.sizes;
+        let keys = if packed { vec![] } else { vec![self.sizes.key_words(); 2] };
+        [vec![self.sizes.query_words()], keys].concat()
+    }
+
     fn shape(&self) -> String {
-        let Sizes { batch, heads, key_heads, queries, keys, width, causal } = self.sizes;
+        let Sizes { batch, heads, key_heads, queries, keys, width, causal, packed } = self.sizes;
+        let packed = if packed { " packed" } else { "" };
         let shared = if key_heads == heads { String::new() } else { format!("/{key_heads}") };
         let causal = if causal { " causal" } else { "" };
         let lengths = if self.lengths { " lengths" } else { "" };
         let dropout = if self.dropout.is_some() { " dropout" } else { "" };
-        format!("{batch}x{heads}{shared} {queries}x{keys}x{width}{causal}{lengths}{dropout}")
+        format!("{batch}x{heads}{shared} {queries}x{keys}x{width}{causal}{packed}{lengths}{dropout}")
     }
 
     /// NaN in what a query does not see may reach it: devices multiply it with zero.
@@ -111,7 +124,8 @@ impl Form {
     }
 }
 
-/// Reads: queries `[B, T, H, D]`, keys and values `[B, S, G, D]`, lengths `u32[B]` if there are any.
+/// Reads: queries `[B, T, H, D]`, keys and values `[B, S, G, D]`, or one packed tensor `[B, T, H + 2 G, D]`; lengths
+/// `u32[B]` if there are any.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Attention {
     /// Sizes and the like.
@@ -120,15 +134,29 @@ pub struct Attention {
     pub outputs: [Option<usize>; 2],
 }
 
-/// Reads: the gradient `[B, T, H, D]`, queries, keys, values, the log-sums `[B, T, H]`, the sum of the products of
-/// result and gradient of each query `[B, T, H]`, lengths.
+/// Reads: the gradient `[B, T, H, D]`, queries, keys, values (or the packed tensor), the log-sums `[B, T, H]`, the sum
+/// of the products of result and gradient of each query `[B, T, H]`, lengths.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AttentionGrad {
     /// Sizes and the like.
     pub form: Form,
     /// Positions in `writes`, where wanted: the gradients of the queries `[B, T, H, D]`, of keys and values
-    /// `[2, B, S, G, D]`.
+    /// `[2, B, S, G, D]`; or of the packed tensor alone.
     pub outputs: [Option<usize>; 2],
+}
+
+impl AttentionGrad {
+    /// Whether gradients of queries, and of keys and values, are wanted.
+    fn of(&self) -> [bool; 2] {
+        let [first, second] = self.outputs.map(|output| output.is_some());
+        [first, if self.form.sizes.packed { first } else { second }]
+    }
+
+    /// The written operands with the gradients of queries, of keys and of values, and how many elements after their
+    /// places in the operands.
+    fn places(&self) -> [Option<(usize, usize)>; 3] {
+        self.form.sizes.gradients().map(|(output, offset)| Some((self.outputs[output]?, offset)))
+    }
 }
 
 /// Where each of the outputs goes if only some are kept.
@@ -147,16 +175,16 @@ impl KernelDef for Attention {
 
     fn cost(&self) -> Cost {
         let sizes = &self.form.sizes;
-        self.form.cost(2, 2 * (sizes.query_words() + sizes.key_words()) + sizes.statistics())
+        let read: usize = self.form.words().iter().sum();
+        self.form.cost(2, read + sizes.result_words() + sizes.statistics())
     }
 
     fn signature(&self) -> Signature {
         let sizes = &self.form.sizes;
-        let keys = (sizes.key_words(), Content::Normal);
-        let mut reads = vec![(sizes.query_words(), Content::Normal), keys, keys];
+        let mut reads: Vec<_> = self.form.words().into_iter().map(|words| (words, Content::Normal)).collect();
         reads.extend(self.form.lengths());
         let mut signature = Signature::new(&reads, &[]);
-        signature.add_outputs(&self.outputs, &[sizes.query_words(), sizes.statistics()]);
+        signature.add_outputs(&self.outputs, &[sizes.result_words(), sizes.statistics()]);
         self.form.allow_nan(&mut signature);
         signature
     }
@@ -208,17 +236,18 @@ impl KernelDef for AttentionGrad {
 
     /// Where both are computed at once: the scores, `dp`, `dq`, `dk` and `dv`.
     fn cost(&self) -> Cost {
-        let sizes = &self.form.sizes;
-        let [queries, keys] = self.outputs.map(|output| usize::from(output.is_some()));
-        let words = (2 + queries) * sizes.query_words() + (2 + 2 * keys) * sizes.key_words();
-        self.form.cost(2 + queries + 2 * keys, words + 2 * sizes.statistics())
+        let [queries, keys] = self.of().map(usize::from);
+        let words =
+            self.signature().reads.iter().chain(&self.signature().writes).map(|spec| spec.words).sum();
+        self.form.cost(2 + queries + 2 * keys, words)
     }
 
     fn signature(&self) -> Signature {
         let sizes = &self.form.sizes;
         let [queries, keys, statistics] = [sizes.query_words(), sizes.key_words(), sizes.statistics()];
         let normal = |words| (words, Content::Normal);
-        let mut reads = [queries, queries, keys, keys].map(normal).to_vec();
+        let mut reads = vec![normal(sizes.result_words())];
+        reads.extend(self.form.words().into_iter().map(normal));
         // Log-sums that keep the probabilities small, whatever the scores are.
         reads.push((statistics, Content::Positive));
         reads.push(normal(statistics));
@@ -239,9 +268,10 @@ impl KernelDef for AttentionGrad {
 
     fn iterations(&self, _target: &Target) -> usize {
         let Sizes { heads, key_heads, queries, keys, .. } = self.form.sizes;
-        let of_queries = if self.outputs[0].is_some() { keys } else { 0 };
-        let of_keys = if self.outputs[1].is_some() { (queries + 1) * heads / key_heads } else { 0 };
-        of_queries.max(of_keys)
+        let [of_queries, of_keys] = self.of();
+        let by_queries = if of_queries { keys } else { 0 };
+        let by_keys = if of_keys { (queries + 1) * heads / key_heads } else { 0 };
+        by_queries.max(by_keys)
     }
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {

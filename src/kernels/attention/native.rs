@@ -11,23 +11,30 @@ use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
 
 impl Form {
-    /// Queries of a head from `i` on, in read operand `operand`.
+    /// Queries of a head from `i` on; the operands with queries, keys and values begin at `first`.
     pub(super) fn queries<'a>(
         &self,
         operands: &'a Operands,
-        operand: usize,
+        first: usize,
         [b, h, i]: [usize; 3],
     ) -> Rows<'a> {
-        let (sizes, values) = (&self.sizes, operands.read(operand));
-        let (step, width) = (sizes.heads * sizes.width, sizes.width);
-        Rows { values: &values[sizes.query(b, h, i)..], step, width }
+        let (sizes, [operand, ..]) = (&self.sizes, self.operands(first));
+        let values = &operands.read(operand)[sizes.query(b, h, i)..];
+        Rows { values, step: sizes.query_step(), width: sizes.width }
     }
 
-    /// Keys or values as a head of the queries sees them, from `j` on.
-    pub(super) fn keys<'a>(&self, operands: &'a Operands, operand: usize, [b, h, j]: [usize; 3]) -> Rows<'a> {
-        let (sizes, values) = (&self.sizes, operands.read(operand));
-        let (step, width) = (sizes.key_heads * sizes.width, sizes.width);
-        Rows { values: &values[sizes.key(b, h, j)..], step, width }
+    /// Keys as a head of the queries sees them, from `j` on.
+    pub(super) fn keys<'a>(&self, operands: &'a Operands, first: usize, [b, h, j]: [usize; 3]) -> Rows<'a> {
+        let (sizes, [_, operand, _]) = (&self.sizes, self.operands(first));
+        let values = &operands.read(operand)[sizes.key(b, h, j)..];
+        Rows { values, step: sizes.key_step(), width: sizes.width }
+    }
+
+    /// Values as a head of the queries sees them, from `j` on.
+    pub(super) fn values<'a>(&self, operands: &'a Operands, first: usize, [b, h, j]: [usize; 3]) -> Rows<'a> {
+        let (sizes, [_, _, operand]) = (&self.sizes, self.operands(first));
+        let values = &operands.read(operand)[sizes.value(b, h, j)..];
+        Rows { values, step: sizes.key_step(), width: sizes.width }
     }
 
     /// The blocks of the keys that some of `queries` see.
@@ -89,14 +96,14 @@ impl Attention {
         for keys in form.key_blocks(&queries, form.length(operands, b)) {
             let (count, j) = (keys.len(), keys.start);
             let scores = &mut grown(scores, count * n)[..count * n];
-            form.keys(operands, 1, [b, h, j]).times(transposed, n, scores);
+            form.keys(operands, 0, [b, h, j]).times(transposed, n, scores);
             let hidden = Hidden::at(sizes.causal, i, j);
             let scale = form.scale();
             pulp::Arch::new().dispatch(Soften { scores, n, scale, hidden, largest, total, factor, sums });
             if let Some(mask) = form.mask(step, [b, h, i, j], [count, n], [mask, random]) {
                 scores.iter_mut().zip(mask).for_each(|(p, m)| *p *= m);
             }
-            form.keys(operands, 2, [b, h, j]).add_weighted(scores, [1, n], count, sums);
+            form.values(operands, 0, [b, h, j]).add_weighted(scores, [1, n], count, sums);
         }
         for (at, sums) in sums.chunks_exact(width).enumerate() {
             let (row, total) = (sizes.statistic(b, h, i + at), total[at]);

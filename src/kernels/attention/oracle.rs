@@ -9,7 +9,7 @@ use crate::oracle::attention::Given;
 impl Form {
     /// The formulas' operands, with queries, keys and values from read operand `first` on.
     fn given<'a>(&self, reads: &'a [Vec<f64>], first: usize, factor: &'a dyn Fn(usize) -> f64) -> Given<'a> {
-        let [q, k, v] = [0, 1, 2].map(|at| reads[first + at].as_slice());
+        let [q, k, v] = self.operands(first).map(|at| reads[at].as_slice());
         let lengths = self.lengths.then(|| reads[reads.len() - 1].as_slice());
         Given { sizes: self.sizes, scale: f64::from(self.scale()), q, k, v, lengths, factor }
     }
@@ -44,7 +44,8 @@ impl AttentionGrad {
     pub(super) fn evaluate(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
         let factor = self.form.factor(operands.step);
         let given = self.form.given(operands.reads, 1, &factor);
-        let [dy, log_sums, products] = [0, 4, 5].map(|at| operands.reads[at].as_slice());
+        let next = 1 + self.form.words().len();
+        let [dy, log_sums, products] = [0, next, next + 1].map(|at| operands.reads[at].as_slice());
         put(self.outputs, given.gradient(dy, log_sums, products), writes);
     }
 }

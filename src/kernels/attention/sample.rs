@@ -20,7 +20,8 @@ impl Form {
             factor: 1.5f32.to_bits(),
             stream: draw.below(9) as u32,
         });
-        let sizes = Sizes { batch, heads, key_heads, queries, keys, width, causal };
+        let packed = keys == queries && draw.one_in(2);
+        let sizes = Sizes { batch, heads, key_heads, queries, keys, width, causal, packed };
         let scale = draw.choice(&[(width as f32).sqrt().recip(), 1.0 / 64.0]).to_bits();
         Self { sizes, scale, lengths: draw.one_in(3), dropout }
     }
@@ -33,7 +34,10 @@ impl Form {
 }
 
 /// One or both outputs.
-fn outputs(draw: &mut Draw) -> [Option<usize>; 2] {
+fn outputs(draw: &mut Draw, two: bool) -> [Option<usize>; 2] {
+    if !two {
+        return [Some(0), None];
+    }
     draw.choice(&[[Some(0), Some(1)], [Some(0), Some(1)], [Some(0), None], [None, Some(0)]])
 }
 
@@ -49,20 +53,20 @@ fn written(outputs: [Option<usize>; 2], words: [usize; 2]) -> Vec<Operand> {
 pub(super) fn attention(draw: &mut Draw) -> Sample {
     let form = Form::random(draw);
     let Form { sizes, .. } = form;
-    let kernel = Attention { form, outputs: outputs(draw) };
-    let mut reads =
-        [sizes.query_words(), sizes.key_words(), sizes.key_words()].map(|n| draw.floats(n)).to_vec();
+    let kernel = Attention { form, outputs: outputs(draw, true) };
+    let mut reads: Vec<Operand> = form.words().into_iter().map(|n| draw.floats(n)).collect();
     form.read_lengths(draw, &mut reads);
-    let writes = written(kernel.outputs, [sizes.query_words(), sizes.statistics()]);
+    let writes = written(kernel.outputs, [sizes.result_words(), sizes.statistics()]);
     draw.sample(kernel, reads, writes)
 }
 
 pub(super) fn gradient(draw: &mut Draw) -> Sample {
     let form = Form::random(draw);
     let Form { sizes, .. } = form;
-    let kernel = AttentionGrad { form, outputs: outputs(draw) };
+    let kernel = AttentionGrad { form, outputs: outputs(draw, !sizes.packed) };
     let [queries, keys, statistics] = [sizes.query_words(), sizes.key_words(), sizes.statistics()];
-    let mut reads = [queries, queries, keys, keys].map(|n| draw.floats(n)).to_vec();
+    let mut reads = vec![draw.floats(sizes.result_words())];
+    reads.extend(form.words().into_iter().map(|n| draw.floats(n)));
     // As if most probabilities were well below 1.
     let log_sums = draw.normals(statistics).iter().map(|x| x.abs() + 2.0).collect();
     reads.extend([Operand::Floats(log_sums), draw.floats(statistics)]);
@@ -74,7 +78,16 @@ pub(super) fn gradient(draw: &mut Draw) -> Sample {
 /// A small text model's, a window of a series, the patches of images, and one long sequence.
 fn typical() -> [Form; 4] {
     let form = |(batch, heads, length, width, causal): (usize, usize, usize, usize, bool)| {
-        let sizes = Sizes { batch, heads, key_heads: heads, queries: length, keys: length, width, causal };
+        let sizes = Sizes {
+            batch,
+            heads,
+            key_heads: heads,
+            queries: length,
+            keys: length,
+            width,
+            causal,
+            packed: true,
+        };
         Form { sizes, scale: (width as f32).sqrt().recip().to_bits(), lengths: false, dropout: None }
     };
     [(64, 4, 64, 32, true), (32, 4, 168, 16, false), (128, 4, 16, 16, false), (1, 1, 2048, 64, false)]
@@ -86,5 +99,5 @@ pub(super) fn benchmarks() -> Vec<Attention> {
 }
 
 pub(super) fn gradient_benchmarks() -> Vec<AttentionGrad> {
-    typical().map(|form| AttentionGrad { form, outputs: [Some(0), Some(1)] }).to_vec()
+    typical().map(|form| AttentionGrad { form, outputs: [Some(0), None] }).to_vec()
 }

@@ -27,9 +27,16 @@ impl Form {
         if self.is_wide() { "vec4<f32>" } else { "f32" }
     }
 
-    /// The template with everything that both kernels need; `reads` are operands of rows, `numbers` those of one
-    /// number for each query.
-    fn template(&self, name: &str, [reads, numbers]: [usize; 2], writes: Vec<&str>, exact: bool) -> Template {
+    /// The template with everything that both kernels need; `before` are operands of rows before the queries,
+    /// `numbers` those of one number for each query.
+    fn template(
+        &self,
+        name: &str,
+        [before, numbers]: [usize; 2],
+        writes: Vec<&str>,
+        exact: bool,
+    ) -> Template {
+        let reads = before + self.words().len();
         let sizes = &self.sizes;
         let mut declared: Vec<String> =
             writes.iter().enumerate().map(|(i, kind)| declare(0, i, kind)).collect();
@@ -54,17 +61,30 @@ impl Form {
             false => "return x;",
         };
         let dropout = self.dropout;
+        let floats = |elements: usize| if self.is_wide() { elements / 4 } else { elements };
+        let [q, k, v] = self.operands(before);
+        let length = match self.lengths {
+            true => format!("return min(KEYS, read_{}[b]);", reads + numbers),
+            false => "return KEYS;".into(),
+        };
         insert_bindings(Template::new(name), declared)
             .flag("FOUR", self.is_wide())
             .flag("CAUSAL", sizes.causal)
-            .flag("LENGTHS", self.lengths)
             .flag("DROPOUT", dropout.is_some())
             .set("BATCH", sizes.batch)
             .set("HEADS", sizes.heads)
             .set("SHARED", sizes.heads / sizes.key_heads)
             .set("QUERIES", sizes.queries)
             .set("KEYS", sizes.keys)
-            .set("VECTORS", if self.is_wide() { sizes.width / 4 } else { sizes.width })
+            .set("VECTORS", floats(sizes.width))
+            .set("QUERY_STEP", floats(sizes.query_step()))
+            .set("KEY_STEP", floats(sizes.key_step()))
+            .set("KEY_OFFSET", floats(sizes.key_offset()))
+            .set("VALUE_OFFSET", floats(sizes.value_offset()))
+            .insert("read_query", format!("return read_{q}[at];"))
+            .insert("read_key", format!("return read_{k}[at];"))
+            .insert("read_value", format!("return read_{v}[at];"))
+            .insert("length", length)
             .set_f32("SCALE", self.scale)
             .set("THRESHOLD", dropout.map_or(0, |dropout| dropout.threshold as usize))
             .set_f32("FACTOR", dropout.map_or(0, |dropout| dropout.factor))
@@ -92,7 +112,7 @@ pub(super) fn attention(k: &Attention, target: &Target) -> Result<Shader, Shader
     let kinds = k.outputs.iter().zip([form.kind(), "f32"]);
     let writes = kinds.filter(|(output, _)| output.is_some()).map(|(_, kind)| kind).collect();
     let template = form
-        .template("attention", [3, 0], writes, target.exact)
+        .template("attention", [0, 0], writes, target.exact)
         .set("TILES", tiles)
         .set("ROWS", rows)
         .insert("store_result", store(k.outputs[0], "at"))
@@ -106,21 +126,32 @@ pub(super) fn gradient(k: &AttentionGrad, target: &Target) -> Result<Shader, Sha
     let lanes = lanes(target);
     let rows = form.rows(sizes.queries.max(sizes.keys), 4, target);
     let tiles = |count: usize| count.div_ceil(lanes * rows);
-    let [of_queries, of_keys] = k.outputs.map(|output| output.is_some());
+    let [of_queries, of_keys] = k.of();
     let groups = |wanted: bool, count: usize| if wanted { sizes.batch * count } else { 0 };
     let key_groups = groups(of_keys, sizes.key_heads * tiles(sizes.keys));
     let query_groups = groups(of_queries, sizes.heads * tiles(sizes.queries));
     let writes = vec![form.kind(); k.outputs.iter().flatten().count()];
+    let first = 1 + form.words().len();
+    let width = if form.is_wide() { 4 } else { 1 };
+    let stores = k.places().map(|place| {
+        store(
+            place.map(|(output, _)| output),
+            &format!("{}u + at", place.map_or(0, |(_, offset)| offset / width)),
+        )
+    });
     let template = form
-        .template("attention_grad", [4, 2], writes, target.exact)
+        .template("attention_grad", [1, 2], writes, target.exact)
         .set("TILES", tiles(sizes.queries))
         .set("KEY_TILES", tiles(sizes.keys))
         .set("KEY_GROUPS", key_groups)
         .set("ROWS", rows)
         .flag("OF_QUERIES", of_queries)
         .flag("OF_KEYS", of_keys)
-        .insert("store_queries", store(k.outputs[0], "at"))
-        .insert("store_keys", store(k.outputs[1], "at"));
+        .insert("read_log_sum", format!("return read_{first}[row];"))
+        .insert("read_product", format!("return read_{}[row];", first + 1))
+        .insert("store_query", stores[0].clone())
+        .insert("store_key", stores[1].clone())
+        .insert("store_value", stores[2].clone());
     let shader = grid("attention_grad", template, key_groups + query_groups, lanes, false)?;
     Ok(Shader { in_storage: true, ..shader })
 }

@@ -108,7 +108,8 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     if model.family != Family::Transformer || !model.layers.is_empty() {
         return match given.iter().find(|(_, given)| *given) {
             Some((key, _)) => {
-                let reason = "is a key of `family = \"transformer\"` without layers; set the family or remove the key";
+                let reason =
+                    "is a key of `family = \"transformer\"` without layers; set the family or remove the key";
                 Err((key, reason.into()))
             }
             None => Ok(()),

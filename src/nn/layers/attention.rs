@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::keys::yes;
 use super::{Layer, Place};
 use crate::base::rng::streams;
-use crate::graph::attention::{Attend, Heads};
+use crate::graph::attention::Attend;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
@@ -120,22 +120,17 @@ impl Network<'_> {
             )?),
             false => None,
         };
-        let [q, k, v] = [0, 1, 2].map(|part| -> Result<ValueId, GraphError> {
-            let rows = self.graph.slice(weight, &[part * width, 0], &[width, width])?;
-            let mut y = self.graph.matmul_with(x, rows, false, true)?;
-            if let Some(bias) = bias {
-                let bias = self.graph.slice(bias, &[part * width], &[width])?;
-                y = self.graph.add(y, bias)?;
-            }
-            self.graph.reshape(y, &[batch, steps, heads, width / heads])
-        });
-        let (mut q, mut k, v) = (q?, k?, v?);
+        let mut all = self.graph.matmul_with(x, weight, false, true)?;
+        if let Some(bias) = bias {
+            all = self.graph.add(all, bias)?;
+        }
+        let mut all = self.graph.reshape(all, &[batch, steps, 3 * heads, width / heads])?;
         if keys.rotary {
-            (q, k) = (self.graph.rotary(q)?, self.graph.rotary(k)?);
+            all = self.graph.rotary(all, 2 * heads)?;
         }
         let rate = if self.training { keys.dropout } else { 0.0 };
         let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
-        let y = self.graph.attention(Heads { q, k, v }, None, attend)?;
+        let y = self.graph.attention_packed(all, heads, None, attend)?;
         let y = self.graph.reshape(y, &[batch * steps, width])?;
         let init = Init::Uniform { bound: 1.0 / (width as f32).sqrt() };
         let weight = self.parameter(format!("{name}.out_proj.weight"), &[width, width], init, true)?;
@@ -143,8 +138,7 @@ impl Network<'_> {
         if !keys.bias {
             return Ok(y);
         }
-        let bias =
-            self.parameter(format!("{name}.out_proj.bias"), &[width], Init::Constant(0.0), false)?;
+        let bias = self.parameter(format!("{name}.out_proj.bias"), &[width], Init::Constant(0.0), false)?;
         self.graph.add(y, bias)
     }
 }
@@ -171,9 +165,8 @@ mod tests {
         let part = width / heads;
         let x = numbers(steps * width, 0.1);
         let weights = [(3 * width * width, 0.3), (3 * width, 0.7), (width * width, 1.1), (width, 1.9)];
-        let weights = weights.map(|(count, phase)| {
-            numbers(count, phase).into_iter().map(|w| w * 0.4).collect::<Vec<f64>>()
-        });
+        let weights = weights
+            .map(|(count, phase)| numbers(count, phase).into_iter().map(|w| w * 0.4).collect::<Vec<f64>>());
         let [in_weight, in_bias, out_weight, out_bias] = &weights;
         let all = linear(&x, in_weight, in_bias);
         let at = |step: usize, which: usize, d: usize| all[step * 3 * width + which * width + d];
@@ -182,9 +175,8 @@ mod tests {
             for head in 0..heads {
                 for i in 0..steps {
                     let score = |j: usize| {
-                        let dot: f64 = (0..part)
-                            .map(|d| at(i, 0, head * part + d) * at(j, 1, head * part + d))
-                            .sum();
+                        let dot: f64 =
+                            (0..part).map(|d| at(i, 0, head * part + d) * at(j, 1, head * part + d)).sum();
                         (dot / (part as f64).sqrt()).exp()
                     };
                     let seen: Vec<usize> = (0..steps).filter(|&j| !causal || j <= i).collect();

@@ -49,8 +49,14 @@ impl Layer for Tokens {
             [batch, features] => {
                 // Uniform, as the features of a dense layer with one input for each.
                 let init = Init::Uniform { bound: 1.0 / (width as f32).sqrt() };
-                let mut vectors =
-                    |kind: &str| net.parameter(format!("{}.{kind}", place.name), &[features, width], init, kind == "weight");
+                let mut vectors = |kind: &str| {
+                    net.parameter(
+                        format!("{}.{kind}", place.name),
+                        &[features, width],
+                        init,
+                        kind == "weight",
+                    )
+                };
                 let (weight, bias) = (vectors("weight")?, vectors("bias")?);
                 let numbers = net.graph.reshape(x, &[batch, features, 1])?;
                 let scaled = net.graph.mul(numbers, weight)?;

@@ -60,9 +60,8 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
 
 /// Whether a model attends to whole sequences, instead of carrying states from one to the next.
 pub(in crate::tasks) fn attends(model: &ModelConfig) -> bool {
-    let attends = |layer: &LayerConfig| {
-        layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_))
-    };
+    let attends =
+        |layer: &LayerConfig| layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_));
     model.layers_of(TokensOf::Text).iter().any(attends)
 }
 

@@ -130,12 +130,7 @@ impl Next {
         Ok(Self { engine, vocabulary, context: None })
     }
 
-    fn again(
-        trained: &Trained,
-        model: Language,
-        shape: TextShape,
-        count: usize,
-    ) -> Result<Self, TrainError> {
+    fn again(trained: &Trained, model: Language, shape: TextShape, count: usize) -> Result<Self, TrainError> {
         let TextShape { length, vocabulary } = shape;
         let empty = sequences(&vec![vec![]; count], shape);
         let mut engine = Engine::generating(trained.device, &model.generator(), &empty)?;
