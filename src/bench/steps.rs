@@ -6,18 +6,18 @@ use super::fastest;
 use crate::base::image::ImageShape;
 use crate::base::rng;
 use crate::base::step::StepRecord;
-use crate::data::{Dataset, Target};
+use crate::data::{Dataset, Target, Text};
 use crate::device::Device;
 use crate::nn::config::variational::Decoder;
 use crate::nn::config::{Family, ModelConfig};
-use crate::nn::inputs::{Inputs, SequenceShape};
+use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
     Activate, Activation, BatchNorm, Block, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool,
     Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
-use crate::nn::{Model, Supervised, Vae};
+use crate::nn::{Language, Model, Supervised, Vae};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
 use crate::train::TrainError;
@@ -72,6 +72,7 @@ enum Input {
     Features(usize),
     Image(ImageShape),
     Sequence(SequenceShape),
+    Text(TextShape),
 }
 
 impl Input {
@@ -80,12 +81,14 @@ impl Input {
             Self::Features(features) => features,
             Self::Image(ImageShape { channels, height, width }) => channels * height * width,
             Self::Sequence(SequenceShape { length, width }) => length * width,
+            Self::Text(TextShape { length, .. }) => length,
         }
     }
 }
 
 /// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
-/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples.
+/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; a
+/// transformer of text and one of images.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -117,7 +120,25 @@ pub fn all() -> Vec<Workload> {
         outputs: 1,
         loss: Loss::Mse {},
     };
+    let transformer = |name: &str, batch, [width, blocks]: [usize; 2], input, outputs| Workload {
+        name: format!("{name}, batch {batch}"),
+        batch,
+        config: ModelConfig {
+            family: Family::Transformer,
+            width: Some(width),
+            blocks: Some(blocks),
+            patch: Some(Pair::Both(2)),
+            activation: Activation::Gelu,
+            ..ModelConfig::default()
+        },
+        input,
+        outputs,
+        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+    };
+    let text = Input::Text(TextShape { length: 64, vocabulary: 77 });
     vec![
+        transformer("gpt 4x128 of 64 characters", 64, [128, 4], text, 0),
+        transformer("vit 3x64 of 1x8x8", 32, [64, 3], image(1, 8), 10),
         recurrent("rnn", Cell::Tanh),
         recurrent("lstm", Cell::Lstm),
         mlp(32),
@@ -186,14 +207,15 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
     let table = workload.data();
     let rows = table.rows;
     let (sequence, image) = match *input {
-        Input::Features(_) => (None, None),
+        Input::Features(_) | Input::Text(_) => (None, None),
         Input::Image(image) => (None, Some(image)),
         Input::Sequence(sequence) => (Some(sequence), None),
     };
     let inputs = Inputs { features: input.width(), sequence, image, ..Inputs::default() };
-    let model: Box<dyn Model> = match Vae::new(config, inputs.features, image, *outputs) {
-        Some(vae) => Box::new(vae),
-        None => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
+    let model: Box<dyn Model> = match (Vae::new(config, inputs.features, image, *outputs), *input) {
+        (Some(vae), _) => Box::new(vae),
+        (None, Input::Text(text)) => Box::new(Language::new(config, text, loss.clone())),
+        (None, _) => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
     };
     let optimizer = Optimizer::default();
     let training = Training {
@@ -246,6 +268,11 @@ impl Workload {
     fn data(&self) -> Dataset {
         let width = self.input.width();
         let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
+        if let Input::Text(TextShape { length, vocabulary }) = self.input {
+            let symbol = |i: usize| rng::word([1, 0], 0, 0, i as u32) % vocabulary as u32;
+            let symbols = (0..=rows * length).map(symbol).collect();
+            return Dataset { rows, text: Some(Text { length, vocabulary, symbols }), ..Dataset::default() };
+        }
         let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
         let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
         let learns_features = matches!(self.loss, Loss::Elbo {});

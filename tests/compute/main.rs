@@ -2,6 +2,7 @@
 
 #[path = "../common/agreement.rs"]
 mod agreement;
+mod attention;
 mod hostile_graphs;
 #[cfg(feature = "gpu")]
 mod launches;

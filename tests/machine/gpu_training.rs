@@ -3,7 +3,10 @@
 use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
-use crate::{agreement, custom_loop, examples, harness, image_trajectory, parts, trajectory, vae_trajectory};
+use crate::{
+    agreement, custom_loop, examples, harness, image_trajectory, parts, trajectory, transformer_trajectory,
+    vae_trajectory,
+};
 
 pub fn trials() -> Vec<Trial> {
     harness::trials(&[
@@ -12,6 +15,9 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps", || {
             Ok(image_trajectory::check_images(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("losses_of_transformers_follow_pytorch_for_50_steps", || {
+            Ok(transformer_trajectory::check_transformers(&harness::device(&GpuOptions::default())?, 1e-3)?)
         }),
         ("losses_parts_and_gradients_of_an_autoencoder_follow_pytorch_for_100_steps", || {
             Ok(vae_trajectory::check_autoencoder(&harness::device(&GpuOptions::default())?, 1e-4)?)

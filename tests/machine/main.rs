@@ -40,6 +40,8 @@ mod synthetic;
 mod train_gpu;
 #[path = "../pytorch/trajectory.rs"]
 mod trajectory;
+#[path = "../pytorch/transformer_trajectory.rs"]
+mod transformer_trajectory;
 mod trust_system;
 #[path = "../pytorch/vae_trajectory.rs"]
 mod vae_trajectory;

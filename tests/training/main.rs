@@ -30,6 +30,8 @@ mod text;
 mod train;
 #[path = "../pytorch/trajectory.rs"]
 mod trajectory;
+#[path = "../pytorch/transformer_trajectory.rs"]
+mod transformer_trajectory;
 mod trust;
 mod vae;
 #[path = "../pytorch/vae_trajectory.rs"]

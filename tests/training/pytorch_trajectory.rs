@@ -1,10 +1,11 @@
 //! An MLP with fixed weights and unshuffled data follows PyTorch's loss for 200 steps within 1e-4, for every
-//! optimizer; a CNN and a residual network for 50 steps within 1e-3; and a variational autoencoder for 100
-//! steps within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does the same on the GPU).
+//! optimizer; a CNN, a residual network and transformers of text, images and windows for 50 steps within 1e-3; and
+//! a variational autoencoder for 100 steps within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does the
+//! same on the GPU).
 
 use gridlight::device::cpu::CpuDevice;
 
-use crate::{image_trajectory, trajectory, vae_trajectory};
+use crate::{image_trajectory, trajectory, transformer_trajectory, vae_trajectory};
 
 #[test]
 fn losses_follow_pytorch_for_200_steps_of_every_optimizer() {
@@ -14,6 +15,11 @@ fn losses_follow_pytorch_for_200_steps_of_every_optimizer() {
 #[test]
 fn losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps() {
     image_trajectory::check_images(&CpuDevice::new(Some(2)), 1e-3).unwrap();
+}
+
+#[test]
+fn losses_of_transformers_follow_pytorch_for_50_steps() {
+    transformer_trajectory::check_transformers(&CpuDevice::new(Some(2)), 1e-3).unwrap();
 }
 
 #[test]
