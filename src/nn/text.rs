@@ -32,6 +32,11 @@ impl Language {
         Self { layers, text, loss, generates: false, embedding_width: config.embedding_width }
     }
 
+    /// The model that outputs the logits of the next symbol at every step.
+    pub fn with_logits(self) -> Self {
+        Self { generates: true, ..self }
+    }
+
     /// The model that, given one symbol per row and its carried states, outputs the logits of the next symbol.
     pub fn generator(self) -> Self {
         Self { text: TextShape { length: 1, ..self.text }, generates: true, ..self }

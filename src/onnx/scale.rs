@@ -1,0 +1,81 @@
+//! Scalings of numbers and their inverses, in single precision.
+
+use super::builder::Builder;
+use crate::data::FittedScaling;
+
+/// A scaling that ONNX cannot compute, if it is one: what it is called.
+pub fn unsupported(scaling: &FittedScaling) -> Option<&'static str> {
+    matches!(scaling, FittedScaling::Quantile { .. }).then_some("quantile")
+}
+
+/// `(x - shift) / scale` of each column of the last axis.
+fn affine(b: &mut Builder, x: &str, shift: &[f64], scale: &[f64]) -> String {
+    // A shift that is large beside the scale needs more digits than a float has: the rest is subtracted by
+    // itself, after the difference, which is exact near the shift.
+    let high: Vec<f32> = shift.iter().map(|&s| s as f32).collect();
+    let low: Vec<f32> = shift.iter().zip(&high).map(|(&s, &h)| (s - f64::from(h)) as f32).collect();
+    let extents: &[usize] = if shift.len() == 1 { &[] } else { &[shift.len()] };
+    let mut x = x.to_string();
+    if high.iter().any(|&h| h != 0.0) {
+        let high = b.numbers(extents, &high);
+        x = b.node("Sub", &[&x, &high], vec![]);
+    }
+    if low.iter().zip(scale).any(|(&l, &s)| f64::from(l).abs() > 1e-8 * s.abs()) {
+        let low = b.numbers(extents, &low);
+        x = b.node("Sub", &[&x, &low], vec![]);
+    }
+    if scale.iter().any(|&s| s != 1.0) {
+        let scale: Vec<f32> = scale.iter().map(|&s| s as f32).collect();
+        let scale = b.numbers(extents, &scale);
+        x = b.node("Div", &[&x, &scale], vec![]);
+    }
+    x
+}
+
+/// Shift and scale, before which a logarithm may be taken.
+fn parts(scaling: &FittedScaling) -> (f64, f64) {
+    match *scaling {
+        FittedScaling::Affine { shift, scale } | FittedScaling::Log1p { shift, scale } => (shift, scale),
+        FittedScaling::None | FittedScaling::Quantile { .. } => (0.0, 1.0),
+    }
+}
+
+/// Whether all take a logarithm; `None` if only some do.
+fn logarithmic(scalings: &[&FittedScaling]) -> Option<bool> {
+    let is = |scaling: &&&FittedScaling| matches!(scaling, FittedScaling::Log1p { .. });
+    match scalings.iter().filter(is).count() {
+        0 => Some(false),
+        n if n == scalings.len() => Some(true),
+        _ => None,
+    }
+}
+
+/// The columns of the last axis scaled, each by its own scaling; one scaling is for all. `None` if some take a
+/// logarithm and others do not.
+pub fn apply(b: &mut Builder, x: &str, scalings: &[&FittedScaling]) -> Option<String> {
+    let (shift, scale): (Vec<f64>, Vec<f64>) = scalings.iter().map(|s| parts(s)).unzip();
+    let mut x = x.to_string();
+    if logarithmic(scalings)? {
+        // ln(1 + x), and for values at or below -1 of the smallest that scaling admits.
+        let (one, least) = (b.number(1.0), b.number(1e-9));
+        let sum = b.node("Add", &[&x, &one], vec![]);
+        let positive = b.node("Max", &[&sum, &least], vec![]);
+        x = b.node("Log", &[&positive], vec![]);
+    }
+    Some(affine(b, &x, &shift, &scale))
+}
+
+/// The columns of the last axis in their own units. `None` if some take a logarithm and others do not.
+pub fn invert(b: &mut Builder, y: &str, scalings: &[&FittedScaling]) -> Option<String> {
+    let (shift, scale): (Vec<f64>, Vec<f64>) = scalings.iter().map(|s| parts(s)).unzip();
+    let extents: &[usize] = if shift.len() == 1 { &[] } else { &[shift.len()] };
+    let mut y = y.to_string();
+    for (op, numbers, neutral) in [("Mul", scale, 1.0), ("Add", shift, 0.0)] {
+        if numbers.iter().any(|&x| x != neutral) {
+            let numbers: Vec<f32> = numbers.iter().map(|&x| x as f32).collect();
+            let numbers = b.numbers(extents, &numbers);
+            y = b.node(op, &[&y, &numbers], vec![]);
+        }
+    }
+    Some(if logarithmic(scalings)? { b.exp_m1(&y) } else { y })
+}
