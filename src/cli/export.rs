@@ -13,7 +13,7 @@ use super::{Failure, print_json, tell};
 
 /// Write a trained model as ONNX, with its preprocessing inside, or its weights alone.
 #[derive(Args)]
-#[command(after_help = "Examples:\n  gridlight export runs/traffic --output traffic.onnx\n  \
+#[command(after_help = "Example:\n  gridlight export runs/traffic --output traffic.onnx\n  \
                   gridlight export runs/traffic --output traffic.safetensors")]
 pub struct Export {
     /// Run directory.

@@ -45,7 +45,7 @@ impl Port {
         match self.elements {
             element::FLOAT => "float32",
             element::INT64 => "int64",
-            element::BOOL => "bool",
+            element::DOUBLE => "float64",
             _ => "string",
         }
     }

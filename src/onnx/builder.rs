@@ -61,18 +61,17 @@ pub fn texts<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Attri
 }
 
 impl Builder {
-    /// Takes a name, so that nothing else gets it.
-    pub fn reserve(&mut self, name: &str) {
-        self.names.insert(name.into());
-    }
-
     /// A name like `wanted` that nothing has yet.
     pub fn fresh(&mut self, wanted: &str) -> String {
         let mut name = wanted.to_string();
         let mut number = 1;
         while !self.names.insert(name.clone()) {
             number += 1;
-            name = format!("{wanted} {number}");
+            name = if wanted.ends_with('/') {
+                format!("{wanted}{number}")
+            } else {
+                format!("{wanted} {number}")
+            };
         }
         name
     }
@@ -87,8 +86,15 @@ impl Builder {
         self.named(op, inputs, attributes, Some(output))
     }
 
-    fn named(&mut self, op: &str, inputs: &[&str], attributes: Vec<Attribute>, output: Option<&str>) -> String {
-        let wanted = if self.scope.is_empty() { op.to_string() } else { format!("{}/{op}", self.scope) };
+    fn named(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: Vec<Attribute>,
+        output: Option<&str>,
+    ) -> String {
+        let wanted =
+            if self.scope.is_empty() { format!("data/{op}") } else { format!("{}/{op}", self.scope) };
         let name = self.fresh(&wanted);
         let result = output.map_or_else(|| name.clone(), String::from);
         self.nodes.push(Node {
@@ -145,6 +151,11 @@ impl Builder {
         self.numbers(&[], &[value])
     }
 
+    /// A number in double precision.
+    pub fn double(&mut self, value: f64) -> String {
+        self.small(&[], element::DOUBLE, value.to_le_bytes().to_vec())
+    }
+
     /// A small constant list of integers.
     pub fn integers(&mut self, data: &[i64]) -> String {
         let raw = data.iter().flat_map(|x| x.to_le_bytes()).collect();
@@ -157,7 +168,7 @@ impl Builder {
         if let Some(name) = self.known.get(&key) {
             return name.clone();
         }
-        let name = self.fresh("constant");
+        let name = self.fresh("constant/");
         self.push(&name, dims, kind, raw);
         self.known.insert(key, name.clone());
         name

@@ -81,7 +81,9 @@ impl Assembly {
     }
 
     fn number_input(&mut self, column: &FittedColumn, rows: &Rows, note: &dyn Fn(&str) -> String) -> String {
-        let Encoding::Number { boolean, forward, .. } = &column.encoding else { return String::new() };
+        let Encoding::Number { boolean, forward, scaling, .. } = &column.encoding else {
+            return String::new();
+        };
         let what = if *boolean { "0 or 1" } else { "a number" };
         let missing = if *forward {
             "; where it is missing, the last value before it, or NaN if there is none"
@@ -89,7 +91,25 @@ impl Assembly {
             "; NaN where it is missing"
         };
         let meaning = format!("column `{}`: {what}{}{missing}{}", column.name, rows.of(), note(&column.name));
-        self.input(&rows.name(&column.name), element::FLOAT, &rows.shape(), &meaning)
+        self.wide_input(&rows.name(&column.name), &rows.shape(), &meaning, scaling)
+    }
+
+    /// An input for numbers, of which [`scale::offset`] is subtracted.
+    pub fn wide_input(
+        &mut self,
+        name: &str,
+        shape: &[Extent],
+        meaning: &str,
+        scaling: &FittedScaling,
+    ) -> String {
+        let Some(offset) = scale::offset(scaling) else {
+            return self.input(name, element::FLOAT, shape, meaning);
+        };
+        let x = self.input(name, element::DOUBLE, shape, meaning);
+        let b = &mut self.builder;
+        let offset = b.double(offset);
+        let difference = b.node("Sub", &[&x, &offset], vec![]);
+        b.cast(&difference, element::FLOAT)
     }
 
     /// Numbers that are filled and scaled alike.
@@ -133,13 +153,14 @@ impl Assembly {
                 let x = self.number_input(column, rows, note);
                 let b = &mut self.builder;
                 let missing = b.node("IsNaN", &[&x], vec![]);
-                let fill = b.number(*fill as f32);
+                let offset = scale::offset(scaling).unwrap_or(0.0);
+                let fill = b.number((*fill - offset) as f32);
                 let mut filled = b.node("Where", &[&missing, &fill, &x], vec![]);
                 if let Some(bounds) = clip {
-                    let [low, high] = bounds.map(|bound| b.number(bound as f32));
+                    let [low, high] = bounds.map(|bound| b.number((bound - offset) as f32));
                     filled = b.node("Clip", &[&filled, &low, &high], vec![]);
                 }
-                features.parts.extend(scale::apply(b, &filled, &[scaling]));
+                features.parts.extend(scale::apply(b, &filled, &[&scale::after_offset(scaling)]));
                 features.width += 1;
                 if *indicator {
                     features.parts.push(b.cast(&missing, element::FLOAT));
@@ -225,9 +246,7 @@ impl Assembly {
             Calendar::DayOfYear => {
                 ("day of year", 366.0, 1.0, "day of the year from 1 on, with the hours as its fraction")
             }
-            Calendar::Year => {
-                ("year", 0.0, 2000.0, "year, plus the days since its beginning divided by 366")
-            }
+            Calendar::Year => ("year", 0.0, 2000.0, "year, plus the days since its beginning divided by 366"),
         };
         let meaning = format!("column `{}`: {what}{}; NaN where it is missing", column.name, rows.of());
         let name = rows.name(&format!("{} {label}", column.name));
@@ -264,7 +283,8 @@ pub fn calendar_width(part: Calendar, cyclic: bool) -> usize {
 fn is_plain(column: &FittedColumn) -> bool {
     match &column.encoding {
         Encoding::Number { clip: None, indicator: false, scaling, .. } => {
-            matches!(scaling, FittedScaling::None | FittedScaling::Affine { .. })
+            let is_linear = matches!(scaling, FittedScaling::None | FittedScaling::Affine { .. });
+            is_linear && scale::offset(scaling).is_none()
         }
         _ => false,
     }

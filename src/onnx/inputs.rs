@@ -34,10 +34,10 @@ impl Prepared {
             vocabulary: *vocabulary,
             ids: vec![],
         };
-        let windows = fitted.window.as_ref().map(|window| Windows {
-            length: window.config.length,
-            ..Windows::default()
-        });
+        let windows = fitted
+            .window
+            .as_ref()
+            .map(|window| Windows { length: window.config.length, ..Windows::default() });
         let sample = Dataset {
             features: vec![String::new(); features],
             categories: rest.categories.iter().map(ids).collect(),
@@ -76,6 +76,9 @@ pub fn prepare(assembly: &mut Assembly, request: &Request) -> Result<Prepared, T
     if let Some(image) = &fitted.image {
         let shape = image.shape;
         let extents = vec![shape.channels, shape.height, shape.width];
+        if image.scaling.len() != shape.channels {
+            return Err(refuse("the channels of images have no scaling each"));
+        }
         let x = image_input(assembly, image, request.raw);
         return Ok(Prepared::new(Some((x, extents)), shape.values(), fitted, Features::default()));
     }
@@ -117,12 +120,11 @@ fn joined(assembly: &mut Assembly, parts: &[String]) -> Option<String> {
 fn raw_columns(assembly: &mut Assembly, fitted: &Fitted) -> Result<Features, TrainError> {
     let mut scratch = Assembly::default();
     let rows = Rows { window: None, ahead: None };
-    let any = FittedScaling::None;
     // Quantiles are no matter here: what is before the network is somebody else's.
     let mut columns = fitted.columns.clone();
     for column in &mut columns {
         if let crate::data::Encoding::Number { scaling, .. } = &mut column.encoding {
-            scaling.clone_from(&any);
+            *scaling = FittedScaling::None;
         }
     }
     let counted = scratch.columns(&columns, &rows, &|_| String::new()).map_err(|reason| refuse(&reason))?;
@@ -194,11 +196,15 @@ fn windows(
             "column `{name}`: the known values of the window's rows, oldest first; none may be missing{}",
             note(name)
         );
-        let x = assembly.input(name, element::FLOAT, &shape, &meaning);
-        let b = &mut assembly.builder;
         parts.push(match &members {
-            None => scale::apply(b, &x, &[scaling]).unwrap_or(x),
+            None => {
+                let x = assembly.wide_input(name, &shape, &meaning, scaling);
+                let scaling = scale::after_offset(scaling);
+                scale::apply(&mut assembly.builder, &x, &[&scaling]).unwrap_or(x)
+            }
             Some(members) => {
+                let x = assembly.input(name, element::FLOAT, &shape, &meaning);
+                let b = &mut assembly.builder;
                 let [shift, scale] = [0, 1].map(|part| b.unsqueeze(&members[at][part], 1));
                 let x = logarithm(b, &x, scaling);
                 let centred = b.node("Sub", &[&x, &shift], vec![]);
@@ -226,8 +232,7 @@ fn windows(
         parts.extend(features.parts);
     }
     let x = joined(assembly, &parts);
-    let prepared =
-        Prepared::new(x.map(|x| (x, vec![length, width])), width, fitted, Features::default());
+    let prepared = Prepared::new(x.map(|x| (x, vec![length, width])), width, fitted, Features::default());
     Ok(Prepared { members, ..prepared })
 }
 
@@ -248,7 +253,8 @@ fn members(assembly: &mut Assembly, window: &FittedWindow) -> Result<Option<Vec<
         return Ok(None);
     }
     let column = window.config.group.clone().unwrap_or_else(|| "series".into());
-    let meaning = format!("column `{column}`: the series; forecasts of series that training did not have are NaN");
+    let meaning =
+        format!("column `{column}`: the series; forecasts of series that training did not have are NaN");
     let series = assembly.input(&column, element::STRING, &[ROWS, Extent::Fixed(1)], &meaning);
     let mut found = vec![];
     for at in 0..window.past.len() {

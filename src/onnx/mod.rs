@@ -100,5 +100,7 @@ fn describe(does: &str, assembly: &Assembly) -> String {
 
 /// The error that something before or after the network has no form in ONNX.
 fn refuse(reason: &str) -> TrainError {
-    TrainError::Input(format!("{reason}, which is not available in ONNX export; export the network alone with --raw"))
+    TrainError::Input(format!(
+        "{reason}, which is not available in ONNX export; export the network alone with --raw"
+    ))
 }

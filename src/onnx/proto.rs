@@ -14,6 +14,8 @@ pub mod element {
     pub const STRING: i32 = 8;
     /// Truth values.
     pub const BOOL: i32 = 9;
+    /// Double precision.
+    pub const DOUBLE: i32 = 11;
 }
 
 /// Kinds of attributes.

@@ -166,7 +166,8 @@ impl Look<'_> {
     /// Whether a vector lies along the last axis of `like`, and is repeated along the others.
     fn is_along_last(&self, value: ValueId, like: ValueId) -> bool {
         let (shape, like) = (self.0.shape(self.repeated(value)), self.0.shape(like));
-        shape.last() == like.last() && shape[..shape.len() - 1].iter().all(|&extent| extent == 1)
+        let Some((last, others)) = shape.split_last() else { return false };
+        Some(last) == like.last() && others.iter().all(|&extent| extent == 1)
     }
 
     /// `(x - mean) / sqrt(variance + eps) * weight + bias`, with running statistics.
@@ -189,8 +190,14 @@ impl Look<'_> {
         };
         let eps = self.number(eps)?;
         let rank = self.0.shape(x).len();
-        (is_state(mean) && is_state(variance) && [2, 4].contains(&rank))
-            .then_some(Form::BatchNorm { x, mean, variance, weight, bias, eps })
+        (is_state(mean) && is_state(variance) && [2, 4].contains(&rank)).then_some(Form::BatchNorm {
+            x,
+            mean,
+            variance,
+            weight,
+            bias,
+            eps,
+        })
     }
 
     /// A product of matrices, with or without a bias per column.
@@ -286,7 +293,12 @@ impl Look<'_> {
         let Op::Conv(conv) = self.op(inner) else { return None };
         let &[x, w] = self.inputs(inner) else { return None };
         let [groups, n, p, q, o] = self.0.shape(inner)[..] else { return None };
-        (*self.0.shape(value) == [n, p, q, groups * o]).then(|| Form::Conv { x, w, bias: None, conv: conv.clone() })
+        (*self.0.shape(value) == [n, p, q, groups * o]).then(|| Form::Conv {
+            x,
+            w,
+            bias: None,
+            conv: conv.clone(),
+        })
     }
 
     fn conv_with_bias(&self, value: ValueId) -> Option<Form> {

@@ -8,10 +8,31 @@ pub fn unsupported(scaling: &FittedScaling) -> Option<&'static str> {
     matches!(scaling, FittedScaling::Quantile { .. }).then_some("quantile")
 }
 
+/// How much larger than its scale a shift is at most, for a number in single precision to keep the digits that
+/// matter; beyond, as for times in seconds, the number comes in double precision.
+const WIDE: f64 = 100.0;
+
+/// What is to be subtracted from a number in double precision, before it is scaled; `None` if single precision
+/// will do.
+pub fn offset(scaling: &FittedScaling) -> Option<f64> {
+    match *scaling {
+        FittedScaling::Affine { shift, scale } => (shift.abs() > WIDE * scale.abs()).then_some(shift),
+        _ => None,
+    }
+}
+
+/// The scaling of a number from which its [`offset`] was subtracted.
+pub fn after_offset(scaling: &FittedScaling) -> FittedScaling {
+    match (offset(scaling), scaling) {
+        (Some(_), &FittedScaling::Affine { scale, .. }) => FittedScaling::Affine { shift: 0.0, scale },
+        _ => scaling.clone(),
+    }
+}
+
 /// `(x - shift) / scale` of each column of the last axis.
 fn affine(b: &mut Builder, x: &str, shift: &[f64], scale: &[f64]) -> String {
-    // A shift that is large beside the scale needs more digits than a float has: the rest is subtracted by
-    // itself, after the difference, which is exact near the shift.
+    // A shift has more digits than a float: the rest is subtracted by itself, after the difference, which is
+    // exact near the shift.
     let high: Vec<f32> = shift.iter().map(|&s| s as f32).collect();
     let low: Vec<f32> = shift.iter().zip(&high).map(|(&s, &h)| (s - f64::from(h)) as f32).collect();
     let extents: &[usize] = if shift.len() == 1 { &[] } else { &[shift.len()] };

@@ -26,7 +26,8 @@ pub fn write(assembly: &mut Assembly, request: &Request, text: &FittedText) -> R
         let shape = TextShape { length, vocabulary };
         Ok(Language::new(config, shape, loss.clone()).with_logits().graph(rows, false)?)
     })?;
-    let meaning = "numbers of characters: their places in the metadata's `vocabulary`, from 1 on; 0 for others";
+    let meaning =
+        "numbers of characters: their places in the metadata's `vocabulary`, from 1 on; 0 for others";
     let tokens = assembly.input("tokens", element::INT64, &[ROWS, STEPS], meaning);
     let mut states = vec![];
     for state in &trace.model.carried {

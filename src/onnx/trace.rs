@@ -115,7 +115,9 @@ fn alike(a: &Op, b: &Op) -> bool {
     match (a, b) {
         (Op::Reshape(_), Op::Reshape(_)) | (Op::Broadcast(_), Op::Broadcast(_)) => true,
         (Op::Slice(a), Op::Slice(b)) => a.starts.len() == b.starts.len(),
-        (Op::Constant(a), Op::Constant(b)) => a == b || uniform(&a.data).is_some_and(|a| uniform(&b.data) == Some(a)),
+        (Op::Constant(a), Op::Constant(b)) => {
+            a == b || uniform(&a.data).is_some_and(|a| uniform(&b.data) == Some(a))
+        }
         (Op::Source(a), Op::Source(b)) => a.source == b.source && a.ty.dtype == b.ty.dtype,
         (Op::Random(a), Op::Random(b)) => (a.kind, a.stream) == (b.kind, b.stream),
         _ => a == b,

@@ -126,9 +126,8 @@ impl Drawn {
         let wrong = || refusal(graph, mean, "is the mean of a code that is drawn");
         let drawn: Vec<ValueId> = values().filter(is_drawn).collect();
         let [noise] = drawn[..] else { return Err(wrong()) };
-        let spread = values().find(|&v| {
-            reads(v, noise) && values().any(|code| reads(code, v) && reads(code, mean))
-        });
+        let spread =
+            values().find(|&v| reads(v, noise) && values().any(|code| reads(code, v) && reads(code, mean)));
         let spread = spread.ok_or_else(wrong)?;
         let code = values().find(|&v| reads(v, spread) && reads(v, mean)).ok_or_else(wrong)?;
         let deviation = graph.node(spread).inputs.iter().copied().find(|&v| v != noise);
@@ -236,7 +235,8 @@ fn own_units(
             }
             Encoding::OneHot { names, .. } => scalings.extend(names.iter().map(|_| &as_it_is)),
             Encoding::Calendar { parts, cyclic } => {
-                let width: usize = parts.iter().map(|part| super::columns::calendar_width(*part, *cyclic)).sum();
+                let width: usize =
+                    parts.iter().map(|part| super::columns::calendar_width(*part, *cyclic)).sum();
                 scalings.extend(std::iter::repeat_n(&as_it_is, width));
             }
             Encoding::Embedding { .. } => {}

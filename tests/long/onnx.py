@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks that exported ONNX models are valid and compute what `gridlight predict` does.
 
-Trains every shipped experiment for a few steps, exports it, checks the file with ONNX's checker and full shape
+Trains every shipped experiment, and some of layers and columns that these do not have, for a few steps, exports it, checks the file with ONNX's checker and full shape
 inference, feeds ONNX Runtime with raw values read from the data files, in batches of 1, 7 and 64 rows, and compares
 all rows of the file that has the test part. Numbers may differ by 1e-5 of the larger of their own size and the root
 mean square of their column; labels may not differ.
@@ -15,6 +15,7 @@ import csv
 import datetime
 import math
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -43,8 +44,13 @@ def table(path):
     return {name: ["" if row[name] in MISSING else row[name] for row in rows] for name in rows[0]}
 
 
-def numbers(cells):
-    return numpy.array([float(cell) if cell else numpy.nan for cell in cells], numpy.float32)
+def number(cell):
+    words = {"": numpy.nan, "true": 1, "false": 0, "yes": 1, "no": 0}
+    return words[cell] if cell in words else float(cell)
+
+
+def numbers(cells, kind=numpy.float32):
+    return numpy.array([number(cell) for cell in cells], kind)
 
 
 def moment(cell):
@@ -55,10 +61,19 @@ def columns_of(path, model):
     """The inputs of a model of rows: each a column of the file."""
     cells = table(path)
     feeds = {}
+    if "when" in cells:
+        dates = [datetime.date.fromisoformat(cell) for cell in cells["when"]]
+        day_of_year = [date.timetuple().tm_yday for date in dates]
+        parts = {"hour": [0] * len(dates), "weekday": [date.weekday() for date in dates]}
+        parts |= {"month": [date.month for date in dates], "day of year": day_of_year}
+        parts["year"] = [date.year + (day - 1) / 366 for date, day in zip(dates, day_of_year)]
+        cells |= {f"when {name}": part for name, part in parts.items()}
     for value in model.graph.input:
-        of_strings = value.type.tensor_type.elem_type == onnx.TensorProto.STRING
+        if value.name == "noise":
+            continue
+        kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         column = cells[value.name]
-        feeds[value.name] = (numpy.array(column, object) if of_strings else numbers(column)).reshape(-1, 1)
+        feeds[value.name] = (numpy.array(column, object) if kind == object else numbers(column, kind)).reshape(-1, 1)
     return feeds
 
 
@@ -267,12 +282,138 @@ def cases():
     return found
 
 
-def check(name, source, values, asked, directory):
+IMAGE = """name = "{name}"
+data = {{ source = "{digits}", target = "label", image = {{ shape = [1, 8, 8] }} }}
+train = {{ loss = "cross_entropy" }}
+model = {{ {model} }}
+"""
+ROW = """name = "{name}"
+[data]
+source = "{table}"
+target = "{target}"
+{data}
+[model]
+{model}
+[train]
+loss = "{loss}"
+"""
+SERIES = """name = "{name}"
+[data]
+source = "{table}"
+target = "value"
+{data}
+window = {{ length = 6, horizon = 3, all_steps = true, group = "shop", {window} }}
+[data.split]
+by = "order"
+[model]
+{model}
+"""
+
+
+def layers(*each):
+    return "layer = [" + ", ".join("{ type = " + layer + " }" for layer in each) + "]"
+
+
+def more_cases(directory):
+    """Layers and columns that no shipped experiment has: an experiment each, its file and its raw values."""
+    digit, mixed, shops = DATA / "images/digits8x8.csv", directory / "mixed.csv", directory / "shops.csv"
+    write_mixed(mixed)
+    write_shops(shops)
+    found = {}
+
+    def image(name, model):
+        found[name] = (IMAGE.format(name=name, digits=digit, model=model), digit, lambda model: digits(digit))
+
+    def row(name, target, loss, model="hidden = [8]", data=""):
+        text = ROW.format(name=name, table=mixed, target=target, data=data, model=model, loss=loss)
+        found[name] = (text, mixed, lambda model: columns_of(mixed, model))
+
+    def series(name, model, data="", window=""):
+        text = SERIES.format(name=name, table=shops, data=data, window=window, model=model)
+        found[name] = (text, shops, lambda model: shop_windows(shops, model))
+
+    image("conv1d", layers(
+        '"upsample", factor = [1, 3]', '"max_pool", size = [8, 2]', '"conv1d", channels = 6, kernel = 5, padding = 2',
+        '"conv1d", channels = 8, kernel = 3, stride = 2, dilation = 2, groups = 2', '"flatten"'))
+    image("conv2d", layers(
+        '"conv2d", channels = 6, kernel = [3, 5], stride = 2, padding = "same"',
+        '"conv2d", channels = 6, kernel = 2, groups = 3, padding = 1, bias = false', '"batch_norm"',
+        '"conv2d", channels = 4, kernel = 2, dilation = 2', '"global_pool", kind = "max"'))
+    image("transposed", layers(
+        '"conv2d", channels = 4', '"conv_transpose2d", channels = 6, stride = 2, padding = 1, output_padding = 1',
+        '"conv_transpose2d", channels = 4, kernel = [2, 3], stride = [3, 2], groups = 2, bias = false',
+        '"conv_transpose2d", channels = 4, dilation = 2', '"group_norm", groups = 2', '"global_pool"'))
+    image("pools", layers(
+        '"conv2d", channels = 4', '"upsample", factor = [2, 3]', '"upsample", factor = 2, mode = "bilinear"',
+        '"avg_pool", size = 3, stride = 2, padding = 1', '"max_pool", size = 3, stride = [1, 2], padding = 1', '"flatten"',
+        '"layer_norm"', '"dense", units = 9', '"rms_norm"'))
+    image("bottleneck", layers(
+        '"conv2d", channels = 8', '"residual", channels = 16, kind = "bottleneck", stride = 2, shortcut_norm = false',
+        '"flatten"'))
+    functions = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus"]
+    activations = [step for f in functions for step in ('"dense", units = 8', f'"activation", function = "{f}"')]
+    image("activations", layers(*activations))
+    for cell in ["tanh", "relu", "lstm", "gru"]:
+        image(f"stack-{cell}", layers(
+            f'"recurrent", cell = "{cell}", hidden = 7, layers = 2, bidirectional = true, output = "all", dropout = 0.1',
+            f'"recurrent", cell = "{cell}", hidden = 5, bidirectional = true', '"dense", units = 6'))
+    row("mixed", "price", "mse", data='transform = { target = "log1p" }\nclean = { indicators = true, clip = 2.0 }')
+    row("scales", "price", "mae", data='transform = { numbers = "log1p", target = "min_max", cyclic = false }\n'
+        'clean = { numbers = "median", categories = "most_frequent" }\nexclude = ["offset"]')
+    row("embedding", "sold", "bce_with_logits", data='transform = { categories = "embedding" }')
+    row("embedding-batch", "kind", "cross_entropy", model='hidden = [8]\nnorm = "batch"\nactivation = "elu"',
+        data='transform = { categories = "embedding" }\nclean = { categories = { constant = "red" } }')
+    row("learned-variance", "kind", "elbo", model='family = "vae"\nlatent = 3\nvariance = "learned"\nbeta = 0.5')
+    series("shops", 'family = "rnn"\ncell = "lstm"\nhidden = [6, 6]', window='scale_by = "group"')
+    series("shops-log", 'family = "mlp"', data='transform = { target = "log1p" }', window='targets = ["stock"]')
+    return found
+
+
+def write_mixed(path):
+    draw, lines = random.Random(2), ["colour,when,size,offset,flag,kind,sold,price"]
+    for row in range(600):
+        missing = lambda cell: "" if draw.random() < 0.1 else str(cell)
+        colour = draw.choice(["red", "green", "blue", "\u00e9carlate", "red and blue"])
+        size, flag = draw.lognormvariate(1, 1), draw.choice(["true", "false"])
+        when = datetime.date(2019, 1, 1) + datetime.timedelta(days=row)
+        kind, price = draw.choice(["a", "b", "c"]), 3 * size + draw.random()
+        cells = [missing(colour), when, missing(round(size, 3)), round(1e5 + draw.random(), 4), missing(flag), kind]
+        lines.append(",".join(map(str, [*cells, draw.choice(["yes", "no"]), round(price, 3)])))
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def write_shops(path):
+    draw, lines = random.Random(3), ["shop,value,stock,open"]
+    for shop, size in [("north", 10), ("south", 1000)]:
+        for day in range(150):
+            value = size * (2 + math.sin(day / 3) + 0.1 * draw.random())
+            lines.append(f"{shop},{value:.3f},{value / 3 + draw.random():.3f},{draw.choice('yn')}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def shop_windows(path, model):
+    cells = table(path)
+    wanted, feeds = [value.name for value in model.graph.input], {}
+    for name in wanted:
+        found = []
+        for shop in ["north", "south"]:
+            rows = [cells[name][at] for at in range(len(cells["shop"])) if cells["shop"][at] == shop]
+            if name == "open":
+                rows = [{"y": 1.0, "n": 0.0}[cell] for cell in rows]
+            # Forecasts go on to three days after the end.
+            for at in range(len(rows) - 6 + 1):
+                found.append(rows[at : at + 6] if name != "shop" else rows[:1])
+        of_strings = name == "shop"
+        array = numpy.array(found, object) if of_strings else numpy.array(found, float).astype(numpy.float32)
+        feeds[name] = array if of_strings else array[:, :, None]
+    return feeds
+
+
+def check(name, experiment, source, values, asked, directory):
     """Trains, exports and compares an experiment; the largest difference of each batch size."""
     run_directory = pathlib.Path(asked.runs or directory) / name
     command = lambda *more: subprocess.run([asked.binary, *map(str, more)], check=True, capture_output=True)
     if not run_directory.exists():
-        experiment = ROOT / f"assets/experiments/{name}.toml"
         command("train", experiment, "--device", "cpu", "--max-steps", asked.steps, "--out", run_directory)
     path = pathlib.Path(directory) / f"{name}.onnx"
     command("export", run_directory, "--output", path)
@@ -283,7 +424,7 @@ def check(name, source, values, asked, directory):
         characters = source.read_text()
         source = pathlib.Path(directory) / "part.txt"
         source.write_text(characters[-len(characters) // 10 :])
-    predictions = pathlib.Path(directory) / f"{name}.csv"
+    predictions = pathlib.Path(directory) / f"{name}-predicted.csv"
     command("predict", run_directory, "--input", source, "--output", predictions, "--device", "cpu")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -306,12 +447,16 @@ def main():
     parser.add_argument("--runs", help="directory of runs that are there already, or are to be kept")
     asked = parser.parse_args()
     shipped = sorted(path.stem for path in (ROOT / "assets/experiments").glob("*.toml"))
-    known, failed = cases(), []
+    failed = []
     with tempfile.TemporaryDirectory(prefix="gridlight-onnx-") as directory:
-        for name in [asked.only] if asked.only else shipped:
+        known = {name: (ROOT / f"assets/experiments/{name}.toml", *case) for name, case in cases().items()}
+        for name, (text, *case) in more_cases(pathlib.Path(directory)).items():
+            experiment = pathlib.Path(directory) / f"{name}.toml"
+            experiment.write_text(text)
+            known[name] = (experiment, *case)
+        for name in [asked.only] if asked.only else sorted({*shipped, *known}):
             try:
-                source, values = known[name]
-                found = check(name, source, values, asked, directory)
+                found = check(name, *known[name], asked, directory)
             except Exception as error:
                 detail = getattr(error, "stderr", b"") or b""
                 print(f"{name:16} FAILED {type(error).__name__}: {error} {detail.decode()[-300:]}", flush=True)

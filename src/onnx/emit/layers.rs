@@ -94,7 +94,8 @@ impl Emitter<'_> {
         let weight = self.weight(w)?;
         let taps = [weight.shape[0], weight.shape[1]];
         let transposed = conv.axes.iter().all(|axis| axis.step < 0 && axis.stride == 1);
-        let weight = if transposed { transposed_weights(weight, conv.groups) } else { weight.permuted(&[3, 2, 0, 1]) };
+        let weight =
+            if transposed { transposed_weights(weight, conv.groups) } else { weight.permuted(&[3, 2, 0, 1]) };
         let mut names = vec![held.name, self.initializer(&weight)];
         if let Some(bias) = bias {
             names.push(self.operand(bias)?);

@@ -79,7 +79,14 @@ pub(super) struct Emitter<'a> {
 impl<'a> Emitter<'a> {
     pub fn new(builder: &'a mut Builder, trace: &'a Trace, weights: &'a [NamedTensor]) -> Self {
         let weights = weights.iter().map(|tensor| (tensor.0.as_str(), tensor)).collect();
-        Self { builder, trace, weights, values: BTreeMap::new(), layers: BTreeMap::new(), reshapes: BTreeMap::new() }
+        Self {
+            builder,
+            trace,
+            weights,
+            values: BTreeMap::new(),
+            layers: BTreeMap::new(),
+            reshapes: BTreeMap::new(),
+        }
     }
 
     /// Says what a value of the graph is, instead of what computes it there.
@@ -255,12 +262,14 @@ impl<'a> Emitter<'a> {
             permutation[place] = held.order[axis];
         }
         let dims: Vec<Dim> = permutation.iter().map(|&from| held.dims[from]).collect();
-        let moves: Vec<usize> = permutation.iter().copied().filter(|&from| !held.dims[from].is_one()).collect();
+        let moves: Vec<usize> =
+            permutation.iter().copied().filter(|&from| !held.dims[from].is_one()).collect();
         let name = if permutation.iter().enumerate().all(|(to, &from)| to == from) {
             held.name.clone()
         } else if moves.is_sorted() {
             // Only axes of extent 1 change places.
-            self.reshaped(&held.name, &held.dims, &dims).unwrap_or_else(|| self.transposed(held, &permutation))
+            self.reshaped(&held.name, &held.dims, &dims)
+                .unwrap_or_else(|| self.transposed(held, &permutation))
         } else {
             self.transposed(held, &permutation)
         };

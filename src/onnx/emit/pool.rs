@@ -56,7 +56,8 @@ impl Emitter<'_> {
         }
         let held = self.complete(x)?;
         let held = self.turn(&held, &CHANNELS_FIRST);
-        let scales: Vec<f32> = [1, 1].into_iter().chain(repeat.axes.iter().map(|a| a.stride)).map(|n| n as f32).collect();
+        let scales: Vec<f32> =
+            [1, 1].into_iter().chain(repeat.axes.iter().map(|a| a.stride)).map(|n| n as f32).collect();
         let scales = self.builder.numbers(&[4], &scales);
         let attributes = vec![
             text("mode", "nearest"),

@@ -48,7 +48,8 @@ impl Emitter<'_> {
             match bias {
                 Some(bias) => {
                     let Constant { name, data, .. } = self.weight(bias)?;
-                    bias_name.get_or_insert_with(|| name.replace("bias_ih", "bias").replace("bias_hh", "bias"));
+                    bias_name
+                        .get_or_insert_with(|| name.replace("bias_ih", "bias").replace("bias_hh", "bias"));
                     biases.extend(in_order(data, gates, hidden));
                 }
                 None => biases.extend(vec![0.0; count * hidden]),
