@@ -3,6 +3,7 @@
 
 use super::assembly::{Assembly, Extent, ROWS};
 use super::builder::{int, texts};
+use super::cells::Cells;
 use super::proto::element;
 use super::scale;
 use crate::data::config::Calendar;
@@ -54,7 +55,7 @@ impl Rows {
 }
 
 impl Assembly {
-    /// The features of columns. `note` says of a column where its values come from, if not from the file.
+    /// The features of columns. `cells` says how raw values are read.
     ///
     /// # Errors
     /// The name of a column that cannot be encoded in ONNX, and why.
@@ -62,7 +63,7 @@ impl Assembly {
         &mut self,
         columns: &[FittedColumn],
         rows: &Rows,
-        note: &dyn Fn(&str) -> String,
+        cells: &Cells,
     ) -> Result<Features, String> {
         let mut features = Features::default();
         let mut rest = columns;
@@ -70,17 +71,17 @@ impl Assembly {
             // Numbers side by side are one tensor.
             let run = rest.iter().take_while(|column| is_plain(column)).count();
             if run > 1 {
-                self.numbers(&rest[..run], rows, note, &mut features);
+                self.numbers(&rest[..run], rows, cells, &mut features);
                 rest = &rest[run..];
                 continue;
             }
             rest = others;
-            self.column(column, rows, note, &mut features)?;
+            self.column(column, rows, cells, &mut features)?;
         }
         Ok(features)
     }
 
-    fn number_input(&mut self, column: &FittedColumn, rows: &Rows, note: &dyn Fn(&str) -> String) -> String {
+    fn number_input(&mut self, column: &FittedColumn, rows: &Rows, cells: &Cells) -> String {
         let Encoding::Number { boolean, forward, scaling, .. } = &column.encoding else {
             return String::new();
         };
@@ -90,7 +91,8 @@ impl Assembly {
         } else {
             "; NaN where it is missing"
         };
-        let meaning = format!("column `{}`: {what}{}{missing}{}", column.name, rows.of(), note(&column.name));
+        let meaning =
+            format!("column `{}`: {what}{}{missing}{}", column.name, rows.of(), cells.note(&column.name));
         self.wide_input(&rows.name(&column.name), &rows.shape(), &meaning, scaling)
     }
 
@@ -113,15 +115,9 @@ impl Assembly {
     }
 
     /// Numbers that are filled and scaled alike.
-    fn numbers(
-        &mut self,
-        columns: &[FittedColumn],
-        rows: &Rows,
-        note: &dyn Fn(&str) -> String,
-        features: &mut Features,
-    ) {
+    fn numbers(&mut self, columns: &[FittedColumn], rows: &Rows, cells: &Cells, features: &mut Features) {
         let inputs: Vec<String> =
-            columns.iter().map(|column| self.number_input(column, rows, note)).collect();
+            columns.iter().map(|column| self.number_input(column, rows, cells)).collect();
         let parts = columns.iter().filter_map(|column| match &column.encoding {
             Encoding::Number { fill, scaling, .. } => Some((*fill as f32, scaling)),
             _ => None,
@@ -130,6 +126,7 @@ impl Assembly {
         let b = &mut self.builder;
         let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
         let x = b.node("Concat", &inputs, vec![int("axis", -1)]);
+        let x = cells.known(b, x, 0.0);
         let missing = b.node("IsNaN", &[&x], vec![]);
         let fills = b.numbers(&[fills.len()], &fills);
         let filled = b.node("Where", &[&missing, &fills, &x], vec![]);
@@ -142,25 +139,24 @@ impl Assembly {
         &mut self,
         column: &FittedColumn,
         rows: &Rows,
-        note: &dyn Fn(&str) -> String,
+        cells: &Cells,
         features: &mut Features,
     ) -> Result<(), String> {
         match &column.encoding {
             Encoding::Number { fill, clip, scaling, indicator, .. } => {
-                if let Some(what) = scale::unsupported(scaling) {
-                    return Err(format!("column `{}` is scaled by its {what}", column.name));
-                }
-                let x = self.number_input(column, rows, note);
+                let x = self.number_input(column, rows, cells);
                 let b = &mut self.builder;
-                let missing = b.node("IsNaN", &[&x], vec![]);
                 let offset = scale::offset(scaling).unwrap_or(0.0);
+                let x = cells.known(b, x, offset);
+                let missing = b.node("IsNaN", &[&x], vec![]);
                 let fill = b.number((*fill - offset) as f32);
                 let mut filled = b.node("Where", &[&missing, &fill, &x], vec![]);
                 if let Some(bounds) = clip {
                     let [low, high] = bounds.map(|bound| b.number((bound - offset) as f32));
                     filled = b.node("Clip", &[&filled, &low, &high], vec![]);
                 }
-                features.parts.extend(scale::apply(b, &filled, &[&scale::after_offset(scaling)]));
+                let scaled = scale::apply(b, &filled, &[&scale::after_offset(scaling)]);
+                features.parts.push(scaled.ok_or_else(|| no_scaling(&column.name))?);
                 features.width += 1;
                 if *indicator {
                     features.parts.push(b.cast(&missing, element::FLOAT));
@@ -168,7 +164,7 @@ impl Assembly {
                 }
             }
             Encoding::OneHot { fill, names, .. } => {
-                let ids = self.category(column, rows, note, fill.as_deref(), names, [0, -1]);
+                let ids = self.category(column, rows, cells, fill.as_deref(), names, [0, -1]);
                 let b = &mut self.builder;
                 let all: Vec<i64> = (0..names.len() as i64).collect();
                 let all = b.integers(&all);
@@ -177,7 +173,7 @@ impl Assembly {
                 features.width += names.len();
             }
             Encoding::Embedding { fill, names, .. } => {
-                let ids = self.category(column, rows, note, fill.as_deref(), names, [1, 0]);
+                let ids = self.category(column, rows, cells, fill.as_deref(), names, [1, 0]);
                 let ids = self.builder.squeeze(&ids, 1);
                 features.categories.push((column.name.clone(), names.len() + 1, ids));
             }
@@ -195,7 +191,7 @@ impl Assembly {
         &mut self,
         column: &FittedColumn,
         rows: &Rows,
-        note: &dyn Fn(&str) -> String,
+        cells: &Cells,
         fill: Option<&str>,
         names: &[String],
         [first, other]: [i64; 2],
@@ -210,17 +206,23 @@ impl Assembly {
             "empty where it is missing"
         };
         let meaning = format!(
-            "column `{}`: a name as in the file, or any other{}; {missing}{}",
+            "column `{}`: a name as in the file, without blanks around it, or any other{}; {missing}{}",
             column.name,
             rows.of(),
-            note(&column.name)
+            cells.note(&column.name)
         );
         let x = self.input(&rows.name(&column.name), element::STRING, &rows.shape(), &meaning);
         let place = |name: &str| names.binary_search_by(|n| n.as_str().cmp(name)).ok();
         let filled = fill.and_then(place).map(|at| at as i64 + first);
         // An encoder has at least one key.
-        let keys = names.iter().map(String::as_str).chain([""]);
-        let values = (0..names.len() as i64).map(|at| at + first).chain([filled.unwrap_or(other)]);
+        let mut words: Vec<&str> = cells.words.iter().map(String::as_str).collect();
+        words.push("");
+        words.sort_unstable();
+        words.dedup();
+        words.retain(|word| place(word).is_none());
+        let keys = names.iter().map(String::as_str).chain(words.iter().copied());
+        let missing = words.iter().map(|_| filled.unwrap_or(other));
+        let values = (0..names.len() as i64).map(|at| at + first).chain(missing);
         let values = super::builder::integers("values_int64s", values);
         self.builder.node(
             "LabelEncoder",
@@ -272,6 +274,11 @@ impl Assembly {
             features.width += 1;
         }
     }
+}
+
+/// Why a column cannot be encoded whose scaling is damaged.
+pub fn no_scaling(column: &str) -> String {
+    format!("column `{column}` has a scaling without numbers")
 }
 
 /// Number of features that a part of a date becomes.

@@ -48,11 +48,8 @@ fn own_units(
     raw: &str,
 ) -> Result<String, TrainError> {
     let scalings: Vec<&FittedScaling> = (0..target.outputs()).filter_map(|at| target.scaling(at)).collect();
-    if let Some(what) = scalings.iter().find_map(|scaling| scale::unsupported(scaling)) {
-        return Err(refuse(&format!("the target is scaled by its {what}")));
-    }
     let b = &mut assembly.builder;
-    let mixed = || refuse("some targets are scaled by their logarithm and others are not");
+    let mixed = || refuse("several targets are scaled in different ways, or by their quantiles");
     let Some(members) = &prepared.members else {
         return scale::invert(b, raw, &scalings).ok_or_else(mixed);
     };

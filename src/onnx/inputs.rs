@@ -2,7 +2,8 @@
 
 use super::assembly::{Assembly, Extent, ROWS};
 use super::builder::{floats, int, texts};
-use super::columns::{Features, Rows};
+use super::cells::Cells;
+use super::columns::{Features, Rows, no_scaling};
 use super::emit::{Emitter, Held};
 use super::proto::element;
 use super::trace::Dim;
@@ -83,28 +84,19 @@ pub fn prepare(assembly: &mut Assembly, request: &Request) -> Result<Prepared, T
         return Ok(Prepared::new(Some((x, extents)), shape.values(), fitted, Features::default()));
     }
     let wrong = |reason: String| refuse(&reason);
-    let note = |column: &str| origin(fitted, column);
+    let cells = Cells::of(fitted);
     if let Some(window) = &fitted.window {
-        return windows(assembly, request, window, &note);
+        return windows(assembly, request, window, &cells);
     }
     let rows = Rows { window: None, ahead: None };
     let features = match request.raw {
         // Only their number and kind are wanted.
         true => raw_columns(assembly, fitted)?,
-        false => assembly.columns(&fitted.columns, &rows, &note).map_err(wrong)?,
+        false => assembly.columns(&fitted.columns, &rows, &cells).map_err(wrong)?,
     };
     let width = features.width;
     let x = joined(assembly, &features.parts);
     Ok(Prepared::new(x.map(|x| (x, vec![width])), width, fitted, features))
-}
-
-/// Where a column comes from that no file has as it is.
-fn origin(fitted: &Fitted, column: &str) -> String {
-    match (fitted.derive.get(column), &fitted.reshape) {
-        (Some(formula), _) => format!("; computed from other columns as {formula}"),
-        (None, Some(_)) => "; of the rows as [data.reshape] makes them".into(),
-        (None, None) => String::new(),
-    }
 }
 
 fn joined(assembly: &mut Assembly, parts: &[String]) -> Option<String> {
@@ -127,7 +119,7 @@ fn raw_columns(assembly: &mut Assembly, fitted: &Fitted) -> Result<Features, Tra
             *scaling = FittedScaling::None;
         }
     }
-    let counted = scratch.columns(&columns, &rows, &|_| String::new()).map_err(|reason| refuse(&reason))?;
+    let counted = scratch.columns(&columns, &rows, &Cells::default()).map_err(|reason| refuse(&reason))?;
     let mut features = Features { width: counted.width, ..Features::default() };
     if counted.width > 0 {
         let shape = [ROWS, Extent::Fixed(counted.width)];
@@ -172,14 +164,14 @@ fn windows(
     assembly: &mut Assembly,
     request: &Request,
     window: &FittedWindow,
-    note: &dyn Fn(&str) -> String,
+    cells: &Cells,
 ) -> Result<Prepared, TrainError> {
     let fitted = request.fitted;
     let length = window.config.length;
     let wrong = |reason: String| refuse(&reason);
     if request.raw {
         let mut scratch = Assembly::default();
-        let prepared = windows(&mut scratch, &Request { raw: false, ..*request }, window, note)?;
+        let prepared = windows(&mut scratch, &Request { raw: false, ..*request }, window, cells)?;
         let width = prepared.sample.features.len();
         let shape = [ROWS, Extent::Fixed(length), Extent::Fixed(width)];
         let x = assembly.input("x", element::FLOAT, &shape, "windows of features, encoded and scaled");
@@ -189,22 +181,22 @@ fn windows(
     let shape = [ROWS, Extent::Fixed(length), Extent::Fixed(1)];
     let mut parts = vec![];
     for (at, (name, scaling)) in window.past.iter().enumerate() {
-        if let Some(what) = scale::unsupported(scaling) {
-            return Err(refuse(&format!("column `{name}` is scaled by its {what}")));
-        }
         let meaning = format!(
             "column `{name}`: the known values of the window's rows, oldest first; none may be missing{}",
-            note(name)
+            cells.note(name)
         );
         parts.push(match &members {
             None => {
                 let x = assembly.wide_input(name, &shape, &meaning, scaling);
+                let x = cells.known(&mut assembly.builder, x, scale::offset(scaling).unwrap_or(0.0));
                 let scaling = scale::after_offset(scaling);
-                scale::apply(&mut assembly.builder, &x, &[&scaling]).unwrap_or(x)
+                let scaled = scale::apply(&mut assembly.builder, &x, &[&scaling]);
+                scaled.ok_or_else(|| wrong(no_scaling(name)))?
             }
             Some(members) => {
                 let x = assembly.input(name, element::FLOAT, &shape, &meaning);
                 let b = &mut assembly.builder;
+                let x = cells.known(b, x, 0.0);
                 let [shift, scale] = [0, 1].map(|part| b.unsqueeze(&members[at][part], 1));
                 let x = logarithm(b, &x, scaling);
                 let centred = b.node("Sub", &[&x, &shift], vec![]);
@@ -224,7 +216,7 @@ fn windows(
     let ahead = window.config.offsets().filter(|_| !later.is_empty()).map(Some);
     for (columns, ahead) in [(now, None)].into_iter().chain(ahead.map(|ahead| (later, ahead))) {
         let rows = Rows { window: Some(length), ahead };
-        let features = assembly.columns(columns, &rows, note).map_err(wrong)?;
+        let features = assembly.columns(columns, &rows, cells).map_err(wrong)?;
         if let Some((column, ..)) = features.categories.first() {
             return Err(refuse(&format!("column `{column}` is an embedding of the rows of windows")));
         }

@@ -1,5 +1,5 @@
-//! Trained models as ONNX: networks at the level of the standard's named operators, with everything inside that
-//! happens to raw values before the network and to its outputs after it.
+//! Trained models as ONNX: networks at the level of the standard's named operators, with everything inside
+//! that happens to raw values before the network and to its outputs after it.
 //!
 //! # From operators, not from layers
 //!
@@ -12,18 +12,20 @@
 //!
 //! # What goes in and comes out
 //!
-//! One input for each raw column, `[N, 1]`, or `[N, T, 1]` for windows of a series; images `[N, C, H, W]` with
-//! the values of their files; texts as numbers of symbols `[N, T]`. What a graph cannot read is an input with a
-//! meaning of its own, as the parts of a date are. Targets come out in their own units, classes as `label` and
-//! `probabilities`. Each input and output states its meaning in its `doc_string`.
+//! One input for each raw column, `[N, 1]`, or `[N, T, 1]` for windows of a series; images `[N, C, H, W]`
+//! with the values of their files; texts as numbers of symbols `[N, T]`. What a graph cannot read is an input
+//! with a meaning of its own, as the parts of a date are. Targets come out in their own units, classes as
+//! `label` and `probabilities`. Each input and output states its meaning in its `doc_string`.
 
 pub mod assembly;
 pub mod builder;
+mod cells;
 mod columns;
 mod emit;
 mod heads;
 mod inputs;
 pub mod proto;
+mod quantile;
 mod recognise;
 mod scale;
 mod text;

@@ -1,5 +1,5 @@
-//! The messages of an ONNX file, by hand: those parts of `onnx.proto` (ONNX 1.12, IR version 8) that models of
-//! this program have. Field numbers are those of the specification; what the file's checker tells from a
+//! The messages of an ONNX file, by hand: those parts of `onnx.proto` (ONNX 1.12, IR version 8) that models
+//! of this program have. Field numbers are those of the specification; what the file's checker tells from a
 //! missing field is optional here.
 
 use prost::{Message, Oneof};

@@ -1,7 +1,7 @@
-//! What the nodes of a graph are in the field's terms. Layers are built from small operators; where these make
-//! a whole that ONNX has a name for (`Gemm`, `BatchNormalization`, `LSTM`), the whole is recognised by its
-//! last node. A node that is not recognised is exported as the operator it is, with the same result: nothing
-//! depends on recognition but recurrences and convolutions, which have no smaller parts.
+//! What the nodes of a graph are in the field's terms. Layers are built from small operators; where these
+//! make a whole that ONNX has a name for (`Gemm`, `BatchNormalization`, `LSTM`), the whole is recognised by
+//! its last node. A node that is not recognised is exported as the operator it is, with the same result:
+//! nothing depends on recognition but recurrences and convolutions, which have no smaller parts.
 
 use crate::graph::ops::{self, Conv};
 use crate::graph::{Graph, Op, Source, ValueId};

@@ -1,22 +1,23 @@
 //! Scalings of numbers and their inverses, in single precision.
 
 use super::builder::Builder;
+use super::quantile;
 use crate::data::FittedScaling;
 
-/// A scaling that ONNX cannot compute, if it is one: what it is called.
-pub fn unsupported(scaling: &FittedScaling) -> Option<&'static str> {
-    matches!(scaling, FittedScaling::Quantile { .. }).then_some("quantile")
-}
-
-/// How much larger than its scale a shift is at most, for a number in single precision to keep the digits that
-/// matter; beyond, as for times in seconds, the number comes in double precision.
+/// How much larger than its scale a shift is at most, for a number in single precision to keep the digits
+/// that matter; beyond, as for times in seconds, the number comes in double precision.
 const WIDE: f64 = 100.0;
 
-/// What is to be subtracted from a number in double precision, before it is scaled; `None` if single precision
-/// will do.
+/// What is to be subtracted from a number in double precision, before it is scaled; `None` if single
+/// precision will do.
 pub fn offset(scaling: &FittedScaling) -> Option<f64> {
     match *scaling {
         FittedScaling::Affine { shift, scale } => (shift.abs() > WIDE * scale.abs()).then_some(shift),
+        FittedScaling::Quantile { ref points } => {
+            let (first, last) = (*points.first()?, *points.last()?);
+            let middle = points[points.len() / 2];
+            (middle.abs() > WIDE * (last - first)).then_some(middle)
+        }
         _ => None,
     }
 }
@@ -25,6 +26,9 @@ pub fn offset(scaling: &FittedScaling) -> Option<f64> {
 pub fn after_offset(scaling: &FittedScaling) -> FittedScaling {
     match (offset(scaling), scaling) {
         (Some(_), &FittedScaling::Affine { scale, .. }) => FittedScaling::Affine { shift: 0.0, scale },
+        (Some(offset), FittedScaling::Quantile { points }) => {
+            FittedScaling::Quantile { points: points.iter().map(|point| point - offset).collect() }
+        }
         _ => scaling.clone(),
     }
 }
@@ -61,9 +65,12 @@ fn parts(scaling: &FittedScaling) -> (f64, f64) {
     }
 }
 
-/// Whether all take a logarithm; `None` if only some do.
+/// Whether all take a logarithm; `None` if only some do, or one of several is by quantiles.
 fn logarithmic(scalings: &[&FittedScaling]) -> Option<bool> {
     let is = |scaling: &&&FittedScaling| matches!(scaling, FittedScaling::Log1p { .. });
+    if scalings.iter().any(|scaling| matches!(scaling, FittedScaling::Quantile { .. })) {
+        return None;
+    }
     match scalings.iter().filter(is).count() {
         0 => Some(false),
         n if n == scalings.len() => Some(true),
@@ -71,9 +78,12 @@ fn logarithmic(scalings: &[&FittedScaling]) -> Option<bool> {
     }
 }
 
-/// The columns of the last axis scaled, each by its own scaling; one scaling is for all. `None` if some take a
-/// logarithm and others do not.
+/// The columns of the last axis scaled, each by its own scaling; one scaling is for all. `None` if some take
+/// a logarithm and others do not.
 pub fn apply(b: &mut Builder, x: &str, scalings: &[&FittedScaling]) -> Option<String> {
+    if let [FittedScaling::Quantile { points }] = scalings {
+        return (!points.is_empty()).then(|| quantile::apply(b, x, points));
+    }
     let (shift, scale): (Vec<f64>, Vec<f64>) = scalings.iter().map(|s| parts(s)).unzip();
     let mut x = x.to_string();
     if logarithmic(scalings)? {
@@ -86,8 +96,11 @@ pub fn apply(b: &mut Builder, x: &str, scalings: &[&FittedScaling]) -> Option<St
     Some(affine(b, &x, &shift, &scale))
 }
 
-/// The columns of the last axis in their own units. `None` if some take a logarithm and others do not.
+/// The columns of the last axis in their own units. `None` if they are of several kinds.
 pub fn invert(b: &mut Builder, y: &str, scalings: &[&FittedScaling]) -> Option<String> {
+    if let [FittedScaling::Quantile { points }] = scalings {
+        return (!points.is_empty()).then(|| quantile::invert(b, y, points));
+    }
     let (shift, scale): (Vec<f64>, Vec<f64>) = scalings.iter().map(|s| parts(s)).unzip();
     let extents: &[usize] = if shift.len() == 1 { &[] } else { &[shift.len()] };
     let mut y = y.to_string();

@@ -1,5 +1,5 @@
-//! Language models: symbols in, the logits of the next symbol out; the states of recurrent layers go in and come
-//! out, so that a text can be read in pieces of any length.
+//! Language models: symbols in, the logits of the next symbol out; the states of recurrent layers go in and
+//! come out, so that a text can be read in pieces of any length.
 
 use super::Request;
 use super::assembly::{Assembly, Extent, ROWS};

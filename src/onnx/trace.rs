@@ -1,6 +1,6 @@
-//! Graphs whose number of rows is a symbol. The extents of a graph are numbers, so the same model is built for
-//! several numbers of rows (and of steps of a text), and each extent compared: what changes in proportion is
-//! the symbol times a factor, what remains is a number, and all else cannot be exported.
+//! Graphs whose number of rows is a symbol. The extents of a graph are numbers, so the same model is built
+//! for several numbers of rows (and of steps of a text), and each extent compared: what changes in proportion
+//! is the symbol times a factor, what remains is a number, and all else cannot be exported.
 
 use crate::graph::{Graph, Op, ValueId};
 use crate::nn::model::ModelGraph;
@@ -34,7 +34,8 @@ impl Dim {
     }
 }
 
-/// Numbers of rows and of steps that are compared: primes, so that products of other extents are none of them.
+/// Numbers of rows and of steps that are compared: primes, so that products of other extents are none of
+/// them.
 const ROWS: [usize; 2] = [97, 101];
 const STEPS: [usize; 2] = [103, 107];
 

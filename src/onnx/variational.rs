@@ -1,9 +1,9 @@
-//! Variational autoencoders: the mean code of each row, what it decodes to, and the anomaly score, the negative
-//! evidence lower bound as a mean over draws of the code.
+//! Variational autoencoders: the mean code of each row, what it decodes to, and the anomaly score, the
+//! negative evidence lower bound as a mean over draws of the code.
 //!
-//! Predictions draw the noise of the codes by the position of a row in its file, which a graph does not know. It
-//! is the input `noise` with draws that the file holds: unless others are given, every row is scored with the
-//! same ones, so that a score depends on its row alone.
+//! Predictions draw the noise of the codes by the position of a row in its file, which a graph does not know.
+//! It is the input `noise` with draws that the file holds: unless others are given, every row is scored with
+//! the same ones, so that a score depends on its row alone.
 
 use super::assembly::{Assembly, Extent, Port, ROWS};
 use super::builder::{int, integers, texts};
@@ -62,35 +62,10 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
     let found = emitter.emit(&[trace.model.predictions, drawn.deviation, kl])?;
     let [mean, deviation, kl] = [0, 1, 2].map(|at| found[at].name.clone());
 
-    let noise = noise(assembly, latent);
     let Some((x, _)) = &prepared.x else { return Err(not()) };
-    let b = &mut assembly.builder;
-    let spread = b.node("Mul", &[&deviation, &noise], vec![]);
-    let codes = b.node("Add", &[&mean, &spread], vec![]);
-    let shape = b.node("Shape", &[&codes], vec![int("end", 2)]);
-    let flat_codes = b.reshape(&codes, &[-1, latent as i64]);
-    // Every draw is of all rows.
-    let rows = b.reshape(x, &[-1, features as i64]);
-    let width = b.integers(&[features as i64]);
-    let repeated = b.node("Concat", &[&shape, &width], vec![int("axis", 0)]);
-    let rows = b.node("Expand", &[&rows, &repeated], vec![]);
-    let rows = b.reshape(&rows, &[-1, features as i64]);
-    let classes = class.as_ref().map(|class| {
-        let repeated = b.node("Expand", &[class, &shape], vec![]);
-        b.reshape(&repeated, &[-1])
-    });
-    let mut emitter = Emitter::new(b, &trace, request.weights);
-    emitter.bind(drawn.code, Held::new(flat_codes, vec![ONE_ROW, Dim::fixed(latent)]));
-    if let Some(value) = emitter.source(&Source::Batch(X.into())) {
-        emitter.bind(value, Held::new(rows, vec![ONE_ROW, Dim::fixed(features)]));
-    }
-    bind_class(&mut emitter, classes.as_deref());
-    let found = emitter.emit(&[reconstruction])?;
-    let b = &mut assembly.builder;
-    let draws = b.node("Reshape", &[&found[0].name, &shape], vec![]);
-    let axes = super::builder::ints("axes", [0]);
-    let expected = b.node("ReduceMean", &[&draws], vec![axes, int("keepdims", 0)]);
-    let anomaly = b.node("Add", &[&expected, &kl], vec![]);
+    let row = Row { x, features, class: class.as_deref(), mean: &mean, deviation: &deviation, latent };
+    let expected = expected(assembly, request, &trace, [drawn.code, reconstruction], &row)?;
+    let anomaly = assembly.builder.node("Add", &[&expected, &kl], vec![]);
 
     let decoded = decode(assembly, request, &decoder, &mean, class.as_deref())?;
     let decoded = own_units(assembly, request, features, &decoded)?;
@@ -107,6 +82,60 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
     let meaning = if request.raw { "what the mean code decodes to, scaled" } else { meaning };
     assembly.output("reconstruction", &decoded.name, element::FLOAT, &shape, meaning);
     Ok("Scores rows by how unusual they are, and encodes and decodes them.".into())
+}
+
+/// What a row is drawn and scored with.
+struct Row<'a> {
+    /// Its features, as they lie.
+    x: &'a str,
+    /// Their number.
+    features: usize,
+    /// Its class, `[N]`.
+    class: Option<&'a str>,
+    /// Mean of its code, `[N, latent]`.
+    mean: &'a str,
+    /// Standard deviation of its code.
+    deviation: &'a str,
+    /// Dimension of a code.
+    latent: usize,
+}
+
+/// The part of the loss that depends on the code, `[N]`, as a mean over draws. Every draw is of all rows, so that
+/// the network reads draws times rows.
+fn expected(
+    assembly: &mut Assembly,
+    request: &Request,
+    trace: &Trace,
+    [code, part]: [ValueId; 2],
+    row: &Row,
+) -> Result<String, TrainError> {
+    let noise = noise(assembly, row.latent);
+    let (features, latent) = (row.features as i64, row.latent as i64);
+    let b = &mut assembly.builder;
+    let spread = b.node("Mul", &[row.deviation, &noise], vec![]);
+    let codes = b.node("Add", &[row.mean, &spread], vec![]);
+    let shape = b.node("Shape", &[&codes], vec![int("end", 2)]);
+    let codes = b.reshape(&codes, &[-1, latent]);
+    let rows = b.reshape(row.x, &[-1, features]);
+    let width = b.integers(&[features]);
+    let repeated = b.node("Concat", &[&shape, &width], vec![int("axis", 0)]);
+    let rows = b.node("Expand", &[&rows, &repeated], vec![]);
+    let rows = b.reshape(&rows, &[-1, features]);
+    let classes = row.class.map(|class| {
+        let repeated = b.node("Expand", &[class, &shape], vec![]);
+        b.reshape(&repeated, &[-1])
+    });
+    let mut emitter = Emitter::new(b, trace, request.weights);
+    emitter.bind(code, Held::new(codes, vec![ONE_ROW, Dim::fixed(row.latent)]));
+    if let Some(value) = emitter.source(&Source::Batch(X.into())) {
+        emitter.bind(value, Held::new(rows, vec![ONE_ROW, Dim::fixed(row.features)]));
+    }
+    bind_class(&mut emitter, classes.as_deref());
+    let found = emitter.emit(&[part])?;
+    let b = &mut assembly.builder;
+    let draws = b.node("Reshape", &[&found[0].name, &shape], vec![]);
+    let axes = super::builder::ints("axes", [0]);
+    Ok(b.node("ReduceMean", &[&draws], vec![axes, int("keepdims", 0)]))
 }
 
 /// Where a graph draws codes.
@@ -171,8 +200,8 @@ fn noise(assembly: &mut Assembly, latent: usize) -> String {
     let draws: Vec<f32> = (0..DRAWS).flat_map(draw).collect();
     let name = assembly.builder.weights("noise", &[DRAWS as usize, 1, latent], &draws);
     let meaning = format!(
-        "draws of standard normal noise for the codes, of all rows alike (1) or of each; unless given, the same \
-         {DRAWS} draws for every row"
+        "draws of standard normal noise for the codes, of all rows alike (1) or of each; unless given, the \
+         same {DRAWS} draws for every row"
     );
     let shape = vec![Extent::Symbol("draws"), Extent::Symbol("N or 1"), Extent::Fixed(latent)];
     assembly.inputs.push(Port { name: name.clone(), elements: element::FLOAT, shape, meaning });
@@ -245,7 +274,7 @@ fn own_units(
     if request.raw {
         return Ok(Decoded { name: scaled.into(), as_image: false });
     }
-    let mixed = || refuse("some features are scaled by their logarithm and others are not");
+    let mixed = || refuse("several features are scaled in different ways, or by their quantiles");
     let fits = scalings.len() == features;
     let own = fits.then(|| scale::invert(b, scaled, &scalings)).flatten().ok_or_else(mixed)?;
     Ok(Decoded { name: own, as_image: false })

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks that exported ONNX models are valid and compute what `gridlight predict` does.
 
-Trains every shipped experiment, and some of layers and columns that these do not have, for a few steps, exports it, checks the file with ONNX's checker and full shape
-inference, feeds ONNX Runtime with raw values read from the data files, in batches of 1, 7 and 64 rows, and compares
-all rows of the file that has the test part. Numbers may differ by 1e-5 of the larger of their own size and the root
+Trains every shipped experiment, and some of layers and columns that these do not have, for a few steps, exports it,
+checks the file with ONNX's checker and full shape inference, feeds ONNX Runtime with raw values read from the data
+files, in batches of 1, 7 and 64 rows, and compares all rows of the file that has the test part. Numbers may differ by 1e-5 of the larger of their own size and the root
 mean square of their column; labels may not differ.
 
     pip install onnx==1.21.0 onnxruntime
@@ -21,7 +21,8 @@ import sys
 import tempfile
 
 # This file's folder comes first in the path, and this file has the name of a package.
-sys.path = [place for place in sys.path if pathlib.Path(place or ".").resolve() != pathlib.Path(__file__).resolve().parent]
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path = [place for place in sys.path if pathlib.Path(place or ".").resolve() != HERE]
 
 import numpy
 import onnx
@@ -38,15 +39,15 @@ TOLERANCE = 1e-5
 
 
 def table(path):
-    """The columns of a CSV file by name; missing cells are empty."""
+    """The columns of a CSV file by name."""
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
-    return {name: ["" if row[name] in MISSING else row[name] for row in rows] for name in rows[0]}
+    return {name: [row[name] for row in rows] for name in rows[0]}
 
 
 def number(cell):
-    words = {"": numpy.nan, "true": 1, "false": 0, "yes": 1, "no": 0}
-    return words[cell] if cell in words else float(cell)
+    words = {"true": 1, "false": 0, "yes": 1, "no": 0}
+    return numpy.nan if cell in MISSING else words[cell] if cell in words else float(cell)
 
 
 def numbers(cells, kind=numpy.float32):
@@ -98,7 +99,8 @@ def hourly(path, target, ahead, holiday, beyond):
     first, last = min(known), max(known)
     hours = [first + HOUR * n for n in range(int((last - first) / HOUR) + 1 + (ahead if beyond else 0))]
     values, before = [], numpy.nan
-    for when, value in ((hour, numbers([cells[target][known[hour]]])[0] if hour in known else numpy.nan) for hour in hours):
+    for hour in hours:
+        value = number(cells[target][known[hour]]) if hour in known else numpy.nan
         before = value if not math.isnan(value) else before
         values.append(before)
     parts = {
@@ -291,6 +293,7 @@ ROW = """name = "{name}"
 [data]
 source = "{table}"
 target = "{target}"
+csv = {{ missing = ["-999"] }}
 {data}
 [model]
 {model}
@@ -345,8 +348,8 @@ def more_cases(directory):
         '"conv_transpose2d", channels = 4, dilation = 2', '"group_norm", groups = 2', '"global_pool"'))
     image("pools", layers(
         '"conv2d", channels = 4', '"upsample", factor = [2, 3]', '"upsample", factor = 2, mode = "bilinear"',
-        '"avg_pool", size = 3, stride = 2, padding = 1', '"max_pool", size = 3, stride = [1, 2], padding = 1', '"flatten"',
-        '"layer_norm"', '"dense", units = 9', '"rms_norm"'))
+        '"avg_pool", size = 3, stride = 2, padding = 1', '"max_pool", size = 3, stride = [1, 2], padding = 1',
+        '"flatten"', '"layer_norm"', '"dense", units = 9', '"rms_norm"'))
     image("bottleneck", layers(
         '"conv2d", channels = 8', '"residual", channels = 16, kind = "bottleneck", stride = 2, shortcut_norm = false',
         '"flatten"'))
@@ -355,11 +358,12 @@ def more_cases(directory):
     image("activations", layers(*activations))
     for cell in ["tanh", "relu", "lstm", "gru"]:
         image(f"stack-{cell}", layers(
-            f'"recurrent", cell = "{cell}", hidden = 7, layers = 2, bidirectional = true, output = "all", dropout = 0.1',
+            f'"recurrent", cell = "{cell}", hidden = 7, layers = 2, bidirectional = true, output = "all"',
             f'"recurrent", cell = "{cell}", hidden = 5, bidirectional = true', '"dense", units = 6'))
     row("mixed", "price", "mse", data='transform = { target = "log1p" }\nclean = { indicators = true, clip = 2.0 }')
     row("scales", "price", "mae", data='transform = { numbers = "log1p", target = "min_max", cyclic = false }\n'
         'clean = { numbers = "median", categories = "most_frequent" }\nexclude = ["offset"]')
+    row("quantiles", "price", "mse", data='transform = { numbers = "quantile", target = "quantile" }')
     row("embedding", "sold", "bce_with_logits", data='transform = { categories = "embedding" }')
     row("embedding-batch", "kind", "cross_entropy", model='hidden = [8]\nnorm = "batch"\nactivation = "elu"',
         data='transform = { categories = "embedding" }\nclean = { categories = { constant = "red" } }')
@@ -372,7 +376,7 @@ def more_cases(directory):
 def write_mixed(path):
     draw, lines = random.Random(2), ["colour,when,size,offset,flag,kind,sold,price"]
     for row in range(600):
-        missing = lambda cell: "" if draw.random() < 0.1 else str(cell)
+        missing = lambda cell: draw.choice(["", "?", "-999"]) if draw.random() < 0.1 else str(cell)
         colour = draw.choice(["red", "green", "blue", "\u00e9carlate", "red and blue"])
         size, flag = draw.lognormvariate(1, 1), draw.choice(["true", "false"])
         when = datetime.date(2019, 1, 1) + datetime.timedelta(days=row)

@@ -95,7 +95,8 @@ impl Emitter<'_> {
         Ok(Held { name, dims, order, truth: None })
     }
 
-    /// The operands with their axes in one order, so that they broadcast; then extents and order of the result.
+    /// The operands with their axes in one order, so that they broadcast; then extents and order of the
+    /// result.
     fn align(&mut self, value: ValueId, operands: &[ValueId]) -> Emitted<(Vec<Held>, Vec<Dim>, Vec<usize>)> {
         let rank = self.trace.graph().shape(value).len();
         let values: Vec<Value> = operands.iter().map(|&v| self.known(v).cloned()).collect::<Emitted<_>>()?;

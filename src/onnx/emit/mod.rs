@@ -1,10 +1,10 @@
 //! From a graph's nodes to ONNX's.
 //!
-//! A graph keeps images channels-last and PyTorch's weights permuted; ONNX wants channels first and the weights
-//! as they are stored. So a value remembers in which order its axes lie in ONNX: permuting it costs nothing,
-//! functions of single elements work in any order, and a transposition is written only where an operator needs
-//! another order than the one at hand. Repetition is lazy in the same way, as ONNX's operators broadcast by
-//! themselves. Weights are permuted here, at once.
+//! A graph keeps images channels-last and PyTorch's weights permuted; ONNX wants channels first and the
+//! weights as they are stored. So a value remembers in which order its axes lie in ONNX: permuting it costs
+//! nothing, functions of single elements work in any order, and a transposition is written only where an
+//! operator needs another order than the one at hand. Repetition is lazy in the same way, as ONNX's operators
+//! broadcast by themselves. Weights are permuted here, at once.
 
 mod elementwise;
 mod layers;

@@ -1,7 +1,7 @@
 //! Recurrent layers: `RNN`, `LSTM` and `GRU`, one node for each layer and direction. ONNX orders the gates
 //! otherwise than PyTorch (i, o, f, c and z, r, h instead of i, f, g, o and r, z, n) and has an axis for the
-//! directions, so these weights are not those of the state dict element by element; they have its names and one
-//! more axis. `layout` remains 0: other runtimes refuse 1, or read it wrongly.
+//! directions, so these weights are not those of the state dict element by element; they have its names and
+//! one more axis. `layout` remains 0: other runtimes refuse 1, or read it wrongly.
 
 use super::super::builder::{int, text, texts};
 use super::super::recognise::{Recurrent, States};

@@ -109,10 +109,10 @@ impl Emitter<'_> {
     }
 
     pub(super) fn permute(&mut self, x: ValueId, permutation: &[usize]) -> Emitted<Value> {
-        if let Value::Constant(constant) = self.known(x)? {
-            if constant.shape.len() == permutation.len() {
-                return Ok(Value::Constant(constant.permuted(permutation)));
-            }
+        if let Value::Constant(constant) = self.known(x)?
+            && constant.shape.len() == permutation.len()
+        {
+            return Ok(Value::Constant(constant.permuted(permutation)));
         }
         let held = self.held(x)?;
         let held = if held.order.len() == permutation.len() { held } else { self.whole(x)? };
