@@ -1,5 +1,5 @@
-//! How raw values are read before they are encoded: which of them stand for missing ones, and what is to be said
-//! of a column whose cells are no plain numbers or names.
+//! How raw values are read before they are encoded: which of them stand for missing ones, and what is to be
+//! said of a column whose cells are no plain numbers or names.
 
 use super::builder::Builder;
 use crate::data::Fitted;

@@ -78,13 +78,8 @@ fn normal_quantile(b: &mut Builder, rank: &str, last: f32) -> String {
     let (end, unit) = (b.number(last), b.number(last.max(1.0)));
     let edge = b.number(FittedScaling::EDGE as f32);
     let rest = b.node("Sub", &[&end, rank], vec![]);
-    // A single point is at the lower end.
-    let is_upper = if last > 0.0 {
-        b.node("Less", &[&rest, rank], vec![])
-    } else {
-        b.node("Less", &[&one, rank], vec![])
-    };
-    let nearer = if last > 0.0 { b.node("Min", &[rank, &rest], vec![]) } else { rank.to_string() };
+    let is_upper = b.node("Less", &[&rest, rank], vec![]);
+    let nearer = b.node("Min", &[rank, &rest], vec![]);
     let tail = b.node("Div", &[&nearer, &unit], vec![]);
     let tail = b.node("Clip", &[&tail, &edge, &half], vec![]);
     // w = -ln(4 p (1 - p))

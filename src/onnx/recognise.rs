@@ -50,7 +50,7 @@ pub struct Recurrent {
     pub first: [Option<ValueId>; 2],
     /// Which result.
     pub result: States,
-    /// What identifies the layer: its gates.
+    /// Its gates, which identify it together with the weights and the direction.
     pub gates: ValueId,
 }
 

@@ -36,8 +36,8 @@ impl Dim {
 
 /// Numbers of rows and of steps that are compared: primes, so that products of other extents are none of
 /// them.
-const ROWS: [usize; 2] = [97, 101];
-const STEPS: [usize; 2] = [103, 107];
+const ROWS: [usize; 2] = [29, 31];
+const STEPS: [usize; 2] = [37, 41];
 
 /// A model's graph whose extents are symbols.
 #[derive(Debug)]
@@ -136,10 +136,14 @@ mod tests {
 
     #[test]
     fn an_extent_is_a_number_or_in_proportion() {
+        let [(r, other_r), (t, other_t)] = [ROWS, STEPS].map(|[one, other]| (one, other));
+        let of = |factor, rows, steps| Some(Dim { factor, rows, steps });
         assert_eq!(dim(12, 12, 12), Some(Dim::fixed(12)));
-        assert_eq!(dim(97, 101, 97), Some(Dim { factor: 1, rows: true, steps: false }));
-        assert_eq!(dim(97 * 6, 101 * 6, 97 * 6), Some(Dim { factor: 6, rows: true, steps: false }));
-        assert_eq!(dim(97 * 103, 101 * 103, 97 * 107), Some(Dim { factor: 1, rows: true, steps: true }));
-        assert_eq!(dim(98, 102, 98), None);
+        // A number that happens to be that of the rows is a number.
+        assert_eq!(dim(r, r, r), Some(Dim::fixed(r)));
+        assert_eq!(dim(r, other_r, r), of(1, true, false));
+        assert_eq!(dim(6 * r, 6 * other_r, 6 * r), of(6, true, false));
+        assert_eq!(dim(r * t, other_r * t, r * other_t), of(1, true, true));
+        assert_eq!(dim(r + 1, other_r + 1, r + 1), None);
     }
 }

@@ -100,8 +100,8 @@ struct Row<'a> {
     latent: usize,
 }
 
-/// The part of the loss that depends on the code, `[N]`, as a mean over draws. Every draw is of all rows, so that
-/// the network reads draws times rows.
+/// The part of the loss that depends on the code, `[N]`, as a mean over draws. Every draw is of all rows, so
+/// that the network reads draws times rows.
 fn expected(
     assembly: &mut Assembly,
     request: &Request,

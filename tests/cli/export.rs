@@ -130,7 +130,8 @@ fn the_bare_network_reads_features() {
 #[test]
 fn classes_have_a_label_and_probabilities() {
     let place = workplace();
-    let rest = "data = { source = \"table.csv\", target = \"kind\" }\ntrain = { loss = \"bce_with_logits\" }\nmodel = { hidden = [4], norm = \"batch\" }";
+    let rest = "data = { source = \"table.csv\", target = \"kind\" }\n\
+                train = { loss = \"bce_with_logits\" }\nmodel = { hidden = [4], norm = \"batch\" }";
     train(place.path(), "classes", rest);
     let model = export(place.path(), "runs/classes", &[]);
     assert_in_order(&model);
@@ -176,7 +177,7 @@ fn large_numbers_come_in_double_precision() {
     fs::write(place.path().join("table.csv"), rows).unwrap();
     train(
         place.path(),
-        "times",
+        "heavy",
         "data = { source = \"table.csv\", target = \"y\", features = [\"a\", \"mass\"] }",
     );
     let model = export(place.path(), "runs/heavy", &[]);

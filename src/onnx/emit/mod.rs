@@ -70,8 +70,8 @@ pub(super) struct Emitter<'a> {
     trace: &'a Trace,
     weights: BTreeMap<&'a str, &'a NamedTensor>,
     values: BTreeMap<ValueId, Value>,
-    /// The results of recurrent layers by their gates: all states, the last, the last cell.
-    layers: BTreeMap<ValueId, [Held; 3]>,
+    /// The results of recurrent layers by gates, weights and direction: all states, the last, the last cell.
+    layers: BTreeMap<(ValueId, ValueId, bool), [Held; 3]>,
     /// What reshaped values were before, by name.
     reshapes: BTreeMap<String, (String, Vec<Dim>)>,
 }

@@ -12,16 +12,17 @@ use crate::kernels::recurrence::Cell;
 
 impl Emitter<'_> {
     pub(super) fn recurrent(&mut self, value: ValueId, layer: &Recurrent) -> Emitted<Held> {
-        if !self.layers.contains_key(&layer.gates) {
+        let key = (layer.gates, layer.w_hh, layer.reverse);
+        if !self.layers.contains_key(&key) {
             let results = self.layer(value, layer)?;
-            self.layers.insert(layer.gates, results);
+            self.layers.insert(key, results);
         }
         let at = match layer.result {
             States::All => 0,
             States::Last => 1,
             States::LastCell => 2,
         };
-        let found = self.layers.get(&layer.gates).map(|results| results[at].clone());
+        let found = self.layers.get(&key).map(|results| results[at].clone());
         found.ok_or_else(|| refusal(self.trace.graph(), value, "has no such state"))
     }
 
@@ -61,9 +62,14 @@ impl Emitter<'_> {
         });
         // Sequences of all lengths are as long as the longest.
         names.push(String::new());
-        for state in layer.first.into_iter().flatten() {
-            let state = self.whole(state)?;
-            names.push(self.builder.unsqueeze(&state.name, 0));
+        for state in layer.first {
+            names.push(match state {
+                Some(state) => {
+                    let state = self.whole(state)?;
+                    self.builder.unsqueeze(&state.name, 0)
+                }
+                None => String::new(),
+            });
         }
         while names.last().is_some_and(String::is_empty) {
             names.pop();
