@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use prost::Message;
 
-use super::builder::{Builder, ML, value_info};
+use super::builder::{Builder, ML};
 use super::proto::{self, element};
 
 /// Version of the file's format: what ONNX 1.12 and later read.
@@ -131,4 +131,19 @@ impl Assembly {
         self.builder.nodes = kept;
         self.builder.initializers.retain(|tensor| needed.contains(&tensor.name));
     }
+}
+
+/// The description of an input or output.
+fn value_info(name: &str, elements: i32, shape: &[Extent], meaning: &str) -> proto::ValueInfo {
+    let dim = |extent: &Extent| {
+        let value = match extent {
+            Extent::Fixed(n) => proto::Extent::Value(*n as i64),
+            Extent::Symbol(name) => proto::Extent::Name((*name).to_string()),
+        };
+        proto::Dimension { value: Some(value) }
+    };
+    let shape = Some(proto::Shape { dim: shape.iter().map(dim).collect() });
+    let tensor_type = Some(proto::TensorType { elem_type: elements, shape });
+    let r#type = Some(proto::Type { tensor_type });
+    proto::ValueInfo { name: name.into(), r#type, doc_string: meaning.into() }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::assembly::Extent;
-use super::proto::{self, Attribute, Node, Tensor, element, kind};
+use super::proto::{Attribute, Node, Tensor, element, kind};
 
 /// The operator set of machine learning: encoders of strings.
 pub const ML: &str = "ai.onnx.ml";
@@ -215,19 +214,4 @@ impl Builder {
         let axes = self.integers(&[axis]);
         self.node("Squeeze", &[x, &axes], vec![])
     }
-}
-
-/// The description of an input or output. A text is a symbolic extent.
-pub fn value_info(name: &str, elements: i32, shape: &[Extent], meaning: &str) -> proto::ValueInfo {
-    let dim = |extent: &Extent| {
-        let value = match extent {
-            Extent::Fixed(n) => proto::Extent::Value(*n as i64),
-            Extent::Symbol(name) => proto::Extent::Name((*name).to_string()),
-        };
-        proto::Dimension { value: Some(value) }
-    };
-    let shape = Some(proto::Shape { dim: shape.iter().map(dim).collect() });
-    let tensor_type = Some(proto::TensorType { elem_type: elements, shape });
-    let r#type = Some(proto::Type { tensor_type });
-    proto::ValueInfo { name: name.into(), r#type, doc_string: meaning.into() }
 }
