@@ -52,6 +52,7 @@
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`report`] | pictures and pages for people |
 //! | [`tasks`] | what models are trained for: tables, images, series, text, autoencoders |
+//! | [`onnx`] | trained models as ONNX, with their preprocessing |
 //! | [`run`] | a run directory: train into it, resume, evaluate, predict, sample, replay |
 //! | [`verify`], [`bench`](mod@bench) | agreement with the reference; speed |
 //!
@@ -71,6 +72,7 @@ pub mod graph;
 pub mod kernels;
 pub mod native;
 pub mod nn;
+pub mod onnx;
 pub mod optim;
 pub mod oracle;
 pub mod plan;

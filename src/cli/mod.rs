@@ -4,6 +4,7 @@ mod advice;
 mod bench;
 mod devices;
 mod evaluate;
+mod export;
 mod folds;
 mod input;
 mod inspect;
@@ -42,6 +43,7 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Export(export::Export),
     Init(starter::Init),
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
@@ -124,6 +126,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Export(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Keys(command) => command.run(),

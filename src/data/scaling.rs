@@ -36,10 +36,11 @@ pub enum FittedScaling {
 
 /// Maximum ranks stored for quantile scaling.
 const MAX_POINTS: usize = 1000;
-/// Ranks are kept this far from 0 and 1, so that extreme values have finite quantiles.
-const EDGE: f64 = 1e-4;
 
 impl FittedScaling {
+    /// Ranks are kept this far from 0 and 1, so that extreme values have finite quantiles.
+    pub const EDGE: f64 = 1e-4;
+
     /// The scaled value in single precision, within its range: far from the training values, it may lie beyond.
     pub fn apply_f32(&self, x: f64) -> f32 {
         self.apply(x).clamp(-f64::from(f32::MAX), f64::from(f32::MAX)) as f32
@@ -119,7 +120,7 @@ impl FittedScaling {
                     0.5 * (below + up_to - 1.0)
                 };
                 let p = rank / (points.len() as f64 - 1.0).max(1.0);
-                normal_quantile(p.clamp(EDGE, 1.0 - EDGE))
+                normal_quantile(p.clamp(Self::EDGE, 1.0 - Self::EDGE))
             }
         }
     }

@@ -37,6 +37,11 @@ impl Language {
         Self { layers, text, loss, generates: false, embedding_width }
     }
 
+    /// The model that outputs the logits of the next symbol at every step.
+    pub fn with_logits(self) -> Self {
+        Self { generates: true, ..self }
+    }
+
     /// The model that outputs the logits of the next symbol: given one symbol per row and its carried states, or,
     /// where layers attend to all steps, at each symbol of whole sequences.
     pub fn generator(self) -> Self {

@@ -56,6 +56,8 @@ pub(super) struct Opened<'a> {
     pub experiment: Experiment,
     pub fitted: Fitted,
     pub weights: Vec<checkpoint::NamedTensor>,
+    /// SHA-256 of the file of weights.
+    pub digest: String,
 }
 
 /// Opens a run for use.
@@ -64,7 +66,9 @@ pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
     let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
-    Ok(Opened { path: run, experiment, fitted: meta.ok_or_else(missing)?.fitted, weights })
+    let meta = meta.ok_or_else(missing)?;
+    let digest = meta.digest().to_string();
+    Ok(Opened { path: run, experiment, fitted: meta.fitted, weights, digest })
 }
 
 impl Opened<'_> {

@@ -6,6 +6,7 @@ mod diagnose;
 pub mod directory;
 mod epochs;
 pub mod evaluate;
+pub mod export;
 mod finish;
 pub mod job;
 pub mod recovery;

@@ -79,6 +79,11 @@ impl Meta {
     pub fn new(fitted: Fitted, data_digest: String, progress: Option<Progress>) -> Self {
         Self { sha256: UNSEALED.into(), format: FORMAT, fitted, data_digest, progress }
     }
+
+    /// SHA-256 of the file it was read from, computed with zeros in place of this digest.
+    pub fn digest(&self) -> &str {
+        &self.sha256
+    }
 }
 
 /// Writes a checkpoint atomically: temporary file in the same directory, fsync, rename, fsync of the

@@ -1,0 +1,180 @@
+//! Products of matrices, convolutions and normalisations.
+
+use super::super::builder::{float, int, ints};
+use super::super::trace::{Dim, refusal};
+use super::{Constant, Emitted, Emitter, Held, Value};
+use crate::graph::ValueId;
+use crate::graph::ops::{Conv, ConvAxis};
+
+/// Where the axes of images `[N, H, W, C]` lie in ONNX: channels first.
+pub(super) const CHANNELS_FIRST: [usize; 4] = [0, 2, 3, 1];
+
+impl Emitter<'_> {
+    /// `a b + bias`
+    pub(super) fn gemm(
+        &mut self,
+        value: ValueId,
+        [a, b]: [ValueId; 2],
+        bias: Option<ValueId>,
+        transposed: [bool; 2],
+    ) -> Emitted<Held> {
+        let mut names = vec![self.whole(a)?.name, self.whole(b)?.name];
+        if let Some(bias) = bias {
+            names.push(self.operand(bias)?);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let marks = ["transA", "transB"].into_iter().zip(transposed).filter(|(_, is)| *is);
+        let attributes = marks.map(|(name, _)| int(name, 1)).collect();
+        Ok(Held::new(self.builder.node("Gemm", &names, attributes), self.dims(value)?))
+    }
+
+    /// A product of stacks of matrices.
+    pub(super) fn matmul(
+        &mut self,
+        value: ValueId,
+        operands: [ValueId; 2],
+        transposed: [bool; 2],
+    ) -> Emitted<Held> {
+        let mut constant = [false; 2];
+        for (operand, is) in operands.into_iter().zip(&mut constant) {
+            *is = matches!(self.known(operand)?, Value::Constant(_));
+        }
+        // A constant repeats by itself along the leading axes that the other operand has.
+        let lazy = [constant[0], constant[1] && !constant[0]];
+        let mut names = vec![];
+        for ((operand, lazy), transposed) in operands.into_iter().zip(lazy).zip(transposed) {
+            let mut held = if lazy { self.in_order(operand)? } else { self.whole(operand)? };
+            let rank = held.order.len();
+            if transposed {
+                // Read with its last two axes exchanged, then brought in order.
+                held.order.swap(rank - 2, rank - 1);
+                held = self.turn_to_order(&held);
+            }
+            names.push(held.name);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        Ok(Held::new(self.builder.node("MatMul", &names, vec![]), self.dims(value)?))
+    }
+
+    /// Normalisation by running statistics; `vectors` are weight, bias, mean and variance.
+    pub(super) fn batch_norm(&mut self, x: ValueId, vectors: [ValueId; 4], eps: f64) -> Emitted<Held> {
+        let mut held = self.complete(x)?;
+        held = match held.order.len() {
+            4 => self.turn(&held, &CHANNELS_FIRST),
+            _ => self.turn_to_order(&held),
+        };
+        let mut names = vec![held.name.clone()];
+        for vector in vectors {
+            names.push(self.operand(vector)?);
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = self.builder.node("BatchNormalization", &names, vec![float("epsilon", eps)]);
+        Ok(Held { name, ..held })
+    }
+
+    /// Normalisation of rows; `vectors` are weight and bias.
+    pub(super) fn layer_norm(&mut self, x: ValueId, vectors: [ValueId; 2], eps: f64) -> Emitted<Held> {
+        let held = self.whole(x)?;
+        let [weight, bias] = [self.operand(vectors[0])?, self.operand(vectors[1])?];
+        let attributes = vec![int("axis", -1), float("epsilon", eps)];
+        let name = self.builder.node("LayerNormalization", &[&held.name, &weight, &bias], attributes);
+        Ok(Held { name, ..held })
+    }
+
+    /// A convolution or a transposed one, with PyTorch's weights.
+    pub(super) fn convolution(
+        &mut self,
+        value: ValueId,
+        [x, w]: [ValueId; 2],
+        bias: Option<ValueId>,
+        conv: &Conv,
+    ) -> Emitted<Held> {
+        let held = self.complete(x)?;
+        let held = self.turn(&held, &CHANNELS_FIRST);
+        let weight = self.weight(w)?;
+        let taps = [weight.shape[0], weight.shape[1]];
+        let transposed = conv.axes.iter().all(|axis| axis.step < 0 && axis.stride == 1);
+        let weight =
+            if transposed { transposed_weights(weight, conv.groups) } else { weight.permuted(&[3, 2, 0, 1]) };
+        let mut names = vec![held.name, self.initializer(&weight)];
+        if let Some(bias) = bias {
+            names.push(self.operand(bias)?);
+        }
+        let extents = [held.dims[2].known(), held.dims[3].known()];
+        let axes: Option<Vec<Axis>> = (0..2)
+            .map(|d| match transposed {
+                true => Axis::transposed(&conv.axes[d], taps[d], extents[d]?),
+                false => Axis::forward(&conv.axes[d], taps[d], extents[d]?),
+            })
+            .collect();
+        let axes = axes.ok_or_else(|| refusal(self.trace.graph(), value, "moves its window in a way"))?;
+        let mut attributes = vec![
+            ints("kernel_shape", taps),
+            ints("strides", axes.iter().map(|axis| axis.stride)),
+            ints("dilations", axes.iter().map(|axis| axis.dilation)),
+            ints("pads", axes.iter().map(|axis| axis.before).chain(axes.iter().map(|axis| axis.after))),
+            int("group", conv.groups as i64),
+        ];
+        if transposed {
+            attributes.push(ints("output_padding", axes.iter().map(|axis| axis.more)));
+        }
+        let op = if transposed { "ConvTranspose" } else { "Conv" };
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let name = self.builder.node(op, &names, attributes);
+        self.channels_first(value, name)
+    }
+
+    /// A result of an operator of images.
+    pub(super) fn channels_first(&mut self, value: ValueId, name: String) -> Emitted<Held> {
+        let dims = self.dims(value)?;
+        let mut lying = vec![Dim::fixed(1); 4];
+        for (axis, &place) in CHANNELS_FIRST.iter().enumerate() {
+            lying[place] = dims[axis];
+        }
+        Ok(Held { name, dims: lying, order: CHANNELS_FIRST.to_vec(), truth: None })
+    }
+}
+
+/// Weights `[kH, kW, C / groups, groups O]` as `[C, O, kH, kW]`.
+fn transposed_weights(weight: &Constant, groups: usize) -> Constant {
+    let [high, wide, channels, outputs] = [0, 1, 2, 3].map(|axis| weight.shape[axis]);
+    let per_group = outputs / groups.max(1);
+    let split = Constant { shape: vec![high, wide, channels, groups, per_group], ..weight.clone() };
+    Constant { shape: vec![groups * channels, per_group, high, wide], ..split.permuted(&[3, 2, 4, 0, 1]) }
+}
+
+/// One axis of a convolution in ONNX's terms.
+struct Axis {
+    stride: usize,
+    dilation: usize,
+    before: usize,
+    after: usize,
+    /// Lines added at the end.
+    more: usize,
+}
+
+impl Axis {
+    /// The axis of a convolution; `None` if it is none of ONNX's.
+    fn forward(axis: &ConvAxis, taps: usize, extent: usize) -> Option<Self> {
+        let dilation = usize::try_from(axis.step).ok().filter(|_| axis.up == 1)?;
+        let before = usize::try_from(-axis.origin).ok()?;
+        let reach = (axis.positions - 1) * axis.stride + (taps - 1) * dilation + 1;
+        let after = reach.saturating_sub(extent + before);
+        Some(Self { stride: axis.stride, dilation, before, after, more: 0 })
+    }
+
+    /// The axis of a transposed convolution; `None` if it is none of ONNX's.
+    fn transposed(axis: &ConvAxis, taps: usize, extent: usize) -> Option<Self> {
+        let dilation = usize::try_from(-axis.step).ok()?;
+        let before = usize::try_from(axis.origin).ok()?;
+        let whole = (extent - 1) * axis.up + (taps - 1) * dilation + 1;
+        let wanted = axis.positions + before;
+        // Cropped as much at the end as at the beginning, and what is then too short is added.
+        let after = before.min(whole.saturating_sub(1));
+        let more = (wanted + after).checked_sub(whole);
+        Some(match more {
+            Some(more) => Self { stride: axis.up, dilation, before, after, more },
+            None => Self { stride: axis.up, dilation, before, after: whole - wanted, more: 0 },
+        })
+    }
+}

@@ -1,0 +1,113 @@
+//! What comes out of a network: numbers in their own units, classes by name with their probabilities.
+
+use super::assembly::{Assembly, Extent, ROWS};
+use super::builder::{int, integers, texts};
+use super::emit::Emitter;
+use super::inputs::{Prepared, prepare};
+use super::proto::element;
+use super::trace::Trace;
+use super::{Request, refuse, scale};
+use crate::data::{FittedScaling, FittedTarget};
+use crate::tasks;
+use crate::train::TrainError;
+
+/// Writes a model that predicts a target; returns what it does.
+///
+/// # Errors
+/// If something in or around the network has no form in ONNX.
+pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, TrainError> {
+    let prepared = prepare(assembly, request)?;
+    let model = tasks::model(request.settings, request.fitted, &prepared.sample);
+    let trace = Trace::of(|rows, _| Ok(model.graph(rows, false)?))?;
+    let mut emitter = Emitter::new(&mut assembly.builder, &trace, request.weights);
+    prepared.bind(&mut emitter);
+    let found = emitter.emit(&[trace.model.predictions])?;
+    let raw = found.first().map(|held| held.name.clone()).unwrap_or_default();
+    let target = &request.fitted.target;
+    let shape = [ROWS, Extent::Fixed(target.outputs())];
+    let name = target.name().unwrap_or_default();
+    if request.raw {
+        let meaning = "the network's outputs: scaled numbers, or logits of classes";
+        assembly.output("output", &raw, element::FLOAT, &shape, meaning);
+    } else if target.classes().is_empty() {
+        let value = own_units(assembly, target, &prepared, &raw)?;
+        let titles = target.titles().join(", ");
+        let meaning = format!("predicted {titles}, in the units of the data");
+        assembly.output("prediction", &value, element::FLOAT, &shape, &meaning);
+    } else {
+        classes(assembly, target, &raw);
+    }
+    Ok(format!("Predicts `{name}`."))
+}
+
+/// Scaled outputs in the target's own units.
+fn own_units(
+    assembly: &mut Assembly,
+    target: &FittedTarget,
+    prepared: &Prepared,
+    raw: &str,
+) -> Result<String, TrainError> {
+    let scalings: Vec<&FittedScaling> = (0..target.outputs()).filter_map(|at| target.scaling(at)).collect();
+    let b = &mut assembly.builder;
+    let mixed = || refuse("several targets are scaled in different ways, or by their quantiles");
+    let Some(members) = &prepared.members else {
+        return scale::invert(b, raw, &scalings).ok_or_else(mixed);
+    };
+    // Outputs are steps of targets; each has the scaling of its target in the row's series.
+    let steps = target.outputs() / members.len().max(1);
+    let [shift, factor] = [0, 1].map(|part| {
+        let of: Vec<&str> = (0..steps).flat_map(|_| members.iter().map(|m| m[part].as_str())).collect();
+        match of[..] {
+            [only] => only.to_string(),
+            _ => b.node("Concat", &of, vec![int("axis", 1)]),
+        }
+    });
+    let scaled = b.node("Mul", &[raw, &factor], vec![]);
+    let shifted = b.node("Add", &[&scaled, &shift], vec![]);
+    let plain = |scaling: &&FittedScaling| match scaling {
+        FittedScaling::Log1p { .. } => FittedScaling::Log1p { shift: 0.0, scale: 1.0 },
+        _ => FittedScaling::None,
+    };
+    let plain: Vec<FittedScaling> = scalings.iter().map(plain).collect();
+    scale::invert(b, &shifted, &plain.iter().collect::<Vec<_>>()).ok_or_else(mixed)
+}
+
+/// Logits as probabilities, and the name of the likeliest class.
+fn classes(assembly: &mut Assembly, target: &FittedTarget, raw: &str) {
+    let names = target.classes();
+    let b = &mut assembly.builder;
+    let probabilities = if target.outputs() == 1 {
+        // 1 - p as the sigmoid of the other sign, which keeps its digits.
+        let negative = b.node("Neg", &[raw], vec![]);
+        let [positive, negative] = [raw, &negative].map(|logit| b.node("Sigmoid", &[logit], vec![]));
+        b.node("Concat", &[&negative, &positive], vec![int("axis", 1)])
+    } else {
+        b.node("Softmax", &[raw], vec![int("axis", 1)])
+    };
+    let class = b.node("ArgMax", &[&probabilities], vec![int("axis", 1), int("keepdims", 0)]);
+    let keys = integers("keys_int64s", 0..names.len() as i64);
+    let values = texts("values_strings", names.iter().map(String::as_str));
+    let label = b.node("LabelEncoder", &[&class], vec![keys, values]);
+    assembly.output("label", &label, element::STRING, &[ROWS], "the likeliest class");
+    let shape = [ROWS, Extent::Fixed(names.len())];
+    let meaning = format!("the probability of each class: {}", names.join(", "));
+    assembly.output("probabilities", &probabilities, element::FLOAT, &shape, &meaning);
+}
+
+/// What is to be said of the target.
+pub fn metadata(request: &Request) -> Vec<(String, String)> {
+    let target = &request.fitted.target;
+    let list = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
+    let mut entries = vec![];
+    if let Some(name) = target.name() {
+        entries.push(("target".to_string(), name.to_string()));
+    }
+    if !target.classes().is_empty() {
+        entries.push(("classes".to_string(), list(target.classes())));
+    } else if !target.numbers().is_empty() {
+        entries.push(("outputs".to_string(), list(&target.titles())));
+        let units = if request.raw { "scaled" } else { "those of the target's column in the data" };
+        entries.push(("units".to_string(), units.to_string()));
+    }
+    entries
+}

@@ -1,0 +1,71 @@
+//! A trained model in a format of others: ONNX, or its weights alone.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+
+use super::directory::RunDirectory;
+use super::evaluate::open;
+use crate::onnx::{self, Exported};
+use crate::train::TrainError;
+
+/// Format of an exported model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// The whole model, with what comes before and after the network.
+    Onnx,
+    /// The network's tensors, with the names and shapes of a PyTorch state dict.
+    Safetensors,
+}
+
+impl Format {
+    /// The format that a file's ending stands for.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_lowercase().as_str() {
+            "onnx" => Some(Self::Onnx),
+            "safetensors" => Some(Self::Safetensors),
+            _ => None,
+        }
+    }
+}
+
+/// The best weights of `run` as an ONNX file; without what comes before and after the network if `raw`.
+///
+/// # Errors
+/// If the run cannot be read, or something in it has no form in ONNX.
+pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
+    let opened = open(run)?;
+    let file = RunDirectory::open(run)?.best();
+    let trained = onnx::Request {
+        settings: opened.experiment.settings(),
+        fitted: &opened.fitted,
+        weights: &opened.weights,
+        name: &opened.experiment.name,
+        digest: &opened.digest,
+        raw,
+    };
+    onnx::export(&trained).map_err(|error| match error {
+        error @ TrainError::Tensor { .. } => TrainError::unusable(&file, error),
+        TrainError::Input(reason) => TrainError::unusable(run, reason),
+        other => other,
+    })
+}
+
+/// The best weights of `run` as a safetensors file.
+///
+/// # Errors
+/// If the run cannot be read.
+pub fn safetensors(run: &Path) -> Result<Vec<u8>, TrainError> {
+    let opened = open(run)?;
+    let wrong = |e: safetensors::SafeTensorError| TrainError::unusable(run, e);
+    let mut views = BTreeMap::new();
+    for (name, shape, data) in &opened.weights {
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytemuck::cast_slice(data)).map_err(wrong)?;
+        views.insert(name.clone(), view);
+    }
+    // Loaders of PyTorch look for the format.
+    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    safetensors::serialize(views, Some(metadata)).map_err(wrong)
+}
