@@ -17,7 +17,7 @@ pub struct Supervised {
     pub layers: Vec<LayerConfig>,
     /// Its inputs.
     pub inputs: Inputs,
-    /// Number of outputs per row.
+    /// Number of predicted values per row; with several quantiles, each has as many outputs.
     pub outputs: usize,
     /// The loss to minimise.
     pub loss: Loss,
@@ -28,7 +28,7 @@ impl Supervised {
     /// The model of a configuration for these inputs; `outputs` is the number its target needs.
     pub fn new(config: &ModelConfig, inputs: Inputs, outputs: usize, loss: Loss) -> Self {
         let mut layers = config.hidden_layers();
-        layers.push(Dense { units: outputs, bias: true }.into());
+        layers.push(Dense { units: outputs * loss.quantiles().len().max(1), bias: true }.into());
         Self { layers, inputs, outputs, loss, embedding_width: config.embedding_width }
     }
 
@@ -80,5 +80,9 @@ impl Model for Supervised {
         };
         let (rows, mean) = self.loss.build(net.graph, h, target)?;
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
+    }
+
+    fn quantiles(&self) -> &[f64] {
+        self.loss.quantiles()
     }
 }
