@@ -7,6 +7,7 @@ use super::layers::{Dense, LayerConfig};
 use super::losses::{Loss, Losses};
 use super::model::Model;
 use super::network::Network;
+use super::relative;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source, ValueId};
 
@@ -61,6 +62,11 @@ impl Model for Supervised {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             net.summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
         }
+        let mut last = None;
+        if let (Some(sequence), targets @ 1..) = (self.inputs.sequence, self.inputs.relative) {
+            let found = relative::differences(net.graph, h, sequence, targets)?;
+            (h, last) = (found.0, Some(found.1));
+        }
         // A dense layer reads the pixels as they come, one after the other.
         let dense = matches!(self.layers.first(), Some(LayerConfig::Dense(_)));
         if let (Some(image), false) = (self.inputs.image, dense) {
@@ -72,6 +78,9 @@ impl Model for Supervised {
             h = net.sequence(h, sequence.length, sequence.width)?;
         }
         h = net.layers(&self.layers, 0, h)?;
+        if let Some(last) = last {
+            h = relative::values(net.graph, h, last, self.loss.quantiles().len().max(1))?;
+        }
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
             net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?

@@ -212,6 +212,15 @@ fn split(split: &SplitConfig) -> String {
         SplitConfig::Folds { folds, fold, validation, .. } => {
             format!("fold {fold} of {folds} for test, {} of the others for validation", percent(validation))
         }
+        SplitConfig::Rolling { folds, fold, validation, column, .. } => {
+            let order =
+                column.as_ref().map_or("the file's order".into(), |name| format!("the order of `{name}`"));
+            format!(
+                "rolling origin in {order}, fold {fold} of {folds} for test, the last {} before it for validation, \
+                 later rows unused",
+                percent(validation)
+            )
+        }
         SplitConfig::Files { .. } => "by files".into(),
     }
 }
