@@ -79,27 +79,29 @@ impl Predictions {
         std::iter::once(Metric { name: "pinball", value }).chain(crps).collect()
     }
 
+    /// The positions of the quantiles `q` and `1 - q` and the level `1 - 2 q` of every interval, the widest first.
+    pub fn central(&self) -> Vec<(usize, usize, f64)> {
+        let levels = &self.quantiles;
+        let opposite = |low: usize| {
+            let high = levels.iter().position(|q| (q + levels[low] - 1.0).abs() < 1e-9)?;
+            (high > low).then(|| (low, high, rounded(levels[high] - levels[low])))
+        };
+        (0..levels.len()).filter_map(opposite).collect()
+    }
+
     /// Every interval between predicted quantiles `q` and `1 - q`, the widest first.
     pub fn intervals(&self, target: &FittedTarget) -> Vec<Interval> {
         let levels = &self.quantiles;
         let values = self.quantile_values(target);
         let truth = self.true_values(target);
-        let interval = |(low, high): (usize, usize)| {
+        let interval = |(low, high, level): (usize, usize, f64)| {
             let bounds = || values.chunks(levels.len()).map(|q| (q[low], q[high]));
             let inside = bounds().zip(&truth).filter(|((low, high), y)| (low..=high).contains(y)).count();
             let width: f64 = bounds().map(|(low, high)| high - low).sum();
             let rows = truth.len() as f64;
-            Interval {
-                level: rounded(levels[high] - levels[low]),
-                coverage: Number(inside as f64 / rows),
-                mean_width: Number(width / rows),
-            }
+            Interval { level, coverage: Number(inside as f64 / rows), mean_width: Number(width / rows) }
         };
-        let opposite = |low: usize| {
-            let found = levels.iter().position(|q| (q + levels[low] - 1.0).abs() < 1e-9)?;
-            (found > low).then_some((low, found))
-        };
-        (0..levels.len()).filter_map(opposite).map(interval).collect()
+        self.central().into_iter().map(interval).collect()
     }
 }
 
