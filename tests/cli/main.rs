@@ -2,6 +2,7 @@
 //! runs are never overwritten, and results are machine-readable.
 
 mod first_contact;
+mod forecasts;
 mod places;
 mod refusals;
 mod streams;
