@@ -147,7 +147,7 @@ fn folds_of_a_series_are_backtests_with_a_growing_past() {
     assert!(rows.len() == 4 && rows.is_sorted_by(|a, b| a < b), "{rows:?}");
     assert_eq!(events.last().unwrap()["metrics"]["mae"]["folds"].as_array().unwrap().len(), 4);
     for (more, parts) in [
-        (&["--folds", "30", "--out", "c"][..], ["30 test parts", "need"]),
+        (&["--folds", "250", "--out", "c"][..], ["250 test parts", "need"]),
         (&["--folds", "2", "--repeats", "2", "--out", "d"], ["--repeats", "the same"]),
     ] {
         assert_refused(&train(more), &parts, more[1]);

@@ -100,7 +100,8 @@ pub enum SplitConfig {
         /// Fraction of the rows before the test part that validate.
         #[serde(default = "default_part")]
         validation: f64,
-        /// Rows of a test part; by default as many as the first fold has before it.
+        /// Rows of a test part; by default all rows divided by `folds` + 1, so that the first fold has as many to
+        /// learn from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         test_rows: Option<usize>,
         /// Timestamp column: times are cut, not rows, for several series over the same time.

@@ -36,7 +36,7 @@ impl Least {
 }
 
 /// More rows are not looked for.
-const MOST: usize = 1 << 40;
+const MOST: usize = 1 << 30;
 
 impl Rolling {
     /// The rows of `count` before which training, validation and test end; none if there are too few.
@@ -76,7 +76,7 @@ impl Rolling {
         }
         if !self.suffices(count, least) {
             // The least number that suffices: from a power of two on all do, those below it are halved.
-            let enough = (0..40).map(|n| 1usize << n).find(|&n| n > count && self.suffices(n, least));
+            let enough = (0..=30).map(|n| 1usize << n).find(|&n| n > count && self.suffices(n, least));
             let (mut low, mut high) = (count, enough.unwrap_or(MOST));
             while high - low > 1 {
                 let middle = low + (high - low) / 2;
