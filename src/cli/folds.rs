@@ -115,7 +115,8 @@ pub fn show(folds: &[Fold], out: &Path, json: bool) -> Result<(), Failure> {
         );
     }
     let mut text = format!("{:<8}", "fold");
-    text.extend(names.iter().map(|name| format!("{name:>14}")));
+    let cell = |name: &str, shown: &str| format!("{shown:>0$}", name.len().max(12) + 2);
+    text.extend(names.iter().map(|name| cell(name, name)));
     text.push('\n');
     for fold in folds {
         let [number, repeat] = fold.place;
@@ -123,16 +124,14 @@ pub fn show(folds: &[Fold], out: &Path, json: bool) -> Result<(), Failure> {
             "{:<8}",
             if repeat > 0 { format!("{number} ({})", repeat + 1) } else { number.to_string() }
         );
-        text.extend(
-            names.iter().map(|name| format!("{:>14}", shown(fold.metrics.get(name).unwrap_or(f64::NAN)))),
-        );
+        text.extend(names.iter().map(|name| cell(name, &shown(fold.metrics.get(name).unwrap_or(f64::NAN)))));
         text.push('\n');
     }
     for (row, of) in [("mean", 0), ("± ", 1)] {
         text += &format!("{row:<8}");
         text.extend(names.iter().map(|name| {
             let summary = summary(name);
-            format!("{:>14}", shown(if of == 0 { summary.mean } else { summary.deviation }))
+            cell(name, &shown(if of == 0 { summary.mean } else { summary.deviation }))
         }));
         text.push('\n');
     }

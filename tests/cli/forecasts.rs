@@ -159,3 +159,34 @@ fn folds_of_a_series_are_backtests_with_a_growing_past() {
     let resolved = fs::read_to_string(place.path().join("e/fold-1/experiment.toml")).unwrap();
     assert!(resolved.contains("test_rows = 7") && resolved.contains("fold = 1"), "{resolved}");
 }
+
+#[test]
+fn relative_forecasts_move_with_the_level_of_the_window() {
+    let place = tempfile::tempdir().unwrap();
+    let series = |level: f64| {
+        let mut text = String::from("y,z\n");
+        for n in 0..120 {
+            writeln!(text, "{},{}", level + f64::from(n % 5), n % 3).unwrap();
+        }
+        text
+    };
+    fs::write(place.path().join("low.csv"), series(0.0)).unwrap();
+    fs::write(place.path().join("high.csv"), series(1024.0)).unwrap();
+    let experiment = "name = \"s\"\n[data]\nsource = \"low.csv\"\ntarget = \"y\"\n[data.window]\nlength = 5\n\
+                      horizon = 2\nall_steps = true\nrelative = true\n[data.transform]\ntarget = \"none\"\n\
+                      [data.split]\nby = \"order\"\n[model]\nhidden = [8]\n[train]\nepochs = 2\nbatch_size = 8\n\
+                      loss = \"quantile\"\n";
+    fs::write(place.path().join("s.toml"), experiment).unwrap();
+    run(place.path(), &["train", "s.toml", "--device", "cpu"]);
+    let forecasts = |input: &str| {
+        run(place.path(), &["predict", "runs/s", "--input", input, "--output", "p.csv", "--device", "cpu"]);
+        let text = fs::read_to_string(place.path().join("p.csv")).unwrap();
+        let of = |line: &str| line.split(',').skip(1).map(|x| x.parse().unwrap()).collect::<Vec<f64>>();
+        text.lines().skip(1).flat_map(of).collect::<Vec<f64>>()
+    };
+    let (low, high) = (forecasts("low.csv"), forecasts("high.csv"));
+    assert_eq!(low.len(), high.len());
+    assert!(low.len() > 600, "{}", low.len());
+    assert!(low.iter().zip(&high).all(|(low, high)| (high - low - 1024.0).abs() < 1e-2));
+    assert!(low.windows(2).any(|pair| (pair[0] - pair[1]).abs() > 0.5), "forecasts differ");
+}

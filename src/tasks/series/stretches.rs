@@ -89,7 +89,7 @@ fn stretch(shown: &Shown, target: &FittedTarget, windows: &Windows, group: &str,
     };
     let place = |point: &Point| &windows.places[point.output / windows.outputs().max(1)];
     let span = match place(first).group == place(last).group && is_time {
-        true => format!(", to {}", place(last).predicted),
+        true => format!(", to {}", place(last).predicted.trim_end_matches(" 00:00:00")),
         false => String::new(),
     };
     let title = format!("The last {} {} rows{of}{span}{ahead}", points.len(), shown.part);
