@@ -113,6 +113,8 @@ const TABLES: [&str; 60] = [
     "data.split={by=\"random\"+}",
     "data.split={by=\"order\"+}",
     "data.split={by=\"time\",column=\"t\",validation=\"2020\",test=\"2021\"+}",
+    "data.split={by=\"rolling\"+}",
+    "data.window={length=3,time=\"t\",resample={to=\"1h\"+}}",
     "data.split={by=\"column\",column=\"t\"+}",
     "data.split={by=\"rows\",every=3+}",
     "data.split={by=\"folds\",folds=3+}",

@@ -49,7 +49,7 @@ pub fn ticks(low: f64, high: f64) -> Vec<(f64, String)> {
     if let Some(length) = SPANS.iter().find(|length| fits(**length)) {
         return of_span(length);
     }
-    const MONTHS: [i32; 8] = [1, 3, 6, 12, 24, 60, 120, 600];
+    const MONTHS: [i32; 11] = [1, 3, 6, 12, 24, 60, 120, 600, 1200, 6000, 60_000];
     MONTHS.iter().find(|count| fits(i64::from(**count) * 30 * DAY)).map_or_else(Vec::new, of_months)
 }
 
