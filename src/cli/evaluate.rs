@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gridlight::base::number::{Number, shown};
+use gridlight::base::number::{Number, figure, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
 use gridlight::tasks::series::{HorizonError, SeriesError};
+use gridlight::train::quantiles::Interval;
 
 use super::input::Input;
 use super::{Failure, is_exact, open_device, print, print_json};
@@ -86,6 +87,7 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += "\n";
         text += &align(&table, &[1, 2, 3, 4]);
     }
+    text += &intervals(&evaluation.intervals);
     if !evaluation.by_horizon.is_empty() {
         let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
         let row = |e: &HorizonError| {
@@ -110,6 +112,19 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += &align(&table, &right);
     }
     print(&text)
+}
+
+/// How well intervals hold, as a table.
+fn intervals(intervals: &[Interval]) -> String {
+    if intervals.is_empty() {
+        return String::new();
+    }
+    let head = ["  interval", "coverage", "mean width"].map(String::from).to_vec();
+    let row = |i: &Interval| {
+        vec![format!("  {} %", figure(100.0 * i.level)), shown(i.coverage.0), shown(i.mean_width.0)]
+    };
+    let table: Vec<Vec<String>> = std::iter::once(head).chain(intervals.iter().map(row)).collect();
+    align(&table, &[1, 2])
 }
 
 /// The errors of each series as a table: of so many at most that one reads it.

@@ -28,7 +28,8 @@ struct Summary {
 }
 
 /// The override that makes the split of an experiment one into folds: `fold` of the repetition `repeat` tests. Group,
-/// stratification and validation part are those of the experiment.
+/// stratification and validation part are those of the experiment; rows that are split by order or time remain so, and
+/// folds have a rolling origin.
 ///
 /// # Errors
 /// If its rows are split by what folds would ignore.
@@ -49,10 +50,13 @@ pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> R
         SplitConfig::Rows { validation, .. } => {
             table.insert("validation".into(), toml::Value::Float(*validation));
         }
-        SplitConfig::Order { .. } | SplitConfig::Time { .. } => {
-            let reason = "--folds draws rows at random, but `data.split` puts later rows into the test: folds would be \
-                          tested on rows between those that train";
-            return Err(Failure::input(reason));
+        SplitConfig::Order { .. } | SplitConfig::Time { .. } | SplitConfig::Rolling { .. } => {
+            if repeat > 0 {
+                let reason = "--repeats draws other folds, but `data.split` tests on later rows, which are the same \
+                              each time; leave it out";
+                return Err(Failure::input(reason));
+            }
+            return Ok(rolling(&experiment.data.split, folds, fold));
         }
         SplitConfig::Column { .. } | SplitConfig::Files { .. } => {
             let reason =
@@ -67,6 +71,24 @@ pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> R
     let seed = experiment.data.split.seed().wrapping_add(repeat + 1) & i64::MAX as u64;
     table.insert("seed".into(), toml::Value::Integer(seed as i64));
     Ok(format!("data.split={}", toml::Value::Table(table)))
+}
+
+/// The override that makes a split by order or time one with a rolling origin.
+fn rolling(split: &SplitConfig, folds: u64, fold: u64) -> String {
+    let mut table = toml::Table::new();
+    table.insert("by".into(), "rolling".into());
+    table.insert("folds".into(), toml::Value::Integer(folds as i64));
+    table.insert("fold".into(), toml::Value::Integer(fold as i64));
+    if let SplitConfig::Order { validation, .. } | SplitConfig::Rolling { validation, .. } = split {
+        table.insert("validation".into(), toml::Value::Float(*validation));
+    }
+    if let SplitConfig::Rolling { test_rows: Some(rows), .. } = split {
+        table.insert("test_rows".into(), toml::Value::Integer(*rows as i64));
+    }
+    if let Some(column) = split.column() {
+        table.insert("column".into(), column.clone().into());
+    }
+    format!("data.split={}", toml::Value::Table(table))
 }
 
 /// Shows the metrics of all folds, their mean and deviation.
@@ -93,7 +115,8 @@ pub fn show(folds: &[Fold], out: &Path, json: bool) -> Result<(), Failure> {
         );
     }
     let mut text = format!("{:<8}", "fold");
-    text.extend(names.iter().map(|name| format!("{name:>14}")));
+    let cell = |name: &str, shown: &str| format!("{shown:>0$}", name.len().max(12) + 2);
+    text.extend(names.iter().map(|name| cell(name, name)));
     text.push('\n');
     for fold in folds {
         let [number, repeat] = fold.place;
@@ -101,16 +124,14 @@ pub fn show(folds: &[Fold], out: &Path, json: bool) -> Result<(), Failure> {
             "{:<8}",
             if repeat > 0 { format!("{number} ({})", repeat + 1) } else { number.to_string() }
         );
-        text.extend(
-            names.iter().map(|name| format!("{:>14}", shown(fold.metrics.get(name).unwrap_or(f64::NAN)))),
-        );
+        text.extend(names.iter().map(|name| cell(name, &shown(fold.metrics.get(name).unwrap_or(f64::NAN)))));
         text.push('\n');
     }
     for (row, of) in [("mean", 0), ("± ", 1)] {
         text += &format!("{row:<8}");
         text.extend(names.iter().map(|name| {
             let summary = summary(name);
-            format!("{:>14}", shown(if of == 0 { summary.mean } else { summary.deviation }))
+            cell(name, &shown(if of == 0 { summary.mean } else { summary.deviation }))
         }));
         text.push('\n');
     }

@@ -34,7 +34,8 @@ pub struct Train {
     #[arg(long, value_name = "COLUMN")]
     target: Option<String>,
     /// Cross-validation: train as many models, each tested on another part of the rows, and show the mean and the
-    /// deviation of their metrics.
+    /// deviation of their metrics. Where later rows test (data.split.by = "order", "time" or "rolling"), each model
+    /// is trained on the rows before its test part.
     #[arg(long, value_name = "K", conflicts_with_all = ["resume", "max_steps"], value_parser = clap::value_parser!(u64).range(2..=1000))]
     folds: Option<u64>,
     /// Repeat the cross-validation with other folds.
@@ -176,6 +177,8 @@ impl Train {
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
+        // Refused before anything is trained.
+        folds::split(&experiment, folds, [0, self.repeats - 1])?;
         let mut found = vec![];
         for repeat in 0..self.repeats {
             for fold in 0..folds {

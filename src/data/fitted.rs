@@ -232,6 +232,24 @@ impl FittedTarget {
         }
     }
 
+    /// Titles of `quantiles` of each output: `cars_q10 (+1)`. Without any, [`FittedTarget::titles`].
+    pub fn quantile_titles(&self, quantiles: &[f64]) -> Vec<String> {
+        if quantiles.is_empty() {
+            return self.titles();
+        }
+        // Without the last digits of the rounding: 2.5, not 2.5000000000000004.
+        let of = |title: String| {
+            quantiles.iter().map(move |q| {
+                let level = (q * 1e8).round() / 1e6;
+                match title.rsplit_once(" (+") {
+                    Some((name, step)) => format!("{name}_q{level} (+{step}"),
+                    None => format!("{title}_q{level}"),
+                }
+            })
+        };
+        self.titles().into_iter().flat_map(of).collect()
+    }
+
     /// Converts scaled outputs `[rows, outputs]` to the target's own units.
     pub fn own_units(&self, scaled: impl Iterator<Item = f64>) -> Vec<f64> {
         let outputs = self.outputs().max(1);

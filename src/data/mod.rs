@@ -116,13 +116,14 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         let mut loaded = window::load(config, window, &table, goal, &other)?;
         loaded.fitted.csv = config.csv.clone();
         loaded.fitted.formats = formats;
+        understood.notes.append(&mut loaded.understood.notes);
         understood.fitted(&loaded.fitted);
         understood.parts = [&loaded.train, &loaded.validation, &loaded.test].map(|part| part.rows);
         understood.drop_rows(loaded.dropped, "windows that reach over the end of a part or miss values");
         return Ok(Loaded { digest: digest_all(config, directory, path)?, understood, ..loaded });
     }
     let rows = kept_rows(config, &table, target)?;
-    let parts = split::split(&config.split, &table, &rows, class_column(goal, target))?;
+    let parts = split::split(&config.split, &table, &rows, class_column(goal, target), split::Least::ONE)?;
     let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, goal)?;
     let (columns, image) = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::config::{DataConfig, SplitConfig, TextConfig, Validation};
 use super::dataset::{Dataset, Text};
 use super::fitted::{Fitted, FittedTarget, FittedText};
+use super::split::Least;
 use super::table::Table;
 use super::{DataError, Loaded, Understanding, digest_all, split};
 
@@ -88,7 +89,7 @@ pub(super) fn load(
     match &config.split {
         SplitConfig::Order { .. } => {
             let rows: Vec<usize> = (0..all.len()).collect();
-            let parts = split::split(&config.split, &Table::default(), &rows, None)?;
+            let parts = split::split(&config.split, &Table::default(), &rows, None, Least::ONE)?;
             let characters = |rows: &[usize]| -> Vec<char> { rows.iter().map(|&r| all[r]).collect() };
             train = characters(&parts.train);
             validation = Some((characters(&parts.validation), path.to_path_buf()));

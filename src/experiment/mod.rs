@@ -307,9 +307,7 @@ impl Experiment {
             Loss::Huber { delta } if !is_positive(*delta) => {
                 wrong(format!("has delta = {delta}, which is not a finite number above 0"))
             }
-            Loss::Quantile { q } if !(*q > 0.0 && *q < 1.0) => {
-                wrong(format!("has q = {q}; it must be above 0 and below 1, such as 0.9"))
-            }
+            Loss::Quantile { quantiles } => quantile_problem(quantiles).map_or(Ok(()), wrong),
             Loss::CrossEntropy { label_smoothing: part, .. } if !(0.0..1.0).contains(part) => {
                 wrong(format!("has label_smoothing = {part}; it must be at least 0 and below 1"))
             }
@@ -350,6 +348,20 @@ impl Experiment {
         }
         Ok(())
     }
+}
+
+/// What is wrong with the quantiles of a loss.
+fn quantile_problem(quantiles: &[f64]) -> Option<String> {
+    const MOST: usize = 1000;
+    if quantiles.is_empty() || quantiles.len() > MOST {
+        let found = quantiles.len();
+        return Some(format!("has {found} quantiles; give 1 to {MOST}, such as quantiles = [0.1, 0.5, 0.9]"));
+    }
+    if let Some(q) = quantiles.iter().find(|q| !(**q > 0.0 && **q < 1.0)) {
+        return Some(format!("has the quantile {q}; it must be above 0 and below 1, such as 0.9"));
+    }
+    let pair = quantiles.windows(2).find(|pair| pair[0] >= pair[1])?;
+    Some(format!("has the quantile {} before {}; list each once, ascending", pair[0], pair[1]))
 }
 
 /// Applies `table.key=value`; the value is TOML, or else a plain string.

@@ -22,6 +22,11 @@ pub fn schema() -> Value {
         schema["definitions"][name] =
             json!({ "description": about, "anyOf": [{ "type": "string", "enum": allowed }, table] });
     }
+    // A step alone stands for the table with the defaults.
+    let table = schema["definitions"]["ResampleConfig"].take();
+    let about = table["description"].clone();
+    schema["definitions"]["ResampleConfig"] =
+        json!({ "description": about, "anyOf": [{ "type": "string" }, table] });
     schema
 }
 

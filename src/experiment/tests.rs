@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 60] = [
+const TABLES: [&str; 62] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -113,6 +113,8 @@ const TABLES: [&str; 60] = [
     "data.split={by=\"random\"+}",
     "data.split={by=\"order\"+}",
     "data.split={by=\"time\",column=\"t\",validation=\"2020\",test=\"2021\"+}",
+    "data.split={by=\"rolling\"+}",
+    "data.window={length=3,time=\"t\",resample={to=\"1h\"+}}",
     "data.split={by=\"column\",column=\"t\"+}",
     "data.split={by=\"rows\",every=3+}",
     "data.split={by=\"folds\",folds=3+}",

@@ -11,6 +11,9 @@ pub struct Inputs {
     pub categories: Vec<(String, usize)>,
     /// Set if the numeric features are steps of a series; `features` is then the total number of values.
     pub sequence: Option<SequenceShape>,
+    /// Number of targets whose past, the first features of each step, is read relative to the last step, and that
+    /// are predicted so; 0 for none.
+    pub relative: usize,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
 }

@@ -1,7 +1,7 @@
 //! Losses: one number per row, and their mean.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
@@ -26,11 +26,13 @@ pub enum Loss {
         delta: f64,
     },
     /// Pinball loss `max(q (y - p), (q - 1) (y - p))`: the prediction is the quantile `q` of the target, which a
-    /// fraction `q` of the rows does not exceed (Koenker and Bassett 1978).
+    /// fraction `q` of the rows does not exceed (Koenker and Bassett 1978). The model has one output for each
+    /// quantile of each target; the loss is the mean over them.
     Quantile {
-        /// The quantile, in `(0, 1)`; one half is the median.
-        #[serde(default = "default_quantile")]
-        q: f64,
+        /// The quantiles, ascending, each in `(0, 1)`; one half is the median. `q = 0.9` is the same as
+        /// `quantiles = [0.9]`.
+        #[serde(default = "default_quantiles", alias = "q", deserialize_with = "one_or_several")]
+        quantiles: Vec<f64>,
     },
     /// Binary cross-entropy of a logit: `max(p, 0) - p y + ln(1 + e^-|p|)`; the loss of positive rows is multiplied
     /// by `pos_weight`.
@@ -127,8 +129,22 @@ fn default_delta() -> f64 {
     1.0
 }
 
-fn default_quantile() -> f64 {
-    0.5
+fn default_quantiles() -> Vec<f64> {
+    vec![0.1, 0.5, 0.9]
+}
+
+/// A number or a list of numbers.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "expected a list of quantiles such as [0.1, 0.5, 0.9]")]
+    enum Given {
+        One(f64),
+        Several(Vec<f64>),
+    }
+    Ok(match Given::deserialize(deserializer)? {
+        Given::One(quantile) => vec![quantile],
+        Given::Several(quantiles) => quantiles,
+    })
 }
 
 /// What a model makes of a batch: predictions, the loss of each row, and the loss to minimise.
@@ -150,7 +166,7 @@ impl Loss {
             "mse" => Loss::Mse {},
             "mae" => Loss::Mae {},
             "huber" => Loss::Huber { delta: default_delta() },
-            "quantile" => Loss::Quantile { q: default_quantile() },
+            "quantile" => Loss::Quantile { quantiles: default_quantiles() },
             "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
             "elbo" => Loss::Elbo {},
             "cross_entropy" => {
@@ -190,13 +206,22 @@ impl Loss {
         }
     }
 
+    /// The quantiles that each target has an output for, ascending; empty for other losses.
+    pub fn quantiles(&self) -> &[f64] {
+        match self {
+            Loss::Quantile { quantiles } => quantiles,
+            _ => &[],
+        }
+    }
+
     /// Whether targets are class labels.
     pub fn wants_labels(&self) -> bool {
         matches!(self, Loss::CrossEntropy { .. })
     }
 
     /// Builds the loss of each row `[B]` and the mean that is minimised, from predictions `[B, outputs]` and
-    /// targets (`[B, outputs]`, or labels `u32[B]`).
+    /// targets (`[B, outputs]`, or labels `u32[B]`). With several quantiles, predictions are
+    /// `[B, outputs * quantiles]`, the quantiles of each target next to each other.
     ///
     /// # Errors
     /// If the shapes do not match.
@@ -219,10 +244,13 @@ impl Loss {
                     (1.0 - &y) * &p + (1.0 + extra * &y) * (-&p).softplus()
                 })?
             }
-            Loss::Quantile { q } => g.formula([predictions, target], |[p, y]| {
-                let below = y - p;
-                below.less(0.0).select(&below * (q - 1.0), &below * *q)
-            })?,
+            Loss::Quantile { quantiles } => match quantiles[..] {
+                [q] => g.formula([predictions, target], |[p, y]| {
+                    let below = y - p;
+                    below.less(0.0).select(&below * (q - 1.0), &below * q)
+                })?,
+                _ => pinball(g, predictions, target, quantiles)?,
+            },
             _ => {
                 let error = g.sub(predictions, target)?;
                 match self {
@@ -236,6 +264,26 @@ impl Loss {
         let mean = g.mean(elements, &[0, 1], false)?;
         Ok((rows, mean))
     }
+}
+
+/// The pinball loss of each target `[B, outputs]`, the mean over its quantiles.
+fn pinball(
+    g: &mut Graph,
+    predictions: ValueId,
+    target: ValueId,
+    quantiles: &[f64],
+) -> Result<ValueId, GraphError> {
+    let shape = g.shape(target).to_vec();
+    let (batch, outputs) = (shape[0], shape[1]);
+    let each = g.reshape(predictions, &[batch, outputs, quantiles.len()])?;
+    let target = g.reshape(target, &[batch, outputs, 1])?;
+    let levels: Vec<f32> = quantiles.iter().map(|&q| q as f32).collect();
+    let levels = g.constant(&[levels.len()], &levels)?;
+    let losses = g.formula([each, target, levels], |[p, y, q]| {
+        let below = y - p;
+        below.less(0.0).select(&below * (&q - 1.0), &below * &q)
+    })?;
+    g.mean(losses, &[2], false)
 }
 
 fn huber(g: &mut Graph, error: ValueId, delta: f64) -> Result<ValueId, GraphError> {

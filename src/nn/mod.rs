@@ -7,6 +7,7 @@ pub mod layers;
 pub mod losses;
 pub mod model;
 pub mod network;
+mod relative;
 mod supervised;
 pub mod tensors;
 mod text;

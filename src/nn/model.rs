@@ -19,6 +19,11 @@ pub trait Model: std::fmt::Debug + Send + Sync {
         false
     }
 
+    /// The quantiles that each target has an output for, ascending; empty if outputs are no quantiles.
+    fn quantiles(&self) -> &[f64] {
+        &[]
+    }
+
     /// The graph for batches of `batch` rows; with gradients and batch statistics if `training`.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use super::layers::{Dense, LayerConfig};
 use super::losses::{Loss, Losses};
 use super::model::Model;
 use super::network::Network;
+use super::relative;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source, ValueId};
 
@@ -18,7 +19,7 @@ pub struct Supervised {
     pub layers: Vec<LayerConfig>,
     /// Its inputs.
     pub inputs: Inputs,
-    /// Number of outputs per row.
+    /// Number of predicted values per row; with several quantiles, each has as many outputs.
     pub outputs: usize,
     /// The loss to minimise.
     pub loss: Loss,
@@ -34,7 +35,7 @@ impl Supervised {
             (None, None) => TokensOf::Numbers,
         };
         let mut layers = config.layers_of(tokens);
-        layers.push(Dense { units: outputs, bias: true }.into());
+        layers.push(Dense { units: outputs * loss.quantiles().len().max(1), bias: true }.into());
         Self { layers, inputs, outputs, loss, embedding_width: config.embedding_width }
     }
 
@@ -67,6 +68,11 @@ impl Model for Supervised {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             net.summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));
         }
+        let mut last = None;
+        if let (Some(sequence), targets @ 1..) = (self.inputs.sequence, self.inputs.relative) {
+            let found = relative::differences(net.graph, h, sequence, targets)?;
+            (h, last) = (found.0, Some(found.1));
+        }
         // A dense layer reads the pixels as they come, one after the other.
         let dense = matches!(self.layers.first(), Some(LayerConfig::Dense(_)));
         if let (Some(image), false) = (self.inputs.image, dense) {
@@ -83,6 +89,9 @@ impl Model for Supervised {
                           end with a `global_pool` or `flatten` layer, or a recurrent one that gives its last state";
             return Err(net.graph.error("output", &[h], reason.into()));
         }
+        if let Some(last) = last {
+            h = relative::values(net.graph, h, last, self.loss.quantiles().len().max(1))?;
+        }
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
             net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?
@@ -91,5 +100,9 @@ impl Model for Supervised {
         };
         let (rows, mean) = self.loss.build(net.graph, h, target)?;
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
+    }
+
+    fn quantiles(&self) -> &[f64] {
+        self.loss.quantiles()
     }
 }

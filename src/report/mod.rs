@@ -6,6 +6,8 @@ pub(crate) mod picture;
 mod pictures;
 pub(crate) mod svg;
 pub(crate) mod tables;
+pub(crate) mod timeline;
+pub(crate) mod times;
 mod understood;
 
 use crate::base::number::Numbers;

@@ -1,6 +1,7 @@
 //! SVG figures: axes with round ticks, curves, point clouds and bars. Colours come from the page's style
 //! sheet by class, so that figures suit light and dark pages.
 
+use super::times;
 use crate::base::number::figure;
 use std::fmt::Write;
 
@@ -33,27 +34,35 @@ pub struct Series<'a> {
 
 /// The range of an axis.
 #[derive(Clone, Copy)]
-struct Axis {
-    low: f64,
-    high: f64,
+pub(super) struct Axis {
+    pub low: f64,
+    pub high: f64,
     logarithmic: bool,
     /// Minimum distance between ticks on a linear axis.
     least_step: f64,
+    /// Whether values are seconds, as of [`times::seconds`].
+    pub time: bool,
 }
 
 impl Axis {
     /// An axis that contains all `values`, with some margin.
-    fn around(values: impl Iterator<Item = f64>, may_be_logarithmic: bool) -> Self {
+    pub fn around(values: impl Iterator<Item = f64>, may_be_logarithmic: bool) -> Self {
         let finite = values.filter(|v| v.is_finite());
         let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| (a.min(v), b.max(v)));
         if low > high {
-            return Self { low: 0.0, high: 1.0, logarithmic: false, least_step: 0.0 };
+            return Self { low: 0.0, high: 1.0, logarithmic: false, least_step: 0.0, time: false };
         }
         if may_be_logarithmic && low > 0.0 && high / low > 30.0 {
-            return Self { low: low / 1.2, high: high * 1.2, logarithmic: true, least_step: 0.0 };
+            return Self {
+                low: low / 1.2,
+                high: high * 1.2,
+                logarithmic: true,
+                least_step: 0.0,
+                time: false,
+            };
         }
         let room = if high > low { 0.05 * (high - low) } else { 0.1 * high.abs().max(1.0) };
-        Self { low: low - room, high: high + room, logarithmic: false, least_step: 0.0 }
+        Self { low: low - room, high: high + room, logarithmic: false, least_step: 0.0, time: false }
     }
 
     /// Position on the axis: 0 at the low end, 1 at the high end.
@@ -86,25 +95,25 @@ impl Axis {
 }
 
 /// A plot under construction.
-struct Plot {
+pub(super) struct Plot {
     x: Axis,
     y: Axis,
     body: String,
 }
 
 impl Plot {
-    fn new(x: Axis, y: Axis, x_label: &str, y_label: &str) -> Self {
+    pub fn new(x: Axis, y: Axis, x_label: &str, y_label: &str) -> Self {
         let mut plot = Self { x, y, body: String::new() };
         plot.axes(x_label, y_label);
         plot
     }
 
-    fn at(&self, x: f64, y: f64) -> (f64, f64) {
+    pub fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let (width, height) = (WIDTH - LEFT - RIGHT, HEIGHT - BOTTOM - TOP);
         (LEFT + width * self.x.part(x), TOP + height * (1.0 - self.y.part(y)))
     }
 
-    fn add(&mut self, text: &str) {
+    pub fn add(&mut self, text: &str) {
         self.body += text;
         self.body.push('\n');
     }
@@ -123,9 +132,13 @@ impl Plot {
                 y + 4.0
             ));
         }
-        for tick in self.x.ticks() {
+        let ticks = match self.x.time {
+            true => times::ticks(self.x.low, self.x.high),
+            false => self.x.ticks().into_iter().map(|tick| (tick, figure(tick))).collect(),
+        };
+        for (tick, label) in ticks {
             let (x, _) = self.at(tick, self.y.low);
-            let (label, below) = (figure(tick), bottom + 17.0);
+            let below = bottom + 17.0;
             self.add(&format!("<text x=\"{x:.1}\" y=\"{below}\" text-anchor=\"middle\">{label}</text>"));
         }
         self.add(&format!(
@@ -144,7 +157,7 @@ impl Plot {
         ));
     }
 
-    fn line(&mut self, series: &Series) {
+    pub fn line(&mut self, series: &Series) {
         let finite = series.points.iter().filter(|(x, y)| x.is_finite() && y.is_finite());
         let places: Vec<(f64, f64)> = finite.map(|&(x, y)| self.at(x, y)).collect();
         if let [(x, y)] = places[..] {
@@ -161,7 +174,7 @@ impl Plot {
         self.add(&format!("<path class=\"curve {}\" d=\"{path}\"/>", series.class));
     }
 
-    fn legend(&mut self, series: &[Series]) {
+    pub fn legend(&mut self, series: &[Series]) {
         let named = series.iter().filter(|s| !s.name.is_empty());
         let mut x = WIDTH - RIGHT;
         for s in named.collect::<Vec<_>>().into_iter().rev() {
@@ -174,7 +187,7 @@ impl Plot {
         }
     }
 
-    fn finish(self, title: &str) -> String {
+    pub fn finish(self, title: &str) -> String {
         let title = escape(title);
         format!(
             "<figure><figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
@@ -306,7 +319,7 @@ pub fn histogram(title: &str, x_label: &str, values: &[f64]) -> String {
     let x = Axis::around([low, high].into_iter(), false);
     let mut plot = Plot::new(
         x,
-        Axis { low: 0.0, high: 1.05 * most, logarithmic: false, least_step: 1.0 },
+        Axis { low: 0.0, high: 1.05 * most, logarithmic: false, least_step: 1.0, time: false },
         x_label,
         "rows",
     );
@@ -332,11 +345,11 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_inside() {
-        let axis = |low, high| Axis { low, high, logarithmic: false, least_step: 0.0 };
+        let axis = |low, high| Axis { low, high, logarithmic: false, least_step: 0.0, time: false };
         assert_eq!(axis(0.0, 10.0).ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
         assert_eq!(axis(-130.0, 270.0).ticks(), [-100.0, 0.0, 100.0, 200.0]);
         assert_eq!(Axis { least_step: 1.0, ..axis(0.0, 2.0) }.ticks(), [0.0, 1.0, 2.0]);
-        let log = Axis { low: 0.009, high: 1.1, logarithmic: true, least_step: 0.0 };
+        let log = Axis { low: 0.009, high: 1.1, logarithmic: true, least_step: 0.0, time: false };
         let expected = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0];
         let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
         assert!(log.ticks().len() == 7 && log.ticks().iter().zip(&expected).all(near), "{:?}", log.ticks());

@@ -16,6 +16,7 @@ use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::{ClassScore, class_scores};
 use crate::train::output;
+use crate::train::quantiles::Interval;
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +31,9 @@ pub struct Evaluation {
     pub loss: Number,
     /// Metrics by name.
     pub metrics: Numbers,
+    /// How well intervals between predicted quantiles hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub intervals: Vec<Interval>,
     /// Errors by horizon, where several steps are predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_horizon: Vec<HorizonError>,
@@ -137,7 +141,8 @@ pub fn evaluate(
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
-    let Details { baselines, by_horizon, by_series, confusion, scores } = task.details(&rows, &predictions);
+    let Details { baselines, intervals, by_horizon, by_series, confusion, scores } =
+        task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
@@ -146,6 +151,7 @@ pub fn evaluate(
         samples: rows.rows,
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics.chain(baselines).collect()),
+        intervals,
         by_horizon,
         by_series,
         per_class: confusion.as_deref().map(class_scores),

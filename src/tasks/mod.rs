@@ -24,6 +24,7 @@ use crate::train::TrainError;
 use crate::train::config::TrainConfig;
 use crate::train::engine::Engine;
 use crate::train::metrics::{Metric, Predictions};
+use crate::train::quantiles::Interval;
 pub use trained::{Trained, model};
 
 /// The parts of an experiment that tasks read.
@@ -61,6 +62,8 @@ pub struct Details {
     pub baselines: Vec<(&'static str, f64)>,
     /// Further scores of classes.
     pub scores: Vec<Metric>,
+    /// How well intervals between predicted quantiles hold.
+    pub intervals: Vec<Interval>,
     /// Errors by horizon, where several steps are predicted.
     pub by_horizon: Vec<series::HorizonError>,
     /// Errors by series, where they have names.

@@ -83,6 +83,10 @@ pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn M
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let windows = sample.windows.as_ref();
     let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
-    let inputs = Inputs { features: sample.width(), categories, sequence, image };
+    let relative = match &fitted.window {
+        Some(window) if window.config.relative => window.past.len(),
+        _ => 0,
+    };
+    let inputs = Inputs { features: sample.width(), categories, sequence, relative, image };
     Box::new(Supervised::new(config, inputs, outputs, loss))
 }

@@ -142,7 +142,7 @@ impl Default for TrainConfig {
 }
 
 fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
-    let allowed = &["mse", "mae", "huber", "bce_with_logits", "cross_entropy", "elbo"];
+    let allowed = &["mse", "mae", "huber", "quantile", "bce_with_logits", "cross_entropy", "elbo"];
     name_or_table(deserializer, Loss::named, allowed)
 }
 

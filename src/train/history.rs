@@ -7,8 +7,23 @@ use super::checkpoint;
 use crate::base::number::Numbers;
 
 /// Metrics that may appear in the file, after `validation_`.
-const NAMES: [&str; 11] =
-    ["loss", "mae", "rmse", "r2", "accuracy", "auc", "f1", "elbo", "reconstruction", "kl", "nats"];
+const NAMES: [&str; 15] = [
+    "loss",
+    "mae",
+    "rmse",
+    "r2",
+    "pinball",
+    "crps",
+    "smape",
+    "mase",
+    "accuracy",
+    "auc",
+    "f1",
+    "elbo",
+    "reconstruction",
+    "kl",
+    "nats",
+];
 /// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 

@@ -16,6 +16,9 @@ pub struct Predictions {
     pub raw: Vec<f32>,
     /// Outputs per row.
     pub outputs: usize,
+    /// The quantiles that each target has an output for, next to each other and ascending; empty if outputs
+    /// are no quantiles.
+    pub quantiles: Vec<f64>,
     /// Scaled targets or 0/1 (`[rows, outputs]`), or labels (`[rows]`).
     pub truth: Vec<f64>,
     /// Loss of each row; for texts, of each character.
@@ -29,7 +32,7 @@ pub struct Predictions {
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats`
+    /// `mae`, `rmse`, `r2`, `pinball`, `crps`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats`
     /// per character.
     pub name: &'static str,
     /// Its value.
@@ -61,9 +64,9 @@ impl Predictions {
         self.parts.iter().find(|(n, _)| *n == name).map(|(_, rows)| &rows[..])
     }
 
-    /// Predicted values in the target's own units (regression).
+    /// Predicted values in the target's own units (regression); of quantiles, the median.
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        self.own_units(target, self.raw.iter().map(|&y| f64::from(y)).collect())
+        self.own_units(target, self.points())
     }
 
     /// True values in the target's own units (regression).
@@ -71,7 +74,8 @@ impl Predictions {
         self.own_units(target, self.truth.clone())
     }
 
-    fn own_units(&self, target: &FittedTarget, scaled: Vec<f64>) -> Vec<f64> {
+    /// Scaled values `[rows, values]` in the target's own units.
+    pub(super) fn own_units(&self, target: &FittedTarget, scaled: Vec<f64>) -> Vec<f64> {
         match &self.members {
             Some(members) => members.own_units(&scaled, target.outputs()),
             None => target.own_units(scaled.into_iter()),

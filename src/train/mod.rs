@@ -12,6 +12,7 @@ pub mod history;
 pub(crate) mod lock;
 pub mod metrics;
 pub mod output;
+pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;
 pub(crate) mod writer;

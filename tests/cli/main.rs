@@ -3,6 +3,7 @@
 
 mod export;
 mod first_contact;
+mod forecasts;
 mod places;
 mod refusals;
 mod streams;

@@ -14,6 +14,7 @@ mod interruptions;
 mod mutate;
 mod parquet_table;
 mod pictures;
+mod resampled;
 mod series_scales;
 mod small_table;
 mod splits;

@@ -3,6 +3,7 @@
 mod augment;
 mod csv;
 mod image;
+mod resample;
 pub(super) mod reshape;
 mod split;
 mod text;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
 pub use image::{ImageConfig, ImageFit, OnError};
+pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
 pub use text::TextConfig;

@@ -87,6 +87,27 @@ pub enum SplitConfig {
         #[serde(default)]
         seed: u64,
     },
+    /// Rolling origin: the last rows are cut into `folds` test parts of equal length, each followed by the next.
+    /// Fold `fold` tests on one of them and knows all rows before it, the last of which validate; later rows are
+    /// not used. With windows over several series, each series is cut separately, unless a `column` is named.
+    Rolling {
+        /// Number of test parts.
+        #[serde(default = "default_folds")]
+        folds: usize,
+        /// The test part, counted from 0.
+        #[serde(default)]
+        fold: usize,
+        /// Fraction of the rows before the test part that validate.
+        #[serde(default = "default_part")]
+        validation: f64,
+        /// Rows of a test part; by default all rows divided by `folds` + 1, so that the first fold has as many to
+        /// learn from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        test_rows: Option<usize>,
+        /// Timestamp column: times are cut, not rows, for several series over the same time.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        column: Option<String>,
+    },
     /// From separate files with the same columns.
     Files {
         /// Validation rows: a file, or a fraction of the source's rows.
@@ -149,7 +170,7 @@ impl SplitConfig {
             | Self::Rows { seed, .. }
             | Self::Folds { seed, .. }
             | Self::Files { seed, .. } => *seed,
-            Self::Order { .. } | Self::Time { .. } | Self::Column { .. } => 0,
+            Self::Order { .. } | Self::Time { .. } | Self::Column { .. } | Self::Rolling { .. } => 0,
         }
     }
 
@@ -173,9 +194,14 @@ impl SplitConfig {
     pub fn column(&self) -> Option<&String> {
         match self {
             Self::Time { column, .. } | Self::Column { column } => Some(column),
+            Self::Rolling { column, .. } => column.as_ref(),
             _ => self.group(),
         }
     }
+}
+
+fn default_folds() -> usize {
+    3
 }
 
 fn default_part() -> f64 {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::resample::{self, ResampleConfig};
+
 /// Windows of a series: each sample is `length` rows and the target after them. The target's own past is one
 /// of the features.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -25,6 +27,13 @@ pub struct WindowConfig {
     /// Column that identifies the series (a sensor, a shop); windows never span two series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
+    /// Puts rows together to longer steps, such as `"1h"`; needs `time`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "resample::given")]
+    pub resample: Option<ResampleConfig>,
+    /// Columns that hold one value for each series, such as the kind of a shop, or the `group` itself: the model
+    /// reads them with every row of the window.
+    #[serde(default, rename = "static")]
+    pub constant: Vec<String>,
     /// Covariates known in advance, such as the timestamp (its calendar) or a holiday; read at every predicted
     /// row.
     #[serde(default)]
@@ -41,6 +50,10 @@ pub struct WindowConfig {
     /// What the scaling of the target is fitted on.
     #[serde(default)]
     pub scale_by: ScaleBy,
+    /// Whether the model reads and predicts how far the target is from its last value in the window: for trends,
+    /// and series that differ in level. With `transform.target = "log1p"`, differences are ratios.
+    #[serde(default)]
+    pub relative: bool,
     /// Rows per season, for the seasonal baseline. By default the better of a day and a week.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub season: Option<usize>,
@@ -118,6 +131,19 @@ impl WindowConfig {
         if self.scale_by == ScaleBy::Group && self.group.is_none() {
             let reason = "= \"group\" needs `group`, the column that identifies the series";
             return Some(("data.window.scale_by", reason.into()));
+        }
+        if self.group.is_none() && !self.constant.is_empty() {
+            let reason = "tells series apart; it needs `group`, the column that identifies them";
+            return Some(("data.window.static", reason.into()));
+        }
+        if let Some(resample) = &self.resample {
+            if self.time.is_none() {
+                let reason = "needs `time`, the column with the times of the rows";
+                return Some(("data.window.resample", reason.into()));
+            }
+            if let Some(problem) = resample.problem() {
+                return Some(problem);
+            }
         }
         let counts = [
             ("data.window.length", self.length),

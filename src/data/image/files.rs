@@ -241,7 +241,13 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
         check_no_pictures(config, path)?;
     }
     let rows: Vec<usize> = (0..all.labels.lines.len()).collect();
-    let parts = split::split(&config.split, &all.labels, &rows, class_column(goal, target.map(|_| 0)))?;
+    let parts = split::split(
+        &config.split,
+        &all.labels,
+        &rows,
+        class_column(goal, target.map(|_| 0)),
+        split::Least::ONE,
+    )?;
     let mut target = FittedTarget::fit(config, &all.labels, target.map(|_| 0), &parts.train, goal)?;
     // Without a configured order, the labels are unchanged.
     target.order_classes(classes);

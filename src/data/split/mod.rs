@@ -1,5 +1,6 @@
 //! Splits rows into training, validation and test sets.
 
+mod rolling;
 mod units;
 
 use super::DataError;
@@ -7,6 +8,8 @@ use super::cells;
 use super::config::{SplitConfig, Validation};
 use super::table::Table;
 use crate::base::rng::{self, streams};
+pub use rolling::Least;
+use rolling::Rolling;
 
 /// Row numbers of each set, ascending.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,7 +23,7 @@ pub struct Parts {
 }
 
 /// Splits `rows` (row numbers left after dropping) of a table; `classes` is the column of the target if it holds
-/// classes. For `Files`, rows that are not for validation go to training.
+/// classes. For `Files`, rows that are not for validation go to training; for `Rolling`, each part has `least` rows.
 ///
 /// # Errors
 /// If a column is missing, a key is out of range, or training or validation would be empty.
@@ -29,6 +32,7 @@ pub fn split(
     table: &Table,
     rows: &[usize],
     classes: Option<usize>,
+    least: Least,
 ) -> Result<Parts, DataError> {
     let seed = config.seed_words();
     let group = config.group().map(|name| table.find(name)).transpose()?;
@@ -140,6 +144,17 @@ pub fn split(
                 return complete(parts, rows.len(), group.is_some());
             }
             parts = every_nth(rows, *folds, *fold, *validation, seed)?;
+        }
+        SplitConfig::Rolling { folds, fold, validation, test_rows, column } => {
+            let rolling =
+                Rolling { folds: *folds, fold: *fold, validation: *validation, test_rows: *test_rows };
+            let Some(column) = column else { return rolling.by_order(rows, least) };
+            let times = cells::timestamps(table, table.find(column)?, rows)?;
+            let empty = times.iter().position(Option::is_none);
+            if let Some(line) = empty.map(|at| table.lines[rows[at]]) {
+                return Err(bad("column", format!("= \"{column}\" is empty in line {line}")));
+            }
+            parts = rolling.by_time(rows, &times.into_iter().flatten().collect::<Vec<_>>(), least)?;
         }
         SplitConfig::Files { validation: Validation::File(_), .. } => parts.train = rows.to_vec(),
         SplitConfig::Files { validation: Validation::Part(part), .. } => {

@@ -2,6 +2,7 @@
 //! column is and becomes, what looks wrong and which key mends it, which rows are used for what.
 
 mod column;
+mod constant;
 mod doubts;
 
 use std::borrow::Cow;
@@ -91,7 +92,8 @@ impl Understanding {
         let columns = (0..table.names.len()).into_par_iter().map(|at| {
             let kind = fit::column_kind(config, table, at);
             let facts = column::facts(table, at, kind);
-            let doubts = doubts::of_column(config, table, at, kind, &facts, target.as_ref());
+            let mut doubts = doubts::of_column(config, table, at, kind, &facts, target.as_ref());
+            doubts.extend(constant::advice(config, table, at, facts.different));
             let (role, becomes) = role(config, &table.names[at]);
             Column {
                 name: table.names[at].clone(),
@@ -211,6 +213,15 @@ fn split(split: &SplitConfig) -> String {
         }
         SplitConfig::Folds { folds, fold, validation, .. } => {
             format!("fold {fold} of {folds} for test, {} of the others for validation", percent(validation))
+        }
+        SplitConfig::Rolling { folds, fold, validation, column, .. } => {
+            let order =
+                column.as_ref().map_or("the file's order".into(), |name| format!("the order of `{name}`"));
+            format!(
+                "rolling origin in {order}, fold {fold} of {folds} for test, the last {} before it for validation, \
+                 later rows unused",
+                percent(validation)
+            )
         }
         SplitConfig::Files { .. } => "by files".into(),
     }

@@ -50,8 +50,18 @@ pub(super) fn columns(
         let name = Some(&table.names[*c]);
         name == window.time.as_ref() || name == window.group.as_ref()
     };
+    let constant = window.constant.iter().map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
+    for &c in &constant {
+        let name = &table.names[c];
+        if targets.contains(&c) || future.contains(&c) || Some(name) == window.time.as_ref() {
+            return clash(name, "it changes from row to row, so it cannot be in `static`");
+        }
+    }
+    let added = constant.iter().filter(|c| !chosen.contains(c)).copied().collect::<Vec<_>>();
+    let named = |c: &usize| named(c) || constant.contains(c);
     let past: Vec<usize> = chosen
         .into_iter()
+        .chain(added)
         .filter(|c| !targets.contains(c) && !future.contains(c) && (named(c) || !bookkeeping(c)))
         .collect();
     let mut required =
@@ -103,10 +113,15 @@ pub(super) fn fit(
         }
     };
     let required = columns.required.iter().map(|&c| table.names[c].clone()).collect();
-    if past.is_empty() && window.scale_by == ScaleBy::Group {
-        let reason = "it is a class, which has no scaling; remove `scale_by` from [data.window]";
+    let key = match () {
+        () if window.scale_by == ScaleBy::Group => Some("scale_by"),
+        () if window.relative => Some("relative"),
+        () => None,
+    };
+    if let Some(key) = key.filter(|_| past.is_empty()) {
+        let reason = format!("it is a class, which has no scaling; remove `{key}` from [data.window]");
         let column = config.target.clone().unwrap_or_default();
-        return Err(DataError::Treatment { column, reason: reason.into() });
+        return Err(DataError::Treatment { column, reason });
     }
     let fitted_window = FittedWindow {
         config: window.clone(),

@@ -2,16 +2,19 @@
 //! number of its first row.
 
 mod baseline;
+mod constants;
 mod encode;
 mod fit;
 mod future;
 mod members;
+mod resample;
 mod series;
 mod step;
 
 use super::config::{ColumnKind, DataConfig, Gaps, Missing, SplitConfig, Validation, WindowConfig};
 use super::dataset::Dataset;
 use super::fitted::{Fitted, FittedWindow};
+use super::split::Least;
 use super::table::Table;
 use super::{DataError, Goal, Loaded, Understanding, cells, split};
 use encode::encode;
@@ -30,17 +33,28 @@ pub(super) fn load(
         return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
     }
     let columns = fit::columns(config, window, table)?;
-    let series = Series::arrange(table, window, &columns.targets, 0)?;
-    check_length(&series, window)?;
+    let window = &resample::settle(config, window, table)?;
+    let arrange = |table: &Table| {
+        let resampled = resample::apply(window, table)?;
+        let table = resampled.as_ref().unwrap_or(table);
+        let series = Series::arrange(table, window, &fit::columns(config, window, table)?.targets, 0)?;
+        check_length(&series, window)?;
+        constants::check(&series, window)?;
+        Ok::<_, DataError>(series)
+    };
+    let series = arrange(table)?;
+    let notes = window.resample.iter().map(|resample| {
+        let made = series.made.iter().filter(|made| !**made).count();
+        format!("{} rows become {made}, one for each {} (`resample`)", table.lines.len(), resample.to)
+    });
+    let notes = notes.collect();
     let parts = parts(config, window, &series)?;
     let train: Vec<usize> =
         (0..parts.len()).filter(|&r| parts[r] == Some(Part::Train) && !series.made[r]).collect();
     let fitted = fit::fit(config, window, &series, &columns, &train, goal)?;
     let of_part = |part| encode(&fitted, &series, true, &|row| parts[row] == Some(part));
     let of_file = |file: &str| {
-        let table = other(file)?;
-        let series = Series::arrange(&table, window, &fit::columns(config, window, &table)?.targets, 0)?;
-        check_length(&series, window)?;
+        let series = arrange(&other(file)?)?;
         encode(&fitted, &series, true, &|_| true)
     };
     let train = of_part(Part::Train)?;
@@ -74,7 +88,7 @@ pub(super) fn load(
         test,
         digest: String::new(),
         dropped,
-        understood: Understanding::default(),
+        understood: Understanding { notes, ..Understanding::default() },
     })
 }
 
@@ -91,6 +105,9 @@ pub(super) fn load_with(
     if let Some(future) = future {
         future::append(fitted, window, &mut table, future)?;
     }
+    if let Some(resampled) = resample::apply(config, &table)? {
+        table = resampled;
+    }
     let targets = fitted.target.name().into_iter().chain(config.targets.iter().map(String::as_str));
     let targets = targets.map(|name| table.find(name)).collect::<Result<Vec<_>, _>>()?;
     // The calendar continues by itself; other columns known in advance must be in the file.
@@ -98,6 +115,7 @@ pub(super) fn load_with(
     let more = if !with_target && calendar_only && future.is_none() { config.horizon } else { 0 };
     let series = Series::arrange(&table, config, &targets, more)?;
     check_length(&series, config)?;
+    constants::check(&series, config)?;
     let mut rows = encode(fitted, &series, with_target, &|_| true)?;
     if rows.rows == 0 {
         let reason = format!(
@@ -164,7 +182,7 @@ fn parts(
     let refuse = |by: &str| {
         let reason = format!(
             "`by` = \"{by}\" would put windows that overlap into different parts, and the model would be \
-             tested on what it has seen; use \"order\" (the last rows test), \"time\", \"column\" \
+             tested on what it has seen; use \"order\" (the last rows test), \"rolling\", \"time\", \"column\" \
              or \"files\""
         );
         Err(DataError::Split { reason })
@@ -181,13 +199,16 @@ fn parts(
         _ => {}
     }
     let mut parts = vec![None; series.made.len()];
-    let by_order = matches!(config.split, SplitConfig::Order { .. });
+    let by_order =
+        matches!(config.split, SplitConfig::Order { .. } | SplitConfig::Rolling { column: None, .. });
+    // Windows reach back over the start of validation and test.
+    let least = Least { train: window.span(), validation: window.steps(), test: window.steps() };
     let whole = 0..series.made.len();
     let by_group = by_order && window.group.is_some();
     let ranges = if by_group { &series.groups[..] } else { std::slice::from_ref(&whole) };
     for range in ranges {
         let rows: Vec<usize> = range.clone().collect();
-        let split = split::split(&config.split, &series.table, &rows, None)?;
+        let split = split::split(&config.split, &series.table, &rows, None, least)?;
         for (rows, part) in
             [(split.train, Part::Train), (split.validation, Part::Validation), (split.test, Part::Test)]
         {

@@ -66,6 +66,12 @@ impl Series {
             }
             false => Spacing::find(times, &groups),
         });
+        // Few rows may be left of a resampled series; their step is known all the same.
+        let resampled = config.resample.as_ref().and_then(|resample| Some(resample.period()?.step()));
+        let spacing = match (resampled, spacing) {
+            (Some(step), Some(found)) => Some(Spacing { step, share: 1.0, ..found }),
+            _ => spacing,
+        };
         let step = spacing.filter(|_| !ignore).map(|found| found.step);
         let next = step.or(spacing.filter(Spacing::is_common).map(|found| found.step));
         let calendar = config.time.as_ref().is_some_and(|time| config.known_future.contains(time));

@@ -2,6 +2,7 @@
 
 mod errors;
 mod report;
+mod stretches;
 
 use super::table::Head;
 use super::{Details, Input, Shown, Table, Task, Trained};

@@ -2,55 +2,23 @@
 //! by horizon and by series.
 
 use super::errors::{self, HorizonError, SeriesError};
+use super::stretches;
 use crate::base::number::figure;
 use crate::data::FittedTarget;
 use crate::report::svg::{Series, curves};
 use crate::report::tables::table;
 use crate::tasks::Shown;
 
-/// Samples shown of a series: a week of hours.
-const SHOWN: usize = 168;
 /// Series listed.
 const LISTED: usize = 50;
 
 /// Figures of forecasts; empty where classes are predicted.
 pub(super) fn section(shown: &Shown, target: &FittedTarget) -> String {
-    let html = stretch(shown, target) + &by_horizon(shown, target) + &by_series(shown, target);
+    let html = stretches::section(shown, target) + &by_horizon(shown, target) + &by_series(shown, target);
     if html.is_empty() {
         return html;
     }
     crate::report::section("Forecast", &format!("<div class=\"pictures\">\n{html}</div>\n"))
-}
-
-/// Forecast, truth and baseline at the end of the last series.
-fn stretch(shown: &Shown, target: &FittedTarget) -> String {
-    let Shown { part, rows, predictions } = *shown;
-    let Some(windows) = rows.windows.as_ref().filter(|w| !w.baselines.naive.is_empty()) else {
-        return String::new();
-    };
-    let (truth, predicted) = (predictions.true_values(target), predictions.values(target));
-    let Some(last) = windows.places.last() else { return String::new() };
-    let same = windows.places.iter().rev().take_while(|p| p.group == last.group).take(SHOWN).count();
-    let first = windows.places.len() - same;
-    // With several outputs, the first: the nearest step of the first target.
-    let outputs = windows.outputs();
-    let points = |values: &[f64]| {
-        let of = |at: usize| Some(((at - first) as f64, *values.get(at * outputs)?));
-        (first..windows.places.len()).filter_map(of).filter(|p| p.1.is_finite()).collect::<Vec<_>>()
-    };
-    let baselines = &windows.baselines;
-    let (known, name) = match baselines.seasonal.is_empty() {
-        true => (&baselines.naive, "last known value"),
-        false => (&baselines.seasonal, "one season earlier"),
-    };
-    let series = [
-        Series { name: "truth", class: "train", points: points(&truth) },
-        Series { name: "forecast", class: "validation", points: points(&predicted) },
-        Series { name, class: "reference", points: points(known) },
-    ];
-    let group = if last.group.is_empty() { String::new() } else { format!(" of {}", last.group) };
-    let title = format!("The last {same} {part} rows{group}, to {}", last.predicted);
-    curves(&title, ["row", target.name().unwrap_or_default()], &series, None, false)
 }
 
 /// Mean absolute error at each horizon, of the model and of the baselines.

@@ -42,7 +42,7 @@ impl Head for Binary<'_> {
         confusion(predictions, self.names) + &by_threshold(predictions, self.positive)
     }
 
-    fn titles(&self) -> Vec<String> {
+    fn titles(&self, _predictions: &Predictions) -> Vec<String> {
         titles(self.name, self.names)
     }
 

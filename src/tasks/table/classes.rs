@@ -34,7 +34,7 @@ impl Head for Classes<'_> {
         confusion(predictions, self.names) + &each(predictions, self.names)
     }
 
-    fn titles(&self) -> Vec<String> {
+    fn titles(&self, _predictions: &Predictions) -> Vec<String> {
         titles(self.name, self.names)
     }
 

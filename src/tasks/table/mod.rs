@@ -9,6 +9,7 @@ use crate::data::{self, Dataset, FittedTarget};
 use crate::report::section;
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
+use crate::train::quantiles::Interval;
 use crate::train::scores;
 
 /// The prediction made for a row.
@@ -25,11 +26,16 @@ pub(super) trait Head {
     /// Names of the classes; empty for numbers.
     fn classes(&self) -> &[String];
 
+    /// How well intervals between predicted quantiles hold, where there are any.
+    fn intervals(&self, _predictions: &Predictions) -> Vec<Interval> {
+        vec![]
+    }
+
     /// Figures of predictions against the truth, as HTML.
     fn pictures(&self, predictions: &Predictions) -> String;
 
     /// Titles of the columns of a table of predictions.
-    fn titles(&self) -> Vec<String>;
+    fn titles(&self, predictions: &Predictions) -> Vec<String>;
 
     /// The cells of the table, row by row.
     fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>>;
@@ -53,7 +59,7 @@ impl dyn Head + '_ {
         let names = self.classes();
         let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
         let scores = if names.is_empty() { vec![] } else { scores::of_classes(predictions, names.len()) };
-        Details { confusion, scores, ..Details::default() }
+        Details { confusion, scores, intervals: self.intervals(predictions), ..Details::default() }
     }
 
     /// The section of the report with predictions against the truth.
@@ -73,7 +79,7 @@ impl dyn Head + '_ {
         place: impl Fn(&Dataset, usize) -> Vec<String>,
     ) -> Result<Table, TrainError> {
         let predictions = trained.evaluate(rows, 1)?;
-        let mut lines = vec![titles.into_iter().chain(self.titles()).collect()];
+        let mut lines = vec![titles.into_iter().chain(self.titles(&predictions)).collect()];
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
             lines.push(place(rows, at).into_iter().chain(cells).collect());
         }

@@ -4,6 +4,7 @@ use super::Head;
 use crate::data::FittedTarget;
 use crate::report::svg::{cloud, histogram};
 use crate::train::metrics::{Metric, Predictions, regression};
+use crate::train::quantiles::Interval;
 
 /// One or several numbers.
 pub(super) struct Regression<'a> {
@@ -23,11 +24,17 @@ impl Head for Regression<'_> {
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
-        regression(&predictions.values(self.target), &predictions.true_values(self.target))
+        let mut metrics = regression(&predictions.values(self.target), &predictions.true_values(self.target));
+        metrics.extend(predictions.quantile_metrics(self.target));
+        metrics
     }
 
     fn classes(&self) -> &[String] {
         &[]
+    }
+
+    fn intervals(&self, predictions: &Predictions) -> Vec<Interval> {
+        predictions.intervals(self.target)
     }
 
     fn pictures(&self, predictions: &Predictions) -> String {
@@ -39,12 +46,15 @@ impl Head for Regression<'_> {
             + &histogram("Errors", &format!("predicted - true {name}"), &errors)
     }
 
-    fn titles(&self) -> Vec<String> {
-        self.target.titles()
+    fn titles(&self, predictions: &Predictions) -> Vec<String> {
+        self.target.quantile_titles(&predictions.quantiles)
     }
 
     fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>> {
-        let values = predictions.values(self.target);
+        let values = match predictions.quantiles[..] {
+            [] => predictions.values(self.target),
+            _ => predictions.quantile_values(self.target),
+        };
         values
             .chunks(predictions.outputs.max(1))
             .map(|row| row.iter().map(f64::to_string).collect())

@@ -41,6 +41,7 @@ pub struct Engine {
     positions: Vec<usize>,
     /// Values per prediction.
     outputs: usize,
+    quantiles: Vec<f64>,
     truth: Vec<f64>,
     members: Option<Arc<Members>>,
     /// Number of predicted characters of the evaluation rows, for texts.
@@ -113,6 +114,7 @@ impl Engine {
             evaluation_batch,
             positions: places.into_iter().map(|(_, place)| place).collect(),
             outputs,
+            quantiles: model.quantiles().to_vec(),
             truth: evaluation.truth(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
@@ -305,6 +307,7 @@ impl Engine {
         Ok(Predictions {
             raw,
             outputs: self.outputs,
+            quantiles: self.quantiles.clone(),
             truth: self.truth.clone(),
             losses,
             parts: parts?,
