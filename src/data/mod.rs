@@ -10,6 +10,7 @@ mod fit;
 mod fitted;
 mod formats;
 pub mod image;
+mod keep;
 mod pixels;
 mod read;
 mod reshape;
@@ -28,12 +29,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use dataset::{Baselines, CategoryIds, Dataset, Members, Place, Target, Text, Unseen, Windows};
+pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
 pub use error::DataError;
 pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
 };
 use image::Images;
+pub use keep::Kept;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
 pub use scaling::FittedScaling;

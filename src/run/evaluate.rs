@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::directory::RunDirectory;
+use super::keep;
 use crate::base::number::{Number, Numbers};
-use crate::data::{self, Fitted};
+use crate::data::{self, Fitted, Kept};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
@@ -164,6 +165,23 @@ pub fn predictions(run: &Path, input: Input, device: &dyn Device) -> Result<Tabl
         return Err(trained.unsuited("future", "is for series, which [data.window] cuts into windows"));
     }
     opened.task().predict(&trained, input)
+}
+
+/// As [`predictions`], after the columns of the input that `keep` names, separated by commas, or all of them.
+///
+/// # Errors
+/// As [`predictions`], or if the rows are not those of a table, there is no such column, or predictions have a
+/// column of the same name.
+pub fn predictions_beside(
+    run: &Path,
+    input: Input,
+    keep: Option<&str>,
+    device: &dyn Device,
+) -> Result<Table, TrainError> {
+    let opened = open(run)?;
+    let kept = Kept::read(&opened.fitted, input.file, keep)?;
+    let predicted = predictions(run, input, device)?;
+    keep::beside(&kept, input.file, predicted)
 }
 
 /// Writes [`predictions`] to the file `output` and returns their number.

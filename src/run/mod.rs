@@ -8,6 +8,7 @@ mod epochs;
 pub mod evaluate;
 mod finish;
 pub mod job;
+mod keep;
 pub mod recovery;
 pub mod replay;
 mod restore;

@@ -77,19 +77,31 @@ impl dyn Head + '_ {
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
             lines.push(place(rows, at).into_iter().chain(cells).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: unseen(rows) })
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: told(rows) })
     }
 }
 
-/// What is to be known of names that training did not have.
-fn unseen(rows: &Dataset) -> Option<String> {
+/// What is to be known of rows: names that training did not have, and missing values.
+fn told(rows: &Dataset) -> Option<String> {
     let of = |u: &data::Unseen| {
         let cells =
             if u.cells == 1 { "1 cell holds a name" } else { &format!("{} cells hold names", u.cells) };
         format!("`{}`: {cells} that training did not have, such as \"{}\"", u.column, u.example)
     };
-    let notes: Vec<String> = rows.unseen.iter().map(of).collect();
+    let notes: Vec<String> = rows.unseen.iter().map(of).chain(filled(&rows.filled)).collect();
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// How many missing values were filled, and in which columns.
+fn filled(columns: &[data::Filled]) -> Option<String> {
+    const SHOWN: usize = 8;
+    let all: usize = columns.iter().map(|column| column.cells).sum();
+    let names = columns.iter().take(SHOWN).map(|column| format!("`{}` {}", column.column, column.cells));
+    let more = columns.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    let more = more.map(|more| format!("{more} more columns"));
+    let list = names.chain(more).collect::<Vec<_>>().join(", ");
+    let cells = if all == 1 { "cell was" } else { "cells were" };
+    (all > 0).then(|| format!("{all} missing {cells} filled as in training ({list})"))
 }
 
 /// The lines of a CSV file.
