@@ -2,12 +2,14 @@
 
 mod advice;
 mod bench;
+mod compare;
 mod devices;
 mod evaluate;
 mod folds;
 mod input;
 mod inspect;
 mod keys;
+mod list;
 mod output;
 mod plan;
 mod predict;
@@ -42,6 +44,8 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    List(list::List),
+    Compare(compare::Compare),
     Init(starter::Init),
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
@@ -124,6 +128,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Keys(command) => command.run(),

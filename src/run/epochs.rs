@@ -122,7 +122,12 @@ impl<'a> Trainer<'a> {
             match self.train() {
                 Ok(end) => break end,
                 // Continues if the bad step may be skipped.
-                Err(error) => self.leave_out(error)?,
+                Err(error) => {
+                    if let Err(error) = self.leave_out(error) {
+                        self.record_divergence(&error);
+                        return Err(error);
+                    }
+                }
             }
         };
         Ok(Outcome {

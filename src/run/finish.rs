@@ -76,7 +76,10 @@ impl Trainer<'_> {
         let test;
         if data.test.rows > 0 {
             test = trained.engine(model, &data.test)?.evaluate()?;
-            all.push(scores("test", &data.test, &test));
+            let scores = scores("test", &data.test, &test);
+            let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
+            self.record.test = finite.map(|(name, value)| (name.to_string(), value)).collect();
+            all.push(scores);
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
         let step = engine::step(self.task.training.accumulate);

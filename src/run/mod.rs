@@ -2,6 +2,7 @@
 
 mod anomaly;
 pub mod audit;
+pub mod compare;
 mod diagnose;
 pub mod directory;
 mod epochs;
@@ -9,6 +10,7 @@ pub mod evaluate;
 mod finish;
 pub mod job;
 mod keep;
+pub mod list;
 pub mod recovery;
 pub mod replay;
 mod restore;

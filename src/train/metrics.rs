@@ -36,6 +36,17 @@ pub struct Metric {
     pub value: f64,
 }
 
+/// Whether larger values of a metric are better; `None` if neither is.
+pub fn larger_is_better(name: &str) -> Option<bool> {
+    match name {
+        "r2" | "accuracy" | "auc" | "f1" | "balanced_accuracy" | "mcc" | "average_precision" | "elbo"
+        | "log_likelihood" => Some(true),
+        "kl" | "reconstruction" => None,
+        name if name.starts_with("baseline_") => None,
+        _ => Some(false),
+    }
+}
+
 impl Predictions {
     /// Mean of the losses; weighted as in PyTorch if there are class weights.
     pub fn loss(&self, loss: &Loss) -> f64 {
