@@ -48,6 +48,8 @@ pub use understanding::{Class, Column, Doubt, Understanding};
 pub enum Goal {
     /// A number.
     Regression,
+    /// A number from 0 up, of whose mean the model predicts the logarithm.
+    Rate,
     /// One of two classes, from one logit.
     Binary,
     /// One of several classes.
@@ -148,6 +150,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         formats: formats.clone(),
         derive: config.derive.clone(),
         reshape: config.reshape.clone(),
+        threshold: None,
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {

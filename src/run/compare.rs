@@ -166,7 +166,7 @@ fn notes(runs: &[Known], settings: &[Setting]) -> (Vec<String>, bool) {
             (Goal::Features, _) => "learns its features".to_string(),
             (goal, target) => {
                 let what = match goal {
-                    Goal::Regression => "a number",
+                    Goal::Regression | Goal::Rate => "a number",
                     Goal::Binary | Goal::Classes | Goal::Features => "classes",
                 };
                 format!("predicts {} as {what}", target.as_deref().unwrap_or("the next character"))

@@ -49,6 +49,9 @@ pub struct Evaluation {
     /// The positive one of two classes, which `f1`, `auc` and `average_precision` are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
+    /// The probability above which it is predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
 }
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
@@ -148,6 +151,7 @@ pub fn evaluate(
         per_class: confusion.as_deref().map(class_scores),
         confusion,
         positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
+        threshold: opened.fitted.threshold.or(classes.as_ref().filter(|names| names.len() == 2).map(|_| 0.5)),
         classes,
     })
 }

@@ -1,6 +1,7 @@
 //! The end of training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
+use super::decide;
 use super::epochs::Trainer;
 use super::job::Job;
 use crate::base::number::Numbers;
@@ -54,13 +55,15 @@ impl Trainer<'_> {
 
     /// The loss of evaluated rows, followed by their metrics.
     pub(super) fn numbers(&self, loss: f64, predictions: &Predictions) -> Numbers {
-        let task = tasks::of(self.task.experiment.settings(), &self.task.data.fitted);
+        let fitted = decide::fitted(&self.task, predictions);
+        let task = tasks::of(self.task.experiment.settings(), &fitted);
         tasks::numbers(&*task, loss, predictions)
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Job { experiment, data, device, model, options, .. } = self.task;
-        let (settings, fitted) = (experiment.settings(), &data.fitted);
+        let (settings, fitted) =
+            (experiment.settings(), &*decide::fitted(&self.task, &self.best_predictions));
         let weights = checkpoint::load(&self.run.best())?.0;
         let trained = Trained { settings, fitted, weights: &weights, run: &self.run.path, device };
         let task = tasks::of(settings, fitted);

@@ -3,6 +3,7 @@
 mod anomaly;
 pub mod audit;
 pub mod compare;
+mod decide;
 mod diagnose;
 pub mod directory;
 mod epochs;

@@ -74,7 +74,7 @@ impl Predictions {
 
     /// Predicted values in the target's own units (regression).
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        self.own_units(target, self.raw.iter().map(|&y| f64::from(y)).collect())
+        self.own_units(target, self.raw.iter().map(|&y| target.linked(f64::from(y))).collect())
     }
 
     /// True values in the target's own units (regression).
@@ -104,16 +104,24 @@ impl Predictions {
         self.raw.chunks(self.outputs.max(1)).map(softmax).collect()
     }
 
-    /// Confusion matrix: rows by true class (row) and predicted class (column).
-    pub fn confusion(&self, classes: usize) -> Vec<Vec<usize>> {
+    /// Confusion matrix: rows by true class (row) and predicted class (column), as [`decide`] predicts them.
+    pub fn confusion(&self, classes: usize, threshold: Option<f64>) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; classes]; classes];
         for (p, &truth) in self.probabilities().iter().zip(&self.truth) {
-            let predicted = argmax(p);
+            let predicted = decide(p, threshold);
             if let Some(cell) = counts.get_mut(truth as usize).and_then(|row| row.get_mut(predicted)) {
                 *cell += 1;
             }
         }
         counts
+    }
+}
+
+/// The predicted class: the second of two if its probability is above `threshold`; without one, the most probable.
+pub fn decide(probabilities: &[f64], threshold: Option<f64>) -> usize {
+    match (threshold, probabilities) {
+        (Some(threshold), [_, positive]) => usize::from(*positive > threshold),
+        _ => argmax(probabilities),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod output;
 pub mod scores;
 pub mod tensorboard;
+pub mod threshold;
 pub(crate) mod writer;
 
 pub use error::{ErrorKind, TrainError};

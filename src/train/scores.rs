@@ -5,11 +5,11 @@ use super::metrics::{Metric, Predictions, argmax};
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-/// Further scores of a classifier with `classes` classes.
-pub fn of_classes(predictions: &Predictions, classes: usize) -> Vec<Metric> {
+/// Further scores of a classifier with `classes` classes, as [`super::metrics::decide`] predicts them.
+pub fn of_classes(predictions: &Predictions, classes: usize, threshold: Option<f64>) -> Vec<Metric> {
     let probabilities = predictions.probabilities();
     let truth: Vec<usize> = predictions.truth.iter().map(|&class| class as usize).collect();
-    let confusion = predictions.confusion(classes);
+    let confusion = predictions.confusion(classes, threshold);
     let mut scores = vec![
         Metric { name: "balanced_accuracy", value: balanced_accuracy(&confusion) },
         Metric { name: "mcc", value: mcc(&confusion) },
@@ -25,7 +25,7 @@ pub fn of_classes(predictions: &Predictions, classes: usize) -> Vec<Metric> {
 }
 
 /// Mean recall of the classes that have rows.
-fn balanced_accuracy(confusion: &[Vec<usize>]) -> f64 {
+pub fn balanced_accuracy(confusion: &[Vec<usize>]) -> f64 {
     let rows = || confusion.iter().enumerate().map(|(class, row)| (row[class], row.iter().sum::<usize>()));
     let recalls: Vec<f64> =
         rows().filter(|(_, all)| *all > 0).map(|(hits, all)| hits as f64 / all as f64).collect();

@@ -1,11 +1,14 @@
 //! Rows of a table, and the kinds of prediction for any row: a number, one of two classes, one of several.
 
 mod binary;
+mod check;
 mod classes;
 mod regression;
 
+pub(super) use check::check;
+
 use super::{Details, Input, Shown, Table, Task, Trained};
-use crate::data::{self, Dataset, FittedTarget};
+use crate::data::{self, Dataset, Fitted};
 use crate::report::section;
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
@@ -25,6 +28,11 @@ pub(super) trait Head {
     /// Names of the classes; empty for numbers.
     fn classes(&self) -> &[String];
 
+    /// The probability above which the second of two classes is predicted, where it is not one half.
+    fn threshold(&self) -> Option<f64> {
+        None
+    }
+
     /// Figures of predictions against the truth, as HTML.
     fn pictures(&self, predictions: &Predictions) -> String;
 
@@ -36,14 +44,15 @@ pub(super) trait Head {
 }
 
 /// The head for a target.
-pub(super) fn head(target: &FittedTarget) -> Box<dyn Head + '_> {
+pub(super) fn head(fitted: &Fitted) -> Box<dyn Head + '_> {
+    let (target, threshold) = (&fitted.target, fitted.threshold);
     let name = target.name().unwrap_or_default();
     match target.classes() {
         [] => Box::new(regression::Regression { target }),
         [negative, positive] if target.outputs() == 1 => {
-            Box::new(binary::Binary { name, names: target.classes(), negative, positive })
+            Box::new(binary::Binary { name, names: target.classes(), negative, positive, threshold })
         }
-        names => Box::new(classes::Classes { name, names }),
+        names => Box::new(classes::Classes { name, names, threshold }),
     }
 }
 
@@ -51,8 +60,13 @@ impl dyn Head + '_ {
     /// Further results for classes, besides their metrics.
     pub(super) fn details(&self, predictions: &Predictions) -> Details {
         let names = self.classes();
-        let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
-        let scores = if names.is_empty() { vec![] } else { scores::of_classes(predictions, names.len()) };
+        let confusion = (!names.is_empty())
+            .then(|| (predictions.confusion(names.len(), self.threshold()), names.to_vec()));
+        let scores = if names.is_empty() {
+            vec![]
+        } else {
+            scores::of_classes(predictions, names.len(), self.threshold())
+        };
         Details { confusion, scores, ..Details::default() }
     }
 
