@@ -122,6 +122,13 @@ impl Fitted {
     }
 }
 
+impl FittedColumn {
+    /// Number of numeric features that it becomes.
+    pub fn features(&self) -> usize {
+        feature_names(self).len()
+    }
+}
+
 /// Puts columns of features into rows of `width`, from feature `start` on.
 fn put(x: &mut [f32], width: usize, start: usize, columns: &[Vec<f32>]) {
     const ROWS: usize = 256;

@@ -16,8 +16,8 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads a table like the one that a model was trained on, and keeps the columns whose names `wanted` lists,
-    /// separated by commas, or all. Markers of missing values and units stay as they are written.
+    /// Reads a table like the one that a model was trained on, and keeps the columns whose names `wanted`
+    /// lists, separated by commas, or all. Markers of missing values and units stay as they are written.
     ///
     /// # Errors
     /// If the rows are not those of a table, or there is no such column.

@@ -141,7 +141,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             (columns.into_iter().collect::<Result<_, _>>()?, None)
         }
     };
-    let fitted = Fitted {
+    let mut fitted = Fitted {
         columns,
         target: fitted_target,
         image,
@@ -151,6 +151,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         derive: config.derive.clone(),
         reshape: config.reshape.clone(),
         threshold: None,
+        constant: None,
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
@@ -169,6 +170,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         _ => (encode(&parts.validation)?, encode(&parts.test)?),
     };
     let train = encode(&parts.train)?;
+    fitted.constant = fitted.target.constant(&train);
     if train.features.is_empty() && train.categories.is_empty() {
         return Err(DataError::Treatment {
             column: config.target.clone().unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! Targets: fits one to its column in the training rows, and encodes the column of any rows.
 
 use super::config::{ColumnKind, DataConfig};
-use super::dataset::Target;
+use super::dataset::{Dataset, Target};
 use super::fitted::FittedTarget;
 use super::scaling::FittedScaling;
 use super::table::Table;
@@ -157,6 +157,26 @@ impl FittedTarget {
                 Target::Labels(labels?)
             }
         }))
+    }
+}
+
+impl FittedTarget {
+    /// The mean of a single number in its own units, or the most frequent label, the first of equals.
+    pub(super) fn constant(&self, rows: &Dataset) -> Option<f64> {
+        let values = rows.target.as_ref()?.values();
+        if self.classes().is_empty() {
+            let numbers = self.own_units(values.into_iter());
+            return (self.outputs() == 1 && !numbers.is_empty())
+                .then(|| numbers.iter().sum::<f64>() / numbers.len() as f64);
+        }
+        let mut counts = vec![0usize; self.classes().len()];
+        for label in values {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        let most = counts.iter().copied().max()?;
+        counts.iter().position(|count| *count == most).map(|label| label as f64)
     }
 }
 

@@ -25,8 +25,8 @@ impl Alpha {
     }
 }
 
-/// The loss of each row `[B]` and its mean, from logits `[B, classes]` and labels: `alpha (1 - p)^gamma c` with the
-/// cross-entropy `c = -ln p` of the true class, where `1 - p = 1 - e^-c`.
+/// The loss of each row `[B]` and its mean, from logits `[B, classes]` and labels: `alpha (1 - p)^gamma c`
+/// with the cross-entropy `c = -ln p` of the true class, where `1 - p = 1 - e^-c`.
 ///
 /// # Errors
 /// If `alpha` is for another number of classes.

@@ -40,29 +40,32 @@ pub enum Loss {
         #[serde(default)]
         pos_weight: PosWeight,
     },
-    /// Focal loss of class labels, `-alpha (1 - p)^gamma ln p` with the softmax probability `p` of the true class: rows that
-    /// are already right count less (Lin et al. 2017, arXiv:1708.02002). With gamma = 0 it is the cross-entropy.
+    /// Focal loss of class labels, `-alpha (1 - p)^gamma ln p` with the softmax probability `p` of the true
+    /// class: rows that are already right count less (Lin et al. 2017, arXiv:1708.02002). With gamma = 0 it
+    /// is the cross-entropy.
     Focal {
         /// How much less rows count that are right, from 0 up.
         #[serde(default = "default_gamma")]
         gamma: f64,
-        /// Weight of the positive one of two classes, in `(0, 1)`, the other one having the rest; or a list with the weight
-        /// of each class. All 1 by default.
+        /// Weight of the positive one of two classes, in `(0, 1)`, the other one having the rest; or a list
+        /// with the weight of each class. All 1 by default.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         alpha: Option<Alpha>,
     },
-    /// Poisson negative log-likelihood of counts, `e^p - p y`, as PyTorch's `PoissonNLLLoss`: the model predicts the logarithm
-    /// of the mean. Targets are numbers from 0 up, as they are; predictions are `e^p`.
+    /// Poisson negative log-likelihood of counts, `e^p - p y`, as PyTorch's `PoissonNLLLoss`: the model
+    /// predicts the logarithm of the mean. Targets are numbers from 0 up, as they are; predictions are `e^p`.
     Poisson {
-        /// Added to the model's output: by default the logarithm of the target's mean in training, from which training starts.
+        /// Added to the model's output: by default the logarithm of the target's mean in training, from which
+        /// training starts.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         offset: Option<f64>,
     },
-    /// Tweedie negative log-likelihood of amounts of which some are 0, `e^((2 - power) p) / (2 - power) - y e^((1 - power) p) /
-    /// (1 - power)`: the model predicts the logarithm of the mean (Yang, Qian and Zou 2018, arXiv:1508.06378). Targets are
-    /// numbers from 0 up, as they are; predictions are `e^p`.
+    /// Tweedie negative log-likelihood of amounts of which some are 0, `e^((2 - power) p) / (2 - power) - y
+    /// e^((1 - power) p) / (1 - power)`: the model predicts the logarithm of the mean (Yang, Qian and Zou
+    /// 2018, arXiv:1508.06378). Targets are numbers from 0 up, as they are; predictions are `e^p`.
     Tweedie {
-        /// The variance is proportional to the mean to this power, in `(1, 2)`: near 1 as of counts, near 2 as of amounts.
+        /// The variance is proportional to the mean to this power, in `(1, 2)`: near 1 as of counts, near 2
+        /// as of amounts.
         #[serde(default = "default_power")]
         power: f64,
         /// As in `poisson`.

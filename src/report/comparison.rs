@@ -72,7 +72,7 @@ impl Page<'_> {
             series.push(Series { name: "", class: validation, points: run.validation.clone() });
         }
         format!(
-            "<ul class=\"legend\">\n{legend}</ul>\n{}",
+            "<ul class=\"legend\">\n{legend}</ul>\n<div class=\"overlaid\">\n{}</div>\n",
             curves("Validation (solid) and training (dashed)", ["epoch", "loss"], &series, None, true)
         )
     }

@@ -31,7 +31,8 @@ pub struct Record {
     /// Digest of the best weights, see [`weights_digest`]; absent until the run ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_digest: Option<String>,
-    /// Loss and metrics of the best weights on the test rows, where they are finite; absent until the run ends.
+    /// Loss and metrics of the best weights on the test rows, where they are finite; absent until the run
+    /// ends.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub test: BTreeMap<String, f64>,
     /// Whether training ended because it diverged.

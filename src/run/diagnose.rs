@@ -56,8 +56,8 @@ impl Trainer<'_> {
     pub(super) fn record_divergence(&mut self, error: &TrainError) {
         if let TrainError::Diverged { .. } = error {
             self.record.diverged = true;
-            // What is told is why training ended, not that this could not be recorded. The writer may still be about
-            // to write the record of the beginning.
+            // What is told is why training ended, not that this could not be recorded. The writer may still
+            // be about to write the record of the beginning.
             let _ = self.writer.finish().and_then(|()| self.record.write(&self.run));
         }
     }

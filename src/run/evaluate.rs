@@ -174,8 +174,8 @@ pub fn predictions(run: &Path, input: Input, device: &dyn Device) -> Result<Tabl
 /// As [`predictions`], after the columns of the input that `keep` names, separated by commas, or all of them.
 ///
 /// # Errors
-/// As [`predictions`], or if the rows are not those of a table, there is no such column, or predictions have a
-/// column of the same name.
+/// As [`predictions`], or if the rows are not those of a table, there is no such column, or predictions have
+/// a column of the same name.
 pub fn predictions_beside(
     run: &Path,
     input: Input,

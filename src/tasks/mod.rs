@@ -205,7 +205,7 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
     match (&fitted.window, &fitted.image) {
         (Some(window), _) => Box::new(series::Forecast { window, head, target: &fitted.target }),
         (None, Some(image)) => Box::new(images::Images { image, head }),
-        (None, None) => Box::new(table::Rows { head }),
+        (None, None) => Box::new(table::Rows { head, fitted }),
     }
 }
 

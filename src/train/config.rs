@@ -28,8 +28,9 @@ pub struct TrainConfig {
     /// The loss: a name, or a table with `type` and its settings.
     #[serde(default = "default_loss", deserialize_with = "loss")]
     pub loss: Loss,
-    /// The probability of the positive one of two classes above which it is predicted: a number, or `"f1"`, `"youden"`
-    /// (sensitivity + specificity - 1) or `"balanced_accuracy"` for the threshold that makes it largest on the validation rows.
+    /// The probability of the positive one of two classes above which it is predicted: a number, or `"f1"`,
+    /// `"youden"` (sensitivity + specificity - 1) or `"balanced_accuracy"` for the threshold that makes it
+    /// largest on the validation rows.
     #[serde(default)]
     pub threshold: Threshold,
     /// The optimizer: a name, or a table with `type` and its settings.

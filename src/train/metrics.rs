@@ -117,7 +117,8 @@ impl Predictions {
     }
 }
 
-/// The predicted class: the second of two if its probability is above `threshold`; without one, the most probable.
+/// The predicted class: the second of two if its probability is above `threshold`; without one, the most
+/// probable.
 pub fn decide(probabilities: &[f64], threshold: Option<f64>) -> usize {
     match (threshold, probabilities) {
         (Some(threshold), [_, positive]) => usize::from(*positive > threshold),

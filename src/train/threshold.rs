@@ -54,8 +54,8 @@ impl Threshold {
     }
 }
 
-/// The threshold that makes a criterion largest: half-way between two probabilities that occur; of equal ones, the one
-/// nearest to one half. `None` if the rows are of one class, or their probabilities are equal.
+/// The threshold that makes a criterion largest: half-way between two probabilities that occur; of equal
+/// ones, the one nearest to one half. `None` if the rows are of one class, or their probabilities are equal.
 fn largest(criterion: Criterion, positive: &[f64], truth: &[f64]) -> Option<f64> {
     let mut rows: Vec<(f64, bool)> = positive.iter().copied().zip(truth.iter().map(|y| *y > 0.5)).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));

@@ -5,6 +5,7 @@ mod beside;
 mod first_contact;
 mod places;
 mod refusals;
+mod rows;
 mod streams;
 
 use std::fs;

@@ -1,4 +1,5 @@
-//! Focal, Poisson and Tweedie losses: their formulas in `f64`, their gradients, and what is trained with them.
+//! Focal, Poisson and Tweedie losses: their formulas in `f64`, their gradients, and what is trained with
+//! them.
 
 use std::collections::BTreeMap;
 use std::fs;

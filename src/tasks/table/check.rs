@@ -64,7 +64,7 @@ fn rate(settings: Settings, loss: &Loss) -> Result<(), (&'static str, String)> {
             format!("has power = {power}; it must be above 1 and below 2 ({others})"),
         ));
     }
-    if let Some(offset) = loss.offset().filter(|offset| !(offset.abs() <= 80.0)) {
+    if let Some(offset) = loss.offset().filter(|offset| !(-80.0..=80.0).contains(offset)) {
         return Err((
             "train.loss",
             format!("has offset = {offset}; it must be from -80 to 80, as e^offset is a mean"),

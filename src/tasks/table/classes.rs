@@ -2,9 +2,10 @@
 
 use super::Head;
 use crate::base::number::figure;
-use crate::report::svg::escape;
+use crate::report::svg::{Series, curves, escape};
 use crate::report::tables::table;
 use crate::train::metrics::{ClassScore, Metric, Predictions, class_scores, classes, decide};
+use crate::train::scores::reliability;
 
 /// Multi-class prediction.
 pub(super) struct Classes<'a> {
@@ -39,7 +40,9 @@ impl Head for Classes<'_> {
     }
 
     fn pictures(&self, predictions: &Predictions) -> String {
-        confusion(predictions, self.names, self.threshold) + &each(predictions, self.names, self.threshold)
+        confusion(predictions, self.names, self.threshold)
+            + &each(predictions, self.names, self.threshold)
+            + &calibration(predictions)
     }
 
     fn titles(&self) -> Vec<String> {
@@ -80,6 +83,16 @@ fn each(predictions: &Predictions, names: &[String], threshold: Option<f64>) -> 
     let rows: Vec<Vec<String>> = names.iter().zip(&scores).map(row).collect();
     let head = ["class", "precision", "recall", "F1", "rows"];
     format!("<figure><figcaption>Per class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
+}
+
+/// Accuracy over confidence, in the bins of the calibration error.
+fn calibration(predictions: &Predictions) -> String {
+    let ideal = Series { name: "ideal", class: "reference", points: vec![(0.0, 0.0), (1.0, 1.0)] };
+    let points = reliability(predictions).into_iter().filter(|bin| bin[0] > 0.0);
+    let points = points.map(|[rows, confidence, hits]| (confidence / rows, hits / rows)).collect();
+    let model = Series { name: "model", class: "validation", points };
+    let labels = ["probability of the predicted class", "fraction that is right"];
+    curves("Calibration", labels, &[ideal, model], None, false)
 }
 
 /// The confusion matrix; the shade is the fraction of the true class.

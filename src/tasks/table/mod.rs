@@ -4,6 +4,7 @@ mod binary;
 mod check;
 mod classes;
 mod regression;
+mod worst;
 
 pub(super) use check::check;
 
@@ -11,7 +12,7 @@ use super::{Details, Input, Shown, Table, Task, Trained};
 use crate::data::{self, Dataset, Fitted};
 use crate::report::section;
 use crate::train::TrainError;
-use crate::train::metrics::{Metric, Predictions};
+use crate::train::metrics::{Metric, Predictions, regression};
 use crate::train::scores;
 
 /// The prediction made for a row.
@@ -134,6 +135,22 @@ pub(super) fn csv(lines: &[Vec<String>]) -> Result<Vec<u8>, TrainError> {
 /// Rows of a table.
 pub(super) struct Rows<'a> {
     pub head: Box<dyn Head + 'a>,
+    pub fitted: &'a Fitted,
+}
+
+impl Rows<'_> {
+    /// Errors of a constant: of the training rows' mean, or of their most frequent class.
+    fn baselines(&self, predictions: &Predictions) -> Vec<(&'static str, f64)> {
+        let Some(constant) = self.fitted.constant else { return vec![] };
+        let count = predictions.truth.len().max(1) as f64;
+        if !self.head.classes().is_empty() {
+            let right = predictions.truth.iter().filter(|&&label| label == constant).count();
+            return vec![("baseline_accuracy", right as f64 / count)];
+        }
+        let truth = predictions.true_values(&self.fitted.target);
+        let [mae, rmse, ..] = &regression(&vec![constant; truth.len()], &truth)[..] else { return vec![] };
+        vec![("baseline_mae", mae.value), ("baseline_rmse", rmse.value)]
+    }
 }
 
 impl Task for Rows<'_> {
@@ -154,7 +171,7 @@ impl Task for Rows<'_> {
     }
 
     fn details(&self, _rows: &Dataset, predictions: &Predictions) -> Details {
-        self.head.details(predictions)
+        Details { baselines: self.baselines(predictions), ..self.head.details(predictions) }
     }
 
     fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
@@ -163,6 +180,8 @@ impl Task for Rows<'_> {
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
-        Ok(self.head.section(shown))
+        let worst = worst::rows(self.fitted, &*self.head, shown);
+        let worst = if worst.is_empty() { worst } else { section("Worst rows", &worst) };
+        Ok(self.head.section(shown) + &worst)
     }
 }
