@@ -72,6 +72,9 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
     for (name, value) in &evaluation.metrics.0 {
         rows.push(vec![format!("  {name}"), shown(*value)]);
     }
+    if let Some(threshold) = evaluation.threshold.filter(|threshold| *threshold != 0.5) {
+        rows.push(vec!["  threshold".into(), shown(threshold)]);
+    }
     let mut text = align(&rows, &[1]);
     if let (Some(scores), Some(classes)) = (&evaluation.per_class, &evaluation.classes) {
         let mut table = vec![["  class", "precision", "recall", "F1", "rows"].map(String::from).to_vec()];

@@ -2,6 +2,7 @@
 
 mod advice;
 mod bench;
+mod compare;
 mod devices;
 mod evaluate;
 mod export;
@@ -9,6 +10,7 @@ mod folds;
 mod input;
 mod inspect;
 mod keys;
+mod list;
 mod output;
 mod plan;
 mod predict;
@@ -44,6 +46,8 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Export(export::Export),
+    List(list::List),
+    Compare(compare::Compare),
     Init(starter::Init),
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
@@ -127,6 +131,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::List(command) => command.run(),
+        Command::Compare(command) => command.run(),
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Keys(command) => command.run(),

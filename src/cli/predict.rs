@@ -15,7 +15,8 @@ use super::{Failure, is_exact, open_device, tell};
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv"
+    after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv\n  \
+                  gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street"
 )]
 pub struct Predict {
     /// Run directory.
@@ -32,6 +33,10 @@ pub struct Predict {
     /// CSV file to write: one row per input row. `-` writes to standard output.
     #[arg(long)]
     output: PathBuf,
+    /// Columns of the input to write before the predictions, separated by commas, as they are written there;
+    /// all of them without names.
+    #[arg(long, value_name = "COLUMNS", num_args = 0..=1)]
+    keep: Option<Option<String>>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -49,7 +54,10 @@ impl Predict {
         let input = Input::open(&self.input)?;
         let device = open_device(self.device, exact)?;
         let given = tasks::Input { file: input.path(), future: self.future.as_deref() };
-        let predicted = evaluate::predictions(&self.run, given, &*device);
+        let predicted = match &self.keep {
+            Some(keep) => evaluate::predictions_beside(&self.run, given, keep.as_deref(), &*device),
+            None => evaluate::predictions(&self.run, given, &*device),
+        };
         let table = predicted.map_err(|e| input.blame(e))?;
         save(&format!("{} predictions", table.rows), &self.output, &table.csv)?;
         if let Some(note) = table.note {

@@ -26,6 +26,8 @@ pub struct Dataset {
     pub source_rows: Vec<usize>,
     /// Category columns with names that training did not have, of these rows.
     pub unseen: Vec<Unseen>,
+    /// Columns of a table with missing values that were filled, of these rows.
+    pub filled: Vec<Filled>,
     /// Row names, where rows have them: days, files of pictures.
     pub row_names: Vec<String>,
     /// How samples map to the rows of `x` and `target`, if they are windows of a series. `rows` then counts
@@ -85,6 +87,15 @@ pub struct Unseen {
     pub cells: usize,
     /// One of the names.
     pub example: String,
+}
+
+/// Missing values of a column that were filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// Column name.
+    pub column: String,
+    /// Number of cells.
+    pub cells: usize,
 }
 
 /// Category indices of a column.

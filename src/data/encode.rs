@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
-use super::dataset::{CategoryIds, Dataset, Unseen};
+use super::dataset::{CategoryIds, Dataset, Filled, Unseen};
 use super::fitted::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
@@ -22,7 +22,24 @@ impl Fitted {
     /// If a column is missing or a cell does not parse.
     pub fn encode(&self, table: &Table, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
         let whole = 0..table.lines.len();
-        self.encode_series(table, std::slice::from_ref(&whole), rows, with_target)
+        let encoded = self.encode_series(table, std::slice::from_ref(&whole), rows, with_target)?;
+        Ok(Dataset { filled: self.filled(table, rows)?, ..encoded })
+    }
+
+    /// The columns with missing values in `rows`.
+    fn filled(&self, table: &Table, rows: &[usize]) -> Result<Vec<Filled>, DataError> {
+        let mut filled = vec![];
+        for column in &self.columns {
+            let at = table.find(&column.name)?;
+            let cells = match table.columns[at].missing() {
+                0 => 0,
+                _ => rows.iter().filter(|&&row| table.is_missing(at, row)).count(),
+            };
+            if cells > 0 {
+                filled.push(Filled { column: column.name.clone(), cells });
+            }
+        }
+        Ok(filled)
     }
 
     /// Like [`Fitted::encode`], for a table that holds one series after another: missing values are not
@@ -102,6 +119,13 @@ impl Fitted {
             row_names,
             ..Dataset::default()
         })
+    }
+}
+
+impl FittedColumn {
+    /// Number of numeric features that it becomes.
+    pub fn features(&self) -> usize {
+        feature_names(self).len()
     }
 }
 

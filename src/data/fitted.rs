@@ -36,6 +36,13 @@ pub struct Fitted {
     /// How rows are reshaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfig>,
+    /// The probability above which the second of two classes is predicted, where it is not one half.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
+    /// What a model must beat in tables: the mean of the target in the training rows, in its own units, or
+    /// the label of their most frequent class.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub constant: Option<f64>,
 }
 
 impl Fitted {
@@ -131,6 +138,11 @@ pub enum FittedTarget {
         /// Scaling, inverted in predictions.
         scaling: FittedScaling,
     },
+    /// A number from 0 up, unscaled, of whose mean the model predicts the logarithm.
+    Rate {
+        /// Column name.
+        name: String,
+    },
     /// Several numbers, for one or several steps ahead.
     Numbers {
         /// Column names.
@@ -163,7 +175,10 @@ impl FittedTarget {
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Absent | Self::Text(_) => None,
-            Self::Number { name, .. } | Self::Binary { name, .. } | Self::Classes { name, .. } => Some(name),
+            Self::Number { name, .. }
+            | Self::Rate { name }
+            | Self::Binary { name, .. }
+            | Self::Classes { name, .. } => Some(name),
             Self::Numbers { columns, .. } => columns.first().map(String::as_str),
         }
     }
@@ -173,7 +188,7 @@ impl FittedTarget {
         match self {
             Self::Absent => 0,
             Self::Text(text) => text.symbols(),
-            Self::Number { .. } | Self::Binary { .. } => 1,
+            Self::Number { .. } | Self::Rate { .. } | Self::Binary { .. } => 1,
             Self::Classes { names, .. } => names.len(),
             Self::Numbers { columns, steps, .. } => columns.len() * steps,
         }
@@ -184,7 +199,9 @@ impl FittedTarget {
         match self {
             Self::Number { scaling, .. } => Some(scaling),
             Self::Numbers { scalings, .. } => scalings.get(at % scalings.len().max(1)),
-            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => None,
+            Self::Absent | Self::Rate { .. } | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => {
+                None
+            }
         }
     }
 
@@ -192,6 +209,7 @@ impl FittedTarget {
     pub fn numbers(&self) -> Vec<(&str, &FittedScaling)> {
         match self {
             Self::Number { name, scaling } => vec![(name, scaling)],
+            Self::Rate { name } => vec![(name, &FittedScaling::None)],
             Self::Numbers { columns, scalings, .. } => {
                 columns.iter().map(String::as_str).zip(scalings).collect()
             }
@@ -204,7 +222,9 @@ impl FittedTarget {
         match self {
             Self::Binary { names, .. } => names,
             Self::Classes { names, .. } => names,
-            Self::Absent | Self::Number { .. } | Self::Numbers { .. } | Self::Text(_) => &[],
+            Self::Absent | Self::Number { .. } | Self::Rate { .. } | Self::Numbers { .. } | Self::Text(_) => {
+                &[]
+            }
         }
     }
 
@@ -214,6 +234,7 @@ impl FittedTarget {
             Self::Text(text) => Some(text),
             Self::Absent
             | Self::Number { .. }
+            | Self::Rate { .. }
             | Self::Numbers { .. }
             | Self::Binary { .. }
             | Self::Classes { .. } => None,
@@ -248,6 +269,11 @@ impl FittedTarget {
             })
         };
         self.titles().into_iter().flat_map(of).collect()
+    }
+
+    /// What a model's output stands for, still scaled.
+    pub fn linked(&self, output: f64) -> f64 {
+        if let Self::Rate { .. } = self { output.exp() } else { output }
     }
 
     /// Converts scaled outputs `[rows, outputs]` to the target's own units.

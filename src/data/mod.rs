@@ -10,6 +10,7 @@ mod fit;
 mod fitted;
 mod formats;
 pub mod image;
+mod keep;
 mod pixels;
 mod read;
 mod reshape;
@@ -28,12 +29,13 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
-pub use dataset::{Baselines, CategoryIds, Dataset, Members, Place, Target, Text, Unseen, Windows};
+pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
 pub use error::DataError;
 pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
 };
 use image::Images;
+pub use keep::Kept;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
 pub use scaling::FittedScaling;
@@ -46,6 +48,8 @@ pub use understanding::{Class, Column, Doubt, Understanding};
 pub enum Goal {
     /// A number.
     Regression,
+    /// A number from 0 up, of whose mean the model predicts the logarithm.
+    Rate,
     /// One of two classes, from one logit.
     Binary,
     /// One of several classes.
@@ -138,7 +142,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             (columns.into_iter().collect::<Result<_, _>>()?, None)
         }
     };
-    let fitted = Fitted {
+    let mut fitted = Fitted {
         columns,
         target: fitted_target,
         image,
@@ -147,6 +151,8 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         formats: formats.clone(),
         derive: config.derive.clone(),
         reshape: config.reshape.clone(),
+        threshold: None,
+        constant: None,
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
@@ -165,6 +171,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         _ => (encode(&parts.validation)?, encode(&parts.test)?),
     };
     let train = encode(&parts.train)?;
+    fitted.constant = fitted.target.constant(&train);
     if train.features.is_empty() && train.categories.is_empty() {
         return Err(DataError::Treatment {
             column: config.target.clone().unwrap_or_default(),

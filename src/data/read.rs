@@ -48,15 +48,27 @@ impl Alike<'_> {
     }
 }
 
+/// Reads a table for a model as it is written: markers of missing values, units and dates stay in its cells.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn as_written(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
+    Table::read(path, &fitted.csv, &expected(fitted))
+}
+
 /// Reads a table for a model.
 ///
 /// # Errors
 /// If it cannot be read.
 pub fn alike(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
-    let names = fitted.columns.iter().map(|column| column.name.as_str()).chain(fitted.target.name());
     let Fitted { csv, formats, derive, reshape, .. } = fitted;
     let reading = Alike { csv, formats, derive, reshape: reshape.as_ref() };
-    reading.read(path, &names.collect::<Vec<_>>())
+    reading.read(path, &expected(fitted))
+}
+
+/// Column names that a header would hold.
+fn expected(fitted: &Fitted) -> Vec<&str> {
+    fitted.columns.iter().map(|column| column.name.as_str()).chain(fitted.target.name()).collect()
 }
 
 /// Adds the derived columns, and reshapes the rows.

@@ -1,7 +1,7 @@
 //! Targets: fits one to its column in the training rows, and encodes the column of any rows.
 
 use super::config::{ColumnKind, DataConfig};
-use super::dataset::Target;
+use super::dataset::{Dataset, Target};
 use super::fitted::FittedTarget;
 use super::scaling::FittedScaling;
 use super::table::Table;
@@ -28,7 +28,10 @@ impl FittedTarget {
         names.dedup();
         if let Some(positive) = &config.positive {
             let hint = || crate::base::names::nearest(positive, names.iter().map(String::as_str));
-            if goal == Goal::Regression || names.len() != 2 || !names.contains(positive) {
+            if !matches!(goal, Goal::Binary | Goal::Classes | Goal::Features)
+                || names.len() != 2
+                || !names.contains(positive)
+            {
                 let reason = format!(
                     "`data.positive` = \"{positive}\" is not one of two classes; the training rows hold {}{}",
                     shown(&names),
@@ -44,6 +47,10 @@ impl FittedTarget {
             )));
         }
         Ok(match goal {
+            Goal::Rate => {
+                rates(table, column, train)?;
+                Self::Rate { name }
+            }
             Goal::Regression => {
                 let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
                     Ok(values) => values.into_iter().flatten().collect(),
@@ -125,6 +132,10 @@ impl FittedTarget {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
                 Target::Numbers(values.iter().map(|v| scaling.apply_f32(v.unwrap_or(f64::NAN))).collect())
             }
+            Self::Rate { .. } => {
+                let values = rates(table, at, rows)?;
+                Target::Numbers(values.iter().map(|v| v.unwrap_or(f64::NAN) as f32).collect())
+            }
             Self::Numbers { columns, scalings, .. } => {
                 let mut all = vec![0.0; rows.len() * columns.len()];
                 for (k, (column, scaling)) in columns.iter().zip(scalings).enumerate() {
@@ -146,6 +157,41 @@ impl FittedTarget {
                 Target::Labels(labels?)
             }
         }))
+    }
+}
+
+impl FittedTarget {
+    /// The mean of a single number in its own units, or the most frequent label, the first of equals.
+    pub(super) fn constant(&self, rows: &Dataset) -> Option<f64> {
+        let values = rows.target.as_ref()?.values();
+        if self.classes().is_empty() {
+            let numbers = self.own_units(values.into_iter());
+            return (self.outputs() == 1 && !numbers.is_empty())
+                .then(|| numbers.iter().sum::<f64>() / numbers.len() as f64);
+        }
+        let mut counts = vec![0usize; self.classes().len()];
+        for label in values {
+            if let Some(count) = counts.get_mut(label as usize) {
+                *count += 1;
+            }
+        }
+        let most = counts.iter().copied().max()?;
+        counts.iter().position(|count| *count == most).map(|label| label as f64)
+    }
+}
+
+/// The numbers of a column, which must not be negative.
+fn rates(table: &Table, column: usize, rows: &[usize]) -> Result<Vec<Option<f64>>, DataError> {
+    let values = cells::values(table, column, rows, ColumnKind::Number)?;
+    match values.iter().position(|value| value.is_some_and(|x| x < 0.0)) {
+        None => Ok(values),
+        Some(at) => Err(DataError::Cell {
+            path: table.path.clone(),
+            line: table.lines[rows[at]],
+            column: table.names[column].clone(),
+            text: table.cell(column, rows[at]).chars().take(80).collect(),
+            expected: "a number from 0 up, which the losses \"poisson\" and \"tweedie\" need",
+        }),
     }
 }
 

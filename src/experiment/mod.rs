@@ -15,6 +15,7 @@ use crate::base::config::ConfigError;
 use crate::base::input;
 use crate::base::names::normal;
 use crate::base::number::is_positive;
+use crate::data::config::Scaling;
 use crate::data::{DataConfig, Goal};
 use crate::nn::config::{self, ModelConfig};
 use crate::nn::layers::keys::check_units;
@@ -149,6 +150,10 @@ impl Experiment {
         let is_given = |key: &str| given.get("train").is_some_and(|train| train.get(key).is_some());
         if !is_given("loss") {
             self.train.loss = tasks::default_loss(&self.data, &self.model);
+        }
+        let transform = given.get("data").and_then(|data| data.get("transform"));
+        if self.train.loss.has_log_link() && transform.is_none_or(|table| table.get("target").is_none()) {
+            self.data.transform.target = Scaling::None;
         }
         if !is_given("shuffle") {
             self.train.shuffle = tasks::default_shuffle(&self.data, &self.model);

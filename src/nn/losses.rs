@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::focal::{self, Alpha};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
 
@@ -40,6 +41,38 @@ pub enum Loss {
         /// Weight of positive rows: a number, or `"balanced"` for the negative rows per positive one in training.
         #[serde(default)]
         pos_weight: PosWeight,
+    },
+    /// Focal loss of class labels, `-alpha (1 - p)^gamma ln p` with the softmax probability `p` of the true
+    /// class: rows that are already right count less (Lin et al. 2017, arXiv:1708.02002). With gamma = 0 it
+    /// is the cross-entropy.
+    Focal {
+        /// How much less rows count that are right, from 0 up.
+        #[serde(default = "default_gamma")]
+        gamma: f64,
+        /// Weight of the positive one of two classes, in `(0, 1)`, the other one having the rest; or a list
+        /// with the weight of each class. All 1 by default.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        alpha: Option<Alpha>,
+    },
+    /// Poisson negative log-likelihood of counts, `e^p - p y`, as PyTorch's `PoissonNLLLoss`: the model
+    /// predicts the logarithm of the mean. Targets are numbers from 0 up, as they are; predictions are `e^p`.
+    Poisson {
+        /// Added to the model's output: by default the logarithm of the target's mean in training, from which
+        /// training starts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<f64>,
+    },
+    /// Tweedie negative log-likelihood of amounts of which some are 0, `e^((2 - power) p) / (2 - power) - y
+    /// e^((1 - power) p) / (1 - power)`: the model predicts the logarithm of the mean (Yang, Qian and Zou
+    /// 2018, arXiv:1508.06378). Targets are numbers from 0 up, as they are; predictions are `e^p`.
+    Tweedie {
+        /// The variance is proportional to the mean to this power, in `(1, 2)`: near 1 as of counts, near 2
+        /// as of amounts.
+        #[serde(default = "default_power")]
+        power: f64,
+        /// As in `poisson`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        offset: Option<f64>,
     },
     /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
     /// family, which builds it itself.
@@ -147,6 +180,14 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f64>
     })
 }
 
+fn default_gamma() -> f64 {
+    2.0
+}
+
+fn default_power() -> f64 {
+    1.5
+}
+
 /// What a model makes of a batch: predictions, the loss of each row, and the loss to minimise.
 pub struct Losses {
     /// `[B, outputs]`, in the target's scaled units.
@@ -160,6 +201,20 @@ pub struct Losses {
 }
 
 impl Loss {
+    /// The names that [`Loss::named`] knows.
+    pub const NAMES: &[&str] = &[
+        "mse",
+        "mae",
+        "huber",
+        "quantile",
+        "bce_with_logits",
+        "cross_entropy",
+        "focal",
+        "poisson",
+        "tweedie",
+        "elbo",
+    ];
+
     /// The loss of this name with default settings.
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
@@ -169,6 +224,9 @@ impl Loss {
             "quantile" => Loss::Quantile { quantiles: default_quantiles() },
             "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
             "elbo" => Loss::Elbo {},
+            "focal" => Loss::Focal { gamma: default_gamma(), alpha: None },
+            "poisson" => Loss::Poisson { offset: None },
+            "tweedie" => Loss::Tweedie { power: default_power(), offset: None },
             "cross_entropy" => {
                 Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() }
             }
@@ -185,6 +243,9 @@ impl Loss {
             Loss::Quantile { .. } => "quantile",
             Loss::BceWithLogits { .. } => "bce_with_logits",
             Loss::Elbo {} => "elbo",
+            Loss::Focal { .. } => "focal",
+            Loss::Poisson { .. } => "poisson",
+            Loss::Tweedie { .. } => "tweedie",
             Loss::CrossEntropy { .. } => "cross_entropy",
         }
     }
@@ -214,9 +275,29 @@ impl Loss {
         }
     }
 
+    /// Sets the offset of a loss that has one and was given none, from the mean of the training targets.
+    pub fn start_from(&mut self, mean: f64) {
+        if let Loss::Poisson { offset } | Loss::Tweedie { offset, .. } = self {
+            offset.get_or_insert(if mean > 0.0 { mean.ln() } else { 0.0 });
+        }
+    }
+
+    /// What is added to the model's output.
+    pub fn offset(&self) -> Option<f64> {
+        match self {
+            Loss::Poisson { offset } | Loss::Tweedie { offset, .. } => *offset,
+            _ => None,
+        }
+    }
+
+    /// Whether the model predicts the logarithm of a mean.
+    pub fn has_log_link(&self) -> bool {
+        matches!(self, Loss::Poisson { .. } | Loss::Tweedie { .. })
+    }
+
     /// Whether targets are class labels.
     pub fn wants_labels(&self) -> bool {
-        matches!(self, Loss::CrossEntropy { .. })
+        matches!(self, Loss::CrossEntropy { .. } | Loss::Focal { .. })
     }
 
     /// Builds the loss of each row `[B]` and the mean that is minimised, from predictions `[B, outputs]` and
@@ -234,7 +315,15 @@ impl Loss {
         if let Loss::CrossEntropy { label_smoothing, class_weights } = self {
             return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights.each());
         }
+        if let Loss::Focal { gamma, alpha } = self {
+            return focal::build(g, predictions, target, *gamma, alpha.as_ref());
+        }
         let elements = match self {
+            Loss::Poisson { .. } => g.formula([predictions, target], |[p, y]| p.exp() - y * p)?,
+            Loss::Tweedie { power, .. } => g.formula([predictions, target], |[p, y]| {
+                let (a, b) = (1.0 - power, 2.0 - power);
+                (&p * b).exp() * (1.0 / b) - y * (&p * a).exp() * (1.0 / a)
+            })?,
             Loss::BceWithLogits { pos_weight } if pos_weight.is_default() => {
                 g.bernoulli_nll(predictions, target)?
             }

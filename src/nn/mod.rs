@@ -1,6 +1,7 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
 pub mod config;
+pub mod focal;
 pub mod init;
 pub mod inputs;
 pub mod layers;

@@ -98,6 +98,9 @@ impl Model for Supervised {
         } else {
             net.graph.source(Source::Batch(Y.into()), &[batch, self.outputs], DType::F32)?
         };
+        if let Some(offset) = self.loss.offset() {
+            h = net.graph.add_scalar(h, offset)?;
+        }
         let (rows, mean) = self.loss.build(net.graph, h, target)?;
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
     }

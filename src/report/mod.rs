@@ -1,6 +1,7 @@
 //! The report of a run: a self-contained HTML page with curves, metrics, figures of the predictions, the
 //! model, the plan and the data. Light and dark themes follow the reader's system.
 
+pub mod comparison;
 pub mod grid;
 pub(crate) mod picture;
 mod pictures;
@@ -47,7 +48,7 @@ pub struct Scores {
 
 impl Scores {
     /// All values, by name.
-    fn all(&self) -> Vec<(&'static str, f64)> {
+    pub fn all(&self) -> Vec<(&'static str, f64)> {
         let metrics = self.metrics.iter().map(|m| (m.name, m.value));
         std::iter::once(("loss", self.loss)).chain(metrics).chain(self.baselines.iter().copied()).collect()
     }

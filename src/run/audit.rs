@@ -1,5 +1,6 @@
 //! `run.json`: the inputs and results of a run, so that anyone can repeat it and compare.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,13 @@ pub struct Record {
     /// Digest of the best weights, see [`weights_digest`]; absent until the run ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights_digest: Option<String>,
+    /// Loss and metrics of the best weights on the test rows, where they are finite; absent until the run
+    /// ends.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub test: BTreeMap<String, f64>,
+    /// Whether training ended because it diverged.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub diverged: bool,
 }
 
 /// A file that was read.
@@ -126,6 +134,8 @@ impl Record {
         {
             // The weights are about to differ from the recorded ones.
             record.weights_digest = None;
+            record.test.clear();
+            record.diverged = false;
             let same = |last: &Session| Session { from_step, ..last.clone() } == session;
             if !record.sessions.last().is_some_and(same) {
                 record.sessions.push(session);
@@ -138,7 +148,16 @@ impl Record {
         };
         let init = options.init.as_ref().map(given).transpose()?;
         let (seed, data_digest) = (experiment.seed, data.digest.clone());
-        Ok(Self { seed, data_digest, init, sessions: vec![session], weights_digest: None })
+        let sessions = vec![session];
+        Ok(Self {
+            seed,
+            data_digest,
+            init,
+            sessions,
+            weights_digest: None,
+            test: BTreeMap::new(),
+            diverged: false,
+        })
     }
 
     /// Reads the record of a run; `None` if it has none.

@@ -52,6 +52,16 @@ impl Trainer<'_> {
         self.go_back(skipped)
     }
 
+    /// Records that training ended because it diverged, if it did.
+    pub(super) fn record_divergence(&mut self, error: &TrainError) {
+        if let TrainError::Diverged { .. } = error {
+            self.record.diverged = true;
+            // What is told is why training ended, not that this could not be recorded. The writer may still
+            // be about to write the record of the beginning.
+            let _ = self.writer.finish().and_then(|()| self.record.write(&self.run));
+        }
+    }
+
     /// Returns to the state of the newest checkpoint.
     fn go_back(&mut self, skipped: Vec<u64>) -> Result<(), TrainError> {
         let Newest { tensors, meta, .. } = self.run.newest()?;

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::audit::{self, Record};
+use super::decide;
 use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
 use super::restore::{self, Position};
@@ -122,7 +123,12 @@ impl<'a> Trainer<'a> {
             match self.train() {
                 Ok(end) => break end,
                 // Continues if the bad step may be skipped.
-                Err(error) => self.leave_out(error)?,
+                Err(error) => {
+                    if let Err(error) = self.leave_out(error) {
+                        self.record_divergence(&error);
+                        return Err(error);
+                    }
+                }
             }
         };
         Ok(Outcome {
@@ -351,7 +357,8 @@ impl<'a> Trainer<'a> {
                 let state = self.engine.optimizer_state()?;
                 self.check_finite(&state)?;
             }
-            let meta = Meta::new(self.task.data.fitted.clone(), self.task.data.digest.clone(), None);
+            let fitted = decide::fitted(&self.task, &self.best_predictions).into_owned();
+            let meta = Meta::new(fitted, self.task.data.digest.clone(), None);
             let path = self.run.best();
             // Jobs run in order: no checkpoint that refers to these weights is written before them.
             self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;

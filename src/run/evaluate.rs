@@ -5,8 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::directory::RunDirectory;
+use super::keep;
 use crate::base::number::{Number, Numbers};
-use crate::data::{self, Fitted};
+use crate::data::{self, Fitted, Kept};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
@@ -52,6 +53,9 @@ pub struct Evaluation {
     /// The positive one of two classes, which `f1`, `auc` and `average_precision` are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
+    /// The probability above which it is predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub threshold: Option<f64>,
 }
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
@@ -157,6 +161,7 @@ pub fn evaluate(
         per_class: confusion.as_deref().map(class_scores),
         confusion,
         positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
+        threshold: opened.fitted.threshold.or(classes.as_ref().filter(|names| names.len() == 2).map(|_| 0.5)),
         classes,
     })
 }
@@ -174,6 +179,23 @@ pub fn predictions(run: &Path, input: Input, device: &dyn Device) -> Result<Tabl
         return Err(trained.unsuited("future", "is for series, which [data.window] cuts into windows"));
     }
     opened.task().predict(&trained, input)
+}
+
+/// As [`predictions`], after the columns of the input that `keep` names, separated by commas, or all of them.
+///
+/// # Errors
+/// As [`predictions`], or if the rows are not those of a table, there is no such column, or predictions have
+/// a column of the same name.
+pub fn predictions_beside(
+    run: &Path,
+    input: Input,
+    keep: Option<&str>,
+    device: &dyn Device,
+) -> Result<Table, TrainError> {
+    let opened = open(run)?;
+    let kept = Kept::read(&opened.fitted, input.file, keep)?;
+    let predicted = predictions(run, input, device)?;
+    keep::beside(&kept, input.file, predicted)
 }
 
 /// Writes [`predictions`] to the file `output` and returns their number.

@@ -1,6 +1,7 @@
 //! The end of training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
+use super::decide;
 use super::epochs::Trainer;
 use super::job::Job;
 use crate::base::number::Numbers;
@@ -54,13 +55,15 @@ impl Trainer<'_> {
 
     /// The loss of evaluated rows, followed by their metrics.
     pub(super) fn numbers(&self, loss: f64, predictions: &Predictions) -> Numbers {
-        let task = tasks::of(self.task.experiment.settings(), &self.task.data.fitted);
+        let fitted = decide::fitted(&self.task, predictions);
+        let task = tasks::of(self.task.experiment.settings(), &fitted);
         tasks::numbers(&*task, loss, predictions)
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Job { experiment, data, device, model, options, .. } = self.task;
-        let (settings, fitted) = (experiment.settings(), &data.fitted);
+        let (settings, fitted) =
+            (experiment.settings(), &*decide::fitted(&self.task, &self.best_predictions));
         let weights = checkpoint::load(&self.run.best())?.0;
         let trained = Trained { settings, fitted, weights: &weights, run: &self.run.path, device };
         let task = tasks::of(settings, fitted);
@@ -76,7 +79,10 @@ impl Trainer<'_> {
         let test;
         if data.test.rows > 0 {
             test = trained.engine(model, &data.test)?.evaluate()?;
-            all.push(scores("test", &data.test, &test));
+            let scores = scores("test", &data.test, &test);
+            let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
+            self.record.test = finite.map(|(name, value)| (name.to_string(), value)).collect();
+            all.push(scores);
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
         let step = engine::step(self.task.training.accumulate);

@@ -2,6 +2,8 @@
 
 mod anomaly;
 pub mod audit;
+pub mod compare;
+mod decide;
 mod diagnose;
 pub mod directory;
 mod epochs;
@@ -9,6 +11,8 @@ pub mod evaluate;
 pub mod export;
 mod finish;
 pub mod job;
+mod keep;
+pub mod list;
 pub mod recovery;
 pub mod replay;
 mod restore;

@@ -1,5 +1,6 @@
 //! What a resumed training goes on from: the newest checkpoint, the history up to it, and the best weights.
 
+use super::decide;
 use super::directory::{Newest, RunDirectory};
 use super::job::Job;
 use crate::base::number::Numbers;
@@ -49,14 +50,16 @@ pub(super) fn newest(
         if run.best().exists() {
             // Report now, not at the end, if the best weights are damaged.
             checkpoint::load(&run.best())?;
-        } else if !recover_best(task, engine, run, &mut progress)? {
-            best = None;
-            observer.note(&format!(
-                "{}: the best weights are missing; those of step {} take their place",
-                run.best().display(),
-                progress.step
-            ));
-            // The evaluation may have touched what the next step reads.
+        } else {
+            if !recover_best(task, engine, run, &mut progress)? {
+                best = None;
+                observer.note(&format!(
+                    "{}: the best weights are missing; those of step {} take their place",
+                    run.best().display(),
+                    progress.step
+                ));
+            }
+            // An evaluation may have touched what the next step reads.
             engine.restore(&tensors, true)?;
         }
     }
@@ -84,7 +87,15 @@ fn recover_best(
         progress.best_epoch = progress.epoch;
         progress.loss_to_beat = None;
     }
-    let meta = Meta::new(task.data.fitted.clone(), task.data.digest.clone(), None);
-    checkpoint::save(&run.best(), &kept.unwrap_or(current), &meta)?;
+    let weights = kept.unwrap_or_else(|| current.clone());
+    let fitted = if task.experiment.train.threshold.is_default() {
+        task.data.fitted.clone()
+    } else {
+        engine.restore(&weights, false)?;
+        let validation = engine.evaluate()?;
+        decide::fitted(task, &validation).into_owned()
+    };
+    let meta = Meta::new(fitted, task.data.digest.clone(), None);
+    checkpoint::save(&run.best(), &weights, &meta)?;
     Ok(found)
 }

@@ -1,5 +1,6 @@
 //! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
+use super::decide;
 use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
@@ -29,6 +30,7 @@ pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result
     for &size in experiment.tune.iter().flat_map(|tune| &tune.batch_size) {
         check_batch(experiment, "tune.batch_size", size, &loaded)?;
     }
+    decide::check(experiment, &loaded)?;
     let fitted = loaded.fitted.clone();
     tasks::of(experiment.settings(), &fitted).prepare(&mut loaded)?;
     Ok(loaded)
@@ -169,6 +171,8 @@ fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
             }
         }
         experiment.train.loss.balance(&rows);
+        let values = target.values();
+        experiment.train.loss.start_from(values.iter().sum::<f64>() / values.len().max(1) as f64);
     }
     experiment
 }

@@ -43,7 +43,8 @@ impl Settings<'_> {
     pub fn goal(&self) -> Goal {
         match self.train.loss {
             Loss::BceWithLogits { .. } => Goal::Binary,
-            Loss::CrossEntropy { .. } => Goal::Classes,
+            Loss::CrossEntropy { .. } | Loss::Focal { .. } => Goal::Classes,
+            Loss::Poisson { .. } | Loss::Tweedie { .. } => Goal::Rate,
             Loss::Elbo {} => Goal::Features,
             Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } | Loss::Quantile { .. } => Goal::Regression,
         }
@@ -203,11 +204,11 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
     if let Some(text) = fitted.target.text() {
         return Box::new(text::Language { text });
     }
-    let head = table::head(&fitted.target);
+    let head = table::head(fitted);
     match (&fitted.window, &fitted.image) {
         (Some(window), _) => Box::new(series::Forecast { window, head, target: &fitted.target }),
         (None, Some(image)) => Box::new(images::Images { image, head }),
-        (None, None) => Box::new(table::Rows { head }),
+        (None, None) => Box::new(table::Rows { head, fitted }),
     }
 }
 
@@ -217,6 +218,7 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
 /// The key, and what is wrong with it.
 pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     autoencoder::check(settings)?;
+    table::check(settings)?;
     text::check(settings)
 }
 

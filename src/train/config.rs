@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::threshold::Threshold;
 use crate::nn::losses::Loss;
 use crate::optim::schedule::Schedule;
 use crate::optim::{Decay, Optimizer};
@@ -27,6 +28,11 @@ pub struct TrainConfig {
     /// The loss: a name, or a table with `type` and its settings.
     #[serde(default = "default_loss", deserialize_with = "loss")]
     pub loss: Loss,
+    /// The probability of the positive one of two classes above which it is predicted: a number, or `"f1"`,
+    /// `"youden"` (sensitivity + specificity - 1) or `"balanced_accuracy"` for the threshold that makes it
+    /// largest on the validation rows.
+    #[serde(default)]
+    pub threshold: Threshold,
     /// The optimizer: a name, or a table with `type` and its settings.
     #[serde(default, deserialize_with = "optimizer")]
     pub optimizer: Optimizer,
@@ -127,6 +133,7 @@ impl Default for TrainConfig {
             accumulate: default_accumulate(),
             shuffle: true,
             loss: default_loss(),
+            threshold: Threshold::default(),
             optimizer: Optimizer::default(),
             decay: Decay::Weights,
             learning_rate: default_learning_rate(),
@@ -142,8 +149,7 @@ impl Default for TrainConfig {
 }
 
 fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
-    let allowed = &["mse", "mae", "huber", "quantile", "bce_with_logits", "cross_entropy", "elbo"];
-    name_or_table(deserializer, Loss::named, allowed)
+    name_or_table(deserializer, Loss::named, Loss::NAMES)
 }
 
 fn optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optimizer, D::Error> {

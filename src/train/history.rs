@@ -80,25 +80,47 @@ impl Lines {
     }
 }
 
+/// Reads all lines; none if there is no file.
+///
+/// # Errors
+/// If the file is damaged.
+pub fn read_all(path: &Path) -> Result<Vec<HistoryRow>, TrainError> {
+    read_to(path, u64::MAX)
+}
+
 /// Reads the lines up to `epoch`, the position of a checkpoint; later ones belong to steps that will be
 /// repeated. A missing file counts as empty, so that the user may remove a damaged one and resume.
 ///
 /// # Errors
 /// If the file is damaged or ends before `epoch`.
 pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
-    let damaged = |line: u64, reason: &str| {
-        let place = format!("{}:{line}", path.display());
-        let go_on = "restore the file, or remove it to go on without the figures of earlier epochs";
-        TrainError::Unusable { path: place.into(), reason: format!("{reason}; {go_on}") }
-    };
+    if epoch == 0 || !path.exists() {
+        return Ok(vec![]);
+    }
+    let rows = read_to(path, epoch)?;
+    if rows.last().is_none_or(|last| last.epoch != epoch) {
+        let line = rows.len() as u64 + 2;
+        let reason = format!("epoch {epoch}, which the checkpoint belongs to, is missing");
+        return Err(damaged(path, line, &reason));
+    }
+    Ok(rows)
+}
+
+/// The error that a line of the file is wrong.
+fn damaged(path: &Path, line: u64, reason: &str) -> TrainError {
+    let place = format!("{}:{line}", path.display());
+    let go_on = "restore the file, or remove it to go on without the figures of earlier epochs";
+    TrainError::Unusable { path: place.into(), reason: format!("{reason}; {go_on}") }
+}
+
+/// The lines of epochs up to `last`.
+fn read_to(path: &Path, last: u64) -> Result<Vec<HistoryRow>, TrainError> {
+    let damaged = |line: u64, reason: &str| damaged(path, line, reason);
     let size = match std::fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
         Err(e) => return Err(TrainError::io(path, &e)),
     };
-    if epoch == 0 {
-        return Ok(vec![]);
-    }
     if size > MAX_BYTES {
         return Err(damaged(1, &format!("{size} bytes are more than the file can have")));
     }
@@ -117,17 +139,13 @@ pub fn read(path: &Path, epoch: u64) -> Result<Vec<HistoryRow>, TrainError> {
         })?;
         let line = record.position().map_or(1, csv::Position::line);
         let row = parse(&record, &names).ok_or_else(|| damaged(line, "a cell is not a number"))?;
-        if row.epoch > epoch {
+        if row.epoch > last {
             break;
         }
-        if rows.last().is_some_and(|last| last.epoch.checked_add(1) != Some(row.epoch)) {
+        if rows.last().is_some_and(|before| before.epoch.checked_add(1) != Some(row.epoch)) {
             return Err(damaged(line, &format!("epoch {} does not follow the previous one", row.epoch)));
         }
         rows.push(row);
-    }
-    if rows.last().is_none_or(|last| last.epoch != epoch) {
-        let line = rows.len() as u64 + 2;
-        return Err(damaged(line, &format!("epoch {epoch}, which the checkpoint belongs to, is missing")));
     }
     Ok(rows)
 }

@@ -41,6 +41,12 @@ pub fn take(path: &Path) -> Result<Lock, TrainError> {
     Ok(Lock(Arc::new(file)))
 }
 
+/// Whether a live process trains in the run directory at `path`.
+pub fn is_taken(path: &Path) -> bool {
+    let file = File::open(path.join(NAME));
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,10 +58,12 @@ mod tests {
         let lock = take(directory.path()).unwrap();
         let clone = lock.clone();
         drop(lock);
+        assert!(is_taken(directory.path()));
         let error = take(directory.path()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains(directory.path().to_str().unwrap()), "{error}");
         drop(clone);
+        assert!(!is_taken(directory.path()));
         take(directory.path()).unwrap();
     }
 }

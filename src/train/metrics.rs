@@ -39,6 +39,17 @@ pub struct Metric {
     pub value: f64,
 }
 
+/// Whether larger values of a metric are better; `None` if neither is.
+pub fn larger_is_better(name: &str) -> Option<bool> {
+    match name {
+        "r2" | "accuracy" | "auc" | "f1" | "balanced_accuracy" | "mcc" | "average_precision" | "elbo"
+        | "log_likelihood" => Some(true),
+        "kl" | "reconstruction" => None,
+        name if name.starts_with("baseline_") => None,
+        _ => Some(false),
+    }
+}
+
 impl Predictions {
     /// Mean of the losses; weighted as in PyTorch if there are class weights.
     pub fn loss(&self, loss: &Loss) -> f64 {
@@ -66,7 +77,7 @@ impl Predictions {
 
     /// Predicted values in the target's own units (regression); of quantiles, the median.
     pub fn values(&self, target: &FittedTarget) -> Vec<f64> {
-        self.own_units(target, self.points())
+        self.own_units(target, self.points().into_iter().map(|y| target.linked(y)).collect())
     }
 
     /// True values in the target's own units (regression).
@@ -97,16 +108,25 @@ impl Predictions {
         self.raw.chunks(self.outputs.max(1)).map(softmax).collect()
     }
 
-    /// Confusion matrix: rows by true class (row) and predicted class (column).
-    pub fn confusion(&self, classes: usize) -> Vec<Vec<usize>> {
+    /// Confusion matrix: rows by true class (row) and predicted class (column), as [`decide`] predicts them.
+    pub fn confusion(&self, classes: usize, threshold: Option<f64>) -> Vec<Vec<usize>> {
         let mut counts = vec![vec![0; classes]; classes];
         for (p, &truth) in self.probabilities().iter().zip(&self.truth) {
-            let predicted = argmax(p);
+            let predicted = decide(p, threshold);
             if let Some(cell) = counts.get_mut(truth as usize).and_then(|row| row.get_mut(predicted)) {
                 *cell += 1;
             }
         }
         counts
+    }
+}
+
+/// The predicted class: the second of two if its probability is above `threshold`; without one, the most
+/// probable.
+pub fn decide(probabilities: &[f64], threshold: Option<f64>) -> usize {
+    match (threshold, probabilities) {
+        (Some(threshold), [_, positive]) => usize::from(*positive > threshold),
+        _ => argmax(probabilities),
     }
 }
 

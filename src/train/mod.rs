@@ -15,6 +15,7 @@ pub mod output;
 pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;
+pub mod threshold;
 pub(crate) mod writer;
 
 pub use error::{ErrorKind, TrainError};

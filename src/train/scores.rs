@@ -5,11 +5,11 @@ use super::metrics::{Metric, Predictions, argmax};
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
 
-/// Further scores of a classifier with `classes` classes.
-pub fn of_classes(predictions: &Predictions, classes: usize) -> Vec<Metric> {
+/// Further scores of a classifier with `classes` classes, as [`super::metrics::decide`] predicts them.
+pub fn of_classes(predictions: &Predictions, classes: usize, threshold: Option<f64>) -> Vec<Metric> {
     let probabilities = predictions.probabilities();
     let truth: Vec<usize> = predictions.truth.iter().map(|&class| class as usize).collect();
-    let confusion = predictions.confusion(classes);
+    let confusion = predictions.confusion(classes, threshold);
     let mut scores = vec![
         Metric { name: "balanced_accuracy", value: balanced_accuracy(&confusion) },
         Metric { name: "mcc", value: mcc(&confusion) },
@@ -25,7 +25,7 @@ pub fn of_classes(predictions: &Predictions, classes: usize) -> Vec<Metric> {
 }
 
 /// Mean recall of the classes that have rows.
-fn balanced_accuracy(confusion: &[Vec<usize>]) -> f64 {
+pub fn balanced_accuracy(confusion: &[Vec<usize>]) -> f64 {
     let rows = || confusion.iter().enumerate().map(|(class, row)| (row[class], row.iter().sum::<usize>()));
     let recalls: Vec<f64> =
         rows().filter(|(_, all)| *all > 0).map(|(hits, all)| hits as f64 / all as f64).collect();
@@ -63,6 +63,18 @@ fn brier(probabilities: &[Vec<f64>], truth: &[usize]) -> f64 {
 /// Expected calibration error: the mean distance of confidence and accuracy over ten bins of the predicted class's
 /// probability (Guo et al. 2017, arXiv:1706.04599).
 fn calibration_error(probabilities: &[Vec<f64>], truth: &[usize]) -> f64 {
+    let bins = bins(probabilities, truth).into_iter();
+    bins.map(|[_, confidence, hits]| (confidence - hits).abs()).sum::<f64>() / truth.len() as f64
+}
+
+/// The bins of the expected calibration error, by confidence: the rows of each, and the sums of their
+/// confidence and of those that are right.
+pub fn reliability(predictions: &Predictions) -> [[f64; 3]; BINS] {
+    let truth: Vec<usize> = predictions.truth.iter().map(|&class| class as usize).collect();
+    bins(&predictions.probabilities(), &truth)
+}
+
+fn bins(probabilities: &[Vec<f64>], truth: &[usize]) -> [[f64; 3]; BINS] {
     let mut bins = [[0.0; 3]; BINS];
     for (p, &class) in probabilities.iter().zip(truth) {
         let predicted = argmax(p);
@@ -72,7 +84,7 @@ fn calibration_error(probabilities: &[Vec<f64>], truth: &[usize]) -> f64 {
         bin[1] += confidence;
         bin[2] += f64::from(u8::from(predicted == class));
     }
-    bins.iter().map(|[_, confidence, hits]| (confidence - hits).abs()).sum::<f64>() / truth.len() as f64
+    bins
 }
 
 /// Area under the curve of precision over recall, as the sum over thresholds of precision times the gain in recall.

@@ -1,11 +1,13 @@
 //! The command line: bad input exits with code 2 and one paragraph that says where and how to go on, existing
 //! runs are never overwritten, and results are machine-readable.
 
+mod beside;
 mod export;
 mod first_contact;
 mod forecasts;
 mod places;
 mod refusals;
+mod rows;
 mod streams;
 
 use std::fs;
@@ -74,8 +76,10 @@ fn every_command_explains_itself_with_an_example() {
     let directory = tempfile::tempdir().unwrap();
     let help = gridlight(directory.path(), &["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["train", "evaluate", "predict", "export", "plan", "replay", "verify", "bench", "devices"]
-    {
+    for command in [
+        "train", "evaluate", "predict", "export", "list", "compare", "plan", "replay", "verify", "bench",
+        "devices",
+    ] {
         assert!(help.stdout.contains(command), "{command} is not listed:\n{}", help.stdout);
         let ended = gridlight(directory.path(), &[command, "--help"]);
         assert_eq!(ended.code, Some(0), "{command}");

@@ -16,6 +16,7 @@ mod image_training;
 mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
+mod losses;
 mod micro_batches;
 #[path = "../common/parts.rs"]
 mod parts;

@@ -38,7 +38,7 @@ impl Task for Autoencoder<'_> {
     }
 
     fn treatment(&self) -> Option<[String; 2]> {
-        self.fitted.target.name().map(|_| super::table::head(&self.fitted.target).treatment())
+        self.fitted.target.name().map(|_| super::table::head(self.fitted).treatment())
     }
 
     fn prepare(&self, data: &mut Loaded) -> Result<(), TrainError> {

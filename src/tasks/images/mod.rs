@@ -49,7 +49,7 @@ impl Task for Images<'_> {
     }
 
     fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
-        let mistakes = report::mistakes(self.image, shown, self.head.classes());
+        let mistakes = report::mistakes(self.image, shown, self.head.classes(), self.head.threshold());
         let html = mistakes + &report::filters(trained.weights, self.image);
         let images = if html.is_empty() { html } else { section("Images", &html) };
         Ok(self.head.section(shown) + &images)

@@ -8,7 +8,7 @@ use crate::report::picture::{img, picture};
 use crate::report::svg::escape;
 use crate::tasks::Shown;
 use crate::train::checkpoint::NamedTensor;
-use crate::train::metrics::argmax;
+use crate::train::metrics::decide;
 
 /// Number of mistakes shown.
 const MISTAKES: usize = 18;
@@ -16,11 +16,16 @@ const MISTAKES: usize = 18;
 const FILTERS: usize = 64;
 
 /// The most confident wrong predictions, with true and predicted class.
-pub(super) fn mistakes(image: &FittedImage, shown: &Shown, names: &[String]) -> String {
+pub(super) fn mistakes(
+    image: &FittedImage,
+    shown: &Shown,
+    names: &[String],
+    threshold: Option<f64>,
+) -> String {
     let Shown { rows, predictions, .. } = *shown;
     let mut wrong: Vec<(f64, usize, usize, usize)> = vec![];
     for (row, (p, &truth)) in predictions.probabilities().iter().zip(&predictions.truth).enumerate() {
-        let (predicted, truth) = (argmax(p), truth as usize);
+        let (predicted, truth) = (decide(p, threshold), truth as usize);
         if predicted != truth && truth < names.len() {
             wrong.push((p[predicted], row, truth, predicted));
         }

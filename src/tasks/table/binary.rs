@@ -1,7 +1,7 @@
 //! One of two classes, from one logit.
 
 use super::Head;
-use super::classes::{cells, confusion, titles};
+use super::classes::{at_threshold, cells, confusion, titles};
 use crate::base::number::figure;
 use crate::report::svg::{Series, curves};
 use crate::train::metrics::{Metric, Predictions, auc, classes};
@@ -16,6 +16,8 @@ pub(super) struct Binary<'a> {
     pub negative: &'a str,
     /// Name of the class with positive logits.
     pub positive: &'a str,
+    /// The probability above which it is predicted, where that is not one half.
+    pub threshold: Option<f64>,
 }
 
 impl Head for Binary<'_> {
@@ -24,12 +26,13 @@ impl Head for Binary<'_> {
     }
 
     fn treatment(&self) -> [String; 2] {
-        [self.name.into(), format!("target: {} or {}", self.negative, self.positive)]
+        let from = at_threshold(self.positive, self.threshold);
+        [self.name.into(), format!("target: {} or {}{from}", self.negative, self.positive)]
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
         let positive: Vec<f64> = predictions.probabilities().iter().map(|p| p[1]).collect();
-        let mut metrics = classes(&predictions.confusion(2));
+        let mut metrics = classes(&predictions.confusion(2, self.threshold));
         metrics.insert(1, Metric { name: "auc", value: auc(&positive, &predictions.truth) });
         metrics
     }
@@ -38,8 +41,12 @@ impl Head for Binary<'_> {
         self.names
     }
 
+    fn threshold(&self) -> Option<f64> {
+        self.threshold
+    }
+
     fn pictures(&self, predictions: &Predictions) -> String {
-        confusion(predictions, self.names) + &by_threshold(predictions, self.positive)
+        confusion(predictions, self.names, self.threshold) + &by_threshold(predictions, self.positive)
     }
 
     fn titles(&self, _predictions: &Predictions) -> Vec<String> {
@@ -47,7 +54,7 @@ impl Head for Binary<'_> {
     }
 
     fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>> {
-        cells(predictions, self.names)
+        cells(predictions, self.names, self.threshold)
     }
 }
 

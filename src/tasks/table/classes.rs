@@ -1,9 +1,11 @@
 //! One of several classes.
 
 use super::Head;
-use crate::report::svg::escape;
+use crate::base::number::figure;
+use crate::report::svg::{Series, curves, escape};
 use crate::report::tables::table;
-use crate::train::metrics::{ClassScore, Metric, Predictions, argmax, class_scores, classes};
+use crate::train::metrics::{ClassScore, Metric, Predictions, class_scores, classes, decide};
+use crate::train::scores::reliability;
 
 /// Multi-class prediction.
 pub(super) struct Classes<'a> {
@@ -11,6 +13,8 @@ pub(super) struct Classes<'a> {
     pub name: &'a str,
     /// Names of the classes.
     pub names: &'a [String],
+    /// The probability above which the second of two is predicted, where that is not one half.
+    pub threshold: Option<f64>,
 }
 
 impl Head for Classes<'_> {
@@ -19,19 +23,26 @@ impl Head for Classes<'_> {
     }
 
     fn treatment(&self) -> [String; 2] {
-        [self.name.into(), format!("target: {} classes", self.names.len())]
+        let from = self.names.last().map(|last| at_threshold(last, self.threshold)).unwrap_or_default();
+        [self.name.into(), format!("target: {} classes{from}", self.names.len())]
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
-        classes(&predictions.confusion(self.names.len()))
+        classes(&predictions.confusion(self.names.len(), self.threshold))
     }
 
     fn classes(&self) -> &[String] {
         self.names
     }
 
+    fn threshold(&self) -> Option<f64> {
+        self.threshold
+    }
+
     fn pictures(&self, predictions: &Predictions) -> String {
-        confusion(predictions, self.names) + &each(predictions, self.names)
+        confusion(predictions, self.names, self.threshold)
+            + &each(predictions, self.names, self.threshold)
+            + &calibration(predictions)
     }
 
     fn titles(&self, _predictions: &Predictions) -> Vec<String> {
@@ -39,8 +50,13 @@ impl Head for Classes<'_> {
     }
 
     fn cells(&self, predictions: &Predictions) -> Vec<Vec<String>> {
-        cells(predictions, self.names)
+        cells(predictions, self.names, self.threshold)
     }
+}
+
+/// From which probability on a class is predicted, where that is not one half.
+pub(super) fn at_threshold(name: &str, threshold: Option<f64>) -> String {
+    threshold.map_or_else(String::new, |t| format!("; {name} above a probability of {}", figure(t)))
 }
 
 /// Titles of the predicted class and of the probability of each class.
@@ -49,17 +65,17 @@ pub(super) fn titles(name: &str, names: &[String]) -> Vec<String> {
 }
 
 /// The cells under [`titles`].
-pub(super) fn cells(predictions: &Predictions, names: &[String]) -> Vec<Vec<String>> {
+pub(super) fn cells(predictions: &Predictions, names: &[String], threshold: Option<f64>) -> Vec<Vec<String>> {
     let row = |p: &Vec<f64>| {
-        let class = std::iter::once(names[argmax(p)].clone());
+        let class = std::iter::once(names[decide(p, threshold)].clone());
         class.chain(p.iter().map(f64::to_string)).collect()
     };
     predictions.probabilities().iter().map(row).collect()
 }
 
 /// Precision, recall and F1 per class.
-fn each(predictions: &Predictions, names: &[String]) -> String {
-    let scores = class_scores(&predictions.confusion(names.len()));
+fn each(predictions: &Predictions, names: &[String], threshold: Option<f64>) -> String {
+    let scores = class_scores(&predictions.confusion(names.len(), threshold));
     let row = |(name, s): (&String, &ClassScore)| {
         let numbers = [s.precision, s.recall, s.f1].map(|x| format!("{:.3}", x.0));
         std::iter::once(name.clone()).chain(numbers).chain([s.samples.to_string()]).collect::<Vec<_>>()
@@ -69,9 +85,19 @@ fn each(predictions: &Predictions, names: &[String]) -> String {
     format!("<figure><figcaption>Per class</figcaption>\n{}</figure>\n", table(&head, &rows, 1))
 }
 
+/// Accuracy over confidence, in the bins of the calibration error.
+fn calibration(predictions: &Predictions) -> String {
+    let ideal = Series { name: "ideal", class: "reference", points: vec![(0.0, 0.0), (1.0, 1.0)] };
+    let points = reliability(predictions).into_iter().filter(|bin| bin[0] > 0.0);
+    let points = points.map(|[rows, confidence, hits]| (confidence / rows, hits / rows)).collect();
+    let model = Series { name: "model", class: "validation", points };
+    let labels = ["probability of the predicted class", "fraction that is right"];
+    curves("Calibration", labels, &[ideal, model], None, false)
+}
+
 /// The confusion matrix; the shade is the fraction of the true class.
-pub(super) fn confusion(predictions: &Predictions, names: &[String]) -> String {
-    let counts = predictions.confusion(names.len());
+pub(super) fn confusion(predictions: &Predictions, names: &[String], threshold: Option<f64>) -> String {
+    let counts = predictions.confusion(names.len(), threshold);
     let head: String = names.iter().map(|n| format!("<th>{}</th>", escape(n))).collect();
     let mut rows = String::new();
     for (name, row) in names.iter().zip(&counts) {

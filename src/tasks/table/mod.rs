@@ -1,14 +1,18 @@
 //! Rows of a table, and the kinds of prediction for any row: a number, one of two classes, one of several.
 
 mod binary;
+mod check;
 mod classes;
 mod regression;
+mod worst;
+
+pub(super) use check::check;
 
 use super::{Details, Input, Shown, Table, Task, Trained};
-use crate::data::{self, Dataset, FittedTarget};
+use crate::data::{self, Dataset, Fitted};
 use crate::report::section;
 use crate::train::TrainError;
-use crate::train::metrics::{Metric, Predictions};
+use crate::train::metrics::{Metric, Predictions, regression};
 use crate::train::quantiles::Interval;
 use crate::train::scores;
 
@@ -31,6 +35,11 @@ pub(super) trait Head {
         vec![]
     }
 
+    /// The probability above which the second of two classes is predicted, where it is not one half.
+    fn threshold(&self) -> Option<f64> {
+        None
+    }
+
     /// Figures of predictions against the truth, as HTML.
     fn pictures(&self, predictions: &Predictions) -> String;
 
@@ -42,14 +51,15 @@ pub(super) trait Head {
 }
 
 /// The head for a target.
-pub(super) fn head(target: &FittedTarget) -> Box<dyn Head + '_> {
+pub(super) fn head(fitted: &Fitted) -> Box<dyn Head + '_> {
+    let (target, threshold) = (&fitted.target, fitted.threshold);
     let name = target.name().unwrap_or_default();
     match target.classes() {
         [] => Box::new(regression::Regression { target }),
         [negative, positive] if target.outputs() == 1 => {
-            Box::new(binary::Binary { name, names: target.classes(), negative, positive })
+            Box::new(binary::Binary { name, names: target.classes(), negative, positive, threshold })
         }
-        names => Box::new(classes::Classes { name, names }),
+        names => Box::new(classes::Classes { name, names, threshold }),
     }
 }
 
@@ -57,8 +67,13 @@ impl dyn Head + '_ {
     /// Further results for classes, besides their metrics.
     pub(super) fn details(&self, predictions: &Predictions) -> Details {
         let names = self.classes();
-        let confusion = (!names.is_empty()).then(|| (predictions.confusion(names.len()), names.to_vec()));
-        let scores = if names.is_empty() { vec![] } else { scores::of_classes(predictions, names.len()) };
+        let threshold = self.threshold();
+        let confusion =
+            (!names.is_empty()).then(|| (predictions.confusion(names.len(), threshold), names.to_vec()));
+        let scores = match names.is_empty() {
+            true => vec![],
+            false => scores::of_classes(predictions, names.len(), threshold),
+        };
         Details { confusion, scores, intervals: self.intervals(predictions), ..Details::default() }
     }
 
@@ -83,19 +98,31 @@ impl dyn Head + '_ {
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
             lines.push(place(rows, at).into_iter().chain(cells).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: unseen(rows) })
+        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: told(rows) })
     }
 }
 
-/// What is to be known of names that training did not have.
-fn unseen(rows: &Dataset) -> Option<String> {
+/// What is to be known of rows: names that training did not have, and missing values.
+fn told(rows: &Dataset) -> Option<String> {
     let of = |u: &data::Unseen| {
         let cells =
             if u.cells == 1 { "1 cell holds a name" } else { &format!("{} cells hold names", u.cells) };
         format!("`{}`: {cells} that training did not have, such as \"{}\"", u.column, u.example)
     };
-    let notes: Vec<String> = rows.unseen.iter().map(of).collect();
+    let notes: Vec<String> = rows.unseen.iter().map(of).chain(filled(&rows.filled)).collect();
     (!notes.is_empty()).then(|| notes.join("; "))
+}
+
+/// How many missing values were filled, and in which columns.
+fn filled(columns: &[data::Filled]) -> Option<String> {
+    const SHOWN: usize = 8;
+    let all: usize = columns.iter().map(|column| column.cells).sum();
+    let names = columns.iter().take(SHOWN).map(|column| format!("`{}` {}", column.column, column.cells));
+    let more = columns.len().checked_sub(SHOWN).filter(|more| *more > 0);
+    let more = more.map(|more| format!("{more} more columns"));
+    let list = names.chain(more).collect::<Vec<_>>().join(", ");
+    let cells = if all == 1 { "cell was" } else { "cells were" };
+    (all > 0).then(|| format!("{all} missing {cells} filled as in training ({list})"))
 }
 
 /// The lines of a CSV file.
@@ -114,6 +141,22 @@ pub(super) fn csv(lines: &[Vec<String>]) -> Result<Vec<u8>, TrainError> {
 /// Rows of a table.
 pub(super) struct Rows<'a> {
     pub head: Box<dyn Head + 'a>,
+    pub fitted: &'a Fitted,
+}
+
+impl Rows<'_> {
+    /// Errors of a constant: of the training rows' mean, or of their most frequent class.
+    fn baselines(&self, predictions: &Predictions) -> Vec<(&'static str, f64)> {
+        let Some(constant) = self.fitted.constant else { return vec![] };
+        let count = predictions.truth.len().max(1) as f64;
+        if !self.head.classes().is_empty() {
+            let right = predictions.truth.iter().filter(|&&label| label == constant).count();
+            return vec![("baseline_accuracy", right as f64 / count)];
+        }
+        let truth = predictions.true_values(&self.fitted.target);
+        let [mae, rmse, ..] = &regression(&vec![constant; truth.len()], &truth)[..] else { return vec![] };
+        vec![("baseline_mae", mae.value), ("baseline_rmse", rmse.value)]
+    }
 }
 
 impl Task for Rows<'_> {
@@ -134,7 +177,7 @@ impl Task for Rows<'_> {
     }
 
     fn details(&self, _rows: &Dataset, predictions: &Predictions) -> Details {
-        self.head.details(predictions)
+        Details { baselines: self.baselines(predictions), ..self.head.details(predictions) }
     }
 
     fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
@@ -143,6 +186,8 @@ impl Task for Rows<'_> {
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
-        Ok(self.head.section(shown))
+        let worst = worst::rows(self.fitted, &*self.head, shown);
+        let worst = if worst.is_empty() { worst } else { section("Worst rows", &worst) };
+        Ok(self.head.section(shown) + &worst)
     }
 }
