@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 62] = [
+const TABLES: [&str; 66] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -140,6 +140,10 @@ const TABLES: [&str; 62] = [
     "model.layer=[{type=\"recurrent\",hidden=3+}]",
     "model.layer=[{type=\"residual\",channels=3+}]",
     "model.layer=[{type=\"rms_norm\"+}]",
+    "model.layer=[{type=\"attention\",heads=2+}]",
+    "model.layer=[{type=\"transformer\",heads=2+}]",
+    "model.layer=[{type=\"position\"+}]",
+    "model.layer=[{type=\"tokens\",width=8+}]",
     "train={epochs=3+}",
     "train.loss={type=\"mse\"+}",
     "train.loss={type=\"mae\"+}",
@@ -278,7 +282,7 @@ fn every_key_is_listed_with_a_sentence() {
             }
         }
     }
-    for family in ["mlp", "cnn", "rnn", "vae"] {
+    for family in ["mlp", "cnn", "rnn", "transformer", "vae"] {
         let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
         walk("", &toml::from_str(&experiment.resolved()).unwrap());
     }
@@ -286,7 +290,7 @@ fn every_key_is_listed_with_a_sentence() {
     assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
     assert_eq!(of("train", "early_stopping").default, None);
     assert!(of("data", "source").required);
-    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"vae\"");
+    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\"");
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
     assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));

@@ -24,18 +24,22 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
     let found = emitter.emit(&[trace.model.predictions])?;
     let raw = found.first().map(|held| held.name.clone()).unwrap_or_default();
     let target = &request.fitted.target;
-    let shape = [ROWS, Extent::Fixed(target.outputs())];
+    let quantiles = request.settings.train.loss.quantiles();
+    let shape = [ROWS, Extent::Fixed(target.outputs() * quantiles.len().max(1))];
     let name = target.name().unwrap_or_default();
     if request.raw {
         let meaning = "the network's outputs: scaled numbers, or logits of classes";
         assembly.output("output", &raw, element::FLOAT, &shape, meaning);
     } else if target.classes().is_empty() {
+        if quantiles.len() > 1 {
+            return Err(refuse("several quantiles of one prediction are put in order"));
+        }
         let value = own_units(assembly, target, &prepared, &raw)?;
         let titles = target.titles().join(", ");
         let meaning = format!("predicted {titles}, in the units of the data");
         assembly.output("prediction", &value, element::FLOAT, &shape, &meaning);
     } else {
-        classes(assembly, target, &raw);
+        classes(assembly, target, request.fitted.threshold, &raw);
     }
     Ok(format!("Predicts `{name}`."))
 }
@@ -49,6 +53,9 @@ fn own_units(
 ) -> Result<String, TrainError> {
     let scalings: Vec<&FittedScaling> = (0..target.outputs()).filter_map(|at| target.scaling(at)).collect();
     let b = &mut assembly.builder;
+    if let FittedTarget::Rate { .. } = target {
+        return Ok(b.node("Exp", &[raw], vec![]));
+    }
     let mixed = || refuse("several targets are scaled in different ways, or by their quantiles");
     let Some(members) = &prepared.members else {
         return scale::invert(b, raw, &scalings).ok_or_else(mixed);
@@ -72,8 +79,9 @@ fn own_units(
     scale::invert(b, &shifted, &plain.iter().collect::<Vec<_>>()).ok_or_else(mixed)
 }
 
-/// Logits as probabilities, and the name of the likeliest class.
-fn classes(assembly: &mut Assembly, target: &FittedTarget, raw: &str) {
+/// Logits as probabilities, and the name of the likeliest class; of two, the second one where its probability is
+/// above `threshold`, if there is one.
+fn classes(assembly: &mut Assembly, target: &FittedTarget, threshold: Option<f64>, raw: &str) {
     let names = target.classes();
     let b = &mut assembly.builder;
     let probabilities = if target.outputs() == 1 {
@@ -84,11 +92,24 @@ fn classes(assembly: &mut Assembly, target: &FittedTarget, raw: &str) {
     } else {
         b.node("Softmax", &[raw], vec![int("axis", 1)])
     };
-    let class = b.node("ArgMax", &[&probabilities], vec![int("axis", 1), int("keepdims", 0)]);
+    let class = match threshold {
+        Some(threshold) => {
+            let (one, threshold) = (b.integers(&[1]), b.number(threshold as f32));
+            let second = b.node("Gather", &[&probabilities, &one], vec![int("axis", 1)]);
+            let above = b.node("Greater", &[&second, &threshold], vec![]);
+            let class = b.node("Cast", &[&above], vec![int("to", i64::from(element::INT64))]);
+            b.node("Squeeze", &[&class, &one], vec![])
+        }
+        None => b.node("ArgMax", &[&probabilities], vec![int("axis", 1), int("keepdims", 0)]),
+    };
     let keys = integers("keys_int64s", 0..names.len() as i64);
     let values = texts("values_strings", names.iter().map(String::as_str));
     let label = b.node("LabelEncoder", &[&class], vec![keys, values]);
-    assembly.output("label", &label, element::STRING, &[ROWS], "the likeliest class");
+    let meaning = match threshold {
+        Some(threshold) => format!("the second class where its probability is above {threshold}"),
+        None => "the likeliest class".into(),
+    };
+    assembly.output("label", &label, element::STRING, &[ROWS], &meaning);
     let shape = [ROWS, Extent::Fixed(names.len())];
     let meaning = format!("the probability of each class: {}", names.join(", "));
     assembly.output("probabilities", &probabilities, element::FLOAT, &shape, &meaning);
