@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 66] = [
+const TABLES: [&str; 69] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -152,6 +152,9 @@ const TABLES: [&str; 66] = [
     "train.loss={type=\"bce_with_logits\"+}",
     "train.loss={type=\"elbo\"+}",
     "train.loss={type=\"cross_entropy\"+}",
+    "train.loss={type=\"focal\"+}",
+    "train.loss={type=\"poisson\"+}",
+    "train.loss={type=\"tweedie\"+}",
     "train.optimizer={type=\"sgd\"+}",
     "train.optimizer={type=\"adam\"+}",
     "train.optimizer={type=\"adamax\"+}",
