@@ -1,9 +1,9 @@
 // Attention: read 0 = queries [BATCH, QUERIES, HEADS, D], read 1 and 2 = keys and values
-// [BATCH, KEYS, HEADS / SHARED, D], or all of them packed in read 0; then lengths [BATCH]; writes y = sum_j p_j v_j / sum_j p_j of each query
-// [BATCH, QUERIES, HEADS, D] and its log-sum [BATCH, QUERIES, HEADS], with p_j = e^(s_j - max s),
-// s_j = SCALE q k_j. An invocation has ROWS queries in registers and goes through the keys, one after the other,
-// which all invocations of a workgroup read together. It keeps the largest score so far and scales what it has
-// summed when it meets a larger one.
+// [BATCH, KEYS, HEADS / SHARED, D], or all of them packed in read 0; then lengths [BATCH]. It writes
+// y = sum_j p_j v_j / sum_j p_j of each query [BATCH, QUERIES, HEADS, D] and its log-sum [BATCH, QUERIES, HEADS],
+// with p_j = e^(s_j - max s), s_j = SCALE q k_j. An invocation has ROWS queries in registers and goes through the
+// keys, one after the other, which all invocations of a workgroup read together. It keeps the largest score so far
+// and scales what it has summed when it meets a larger one.
 //@import step, arithmetic, numerics, random
 //@include one or four if FOUR
 //@include attention

@@ -1,9 +1,9 @@
 // The gradient of attention: read 0 = dy and 1 = queries [BATCH, QUERIES, HEADS, D], read 2 and 3 = keys and values
 // [BATCH, KEYS, HEADS / SHARED, D], or all but dy packed in read 1; then log-sums L and sums of y dy, D, of the
-// queries [BATCH, QUERIES, HEADS], and lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it writes
-// dq = sum_j ds k_j [BATCH, QUERIES, HEADS, D], and dk = sum_i ds q_i and dv = sum_i p dy_i one after the other
-// [2, BATCH, KEYS, HEADS / SHARED, D], or packed. The first KEY_GROUPS workgroups have ROWS keys an invocation in registers and
-// go through the queries, the others ROWS queries and go through the keys.
+// queries [BATCH, QUERIES, HEADS], and lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it
+// writes dq = sum_j ds k_j [BATCH, QUERIES, HEADS, D], and dk = sum_i ds q_i and dv = sum_i p dy_i one after the
+// other [2, BATCH, KEYS, HEADS / SHARED, D], or packed. The first KEY_GROUPS workgroups have ROWS keys an invocation
+// in registers and go through the queries, the others ROWS queries and go through the keys.
 //@import step, arithmetic, numerics, random
 //@include one or four if FOUR
 //@include attention

@@ -276,8 +276,11 @@ def cases():
         "volatility": (DATA / "finance/stocks_daily.csv", lambda model: swings(DATA / "finance/stocks_daily.csv")),
         "energy-anomaly": (ENERGY, lambda model: days(ENERGY)),
         "shakespeare": (DATA / "text/shakespeare_plays.txt", None),
+        "shakespeare-gpt": (DATA / "text/shakespeare_plays.txt", None),
+        "star-grades-tokens": rows(DATA / "education/star_grades.csv"),
+        "traffic-24h-transformer": hours(TRAFFIC, "traffic_volume", 24, True, False),
     }
-    for name in ["digits-cnn", "digits-resnet", "digits-rnn", "digits-vae"]:
+    for name in ["digits-cnn", "digits-resnet", "digits-rnn", "digits-vae", "digits-vit"]:
         found[name] = (digit, lambda model: digits(digit))
     for name in ["fashion-cnn", "fashion-vae"]:
         found[name] = (fashion, lambda model: idx(fashion))
@@ -434,7 +437,9 @@ def check(name, experiment, source, values, asked, directory):
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options)
     if values is None:
-        return {"streams": texts(session, model, source, predictions, 64)}
+        length = session.get_inputs()[0].shape[1]
+        length = length if isinstance(length, int) else 64
+        return {"streams": texts(session, model, source, predictions, length)}
     feeds = values(model)
     if "noise" in [value.name for value in model.graph.input]:
         rows = max(len(feed) for feed in feeds.values())
