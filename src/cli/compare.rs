@@ -28,6 +28,10 @@ pub struct Compare {
 
 impl Compare {
     pub fn run(self) -> Result<(), Failure> {
+        if self.json && self.output.as_deref().is_some_and(is_standard_output) {
+            let reason = "--output - and --json both print on standard output; leave one of them out";
+            return Err(Failure::input(reason));
+        }
         let comparison = compare::compare(&self.runs)?;
         for note in &comparison.notes {
             tell(format_args!("note: {note}"));

@@ -315,3 +315,18 @@ fn the_loss_follows_what_the_source_holds() {
         assert_eq!(experiment.train.loss.name(), loss, "{source} {sets:?}");
     }
 }
+
+#[test]
+fn keys_of_transformers_are_named_in_their_messages() {
+    for (sets, expected) in [
+        (&["model.family=transformer", "model.width=0"][..], "`model.width`"),
+        (&["model.family=transformer", "model.feed_forward=0"], "`model.feed_forward`"),
+        (&["model.family=transformer", "model.patch=0"], "`model.patch`"),
+        (&["model.family=transformer", "model.width=30"], "`model.heads` = 4 does not divide `width` = 30"),
+        (&["model.family=transformer", "model.hidden=[9]"], "`model.hidden` is no key"),
+        (&["model.width=64"], "`model.width` is a key of `family = \"transformer\"`"),
+    ] {
+        let said = refusal(sets);
+        assert!(said.contains(expected), "{sets:?}: {said}");
+    }
+}

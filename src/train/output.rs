@@ -14,18 +14,48 @@ const MOST_LINKS: usize = 40;
 /// is replaced; pipes and devices are written to.
 ///
 /// # Errors
-/// If `path` is a directory or cannot be written.
+/// If `path` is a directory, or a file that belongs to a run, or cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let found = std::fs::metadata(path);
     if found.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
         return Err(TrainError::unusable(path, "is a directory; name a file in it"));
     }
     let (target, is_open) = target(path);
+    refuse_of_run(path, &target)?;
     if found.is_ok_and(|found| !found.is_file()) || is_open {
         let open = File::options().append(true).open(path);
-        return open.and_then(|mut file| file.write_all(bytes)).map_err(|e| TrainError::io(path, &e));
+        let written = open.and_then(|mut file| file.write_all(bytes));
+        return written.map_err(|e| TrainError::Io { path: path.into(), reason: e.to_string() });
+    }
+    let directory = target.parent().filter(|directory| !directory.as_os_str().is_empty());
+    if let Some(directory) = directory.filter(|directory| !directory.exists()) {
+        let reason =
+            format!("there is no folder {}; make it first, or name another file", directory.display());
+        return Err(TrainError::Io { path: path.into(), reason });
     }
     checkpoint::write_atomically(&target, bytes)
+}
+
+/// What a run is made of, besides its checkpoints.
+const OF_A_RUN: [&str; 5] = ["experiment.toml", "run.json", "metrics.csv", "best.safetensors", "report.html"];
+
+/// Refuses to replace a file that a run is made of: its weights would be gone.
+fn refuse_of_run(path: &Path, target: &Path) -> Result<(), TrainError> {
+    let Some(name) = target.file_name().map(|name| name.to_string_lossy()) else { return Ok(()) };
+    let directory = target.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let is_run = |directory: &Path| {
+        let has = |name: &str| directory.join(name).exists();
+        has("experiment.toml") && (has("run.json") || has("best.safetensors") || has("checkpoints"))
+    };
+    let of_run = OF_A_RUN.contains(&&*name) && is_run(directory);
+    let checkpoint = directory.file_name().is_some_and(|name| name == "checkpoints")
+        && directory.parent().is_some_and(is_run);
+    if (of_run || checkpoint) && target.exists() {
+        let reason = "belongs to a run, which would be lost; name another file for the output";
+        return Err(TrainError::unusable(path, reason));
+    }
+    Ok(())
 }
 
 /// What a path leads to, which need not exist, and whether a link to a file that a process holds open was on

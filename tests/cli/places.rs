@@ -160,3 +160,25 @@ fn what_never_ends_or_never_begins_is_refused_at_once() {
     let message = assert_code(&gridlight(place.path(), &["train", "/dev/stdin"], &text), 2);
     assert!(message.contains("1048576"), "{message}");
 }
+
+#[test]
+fn files_of_a_run_are_not_replaced() {
+    let place = workplace();
+    let run = place.path().join("runs/small");
+    symlink("runs/small/run.json", place.path().join("link.csv")).unwrap();
+    let names = ["best.safetensors", "experiment.toml", "run.json", "metrics.csv", "report.html"];
+    let contents = |name: &str| fs::read(run.join(name)).unwrap();
+    let before = names.map(contents);
+    let checkpoint = fs::read_dir(run.join("checkpoints")).unwrap().next().unwrap().unwrap().file_name();
+    let checkpoint = format!("runs/small/checkpoints/{}", checkpoint.to_string_lossy());
+    let outputs = names.map(|name| format!("runs/small/{name}"));
+    for output in outputs.iter().map(String::as_str).chain(["link.csv", &checkpoint]) {
+        let said = assert_code(&predict(place.path(), "table.csv", output, ""), 2);
+        assert!(said.contains("belongs to a run"), "{output}: {said}");
+    }
+    assert_eq!(names.map(contents), before);
+    // A new file beside them is fine.
+    assert_code(&predict(place.path(), "table.csv", "runs/small/predictions.csv", ""), 0);
+    let said = assert_code(&predict(place.path(), "table.csv", "nowhere/out.csv", ""), 5);
+    assert!(said.contains("there is no folder nowhere"), "{said}");
+}

@@ -187,3 +187,13 @@ fn rolling_origins_see_nothing_of_later_rows() {
         "{message}"
     );
 }
+
+#[test]
+fn steps_that_rows_do_not_divide_are_refused() {
+    let window = "length = 1\ntime = \"time\"\nresample = { to = \"25min\", by = \"sum\" }";
+    let said = load(&quarters(0, 200, |_| false), window, ORDER).unwrap_err();
+    assert!(
+        said.contains("does not divide resample = \"25min\"") && said.contains("choose a multiple"),
+        "{said}"
+    );
+}

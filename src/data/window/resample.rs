@@ -126,6 +126,17 @@ pub(super) fn apply(window: &WindowConfig, table: &Table) -> Result<Option<Table
                 );
                 return Err(error(row, reason));
             }
+            if let (Step::Span(apart), Period::Seconds(length)) = (step, period)
+                && i128::from(length) * 1_000_000_000 % apart.as_nanos().max(1) != 0
+            {
+                let reason = format!(
+                    "rows are {} apart, which does not divide resample = \"{}\": steps would hold different \
+                     numbers of rows; choose a multiple of it",
+                    step.describe(),
+                    resample.to
+                );
+                return Err(error(row, reason));
+            }
             leave_out_parts(&mut bins, first, &times, step, period);
         }
     }

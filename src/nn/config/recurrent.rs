@@ -48,6 +48,10 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     for &units in model.dense.iter().flatten() {
         check_units(units).map_err(|reason| ("model.dense", reason))?;
     }
+    if model.family == Family::Transformer && model.layers.is_empty() {
+        // Its layers have other keys.
+        return Ok(());
+    }
     let key = if model.layers.is_empty() { "model.hidden" } else { "model.layer" };
     model.hidden_layers().iter().try_for_each(|layer| layer.layer().check().map_err(|reason| (key, reason)))
 }

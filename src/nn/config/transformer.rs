@@ -126,6 +126,12 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     }
     let (width, heads) = (model.token_width(), model.heads.unwrap_or(HEADS));
     check_units(width).map_err(|reason| ("model.width", reason))?;
+    if let Some(units) = model.feed_forward {
+        check_units(units).map_err(|reason| ("model.feed_forward", reason))?;
+    }
+    if model.patch.is_some_and(|patch| patch.get().contains(&0)) {
+        return Err(("model.patch", "must be at least 1 pixel".into()));
+    }
     if !(1..=256).contains(&model.blocks.unwrap_or(BLOCKS)) {
         return Err(("model.blocks", "must be 1 to 256".into()));
     }
