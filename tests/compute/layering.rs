@@ -7,13 +7,14 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "base",
     "scalar",
     "oracle",
     "optim",
     "shader",
     "native",
+    "mpi",
     "kernels",
     "graph",
     "plan",
