@@ -103,17 +103,16 @@ fn variable(name: &str) -> Option<usize> {
     std::env::var(name).ok()?.trim().parse().ok()
 }
 
-/// The number of processes that a launcher started, and the variable that says so. A SLURM step of one task is
-/// no such launch.
+/// The number of processes that a launcher started, and the variable that says so.
 fn launched() -> Option<(usize, &'static str)> {
-    let sizes = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"].into_iter().map(|name| (name, 1));
-    let mut sizes = sizes.chain([("SLURM_STEP_NUM_TASKS", 2)]);
-    sizes.find_map(|(name, least)| variable(name).filter(|&size| size >= least).map(|size| (size, name)))
+    let names = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"];
+    names.into_iter().find_map(|name| Some((variable(name)?, name)))
 }
 
-/// Whether an MPI launcher started this process.
+/// Whether an MPI launcher started this process as one of several, as far as its environment says.
 pub fn is_launched() -> bool {
-    launched().is_some() || ["PMI_RANK", "PMIX_RANK"].iter().any(|name| std::env::var_os(name).is_some())
+    let rank = || ["PMI_RANK", "PMIX_RANK"].iter().any(|name| std::env::var_os(name).is_some());
+    launched().map_or_else(rank, |(size, _)| size > 1)
 }
 
 /// The number of this process among those on this machine, as the launcher gave it; 0 if it did not.
