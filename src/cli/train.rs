@@ -131,7 +131,8 @@ impl Train {
             recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
         };
         let options = Options { started: Some(started), ..self.options(out, trials) };
-        let outcome = recovery.train(&experiment, &data, &options, &mut console).map_err(how_to_go_on)?;
+        let outcome =
+            recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
         if !self.json {
             self.show_end(&outcome)?;
             let evaluation =
@@ -228,7 +229,7 @@ impl Train {
                     anomaly: self.anomaly,
                     ..Options::default()
                 };
-                recovery.train(&experiment, &data, &options, console).map_err(how_to_go_on)?;
+                recovery.train(&experiment, &data, &options, console).map_err(|e| how_to_go_on(e, ""))?;
                 let evaluation = recovery
                     .run(console, |device, _| evaluate(&options.out, None, Some("test"), None, device))?;
                 found.push(folds::Fold { place: [fold, repeat], metrics: evaluation.metrics });
@@ -238,10 +239,10 @@ impl Train {
     }
 }
 
-/// Adds to the error of an interrupted training the command that resumes it.
-fn how_to_go_on(error: TrainError) -> Failure {
+/// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
+fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
-    let mut command = String::from("gridlight");
+    let mut command = format!("{launcher}gridlight");
     let given: Vec<String> = std::env::args().skip(1).collect();
     let resume = (!given.iter().any(|a| a == "--resume")).then(|| "--resume".to_string());
     for argument in given.into_iter().chain(resume) {

@@ -1,8 +1,8 @@
 //! The MPI library of this machine, loaded when it is asked for. The only place that calls it.
 //!
-//! Three binary interfaces are known: that of the MPI 5.0 standard, MPICH's (Intel MPI and MVAPICH share it) and
-//! Open MPI's. They have the same functions and differ in what a handle is and in the values of constants, which
-//! are from `mpi_abi.h` and `mpi.h` of MPICH 5.0.2 and `mpi.h` of Open MPI 4.1.4.
+//! Three binary interfaces are known: that of the MPI 5.0 standard, MPICH's (Intel MPI and MVAPICH share it)
+//! and Open MPI's. They have the same functions and differ in what a handle is and in the values of constants,
+//! which are from `mpi_abi.h` and `mpi.h` of MPICH 5.0.2 and `mpi.h` of Open MPI 4.1.4.
 #![allow(unsafe_code, reason = "functions of a C library")]
 
 use std::ffi::{c_char, c_int, c_void};
@@ -176,8 +176,8 @@ impl<H: Copy> Functions<H> {
     ) -> Result<(), MpiError> {
         let bytes = bytes(call, words)?;
         let Handles { world, byte, .. } = self.handles;
-        // SAFETY: the caller checked that both slices have the words that `bytes` says for every rank; they do
-        // not overlap, and the call returns when it is done with them.
+        // SAFETY: the caller checked that both slices have the words that `bytes` says for every rank; they
+        // do not overlap, and the call returns when it is done with them.
         let code = unsafe {
             function(sent.as_ptr().cast(), bytes, byte, received.as_mut_ptr().cast(), bytes, byte, world)
         };

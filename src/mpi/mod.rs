@@ -1,14 +1,15 @@
 //! Several processes that train one model: a group of ranks that MPI started.
 //!
-//! Rank 0 leads: it decides what is done and tells the others ([`Group::tell`], [`Group::hear`]). Sums over ranks
-//! are made here, in the order of ranks, because an MPI library may choose another order for another length.
+//! Rank 0 leads: it decides what is done and tells the others ([`Group::tell`], [`Group::hear`]). Sums over
+//! ranks are made here, in the order of ranks, because an MPI library may choose another order for another length.
 
 #[cfg(all(unix, feature = "mpi"))]
 mod library;
 
 use std::cell::Cell;
 
-/// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each call.
+/// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each
+/// call.
 const CHUNK: usize = 1 << 18;
 
 /// Why several processes cannot train together.
@@ -19,8 +20,8 @@ pub enum MpiError {
     NotAvailable,
     /// No library was found.
     #[error(
-        "no MPI library was found (tried {tried}): {reason}; install the one whose mpirun started this, or set \
-         GRIDLIGHT_MPI to its path"
+        "no MPI library was found (tried {tried}): {reason}; install the one whose mpirun started this, or \
+         set GRIDLIGHT_MPI to its path"
     )]
     NotFound {
         /// Names.
@@ -38,8 +39,8 @@ pub enum MpiError {
     },
     /// The launcher belongs to another MPI.
     #[error(
-        "the launcher started {launched} processes ({variable}), but {library} sees {seen}: it belongs to another \
-         MPI; start with the mpirun of that library, or set GRIDLIGHT_MPI to the library of this mpirun"
+        "the launcher started {launched} processes ({variable}), but {library} sees {seen}: it belongs to \
+         another MPI; start with the mpirun of that library, or set GRIDLIGHT_MPI to the library of this mpirun"
     )]
     Launcher {
         /// Processes it started.
@@ -235,8 +236,8 @@ impl Group {
         Ok(all)
     }
 
-    /// Adds the values of all ranks to `sums`, those of rank 0 first: the same bits on every rank, whatever the
-    /// library. `sums`, equal on all ranks, has as many elements. Each rank adds one part of every chunk.
+    /// Adds the values of all ranks to `sums`, those of rank 0 first: the same bits on every rank, whatever
+    /// the library. `sums`, equal on all ranks, has as many elements. Each rank adds one part of every chunk.
     ///
     /// # Errors
     /// If MPI fails.
@@ -266,6 +267,10 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.calls.finalize();
+        // After a panic the others still compute, and MPI_Finalize would wait for them; the launcher ends all
+        // when a process ends without it.
+        if !std::thread::panicking() {
+            self.calls.finalize();
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! `mpirun -n N gridlight train`: several processes that train one model. Without mpirun these tests are ignored.
+//! `mpirun -n N gridlight train`: several processes that train one model. Without mpirun these tests are
+//! ignored.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};

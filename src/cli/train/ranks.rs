@@ -81,7 +81,11 @@ impl Train {
         if matches!(&outcome, Ok(_) | Err(TrainError::Interrupted { .. })) {
             engine::dismiss(group)?;
         }
-        self.show(&outcome.map_err(how_to_go_on)?, &options, &*device)?;
+        self.show(
+            &outcome.map_err(|error| how_to_go_on(error, &format!("mpirun -n {} ", group.size())))?,
+            &options,
+            &*device,
+        )?;
         console.all_was_printed()
     }
 
@@ -113,8 +117,8 @@ impl Train {
         Ok(self.out_of(&experiment))
     }
 
-    /// The experiment with micro-batches for every rank: where the file does not split steps, as many as ranks, or
-    /// as many as the run to resume has.
+    /// The experiment with micro-batches for every rank: where the file does not split steps, as many as ranks,
+    /// or as many as the run to resume has.
     fn experiment_for(
         &self,
         group: &Group,
@@ -131,8 +135,8 @@ impl Train {
         };
         if parts % size != 0 {
             return Err(Failure::input(format!(
-                "train.accumulate = {parts} is not a multiple of the {size} processes; start as many as divide \
-                 it, or set train.accumulate to a multiple of {size}"
+                "train.accumulate = {parts} is not a multiple of the {size} processes; start as many as \
+                 divide it, or set train.accumulate to a multiple of {size}"
             )));
         }
         if parts == experiment.train.accumulate {

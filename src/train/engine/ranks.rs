@@ -44,11 +44,12 @@ pub fn dismiss(group: &Group) -> Result<(), TrainError> {
 
 impl Engine {
     /// Shares training steps with the other ranks of `group`, which all join with an engine of the same kind.
-    /// With `exact`, gradients are exchanged after each micro-batch and added in the order of micro-batches, so
-    /// that the sum has the bits of one rank; else each rank first adds up its own.
+    /// With `exact`, gradients are exchanged after each micro-batch and added in the order of micro-batches,
+    /// so that the sum has the bits of one rank; else each rank first adds up its own.
     ///
     /// # Errors
-    /// If the micro-batches of a step cannot be shared equally, or a rank has other `facts` (experiment and data).
+    /// If the micro-batches of a step cannot be shared equally, or a rank has other `facts` (experiment and
+    /// data).
     pub fn join(&mut self, group: Rc<Group>, exact: bool, facts: &str) -> Result<(), TrainError> {
         let (all, size) = (self.micro_batches(), group.size());
         if !all.is_multiple_of(size) {
@@ -61,8 +62,8 @@ impl Engine {
         let digests = group.gather(&own)?;
         if let Some(rank) = digests.chunks(own.len()).position(|other| *other != digests[..own.len()]) {
             let reason = format!(
-                "process {rank} of {size} has another experiment or other data than process 0; give all the same \
-                 files"
+                "process {rank} of {size} has another experiment or other data than process 0; give all the \
+                 same files"
             );
             return Err(TrainError::Input(reason));
         }
@@ -135,8 +136,8 @@ impl Engine {
         self.losses_of_all(ranks, steps.len())
     }
 
-    /// The mean loss of each step, each micro-batch's from the rank that computed it; and whether any rank was
-    /// asked to stop.
+    /// The mean loss of each step, each micro-batch's from the rank that computed it; and whether any rank
+    /// was asked to stop.
     fn losses_of_all(&mut self, ranks: &Ranks, steps: usize) -> Result<Vec<f32>, TrainError> {
         let Ranks { group, together } = ranks;
         let all = self.micro_batches();
