@@ -9,8 +9,9 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::harness::{Check, ignored};
 
-const TESTS: [(&str, Check); 5] = [
+const TESTS: [(&str, Check); 6] = [
     ("ranks_have_the_bits_of_one_process_in_exact_mode", exact),
+    ("gradients_of_several_exchanges_are_exact_too", many),
     ("two_ranks_have_the_losses_of_one_process", losses),
     ("a_run_goes_on_with_another_number_of_ranks", resumed),
     ("a_killed_rank_ends_all", killed),
@@ -72,6 +73,18 @@ fn exact() -> Result<(), Failed> {
     assert!(bytes(4)? == one, "4 ranks");
     let other = [&arguments[..], &["--seed", "77"]].concat();
     assert!(best(2, directory.path().join("other"), &other)? != one, "another seed has other weights");
+    Ok(())
+}
+
+/// 380,403 parameters are exchanged in two parts, neither of which three ranks can share equally.
+fn many() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let arguments = ["--exact", "--max-steps", "4", "--set", "model.hidden=[600,601]"];
+    let split = ["--set", "train.accumulate=6", "--set", "train.batch_size=48"];
+    let arguments = [&arguments[..], &split].concat();
+    let bytes = |ranks: usize| best(ranks, directory.path().join(ranks.to_string()), &arguments);
+    let one = bytes(0)?;
+    assert!(bytes(3)? == one, "3 ranks");
     Ok(())
 }
 
