@@ -162,7 +162,10 @@ fn refused() -> Result<(), Failed> {
     let out = directory.path().join("run");
     let cases: [(&[&str], &str); 3] = [
         (&["--folds", "3"], "--folds cannot be used with 2 processes"),
-        (&["--set", "train.accumulate=3"], "train.accumulate = 3 is not a multiple of the 2 processes"),
+        (
+            &["--set", "train.accumulate=3", "--set", "train.batch_size=15"],
+            "train.accumulate = 3 is not a multiple of the 2 processes",
+        ),
         (&["--set", "train.batch_size=31"], "= 31 is not a multiple of train.accumulate = 2"),
     ];
     for (arguments, says) in cases {

@@ -46,7 +46,8 @@ impl Train {
         if let Err(failure) = &result
             && failure.code != exit_code(ErrorKind::Interrupted)
         {
-            tell(format_args!("rank {}: error: {:#}", group.rank(), failure.error));
+            // As one text, so that the launcher does not mix it with that of another rank.
+            tell(format!("rank {}: error: {:#}", group.rank(), failure.error));
             group.abort(failure.code);
         }
         result
