@@ -55,26 +55,38 @@ fn of(library: Library, name: &str) -> Result<(Box<dyn Calls>, Found), MpiError>
             .map(|symbol| symbol.into_raw())
             .map_err(|e| MpiError::Unusable { library: name.into(), reason: e.to_string() })
     };
-    let (calls, abi): (Box<dyn Calls>, _) = if has_standard_abi(&library) {
+    let ((calls, version), abi) = if has_standard_abi(&library) {
         let handle = |value: usize| std::ptr::without_provenance_mut::<c_void>(value);
         let handles = Handles { world: handle(0x101), byte: handle(0x247), errors_return: handle(0x143) };
-        (Box::new(Functions::load(&library, name, handles, 1024)?), "MPI 5 standard")
+        (load(&library, name, handles, 1024)?, "MPI 5 standard")
     } else if address("ompi_mpi_comm_world").is_ok() {
         let handles = Handles {
             world: address("ompi_mpi_comm_world")?,
             byte: address("ompi_mpi_byte")?,
             errors_return: address("ompi_mpi_errors_return")?,
         };
-        (Box::new(Functions::load(&library, name, handles, 1)?), "Open MPI")
+        (load(&library, name, handles, 1)?, "Open MPI")
     } else {
         let handles: Handles<c_int> =
             Handles { world: 0x4400_0000, byte: 0x4c00_010d, errors_return: 0x5400_0001 };
-        (Box::new(Functions::load(&library, name, handles, 1)?), "MPICH")
+        (load(&library, name, handles, 1)?, "MPICH")
     };
     // Its threads and exit handlers may outlive every owner.
     std::mem::forget(library);
-    let found = Found { library: name.into(), abi: abi.into(), version: calls.version() };
+    let found = Found { library: name.into(), abi: abi.into(), version };
     Ok((calls, found))
+}
+
+/// The functions with handles of one kind, and the library's version.
+fn load<H: Copy + 'static>(
+    library: &Library,
+    name: &str,
+    handles: Handles<H>,
+    funneled: c_int,
+) -> Result<(Box<dyn Calls>, String), MpiError> {
+    let functions = Functions::load(library, name, handles, funneled)?;
+    let version = functions.version();
+    Ok((Box::new(functions), version))
 }
 
 /// Whether the library says that it has the interface of the standard.
@@ -144,6 +156,17 @@ impl<H: Copy> Functions<H> {
             library_version: function!("MPI_Get_library_version"),
             one_thread: PhantomData,
         })
+    }
+
+    /// The first line of what the library says of itself.
+    fn version(&self) -> String {
+        let all = text(|buffer, length| {
+            // SAFETY: may be called before MPI_Init; the buffer has MPI_MAX_LIBRARY_VERSION_STRING bytes.
+            unsafe { (self.library_version)(buffer, length) }
+        });
+        let words: Vec<&str> = all.lines().next().unwrap_or_default().split_whitespace().collect();
+        let line = words.join(" ");
+        line.split(", package").next().unwrap_or_default().trim_end_matches(',').into()
     }
 
     /// The text of a code that is not `MPI_SUCCESS`.
@@ -225,16 +248,6 @@ impl<H: Copy> Calls for Functions<H> {
     fn finalize(&self) {
         // SAFETY: no call is in progress, and none follows.
         unsafe { (self.finalize)() };
-    }
-
-    fn version(&self) -> String {
-        let all = text(|buffer, length| {
-            // SAFETY: may be called before MPI_Init; the buffer has MPI_MAX_LIBRARY_VERSION_STRING bytes.
-            unsafe { (self.library_version)(buffer, length) }
-        });
-        let words: Vec<&str> = all.lines().next().unwrap_or_default().split_whitespace().collect();
-        let line = words.join(" ");
-        line.split(", package").next().unwrap_or_default().trim_end_matches(',').into()
     }
 }
 

@@ -87,8 +87,6 @@ trait Calls {
     fn abort(&self, code: u8);
     /// Ends MPI.
     fn finalize(&self);
-    /// The first line of what the library says of itself.
-    fn version(&self) -> String;
 }
 
 #[cfg(not(all(unix, feature = "mpi")))]
