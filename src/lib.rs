@@ -49,6 +49,7 @@
 //! | [`plan`] | fusion, memory and order, fixed before anything runs |
 //! | [`kernels`] | what devices run: cost, CPU implementation, choice of WGSL |
 //! | [`device`] | the CPU and GPU backends |
+//! | [`mpi`] | several processes that train one model |
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`report`] | pictures and pages for people |
 //! | [`tasks`] | what models are trained for: tables, images, series, text, autoencoders |
@@ -70,6 +71,7 @@ pub mod device;
 pub mod experiment;
 pub mod graph;
 pub mod kernels;
+pub mod mpi;
 pub mod native;
 pub mod nn;
 pub mod onnx;

@@ -34,7 +34,8 @@ pub fn in_flags(error: &TrainError) -> String {
         | TrainError::Diverged { .. }
         | TrainError::Io { .. }
         | TrainError::TuningInterrupted
-        | TrainError::ReplayInterrupted => "",
+        | TrainError::ReplayInterrupted
+        | TrainError::Mpi(_) => "",
     };
     format!("{error}{advice}")
 }

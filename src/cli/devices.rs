@@ -5,6 +5,7 @@ use gridlight::device::adapter::AdapterReport;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::open;
 use gridlight::device::{Device, DeviceInfo};
+use gridlight::mpi::{self, Found};
 
 use super::{Failure, print, print_json};
 
@@ -24,6 +25,8 @@ struct Report {
     auto: String,
     cpu: DeviceInfo,
     adapters: Vec<AdapterReport>,
+    /// The MPI library that several processes under mpirun would use.
+    mpi: Option<Found>,
 }
 
 impl Devices {
@@ -34,6 +37,7 @@ impl Devices {
             auto: taken.map_or("cpu".into(), |a| format!("gpu:{}", a.number)),
             cpu: CpuDevice::new(None).info().clone(),
             adapters,
+            mpi: mpi::find().ok(),
         };
         if self.json {
             print_json(&report)?;
@@ -73,5 +77,9 @@ fn text(report: &Report) -> String {
         };
     }
     let why = if report.auto == "cpu" { " (no discrete or integrated GPU works)" } else { "" };
-    text + &format!("auto selects {}{why}", report.auto)
+    text += &format!("auto selects {}{why}\n", report.auto);
+    text + &match &report.mpi {
+        Some(Found { library, abi, version }) => format!("mpi    {version} ({library}, interface: {abi})"),
+        None => "No MPI library: training runs in one process.".into(),
+    }
 }

@@ -1,5 +1,7 @@
 //! `gridlight train`
 
+mod ranks;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -10,9 +12,10 @@ use gridlight::device::open::Installed;
 use gridlight::device::tuning::Tuning;
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
+use gridlight::report::Trial;
 use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate;
-use gridlight::run::job::Options;
+use gridlight::run::job::{Options, Outcome};
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::run::tune;
@@ -74,6 +77,9 @@ pub struct Train {
     /// Report the loss every this many steps.
     #[arg(long, value_name = "STEPS")]
     log_every: Option<u64>,
+    /// Train with the other processes that an MPI launcher started; needed only if the launcher is not recognised.
+    #[arg(long)]
+    mpi: bool,
     /// Do not show what was understood of the data.
     #[arg(long)]
     quiet: bool,
@@ -85,23 +91,30 @@ pub struct Train {
     json: bool,
 }
 
+/// Why `--max-steps 0` is refused.
+const NO_STEPS: &str = "--max-steps = 0 leaves nothing to train; give at least 1";
 /// Time that measuring kernels may take at the start of a training.
 const TUNING: Duration = Duration::from_millis(1500);
 
 impl Train {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
+        match self.group()? {
+            Some(group) if group.size() > 1 => self.run_with(&group, started),
+            // A group of one ends with its process.
+            _group => self.run_alone(started),
+        }
+    }
+
+    fn run_alone(self, started: Instant) -> Result<(), Failure> {
         // Before anything else, so that an interrupt while the data is read also ends in a saved checkpoint.
         let mut console = Console::new(self.json);
-        let mut overrides = self.set.clone();
-        overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
-        overrides.extend(self.exact.then(|| "train.exact=true".to_string()));
-        overrides.extend(self.seed.map(|n| format!("seed={n}")));
+        let overrides = self.overrides();
         if let Some(folds) = self.folds {
             return self.cross_validate(folds, &overrides, &mut console);
         }
         let experiment = self.read(&overrides)?;
         if self.max_steps == Some(0) {
-            return Err(Failure::input("--max-steps = 0 leaves nothing to train; give at least 1"));
+            return Err(Failure::input(NO_STEPS));
         }
         let data = trainer::load_data(&experiment, &PathBuf::new())?;
         if !self.quiet {
@@ -111,35 +124,18 @@ impl Train {
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
-        let out = self.out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+        let out = self.out_of(&experiment);
         // A run stopped before its settings were known tries them again.
         let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
             (tune::settings_of_run(&experiment, &out)?, vec![])
         } else {
             recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
         };
-        let options = Options {
-            out,
-            trials,
-            without_report: false,
-            max_steps: self.max_steps,
-            resume: self.resume,
-            init: self.init,
-            log_every: self.log_every,
-            anomaly: self.anomaly,
-            started: Some(started),
-        };
-        let outcome = recovery.train(&experiment, &data, &options, &mut console).map_err(how_to_go_on)?;
-        if let (false, Event::End { run, best_epoch, best, seconds, steps_per_second, .. }) =
-            (self.json, &outcome.end)
-        {
-            let metrics: Vec<String> =
-                best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
-            print(&format!(
-                "best epoch {best_epoch}: validation {}\n\
-                 trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",
-                metrics.join("  ")
-            ))?;
+        let options = Options { started: Some(started), ..self.options(out, trials) };
+        let outcome =
+            recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
+        if !self.json {
+            self.show_end(&outcome)?;
             let evaluation =
                 recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, None, device))?;
             super::evaluate::show(&evaluation)?;
@@ -149,6 +145,46 @@ impl Train {
 }
 
 impl Train {
+    /// What flags change in the experiment.
+    fn overrides(&self) -> Vec<String> {
+        let mut overrides = self.set.clone();
+        overrides.extend(self.epochs.map(|n| format!("train.epochs={n}")));
+        overrides.extend(self.exact.then(|| "train.exact=true".to_string()));
+        overrides.extend(self.seed.map(|n| format!("seed={n}")));
+        overrides
+    }
+
+    /// The run directory.
+    fn out_of(&self, experiment: &Experiment) -> PathBuf {
+        self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name))
+    }
+
+    fn options(&self, out: PathBuf, trials: Vec<Trial>) -> Options {
+        Options {
+            out,
+            trials,
+            max_steps: self.max_steps,
+            resume: self.resume,
+            init: self.init.clone(),
+            log_every: self.log_every,
+            anomaly: self.anomaly,
+            ..Options::default()
+        }
+    }
+
+    /// Prints how the training ended.
+    fn show_end(&self, outcome: &Outcome) -> Result<(), Failure> {
+        let Event::End { run, best_epoch, best, seconds, steps_per_second, .. } = &outcome.end else {
+            return Ok(());
+        };
+        let metrics: Vec<String> = best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
+        print(&format!(
+            "best epoch {best_epoch}: validation {}\n\
+             trained {seconds:.1} s at {steps_per_second:.0} steps/s; results in {run}",
+            metrics.join("  ")
+        ))
+    }
+
     /// The device, which measures kernels unless told not to.
     fn open(&self, exact: bool) -> Result<Box<dyn Device>, Failure> {
         let mut device = open_device(self.device, exact)?;
@@ -173,7 +209,7 @@ impl Train {
     /// Trains and tests one model for each fold.
     fn cross_validate(&self, folds: u64, overrides: &[String], console: &mut Console) -> Result<(), Failure> {
         let experiment = self.read(overrides)?;
-        let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));
+        let out = self.out_of(&experiment);
         let exact = experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
@@ -196,7 +232,7 @@ impl Train {
                     anomaly: self.anomaly,
                     ..Options::default()
                 };
-                recovery.train(&experiment, &data, &options, console).map_err(how_to_go_on)?;
+                recovery.train(&experiment, &data, &options, console).map_err(|e| how_to_go_on(e, ""))?;
                 let evaluation = recovery
                     .run(console, |device, _| evaluate(&options.out, None, Some("test"), None, device))?;
                 found.push(folds::Fold { place: [fold, repeat], metrics: evaluation.metrics });
@@ -206,10 +242,10 @@ impl Train {
     }
 }
 
-/// Adds to the error of an interrupted training the command that resumes it.
-fn how_to_go_on(error: TrainError) -> Failure {
+/// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
+fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
-    let mut command = String::from("gridlight");
+    let mut command = format!("{launcher}gridlight");
     let given: Vec<String> = std::env::args().skip(1).collect();
     let resume = (!given.iter().any(|a| a == "--resume")).then(|| "--resume".to_string());
     for argument in given.into_iter().chain(resume) {

@@ -203,7 +203,7 @@ impl<'a> Trainer<'a> {
             }
             self.count(first, &losses)?;
             self.writer.check()?;
-            if self.observer.interrupted() {
+            if self.observer.interrupted() || self.engine.is_to_stop() {
                 self.save()?;
                 self.writer.finish()?;
                 let step = self.progress.step;

@@ -1,12 +1,14 @@
 //! What a training is given, and what comes of it.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Instant;
 
 use crate::base::number::Numbers;
 use crate::data::Loaded;
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::mpi::Group;
 use crate::nn::Model;
 use crate::report::Trial;
 use crate::train::engine::Training;
@@ -46,6 +48,8 @@ pub struct Options {
     pub anomaly: bool,
     /// When the program started, for `first_step_seconds`.
     pub started: Option<Instant>,
+    /// The processes that share every step; each has the same data and experiment.
+    pub ranks: Option<Rc<Group>>,
 }
 
 /// How a training ended.

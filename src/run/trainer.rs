@@ -96,6 +96,41 @@ pub fn train(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, TrainError> {
+    with_engine(experiment, data, device, options, observer, |task, mut engine, observer| {
+        if let Some(path) = &options.init {
+            let restored = engine.restore(&checkpoint::load(path)?.0, false);
+            restored.map_err(|e| TrainError::unusable(path, e))?;
+        }
+        let (options, run) = open_run(&task, observer)?;
+        Trainer::new(Job { options: &options, ..task }, engine, run, observer)?.run()
+    })
+}
+
+/// Takes part in the training that rank 0 of `options.ranks` leads with [`train`]; writes nothing.
+///
+/// # Errors
+/// If what was given differs from what rank 0 was given, or the device or MPI fails.
+pub fn follow(
+    experiment: &Experiment,
+    data: &Loaded,
+    device: &dyn Device,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    with_engine(experiment, data, device, options, observer, |_, mut engine, observer| {
+        engine.follow(&mut || observer.interrupted())
+    })
+}
+
+/// Prepares a training up to its first values, and goes on with it.
+fn with_engine<T>(
+    experiment: &Experiment,
+    data: &Loaded,
+    device: &dyn Device,
+    options: &Options,
+    observer: &mut dyn Observer,
+    go_on: impl FnOnce(Job, Engine, &mut dyn Observer) -> Result<T, TrainError>,
+) -> Result<T, TrainError> {
     let experiment = &balanced(sized(experiment, data, &mut |text| observer.note(text)), data);
     let config = &experiment.train;
     if config.exact && !device.target().exact {
@@ -118,16 +153,21 @@ pub fn train(
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
     engine.initialise(experiment.seed_words())?;
-    if let Some(path) = &options.init {
-        let restored = engine.restore(&checkpoint::load(path)?.0, false);
-        restored.map_err(|e| TrainError::unusable(path, e))?;
+    if let Some(group) = &options.ranks {
+        engine.join(group.clone(), config.exact, &format!("{}{}", data.digest, experiment.resolved()))?;
     }
+    go_on(Job { experiment, data, device, model: &*model, training: &training, options }, engine, observer)
+}
+
+/// Opens the run directory, with the options that then hold: there may be nothing to resume.
+fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDirectory), TrainError> {
+    let Job { experiment, data, options, .. } = *task;
     // Only now, with everything checked, is anything written.
     let resume = options.resume && RunDirectory::has_saved(&options.out);
     if options.resume && !resume {
         observer.note(&format!("{}: nothing was saved yet, training starts anew", options.out.display()));
     }
-    let options = &Options { resume, ..options.clone() };
+    let options = Options { resume, ..options.clone() };
     let run = if resume {
         let run = RunDirectory::resume(&options.out)?;
         let begun = run.experiment_if_any()?;
@@ -156,8 +196,7 @@ pub fn train(
         run
     };
     directory::check_writable(&run.path)?;
-    let task = Job { experiment, data, device, model: &*model, training: &training, options };
-    Trainer::new(task, engine, run, observer)?.run()
+    Ok((options, run))
 }
 
 /// The experiment, with the numbers of weights that follow from the training rows.

@@ -6,6 +6,7 @@ use crate::base::config::ConfigError;
 use crate::data::DataError;
 use crate::device::DeviceError;
 use crate::graph::GraphError;
+use crate::mpi::MpiError;
 use crate::plan::PlanError;
 
 /// What an error is about: who asked can correct their input, or free a disk, or go on later.
@@ -41,6 +42,9 @@ pub enum TrainError {
     /// The device failed.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// Several processes cannot train together.
+    #[error(transparent)]
+    Mpi(#[from] MpiError),
     /// The plan is larger than the device's memory or limits.
     #[error(
         "{cause}; the plan needs {} bytes in all with train.batch_size = {batch}; {}",
@@ -205,7 +209,13 @@ impl TrainError {
                 | DeviceError::Limit { .. }
                 | DeviceError::Environment { .. },
             ) => ErrorKind::Input,
-            Self::Device(_) | Self::Lost { .. } => ErrorKind::Device,
+            Self::Mpi(
+                MpiError::NotAvailable
+                | MpiError::NotFound { .. }
+                | MpiError::Unusable { .. }
+                | MpiError::Launcher { .. },
+            ) => ErrorKind::Input,
+            Self::Device(_) | Self::Lost { .. } | Self::Mpi(_) => ErrorKind::Device,
             Self::DoesNotFit { cause, .. } => cause.kind(),
             Self::Diverged { .. } => ErrorKind::Diverged,
             Self::Io { .. } => ErrorKind::File,

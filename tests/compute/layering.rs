@@ -14,6 +14,7 @@ const LAYERS: [&str; 20] = [
     "optim",
     "shader",
     "native",
+    "mpi",
     "kernels",
     "graph",
     "plan",

@@ -32,6 +32,7 @@ mod parts;
 #[path = "../common/planted.rs"]
 mod planted;
 mod pooling;
+mod ranks;
 mod recurrent;
 #[path = "../common/silent.rs"]
 mod silent;
@@ -53,7 +54,7 @@ use libtest_mimic::{Arguments, Trial};
 /// Creates the tests of a module.
 type Group = (&'static str, fn() -> Vec<Trial>);
 
-const GROUPS: [Group; 11] = [
+const GROUPS: [Group; 12] = [
     ("conformance", conformance::trials),
     ("gpu_device", gpu_device::trials),
     ("gpu_kernels", gpu_kernels::trials),
@@ -62,6 +63,7 @@ const GROUPS: [Group; 11] = [
     ("nn", nn::trials),
     ("operator_cases", operator_cases::trials),
     ("pooling", pooling::trials),
+    ("ranks", ranks::trials),
     ("recurrent", recurrent::trials),
     ("train_gpu", train_gpu::trials),
     ("trust_system", trust_system::trials),

@@ -1,10 +1,11 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
 //! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
-//! reads and sets weights and everything else that a checkpoint keeps.
+//! reads and sets weights and everything else that a checkpoint keeps. `ranks` shares steps with other processes.
 
 mod order;
 mod program;
+mod ranks;
 mod state;
 
 use std::borrow::Cow;
@@ -24,6 +25,7 @@ use crate::plan::{Compiled, Slice};
 pub(crate) use order::text_order;
 use program::Built;
 pub use program::{Training, Watched, compile, step};
+pub use ranks::dismiss;
 
 /// A compiled model on a device.
 pub struct Engine {
@@ -51,6 +53,8 @@ pub struct Engine {
     optimizer: Option<Optimizer>,
     /// Recurrent states carried from batch to batch, in training and in evaluation.
     carried: [Vec<State>; 2],
+    /// The other processes that share its steps.
+    ranks: Option<ranks::Ranks>,
 }
 
 impl Engine {
@@ -121,6 +125,7 @@ impl Engine {
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             carried,
+            ranks: None,
             compiled,
         };
         for (slice, words) in engine.compiled.layout.constants.clone() {
@@ -177,6 +182,7 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn set_order(&mut self, at: usize, order: &[u32]) -> Result<(), TrainError> {
+        self.tell_order(at, order)?;
         if let Some(slice) = self.compiled.layout.data[at].order {
             let order = &order[..order.len().min(slice.words)];
             let starts = &self.starts[at];
@@ -216,33 +222,33 @@ impl Engine {
     pub fn train(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
         let Some((batch, micro_batches)) = self.training else { return Ok(vec![]) };
         debug_assert!(steps.iter().all(|s| s.batch_start % batch as u32 == 0), "batches do not overlap");
+        if let Some(ranks) = self.ranks.clone() {
+            return self.train_shared(&ranks, steps);
+        }
         let phases = step(micro_batches);
         let mut runs = vec![];
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
             for &(phase, times) in &phases {
-                runs.extend((0..times).map(|at| Run {
-                    phase,
-                    step: StepRecord {
-                        batch_start: step.batch_start + (at * (batch / micro_batches)) as u32,
-                        slot: (slot * micro_batches + at) as u32,
-                        micro_batch: at as u32,
-                        ..*step
-                    },
-                }));
+                runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
             }
         }
         self.session.run_all(&runs)?;
         let Some(losses) = self.losses() else { return Ok(vec![]) };
         let words = self.session.read(losses.buffer, losses.start, steps.len() * micro_batches)?;
-        let mean = |losses: &[u32]| match losses {
-            [only] => f32::from_bits(*only),
-            _ => {
-                let sum: f64 = losses.iter().map(|&word| f64::from(f32::from_bits(word))).sum();
-                (sum / losses.len() as f64) as f32
-            }
-        };
         Ok(words.chunks(micro_batches).map(mean).collect())
+    }
+
+    /// The run of a phase for micro-batch `at` of a step, whose slot is among those of steps.
+    fn micro_batch(&self, phase: usize, step: &StepRecord, at: usize) -> Run {
+        let (batch, micro_batches) = self.training.unwrap_or((0, 1));
+        let step = StepRecord {
+            batch_start: step.batch_start + (at * (batch / micro_batches)) as u32,
+            slot: step.slot * micro_batches as u32 + at as u32,
+            micro_batch: at as u32,
+            ..*step
+        };
+        Run { phase, step }
     }
 
     /// Results that the first training step kept of micro-batch `micro_batch`, by name.
@@ -340,6 +346,17 @@ impl Engine {
     /// The optimizer scalars of step `step` (from 1).
     pub fn optimizer_scalars(&self, step: u64) -> [f32; 4] {
         self.optimizer.as_ref().map_or([0.0; 4], |o| o.scalars(step))
+    }
+}
+
+/// The loss of a step from those of its micro-batches.
+fn mean(losses: &[u32]) -> f32 {
+    match losses {
+        [only] => f32::from_bits(*only),
+        _ => {
+            let sum: f64 = losses.iter().map(|&word| f64::from(f32::from_bits(word))).sum();
+            (sum / losses.len() as f64) as f32
+        }
     }
 }
 

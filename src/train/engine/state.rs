@@ -99,7 +99,7 @@ impl Engine {
     }
 
     /// Names, shapes and places of the optimizer's state.
-    fn optimizer_places(&self) -> Vec<(String, Vec<usize>, Slice)> {
+    pub(super) fn optimizer_places(&self) -> Vec<(String, Vec<usize>, Slice)> {
         let mut places = vec![];
         for set in &self.compiled.layout.sets {
             for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
@@ -143,6 +143,6 @@ impl Engine {
                 self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
             }
         }
-        Ok(())
+        self.tell_state()
     }
 }

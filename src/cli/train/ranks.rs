@@ -1,0 +1,164 @@
+//! `gridlight train` under mpirun: one of several processes that share every step.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use gridlight::device::{Device, DeviceChoice, open};
+use gridlight::experiment::Experiment;
+use gridlight::mpi::{self, Group};
+use gridlight::run::directory::RunDirectory;
+use gridlight::run::evaluate::evaluate;
+use gridlight::run::job::{Options, Outcome};
+use gridlight::run::trainer;
+use gridlight::train::engine;
+use gridlight::train::events::Observer;
+use gridlight::train::{ErrorKind, TrainError};
+
+use super::super::progress::Console;
+use super::super::{Failure, exit_code, inspect, signals, tell};
+use super::{Train, how_to_go_on};
+
+/// All but rank 0 print nothing.
+struct Silent;
+
+impl Observer for Silent {
+    fn interrupted(&mut self) -> bool {
+        signals::asked()
+    }
+}
+
+impl Train {
+    /// Joins the processes of the launcher, if one started this process or `--mpi` asks for it, and there are
+    /// several.
+    pub(super) fn group(&self) -> Result<Option<Rc<Group>>, Failure> {
+        if !(self.mpi || mpi::is_launched()) {
+            return Ok(None);
+        }
+        Ok(Some(Rc::new(Group::join().map_err(TrainError::from)?)))
+    }
+
+    /// Trains with all ranks. If this one fails, it says why and ends all with its exit code.
+    pub(super) fn run_with(self, group: &Rc<Group>, started: Instant) -> Result<(), Failure> {
+        // Before anything else, so that an interrupt while the data is read also ends in a saved checkpoint.
+        signals::listen();
+        let result = self.share(group, started);
+        if let Err(failure) = &result
+            && failure.code != exit_code(ErrorKind::Interrupted)
+        {
+            // As one text, so that the launcher does not mix it with that of another rank.
+            tell(format!("rank {}: error: {:#}", group.rank(), failure.error));
+            group.abort(failure.code);
+        }
+        result
+    }
+
+    fn share(mut self, group: &Rc<Group>, started: Instant) -> Result<(), Failure> {
+        let out = self.check_for(group)?;
+        let overrides = self.overrides();
+        let experiment = self.experiment_for(group, overrides, &out)?;
+        let data = trainer::load_data(&experiment, &PathBuf::new())?;
+        if self.device == DeviceChoice::Auto {
+            self.device = own_gpu(mpi::local_rank());
+        }
+        let options =
+            Options { ranks: Some(group.clone()), started: Some(started), ..self.options(out, vec![]) };
+        if !group.leads() {
+            let device = open::open(self.device, experiment.train.exact)?;
+            return Ok(trainer::follow(&experiment, &data, &*device, &options, &mut Silent)?);
+        }
+        if !self.quiet {
+            tell(inspect::text(&data.understood).trim_end());
+        }
+        let device = self.open(experiment.train.exact)?;
+        let mut console = Console::new(self.json);
+        console.note(&format!(
+            "{} processes train together; each computes {} of {} micro-batches",
+            group.size(),
+            experiment.train.accumulate / group.size(),
+            experiment.train.accumulate
+        ));
+        let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console);
+        if matches!(&outcome, Ok(_) | Err(TrainError::Interrupted { .. })) {
+            engine::dismiss(group)?;
+        }
+        self.show(
+            &outcome.map_err(|error| how_to_go_on(error, &format!("mpirun -n {} ", group.size())))?,
+            &options,
+            &*device,
+        )?;
+        console.all_was_printed()
+    }
+
+    fn show(&self, outcome: &Outcome, options: &Options, device: &dyn Device) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        self.show_end(outcome)?;
+        let evaluation = evaluate(&options.out, None, None, None, device)?;
+        super::super::evaluate::show(&evaluation)
+    }
+
+    /// Refuses what one process must do; returns the run directory.
+    fn check_for(&self, group: &Group) -> Result<PathBuf, Failure> {
+        let refused = |what: &str| {
+            let size = group.size();
+            Err(Failure::input(format!("{what} cannot be used with {size} processes; run it without mpirun")))
+        };
+        if self.folds.is_some() {
+            return refused("--folds");
+        }
+        let experiment = self.read(&self.overrides())?;
+        if experiment.tune.is_some() {
+            return refused("[tune]");
+        }
+        if self.max_steps == Some(0) {
+            return Err(Failure::input(super::NO_STEPS));
+        }
+        Ok(self.out_of(&experiment))
+    }
+
+    /// The experiment with micro-batches for every rank: where the file does not split steps, as many as ranks,
+    /// or as many as the run to resume has.
+    fn experiment_for(
+        &self,
+        group: &Group,
+        mut overrides: Vec<String>,
+        out: &std::path::Path,
+    ) -> Result<Experiment, Failure> {
+        let experiment = self.read(&overrides)?;
+        let begun = if self.resume { RunDirectory::open(out).ok() } else { None };
+        let begun = begun.map(|run| run.experiment()).transpose()?.map(|e| e.train.accumulate);
+        let size = group.size();
+        let parts = match experiment.train.accumulate {
+            1 => begun.filter(|&parts| parts > 1).unwrap_or(size),
+            given => given,
+        };
+        if parts % size != 0 {
+            return Err(Failure::input(format!(
+                "train.accumulate = {parts} is not a multiple of the {size} processes; start as many as \
+                 divide it, or set train.accumulate to a multiple of {size}"
+            )));
+        }
+        if parts == experiment.train.accumulate {
+            return Ok(experiment);
+        }
+        overrides.push(format!("train.accumulate={parts}"));
+        let why = |f: Failure| Failure {
+            code: f.code,
+            error: f
+                .error
+                .context(format!("a step is split into {parts} micro-batches for {size} processes")),
+        };
+        self.read(&overrides).map_err(why)
+    }
+}
+
+/// The GPU of process `local` of this machine: among those of the kind that `auto` takes, in turn.
+fn own_gpu(local: usize) -> DeviceChoice {
+    let adapters = open::list();
+    let Some(first) = adapters.iter().find(|a| a.auto) else { return DeviceChoice::Auto };
+    let same: Vec<usize> =
+        adapters.iter().filter(|a| a.info.kind == first.info.kind).map(|a| a.number).collect();
+    same.get(local % same.len().max(1)).map_or(DeviceChoice::Auto, |&number| DeviceChoice::GpuNumber(number))
+}

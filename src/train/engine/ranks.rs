@@ -1,0 +1,198 @@
+//! Training steps that several ranks share: each computes the gradients of some micro-batches, and every rank
+//! makes the update with their sum.
+//!
+//! Rank 0 is used as any engine is; what it does to weights, and every step, it tells the others, which
+//! [`Engine::follow`]. Running statistics are those of rank 0, of the micro-batches it computed.
+
+use std::rc::Rc;
+
+use sha2::{Digest, Sha256};
+
+use super::Engine;
+use crate::base::step::StepRecord;
+use crate::device::Run;
+use crate::mpi::Group;
+use crate::plan::Slice;
+use crate::train::TrainError;
+
+/// What rank 0 tells.
+const STEPS: u32 = 0;
+const ORDER: u32 = 1;
+const STATE: u32 = 2;
+const END: u32 = 3;
+
+/// The phases of a step, as in [`super::step`].
+const CLEAR: usize = 0;
+const PASS: usize = 1;
+const UPDATE: usize = 2;
+
+/// How an engine shares its steps.
+#[derive(Clone, Debug)]
+pub(super) struct Ranks {
+    group: Rc<Group>,
+    /// Micro-batches that a rank adds up before the ranks exchange.
+    together: usize,
+}
+
+/// Lets the other ranks end.
+///
+/// # Errors
+/// If MPI fails.
+pub fn dismiss(group: &Group) -> Result<(), TrainError> {
+    Ok(group.tell(END, &[])?)
+}
+
+impl Engine {
+    /// Shares training steps with the other ranks of `group`, which all join with an engine of the same kind.
+    /// With `exact`, gradients are exchanged after each micro-batch and added in the order of micro-batches,
+    /// so that the sum has the bits of one rank; else each rank first adds up its own.
+    ///
+    /// # Errors
+    /// If the micro-batches of a step cannot be shared equally, or a rank has other `facts` (experiment and
+    /// data).
+    pub fn join(&mut self, group: Rc<Group>, exact: bool, facts: &str) -> Result<(), TrainError> {
+        let (all, size) = (self.micro_batches(), group.size());
+        if !all.is_multiple_of(size) {
+            let reason = format!("train.accumulate = {all} is not a multiple of the {size} processes");
+            return Err(TrainError::Input(reason));
+        }
+        let words = self.gradients().map_or(0, |slice| slice.words);
+        let digest = Sha256::digest(format!("{words} {all} {facts}"));
+        let own: Vec<u32> = digest.chunks(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let digests = group.gather(&own)?;
+        if let Some(rank) = digests.chunks(own.len()).position(|other| *other != digests[..own.len()]) {
+            let reason = format!(
+                "process {rank} of {size} has another experiment or other data than process 0; give all the \
+                 same files"
+            );
+            return Err(TrainError::Input(reason));
+        }
+        self.ranks = Some(Ranks { group, together: if exact { 1 } else { all / size } });
+        Ok(())
+    }
+
+    /// Whether a rank was asked to stop, as far as the last steps told.
+    pub fn is_to_stop(&self) -> bool {
+        self.ranks.as_ref().is_some_and(|ranks| ranks.group.is_to_stop())
+    }
+
+    /// Does what rank 0 tells until it ends; `asked` says whether this rank is to stop.
+    ///
+    /// # Errors
+    /// If the device or MPI fails.
+    pub fn follow(&mut self, asked: &mut dyn FnMut() -> bool) -> Result<(), TrainError> {
+        let Some(ranks) = self.ranks.clone() else { return Ok(()) };
+        loop {
+            let (what, words) = ranks.group.hear()?;
+            match what {
+                STEPS => {
+                    let mut steps: Vec<StepRecord> = bytemuck::pod_collect_to_vec(&words);
+                    if asked() {
+                        ranks.group.ask_to_stop();
+                    }
+                    self.train_together(&ranks, &mut steps)?;
+                }
+                ORDER => self.set_order(0, &words)?,
+                STATE => self.take_state(&words)?,
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    /// The gradients of all parameters.
+    fn gradients(&self) -> Option<Slice> {
+        self.compiled.layout.sets.first()?.gradient_range()
+    }
+
+    /// Runs the steps with all ranks; returns their losses, the same on every rank.
+    pub(super) fn train_shared(
+        &mut self,
+        ranks: &Ranks,
+        steps: &mut [StepRecord],
+    ) -> Result<Vec<f32>, TrainError> {
+        ranks.group.tell(STEPS, bytemuck::cast_slice(steps))?;
+        self.train_together(ranks, steps)
+    }
+
+    fn train_together(&mut self, ranks: &Ranks, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
+        let Ranks { group, together } = ranks;
+        let (all, size) = (self.micro_batches(), group.size());
+        let Some(gradients) = self.gradients() else { return Ok(vec![]) };
+        for (slot, step) in steps.iter_mut().enumerate() {
+            step.slot = slot as u32;
+            let mut sums = vec![0.0; gradients.words];
+            for round in 0..all / (size * together) {
+                let first = (round * size + group.rank()) * together;
+                let mut runs: Vec<Run> = vec![self.micro_batch(CLEAR, step, 0)];
+                runs.extend((first..first + together).map(|at| self.micro_batch(PASS, step, at)));
+                self.session.run_all(&runs)?;
+                let values = self.session.read(gradients.buffer, gradients.start, gradients.words)?;
+                group.add(&values, &mut sums)?;
+            }
+            self.session.write(gradients.buffer, gradients.start, bytemuck::cast_slice(&sums))?;
+            let update = self.micro_batch(UPDATE, step, 0);
+            self.session.run_all(&[update])?;
+        }
+        self.losses_of_all(ranks, steps.len())
+    }
+
+    /// The mean loss of each step, each micro-batch's from the rank that computed it; and whether any rank
+    /// was asked to stop.
+    fn losses_of_all(&mut self, ranks: &Ranks, steps: usize) -> Result<Vec<f32>, TrainError> {
+        let Ranks { group, together } = ranks;
+        let all = self.micro_batches();
+        let Some(losses) = self.losses() else { return Ok(vec![]) };
+        let mut own = self.session.read(losses.buffer, losses.start, steps * all)?;
+        own.push(u32::from(group.is_to_stop()));
+        let gathered = group.gather(&own)?;
+        let of_ranks: Vec<&[u32]> = gathered.chunks(own.len()).collect();
+        if of_ranks.iter().any(|words| words.last() == Some(&1)) {
+            group.ask_to_stop();
+        }
+        let rank = |at: usize| at % all / together % group.size();
+        let words: Vec<u32> = (0..steps * all).map(|at| of_ranks[rank(at)][at]).collect();
+        Ok(words.chunks(all).map(super::mean).collect())
+    }
+
+    /// Tells the other ranks the order of the training rows.
+    pub(super) fn tell_order(&self, at: usize, order: &[u32]) -> Result<(), TrainError> {
+        match self.leading() {
+            Some(group) if at == 0 => Ok(group.tell(ORDER, order)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// The group, on rank 0 alone.
+    fn leading(&self) -> Option<&Group> {
+        self.ranks.as_ref().map(|ranks| &*ranks.group).filter(|group| group.leads())
+    }
+
+    /// Tells the other ranks weights, running statistics and optimizer state.
+    pub(super) fn tell_state(&mut self) -> Result<(), TrainError> {
+        if self.leading().is_none() {
+            return Ok(());
+        }
+        let mut words = vec![];
+        for slice in self.state_places() {
+            words.extend(self.session.read(slice.buffer, slice.start, slice.words)?);
+        }
+        self.leading().map_or(Ok(()), |group| Ok(group.tell(STATE, &words)?))
+    }
+
+    fn take_state(&mut self, words: &[u32]) -> Result<(), TrainError> {
+        let mut rest = words;
+        for slice in self.state_places() {
+            // All ranks have the same program, which was checked when they joined.
+            let (own, after) = rest.split_at(slice.words.min(rest.len()));
+            self.session.write(slice.buffer, slice.start, own)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    fn state_places(&self) -> Vec<Slice> {
+        let layout = &self.compiled.layout;
+        let weights = layout.parameters().chain(&layout.states).map(|(_, slice)| *slice);
+        weights.chain(self.optimizer_places().into_iter().map(|(_, _, slice)| slice)).collect()
+    }
+}

@@ -1,0 +1,179 @@
+//! `mpirun -n N gridlight train`: several processes that train one model. Without mpirun these tests are
+//! ignored.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Failed, Trial};
+
+use crate::harness::{Check, ignored};
+
+const TESTS: [(&str, Check); 6] = [
+    ("ranks_have_the_bits_of_one_process_in_exact_mode", exact),
+    ("gradients_of_several_exchanges_are_exact_too", many),
+    ("two_ranks_have_the_losses_of_one_process", losses),
+    ("a_run_goes_on_with_another_number_of_ranks", resumed),
+    ("a_killed_rank_ends_all", killed),
+    ("what_ranks_cannot_share_is_refused", refused),
+];
+
+pub fn trials() -> Vec<Trial> {
+    let found = Command::new("mpirun").arg("--version").output();
+    let text = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    let open_mpi = text.contains("Open MPI");
+    TESTS
+        .iter()
+        .map(|&(name, test)| match open_mpi {
+            true => Trial::test(name, test),
+            false => ignored(name, "there is no mpirun of Open MPI"),
+        })
+        .collect()
+}
+
+/// Breast cancer for two epochs, on the CPU; the number of ranks 0 is without mpirun.
+fn command(ranks: usize, out: &Path, arguments: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_gridlight");
+    let mut command = match ranks {
+        0 => Command::new(program),
+        _ => {
+            let mut command = Command::new("mpirun");
+            // More ranks than cores, and as root, as in containers.
+            command.args(["--oversubscribe", "--allow-run-as-root", "-n", &ranks.to_string(), program]);
+            command
+        }
+    };
+    let experiment = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments/breast-cancer.toml");
+    command.arg("train").arg(experiment).args(["--device", "cpu", "--quiet", "--out"]).arg(out);
+    command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(ranks: usize, out: &Path, arguments: &[&str]) -> Result<Output, Failed> {
+    Ok(command(ranks, out, arguments).output()?)
+}
+
+/// The bytes of the best weights.
+fn best(ranks: usize, out: PathBuf, arguments: &[&str]) -> Result<Vec<u8>, Failed> {
+    let output = run(ranks, &out, arguments)?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    Ok(std::fs::read(out.join("best.safetensors"))?)
+}
+
+const FOUR: [&str; 3] = ["--exact", "--set", "train.accumulate=4"];
+
+fn exact() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let arguments = [&FOUR[..], &["--epochs", "2"]].concat();
+    let bytes = |ranks: usize| best(ranks, directory.path().join(ranks.to_string()), &arguments);
+    let one = bytes(0)?;
+    assert!(bytes(2)? == one, "2 ranks");
+    assert!(bytes(4)? == one, "4 ranks");
+    let other = [&arguments[..], &["--seed", "77"]].concat();
+    assert!(best(2, directory.path().join("other"), &other)? != one, "another seed has other weights");
+    Ok(())
+}
+
+/// 380,403 parameters are exchanged in two parts, neither of which three ranks can share equally.
+fn many() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let arguments = ["--exact", "--max-steps", "4", "--set", "model.hidden=[600,601]"];
+    let split = ["--set", "train.accumulate=6", "--set", "train.batch_size=48"];
+    let arguments = [&arguments[..], &split].concat();
+    let bytes = |ranks: usize| best(ranks, directory.path().join(ranks.to_string()), &arguments);
+    let one = bytes(0)?;
+    assert!(bytes(3)? == one, "3 ranks");
+    Ok(())
+}
+
+fn losses() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let losses = |ranks: usize, arguments: &[&str]| -> Result<Vec<f64>, Failed> {
+        let out = directory.path().join(ranks.to_string());
+        best(ranks, out.clone(), &[&["--epochs", "2"], arguments].concat())?;
+        let text = std::fs::read_to_string(out.join("metrics.csv"))?;
+        let header: Vec<&str> = text.lines().next().unwrap_or_default().split(',').collect();
+        let column = header.iter().position(|name| *name == "train_loss").ok_or("no train_loss")?;
+        text.lines().skip(1).map(|line| Ok(line.split(',').nth(column).unwrap_or("").parse()?)).collect()
+    };
+    // Where the file does not split steps, there are as many micro-batches as ranks.
+    let (one, two) = (losses(0, &["--set", "train.accumulate=2"])?, losses(2, &[])?);
+    assert_eq!((one.len(), two.len()), (2, 2));
+    for (one, two) in one.iter().zip(two) {
+        assert!((one - two).abs() <= 1e-5 * one, "{one} {two}");
+    }
+    Ok(())
+}
+
+fn resumed() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let at = |name: &str| directory.path().join(name);
+    let epochs = [&FOUR[..], &["--epochs", "2"]].concat();
+    let whole = best(0, at("whole"), &epochs)?;
+    best(4, at("cut"), &[&epochs[..], &["--max-steps", "9"]].concat())?;
+    let resumed = best(2, at("cut"), &[&epochs[..], &["--resume"]].concat())?;
+    assert!(resumed == whole, "4 ranks, then 2");
+    Ok(())
+}
+
+/// Waits for the end of a process, but not for ever.
+fn ended(mut child: Child, seconds: u64) -> Result<Output, Failed> {
+    let began = Instant::now();
+    while child.try_wait()?.is_none() {
+        if began.elapsed() > Duration::from_secs(seconds) {
+            child.kill()?;
+            return Err(format!("still running after {seconds} s").into());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(child.wait_with_output()?)
+}
+
+fn killed() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let out = directory.path().join("run");
+    let mut command = command(2, &out, &["--epochs", "100000"]);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let began = Instant::now();
+    while !out.join("best.safetensors").exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "training has not begun");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let of_run = format!("--out\0{}\0", out.display());
+    let ranks: Vec<i32> = std::fs::read_dir("/proc")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(|pid: &i32| {
+            let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            let has = |bytes: &[u8], text: &str| String::from_utf8_lossy(bytes).contains(text);
+            has(&read("cmdline"), &of_run) && has(&read("environ"), "OMPI_COMM_WORLD_RANK=1\0")
+        })
+        .collect();
+    let [rank] = ranks[..] else { return Err(format!("processes of rank 1: {ranks:?}").into()) };
+    Command::new("kill").args(["-9", &rank.to_string()]).status()?;
+    let output = ended(child, 10)?;
+    assert!(!output.status.success());
+    Ok(())
+}
+
+fn refused() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let out = directory.path().join("run");
+    let cases: [(&[&str], &str); 3] = [
+        (&["--folds", "3"], "--folds cannot be used with 2 processes"),
+        (
+            &["--set", "train.accumulate=3", "--set", "train.batch_size=15"],
+            "train.accumulate = 3 is not a multiple of the 2 processes",
+        ),
+        (&["--set", "train.batch_size=31"], "= 31 is not a multiple of train.accumulate = 2"),
+    ];
+    for (arguments, says) in cases {
+        let output = run(2, &out, arguments)?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains(says) && text.contains("rank "), "{text}");
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(!out.exists(), "nothing is written");
+    }
+    Ok(())
+}
