@@ -19,16 +19,31 @@ const TESTS: [(&str, Check); 6] = [
 ];
 
 pub fn trials() -> Vec<Trial> {
-    let found = Command::new("mpirun").arg("--version").output();
-    let text = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
-    let open_mpi = text.contains("Open MPI");
+    let missing = missing();
     TESTS
         .iter()
-        .map(|&(name, test)| match open_mpi {
-            true => Trial::test(name, test),
-            false => ignored(name, "there is no mpirun of Open MPI"),
+        .map(|&(name, test)| match missing {
+            None => Trial::test(name, test),
+            Some(reason) => ignored(name, reason),
         })
         .collect()
+}
+
+/// More ranks than cores, and as root, as in containers.
+const ANYWHERE: [&str; 2] = ["--oversubscribe", "--allow-run-as-root"];
+
+/// Why ranks cannot be started here.
+fn missing() -> Option<&'static str> {
+    let found = Command::new("mpirun").arg("--version").output();
+    let text = found.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    if !text.contains("Open MPI") {
+        return Some("there is no mpirun of Open MPI");
+    }
+    let started = Command::new("mpirun").args(ANYWHERE).args(["-n", "2", "true"]).output();
+    match started {
+        Ok(output) if output.status.success() => None,
+        _ => Some("mpirun cannot start processes here"),
+    }
 }
 
 /// Breast cancer for two epochs, on the CPU; the number of ranks 0 is without mpirun.
@@ -38,8 +53,7 @@ fn command(ranks: usize, out: &Path, arguments: &[&str]) -> Command {
         0 => Command::new(program),
         _ => {
             let mut command = Command::new("mpirun");
-            // More ranks than cores, and as root, as in containers.
-            command.args(["--oversubscribe", "--allow-run-as-root", "-n", &ranks.to_string(), program]);
+            command.args(ANYWHERE).args(["-n", &ranks.to_string(), program]);
             command
         }
     };
