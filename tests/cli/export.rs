@@ -241,3 +241,39 @@ fn json_lists_what_goes_in_and_comes_out() {
     assert_eq!(report["inputs"][2]["type"], "string");
     assert_eq!(report["outputs"][0]["shape"], serde_json::json!(["N", 1]));
 }
+
+#[test]
+fn what_follows_from_the_loss_is_in_the_graph_or_refused() {
+    let place = workplace();
+    let rows: String = (0..90).map(|i| format!("{i},{},{}\n", i % 4, ["no", "yes"][i / 3 % 2])).collect();
+    fs::write(place.path().join("counts.csv"), format!("a,n,c\n{rows}")).unwrap();
+    let data = |target: &str| format!("[data]\nsource = \"counts.csv\"\ntarget = \"{target}\"\n[train]\n");
+    train(place.path(), "rates", &(data("n") + "loss = \"poisson\""));
+    assert!(operators(&export(place.path(), "runs/rates", &[])).ends_with(&["Exp", "Identity"]));
+    train(place.path(), "above", &(data("c") + "loss = \"cross_entropy\"\nthreshold = 0.3"));
+    let model = export(place.path(), "runs/above", &[]);
+    assert!(operators(&model).contains(&"Greater") && !operators(&model).contains(&"ArgMax"));
+    train(place.path(), "bands", &(data("n") + "loss = { type = \"quantile\", quantiles = [0.1, 0.9] }"));
+    let ended = gridlight(place.path(), &["export", "runs/bands", "--output", "m.onnx"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("quantiles"), "{}", ended.stderr);
+    let model = export(place.path(), "runs/bands", &["--raw"]);
+    assert_eq!(ports(&graph(&model).output), [port("output", 1, "N 2")]);
+}
+
+#[test]
+fn attention_leaves_as_products_and_a_softmax() {
+    let place = workplace();
+    let text: String = (0..400).map(|i| char::from(b'a' + (i * i % 7) as u8)).collect();
+    fs::write(place.path().join("t.txt"), text).unwrap();
+    let data = "[data]\nsource = \"t.txt\"\ntext = { length = 6 }\nsplit = { by = \"order\" }\n[model]\n";
+    let model = "family = \"transformer\"\nwidth = 8\nheads = 2\nblocks = 1\npositions = \"rotary\"\n";
+    train(place.path(), "gpt", &format!("{data}{model}"));
+    let model = export(place.path(), "runs/gpt", &[]);
+    assert_in_order(&model);
+    assert!(operators(&model).contains(&"Softmax") && operators(&model).contains(&"LayerNormalization"));
+    // Its masks have the length of the training sequences, and nothing is carried over.
+    let symbols = graph(&model).output[0].clone();
+    assert_eq!(ports(&graph(&model).input), [port("tokens", 7, "N 6")]);
+    assert_eq!(ports(&[symbols]), [port("logits", 1, "N 6 5")]);
+}
