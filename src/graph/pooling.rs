@@ -1,9 +1,9 @@
 //! Builder methods of pooling. Images are channels-last, `[N, H, W, C]`; a one-dimensional signal is an image
 //! of height 1.
 
-use super::ops::{Op, Pool, PoolKind};
-use super::{Built, Graph, ValueId};
-use crate::kernels::pool::{Divisor, PoolAxis};
+use super::ops::{Op, Pool, PoolGrad, PoolKind};
+use super::{Built, Graph, Node, ValueId};
+use crate::kernels::pool::{Collect, Divisor, PoolAxis};
 
 /// Attributes of pooling, per axis (vertical, then horizontal), with PyTorch's meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -135,4 +135,32 @@ impl Graph {
         let axes = spec.axes([height, width]).map_err(|why| self.error(name, &[x], why))?;
         self.push(Op::Pool(Pool { axes, kind }), &[x])
     }
+
+    /// If `dy` is what the windows of a maximum over `y` send back to it: that maximum, and what it was sent.
+    pub(super) fn sent_by_max_pool(&self, y: ValueId, dy: ValueId) -> Option<MaxPoolGradient> {
+        let node = self.node(dy);
+        let Op::PoolGrad(PoolGrad { axes, collect: Collect::Chosen }) = node.op else { return None };
+        let of = |kind| Op::Pool(Pool { axes, kind });
+        let (taps, sent) = (node.inputs[0], node.inputs[1]);
+        let is = |node: &Node, kind| node.op == of(kind) && node.inputs == [y];
+        let maximum = self.nodes.iter().position(|node| is(node, PoolKind::Max))?;
+        is(self.node(taps), PoolKind::MaxTap).then(|| MaxPoolGradient {
+            maximum: ValueId(maximum as u32),
+            sent,
+            taps,
+            back: node.op.clone(),
+        })
+    }
+}
+
+/// The gradient of a maximum over windows ([`Graph::sent_by_max_pool`]).
+pub(super) struct MaxPoolGradient {
+    /// The maximum of each window.
+    pub maximum: ValueId,
+    /// Its gradient.
+    pub sent: ValueId,
+    /// The elements chosen.
+    pub taps: ValueId,
+    /// What sends the gradient to them, from `taps` and `sent`.
+    pub back: Op,
 }

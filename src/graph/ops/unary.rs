@@ -50,6 +50,11 @@ impl Unary {
             UnaryFn::Erf => |x, _, dy| dy * ((-x.square()).exp() * FRAC_2_SQRT_PI),
         })
     }
+
+    /// Whether the gradient rule reads the result alone, for functions that stand before pooling.
+    fn is_differentiated_by_result(&self) -> bool {
+        matches!(self.0, UnaryFn::Relu | UnaryFn::Tanh | UnaryFn::Sigmoid)
+    }
 }
 
 impl OpDef for Unary {
@@ -72,8 +77,16 @@ impl OpDef for Unary {
         y: ValueId,
         dy: ValueId,
     ) -> Result<Vec<Option<ValueId>>, GraphError> {
-        let rule = self.gradient().map(|rule| g.formula([inputs[0], y, dy], |[x, y, dy]| rule(&x, &y, &dy)));
-        Ok(vec![rule.transpose()?])
+        let Some(rule) = self.gradient() else { return Ok(vec![None]) };
+        // The largest of a window is all that has a gradient, so that is scaled before it is sent: there are
+        // fewer of them, and `y` itself is not needed any more.
+        if self.is_differentiated_by_result()
+            && let Some(pool) = g.sent_by_max_pool(y, dy)
+        {
+            let scaled = g.formula([inputs[0], pool.maximum, pool.sent], |[x, y, dy]| rule(&x, &y, &dy))?;
+            return Ok(vec![Some(g.push(pool.back, &[pool.taps, scaled])?)]);
+        }
+        Ok(vec![Some(g.formula([inputs[0], y, dy], |[x, y, dy]| rule(&x, &y, &dy))?)])
     }
 
     fn eval(&self, inputs: &[&Tensor], ty: &TensorType, _context: &EvalContext) -> Tensor {

@@ -64,6 +64,16 @@ fn dense(all: &mut Collection) -> Result<(), GraphError> {
 }
 
 fn pools(all: &mut Collection) -> Result<(), GraphError> {
+    for f in [UnaryFn::Relu, UnaryFn::Tanh, UnaryFn::Sigmoid] {
+        for spec in [PoolSpec::new([2, 2]), PoolSpec::new([3, 3]).every([2, 2]).padded([1, 1])] {
+            all.add(format!("{} before max_pool {spec:?}", f.name()), |g| {
+                let x = g.draw(&[2, 6, 7, 3], Draw::Lattice { shift: 0.5 })?;
+                let y = g.graph.unary(f, x)?;
+                let y = g.graph.max_pool(y, &spec)?;
+                g.graph.unary(UnaryFn::Square, y)
+            })?;
+        }
+    }
     all.add("relu between pooling, channels first".into(), |g| {
         let x = g.draw(&[2, 4, 6, 6], Draw::Lattice { shift: 0.5 })?;
         let x = g.graph.permute(x, &[0, 2, 3, 1])?;
