@@ -2,10 +2,10 @@
 //! layers.
 
 use super::init::Init;
-use super::tensors::{Parameter, State};
+use super::tensors::{Arrangement, Parameter, State};
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
-use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::graph::{Graph, GraphError, Op, Source, ValueId};
 
 /// The network under construction.
 pub struct Network<'a> {
@@ -62,8 +62,26 @@ impl<'a> Network<'a> {
         init: Init,
         decay: bool,
     ) -> Result<ValueId, GraphError> {
-        let value = self.graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
-        self.parameters.push((Parameter { name, shape: shape.to_vec(), init, decay }, value));
+        self.declare(Parameter { name, shape: shape.to_vec(), init, decay, arrangement: None })
+    }
+
+    /// Declares a trained parameter of more than one axis, which decays, whose elements lie in memory in
+    /// another order; the graph reads it so.
+    pub fn arranged(
+        &mut self,
+        name: String,
+        shape: &[usize],
+        init: Init,
+        arrangement: Arrangement,
+    ) -> Result<ValueId, GraphError> {
+        let arrangement = Some(arrangement);
+        self.declare(Parameter { name, shape: shape.to_vec(), init, decay: true, arrangement })
+    }
+
+    fn declare(&mut self, parameter: Parameter) -> Result<ValueId, GraphError> {
+        let source = Source::Parameter(parameter.name.clone());
+        let value = self.graph.source(source, &parameter.shape_in_memory(), DType::F32)?;
+        self.parameters.push((parameter, value));
         Ok(value)
     }
 
@@ -100,13 +118,42 @@ impl<'a> Network<'a> {
     pub fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, inputs] = self.rows("dense", x)?;
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
-        let weight = self.parameter(format!("{name}.weight"), &[units, inputs], init, true)?;
-        let y = self.graph.matmul_with(x, weight, false, true)?;
+        let weight = format!("{name}.weight");
+        let y = match self.flattened_images(x) {
+            // Pixels as they lie, all channels of each together: the weights lie so too.
+            Some((image, pixels)) => {
+                let split = vec![units, inputs / pixels, pixels];
+                let arrangement = Arrangement { split, order: vec![0, 2, 1] };
+                let weight = self.arranged(weight, &[units, inputs], init, arrangement)?;
+                let weight = self.graph.reshape(weight, &[units, inputs])?;
+                let rows = self.graph.shape(x).clone();
+                let x = self.graph.reshape(image, &rows)?;
+                self.graph.matmul_with(x, weight, false, true)?
+            }
+            None => {
+                let weight = self.parameter(weight, &[units, inputs], init, true)?;
+                self.graph.matmul_with(x, weight, false, true)?
+            }
+        };
         if !bias {
             return Ok(y);
         }
         let bias = self.parameter(format!("{name}.bias"), &[units], init, false)?;
         self.graph.add(y, bias)
+    }
+
+    /// The images `[B, H, W, C]` that rows are, channel by channel, and their pixels `H W`; `None` if they are
+    /// none, or lie in that order anyway.
+    fn flattened_images(&self, rows: ValueId) -> Option<(ValueId, usize)> {
+        let operand = |value| self.graph.node(value).inputs[0];
+        let is_flat = matches!(self.graph.node(rows).op, Op::Reshape(_));
+        let planes = is_flat.then(|| operand(rows))?;
+        let Op::Permute(permute) = &self.graph.node(planes).op else { return None };
+        let image = operand(planes);
+        let [batch, height, width, channels] = self.graph.shape(image)[..] else { return None };
+        let each_row = self.graph.shape(rows)[..] == [batch, height * width * channels];
+        let moved = permute.permutation == [0, 3, 1, 2] && channels > 1 && height * width > 1;
+        (each_row && moved).then_some((image, height * width))
     }
 
     /// Applies dropout in training, with the random numbers of `stream`.

@@ -13,7 +13,8 @@ use crate::scalar::{BinaryFn, ReduceKind, UnaryFn};
 pub enum Form {
     /// The operator as it is.
     Plain,
-    /// `a b + bias` of matrices, either transposed on request.
+    /// `a b + bias` of matrices, either transposed on request; `a` may be images `[N, H, W, C]`, which stand
+    /// for their rows of pixels.
     Gemm { a: ValueId, b: ValueId, bias: Option<ValueId>, transposed: [bool; 2] },
     /// Normalisation by running statistics along the last axis.
     BatchNorm { x: ValueId, mean: ValueId, variance: ValueId, weight: ValueId, bias: ValueId, eps: f64 },
@@ -211,12 +212,18 @@ impl Look<'_> {
         };
         let Op::MatMul(matmul) = self.op(product) else { return None };
         let &[a, b] = self.inputs(product) else { return None };
-        (self.0.shape(a).len() == 2).then_some(Form::Gemm {
-            a,
-            b,
-            bias,
-            transposed: [matmul.transpose_a, matmul.transpose_b],
-        })
+        let transposed = [matmul.transpose_a, matmul.transpose_b];
+        let a = self.images(a).filter(|_| transposed == [false, true]).unwrap_or(a);
+        [2, 4].contains(&self.0.shape(a).len()).then_some(Form::Gemm { a, b, bias, transposed })
+    }
+
+    /// The images `[N, H, W, C]` that a matrix is, row by row.
+    fn images(&self, rows: ValueId) -> Option<ValueId> {
+        let Op::Reshape(_) = self.op(rows) else { return None };
+        let image = self.inputs(rows)[0];
+        let [n, high, wide, channels] = self.0.shape(image)[..] else { return None };
+        let is_image = channels > 1 && high * wide > 1;
+        (is_image && self.0.shape(rows)[..] == [n, high * wide * channels]).then_some(image)
     }
 
     /// Rows normalised over their last axis; the operands say `x`, `weight` and `bias`.

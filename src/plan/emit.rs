@@ -252,7 +252,8 @@ impl Emitter<'_, '_, '_> {
         let here = self.fusion.group_of(access.base) == Some(self.group)
             && (self.accumulator == Some(access.base)
                 || self.fusion.groups[self.group].roots.contains(&access.base));
-        if self.fusion.is_elementwise(access, shape) && (self.fusion.inlined[access.base.index()] || here) {
+        let inlined = self.fusion.inlined[access.base.index()] && self.fusion.is_elementwise(access, shape);
+        if inlined || (here && self.fusion.is_in_order(access, shape)) {
             return self.value(access.base);
         }
         self.load(access, shape)

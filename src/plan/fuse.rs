@@ -215,7 +215,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
     }
 
-    /// Groups whose values `root` reads elementwise, latest first.
+    /// Groups whose values `root` reads element by element, be it in another shape; latest first.
     fn candidates(&self, root: ValueId) -> Vec<usize> {
         let mut found = BTreeSet::new();
         let mut stack = vec![root];
@@ -226,11 +226,13 @@ impl<'n, 'g> Fusion<'n, 'g> {
                 continue;
             }
             for (access, shape) in self.operands(value) {
-                if self.is_uniform(access) || !self.is_elementwise(access, shape) {
+                if self.is_uniform(access) || !self.is_in_order(access, shape) {
                     continue;
                 }
                 if self.inlined[access.base.index()] {
-                    stack.push(access.base);
+                    if self.is_elementwise(access, shape) {
+                        stack.push(access.base);
+                    }
                 } else if let Some(group) = self.group_of(access.base)
                     && !matches!(self.groups[group].anchor, Anchor::Kernel(_))
                 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::access::{Access, Nodes};
 use super::view;
+use crate::base::tensor::elements;
 use crate::graph::{Op, Source, ValueId};
 
 /// The node that a group is built around.
@@ -79,6 +80,12 @@ impl Fusion<'_, '_> {
     pub fn is_elementwise(&self, access: &Access, shape: &[usize]) -> bool {
         let base = self.nodes.graph.shape(access.base);
         view::is_identity(&access.view, shape) && view::squeeze(base) == view::squeeze(shape)
+    }
+
+    /// Whether an access reads all of its base in order, be it in another shape.
+    pub fn is_in_order(&self, access: &Access, shape: &[usize]) -> bool {
+        let base = self.nodes.graph.shape(access.base);
+        view::is_identity(&access.view, shape) && elements(base) == elements(shape)
     }
 
     /// Whether an access needs no memory: an unpadded constant or step scalar.

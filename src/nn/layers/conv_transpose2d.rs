@@ -9,6 +9,7 @@ use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
+use crate::nn::tensors::Arrangement;
 
 /// Transposed convolution, which enlarges images: PyTorch's `ConvTranspose2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,8 +56,12 @@ impl Layer for ConvTranspose2d {
         net.check_groups(x, groups, inputs, channels)?;
         let per_group = channels / groups;
         let init = Init::Uniform { bound: 1.0 / ((per_group * high * wide) as f32).sqrt() };
-        let weight = net.parameter(format!("{name}.weight"), &[inputs, per_group, high, wide], init, true)?;
-        let weight = net.graph.transposed_taps_first(weight, groups)?;
+        // `[kH, kW, C / groups, groups, O / groups]`, as convolutions read it.
+        let split = vec![groups, inputs / groups, per_group, high, wide];
+        let arrangement = Arrangement { split, order: vec![3, 4, 1, 0, 2] };
+        let shape = [inputs, per_group, high, wide];
+        let weight = net.arranged(format!("{name}.weight"), &shape, init, arrangement)?;
+        let weight = net.graph.reshape(weight, &[high, wide, inputs / groups, groups * per_group])?;
         let y = net.graph.conv_transpose2d(x, weight, &spec, self.output_padding.get())?;
         if !bias {
             return Ok(y);

@@ -4,6 +4,7 @@ use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
+use crate::nn::tensors::Arrangement;
 
 /// Sizes of a convolution, besides its attributes.
 #[derive(Clone, Copy)]
@@ -46,11 +47,12 @@ impl Network<'_> {
         self.check_groups(x, spec.groups, inputs, channels)?;
         let per_group = inputs / spec.groups;
         let init = Init::Uniform { bound: 1.0 / ((per_group * high * wide) as f32).sqrt() };
-        let stored: &[usize] =
+        let shape: &[usize] =
             if flat { &[channels, per_group, wide] } else { &[channels, per_group, high, wide] };
-        let weight = self.parameter(format!("{name}.weight"), stored, init, true)?;
-        let weight = self.graph.reshape(weight, &[channels, per_group, high, wide])?;
-        let weight = self.graph.taps_first(weight)?;
+        // `[kH, kW, C / groups, O]`, as convolutions read it.
+        let split = vec![channels, per_group, high, wide];
+        let arrangement = Arrangement { split, order: vec![2, 3, 1, 0] };
+        let weight = self.arranged(format!("{name}.weight"), shape, init, arrangement)?;
         let y = self.graph.conv2d(x, weight, spec)?;
         if !bias {
             return Ok(y);

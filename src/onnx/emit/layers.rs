@@ -10,7 +10,7 @@ use crate::graph::ops::{Conv, ConvAxis};
 pub(super) const CHANNELS_FIRST: [usize; 4] = [0, 2, 3, 1];
 
 impl Emitter<'_> {
-    /// `a b + bias`
+    /// `a b + bias`. Images are flattened channel by channel, and the weights' columns are put in that order.
     pub(super) fn gemm(
         &mut self,
         value: ValueId,
@@ -18,7 +18,10 @@ impl Emitter<'_> {
         bias: Option<ValueId>,
         transposed: [bool; 2],
     ) -> Emitted<Held> {
-        let mut names = vec![self.whole(a)?.name, self.whole(b)?.name];
+        let mut names = match self.dims(a)?[..] {
+            [rows, high, wide, channels] => self.flattened([rows, high, wide, channels], a, b)?,
+            _ => vec![self.whole(a)?.name, self.whole(b)?.name],
+        };
         if let Some(bias) = bias {
             names.push(self.operand(bias)?);
         }
@@ -26,6 +29,22 @@ impl Emitter<'_> {
         let marks = ["transA", "transB"].into_iter().zip(transposed).filter(|(_, is)| *is);
         let attributes = marks.map(|(name, _)| int(name, 1)).collect();
         Ok(Held::new(self.builder.node("Gemm", &names, attributes), self.dims(value)?))
+    }
+
+    /// Images as rows of planes, and weights `[units, H W C]` with their columns in that order.
+    fn flattened(&mut self, dims: [Dim; 4], images: ValueId, weights: ValueId) -> Emitted<Vec<String>> {
+        let known: Option<Vec<usize>> = dims[1..].iter().map(|dim| dim.known()).collect();
+        let refused = || refusal(self.trace.graph(), images, "flattens images in a way");
+        let [high, wide, channels] = known.ok_or_else(refused)?[..] else { return Err(refused()) };
+        let weights = self.weight(weights)?.clone();
+        let (units, features) = (weights.shape[0], high * wide * channels);
+        let split = Constant { shape: vec![units, high, wide, channels], ..weights };
+        let weights = Constant { shape: vec![units, features], ..split.permuted(&[0, 3, 1, 2]) };
+        let held = self.complete(images)?;
+        let held = self.turn(&held, &CHANNELS_FIRST);
+        let rows = self.reshaped(&held.name, &held.dims, &[dims[0], Dim::fixed(features)]);
+        let rows = rows.ok_or_else(|| refusal(self.trace.graph(), images, "groups rows in a way"))?;
+        Ok(vec![rows, self.initializer(&weights)])
     }
 
     /// A product of stacks of matrices.

@@ -196,14 +196,18 @@ impl<'a> Emitter<'a> {
             return Err(refusal(self.trace.graph(), value, "reads something of training"));
         };
         let tensor = self.weights.get(name.as_str());
+        let parameter = self.trace.model.parameters.iter().find(|parameter| parameter.name == *name);
+        let expected = parameter.map_or(shape, |parameter| &parameter.shape);
         match tensor {
-            Some((_, found, data)) if found == shape => {
-                Ok(Value::Constant(Constant { name: name.clone(), shape: found.clone(), data: data.clone() }))
+            Some((_, found, data)) if found == expected => {
+                // The graph reads it as it lies in memory.
+                let data = parameter.map_or_else(|| data.clone(), |p| p.arranged(data.clone()));
+                Ok(Value::Constant(Constant { name: name.clone(), shape: shape.to_vec(), data }))
             }
             _ => Err(TrainError::Tensor {
                 name: name.clone(),
                 found: tensor.map(|tensor| tensor.1.clone()),
-                expected: shape.to_vec(),
+                expected: expected.to_vec(),
             }),
         }
     }

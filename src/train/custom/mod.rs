@@ -50,7 +50,7 @@ use super::TrainError;
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
 use crate::device::{Device, Run, Session};
-use crate::nn::tensors::State;
+use crate::nn::tensors::{Parameter, State};
 use crate::plan::{Layout, SetLayout, Slice};
 
 /// A recipe on a device: the state of a training whose loop the program writes itself.
@@ -222,7 +222,11 @@ impl Loop {
     /// If there is no such tensor, or the device fails.
     pub fn parameter(&mut self, name: &str) -> Result<Vec<f32>, TrainError> {
         let slice = self.tensor(name)?;
-        self.read(slice)
+        let data = self.read(slice)?;
+        Ok(match self.declared(name) {
+            Some(parameter) => parameter.in_order(data),
+            None => data,
+        })
     }
 
     /// Sets a parameter or state.
@@ -231,7 +235,19 @@ impl Loop {
     /// If there is no such tensor, it has another length, or the device fails.
     pub fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<(), TrainError> {
         let slice = self.tensor(name)?;
-        self.write(name, slice, values)
+        check_length(name, slice.words, values)?;
+        match self.declared(name) {
+            Some(parameter) => {
+                let arranged = parameter.arranged(values.to_vec());
+                self.write(name, slice, &arranged)
+            }
+            None => self.write(name, slice, values),
+        }
+    }
+
+    /// The parameter of this name; `None` for a state.
+    fn declared(&self, name: &str) -> Option<&Parameter> {
+        self.sets.iter().flat_map(|s| &s.set.parameters).find(|parameter| parameter.name == name)
     }
 
     /// The gradients of all parameters of a set as one range, in which each parameter starts at a multiple of

@@ -64,7 +64,8 @@ impl Parameters {
         let (name, decay) = (format!("{}.{name}", self.model), shape.len() > 1);
         self.workspace.append(|graph| {
             let value = graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
-            self.declare(graph, value, Parameter { name, shape: shape.to_vec(), init, decay })?;
+            let shape = shape.to_vec();
+            self.declare(graph, value, Parameter { name, shape, init, decay, arrangement: None })?;
             Ok(value)
         })
     }
@@ -103,7 +104,8 @@ impl Parameters {
         let parameters = &mut self.declared.borrow_mut().parameters;
         match parameters.iter().find(|other| other.name == parameter.name) {
             None => parameters.push(parameter),
-            Some(other) if other.shape == parameter.shape => {}
+            Some(other)
+                if (&other.shape, &other.arrangement) == (&parameter.shape, &parameter.arrangement) => {}
             Some(other) => {
                 let reason = format!(
                     "the parameter `{}` has the shape {:?} elsewhere in this model; give one of them another name",

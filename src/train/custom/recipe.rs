@@ -79,7 +79,7 @@ impl Set {
     /// applies to matrices and tensors of more dimensions.
     pub fn parameter(mut self, name: impl Into<String>, shape: &[usize], init: Init) -> Self {
         let (shape, decay) = (shape.to_vec(), shape.len() > 1);
-        self.parameters.push(Parameter { name: name.into(), shape, init, decay });
+        self.parameters.push(Parameter { name: name.into(), shape, init, decay, arrangement: None });
         self
     }
 

@@ -1,6 +1,7 @@
 //! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
 
 use super::Engine;
+use crate::nn::tensors::Parameter;
 use crate::plan::Slice;
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
@@ -32,9 +33,7 @@ impl Engine {
             let Some((_, slice)) = places.iter().find(|(name, _)| *name == state.name).cloned() else {
                 continue;
             };
-            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
-            let data = words.into_iter().map(f32::from_bits).collect();
-            tensors.push((state.name, state.shape, data));
+            tensors.push((state.name, state.shape, self.read(slice)?));
         }
         Ok(tensors)
     }
@@ -47,7 +46,7 @@ impl Engine {
         let parameters = self.graph.parameters.clone();
         for (number, parameter) in parameters.iter().enumerate() {
             let data = parameter.init.elements(seed, number, parameter.shape.iter().product());
-            self.set(&parameter.name, &data)?;
+            self.set(&parameter.name, &parameter.arranged(data))?;
         }
         for state in self.graph.states.clone() {
             self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
@@ -71,18 +70,23 @@ impl Engine {
     /// If the device fails.
     pub fn weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let layout = &self.compiled.layout;
-        let places: Vec<_> = layout.parameters().chain(&layout.states).cloned().collect();
+        let places: Vec<Slice> = layout.parameters().chain(&layout.states).map(|(_, slice)| *slice).collect();
+        let parameters = self.graph.parameters.clone();
         let mut tensors = vec![];
-        for ((name, shape), (_, slice)) in self.shapes().into_iter().zip(places) {
-            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
-            tensors.push((name, shape, words.into_iter().map(f32::from_bits).collect()));
+        for (parameter, &slice) in parameters.into_iter().zip(&places) {
+            let data = parameter.in_order(self.read(slice)?);
+            tensors.push((parameter.name, parameter.shape, data));
+        }
+        let states = self.graph.states.clone();
+        for (state, &slice) in states.into_iter().zip(&places[tensors.len()..]) {
+            tensors.push((state.name, state.shape, self.read(slice)?));
         }
         Ok(tensors)
     }
 
-    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let parameters = self.graph.parameters.iter().map(|p| (p.name.clone(), p.shape.clone()));
-        parameters.chain(self.graph.states.iter().map(|s| (s.name.clone(), s.shape.clone()))).collect()
+    fn read(&mut self, slice: Slice) -> Result<Vec<f32>, TrainError> {
+        let words = self.session.read(slice.buffer, slice.start, slice.words)?;
+        Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
     /// Optimizer state by name (`optimizer.<slot>.<parameter>`).
@@ -91,21 +95,21 @@ impl Engine {
     /// If the device fails.
     pub fn optimizer_state(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let mut tensors = vec![];
-        for (name, shape, slice) in self.optimizer_places() {
-            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
-            tensors.push((name, shape, words.into_iter().map(f32::from_bits).collect()));
+        for (name, parameter, slice) in self.optimizer_places() {
+            let data = parameter.in_order(self.read(slice)?);
+            tensors.push((name, parameter.shape, data));
         }
         Ok(tensors)
     }
 
-    /// Names, shapes and places of the optimizer's state.
-    pub(super) fn optimizer_places(&self) -> Vec<(String, Vec<usize>, Slice)> {
+    /// Names, parameters and places of the optimizer's state.
+    pub(super) fn optimizer_places(&self) -> Vec<(String, Parameter, Slice)> {
         let mut places = vec![];
         for set in &self.compiled.layout.sets {
             for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
                 for (parameter, (_, slice)) in self.graph.parameters.iter().zip(set.beside(buffer)) {
                     let name = format!("optimizer.{slot}.{}", parameter.name);
-                    places.push((name, parameter.shape.clone(), slice));
+                    places.push((name, parameter.clone(), slice));
                 }
             }
         }
@@ -129,17 +133,21 @@ impl Engine {
                 }),
             }
         };
-        for (name, shape) in self.shapes() {
-            let data = find(&name, &shape)?;
-            self.set(&name, &data)?;
+        for parameter in self.graph.parameters.clone() {
+            let data = find(&parameter.name, &parameter.shape)?;
+            self.set(&parameter.name, &parameter.arranged(data))?;
+        }
+        for state in self.graph.states.clone() {
+            let data = find(&state.name, &state.shape)?;
+            self.set(&state.name, &data)?;
         }
         if whole {
             for state in self.carried[0].clone() {
                 let data = find(&state.name, &state.shape)?;
                 self.set(&state.name, &data)?;
             }
-            for (name, shape, slice) in self.optimizer_places() {
-                let data = find(&name, &shape)?;
+            for (name, parameter, slice) in self.optimizer_places() {
+                let data = parameter.arranged(find(&name, &parameter.shape)?);
                 self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
             }
         }
