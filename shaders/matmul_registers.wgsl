@@ -113,7 +113,7 @@ fn main(
     let tile = group.y * GROUPS_X + group.x;
     let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;
     if (tile >= tiles) {
-        return; //@insert row_sums
+        return; //@insert sums
     }
     let col_tile = tile % COL_TILES;
     let row_tile = (tile / COL_TILES) % ROW_TILES;

@@ -72,7 +72,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let tile = group.y * GROUPS_X + group.x;
     let tiles = ROW_TILES * COL_TILES * BATCH * SPLITS;
     if (tile >= tiles) {
-        return; //@insert row_sums
+        return; //@insert sums
     }
     let first_col = (tile % COL_TILES) * TILE;
     let first_row = ((tile / COL_TILES) % ROW_TILES) * TILE;

@@ -6,8 +6,8 @@
 //!    that it reads elementwise, as the epilogue of a matrix product or reduction or as a further output of
 //!    an elementwise kernel, unless that would create a dependency cycle between groups or bind too many
 //!    buffers.
-//! 3. A column sum whose operand is the left side of a matrix product is computed along with it (bias
-//!    gradients).
+//! 3. A sum over the gradient that a matrix product or the gradient of a convolution's weights reads is
+//!    computed along with it (bias gradients).
 
 use std::collections::BTreeSet;
 
@@ -18,6 +18,7 @@ use crate::base::rng::RandomKind;
 use crate::base::tensor::elements;
 use crate::graph::ValueId;
 use crate::graph::ops::Lowering;
+use crate::kernels::matmul::Left;
 use crate::scalar::Inst;
 use crate::scalar::ReduceKind;
 
@@ -49,7 +50,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
         fusion.choose_inlined();
         fusion.form_groups();
-        fusion.attach_row_sums();
+        fusion.attach_sums();
         fusion
     }
 
@@ -155,7 +156,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
             let index = value.index();
             match self.nodes.lowering(value) {
                 Lowering::MatMul { .. } | Lowering::Conv { .. } => {
-                    self.add_group(Group::around(Anchor::MatMul { value, row_sums: None }, vec![]));
+                    self.add_group(Group::around(Anchor::MatMul { value, sums: None }, vec![]));
                 }
                 Lowering::Reduce { .. } => self.add_group(Group::around(Anchor::Reduce(value), vec![])),
                 Lowering::Kernel { .. } => self.add_kernel(value),
@@ -294,7 +295,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
         emit::emit(self, group)
     }
 
-    fn attach_row_sums(&mut self) {
+    fn attach_sums(&mut self) {
         for at in 0..self.groups.len() {
             let Anchor::Reduce(sum) = self.groups[at].anchor else { continue };
             if !self.groups[at].roots.is_empty() {
@@ -304,8 +305,8 @@ impl<'n, 'g> Fusion<'n, 'g> {
             if self.depends(carrier, at) {
                 continue;
             }
-            if let Anchor::MatMul { row_sums, .. } = &mut self.groups[carrier].anchor {
-                *row_sums = Some(sum);
+            if let Anchor::MatMul { sums, .. } = &mut self.groups[carrier].anchor {
+                *sums = Some(sum);
             }
             self.group_of[sum.index()] = Some(carrier);
             self.groups[at] = Group::around(Anchor::None, vec![]);
@@ -318,17 +319,30 @@ impl<'n, 'g> Fusion<'n, 'g> {
         }
     }
 
-    /// Whether matrix product `group` can sum the rows of its left operand to compute `sum`.
+    /// Whether product `group` can compute `sum` along with itself ([`crate::kernels::matmul::Sums`]).
     fn carries(&self, group: usize, sum: ValueId) -> bool {
-        let Anchor::MatMul { value, row_sums: None } = self.groups[group].anchor else { return false };
+        let Anchor::MatMul { value, sums: None } = self.groups[group].anchor else { return false };
         let Lowering::Reduce { kind: ReduceKind::Sum, axes } = self.nodes.lowering(sum) else { return false };
         let (access, shape) = &self.operands(sum)[0];
-        if self.inlined[access.base.index()] || self.is_uniform(access) || shape.len() != 2 || axes.len() != 1
-        {
+        if self.inlined[access.base.index()] || self.is_uniform(access) {
             return false;
         }
         let Some(product) = emit::matrix_product(self, value) else { return false };
-        let Some(a) = product.a.matrix() else { return false };
+        let a = match product.a {
+            // All but the last axis of the result's gradient, which lies in order.
+            Left::Windows(windows) => {
+                return windows.swapped
+                    && product.b_base == access.base
+                    && self.is_in_order(access, shape)
+                    && elements(shape) == product.k * product.batch * product.n
+                    && axes.iter().copied().eq(0..shape.len() - 1)
+                    && shape.last() == Some(&(product.batch * product.n));
+            }
+            Left::Matrix(a) => a,
+        };
+        if shape.len() != 2 || axes.len() != 1 {
+            return false;
+        }
         let (kept, reduced) = (1 - axes[0], axes[0]);
         let stride = |d: usize| usize::try_from(access.view.strides[d]).ok();
         product.a_base == access.base

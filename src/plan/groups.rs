@@ -12,8 +12,8 @@ use crate::graph::{Op, Source, ValueId};
 pub(super) enum Anchor {
     /// None: an elementwise kernel.
     None,
-    /// A matrix product, and the reduction computed along with it as row sums.
-    MatMul { value: ValueId, row_sums: Option<ValueId> },
+    /// A matrix product, and the reduction of one of its operands that is computed along with it.
+    MatMul { value: ValueId, sums: Option<ValueId> },
     /// A reduction.
     Reduce(ValueId),
     /// A separate kernel, with the values of its outputs.
@@ -39,7 +39,7 @@ impl Group {
     pub fn values(&self) -> Vec<ValueId> {
         let mut values = match &self.anchor {
             Anchor::None => vec![],
-            Anchor::MatMul { value, row_sums } => std::iter::once(*value).chain(*row_sums).collect(),
+            Anchor::MatMul { value, sums } => std::iter::once(*value).chain(*sums).collect(),
             Anchor::Reduce(value) => vec![*value],
             Anchor::Kernel(outputs) => outputs.iter().map(|o| o.0).collect(),
         };

@@ -7,7 +7,7 @@ use super::view;
 use crate::base::target::{Family, Target};
 use crate::base::tensor::{Shape, elements};
 use crate::kernels::Kernel;
-use crate::kernels::matmul::{Left, MatMul};
+use crate::kernels::matmul::{Left, MatMul, Sums};
 use crate::kernels::pointwise::Pointwise;
 use crate::kernels::reduce::Reduce;
 use crate::scalar::ReduceKind;
@@ -55,7 +55,20 @@ impl Limits {
             _ => product.k.div_ceil(LONGEST_PRODUCT).max(1),
         }
     }
+
+    /// In how many ordered parts sums along a product are cut.
+    fn sum_parts(&self, product: &Product, splits: usize) -> usize {
+        match product.a {
+            Left::Matrix(_) => splits,
+            Left::Windows(_) if self.family == Family::Native && !self.exact => splits,
+            Left::Windows(_) => product.k.div_ceil(SUMMED_AT_ONCE),
+        }
+    }
 }
+
+/// Positions per part of the sums that go along with a convolution, on devices whose single invocations are
+/// slow. Each part has one invocation per channel.
+const SUMMED_AT_ONCE: usize = 256;
 
 /// Number of parts, of whole images, into which threads split the gradient of a convolution's weights. Each
 /// reads its images once, and the parts are small in comparison.
@@ -86,7 +99,7 @@ pub(super) fn pointwise(
 pub(super) fn matmul(
     product: &Product,
     mut epilogue: Body,
-    row_sums: Option<usize>,
+    sums: Option<usize>,
     reads: Vec<Place>,
     mut writes: Vec<Place>,
     label: String,
@@ -95,23 +108,38 @@ pub(super) fn matmul(
 ) -> Vec<Draft> {
     let splits = limits.splits(product);
     let Product { batch, m, n, k, a, b, .. } = *product;
-    let kernel =
-        |epilogue, row_sums, splits| Kernel::new(MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits });
-    if splits == 1 {
-        return vec![Draft { kernel: kernel(epilogue, row_sums, 1), reads, writes, label }];
-    }
+    let parts = limits.sum_parts(product, splits);
+    let kernel = |epilogue, sums: Option<usize>, splits| {
+        let sums = sums.map(|output| Sums { output, parts });
+        Kernel::new(MatMul { batch, m, n, k, a, b, epilogue, sums, splits })
+    };
     let mut temporary = |words| {
         temporaries.push(words);
         Place::Temporary(temporaries.len() - 1)
     };
+    let many = a.sums_len(batch, m, n);
+    let add_sums = |partial, output, label| {
+        let strides = vec![1, many as isize];
+        add_up(vec![many], parts, strides, accumulator_only(), partial, &[], vec![output], label)
+    };
+    if splits == 1 {
+        let mut added = None;
+        if let Some(output) = sums.filter(|_| parts > 1) {
+            let partial = temporary(parts * many);
+            let place = std::mem::replace(&mut writes[output], partial);
+            added = Some(add_sums(partial, place, label.clone()));
+        }
+        let product = Draft { kernel: kernel(epilogue, sums, 1), reads, writes, label };
+        return std::iter::once(product).chain(added).collect();
+    }
     let size = batch * m * n;
     let partial = temporary(splits * size);
     let mut first_writes = vec![partial];
-    let mut sums = None;
-    if let Some(output) = row_sums {
-        let parts = temporary(splits * m);
-        first_writes.push(parts);
-        sums = Some((parts, writes.remove(output)));
+    let mut partial_sums = None;
+    if let Some(output) = sums {
+        let place = temporary(parts * many);
+        first_writes.push(place);
+        partial_sums = Some((place, writes.remove(output)));
         // The stores of the summation move up: every operand of a dispatch must be one that its kernel has.
         let previous = epilogue.insts.iter_mut().filter_map(|inst| match inst {
             Inst::Previous { output } => Some(output),
@@ -123,7 +151,7 @@ pub(super) fn matmul(
     }
     let shape = vec![batch, m, n];
     let first = Draft {
-        kernel: kernel(accumulator_only(), sums.map(|_| 1), splits),
+        kernel: kernel(accumulator_only(), partial_sums.map(|_| 1), splits),
         reads: reads[..2].to_vec(),
         writes: first_writes,
         label: label.clone(),
@@ -131,10 +159,7 @@ pub(super) fn matmul(
     let strides = vec![(m * n) as isize, n as isize, 1, size as isize];
     let mut drafts =
         vec![first, add_up(shape, splits, strides, epilogue, partial, &reads, writes, label.clone())];
-    if let Some((parts, output)) = sums {
-        let body = accumulator_only();
-        drafts.push(add_up(vec![m], splits, vec![1, m as isize], body, parts, &[], vec![output], label));
-    }
+    drafts.extend(partial_sums.map(|(partial, output)| add_sums(partial, output, label)));
     drafts
 }
 

@@ -6,7 +6,7 @@ use gridlight::base::step::StepRecord;
 use gridlight::device::cpu::CpuDevice;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::gather::GatherGrad;
-use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView, Sums};
 use gridlight::kernels::oracle::{self, Operands};
 use gridlight::kernels::reduce::Reduce;
 use gridlight::kernels::samples::{self, Operand, Sample};
@@ -131,7 +131,7 @@ fn accumulator() -> Body {
 fn product(m: usize, n: usize, k: usize) -> Sample {
     let view = |columns| MatrixView { offset: 0, batch: 0, row: columns, col: 1 };
     let (a, b, epilogue) = (view(k), view(n), accumulator());
-    let kernel = MatMul { batch: 1, m, n, k, a: Left::Matrix(a), b, epilogue, row_sums: None, splits: 1 };
+    let kernel = MatMul { batch: 1, m, n, k, a: Left::Matrix(a), b, epilogue, sums: None, splits: 1 };
     Sample {
         kernel: Kernel::new(kernel),
         reads: vec![normals(m * k, 1), normals(k * n, 2)],
@@ -156,7 +156,7 @@ fn weight_gradient([m, n, k]: [usize; 3]) -> Sample {
     let mut sample = product(m, n, k);
     let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();
     let a = Left::Matrix(MatrixView { offset: 0, batch: 0, row: 1, col: m });
-    sample.kernel = Kernel::new(MatMul { a, row_sums: Some(1), ..kernel });
+    sample.kernel = Kernel::new(MatMul { a, sums: Some(Sums { output: 1, parts: 1 }), ..kernel });
     sample.writes.push(Operand::unwritten(m));
     sample
 }

@@ -5,7 +5,7 @@ use gridlight::base::rng::RandomKind;
 use gridlight::base::step::StepScalar;
 use gridlight::base::target::{Family, Target};
 use gridlight::data::{self, Dataset};
-use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView, Sums};
 use gridlight::kernels::samples::random_kernel;
 use gridlight::kernels::shader::{Bound, ShaderError, launch, shader};
 use gridlight::kernels::storage::Storage;
@@ -322,7 +322,8 @@ fn matrix_products() {
                 let (row, col) = if swapped { (1, rows) } else { (columns, 1) };
                 MatrixView { offset: 0, batch: rows * columns, row, col }
             };
-            for (splits, row_sums, batch) in [(1, None, 2), (1, Some(2), 1), (3, Some(1), 1)] {
+            for (splits, sums, batch) in [(1, None, 2), (1, Some(2), 1), (3, Some(1), 1)] {
+                let sums = sums.map(|output| Sums { output, parts: splits });
                 let shape = [batch, m, n];
                 let mut epilogue = rich_body(&shape, true);
                 if splits > 1 {
@@ -339,7 +340,7 @@ fn matrix_products() {
                     a: Left::Matrix(a),
                     b,
                     epilogue,
-                    row_sums,
+                    sums,
                     splits,
                 }));
             }

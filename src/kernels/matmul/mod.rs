@@ -53,13 +53,23 @@ pub struct MatMul {
     /// What is stored, over the iteration shape `[batch, m, n]`; `Accumulator` is the dot product.
     /// Not used for the partial results when `splits > 1`.
     pub epilogue: Body,
-    /// Position in `writes` of `sum_k A[0,m,k]` (shape `[m]`), if wanted: the bias gradient when `A` is the
-    /// transposed output gradient. Needs `batch == 1`.
-    pub row_sums: Option<usize>,
+    /// Sums of the operand that is an output gradient, if wanted: the bias gradient.
+    pub sums: Option<Sums>,
     /// In how many ordered parts `k` is cut. With more than one, write 0 receives partial products
-    /// `[splits, batch, m, n]` (and `row_sums`' write partial sums `[splits, m]`), which `Reduce` kernels
-    /// add up in order; the epilogue then only stores the accumulator.
+    /// `[splits, batch, m, n]`, which a `Reduce` kernel adds up in order; the epilogue then only stores the
+    /// accumulator.
     pub splits: usize,
+}
+
+/// Sums over `k` that are computed along with a product: of the rows of `A`, `sum_k A[0,m,k]` (`[m]`; needs
+/// `batch == 1`), if that is a matrix; if it is windows, of the columns of `B`, `sum_k B[b,k,n]`
+/// (`[batch, n]`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Sums {
+    /// Position in `writes` of the partial sums of each part, `[parts, ..]`.
+    pub output: usize,
+    /// In how many ordered parts `k` is cut for them; as many as `splits`, unless `A` is windows.
+    pub parts: usize,
 }
 
 impl MatMul {
@@ -71,6 +81,11 @@ impl MatMul {
     /// Elements of `k` in each part.
     pub fn split_len(&self) -> usize {
         self.k.div_ceil(self.splits.max(1))
+    }
+
+    /// How many [`Sums`] there are in each part.
+    pub fn sums_len(&self) -> usize {
+        self.a.sums_len(self.batch, self.m, self.n)
     }
 }
 
@@ -94,8 +109,8 @@ impl KernelDef for MatMul {
         if self.epilogue.flops() > 0 {
             text += &format!(" +{} ops", self.epilogue.flops());
         }
-        if self.row_sums.is_some() {
-            text += " +row sums";
+        if self.sums.is_some() {
+            text += if self.is_convolution() { " +column sums" } else { " +row sums" };
         }
         if self.splits > 1 {
             text += &format!(" /{} parts", self.splits);
@@ -112,7 +127,7 @@ impl KernelDef for MatMul {
         let b_matrices = if self.b.batch == 0 { 1 } else { b };
         let operands = 4 * (a_elements + b_matrices * k * n);
         let outputs = 4 * (self.splits as u64 - 1) * b * m * n;
-        let sums = if self.row_sums.is_some() { m * k } else { 0 };
+        let sums = if self.sums.is_some() { self.sums_len() as u64 * k } else { 0 };
         Cost {
             flops: 2 * b * m * n * k + self.epilogue.flops() * b * m * n + sums,
             bytes: operands + outputs + super::body_bytes(&self.epilogue, &[self.batch, self.m, self.n]),
@@ -137,8 +152,8 @@ impl KernelDef for MatMul {
         if parts > 1 {
             signature.add_write(0, parts * self.batch * self.m * self.n);
         }
-        if let Some(output) = self.row_sums {
-            signature.add_write(output, parts * self.m);
+        if let Some(sums) = self.sums {
+            signature.add_write(sums.output, sums.parts * self.sums_len());
         }
         signature
     }
@@ -152,7 +167,8 @@ impl KernelDef for MatMul {
     }
 
     fn iterations(&self, _target: &Target) -> usize {
-        2 * self.split_len() + 64
+        let sums = self.sums.map_or(0, |sums| self.k.div_ceil(sums.parts));
+        (2 * self.split_len()).max(sums) + 64
     }
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use super::direct::{self, Direct};
 use super::panels::{BLOCK_ROWS, PanelProduct, Panels};
-use super::{MatMul, MatrixView};
+use super::{MatMul, MatrixView, Sums};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
@@ -133,7 +133,7 @@ impl NativeMatMul {
 
     /// The sums of rows `rows` over `depth`, which is part `split` of `k`, if they are wanted.
     fn row_sums(&self, operands: &Operands, rows: &Range<usize>, depth: &Range<usize>, split: usize) {
-        let Some(output) = self.kernel.row_sums else { return };
+        let Some(Sums { output, .. }) = self.kernel.sums else { return };
         let (m, a) = (self.kernel.m, self.a);
         let left = operands.read(0);
         check(&a, 0, m, depth.end, left.len());
@@ -146,12 +146,12 @@ impl NativeMatMul {
 }
 
 /// `sums[i] = sum_k A[i, k]`.
-struct RowSums<'a> {
-    left: &'a [f32],
-    view: MatrixView,
-    k: usize,
-    sums: &'a mut [f32],
-    exact: bool,
+pub(super) struct RowSums<'a> {
+    pub left: &'a [f32],
+    pub view: MatrixView,
+    pub k: usize,
+    pub sums: &'a mut [f32],
+    pub exact: bool,
 }
 
 impl WithSimd for RowSums<'_> {
@@ -309,8 +309,8 @@ impl NativeMatMul {
                 false => grown(&mut block, len),
             };
             // SAFETY: as above.
-            let sums = |output| unsafe { operands.write(output, rows.start, rows.len()) };
-            let sums = self.kernel.row_sums.map_or_else(Default::default, sums);
+            let sums = |sums: Sums| unsafe { operands.write(sums.output, rows.start, rows.len()) };
+            let sums = self.kernel.sums.map_or_else(Default::default, sums);
             let product = PanelProduct {
                 panels,
                 right,

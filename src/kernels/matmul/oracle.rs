@@ -15,18 +15,15 @@ impl MatMul {
     pub(super) fn evaluate(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
         let len = self.split_len();
         let depths = (0..self.splits.max(1)).map(|s| (s * len).min(self.k)..((s + 1) * len).min(self.k));
-        let (mut products, mut sums) = (vec![], vec![]);
+        let mut products = vec![];
         for depth in depths {
             match &self.a {
-                Left::Matrix(a) => {
-                    sums.extend(self.sums_of_rows(a, depth.clone(), operands));
-                    products.extend(self.product(a, depth, operands));
-                }
+                Left::Matrix(a) => products.extend(self.product(a, depth, operands)),
                 Left::Windows(windows) => products.extend(self.convolution(windows, depth, operands)),
             }
         }
-        if let Some(output) = self.row_sums {
-            writes[output] = sums;
+        if let Some(sums) = self.sums {
+            writes[sums.output] = self.evaluate_sums(sums.parts, operands);
         }
         if self.splits > 1 {
             writes[0] = products;
@@ -49,11 +46,24 @@ impl MatMul {
         (0..self.batch).flat_map(of_matrices).collect()
     }
 
-    /// `[m]`, of the first matrix; nothing where they are not wanted.
-    fn sums_of_rows(&self, a: &MatrixView, depth: Range<usize>, operands: &Operands) -> Vec<Approx> {
-        let rows = if self.row_sums.is_some() { self.m } else { 0 };
-        let element = |i: usize, p: usize| operands.reads[0][a.offset + i * a.row + p * a.col];
-        (0..rows).map(|i| Approx::sum(depth.clone().map(|p| Approx::exact(element(i, p))))).collect()
+    /// `[parts, m]`, of the rows of the first matrix, or `[parts, batch, n]`, of the columns of `B`.
+    fn evaluate_sums(&self, parts: usize, operands: &Operands) -> Vec<Approx> {
+        let element = |i: usize, p: usize| match &self.a {
+            Left::Matrix(a) => operands.reads[0][a.offset + i * a.row + p * a.col],
+            Left::Windows(_) => {
+                let b = &self.b;
+                let (z, col) = (i / self.n, i % self.n);
+                operands.reads[1][b.offset + z * b.batch + p * b.row + col * b.col]
+            }
+        };
+        let (len, sums) = (self.k.div_ceil(parts), self.sums_len());
+        (0..parts * sums)
+            .map(|at| {
+                let (part, i) = (at / sums, at % sums);
+                let depth = (part * len).min(self.k)..((part + 1) * len).min(self.k);
+                Approx::sum(depth.map(|p| Approx::exact(element(i, p))))
+            })
+            .collect()
     }
 
     /// `[G, m, n]`: images by weights, or by the gradient of the result.

@@ -1,6 +1,6 @@
 //! Samples and benchmarks of matrix products and convolutions.
 
-use super::{Left, MatMul, MatrixView, WindowAxis, Windows};
+use super::{Left, MatMul, MatrixView, Sums, WindowAxis, Windows};
 use crate::kernels::samples::{Draw, Operand, Sample};
 use crate::scalar::{BinaryFn, UnaryFn, View};
 use crate::scalar::{Body, Inst};
@@ -45,12 +45,13 @@ pub(super) fn matmul(draw: &mut Draw) -> Sample {
         }
         (writes, body)
     };
-    let row_sums = (batch == 1 && draw.one_in(2)).then_some(writes.len());
-    if row_sums.is_some() {
+    let output = writes.len();
+    let sums = (batch == 1 && draw.one_in(2)).then_some(Sums { output, parts: splits });
+    if sums.is_some() {
         writes.push(Operand::unwritten(splits * m));
     }
     let a = Left::Matrix(a);
-    let kernel = MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits };
+    let kernel = MatMul { batch, m, n, k, a, b, epilogue, sums, splits };
     draw.sample(kernel, reads, writes)
 }
 
@@ -92,9 +93,14 @@ pub(super) fn conv(draw: &mut Draw) -> Sample {
         draw.body(&[batch, m, n], &[Inst::Accumulator], &mut reads)
     };
     body.stores.push((last, 0));
-    let writes = vec![Operand::unwritten(splits * batch * m * n)];
+    let mut writes = vec![Operand::unwritten(splits * batch * m * n)];
+    let parts = if draw.one_in(2) { splits } else { 1 + draw.below(5) };
+    let sums = (windows.swapped && draw.one_in(2)).then_some(Sums { output: 1, parts });
+    if sums.is_some() {
+        writes.push(Operand::unwritten(parts * batch * n));
+    }
     let a = Left::Windows(windows);
-    let kernel = MatMul { batch, m, n, k, a, b, epilogue: body, row_sums: None, splits };
+    let kernel = MatMul { batch, m, n, k, a, b, epilogue: body, sums, splits };
     draw.sample(kernel, reads, writes)
 }
 
@@ -146,9 +152,9 @@ fn product(
         result = epilogue.push(Inst::Unary(UnaryFn::Relu, sum));
     }
     epilogue.stores.push((result, 0));
-    let row_sums = (transpose_a && batch == 1).then_some(1);
+    let sums = (transpose_a && batch == 1).then_some(Sums { output: 1, parts: splits });
     let (a, b) = (Left::Matrix(view(m, k, transpose_a)), view(k, n, transpose_b));
-    MatMul { batch, m, n, k, a, b, epilogue, row_sums, splits }
+    MatMul { batch, m, n, k, a, b, epilogue, sums, splits }
 }
 
 /// A padded 3 x 3 convolution of `images` images of 28 x 28 from `channels` to `outputs` channels; or, if
@@ -170,5 +176,6 @@ fn convolution(images: usize, channels: usize, outputs: usize, weights: bool) ->
     epilogue.stores.push((result, 0));
     let b = MatrixView { offset: 0, batch: outputs, row: outputs, col: 1 };
     let (a, splits) = (Left::Windows(windows), if weights { 8 } else { 1 });
-    MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, row_sums: None, splits }
+    let sums = weights.then_some(Sums { output: 1, parts: splits });
+    MatMul { batch: 1, m, n: outputs, k, a, b, epilogue, sums, splits }
 }

@@ -1,6 +1,6 @@
 //! Shaders of matrix products: selects the template, the tile, and how operands are read.
 
-use super::{Left, MatMul, MatrixView};
+use super::{Left, MatMul, MatrixView, Sums};
 use crate::base::target::{Family, Target};
 use crate::kernels::KernelDef;
 use crate::kernels::shader::bindings::{declare_operands, read_expression, read_kind};
@@ -168,19 +168,20 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
         .insert("epilogue", body::print(epilogue, &operands, "r"))
         .insert("accumulate", accumulate(columns, exact))
         .insert("values", format!("alias Values = {};", width.kind()))
-        .insert("row_sums", row_sums(k, lanes, vectors[0]));
-    let stored = |o: usize| if k.row_sums == Some(o) { "f32" } else { width.kind() };
+        .insert("sums", sums(k, lanes, vectors));
+    let summed = k.sums.map(|sums| sums.output);
+    let stored = |o: usize| if summed == Some(o) { "f32" } else { width.kind() };
     let read = |o: usize| match o {
         0 | 1 if vectors[o] => "vec4<f32>",
         0 | 1 => "f32",
         _ => read_kind(epilogue, shape, o, width),
     };
-    // Row sums are an output that the epilogue does not mention.
+    // Sums are an output that the epilogue does not mention.
     let mut named = epilogue.clone();
-    named.stores.extend(k.row_sums.map(|output| (0, output)));
+    named.stores.extend(summed.map(|output| (0, output)));
     let (template, normal) = declare_operands(template, &[&named], 2, stored, read);
     let tiles = row_tiles * col_tiles * k.batch * k.splits;
-    let sum_groups = if k.row_sums.is_some() { (k.m * k.splits).div_ceil(lanes) } else { 0 };
+    let sum_groups = k.sums.map_or(0, |sums| (k.sums_len() * sums.parts).div_ceil(lanes));
     let shader = grid(name, template, tiles + sum_groups, lanes, normal)?;
     // Two slices of vectors, each row one vector longer than the tile is wide.
     let side = if registers { 0 } else { row_tile / 4 };
@@ -363,17 +364,28 @@ fn accumulate(columns: usize, exact: bool) -> String {
 /// WGSL types of 1, 2 and 4 columns.
 const KINDS: [&str; 3] = ["f32", "vec2<f32>", "vec4<f32>"];
 
-/// Extra workgroups sum the rows of A, one invocation per row and split.
-fn row_sums(k: &MatMul, lanes: usize, vector: bool) -> String {
-    let (Some(output), Left::Matrix(a)) = (k.row_sums, k.a) else { return "return;".into() };
-    let (m, total, split) = (k.m, k.m * k.splits, k.split_len());
-    let element = if vector { "read_0[at / 4u][at % 4u]" } else { "read_0[at]" };
+/// Extra workgroups compute the sums, one invocation per sum and part.
+fn sums(k: &MatMul, lanes: usize, vectors: [bool; 2]) -> String {
+    let Some(Sums { output, parts }) = k.sums else { return "return;".into() };
+    let (operand, start, per_k) = match (k.a, k.b) {
+        (Left::Matrix(a), _) => (0, format!("{}u + own % {}u * {}u", a.offset, k.m, a.row), a.col),
+        (Left::Windows(_), b) => {
+            let n = k.n;
+            let group = format!("own % {}u / {n}u * {}u", k.batch * n, b.batch);
+            (1, format!("{}u + {group} + own % {n}u * {}u", b.offset, b.col), b.row)
+        }
+    };
+    let (total, sums, part) = (k.sums_len() * parts, k.sums_len(), k.k.div_ceil(parts));
+    let element = match vectors[operand] {
+        true => format!("read_{operand}[at / 4u][at % 4u]"),
+        false => format!("read_{operand}[at]"),
+    };
     format!(
         "let own = (tile - tiles) * {lanes}u + lane;\nif (own >= {total}u) {{ return; }}\n\
-         let begin = (own / {m}u) * {split}u;\nvar total = 0.0;\n\
-         for (var k = begin; k < min(begin + {split}u, {}u); k++) {{\n\
-         let at = {}u + (own % {m}u) * {}u + k * {}u;\ntotal = add_(total, {element});\n}}\n\
+         let begin = (own / {sums}u) * {part}u;\nlet start = {start};\nvar total = 0.0;\n\
+         for (var k = begin; k < min(begin + {part}u, {}u); k++) {{\n\
+         let at = start + k * {per_k}u;\ntotal = add_(total, {element});\n}}\n\
          write_{output}[own] = total;\nreturn;",
-        k.k, a.offset, a.row, a.col
+        k.k
     )
 }

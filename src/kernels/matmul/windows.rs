@@ -133,6 +133,15 @@ impl Left {
         }
     }
 
+    /// How many sums a product with `batch` matrices of `m` rows and `n` columns computes along
+    /// ([`super::Sums`]).
+    pub fn sums_len(&self, batch: usize, m: usize, n: usize) -> usize {
+        match self {
+            Left::Matrix(_) => m,
+            Left::Windows(_) => batch * n,
+        }
+    }
+
     /// Location of the element of matrix `z` at (row, column); `None` in the padding.
     pub fn element(&self, z: usize, row: usize, column: usize) -> Option<usize> {
         match self {

@@ -176,12 +176,12 @@ impl<'b, 's> Drafter<'b, 's> {
                 let reads = in_place(&mut [&mut body], reads, &places, 0);
                 vec![stage::pointwise(parts.shape.clone(), body, reads, places, label)]
             }
-            Anchor::MatMul { value, row_sums } => {
+            Anchor::MatMul { value, sums } => {
                 let product = super::emit::matrix_product(fusion, *value)
                     .ok_or_else(|| PlanError::Internal("matrix product without geometry".into()))?;
-                let row_sums = row_sums.and_then(|v| writes.iter().position(|&w| w == v));
+                let sums = sums.and_then(|v| writes.iter().position(|&w| w == v));
                 let reads = in_place(&mut [&mut body], reads, &places, 2);
-                stage::matmul(&product, body, row_sums, reads, places, label, &limit, &mut self.temporaries)
+                stage::matmul(&product, body, sums, reads, places, label, &limit, &mut self.temporaries)
             }
             Anchor::Reduce(_) => {
                 let Some(prologue) = &parts.prologue else {

@@ -7,8 +7,8 @@ mod tiles;
 use std::ops::Range;
 
 use super::direct::Direct;
-use super::native::InOrder;
-use super::{MatMul, Windows};
+use super::native::{InOrder, RowSums};
+use super::{MatMul, MatrixView, Sums, Windows};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::kernels::pointwise::native::run_body;
@@ -189,10 +189,27 @@ impl NativeConvolution {
         }
     }
 
+    /// Sums the columns of the right operand, if they are wanted: those of part `part` of `k` alone, or all.
+    fn sums(&self, operands: &Operands, part: usize) {
+        let Some(Sums { output, parts }) = self.kernel.sums else { return };
+        let MatMul { batch, n, k, b, .. } = self.kernel;
+        let len = k.div_ceil(parts);
+        let depth = (part * len).min(k)..((part + 1) * len).min(k);
+        for z in 0..batch {
+            // SAFETY: each part is summed once.
+            let sums = unsafe { operands.write(output, (part * batch + z) * n, n) };
+            let offset = b.offset + z * b.batch + depth.start * b.row;
+            let view = MatrixView { offset, row: b.col, col: b.row, ..b };
+            let (left, exact) = (operands.read(1), self.exact);
+            pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums, exact });
+        }
+    }
+
     /// Computes partial sums of the parts of `k`, stored consecutively in output 0.
     fn run_splits(&self, operands: &Operands, pool: &Pool) {
         let MatMul { batch, m, n, k, splits, .. } = self.kernel;
         let len = self.kernel.split_len();
+        let parts = self.kernel.sums.map_or(splits, |sums| sums.parts);
         pool.run(splits, |split| {
             let depth = (split * len).min(k)..((split + 1) * len).min(k);
             let [block, mut copy] = Pool::take_buffers();
@@ -208,7 +225,14 @@ impl NativeConvolution {
                 }
             }
             Pool::return_buffers([block, copy]);
+            if parts == splits {
+                // While they are in the cache.
+                self.sums(operands, split);
+            }
         });
+        if parts != splits {
+            pool.run(parts, |part| self.sums(operands, part));
+        }
     }
 }
 
@@ -217,6 +241,9 @@ impl NativeRun for NativeConvolution {
         let MatMul { batch, m, n, k, .. } = self.kernel;
         if self.kernel.splits > 1 {
             return self.run_splits(operands, pool);
+        }
+        if let Some(Sums { parts, .. }) = self.kernel.sums {
+            pool.run(parts, |part| self.sums(operands, part));
         }
         let along = self.windows.axes[1].positions;
         let by_line = !self.windows.swapped;
