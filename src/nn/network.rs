@@ -1,8 +1,9 @@
 //! A network under construction: its graph, parameters and states, and building blocks shared by several
 //! layers.
 
+use super::arrangement::Arrangement;
 use super::init::Init;
-use super::tensors::{Arrangement, Parameter, State};
+use super::tensors::{Parameter, State};
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Op, Source, ValueId};
@@ -62,7 +63,8 @@ impl<'a> Network<'a> {
         init: Init,
         decay: bool,
     ) -> Result<ValueId, GraphError> {
-        self.declare(Parameter { name, shape: shape.to_vec(), init, decay, arrangement: None })
+        let arrangement = Arrangement::default();
+        self.declare(Parameter { name, shape: shape.to_vec(), init, decay, arrangement })
     }
 
     /// Declares a trained parameter of more than one axis, which decays, whose elements lie in memory in
@@ -74,13 +76,12 @@ impl<'a> Network<'a> {
         init: Init,
         arrangement: Arrangement,
     ) -> Result<ValueId, GraphError> {
-        let arrangement = Some(arrangement);
         self.declare(Parameter { name, shape: shape.to_vec(), init, decay: true, arrangement })
     }
 
     fn declare(&mut self, parameter: Parameter) -> Result<ValueId, GraphError> {
-        let source = Source::Parameter(parameter.name.clone());
-        let value = self.graph.source(source, &parameter.shape_in_memory(), DType::F32)?;
+        let shape = parameter.arrangement.shape(&parameter.shape);
+        let value = self.graph.source(Source::Parameter(parameter.name.clone()), &shape, DType::F32)?;
         self.parameters.push((parameter, value));
         Ok(value)
     }
@@ -88,7 +89,8 @@ impl<'a> Network<'a> {
     /// Declares a tensor that training updates without a gradient.
     pub fn state(&mut self, name: String, shape: &[usize], initial: f32) -> Result<ValueId, GraphError> {
         let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
-        self.states.push(State { name, shape: shape.to_vec(), initial });
+        let arrangement = Arrangement::default();
+        self.states.push(State { name, shape: shape.to_vec(), initial, arrangement });
         Ok(value)
     }
 
@@ -122,8 +124,7 @@ impl<'a> Network<'a> {
         let y = match self.flattened_images(x) {
             // Pixels as they lie, all channels of each together: the weights lie so too.
             Some((image, pixels)) => {
-                let split = vec![units, inputs / pixels, pixels];
-                let arrangement = Arrangement { split, order: vec![0, 2, 1] };
+                let arrangement = Arrangement::new(&[units, inputs / pixels, pixels], &[0, 2, 1]);
                 let weight = self.arranged(weight, &[units, inputs], init, arrangement)?;
                 let weight = self.graph.reshape(weight, &[units, inputs])?;
                 let rows = self.graph.shape(x).clone();

@@ -133,7 +133,8 @@ fn agrees(case: &ModelCase, device: &dyn Device) -> Result<(), String> {
     // PyTorch's tensors as the graph reads them.
     let lying = |name: &str, given: &Given| match parameters.iter().find(|p| p.name == name) {
         Some(p) if p.shape == given.shape => {
-            Given { shape: p.shape_in_memory(), data: p.arranged(given.data.clone()) }
+            let data = p.arrangement.to_memory(given.data.clone());
+            Given { shape: p.arrangement.shape(&p.shape), data }
         }
         _ => Given { shape: given.shape.clone(), data: given.data.clone() },
     };

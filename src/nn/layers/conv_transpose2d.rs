@@ -7,9 +7,9 @@ use super::keys::{Pair, once, one, three, yes, zero};
 use super::{Layer, Place};
 use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::network::Network;
-use crate::nn::tensors::Arrangement;
 
 /// Transposed convolution, which enlarges images: PyTorch's `ConvTranspose2d`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,8 +57,8 @@ impl Layer for ConvTranspose2d {
         let per_group = channels / groups;
         let init = Init::Uniform { bound: 1.0 / ((per_group * high * wide) as f32).sqrt() };
         // `[kH, kW, C / groups, groups, O / groups]`, as convolutions read it.
-        let split = vec![groups, inputs / groups, per_group, high, wide];
-        let arrangement = Arrangement { split, order: vec![3, 4, 1, 0, 2] };
+        let split = [groups, inputs / groups, per_group, high, wide];
+        let arrangement = Arrangement::new(&split, &[3, 4, 1, 0, 2]);
         let shape = [inputs, per_group, high, wide];
         let weight = net.arranged(format!("{name}.weight"), &shape, init, arrangement)?;
         let weight = net.graph.reshape(weight, &[high, wide, inputs / groups, groups * per_group])?;

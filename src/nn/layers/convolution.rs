@@ -2,9 +2,9 @@
 
 use crate::graph::convolution::ConvSpec;
 use crate::graph::{GraphError, ValueId};
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::network::Network;
-use crate::nn::tensors::Arrangement;
 
 /// Sizes of a convolution, besides its attributes.
 #[derive(Clone, Copy)]
@@ -50,8 +50,7 @@ impl Network<'_> {
         let shape: &[usize] =
             if flat { &[channels, per_group, wide] } else { &[channels, per_group, high, wide] };
         // `[kH, kW, C / groups, O]`, as convolutions read it.
-        let split = vec![channels, per_group, high, wide];
-        let arrangement = Arrangement { split, order: vec![2, 3, 1, 0] };
+        let arrangement = Arrangement::new(&[channels, per_group, high, wide], &[2, 3, 1, 0]);
         let weight = self.arranged(format!("{name}.weight"), shape, init, arrangement)?;
         let y = self.graph.conv2d(x, weight, spec)?;
         if !bias {

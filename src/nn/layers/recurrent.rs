@@ -12,6 +12,7 @@ use crate::base::tensor::DType;
 use crate::graph::recurrence::{Recurrent as Outcome, RecurrentWeights};
 use crate::graph::{GraphError, Source, ValueId};
 use crate::kernels::recurrence;
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 use crate::nn::tensors::State;
@@ -170,7 +171,7 @@ impl Network<'_> {
         for (kind, first) in STATES.into_iter().zip(&mut first).take(kinds) {
             let (name, shape) = (self.carried_name(name, kind), vec![batch, stack.hidden]);
             *first = Some(self.graph.source(Source::State(name.clone()), &shape, DType::F32)?);
-            self.carried.push(State { name, shape, initial: 0.0 });
+            self.carried.push(State { name, shape, initial: 0.0, arrangement: Arrangement::default() });
         }
         Ok(first)
     }

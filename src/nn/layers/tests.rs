@@ -22,7 +22,7 @@ pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tens
     let mut bindings = BTreeMap::from([(input, x)]);
     assert_eq!(net.parameters.len(), parameters.len());
     for ((parameter, value), data) in net.parameters.iter().zip(parameters) {
-        assert_eq!(parameter.arrangement, None, "data are given as they lie in memory");
+        assert_eq!(parameter.arrangement, Default::default(), "data are given as they lie in memory");
         bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
     }
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)

@@ -201,7 +201,11 @@ impl<'a> Emitter<'a> {
         match tensor {
             Some((_, found, data)) if found == expected => {
                 // The graph reads it as it lies in memory.
-                let data = parameter.map_or_else(|| data.clone(), |p| p.arranged(data.clone()));
+                let data = data.clone();
+                let data = match parameter {
+                    Some(parameter) => parameter.arrangement.to_memory(data),
+                    None => data,
+                };
                 Ok(Value::Constant(Constant { name: name.clone(), shape: shape.to_vec(), data }))
             }
             _ => Err(TrainError::Tensor {

@@ -50,7 +50,8 @@ use super::TrainError;
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
 use crate::device::{Device, Run, Session};
-use crate::nn::tensors::{Parameter, State};
+use crate::nn::arrangement::Arrangement;
+use crate::nn::tensors::State;
 use crate::plan::{Layout, SetLayout, Slice};
 
 /// A recipe on a device: the state of a training whose loop the program writes itself.
@@ -223,10 +224,7 @@ impl Loop {
     pub fn parameter(&mut self, name: &str) -> Result<Vec<f32>, TrainError> {
         let slice = self.tensor(name)?;
         let data = self.read(slice)?;
-        Ok(match self.declared(name) {
-            Some(parameter) => parameter.in_order(data),
-            None => data,
-        })
+        Ok(self.arrangement(name).from_memory(data))
     }
 
     /// Sets a parameter or state.
@@ -236,18 +234,16 @@ impl Loop {
     pub fn set_parameter(&mut self, name: &str, values: &[f32]) -> Result<(), TrainError> {
         let slice = self.tensor(name)?;
         check_length(name, slice.words, values)?;
-        match self.declared(name) {
-            Some(parameter) => {
-                let arranged = parameter.arranged(values.to_vec());
-                self.write(name, slice, &arranged)
-            }
-            None => self.write(name, slice, values),
-        }
+        let values = self.arrangement(name).to_memory(values.to_vec());
+        self.write(name, slice, &values)
     }
 
-    /// The parameter of this name; `None` for a state.
-    fn declared(&self, name: &str) -> Option<&Parameter> {
-        self.sets.iter().flat_map(|s| &s.set.parameters).find(|parameter| parameter.name == name)
+    /// How a parameter or state lies in memory.
+    fn arrangement(&self, name: &str) -> Arrangement {
+        let parameters = self.sets.iter().flat_map(|s| &s.set.parameters);
+        let parameters = parameters.map(|p| (&p.name, &p.arrangement));
+        let mut all = parameters.chain(self.states.iter().map(|s| (&s.name, &s.arrangement)));
+        all.find(|(known, _)| *known == name).map(|(_, arrangement)| arrangement.clone()).unwrap_or_default()
     }
 
     /// The gradients of all parameters of a set as one range, in which each parameter starts at a multiple of

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use crate::base::tensor::DType;
 use crate::graph::expression::{Expression, Workspace};
 use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::layers::Layer;
 use crate::nn::network::Network;
@@ -64,8 +65,8 @@ impl Parameters {
         let (name, decay) = (format!("{}.{name}", self.model), shape.len() > 1);
         self.workspace.append(|graph| {
             let value = graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
-            let shape = shape.to_vec();
-            self.declare(graph, value, Parameter { name, shape, init, decay, arrangement: None })?;
+            let (shape, arrangement) = (shape.to_vec(), Arrangement::default());
+            self.declare(graph, value, Parameter { name, shape, init, decay, arrangement })?;
             Ok(value)
         })
     }

@@ -2,6 +2,7 @@
 
 use super::parameters::Parameters;
 use crate::graph::{Graph, ValueId};
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::tensors::{Parameter, State};
 use crate::optim::Optimizer;
@@ -30,7 +31,12 @@ impl Recipe {
     /// Adds a tensor that phases update without a gradient ([`Phase::renew`]); graphs read it as
     /// [`Source::State`](crate::graph::Source::State).
     pub fn state(mut self, name: impl Into<String>, shape: &[usize], initial: f32) -> Self {
-        self.states.push(State { name: name.into(), shape: shape.to_vec(), initial });
+        self.states.push(State {
+            name: name.into(),
+            shape: shape.to_vec(),
+            initial,
+            arrangement: Arrangement::default(),
+        });
         self
     }
 
@@ -79,7 +85,8 @@ impl Set {
     /// applies to matrices and tensors of more dimensions.
     pub fn parameter(mut self, name: impl Into<String>, shape: &[usize], init: Init) -> Self {
         let (shape, decay) = (shape.to_vec(), shape.len() > 1);
-        self.parameters.push(Parameter { name: name.into(), shape, init, decay, arrangement: None });
+        let arrangement = Arrangement::default();
+        self.parameters.push(Parameter { name: name.into(), shape, init, decay, arrangement });
         self
     }
 

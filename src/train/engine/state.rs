@@ -46,7 +46,7 @@ impl Engine {
         let parameters = self.graph.parameters.clone();
         for (number, parameter) in parameters.iter().enumerate() {
             let data = parameter.init.elements(seed, number, parameter.shape.iter().product());
-            self.set(&parameter.name, &parameter.arranged(data))?;
+            self.set(&parameter.name, &parameter.arrangement.to_memory(data))?;
         }
         for state in self.graph.states.clone() {
             self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
@@ -74,12 +74,13 @@ impl Engine {
         let parameters = self.graph.parameters.clone();
         let mut tensors = vec![];
         for (parameter, &slice) in parameters.into_iter().zip(&places) {
-            let data = parameter.in_order(self.read(slice)?);
+            let data = parameter.arrangement.from_memory(self.read(slice)?);
             tensors.push((parameter.name, parameter.shape, data));
         }
         let states = self.graph.states.clone();
         for (state, &slice) in states.into_iter().zip(&places[tensors.len()..]) {
-            tensors.push((state.name, state.shape, self.read(slice)?));
+            let data = state.arrangement.from_memory(self.read(slice)?);
+            tensors.push((state.name, state.shape, data));
         }
         Ok(tensors)
     }
@@ -96,7 +97,7 @@ impl Engine {
     pub fn optimizer_state(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let mut tensors = vec![];
         for (name, parameter, slice) in self.optimizer_places() {
-            let data = parameter.in_order(self.read(slice)?);
+            let data = parameter.arrangement.from_memory(self.read(slice)?);
             tensors.push((name, parameter.shape, data));
         }
         Ok(tensors)
@@ -135,11 +136,11 @@ impl Engine {
         };
         for parameter in self.graph.parameters.clone() {
             let data = find(&parameter.name, &parameter.shape)?;
-            self.set(&parameter.name, &parameter.arranged(data))?;
+            self.set(&parameter.name, &parameter.arrangement.to_memory(data))?;
         }
         for state in self.graph.states.clone() {
             let data = find(&state.name, &state.shape)?;
-            self.set(&state.name, &data)?;
+            self.set(&state.name, &state.arrangement.to_memory(data))?;
         }
         if whole {
             for state in self.carried[0].clone() {
@@ -147,7 +148,7 @@ impl Engine {
                 self.set(&state.name, &data)?;
             }
             for (name, parameter, slice) in self.optimizer_places() {
-                let data = parameter.arranged(find(&name, &parameter.shape)?);
+                let data = parameter.arrangement.to_memory(find(&name, &parameter.shape)?);
                 self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
             }
         }
