@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""An experiment of three keys (source, target, family) beside gradient boosting, on the tables of `assets/data`.
+"""A table and its target, nothing set, beside gradient boosting, on the tables of `assets/data`.
 
-    python3 benches/tables/three_keys.py [--gridlight target/release/gridlight] [--seeds 3] [TABLE ...]
+    python3 benches/tables/defaults.py [--gridlight target/release/gridlight] [--seeds 3] [TABLE ...]
 
 Needs scikit-learn and NumPy. Each table is cut into known rows and test rows as its shipped experiment does
-(by time, or every fifth row). Gridlight is given the known rows as a file, and nothing but a name and the keys
-`source`, `target` and `family = "mlp"`: it makes its own validation part of them. Scikit-learn's
+(by time, or every fifth row). Gridlight is given the known rows as a file and the name of the target
+(`train known.csv --target NAME`), and makes its own validation part of them. Scikit-learn's
 HistGradientBoosting is given the same rows with its early stopping; texts are categories for it, and times
 are split into the parts that Gridlight has by default. Both are judged on the test rows: mean absolute error,
 or the share of wrong classes.
@@ -40,9 +40,8 @@ TABLES = {
     "traffic": ("traffic/metro_i94_hourly.csv", "traffic_volume", [], before("date_time", "2018-04-01")),
     "electricity": ("energy/electricity_hourly.csv", "load_kw", [], before("date_time", "2014-07-01")),
     "star-grades": ("education/star_grades.csv", "math3", ["read3"], fifth),
-    "breast-cancer": ("medical/breast_cancer.csv", "target", [], fifth),
+    "breast-cancer": ("medical/breast_cancer.csv", "benign", [], fifth),
     "stocks": ("finance/stocks_daily.csv", "AdjClose", [], before("Date", "2011-01-01")),
-    "digits": ("images/digits8x8.csv", "label", [], fifth),
 }
 
 
@@ -110,11 +109,9 @@ def write(path, rows):
 def gridlight(program, directory, rows, known, target, seed):
     write(directory / "known.csv", [row for row, k in zip(rows, known) if k])
     write(directory / "test.csv", [row for row, k in zip(rows, known) if not k])
-    (directory / "three.toml").write_text(
-        f'name = "three"\n[data]\nsource = "known.csv"\ntarget = "{target}"\n[model]\nfamily = "mlp"\n'
-    )
     run = directory / f"run-{seed}"
-    train = ["train", "three.toml", "--out", str(run), "--seed", str(seed), "--device", "cpu", "--quiet", "--json"]
+    train = ["train", "known.csv", "--target", target, "--out", str(run), "--seed", str(seed)]
+    train += ["--device", "cpu", "--quiet", "--json"]
     done = subprocess.run([program, *train], cwd=directory, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr)
@@ -131,7 +128,7 @@ def main():
     parser.add_argument("tables", nargs="*", choices=[[], *TABLES], default=[])
     options = parser.parse_args()
     program = str(Path(options.gridlight).resolve())
-    print(f"{'table':<14} {'boosting':>10} {'three keys':>10}  ratio  seeds")
+    print(f"{'table':<14} {'boosting':>10} {'Gridlight':>10}  ratio  seeds")
     for name in options.tables or TABLES:
         file, target, without, split = TABLES[name]
         with open(DATA / file, newline="") as opened:
