@@ -1,5 +1,6 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
+mod class_weights;
 pub mod config;
 pub mod focal;
 pub mod init;
