@@ -184,35 +184,28 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     fitted.constant = fitted.target.constant(&train);
     fitted.constants = fitted.target.constants(&train);
     if train.features.is_empty() && train.categories.is_empty() {
-        return Err(DataError::Treatment {
-            column: first_target(config),
-            reason: match config.split.column() {
-                Some(name) => format!(
-                    "no other column is left to predict from; `{name}` splits the rows and is no feature unless \
-                     `features` names it"
-                ),
-                None => "no other column is left to predict from".into(),
-            },
-        });
+        return Err(no_features(config));
     }
     let dropped = table.lines.len() - rows.len();
     understood.fitted(&fitted);
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
-    let has_target = |row: &usize| !targets.iter().any(|&t| table.is_missing(t, *row));
-    let without_target = (0..table.lines.len()).filter(|row| !has_target(row)).count();
-    let reason = if targets.len() > 1 { "a target is missing" } else { "the target is missing" };
-    understood.drop_rows(without_target, reason);
-    let without_weight = |row: &usize| weight.is_some_and(|w| table.is_missing(w, *row)) && has_target(row);
-    let without_weight = (0..table.lines.len()).filter(without_weight).count();
-    understood.drop_rows(without_weight, "the weight is missing (`data.weight`)");
-    understood.drop_rows(
-        dropped - without_target - without_weight,
-        "values are missing that must not be ([data.clean])",
-    );
+    understood.drop_rows_of(&table, &targets, weight, dropped);
     drop(table);
     let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
+}
+
+/// The error that nothing is left to predict from.
+fn no_features(config: &DataConfig) -> DataError {
+    let reason = match config.split.column() {
+        Some(name) => format!(
+            "no other column is left to predict from; `{name}` splits the rows and is no feature unless \
+             `features` names it"
+        ),
+        None => "no other column is left to predict from".into(),
+    };
+    DataError::Treatment { column: first_target(config), reason }
 }
 
 /// What a table is before anything is fitted to it; `None` for images and texts.

@@ -61,6 +61,13 @@ impl FittedTarget {
                 return Err(bad(reason));
             }
         }
+        if config.transform.columns.contains_key(&name)
+            && (goal != Goal::Regression || config.window.is_some())
+        {
+            let reason = "`data.transform.columns` names it, but scales features and the numbers that rows of tables \
+                          predict; remove it there, or set `data.transform.target`";
+            return Err(bad(reason.into()));
+        }
         if names.len() < 2 {
             return Err(bad(format!(
                 "every training row holds \"{}\"; there is nothing to learn",
@@ -82,38 +89,7 @@ impl FittedTarget {
                 Self::Rate { name }
             }
             Goal::Regression => {
-                let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
-                    Ok(values) => values.into_iter().flatten().collect(),
-                    Err(DataError::Cell { line, text, .. }) => {
-                        let advice = match config.target.as_ref().map(|target| target.names().len()) {
-                            Some(2..) => {
-                                "several targets are columns of numbers; a class is predicted by a model of its \
-                                 own, with data.target = \"its column\" alone and loss = \"cross_entropy\""
-                            }
-                            _ => {
-                                "regression needs numbers; for classes use loss = \"cross_entropy\" \
-                                 or \"bce_with_logits\""
-                            }
-                        };
-                        return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
-                    }
-                    Err(other) => return Err(other),
-                };
-                if numbers.iter().all(|x| *x == numbers[0]) {
-                    return Err(bad(format!(
-                        "every training row holds {}; there is nothing to learn",
-                        numbers[0]
-                    )));
-                }
-                let scaling = match config.window {
-                    None => config.transform.columns.get(&name).copied(),
-                    Some(_) => None,
-                };
-                let scaling = scaling.unwrap_or(config.transform.target);
-                if let Some(problem) = FittedScaling::problem(scaling, &numbers) {
-                    return Err(bad(problem));
-                }
-                let scaling = FittedScaling::fit(scaling, &numbers);
+                let scaling = number(config, table, column, train)?;
                 Self::Number { name, scaling }
             }
             Goal::Binary => {
@@ -152,6 +128,43 @@ impl FittedTarget {
             }
         })
     }
+}
+
+/// The scaling of a column of numbers to predict.
+fn number(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+) -> Result<FittedScaling, DataError> {
+    let name = &table.names[column];
+    let bad =
+        |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
+    let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
+        Ok(values) => values.into_iter().flatten().collect(),
+        Err(DataError::Cell { line, text, .. }) => {
+            let advice = match config.target.as_ref().map(|target| target.names().len()) {
+                Some(2..) => {
+                    "several targets are columns of numbers; a class is predicted by a model of its \
+                     own, with data.target = \"its column\" alone and loss = \"cross_entropy\""
+                }
+                _ => {
+                    "regression needs numbers; for classes use loss = \"cross_entropy\" \
+                     or \"bce_with_logits\""
+                }
+            };
+            return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
+        }
+        Err(other) => return Err(other),
+    };
+    if numbers.iter().all(|x| *x == numbers[0]) {
+        return Err(bad(format!("every training row holds {}; there is nothing to learn", numbers[0])));
+    }
+    let scaling = config.transform.columns.get(name).copied().unwrap_or(config.transform.target);
+    if let Some(problem) = FittedScaling::problem(scaling, &numbers) {
+        return Err(bad(problem));
+    }
+    Ok(FittedScaling::fit(scaling, &numbers))
 }
 
 /// One of the values of a target if they are no classes: numbers with fractions, of which many rows have one of

@@ -266,7 +266,7 @@ fn what_is_no_series_is_told_with_its_rows() {
         assert!(message.contains(part), "{part}: {message}");
     }
     let message = refused(&hours(0..50), &format!("[data.window]\nlength = 3\nhorizon = 48\n{ORDER}"));
-    assert!(message.contains("horizon of 48 need 51"), "{message}");
+    assert!(message.contains("its target 48 rows later need 51"), "{message}");
 
     lines.swap(7, 8);
     let message = refused(&lines.join("\n"), &window(""));

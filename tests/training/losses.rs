@@ -110,25 +110,23 @@ fn the_mean_is_weighted_by_rows_and_classes() {
             };
             (0..3).map(|row| weights[row] * loss(row)).sum::<f64>() / weights.iter().sum::<f64>()
         };
-        let cases: [(&Loss, &[f64], &dyn Fn(&[f64]) -> f64); 2] =
-            [(&classes, &labels, &entropy), (&Loss::Mse {}, &numbers, &square)];
-        for (loss, target, formula) in cases {
-            let (mean, gradient) = weighted(loss, 2, [&predictions, target, &weights]);
-            assert!(
-                (mean - formula(&predictions)).abs() < 1e-6,
-                "{loss:?}: {mean}, {}",
-                formula(&predictions)
-            );
-            for k in 0..6 {
-                let moved = |by: f64| {
-                    let mut moved = predictions;
-                    moved[k] += by;
-                    formula(&moved)
-                };
-                let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
-                assert!((gradient[k] - expected).abs() < 1e-5, "{loss:?}: {}, {expected}", gradient[k]);
-            }
-        }
+        check_mean(&classes, [&predictions, &labels, &weights], &entropy);
+        check_mean(&Loss::Mse {}, [&predictions, &numbers, &weights], &square);
+    }
+}
+
+/// Checks the weighted mean of a loss of two outputs against a formula, and its gradient against finite differences.
+fn check_mean(loss: &Loss, [predictions, target, weights]: [&[f64]; 3], formula: &dyn Fn(&[f64]) -> f64) {
+    let (mean, gradient) = weighted(loss, 2, [predictions, target, weights]);
+    assert!((mean - formula(predictions)).abs() < 1e-6, "{loss:?}: {mean}, {}", formula(predictions));
+    for (k, found) in gradient.iter().enumerate() {
+        let moved = |by: f64| {
+            let mut moved = predictions.to_vec();
+            moved[k] += by;
+            formula(&moved)
+        };
+        let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!((found - expected).abs() < 1e-5, "{loss:?}: {found}, {expected}");
     }
 }
 

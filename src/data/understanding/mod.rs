@@ -163,6 +163,21 @@ impl Understanding {
         self.classes = names.iter().enumerate().map(class).collect();
     }
 
+    /// Adds the rows of a table that are left out, `dropped` in all, by what they lack first: a target, the weight,
+    /// other values.
+    pub fn drop_rows_of(&mut self, table: &Table, targets: &[usize], weight: Option<usize>, dropped: usize) {
+        let has_target = |row: &usize| !targets.iter().any(|&target| table.is_missing(target, *row));
+        let has_weight = |row: &usize| !weight.is_some_and(|weight| table.is_missing(weight, *row));
+        let without = |lacks: &dyn Fn(&usize) -> bool| (0..table.lines.len()).filter(lacks).count();
+        let without_target = without(&|row| !has_target(row));
+        let without_weight = without(&|row| has_target(row) && !has_weight(row));
+        let reason = if targets.len() > 1 { "a target is missing" } else { "the target is missing" };
+        self.drop_rows(without_target, reason);
+        self.drop_rows(without_weight, "the weight is missing (`data.weight`)");
+        let others = dropped - without_target - without_weight;
+        self.drop_rows(others, "values are missing that must not be ([data.clean])");
+    }
+
     /// Adds rows that are left out.
     pub fn drop_rows(&mut self, rows: usize, reason: impl Into<String>) {
         if rows > 0 {

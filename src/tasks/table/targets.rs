@@ -52,9 +52,13 @@ pub(super) fn errors(
     constants: &[f64],
     predictions: &Predictions,
 ) -> Vec<TargetError> {
+    if constants.is_empty() {
+        return vec![];
+    }
     let truth = split(&predictions.true_values(target), constants.len());
-    let of = |(((name, model), truth), &constant): (((&str, Vec<Metric>), &Vec<f64>), &f64)| {
-        let baseline = regression(&vec![constant; truth.len()], truth, predictions.weighted());
+    let of = |(at, (name, model)): (usize, (&str, Vec<Metric>))| {
+        let constant = vec![constants[at]; truth[at].len()];
+        let baseline = regression(&constant, &truth[at], predictions.weighted());
         TargetError {
             target: name.into(),
             mae: Number(model[0].value),
@@ -64,10 +68,14 @@ pub(super) fn errors(
             baseline_rmse: Number(baseline[1].value),
         }
     };
-    if constants.is_empty() {
-        return vec![];
-    }
-    target.columns().into_iter().zip(each(target, predictions)).zip(&truth).zip(constants).map(of).collect()
+    target
+        .columns()
+        .into_iter()
+        .zip(each(target, predictions))
+        .take(constants.len())
+        .enumerate()
+        .map(of)
+        .collect()
 }
 
 /// The errors of the constants by name, the mean over the targets.
