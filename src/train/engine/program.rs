@@ -167,8 +167,7 @@ fn compile_batches(
                 .iter()
                 .map(|p| entry(&p.name, &p.shape, p.decay || decays_all))
                 .collect(),
-            optimizer: training
-                .map(|t| OptimizerSpec { slots: t.optimizer.slots(), body: t.optimizer.body() }),
+            optimizer: training.map(|t| OptimizerSpec::of(&t.optimizer)),
         }],
         states: evaluating
             .states
