@@ -7,6 +7,7 @@ use gridlight::base::number::{Number, figure, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
 use gridlight::run::evaluate::{self, Evaluation};
+use gridlight::tasks::TargetError;
 use gridlight::tasks::series::{HorizonError, SeriesError};
 use gridlight::train::quantiles::Interval;
 
@@ -67,7 +68,10 @@ impl Evaluate {
 /// # Errors
 /// If it cannot be printed.
 pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
-    let mut rows = vec![vec![format!("{} ({} rows)", evaluation.split, evaluation.samples), String::new()]];
+    let weight =
+        evaluation.weight.as_ref().map_or_else(String::new, |name| format!(", weighted by `{name}`"));
+    let mut rows =
+        vec![vec![format!("{} ({} rows{weight})", evaluation.split, evaluation.samples), String::new()]];
     rows.push(vec!["  loss".into(), shown(evaluation.loss.0)]);
     for (name, value) in &evaluation.metrics.0 {
         rows.push(vec![format!("  {name}"), shown(*value)]);
@@ -90,6 +94,7 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += "\n";
         text += &align(&table, &[1, 2, 3, 4]);
     }
+    text += &by_target(&evaluation.by_target);
     text += &intervals(&evaluation.intervals);
     if !evaluation.by_horizon.is_empty() {
         let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
@@ -115,6 +120,20 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += &align(&table, &right);
     }
     print(&text)
+}
+
+/// The errors of each target, as a table.
+fn by_target(errors: &[TargetError]) -> String {
+    if errors.is_empty() {
+        return String::new();
+    }
+    let head = ["  target", "mae", "rmse", "r2", "baseline mae", "baseline rmse"].map(String::from).to_vec();
+    let row = |e: &TargetError| {
+        let numbers = [e.mae, e.rmse, e.r2, e.baseline_mae, e.baseline_rmse].map(|x| shown(x.0));
+        std::iter::once(format!("  {}", e.target)).chain(numbers).collect()
+    };
+    let table: Vec<Vec<String>> = std::iter::once(head).chain(errors.iter().map(row)).collect();
+    format!("\n{}", align(&table, &[1, 2, 3, 4, 5]))
 }
 
 /// How well intervals hold, as a table.

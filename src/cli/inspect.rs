@@ -57,7 +57,7 @@ impl Inspect {
             };
         }
         let mut config = DataConfig::of(&self.file.to_string_lossy());
-        config.target = self.target.as_deref().map(|name| normal(name).into_owned());
+        config.target = self.target.as_deref().map(|name| (&*normal(name)).into());
         match data::look(&config, Path::new("")).map_err(gridlight::train::TrainError::from)? {
             Some(understood) => self.show(&understood),
             None => Err(Failure::input(format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gridlight::base::names::normal;
-use gridlight::data::config::ColumnKind;
+use gridlight::data::config::{ColumnKind, Targets};
 use gridlight::data::{self, Column, DataConfig, Understanding};
 use gridlight::experiment::Experiment;
 use gridlight::train::TrainError;
@@ -114,13 +114,13 @@ fn text(source: &Path, target: Option<&str>) -> Result<String, Failure> {
         ));
     }
     let mut config = DataConfig::of(&source.to_string_lossy());
-    config.target = target.map(|name| normal(name).into_owned());
+    config.target = target.map(|name| Targets::from(&*normal(name)));
     let looked = |config: &DataConfig| data::look(config, Path::new("")).map_err(TrainError::from);
     let mut understood = looked(&config)?.ok_or_else(|| {
         Failure::input(format!("{}: this is no table; write its experiment by hand", source.display()))
     })?;
     if config.target.is_none() {
-        config.target = understood.columns.last().map(|column| column.name.clone());
+        config.target = understood.columns.last().map(|column| column.name.as_str().into());
         understood = looked(&config)?.unwrap_or(understood);
     }
     table(&name, &place, &config, &understood, target.is_some())
@@ -133,10 +133,10 @@ fn table(
     understood: &Understanding,
     chosen: bool,
 ) -> Result<String, Failure> {
-    let wanted = config.target.clone().unwrap_or_default();
+    let wanted = config.target.as_ref().map_or("", Targets::first);
     let Some(target) = understood.columns.iter().find(|column| column.name == wanted) else {
         let names: Vec<&str> = understood.columns.iter().map(|column| column.name.as_str()).collect();
-        let hint = gridlight::base::names::nearest(&wanted, names.iter().copied());
+        let hint = gridlight::base::names::nearest(wanted, names.iter().copied());
         return Err(Failure::input(format!("{}: there is no column `{wanted}`{hint}", config.source)));
     };
     let loss = loss(target);
@@ -145,7 +145,7 @@ fn table(
         "# {} rows. Show what is understood of them with: gridlight inspect {name}.toml\nname = \"{name}\"\n\n[data]\n\
          source = {place}\ntarget = {}   # {note}{}\n",
         understood.rows,
-        toml_string(&wanted),
+        toml_string(wanted),
         target.values
     );
     let doubtful = |column: &&Column| column.doubts.iter().any(|doubt| doubt.mend.starts_with("exclude"));

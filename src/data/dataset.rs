@@ -22,6 +22,10 @@ pub struct Dataset {
     pub categories: Vec<CategoryIds>,
     /// The target, if the rows have one.
     pub target: Option<Target>,
+    /// Number of targets of each row, where there are several; else 0.
+    pub targets: usize,
+    /// Weights of the rows, whose mean is 1; empty if all weigh the same.
+    pub weights: Vec<f64>,
     /// Row numbers in the table.
     pub source_rows: Vec<usize>,
     /// Category columns with names that training did not have, of these rows.
@@ -63,10 +67,26 @@ impl Dataset {
         }
     }
 
+    /// The sum of the weights of the rows of each of `classes` classes; their number if rows weigh the same.
+    pub fn class_weights(&self, classes: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; classes];
+        for (row, label) in self.target.iter().flat_map(Target::values).enumerate() {
+            if let Some(sum) = sums.get_mut(label as usize) {
+                *sum += self.weights.get(row).copied().unwrap_or(1.0);
+            }
+        }
+        sums
+    }
+
+    /// Numbers to predict of a sample.
+    pub fn outputs(&self) -> usize {
+        self.windows.as_ref().map_or(self.targets.max(1), Windows::outputs)
+    }
+
     /// The true targets of each sample, `[rows, outputs]`, still scaled; 0 without a target.
     pub fn truth(&self) -> Vec<f64> {
         let Some(target) = &self.target else {
-            return vec![0.0; self.rows * self.windows.as_ref().map_or(1, Windows::outputs)];
+            return vec![0.0; self.rows * self.outputs()];
         };
         let values = target.values();
         let Some(w) = &self.windows else { return values };
@@ -112,7 +132,7 @@ pub struct CategoryIds {
 /// Encoded target values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
-    /// Scaled numbers, or 0 and 1: `[rows]`.
+    /// Scaled numbers, or 0 and 1: `[rows]`, or of several targets `[rows, targets]`.
     Numbers(Vec<f32>),
     /// Labels: `[rows]`.
     Labels(Vec<u32>),

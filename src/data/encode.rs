@@ -16,14 +16,19 @@ use super::table::Table;
 const TOGETHER: usize = 32;
 
 impl Fitted {
-    /// Encodes `rows` of `table`; includes the target only if `with_target`.
+    /// Encodes `rows` of `table`; includes the target and weights only if `with_target`.
     ///
     /// # Errors
     /// If a column is missing or a cell does not parse.
     pub fn encode(&self, table: &Table, rows: &[usize], with_target: bool) -> Result<Dataset, DataError> {
         let whole = 0..table.lines.len();
         let encoded = self.encode_series(table, std::slice::from_ref(&whole), rows, with_target)?;
-        Ok(Dataset { filled: self.filled(table, rows)?, ..encoded })
+        let weights = if with_target { self.weights(table, rows)? } else { vec![] };
+        let targets = match self.target.columns().len() {
+            0 | 1 => 0,
+            several => several,
+        };
+        Ok(Dataset { filled: self.filled(table, rows)?, targets, weights, ..encoded })
     }
 
     /// The columns with missing values in `rows`.

@@ -14,10 +14,12 @@ pub enum DataError {
         reason: String,
     },
     /// The file has no rows.
-    #[error("{}: the file is empty; expected a header line and rows", path.display())]
+    #[error("{}: the file is empty; expected {expected}", path.display())]
     Empty {
         /// The file.
         path: PathBuf,
+        /// What belongs there.
+        expected: &'static str,
     },
     /// The file is not text in the encoding it should be in.
     #[error("{}:{line}: this is not text in {encoding}; save the table as UTF-8, or set `data.csv.encoding`", path.display())]

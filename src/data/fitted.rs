@@ -36,6 +36,9 @@ pub struct Fitted {
     /// How rows are reshaped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshape: Option<ReshapeConfig>,
+    /// The column that weights rows where they are evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// The probability above which the second of two classes is predicted, where it is not one half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
@@ -43,6 +46,9 @@ pub struct Fitted {
     /// the label of their most frequent class.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constant: Option<f64>,
+    /// The same of each of several targets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<f64>,
 }
 
 impl Fitted {
@@ -180,6 +186,14 @@ impl FittedTarget {
             | Self::Binary { name, .. }
             | Self::Classes { name, .. } => Some(name),
             Self::Numbers { columns, .. } => columns.first().map(String::as_str),
+        }
+    }
+
+    /// Names of the columns; none if there is no target.
+    pub fn columns(&self) -> Vec<&str> {
+        match self {
+            Self::Numbers { columns, .. } => columns.iter().map(String::as_str).collect(),
+            other => other.name().into_iter().collect(),
         }
     }
 

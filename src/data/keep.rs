@@ -45,7 +45,15 @@ impl Kept {
 
     /// The cells of a row.
     pub fn cells(&self, row: usize) -> Vec<String> {
-        self.columns.iter().map(|&column| self.table.cell(column, row).into_owned()).collect()
+        let cell = |&column: &usize| {
+            let cell = self.table.cell(column, row);
+            // Without its offset, an instant would be a time of any place.
+            match self.table.utc.contains(&column) && !cell.is_empty() {
+                true => format!("{cell}Z"),
+                false => cell.into_owned(),
+            }
+        };
+        self.columns.iter().map(cell).collect()
     }
 }
 
@@ -71,6 +79,11 @@ fn without_rows(fitted: &Fitted) -> Option<&'static str> {
 fn named(table: &Table, wanted: &str) -> Result<Vec<usize>, DataError> {
     if let Ok(column) = table.find(wanted) {
         return Ok(vec![column]);
+    }
+    if wanted.split(',').any(|name| name.trim().is_empty()) {
+        let reason = "--keep names a column without a name; list columns as in --keep id,street, or give --keep \
+                      alone to keep all";
+        return Err(DataError::Io { path: table.path.clone(), reason: reason.into() });
     }
     let mut columns = vec![];
     for name in wanted.split(',').map(str::trim) {

@@ -20,6 +20,7 @@ pub mod table;
 mod target;
 mod text;
 mod understanding;
+mod weights;
 mod window;
 
 #[cfg(test)]
@@ -29,6 +30,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use config::DataConfig;
+use config::Targets;
 pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
 pub use error::DataError;
 pub use fitted::{
@@ -94,6 +96,10 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         return text::load(config, text, directory, path);
     }
     if image::files::is_image_source(path) {
+        if config.weight.is_some() {
+            let reason = "`data.weight` names a column of a table, and these are images; remove it".into();
+            return Err(DataError::Treatment { column: "weight".into(), reason });
+        }
         return image::files::load(config, directory, path, goal);
     }
     image::files::check_no_pictures(config, path)?;
@@ -109,7 +115,8 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         reshape: config.reshape.as_ref(),
     };
     let mut understood = Understanding::of_table(config, &table, &formats);
-    let target = find_target(config, &table)?;
+    let targets = find_targets(config, &table)?;
+    let target = targets.first().copied();
     let features = feature_columns(config, &table)?;
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
     {
@@ -126,9 +133,10 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         understood.drop_rows(loaded.dropped, "windows that reach over the end of a part or miss values");
         return Ok(Loaded { digest: digest_all(config, directory, path)?, understood, ..loaded });
     }
-    let rows = kept_rows(config, &table, target)?;
+    let weight = weights::find(config, &table)?;
+    let rows = kept_rows(config, &table, &targets)?;
     let parts = split::split(&config.split, &table, &rows, class_column(goal, target), split::Least::ONE)?;
-    let fitted_target = FittedTarget::fit(config, &table, target, &parts.train, goal)?;
+    let fitted_target = FittedTarget::fit_all(config, &table, &targets, &parts.train, goal)?;
     let (columns, image) = match config.image.as_ref().and_then(|image| image.shape) {
         Some(shape) => {
             let images = Images::of_table(&table, &features, shape)?;
@@ -151,13 +159,15 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         formats: formats.clone(),
         derive: config.derive.clone(),
         reshape: config.reshape.clone(),
+        weight: config.weight.clone(),
         threshold: None,
         constant: None,
+        constants: vec![],
     };
     let encode = |rows: &[usize]| fitted.encode(&table, rows, true);
     let from_file = |file: &String| {
         let other = alike.read(&directory.join(file), &[])?;
-        let rows = kept_rows(config, &other, find_target(config, &other)?)?;
+        let rows = kept_rows(config, &other, &find_targets(config, &other)?)?;
         fitted.encode(&other, &rows, true)
     };
     let (validation, test) = match &config.split {
@@ -172,28 +182,30 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     };
     let train = encode(&parts.train)?;
     fitted.constant = fitted.target.constant(&train);
+    fitted.constants = fitted.target.constants(&train);
     if train.features.is_empty() && train.categories.is_empty() {
-        return Err(DataError::Treatment {
-            column: config.target.clone().unwrap_or_default(),
-            reason: match config.split.column() {
-                Some(name) => format!(
-                    "no other column is left to predict from; `{name}` splits the rows and is no feature unless \
-                     `features` names it"
-                ),
-                None => "no other column is left to predict from".into(),
-            },
-        });
+        return Err(no_features(config));
     }
     let dropped = table.lines.len() - rows.len();
     understood.fitted(&fitted);
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
-    let without_target = target.map_or(0, |t| table.columns[t].missing());
-    understood.drop_rows(without_target, "the target is missing");
-    understood.drop_rows(dropped - without_target, "values are missing that must not be ([data.clean])");
+    understood.drop_rows_of(&table, &targets, weight, dropped);
     drop(table);
     let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
+}
+
+/// The error that nothing is left to predict from.
+fn no_features(config: &DataConfig) -> DataError {
+    let reason = match config.split.column() {
+        Some(name) => format!(
+            "no other column is left to predict from; `{name}` splits the rows and is no feature unless \
+             `features` names it"
+        ),
+        None => "no other column is left to predict from".into(),
+    };
+    DataError::Treatment { column: first_target(config), reason }
 }
 
 /// What a table is before anything is fitted to it; `None` for images and texts.
@@ -241,9 +253,13 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
         return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));
     }
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
-    if let (true, Some(name)) = (with_target, fitted.target.name()) {
+    for name in fitted.target.columns().into_iter().filter(|_| with_target) {
         let target = table.find(name)?;
         rows.retain(|&row| !table.is_missing(target, row));
+    }
+    if let (true, Some(name)) = (with_target, &fitted.weight) {
+        let weight = table.find(name)?;
+        rows.retain(|&row| !table.is_missing(weight, row));
     }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
@@ -306,7 +322,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 
 fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
     if let Some(features) = &config.features {
-        if let Some(name) = features.iter().find(|f| Some(*f) == config.target.as_ref()) {
+        if let Some(name) = features.iter().find(|f| is_target(config, f)) {
             let reason = "it is the target; a model must not read what it predicts".into();
             return Err(DataError::Treatment { column: name.clone(), reason });
         }
@@ -327,14 +343,16 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
     }
     let split_column = config.split.column();
     let left_out = |name: &String| {
-        [config.target.as_ref(), split_column].contains(&Some(name)) || config.exclude.contains(name)
+        is_target(config, name)
+            || [config.weight.as_ref(), split_column].contains(&Some(name))
+            || config.exclude.contains(name)
     };
     Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())
 }
 
 /// Rows with a target and without missing values in the columns that require one.
-fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Result<Vec<usize>, DataError> {
-    let mut required: Vec<usize> = target.into_iter().collect();
+fn kept_rows(config: &DataConfig, table: &Table, targets: &[usize]) -> Result<Vec<usize>, DataError> {
+    let mut required: Vec<usize> = targets.iter().copied().chain(weights::find(config, table)?).collect();
     for name in &config.clean.drop_missing {
         required.push(table.find(name)?);
     }
@@ -346,7 +364,7 @@ fn kept_rows(config: &DataConfig, table: &Table, target: Option<usize>) -> Resul
     let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
     if rows.is_empty() {
         let reason = "no row is left once rows with missing values are dropped".into();
-        let column = config.target.clone().unwrap_or_default();
+        let column = first_target(config);
         return Err(DataError::BadTarget { path: table.path.clone(), column, reason });
     }
     Ok(rows)
@@ -357,7 +375,17 @@ fn class_column(goal: Goal, target: Option<usize>) -> Option<usize> {
     target.filter(|_| matches!(goal, Goal::Binary | Goal::Classes))
 }
 
-/// The column of the target, if there is one.
-fn find_target(config: &DataConfig, table: &Table) -> Result<Option<usize>, DataError> {
-    config.target.as_ref().map(|name| table.find(name)).transpose()
+/// The columns of the targets, if there are any.
+fn find_targets(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
+    config.target.iter().flat_map(Targets::names).map(|name| table.find(name)).collect()
+}
+
+/// Whether a column is a target.
+fn is_target(config: &DataConfig, name: &str) -> bool {
+    config.target.as_ref().is_some_and(|target| target.contains(name))
+}
+
+/// The name of the first target, for messages; empty if there is none.
+fn first_target(config: &DataConfig) -> String {
+    config.target.as_ref().map_or_else(String::new, |target| target.first().into())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::{CsvConfig, DataConfig, ReshapeConfig};
+use super::config::{CsvConfig, DataConfig, ReshapeConfig, Targets};
 use super::fitted::Fitted;
 use super::formats::{self, Formats};
 use super::table::Table;
@@ -15,7 +15,14 @@ use super::{DataError, derive};
 /// If it cannot be read, or a column can be read in two ways.
 pub fn first(path: &Path, config: &DataConfig) -> Result<(Table, Formats), DataError> {
     let features = config.features.iter().flatten();
-    let named = config.target.iter().chain(features).chain(&config.exclude).chain(config.types.keys());
+    let named = config
+        .target
+        .iter()
+        .flat_map(Targets::names)
+        .chain(&config.weight)
+        .chain(features)
+        .chain(&config.exclude)
+        .chain(config.types.keys());
     let mut table = Table::read(path, &config.csv, &named.map(String::as_str).collect::<Vec<_>>())?;
     formats::clear_missing(&mut table, &config.csv);
     let formats = formats::find(&table, &config.types, &config.csv)?;

@@ -8,6 +8,27 @@ use super::table::Table;
 use super::{DataError, Goal, cells};
 
 impl FittedTarget {
+    /// Fits all targets on the training rows, each by itself.
+    ///
+    /// # Errors
+    /// If the cells of one do not suit the goal.
+    pub(super) fn fit_all(
+        config: &DataConfig,
+        table: &Table,
+        columns: &[usize],
+        train: &[usize],
+        goal: Goal,
+    ) -> Result<Self, DataError> {
+        let fit = |&column: &usize| Self::fit(config, table, Some(column), train, goal);
+        if columns.len() < 2 {
+            return columns.first().map_or(Ok(Self::Absent), fit);
+        }
+        let fitted = columns.iter().map(fit).collect::<Result<Vec<_>, _>>()?;
+        let numbers = fitted.iter().flat_map(Self::numbers).map(|(name, s)| (name.to_string(), s.clone()));
+        let (columns, scalings) = numbers.unzip();
+        Ok(Self::Numbers { columns, scalings, steps: 1 })
+    }
+
     /// Fits the target on the training rows; without a `column`, there is no target.
     ///
     /// # Errors
@@ -40,6 +61,13 @@ impl FittedTarget {
                 return Err(bad(reason));
             }
         }
+        if config.transform.columns.contains_key(&name)
+            && (goal != Goal::Regression || config.window.is_some())
+        {
+            let reason = "`data.transform.columns` names it, but scales features and the numbers that rows of tables \
+                          predict; remove it there, or set `data.transform.target`";
+            return Err(bad(reason.into()));
+        }
         if names.len() < 2 {
             return Err(bad(format!(
                 "every training row holds \"{}\"; there is nothing to learn",
@@ -48,29 +76,20 @@ impl FittedTarget {
         }
         Ok(match goal {
             Goal::Rate => {
-                rates(table, column, train)?;
+                if let Err(error) = rates(table, column, train) {
+                    let DataError::Cell { line, ref text, .. } = error else { return Err(error) };
+                    if cells::number(text).is_some() {
+                        return Err(error);
+                    }
+                    return Err(bad(format!(
+                        "line {line} holds \"{text}\"; the losses \"poisson\" and \"tweedie\" are of numbers from 0 \
+                         up; for classes use loss = \"cross_entropy\" or \"bce_with_logits\""
+                    )));
+                }
                 Self::Rate { name }
             }
             Goal::Regression => {
-                let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
-                    Ok(values) => values.into_iter().flatten().collect(),
-                    Err(DataError::Cell { line, text, .. }) => {
-                        let advice = "regression needs numbers; for classes use loss = \"cross_entropy\" \
-                                      or \"bce_with_logits\"";
-                        return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
-                    }
-                    Err(other) => return Err(other),
-                };
-                if numbers.iter().all(|x| *x == numbers[0]) {
-                    return Err(bad(format!(
-                        "every training row holds {}; there is nothing to learn",
-                        numbers[0]
-                    )));
-                }
-                if let Some(problem) = FittedScaling::problem(config.transform.target, &numbers) {
-                    return Err(bad(problem));
-                }
-                let scaling = FittedScaling::fit(config.transform.target, &numbers);
+                let scaling = number(config, table, column, train)?;
                 Self::Number { name, scaling }
             }
             Goal::Binary => {
@@ -85,6 +104,14 @@ impl FittedTarget {
                 Self::Binary { name, names }
             }
             Goal::Classes | Goal::Features => {
+                if let Some(example) = measured(&names, train.len()) {
+                    return Err(bad(format!(
+                        "holds {} different numbers in {} training rows, such as {example}, which are measurements, \
+                         not classes; predict numbers with train.loss = \"mse\" or \"mae\"",
+                        names.len(),
+                        train.len()
+                    )));
+                }
                 if names.len() > 10_000 {
                     return Err(bad(format!(
                         "has {} different values; that is not a set of classes",
@@ -101,6 +128,55 @@ impl FittedTarget {
             }
         })
     }
+}
+
+/// The scaling of a column of numbers to predict.
+fn number(
+    config: &DataConfig,
+    table: &Table,
+    column: usize,
+    train: &[usize],
+) -> Result<FittedScaling, DataError> {
+    let name = &table.names[column];
+    let bad =
+        |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
+    let numbers: Vec<f64> = match cells::values(table, column, train, ColumnKind::Number) {
+        Ok(values) => values.into_iter().flatten().collect(),
+        Err(DataError::Cell { line, text, .. }) => {
+            let advice = match config.target.as_ref().map(|target| target.names().len()) {
+                Some(2..) => {
+                    "several targets are columns of numbers; a class is predicted by a model of its \
+                     own, with data.target = \"its column\" alone and loss = \"cross_entropy\""
+                }
+                _ => {
+                    "regression needs numbers; for classes use loss = \"cross_entropy\" \
+                     or \"bce_with_logits\""
+                }
+            };
+            return Err(bad(format!("line {line} holds \"{text}\"; {advice}")));
+        }
+        Err(other) => return Err(other),
+    };
+    if numbers.iter().all(|x| *x == numbers[0]) {
+        return Err(bad(format!("every training row holds {}; there is nothing to learn", numbers[0])));
+    }
+    let scaling = config.transform.columns.get(name).copied().unwrap_or(config.transform.target);
+    if let Some(problem) = FittedScaling::problem(scaling, &numbers) {
+        return Err(bad(problem));
+    }
+    Ok(FittedScaling::fit(scaling, &numbers))
+}
+
+/// One of the values of a target if they are no classes: numbers with fractions, of which many rows have one of
+/// their own.
+fn measured(names: &[String], rows: usize) -> Option<&String> {
+    /// So many different values may be classes.
+    const FEW: usize = 20;
+    let number = |name: &String| cells::number(name);
+    if names.len() <= FEW || 4 * names.len() < rows || !names.iter().all(|name| number(name).is_some()) {
+        return None;
+    }
+    names.iter().find(|name| number(name).is_some_and(|x| x.fract() != 0.0))
 }
 
 /// Moves the positive class behind the other.
@@ -161,23 +237,38 @@ impl FittedTarget {
 }
 
 impl FittedTarget {
-    /// The mean of a single number in its own units, or the most frequent label, the first of equals.
+    /// The mean of a single number in its own units, or the most frequent label, the first of equals; weighted if
+    /// rows are.
     pub(super) fn constant(&self, rows: &Dataset) -> Option<f64> {
         let values = rows.target.as_ref()?.values();
+        let weight = |row: usize| rows.weights.get(row).copied().unwrap_or(1.0);
         if self.classes().is_empty() {
             let numbers = self.own_units(values.into_iter());
-            return (self.outputs() == 1 && !numbers.is_empty())
-                .then(|| numbers.iter().sum::<f64>() / numbers.len() as f64);
+            return (self.outputs() == 1 && !numbers.is_empty()).then(|| mean(&numbers, weight));
         }
-        let mut counts = vec![0usize; self.classes().len()];
-        for label in values {
-            if let Some(count) = counts.get_mut(label as usize) {
-                *count += 1;
-            }
-        }
-        let most = counts.iter().copied().max()?;
+        let counts = rows.class_weights(self.classes().len());
+        let most = counts.iter().copied().max_by(f64::total_cmp)?;
         counts.iter().position(|count| *count == most).map(|label| label as f64)
     }
+}
+
+impl FittedTarget {
+    /// The mean of each of several targets in its own units, weighted if rows are; empty of one target or series.
+    pub(super) fn constants(&self, rows: &Dataset) -> Vec<f64> {
+        let (Self::Numbers { columns, .. }, Some(target), None) = (self, &rows.target, &rows.windows) else {
+            return vec![];
+        };
+        let numbers = self.own_units(target.values().into_iter());
+        let weight = |row: usize| rows.weights.get(row).copied().unwrap_or(1.0);
+        let of = |at: usize| numbers.iter().skip(at).step_by(columns.len()).copied().collect::<Vec<_>>();
+        (0..columns.len()).map(|at| mean(&of(at), weight)).collect()
+    }
+}
+
+/// The weighted mean.
+fn mean(numbers: &[f64], weight: impl Fn(usize) -> f64) -> f64 {
+    let sum: f64 = numbers.iter().enumerate().map(|(row, y)| weight(row) * y).sum();
+    sum / (0..numbers.len()).map(weight).sum::<f64>()
 }
 
 /// The numbers of a column, which must not be negative.

@@ -29,6 +29,12 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
              batch"
         ));
     }
+    if let Some(name) = &experiment.data.weight {
+        return wrong(format!(
+            "= {parts} cannot be used with data.weight = \"{name}\": the loss is divided by the weights of the \
+             whole batch"
+        ));
+    }
     let tried = experiment.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
     for (key, size) in tried.chain([("train.batch_size", train.batch_size)]) {
         if !size.is_multiple_of(parts) {

@@ -28,6 +28,27 @@ const TERMS: [(&str, &str); 18] = [
 /// What was found where a name has a value, or the reader does not say what.
 const NAME_ALONE: &str = "only a name";
 
+/// What keys are called elsewhere, where the spelling alone does not tell.
+const ALIASES: [(&str, &str); 17] = [
+    ("ignore", "exclude"),
+    ("drop", "exclude"),
+    ("skip", "exclude"),
+    ("omit", "exclude"),
+    ("ignored_columns", "exclude"),
+    ("columns", "features"),
+    ("inputs", "features"),
+    ("x", "features"),
+    ("y", "target"),
+    ("output", "target"),
+    ("file", "source"),
+    ("path", "source"),
+    ("sample_weight", "weight"),
+    ("dtypes", "types"),
+    ("lr", "learning_rate"),
+    ("patience", "early_stopping"),
+    ("layers", "layer"),
+];
+
 /// The TOML reader's message, for people.
 pub(super) fn explain(message: &str) -> String {
     let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -70,8 +91,12 @@ fn unknown(what: &str, rest: &str) -> String {
     let mut quoted = rest.split('`');
     let name = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
+    let alias = ALIASES.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
     let hint = match known.is_empty() {
         true => "; it has no keys of its own".into(),
+        false if alias.is_some() => {
+            alias.map_or_else(String::new, |(_, ours)| format!("; did you mean `{ours}`?"))
+        }
         false => names::nearest(name, known.iter().copied()),
     };
     format!("unknown {what} `{name}`{hint}")

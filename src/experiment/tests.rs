@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 69] = [
+const TABLES: [&str; 70] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -165,6 +165,7 @@ const TABLES: [&str; 69] = [
     "train.optimizer={type=\"nadam\"+}",
     "train.optimizer={type=\"radam\"+}",
     "train.optimizer={type=\"lion\"+}",
+    "train.optimizer={type=\"lamb\"+}",
     "train.schedule={type=\"constant\"+}",
     "train.schedule={type=\"step\"+}",
     "train.schedule={type=\"cosine\"+}",

@@ -25,7 +25,7 @@ impl Alpha {
     }
 }
 
-/// The loss of each row `[B]` and its mean, from logits `[B, classes]` and labels: `alpha (1 - p)^gamma c`
+/// The loss of each row `[B]`, from logits `[B, classes]` and labels: `alpha (1 - p)^gamma c`
 /// with the cross-entropy `c = -ln p` of the true class, where `1 - p = 1 - e^-c`.
 ///
 /// # Errors
@@ -36,7 +36,7 @@ pub(super) fn build(
     labels: ValueId,
     gamma: f64,
     alpha: Option<&Alpha>,
-) -> Result<(ValueId, ValueId), GraphError> {
+) -> Result<ValueId, GraphError> {
     /// Where `1 - p` is less, the loss is 0 but for rounding, and the logarithm would not be finite.
     const LEAST: f64 = 1e-12;
     let classes = g.shape(logits).last().copied().unwrap_or(0);
@@ -65,6 +65,5 @@ pub(super) fn build(
         let of_labels = g.reshape(of_labels, &count)?;
         rows = g.mul(rows, of_labels)?;
     }
-    let mean = g.mean(rows, &[0], false)?;
-    Ok((rows, mean))
+    Ok(rows)
 }

@@ -14,6 +14,8 @@ pub struct Inputs {
     /// Number of targets whose past, the first features of each step, is read relative to the last step, and that
     /// are predicted so; 0 for none.
     pub relative: usize,
+    /// Whether rows have weights.
+    pub weighted: bool,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
 }
@@ -40,6 +42,9 @@ pub struct SequenceShape {
 pub const X: &str = "x";
 /// Name of the batch of targets.
 pub const Y: &str = "y";
+
+/// Name of the batch of weights.
+pub const WEIGHT: &str = "weight";
 
 /// Name of the batch of a category column.
 pub fn category_source(column: &str) -> String {

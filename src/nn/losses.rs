@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use super::class_weights::{ClassWeights, PosWeight, WeightRule};
 use super::focal::{self, Alpha};
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::scalar::UnaryFn;
@@ -87,75 +88,6 @@ pub enum Loss {
         #[serde(default)]
         class_weights: ClassWeights,
     },
-}
-
-/// Weights that follow from the training rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum WeightRule {
-    /// Each class has the same sum of weights.
-    Balanced,
-}
-
-/// Weights of classes.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a list of weights such as [1.0, 5.0], or \"balanced\"")]
-pub enum ClassWeights {
-    /// One for each class.
-    Each(Vec<f64>),
-    /// From the training rows.
-    Rule(WeightRule),
-}
-
-/// Weight of positive rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged, expecting = "expected a number such as 5.0, or \"balanced\"")]
-pub enum PosWeight {
-    /// A number.
-    Factor(f64),
-    /// From the training rows.
-    Rule(WeightRule),
-}
-
-impl Default for ClassWeights {
-    fn default() -> Self {
-        Self::Each(vec![])
-    }
-}
-
-impl Default for PosWeight {
-    fn default() -> Self {
-        Self::Factor(1.0)
-    }
-}
-
-impl ClassWeights {
-    /// The weights, if they are given one by one.
-    pub fn each(&self) -> &[f64] {
-        match self {
-            Self::Each(weights) => weights,
-            Self::Rule(_) => &[],
-        }
-    }
-
-    /// Whether every class has weight 1.
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl PosWeight {
-    /// The weight.
-    pub fn factor(&self) -> f64 {
-        match self {
-            Self::Factor(factor) => *factor,
-            Self::Rule(_) => 1.0,
-        }
-    }
-
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 fn default_delta() -> f64 {
@@ -250,17 +182,20 @@ impl Loss {
         }
     }
 
-    /// Replaces weights that follow from the training rows; `rows` are those of each class.
-    pub fn balance(&mut self, rows: &[usize]) {
-        let all: usize = rows.iter().sum();
-        let weight = |&count: &usize| all as f64 / (rows.len() * count.max(1)) as f64;
+    /// Replaces weights that follow from the training rows; `rows` are the numbers of those of each class, or the
+    /// sums of their weights.
+    pub fn balance(&mut self, rows: &[f64]) {
+        let all: f64 = rows.iter().sum();
+        // A class without rows has any weight.
+        let some = |count: f64| if count > 0.0 { count } else { 1.0 };
+        let weight = |&count: &f64| all / (rows.len() as f64 * some(count));
         match self {
             Self::CrossEntropy { class_weights, .. } if matches!(class_weights, ClassWeights::Rule(_)) => {
                 *class_weights = ClassWeights::Each(rows.iter().map(weight).collect());
             }
             Self::BceWithLogits { pos_weight } if matches!(pos_weight, PosWeight::Rule(_)) => {
                 if let [negative, positive] = rows[..] {
-                    *pos_weight = PosWeight::Factor(negative as f64 / positive.max(1) as f64);
+                    *pos_weight = PosWeight::Factor(negative / some(positive));
                 }
             }
             _ => {}
@@ -313,12 +248,60 @@ impl Loss {
         target: ValueId,
     ) -> Result<(ValueId, ValueId), GraphError> {
         if let Loss::CrossEntropy { label_smoothing, class_weights } = self {
-            return cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights.each());
+            let rows = cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights.each())?;
+            if class_weights.is_empty() {
+                return Ok((rows, g.mean(rows, &[0], false)?));
+            }
+            let total = g.sum(rows, &[0], false)?;
+            let weights = of_labels(g, target, class_weights.each())?;
+            let weight = g.sum(weights, &[0, 1], false)?;
+            return Ok((rows, g.div(total, weight)?));
         }
         if let Loss::Focal { gamma, alpha } = self {
-            return focal::build(g, predictions, target, *gamma, alpha.as_ref());
+            let rows = focal::build(g, predictions, target, *gamma, alpha.as_ref())?;
+            return Ok((rows, g.mean(rows, &[0], false)?));
         }
-        let elements = match self {
+        let elements = self.elements(g, predictions, target)?;
+        let rows = g.mean(elements, &[1], false)?;
+        let mean = g.mean(elements, &[0, 1], false)?;
+        Ok((rows, mean))
+    }
+
+    /// As [`Loss::build`], with the mean weighted by `weights` `[B]`, which are not negative: the sum of the weighted
+    /// losses over the sum of the weights (in a cross-entropy with class weights, of the products of both), and 0 if
+    /// that is 0. The losses of the rows are as without weights.
+    ///
+    /// # Errors
+    /// If the shapes do not match.
+    pub fn build_weighted(
+        &self,
+        g: &mut Graph,
+        predictions: ValueId,
+        target: ValueId,
+        weights: ValueId,
+    ) -> Result<(ValueId, ValueId), GraphError> {
+        /// Added up, weights whose mean is 1 over all rows are 0 or more than this.
+        const LEAST: f64 = 1e-30;
+        let rows = self.build(g, predictions, target)?.0;
+        let weighted = g.mul(rows, weights)?;
+        let total = g.sum(weighted, &[0], false)?;
+        let divisors = match self {
+            Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => {
+                let of_labels = of_labels(g, target, class_weights.each())?;
+                let shape = g.shape(weights).to_vec();
+                let of_labels = g.reshape(of_labels, &shape)?;
+                g.mul(of_labels, weights)?
+            }
+            _ => weights,
+        };
+        let divisor = g.sum(divisors, &[0], false)?;
+        let mean = g.formula([total, divisor], |[total, weight]| total / weight.maximum(LEAST))?;
+        Ok((rows, mean))
+    }
+
+    /// The loss of each output, `[B, outputs]`, for targets that are no labels.
+    fn elements(&self, g: &mut Graph, predictions: ValueId, target: ValueId) -> Result<ValueId, GraphError> {
+        Ok(match self {
             Loss::Poisson { .. } => g.formula([predictions, target], |[p, y]| p.exp() - y * p)?,
             Loss::Tweedie { power, .. } => g.formula([predictions, target], |[p, y]| {
                 let (a, b) = (1.0 - power, 2.0 - power);
@@ -348,10 +331,7 @@ impl Loss {
                     _ => g.unary(UnaryFn::Square, error)?,
                 }
             }
-        };
-        let rows = g.mean(elements, &[1], false)?;
-        let mean = g.mean(elements, &[0, 1], false)?;
-        Ok((rows, mean))
+        })
     }
 }
 
@@ -386,13 +366,14 @@ fn huber(g: &mut Graph, error: ValueId, delta: f64) -> Result<ValueId, GraphErro
     g.select(near, quadratic, linear)
 }
 
+/// The cross-entropy of each row, `[B]`, times the weight of its class.
 fn cross_entropy(
     g: &mut Graph,
     logits: ValueId,
     labels: ValueId,
     smoothing: f32,
     class_weights: &[f64],
-) -> Result<(ValueId, ValueId), GraphError> {
+) -> Result<ValueId, GraphError> {
     let classes = g.shape(logits).last().copied().unwrap_or(0);
     if !class_weights.is_empty() && class_weights.len() != classes {
         let given = class_weights.len();
@@ -408,15 +389,12 @@ fn cross_entropy(
         given => given.iter().map(|&w| w as f32).collect(),
     };
     let table = g.constant(&[weights.len()], &weights)?;
-    let rows = g.cross_entropy(logits, labels, table, smoothing)?;
-    if class_weights.is_empty() {
-        let mean = g.mean(rows, &[0], false)?;
-        return Ok((rows, mean));
-    }
-    let table = g.reshape(table, &[weights.len(), 1])?;
-    let of_labels = g.gather(table, labels)?;
-    let total = g.sum(rows, &[0], false)?;
-    let weight = g.sum(of_labels, &[0, 1], false)?;
-    let mean = g.div(total, weight)?;
-    Ok((rows, mean))
+    g.cross_entropy(logits, labels, table, smoothing)
+}
+
+/// The class weight of each label, `[B, 1]`.
+fn of_labels(g: &mut Graph, labels: ValueId, class_weights: &[f64]) -> Result<ValueId, GraphError> {
+    let weights: Vec<f32> = class_weights.iter().map(|&w| w as f32).collect();
+    let table = g.constant(&[weights.len(), 1], &weights)?;
+    g.gather(table, labels)
 }

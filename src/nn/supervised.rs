@@ -3,7 +3,7 @@
 use super::config::ModelConfig;
 use super::config::transformer::TokensOf;
 use super::init::Init;
-use super::inputs::{Inputs, X, Y, category_source, embedding_width};
+use super::inputs::{Inputs, WEIGHT, X, Y, category_source, embedding_width};
 use super::layers::{Dense, LayerConfig};
 use super::losses::{Loss, Losses};
 use super::model::Model;
@@ -101,7 +101,13 @@ impl Model for Supervised {
         if let Some(offset) = self.loss.offset() {
             h = net.graph.add_scalar(h, offset)?;
         }
-        let (rows, mean) = self.loss.build(net.graph, h, target)?;
+        let (rows, mean) = match self.inputs.weighted {
+            false => self.loss.build(net.graph, h, target)?,
+            true => {
+                let weights = net.graph.source(Source::Batch(WEIGHT.into()), &[batch], DType::F32)?;
+                self.loss.build_weighted(net.graph, h, target, weights)?
+            }
+        };
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
     }
 

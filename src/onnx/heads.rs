@@ -26,7 +26,7 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
     let target = &request.fitted.target;
     let quantiles = request.settings.train.loss.quantiles();
     let shape = [ROWS, Extent::Fixed(target.outputs() * quantiles.len().max(1))];
-    let name = target.name().unwrap_or_default();
+    let name = target.columns().join("`, `");
     if request.raw {
         let meaning = "the network's outputs: scaled numbers, or logits of classes";
         assembly.output("output", &raw, element::FLOAT, &shape, meaning);
@@ -58,7 +58,17 @@ fn own_units(
     }
     let mixed = || refuse("several targets are scaled in different ways, or by their quantiles");
     let Some(members) = &prepared.members else {
-        return scale::invert(b, raw, &scalings).ok_or_else(mixed);
+        if scalings.len() < 2 || scale::are_alike(&scalings) {
+            return scale::invert(b, raw, &scalings).ok_or_else(mixed);
+        }
+        let mut columns = vec![];
+        for (at, scaling) in scalings.iter().enumerate() {
+            let at = b.integers(&[at as i64]);
+            let column = b.node("Gather", &[raw, &at], vec![int("axis", 1)]);
+            columns.push(scale::invert(b, &column, &[scaling]).ok_or_else(mixed)?);
+        }
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        return Ok(b.node("Concat", &columns, vec![int("axis", 1)]));
     };
     // Outputs are steps of targets; each has the scaling of its target in the row's series.
     let steps = target.outputs() / members.len().max(1);
@@ -120,8 +130,8 @@ pub fn metadata(request: &Request) -> Vec<(String, String)> {
     let target = &request.fitted.target;
     let list = |names: &[String]| serde_json::to_string(names).unwrap_or_default();
     let mut entries = vec![];
-    if let Some(name) = target.name() {
-        entries.push(("target".to_string(), name.to_string()));
+    if target.name().is_some() {
+        entries.push(("target".to_string(), target.columns().join(", ")));
     }
     if !target.classes().is_empty() {
         entries.push(("classes".to_string(), list(target.classes())));

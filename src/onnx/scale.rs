@@ -78,6 +78,11 @@ fn logarithmic(scalings: &[&FittedScaling]) -> Option<bool> {
     }
 }
 
+/// Whether the columns of one axis can be scaled together.
+pub fn are_alike(scalings: &[&FittedScaling]) -> bool {
+    logarithmic(scalings).is_some()
+}
+
 /// The columns of the last axis scaled, each by its own scaling; one scaling is for all. `None` if some take
 /// a logarithm and others do not.
 pub fn apply(b: &mut Builder, x: &str, scalings: &[&FittedScaling]) -> Option<String> {

@@ -11,6 +11,7 @@ mod adagrad;
 mod adam;
 mod adamax;
 mod adamw;
+mod lamb;
 mod lion;
 mod nadam;
 mod radam;
@@ -31,11 +32,13 @@ pub use adagrad::Adagrad;
 pub use adam::Adam;
 pub use adamax::Adamax;
 pub use adamw::AdamW;
+pub use lamb::Lamb;
 pub use lion::Lion;
 pub use nadam::NAdam;
 pub use radam::RAdam;
 pub use rmsprop::RmsProp;
 pub use rule::Problem;
+pub(crate) use rule::descent;
 pub use sgd::Sgd;
 
 /// An update rule. The learning rate is part of the schedule.
@@ -51,8 +54,26 @@ pub trait Rule {
         [0.0; 4]
     }
 
-    /// The update of each parameter (see `kernels::optimizer` for its operands).
+    /// Which tensors' steps are scaled to the size of their weights, if the rule has a trust ratio.
+    fn adapts(&self) -> Option<Adapts> {
+        None
+    }
+
+    /// The update of each parameter (see `kernels::optimizer` for its operands). With a trust ratio, it leaves the
+    /// parameter and stores the step, which is yet to be multiplied by the ratio and the learning rate, in the
+    /// slot after those of the state.
     fn body(&self) -> Body;
+}
+
+/// The tensors whose steps have a trust ratio; it is 1 for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adapts {
+    /// None.
+    None,
+    /// Those to which weight decay applies.
+    Decayed,
+    /// All.
+    All,
 }
 
 /// Which parameters weight decay applies to.
@@ -109,6 +130,7 @@ optimizers! {
     "nadam": NAdam,
     "radam": RAdam,
     "lion": Lion,
+    "lamb": Lamb,
 }
 
 impl Default for Optimizer {
@@ -136,6 +158,11 @@ impl Optimizer {
     /// `StepScalar::Optimizer` values at step `step`, counted from 1.
     pub fn scalars(&self, step: u64) -> [f32; 4] {
         self.rule().scalars(step)
+    }
+
+    /// Which tensors' steps are scaled to the size of their weights, if the rule has a trust ratio.
+    pub fn adapts(&self) -> Option<Adapts> {
+        self.rule().adapts()
     }
 
     /// The update rule (see `kernels::optimizer` for its operands).

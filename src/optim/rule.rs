@@ -98,6 +98,13 @@ impl Builder {
     }
 }
 
+/// The rule that subtracts `learning rate * gradient`.
+pub(crate) fn descent() -> Body {
+    let b = Builder::new();
+    let (parameter, gradient) = (b.parameter, b.gradient);
+    b.descend(parameter, gradient)
+}
+
 /// A hyper-parameter and what is wrong with it.
 pub type Problem = (&'static str, String);
 

@@ -21,6 +21,7 @@ mod recurrence;
 mod spec;
 mod stage;
 mod text;
+mod trust;
 mod update;
 mod validate;
 mod view;

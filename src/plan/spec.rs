@@ -4,6 +4,7 @@ use super::columns::{DataLayout, DataSpec};
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
+use crate::optim::{Adapts, Optimizer};
 use crate::scalar::Body;
 
 /// Why a program cannot be compiled.
@@ -114,6 +115,15 @@ pub struct OptimizerSpec {
     pub slots: usize,
     /// Update rule (`kernels::optimizer`).
     pub body: Body,
+    /// Which tensors' steps have a trust ratio, if the rule has one.
+    pub adapts: Option<Adapts>,
+}
+
+impl OptimizerSpec {
+    /// What an optimizer needs.
+    pub fn of(optimizer: &Optimizer) -> Self {
+        Self { slots: optimizer.slots(), body: optimizer.body(), adapts: optimizer.adapts() }
+    }
 }
 
 /// Random augmentation of a column block.

@@ -4,14 +4,16 @@
 use super::builder::{Builder, aligned};
 use super::draft::{Draft, Place};
 use super::spec::{
-    Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,
+    Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,
 };
+use super::trust::Adapting;
 use super::{BufferClass, Slice, stage};
 use crate::base::tensor::DType;
 use crate::graph::{Graph, GraphError, Source, ValueId};
 use crate::kernels::Kernel;
 use crate::kernels::norm::GradientNorm;
 use crate::kernels::optimizer::Optimizer;
+use crate::optim::Adapts;
 use crate::scalar::Body;
 
 /// A graph that ends in sums of gradients, and these sums by parameter name.
@@ -79,7 +81,7 @@ impl Builder<'_> {
         drafts: &mut Vec<Draft>,
     ) -> Result<(), PlanError> {
         let (set, layout) = self.set(&update.set)?;
-        let (layout, suffix) = (layout.clone(), self.suffix(&layout.name));
+        let (set, layout, suffix) = (set.clone(), layout.clone(), self.suffix(&layout.name));
         let words = layout.words;
         let parameters = layout.parameters.first().map(|(_, slice)| Slice { start: 0, words, ..*slice });
         let (Some(optimizer), Some(parameters), Some(gradients)) =
@@ -87,7 +89,7 @@ impl Builder<'_> {
         else {
             return Err(PlanError::NoOptimizer { phase: phase.into(), set: update.set.clone() });
         };
-        let mask = decay_mask(set, &layout);
+        let mask = decay_mask(&set, &layout);
         let mask = self.place_constant(&mask);
         let mut reads = vec![Place::Fixed(gradients), Place::Fixed(mask)];
         if let Some(max_norm) = update.max_norm {
@@ -109,9 +111,33 @@ impl Builder<'_> {
         for &buffer in &layout.optimizer_state {
             writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
         }
-        let (slots, clipped) = (optimizer.slots, update.max_norm.is_some());
-        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body: optimizer.body });
-        drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
+        let clipped = update.max_norm.is_some();
+        let Some(adapts) = optimizer.adapts else {
+            let (slots, body) = (optimizer.slots, optimizer.body);
+            let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body });
+            drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
+            return Ok(());
+        };
+        let steps = self.add_buffer(format!("steps{suffix}"), BufferClass::Gradients, words);
+        let steps = Slice { buffer: steps, start: 0, words };
+        writes.push(Place::Fixed(steps));
+        let (slots, body) = (optimizer.slots + 1, optimizer.body);
+        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body });
+        drafts.push(Draft { kernel, reads, writes, label: format!("all steps{suffix}") });
+        let adapting = |entry: &Entry| match adapts {
+            Adapts::None => false,
+            Adapts::Decayed => entry.decay,
+            Adapts::All => true,
+        };
+        let tensors = set.parameters.iter().zip(&layout.parameters);
+        let tensors: Vec<Adapting> = tensors
+            .map(|(entry, (name, place))| Adapting {
+                name: name.clone(),
+                place: Slice { words: aligned(entry.words), ..*place },
+                adapts: adapting(entry),
+            })
+            .collect();
+        self.descend(&tensors, steps, &suffix, drafts);
         Ok(())
     }
 

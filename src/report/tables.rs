@@ -28,7 +28,10 @@ pub fn metrics(report: &Report) -> String {
     };
     let rows: Vec<Vec<String>> = names.enumerate().map(row).collect();
     let head: Vec<&str> = std::iter::once("").chain(report.scores.iter().map(|s| s.part)).collect();
-    table(&head, &rows, 1)
+    let weighted = report.data.fitted.weight.as_ref().map_or_else(String::new, |name| {
+        format!("<p>Rows are weighted by <code>{}</code>; confusion matrices count them.</p>\n", escape(name))
+    });
+    weighted + &table(&head, &rows, 1)
 }
 
 /// The settings tried, best first.

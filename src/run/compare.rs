@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::list::{Known, State};
 use crate::base::number::Number;
 use crate::data::Goal;
+use crate::data::config::Targets;
 use crate::report::comparison::{Curves, Page};
 use crate::train::TrainError;
 use crate::train::metrics::larger_is_better;
@@ -169,7 +170,10 @@ fn notes(runs: &[Known], settings: &[Setting]) -> (Vec<String>, bool) {
                     Goal::Regression | Goal::Rate => "a number",
                     Goal::Binary | Goal::Classes | Goal::Features => "classes",
                 };
-                format!("predicts {} as {what}", target.as_deref().unwrap_or("the next character"))
+                format!(
+                    "predicts {} as {what}",
+                    target.as_ref().map_or_else(|| "the next character".into(), Targets::to_string)
+                )
             }
         };
         let goals: Vec<String> = runs.iter().map(goal).collect();

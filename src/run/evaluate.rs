@@ -12,10 +12,10 @@ use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
 use crate::tasks::series::{HorizonError, SeriesError};
-use crate::tasks::{self, Details, Input, Table, Task, Trained};
+use crate::tasks::{self, Details, Input, Table, TargetError, Task, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::metrics::{ClassScore, class_scores};
+use crate::train::metrics::ClassScore;
 use crate::train::output;
 use crate::train::quantiles::Interval;
 
@@ -28,6 +28,9 @@ pub struct Evaluation {
     pub split: String,
     /// Number of rows.
     pub samples: usize,
+    /// The column whose weights the rows have in loss and metrics; the confusion matrix counts rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Mean loss.
     pub loss: Number,
     /// Metrics by name.
@@ -35,6 +38,9 @@ pub struct Evaluation {
     /// How well intervals between predicted quantiles hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub intervals: Vec<Interval>,
+    /// Errors of each of several targets, of which `metrics` has the means.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub by_target: Vec<TargetError>,
     /// Errors by horizon, where several steps are predicted.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_horizon: Vec<HorizonError>,
@@ -145,7 +151,7 @@ pub fn evaluate(
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
-    let Details { baselines, intervals, by_horizon, by_series, confusion, scores } =
+    let Details { baselines, intervals, by_target, by_horizon, by_series, confusion, per_class, scores } =
         task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
     let (confusion, classes) = confusion.unzip();
@@ -153,12 +159,14 @@ pub fn evaluate(
         run: run.display().to_string(),
         split: name,
         samples: rows.rows,
+        weight: opened.fitted.weight.clone(),
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
         metrics: Numbers(metrics.chain(baselines).collect()),
         intervals,
+        by_target,
         by_horizon,
         by_series,
-        per_class: confusion.as_deref().map(class_scores),
+        per_class: confusion.is_some().then_some(per_class),
         confusion,
         positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
         threshold: opened.fitted.threshold.or(classes.as_ref().filter(|names| names.len() == 2).map(|_| 0.5)),

@@ -97,6 +97,10 @@ impl Known {
         let directory = RunDirectory::open(path)?;
         let record = Record::read(&directory)?;
         let history = history::read_all(&directory.history())?;
+        if history.is_empty() && record.as_ref().is_some_and(|record| record.weights_digest.is_some()) {
+            let reason = "it has no epoch, though training ended; restore the file, or train again";
+            return Err(TrainError::unusable(&directory.history(), reason));
+        }
         let state = match &record {
             Some(record) if record.weights_digest.is_some() => State::Finished,
             _ if lock::is_taken(path) => State::Running,

@@ -18,6 +18,7 @@ use crate::train::checkpoint;
 use crate::train::engine::{Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
+use crate::train::weights::Weights;
 
 /// Encodes an experiment's data; paths are relative to `directory`.
 ///
@@ -202,16 +203,9 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
 /// The experiment, with the numbers of weights that follow from the training rows.
 fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
     if let Some(target) = &data.train.target {
-        let classes = data.fitted.target.classes().len();
-        let mut rows = vec![0; classes];
-        for class in target.values() {
-            if let Some(count) = rows.get_mut(class as usize) {
-                *count += 1;
-            }
-        }
-        experiment.train.loss.balance(&rows);
-        let values = target.values();
-        experiment.train.loss.start_from(values.iter().sum::<f64>() / values.len().max(1) as f64);
+        let loss = &mut experiment.train.loss;
+        loss.balance(&data.train.class_weights(data.fitted.target.classes().len()));
+        loss.start_from(Weights(&data.train.weights).mean(target.values().into_iter()));
     }
     experiment
 }

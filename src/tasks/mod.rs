@@ -23,8 +23,9 @@ use crate::nn::losses::{ClassWeights, Loss};
 use crate::train::TrainError;
 use crate::train::config::TrainConfig;
 use crate::train::engine::Engine;
-use crate::train::metrics::{Metric, Predictions};
+use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
+pub use table::TargetError;
 pub use trained::{Trained, model};
 
 /// The parts of an experiment that tasks read.
@@ -65,10 +66,14 @@ pub struct Details {
     pub scores: Vec<Metric>,
     /// How well intervals between predicted quantiles hold.
     pub intervals: Vec<Interval>,
+    /// Errors of each of several targets of rows.
+    pub by_target: Vec<TargetError>,
     /// Errors by horizon, where several steps are predicted.
     pub by_horizon: Vec<series::HorizonError>,
     /// Errors by series, where they have names.
     pub by_series: Vec<series::SeriesError>,
+    /// Precision, recall and F1 of each class.
+    pub per_class: Vec<ClassScore>,
     /// Confusion matrix, by true class (row) and predicted class (column), and the names of the classes.
     pub confusion: Option<(Vec<Vec<usize>>, Vec<String>)>,
 }
@@ -219,6 +224,7 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
 pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     autoencoder::check(settings)?;
     table::check(settings)?;
+    images::check(settings)?;
     text::check(settings)
 }
 

@@ -87,6 +87,7 @@ pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn M
         Some(window) if window.config.relative => window.past.len(),
         _ => 0,
     };
-    let inputs = Inputs { features: sample.width(), categories, sequence, relative, image };
+    let weighted = !sample.weights.is_empty();
+    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, image };
     Box::new(Supervised::new(config, inputs, outputs, loss))
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::weights::Weights;
 use crate::base::number::Number;
 use crate::data::{FittedTarget, Members};
 use crate::nn::losses::Loss;
@@ -21,6 +22,8 @@ pub struct Predictions {
     pub quantiles: Vec<f64>,
     /// Scaled targets or 0/1 (`[rows, outputs]`), or labels (`[rows]`).
     pub truth: Vec<f64>,
+    /// How much each row counts; empty if all count the same.
+    pub weights: Vec<f64>,
     /// Loss of each row; for texts, of each character.
     pub losses: Vec<f32>,
     /// Named parts of each row's loss, for models that have them.
@@ -51,16 +54,17 @@ pub fn larger_is_better(name: &str) -> Option<bool> {
 }
 
 impl Predictions {
-    /// Mean of the losses; weighted as in PyTorch if there are class weights.
+    /// Mean of the losses; weighted as in PyTorch if there are class weights, and by the weights of rows.
     pub fn loss(&self, loss: &Loss) -> f64 {
-        let sum: f64 = self.losses.iter().map(|&l| f64::from(l)).sum();
+        let weights = self.weighted();
+        let sum = weights.sum(self.losses.iter().map(|&l| f64::from(l)));
         let weight = match loss {
-            Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => self
-                .truth
-                .iter()
-                .map(|&label| class_weights.each().get(label as usize).copied().unwrap_or(0.0))
-                .sum(),
-            _ => self.losses.len() as f64,
+            Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => {
+                let of_label =
+                    |&label: &f64| class_weights.each().get(label as usize).copied().unwrap_or(0.0);
+                weights.sum(self.truth.iter().map(of_label))
+            }
+            _ => weights.total(self.losses.len()),
         };
         sum / weight
     }
@@ -110,14 +114,36 @@ impl Predictions {
 
     /// Confusion matrix: rows by true class (row) and predicted class (column), as [`decide`] predicts them.
     pub fn confusion(&self, classes: usize, threshold: Option<f64>) -> Vec<Vec<usize>> {
-        let mut counts = vec![vec![0; classes]; classes];
-        for (p, &truth) in self.probabilities().iter().zip(&self.truth) {
+        self.confused(classes, threshold, |_| 1)
+    }
+
+    /// As [`Predictions::confusion`], each row with its weight.
+    pub fn weighted_confusion(&self, classes: usize, threshold: Option<f64>) -> Vec<Vec<f64>> {
+        let weights = self.weighted();
+        self.confused(classes, threshold, |row| weights.of(row))
+    }
+
+    fn confused<T: Copy + Default + std::ops::AddAssign>(
+        &self,
+        classes: usize,
+        threshold: Option<f64>,
+        weight: impl Fn(usize) -> T,
+    ) -> Vec<Vec<T>> {
+        let mut cells = vec![vec![T::default(); classes]; classes];
+        for (row, (p, &truth)) in self.probabilities().iter().zip(&self.truth).enumerate() {
             let predicted = decide(p, threshold);
-            if let Some(cell) = counts.get_mut(truth as usize).and_then(|row| row.get_mut(predicted)) {
-                *cell += 1;
+            if let Some(cell) = cells.get_mut(truth as usize).and_then(|cells| cells.get_mut(predicted)) {
+                *cell += weight(row);
             }
         }
-        counts
+        cells
+    }
+
+    /// The scores of each class.
+    pub fn class_scores(&self, classes: usize, threshold: Option<f64>) -> Vec<ClassScore> {
+        let rows: Vec<usize> =
+            self.confusion(classes, threshold).iter().map(|row| row.iter().sum()).collect();
+        class_scores(&self.weighted_confusion(classes, threshold), &rows)
     }
 }
 
@@ -137,28 +163,29 @@ pub fn argmax(values: &[f64]) -> usize {
 }
 
 /// Mean absolute error, root mean squared error, and coefficient of determination.
-pub fn regression(predicted: &[f64], truth: &[f64]) -> Vec<Metric> {
-    let count = truth.len().max(1) as f64;
+pub fn regression(predicted: &[f64], truth: &[f64], weights: Weights) -> Vec<Metric> {
+    let total = weights.total(truth.len().max(1));
     let errors = || predicted.iter().zip(truth).map(|(p, t)| p - t);
-    let mean = truth.iter().sum::<f64>() / count;
-    let squares: f64 = errors().map(|e| e * e).sum();
-    let spread: f64 = truth.iter().map(|t| (t - mean).powi(2)).sum();
+    let mean = weights.sum(truth.iter().copied()) / total;
+    let squares = weights.sum(errors().map(|e| e * e));
+    let spread = weights.sum(truth.iter().map(|t| (t - mean).powi(2)));
     vec![
-        Metric { name: "mae", value: errors().map(f64::abs).sum::<f64>() / count },
-        Metric { name: "rmse", value: (squares / count).sqrt() },
+        Metric { name: "mae", value: weights.sum(errors().map(f64::abs)) / total },
+        Metric { name: "rmse", value: (squares / total).sqrt() },
         Metric { name: "r2", value: 1.0 - squares / spread },
     ]
 }
 
-/// Accuracy and F1 (of the positive class in the binary case, else the mean over the classes present).
-pub fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
-    let total: usize = confusion.iter().flatten().sum();
-    let right: usize = (0..confusion.len()).map(|c| confusion[c][c]).sum();
+/// Accuracy and F1 (of the positive class in the binary case, else the mean over the classes present), from
+/// a confusion matrix of weights.
+pub fn classes(confusion: &[Vec<f64>]) -> Vec<Metric> {
+    let total: f64 = confusion.iter().flatten().sum();
+    let right: f64 = (0..confusion.len()).map(|c| confusion[c][c]).sum();
     let f1 = |c: usize| {
-        let predicted: usize = confusion.iter().map(|row| row[c]).sum();
-        let actual: usize = confusion[c].iter().sum();
+        let predicted: f64 = confusion.iter().map(|row| row[c]).sum();
+        let actual: f64 = confusion[c].iter().sum();
         let both = predicted + actual;
-        (both > 0).then(|| 2.0 * confusion[c][c] as f64 / both as f64)
+        (both > 0.0).then(|| 2.0 * confusion[c][c] / both)
     };
     let scores: Vec<f64> = if confusion.len() == 2 {
         f1(1).into_iter().collect()
@@ -166,7 +193,7 @@ pub fn classes(confusion: &[Vec<usize>]) -> Vec<Metric> {
         (0..confusion.len()).filter_map(f1).collect()
     };
     vec![
-        Metric { name: "accuracy", value: right as f64 / total.max(1) as f64 },
+        Metric { name: "accuracy", value: if total > 0.0 { right / total } else { 0.0 } },
         Metric { name: "f1", value: scores.iter().sum::<f64>() / scores.len().max(1) as f64 },
     ]
 }
@@ -184,36 +211,36 @@ pub struct ClassScore {
     pub samples: usize,
 }
 
-/// The scores of each class, from a confusion matrix.
-pub fn class_scores(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
-    let part = |hits: usize, of: usize| Number(if of > 0 { hits as f64 / of as f64 } else { f64::NAN });
-    let score = |c: usize| {
+/// The scores of each class, from a confusion matrix of weights and the number of rows of each class.
+fn class_scores(confusion: &[Vec<f64>], rows: &[usize]) -> Vec<ClassScore> {
+    let part = |hits: f64, of: f64| Number(if of > 0.0 { hits / of } else { f64::NAN });
+    let score = |(c, &samples): (usize, &usize)| {
         let hits = confusion[c][c];
-        let (predicted, samples) = (confusion.iter().map(|row| row[c]).sum(), confusion[c].iter().sum());
-        let f1 = part(2 * hits, predicted + samples);
-        ClassScore { precision: part(hits, predicted), recall: part(hits, samples), f1, samples }
+        let predicted: f64 = confusion.iter().map(|row| row[c]).sum();
+        let actual: f64 = confusion[c].iter().sum();
+        let f1 = part(2.0 * hits, predicted + actual);
+        ClassScore { precision: part(hits, predicted), recall: part(hits, actual), f1, samples }
     };
-    (0..confusion.len()).map(score).collect()
+    rows.iter().enumerate().map(score).collect()
 }
 
 /// Area under the ROC curve: the probability that a positive row scores above a negative one, with ties
-/// counting one half (the Mann-Whitney statistic).
-pub fn auc(scores: &[f64], truth: &[f64]) -> f64 {
+/// counting one half (the Mann-Whitney statistic), pairs of rows having the product of their weights.
+pub fn auc(scores: &[f64], truth: &[f64], weights: Weights) -> f64 {
     let mut order: Vec<usize> = (0..scores.len()).collect();
     order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
-    let (mut rank_sum, mut positives) = (0.0, 0usize);
-    let mut at = 0;
-    while at < order.len() {
-        let tied = order[at..].iter().take_while(|&&i| scores[i] == scores[order[at]]).count().max(1);
-        let rank = at as f64 + (tied as f64 + 1.0) / 2.0;
-        let hits = order[at..at + tied].iter().filter(|&&i| truth[i] > 0.5).count();
-        rank_sum += rank * hits as f64;
+    let (mut pairs, mut positives, mut negatives) = (0.0, 0.0, 0.0);
+    for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
+        let of = |positive: bool| {
+            let rows = tied.iter().filter(move |&&row| (truth[row] > 0.5) == positive);
+            rows.map(|&row| weights.of(row)).sum::<f64>()
+        };
+        let (hits, below) = (of(true), of(false));
+        pairs += hits * (negatives + 0.5 * below);
         positives += hits;
-        at += tied;
+        negatives += below;
     }
-    let negatives = scores.len() - positives;
-    let p = positives as f64;
-    (rank_sum - p * (p + 1.0) / 2.0) / (p * negatives as f64)
+    pairs / (positives * negatives)
 }
 
 #[cfg(test)]
@@ -222,13 +249,13 @@ mod tests {
 
     #[test]
     fn auc_counts_ties_half() {
-        assert_eq!(auc(&[0.1, 0.4, 0.35, 0.8], &[0.0, 0.0, 1.0, 1.0]), 0.75);
-        assert_eq!(auc(&[0.5, 0.5], &[0.0, 1.0]), 0.5);
+        assert_eq!(auc(&[0.1, 0.4, 0.35, 0.8], &[0.0, 0.0, 1.0, 1.0], Weights::EQUAL), 0.75);
+        assert_eq!(auc(&[0.5, 0.5], &[0.0, 1.0], Weights::EQUAL), 0.5);
     }
 
     #[test]
     fn regression_metrics_by_hand() {
-        let metrics = regression(&[1.0, 2.0, 5.0], &[1.0, 3.0, 4.0]);
+        let metrics = regression(&[1.0, 2.0, 5.0], &[1.0, 3.0, 4.0], Weights::EQUAL);
         let values: Vec<f64> = metrics.iter().map(|m| m.value).collect();
         assert!((values[0] - 2.0 / 3.0).abs() < 1e-12);
         assert!((values[1] - (2.0f64 / 3.0).sqrt()).abs() < 1e-12);
@@ -237,7 +264,7 @@ mod tests {
 
     #[test]
     fn scores_of_classes_by_hand() {
-        let scores = class_scores(&[vec![5, 1, 0], vec![2, 2, 0], vec![0, 0, 0]]);
+        let scores = class_scores(&[vec![5.0, 1.0, 0.0], vec![2.0, 2.0, 0.0], vec![0.0; 3]], &[6, 4, 0]);
         let near = |found: Number, expected: f64| assert!((found.0 - expected).abs() < 1e-12, "{found:?}");
         near(scores[0].precision, 5.0 / 7.0);
         near(scores[0].recall, 5.0 / 6.0);
@@ -248,7 +275,7 @@ mod tests {
 
     #[test]
     fn f1_of_two_classes_is_the_positive_one() {
-        let metrics = classes(&[vec![5, 1], vec![2, 2]]);
+        let metrics = classes(&[vec![5.0, 1.0], vec![2.0, 2.0]]);
         assert!((metrics[0].value - 0.7).abs() < 1e-12);
         assert!((metrics[1].value - 4.0 / 7.0).abs() < 1e-12);
     }

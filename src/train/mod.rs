@@ -16,6 +16,7 @@ pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;
 pub mod threshold;
+pub mod weights;
 pub(crate) mod writer;
 
 pub use error::{ErrorKind, TrainError};

@@ -70,11 +70,14 @@ impl Predictions {
             return vec![];
         }
         let truth = self.true_values(target);
-        let losses = values.iter().enumerate().map(|(at, p)| {
+        let loss = |(at, p): (usize, &f64)| {
             let (q, below) = (self.quantiles[at % count], truth[at / count] - p);
             (q * below).max((q - 1.0) * below)
-        });
-        let value = losses.sum::<f64>() / values.len() as f64;
+        };
+        let losses: Vec<f64> = values.iter().enumerate().map(loss).collect();
+        let width = self.outputs.max(1);
+        let rows = losses.chunks(width).map(|row| row.iter().sum::<f64>() / row.len() as f64);
+        let value = self.weighted().mean(rows);
         let crps = (count > 1).then_some(Metric { name: "crps", value: 2.0 * value });
         std::iter::once(Metric { name: "pinball", value }).chain(crps).collect()
     }
@@ -94,12 +97,22 @@ impl Predictions {
         let levels = &self.quantiles;
         let values = self.quantile_values(target);
         let truth = self.true_values(target);
+        let weights = self.weighted();
         let interval = |(low, high, level): (usize, usize, f64)| {
             let bounds = || values.chunks(levels.len()).map(|q| (q[low], q[high]));
-            let inside = bounds().zip(&truth).filter(|((low, high), y)| (low..=high).contains(y)).count();
-            let width: f64 = bounds().map(|(low, high)| high - low).sum();
-            let rows = truth.len() as f64;
-            Interval { level, coverage: Number(inside as f64 / rows), mean_width: Number(width / rows) }
+            let is_inside =
+                |((low, high), y): ((f64, f64), &f64)| f64::from(u8::from(low <= *y && *y <= high));
+            let outputs = (self.outputs / levels.len()).max(1);
+            let weight = |at: usize| weights.of(at / outputs);
+            let mean = |values: &mut dyn Iterator<Item = f64>| {
+                let sum: f64 = values.enumerate().map(|(at, value)| weight(at) * value).sum();
+                Number(sum / (0..truth.len()).map(weight).sum::<f64>())
+            };
+            Interval {
+                level,
+                coverage: mean(&mut bounds().zip(&truth).map(is_inside)),
+                mean_width: mean(&mut bounds().map(|(low, high)| high - low)),
+            }
         };
         self.central().into_iter().map(interval).collect()
     }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Predictions;
+use super::weights::Weights;
 
 /// Where the threshold comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -48,7 +49,7 @@ impl Threshold {
             Self::Value(value) => Some(*value).filter(|_| !self.is_default()),
             Self::Largest(criterion) => {
                 let positive: Vec<f64> = validation.probabilities().iter().map(|p| p[p.len() - 1]).collect();
-                largest(*criterion, &positive, &validation.truth)
+                largest(*criterion, &positive, &validation.truth, validation.weighted())
             }
         }
     }
@@ -56,20 +57,21 @@ impl Threshold {
 
 /// The threshold that makes a criterion largest: half-way between two probabilities that occur; of equal
 /// ones, the one nearest to one half. `None` if the rows are of one class, or their probabilities are equal.
-fn largest(criterion: Criterion, positive: &[f64], truth: &[f64]) -> Option<f64> {
-    let mut rows: Vec<(f64, bool)> = positive.iter().copied().zip(truth.iter().map(|y| *y > 0.5)).collect();
+fn largest(criterion: Criterion, positive: &[f64], truth: &[f64], weights: Weights) -> Option<f64> {
+    let pairs = positive.iter().zip(truth).enumerate();
+    let mut rows: Vec<(f64, bool, f64)> =
+        pairs.map(|(row, (p, y))| (*p, *y > 0.5, weights.of(row))).collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let positives = rows.iter().filter(|row| row.1).count() as f64;
-    let negatives = rows.len() as f64 - positives;
+    let of = |positive: bool| rows.iter().filter(|row| row.1 == positive).map(|row| row.2).sum::<f64>();
+    let (positives, negatives) = (of(true), of(false));
     if positives == 0.0 || negatives == 0.0 {
         return None;
     }
     let (mut hits, mut alarms) = (0.0, 0.0);
     let mut best: Option<(f64, f64)> = None;
     for pair in rows.windows(2) {
-        let [(above, is_positive), (below, _)] = *pair else { continue };
-        hits += f64::from(u8::from(is_positive));
-        alarms += f64::from(u8::from(!is_positive));
+        let [(above, is_positive, weight), (below, ..)] = *pair else { continue };
+        *(if is_positive { &mut hits } else { &mut alarms }) += weight;
         let threshold = f64::midpoint(above, below);
         // With neighbours this close, the rows above could not be told from those below.
         if !(below <= threshold && threshold < above) {
@@ -106,8 +108,8 @@ mod tests {
         let positive: Vec<f64> = (0..40).map(|i| f64::from(i * 29 % 41 + 1) / 43.0).collect();
         let truth: Vec<f64> = (0..40).map(|i| f64::from(u8::from((i * 29 % 41 + i * 7 % 11) > 38))).collect();
         let rows = predictions(&positive, &truth);
-        let f1 = |t: f64| classes(&rows.confusion(2, Some(t)))[1].value;
-        let balanced = |t: f64| balanced_accuracy(&rows.confusion(2, Some(t)));
+        let f1 = |t: f64| classes(&rows.weighted_confusion(2, Some(t)))[1].value;
+        let balanced = |t: f64| balanced_accuracy(&rows.weighted_confusion(2, Some(t)));
         let scores: [(Criterion, &dyn Fn(f64) -> f64); 3] =
             [(Criterion::F1, &f1), (Criterion::Youden, &balanced), (Criterion::BalancedAccuracy, &balanced)];
         for (criterion, score) in scores {

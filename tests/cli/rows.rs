@@ -140,3 +140,186 @@ fn a_constant_and_the_worst_rows_stand_beside_the_model() {
     let found = evaluated(directory, "test");
     assert!(found["metrics"]["baseline_accuracy"].as_f64().unwrap() < 0.6, "{found}");
 }
+
+/// A table whose rows are weighted by `w`: those of weight 0 hold nonsense.
+fn weighted() -> String {
+    let row = |i: u32| {
+        let (x, weight) = (i * 37 % 100, i % 4);
+        let y = if weight == 0 { 9000 } else { 3 * x + i % 5 };
+        let w = if i == 7 { String::new() } else { weight.to_string() };
+        format!("{x},{w},{y}\n")
+    };
+    format!("x,w,y\n{}", (0..240).map(row).collect::<String>())
+}
+
+#[test]
+fn rows_count_as_much_as_their_weight_says() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    fs::write(directory.join("t.csv"), weighted()).unwrap();
+    let text = "name = \"t\"\n[data]\nsource = \"t.csv\"\ntarget = \"y\"\nweight = \"w\"\ntransform = { target = \"none\" }\n\
+                [model]\nhidden = []\n[train]\nepochs = 60\nlearning_rate = 2\n";
+    fs::write(directory.join("t.toml"), text).unwrap();
+    let ended = gridlight(directory, &["train", "t.toml", "--device", "cpu"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for part in ["the weight of the row", "1 row left out: the weight is missing", "weighted by `w`"] {
+        assert!(
+            (ended.stdout.clone() + &ended.stderr).contains(part),
+            "{part}: {} {}",
+            ended.stdout,
+            ended.stderr
+        );
+    }
+    let test = evaluated(directory, "test");
+    assert_eq!(test["weight"], "w");
+    assert!(test["metrics"]["r2"].as_f64().unwrap() > 0.99, "{test}");
+    // The mean of the rows that count is near 150; a quarter of the rows hold 9000.
+    let constant = test["metrics"]["baseline_mae"].as_f64().unwrap();
+    assert!(constant < 100.0, "{test}");
+    // Predictions need no weights, evaluations do.
+    fs::write(directory.join("new.csv"), "x\n10\n20\n").unwrap();
+    let arguments = ["predict", "runs/t", "--input", "new.csv", "--output", "-", "--device", "cpu"];
+    let ended = gridlight(directory, &arguments);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 3);
+    fs::write(directory.join("new.csv"), "x,y\n10,31\n20,62\n").unwrap();
+    let ended = gridlight(directory, &["evaluate", "runs/t", "--data", "new.csv", "--device", "cpu"]);
+    assert_refused(&ended, &["new.csv", "there is no column `w`"], "no weights");
+}
+
+#[test]
+fn weights_that_cannot_be_used_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let text = "name = \"t\"\n[data]\nsource = \"t.csv\"\ntarget = \"y\"\nweight = \"w\"\n";
+    fs::write(directory.join("t.toml"), text).unwrap();
+    let table = weighted();
+    let negative = table.replacen(",2,", ",-2,", 1);
+    let zero: String = table
+        .lines()
+        .map(|line| match line.split(',').collect::<Vec<_>>()[..] {
+            [x, w, y] if w != "w" => format!("{x},0,{y}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let cases: [(&str, &str, &[&str]); 6] = [
+        (&negative, "", &["t.csv:4", "`w`", "-2", "from 0 up"]),
+        (&zero, "", &["`w`", "all have weight 0"]),
+        (&table, "data.weight=v", &["there is no column `v`"]),
+        (&table, "data.features=[\"x\",\"w\"]", &["`w`", "remove it from `features`"]),
+        (&table, "train.accumulate=2", &["train.accumulate", "data.weight"]),
+        (&table, "data.window={length=3}", &["`data.weight`", "[data.window]"]),
+    ];
+    for (table, set, wanted) in cases {
+        fs::write(directory.join("t.csv"), table).unwrap();
+        let mut arguments = vec!["train", "t.toml", "--device", "cpu"];
+        if !set.is_empty() {
+            arguments.extend(["--set", set]);
+        }
+        assert_refused(&gridlight(directory, &arguments), wanted, set);
+    }
+}
+
+/// A table with two numbers to predict, of different size, and a text.
+fn pairs() -> String {
+    let row = |i: u32| {
+        let (a, b) = (i * 37 % 100, i * 13 % 50);
+        let high = if i == 7 { String::new() } else { (2000 + 40 * a).to_string() };
+        format!("{a},{b},{},{high},{}\n", 2 * a + b, ["u", "v"][(i % 2) as usize])
+    };
+    format!("a,b,low,high,word\n{}", (0..240).map(row).collect::<String>())
+}
+
+const PAIRS: &str = "name = \"t\"\n[data]\nsource = \"t.csv\"\ntarget = [\"low\", \"high\"]\nexclude = [\"word\"]\n\
+                     transform = { columns = { high = \"log1p\" } }\n[model]\nhidden = [32]\n[train]\nepochs = 60\n\
+                     learning_rate = 0.01\n";
+
+#[test]
+fn several_numbers_are_predicted_by_one_model() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    fs::write(directory.join("t.csv"), pairs()).unwrap();
+    fs::write(directory.join("t.toml"), PAIRS).unwrap();
+    let ended = gridlight(directory, &["train", "t.toml", "--device", "cpu"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let shown = ended.stdout.clone() + &ended.stderr;
+    for part in ["1 row left out: a target is missing", "what is predicted: (ln(1 + x)", "baseline rmse"] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let test = evaluated(directory, "test");
+    let (metrics, each) = (&test["metrics"], &test["by_target"]);
+    assert_eq!([&each[0]["target"], &each[1]["target"]], ["low", "high"]);
+    for name in ["mae", "rmse", "r2", "baseline_mae", "baseline_rmse"] {
+        let [low, high] = [0, 1].map(|at| each[at][name].as_f64().unwrap());
+        let mean = metrics[name].as_f64().unwrap();
+        assert!((mean - (low + high) / 2.0).abs() <= 1e-9 * mean.abs(), "{name}: {test}");
+    }
+    assert!(each[0]["r2"].as_f64().unwrap() > 0.95 && each[1]["r2"].as_f64().unwrap() > 0.95, "{test}");
+    assert!(each[1]["baseline_mae"].as_f64().unwrap() > 10.0 * each[0]["baseline_mae"].as_f64().unwrap());
+    // Predictions have a column for each, in its own units, and are what was evaluated.
+    let arguments =
+        ["predict", "runs/t", "--input", "t.csv", "--output", "out.csv", "--keep", "a", "--device", "cpu"];
+    assert_eq!(gridlight(directory, &arguments).code, Some(0));
+    let text = fs::read_to_string(directory.join("out.csv")).unwrap();
+    assert!(text.starts_with("a,low,high\n"), "{text}");
+    let row: Vec<f64> = text.lines().nth(1).unwrap().split(',').map(|cell| cell.parse().unwrap()).collect();
+    assert!(row[1].abs() < 50.0 && (row[2] - 2000.0).abs() < 500.0, "{row:?}");
+    let report = fs::read_to_string(directory.join("runs/t/report.html")).unwrap();
+    assert!(report.contains("predicts low, high") && report.contains("<h2>Targets</h2>"));
+}
+
+#[test]
+fn targets_that_are_not_numbers_of_rows_are_refused() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    fs::write(directory.join("t.csv"), pairs()).unwrap();
+    fs::write(directory.join("t.toml"), PAIRS).unwrap();
+    let cases: [(&str, &[&str]); 7] = [
+        ("data.target=[]", &["data.target", "names no column"]),
+        ("data.target=[\"low\",\"low\"]", &["data.target", "`low` twice"]),
+        ("data.target=[\"low\",\"word\"]", &["`word`", "holds \"u\"", "columns of numbers"]),
+        ("data.target=[\"low\",\"height\"]", &["there is no column `height`", "`high`"]),
+        ("train.loss=bce_with_logits", &["data.target", "bce_with_logits", "mse"]),
+        ("train.loss=poisson", &["data.target", "poisson", "mse"]),
+        ("data.window={length=3}", &["data.target", "[data.window]: targets = [\"high\"]"]),
+    ];
+    for (set, wanted) in cases {
+        let arguments = ["train", "t.toml", "--device", "cpu", "--set", set];
+        assert_refused(&gridlight(directory, &arguments), wanted, set);
+    }
+}
+
+#[test]
+fn losses_that_do_not_suit_the_target_say_which_do() {
+    let place = tempfile::tempdir().unwrap();
+    let directory = place.path();
+    let table: String =
+        (0..200).map(|i| format!("{},{}.5,{}\n", i * 37 % 100, i, ["u", "v"][i % 2])).collect();
+    fs::write(directory.join("t.csv"), format!("a,y,word\n{table}")).unwrap();
+    fs::write(directory.join("t.toml"), "name = \"t\"\n[data]\nsource = \"t.csv\"\ntarget = \"y\"\n")
+        .unwrap();
+    let cases: [(&[&str], &[&str]); 5] = [
+        (&["train.loss=focal"], &["target `y`", "different numbers", "train.loss = \"mse\""]),
+        (&["train.loss=cross_entropy"], &["target `y`", "not classes"]),
+        (&["train.loss=poisson", "data.target=word"], &["target `word`", "\"u\"", "cross_entropy"]),
+        (&["data.ignore=[\"a\"]"], &["unknown key `ignore`; did you mean `exclude`?"]),
+        (&["model.family=transformer", "model.patch=4"], &["model.patch", "rows are no images"]),
+    ];
+    for (sets, wanted) in cases {
+        let mut arguments = vec!["train", "t.toml", "--device", "cpu"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        assert_refused(&gridlight(directory, &arguments), wanted, sets[0]);
+    }
+    let ended = gridlight(directory, &["train", "t.toml", "--device", "cpu", "--set", "train.epochs=1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let predict = ["predict", "runs/t", "--input", "t.csv", "--output", "-", "--device", "cpu"];
+    for keep in ["--keep=", "--keep=a,,word"] {
+        let ended = gridlight(directory, &[&predict[..], &[keep]].concat());
+        assert_refused(&ended, &["--keep names a column without a name", "--keep alone"], keep);
+    }
+    // A run whose figures were lost is not as good as finished.
+    fs::write(directory.join("runs/t/metrics.csv"), "").unwrap();
+    let listed = gridlight(directory, &["list", "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(listed[0]["state"], "damaged", "{listed}");
+}

@@ -226,7 +226,7 @@ fn elementwise_kernels() {
     for name in Optimizer::NAMES {
         let rule = Optimizer::named(name).unwrap();
         for clipped in [false, true] {
-            let (slots, body) = (rule.slots(), rule.body());
+            let (slots, body) = (rule.slots() + usize::from(rule.adapts().is_some()), rule.body());
             check_kernel(&Kernel::new(optimizer::Optimizer { len: 640, slots, clipped, body }));
         }
     }

@@ -292,6 +292,6 @@ fn a_name_is_the_same_in_every_unicode_form() {
     assert!(error.contains("two columns are called `Größe`"), "{error}");
     let text = decomposed("name = \"n\"\n[data]\nsource = \"Größe.csv\"\ntarget = \"Größe\"\n");
     let experiment = gridlight::experiment::Experiment::parse(&text, "n.toml", &[]).unwrap();
-    assert_eq!(experiment.data.target.as_deref(), Some("Größe"));
+    assert_eq!(experiment.data.target, Some("Größe".into()));
     assert_eq!(experiment.data.source, decomposed("Größe.csv"), "files keep their names");
 }

@@ -12,6 +12,7 @@ mod images;
 mod interruptions;
 #[path = "../common/mutate.rs"]
 mod mutate;
+mod nested_parquet;
 mod parquet_table;
 mod pictures;
 mod resampled;

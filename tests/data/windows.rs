@@ -266,7 +266,7 @@ fn what_is_no_series_is_told_with_its_rows() {
         assert!(message.contains(part), "{part}: {message}");
     }
     let message = refused(&hours(0..50), &format!("[data.window]\nlength = 3\nhorizon = 48\n{ORDER}"));
-    assert!(message.contains("horizon of 48 need 51"), "{message}");
+    assert!(message.contains("its target 48 rows later need 51"), "{message}");
 
     lines.swap(7, 8);
     let message = refused(&lines.join("\n"), &window(""));
@@ -335,4 +335,32 @@ fn the_command_line_forecasts_past_the_end() {
     let evaluation: serde_json::Value =
         serde_json::from_str(&gridlight(&["evaluate", "day", "--json"])).unwrap();
     assert_eq!(evaluation["metrics"]["baseline_naive_mae"], 24.0);
+}
+
+#[test]
+fn series_that_are_too_short_say_how_many_rows_are_needed() {
+    let window = "[data.window]\nlength = 1\nhorizon = 3\n";
+    let error = refused("time,y,z\n2024-01-01,1,2\n", &format!("{window}{ORDER}"));
+    for part in
+        ["1 row (line 2)", "a window of 1 row and its target 3 rows later need 4", "give at least 4 rows"]
+    {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    assert!(!error.contains("shorter"), "{error}");
+    let error = refused(&hours(0..6), &format!("[data.window]\nlength = 9\n{ORDER}"));
+    assert!(error.contains("together they may be 6") && error.contains("give at least 10 rows"), "{error}");
+    // Six days hold no whole month.
+    let resampled = "[data.window]\nlength = 2\ntime = \"time\"\nresample = \"1mo\"\n";
+    let error = refused(&hours(24..168), &format!("{resampled}{ORDER}"));
+    assert!(error.contains("resample = \"1mo\" leaves nothing") && error.contains("shorter step"), "{error}");
+}
+
+#[test]
+fn columns_named_twice_are_refused() {
+    for (key, list) in [("static", "[\"z\", \"z\"]"), ("known_future", "[\"time\", \"time\"]")] {
+        let set = format!("data.window.{key}={list}");
+        let text = "name = \"w\"\n[data]\nsource = \"s.csv\"\ntarget = \"y\"\n[data.window]\nlength = 2\ngroup = \"g\"\n";
+        let error = Experiment::parse(text, "w.toml", &[set]).unwrap_err().to_string();
+        assert!(error.contains(&format!("`data.window.{key}` names")) && error.contains("twice"), "{error}");
+    }
 }

@@ -5,7 +5,7 @@ use gridlight::graph::Source;
 use gridlight::graph::expression::Workspace;
 use gridlight::nn::init::Init;
 use gridlight::nn::layers::{BatchNorm, Dense, Dropout};
-use gridlight::optim::{Optimizer, Sgd};
+use gridlight::optim::{Lamb, Optimizer, Sgd};
 use gridlight::train::custom::{Loop, Parameters, Phase, Recipe, Set};
 
 use crate::examples;
@@ -86,4 +86,78 @@ fn running_statistics_are_renewed() {
     training.run("train").unwrap();
     // From 0 (the first batch is of zeros) halfway to the mean, 2.
     assert_eq!(training.parameter("model.0.running_mean").unwrap(), [1.0]);
+}
+
+/// A dense layer that learns one row with LAMB, against the definition in `f64`.
+#[test]
+fn lamb_scales_the_steps_of_each_tensor() {
+    const X: [f64; 3] = [1.0, -2.0, 0.5];
+    const TARGET: [f64; 2] = [3.0, -1.0];
+    const RATE: f64 = 0.05;
+    for (always_adapt, weight_decay, clipped) in
+        [(false, 0.1, false), (true, 0.1, true), (false, 0.0, false), (true, 0.0, false)]
+    {
+        let workspace = Workspace::new();
+        let model = Parameters::new(&workspace, "model");
+        let x = workspace.constant(&[1, 3], &X.map(|x| x as f32));
+        let target = workspace.constant(&[1, 2], &TARGET.map(|y| y as f32));
+        let loss = (model.layer(0, &Dense { units: 2, bias: true }, &x) - target).square().sum(&[0, 1]);
+        let (graph, values) = workspace.finish(&[&loss]).unwrap();
+        let lamb = Lamb { weight_decay, always_adapt, ..Lamb::default() };
+        let mut set = Set::new("all", lamb.into(), RATE).all(&model);
+        if clipped {
+            set = set.clip_norm(2.0);
+        }
+        let recipe = Recipe::new().set(set).phase(Phase::of("train", graph).minimise(values[0], "all"));
+        let mut training = Loop::new(&device(), &recipe).unwrap();
+        // The bias starts at 0, where its ratio is 1.
+        let mut w = [0.5, -0.25, 1.0, 0.125, 2.0, -1.0];
+        let mut b = [0.0f64; 2];
+        training.set_parameter("model.0.weight", &w.map(|w| w as f32)).unwrap();
+        training.set_parameter("model.0.bias", &[0.0; 2]).unwrap();
+        let mut state = [[0.0f64; 8]; 2];
+        for step in 1..=30 {
+            training.run("train").unwrap();
+            let error = |k: usize, w: &[f64; 6], b: &[f64; 2]| {
+                2.0 * ((0..3).map(|i| w[3 * k + i] * X[i]).sum::<f64>() + b[k] - TARGET[k])
+            };
+            let mut g = [0.0; 8];
+            for k in 0..2 {
+                for i in 0..3 {
+                    g[3 * k + i] = error(k, &w, &b) * X[i];
+                }
+                g[6 + k] = error(k, &w, &b);
+            }
+            let norm = |values: &[f64]| values.iter().map(|x| x * x).sum::<f64>().sqrt();
+            if clipped {
+                let factor = (2.0 / (norm(&g) + 1e-6)).min(1.0);
+                g.iter_mut().for_each(|g| *g *= factor);
+            }
+            let mut update = [0.0; 8];
+            for at in 0..8 {
+                state[0][at] = 0.9 * state[0][at] + 0.1 * g[at];
+                state[1][at] = 0.999 * state[1][at] + 0.001 * g[at] * g[at];
+                let mean = state[0][at] / (1.0 - 0.9f64.powi(step));
+                let square = state[1][at] / (1.0 - 0.999f64.powi(step));
+                let decay = if at < 6 { weight_decay * w[at] } else { 0.0 };
+                update[at] = mean / (square.sqrt() + 1e-6) + decay;
+            }
+            let ratio = |weights: &[f64], update: &[f64], decays: bool| {
+                let (weights, update) = (norm(weights), norm(update));
+                let adapts = always_adapt || decays && weight_decay > 0.0;
+                if adapts && weights > 0.0 && update > 0.0 { weights / update } else { 1.0 }
+            };
+            let ratios = [ratio(&w, &update[..6], true), ratio(&b, &update[6..], false)];
+            (0..6).for_each(|at| w[at] -= RATE * ratios[0] * update[at]);
+            (0..2).for_each(|at| b[at] -= RATE * ratios[1] * update[6 + at]);
+            let found = [training.parameter("model.0.weight"), training.parameter("model.0.bias")];
+            let found: Vec<f32> = found.into_iter().flat_map(Result::unwrap).collect();
+            for (found, expected) in found.iter().zip(w.iter().chain(&b)) {
+                assert!(
+                    (f64::from(*found) - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                    "{always_adapt} {weight_decay} step {step}: {found}, {expected}"
+                );
+            }
+        }
+    }
 }

@@ -10,7 +10,7 @@ use gridlight::experiment::Experiment;
 use gridlight::graph::ops::EvalContext;
 use gridlight::graph::{Graph, Source, autodiff, reference};
 use gridlight::nn::focal::Alpha;
-use gridlight::nn::losses::Loss;
+use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::run::evaluate;
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
@@ -66,6 +66,74 @@ fn check(
             );
         }
     }
+}
+
+/// The mean that is minimised, and its gradient with respect to predictions `[rows, outputs]`.
+fn weighted(loss: &Loss, outputs: usize, [predictions, target, weights]: [&[f64]; 3]) -> (f64, Vec<f64>) {
+    let mut g = Graph::new();
+    let rows = weights.len();
+    let (shape, dtype) =
+        if loss.wants_labels() { (vec![rows], DType::U32) } else { (vec![rows, outputs], DType::F32) };
+    let p = g.source(Source::Batch("p".into()), &[rows, outputs], DType::F32).unwrap();
+    let y = g.source(Source::Batch("y".into()), &shape, dtype).unwrap();
+    let w = g.source(Source::Batch("w".into()), &[rows], DType::F32).unwrap();
+    let mean = loss.build_weighted(&mut g, p, y, w).unwrap().1;
+    let gradient = autodiff::gradients(&mut g, mean, &[p]).unwrap()[0];
+    let bindings = BTreeMap::from([
+        (p, Tensor::new([rows, outputs], predictions.to_vec())),
+        (y, Tensor::new(shape, target.to_vec())),
+        (w, Tensor::new([rows], weights.to_vec())),
+    ]);
+    let found = reference::evaluate(&g, &bindings, &EvalContext::default(), &[mean, gradient]).unwrap();
+    (found[0].data[0], found[1].data.clone())
+}
+
+/// The weighted mean and its gradient are those of the losses of the rows.
+#[test]
+fn the_mean_is_weighted_by_rows_and_classes() {
+    let predictions = [0.3, -1.2, 2.0, 1.5, 1.5, -0.5];
+    let (labels, numbers) = ([1.0, 0.0, 1.0], [0.5, 1.0, -2.0, 0.0, 1.0, 0.25]);
+    let class_weights = [0.5, 3.0];
+    let classes = Loss::CrossEntropy {
+        label_smoothing: 0.0,
+        class_weights: ClassWeights::Each(class_weights.to_vec()),
+    };
+    for weights in [[2.0, 0.0, 0.5], [1.0; 3], [1e-3, 7.0, 0.0]] {
+        let entropy = |p: &[f64]| {
+            let of = |row: usize| weights[row] * class_weights[labels[row] as usize];
+            let loss = |row: usize| -log_softmax(&p[2 * row..2 * row + 2], labels[row] as usize);
+            (0..3).map(|row| of(row) * loss(row)).sum::<f64>() / (0..3).map(of).sum::<f64>()
+        };
+        let square = |p: &[f64]| {
+            let loss = |row: usize| {
+                (0..2).map(|k| (p[2 * row + k] - numbers[2 * row + k]).powi(2)).sum::<f64>() / 2.0
+            };
+            (0..3).map(|row| weights[row] * loss(row)).sum::<f64>() / weights.iter().sum::<f64>()
+        };
+        check_mean(&classes, [&predictions, &labels, &weights], &entropy);
+        check_mean(&Loss::Mse {}, [&predictions, &numbers, &weights], &square);
+    }
+}
+
+/// Checks the weighted mean of a loss of two outputs against a formula, and its gradient against finite differences.
+fn check_mean(loss: &Loss, [predictions, target, weights]: [&[f64]; 3], formula: &dyn Fn(&[f64]) -> f64) {
+    let (mean, gradient) = weighted(loss, 2, [predictions, target, weights]);
+    assert!((mean - formula(predictions)).abs() < 1e-6, "{loss:?}: {mean}, {}", formula(predictions));
+    for (k, found) in gradient.iter().enumerate() {
+        let moved = |by: f64| {
+            let mut moved = predictions.to_vec();
+            moved[k] += by;
+            formula(&moved)
+        };
+        let expected = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!((found - expected).abs() < 1e-5, "{loss:?}: {found}, {expected}");
+    }
+}
+
+#[test]
+fn a_batch_without_weight_changes_nothing() {
+    let (mean, gradient) = weighted(&Loss::Mse {}, 1, [&[1.0, 2.0], &[0.0, 0.0], &[0.0, 0.0]]);
+    assert_eq!((mean, gradient), (0.0, vec![0.0; 2]));
 }
 
 fn log_softmax(logits: &[f64], label: usize) -> f64 {

@@ -6,6 +6,7 @@ mod image;
 mod resample;
 pub(super) mod reshape;
 mod split;
+mod target;
 mod text;
 mod window;
 
@@ -20,6 +21,7 @@ pub use image::{ImageConfig, ImageFit, OnError};
 pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
+pub use target::Targets;
 pub use text::TextConfig;
 pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
@@ -35,14 +37,20 @@ pub struct DataConfig {
     /// `labels` in place of `images` (and `idx1` in place of `idx3`), following MNIST's names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<String>,
-    /// Column to predict. For image files, the name of the label (in an NPZ file, of the array of labels),
+    /// Column to predict; or, of a table, a list of columns of numbers that one model predicts together, each with a
+    /// scaling of its own and the mean of their losses. For image files, the name of the label (in an NPZ file, of the array of labels),
     /// which is "label" by default. Not needed for models that learn the features themselves, nor for text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
+    pub target: Option<Targets>,
     /// The class that counts as positive, of a target with two classes: what `f1`, precision and recall are about. By
     /// default the second of the two in the order of names (or numbers).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<String>,
+    /// Column with the weight of each row, a number from 0 up: the loss of a batch is the mean weighted by it, and so are
+    /// metrics, as with scikit-learn's `sample_weight`. For rows of tables; it is no feature, and predictions do
+    /// not need it. Rows without a weight are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Feature columns; all others by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<Vec<String>>,
@@ -149,7 +157,8 @@ pub struct TransformConfig {
     /// Scaling of numbers.
     #[serde(default)]
     pub numbers: Scaling,
-    /// Scaling of a numeric target; undone in predictions and metrics.
+    /// Scaling of a numeric target; undone in predictions and metrics. Of several targets, each is fitted by itself, and
+    /// `columns` may name another scaling for one.
     #[serde(default)]
     pub target: Scaling,
     /// Encoding of categories.
@@ -161,7 +170,7 @@ pub struct TransformConfig {
     /// Encode parts of timestamps as sine and cosine, so that December is next to January.
     #[serde(default = "default_true")]
     pub cyclic: bool,
-    /// Overrides of the scaling for single columns.
+    /// Overrides of the scaling for single columns, of several targets too.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub columns: BTreeMap<String, Scaling>,
 }
@@ -218,6 +227,7 @@ impl DataConfig {
             labels: None,
             target: None,
             positive: None,
+            weight: None,
             features: None,
             exclude: vec![],
             csv: CsvConfig::default(),

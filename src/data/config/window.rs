@@ -136,6 +136,17 @@ impl WindowConfig {
             let reason = "tells series apart; it needs `group`, the column that identifies them";
             return Some(("data.window.static", reason.into()));
         }
+        let lists = [
+            ("data.window.static", &self.constant),
+            ("data.window.known_future", &self.known_future),
+            ("data.window.targets", &self.targets),
+        ];
+        for (key, names) in lists {
+            let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
+            if let Some((_, name)) = twice {
+                return Some((key, format!("names `{name}` twice; leave one out")));
+            }
+        }
         if let Some(resample) = &self.resample {
             if self.time.is_none() {
                 let reason = "needs `time`, the column with the times of the rows";

@@ -7,7 +7,7 @@ use sha2::Digest;
 use super::array::{Array, bad};
 use super::folder::{self, Reading};
 use super::{Images, format, idx, npy, parts};
-use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Validation};
+use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Targets, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
 use crate::data::table::Table;
@@ -232,7 +232,7 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
         fit: i.fit,
         skips: i.on_error == OnError::Skip,
     });
-    let target = config.target.as_deref().or((goal != Goal::Features).then_some(LABEL));
+    let target = config.target.as_ref().map(Targets::first).or((goal != Goal::Features).then_some(LABEL));
     let mut wanted = Wanted { reading, target, classes };
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
     let labels = place(&config.labels);

@@ -9,7 +9,7 @@ use super::column::Column;
 use super::look::{Looked, decode, encoding, is_header, known_text};
 use super::records::{Dialect, Part, Record, Unequal};
 use super::source::{self, Contents, Stream};
-use super::{MAX_COLUMNS, Table};
+use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
 use crate::data::DataError;
 use crate::data::config::CsvConfig;
 
@@ -91,7 +91,7 @@ impl<'a> Reading<'a> {
                 continue;
             }
             if text.trim_ascii().is_empty() {
-                return Err(Stop::Error(DataError::Empty { path: path.into() }));
+                return Err(Stop::Error(DataError::Empty { path: path.into(), expected: HEADER_AND_ROWS }));
             }
             if looked.comments > 0 {
                 notes.push(format!("the first {} are comments", lines(looked.comments)));
@@ -154,7 +154,7 @@ impl<'a> Reading<'a> {
         let text = known_text(&self.stream.bytes, self.stream.ended).ok_or(Stop::Encoding)?;
         let path = self.path;
         let Some(Record { cells, count, end, line }) = self.dialect.first(text, MAX_COLUMNS) else {
-            return Err(Stop::Error(DataError::Empty { path: path.into() }));
+            return Err(Stop::Error(DataError::Empty { path: path.into(), expected: HEADER_AND_ROWS }));
         };
         if count > MAX_COLUMNS {
             let error = DataError::TooManyColumns { path: path.into(), found: count, limit: MAX_COLUMNS };

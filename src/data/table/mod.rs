@@ -22,6 +22,9 @@ use super::DataError;
 use super::config::{ColumnKind, CsvConfig};
 use crate::base::names::normal;
 
+/// What a text table consists of.
+const HEADER_AND_ROWS: &str = "a header line and rows";
+
 /// Maximum columns, checked before anything is built from the header.
 pub const MAX_COLUMNS: usize = 100_000;
 
@@ -40,6 +43,10 @@ pub struct Table {
     pub notes: Vec<String>,
     /// What separates the cells of a text table.
     pub delimiter: Option<char>,
+    /// Positions of the columns whose times are instants, written without their offset, which is UTC.
+    pub utc: Vec<usize>,
+    /// Names of columns of lists or tables, which are not read.
+    pub nested: Vec<String>,
     /// Types of the columns that were asked for, once cells no longer change ([`Table::settle`]).
     pub kinds: Vec<OnceLock<ColumnKind>>,
 }
@@ -80,13 +87,13 @@ impl Table {
     }
 
     fn of_file(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
-        let mut table = match source::open(path)? {
-            source::Contents::Parquet => parquet::read(path)?,
-            source::Contents::Json(bytes) => json::read(path, &bytes)?,
-            source::Contents::Text(stream) => csv::read(path, stream, csv, expected)?,
+        let (mut table, wanted) = match source::open(path)? {
+            source::Contents::Parquet => (parquet::read(path)?, "rows"),
+            source::Contents::Json(bytes) => (json::read(path, &bytes)?, "a JSON object in each line"),
+            source::Contents::Text(stream) => (csv::read(path, stream, csv, expected)?, HEADER_AND_ROWS),
         };
         if table.lines.is_empty() {
-            return Err(DataError::Empty { path: path.into() });
+            return Err(DataError::Empty { path: path.into(), expected: wanted });
         }
         for name in &mut table.names {
             if let Cow::Owned(normal) = normal(name) {
@@ -110,6 +117,10 @@ impl Table {
             let mut hint = crate::base::names::nearest(name, self.names.iter().map(String::as_str));
             if self.notes.iter().any(|note| note == csv::NO_HEADER) {
                 hint += "; its first line looks like data, not like names: set `data.csv.header` = true if it holds names";
+            }
+            if self.nested.iter().any(|nested| nested == name) {
+                hint = "; it holds lists or tables, which are not read: write their parts to columns of their own"
+                    .into();
             }
             DataError::MissingColumn { path: self.path.clone(), column: name.into(), hint }
         })

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
+use parquet::basic::{ConvertedType, LogicalType};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
+use parquet::schema::types::{Type, TypePtr};
 
 use super::{Column, MAX_COLUMNS, Table};
 use crate::data::DataError;
 
-/// Reads a Parquet file of flat columns.
+/// Reads the flat columns of a Parquet file.
 ///
 /// # Errors
-/// If the file is not Parquet, or a column is nested.
+/// If the file is not Parquet, or a cell holds a list or bytes.
 pub fn read(path: &Path) -> Result<Table, DataError> {
     let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
     let open = std::fs::File::open(path);
@@ -25,32 +27,56 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let pages = file.try_clone().map_err(|e| e.to_string())?;
     let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
-    let names: Vec<String> = schema.get_fields().iter().map(|f| f.name().to_string()).collect();
+    let (flat, nested): (Vec<_>, Vec<_>) = schema.get_fields().iter().partition(|field| field.is_primitive());
+    let named = |fields: &[&TypePtr]| fields.iter().map(|f| f.name().to_string()).collect::<Vec<_>>();
+    let (names, nested) = (named(&flat), named(&nested));
+    let utc = (0..flat.len()).filter(|&at| is_instant(flat[at])).collect();
+    let flat = Type::group_type_builder(schema.name()).with_fields(flat.into_iter().cloned().collect());
+    let flat = flat.build().map_err(|e| e.to_string())?;
     if names.len() > MAX_COLUMNS {
         return Err(format!("{} columns, at most {MAX_COLUMNS} are supported", names.len()));
     }
     // Without columns, rows take no bytes, so a file may claim any number of them.
     if names.is_empty() {
-        return Err("the table has no columns".into());
+        return Err(match nested.is_empty() {
+            true => "the table has no columns".into(),
+            false => "all columns hold lists or tables, which are not read".into(),
+        });
     }
     super::pages::check(&pages, &reader)?;
     let mut columns = vec![Column::default(); names.len()];
     let mut lines = vec![];
-    for (number, row) in reader.get_row_iter(None).map_err(|e| e.to_string())?.enumerate() {
+    for (number, row) in reader.get_row_iter(Some(flat)).map_err(|e| e.to_string())?.enumerate() {
         let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
         for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
             match field {
                 Field::Double(x) => column.push_number(*x),
-                _ => {
-                    column.push(&cell(field).ok_or_else(|| {
-                        format!("column `{name}` is nested; only flat columns are supported")
-                    })?)
-                }
+                _ => column.push(&cell(field).ok_or_else(|| {
+                    format!(
+                        "column `{name}` holds lists or bytes; only numbers, texts and times are supported"
+                    )
+                })?),
             }
         }
         lines.push(number as u64 + 1);
     }
-    Ok(Table { path: path.into(), names, columns, lines, ..Table::default() })
+    let notes = match nested.is_empty() {
+        true => vec![],
+        false => vec![format!("nested columns are not read: {}", nested.join(", "))],
+    };
+    Ok(Table { path: path.into(), names, columns, lines, notes, utc, nested, ..Table::default() })
+}
+
+/// Whether a column holds instants, and not times of any place.
+fn is_instant(column: &Type) -> bool {
+    let info = column.get_basic_info();
+    match info.logical_type_ref() {
+        Some(LogicalType::Timestamp(time)) => time.is_adjusted_to_u_t_c,
+        Some(_) => false,
+        None => {
+            matches!(info.converted_type(), ConvertedType::TIMESTAMP_MILLIS | ConvertedType::TIMESTAMP_MICROS)
+        }
+    }
 }
 
 fn cell(field: &Field) -> Option<String> {

@@ -12,9 +12,10 @@ pub(super) fn advice(config: &DataConfig, table: &Table, at: usize, different: u
     let window = config.window.as_ref()?;
     let group = table.find(window.group.as_ref()?).ok()?;
     let name = &table.names[at];
-    let others = [&config.target, &window.group, &window.time];
+    let others = [&window.group, &window.time];
     let listed = [&window.constant, &window.known_future, &window.targets, &config.exclude];
     if different < 2
+        || crate::data::is_target(config, name)
         || others.iter().any(|other| other.as_ref() == Some(name))
         || listed.iter().any(|list| list.contains(name))
         || config.split.column() == Some(name)

@@ -52,16 +52,17 @@ pub fn of_column(
     at: usize,
     kind: ColumnKind,
     facts: &Facts,
-    target: Option<&Target>,
+    targets: &[Target],
 ) -> Vec<Doubt> {
-    let target_at = target.map(|target| target.at);
+    let is_target = targets.iter().any(|target| target.at == at);
     let name = &table.names[at];
-    let is_feature = Some(at) != target_at
+    let is_feature = !is_target
+        && config.weight.as_ref() != Some(name)
         && !config.exclude.contains(name)
         && config.features.as_ref().is_none_or(|features| features.contains(name));
     let given = config.types.contains_key(name);
     let mut doubts = vec![];
-    if !is_feature && Some(at) != target_at {
+    if !is_feature && !is_target {
         return doubts;
     }
     if kind == ColumnKind::Number {
@@ -95,10 +96,10 @@ pub fn of_column(
         ColumnKind::Category if is_feature && !given => category(&mut doubts, name, facts, present),
         _ => {}
     }
-    if let Some(target) = target.filter(|target| is_feature && target.at != at)
-        && let Some(text) = gives_away(table, at, target, facts, kind)
-    {
-        doubts.push(doubt(&text, &exclude));
+    for target in targets.iter().filter(|_| is_feature) {
+        if let Some(text) = gives_away(table, at, target, facts, kind) {
+            doubts.push(doubt(&text, &exclude));
+        }
     }
     doubts
 }

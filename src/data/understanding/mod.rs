@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::config::{Calendar, ColumnKind, DataConfig, SplitConfig};
+use super::config::{Calendar, ColumnKind, DataConfig, SplitConfig, Targets};
 use super::fit;
 use super::fitted::{Encoding, Fitted, FittedTarget};
 use super::formats::Formats;
@@ -63,7 +63,7 @@ pub struct Column {
     pub different: usize,
     /// Missing values.
     pub missing: usize,
-    /// `feature`, `target`, `split` or `left out`, with the reason where it is not obvious.
+    /// `feature`, `target`, `weight`, `split` or `left out`, with the reason where it is not obvious.
     pub role: String,
     /// What the model reads in its place; empty before anything is fitted.
     pub becomes: String,
@@ -87,12 +87,13 @@ impl Understanding {
     /// What a table is before anything is fitted.
     pub fn of_table(config: &DataConfig, table: &Table, formats: &Formats) -> Self {
         use rayon::prelude::*;
-        let target = config.target.as_ref().and_then(|name| table.find(name).ok());
-        let target = target.map(|at| doubts::Target::of(table, at));
+        let names = config.target.iter().flat_map(Targets::names);
+        let targets = names.filter_map(|name| table.find(name).ok());
+        let targets: Vec<doubts::Target> = targets.map(|at| doubts::Target::of(table, at)).collect();
         let columns = (0..table.names.len()).into_par_iter().map(|at| {
             let kind = fit::column_kind(config, table, at);
             let facts = column::facts(table, at, kind);
-            let mut doubts = doubts::of_column(config, table, at, kind, &facts, target.as_ref());
+            let mut doubts = doubts::of_column(config, table, at, kind, &facts, &targets);
             doubts.extend(constant::advice(config, table, at, facts.different));
             let (role, becomes) = role(config, &table.names[at]);
             Column {
@@ -123,7 +124,13 @@ impl Understanding {
 
     /// Adds what was fitted.
     pub fn fitted(&mut self, fitted: &Fitted) {
+        let numbers = fitted.target.numbers();
         for column in &mut self.columns {
+            if let Some((_, scaling)) =
+                numbers.iter().find(|(name, _)| numbers.len() > 1 && *name == column.name)
+            {
+                column.becomes = format!("what is predicted: {}", scaling.describe());
+            }
             if let Some(found) = fitted.columns.iter().find(|c| c.name == column.name) {
                 column.becomes = found.encoding.describe();
                 if column.missing == 0
@@ -156,6 +163,21 @@ impl Understanding {
         self.classes = names.iter().enumerate().map(class).collect();
     }
 
+    /// Adds the rows of a table that are left out, `dropped` in all, by what they lack first: a target, the weight,
+    /// other values.
+    pub fn drop_rows_of(&mut self, table: &Table, targets: &[usize], weight: Option<usize>, dropped: usize) {
+        let has_target = |row: &usize| !targets.iter().any(|&target| table.is_missing(target, *row));
+        let has_weight = |row: &usize| !weight.is_some_and(|weight| table.is_missing(weight, *row));
+        let without = |lacks: &dyn Fn(&usize) -> bool| (0..table.lines.len()).filter(lacks).count();
+        let without_target = without(&|row| !has_target(row));
+        let without_weight = without(&|row| has_target(row) && !has_weight(row));
+        let reason = if targets.len() > 1 { "a target is missing" } else { "the target is missing" };
+        self.drop_rows(without_target, reason);
+        self.drop_rows(without_weight, "the weight is missing (`data.weight`)");
+        let others = dropped - without_target - without_weight;
+        self.drop_rows(others, "values are missing that must not be ([data.clean])");
+    }
+
     /// Adds rows that are left out.
     pub fn drop_rows(&mut self, rows: usize, reason: impl Into<String>) {
         if rows > 0 {
@@ -167,8 +189,11 @@ impl Understanding {
 /// What a column is used for, and what it becomes where nothing is fitted to it.
 fn role(config: &DataConfig, name: &String) -> (String, String) {
     let splits = config.split.column() == Some(name);
-    if config.target.as_ref() == Some(name) {
+    if super::is_target(config, name) {
         return ("target".into(), "what is predicted".into());
+    }
+    if config.weight.as_ref() == Some(name) {
+        return ("weight".into(), "the weight of the row: how much it counts".into());
     }
     match &config.features {
         Some(features) if features.contains(name) => return ("feature".into(), String::new()),

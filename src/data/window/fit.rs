@@ -30,7 +30,7 @@ pub(super) fn columns(
     let Some(target) = &config.target else {
         return clash("", "windows predict a column; set it in `data.target`");
     };
-    let names: Vec<&String> = std::iter::once(target).chain(&window.targets).collect();
+    let names: Vec<&String> = target.names().iter().chain(&window.targets).collect();
     for (at, name) in names.iter().enumerate() {
         if names[..at].contains(name) {
             return clash(name, "it is named twice among `target` and `data.window.targets`; leave one out");
@@ -91,7 +91,7 @@ pub(super) fn fit(
     }
     let mut targets = vec![];
     for &c in &columns.targets {
-        let named = DataConfig { target: Some(table.names[c].clone()), ..config.clone() };
+        let named = DataConfig { target: Some(table.names[c].as_str().into()), ..config.clone() };
         let known: Vec<usize> = train.iter().copied().filter(|&r| !table.is_missing(c, r)).collect();
         targets.push(FittedTarget::fit(&named, table, Some(c), &known, goal)?);
     }
@@ -108,7 +108,7 @@ pub(super) fn fit(
         _ => {
             let reason = "classes are predicted one at a time: remove `targets` and `all_steps` from \
                           [data.window], or use a regression loss such as \"mse\"";
-            let column = config.target.clone().unwrap_or_default();
+            let column = data::first_target(config);
             return Err(DataError::Treatment { column, reason: reason.into() });
         }
     };
@@ -120,7 +120,7 @@ pub(super) fn fit(
     };
     if let Some(key) = key.filter(|_| past.is_empty()) {
         let reason = format!("it is a class, which has no scaling; remove `{key}` from [data.window]");
-        let column = config.target.clone().unwrap_or_default();
+        let column = data::first_target(config);
         return Err(DataError::Treatment { column, reason });
     }
     let fitted_window = FittedWindow {

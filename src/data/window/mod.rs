@@ -154,13 +154,26 @@ fn check_length(series: &Series, window: &WindowConfig) -> Result<(), DataError>
         None => "the series".into(),
     };
     let advice = if series.groups.len() > 1 { ", or gaps = \"drop\" to leave out short series" } else { "" };
+    let place = if first == last { format!("line {first}") } else { format!("lines {first} to {last}") };
+    let span = window.span();
+    // A window and its target take two rows at least.
+    let shorter = match short.len() {
+        0 | 1 => String::new(),
+        rows => {
+            format!("use a shorter `length` or `horizon` in [data.window] (together they may be {rows}), or ")
+        }
+    };
+    let steps = match &window.resample {
+        Some(resample) => format!(" of resample = \"{}\"", resample.to),
+        None => String::new(),
+    };
+    let rows = |count: usize| if count == 1 { "1 row".to_string() } else { format!("{count} rows") };
     let reason = format!(
-        "{name} has {} rows (lines {first} to {last}), but a window of {} rows and a horizon of {} need {}; \
-         use a shorter `length` or `horizon` in [data.window], more rows{advice}",
-        short.len(),
-        window.length,
-        window.horizon,
-        window.span()
+        "{name} has {}{steps} ({place}), but a window of {} and its target {} later need {span}; {shorter}give at \
+         least {span} rows{advice}",
+        rows(short.len()),
+        rows(window.length),
+        rows(window.horizon),
     );
     let column = window.group.clone().unwrap_or_default();
     Err(at_line(series, short.start, column, reason))

@@ -140,6 +140,16 @@ pub(super) fn apply(window: &WindowConfig, table: &Table) -> Result<Option<Table
             leave_out_parts(&mut bins, first, &times, step, period);
         }
     }
+    if bins.is_empty()
+        && let (Some(first), Some(last)) = (times.iter().min(), times.iter().max())
+    {
+        let reason = format!(
+            "resample = \"{}\" leaves nothing, as the rows from {first} to {last} cover no whole step of that \
+             length; choose a shorter step, or give more rows",
+            resample.to
+        );
+        return Err(error(0, reason));
+    }
     Ok(Some(collect(resample, table, time, &bins)))
 }
 

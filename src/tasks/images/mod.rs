@@ -62,6 +62,18 @@ pub(super) fn filters(weights: &[NamedTensor], image: &FittedImage) -> String {
     if html.is_empty() { html } else { section("Images", &html) }
 }
 
+/// Refuses keys of images where rows are none.
+pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    let Settings { data, model, .. } = settings;
+    let read = data.image.is_some() || data.text.is_none() && image::files::may_hold_images(&data.source);
+    if model.patch.is_some() && (!read || data.window.is_some()) {
+        let reason = "is the size of the patches of images, and rows are no images; remove it, or declare them with \
+                      `data.image.shape`";
+        return Err(("model.patch", reason.into()));
+    }
+    Ok(())
+}
+
 /// The random augmentation of training images; `None` if none is configured.
 ///
 /// # Errors

@@ -5,6 +5,7 @@ use super::classes::{at_threshold, cells, confusion, titles};
 use crate::base::number::figure;
 use crate::report::svg::{Series, curves};
 use crate::train::metrics::{Metric, Predictions, auc, classes};
+use crate::train::weights::Weights;
 
 /// One of two classes.
 pub(super) struct Binary<'a> {
@@ -32,8 +33,11 @@ impl Head for Binary<'_> {
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
         let positive: Vec<f64> = predictions.probabilities().iter().map(|p| p[1]).collect();
-        let mut metrics = classes(&predictions.confusion(2, self.threshold));
-        metrics.insert(1, Metric { name: "auc", value: auc(&positive, &predictions.truth) });
+        let mut metrics = classes(&predictions.weighted_confusion(2, self.threshold));
+        metrics.insert(
+            1,
+            Metric { name: "auc", value: auc(&positive, &predictions.truth, predictions.weighted()) },
+        );
         metrics
     }
 
@@ -61,12 +65,18 @@ impl Head for Binary<'_> {
 /// ROC and calibration curves.
 fn by_threshold(predictions: &Predictions, positive: &str) -> String {
     let scores: Vec<f64> = predictions.probabilities().iter().map(|p| p[1]).collect();
+    let weights = predictions.weighted();
     let equal = |name| Series { name, class: "reference", points: vec![(0.0, 0.0), (1.0, 1.0)] };
-    let area = figure(auc(&scores, &predictions.truth));
-    let roc = [equal(""), Series { name: "", class: "train", points: roc(&scores, &predictions.truth) }];
+    let area = figure(auc(&scores, &predictions.truth, predictions.weighted()));
+    let roc =
+        [equal(""), Series { name: "", class: "train", points: roc(&scores, &predictions.truth, weights) }];
     let calibration = [
         equal("ideal"),
-        Series { name: "model", class: "validation", points: calibration(&scores, &predictions.truth) },
+        Series {
+            name: "model",
+            class: "validation",
+            points: calibration(&scores, &predictions.truth, weights),
+        },
     ];
     let labels = [format!("predicted probability of {positive}"), format!("fraction that is {positive}")];
     curves(
@@ -79,32 +89,36 @@ fn by_threshold(predictions: &Predictions, positive: &str) -> String {
 }
 
 /// `(false positive rate, true positive rate)` for falling thresholds, from (0, 0) to (1, 1).
-fn roc(scores: &[f64], truth: &[f64]) -> Vec<(f64, f64)> {
-    let mut ranked: Vec<(f64, bool)> = scores.iter().copied().zip(truth.iter().map(|&y| y > 0.5)).collect();
+fn roc(scores: &[f64], truth: &[f64], weights: Weights) -> Vec<(f64, f64)> {
+    let pairs = scores.iter().zip(truth).enumerate();
+    let mut ranked: Vec<(f64, bool, f64)> =
+        pairs.map(|(row, (score, y))| (*score, *y > 0.5, weights.of(row))).collect();
     ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let positives = ranked.iter().filter(|r| r.1).count();
-    let negatives = (ranked.len() - positives).max(1) as f64;
+    let of = |rows: &[(f64, bool, f64)], positive: bool| {
+        rows.iter().filter(|row| row.1 == positive).map(|row| row.2).sum::<f64>()
+    };
+    let some = |weight: f64| if weight > 0.0 { weight } else { 1.0 };
+    let (positives, negatives) = (some(of(&ranked, true)), some(of(&ranked, false)));
     let (mut hits, mut alarms) = (0.0, 0.0);
     let mut points = vec![(0.0, 0.0)];
     for tied in ranked.chunk_by(|a, b| a.0 == b.0) {
-        let positive = tied.iter().filter(|r| r.1).count() as f64;
-        hits += positive;
-        alarms += tied.len() as f64 - positive;
-        points.push((alarms / negatives, hits / positives.max(1) as f64));
+        hits += of(tied, true);
+        alarms += of(tied, false);
+        points.push((alarms / negatives, hits / positives));
     }
     points
 }
 
 /// `(mean predicted probability, fraction of positives)` for each tenth of the probability scale that has
 /// rows.
-fn calibration(scores: &[f64], truth: &[f64]) -> Vec<(f64, f64)> {
-    let mut bins = [(0.0, 0.0, 0usize); 10];
-    for (&score, &y) in scores.iter().zip(truth) {
-        let bin = &mut bins[((score * 10.0) as usize).min(9)];
-        *bin = (bin.0 + score, bin.1 + y, bin.2 + 1);
+fn calibration(scores: &[f64], truth: &[f64], weights: Weights) -> Vec<(f64, f64)> {
+    let mut bins = [(0.0, 0.0, 0.0); 10];
+    for (row, (&score, &y)) in scores.iter().zip(truth).enumerate() {
+        let (bin, weight) = (&mut bins[((score * 10.0) as usize).min(9)], weights.of(row));
+        *bin = (bin.0 + weight * score, bin.1 + weight * y, bin.2 + weight);
     }
-    let filled = bins.iter().filter(|b| b.2 > 0);
-    filled.map(|&(p, y, n)| (p / n as f64, y / n as f64)).collect()
+    let filled = bins.iter().filter(|b| b.2 > 0.0);
+    filled.map(|&(p, y, n)| (p / n, y / n)).collect()
 }
 
 #[cfg(test)]
@@ -115,14 +129,14 @@ mod tests {
     fn the_area_under_the_points_is_the_rank_statistic() {
         let scores: Vec<f64> = (0..50).map(|i| f64::from(i * 37 % 19) / 19.0).collect();
         let truth: Vec<f64> = (0..50).map(|i| f64::from(u8::from(i * 11 % 7 < 3))).collect();
-        let points = roc(&scores, &truth);
+        let points = roc(&scores, &truth, Weights::EQUAL);
         let area: f64 = points.windows(2).map(|p| (p[1].0 - p[0].0) * 0.5 * (p[0].1 + p[1].1)).sum();
-        assert!((area - auc(&scores, &truth)).abs() < 1e-12);
+        assert!((area - auc(&scores, &truth, Weights::EQUAL)).abs() < 1e-12);
     }
 
     #[test]
     fn calibration_by_hand() {
-        let points = calibration(&[0.11, 0.19, 0.95, 1.0], &[0.0, 1.0, 1.0, 1.0]);
+        let points = calibration(&[0.11, 0.19, 0.95, 1.0], &[0.0, 1.0, 1.0, 1.0], Weights::EQUAL);
         assert_eq!(points.len(), 2);
         assert!((points[0].0 - 0.15).abs() < 1e-12 && points[0].1 == 0.5 && points[1].1 == 1.0);
     }

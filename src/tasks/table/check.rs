@@ -3,7 +3,7 @@
 use super::super::Settings;
 use crate::base::number::is_positive;
 use crate::data::Goal;
-use crate::data::config::Scaling;
+use crate::data::config::{Scaling, Targets};
 use crate::nn::focal::Alpha;
 use crate::nn::losses::Loss;
 use crate::train::threshold::Threshold;
@@ -16,6 +16,12 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     {
         return Err(("train.threshold", format!("= {value} must be a probability above 0 and below 1")));
     }
+    if let Some(target) = &data.target {
+        targets(settings, target)?;
+    }
+    if data.weight.is_some() {
+        weight(settings)?;
+    }
     let classes = matches!(settings.goal(), Goal::Binary | Goal::Classes) && data.text.is_none();
     if !classes && !train.threshold.is_default() {
         let reason = "is for a target of two classes; remove it, or set train.loss = \"bce_with_logits\"";
@@ -26,6 +32,52 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
         loss if loss.has_log_link() => rate(settings, loss),
         _ => Ok(()),
     }
+}
+
+/// Several targets are the numbers of a table's rows.
+fn targets(settings: Settings, target: &Targets) -> Result<(), (&'static str, String)> {
+    let wrong = |reason: String| Err(("data.target", reason));
+    if let Some(problem) = target.problem() {
+        return wrong(problem);
+    }
+    let (data, loss) = (settings.data, settings.train.loss.name());
+    if target.names().len() < 2 || data.text.is_some() {
+        return Ok(());
+    }
+    if data.window.is_some() {
+        let further: Vec<String> = target.names()[1..].iter().map(|name| format!("{name:?}")).collect();
+        return wrong(format!(
+            "names several columns; of series, name the first, and the others in [data.window]: targets = [{}]",
+            further.join(", ")
+        ));
+    }
+    if data.image.is_some() {
+        return wrong("names several columns, which is for the rows of tables; name one for images".into());
+    }
+    if settings.goal() != Goal::Regression {
+        return wrong(format!(
+            "names several columns, which are predicted as numbers, but loss = \"{loss}\" is of a single one; name \
+             one column, or use \"mse\", \"mae\", \"huber\" or \"quantile\""
+        ));
+    }
+    Ok(())
+}
+
+/// Weights are of the rows of tables that a model learns to predict.
+fn weight(settings: Settings) -> Result<(), (&'static str, String)> {
+    let Settings { data, model, .. } = settings;
+    let what = if data.window.is_some() {
+        "the windows of series ([data.window])"
+    } else if data.text.is_some() {
+        "texts ([data.text])"
+    } else if data.image.is_some() {
+        "images ([data.image])"
+    } else if model.variational().is_some() {
+        "family = \"vae\", which learns all rows alike"
+    } else {
+        return Ok(());
+    };
+    Err(("data.weight", format!("is for the rows of tables with a target, not for {what}; remove it")))
 }
 
 fn focal(gamma: f64, alpha: Option<&Alpha>) -> Result<(), (&'static str, String)> {

@@ -4,7 +4,7 @@ use super::Head;
 use crate::base::number::figure;
 use crate::report::svg::{Series, curves, escape};
 use crate::report::tables::table;
-use crate::train::metrics::{ClassScore, Metric, Predictions, class_scores, classes, decide};
+use crate::train::metrics::{ClassScore, Metric, Predictions, classes, decide};
 use crate::train::scores::reliability;
 
 /// Multi-class prediction.
@@ -28,7 +28,7 @@ impl Head for Classes<'_> {
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
-        classes(&predictions.confusion(self.names.len(), self.threshold))
+        classes(&predictions.weighted_confusion(self.names.len(), self.threshold))
     }
 
     fn classes(&self) -> &[String] {
@@ -75,7 +75,7 @@ pub(super) fn cells(predictions: &Predictions, names: &[String], threshold: Opti
 
 /// Precision, recall and F1 per class.
 fn each(predictions: &Predictions, names: &[String], threshold: Option<f64>) -> String {
-    let scores = class_scores(&predictions.confusion(names.len(), threshold));
+    let scores = predictions.class_scores(names.len(), threshold);
     let row = |(name, s): (&String, &ClassScore)| {
         let numbers = [s.precision, s.recall, s.f1].map(|x| format!("{:.3}", x.0));
         std::iter::once(name.clone()).chain(numbers).chain([s.samples.to_string()]).collect::<Vec<_>>()

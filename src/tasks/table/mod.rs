@@ -4,9 +4,11 @@ mod binary;
 mod check;
 mod classes;
 mod regression;
+mod targets;
 mod worst;
 
 pub(super) use check::check;
+pub use targets::TargetError;
 
 use super::{Details, Input, Shown, Table, Task, Trained};
 use crate::data::{self, Dataset, Fitted};
@@ -55,7 +57,7 @@ pub(super) fn head(fitted: &Fitted) -> Box<dyn Head + '_> {
     let (target, threshold) = (&fitted.target, fitted.threshold);
     let name = target.name().unwrap_or_default();
     match target.classes() {
-        [] => Box::new(regression::Regression { target }),
+        [] => Box::new(regression::Regression { target, name: target.columns().join(", ") }),
         [negative, positive] if target.outputs() == 1 => {
             Box::new(binary::Binary { name, names: target.classes(), negative, positive, threshold })
         }
@@ -74,7 +76,8 @@ impl dyn Head + '_ {
             true => vec![],
             false => scores::of_classes(predictions, names.len(), threshold),
         };
-        Details { confusion, scores, intervals: self.intervals(predictions), ..Details::default() }
+        let per_class = predictions.class_scores(names.len(), threshold);
+        Details { confusion, scores, per_class, intervals: self.intervals(predictions), ..Details::default() }
     }
 
     /// The section of the report with predictions against the truth.
@@ -145,16 +148,26 @@ pub(super) struct Rows<'a> {
 }
 
 impl Rows<'_> {
+    /// Errors of each of several targets.
+    fn by_target(&self, predictions: &Predictions) -> Vec<TargetError> {
+        targets::errors(&self.fitted.target, &self.fitted.constants, predictions)
+    }
+
     /// Errors of a constant: of the training rows' mean, or of their most frequent class.
     fn baselines(&self, predictions: &Predictions) -> Vec<(&'static str, f64)> {
+        if !self.fitted.constants.is_empty() {
+            return targets::baselines(&self.by_target(predictions));
+        }
         let Some(constant) = self.fitted.constant else { return vec![] };
-        let count = predictions.truth.len().max(1) as f64;
+        let weights = predictions.weighted();
         if !self.head.classes().is_empty() {
-            let right = predictions.truth.iter().filter(|&&label| label == constant).count();
-            return vec![("baseline_accuracy", right as f64 / count)];
+            let right = predictions.truth.iter().map(|&label| f64::from(u8::from(label == constant)));
+            return vec![("baseline_accuracy", weights.mean(right))];
         }
         let truth = predictions.true_values(&self.fitted.target);
-        let [mae, rmse, ..] = &regression(&vec![constant; truth.len()], &truth)[..] else { return vec![] };
+        let [mae, rmse, ..] = &regression(&vec![constant; truth.len()], &truth, weights)[..] else {
+            return vec![];
+        };
         vec![("baseline_mae", mae.value), ("baseline_rmse", rmse.value)]
     }
 }
@@ -177,7 +190,8 @@ impl Task for Rows<'_> {
     }
 
     fn details(&self, _rows: &Dataset, predictions: &Predictions) -> Details {
-        Details { baselines: self.baselines(predictions), ..self.head.details(predictions) }
+        let by_target = self.by_target(predictions);
+        Details { baselines: self.baselines(predictions), by_target, ..self.head.details(predictions) }
     }
 
     fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
@@ -188,6 +202,8 @@ impl Task for Rows<'_> {
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
         let worst = worst::rows(self.fitted, &*self.head, shown);
         let worst = if worst.is_empty() { worst } else { section("Worst rows", &worst) };
-        Ok(self.head.section(shown) + &worst)
+        let by_target = targets::table(&self.by_target(shown.predictions));
+        let by_target = if by_target.is_empty() { by_target } else { section("Targets", &by_target) };
+        Ok(by_target + &self.head.section(shown) + &worst)
     }
 }

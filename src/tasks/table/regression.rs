@@ -1,19 +1,21 @@
 //! Regression: errors in the target's own units.
 
-use super::Head;
+use super::{Head, targets};
 use crate::data::FittedTarget;
 use crate::report::svg::{cloud, histogram};
-use crate::train::metrics::{Metric, Predictions, regression};
+use crate::train::metrics::{Metric, Predictions};
 use crate::train::quantiles::Interval;
 
 /// One or several numbers.
 pub(super) struct Regression<'a> {
     pub target: &'a FittedTarget,
+    /// Names of the columns.
+    pub name: String,
 }
 
 impl Head for Regression<'_> {
     fn name(&self) -> &str {
-        self.target.name().unwrap_or_default()
+        &self.name
     }
 
     fn treatment(&self) -> [String; 2] {
@@ -24,7 +26,7 @@ impl Head for Regression<'_> {
     }
 
     fn metrics(&self, predictions: &Predictions) -> Vec<Metric> {
-        let mut metrics = regression(&predictions.values(self.target), &predictions.true_values(self.target));
+        let mut metrics = targets::metrics(self.target, predictions);
         metrics.extend(predictions.quantile_metrics(self.target));
         metrics
     }
@@ -38,12 +40,16 @@ impl Head for Regression<'_> {
     }
 
     fn pictures(&self, predictions: &Predictions) -> String {
-        let name = self.name();
-        let truth = predictions.true_values(self.target);
-        let points: Vec<(f64, f64)> = truth.into_iter().zip(predictions.values(self.target)).collect();
-        let errors: Vec<f64> = points.iter().map(|(truth, predicted)| predicted - truth).collect();
-        cloud("Predicted against true", [&format!("true {name}"), &format!("predicted {name}")], &points)
-            + &histogram("Errors", &format!("predicted - true {name}"), &errors)
+        let (truth, found) = (predictions.true_values(self.target), predictions.values(self.target));
+        let names = self.target.columns();
+        let of = |(at, name): (usize, &&str)| {
+            let pairs = truth.iter().copied().zip(found.iter().copied());
+            let points: Vec<(f64, f64)> = pairs.skip(at).step_by(names.len()).collect();
+            let errors: Vec<f64> = points.iter().map(|(truth, predicted)| predicted - truth).collect();
+            cloud("Predicted against true", [&format!("true {name}"), &format!("predicted {name}")], &points)
+                + &histogram("Errors", &format!("predicted - true {name}"), &errors)
+        };
+        names.iter().enumerate().map(of).collect()
     }
 
     fn titles(&self, predictions: &Predictions) -> Vec<String> {

@@ -162,7 +162,7 @@ fn set_spec(set: &Set) -> ParameterSet {
     ParameterSet {
         name: set.name.clone(),
         parameters: set.parameters.iter().map(entry).collect(),
-        optimizer: Some(OptimizerSpec { slots: set.optimizer.slots(), body: set.optimizer.body() }),
+        optimizer: Some(OptimizerSpec::of(&set.optimizer)),
     }
 }
 

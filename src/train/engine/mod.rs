@@ -45,6 +45,7 @@ pub struct Engine {
     outputs: usize,
     quantiles: Vec<f64>,
     truth: Vec<f64>,
+    weights: Vec<f64>,
     members: Option<Arc<Members>>,
     /// Number of predicted characters of the evaluation rows, for texts.
     characters: Option<usize>,
@@ -120,6 +121,7 @@ impl Engine {
             outputs,
             quantiles: model.quantiles().to_vec(),
             truth: evaluation.truth(),
+            weights: evaluation.weights.clone(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
@@ -159,6 +161,7 @@ impl Engine {
                 // The targets of a text are in the same words.
                 _ if data.text.is_some() => continue,
                 Some(target) if name == inputs::Y => target.words().into(),
+                _ if name == inputs::WEIGHT => data.weights.iter().map(|&w| (w as f32).to_bits()).collect(),
                 _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
             };
             for part in parts {
@@ -315,6 +318,7 @@ impl Engine {
             outputs: self.outputs,
             quantiles: self.quantiles.clone(),
             truth: self.truth.clone(),
+            weights: self.weights.clone(),
             losses,
             parts: parts?,
             members: self.members.clone(),

@@ -167,8 +167,7 @@ fn compile_batches(
                 .iter()
                 .map(|p| entry(&p.name, &p.shape, p.decay || decays_all))
                 .collect(),
-            optimizer: training
-                .map(|t| OptimizerSpec { slots: t.optimizer.slots(), body: t.optimizer.body() }),
+            optimizer: training.map(|t| OptimizerSpec::of(&t.optimizer)),
         }],
         states: evaluating
             .states
@@ -255,8 +254,11 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
         columns.push(DataColumn { stride, ..DataColumn::rows(inputs::X, data.width()) });
     }
     columns.extend(data.categories.iter().map(|c| DataColumn::rows(inputs::category_source(&c.name), 1)));
+    if !data.weights.is_empty() {
+        columns.push(DataColumn::rows(inputs::WEIGHT, 1));
+    }
     columns.push(windows.map_or_else(
-        || DataColumn::rows(inputs::Y, 1),
+        || DataColumn::rows(inputs::Y, data.outputs()),
         |w| DataColumn {
             stride: w.targets,
             offset: w.first_target * w.targets,

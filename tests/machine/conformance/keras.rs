@@ -176,7 +176,7 @@ fn descend(
         sets: vec![ParameterSet {
             name: "all".into(),
             parameters: vec![Entry { name: "x".into(), words: count, decay: true }],
-            optimizer: Some(OptimizerSpec { slots: optimizer.slots(), body: optimizer.body() }),
+            optimizer: Some(OptimizerSpec::of(optimizer)),
         }],
         data: vec![DataSpec {
             name: "training".into(),
