@@ -188,6 +188,9 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     }
     let dropped = table.lines.len() - rows.len();
     understood.fitted(&fitted);
+    if goal == Goal::Regression {
+        understood.predicts_numbers(&table);
+    }
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
     understood.drop_rows_of(&table, &targets, weight, dropped);

@@ -105,3 +105,23 @@ fn two_numbers_are_classes_and_few_numbers_may_be() {
     let text = fs::read_to_string(place.path().join("t.toml")).unwrap();
     assert!(text.contains("loss = \"mse\"   # 7 different values; to learn them as classes"), "{text}");
 }
+
+#[test]
+fn classes_that_an_experiment_predicts_as_numbers_are_doubted() {
+    let place = workplace();
+    let rows: String = (0..60).map(|i| format!("{},{}\n", i % 9, i % 3)).collect();
+    fs::write(place.path().join("t.csv"), format!("x,y\n{rows}")).unwrap();
+    let experiment = "name = \"t\"\n[data]\nsource = \"t.csv\"\ntarget = \"y\"\n[model]\nfamily = \"mlp\"\n";
+    fs::write(place.path().join("t.toml"), experiment).unwrap();
+    let train = |more: &[&str]| {
+        let arguments = ["train", "t.toml", "--epochs", "1", "--device", "cpu"];
+        let ended = gridlight(place.path(), &[&arguments, more].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        ended.stderr
+    };
+    let told = train(&[]);
+    assert!(told.contains("3 different whole numbers"), "{told}");
+    assert!(told.contains("train.loss = \"cross_entropy\""), "{told}");
+    let told = train(&["--set", "train.loss=cross_entropy", "--out", "classes"]);
+    assert!(!told.contains("whole numbers"), "{told}");
+}

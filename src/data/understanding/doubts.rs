@@ -104,6 +104,25 @@ pub fn of_column(
     doubts
 }
 
+/// That a target predicted as a number holds few whole numbers, such as those of classes, each of them often.
+pub fn numbered_classes(table: &Table, at: usize, different: usize) -> Option<Doubt> {
+    const MOST: usize = 20;
+    const OFTEN: usize = 10;
+    let column = &table.columns[at];
+    if !(2..=MOST).contains(&different) || table.lines.len() < OFTEN * different {
+        return None;
+    }
+    let number = column.numbers();
+    if (0..column.len()).filter_map(number).any(|x| x.fract() != 0.0) {
+        return None;
+    }
+    let loss = if different == 2 { "bce_with_logits" } else { "cross_entropy" };
+    let text = format!(
+        "holds {different} different whole numbers, and is predicted as a number; if they are classes:"
+    );
+    Some(doubt(&text, &format!("train.loss = \"{loss}\"")))
+}
+
 fn doubt(text: &str, mend: &str) -> Doubt {
     Doubt { text: text.into(), mend: mend.into() }
 }

@@ -142,6 +142,14 @@ impl Understanding {
         }
     }
 
+    /// Doubts targets of few whole numbers that are predicted as numbers: they may be classes.
+    pub fn predicts_numbers(&mut self, table: &Table) {
+        for (at, column) in self.columns.iter_mut().enumerate().filter(|(_, column)| column.role == "target")
+        {
+            column.doubts.extend(doubts::numbered_classes(table, at, column.different));
+        }
+    }
+
     /// Adds how rows are used.
     pub fn split_rows(&mut self, table: &Table, parts: &Parts, target: &FittedTarget) {
         let all = [&parts.train, &parts.validation, &parts.test];
