@@ -14,18 +14,21 @@ use super::input::Input;
 use super::results::{Place, write_files};
 use super::{Failure, is_exact, open_device, print, print_json, tell};
 
-/// Explain predictions: which columns matter, what moves single predictions, where in a picture they come from.
+/// Explain predictions: which columns matter, what moves single predictions, where in a picture they come
+/// from.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight explain runs/houses\n  \
                   gridlight explain runs/houses --method permutation --group \"lat,lon\" --repeats 20\n  \
                   gridlight explain runs/digits --rows 1..20 --method grad-cam,occlusion --output why\n\n\
-                  Methods: permutation (importance), shap, integrated-gradients, effects (partial dependence and \
-                  accumulated local effects) for tables; permutation and integrated-gradients for series; saliency, \
-                  smoothgrad, integrated-gradients, grad-cam and occlusion for pictures.")]
+                  Methods: permutation (importance), shap, integrated-gradients and effects (partial \
+                  dependence and accumulated local effects) for tables; permutation and \
+                  integrated-gradients for series; saliency, smoothgrad, integrated-gradients, grad-cam \
+                  and occlusion for pictures.")]
 pub struct Explain {
     /// Run directory.
     run: PathBuf,
-    /// Explain the rows of this file instead of a split of the run's own data; `-` reads a table from standard input.
+    /// Explain the rows of this file instead of a split of the run's own data; `-` reads a table from
+    /// standard input.
     #[arg(long, conflicts_with = "split")]
     input: Option<PathBuf>,
     /// Split to explain: train, validation or test; by default test, or validation if there are no test rows.
@@ -49,15 +52,15 @@ pub struct Explain {
     /// Training rows that Shapley values compare with, at most.
     #[arg(long, default_value_t = 100)]
     background: usize,
-    /// Where integrated gradients begin: mean or median of the training rows, or black for pictures [default: mean;
-    /// black for pictures].
+    /// Where integrated gradients begin: mean or median of the training rows, or black for pictures [default:
+    /// mean; black for pictures].
     #[arg(long, value_parser = baseline)]
     baseline: Option<Baseline>,
     /// Seed of permutations, samples and noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to write the page and the numbers: a folder for all of them, or an .html or .json file [default: the folder
-    /// `explain` in the run directory; nothing with --json].
+    /// Where to write the page and the numbers: a folder for all of them, or an .html or .json file [default:
+    /// the folder `explain` in the run directory; nothing with --json].
     #[arg(long)]
     output: Option<PathBuf>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
@@ -142,6 +145,10 @@ fn text(found: &Explanation) -> String {
     if let Some(gradients) = &found.integrated_gradients {
         text += &attributed("integrated gradients", gradients);
     }
+    if let Some(effects) = &found.effects {
+        let (columns, rows) = (effects.columns.len(), effects.rows);
+        text += &format!("\neffects: curves of {columns} columns over {rows} rows are on the page\n");
+    }
     if let Some(pictures) = &found.pictures {
         let mut table = vec![["  row", "is", "explained", "", "maps"].map(String::from).to_vec()];
         for picture in pictures.each.iter().take(SHOWN) {
@@ -192,7 +199,7 @@ fn attributed(title: &str, found: &Attributed) -> String {
         None => format!("sums within {} %", shown(100.0 * found.largest_error.0)),
     };
     format!(
-        "\n{title} of {}, {} rows: {}; {error}\n{}{}",
+        "\n{title} of {}, {} rows. {}; {error}\n{}{}",
         found.what,
         found.rows.len(),
         found.how,

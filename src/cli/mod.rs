@@ -18,6 +18,7 @@ mod predict;
 mod progress;
 mod replay;
 mod results;
+mod robustness;
 mod sample;
 mod signals;
 mod starter;
@@ -48,6 +49,7 @@ enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Explain(explain::Explain),
+    Robustness(robustness::Robustness),
     Export(export::Export),
     List(list::List),
     Compare(compare::Compare),
@@ -134,6 +136,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
         Command::Explain(command) => command.run(),
+        Command::Robustness(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),

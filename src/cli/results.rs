@@ -17,8 +17,8 @@ pub enum Place {
 }
 
 impl Place {
-    /// The place that the user named; without one, the folder `name` in the run directory, or none if the results are
-    /// printed as JSON.
+    /// The place that the user named; without one, the folder `name` in the run directory, or none if the
+    /// results are printed as JSON.
     ///
     /// # Errors
     /// If standard output would have two results.

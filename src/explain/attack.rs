@@ -1,9 +1,10 @@
-//! Inputs changed within a radius so that predictions become worse: by noise, by one step along the gradient of the
-//! loss (fast gradient sign method, Goodfellow et al. 2015), or by projected gradient descent (Madry et al. 2018).
+//! Inputs changed within a radius so that predictions become worse: by noise, by one step along the gradient
+//! of the loss (fast gradient sign method, Goodfellow et al. 2015), or by projected gradient descent (Madry
+//! et al. 2018).
 //!
-//! Radii are in units of each input's own scale: of a column, its standard deviation over the training rows; of a pixel,
-//! the distance from black to white. What cannot change by degrees (categories, dates) stays as it is, and no number
-//! leaves the range that the training rows have.
+//! Radii are in units of each input's own scale: of a column, its standard deviation over the training rows;
+//! of a pixel, the distance from black to white. What cannot change by degrees (categories, dates) stays as
+//! it is, and no number leaves the range that the training rows have.
 
 use super::network::{Given, Network, Probe, Wanted};
 use super::points::{Points, words};
@@ -107,8 +108,8 @@ impl<'a> Attacker<'a> {
         Ok(Self { probe, points, room, width: network.space.width(), response, threshold, seed })
     }
 
-    /// The rows changed within `radius` so that their losses grow. Of the points that gradient descent passes, each
-    /// row's worst is kept: a wrong class if there is one, else the largest loss.
+    /// The rows changed within `radius` so that their losses grow. Of the points that gradient descent
+    /// passes, each row's worst is kept: a wrong class if there is one, else the largest loss.
     ///
     /// # Errors
     /// If the device fails.
@@ -140,6 +141,16 @@ impl<'a> Attacker<'a> {
                 Ok(worst.unwrap_or(Attacked { raw: vec![], x: clean, losses: vec![] }))
             }
         }
+    }
+
+    /// Number of rows whose loss does not depend on what may move.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn flat(&mut self) -> Result<usize, TrainError> {
+        let (_, gradient) = self.evaluate(self.points.x.clone())?;
+        let is_flat = |row: &&[f32]| row.iter().zip(&self.room.scale).all(|(g, s)| *s == 0.0 || *g == 0.0);
+        Ok(gradient.chunks(self.width).filter(is_flat).count())
     }
 
     /// Outputs and losses of points, and the losses' gradients.

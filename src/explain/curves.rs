@@ -1,5 +1,6 @@
-//! The prediction as a function of one column: partial dependence (Friedman 2001), and accumulated local effects
-//! (Apley, Zhu 2020, "Visualizing the effects of predictor variables in black box supervised learning models").
+//! The prediction as a function of one column: partial dependence (Friedman 2001), and accumulated local
+//! effects (Apley, Zhu 2020, "Visualizing the effects of predictor variables in black box supervised learning
+//! models").
 
 use super::network::{Given, Network, Probe, Wanted};
 use super::points::Points;
@@ -18,15 +19,16 @@ const MOST_NAMES: usize = 30;
 pub struct Curves {
     /// Column.
     pub column: String,
-    /// Values of a numeric column, ascending, in its own units; numbers from 0 for the names of a category column.
+    /// Values of a numeric column, ascending, in its own units; numbers from 0 for the names of a category
+    /// column.
     pub at: Vec<f64>,
     /// Names of a category column; empty for numbers.
     pub names: Vec<String>,
-    /// Mean prediction with every row's column set to this value: for each of the response's names, one number for each
-    /// place in `at`.
+    /// Mean prediction with every row's column set to this value: for each of the response's names, one
+    /// number for each place in `at`.
     pub partial: Vec<Vec<f64>>,
-    /// Accumulated local effects at the same places, whose mean over the rows is 0; empty for categories, which have no
-    /// order.
+    /// Accumulated local effects at the same places, whose mean over the rows is 0; empty for categories,
+    /// which have no order.
     pub local: Vec<Vec<f64>>,
 }
 
@@ -91,7 +93,8 @@ impl Walk<'_> {
         x
     }
 
-    /// The mean prediction with every row's numbers in some places replaced, for each of the response's names.
+    /// The mean prediction with every row's numbers in some places replaced, for each of the response's
+    /// names.
     fn mean_with(&mut self, places: &[usize], numbers: &[f32]) -> Result<Vec<f64>, TrainError> {
         let values = self.predict(&self.with(places, numbers))?;
         let (count, names) = (self.points.count.max(1), self.response.names().len().max(1));

@@ -4,11 +4,6 @@ use serde::Serialize;
 
 use crate::base::number::Number;
 
-/// Numbers as JSON.
-pub fn numbers(values: &[f64]) -> Vec<Number> {
-    values.iter().map(|&x| Number(x)).collect()
-}
-
 /// Why a model predicts what it does for some rows.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {
@@ -110,7 +105,8 @@ pub struct Attributed {
     /// Of windows, the mean size by step (the first is the oldest) and column; else empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub by_step: Vec<Vec<Number>>,
-    /// Largest difference between the sum of a row's attributions and what they should sum to, relative to it.
+    /// Largest difference between the sum of a row's attributions and what they should sum to, relative to
+    /// it.
     pub largest_error: Number,
     /// Largest standard error of a sampled attribution.
     #[serde(skip_serializing_if = "Option::is_none")]

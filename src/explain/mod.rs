@@ -1,8 +1,8 @@
 //! Why a model predicts what it does, and how far its predictions hold when its inputs are changed.
 //!
 //! Everything is computed on batches of *points*: rows of numbers in which categories are already embedded
-//! ([`Space`]), so that any of them can be mixed, shifted and differentiated. A [`Network`] is the trained model
-//! over points: its outputs, their gradients with respect to the inputs, and those of its losses.
+//! ([`Space`]), so that any of them can be mixed, shifted and differentiated. A [`Network`] is the trained
+//! model over points: its outputs, their gradients with respect to the inputs, and those of its losses.
 //!
 //! | module | method | source |
 //! |---|---|---|
@@ -10,7 +10,7 @@
 //! | [`path`](mod@path) | integrated gradients | Sundararajan, Taly, Yan 2017 |
 //! | [`shapley`] | Shapley values, exact or sampled | Lundberg, Lee 2017; Strumbelj, Kononenko 2014 |
 //! | [`curves`] | partial dependence, accumulated local effects | Friedman 2001; Apley, Zhu 2020 |
-//! | [`pictures`] | saliency, SmoothGrad, Grad-CAM, occlusion | Simonyan 2013; Smilkov 2017; Selvaraju 2017; Zeiler 2014 |
+//! | [`pictures`] | saliency, SmoothGrad, Grad-CAM, occlusion | see there |
 //! | [`attack`] | fast gradient sign, projected gradient descent, noise | Goodfellow 2015; Madry 2018 |
 //! | [`stress`] | missing, shifted and scaled columns | |
 

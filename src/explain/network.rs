@@ -4,7 +4,7 @@ use super::space::Space;
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::device::{Device, Session};
-use crate::graph::{Graph, GraphError, Op, Source, ValueId, autodiff};
+use crate::graph::{Graph, GraphError, Node, Op, Source, ValueId, autodiff};
 use crate::nn::inputs;
 use crate::nn::model::Model;
 use crate::plan::{
@@ -41,8 +41,8 @@ pub enum Wanted {
     Gradient,
     /// The outputs, the loss, and its gradient with respect to the point.
     Loss,
-    /// The last convolution's result, `[height, width, channels]`, and the gradient of the weighted sum of the outputs
-    /// with respect to it.
+    /// The last convolution's result, `[height, width, channels]`, and the gradient of the weighted sum of
+    /// the outputs with respect to it.
     Activations,
 }
 
@@ -58,8 +58,8 @@ impl Network<'_> {
     /// A program that computes `wanted` for points.
     ///
     /// # Errors
-    /// If there is no convolution whose activations are wanted, the program does not fit the device, or the device
-    /// fails.
+    /// If there is no convolution whose activations are wanted, the program does not fit the device, or the
+    /// device fails.
     pub fn probe(&self, wanted: Wanted) -> Result<Probe, TrainError> {
         let mut batch = BATCH;
         loop {
@@ -158,7 +158,8 @@ impl Network<'_> {
         })
     }
 
-    /// The values that a point is written to: numeric features and embedded categories, those of them that there are.
+    /// The values that a point is written to: numeric features and embedded categories, those of them that
+    /// there are.
     fn inputs(&self, graph: &mut Graph, batch: usize) -> Result<Vec<ValueId>, GraphError> {
         let features = (self.space.features > 0).then(|| (inputs::X.to_string(), self.space.features));
         let embedded = self.space.embedded.iter().map(|e| (embedded_source(&e.name), e.width));
@@ -233,19 +234,32 @@ fn embedded(graph: &Graph) -> Result<(Graph, Vec<ValueId>), GraphError> {
     Ok((copy, places))
 }
 
-/// The result of the last convolution over images, bias included, as PyTorch's layer gives it.
+/// The result of the last convolution over images, `[N, H, W, C]`, bias included, as PyTorch's layer gives
+/// it.
 fn last_convolution(graph: &Graph) -> Option<ValueId> {
-    let is_map =
-        |value: ValueId| matches!(graph.shape(value)[..], [_, height, width, _] if height * width > 1);
-    let convolution = |at: &usize| matches!(graph.nodes[*at].op, Op::Conv(_)) && is_map(ValueId(*at as u32));
-    let at = (0..graph.nodes.len()).rev().find(convolution)?;
-    let value = ValueId(at as u32);
-    let with_bias = graph.nodes.iter().position(|node| {
-        node.op.def().name() == "add"
-            && node.inputs.contains(&value)
-            && node.inputs.iter().any(|x| is_bias(graph, *x))
-    });
-    Some(with_bias.map_or(value, |at| ValueId(at as u32)))
+    let convolutions = (0..graph.nodes.len()).rev().filter(|&at| matches!(graph.nodes[at].op, Op::Conv(_)));
+    let result = convolutions.filter_map(|at| map_of(graph, ValueId(at as u32))).next()?;
+    let adds_bias = |node: &Node| {
+        let has = |of: &dyn Fn(ValueId) -> bool| node.inputs.iter().any(|value| of(*value));
+        node.op.def().name() == "add" && has(&|value| value == result) && has(&|value| is_bias(graph, value))
+    };
+    let with_bias = graph.nodes.iter().position(adds_bias);
+    Some(with_bias.map_or(result, |at| ValueId(at as u32)))
+}
+
+/// The view of a convolution's result whose channels come last, if it is more than one pixel.
+fn map_of(graph: &Graph, mut value: ValueId) -> Option<ValueId> {
+    loop {
+        match graph.shape(value)[..] {
+            [_, height, width, _] => return (height * width > 1).then_some(value),
+            _ => {
+                let is_view = |node: &Node| {
+                    matches!(node.op, Op::Reshape(_) | Op::Permute(_)) && node.inputs == [value]
+                };
+                value = ValueId(graph.nodes.iter().position(is_view)? as u32);
+            }
+        }
+    }
 }
 
 /// Whether a value is another view of a parameter.
@@ -332,7 +346,8 @@ impl Probe {
         Ok(all)
     }
 
-    /// The results from `first` on as points: the parts for numeric features and embedded categories side by side.
+    /// The results from `first` on as points: the parts for numeric features and embedded categories side by
+    /// side.
     pub fn gradient(&self, results: &mut Vec<Vec<f32>>, first: usize) -> Vec<f32> {
         let parts: Vec<Vec<f32>> = results.drain(first..).collect();
         if let [only] = &parts[..] {

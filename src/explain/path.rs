@@ -1,6 +1,6 @@
-//! Integrated gradients (Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks"): of input `i`,
-//! `(x_i - x'_i)` times the mean of `dF/dx_i` on the straight way from a baseline `x'` to `x`. Over all inputs they sum
-//! to `F(x) - F(x')`.
+//! Integrated gradients (Sundararajan, Taly, Yan 2017, "Axiomatic attribution for deep networks"): of input
+//! `i`, `(x_i - x'_i)` times the mean of `dF/dx_i` on the straight way from a baseline `x'` to `x`. Over all
+//! inputs they sum to `F(x) - F(x')`.
 
 use super::network::{Given, Network, Probe, Wanted};
 use super::points::Points;
@@ -9,8 +9,9 @@ use crate::train::TrainError;
 
 /// Nodes of the quadrature at first.
 const FIRST_STEPS: usize = 16;
-/// Nodes at most: beyond, single precision is the limit.
-pub const MOST_STEPS: usize = 1024;
+/// Nodes at most. The gradient of a network with ReLUs jumps, so that errors only fall with the number of
+/// nodes.
+pub const MOST_STEPS: usize = 8192;
 /// Largest completeness error at which a row is done.
 pub const TOLERANCE: f64 = 0.005;
 /// Points that are evaluated together at most.
@@ -35,10 +36,10 @@ pub struct Attributions {
     pub focus: Focus,
 }
 
-/// Attributions of the weighted sum of outputs that `response` chooses, relative to the point `baseline`. The nodes of
-/// a Gauss-Legendre quadrature are doubled for each row until the completeness error is at most [`TOLERANCE`]: the
-/// distance of the attributions' sum from `F(x) - F(x')`, relative to it, or to a tenth of the sum of their sizes
-/// where that is more because they cancel.
+/// Attributions of the weighted sum of outputs that `response` chooses, relative to the point `baseline`. The
+/// nodes of a Gauss-Legendre quadrature are doubled for each row until the completeness error is at most
+/// [`TOLERANCE`]: the distance of the attributions' sum from `F(x) - F(x')`, relative to it, or to a tenth of
+/// the sum of their sizes where that is more because they cancel.
 ///
 /// # Errors
 /// If the device fails.
@@ -78,10 +79,7 @@ pub fn integrated(
         if open.is_empty() {
             break;
         }
-        let together = (TOGETHER.min(HELD / width.max(1)) / steps).max(1);
-        for rows in open.chunks(together) {
-            integrate(&mut probe, points, baseline, rows, steps, &mut found)?;
-        }
+        integrate(&mut probe, points, baseline, &open, &gauss_legendre(steps), &mut found)?;
         if steps >= most_steps {
             break;
         }
@@ -90,50 +88,53 @@ pub fn integrated(
     Ok(found)
 }
 
-/// Attributes some rows with this many nodes.
+/// Attributes some rows with these nodes.
 fn integrate(
     probe: &mut Probe,
     points: &Points,
     baseline: &[f32],
     rows: &[usize],
-    steps: usize,
+    nodes: &[(f64, f64)],
     found: &mut Attributions,
 ) -> Result<(), TrainError> {
     let (width, outputs) = (baseline.len(), probe.width_of(0));
-    let nodes = gauss_legendre(steps);
-    let (mut x, mut selector) = (vec![], vec![]);
-    for &row in rows {
-        let end = &points.x[row * width..(row + 1) * width];
-        for (at, _) in &nodes {
+    let end = |row: usize| &points.x[row * width..(row + 1) * width];
+    let mut means = vec![0.0; rows.len() * width];
+    let together = TOGETHER.min(HELD / width.max(1)).max(1);
+    let all: Vec<(usize, usize)> =
+        (0..rows.len()).flat_map(|at| (0..nodes.len()).map(move |node| (at, node))).collect();
+    for pairs in all.chunks(together) {
+        let (mut x, mut selector) = (vec![], vec![]);
+        for &(at, node) in pairs {
+            let (row, part) = (rows[at], nodes[node].0);
             let between =
-                |(a, b): (&f32, &f32)| (f64::from(*a) + at * (f64::from(*b) - f64::from(*a))) as f32;
-            x.extend(baseline.iter().zip(end).map(between));
+                |(a, b): (&f32, &f32)| (f64::from(*a) + part * (f64::from(*b) - f64::from(*a))) as f32;
+            x.extend(baseline.iter().zip(end(row)).map(between));
             selector.extend_from_slice(&found.focus.weights[row * outputs..(row + 1) * outputs]);
         }
-    }
-    let mut results = probe.run(&x, Given { selector: &selector, ..Given::default() })?;
-    let gradients = probe.gradient(&mut results, 1);
-    for (&row, gradients) in rows.iter().zip(gradients.chunks(steps * width)) {
-        let mut mean = vec![0.0; width];
-        for ((_, weight), gradient) in nodes.iter().zip(gradients.chunks(width)) {
-            mean.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += weight * f64::from(*g));
+        let mut results = probe.run(&x, Given { selector: &selector, ..Given::default() })?;
+        let gradients = probe.gradient(&mut results, 1);
+        for (&(at, node), gradient) in pairs.iter().zip(gradients.chunks(width)) {
+            let mean = &mut means[at * width..(at + 1) * width];
+            mean.iter_mut().zip(gradient).for_each(|(sum, g)| *sum += nodes[node].1 * f64::from(*g));
         }
-        let end = &points.x[row * width..(row + 1) * width];
+    }
+    for (&row, mean) in rows.iter().zip(means.chunks(width)) {
         let values = &mut found.values[row * width..(row + 1) * width];
-        for (((value, mean), a), b) in values.iter_mut().zip(mean).zip(baseline).zip(end) {
+        for (((value, mean), a), b) in values.iter_mut().zip(mean).zip(baseline).zip(end(row)) {
             *value = mean * (f64::from(*b) - f64::from(*a));
         }
         let (sum, sizes) = values.iter().fold((0.0, 0.0), |(s, t), v| (s + v, t + f64::abs(*v)));
         let scale = found.differences[row].abs().max(0.1 * sizes);
         let error = (sum - found.differences[row]).abs();
         found.errors[row] = if error == 0.0 { 0.0 } else { error / scale };
-        found.steps[row] = steps;
+        found.steps[row] = nodes.len();
     }
     Ok(())
 }
 
-/// The nodes and weights of the Gauss-Legendre quadrature with `count` nodes on `[0, 1]`: the roots of the Legendre
-/// polynomial by Newton's method, `w = 2 / ((1 - x^2) P'(x)^2)` on `[-1, 1]`.
+/// The nodes and weights of the Gauss-Legendre quadrature with `count` nodes on `[0, 1]`: the roots of the
+/// Legendre polynomial by Newton's method, `w = 2 / ((1 - x^2) P'(x)^2)` on `[-1, 1]`.
 pub fn gauss_legendre(count: usize) -> Vec<(f64, f64)> {
     let n = count as f64;
     let node = |i: usize| {
@@ -177,8 +178,8 @@ pub fn mean(points: &Points, width: usize) -> Vec<f32> {
     sums.into_iter().map(|sum| (sum / points.count.max(1) as f64) as f32).collect()
 }
 
-/// The median of points, `[width]`; `blocks` are positions that belong together, of which the most frequent numbers
-/// are taken.
+/// The median of points, `[width]`; `blocks` are positions that belong together, of which the most frequent
+/// numbers are taken.
 pub fn median(points: &Points, width: usize, blocks: &[Vec<usize>]) -> Vec<f32> {
     let column = |at: usize| points.x.iter().skip(at).step_by(width).copied();
     let mut found: Vec<f32> = (0..width)

@@ -49,8 +49,8 @@ pub fn order(rows: usize, seed: u64, unit: usize, repeat: usize) -> Vec<u32> {
 }
 
 /// The importance of each column for every metric whose larger or smaller values are better, with `repeats`
-/// permutations of each. A column's importance is `s - s_permuted` of a score `s`, whose larger values are better; of
-/// an error, `e_permuted - e`.
+/// permutations of each. A column's importance is `s - s_permuted` of a score `s`, whose larger values are
+/// better; of an error, `e_permuted - e`.
 ///
 /// # Errors
 /// If the device fails.
@@ -85,7 +85,8 @@ pub fn importances(
             for (of, (place, metric, larger)) in found.iter_mut().zip(&ranked) {
                 let change = metric.value - after[*place].value;
                 if let Some(column) = of.columns.last_mut() {
-                    column.each.push(if *larger { change } else { -change });
+                    // Not -0.
+                    column.each.push(0.0 + if *larger { change } else { -change });
                 }
             }
         }

@@ -62,7 +62,8 @@ pub fn saliency(
     Ok(largest(&gradient(network, points, response)?, shape))
 }
 
-/// SmoothGrad of each row, `[rows, height * width]`; `range` are the smallest and the largest number of each channel.
+/// SmoothGrad of each row, `[rows, height * width]`; `range` are the smallest and the largest number of each
+/// channel.
 ///
 /// # Errors
 /// If the device fails.
@@ -95,8 +96,9 @@ pub fn smooth_grad(
     Ok(largest(&sums, shape))
 }
 
-/// Grad-CAM of each row, `[rows, height * width]`: `max(0, sum_k a_k A_k)` over the channels `A_k` of the last
-/// convolution's result, where `a_k` is the mean gradient over channel `k`; enlarged to the size of the picture.
+/// Grad-CAM of each row, `[rows, height * width]`: `max(0, sum_k a_k A_k)` over the channels `A_k` of the
+/// last convolution's result, where `a_k` is the mean gradient over channel `k`; enlarged to the size of the
+/// picture.
 ///
 /// # Errors
 /// If the model has no convolution, or the device fails.
@@ -126,7 +128,8 @@ pub struct ClassMaps {
     pub values: Vec<f64>,
 }
 
-/// Grad-CAM of the weighted sum of outputs (`weights` `[rows, outputs]`), at the size of the convolution's result.
+/// Grad-CAM of the weighted sum of outputs (`weights` `[rows, outputs]`), at the size of the convolution's
+/// result.
 ///
 /// # Errors
 /// If the model has no convolution, or the device fails.
@@ -164,8 +167,8 @@ fn enlarge(map: &[f64], [height, width]: [usize; 2], [high, wide]: [usize; 2]) -
     (0..high).flat_map(|row| (0..wide).map(move |column| (row, column))).map(|(r, c)| pixel(r, c)).collect()
 }
 
-/// Occlusion of each row, `[rows, height * width]`: of each pixel, the mean fall of the explained prediction over the
-/// patches that cover it; `black` is a black picture.
+/// Occlusion of each row, `[rows, height * width]`: of each pixel, the mean fall of the explained prediction
+/// over the patches that cover it; `black` is a black picture.
 ///
 /// # Errors
 /// If the device fails.

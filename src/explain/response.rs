@@ -12,7 +12,8 @@ pub struct Response<'a> {
     pub quantiles: &'a [f64],
 }
 
-/// The weights of outputs in the sum that is explained of each row, `[rows, outputs]`, and the unit of the sum.
+/// The weights of outputs in the sum that is explained of each row, `[rows, outputs]`, and the unit of the
+/// sum.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Focus {
     /// `[rows, outputs]`
@@ -58,8 +59,8 @@ impl Response<'_> {
         }
     }
 
-    /// For each row of outputs, the position among [`Response::names`] that is explained: the most probable class.
-    /// `None` stands for the mean over all names.
+    /// For each row of outputs, the position among [`Response::names`] that is explained: the most probable
+    /// class. `None` stands for the mean over all names.
     pub fn chosen(&self, values: &[f64]) -> Vec<Option<usize>> {
         let names = self.names().len().max(1);
         let pick = |row: &[f64]| match (self.target.classes().is_empty(), names) {
@@ -80,9 +81,9 @@ impl Response<'_> {
         values.chunks(names).zip(chosen).map(of).collect()
     }
 
-    /// The weighted sum of outputs whose gradient is taken: the logit of the most probable class, or of numbers the
-    /// mean over predicted columns and steps (the median of quantiles), in the target's own units if its scaling is
-    /// affine.
+    /// The weighted sum of outputs whose gradient is taken: the logit of the most probable class, or of
+    /// numbers the mean over predicted columns and steps (the median of quantiles), in the target's own units
+    /// if its scaling is affine.
     pub fn focus(&self, raw: &[f32], rows: usize, members: Option<&Members>) -> Focus {
         let outputs = raw.len() / rows.max(1);
         let mut weights = vec![0.0; rows * outputs];

@@ -1,6 +1,7 @@
-//! Shapley values (Lundberg, Lee 2017, "A unified approach to interpreting model predictions"), interventional: the
-//! value of a set of columns is the mean prediction over background rows that take these columns from the explained
-//! row. Over all columns they sum to the prediction minus the mean prediction of the background.
+//! Shapley values (Lundberg, Lee 2017, "A unified approach to interpreting model predictions"),
+//! interventional: the value of a set of columns is the mean prediction over background rows that take these
+//! columns from the explained row. Over all columns they sum to the prediction minus the mean prediction of
+//! the background.
 
 use super::network::{Given, Network, Probe, Wanted};
 use super::points::{Points, words};
@@ -83,9 +84,9 @@ pub fn predictions_per_row(columns: usize, background: usize, pairs: usize) -> u
     }
 }
 
-/// Shapley values of rows relative to background rows. Up to [`MOST_EXACT`] columns they are exact; with more, the mean
-/// over random orders of the columns, each followed by its reverse, `pairs` such pairs for each background row
-/// (Mitchell et al. 2022, "Sampling permutations for Shapley value estimation").
+/// Shapley values of rows relative to background rows. Up to [`MOST_EXACT`] columns they are exact; with
+/// more, the mean over random orders of the columns, each followed by its reverse, `pairs` such pairs for
+/// each background row (Mitchell et al. 2022, "Sampling permutations for Shapley value estimation").
 ///
 /// # Errors
 /// If the device fails.
@@ -127,8 +128,8 @@ pub fn shapley(
     Ok(found)
 }
 
-/// The sum over all sets `S` without the column of `|S|! (m - |S| - 1)! / m!` times what the column adds to the value
-/// of `S`.
+/// The sum over all sets `S` without the column of `|S|! (m - |S| - 1)! / m!` times what the column adds to
+/// the value of `S`.
 fn exact(mixer: &mut Mixer, row: &[f32], background: &Points) -> Result<Vec<f64>, TrainError> {
     let (width, columns) = (mixer.network.space.width(), mixer.network.space.units.len());
     for set in 0..1usize << columns {
@@ -151,7 +152,8 @@ fn exact(mixer: &mut Mixer, row: &[f32], background: &Points) -> Result<Vec<f64>
     Ok((0..columns).map(added).collect())
 }
 
-/// Means over orders of the columns and over their reverses, and the standard errors over the pairs.
+/// Means over orders of the columns and over their reverses, and their standard errors, to which each
+/// background row adds the variance of its own pairs: all of these rows are used, so that they add none.
 fn sampled(
     mixer: &mut Mixer,
     row: &[f32],
@@ -178,26 +180,25 @@ fn sampled(
         }
     }
     let values = mixer.take()?;
-    let (mut sums, mut squares) = (vec![0.0; columns], vec![0.0; columns]);
-    let of_pairs = orders.chunks(2).zip(values.chunks(2 * (columns + 1)));
-    for (orders, values) in of_pairs {
-        let mut added = vec![0.0; columns];
-        for (order, values) in orders.iter().zip(values.chunks(columns + 1)) {
-            for (at, &column) in order.iter().enumerate() {
-                added[column as usize] += 0.5 * (values[at + 1] - values[at]);
-            }
-        }
-        for (column, x) in added.into_iter().enumerate() {
-            sums[column] += x;
-            squares[column] += x * x;
+    // What each pair adds, `[pairs, background, columns]`.
+    let mut added = vec![0.0; orders.len() / 2 * columns];
+    for (at, (order, values)) in orders.iter().zip(values.chunks(columns + 1)).enumerate() {
+        for (place, &column) in order.iter().enumerate() {
+            added[at / 2 * columns + column as usize] += 0.5 * (values[place + 1] - values[place]);
         }
     }
-    let count = (orders.len() / 2).max(1) as f64;
-    let means: Vec<f64> = sums.iter().map(|sum| sum / count).collect();
-    let error = |(square, mean): (&f64, &f64)| {
-        let variance = (square / count - mean * mean).max(0.0) * count / (count - 1.0).max(1.0);
-        (variance / count).sqrt()
-    };
-    let errors = squares.iter().zip(&means).map(error).collect();
+    let (behind, pairs) = (background.count.max(1), pairs.max(1));
+    let (mut means, mut errors) = (vec![0.0; columns], vec![0.0; columns]);
+    for column in 0..columns {
+        for other in 0..behind {
+            let each = |pair: usize| added[(pair * behind + other) * columns + column];
+            let mean = (0..pairs).map(each).sum::<f64>() / pairs as f64;
+            let variance = (0..pairs).map(|pair| (each(pair) - mean).powi(2)).sum::<f64>()
+                / (pairs as f64 - 1.0).max(1.0);
+            means[column] += mean / behind as f64;
+            errors[column] += variance / (pairs * behind * behind) as f64;
+        }
+        errors[column] = errors[column].sqrt();
+    }
     Ok((means, errors))
 }

@@ -24,8 +24,8 @@ pub struct Embedded {
     pub width: usize,
 }
 
-/// What the numbers of a point are: the numeric features as the model reads them (of windows, step after step),
-/// followed by the embedded categories.
+/// What the numbers of a point are: the numeric features as the model reads them (of windows, step after
+/// step), followed by the embedded categories.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Space {
     /// Numeric features of a row; of windows, of all steps.

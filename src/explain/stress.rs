@@ -38,8 +38,8 @@ pub fn missing(space: &Space, fitted: &Fitted, unit: &Unit) -> Option<Vec<f32>> 
     })
 }
 
-/// The points with each value of each column missing with probability `part`. Values that are missing with one
-/// probability are so with every larger one.
+/// The points with each value of each column missing with probability `part`. Values that are missing with
+/// one probability are so with every larger one.
 pub fn with_missing(space: &Space, fitted: &Fitted, points: &Points, part: f64, seed: u64) -> Vec<f32> {
     let fills: Vec<Option<Vec<f32>>> = space.units.iter().map(|unit| missing(space, fitted, unit)).collect();
     let [seed_low, seed_high] = words(seed);
@@ -67,8 +67,8 @@ pub fn without(space: &Space, fitted: &Fitted, points: &Points, unit: &Unit) -> 
     Some(x)
 }
 
-/// The points with the values of a numeric column, in its own units, replaced by `change` of them; `None` if the column
-/// is not one.
+/// The points with the values of a numeric column, in its own units, replaced by `change` of them; `None` if
+/// the column is not one.
 pub fn changed(
     space: &Space,
     fitted: &Fitted,

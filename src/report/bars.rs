@@ -44,7 +44,8 @@ pub fn bars(title: &str, all: &[Bar]) -> String {
         add(
             &mut body,
             format!(
-                "<rect class=\"{class}\" x=\"{start:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"12\" rx=\"2\"/>"
+                "<rect class=\"{class}\" x=\"{start:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"12\" \
+                 rx=\"2\"/>"
             ),
         );
         if let Some(deviation) = bar.deviation.filter(|d| d.is_finite() && *d > 0.0) {
@@ -52,7 +53,8 @@ pub fn bars(title: &str, all: &[Bar]) -> String {
             add(
                 &mut body,
                 format!(
-                    "<line class=\"axis\" x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\"/>"
+                    "<line class=\"axis\" x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{middle:.1}\" \
+                     y2=\"{middle:.1}\"/>"
                 ),
             );
         }
@@ -62,8 +64,8 @@ pub fn bars(title: &str, all: &[Bar]) -> String {
     frame(title, body, all.len(), at(0.0))
 }
 
-/// A cloud: its name and, for each row, its place and where its colour lies between the lowest and the highest value
-/// of the column, NaN for grey.
+/// A cloud: its name and, for each row, its place and where its colour lies between the lowest and the
+/// highest value of the column, NaN for grey.
 pub struct Cloud<'a> {
     pub name: &'a str,
     pub points: Vec<(f64, f64)>,
@@ -117,7 +119,8 @@ fn label(body: &mut String, name: &str, middle: f64) {
     add(
         body,
         format!(
-            "<text class=\"column\" x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\"><title>{full}</title>{short}</text>"
+            "<text class=\"column\" x=\"{x}\" y=\"{y:.1}\" \
+             text-anchor=\"end\"><title>{full}</title>{short}</text>"
         ),
     );
 }
@@ -126,7 +129,8 @@ fn frame(title: &str, body: String, lines: usize, zero: f64) -> String {
     let (title, height) = (escape(title), LINE * lines as f64 + 4.0);
     format!(
         "<figure><figcaption>{title}</figcaption>\n<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"{title}\">\n<line class=\"axis\" x1=\"{zero:.1}\" x2=\"{zero:.1}\" y1=\"0\" y2=\"{height}\"/>\n\
+         aria-label=\"{title}\">\n<line class=\"axis\" x1=\"{zero:.1}\" x2=\"{zero:.1}\" y1=\"0\" \
+         y2=\"{height}\"/>\n\
          {body}</svg></figure>\n"
     )
 }

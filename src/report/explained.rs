@@ -67,7 +67,8 @@ fn maps(pictures: &Pictures, image: &FittedImage) -> String {
         let truth =
             picture.truth.as_ref().map_or_else(String::new, |truth| format!(", is {}", escape(truth)));
         html += &format!(
-            "<figure class=\"broad\"><figcaption>row {}: {} {}{truth}</figcaption>\n<div class=\"images maps\">\n\
+            "<figure class=\"broad\"><figcaption>row {}: {} ({}){truth}</figcaption>\n<div class=\"images \
+             maps\">\n\
              {cells}</div></figure>\n",
             picture.row,
             escape(&picture.predicted),
@@ -75,8 +76,8 @@ fn maps(pictures: &Pictures, image: &FittedImage) -> String {
         );
     }
     format!(
-        "<p>Red speaks for the explained prediction, blue against it (integrated gradients, occlusion); saliency, \
-         SmoothGrad and Grad-CAM only say how much a place matters. Explained: {}.</p>\n\
+        "<p>Red speaks for the explained prediction, blue against it (integrated gradients, occlusion); \
+         saliency, SmoothGrad and Grad-CAM only say how much a place matters. Explained: {}.</p>\n\
          <div class=\"pictures\">\n{html}</div>\n",
         escape(&pictures.what)
     )
@@ -98,8 +99,9 @@ fn importance(found: &Permutation) -> String {
         })
         .collect();
     format!(
-        "<p>How much worse each metric is when the values of a column are shuffled among {} rows: mean and deviation of \
-         {} permutations. Columns that say the same replace one another, and each then seems unimportant.</p>\n\
+        "<p>How much worse each metric is when the values of a column are shuffled among {} rows: mean and \
+         deviation of {} permutations. Columns that say the same replace one another, and each seems \
+         unimportant.</p>\n\
          <div class=\"pictures\">\n{figures}</div>\n",
         found.rows, found.repeats
     )
@@ -112,7 +114,7 @@ fn attributed(found: &Attributed) -> String {
         .take(COLUMNS)
         .map(|(name, size, _)| Bar { name, value: *size, deviation: None })
         .collect();
-    let mut figures = bars(&format!("Mean size, in units of the {}", found.what), &all);
+    let mut figures = bars(&format!("Mean size, in units of {}", found.what), &all);
     if found.by_step.is_empty() {
         let cloud = |(name, _, _): &(&str, f64, f64)| {
             let at = found.columns.iter().position(|column| column == name).unwrap_or(0);
@@ -130,7 +132,8 @@ fn attributed(found: &Attributed) -> String {
         None => format!("; they sum to the difference within {} %", figure(100.0 * found.largest_error.0)),
     };
     format!(
-        "<p>The {} of {} rows, divided among the columns: {}{error}.</p>\n<div class=\"pictures\">\n{figures}</div>\n{}",
+        "<p>Explained: {} of {} rows, divided among the columns. {}{error}.</p>\n<div \
+         class=\"pictures\">\n{figures}</div>\n{}",
         escape(&found.what),
         found.rows.len(),
         escape(&found.how),
@@ -218,9 +221,10 @@ fn curves_of(effects: &Effects) -> String {
     };
     let figures: String = effects.columns.iter().map(|effect| figure_of(effect, effects, &classes)).collect();
     format!(
-        "<p>Solid: partial dependence, the mean prediction over {} rows when the column of all of them is set to one \
-         value. Dashed: accumulated local effects, which only ever move a row a little and so stay where there are rows, \
-         shifted to the same mean. Where the two differ, the column goes together with others.</p>\n{legend}\
+        "<p>Solid: partial dependence, the mean prediction over {} rows when the column of all of them is \
+         set to one value. Dashed: accumulated local effects, which only ever move a row a little and so \
+         stay where there are rows, shifted to the same mean. Where the two differ, the column goes together \
+         with others.</p>\n{legend}\
          <div class=\"pictures\">\n{figures}</div>\n",
         effects.rows
     )

@@ -29,10 +29,10 @@ impl Panel {
             .iter()
             .zip(values)
             .map(|(shade, &value)| {
-                let grey = 0.25 + 0.55 * (shade.iter().sum::<f64>() / 3.0);
+                let grey = 0.12 + 0.6 * (shade.iter().sum::<f64>() / 3.0);
                 let part = (value / largest).clamp(-1.0, 1.0);
-                let strength = part.abs().powf(0.8);
-                let colour = if part >= 0.0 { [1.0, 0.85 - 0.7 * strength, 0.1] } else { [0.1, 0.45, 1.0] };
+                let strength = part.abs().powf(1.3);
+                let colour = if part >= 0.0 { [1.0, 0.6 - 0.5 * strength, 0.1] } else { [0.1, 0.45, 1.0] };
                 colour.map(|c| (1.0 - strength) * grey + strength * c)
             })
             .collect();

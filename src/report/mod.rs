@@ -8,6 +8,7 @@ pub mod grid;
 mod heat;
 pub(crate) mod picture;
 mod pictures;
+pub mod robust;
 pub(crate) mod svg;
 pub(crate) mod tables;
 pub(crate) mod timeline;

@@ -1,4 +1,4 @@
-//! Operations on a run directory: train, resume, evaluate, predict, explain, sample, replay.
+//! Operations on a run directory: train, resume, evaluate, predict, explain, attack, sample, replay.
 
 mod anomaly;
 pub mod audit;
@@ -17,6 +17,7 @@ pub mod list;
 pub mod recovery;
 pub mod replay;
 mod restore;
+pub mod robustness;
 pub mod sample;
 mod snapshot;
 mod studied;

@@ -50,14 +50,15 @@ impl Studied {
         let (settings, fitted) = (opened.experiment.settings(), &opened.fitted);
         if settings.model.variational().is_some() {
             return Err(opened.refuse(
-                "its model is an autoencoder, which reconstructs rows and predicts no target that columns could be \
-                 held responsible for; `report.html` shows the features behind its most anomalous rows",
+                "its model is an autoencoder, which reconstructs rows and predicts no target that columns \
+                 could be held responsible for; `report.html` shows the features behind its most anomalous \
+                 rows",
             ));
         }
         if fitted.target.text().is_some() {
             return Err(opened.refuse(
-                "its model writes text, and reads characters that are no columns; this is for tables, series and \
-                 pictures",
+                "its model writes text, and reads characters that are no columns; this is for tables, \
+                 series and pictures",
             ));
         }
         let own = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal());
@@ -69,7 +70,8 @@ impl Studied {
                     Ok(loaded) => loaded.train,
                     Err(error) => {
                         notes.push(format!(
-                            "the run's own data cannot be read ({error}): rows of the input stand for the training rows"
+                            "the run's own data cannot be read ({error}): rows of the input stand for the \
+                             training rows"
                         ));
                         rows.clone()
                     }
@@ -96,8 +98,8 @@ impl Studied {
             }
             Some((first, last)) => {
                 let problem = format!(
-                    "{first}..{last} is no range of the {count} rows of {split}; the first row is 1, and the last one \
-                     of the range is included"
+                    "{first}..{last} is no range of the {count} rows of {split}; the first row is 1, and \
+                     the last one of the range is included"
                 );
                 return Err(TrainError::Setting { run: None, name: "rows", problem });
             }

@@ -1,10 +1,10 @@
 //! Predictions divided among the columns: Shapley values and integrated gradients of a run.
 
 use super::{Request, network, response};
-use crate::base::number::Number;
+use crate::base::number::{Number, numbers};
 use crate::data::Encoding;
 use crate::device::Device;
-use crate::explain::found::{Attributed, numbers};
+use crate::explain::found::Attributed;
 use crate::explain::path::{self, Baseline, MOST_STEPS};
 use crate::explain::points::sample;
 use crate::explain::shapley::{MOST_EXACT, predictions_per_row, shapley};
@@ -19,6 +19,11 @@ const EXPLAINED: usize = 100;
 const SELECTED: usize = 5000;
 /// Predictions that Shapley values may take in all; with fewer background rows or rows if that is not enough.
 const PREDICTIONS: usize = 8_000_000;
+/// Predictions that samples of many columns should take in all.
+const SAMPLED: usize = 3_000_000;
+/// Pairs of orders for each background row, at least and at most.
+const LEAST_PAIRS: usize = 2;
+const MOST_PAIRS: usize = 16;
 /// Background rows at least, where the rows do not suffice.
 const LEAST_BACKGROUND: usize = 25;
 
@@ -37,26 +42,29 @@ pub(super) fn shap(
     let mut rows = most(studied).min(studied.count());
     let training = studied.training.count;
     let mut background = request.background.min(training);
-    let cost = |rows: usize, background: usize| rows * predictions_per_row(columns, background, 1);
+    let cost = |rows: usize, background: usize| rows * predictions_per_row(columns, background, LEAST_PAIRS);
     while cost(rows, background) > PREDICTIONS && background / 2 >= LEAST_BACKGROUND {
         background /= 2;
     }
     if !studied.by_number {
-        rows = rows.min((PREDICTIONS / predictions_per_row(columns, background, 1)).max(1));
+        rows = rows.min((PREDICTIONS / predictions_per_row(columns, background, LEAST_PAIRS)).max(1));
     }
+    let pairs = (SAMPLED / (rows * predictions_per_row(columns, background, 1)).max(1))
+        .clamp(LEAST_PAIRS, MOST_PAIRS);
     let points = studied.points("shap", rows, request.seed);
     let kept = sample(training, background, request.seed ^ 1);
     let width = studied.space.width();
     let x = kept.iter().flat_map(|&row| studied.training.x[row * width..(row + 1) * width].to_vec());
     let behind = Points { count: kept.len(), x: x.collect(), ..Points::default() };
     let response = response(opened, studied);
-    let found = shapley(&network(opened, studied, device), &points, &behind, &response, 1, request.seed)?;
+    let found = shapley(&network(opened, studied, device), &points, &behind, &response, pairs, request.seed)?;
     let exact = columns <= MOST_EXACT;
     let how = if exact {
-        format!("exact over all sets of the {columns} columns, {} background rows of training", behind.count)
+        format!("Exact over all sets of the {columns} columns, {} background rows of training", behind.count)
     } else {
         format!(
-            "{} random orders of the {columns} columns and as many reversed, one for each background row of training",
+            "{pairs} random orders of the {columns} columns and as many reversed for each of {} background \
+             rows of training",
             behind.count
         )
     };
@@ -121,15 +129,15 @@ pub(super) fn gradients(
     let unfinished = found.errors.iter().filter(|error| **error > path::TOLERANCE).count();
     if unfinished > 0 {
         studied.notes.push(format!(
-            "integrated gradients: with {MOST_STEPS} nodes, {unfinished} of {} rows sum to their difference only \
-             within {:.1} %",
+            "integrated gradients: with {MOST_STEPS} nodes, {unfinished} of {} rows sum to their difference \
+             only within {:.1} %",
             points.count,
             100.0 * largest
         ));
     }
     let sums = Sums {
         what: found.focus.what.clone(),
-        how: format!("relative to the {name} of the training rows, up to {steps} Gauss-Legendre nodes"),
+        how: format!("Relative to the {name} of the training rows, up to {steps} Gauss-Legendre nodes"),
         values,
         explained: ends.collect(),
         base: found.starts,

@@ -1,10 +1,10 @@
 //! Where in its pictures the predictions of a run come from.
 
 use super::{Method, Request, network, response};
-use crate::base::number::Number;
+use crate::base::number::{Number, numbers};
 use crate::data::FittedImage;
 use crate::device::Device;
-use crate::explain::found::{Map, Picture, Pictures, numbers};
+use crate::explain::found::{Map, Picture, Pictures};
 use crate::explain::network::{Given, Wanted};
 use crate::explain::path::{self, Baseline, MOST_STEPS};
 use crate::explain::pictures;
@@ -60,7 +60,8 @@ pub(super) fn pictures(
                 let largest = found.errors.iter().copied().fold(0.0, f64::max);
                 let steps = found.steps.iter().max().copied().unwrap_or(0);
                 notes.push(format!(
-                    "integrated gradients sum to the difference from the baseline within {:.2} % (up to {steps} nodes)",
+                    "integrated gradients sum to the difference from the baseline within {:.2} % (up to \
+                     {steps} nodes)",
                     100.0 * largest
                 ));
                 what = found.focus.what.clone();

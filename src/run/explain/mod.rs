@@ -9,11 +9,11 @@ use std::path::Path;
 use super::evaluate::{Opened, open};
 pub use super::studied::Selection;
 use super::studied::Studied;
-use crate::base::number::Number;
+use crate::base::number::{Number, numbers};
 use crate::device::Device;
 use crate::explain::Network;
 use crate::explain::curves::{Curves, curves};
-use crate::explain::found::{ByMetric, ColumnImportance, Effect, Effects, Explanation, Permutation, numbers};
+use crate::explain::found::{ByMetric, ColumnImportance, Effect, Effects, Explanation, Permutation};
 use crate::explain::path::Baseline;
 use crate::explain::permutation::{Importances, importances};
 use crate::explain::response::Response;
@@ -21,6 +21,7 @@ use crate::report::explained;
 use crate::train::TrainError;
 use crate::train::metrics::Predictions;
 pub use files::{File, files};
+pub(super) use maps::range as picture_range;
 
 /// A way to explain predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,7 +139,8 @@ pub struct Explained {
 /// Explains the predictions of `run` for some rows.
 ///
 /// # Errors
-/// If the run or the rows cannot be read, its model predicts no target, a method does not suit it, or the device fails.
+/// If the run or the rows cannot be read, its model predicts no target, a method does not suit it, or the
+/// device fails.
 pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Explained, TrainError> {
     check(request)?;
     let opened = open(run)?;
