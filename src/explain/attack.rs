@@ -257,7 +257,7 @@ impl<'a> Attacker<'a> {
                 (self.is_wrong(raw, row), attacked.losses[row])
             };
             let (new, old) = (of(&found), of(kept));
-            if new.0 > old.0 || (new.0 == old.0 && new.1 > old.1) {
+            if (new.0 && !old.0) || (new.0 == old.0 && new.1 > old.1) {
                 let (r, w) = (row * outputs..(row + 1) * outputs, row * self.width..(row + 1) * self.width);
                 kept.raw[r.clone()].copy_from_slice(&found.raw[r]);
                 kept.x[w.clone()].copy_from_slice(&found.x[w]);

@@ -10,7 +10,7 @@ use crate::data::{Encoding, Fitted};
 use crate::train::TrainError;
 
 /// Points of a curve, at quantiles of the column.
-const GRID: usize = 24;
+pub const GRID: usize = 24;
 /// Names of a category column that are shown at most.
 const MOST_NAMES: usize = 30;
 

@@ -80,6 +80,17 @@ impl Network<'_> {
         Ok(last_convolution(&built.graph).is_some())
     }
 
+    /// Floating-point operations of one prediction.
+    ///
+    /// # Errors
+    /// If the program does not fit the device.
+    pub fn work(&self) -> Result<u64, TrainError> {
+        const ROWS: usize = 8;
+        let compiled = self.compile(Wanted::Outputs, ROWS)?;
+        let flops: u64 = compiled.program.phases.iter().map(|phase| phase.cost().flops).sum();
+        Ok((flops / ROWS as u64).max(1))
+    }
+
     /// Height, width and channels of the last convolution's result.
     ///
     /// # Errors

@@ -105,8 +105,9 @@ impl Response<'_> {
             return Focus { weights, what, classes };
         }
         let levels = self.quantiles.len().max(1);
-        let median =
-            (0..levels).min_by(|&a, &b| self.from_median(a).total_cmp(&self.from_median(b))).unwrap_or(0);
+        let median = (0..levels)
+            .min_by(|&a, &b| self.distance_from_median(a).total_cmp(&self.distance_from_median(b)))
+            .unwrap_or(0);
         let values = outputs / levels;
         let mut affine = true;
         for row in 0..rows {
@@ -132,7 +133,7 @@ impl Response<'_> {
         Focus { weights, what, classes: vec![] }
     }
 
-    fn from_median(&self, level: usize) -> f64 {
+    fn distance_from_median(&self, level: usize) -> f64 {
         self.quantiles.get(level).map_or(0.0, |q| (q - 0.5).abs())
     }
 }

@@ -85,7 +85,7 @@ pub fn clouds(title: &str, all: &[Cloud]) -> String {
             let x = at(value);
             let place = filled.entry((x / BIN) as i64).or_default();
             // Up and down in turn, within the line.
-            let step = place.div_ceil(2) as f64 * if *place % 2 == 0 { 1.0 } else { -1.0 };
+            let step = place.div_ceil(2) as f64 * if place.is_multiple_of(2) { 1.0 } else { -1.0 };
             *place += 1;
             let y = middle + (2.6 * step).clamp(-0.42 * LINE, 0.42 * LINE);
             add(

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::evaluate::{Opened, part};
 use crate::data::{self, DataError, Dataset};
+use crate::device::Device;
 use crate::explain::points::sample;
-use crate::explain::{Points, Space};
+use crate::explain::{Network, Points, Space};
 use crate::nn::Model;
 use crate::tasks;
 use crate::train::TrainError;
@@ -25,6 +26,10 @@ pub struct Selection<'a> {
 const MOST_TRAINING: usize = 10_000;
 /// Numbers that rows have in all at most, in one method.
 const MOST_NUMBERS: usize = 1 << 26;
+
+/// Floating-point operations that a method may take, unless rows are selected by number: some seconds of a
+/// processor.
+const WORK: u64 = 200_000_000_000;
 
 /// Rows to study.
 pub(super) struct Studied {
@@ -119,6 +124,33 @@ impl Studied {
         }
         let rows: Vec<usize> = sample(count, most, seed).into_iter().map(|at| self.selected[at]).collect();
         Points::of(&self.space, &self.rows, &rows)
+    }
+
+    /// Predictions that a method may take; a gradient counts as three.
+    ///
+    /// # Errors
+    /// If the model does not fit the device.
+    pub fn predictions(&self, opened: &Opened, device: &dyn Device) -> Result<usize, TrainError> {
+        let (model, weights, space) = (&*self.model, &opened.weights[..], &self.space);
+        Ok((WORK / Network { model, weights, device, space }.work()?) as usize)
+    }
+
+    /// As [`Studied::points`], but fewer, down to `least`, if `each` predictions for every row are more than
+    /// a method may take. Rows selected by number are never left out so.
+    ///
+    /// # Errors
+    /// If the model does not fit the device.
+    pub fn affordable(
+        &mut self,
+        what: &str,
+        [least, most]: [usize; 2],
+        each: usize,
+        (opened, device): (&Opened, &dyn Device),
+        seed: u64,
+    ) -> Result<Points, TrainError> {
+        let predictions = self.predictions(opened, device)?;
+        let rows = if self.by_number { most } else { (predictions / each.max(1)).clamp(least, most) };
+        Ok(self.points(what, rows, seed))
     }
 
     /// Number of selected rows.

@@ -93,14 +93,12 @@ fn what_cannot_be_explained_is_refused_with_a_word_on_why() {
     fs::write(directory.join("new.csv"), "a,b,kind\n1,2,red\n").unwrap();
     refused(&["robustness", "runs/small", "--input", "new.csv"], &["true target"]);
     refused(&["explain", "runs/small", "--input", "new.csv", "--method", "permutation"], &["true target"]);
-    let vae = "name = \"vae\"\n[data]\nsource = \"table.csv\"\n[model]\nfamily = \"vae\"\nhidden = \
-        [4]\nlatent = 2\n\
-               [train]\nepochs = 1\n";
+    let vae = "name = 'vae'\n[data]\nsource = 'table.csv'\n[model]\nfamily = 'vae'\nhidden = [4]\n\
+               latent = 2\n[train]\nepochs = 1\n";
     fs::write(directory.join("vae.toml"), vae).unwrap();
     fs::write(directory.join("text.txt"), table().repeat(20)).unwrap();
-    let text = "name = \"text\"\n[data]\nsource = \"text.txt\"\n[data.text]\nlength = 16\n[data.split]\nby = \"order\"\n[model]\nfamily = \
-        \"rnn\"\n\
-                hidden = [4]\n[train]\nepochs = 1\nbatch_size = 4\n";
+    let text = "name = 'text'\n[data]\nsource = 'text.txt'\n[data.text]\nlength = 16\n[data.split]\n\
+                by = 'order'\n[model]\nfamily = 'rnn'\nhidden = [4]\n[train]\nepochs = 1\nbatch_size = 4\n";
     fs::write(directory.join("text.toml"), text).unwrap();
     for name in ["vae", "text"] {
         let ended = gridlight(directory, &["train", &format!("{name}.toml"), "--device", "cpu"]);

@@ -17,15 +17,22 @@ use crate::train::TrainError;
 const EXPLAINED: usize = 100;
 /// As many if they are.
 const SELECTED: usize = 5000;
-/// Predictions that Shapley values may take in all; with fewer background rows or rows if that is not enough.
-const PREDICTIONS: usize = 8_000_000;
-/// Predictions that samples of many columns should take in all.
-const SAMPLED: usize = 3_000_000;
+/// Predictions that Shapley values take in all at most; with fewer background rows or rows if that is not
+/// enough.
+const MOST_PREDICTIONS: usize = 8_000_000;
 /// Pairs of orders for each background row, at least and at most.
 const LEAST_PAIRS: usize = 2;
 const MOST_PAIRS: usize = 16;
 /// Background rows at least, where the rows do not suffice.
 const LEAST_BACKGROUND: usize = 25;
+
+/// Nodes of a quadrature that usually suffice.
+const USUAL_STEPS: usize = 128;
+
+/// Nodes of the quadrature for each of some rows at most, if all of them may take this many predictions.
+pub(super) fn most_steps(predictions: usize, rows: usize) -> usize {
+    (predictions / (3 * rows).max(1)).clamp(USUAL_STEPS, MOST_STEPS)
+}
 
 fn most(studied: &Studied) -> usize {
     if studied.by_number { SELECTED } else { EXPLAINED }
@@ -41,15 +48,16 @@ pub(super) fn shap(
     let columns = studied.space.units.len();
     let mut rows = most(studied).min(studied.count());
     let training = studied.training.count;
+    let predictions = studied.predictions(opened, device)?.min(MOST_PREDICTIONS);
     let mut background = request.background.min(training);
     let cost = |rows: usize, background: usize| rows * predictions_per_row(columns, background, LEAST_PAIRS);
-    while cost(rows, background) > PREDICTIONS && background / 2 >= LEAST_BACKGROUND {
+    while cost(rows, background) > predictions && background / 2 >= LEAST_BACKGROUND {
         background /= 2;
     }
     if !studied.by_number {
-        rows = rows.min((PREDICTIONS / predictions_per_row(columns, background, LEAST_PAIRS)).max(1));
+        rows = rows.min((predictions / predictions_per_row(columns, background, LEAST_PAIRS)).max(1));
     }
-    let pairs = (SAMPLED / (rows * predictions_per_row(columns, background, 1)).max(1))
+    let pairs = (predictions / 2 / (rows * predictions_per_row(columns, background, 1)).max(1))
         .clamp(LEAST_PAIRS, MOST_PAIRS);
     let points = studied.points("shap", rows, request.seed);
     let kept = sample(training, background, request.seed ^ 1);
@@ -96,7 +104,9 @@ pub(super) fn gradients(
     device: &dyn Device,
 ) -> Result<Attributed, TrainError> {
     let (width, most) = (studied.space.width(), most(studied));
-    let points = studied.points("integrated gradients", most, request.seed);
+    let (what, each) = ("integrated gradients", 3 * USUAL_STEPS);
+    let points = studied.affordable(what, [1, most], each, (opened, device), request.seed)?;
+    let most_steps = most_steps(studied.predictions(opened, device)?, points.count);
     let (baseline, name) = match request.baseline {
         None | Some(Baseline::Mean) => (path::mean(&studied.training, width), "mean"),
         Some(Baseline::Median) => {
@@ -114,7 +124,7 @@ pub(super) fn gradients(
     };
     let response = response(opened, studied);
     let found =
-        path::integrated(&network(opened, studied, device), &points, &baseline, &response, MOST_STEPS)?;
+        path::integrated(&network(opened, studied, device), &points, &baseline, &response, most_steps)?;
     let largest = found.errors.iter().copied().fold(0.0, f64::max);
     let steps = found.steps.iter().copied().max().unwrap_or(0);
     let units = &studied.space.units;
@@ -129,7 +139,7 @@ pub(super) fn gradients(
     let unfinished = found.errors.iter().filter(|error| **error > path::TOLERANCE).count();
     if unfinished > 0 {
         studied.notes.push(format!(
-            "integrated gradients: with {MOST_STEPS} nodes, {unfinished} of {} rows sum to their difference \
+            "integrated gradients: with {most_steps} nodes, {unfinished} of {} rows sum to their difference \
              only within {:.1} %",
             points.count,
             100.0 * largest

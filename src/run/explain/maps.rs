@@ -1,12 +1,13 @@
 //! Where in its pictures the predictions of a run come from.
 
+use super::attributed::most_steps;
 use super::{Method, Request, network, response};
 use crate::base::number::{Number, numbers};
 use crate::data::FittedImage;
 use crate::device::Device;
 use crate::explain::found::{Map, Picture, Pictures};
 use crate::explain::network::{Given, Wanted};
-use crate::explain::path::{self, Baseline, MOST_STEPS};
+use crate::explain::path::{self, Baseline};
 use crate::explain::pictures;
 use crate::run::evaluate::Opened;
 use crate::run::studied::Studied;
@@ -31,6 +32,7 @@ pub(super) fn pictures(
     let shape = image.shape;
     let most = if studied.by_number { SELECTED } else { SHOWN };
     let points = studied.points("maps", most, request.seed);
+    let most_steps = most_steps(studied.predictions(opened, device)?, points.count);
     let (network, response) = (network(opened, studied, device), response(opened, studied));
     let range = range(image);
     let black: Vec<f32> = (0..shape.values()).map(|at| range[at / shape.plane()][0]).collect();
@@ -56,7 +58,7 @@ pub(super) fn pictures(
                     Some(Baseline::Mean) => path::mean(&studied.training, shape.values()),
                     Some(Baseline::Median) => path::median(&studied.training, shape.values(), &[]),
                 };
-                let found = path::integrated(&network, &points, &baseline, &response, MOST_STEPS)?;
+                let found = path::integrated(&network, &points, &baseline, &response, most_steps)?;
                 let largest = found.errors.iter().copied().fold(0.0, f64::max);
                 let steps = found.steps.iter().max().copied().unwrap_or(0);
                 notes.push(format!(

@@ -12,7 +12,7 @@ use super::studied::Studied;
 use crate::base::number::{Number, numbers};
 use crate::device::Device;
 use crate::explain::Network;
-use crate::explain::curves::{Curves, curves};
+use crate::explain::curves::{Curves, GRID, curves};
 use crate::explain::found::{ByMetric, ColumnImportance, Effect, Effects, Explanation, Permutation};
 use crate::explain::path::Baseline;
 use crate::explain::permutation::{Importances, importances};
@@ -120,9 +120,11 @@ impl Default for Request<'_> {
     }
 }
 
-/// Rows permuted at most.
+/// Rows permuted at least, if there are as many, and at most.
+const LEAST_PERMUTED: usize = 500;
 const PERMUTED: usize = 10_000;
-/// Rows that curves are averaged over at most.
+/// Rows that curves are averaged over.
+const LEAST_AVERAGED: usize = 50;
 const AVERAGED: usize = 500;
 
 /// An explanation, and its page.
@@ -267,7 +269,9 @@ fn permutation(
     request: &Request,
     device: &dyn Device,
 ) -> Result<Permutation, TrainError> {
-    let points = studied.points("permutation importance", PERMUTED, request.seed);
+    let each = studied.space.units.len() * request.repeats;
+    let (what, rows) = ("permutation importance", [LEAST_PERMUTED, PERMUTED]);
+    let points = studied.affordable(what, rows, each, (opened, device), request.seed)?;
     let task = opened.task();
     let metrics = |predictions: &Predictions| task.metrics(predictions);
     let found =
@@ -305,7 +309,9 @@ fn effects(
     request: &Request,
     device: &dyn Device,
 ) -> Result<Effects, TrainError> {
-    let points = studied.points("effects", AVERAGED, request.seed);
+    let each = studied.space.units.len() * GRID;
+    let points =
+        studied.affordable("effects", [LEAST_AVERAGED, AVERAGED], each, (opened, device), request.seed)?;
     let response = response(opened, studied);
     let found = curves(&network(opened, studied, device), &opened.fitted, &points, &response)?;
     let all = |curves: &[Vec<f64>]| curves.iter().map(|curve| numbers(curve)).collect();

@@ -54,6 +54,8 @@ impl Default for Request<'_> {
     }
 }
 
+/// Rows attacked at least, if there are as many.
+const LEAST_ATTACKED: usize = 50;
 /// Rows attacked at most, unless they are selected by number.
 const ATTACKED: usize = 500;
 /// As many if they are.
@@ -132,7 +134,12 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
         return Err(opened.refuse("attacks need the true target, which these rows do not have"));
     }
     let most = if studied.by_number { SELECTED } else { ATTACKED };
-    let points = studied.points("attacks", most, request.seed);
+    let passes = 3 * request.steps * request.restarts;
+    let radii =
+        [Norm::Infinity, Norm::Two].map(|norm| radii(request, norm, opened.fitted.image.is_some()).len());
+    let each = passes * radii.iter().sum::<usize>();
+    let points =
+        studied.affordable("attacks", [LEAST_ATTACKED, most], each, (&opened, device), request.seed)?;
     let network = Network { model: &*studied.model, weights: &opened.weights, device, space: &studied.space };
     let response = Response { target: &opened.fitted.target, quantiles: studied.model.quantiles() };
     let room = room(&opened, &studied);
