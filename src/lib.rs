@@ -51,6 +51,7 @@
 //! | [`device`] | the CPU and GPU backends |
 //! | [`mpi`] | several processes that train one model |
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
+//! | [`explain`] | why a model predicts what it does, and how far that holds |
 //! | [`report`] | pictures and pages for people |
 //! | [`tasks`] | what models are trained for: tables, images, series, text, autoencoders |
 //! | [`onnx`] | trained models as ONNX, with their preprocessing |
@@ -69,6 +70,7 @@ pub mod bench;
 pub mod data;
 pub mod device;
 pub mod experiment;
+pub mod explain;
 pub mod graph;
 pub mod kernels;
 pub mod mpi;

@@ -17,6 +17,11 @@ impl Serialize for Number {
     }
 }
 
+/// Numbers as [`Number`]s.
+pub fn numbers(values: &[f64]) -> Vec<Number> {
+    values.iter().map(|&x| Number(x)).collect()
+}
+
 /// Named numbers in a fixed order, serialised as a JSON object.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Numbers(pub Vec<(&'static str, f64)>);

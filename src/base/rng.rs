@@ -37,6 +37,10 @@ pub mod streams {
     pub const LATENT: u32 = 5;
     /// Latent codes drawn from the prior.
     pub const SAMPLE: u32 = 6;
+    /// Rows, permutations and noise of explanations.
+    pub const EXPLAIN: u32 = 7;
+    /// Noise and starting points of attacks.
+    pub const ATTACK: u32 = 8;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

@@ -5,6 +5,7 @@ mod bench;
 mod compare;
 mod devices;
 mod evaluate;
+mod explain;
 mod export;
 mod folds;
 mod input;
@@ -16,6 +17,8 @@ mod plan;
 mod predict;
 mod progress;
 mod replay;
+mod results;
+mod robustness;
 mod sample;
 mod signals;
 mod starter;
@@ -45,6 +48,8 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Explain(explain::Explain),
+    Robustness(robustness::Robustness),
     Export(export::Export),
     List(list::List),
     Compare(compare::Compare),
@@ -130,6 +135,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        Command::Explain(command) => command.run(),
+        Command::Robustness(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),

@@ -1,10 +1,14 @@
 //! The report of a run: a self-contained HTML page with curves, metrics, figures of the predictions, the
 //! model, the plan and the data. Light and dark themes follow the reader's system.
 
+mod bars;
 pub mod comparison;
+pub mod explained;
 pub mod grid;
+mod heat;
 pub(crate) mod picture;
 mod pictures;
+pub mod robust;
 pub(crate) mod svg;
 pub(crate) mod tables;
 pub(crate) mod timeline;
@@ -138,6 +142,18 @@ impl Report<'_> {
         };
         format!("<div class=\"tiles\">\n{}</div>\n", tiles.iter().map(tile).collect::<String>())
     }
+}
+
+/// The head of a self-contained page, up to its title and what stands below it.
+fn head(title: &str, subtitle: &str) -> String {
+    let (title, subtitle) = (escape(title), escape(subtitle));
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
+         <p class=\"subtitle\">{subtitle}</p>\n",
+        include_str!("style.css")
+    )
 }
 
 /// A section of the page.

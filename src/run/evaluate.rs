@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::directory::RunDirectory;
 use super::keep;
 use crate::base::number::{Number, Numbers};
-use crate::data::{self, Fitted, Kept};
+use crate::data::{self, Dataset, Fitted, Kept, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
@@ -91,6 +91,11 @@ impl Opened<'_> {
         tasks::of(self.experiment.settings(), &self.fitted)
     }
 
+    /// The error that something asked of the run cannot be.
+    pub fn refuse(&self, reason: &str) -> TrainError {
+        TrainError::unusable(self.path, reason)
+    }
+
     /// The trained model on a device.
     pub fn trained<'a>(&'a self, device: &'a dyn Device) -> Trained<'a> {
         let (settings, run) = (self.experiment.settings(), self.path);
@@ -130,24 +135,7 @@ pub fn evaluate(
             let rows = data::load_with(&opened.fitted, path, opened.experiment.settings().reads_target())?;
             (rows, path.display().to_string())
         }
-        None => {
-            let loaded = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?;
-            let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
-            let rows = match name {
-                "train" => loaded.train,
-                "validation" => loaded.validation,
-                "test" if loaded.test.rows > 0 => loaded.test,
-                "test" => {
-                    let problem = "test: the experiment has no test rows; use validation".into();
-                    return Err(TrainError::Setting { run: None, name: "split", problem });
-                }
-                other => {
-                    let problem = format!("{other}: there is no such split; use train, validation or test");
-                    return Err(TrainError::Setting { run: None, name: "split", problem });
-                }
-            };
-            (rows, name.to_string())
-        }
+        None => part(data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?, split)?,
     };
     task.admit(&mut rows);
     let predictions = trained.evaluate(&rows, draws.or(task.draws()).unwrap_or(1))?;
@@ -172,6 +160,20 @@ pub fn evaluate(
         threshold: opened.fitted.threshold.or(classes.as_ref().filter(|names| names.len() == 2).map(|_| 0.5)),
         classes,
     })
+}
+
+/// The rows of a split (by default test, else validation), and its name.
+pub(super) fn part(loaded: Loaded, split: Option<&str>) -> Result<(Dataset, String), TrainError> {
+    let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
+    let wrong = |problem: String| Err(TrainError::Setting { run: None, name: "split", problem });
+    let rows = match name {
+        "train" => loaded.train,
+        "validation" => loaded.validation,
+        "test" if loaded.test.rows > 0 => loaded.test,
+        "test" => return wrong("test: the experiment has no test rows; use validation".into()),
+        other => return wrong(format!("{other}: there is no such split; use train, validation or test")),
+    };
+    Ok((rows, name.to_string()))
 }
 
 /// Predictions for the rows of `input` as CSV: values in the target's own units, or class and probabilities;

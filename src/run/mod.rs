@@ -1,4 +1,4 @@
-//! Operations on a run directory: train, resume, evaluate, predict, sample, replay.
+//! Operations on a run directory: train, resume, evaluate, predict, explain, attack, sample, replay.
 
 mod anomaly;
 pub mod audit;
@@ -8,6 +8,7 @@ mod diagnose;
 pub mod directory;
 mod epochs;
 pub mod evaluate;
+pub mod explain;
 pub mod export;
 mod finish;
 pub mod job;
@@ -16,7 +17,9 @@ pub mod list;
 pub mod recovery;
 pub mod replay;
 mod restore;
+pub mod robustness;
 pub mod sample;
 mod snapshot;
+mod studied;
 pub mod trainer;
 pub mod tune;

@@ -2,6 +2,7 @@
 //! runs are never overwritten, and results are machine-readable.
 
 mod beside;
+mod explain;
 mod export;
 mod first_contact;
 mod forecasts;
@@ -77,7 +78,18 @@ fn every_command_explains_itself_with_an_example() {
     let help = gridlight(directory.path(), &["--help"]);
     assert_eq!(help.code, Some(0));
     for command in [
-        "train", "evaluate", "predict", "export", "list", "compare", "plan", "replay", "verify", "bench",
+        "train",
+        "evaluate",
+        "predict",
+        "explain",
+        "robustness",
+        "export",
+        "list",
+        "compare",
+        "plan",
+        "replay",
+        "verify",
+        "bench",
         "devices",
     ] {
         assert!(help.stdout.contains(command), "{command} is not listed:\n{}", help.stdout);

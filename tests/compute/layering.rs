@@ -7,7 +7,7 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 21] = [
+const LAYERS: [&str; 22] = [
     "base",
     "scalar",
     "oracle",
@@ -22,6 +22,7 @@ const LAYERS: [&str; 21] = [
     "nn",
     "data",
     "train",
+    "explain",
     "report",
     "tasks",
     "onnx",

@@ -8,6 +8,7 @@ mod custom_loop;
 mod divergence;
 #[path = "../common/examples.rs"]
 mod examples;
+mod explain;
 #[path = "../common/faults.rs"]
 mod faults;
 mod fit;
