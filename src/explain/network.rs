@@ -180,12 +180,13 @@ impl Network<'_> {
 
     fn load(&self, compiled: Compiled, batch: usize) -> Result<Probe, TrainError> {
         let mut session = self.device.load(&compiled.program)?;
+        let built = self.model.graph(batch, false)?;
         for (slice, words) in &compiled.layout.constants {
             session.write(slice.buffer, slice.start, words)?;
         }
         for (name, slice) in compiled.layout.parameters().chain(&compiled.layout.states) {
             let found = self.weights.iter().find(|(known, _, _)| known == name);
-            let data = found.map_or(&[][..], |(_, _, data)| data);
+            let data: &[f32] = found.map_or(&[], |(_, _, data)| data);
             if data.len() != slice.words {
                 return Err(TrainError::Tensor {
                     name: name.clone(),
@@ -193,7 +194,8 @@ impl Network<'_> {
                     expected: vec![slice.words],
                 });
             }
-            session.write(slice.buffer, slice.start, bytemuck::cast_slice(data))?;
+            let data = built.arrangement(name).to_memory(data.to_vec());
+            session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
         }
         let phase = &compiled.layout.phases[0];
         let place =

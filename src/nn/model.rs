@@ -1,5 +1,6 @@
 //! Models: named inputs in, losses and outputs out; as a training graph and as an evaluation graph.
 
+use super::arrangement::Arrangement;
 use super::losses::Losses;
 use super::network::Network;
 use super::tensors::{Parameter, State};
@@ -81,4 +82,13 @@ pub struct ModelGraph {
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
     pub summary: Vec<(String, Shape, usize)>,
+}
+
+impl ModelGraph {
+    /// The order in memory of the parameter or running statistic of this name.
+    pub fn arrangement(&self, name: &str) -> Arrangement {
+        let parameters = self.parameters.iter().map(|p| (&p.name, &p.arrangement));
+        let mut all = parameters.chain(self.states.iter().map(|s| (&s.name, &s.arrangement)));
+        all.find(|(known, _)| *known == name).map(|(_, arrangement)| arrangement.clone()).unwrap_or_default()
+    }
 }
