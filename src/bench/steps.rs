@@ -169,7 +169,7 @@ fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
 
 /// Two convolutions, pooling and a hidden layer.
 fn convolutional_layers() -> Vec<LayerConfig> {
-    let relu: LayerConfig = Activate { function: Activation::Relu }.into();
+    let relu: LayerConfig = Activate::from(Activation::Relu).into();
     vec![
         convolution(32, 0, true),
         relu.clone(),
@@ -189,7 +189,7 @@ fn residual_layers() -> Vec<LayerConfig> {
     vec![
         convolution(16, 1, false),
         BatchNorm::default().into(),
-        Activate { function: Activation::Relu }.into(),
+        Activate::from(Activation::Relu).into(),
         block(16, 1),
         block(32, 2),
         block(64, 2),

@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 69] = [
+const TABLES: [&str; 73] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -123,6 +123,7 @@ const TABLES: [&str; 69] = [
     "model={family=\"cnn\"+}",
     "model={family=\"rnn\"+}",
     "model={family=\"vae\"+}",
+    "model={family=\"gan\"+}",
     "model.layer=[{type=\"dense\",units=3+}]",
     "model.layer=[{type=\"activation\",function=\"relu\"+}]",
     "model.layer=[{type=\"dropout\",rate=0.1+}]",
@@ -136,6 +137,7 @@ const TABLES: [&str; 69] = [
     "model.layer=[{type=\"avg_pool\"+}]",
     "model.layer=[{type=\"global_pool\"+}]",
     "model.layer=[{type=\"flatten\"+}]",
+    "model.layer=[{type=\"unflatten\",shape=[1,2,2]+}]",
     "model.layer=[{type=\"upsample\"+}]",
     "model.layer=[{type=\"recurrent\",hidden=3+}]",
     "model.layer=[{type=\"residual\",channels=3+}]",
@@ -151,6 +153,7 @@ const TABLES: [&str; 69] = [
     "train.loss={type=\"quantile\"+}",
     "train.loss={type=\"bce_with_logits\"+}",
     "train.loss={type=\"elbo\"+}",
+    "train.loss={type=\"adversarial\"+}",
     "train.loss={type=\"cross_entropy\"+}",
     "train.loss={type=\"focal\"+}",
     "train.loss={type=\"poisson\"+}",
@@ -169,6 +172,7 @@ const TABLES: [&str; 69] = [
     "train.schedule={type=\"step\"+}",
     "train.schedule={type=\"cosine\"+}",
     "train.early_stopping={patience=3+}",
+    "train.discriminator={learning_rate=1e-3+}",
     "tune={epochs=3+}",
 ];
 
@@ -285,7 +289,7 @@ fn every_key_is_listed_with_a_sentence() {
             }
         }
     }
-    for family in ["mlp", "cnn", "rnn", "transformer", "vae"] {
+    for family in ["mlp", "cnn", "rnn", "transformer", "vae", "gan"] {
         let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
         walk("", &toml::from_str(&experiment.resolved()).unwrap());
     }
@@ -293,7 +297,7 @@ fn every_key_is_listed_with_a_sentence() {
     assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
     assert_eq!(of("train", "early_stopping").default, None);
     assert!(of("data", "source").required);
-    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\"");
+    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\"");
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
     assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));

@@ -7,6 +7,9 @@ use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Source, ValueId};
 
+/// How the names of running averages begin; that of the parameter follows.
+pub const AVERAGE: &str = "average.";
+
 /// The network under construction.
 pub struct Network<'a> {
     /// The graph so far.
@@ -25,6 +28,11 @@ pub struct Network<'a> {
     pub carried: Vec<State>,
     /// Whether recurrent layers start from the final states of the previous batch.
     pub carries: bool,
+    /// Whether layers are appended another time: their parameters and states are declared already, and the
+    /// states take their new values from the first time.
+    pub again: bool,
+    /// Whether parameters are read as their running averages, states named [`AVERAGE`] and the parameter.
+    pub averaged: bool,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
@@ -43,6 +51,8 @@ impl<'a> Network<'a> {
             states: vec![],
             carried: vec![],
             carries: false,
+            again: false,
+            averaged: false,
             updates: vec![],
             summary: vec![],
         }
@@ -62,15 +72,22 @@ impl<'a> Network<'a> {
         init: Init,
         decay: bool,
     ) -> Result<ValueId, GraphError> {
+        if self.averaged {
+            return self.state(format!("{AVERAGE}{name}"), shape, 0.0);
+        }
         let value = self.graph.source(Source::Parameter(name.clone()), shape, DType::F32)?;
-        self.parameters.push((Parameter { name, shape: shape.to_vec(), init, decay }, value));
+        if !self.again {
+            self.parameters.push((Parameter { name, shape: shape.to_vec(), init, decay }, value));
+        }
         Ok(value)
     }
 
     /// Declares a tensor that training updates without a gradient.
     pub fn state(&mut self, name: String, shape: &[usize], initial: f32) -> Result<ValueId, GraphError> {
         let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
-        self.states.push(State { name, shape: shape.to_vec(), initial });
+        if !self.again {
+            self.states.push(State { name, shape: shape.to_vec(), initial });
+        }
         Ok(value)
     }
 

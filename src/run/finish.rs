@@ -10,7 +10,6 @@ use crate::report::{Report, Scores};
 use crate::tasks::{self, Shown, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine;
 use crate::train::events::Event;
 use crate::train::metrics::Predictions;
 
@@ -85,7 +84,7 @@ impl Trainer<'_> {
             all.push(scores);
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
-        let step = engine::step(self.task.training.accumulate);
+        let step = self.engine.step();
         let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
             name: &experiment.name,

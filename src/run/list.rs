@@ -70,7 +70,7 @@ pub struct Listed {
     pub epochs: usize,
     /// Epochs that the experiment asks for.
     pub epochs_asked: usize,
-    /// The epoch with the least validation loss, from 1.
+    /// The epoch whose weights are kept: that with the least validation loss, or the last of a `gan`; from 1.
     pub best_epoch: Option<u64>,
     /// The first metric of the best epoch on the validation rows, or the loss where there is none.
     pub validation: Option<Score>,
@@ -106,8 +106,12 @@ impl Known {
         Ok(Self { experiment: directory.experiment()?, record, history, state })
     }
 
-    /// The epoch with the least validation loss: the first of equals, as in training.
+    /// The epoch with the least validation loss: the first of equals, as in training; the last where no loss
+    /// tells.
     pub fn best(&self) -> Option<&HistoryRow> {
+        if self.experiment.settings().last_is_best() {
+            return self.history.last();
+        }
         let loss = |row: &HistoryRow| row.validation.get("loss").filter(|loss| !loss.is_nan());
         let rows = self.history.iter().filter(|row| loss(row).is_some());
         rows.min_by(|a, b| loss(a).unwrap_or(0.0).total_cmp(&loss(b).unwrap_or(0.0)))

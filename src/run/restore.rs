@@ -75,7 +75,7 @@ fn recover_best(
     progress: &mut Progress,
 ) -> Result<bool, TrainError> {
     let current = engine.weights()?;
-    let step = progress.best_epoch * (task.data.train.rows / task.experiment.train.batch_size) as u64;
+    let step = progress.best_epoch * (task.data.train.rows / task.experiment.rows_per_step()) as u64;
     let kept = checkpoint::load(&run.checkpoint(step)).ok().and_then(|(tensors, _)| {
         let find = |name: &String| tensors.iter().find(|tensor| tensor.0 == *name).cloned();
         current.iter().map(|(name, ..)| find(name)).collect::<Option<Vec<NamedTensor>>>()

@@ -43,11 +43,19 @@ pub(super) fn check_batch(
     batch: usize,
     data: &Loaded,
 ) -> Result<(), ConfigError> {
-    let rows = data.train.rows;
-    if batch <= rows {
+    let (rows, batches) = (data.train.rows, experiment.model.batches_per_step());
+    if batch * batches <= rows {
         return Ok(());
     }
     let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
+    if batch <= rows {
+        let reason = format!(
+            "= {batch} for each of model.critic_steps = {batches} is more than the {rows} {what} that train; set \
+             it to at most {}",
+            rows / batches
+        );
+        return Err(experiment.wrong(key, &reason));
+    }
     let reason = format!("= {batch} is more than the {rows} {what} that train; set it to at most {rows}");
     Err(experiment.wrong(key, &reason))
 }
@@ -220,7 +228,7 @@ fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
 /// epochs.
 fn stretched(begun: &Experiment, now: &Experiment, step: u64, rows: usize) -> Option<String> {
     let (before, after) = (begun.train.epochs, now.train.epochs);
-    let per_epoch = (rows / now.train.batch_size.max(1)) as u64;
+    let per_epoch = (rows / now.rows_per_step().max(1)) as u64;
     let rate = |step: u64, epochs: usize| {
         let total = per_epoch * epochs as u64;
         number::shown(now.train.schedule.learning_rate(now.train.learning_rate, step, per_epoch, total))

@@ -1,5 +1,7 @@
 //! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
 
+use std::collections::HashMap;
+
 use super::Engine;
 use crate::plan::Slice;
 use crate::train::TrainError;
@@ -71,9 +73,10 @@ impl Engine {
     /// If the device fails.
     pub fn weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let layout = &self.compiled.layout;
-        let places: Vec<_> = layout.parameters().chain(&layout.states).cloned().collect();
+        let places: HashMap<String, Slice> = layout.parameters().chain(&layout.states).cloned().collect();
         let mut tensors = vec![];
-        for ((name, shape), (_, slice)) in self.shapes().into_iter().zip(places) {
+        for (name, shape) in self.shapes() {
+            let Some(&slice) = places.get(&name) else { continue };
             let words = self.session.read(slice.buffer, slice.start, slice.words)?;
             tensors.push((name, shape, words.into_iter().map(f32::from_bits).collect()));
         }
@@ -100,12 +103,14 @@ impl Engine {
 
     /// Names, shapes and places of the optimizer's state.
     pub(super) fn optimizer_places(&self) -> Vec<(String, Vec<usize>, Slice)> {
+        let shapes: HashMap<&str, &Vec<usize>> =
+            self.graph.parameters.iter().map(|p| (p.name.as_str(), &p.shape)).collect();
         let mut places = vec![];
         for set in &self.compiled.layout.sets {
             for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
-                for (parameter, (_, slice)) in self.graph.parameters.iter().zip(set.beside(buffer)) {
-                    let name = format!("optimizer.{slot}.{}", parameter.name);
-                    places.push((name, parameter.shape.clone(), slice));
+                for (parameter, slice) in set.beside(buffer) {
+                    let shape = shapes.get(parameter).map(|shape| (*shape).clone()).unwrap_or_default();
+                    places.push((format!("optimizer.{slot}.{parameter}"), shape, slice));
                 }
             }
         }
