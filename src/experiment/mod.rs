@@ -204,7 +204,8 @@ impl Experiment {
         tasks::check(self.settings())?;
         accumulate::check(self)?;
         if self.tune.is_some() && self.model.adversarial().is_some() {
-            let reason = "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";
+            let reason =
+                "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";
             return Err(("tune", reason.into()));
         }
         self.check_train()?;

@@ -297,7 +297,10 @@ fn every_key_is_listed_with_a_sentence() {
     assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
     assert_eq!(of("train", "early_stopping").default, None);
     assert!(of("data", "source").required);
-    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\"");
+    assert_eq!(
+        of("model", "family").kind,
+        "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\""
+    );
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
     assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));

@@ -56,6 +56,9 @@ fn title(metric: &str) -> &str {
         "nats" => "cross-entropy per character, in nats",
         "auc" => "area under the ROC curve",
         "f1" => "F1 score",
+        "frechet" => "Frechet distance",
+        "precision" => "precision, the part of samples that look real",
+        "recall" => "recall, the part of what is real that is drawn",
         other => other,
     }
 }

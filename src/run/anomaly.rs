@@ -60,7 +60,9 @@ impl Trainer<'_> {
     ) -> Result<String, TrainError> {
         let Job { device, model, training, data, .. } = self.task;
         if self.engine.plays() {
-            return Ok("the parts of a `gan` are trained in turns, of which single operators are not kept".into());
+            return Ok(
+                "the parts of a `gan` are trained in turns, of which single operators are not kept".into()
+            );
         }
         let graph = model.graph(training.rows(), true)?;
         let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;

@@ -6,6 +6,7 @@ use super::audit::{self, Record};
 use super::decide;
 use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
+use super::likeness::FRECHET;
 use super::restore::{self, Position};
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
@@ -319,7 +320,11 @@ impl<'a> Trainer<'a> {
             return Ok(None);
         }
         if let Some((step, &loss)) = (first..).zip(losses).find(|(_, loss)| !loss.is_finite()) {
-            return Err(TrainError::diverged(step, "training loss of the discriminator".into(), f64::from(loss)));
+            return Err(TrainError::diverged(
+                step,
+                "training loss of the discriminator".into(),
+                f64::from(loss),
+            ));
         }
         let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
         let so_far = self.progress.discriminator_sum.map_or(0.0, f64::from_bits);
@@ -345,7 +350,10 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Err(TrainError::diverged(step, "validation loss".into(), loss));
         }
-        let validation = self.numbers(loss, &predictions);
+        let mut validation = self.numbers(loss, &predictions);
+        validation.0.extend(self.alike(&self.task.data.validation, &predictions)?);
+        // What the best epoch has least of.
+        let loss = validation.get(FRECHET).unwrap_or(loss);
         let steps = self.steps_counted(self.progress.step - self.history.last().map_or(0, |row| row.step));
         let discriminator = self.progress.discriminator_sum.take().map(|sum| f64::from_bits(sum) / steps);
         let settings = self.task.experiment.settings();

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::directory::RunDirectory;
 use super::keep;
+use super::likeness::Judge;
 use crate::base::number::{Number, Numbers};
 use crate::data::{self, Fitted, Kept};
 use crate::device::Device;
@@ -106,8 +107,32 @@ pub fn evaluate(
     draws: Option<u32>,
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
+    evaluate_by(run, file, split, draws, None, device)
+}
+
+/// Like [`evaluate`]; `features` is the run of a classifier in whose features generated images are compared with
+/// real ones (default `model.features`).
+///
+/// # Errors
+/// As [`evaluate`], or if `features` cannot be read or is given for a model that generates no images.
+pub fn evaluate_by(
+    run: &Path,
+    file: Option<&Path>,
+    split: Option<&str>,
+    draws: Option<u32>,
+    features: Option<&Path>,
+    device: &dyn Device,
+) -> Result<Evaluation, TrainError> {
     let opened = open(run)?;
     let (task, trained) = (opened.task(), opened.trained(device));
+    let model = &opened.experiment.model;
+    if features.is_some() && model.adversarial().is_none() {
+        let problem = "is for models of `family = \"gan\"`, whose images it judges";
+        return Err(trained.unsuited("features", problem));
+    }
+    let features = features.or(model.features.as_deref().map(Path::new));
+    let image = opened.fitted.image.as_ref();
+    let judge = features.map(|run| Judge::open(run, image)).transpose()?;
     match (draws, task.draws()) {
         (Some(_), None) => {
             let problem = "is for models of `family = \"vae\"`; this one draws no latent codes";
@@ -148,13 +173,17 @@ pub fn evaluate(
     let Details { baselines, intervals, by_horizon, by_series, confusion, scores } =
         task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
+    let alike = match (&judge, image) {
+        (Some(judge), Some(image)) => judge.compare(device, image, &rows, &predictions)?,
+        _ => vec![],
+    };
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
         run: run.display().to_string(),
         split: name,
         samples: rows.rows,
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
-        metrics: Numbers(metrics.chain(baselines).collect()),
+        metrics: Numbers(metrics.chain(baselines).chain(alike).collect()),
         intervals,
         by_horizon,
         by_series,

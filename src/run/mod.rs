@@ -12,6 +12,7 @@ pub mod export;
 mod finish;
 pub mod job;
 mod keep;
+mod likeness;
 pub mod list;
 pub mod recovery;
 pub mod replay;

@@ -3,6 +3,7 @@
 use super::decide;
 use super::directory::{Newest, RunDirectory};
 use super::job::Job;
+use super::likeness::FRECHET;
 use crate::base::number::Numbers;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, NamedTensor, Progress};
@@ -82,7 +83,13 @@ fn recover_best(
     });
     let found = kept.is_some();
     if !found {
-        let loss = engine.evaluate()?.loss(&task.experiment.train.loss);
+        let found = engine.evaluate()?;
+        let alike = match (task.judge, &task.data.fitted.image) {
+            (Some(judge), Some(image)) => judge.compare(task.device, image, &task.data.validation, &found)?,
+            _ => vec![],
+        };
+        let distance = alike.iter().find(|(name, _)| *name == FRECHET).map(|(_, distance)| *distance);
+        let loss = distance.unwrap_or_else(|| found.loss(&task.experiment.train.loss));
         progress.best_loss = loss.to_bits();
         progress.best_epoch = progress.epoch;
         progress.loss_to_beat = None;

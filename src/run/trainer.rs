@@ -1,9 +1,12 @@
 //! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
+use std::path::Path;
+
 use super::decide;
 use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
+use super::likeness::Judge;
 use crate::base::config::ConfigError;
 use crate::base::number;
 use crate::data::{self, Loaded};
@@ -23,7 +26,7 @@ use crate::train::fit;
 ///
 /// # Errors
 /// If the data are wrong or smaller than a batch.
-pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
+pub fn load_data(experiment: &Experiment, directory: &Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
     let batch = experiment.smaller_batch(loaded.train.rows).unwrap_or(experiment.train.batch_size);
     check_batch(experiment, "train.batch_size", batch, &loaded)?;
@@ -164,7 +167,11 @@ fn with_engine<T>(
     if let Some(group) = &options.ranks {
         engine.join(group.clone(), config.exact, &format!("{}{}", data.digest, experiment.resolved()))?;
     }
-    go_on(Job { experiment, data, device, model: &*model, training: &training, options }, engine, observer)
+    let features = experiment.model.features.as_ref();
+    let judge = features.map(|run| Judge::open(Path::new(run), data.fitted.image.as_ref())).transpose()?;
+    let judge = judge.as_ref();
+    let task = Job { experiment, data, device, model: &*model, training: &training, options, judge };
+    go_on(task, engine, observer)
 }
 
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.

@@ -1,6 +1,6 @@
-//! The tasks that models are trained for: tables, images, series, text, autoencoders. A task owns the checks
-//! of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and its part
-//! of the report.
+//! The tasks that models are trained for: tables, images, series, text, autoencoders, adversarial pairs. A task
+//! owns the checks of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and
+//! its part of the report.
 //!
 //! [`of`] chooses the task of a run, and is the only place that does. A new task is a folder, a `mod` line, a
 //! line there, and one in [`check`] if it has keys of its own.
@@ -56,7 +56,7 @@ impl Settings<'_> {
     /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
     /// two parts that are trained against each other say how they stand to each other, not how good samples are.
     pub fn last_is_best(&self) -> bool {
-        self.model.adversarial().is_some()
+        self.model.adversarial().is_some() && self.model.features.is_none()
     }
 
     /// Whether the model or its loss reads the target; one that learns the features does so only if it is

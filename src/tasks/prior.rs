@@ -3,12 +3,12 @@
 
 use std::path::Path;
 
+use super::table::csv;
+use super::{Drawn, Request, Trained, opponent};
 use crate::base::input;
 use crate::base::rng::{self, streams};
 use crate::data::table::{Column, Table};
 use crate::data::{Dataset, Fitted, FittedImage, Target};
-use super::table::csv;
-use super::{Drawn, Request, Trained, opponent};
 use crate::nn::{Gan, Model, Vae};
 use crate::report::grid;
 use crate::train::TrainError;

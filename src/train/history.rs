@@ -7,7 +7,7 @@ use super::checkpoint;
 use crate::base::number::Numbers;
 
 /// Metrics that may appear in the file, after `validation_`.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 19] = [
     "loss",
     "mae",
     "rmse",
@@ -24,6 +24,9 @@ const NAMES: [&str; 16] = [
     "kl",
     "nats",
     "discriminator",
+    "frechet",
+    "precision",
+    "recall",
 ];
 /// The column of the discriminator's training loss, which only adversarial pairs have.
 const DISCRIMINATOR: &str = "train_discriminator";

@@ -147,6 +147,7 @@ impl ModelConfig {
             ("model.penalty", self.penalty.is_some()),
             ("model.critic_steps", self.critic_steps.is_some()),
             ("model.average", self.average.is_some()),
+            ("model.features", self.features.is_some()),
             ("model.output", self.output.is_some()),
             ("model.generator", !self.generator.is_empty()),
             ("model.discriminator", !self.discriminator.is_empty()),

@@ -125,25 +125,21 @@ pub struct ModelConfig {
     /// exported (default 0.999; 0 for the weights themselves). In the first steps it is smaller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<f64>,
+    /// `gan` of images: the run of a classifier of such images. Its last hidden features judge the samples of every
+    /// epoch, and the epoch with the least Frechet distance is the best one, instead of the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
     /// `gan`: the range of what the generator draws, `"sigmoid"` for 0..1 (default with
     /// `data.transform.numbers = "min_max"`) or `"linear"` for any number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<OutputRange>,
     /// `gan`: layers of the generator instead of those that `hidden` and `channels` say. It reads rows; an output
     /// layer is added unless the last one gives images of the right shape.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "list::generator"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::generator")]
     pub generator: Vec<LayerConfig>,
     /// `gan`: layers of the discriminator instead of those that `hidden` and `channels` say; the output layer is
     /// added.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        deserialize_with = "list::discriminator"
-    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::discriminator")]
     pub discriminator: Vec<LayerConfig>,
     /// Explicit hidden layers instead of `hidden`; the output layer is added automatically.
     #[serde(
@@ -229,6 +225,7 @@ impl Default for ModelConfig {
             penalty: None,
             critic_steps: None,
             average: None,
+            features: None,
             output: None,
             generator: vec![],
             discriminator: vec![],

@@ -27,7 +27,10 @@ pub(super) fn of(gan: &Gan, batch: usize) -> Result<ModelGraph, GraphError> {
 
 /// Parameters of both parts and the summary of their layers, without averages.
 pub(super) fn declared(gan: &Gan) -> Result<ModelGraph, GraphError> {
-    let plain = Gan { settings: crate::nn::config::adversarial::Adversarial { average: 0.0, ..gan.settings }, ..gan.clone() };
+    let plain = Gan {
+        settings: crate::nn::config::adversarial::Adversarial { average: 0.0, ..gan.settings },
+        ..gan.clone()
+    };
     of(&plain, 1)
 }
 
@@ -162,12 +165,7 @@ fn code(g: &mut Graph, gan: &Gan, batch: usize) -> Result<ValueId, GraphError> {
 }
 
 /// What the generator makes of codes, `[B, features]`.
-fn draw(
-    net: &mut Network,
-    gan: &Gan,
-    code: ValueId,
-    class: Option<ValueId>,
-) -> Result<ValueId, GraphError> {
+fn draw(net: &mut Network, gan: &Gan, code: ValueId, class: Option<ValueId>) -> Result<ValueId, GraphError> {
     net.begin(GENERATOR, streams::LAYERS);
     let mut h = match class {
         Some(class) => net.graph.concat(&[code, class], 1)?,
@@ -296,9 +294,8 @@ fn penalty(
     let batch = net.graph.shape(real)[0];
     net.graph.set_layer("penalty");
     let place = net.graph.random(RandomKind::Uniform, streams::BETWEEN, &[batch, 1])?;
-    let between = net.graph.formula([real, drawn, place], |[real, drawn, place]| {
-        &drawn + place * (real - &drawn)
-    })?;
+    let between =
+        net.graph.formula([real, drawn, place], |[real, drawn, place]| &drawn + place * (real - &drawn))?;
     let scores = judge(net, gan, between, class, OF_BETWEEN)?;
     net.graph.set_layer("penalty");
     let sum = net.graph.sum(scores, &[0], false)?;

@@ -11,9 +11,7 @@ use crate::base::image::ImageShape;
 use crate::graph::GraphError;
 use crate::nn::config::ModelConfig;
 use crate::nn::config::adversarial::{Adversarial, OutputRange};
-use crate::nn::layers::{
-    Activate, Activation, Dense, Dropout, Flatten, LayerConfig, Unflatten,
-};
+use crate::nn::layers::{Activate, Activation, Dense, Dropout, Flatten, LayerConfig, Unflatten};
 use crate::nn::losses::Losses;
 use crate::nn::model::{Model, ModelGraph, Opponent, Turn};
 use crate::nn::network::Network;
@@ -167,5 +165,105 @@ impl OutputRange {
             Self::Linear => None,
             Self::Sigmoid => Some(Activate::from(Activation::Sigmoid).into()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::base::tensor::Tensor;
+    use crate::graph::ops::EvalContext;
+    use crate::graph::{Op, Source, ValueId, reference};
+    use crate::optim::Optimizer;
+
+    const BATCH: usize = 3;
+
+    fn pair(keys: &str, image: [usize; 3]) -> Gan {
+        let text = format!("family = \"gan\"\nlatent = 2\nhidden = [5]\n{keys}");
+        let config: ModelConfig = toml::from_str(&text).unwrap();
+        let image = ImageShape::from(image);
+        let opponent = Opponent { optimizer: Optimizer::default(), rate: 1.0, clip_norm: None, bound: None };
+        Gan::new(&config, image.values(), Some(image), 2, opponent).unwrap()
+    }
+
+    /// Numbers for every source of a turn.
+    fn bindings(turn: &Turn) -> BTreeMap<ValueId, Tensor> {
+        let mut found = BTreeMap::new();
+        for (at, node) in turn.graph.nodes.iter().enumerate() {
+            let Op::Source(op) = &node.op else { continue };
+            let label = matches!(&op.source, Source::Batch(name) if name == crate::nn::inputs::Y);
+            let number = |i: usize| match label {
+                true => (i % 2) as f64,
+                false => (i as f64 * 1.7 + at as f64).sin() * 0.6,
+            };
+            let data = (0..node.ty.elements()).map(number).collect();
+            found.insert(ValueId(at as u32), Tensor::new(node.ty.shape.clone(), data));
+        }
+        found
+    }
+
+    /// The gradients of both parts' losses, the gradient penalty among them, are those of finite differences.
+    #[test]
+    fn gradients_of_both_parts_are_those_of_finite_differences() {
+        let penalised = "discriminator = [{ type = \"conv2d\", channels = 3, stride = 2 }, { type = \"group_norm\", groups = 1 }, { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"avg_pool\" }, { type = \"flatten\" }, { type = \"layer_norm\" }, { type = \"dense\", units = 4 }, { type = \"activation\", function = \"silu\" }]";
+        for keys in [
+            "channels = [3]\nconditional = true",
+            "gan_loss = \"least_squares\"\nnorm = \"batch\"\nchannels = [3]\nkernel = 3",
+            "gan_loss = \"wasserstein\"\noutput = \"sigmoid\"",
+            "gan_loss = \"wasserstein_gp\"\nchannels = [3]\nconditional = true",
+            &format!("gan_loss = \"wasserstein_gp\"\n{penalised}"),
+        ] {
+            let gan = pair(keys, [1, 4, 5]);
+            for turn in gan.turns(BATCH).unwrap().iter().filter(|turn| turn.loss.is_some()) {
+                let (bound, loss) = (bindings(turn), turn.loss.unwrap());
+                let context = EvalContext::default();
+                let value = |bound: &BTreeMap<ValueId, Tensor>| {
+                    reference::evaluate(&turn.graph, bound, &context, &[loss]).unwrap()[0].data[0]
+                };
+                for (name, gradient) in &turn.gradients {
+                    let found = reference::evaluate(&turn.graph, &bound, &context, &[*gradient]).unwrap();
+                    let of = |node: &crate::graph::Node| matches!(&node.op, Op::Source(op) if op.source == Source::Parameter(name.clone()));
+                    let at = ValueId(turn.graph.nodes.iter().position(of).unwrap() as u32);
+                    let count = bound[&at].data.len();
+                    for element in [0, count / 2, count - 1] {
+                        let moved = |by: f64| {
+                            let mut bound = bound.clone();
+                            bound.get_mut(&at).unwrap().data[element] += by;
+                            value(&bound)
+                        };
+                        let h = 1e-5;
+                        let expected = (moved(h) - moved(-h)) / (2.0 * h);
+                        let found = found[0].data[element];
+                        assert!(
+                            (found - expected).abs() < 1e-4 * expected.abs().max(1.0),
+                            "{keys}, {} {name}[{element}]: {found}, expected {expected}",
+                            turn.name
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_generator_of_convolutions_gives_images_of_every_size() {
+        for (height, width) in [(8, 8), (7, 5), (9, 6), (28, 4)] {
+            for kernel in [2, 3, 4, 5] {
+                let gan = pair(&format!("channels = [3, 4]\nkernel = {kernel}"), [2, height, width]);
+                gan.turns(BATCH).unwrap();
+                let drawn = gan.generator().graph(BATCH, false).unwrap();
+                assert_eq!(drawn.graph.shape(drawn.predictions), &[BATCH, 2 * height * width]);
+            }
+        }
+    }
+
+    #[test]
+    fn the_average_starts_with_the_weights_and_forgets_them() {
+        let settings = pair("average = 0.99", [1, 4, 4]).settings;
+        assert_eq!(settings.decay(1), 0.0);
+        assert_eq!(settings.decay(11), 0.5);
+        assert_eq!(settings.decay(100_000), 0.99);
     }
 }

@@ -9,8 +9,8 @@ mod graph;
 
 use crate::base::image::ImageShape;
 use crate::graph::GraphError;
-use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
 use crate::nn::config::ModelConfig;
+use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
 use crate::nn::layers::{Dense, Flatten, LayerConfig};
 use crate::nn::losses::Losses;
 use crate::nn::model::Model;

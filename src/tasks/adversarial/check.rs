@@ -71,7 +71,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), Problem> {
                       `data.transform.numbers` = \"min_max\", or write \"linear\"";
         return Err(("model.output", reason.into()));
     }
-    training(train)
+    training(settings)
 }
 
 /// Keys of a `gan` in an experiment of another family.
@@ -172,7 +172,8 @@ fn layers(model: &ModelConfig, gan: &Adversarial) -> Result<(), Problem> {
     Ok(())
 }
 
-fn training(train: &TrainConfig) -> Result<(), Problem> {
+fn training(settings: Settings) -> Result<(), Problem> {
+    let train = settings.train;
     if !matches!(train.loss, Loss::Adversarial {}) {
         let reason = format!(
             "= \"{}\" is not what `family = \"gan\"` minimises; remove the key, and choose with `model.gan_loss`",
@@ -184,9 +185,9 @@ fn training(train: &TrainConfig) -> Result<(), Problem> {
         let reason = "cannot be used with `family = \"gan\"`; use a smaller train.batch_size";
         return Err(("train.accumulate", reason.into()));
     }
-    if train.early_stopping.is_some() {
+    if train.early_stopping.is_some() && settings.last_is_best() {
         let reason = "cannot be used with `family = \"gan\"`: no loss of one part tells how good the samples \
-                      are; set train.epochs";
+                      are; set train.epochs, or model.features";
         return Err(("train.early_stopping", reason.into()));
     }
     let Some(DiscriminatorConfig { optimizer, learning_rate, clip_norm }) = &train.discriminator else {

@@ -9,9 +9,9 @@ use crate::report::tables::table;
 use crate::report::{self, grid};
 use crate::tasks::prior::{decode, decoder, feature_names, prior};
 use crate::tasks::{Shown, Trained};
+use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::Predictions;
-use crate::train::TrainError;
 
 /// Number of samples in the report.
 const SAMPLES: usize = 64;

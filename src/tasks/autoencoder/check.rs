@@ -19,7 +19,8 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         if model.adversarial().is_some() {
             return Ok(());
         }
-        let shared = [("model.latent", model.latent.is_some()), ("model.conditional", model.conditional.is_some())];
+        let shared =
+            [("model.latent", model.latent.is_some()), ("model.conditional", model.conditional.is_some())];
         if let Some((key, _)) = shared.into_iter().find(|(_, given)| *given) {
             let reason = "is a key of `family = \"vae\"` and `\"gan\"`; set the family or remove the key";
             return Err((key, reason.into()));

@@ -11,9 +11,7 @@ use crate::device::Run;
 use crate::nn::model::{Opponent, Turn};
 use crate::nn::tensors::Parameter;
 use crate::optim::Decay;
-use crate::plan::{
-    Batches, Gradients, OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, UpdateSpec,
-};
+use crate::plan::{Batches, Gradients, OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, UpdateSpec};
 use crate::scalar::{BinaryFn, Body, Inst};
 use crate::train::TrainError;
 
@@ -53,7 +51,8 @@ pub(super) fn phases<'g>(t: &Training, turns: &'g [Turn]) -> Vec<PhaseSpec<'g>> 
             states: turn.updates.clone(),
         };
         let norm = turn.opponent.as_ref().map_or(t.clip_norm, |opponent| opponent.clip_norm);
-        let update = turn.loss.map(|_| UpdateSpec { set: turn.name.into(), max_norm: norm.map(|n| n as f32) });
+        let update =
+            turn.loss.map(|_| UpdateSpec { set: turn.name.into(), max_norm: norm.map(|n| n as f32) });
         PhaseSpec { name: turn.name.into(), pass: Some(pass), update, ..PhaseSpec::default() }
     };
     turns.iter().map(phase).collect()
@@ -97,27 +96,7 @@ impl Engine {
     /// Runs training steps (this sets their slots) turn by turn; returns the losses of the last turn that has
     /// one, and keeps those of the other for [`Engine::opponent_losses`].
     pub(super) fn train_in_turns(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let batch = self.training.map_or(0, |(batch, _)| batch);
-        let mut runs = vec![];
-        for (slot, step) in steps.iter_mut().enumerate() {
-            step.slot = slot as u32;
-            // Every run of a step has random numbers of its own.
-            let mut number = 0;
-            let mut start = step.batch_start;
-            for (phase, turn) in self.turns.iter().enumerate() {
-                for at in 0..turn.times {
-                    start = if turn.opponent.is_some() { step.batch_start + (at * batch) as u32 } else { start };
-                    let own = StepRecord {
-                        batch_start: start,
-                        slot: (slot * turn.times + at) as u32,
-                        micro_batch: number,
-                        ..turn.record(step, at)
-                    };
-                    runs.push(Run { phase, step: own });
-                    number += 1;
-                }
-            }
-        }
+        let runs = self.runs_of_turns(steps);
         self.session.run_all(&runs)?;
         let mut found = vec![];
         for phase in (0..self.turns.len()).filter(|&phase| self.turns[phase].has_loss) {
@@ -130,6 +109,50 @@ impl Engine {
         let last = found.pop().unwrap_or_default();
         self.opponent_losses = found.pop().unwrap_or_default();
         Ok(last)
+    }
+
+    /// Runs training steps without reading their losses, and waits for them; they may be more than have places for
+    /// losses.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub(crate) fn run_steps(&mut self, steps: &mut [StepRecord]) -> Result<(), TrainError> {
+        if self.plays() {
+            for steps in steps.chunks_mut(self.loss_slots()) {
+                let runs = self.runs_of_turns(steps);
+                self.session.run_all(&runs)?;
+            }
+        } else {
+            self.session.run(0, steps)?;
+        }
+        Ok(self.session.wait()?)
+    }
+
+    /// The runs of steps, turn by turn.
+    fn runs_of_turns(&self, steps: &mut [StepRecord]) -> Vec<Run> {
+        let batch = self.training.map_or(0, |(batch, _)| batch);
+        let mut runs = vec![];
+        for (slot, step) in steps.iter_mut().enumerate() {
+            step.slot = slot as u32;
+            // Every run of a step has random numbers of its own.
+            let mut number = 0;
+            let mut start = step.batch_start;
+            for (phase, turn) in self.turns.iter().enumerate() {
+                for at in 0..turn.times {
+                    start =
+                        if turn.opponent.is_some() { step.batch_start + (at * batch) as u32 } else { start };
+                    let own = StepRecord {
+                        batch_start: start,
+                        slot: (slot * turn.times + at) as u32,
+                        micro_batch: number,
+                        ..turn.record(step, at)
+                    };
+                    runs.push(Run { phase, step: own });
+                    number += 1;
+                }
+            }
+        }
+        runs
     }
 
     /// Losses of the discriminator in the last [`Engine::train`] call, the mean over its turns of each step; empty
