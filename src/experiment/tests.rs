@@ -226,12 +226,16 @@ fn every_default_that_applies_is_written_out() {
         "batch_size = 32",
         "every_epochs = 10",
     ];
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 8] = [
         (&[], &["family = \"mlp\"", "hidden = [128, 64]", "dropout = 0.0"]),
         (&["model.family=cnn"], &["channels = [32, 64]", "kernel = 3", "pool = 2"]),
         (&["model.family=rnn"], &["cell = \"lstm\"", "bidirectional = false", "dense = []"]),
         (&["model.family=vae"], &["channels = []", "latent = 16", "free_bits = 0.0"]),
         (&["model.family=vae", "model.channels=[4]"], &["kernel = 3", "beta = 1.0"]),
+        (
+            &["model.family=gan"],
+            &["latent = 64", "gan_loss = \"original\"", "critic_steps = 1", "average = 0.999"],
+        ),
         (&["train.loss=cross_entropy"], &["label_smoothing = 0.0", "class_weights = []"]),
         (&["data.image={shape=[1,2,2]}"], &["fit = \"squash\"", "on_error = \"fail\"", "classes = []"]),
     ];

@@ -313,26 +313,6 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Records the discriminator's losses of the same group, if there is one; returns their mean.
-    fn count_opponent(&mut self, first: u64) -> Result<Option<f64>, TrainError> {
-        let losses = self.engine.opponent_losses();
-        if losses.is_empty() {
-            return Ok(None);
-        }
-        if let Some((step, &loss)) = (first..).zip(losses).find(|(_, loss)| !loss.is_finite()) {
-            return Err(TrainError::diverged(
-                step,
-                "training loss of the discriminator".into(),
-                f64::from(loss),
-            ));
-        }
-        let sum: f64 = losses.iter().map(|&loss| f64::from(loss)).sum();
-        let so_far = self.progress.discriminator_sum.map_or(0.0, f64::from_bits);
-        self.progress.discriminator_sum = Some((so_far + sum).to_bits());
-        self.logged_discriminator += sum;
-        Ok(Some(sum / losses.len() as f64))
-    }
-
     fn end_epoch(&mut self) -> Result<(), TrainError> {
         self.progress.epoch += 1;
         self.progress.position = 0;
@@ -354,8 +334,10 @@ impl<'a> Trainer<'a> {
         validation.0.extend(self.alike(&self.task.data.validation, &predictions)?);
         // What the best epoch has least of.
         let loss = validation.get(FRECHET).unwrap_or(loss);
-        let steps = self.steps_counted(self.progress.step - self.history.last().map_or(0, |row| row.step));
-        let discriminator = self.progress.discriminator_sum.take().map(|sum| f64::from_bits(sum) / steps);
+        if !loss.is_finite() {
+            return Err(TrainError::diverged(step, "Frechet distance of the validation".into(), loss));
+        }
+        let discriminator = self.opponent_of_epoch();
         let settings = self.task.experiment.settings();
         let task = tasks::of(settings, &self.task.data.fitted);
         task.keep(&self.run.path, epoch, &predictions)?;

@@ -207,7 +207,7 @@ mod tests {
     /// The gradients of both parts' losses, the gradient penalty among them, are those of finite differences.
     #[test]
     fn gradients_of_both_parts_are_those_of_finite_differences() {
-        let penalised = "discriminator = [{ type = \"conv2d\", channels = 3, stride = 2 }, { type = \"group_norm\", groups = 1 }, { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"avg_pool\" }, { type = \"flatten\" }, { type = \"layer_norm\" }, { type = \"dense\", units = 4 }, { type = \"activation\", function = \"silu\" }]";
+        let penalised = "discriminator = [{ type = \"conv2d\", channels = 3, stride = 2, padding = 1 }, { type = \"group_norm\", groups = 1 }, { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"avg_pool\" }, { type = \"flatten\" }, { type = \"layer_norm\" }, { type = \"dense\", units = 4 }, { type = \"activation\", function = \"silu\" }]";
         for keys in [
             "channels = [3]\nconditional = true",
             "gan_loss = \"least_squares\"\nnorm = \"batch\"\nchannels = [3]\nkernel = 3",
