@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::evaluate::{Opened, open};
+use super::opened::{Opened, open};
 use crate::data::{Dataset, FittedImage, Goal};
 use crate::device::Device;
 use crate::nn::Supervised;

@@ -14,6 +14,7 @@ pub mod job;
 mod keep;
 mod likeness;
 pub mod list;
+mod opened;
 mod opponent;
 pub mod recovery;
 pub mod replay;

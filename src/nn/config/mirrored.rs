@@ -17,7 +17,7 @@ impl ModelConfig {
     /// The size after [`ModelConfig::narrowing`].
     pub(in crate::nn) fn narrowed(&self, size: [usize; 2]) -> [usize; 2] {
         let [high, wide] = self.kernel_size().get();
-        let half = |n: usize, kernel: usize| if kernel % 2 == 0 { n / 2 } else { n.div_ceil(2) };
+        let half = |n: usize, kernel: usize| if kernel.is_multiple_of(2) { n / 2 } else { n.div_ceil(2) };
         [half(size[0], high), half(size[1], wide)]
     }
 
@@ -25,7 +25,7 @@ impl ModelConfig {
     /// `2 n`, an even one into `2 n` or `2 n + 1`.
     pub(in crate::nn) fn widening(&self, channels: usize, size: [usize; 2]) -> LayerConfig {
         let [high, wide] = self.kernel_size().get();
-        let more = |n: usize, kernel: usize| if kernel % 2 == 0 { n % 2 } else { 1 - n % 2 };
+        let more = |n: usize, kernel: usize| if kernel.is_multiple_of(2) { n % 2 } else { 1 - n % 2 };
         ConvTranspose2d {
             channels,
             kernel: self.kernel_size(),

@@ -175,7 +175,7 @@ mod tests {
     use super::*;
     use crate::base::tensor::Tensor;
     use crate::graph::ops::EvalContext;
-    use crate::graph::{Op, Source, ValueId, reference};
+    use crate::graph::{Node, Op, Source, ValueId, reference};
     use crate::optim::Optimizer;
 
     const BATCH: usize = 3;
@@ -207,7 +207,10 @@ mod tests {
     /// The gradients of both parts' losses, the gradient penalty among them, are those of finite differences.
     #[test]
     fn gradients_of_both_parts_are_those_of_finite_differences() {
-        let penalised = "discriminator = [{ type = \"conv2d\", channels = 3, stride = 2, padding = 1 }, { type = \"group_norm\", groups = 1 }, { type = \"activation\", function = \"leaky_relu\", slope = 0.2 }, { type = \"avg_pool\" }, { type = \"flatten\" }, { type = \"layer_norm\" }, { type = \"dense\", units = 4 }, { type = \"activation\", function = \"silu\" }]";
+        let penalised = "discriminator = [{ type = \"conv2d\", channels = 3, stride = 2, padding = 1 }, \
+                         { type = \"group_norm\", groups = 1 }, { type = \"activation\", function = \"silu\" }, \
+                         { type = \"avg_pool\" }, { type = \"flatten\" }, { type = \"layer_norm\" }, \
+                         { type = \"dense\", units = 4 }, { type = \"activation\", function = \"tanh\" }]";
         for keys in [
             "channels = [3]\nconditional = true",
             "gan_loss = \"least_squares\"\nnorm = \"batch\"\nchannels = [3]\nkernel = 3",
@@ -224,7 +227,8 @@ mod tests {
                 };
                 for (name, gradient) in &turn.gradients {
                     let found = reference::evaluate(&turn.graph, &bound, &context, &[*gradient]).unwrap();
-                    let of = |node: &crate::graph::Node| matches!(&node.op, Op::Source(op) if op.source == Source::Parameter(name.clone()));
+                    let source = Source::Parameter(name.clone());
+                    let of = |node: &Node| matches!(&node.op, Op::Source(op) if op.source == source);
                     let at = ValueId(turn.graph.nodes.iter().position(of).unwrap() as u32);
                     let count = bound[&at].data.len();
                     for element in [0, count / 2, count - 1] {

@@ -7,6 +7,7 @@ mod order;
 mod program;
 mod ranks;
 mod state;
+mod training;
 mod turns;
 
 use std::borrow::Cow;
@@ -25,8 +26,9 @@ use crate::plan::{Compiled, Slice};
 
 pub(crate) use order::text_order;
 use program::Built;
-pub use program::{Training, Watched, compile, phases, step};
+pub use program::{Watched, compile, phases, step};
 pub use ranks::dismiss;
+pub use training::Training;
 
 /// A compiled model on a device.
 pub struct Engine {

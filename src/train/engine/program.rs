@@ -1,16 +1,16 @@
 //! The program of a model: its phases, and the data each of them needs.
 
+use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
 use super::turns;
-use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::graph::ValueId;
 use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph, Turn};
 use crate::nn::tensors::{Parameter, State};
-use crate::optim::{Decay, Optimizer};
+use crate::optim::Decay;
 use crate::plan::{
-    self, Augmentation, Batches, ByteValues, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
-    OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
+    self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
+    PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
 use crate::train::TrainError;
 
@@ -20,52 +20,10 @@ const EVALUATION_BATCH: usize = 512;
 const EVALUATION_STREAMS: usize = 32;
 /// Minimum rows per stream: the first characters of a stream lack the context before them.
 const ROWS_OF_A_STREAM: usize = 16;
-/// Steps whose losses are stored on the device before the host reads them.
-pub(super) const LOSS_SLOTS: usize = 4096;
-
-/// What the training phase needs, besides the model.
-pub struct Training<'a> {
-    /// Training rows.
-    pub data: &'a Dataset,
-    /// Rows per step.
-    pub batch: usize,
-    /// Number of equal micro-batches per step; a divisor of `batch`.
-    pub accumulate: usize,
-    /// Standard deviation of the noise on features.
-    pub noise: f64,
-    /// Random augmentation of images.
-    pub images: Option<&'a ImageChanges>,
-    /// Update rule.
-    pub optimizer: Optimizer,
-    /// Which parameters weight decay applies to.
-    pub decay: Decay,
-    /// Maximum gradient norm.
-    pub clip_norm: Option<f64>,
-}
-
-impl Training<'_> {
-    /// Rows per micro-batch.
-    pub(crate) fn rows(&self) -> usize {
-        self.batch / self.accumulate.max(1)
-    }
-
-    /// The random changes of its batches.
-    pub(super) fn augment(&self) -> Vec<Augmentation> {
-        let changed = (self.noise > 0.0 || self.images.is_some()) && !self.data.features.is_empty();
-        let change = Augmentation {
-            column: inputs::X.into(),
-            deviation: self.noise as f32,
-            stream: streams::NOISE,
-            images: self.images.cloned(),
-        };
-        if changed { vec![change] } else { vec![] }
-    }
-}
 
 /// The name of the only set of parameters.
 const ALL: &str = "all";
 /// Data sets.
-pub(super) const TRAINING: &str = "training";
 const EVALUATION: &str = "evaluation";
 
 /// The phases of a training step, and how often each runs: one phase that computes gradients and updates; or
@@ -214,10 +172,6 @@ fn whole_set(training: Option<&Training>, parameters: &[Parameter]) -> Parameter
         parameters: parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect(),
         optimizer: training.map(|t| OptimizerSpec { slots: t.optimizer.slots(), body: t.optimizer.body() }),
     }
-}
-
-pub(super) fn entry(name: &str, shape: &[usize], decay: bool) -> Entry {
-    Entry { name: name.into(), words: shape.iter().product(), decay }
 }
 
 /// The phases of a training step, as in [`step`]; with `watched` values, only one step's results are kept.

@@ -4,7 +4,7 @@
 //! buffers and the memory of intermediate values, each update has the learning rate and the step number of its own
 //! optimizer, and a turn that comes several times in a step is compiled once.
 
-use super::program::{LOSS_SLOTS, TRAINING, Training, entry};
+use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
 use super::{Engine, mean};
 use crate::base::step::StepRecord;
 use crate::device::Run;
