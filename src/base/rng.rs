@@ -41,6 +41,8 @@ pub mod streams {
     pub const EXPLAIN: u32 = 7;
     /// Noise and starting points of attacks.
     pub const ATTACK: u32 = 8;
+    /// Places between real and generated rows, where a critic's gradient is penalised.
+    pub const BETWEEN: u32 = 9;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

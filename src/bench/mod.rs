@@ -94,11 +94,18 @@ fn seconds(device: &dyn Device, kernel: &Kernel) -> Result<f64, DeviceError> {
 
 /// Seconds per run of phase 0: the fastest of several series, each repeating `pattern`.
 pub(crate) fn fastest(session: &mut dyn Session, pattern: &[StepRecord]) -> Result<f64, DeviceError> {
-    let mut run = |count: usize| -> Result<f64, DeviceError> {
+    fastest_of(&mut |count| {
         let steps: Vec<StepRecord> = pattern.iter().copied().cycle().take(count).collect();
-        let start = Instant::now();
         session.run(0, &steps)?;
-        session.wait()?;
+        session.wait()
+    })
+}
+
+/// Seconds of each of the things of which `of` does as many as it is told: the fastest of several series.
+pub(crate) fn fastest_of<E>(of: &mut dyn FnMut(usize) -> Result<(), E>) -> Result<f64, E> {
+    let mut run = |count: usize| -> Result<f64, E> {
+        let start = Instant::now();
+        of(count)?;
         Ok(start.elapsed().as_secs_f64())
     };
     // The first run lets pipelines, caches and clock rates settle.

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fastest;
+use super::fastest_of;
 use crate::base::image::ImageShape;
 use crate::base::rng;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Target, Text};
 use crate::device::Device;
+use crate::nn::config::adversarial::GanLoss;
 use crate::nn::config::variational::Decoder;
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
@@ -17,7 +18,7 @@ use crate::nn::layers::{
     Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
-use crate::nn::{Language, Model, Supervised, Vae};
+use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
 use crate::train::TrainError;
@@ -87,8 +88,8 @@ impl Input {
 }
 
 /// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
-/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; a
-/// transformer of text and one of images.
+/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; an
+/// adversarial pair with gradient penalty; a transformer of text and one of images.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -159,6 +160,21 @@ pub fn all() -> Vec<Workload> {
             outputs: 0,
             loss: Loss::Elbo {},
         },
+        Workload {
+            name: "wgan-gp 32-64 of 1x28x28, 5 critic steps of batch 64".into(),
+            batch: 64,
+            config: ModelConfig {
+                family: Family::Gan,
+                gan_loss: Some(GanLoss::WassersteinGp),
+                channels: Some(vec![32, 64]),
+                kernel: Some(Pair::Both(4)),
+                hidden: vec![128],
+                ..ModelConfig::default()
+            },
+            input: image(1, 28),
+            outputs: 0,
+            loss: Loss::Adversarial {},
+        },
     ]
 }
 
@@ -169,7 +185,7 @@ fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
 
 /// Two convolutions, pooling and a hidden layer.
 fn convolutional_layers() -> Vec<LayerConfig> {
-    let relu: LayerConfig = Activate { function: Activation::Relu }.into();
+    let relu: LayerConfig = Activate::from(Activation::Relu).into();
     vec![
         convolution(32, 0, true),
         relu.clone(),
@@ -189,7 +205,7 @@ fn residual_layers() -> Vec<LayerConfig> {
     vec![
         convolution(16, 1, false),
         BatchNorm::default().into(),
-        Activate { function: Activation::Relu }.into(),
+        Activate::from(Activation::Relu).into(),
         block(16, 1),
         block(32, 2),
         block(64, 2),
@@ -212,12 +228,16 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         Input::Sequence(sequence) => (Some(sequence), None),
     };
     let inputs = Inputs { features: input.width(), sequence, image, ..Inputs::default() };
-    let model: Box<dyn Model> = match (Vae::new(config, inputs.features, image, *outputs), *input) {
-        (Some(vae), _) => Box::new(vae),
-        (None, Input::Text(text)) => Box::new(Language::new(config, text, loss.clone())),
-        (None, _) => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
-    };
     let optimizer = Optimizer::default();
+    let opponent = Opponent { optimizer: optimizer.clone(), rate: 1.0, clip_norm: None, bound: None };
+    let vae = Vae::new(config, inputs.features, image, *outputs);
+    let gan = Gan::new(config, inputs.features, image, *outputs, opponent);
+    let model: Box<dyn Model> = match (vae, gan, *input) {
+        (Some(vae), _, _) => Box::new(vae),
+        (None, Some(gan), _) => Box::new(gan),
+        (None, None, Input::Text(text)) => Box::new(Language::new(config, text, loss.clone())),
+        (None, None, _) => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
+    };
     let training = Training {
         data: &table,
         batch,
@@ -231,17 +251,23 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
     let mut engine = Engine::new(device, &*model, Some(&training), &table)?;
     engine.initialise([1, 0])?;
     engine.set_order(0, &(0..rows as u32).collect::<Vec<_>>())?;
+    let together = batch * config.batches_per_step();
     let record = |at: usize| StepRecord {
         step: at as u32,
-        batch_start: (at * batch) as u32,
+        batch_start: (at * together) as u32,
         learning_rate: 1e-3,
         optimizer: optimizer.scalars(at as u64 + 1),
         ..StepRecord::default()
     };
-    let records: Vec<StepRecord> = (0..rows / batch).map(record).collect();
-    let seconds = fastest(engine.session(), &records)?;
-    let mut kernels: Vec<KernelTime> = engine.compiled.program.phases[0]
-        .launches()
+    let records: Vec<StepRecord> = (0..rows / together).map(record).collect();
+    let seconds = fastest_of(&mut |count| {
+        let mut steps: Vec<StepRecord> = records.iter().copied().cycle().take(count).collect();
+        engine.run_steps(&mut steps)
+    })?;
+    let phases: Vec<usize> = engine.step().into_iter().map(|(phase, _)| phase).collect();
+    let mut kernels: Vec<KernelTime> = phases
+        .iter()
+        .flat_map(|&phase| engine.compiled.program.phases[phase].launches())
         .map(|launch| {
             let joined =
                 |of: &dyn Fn(&Dispatch) -> String| launch.iter().map(of).collect::<Vec<_>>().join(" | ");
@@ -254,7 +280,10 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         })
         .collect();
     for _ in 0..PROFILES {
-        let profile = engine.session().profile(0, &records[0])?;
+        let mut profile = vec![];
+        for &phase in &phases {
+            profile.extend(engine.session().profile(phase, &records[0])?);
+        }
         for (kernel, seconds) in kernels.iter_mut().zip(profile) {
             kernel.seconds = kernel.seconds.min(seconds);
         }
@@ -263,7 +292,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
 }
 
 impl Workload {
-    /// Normal random numbers, and targets to match the network; for the autoencoder, black and white pixels,
+    /// Normal random numbers, and targets to match the network; for what learns the features, black and white pixels,
     /// a quarter of them white.
     fn data(&self) -> Dataset {
         let width = self.input.width();
@@ -275,7 +304,7 @@ impl Workload {
         }
         let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
         let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
-        let learns_features = matches!(self.loss, Loss::Elbo {});
+        let learns_features = matches!(self.loss, Loss::Elbo {} | Loss::Adversarial {});
         let target = match self.loss.wants_labels() {
             _ if learns_features => None,
             true => Some(Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect())),

@@ -32,6 +32,10 @@ pub struct Evaluate {
     /// `log_likelihood` estimate (default 32).
     #[arg(long)]
     draws: Option<u32>,
+    /// Run of a classifier of images, in whose last hidden features the images that a `gan` draws are compared with
+    /// real ones: Frechet distance, precision and recall.
+    #[arg(long, value_name = "RUN")]
+    features: Option<PathBuf>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -46,7 +50,8 @@ impl Evaluate {
         let input = self.data.as_deref().map(Input::open).transpose()?;
         let device = open_device(self.device, exact)?;
         let (data, split) = (input.as_ref().map(Input::path), self.split.as_deref());
-        let evaluated = evaluate::evaluate(&self.run, data, split, self.draws, &*device);
+        let evaluated =
+            evaluate::evaluate_by(&self.run, data, split, self.draws, self.features.as_deref(), &*device);
         let mut evaluation = evaluated.map_err(|e| match &input {
             Some(input) => input.blame(e),
             None => e.into(),

@@ -78,5 +78,6 @@ fn family_name(family: Family) -> &'static str {
         Family::Rnn => "rnn",
         Family::Transformer => "transformer",
         Family::Vae => "vae",
+        Family::Gan => "gan",
     }
 }

@@ -44,20 +44,19 @@ pub struct Plan {
 impl Plan {
     pub fn run(self) -> Result<(), Failure> {
         let experiment = Experiment::read(&self.experiment, &self.set)?;
-        let (exact, accumulate) = (experiment.train.exact, experiment.train.accumulate);
-        let device = open_device(self.device, exact)?;
+        let device = open_device(self.device, experiment.train.exact)?;
         let data = trainer::load_data(&experiment, &Experiment::directory(&self.experiment))?;
         if !self.quiet {
             // On standard error: standard output is for results.
             tell(super::inspect::text(&data.understood).trim_end());
         }
-        let compiled = compile_for(&experiment, &data, device.target())?;
+        let (compiled, step) = compile_for(&experiment, &data, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
             _ => shader(kernel, target).map_or([0, 0, 0], |s| s.workgroups),
         };
-        let report = compiled.report(&engine::step(accumulate), workgroups);
+        let report = compiled.report(&step, workgroups);
         if let Some(directory) = &self.dump {
             dump(directory, &compiled, target)?;
         }
@@ -82,10 +81,13 @@ fn memory_of(target: &Target, bytes: u64) -> String {
 /// The program of an experiment, whose paths are relative to `directory`, for a device: the first phases
 /// train, the last one evaluates.
 pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Result<Compiled, Failure> {
-    compile_for(experiment, &trainer::load_data(experiment, directory)?, target)
+    Ok(compile_for(experiment, &trainer::load_data(experiment, directory)?, target)?.0)
 }
 
-fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Compiled, Failure> {
+/// The program, the phases of a training step, and how often each runs.
+type Planned = (Compiled, Vec<(usize, usize)>);
+
+fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Planned, Failure> {
     let experiment = &trainer::sized(experiment, data, &mut |text| tell(format_args!("note: {text}")));
     let model = trainer::model_of(experiment, &data.fitted, &data.train);
     let images = trainer::image_changes(experiment, &data.fitted)?;
@@ -99,7 +101,8 @@ fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Resul
         decay: experiment.train.decay,
         clip_norm: experiment.train.clip_norm,
     };
-    Ok(engine::compile(&*model, Some(&training), &data.validation, target)?.0)
+    let step = engine::phases(&*model, &training)?;
+    Ok((engine::compile(&*model, Some(&training), &data.validation, target)?.0, step))
 }
 
 /// Writes `<phase>-<number>-<kernels>.wgsl` for every launch.

@@ -46,6 +46,12 @@ impl Console {
     }
 }
 
+/// A loss, and that of the discriminator if there is one.
+fn both(loss: f64, discriminator: Option<f64>) -> String {
+    let other = discriminator.map(|loss| format!("  discriminator {}", shown(loss)));
+    shown(loss) + &other.unwrap_or_default()
+}
+
 fn console_is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
@@ -83,14 +89,14 @@ impl Observer for Console {
                 let loss = train.get("loss").unwrap_or(f64::NAN);
                 self.line(format!(
                     "epoch {epoch:>4}  train loss {}  validation {}",
-                    shown(loss),
+                    both(loss, train.get("discriminator")),
                     numbers.join("  ")
                 ));
             }
-            Event::Step { step, loss, learning_rate } => {
+            Event::Step { step, loss, discriminator, learning_rate } => {
                 self.line(format!(
                     "step {step:>7}  loss {}  learning rate {learning_rate:.3e}",
-                    shown(loss.0)
+                    both(loss.0, discriminator.map(|loss| loss.0))
                 ));
             }
             Event::End { .. } => self.bar.finish_and_clear(),
@@ -104,7 +110,7 @@ impl Observer for Console {
             self.bar.reset_eta();
         }
         self.bar.set_prefix(tick.epoch.to_string());
-        self.bar.set_message(shown(tick.loss));
+        self.bar.set_message(both(tick.loss, tick.discriminator));
         self.bar.set_position(tick.step);
     }
 

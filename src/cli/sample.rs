@@ -9,7 +9,7 @@ use gridlight::run::sample::{self, Drawn, Request};
 use super::output::save;
 use super::{Failure, is_exact, open_device, print};
 
-/// Draw new rows or images from a generative model (`family = "vae"`), or write text with a text model.
+/// Draw new rows or images from a generative model (`family = "vae"` or `"gan"`), or write text with a text model.
 #[derive(Args)]
 #[command(after_help = "Example:\n  gridlight sample runs/digits-vae --count 64 --output digits.png\n  \
                   gridlight sample runs/shakespeare --length 300 --prompt \"ROMEO.\"")]

@@ -268,5 +268,6 @@ pub fn make_paths_absolute(experiment: &mut Experiment, directory: &std::path::P
             *path = full.to_string_lossy().into_owned();
         }
     };
-    experiment.data.paths().into_iter().for_each(absolute);
+    let features = experiment.model.features.as_mut();
+    experiment.data.paths().into_iter().chain(features).for_each(absolute);
 }

@@ -109,15 +109,13 @@ impl Experiment {
         experiment.fill_in(&given);
         origin.given = given;
         experiment.origin = origin;
-        let layers = experiment
-            .origin
-            .given
-            .get("model")
-            .and_then(|model| model.get("layer"))
-            .and_then(toml::Value::as_array);
-        if layers.is_some_and(Vec::is_empty) {
-            let reason = "= [] names no layer; for a model without hidden layers use hidden = [] instead";
-            return Err(experiment.wrong("model.layer", reason));
+        for key in ["layer", "generator", "discriminator"] {
+            let model = experiment.origin.given.get("model");
+            let layers = model.and_then(|model| model.get(key)).and_then(toml::Value::as_array);
+            if layers.is_some_and(Vec::is_empty) {
+                let reason = "= [] names no layer; for a model without hidden layers use hidden = [] instead";
+                return Err(experiment.wrong(&format!("model.{key}"), reason));
+            }
         }
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
         Ok(experiment)
@@ -151,6 +149,7 @@ impl Experiment {
         if !is_given("loss") {
             self.train.loss = tasks::default_loss(&self.data, &self.model);
         }
+        tasks::fill_in(&self.data, &mut self.model, &mut self.train, &is_given);
         let transform = given.get("data").and_then(|data| data.get("transform"));
         if self.train.loss.has_log_link() && transform.is_none_or(|table| table.get("target").is_none()) {
             self.data.transform.target = Scaling::None;
@@ -158,6 +157,11 @@ impl Experiment {
         if !is_given("shuffle") {
             self.train.shuffle = tasks::default_shuffle(&self.data, &self.model);
         }
+    }
+
+    /// Training rows that a step reads.
+    pub fn rows_per_step(&self) -> usize {
+        self.train.batch_size * self.model.batches_per_step()
     }
 
     /// The parts that tasks read.
@@ -199,6 +203,11 @@ impl Experiment {
         config::transformer::check(&self.model)?;
         tasks::check(self.settings())?;
         accumulate::check(self)?;
+        if self.tune.is_some() && self.model.adversarial().is_some() {
+            let reason =
+                "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";
+            return Err(("tune", reason.into()));
+        }
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()
@@ -207,7 +216,9 @@ impl Experiment {
     fn check_model(&self) -> Result<(), (&'static str, String)> {
         let model = &self.model;
         let units = |key, n: usize| check_units(n).map_err(|reason| (key, reason));
-        for (key, count) in [("model.hidden", model.hidden.len()), ("model.layer", model.layers.len())] {
+        let lists = [("model.hidden", model.hidden.len()), ("model.layer", model.layers.len())];
+        let parts = model.parts().map(|(key, layers)| (key, layers.len()));
+        for (key, count) in lists.into_iter().chain(parts) {
             if count > MAX_LAYERS {
                 return Err((key, format!("has {count} layers; allowed are at most {MAX_LAYERS}")));
             }
@@ -229,7 +240,8 @@ impl Experiment {
         if let Some(width) = model.embedding_width {
             units("model.embedding_width", width)?;
         }
-        let normalised = model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
+        let all = model.hidden_layers().into_iter().chain(model.parts().map(|(_, layers)| layers).concat());
+        let normalised = all.into_iter().any(|l| l.layer().normalises_batch());
         let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
         for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
             let rows = size / self.train.accumulate.max(1);

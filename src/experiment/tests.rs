@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 70] = [
+const TABLES: [&str; 74] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -123,6 +123,7 @@ const TABLES: [&str; 70] = [
     "model={family=\"cnn\"+}",
     "model={family=\"rnn\"+}",
     "model={family=\"vae\"+}",
+    "model={family=\"gan\"+}",
     "model.layer=[{type=\"dense\",units=3+}]",
     "model.layer=[{type=\"activation\",function=\"relu\"+}]",
     "model.layer=[{type=\"dropout\",rate=0.1+}]",
@@ -136,6 +137,7 @@ const TABLES: [&str; 70] = [
     "model.layer=[{type=\"avg_pool\"+}]",
     "model.layer=[{type=\"global_pool\"+}]",
     "model.layer=[{type=\"flatten\"+}]",
+    "model.layer=[{type=\"unflatten\",shape=[1,2,2]+}]",
     "model.layer=[{type=\"upsample\"+}]",
     "model.layer=[{type=\"recurrent\",hidden=3+}]",
     "model.layer=[{type=\"residual\",channels=3+}]",
@@ -151,6 +153,7 @@ const TABLES: [&str; 70] = [
     "train.loss={type=\"quantile\"+}",
     "train.loss={type=\"bce_with_logits\"+}",
     "train.loss={type=\"elbo\"+}",
+    "train.loss={type=\"adversarial\"+}",
     "train.loss={type=\"cross_entropy\"+}",
     "train.loss={type=\"focal\"+}",
     "train.loss={type=\"poisson\"+}",
@@ -170,6 +173,7 @@ const TABLES: [&str; 70] = [
     "train.schedule={type=\"step\"+}",
     "train.schedule={type=\"cosine\"+}",
     "train.early_stopping={patience=3+}",
+    "train.discriminator={learning_rate=1e-3+}",
     "tune={epochs=3+}",
 ];
 
@@ -223,12 +227,16 @@ fn every_default_that_applies_is_written_out() {
         "batch_size = 32",
         "every_epochs = 10",
     ];
-    let cases: [(&[&str], &[&str]); 7] = [
+    let cases: [(&[&str], &[&str]); 8] = [
         (&[], &["family = \"mlp\"", "hidden = [128, 64]", "dropout = 0.0"]),
         (&["model.family=cnn"], &["channels = [32, 64]", "kernel = 3", "pool = 2"]),
         (&["model.family=rnn"], &["cell = \"lstm\"", "bidirectional = false", "dense = []"]),
         (&["model.family=vae"], &["channels = []", "latent = 16", "free_bits = 0.0"]),
         (&["model.family=vae", "model.channels=[4]"], &["kernel = 3", "beta = 1.0"]),
+        (
+            &["model.family=gan"],
+            &["latent = 64", "gan_loss = \"original\"", "critic_steps = 1", "average = 0.999"],
+        ),
         (&["train.loss=cross_entropy"], &["label_smoothing = 0.0", "class_weights = []"]),
         (&["data.image={shape=[1,2,2]}"], &["fit = \"squash\"", "on_error = \"fail\"", "classes = []"]),
     ];
@@ -286,7 +294,7 @@ fn every_key_is_listed_with_a_sentence() {
             }
         }
     }
-    for family in ["mlp", "cnn", "rnn", "transformer", "vae"] {
+    for family in ["mlp", "cnn", "rnn", "transformer", "vae", "gan"] {
         let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
         walk("", &toml::from_str(&experiment.resolved()).unwrap());
     }
@@ -294,7 +302,10 @@ fn every_key_is_listed_with_a_sentence() {
     assert_eq!(of("train", "batch_size").default.as_deref(), Some("32"));
     assert_eq!(of("train", "early_stopping").default, None);
     assert!(of("data", "source").required);
-    assert_eq!(of("model", "family").kind, "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\"");
+    assert_eq!(
+        of("model", "family").kind,
+        "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\""
+    );
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));
     assert!(keys::keys("trian").unwrap_err().contains("did you mean `train`"));

@@ -20,6 +20,13 @@ impl Graph {
         self.push(Op::Constant(ops::Constant { data: bits, ty: TensorType::f32(shape) }), &[])
     }
 
+    /// Labels `u32[B]` as rows `[B, count]` that are 1 at the label and 0 elsewhere.
+    pub fn one_hot(&mut self, labels: ValueId, count: usize) -> Built {
+        let ones: Vec<f32> = (0..count * count).map(|i| f32::from(u8::from(i % (count + 1) == 0))).collect();
+        let table = self.constant(&[count, count], &ones)?;
+        self.gather(table, labels)
+    }
+
     /// A scalar of the step.
     pub fn step_scalar(&mut self, scalar: StepScalar) -> Built {
         self.push(Op::StepScalar(ops::StepScalarOp { scalar }), &[])

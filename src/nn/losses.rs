@@ -78,6 +78,9 @@ pub enum Loss {
     /// The negative evidence lower bound of a variational autoencoder, in nats: the only loss of the `vae`
     /// family, which builds it itself.
     Elbo {},
+    /// The losses of generator and discriminator, which `model.gan_loss` chooses: the only loss of the `gan`
+    /// family, which builds them itself. That of the generator is reported as the loss.
+    Adversarial {},
     /// Softmax cross-entropy of class labels.
     CrossEntropy {
         /// Label smoothing: the fraction of the target spread over all classes, in `[0, 1)`.
@@ -145,6 +148,7 @@ impl Loss {
         "poisson",
         "tweedie",
         "elbo",
+        "adversarial",
     ];
 
     /// The loss of this name with default settings.
@@ -156,6 +160,7 @@ impl Loss {
             "quantile" => Loss::Quantile { quantiles: default_quantiles() },
             "bce_with_logits" => Loss::BceWithLogits { pos_weight: PosWeight::default() },
             "elbo" => Loss::Elbo {},
+            "adversarial" => Loss::Adversarial {},
             "focal" => Loss::Focal { gamma: default_gamma(), alpha: None },
             "poisson" => Loss::Poisson { offset: None },
             "tweedie" => Loss::Tweedie { power: default_power(), offset: None },
@@ -175,6 +180,7 @@ impl Loss {
             Loss::Quantile { .. } => "quantile",
             Loss::BceWithLogits { .. } => "bce_with_logits",
             Loss::Elbo {} => "elbo",
+            Loss::Adversarial {} => "adversarial",
             Loss::Focal { .. } => "focal",
             Loss::Poisson { .. } => "poisson",
             Loss::Tweedie { .. } => "tweedie",

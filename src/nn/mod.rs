@@ -4,6 +4,7 @@ pub mod arrangement;
 mod class_weights;
 pub mod config;
 pub mod focal;
+pub mod gan;
 pub mod init;
 pub mod inputs;
 pub mod layers;
@@ -16,7 +17,8 @@ pub mod tensors;
 mod text;
 pub mod vae;
 
-pub use model::{Model, ModelGraph};
+pub use gan::Gan;
+pub use model::{Model, ModelGraph, Opponent, Turn};
 pub use supervised::Supervised;
 pub use text::Language;
 pub use vae::Vae;

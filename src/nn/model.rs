@@ -6,6 +6,7 @@ use super::network::Network;
 use super::tensors::{Parameter, State};
 use crate::base::tensor::Shape;
 use crate::graph::{Graph, GraphError, ValueId, autodiff};
+use crate::optim::Optimizer;
 
 /// A model: turns batches of named inputs into losses and outputs.
 pub trait Model: std::fmt::Debug + Send + Sync {
@@ -25,36 +26,87 @@ pub trait Model: std::fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// The turns of a training step on batches of `batch` rows, if parts of the model are trained against each
+    /// other; none if [`Model::graph`] is all there is to train.
+    ///
+    /// # Errors
+    /// If layer sizes do not match, naming the layer.
+    fn turns(&self, _batch: usize) -> Result<Vec<Turn>, GraphError> {
+        Ok(vec![])
+    }
+
     /// The graph for batches of `batch` rows; with gradients and batch statistics if `training`.
     ///
     /// # Errors
     /// If layer sizes do not match, naming the layer.
     fn graph(&self, batch: usize, training: bool) -> Result<ModelGraph, GraphError> {
-        let mut graph = Graph::new();
-        let mut net = Network::new(&mut graph, training);
-        let losses = self.build(&mut net, batch)?;
-        let Network { parameters, states, carried, updates, summary, .. } = net;
-        let mut gradients = vec![];
-        if training {
-            let values: Vec<ValueId> = parameters.iter().map(|(_, v)| *v).collect();
-            let found = autodiff::gradients(&mut graph, losses.mean, &values)?;
-            gradients = parameters.iter().map(|(p, _)| p.name.clone()).zip(found).collect();
-        }
-        let parameters = parameters.into_iter().map(|(p, _)| p).collect();
-        Ok(ModelGraph {
-            graph,
-            predictions: losses.predictions,
-            loss_rows: losses.rows,
-            parts: losses.parts,
-            loss: losses.mean,
-            parameters,
-            states,
-            carried,
-            gradients,
-            updates,
-            summary,
-        })
+        graph_of(self, batch, training)
     }
+}
+
+/// The graph of what [`Model::build`] makes.
+pub(super) fn graph_of<M: Model + ?Sized>(
+    model: &M,
+    batch: usize,
+    training: bool,
+) -> Result<ModelGraph, GraphError> {
+    let mut graph = Graph::new();
+    let mut net = Network::new(&mut graph, training);
+    let losses = model.build(&mut net, batch)?;
+    let Network { parameters, states, carried, updates, summary, .. } = net;
+    let mut gradients = vec![];
+    if training {
+        let values: Vec<ValueId> = parameters.iter().map(|(_, v)| *v).collect();
+        let found = autodiff::gradients(&mut graph, losses.mean, &values)?;
+        gradients = parameters.iter().map(|(p, _)| p.name.clone()).zip(found).collect();
+    }
+    let parameters = parameters.into_iter().map(|(p, _)| p).collect();
+    Ok(ModelGraph {
+        graph,
+        predictions: losses.predictions,
+        loss_rows: losses.rows,
+        parts: losses.parts,
+        loss: losses.mean,
+        parameters,
+        states,
+        carried,
+        gradients,
+        updates,
+        summary,
+    })
+}
+
+/// A part of a training step: what is trained against the other parts, as they are at that time, or a change of
+/// states.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    /// Its name.
+    pub name: &'static str,
+    /// How often it comes in a step before the next turn, each time with a batch of its own.
+    pub times: usize,
+    /// The mathematics.
+    pub graph: Graph,
+    /// The loss to minimise, a scalar; none if it changes states alone.
+    pub loss: Option<ValueId>,
+    /// Gradients of the parameters it trains; no other turn trains them.
+    pub gradients: Vec<(String, ValueId)>,
+    /// New values of states.
+    pub updates: Vec<(String, ValueId)>,
+    /// How its parameters are trained, if not as the step says.
+    pub opponent: Option<Opponent>,
+}
+
+/// How a part of a model is trained that has an optimizer of its own.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Opponent {
+    /// Update rule.
+    pub optimizer: Optimizer,
+    /// Its learning rate, as a multiple of the step's.
+    pub rate: f64,
+    /// Maximum norm of its gradients.
+    pub clip_norm: Option<f64>,
+    /// Bound of every weight after an update.
+    pub bound: Option<f64>,
 }
 
 /// One form of the model, as a graph.

@@ -8,6 +8,9 @@ use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Op, Source, ValueId};
 
+/// How the names of running averages begin; that of the parameter follows.
+pub const AVERAGE: &str = "average.";
+
 /// The network under construction.
 pub struct Network<'a> {
     /// The graph so far.
@@ -26,6 +29,11 @@ pub struct Network<'a> {
     pub carried: Vec<State>,
     /// Whether recurrent layers start from the final states of the previous batch.
     pub carries: bool,
+    /// Whether layers are appended another time: their parameters and states are declared already, and the
+    /// states take their new values from the first time.
+    pub again: bool,
+    /// Whether parameters are read as their running averages, states named [`AVERAGE`] and the parameter.
+    pub averaged: bool,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
@@ -44,6 +52,8 @@ impl<'a> Network<'a> {
             states: vec![],
             carried: vec![],
             carries: false,
+            again: false,
+            averaged: false,
             updates: vec![],
             summary: vec![],
         }
@@ -80,17 +90,31 @@ impl<'a> Network<'a> {
     }
 
     fn declare(&mut self, parameter: Parameter) -> Result<ValueId, GraphError> {
+        if self.averaged {
+            let Parameter { name, shape, arrangement, .. } = parameter;
+            let name = format!("{AVERAGE}{name}");
+            return self.declare_state(State { name, shape, initial: 0.0, arrangement });
+        }
         let shape = parameter.arrangement.shape(&parameter.shape);
         let value = self.graph.source(Source::Parameter(parameter.name.clone()), &shape, DType::F32)?;
-        self.parameters.push((parameter, value));
+        if !self.again {
+            self.parameters.push((parameter, value));
+        }
         Ok(value)
     }
 
     /// Declares a tensor that training updates without a gradient.
     pub fn state(&mut self, name: String, shape: &[usize], initial: f32) -> Result<ValueId, GraphError> {
-        let value = self.graph.source(Source::State(name.clone()), shape, DType::F32)?;
         let arrangement = Arrangement::default();
-        self.states.push(State { name, shape: shape.to_vec(), initial, arrangement });
+        self.declare_state(State { name, shape: shape.to_vec(), initial, arrangement })
+    }
+
+    fn declare_state(&mut self, state: State) -> Result<ValueId, GraphError> {
+        let shape = state.arrangement.shape(&state.shape);
+        let value = self.graph.source(Source::State(state.name.clone()), &shape, DType::F32)?;
+        if !self.again {
+            self.states.push(state);
+        }
         Ok(value)
     }
 

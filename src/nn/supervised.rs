@@ -24,6 +24,8 @@ pub struct Supervised {
     /// The loss to minimise.
     pub loss: Loss,
     embedding_width: Option<usize>,
+    /// Whether to end with what the output layer reads.
+    features_only: bool,
 }
 
 impl Supervised {
@@ -36,7 +38,15 @@ impl Supervised {
         };
         let mut layers = config.layers_of(tokens);
         layers.push(Dense { units: outputs * loss.quantiles().len().max(1), bias: true }.into());
-        Self { layers, inputs, outputs, loss, embedding_width: config.embedding_width }
+        let embedding_width = config.embedding_width;
+        Self { layers, inputs, outputs, loss, embedding_width, features_only: false }
+    }
+
+    /// The model without its output layer and loss: it gives what that layer reads, the last hidden features
+    /// `[B, features]`.
+    pub fn features(mut self) -> Self {
+        self.layers.pop();
+        Self { features_only: true, ..self }
     }
 
     /// Numeric features and embedded categories, concatenated: `[B, width]`.
@@ -88,6 +98,12 @@ impl Model for Supervised {
             let reason = "the layers give each sample a sequence or an image, and the output takes a row of numbers; \
                           end with a `global_pool` or `flatten` layer, or a recurrent one that gives its last state";
             return Err(net.graph.error("output", &[h], reason.into()));
+        }
+        if self.features_only {
+            let nothing = net.graph.mul_scalar(h, 0.0)?;
+            let rows = net.graph.sum(nothing, &[1], false)?;
+            let mean = net.graph.mean(rows, &[0], false)?;
+            return Ok(Losses { predictions: h, rows, mean, parts: vec![] });
         }
         if let Some(last) = last {
             h = relative::values(net.graph, h, last, self.loss.quantiles().len().max(1))?;

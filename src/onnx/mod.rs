@@ -22,6 +22,7 @@ pub mod builder;
 mod cells;
 mod columns;
 mod emit;
+mod generator;
 mod heads;
 mod inputs;
 pub mod proto;
@@ -80,6 +81,8 @@ pub fn export(request: &Request) -> Result<Exported, TrainError> {
     ];
     let does = if settings.model.variational().is_some() {
         variational::write(&mut assembly, request)?
+    } else if settings.model.adversarial().is_some() {
+        generator::write(&mut assembly, request)?
     } else if let Some(text) = fitted.target.text() {
         metadata.push(("vocabulary".to_string(), text.vocabulary.clone()));
         text::write(&mut assembly, request, text)?

@@ -23,7 +23,7 @@ use crate::nn::{Model, Vae};
 use crate::tasks::autoencoder::DRAWS;
 use crate::train::TrainError;
 
-const ONE_ROW: Dim = Dim { factor: 1, rows: true, steps: false };
+pub(super) const ONE_ROW: Dim = Dim { factor: 1, rows: true, steps: false };
 
 /// Writes an autoencoder; returns what it does.
 ///
@@ -165,7 +165,7 @@ impl Drawn {
 }
 
 /// The class of each row, `[N]`; that of an unknown name is none that the model has, which ends in an error.
-fn class(assembly: &mut Assembly, request: &Request) -> String {
+pub(super) fn class(assembly: &mut Assembly, request: &Request) -> String {
     let target = &request.fitted.target;
     let names = target.classes();
     if request.raw {
@@ -185,7 +185,7 @@ fn class(assembly: &mut Assembly, request: &Request) -> String {
     b.squeeze(&labels, 1)
 }
 
-fn bind_class(emitter: &mut Emitter, class: Option<&str>) {
+pub(super) fn bind_class(emitter: &mut Emitter, class: Option<&str>) {
     if let (Some(class), Some(value)) = (class, emitter.source(&Source::Batch(Y.into()))) {
         emitter.bind(value, Held::new(class.into(), vec![ONE_ROW]));
     }
@@ -228,13 +228,13 @@ fn decode(
 }
 
 /// Decoded rows, as images if they are.
-struct Decoded {
-    name: String,
-    as_image: bool,
+pub(super) struct Decoded {
+    pub(super) name: String,
+    pub(super) as_image: bool,
 }
 
 /// Decoded features in the units of the data; parts of dates and indicators remain.
-fn own_units(
+pub(super) fn own_units(
     assembly: &mut Assembly,
     request: &Request,
     features: usize,

@@ -16,7 +16,21 @@ pub fn training(report: &Report) -> String {
         Series { name: "validation", class: "validation", points: by_epoch(&|r| r.validation.get("loss")) },
     ];
     let mut html = curves("Loss", ["epoch", "loss"], &loss, mark, true);
-    for (name, _) in report.best.0.iter().filter(|(name, _)| *name != "loss") {
+    let points = by_epoch(&|r| r.discriminator);
+    let plays = !points.is_empty();
+    if plays {
+        let series = [
+            Series { name: "training", class: "train", points },
+            Series {
+                name: "validation",
+                class: "validation",
+                points: by_epoch(&|r| r.validation.get("discriminator")),
+            },
+        ];
+        html += &curves("Loss of the discriminator", ["epoch", "loss"], &series, mark, true);
+    }
+    let shown = |name: &str| name == "loss" || (plays && name == "discriminator");
+    for (name, _) in report.best.0.iter().filter(|(name, _)| !shown(name)) {
         let points = by_epoch(&|r| r.validation.get(name));
         let series = [Series { name: "", class: "validation", points }];
         html += &curves(&format!("Validation {}", title(name)), ["epoch", name], &series, mark, true);
@@ -42,6 +56,9 @@ fn title(metric: &str) -> &str {
         "nats" => "cross-entropy per character, in nats",
         "auc" => "area under the ROC curve",
         "f1" => "F1 score",
+        "frechet" => "Frechet distance",
+        "precision" => "precision, the part of samples that look real",
+        "recall" => "recall, the part of what is real that is drawn",
         other => other,
     }
 }

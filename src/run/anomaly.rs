@@ -59,6 +59,11 @@ impl Trainer<'_> {
         order: &[u32],
     ) -> Result<String, TrainError> {
         let Job { device, model, training, data, .. } = self.task;
+        if self.engine.plays() {
+            return Ok(
+                "the parts of a `gan` are trained in turns, of which single operators are not kept".into()
+            );
+        }
         let graph = model.graph(training.rows(), true)?;
         let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;
         engine.restore(before, true)?;

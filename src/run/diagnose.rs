@@ -76,7 +76,7 @@ impl Trainer<'_> {
         self.best_predictions = Predictions::default();
         self.tensorboard = EventFile::create(&self.run.path, Some(progress.step + 1))?;
         self.last_checkpoint = (Instant::now(), progress.step);
-        self.logged = (0.0, 0);
+        (self.logged, self.logged_discriminator) = ((0.0, 0), 0.0);
         Ok(())
     }
 
@@ -131,7 +131,8 @@ impl Trainer<'_> {
             let slots = self.engine.loss_slots() as u64;
             let count = group.min(left).min(slots).min(self.before_the_next_left_out());
             let mut steps: Vec<StepRecord> = (0..count).map(|i| self.record(i)).collect();
-            let losses = self.engine.train(&mut steps)?;
+            let mut losses = self.engine.train(&mut steps)?;
+            losses.extend(self.engine.opponent_losses());
             let tensors = self.tensors()?;
             let loss = losses.iter().find(|loss| !loss.is_finite());
             let loss = loss.map(|&loss| ("training loss".to_string(), f64::from(loss)));

@@ -6,10 +6,12 @@ use super::audit::{self, Record};
 use super::decide;
 use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
+use super::likeness::FRECHET;
 use super::restore::{self, Position};
 use crate::base::number::{Number, Numbers};
 use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
+use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, Progress};
 use crate::train::engine::{self, Engine};
@@ -46,8 +48,9 @@ pub(super) struct Trainer<'a> {
     pub(super) busy: (f64, u64),
     pub(super) first_step_seconds: f64,
     pub(super) last_checkpoint: (Instant, u64),
-    /// Losses since the last step event.
+    /// Losses since the last step event, and those of the discriminator.
     pub(super) logged: (f64, u64),
+    pub(super) logged_discriminator: f64,
     pub(super) tensorboard: EventFile,
     started: Instant,
 }
@@ -65,7 +68,7 @@ impl<'a> Trainer<'a> {
     ) -> Result<Self, TrainError> {
         let Job { experiment, data, options, .. } = task;
         let config = &experiment.train;
-        let steps_per_epoch = (data.train.rows / config.batch_size) as u64;
+        let steps_per_epoch = (data.train.rows / experiment.rows_per_step()) as u64;
         let total = steps_per_epoch * config.epochs as u64;
         let Position { progress, history, best } = if options.resume {
             restore::newest(&task, &mut engine, &run, observer)?
@@ -92,6 +95,7 @@ impl<'a> Trainer<'a> {
             last_checkpoint: (Instant::now(), progress.step),
             started: Instant::now(),
             logged: (0.0, 0),
+            logged_discriminator: 0.0,
             progress,
             writer: Writer::default(),
             record,
@@ -261,7 +265,7 @@ impl<'a> Trainer<'a> {
         let [seed_low, seed_high] = self.task.experiment.seed_words();
         StepRecord {
             step: step as u32,
-            batch_start: ((self.progress.position + ahead) as usize * self.task.experiment.train.batch_size)
+            batch_start: ((self.progress.position + ahead) as usize * self.task.experiment.rows_per_step())
                 as u32,
             slot: 0,
             seed_low,
@@ -291,17 +295,21 @@ impl<'a> Trainer<'a> {
             self.logged.1 += 1;
         }
         self.progress.loss_sum = sum.to_bits();
+        let discriminator = self.count_opponent(first)?;
         self.progress.step += losses.len() as u64;
         self.progress.position += losses.len() as u64;
         let step = self.progress.step;
         if self.task.options.log_every.is_some_and(|n| n > 0 && step.is_multiple_of(n)) {
             let loss = Number(self.logged.0 / self.logged.1.max(1) as f64);
-            self.observer.event(&Event::Step { step, loss, learning_rate: self.learning_rate(step) });
-            self.logged = (0.0, 0);
+            let logged = self.logged_discriminator / self.logged.1.max(1) as f64;
+            let discriminator = discriminator.map(|_| Number(logged));
+            let learning_rate = self.learning_rate(step);
+            self.observer.event(&Event::Step { step, loss, discriminator, learning_rate });
+            (self.logged, self.logged_discriminator) = ((0.0, 0), 0.0);
         }
         let recent = losses.iter().map(|&l| f64::from(l)).sum::<f64>() / losses.len().max(1) as f64;
         let epoch = self.progress.epoch + 1;
-        self.observer.tick(&Tick { step, steps: self.total_steps, epoch, loss: recent });
+        self.observer.tick(&Tick { step, steps: self.total_steps, epoch, loss: recent, discriminator });
         Ok(())
     }
 
@@ -322,7 +330,18 @@ impl<'a> Trainer<'a> {
         if !loss.is_finite() {
             return Err(TrainError::diverged(step, "validation loss".into(), loss));
         }
-        let validation = self.numbers(loss, &predictions);
+        let mut validation = self.numbers(loss, &predictions);
+        validation.0.extend(self.alike(&self.task.data.validation, &predictions)?);
+        // What the best epoch has least of.
+        let loss = validation.get(FRECHET).unwrap_or(loss);
+        if !loss.is_finite() {
+            return Err(TrainError::diverged(step, "Frechet distance of the validation".into(), loss));
+        }
+        let discriminator = self.opponent_of_epoch();
+        let settings = self.task.experiment.settings();
+        let task = tasks::of(settings, &self.task.data.fitted);
+        task.keep(&self.run.path, epoch, &predictions)?;
+        let last_is_best = settings.last_is_best();
         let stopping = self.task.experiment.train.early_stopping.as_ref();
         let min_delta = stopping.map_or(0.0, |s| s.min_delta);
         let learning_rate = self.learning_rate(step);
@@ -331,8 +350,12 @@ impl<'a> Trainer<'a> {
             step,
             learning_rate,
             train_loss,
+            discriminator,
             validation: validation.clone(),
         });
+        if let Some(text) = task.warning(&self.history) {
+            self.observer.note(&text);
+        }
         let best_loss = self.progress.best_loss;
         let mut to_beat = self.progress.loss_to_beat.unwrap_or(best_loss);
         if loss < f64::from_bits(to_beat) - min_delta {
@@ -342,7 +365,7 @@ impl<'a> Trainer<'a> {
             self.progress.stale_epochs += 1;
         }
         // The best is the best, by however little.
-        let is_best = loss < f64::from_bits(best_loss);
+        let is_best = last_is_best || loss < f64::from_bits(best_loss);
         let least = if is_best { loss.to_bits() } else { best_loss };
         self.progress.loss_to_beat = (to_beat != least).then_some(to_beat);
         if is_best {
@@ -365,9 +388,11 @@ impl<'a> Trainer<'a> {
         }
         self.lines.write(&self.run.history(), &self.history)?;
         let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
+        scalars.extend(discriminator.map(|loss| ("discriminator/train".into(), loss)));
         scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
         self.tensorboard.scalars(step, &scalars)?;
-        let train = Numbers(vec![("loss", train_loss)]);
+        let own = discriminator.map(|loss| ("discriminator", loss));
+        let train = Numbers(std::iter::once(("loss", train_loss)).chain(own).collect());
         self.observer.event(&Event::Epoch { epoch, step, train, validation });
         Ok(())
     }

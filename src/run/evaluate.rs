@@ -4,17 +4,16 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::directory::RunDirectory;
 use super::keep;
+use super::likeness::Judge;
+use super::opened::open;
 use crate::base::number::{Number, Numbers};
-use crate::data::{self, Dataset, Fitted, Kept, Loaded};
+use crate::data::{self, Dataset, Kept, Loaded};
 use crate::device::Device;
-use crate::experiment::Experiment;
 use crate::tasks::autoencoder::MOST_DRAWS;
 use crate::tasks::series::{HorizonError, SeriesError};
-use crate::tasks::{self, Details, Input, Table, TargetError, Task, Trained};
+use crate::tasks::{Details, Input, Table, TargetError};
 use crate::train::TrainError;
-use crate::train::checkpoint;
 use crate::train::metrics::ClassScore;
 use crate::train::output;
 use crate::train::quantiles::Interval;
@@ -64,45 +63,6 @@ pub struct Evaluation {
     pub threshold: Option<f64>,
 }
 
-/// A run opened for use: its experiment, best weights and fitted preprocessing.
-pub(super) struct Opened<'a> {
-    path: &'a Path,
-    pub experiment: Experiment,
-    pub fitted: Fitted,
-    pub weights: Vec<checkpoint::NamedTensor>,
-    /// SHA-256 of the file of weights.
-    pub digest: String,
-}
-
-/// Opens a run for use.
-pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
-    let directory = RunDirectory::open(run)?;
-    let experiment = directory.experiment()?;
-    let (weights, meta) = checkpoint::load(&directory.best())?;
-    let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
-    let meta = meta.ok_or_else(missing)?;
-    let digest = meta.digest().to_string();
-    Ok(Opened { path: run, experiment, fitted: meta.fitted, weights, digest })
-}
-
-impl Opened<'_> {
-    /// The task the model was trained for.
-    pub fn task(&self) -> Box<dyn Task + '_> {
-        tasks::of(self.experiment.settings(), &self.fitted)
-    }
-
-    /// The error that something asked of the run cannot be.
-    pub fn refuse(&self, reason: &str) -> TrainError {
-        TrainError::unusable(self.path, reason)
-    }
-
-    /// The trained model on a device.
-    pub fn trained<'a>(&'a self, device: &'a dyn Device) -> Trained<'a> {
-        let (settings, run) = (self.experiment.settings(), self.path);
-        Trained { settings, fitted: &self.fitted, weights: &self.weights, run, device }
-    }
-}
-
 /// Loss and metrics of the best checkpoint on `file` or on a split (by default test, else validation).
 /// `draws` is the number of latent codes per row for an autoencoder (default
 /// [`crate::tasks::autoencoder::DRAWS`]).
@@ -117,8 +77,32 @@ pub fn evaluate(
     draws: Option<u32>,
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
+    evaluate_by(run, file, split, draws, None, device)
+}
+
+/// Like [`evaluate`]; `features` is the run of a classifier in whose features generated images are compared with
+/// real ones (default `model.features`).
+///
+/// # Errors
+/// As [`evaluate`], or if `features` cannot be read or is given for a model that generates no images.
+pub fn evaluate_by(
+    run: &Path,
+    file: Option<&Path>,
+    split: Option<&str>,
+    draws: Option<u32>,
+    features: Option<&Path>,
+    device: &dyn Device,
+) -> Result<Evaluation, TrainError> {
     let opened = open(run)?;
     let (task, trained) = (opened.task(), opened.trained(device));
+    let model = &opened.experiment.model;
+    if features.is_some() && model.adversarial().is_none() {
+        let problem = "is for models of `family = \"gan\"`, whose images it judges";
+        return Err(trained.unsuited("features", problem));
+    }
+    let features = features.or(model.features.as_deref().map(Path::new));
+    let image = opened.fitted.image.as_ref();
+    let judge = features.map(|run| Judge::open(run, image)).transpose()?;
     match (draws, task.draws()) {
         (Some(_), None) => {
             let problem = "is for models of `family = \"vae\"`; this one draws no latent codes";
@@ -142,6 +126,10 @@ pub fn evaluate(
     let Details { baselines, intervals, by_target, by_horizon, by_series, confusion, per_class, scores } =
         task.details(&rows, &predictions);
     let metrics = task.metrics(&predictions).into_iter().chain(scores).map(|m| (m.name, m.value));
+    let alike = match (&judge, image) {
+        (Some(judge), Some(image)) => judge.compare(device, image, &rows, &predictions)?,
+        _ => vec![],
+    };
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
         run: run.display().to_string(),
@@ -149,7 +137,7 @@ pub fn evaluate(
         samples: rows.rows,
         weight: opened.fitted.weight.clone(),
         loss: Number(predictions.loss(&opened.experiment.train.loss)),
-        metrics: Numbers(metrics.chain(baselines).collect()),
+        metrics: Numbers(metrics.chain(baselines).chain(alike).collect()),
         intervals,
         by_target,
         by_horizon,

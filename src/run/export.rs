@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::directory::RunDirectory;
-use super::evaluate::open;
+use super::opened::open;
 use crate::onnx::{self, Exported};
 use crate::train::TrainError;
 

@@ -10,9 +10,8 @@ use crate::report::{Report, Scores};
 use crate::tasks::{self, Shown, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine;
 use crate::train::events::Event;
-use crate::train::metrics::Predictions;
+use crate::train::metrics::{Metric, Predictions};
 
 impl Trainer<'_> {
     /// Writes everything and returns the `end` event.
@@ -60,6 +59,19 @@ impl Trainer<'_> {
         tasks::numbers(&*task, loss, predictions)
     }
 
+    /// How alike the images that a generator drew for `rows` are to them, if something judges that.
+    pub(super) fn alike(
+        &self,
+        rows: &Dataset,
+        drawn: &Predictions,
+    ) -> Result<Vec<(&'static str, f64)>, TrainError> {
+        let Job { judge, device, data, .. } = self.task;
+        match (judge, &data.fitted.image) {
+            (Some(judge), Some(image)) => judge.compare(device, image, rows, drawn),
+            _ => Ok(vec![]),
+        }
+    }
+
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Job { experiment, data, device, model, options, .. } = self.task;
         let (settings, fitted) =
@@ -67,25 +79,28 @@ impl Trainer<'_> {
         let weights = checkpoint::load(&self.run.best())?.0;
         let trained = Trained { settings, fitted, weights: &weights, run: &self.run.path, device };
         let task = tasks::of(settings, fitted);
-        let scores = |part: &'static str, rows: &Dataset, found: &Predictions| Scores {
-            part,
-            loss: found.loss(&experiment.train.loss),
-            metrics: task.metrics(found),
-            baselines: task.details(rows, found).baselines,
+        let scores = |part: &'static str, rows: &Dataset, found: &Predictions| {
+            let alike = self.alike(rows, found)?.into_iter().map(|(name, value)| Metric { name, value });
+            Ok::<_, TrainError>(Scores {
+                part,
+                loss: found.loss(&experiment.train.loss),
+                metrics: task.metrics(found).into_iter().chain(alike).collect(),
+                baselines: task.details(rows, found).baselines,
+            })
         };
         let validation = &self.best_predictions;
-        let mut all = vec![scores("validation", &data.validation, validation)];
+        let mut all = vec![scores("validation", &data.validation, validation)?];
         let mut shown = Shown { part: "validation", rows: &data.validation, predictions: validation };
         let test;
         if data.test.rows > 0 {
             test = trained.engine(model, &data.test)?.evaluate()?;
-            let scores = scores("test", &data.test, &test);
+            let scores = scores("test", &data.test, &test)?;
             let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
             self.record.test = finite.map(|(name, value)| (name.to_string(), value)).collect();
             all.push(scores);
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
-        let step = engine::step(self.task.training.accumulate);
+        let step = self.engine.step();
         let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
             name: &experiment.name,

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
+use super::likeness::Judge;
 use crate::base::number::Numbers;
 use crate::data::Loaded;
 use crate::device::Device;
@@ -25,6 +26,8 @@ pub(super) struct Job<'a> {
     pub model: &'a dyn Model,
     pub training: &'a Training<'a>,
     pub options: &'a Options,
+    /// What judges generated images, if anything does.
+    pub judge: Option<&'a Judge<'a>>,
 }
 
 /// What the command line adds to an experiment.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::audit::Record;
 use super::directory::RunDirectory;
+use super::likeness::FRECHET;
 use crate::base::number::Number;
 use crate::experiment::Experiment;
 use crate::nn::config::Family;
@@ -70,7 +71,8 @@ pub struct Listed {
     pub epochs: usize,
     /// Epochs that the experiment asks for.
     pub epochs_asked: usize,
-    /// The epoch with the least validation loss, from 1.
+    /// The epoch whose weights are kept: that with the least validation loss, or of a `gan` the least Frechet
+    /// distance or the last; from 1.
     pub best_epoch: Option<u64>,
     /// The first metric of the best epoch on the validation rows, or the loss where there is none.
     pub validation: Option<Score>,
@@ -110,9 +112,16 @@ impl Known {
         Ok(Self { experiment: directory.experiment()?, record, history, state })
     }
 
-    /// The epoch with the least validation loss: the first of equals, as in training.
+    /// The epoch with the least validation loss: the first of equals, as in training; the last where no loss
+    /// tells.
     pub fn best(&self) -> Option<&HistoryRow> {
-        let loss = |row: &HistoryRow| row.validation.get("loss").filter(|loss| !loss.is_nan());
+        if self.experiment.settings().last_is_best() {
+            return self.history.last();
+        }
+        let loss = |row: &HistoryRow| {
+            let judged = row.validation.get(FRECHET).or(row.validation.get("loss"));
+            judged.filter(|loss| !loss.is_nan())
+        };
         let rows = self.history.iter().filter(|row| loss(row).is_some());
         rows.min_by(|a, b| loss(a).unwrap_or(0.0).total_cmp(&loss(b).unwrap_or(0.0)))
     }

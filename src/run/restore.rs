@@ -3,6 +3,7 @@
 use super::decide;
 use super::directory::{Newest, RunDirectory};
 use super::job::Job;
+use super::likeness::FRECHET;
 use crate::base::number::Numbers;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, NamedTensor, Progress};
@@ -75,14 +76,20 @@ fn recover_best(
     progress: &mut Progress,
 ) -> Result<bool, TrainError> {
     let current = engine.weights()?;
-    let step = progress.best_epoch * (task.data.train.rows / task.experiment.train.batch_size) as u64;
+    let step = progress.best_epoch * (task.data.train.rows / task.experiment.rows_per_step()) as u64;
     let kept = checkpoint::load(&run.checkpoint(step)).ok().and_then(|(tensors, _)| {
         let find = |name: &String| tensors.iter().find(|tensor| tensor.0 == *name).cloned();
         current.iter().map(|(name, ..)| find(name)).collect::<Option<Vec<NamedTensor>>>()
     });
     let found = kept.is_some();
     if !found {
-        let loss = engine.evaluate()?.loss(&task.experiment.train.loss);
+        let found = engine.evaluate()?;
+        let alike = match (task.judge, &task.data.fitted.image) {
+            (Some(judge), Some(image)) => judge.compare(task.device, image, &task.data.validation, &found)?,
+            _ => vec![],
+        };
+        let distance = alike.iter().find(|(name, _)| *name == FRECHET).map(|(_, distance)| *distance);
+        let loss = distance.unwrap_or_else(|| found.loss(&task.experiment.train.loss));
         progress.best_loss = loss.to_bits();
         progress.best_epoch = progress.epoch;
         progress.loss_to_beat = None;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::evaluate::open;
+use super::opened::open;
 use crate::device::Device;
 pub use crate::tasks::{Drawn, Request};
 use crate::train::{TrainError, output};

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::evaluate::{Opened, part};
+use super::evaluate::part;
+use super::opened::Opened;
 use crate::data::{self, DataError, Dataset};
 use crate::device::Device;
 use crate::explain::points::sample;

@@ -1,9 +1,12 @@
 //! Starts a training: data, model, device and run directory, then the loop of `epochs`.
 
+use std::path::Path;
+
 use super::decide;
 use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
+use super::likeness::Judge;
 use crate::base::config::ConfigError;
 use crate::base::number;
 use crate::data::{self, Loaded};
@@ -24,7 +27,7 @@ use crate::train::weights::Weights;
 ///
 /// # Errors
 /// If the data are wrong or smaller than a batch.
-pub fn load_data(experiment: &Experiment, directory: &std::path::Path) -> Result<Loaded, TrainError> {
+pub fn load_data(experiment: &Experiment, directory: &Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
     let batch = experiment.smaller_batch(loaded.train.rows).unwrap_or(experiment.train.batch_size);
     check_batch(experiment, "train.batch_size", batch, &loaded)?;
@@ -44,11 +47,19 @@ pub(super) fn check_batch(
     batch: usize,
     data: &Loaded,
 ) -> Result<(), ConfigError> {
-    let rows = data.train.rows;
-    if batch <= rows {
+    let (rows, batches) = (data.train.rows, experiment.model.batches_per_step());
+    if batch * batches <= rows {
         return Ok(());
     }
     let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
+    if batch <= rows {
+        let reason = format!(
+            "= {batch} for each of model.critic_steps = {batches} is more than the {rows} {what} that train; set \
+             it to at most {}",
+            rows / batches
+        );
+        return Err(experiment.wrong(key, &reason));
+    }
     let reason = format!("= {batch} is more than the {rows} {what} that train; set it to at most {rows}");
     Err(experiment.wrong(key, &reason))
 }
@@ -157,7 +168,11 @@ fn with_engine<T>(
     if let Some(group) = &options.ranks {
         engine.join(group.clone(), config.exact, &format!("{}{}", data.digest, experiment.resolved()))?;
     }
-    go_on(Job { experiment, data, device, model: &*model, training: &training, options }, engine, observer)
+    let features = experiment.model.features.as_ref();
+    let judge = features.map(|run| Judge::open(Path::new(run), data.fitted.image.as_ref())).transpose()?;
+    let judge = judge.as_ref();
+    let task = Job { experiment, data, device, model: &*model, training: &training, options, judge };
+    go_on(task, engine, observer)
 }
 
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.
@@ -214,7 +229,7 @@ fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
 /// epochs.
 fn stretched(begun: &Experiment, now: &Experiment, step: u64, rows: usize) -> Option<String> {
     let (before, after) = (begun.train.epochs, now.train.epochs);
-    let per_epoch = (rows / now.train.batch_size.max(1)) as u64;
+    let per_epoch = (rows / now.rows_per_step().max(1)) as u64;
     let rate = |step: u64, epochs: usize| {
         let total = per_epoch * epochs as u64;
         number::shown(now.train.schedule.learning_rate(now.train.learning_rate, step, per_epoch, total))

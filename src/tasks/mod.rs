@@ -1,12 +1,14 @@
-//! The tasks that models are trained for: tables, images, series, text, autoencoders. A task owns the checks
-//! of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and its part
-//! of the report.
+//! The tasks that models are trained for: tables, images, series, text, autoencoders, adversarial pairs. A task
+//! owns the checks of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and
+//! its part of the report.
 //!
 //! [`of`] chooses the task of a run, and is the only place that does. A new task is a folder, a `mod` line, a
 //! line there, and one in [`check`] if it has keys of its own.
 
+mod adversarial;
 pub mod autoencoder;
 pub mod images;
+mod prior;
 pub mod series;
 mod table;
 pub mod text;
@@ -23,10 +25,11 @@ use crate::nn::losses::{ClassWeights, Loss};
 use crate::train::TrainError;
 use crate::train::config::TrainConfig;
 use crate::train::engine::Engine;
+use crate::train::history::HistoryRow;
 use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
 pub use table::TargetError;
-pub use trained::{Trained, model};
+pub use trained::{Trained, model, opponent};
 
 /// The parts of an experiment that tasks read.
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +49,22 @@ impl Settings<'_> {
             Loss::BceWithLogits { .. } => Goal::Binary,
             Loss::CrossEntropy { .. } | Loss::Focal { .. } => Goal::Classes,
             Loss::Poisson { .. } | Loss::Tweedie { .. } => Goal::Rate,
-            Loss::Elbo {} => Goal::Features,
+            Loss::Elbo {} | Loss::Adversarial {} => Goal::Features,
             Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } | Loss::Quantile { .. } => Goal::Regression,
         }
     }
 
-    /// Whether the model or its loss reads the target; an autoencoder does so only if it is conditional.
+    /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
+    /// two parts that are trained against each other say how they stand to each other, not how good samples are.
+    pub fn last_is_best(&self) -> bool {
+        self.model.adversarial().is_some() && self.model.features.is_none()
+    }
+
+    /// Whether the model or its loss reads the target; one that learns the features does so only if it is
+    /// conditional.
     pub fn reads_target(&self) -> bool {
-        self.model.variational().is_none_or(|v| v.conditional)
+        let learns_features = self.model.variational().map(|v| v.conditional);
+        learns_features.or(self.model.adversarial().map(|gan| gan.conditional)).unwrap_or(true)
     }
 }
 
@@ -162,6 +173,19 @@ pub trait Task {
         None
     }
 
+    /// Keeps what the validation of an epoch shows in the run's directory, for the report.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    fn keep(&self, _run: &Path, _epoch: u64, _validation: &Predictions) -> Result<(), TrainError> {
+        Ok(())
+    }
+
+    /// What to tell the user of a training that goes wrong, from its history up to now.
+    fn warning(&self, _history: &[HistoryRow]) -> Option<String> {
+        None
+    }
+
     /// Evaluates the engine's evaluation rows with this many draws each, if the model draws any.
     ///
     /// # Errors
@@ -190,7 +214,7 @@ pub trait Task {
     /// If it generates nothing, an option does not apply or is out of range, or the device fails.
     fn sample(&self, trained: &Trained, _request: &Request) -> Result<Drawn, TrainError> {
         Err(trained.refuse(
-            "its model predicts and generates nothing; train one of `family = \"vae\"`, or one of text",
+            "its model predicts and generates nothing; train one of `family = \"vae\"` or `\"gan\"`, or one of text",
         ))
     }
 
@@ -205,6 +229,9 @@ pub trait Task {
 pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> {
     if let Some(model) = settings.model.variational() {
         return Box::new(autoencoder::Autoencoder { settings, model, fitted });
+    }
+    if let Some(model) = settings.model.adversarial() {
+        return Box::new(adversarial::Pair { settings, model, fitted });
     }
     if let Some(text) = fitted.target.text() {
         return Box::new(text::Language { text });
@@ -222,16 +249,31 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
 /// # Errors
 /// The key, and what is wrong with it.
 pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    adversarial::check(settings)?;
     autoencoder::check(settings)?;
     table::check(settings)?;
     images::check(settings)?;
     text::check(settings)
 }
 
+/// Fills in defaults of `[model]` and `[train]` that follow from the task, for keys of `[train]` that are not
+/// given.
+pub fn fill_in(
+    data: &DataConfig,
+    model: &mut ModelConfig,
+    train: &mut TrainConfig,
+    is_given: &dyn Fn(&str) -> bool,
+) {
+    adversarial::fill_in(data, model, train, is_given);
+}
+
 /// The default loss.
 pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if model.variational().is_some() {
         return Loss::Elbo {};
+    }
+    if model.adversarial().is_some() {
+        return Loss::Adversarial {};
     }
     if data.text.is_some() {
         return text::LOSS;

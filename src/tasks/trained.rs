@@ -5,8 +5,9 @@ use std::path::Path;
 use super::{Settings, of};
 use crate::data::{Dataset, Fitted};
 use crate::device::Device;
+use crate::nn::config::adversarial::{Adversarial, GanLoss};
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
-use crate::nn::{Language, Model, Supervised, Vae};
+use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
@@ -68,6 +69,19 @@ impl Trained<'_> {
     }
 }
 
+/// How the discriminator of an adversarial pair is trained.
+pub fn opponent(settings: Settings) -> Opponent {
+    let train = settings.train;
+    let own = train.discriminator.clone().unwrap_or_default();
+    let clipped = |gan: Adversarial| (gan.loss == GanLoss::Wasserstein).then_some(gan.clip);
+    Opponent {
+        optimizer: own.optimizer.unwrap_or_else(|| train.optimizer.clone()),
+        rate: own.learning_rate.map_or(1.0, |rate| rate / train.learning_rate),
+        clip_norm: own.clip_norm.or(train.clip_norm),
+        bound: settings.model.adversarial().and_then(clipped),
+    }
+}
+
 /// The model of an experiment for rows like those of `sample`.
 pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model> {
     let (config, loss) = (settings.model, settings.train.loss.clone());
@@ -75,6 +89,9 @@ pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn M
     let image = fitted.image.as_ref().map(|image| image.shape);
     if let Some(vae) = Vae::new(config, sample.width(), image, outputs) {
         return Box::new(vae);
+    }
+    if let Some(gan) = Gan::new(config, sample.width(), image, outputs, opponent(settings)) {
+        return Box::new(gan);
     }
     if let Some(text) = &sample.text {
         let shape = TextShape { length: text.length, vocabulary: text.vocabulary };

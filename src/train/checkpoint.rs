@@ -59,6 +59,9 @@ pub struct Progress {
     pub position: u64,
     /// Sum of the losses of these batches, as bits.
     pub loss_sum: u64,
+    /// Sum of the discriminator's losses of these batches, as bits, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator_sum: Option<u64>,
     /// Best epoch so far.
     pub best_epoch: u64,
     /// Its validation loss, as bits.

@@ -49,6 +49,10 @@ pub struct TrainConfig {
     /// Maximum norm of the whole gradient; longer gradients are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// `gan`: how the discriminator is trained where that differs from the generator, which the keys above are
+    /// about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discriminator: Option<DiscriminatorConfig>,
     /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
     pub exact: bool,
@@ -64,6 +68,21 @@ pub struct TrainConfig {
     /// Minutes between checkpoints; if `checkpoint_every_steps` is also set, whichever comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_minutes: Option<f64>,
+}
+
+/// How the discriminator of a `gan` is trained.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, expecting = "a table such as { learning_rate = 0.0004 }")]
+pub struct DiscriminatorConfig {
+    /// Its optimizer: a name, or a table with `type` and its settings. By default the generator's.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some_optimizer")]
+    pub optimizer: Option<Optimizer>,
+    /// Its initial learning rate, by default the generator's; `train.schedule` is that of both.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Maximum norm of its whole gradient, by default the generator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f64>,
 }
 
 /// Stop when validation no longer improves.
@@ -139,6 +158,7 @@ impl Default for TrainConfig {
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,
+            discriminator: None,
             exact: false,
             skip_non_finite_steps: 0,
             early_stopping: None,
@@ -154,6 +174,10 @@ fn loss<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Loss, D::Error> {
 
 fn optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Optimizer, D::Error> {
     name_or_table(deserializer, Optimizer::named, Optimizer::NAMES)
+}
+
+fn some_optimizer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Optimizer>, D::Error> {
+    optimizer(deserializer).map(Some)
 }
 
 fn schedule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Schedule, D::Error> {

@@ -36,6 +36,9 @@ pub enum Event {
         step: u64,
         /// Mean loss since the last such event.
         loss: Number,
+        /// That of the discriminator, if there is one.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        discriminator: Option<Number>,
         /// Learning rate of this step.
         learning_rate: f64,
     },
@@ -84,6 +87,8 @@ pub struct Tick {
     pub epoch: u64,
     /// Mean loss of the latest steps.
     pub loss: f64,
+    /// That of the discriminator, if there is one.
+    pub discriminator: Option<f64>,
 }
 
 /// Receives training events. The library itself prints nothing; `()` is the observer that ignores everything.

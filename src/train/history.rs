@@ -7,7 +7,7 @@ use super::checkpoint;
 use crate::base::number::Numbers;
 
 /// Metrics that may appear in the file, after `validation_`.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 19] = [
     "loss",
     "mae",
     "rmse",
@@ -23,7 +23,13 @@ const NAMES: [&str; 15] = [
     "reconstruction",
     "kl",
     "nats",
+    "discriminator",
+    "frechet",
+    "precision",
+    "recall",
 ];
+/// The column of the discriminator's training loss, which only adversarial pairs have.
+const DISCRIMINATOR: &str = "train_discriminator";
 /// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -38,6 +44,8 @@ pub struct HistoryRow {
     pub learning_rate: f64,
     /// Mean training loss.
     pub train_loss: f64,
+    /// Mean training loss of the discriminator, if there is one.
+    pub discriminator: Option<f64>,
     /// Validation loss and metrics.
     pub validation: Numbers,
 }
@@ -61,7 +69,8 @@ impl Lines {
         if let (0, Some(first)) = (self.rows, rows.first()) {
             let names = first.validation.0.iter().map(|(n, _)| format!("validation_{n}"));
             let fixed = ["epoch", "step", "learning_rate", "train_loss"].map(String::from);
-            writer.write_record(fixed.into_iter().chain(names)).map_err(fail)?;
+            let own = first.discriminator.map(|_| DISCRIMINATOR.to_string());
+            writer.write_record(fixed.into_iter().chain(own).chain(names)).map_err(fail)?;
         }
         for row in rows.iter().skip(self.rows) {
             let fixed = [
@@ -71,7 +80,8 @@ impl Lines {
                 row.train_loss.to_string(),
             ];
             let metrics = row.validation.0.iter().map(|(_, x)| x.to_string());
-            writer.write_record(fixed.into_iter().chain(metrics)).map_err(fail)?;
+            let own = row.discriminator.map(|loss| loss.to_string());
+            writer.write_record(fixed.into_iter().chain(own).chain(metrics)).map_err(fail)?;
         }
         writer.flush().map_err(|e| TrainError::io(path, &e))?;
         drop(writer);
@@ -128,7 +138,8 @@ fn read_to(path: &Path, last: u64) -> Result<Vec<HistoryRow>, TrainError> {
     let mut reader = csv::Reader::from_reader(&bytes[..]);
     let header = reader.headers().map_err(|_| damaged(1, "the header is not text"))?.clone();
     let mut names = vec![];
-    for title in header.iter().skip(4) {
+    let plays = header.get(4) == Some(DISCRIMINATOR);
+    for title in header.iter().skip(4 + usize::from(plays)) {
         let known = NAMES.iter().find(|n| title.strip_prefix("validation_") == Some(n));
         names.push(*known.ok_or_else(|| damaged(1, &format!("there is no metric `{title:.80}`")))?);
     }
@@ -138,7 +149,7 @@ fn read_to(path: &Path, last: u64) -> Result<Vec<HistoryRow>, TrainError> {
             damaged(e.position().map_or(1, csv::Position::line), "the line does not fit the header")
         })?;
         let line = record.position().map_or(1, csv::Position::line);
-        let row = parse(&record, &names).ok_or_else(|| damaged(line, "a cell is not a number"))?;
+        let row = parse(&record, plays, &names).ok_or_else(|| damaged(line, "a cell is not a number"))?;
         if row.epoch > last {
             break;
         }
@@ -150,17 +161,19 @@ fn read_to(path: &Path, last: u64) -> Result<Vec<HistoryRow>, TrainError> {
     Ok(rows)
 }
 
-fn parse(record: &csv::StringRecord, names: &[&'static str]) -> Option<HistoryRow> {
+/// A line of the file; `plays` if it has the column of a discriminator.
+fn parse(record: &csv::StringRecord, plays: bool, names: &[&'static str]) -> Option<HistoryRow> {
     let number = |at: usize| record.get(at)?.parse::<f64>().ok();
     let mut validation = vec![];
     for (at, name) in names.iter().enumerate() {
-        validation.push((*name, number(at + 4)?));
+        validation.push((*name, number(at + 4 + usize::from(plays))?));
     }
     Some(HistoryRow {
         epoch: record.get(0)?.parse().ok()?,
         step: record.get(1)?.parse().ok()?,
         learning_rate: number(2)?,
         train_loss: number(3)?,
+        discriminator: if plays { Some(number(4)?) } else { None },
         validation: Numbers(validation),
     })
 }
@@ -179,6 +192,7 @@ mod tests {
             step: 11 * epoch,
             learning_rate: 0.1,
             train_loss: 1.0 / 3.0,
+            discriminator: None,
             validation: Numbers(vec![("loss", 0.7), ("r2", f64::NAN)]),
         };
         let mut lines = Lines::default();

@@ -35,7 +35,7 @@ pub struct Predictions {
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `pinball`, `crps`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`; `nats`
+    /// `mae`, `rmse`, `r2`, `pinball`, `crps`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`, `discriminator`, `frechet`, `precision`, `recall`; `nats`
     /// per character.
     pub name: &'static str,
     /// Its value.
@@ -46,8 +46,8 @@ pub struct Metric {
 pub fn larger_is_better(name: &str) -> Option<bool> {
     match name {
         "r2" | "accuracy" | "auc" | "f1" | "balanced_accuracy" | "mcc" | "average_precision" | "elbo"
-        | "log_likelihood" => Some(true),
-        "kl" | "reconstruction" => None,
+        | "log_likelihood" | "precision" | "recall" => Some(true),
+        "kl" | "reconstruction" | "discriminator" => None,
         name if name.starts_with("baseline_") => None,
         _ => Some(false),
     }

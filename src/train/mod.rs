@@ -9,6 +9,7 @@ mod error;
 pub mod events;
 pub(crate) mod fit;
 pub mod history;
+pub mod likeness;
 pub(crate) mod lock;
 pub mod metrics;
 pub mod output;

@@ -262,6 +262,23 @@ fn what_follows_from_the_loss_is_in_the_graph_or_refused() {
 }
 
 #[test]
+fn the_generator_of_an_adversarial_pair_leaves_without_its_discriminator() {
+    let place = workplace();
+    let rest = "model = { family = \"gan\", latent = 3, hidden = [5], conditional = true, norm = \"batch\" }\n\
+                data = { source = \"table.csv\", features = [\"a\", \"b\"], target = \"kind\" }";
+    train(place.path(), "pair", rest);
+    let model = export(place.path(), "runs/pair", &[]);
+    assert_in_order(&model);
+    let [code, class] = &ports(&graph(&model).input)[..] else { panic!("two inputs") };
+    assert_eq!((code, class), (&port("code", 1, "N 3"), &port("kind", 8, "N 1")));
+    assert_eq!(ports(&graph(&model).output), [port("drawn", 1, "N 2")]);
+    let names: Vec<&str> = graph(&model).initializer.iter().map(|tensor| tensor.name.as_str()).collect();
+    assert!(names.iter().all(|name| !name.starts_with("discriminator")), "{names:?}");
+    let model = export(place.path(), "runs/pair", &["--raw"]);
+    assert_eq!(ports(&graph(&model).input), [port("code", 1, "N 3"), port("class", 7, "N")]);
+}
+
+#[test]
 fn attention_leaves_as_products_and_a_softmax() {
     let place = workplace();
     let text: String = (0..400).map(|i| char::from(b'a' + (i * i % 7) as u8)).collect();

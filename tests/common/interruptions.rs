@@ -49,11 +49,12 @@ pub enum Family {
     Rnn,
     Text,
     Vae,
+    Gan,
 }
 
 /// Every model family.
 #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
-const FAMILIES: [Family; 5] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Text, Family::Vae];
+const FAMILIES: [Family; 6] = [Family::Mlp, Family::Cnn, Family::Rnn, Family::Text, Family::Vae, Family::Gan];
 
 /// A text of words of random length, in each of which the letters follow the alphabet.
 fn words(characters: usize) -> String {
@@ -130,6 +131,11 @@ impl Bench {
             Family::Vae => {
                 (stripes(430), "exclude = [\"label\"]\n[model]\nfamily = \"vae\"\nhidden = [8]\nlatent = 2\n")
             }
+            Family::Gan => (
+                stripes(430),
+                "target = \"label\"\nimage = { shape = [1, 6, 6] }\n[model]\nfamily = \"gan\"\nhidden = [8]\n\
+                 channels = [4]\nlatent = 2\nnorm = \"batch\"\ndropout = 0.1\nconditional = true\n",
+            ),
         };
         std::fs::write(&source, table).unwrap();
         let loss =
@@ -234,7 +240,7 @@ fn assert_diverges(device: &dyn Device, bench: &Bench, what: &str) {
     assert!(error.to_string().contains(&format!("at step {step}: the {tensor} is ")), "{what}: {error}");
     let saved = checkpoint::list(&bench.path("run/checkpoints"));
     assert!(!saved.is_empty(), "{what}");
-    let mut names = vec!["training loss".to_string()];
+    let mut names = vec!["training loss".to_string(), "training loss of the discriminator".to_string()];
     for (_, path) in saved {
         // Loading rejects non-finite numbers.
         let (tensors, _) = checkpoint::load(&path).unwrap();

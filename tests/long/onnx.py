@@ -190,6 +190,24 @@ def noise(rows, latent):
     return numpy.array(found, numpy.float32)
 
 
+def codes(model, rows=65, seed=3):
+    """What `sample` draws: codes, and the classes in turn."""
+    extents = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
+    latent = extents["code"][1].dim_value
+    elements = numpy.arange(rows * latent, dtype=numpy.uint32)
+    with numpy.errstate(over="ignore"):
+        key = numpy.uint32(seed), numpy.uint32(6) * numpy.uint32(0x9E3779B1)
+        pair = threefry(key, (numpy.zeros_like(elements), elements // numpy.uint32(2)))
+    word, known = numpy.where(elements % 2 == 0, *pair), quantiles()
+    drawn = (known[word & 4095] + known[(word >> 12) & 4095]).reshape(rows, latent)
+    feeds = {"code": drawn.astype(numpy.float32)}
+    for name in extents.keys() - feeds.keys():
+        meaning = next(value.doc_string for value in model.graph.input if value.name == name)
+        classes = meaning.rsplit(": ", 1)[1].split(", ")
+        feeds[name] = numpy.array([[classes[row % len(classes)]] for row in range(rows)], object)
+    return feeds
+
+
 def run(session, feeds, batch):
     """The outputs by name, of all rows."""
     names = [output.name for output in session.get_outputs()]
@@ -211,7 +229,11 @@ def difference(found, expected):
 
 
 def compare(outputs, path):
-    """The largest difference between a model's outputs and a table of predictions."""
+    """The largest difference between a model's outputs and a table of predictions, or an array of samples."""
+    if "drawn" in outputs:
+        # Pixels of the same place may hardly differ from 0.
+        found, expected = outputs["drawn"], numpy.load(path)
+        return float(abs(found - expected).max() / abs(expected).max())
     with open(path, newline="") as file:
         title, *lines = csv.reader(file)
     columns = {name: [line[at] for line in lines] for at, name in enumerate(title)}
@@ -284,6 +306,8 @@ def cases():
         found[name] = (digit, lambda model: digits(digit))
     for name in ["fashion-cnn", "fashion-vae"]:
         found[name] = (fashion, lambda model: idx(fashion))
+    for name in ["digits-gan", "fashion-wgan-gp"]:
+        found[name] = (None, codes)
     return found
 
 
@@ -432,7 +456,11 @@ def check(name, experiment, source, values, asked, directory):
         source = pathlib.Path(directory) / "part.txt"
         source.write_text(characters[-len(characters) // 10 :])
     predictions = pathlib.Path(directory) / f"{name}-predicted.csv"
-    command("predict", run_directory, "--input", source, "--output", predictions, "--device", "cpu")
+    if values is codes:
+        predictions = predictions.with_suffix(".npy")
+        command("sample", run_directory, "--count", 65, "--seed", 3, "--output", predictions, "--device", "cpu")
+    else:
+        command("predict", run_directory, "--input", source, "--output", predictions, "--device", "cpu")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options)

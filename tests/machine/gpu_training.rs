@@ -1,11 +1,12 @@
 //! The GPU backend as a whole: PyTorch's trajectories, random fused graphs, long loops.
 
+use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
 use crate::{
-    agreement, custom_loop, examples, harness, image_trajectory, parts, trajectory, transformer_trajectory,
-    vae_trajectory,
+    agreement, custom_loop, examples, gan_trajectory, harness, image_trajectory, parts, trajectory,
+    transformer_trajectory, vae_trajectory,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -18,6 +19,16 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("losses_of_transformers_follow_pytorch_for_50_steps", || {
             Ok(transformer_trajectory::check_transformers(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("both_losses_of_adversarial_pairs_follow_pytorch_for_50_rounds", || {
+            Ok(gan_trajectory::check_pairs(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("adversarial_pairs_have_the_same_bits_on_both_backends_in_exact_mode", || {
+            let options = GpuOptions { exact: true, ..GpuOptions::default() };
+            let found = gan_trajectory::bits(&harness::device(&options)?);
+            let expected = gan_trajectory::bits(&CpuDevice::new(Some(2)).exact(true));
+            let differing = found.iter().zip(&expected).find(|(a, b)| a != b);
+            differing.map_or(Ok(()), |(tensor, _)| Err(format!("{} differs", tensor.0).into()))
         }),
         ("losses_parts_and_gradients_of_an_autoencoder_follow_pytorch_for_100_steps", || {
             Ok(vae_trajectory::check_autoencoder(&harness::device(&GpuOptions::default())?, 1e-4)?)

@@ -13,6 +13,8 @@ mod everywhere;
 mod examples;
 #[path = "../common/faults.rs"]
 mod faults;
+#[path = "../pytorch/gan_trajectory.rs"]
+mod gan_trajectory;
 mod gpu_device;
 mod gpu_kernels;
 mod gpu_training;

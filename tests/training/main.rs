@@ -12,6 +12,9 @@ mod explain;
 #[path = "../common/faults.rs"]
 mod faults;
 mod fit;
+mod gan;
+#[path = "../pytorch/gan_trajectory.rs"]
+mod gan_trajectory;
 mod image_training;
 #[path = "../pytorch/image_trajectory.rs"]
 mod image_trajectory;

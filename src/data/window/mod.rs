@@ -29,7 +29,8 @@ pub(super) fn load(
     other: &dyn Fn(&str) -> Result<Table, DataError>,
 ) -> Result<Loaded, DataError> {
     if goal == Goal::Features {
-        let reason = "a `vae` learns rows as they are; remove [data.window], or choose another family";
+        let reason =
+            "a `vae` or `gan` learns rows as they are; remove [data.window], or choose another family";
         return Err(DataError::Treatment { column: "window".into(), reason: reason.into() });
     }
     let columns = fit::columns(config, window, table)?;

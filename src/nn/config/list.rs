@@ -7,14 +7,17 @@ use serde::de::{SeqAccess, Visitor};
 
 use crate::nn::layers::LayerConfig;
 
-struct Layers;
+/// Whose layers they are: the key.
+struct Layers(&'static str);
 
 impl<'de> Visitor<'de> for Layers {
     type Value = Vec<LayerConfig>;
 
     fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(
-            "a list of tables such as [{ type = \"dense\", units = 64 }], or a [[model.layer]] table for each",
+        let key = self.0;
+        write!(
+            f,
+            "a list of tables such as [{{ type = \"dense\", units = 64 }}], or a [[model.{key}]] table for each"
         )
     }
 
@@ -29,5 +32,17 @@ impl<'de> Visitor<'de> for Layers {
 
 /// The layers in order.
 pub(super) fn layers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LayerConfig>, D::Error> {
-    deserializer.deserialize_seq(Layers)
+    deserializer.deserialize_seq(Layers("layer"))
+}
+
+/// The layers of a `gan`'s generator.
+pub(super) fn generator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<LayerConfig>, D::Error> {
+    deserializer.deserialize_seq(Layers("generator"))
+}
+
+/// The layers of a `gan`'s discriminator.
+pub(super) fn discriminator<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<LayerConfig>, D::Error> {
+    deserializer.deserialize_seq(Layers("discriminator"))
 }

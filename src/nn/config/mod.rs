@@ -3,7 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub mod adversarial;
 mod list;
+mod mirrored;
 pub mod recurrent;
 pub mod transformer;
 pub mod variational;
@@ -14,6 +16,7 @@ use crate::nn::layers::{
     Activate, Activation, BatchNorm, Conv2d, Dense, Dropout, Flatten, GroupNorm, LayerConfig, LayerNorm,
     MaxPool, NamedPadding, Padding, Pair, default_eps,
 };
+use adversarial::{GanLoss, OutputRange};
 use transformer::{Order, TokensOf};
 use variational::{Decoder, Variance};
 
@@ -25,25 +28,29 @@ pub struct ModelConfig {
     #[serde(default)]
     pub family: Family,
     /// Channels of the convolutions, each followed by normalisation and activation. `cnn`: 32 and 64 by
-    /// default, each with pooling. `vae`: none by default; each halves the image.
+    /// default, each with pooling. `vae`, `gan`: none by default; each halves the image in the encoder or
+    /// discriminator and doubles it in the decoder or generator.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
-    /// `cnn`, `vae`: kernel size of the convolutions (default 3); padding keeps the size of the image.
+    /// `cnn`, `vae`, `gan`: kernel size of the convolutions (default 3, of a `gan` 4); padding keeps the size of
+    /// the image, or half of it where a convolution halves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Pair>,
     /// `cnn`: window size of the pooling after each convolution (default 2); 1 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pair>,
-    /// Units of the hidden layers.
+    /// Units of the hidden layers. `vae`, `gan`: of the encoder or discriminator; decoder or generator have
+    /// them in the opposite order.
     #[serde(default = "default_hidden")]
     pub hidden: Vec<usize>,
-    /// Activation after each hidden layer.
+    /// Activation after each hidden layer. `gan`: of the generator; the discriminator has `leaky_relu` with
+    /// slope 0.2.
     #[serde(default)]
     pub activation: Activation,
-    /// Normalisation before each activation.
+    /// Normalisation before each activation. `gan`: of the generator; the discriminator has none.
     #[serde(default)]
     pub norm: Norm,
-    /// Dropout rate of the hidden units.
+    /// Dropout rate of the hidden units. `gan`: of the discriminator.
     #[serde(default)]
     pub dropout: f64,
     /// Embedding width of a category; by default half the number of categories, at most 50.
@@ -78,7 +85,7 @@ pub struct ModelConfig {
     /// `"none"`; the numbers of a table's row have no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positions: Option<Order>,
-    /// `vae`: dimension of the latent code (default 16).
+    /// `vae`, `gan`: dimension of the latent code (default 16, of a `gan` 64).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latent: Option<usize>,
     /// `vae`: distribution of the features, `"gaussian"` (default) or `"bernoulli"` for values in 0..1.
@@ -96,9 +103,44 @@ pub struct ModelConfig {
     /// `vae`: free nats per latent dimension (default 0).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free_bits: Option<f64>,
-    /// `vae`: whether encoder and decoder are conditioned on the class in `data.target` (default false).
+    /// `vae`, `gan`: whether both parts read the class in `data.target`, so that samples can be of a class
+    /// (default false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub conditional: Option<bool>,
+    /// `gan`: what generator and discriminator minimise, `"original"` (default), `"least_squares"`,
+    /// `"wasserstein"` or `"wasserstein_gp"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gan_loss: Option<GanLoss>,
+    /// `gan` with `gan_loss = "wasserstein"`: bound of every weight of the discriminator (default 0.01).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// `gan` with `gan_loss = "wasserstein_gp"`: factor of the gradient penalty (default 10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
+    /// `gan`: steps of the discriminator, each on a batch of its own, before each step of the generator
+    /// (default 1, of Wasserstein losses 5). All of them are one training step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critic_steps: Option<usize>,
+    /// `gan`: decay of the running average of the generator's weights, which is evaluated, sampled and
+    /// exported (default 0.999; 0 for the weights themselves). In the first steps it is smaller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<f64>,
+    /// `gan` of images: the run of a classifier of such images. Its last hidden features judge the samples of every
+    /// epoch, and the epoch with the least Frechet distance is the best one, instead of the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<String>,
+    /// `gan`: the range of what the generator draws, `"sigmoid"` for 0..1 (default with
+    /// `data.transform.numbers = "min_max"`) or `"linear"` for any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputRange>,
+    /// `gan`: layers of the generator instead of those that `hidden` and `channels` say. It reads rows; an output
+    /// layer is added unless the last one gives images of the right shape.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::generator")]
+    pub generator: Vec<LayerConfig>,
+    /// `gan`: layers of the discriminator instead of those that `hidden` and `channels` say; the output layer is
+    /// added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::discriminator")]
+    pub discriminator: Vec<LayerConfig>,
     /// Explicit hidden layers instead of `hidden`; the output layer is added automatically.
     #[serde(
         default,
@@ -125,6 +167,9 @@ pub enum Family {
     Transformer,
     /// Variational autoencoder: learns the distribution of the features, draws samples, and scores anomalies.
     Vae,
+    /// Adversarial pair: a generator learns to draw rows or images that a discriminator cannot tell from real
+    /// ones.
+    Gan,
 }
 
 /// Normalisation before the activation.
@@ -175,6 +220,15 @@ impl Default for ModelConfig {
             warmup: None,
             free_bits: None,
             conditional: None,
+            gan_loss: None,
+            clip: None,
+            penalty: None,
+            critic_steps: None,
+            average: None,
+            features: None,
+            output: None,
+            generator: vec![],
+            discriminator: vec![],
             layers: vec![],
         }
     }
@@ -207,7 +261,7 @@ impl ModelConfig {
                 Norm::Layer => layers.push(LayerNorm { eps }.into()),
                 Norm::Batch => layers.push(BatchNorm::default().into()),
             }
-            layers.push(Activate { function: self.activation }.into());
+            layers.push(Activate::from(self.activation).into());
             if self.dropout > 0.0 {
                 layers.push(Dropout { rate: self.dropout }.into());
             }
@@ -230,6 +284,7 @@ impl ModelConfig {
         }
         match self.family {
             Family::Vae => self.fill_in_variational(),
+            Family::Gan => self.fill_in_adversarial(),
             Family::Transformer if self.layers.is_empty() => self.fill_in_transformer(),
             Family::Cnn if is_cnn => {
                 self.channels.get_or_insert(CHANNELS.to_vec());
@@ -262,7 +317,7 @@ impl ModelConfig {
                 Norm::Layer => layers.push(GroupNorm { groups: 1, eps }.into()),
                 Norm::Batch => layers.push(BatchNorm::default().into()),
             }
-            layers.push(Activate { function: self.activation }.into());
+            layers.push(Activate::from(self.activation).into());
             if pool.get() != [1, 1] {
                 layers.push(MaxPool::new(pool).into());
             }

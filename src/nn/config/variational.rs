@@ -72,8 +72,11 @@ impl ModelConfig {
     }
 
     /// [`crate::base::step::StepRecord::loss_weight`] at step `step`, counted from 1: a `vae`'s beta with its
-    /// warm-up.
+    /// warm-up, or the decay of a `gan`'s running average.
     pub fn loss_weight(&self, step: u64, steps_per_epoch: u64) -> f64 {
+        if let Some(gan) = self.adversarial() {
+            return gan.decay(step);
+        }
         self.variational().map_or(0.0, |v| {
             let rise = v.warmup * steps_per_epoch as f64;
             if (step as f64) < rise { v.beta * step as f64 / rise } else { v.beta }
@@ -98,16 +101,14 @@ impl ModelConfig {
         self.conditional = Some(v.conditional);
     }
 
-    /// The first key of this family that is set.
+    /// The first key of this family that is set; those that it shares with others are not looked at.
     pub(crate) fn variational_key(&self) -> Option<&'static str> {
         let given = [
-            ("model.latent", self.latent.is_some()),
             ("model.decoder", self.decoder.is_some()),
             ("model.variance", self.variance.is_some()),
             ("model.beta", self.beta.is_some()),
             ("model.warmup", self.warmup.is_some()),
             ("model.free_bits", self.free_bits.is_some()),
-            ("model.conditional", self.conditional.is_some()),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(key, _)| key)
     }

@@ -9,11 +9,14 @@ use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
 /// An elementwise function.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activate {
     /// The function.
     pub function: Activation,
+    /// Of `leaky_relu`: the factor of negative numbers (default 0.01).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slope: Option<f64>,
 }
 
 impl Layer for Activate {
@@ -21,8 +24,30 @@ impl Layer for Activate {
         self.function.name()
     }
 
+    fn check(&self) -> Result<(), String> {
+        let function = self.function.name();
+        match self.slope {
+            Some(slope) if self.function != Activation::LeakyRelu => {
+                Err(format!("has slope = {slope}, which `{function}` does not have; `leaky_relu` does"))
+            }
+            Some(slope) if !(0.0..1.0).contains(&slope) => {
+                Err(format!("has slope = {slope}, which is not at least 0 and below 1"))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        activation(net.graph, self.function, x)
+        match self.slope {
+            Some(slope) => net.graph.leaky_relu(x, slope),
+            None => activation(net.graph, self.function, x),
+        }
+    }
+}
+
+impl From<Activation> for Activate {
+    fn from(function: Activation) -> Self {
+        Self { function, slope: None }
     }
 }
 
@@ -33,7 +58,7 @@ pub enum Activation {
     /// `max(x, 0)`
     #[default]
     Relu,
-    /// `x` or `0.01 x`
+    /// `x` or `0.01 x`, or another multiple where a layer says so
     LeakyRelu,
     /// `x` or `e^x - 1`
     Elu,

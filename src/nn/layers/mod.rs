@@ -30,6 +30,7 @@ mod rms_norm;
 mod tests;
 pub(crate) mod tokens;
 mod transformer;
+mod unflatten;
 mod upsample;
 
 use schemars::JsonSchema;
@@ -58,6 +59,7 @@ pub use residual::{Block, Residual};
 pub use rms_norm::RmsNorm;
 pub use tokens::Tokens;
 pub use transformer::Transformer;
+pub use unflatten::Unflatten;
 pub use upsample::{Interpolation, Upsample};
 
 /// A layer, as configured in an experiment.
@@ -144,6 +146,7 @@ layers! {
     AvgPool(AvgPool),
     GlobalPool(GlobalPool),
     Flatten(Flatten),
+    Unflatten(Unflatten),
     Upsample(Upsample),
     Recurrent(Recurrent),
     Residual(Residual),

@@ -73,7 +73,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 20] = [
+const LEAST: [&str; 21] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -87,6 +87,7 @@ const LEAST: [&str; 20] = [
     r#"type = "avg_pool""#,
     r#"type = "global_pool""#,
     r#"type = "flatten""#,
+    r#"type = "unflatten", shape = [1, 2, 2]"#,
     r#"type = "upsample""#,
     r#"type = "recurrent", hidden = 3"#,
     r#"type = "residual", channels = 3"#,

@@ -70,9 +70,7 @@ fn class_of_rows(g: &mut Graph, vae: &Vae, batch: usize) -> Result<Option<ValueI
         return Ok(None);
     }
     let labels = g.source(Source::Batch(Y.into()), &[batch], DType::U32)?;
-    let ones: Vec<f32> = (0..count * count).map(|i| f32::from(u8::from(i % (count + 1) == 0))).collect();
-    let table = g.constant(&[count, count], &ones)?;
-    g.gather(table, labels).map(Some)
+    g.one_hot(labels, count).map(Some)
 }
 
 fn beside(g: &mut Graph, x: ValueId, class: Option<ValueId>) -> Result<ValueId, GraphError> {

@@ -9,12 +9,9 @@ mod graph;
 
 use crate::base::image::ImageShape;
 use crate::graph::GraphError;
+use crate::nn::config::ModelConfig;
 use crate::nn::config::variational::{Decoder, TrainedVariance, Variance, Variational};
-use crate::nn::config::{ModelConfig, Norm};
-use crate::nn::layers::{
-    Activate, BatchNorm, Conv2d, ConvTranspose2d, Dense, Flatten, GroupNorm, LayerConfig, Padding, Pair,
-    default_eps,
-};
+use crate::nn::layers::{Dense, Flatten, LayerConfig};
 use crate::nn::losses::Losses;
 use crate::nn::model::Model;
 use crate::nn::network::Network;
@@ -100,9 +97,9 @@ impl Vae {
         let channels = config.channels.as_deref().unwrap_or_default();
         let mut sizes = vec![[image.height, image.width]];
         for &channels in channels {
-            self.encoder[0].push(narrowing(config, channels));
-            self.encoder[0].extend(norm_and_activation(config));
-            sizes.push(sizes[sizes.len() - 1].map(|n| n.div_ceil(2)));
+            self.encoder[0].push(config.narrowing(channels));
+            self.encoder[0].extend(config.norm_and_activation());
+            sizes.push(config.narrowed(sizes[sizes.len() - 1]));
         }
         self.encoder[0].push(Flatten {}.into());
         let [height, width] = sizes[channels.len()];
@@ -111,9 +108,9 @@ impl Vae {
         self.folded = Some(folded);
         for at in (0..channels.len()).rev() {
             let outputs = if at > 0 { channels[at - 1] } else { per_feature * image.channels };
-            self.decoder[1].push(widening(config, outputs, sizes[at]));
+            self.decoder[1].push(config.widening(outputs, sizes[at]));
             if at > 0 {
-                self.decoder[1].extend(norm_and_activation(config));
+                self.decoder[1].extend(config.norm_and_activation());
             }
         }
     }
@@ -125,45 +122,11 @@ impl Model for Vae {
     }
 }
 
-/// A convolution that halves the size.
-fn narrowing(config: &ModelConfig, channels: usize) -> LayerConfig {
-    let padding = Padding::Zeros(Pair::Each(margin(config)));
-    Conv2d { stride: Pair::Both(2), padding, ..Conv2d::new(channels, config.kernel_size()) }.into()
-}
-
-/// Padding on each side of an image, or cropping: half the kernel size.
-fn margin(config: &ModelConfig) -> [usize; 2] {
-    config.kernel_size().get().map(|k| k.saturating_sub(1) / 2)
-}
-
-/// The transposed convolution that restores `size`: an odd kernel turns `n` pixels into `2 n - 1` or `2 n`.
-fn widening(config: &ModelConfig, channels: usize, size: [usize; 2]) -> LayerConfig {
-    ConvTranspose2d {
-        channels,
-        kernel: config.kernel_size(),
-        stride: Pair::Both(2),
-        padding: Pair::Each(margin(config)),
-        output_padding: Pair::Each(size.map(|n| 1 - n % 2)),
-        dilation: Pair::Both(1),
-        groups: 1,
-        bias: true,
-    }
-    .into()
-}
-
-fn norm_and_activation(config: &ModelConfig) -> Vec<LayerConfig> {
-    let norm = match config.norm {
-        Norm::None => None,
-        Norm::Layer => Some(GroupNorm { groups: 1, eps: default_eps() }.into()),
-        Norm::Batch => Some(BatchNorm::default().into()),
-    };
-    norm.into_iter().chain([Activate { function: config.activation }.into()]).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::nn::config::Family;
+    use crate::nn::layers::Pair;
 
     #[test]
     fn a_decoder_of_convolutions_gives_back_every_size() {

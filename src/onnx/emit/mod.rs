@@ -196,16 +196,14 @@ impl<'a> Emitter<'a> {
             return Err(refusal(self.trace.graph(), value, "reads something of training"));
         };
         let tensor = self.weights.get(name.as_str());
-        let parameter = self.trace.model.parameters.iter().find(|parameter| parameter.name == *name);
-        let expected = parameter.map_or(shape, |parameter| &parameter.shape);
+        let model = &self.trace.model;
+        let parameters = model.parameters.iter().map(|p| (&p.name, &p.shape));
+        let mut declared = parameters.chain(model.states.iter().map(|s| (&s.name, &s.shape)));
+        let expected = declared.find(|(known, _)| *known == name).map_or(shape, |(_, shape)| shape);
         match tensor {
             Some((_, found, data)) if found == expected => {
                 // The graph reads it as it lies in memory.
-                let data = data.clone();
-                let data = match parameter {
-                    Some(parameter) => parameter.arrangement.to_memory(data),
-                    None => data,
-                };
+                let data = model.arrangement(name).to_memory(data.clone());
                 Ok(Value::Constant(Constant { name: name.clone(), shape: shape.to_vec(), data }))
             }
             _ => Err(TrainError::Tensor {

@@ -9,7 +9,7 @@ use crate::explain::path::{self, Baseline, MOST_STEPS};
 use crate::explain::points::sample;
 use crate::explain::shapley::{MOST_EXACT, predictions_per_row, shapley};
 use crate::explain::{Points, Unit};
-use crate::run::evaluate::Opened;
+use crate::run::opened::Opened;
 use crate::run::studied::Studied;
 use crate::train::TrainError;
 

@@ -9,7 +9,7 @@ use crate::explain::found::{Map, Picture, Pictures};
 use crate::explain::network::{Given, Wanted};
 use crate::explain::path::{self, Baseline};
 use crate::explain::pictures;
-use crate::run::evaluate::Opened;
+use crate::run::opened::Opened;
 use crate::run::studied::Studied;
 use crate::train::TrainError;
 

@@ -6,7 +6,7 @@ mod maps;
 
 use std::path::Path;
 
-use super::evaluate::{Opened, open};
+use super::opened::{Opened, open};
 pub use super::studied::Selection;
 use super::studied::Studied;
 use crate::base::number::{Number, numbers};

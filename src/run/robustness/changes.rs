@@ -5,8 +5,8 @@ use crate::base::number::{Number, numbers};
 use crate::explain::Space;
 use crate::explain::found::{ColumnStress, Strengths};
 use crate::explain::stress;
-use crate::run::evaluate::Opened;
 use crate::run::explain::picture_range;
+use crate::run::opened::Opened;
 use crate::run::studied::Studied;
 use crate::train::TrainError;
 

@@ -5,8 +5,8 @@ mod checks;
 
 use std::path::Path;
 
-use super::evaluate::{Opened, open};
 use super::explain::{File, Selection, picture_range};
+use super::opened::{Opened, open};
 use super::studied::Studied;
 use crate::base::number::{Number, numbers};
 use crate::data::Encoding;

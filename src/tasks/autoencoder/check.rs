@@ -7,7 +7,7 @@ use crate::nn::losses::Loss;
 use crate::tasks::Settings;
 
 /// Maximum dimension of a latent code.
-const MAX_LATENT: usize = 65_536;
+pub(in crate::tasks) const MAX_LATENT: usize = 65_536;
 
 /// The first value of a `vae` that is out of range, or a key of it that is set for another family.
 pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
@@ -15,6 +15,15 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
     let Some(settings) = model.variational() else {
         if let Some(key) = model.variational_key() {
             return Err((key, "is a key of `family = \"vae\"`; set the family or remove the key".into()));
+        }
+        if model.adversarial().is_some() {
+            return Ok(());
+        }
+        let shared =
+            [("model.latent", model.latent.is_some()), ("model.conditional", model.conditional.is_some())];
+        if let Some((key, _)) = shared.into_iter().find(|(_, given)| *given) {
+            let reason = "is a key of `family = \"vae\"` and `\"gan\"`; set the family or remove the key";
+            return Err((key, reason.into()));
         }
         if matches!(train.loss, Loss::Elbo {}) {
             return Err(("train.loss", "= \"elbo\" is only for `model.family = \"vae\"`".into()));

@@ -3,18 +3,17 @@
 mod check;
 mod portrait;
 mod report;
-mod sample;
 mod scores;
 
 use super::table::csv;
-use super::{Drawn, Input, Request, Settings, Shown, Table, Task, Trained, images};
+use super::{Drawn, Input, Request, Settings, Shown, Table, Task, Trained, images, prior};
 use crate::data::{self, Dataset, Fitted, Loaded};
 use crate::nn::config::variational::{Decoder, Variational};
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
 use crate::train::TrainError;
 use crate::train::engine::Engine;
 use crate::train::metrics::{Metric, Predictions};
-pub(super) use check::check;
+pub(super) use check::{MAX_LATENT, check};
 
 /// Default number of latent codes drawn per row; scores are means over them.
 pub const DRAWS: u32 = 32;
@@ -110,7 +109,7 @@ impl Task for Autoencoder<'_> {
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
-        sample::sample(trained, request)
+        prior::sample(trained, request)
     }
 
     fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

@@ -2,9 +2,9 @@
 //! codes, and the most anomalous rows.
 
 use super::DRAWS;
-use super::sample::{decode, decoder, prior};
 use super::scores::{self, anomalies};
 use crate::data::{Dataset, Target};
+use crate::tasks::prior::{decode, decoder, prior};
 use crate::tasks::{Trained, model};
 use crate::train::TrainError;
 use crate::train::metrics::{Predictions, argmax};

@@ -7,6 +7,8 @@ mod order;
 mod program;
 mod ranks;
 mod state;
+mod training;
+mod turns;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -24,8 +26,9 @@ use crate::plan::{Compiled, Slice};
 
 pub(crate) use order::text_order;
 use program::Built;
-pub use program::{Training, Watched, compile, step};
+pub use program::{Watched, compile, phases, step};
 pub use ranks::dismiss;
+pub use training::Training;
 
 /// A compiled model on a device.
 pub struct Engine {
@@ -54,6 +57,9 @@ pub struct Engine {
     optimizer: Option<Optimizer>,
     /// Recurrent states carried from batch to batch, in training and in evaluation.
     carried: [Vec<State>; 2],
+    /// The turns of a training step, if the model's parts are trained against each other.
+    turns: Vec<turns::Played>,
+    opponent_losses: Vec<f32>,
     /// The other processes that share its steps.
     ranks: Option<ranks::Ranks>,
 }
@@ -98,7 +104,7 @@ impl Engine {
         evaluation: &Dataset,
         watched: &Watched,
     ) -> Result<Self, TrainError> {
-        let Built { compiled, graph, carried, evaluation_batch } =
+        let Built { compiled, graph, carried, evaluation_batch, turns } =
             program::compile_watching(model, training, evaluation, device.target(), watched)?;
         let session = device.load(&compiled.program)?;
         let evaluation_phase = compiled.program.phases.len() - 1;
@@ -127,6 +133,8 @@ impl Engine {
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             carried,
+            turns: turns::played(&turns),
+            opponent_losses: vec![],
             ranks: None,
             compiled,
         };
@@ -198,6 +206,9 @@ impl Engine {
 
     /// Loss slots of the training phase: the maximum number of steps per [`Engine::train`] call.
     pub fn loss_slots(&self) -> usize {
+        if let Some(slots) = self.slots_of_turns() {
+            return slots;
+        }
         self.losses().map_or(1, |place| place.words / self.micro_batches())
     }
 
@@ -215,7 +226,7 @@ impl Engine {
     /// Kernels per training step.
     pub fn kernels_per_step(&self) -> usize {
         let phases = &self.compiled.program.phases;
-        step(self.micro_batches()).iter().map(|&(phase, times)| times * phases[phase].dispatches.len()).sum()
+        self.step().iter().map(|&(phase, times)| times * phases[phase].dispatches.len()).sum()
     }
 
     /// Runs training steps (this sets their slots) and returns their losses.
@@ -227,6 +238,9 @@ impl Engine {
         debug_assert!(steps.iter().all(|s| s.batch_start % batch as u32 == 0), "batches do not overlap");
         if let Some(ranks) = self.ranks.clone() {
             return self.train_shared(&ranks, steps);
+        }
+        if self.plays() {
+            return self.train_in_turns(steps);
         }
         let phases = step(micro_batches);
         let mut runs = vec![];

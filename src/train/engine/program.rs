@@ -1,15 +1,16 @@
 //! The program of a model: its phases, and the data each of them needs.
 
-use crate::base::rng::streams;
+use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
+use super::turns;
 use crate::data::Dataset;
 use crate::graph::ValueId;
 use crate::nn::inputs;
-use crate::nn::model::{Model, ModelGraph};
-use crate::nn::tensors::State;
-use crate::optim::{Decay, Optimizer};
+use crate::nn::model::{Model, ModelGraph, Turn};
+use crate::nn::tensors::{Parameter, State};
+use crate::optim::Decay;
 use crate::plan::{
-    self, Augmentation, Batches, ByteValues, Compiled, DataColumn, DataSpec, Entry, Gradients, ImageChanges,
-    OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
+    self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
+    PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
 use crate::train::TrainError;
 
@@ -19,46 +20,29 @@ const EVALUATION_BATCH: usize = 512;
 const EVALUATION_STREAMS: usize = 32;
 /// Minimum rows per stream: the first characters of a stream lack the context before them.
 const ROWS_OF_A_STREAM: usize = 16;
-/// Steps whose losses are stored on the device before the host reads them.
-const LOSS_SLOTS: usize = 4096;
-
-/// What the training phase needs, besides the model.
-pub struct Training<'a> {
-    /// Training rows.
-    pub data: &'a Dataset,
-    /// Rows per step.
-    pub batch: usize,
-    /// Number of equal micro-batches per step; a divisor of `batch`.
-    pub accumulate: usize,
-    /// Standard deviation of the noise on features.
-    pub noise: f64,
-    /// Random augmentation of images.
-    pub images: Option<&'a ImageChanges>,
-    /// Update rule.
-    pub optimizer: Optimizer,
-    /// Which parameters weight decay applies to.
-    pub decay: Decay,
-    /// Maximum gradient norm.
-    pub clip_norm: Option<f64>,
-}
-
-impl Training<'_> {
-    /// Rows per micro-batch.
-    pub(crate) fn rows(&self) -> usize {
-        self.batch / self.accumulate.max(1)
-    }
-}
 
 /// The name of the only set of parameters.
 const ALL: &str = "all";
 /// Data sets.
-const TRAINING: &str = "training";
 const EVALUATION: &str = "evaluation";
 
 /// The phases of a training step, and how often each runs: one phase that computes gradients and updates; or
 /// one that clears the gradients, one that accumulates those of each micro-batch, and one that updates.
 pub fn step(accumulate: usize) -> Vec<(usize, usize)> {
     if accumulate <= 1 { vec![(0, 1)] } else { vec![(0, 1), (1, accumulate), (2, 1)] }
+}
+
+/// The phases of a training step of `model`, and how often each runs: those of [`step`], or one for each of the
+/// model's turns.
+///
+/// # Errors
+/// If layer sizes do not match.
+pub fn phases(model: &dyn Model, training: &Training) -> Result<Vec<(usize, usize)>, TrainError> {
+    let turns = model.turns(training.rows())?;
+    Ok(match turns.is_empty() {
+        true => step(training.accumulate),
+        false => turns.iter().map(|turn| turn.times).enumerate().collect(),
+    })
 }
 
 /// Position of the phase that computes losses and gradients.
@@ -91,6 +75,8 @@ pub(super) struct Built {
     /// The carried states of training and evaluation.
     pub(super) carried: [Vec<State>; 2],
     pub(super) evaluation_batch: usize,
+    /// The turns of a training step, one for each of the first phases; none if [`step`] says what they are.
+    pub(super) turns: Vec<Turn>,
 }
 
 /// Like [`compile`]; with `watched` values, only one training step's results are kept.
@@ -129,12 +115,17 @@ fn compile_batches(
     watched: &Watched,
 ) -> Result<Built, TrainError> {
     let evaluating = model.graph(evaluation_batch, false)?;
-    let trained = training.map(|t| model.graph(t.rows(), true)).transpose()?;
+    let turns = training.map(|t| model.turns(t.rows())).transpose()?.unwrap_or_default();
+    let whole = training.filter(|_| turns.is_empty());
+    let trained = whole.map(|t| model.graph(t.rows(), true)).transpose()?;
     let mut data = vec![];
     let mut phases = vec![];
-    if let (Some(t), Some(graph)) = (training, &trained) {
+    if let Some(t) = training {
         data.push(data_spec(TRAINING, t.data, t.data.rows.next_multiple_of(t.batch)));
-        phases = training_phases(t, graph, watched(graph));
+        phases = match &trained {
+            Some(graph) => training_phases(t, graph, watched(graph)),
+            None => turns::phases(t, &turns),
+        };
     }
     let batches = evaluation.rows.div_ceil(evaluation_batch);
     let mut results =
@@ -153,22 +144,11 @@ fn compile_batches(
         states: evaluating.updates.clone(),
     };
     phases.push(PhaseSpec { name: "evaluate".into(), pass: Some(pass), ..PhaseSpec::default() });
-    let entry = |name: &String, shape: &[usize], decay| Entry {
-        name: name.clone(),
-        words: shape.iter().product(),
-        decay,
-    };
-    let decays_all = training.is_some_and(|t| t.decay == Decay::All);
     let spec = ProgramSpec {
-        sets: vec![ParameterSet {
-            name: ALL.into(),
-            parameters: evaluating
-                .parameters
-                .iter()
-                .map(|p| entry(&p.name, &p.shape, p.decay || decays_all))
-                .collect(),
-            optimizer: training.map(|t| OptimizerSpec::of(&t.optimizer)),
-        }],
+        sets: match (training, &turns[..]) {
+            (Some(t), [_, ..]) => turns::sets(t, &turns, &evaluating.parameters),
+            _ => vec![whole_set(training, &evaluating.parameters)],
+        },
         states: evaluating
             .states
             .iter()
@@ -181,7 +161,17 @@ fn compile_batches(
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
-    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch })
+    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch, turns })
+}
+
+/// All parameters as one set.
+fn whole_set(training: Option<&Training>, parameters: &[Parameter]) -> ParameterSet {
+    let decays_all = training.is_some_and(|t| t.decay == Decay::All);
+    ParameterSet {
+        name: ALL.into(),
+        parameters: parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect(),
+        optimizer: training.map(|t| OptimizerSpec::of(&t.optimizer)),
+    }
 }
 
 /// The phases of a training step, as in [`step`]; with `watched` values, only one step's results are kept.
@@ -191,13 +181,6 @@ fn training_phases<'g>(
     watched: Vec<(String, ValueId)>,
 ) -> Vec<PhaseSpec<'g>> {
     let slots = if watched.is_empty() { t.data.rows / t.batch } else { 1 };
-    let changed = (t.noise > 0.0 || t.images.is_some()) && !t.data.features.is_empty();
-    let change = Augmentation {
-        column: inputs::X.into(),
-        deviation: t.noise as f32,
-        stream: streams::NOISE,
-        images: t.images.cloned(),
-    };
     let parts = t.accumulate.max(1);
     // The loss of a step is the mean over its micro-batches, and so is its gradient.
     let into = if parts == 1 { Gradients::Replace } else { Gradients::Add(1.0 / parts as f32) };
@@ -205,7 +188,7 @@ fn training_phases<'g>(
         graph: &graph.graph,
         batch: t.rows(),
         batches: Batches::Of(TRAINING.into()),
-        augment: if changed { vec![change] } else { vec![] },
+        augment: t.augment(),
         slots: slots.clamp(1, (LOSS_SLOTS / parts).max(1)) * parts,
         results: std::iter::once(("loss".into(), graph.loss)).chain(watched).collect(),
         gradients: graph.gradients.clone(),

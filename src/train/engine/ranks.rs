@@ -52,6 +52,10 @@ impl Engine {
     /// data).
     pub fn join(&mut self, group: Rc<Group>, exact: bool, facts: &str) -> Result<(), TrainError> {
         let (all, size) = (self.micro_batches(), group.size());
+        if self.plays() {
+            let reason = "`family = \"gan\"` is trained by one process; start it without an MPI launcher";
+            return Err(TrainError::Input(reason.into()));
+        }
         if !all.is_multiple_of(size) {
             let reason = format!("train.accumulate = {all} is not a multiple of the {size} processes");
             return Err(TrainError::Input(reason));

@@ -1,5 +1,7 @@
 //! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
 
+use std::collections::HashMap;
+
 use super::Engine;
 use crate::nn::tensors::Parameter;
 use crate::plan::Slice;
@@ -70,17 +72,14 @@ impl Engine {
     /// If the device fails.
     pub fn weights(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
         let layout = &self.compiled.layout;
-        let places: Vec<Slice> = layout.parameters().chain(&layout.states).map(|(_, slice)| *slice).collect();
-        let parameters = self.graph.parameters.clone();
+        let places: HashMap<String, Slice> = layout.parameters().chain(&layout.states).cloned().collect();
+        let parameters = self.graph.parameters.clone().into_iter();
+        let parameters = parameters.map(|p| (p.name, p.shape, p.arrangement));
+        let states = self.graph.states.clone().into_iter().map(|s| (s.name, s.shape, s.arrangement));
         let mut tensors = vec![];
-        for (parameter, &slice) in parameters.into_iter().zip(&places) {
-            let data = parameter.arrangement.from_memory(self.read(slice)?);
-            tensors.push((parameter.name, parameter.shape, data));
-        }
-        let states = self.graph.states.clone();
-        for (state, &slice) in states.into_iter().zip(&places[tensors.len()..]) {
-            let data = state.arrangement.from_memory(self.read(slice)?);
-            tensors.push((state.name, state.shape, data));
+        for (name, shape, arrangement) in parameters.chain(states) {
+            let Some(&slice) = places.get(&name) else { continue };
+            tensors.push((name, shape, arrangement.from_memory(self.read(slice)?)));
         }
         Ok(tensors)
     }
@@ -105,12 +104,14 @@ impl Engine {
 
     /// Names, parameters and places of the optimizer's state.
     pub(super) fn optimizer_places(&self) -> Vec<(String, Parameter, Slice)> {
+        let parameters: HashMap<&str, &Parameter> =
+            self.graph.parameters.iter().map(|p| (p.name.as_str(), p)).collect();
         let mut places = vec![];
         for set in &self.compiled.layout.sets {
             for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
-                for (parameter, (_, slice)) in self.graph.parameters.iter().zip(set.beside(buffer)) {
-                    let name = format!("optimizer.{slot}.{}", parameter.name);
-                    places.push((name, parameter.clone(), slice));
+                for (name, slice) in set.beside(buffer) {
+                    let Some(&parameter) = parameters.get(name) else { continue };
+                    places.push((format!("optimizer.{slot}.{name}"), parameter.clone(), slice));
                 }
             }
         }

@@ -1,15 +1,16 @@
-//! Samples: codes drawn from the prior and decoded, as a picture, an array or a table.
+//! Samples of models that make features of codes: codes drawn from the prior and decoded, as a picture, an array
+//! or a table.
 
 use std::path::Path;
 
+use super::table::csv;
+use super::{Drawn, Request, Trained, opponent};
 use crate::base::input;
 use crate::base::rng::{self, streams};
 use crate::data::table::{Column, Table};
 use crate::data::{Dataset, Fitted, FittedImage, Target};
-use crate::nn::Vae;
+use crate::nn::{Gan, Model, Vae};
 use crate::report::grid;
-use crate::tasks::table::csv;
-use crate::tasks::{Drawn, Request, Trained};
 use crate::train::TrainError;
 
 /// Maximum samples per call.
@@ -51,7 +52,7 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
         }
         (_, image) => image.as_ref(),
     };
-    let codes = prior(count, decoder.settings.latent, [request.seed as u32, (request.seed >> 32) as u32]);
+    let codes = prior(count, decoder.latent, [request.seed as u32, (request.seed >> 32) as u32]);
     let classes = fitted.target.classes().len().max(1);
     let labels = (0..count).map(|i| (i % classes) as u32).collect();
     let values = fitted.own_units(&names, &decode(trained, &decoder, codes, labels)?);
@@ -66,15 +67,31 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     Ok(Drawn::File(count, bytes))
 }
 
-/// The decoder of a trained model for rows of `features` numbers.
+/// A model that makes features of codes.
+pub(super) struct Decoder {
+    model: Box<dyn Model>,
+    /// Dimension of a code.
+    pub latent: usize,
+    /// Numbers it makes of each.
+    pub features: usize,
+}
+
+/// The decoder or generator of a trained model for rows of `features` numbers.
 ///
 /// # Errors
-/// If the model is no autoencoder.
-pub(super) fn decoder(trained: &Trained, features: usize) -> Result<Vae, TrainError> {
-    let image = trained.fitted.image.as_ref().map(|image| image.shape);
-    Vae::new(trained.settings.model, features, image, trained.fitted.target.outputs())
-        .map(Vae::decoder)
-        .ok_or_else(|| trained.refuse("its model has no decoder"))
+/// If the model has none.
+pub(super) fn decoder(trained: &Trained, features: usize) -> Result<Decoder, TrainError> {
+    let Trained { settings, fitted, .. } = *trained;
+    let image = fitted.image.as_ref().map(|image| image.shape);
+    let classes = fitted.target.outputs();
+    if let Some(vae) = Vae::new(settings.model, features, image, classes) {
+        let latent = vae.settings.latent;
+        return Ok(Decoder { model: Box::new(vae.decoder()), latent, features });
+    }
+    let gan = Gan::new(settings.model, features, image, classes, opponent(settings));
+    let gan = gan.ok_or_else(|| trained.refuse("its model has no decoder"))?;
+    let latent = gan.settings.latent;
+    Ok(Decoder { model: Box::new(gan.generator()), latent, features })
 }
 
 /// The file format of samples.
@@ -114,11 +131,11 @@ pub(super) fn prior(count: usize, latent: usize, seed: [u32; 2]) -> Vec<f32> {
 /// If the weights do not match the model, or the device fails.
 pub(super) fn decode(
     trained: &Trained,
-    decoder: &Vae,
+    decoder: &Decoder,
     codes: Vec<f32>,
     labels: Vec<u32>,
 ) -> Result<Vec<f32>, TrainError> {
-    let latent = decoder.settings.latent;
+    let latent = decoder.latent;
     let rows = codes.len() / latent.max(1);
     let rows = Dataset {
         rows,
@@ -128,7 +145,7 @@ pub(super) fn decode(
         source_rows: (0..rows).collect(),
         ..Dataset::default()
     };
-    Ok(trained.engine(decoder, &rows)?.evaluate()?.raw)
+    Ok(trained.engine(&*decoder.model, &rows)?.evaluate()?.raw)
 }
 
 /// Names of the features of a run's rows.
