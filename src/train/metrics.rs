@@ -54,6 +54,11 @@ pub fn larger_is_better(name: &str) -> Option<bool> {
 }
 
 impl Predictions {
+    /// How much rows count.
+    pub fn weighted(&self) -> Weights<'_> {
+        Weights(&self.weights)
+    }
+
     /// Mean of the losses; weighted as in PyTorch if there are class weights, and by the weights of rows.
     pub fn loss(&self, loss: &Loss) -> f64 {
         let weights = self.weighted();

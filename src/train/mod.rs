@@ -17,6 +17,8 @@ pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;
 pub mod threshold;
+#[cfg(test)]
+mod weighted_tests;
 pub mod weights;
 pub(crate) mod writer;
 
