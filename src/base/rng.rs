@@ -37,12 +37,12 @@ pub mod streams {
     pub const LATENT: u32 = 5;
     /// Latent codes drawn from the prior.
     pub const SAMPLE: u32 = 6;
-    /// Rows, permutations and noise of explanations.
-    pub const EXPLAIN: u32 = 7;
-    /// Noise and starting points of attacks.
-    pub const ATTACK: u32 = 8;
     /// Places between real and generated rows, where a critic's gradient is penalised.
-    pub const BETWEEN: u32 = 9;
+    pub const BETWEEN: u32 = 7;
+    /// Rows, permutations and noise of explanations.
+    pub const EXPLAIN: u32 = 8;
+    /// Noise and starting points of attacks.
+    pub const ATTACK: u32 = 9;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.
