@@ -18,6 +18,8 @@ pub struct Points {
     pub y: Vec<u32>,
     /// The targets as numbers, `[count, targets]`.
     pub truth: Vec<f64>,
+    /// How much each row counts; empty if all count the same.
+    pub weights: Vec<f64>,
     /// The series that rows are of.
     pub members: Option<Arc<Members>>,
     /// Positions in the data set.
@@ -50,7 +52,8 @@ impl Points {
             Arc::new(Members { of, ..(*w.members).clone() })
         });
         let y = truth.iter().map(word).collect();
-        Self { count: rows.len(), x, y, truth, members, rows: rows.to_vec() }
+        let weights = rows.iter().filter_map(|&row| data.weights.get(row).copied()).collect();
+        Self { count: rows.len(), x, y, truth, weights, members, rows: rows.to_vec() }
     }
 
     /// Predictions for these rows with these outputs of the model.
@@ -60,6 +63,7 @@ impl Points {
             raw,
             quantiles: quantiles.to_vec(),
             truth: self.truth.clone(),
+            weights: self.weights.clone(),
             members: self.members.clone(),
             ..Predictions::default()
         }

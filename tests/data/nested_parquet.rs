@@ -59,7 +59,7 @@ fn nested_columns_are_left_out_and_instants_keep_their_offset() {
     let loaded = load("").unwrap();
     assert!(!loaded.train.features.iter().any(|name| name.contains("tags")), "{:?}", loaded.train.features);
     let notes = loaded.understood.notes.join("; ");
-    assert!(notes.contains("nested columns are not read: tags"), "{notes}");
+    assert!(notes.contains("columns of lists, tables or bytes are not read: tags"), "{notes}");
     assert_eq!(data::load_with(&loaded.fitted, &path, false).unwrap().rows, 40);
     let error = load("features = [\"tags\"]").unwrap_err().to_string();
     assert!(error.contains("`tags`") && error.contains("lists or tables"), "{error}");

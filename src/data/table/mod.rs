@@ -119,7 +119,7 @@ impl Table {
                 hint += "; its first line looks like data, not like names: set `data.csv.header` = true if it holds names";
             }
             if self.nested.iter().any(|nested| nested == name) {
-                hint = "; it holds lists or tables, which are not read: write their parts to columns of their own"
+                hint = "; it holds lists, tables or bytes, which are not read: write their parts to columns of their own"
                     .into();
             }
             DataError::MissingColumn { path: self.path.clone(), column: name.into(), hint }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use parquet::basic::{ConvertedType, LogicalType};
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as Physical};
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
@@ -13,7 +13,7 @@ use crate::data::DataError;
 /// Reads the flat columns of a Parquet file.
 ///
 /// # Errors
-/// If the file is not Parquet, or a cell holds a list or bytes.
+/// If the file is not Parquet, or a time is beyond the year 9999.
 pub fn read(path: &Path) -> Result<Table, DataError> {
     let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
     let open = std::fs::File::open(path);
@@ -27,10 +27,11 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let pages = file.try_clone().map_err(|e| e.to_string())?;
     let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
-    let (flat, nested): (Vec<_>, Vec<_>) = schema.get_fields().iter().partition(|field| field.is_primitive());
+    let (flat, nested): (Vec<_>, Vec<_>) = schema.get_fields().iter().partition(|field| is_read(field));
     let named = |fields: &[&TypePtr]| fields.iter().map(|f| f.name().to_string()).collect::<Vec<_>>();
     let (names, nested) = (named(&flat), named(&nested));
     let utc = (0..flat.len()).filter(|&at| is_instant(flat[at])).collect();
+    let nanoseconds: Vec<Option<Nanoseconds>> = flat.iter().map(|column| Nanoseconds::of(column)).collect();
     let flat = Type::group_type_builder(schema.name()).with_fields(flat.into_iter().cloned().collect());
     let flat = flat.build().map_err(|e| e.to_string())?;
     if names.len() > MAX_COLUMNS {
@@ -40,7 +41,7 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     if names.is_empty() {
         return Err(match nested.is_empty() {
             true => "the table has no columns".into(),
-            false => "all columns hold lists or tables, which are not read".into(),
+            false => "all columns hold lists, tables or bytes, which are not read".into(),
         });
     }
     super::pages::check(&pages, &reader)?;
@@ -48,23 +49,65 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let mut lines = vec![];
     for (number, row) in reader.get_row_iter(Some(flat)).map_err(|e| e.to_string())?.enumerate() {
         let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
-        for (column, (name, field)) in columns.iter_mut().zip(row.get_column_iter()) {
-            match field {
-                Field::Double(x) => column.push_number(*x),
-                _ => column.push(&cell(field).ok_or_else(|| {
-                    format!(
-                        "column `{name}` holds lists or bytes; only numbers, texts and times are supported"
-                    )
-                })?),
-            }
+        let cells = row.get_column_iter().zip(&nanoseconds);
+        for (column, ((name, field), unit)) in columns.iter_mut().zip(cells) {
+            let text = match (field, unit) {
+                (Field::Double(x), _) => {
+                    column.push_number(*x);
+                    continue;
+                }
+                (Field::Long(x), Some(unit)) => unit.text(*x),
+                _ => cell(field),
+            };
+            column.push(&text.ok_or_else(|| {
+                format!(
+                    "column `{name}`, row {}: holds {field}, which is no number, text or time from year -9999 to 9999",
+                    number + 1
+                )
+            })?);
         }
         lines.push(number as u64 + 1);
     }
     let notes = match nested.is_empty() {
         true => vec![],
-        false => vec![format!("nested columns are not read: {}", nested.join(", "))],
+        false => vec![format!("columns of lists, tables or bytes are not read: {}", nested.join(", "))],
     };
     Ok(Table { path: path.into(), names, columns, lines, notes, utc, nested, ..Table::default() })
+}
+
+/// Whether a column holds numbers, texts or times.
+fn is_read(column: &Type) -> bool {
+    if !column.is_primitive() {
+        return false;
+    }
+    let info = column.get_basic_info();
+    let bytes = matches!(column.get_physical_type(), Physical::BYTE_ARRAY | Physical::FIXED_LEN_BYTE_ARRAY);
+    !bytes || info.logical_type_ref().is_some() || info.converted_type() != ConvertedType::NONE
+}
+
+/// What a whole number of nanoseconds stands for, which rows do not say.
+enum Nanoseconds {
+    /// A time since 1970.
+    SinceEpoch,
+    /// A time of day.
+    OfDay,
+}
+
+impl Nanoseconds {
+    fn of(column: &Type) -> Option<Self> {
+        match column.get_basic_info().logical_type_ref()? {
+            LogicalType::Timestamp(time) if time.unit == TimeUnit::NANOS => Some(Self::SinceEpoch),
+            LogicalType::Time(time) if time.unit == TimeUnit::NANOS => Some(Self::OfDay),
+            _ => None,
+        }
+    }
+
+    fn text(&self, nanoseconds: i64) -> Option<String> {
+        match self {
+            Self::SinceEpoch => timestamp(nanoseconds.into()),
+            Self::OfDay => time_of_day(nanoseconds),
+        }
+    }
 }
 
 /// Whether a column holds instants, and not times of any place.
@@ -98,13 +141,28 @@ fn cell(field: &Field) -> Option<String> {
             .checked_add(jiff::Span::new().try_days(*days).ok()?)
             .ok()?
             .to_string(),
-        Field::TimestampMillis(ms) => timestamp(jiff::Timestamp::from_millisecond(*ms).ok()?),
-        Field::TimestampMicros(us) => timestamp(jiff::Timestamp::from_microsecond(*us).ok()?),
+        Field::TimestampMillis(ms) => timestamp(i128::from(*ms) * 1_000_000)?,
+        Field::TimestampMicros(us) => timestamp(i128::from(*us) * 1000)?,
+        Field::TimeMillis(ms) => time_of_day(i64::from(*ms) * 1_000_000)?,
+        Field::TimeMicros(us) => time_of_day(us.checked_mul(1000)?)?,
         Field::Decimal(_) | Field::Float16(_) => field.to_string(),
         _ => return None,
     })
 }
 
-fn timestamp(instant: jiff::Timestamp) -> String {
-    jiff::tz::Offset::UTC.to_datetime(instant).to_string()
+/// Nanoseconds since 1970 as date and time, up to the end of the year 9999.
+fn timestamp(nanoseconds: i128) -> Option<String> {
+    const DAY: i128 = 86_400_000_000_000;
+    let days = i64::try_from(nanoseconds.div_euclid(DAY)).ok()?;
+    let date = jiff::civil::date(1970, 1, 1).checked_add(jiff::Span::new().try_days(days).ok()?).ok()?;
+    let within = i64::try_from(nanoseconds.rem_euclid(DAY)).ok()?;
+    Some(date.to_datetime(time(within)?).to_string())
+}
+
+fn time_of_day(nanoseconds: i64) -> Option<String> {
+    time(nanoseconds).map(|time| time.to_string())
+}
+
+fn time(nanoseconds: i64) -> Option<jiff::civil::Time> {
+    jiff::civil::Time::midnight().checked_add(jiff::Span::new().try_nanoseconds(nanoseconds).ok()?).ok()
 }

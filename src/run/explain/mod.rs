@@ -220,6 +220,12 @@ fn methods(
     let (kind, suiting) = match (&opened.fitted.image, &opened.fitted.window) {
         (Some(_), _) => ("pictures", vec![Saliency, SmoothGrad, IntegratedGradients, GradCam, Occlusion]),
         (None, Some(_)) => ("windows of series", vec![Permutation, IntegratedGradients]),
+        (None, None) if opened.fitted.target.numbers().len() > 1 => {
+            let note = "there are several targets: the errors are their means, and single predictions are explained \
+                        of models with one target only";
+            studied.notes.push(note.into());
+            ("rows with several targets", vec![Permutation])
+        }
         (None, None) => ("rows of a table", vec![Permutation, Shap, IntegratedGradients, Effects]),
     };
     let wrong = |problem: String| Err(TrainError::Setting { run: None, name: "method", problem });

@@ -74,6 +74,8 @@ fn weight(settings: Settings) -> Result<(), (&'static str, String)> {
         "images ([data.image])"
     } else if model.variational().is_some() {
         "family = \"vae\", which learns all rows alike"
+    } else if model.adversarial().is_some() {
+        "family = \"gan\", which learns all rows alike"
     } else {
         return Ok(());
     };
