@@ -1,6 +1,7 @@
 //! What is fitted on the training rows and stored with a run: how columns, targets, images and texts become
 //! numbers, and predictions their own units again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -174,6 +175,28 @@ pub enum FittedTarget {
     },
     /// The next character of a text.
     Text(FittedText),
+}
+
+impl Fitted {
+    /// The same for rows without targets: without the columns that are derived for targets and weights alone, which
+    /// may need columns that such rows do not have.
+    pub(super) fn without_derived_targets(&self) -> Cow<'_, Self> {
+        let targets = self.target.numbers().into_iter().map(|(name, _)| name).chain(self.target.name());
+        let named: Vec<&str> = targets.chain(self.weight.as_deref()).collect();
+        // Windows read the past of their target.
+        let alone = |name: &str| {
+            self.window.is_none()
+                && named.contains(&name)
+                && !self.columns.iter().any(|column| column.name == name)
+                && !self.derive.values().any(|formula| formula.contains(name))
+        };
+        if !self.derive.keys().any(|name| alone(name)) {
+            return Cow::Borrowed(self);
+        }
+        let mut others = self.clone();
+        others.derive.retain(|name, _| !alone(name));
+        Cow::Owned(others)
+    }
 }
 
 impl FittedTarget {

@@ -26,6 +26,7 @@ mod window;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -251,6 +252,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(text) = fitted.target.text() {
         return text::load_with(text, path);
     }
+    let fitted = &*if with_target { Cow::Borrowed(fitted) } else { fitted.without_derived_targets() };
     let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
     if let Some(window) = &fitted.window {
         return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));

@@ -248,8 +248,24 @@ fn embedded(graph: &Graph) -> Result<(Graph, Vec<ValueId>), GraphError> {
 }
 
 /// The result of the last convolution over images, `[N, H, W, C]`, bias included, as PyTorch's layer gives
-/// it.
+/// it; of a residual block, the sum of its two ways.
 fn last_convolution(graph: &Graph) -> Option<ValueId> {
+    let mut convolved = vec![false; graph.nodes.len()];
+    let (mut last, mut sum) = (0, None);
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let mut inputs = node.inputs.iter().map(|value| convolved[value.index()]);
+        let both = node.inputs.len() == 2 && inputs.clone().all(|convolved| convolved);
+        let is_conv = matches!(node.op, Op::Conv(_));
+        convolved[at] = is_conv || inputs.any(|convolved| convolved);
+        if is_conv {
+            last = at;
+        } else if both && node.op.def().name() == "add" && map_of(graph, ValueId(at as u32)).is_some() {
+            sum = Some(at);
+        }
+    }
+    if let Some(sum) = sum.filter(|sum| *sum > last) {
+        return Some(ValueId(sum as u32));
+    }
     let convolutions = (0..graph.nodes.len()).rev().filter(|&at| matches!(graph.nodes[at].op, Op::Conv(_)));
     let result = convolutions.filter_map(|at| map_of(graph, ValueId(at as u32))).next()?;
     let adds_bias = |node: &Node| {

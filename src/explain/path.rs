@@ -58,7 +58,8 @@ pub fn integrated(
     let base = probe.run(baseline, Given::default())?.swap_remove(0);
     let value = |row: usize, of: &[f32]| -> f64 {
         let weights = &focus.weights[row * outputs..(row + 1) * outputs];
-        weights.iter().zip(of).map(|(w, y)| f64::from(*w) * f64::from(*y)).sum()
+        let sum: f64 = weights.iter().zip(of).map(|(w, y)| f64::from(*w) * f64::from(*y)).sum();
+        focus.offsets[row] + sum
     };
     let starts: Vec<f64> = (0..points.count).map(|row| value(row, &base)).collect();
     let end = |row: usize| value(row, &raw[row * outputs..(row + 1) * outputs]);

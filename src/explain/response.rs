@@ -18,6 +18,8 @@ pub struct Response<'a> {
 pub struct Focus {
     /// `[rows, outputs]`
     pub weights: Vec<f32>,
+    /// What is added to the sum of each row for the value in the target's own units, `[rows]`.
+    pub offsets: Vec<f64>,
     /// What the sum is, for people.
     pub what: String,
     /// Explained class of each row; empty for numbers.
@@ -102,14 +104,14 @@ impl Response<'_> {
                 ([_, positive], 1) => format!("log-odds of {positive}"),
                 _ => "logit of the predicted class".into(),
             };
-            return Focus { weights, what, classes };
+            return Focus { weights, offsets: vec![0.0; rows], what, classes };
         }
         let levels = self.quantiles.len().max(1);
         let median = (0..levels)
             .min_by(|&a, &b| self.distance_from_median(a).total_cmp(&self.distance_from_median(b)))
             .unwrap_or(0);
         let values = outputs / levels;
-        let mut affine = true;
+        let (mut affine, mut offsets) = (true, vec![0.0; rows]);
         for row in 0..rows {
             for at in 0..values {
                 let own = members.and_then(|m| m.scalings.get(*m.of.get(row)? as usize));
@@ -117,9 +119,11 @@ impl Response<'_> {
                     Some(own) => own.get(at % own.len()),
                     None => self.target.scaling(at),
                 };
-                let slope = scaling.map_or(Some(1.0), slope);
-                affine &= slope.is_some() && !matches!(self.target, FittedTarget::Rate { .. });
-                let weight = slope.unwrap_or(1.0) / values as f64;
+                let line = scaling.map_or(Some([1.0, 0.0]), line);
+                affine &= line.is_some() && !matches!(self.target, FittedTarget::Rate { .. });
+                let [scale, shift] = line.unwrap_or([1.0, 0.0]);
+                let weight = scale / values as f64;
+                offsets[row] += shift / values as f64;
                 weights[row * outputs + at * levels + median] = weight as f32;
             }
         }
@@ -130,7 +134,7 @@ impl Response<'_> {
             (false, FittedTarget::Rate { .. }) => format!("logarithm of {name}"),
             (false, _) => format!("{mean}{name}, scaled as in training"),
         };
-        Focus { weights, what, classes: vec![] }
+        Focus { weights, offsets, what, classes: vec![] }
     }
 
     fn distance_from_median(&self, level: usize) -> f64 {
@@ -138,11 +142,11 @@ impl Response<'_> {
     }
 }
 
-/// The own units of one scaled unit, if they are the same everywhere.
-fn slope(scaling: &crate::data::FittedScaling) -> Option<f64> {
+/// The own units of one scaled unit, if they are the same everywhere, and the value of a scaled 0.
+fn line(scaling: &crate::data::FittedScaling) -> Option<[f64; 2]> {
     match scaling {
-        crate::data::FittedScaling::None => Some(1.0),
-        crate::data::FittedScaling::Affine { scale, .. } => Some(*scale),
+        crate::data::FittedScaling::None => Some([1.0, 0.0]),
+        crate::data::FittedScaling::Affine { scale, shift } => Some([*scale, *shift]),
         _ => None,
     }
 }

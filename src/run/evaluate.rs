@@ -122,7 +122,8 @@ pub fn evaluate_by(
         None => part(data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?, split)?,
     };
     if rows.rows == 0 {
-        let problem = "it has no row with a target and a weight, if the run has one; there is nothing to compare with";
+        let problem =
+            "it has no row with a target and a weight, if the run has one; there is nothing to compare with";
         return Err(TrainError::unusable(Path::new(&name), problem));
     }
     task.admit(&mut rows);

@@ -61,6 +61,12 @@ impl Studied {
                  rows",
             ));
         }
+        if settings.model.adversarial().is_some() {
+            return Err(opened.refuse(
+                "its model draws rows like those of the data and predicts no target that columns could be held \
+                 responsible for; `evaluate` says how alike they are",
+            ));
+        }
         if fitted.target.text().is_some() {
             return Err(opened.refuse(
                 "its model writes text, and reads characters that are no columns; this is for tables, \

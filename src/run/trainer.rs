@@ -110,8 +110,16 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     with_engine(experiment, data, device, options, observer, |task, mut engine, observer| {
         if let Some(path) = &options.init {
-            let restored = engine.restore(&checkpoint::load(path)?.0, false);
+            let (tensors, meta) = checkpoint::load(path)?;
+            let restored = engine.restore(&tensors, false);
             restored.map_err(|e| TrainError::unusable(path, e))?;
+            // A checkpoint holds more than weights; another file should not.
+            let unread = tensors.iter().find(|(name, ..)| meta.is_none() && !engine.has(name));
+            if let Some((name, ..)) = unread {
+                let problem =
+                    format!("the model has no tensor `{name}`; take it out of the file if it is not needed");
+                return Err(TrainError::unusable(path, problem));
+            }
         }
         let (options, run) = open_run(&task, observer)?;
         Trainer::new(Job { options: &options, ..task }, engine, run, observer)?.run()

@@ -200,6 +200,10 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         SafeTensors::deserialize(&bytes).map_err(|e| damaged(format!("not a safetensors file: {e}")))?;
     let mut tensors = vec![];
     for (name, view) in file.iter() {
+        // How many batches a batch norm of PyTorch has seen, which no layer here reads.
+        if view.dtype() == Dtype::I64 && name.ends_with("num_batches_tracked") {
+            continue;
+        }
         if view.dtype() != Dtype::F32 {
             return Err(damaged(format!("tensor `{name}` is {:?}, expected F32", view.dtype())));
         }

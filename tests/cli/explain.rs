@@ -100,12 +100,14 @@ fn what_cannot_be_explained_is_refused_with_a_word_on_why() {
     let text = "name = 'text'\n[data]\nsource = 'text.txt'\n[data.text]\nlength = 16\n[data.split]\n\
                 by = 'order'\n[model]\nfamily = 'rnn'\nhidden = [4]\n[train]\nepochs = 1\nbatch_size = 4\n";
     fs::write(directory.join("text.toml"), text).unwrap();
-    for name in ["vae", "text"] {
+    fs::write(directory.join("gan.toml"), vae.replace("vae", "gan")).unwrap();
+    for name in ["vae", "gan", "text"] {
         let ended = gridlight(directory, &["train", &format!("{name}.toml"), "--device", "cpu"]);
         assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
     }
     for command in ["explain", "robustness"] {
         refused(&[command, "runs/vae"], &["autoencoder"]);
+        refused(&[command, "runs/gan"], &["draws rows"]);
         refused(&[command, "runs/text"], &["writes text"]);
     }
 }

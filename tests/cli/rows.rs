@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::refusals::assert_refused;
-use super::{Ended, gridlight};
+use super::{Ended, gridlight, workplace};
 
 /// A table of 200 rows with a rare class, three classes and a count.
 fn table() -> String {
@@ -322,4 +322,49 @@ fn losses_that_do_not_suit_the_target_say_which_do() {
     let listed = gridlight(directory, &["list", "--json"]);
     let listed: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(listed[0]["state"], "damaged", "{listed}");
+}
+
+#[test]
+fn rows_without_a_target_cannot_be_evaluated_and_weights_of_other_models_not_be_taken() {
+    let place = workplace();
+    let directory = place.path();
+    fs::write(directory.join("none.csv"), "a,b,kind,y\n1,2,red,\n").unwrap();
+    let ended = gridlight(directory, &["evaluate", "runs/small", "--data", "none.csv", "--device", "cpu"]);
+    assert_refused(&ended, &["none.csv", "no row with a target"], "no target");
+
+    let bytes = fs::read(directory.join("runs/small/best.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let more = vec![0u8; 8];
+    let counter = safetensors::tensor::TensorView::new(safetensors::Dtype::I64, vec![], &more).unwrap();
+    let spare = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2], &more).unwrap();
+    let with = |further: Vec<(&str, &safetensors::tensor::TensorView)>| {
+        let own = tensors.tensors().into_iter();
+        let further = further.into_iter().map(|(name, view)| (name.to_string(), view.clone()));
+        safetensors::serialize(own.chain(further).collect::<Vec<_>>(), None).unwrap()
+    };
+    let (counted, spare) =
+        (with(vec![("9.num_batches_tracked", &counter)]), with(vec![("9.weight", &spare)]));
+    let arguments = ["train", "small.toml", "--epochs", "1", "--device", "cpu", "--init", "w.safetensors"];
+    fs::write(directory.join("w.safetensors"), counted).unwrap();
+    let ended = gridlight(directory, &[&arguments[..], &["--out", "counted"]].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    fs::write(directory.join("w.safetensors"), spare).unwrap();
+    let ended = gridlight(directory, &[&arguments[..], &["--out", "spare"]].concat());
+    assert_refused(&ended, &["w.safetensors", "no tensor `9.weight`"], "a spare tensor");
+}
+
+#[test]
+fn predictions_need_no_column_of_which_only_the_target_is_made() {
+    let place = workplace();
+    let directory = place.path();
+    let experiment = "name = 'twice'\n[data]\nsource = 'table.csv'\ntarget = 'twice'\nexclude = ['y']\n\
+                      derive = { twice = 'y * 2' }\n[model]\nhidden = [4]\n[train]\nepochs = 1\n";
+    fs::write(directory.join("twice.toml"), experiment).unwrap();
+    let ended = gridlight(directory, &["train", "twice.toml", "--device", "cpu"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    fs::write(directory.join("new.csv"), "a,b,kind\n1,2,red\n3,4,red\n").unwrap();
+    let predict = ["predict", "runs/twice", "--input", "new.csv", "--output", "-", "--device", "cpu"];
+    let ended = gridlight(directory, &predict);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);
 }

@@ -62,7 +62,7 @@ fn nested_columns_are_left_out_and_instants_keep_their_offset() {
     assert!(notes.contains("columns of lists, tables or bytes are not read: tags"), "{notes}");
     assert_eq!(data::load_with(&loaded.fitted, &path, false).unwrap().rows, 40);
     let error = load("features = [\"tags\"]").unwrap_err().to_string();
-    assert!(error.contains("`tags`") && error.contains("lists or tables"), "{error}");
+    assert!(error.contains("`tags`") && error.contains("lists, tables or bytes"), "{error}");
 
     let kept = Kept::read(&loaded.fitted, &path, Some("at,local,x")).unwrap();
     assert_eq!(kept.cells(0), ["2023-11-14T22:13:20Z", "2023-11-14T22:13:20", "0"]);
@@ -75,4 +75,51 @@ fn an_empty_file_lacks_rows_and_no_header() {
     let config: DataConfig = toml::from_str("source = \"t.parquet\"\ntarget = \"y\"").unwrap();
     let error = data::load(&config, directory.path(), Goal::Regression).unwrap_err().to_string();
     assert!(error.contains("t.parquet") && error.ends_with("expected rows"), "{error}");
+}
+
+/// Nanoseconds are what most writers choose; rows of the reader say nothing of them.
+#[test]
+fn nanoseconds_are_times_and_late_dates_and_bytes_stop_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let schema = "message table { required int64 at (TIMESTAMP(NANOS,true)); required int64 clock (TIME(NANOS,false)); \
+                  required int64 until (TIMESTAMP(MICROS,false)); required binary raw; required int32 y; }";
+    let schema = parquet::schema::parser::parse_message_type(schema).unwrap();
+    let path = directory.path().join("t.parquet");
+    let file = std::fs::File::create(&path).unwrap();
+    let properties = WriterProperties::builder().build();
+    let mut writer = SerializedFileWriter::new(file, schema.into(), properties.into()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let hour = 3_600_000_000_000;
+    let whole = [
+        (0..40).map(|row| 1_700_000_000_000_000_000 + row * hour + 250_000_000).collect::<Vec<i64>>(),
+        (0..40).map(|row| row % 24 * hour + 1_500_000_000).collect(),
+        // The end of the year 9999.
+        vec![253_402_300_799_000_000; 40],
+    ];
+    let mut whole = whole.iter();
+    while let Some(mut column) = group.next_column().unwrap() {
+        match column.untyped() {
+            ColumnWriter::Int64ColumnWriter(_) => {
+                column.typed::<Int64Type>().write_batch(whole.next().unwrap(), None, None).unwrap();
+            }
+            ColumnWriter::ByteArrayColumnWriter(_) => {
+                let bytes = vec![vec![0xffu8, 0].into(); 40];
+                column.typed::<ByteArrayType>().write_batch(&bytes, None, None).unwrap();
+            }
+            _ => {
+                let values: Vec<i32> = (0..40).map(|row| row * 7 % 13).collect();
+                column.typed::<Int32Type>().write_batch(&values, None, None).unwrap();
+            }
+        }
+        column.close().unwrap();
+    }
+    group.close().unwrap();
+    writer.close().unwrap();
+    let config: DataConfig = toml::from_str("source = \"t.parquet\"\ntarget = \"y\"").unwrap();
+    let loaded = data::load(&config, directory.path(), Goal::Regression).unwrap();
+    let names = &loaded.train.features;
+    assert!(names.iter().any(|name| name.starts_with("at hour")), "{names:?}");
+    assert!(!names.iter().any(|name| name == "clock" || name.starts_with("raw")), "{names:?}");
+    let kept = Kept::read(&loaded.fitted, &path, Some("at,clock,until")).unwrap();
+    assert_eq!(kept.cells(1), ["2023-11-14T23:13:20.25Z", "01:00:01.5", "9999-12-31T23:59:59"]);
 }

@@ -258,10 +258,16 @@ fn attributions_sum_to_differences_of_predictions() {
     let case = Case::new(&table(200), EMBEDDED);
     let run = case.train(40);
     for baseline in [path::Baseline::Mean, path::Baseline::Median] {
-        let methods = [Method::IntegratedGradients];
+        let methods = [Method::Shap, Method::IntegratedGradients];
         let request = Request { methods: &methods, baseline: Some(baseline), ..Request::default() };
         let found = explain(&run, &request, &CpuDevice::new(Some(2))).unwrap().found;
         let attributed = found.integrated_gradients.unwrap();
+        // Both explain the same predictions, in the target's own units.
+        let shap = found.shap.unwrap();
+        assert_eq!(shap.rows, attributed.rows);
+        for (a, b) in attributed.explained.iter().zip(&shap.explained) {
+            assert!((a.0 - b.0).abs() < 1e-4 * b.0.abs().max(1.0), "{} and {}", a.0, b.0);
+        }
         assert_eq!(attributed.columns, ["a", "b", "kind", "day"]);
         assert!(attributed.largest_error.0 < 0.005, "{:?}", attributed.largest_error);
         let differences =

@@ -279,7 +279,9 @@ impl ModelConfig {
         let is_cnn = self.family == Family::Cnn && self.layers.is_empty();
         // Defaults of other families say nothing; runs of earlier versions do not have them either.
         if !is_cnn {
-            self.kernel.take_if(|kernel| *kernel == three());
+            if self.family != Family::Gan {
+                self.kernel.take_if(|kernel| *kernel == three());
+            }
             self.pool.take_if(|pool| *pool == two());
         }
         match self.family {

@@ -37,10 +37,10 @@ pub(super) fn pictures(
     let range = range(image);
     let black: Vec<f32> = (0..shape.values()).map(|at| range[at / shape.plane()][0]).collect();
     let raw = network.probe(Wanted::Outputs)?.run(&points.x, Given::default())?.swap_remove(0);
+    let of_gradients = response.focus(&raw, points.count, None).what;
     let values = response.of(raw, points.count);
     let chosen = response.chosen(&values);
     let explained = response.pick(&values, chosen.iter().copied());
-    let mut what = String::new();
     let mut maps: Vec<(&'static str, bool, Vec<f64>)> = vec![];
     let mut notes = vec![];
     for &method in methods {
@@ -66,15 +66,18 @@ pub(super) fn pictures(
                      {steps} nodes)",
                     100.0 * largest
                 ));
-                what = found.focus.what.clone();
                 pictures::total(&found.values, shape)
             }
         };
         maps.push((method.name(), signed, values));
     }
-    if what.is_empty() {
-        what = response.subject();
-    }
+    let occludes = methods.contains(&Method::Occlusion);
+    let what = match (occludes, methods.len()) {
+        (false, _) => of_gradients,
+        (true, 1) => response.subject(),
+        (true, _) if of_gradients == response.subject() => of_gradients,
+        (true, _) => format!("{of_gradients}; by occlusion, {}", response.subject()),
+    };
     let classes = opened.fitted.target.classes();
     let names = response.names();
     let name = |at: Option<usize>| match (at, classes.len()) {

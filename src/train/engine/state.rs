@@ -118,6 +118,12 @@ impl Engine {
         places
     }
 
+    /// Whether there is a parameter or running statistic of this name.
+    pub fn has(&self, name: &str) -> bool {
+        let mut parameters = self.graph.parameters.iter();
+        parameters.any(|p| p.name == name) || self.graph.states.iter().any(|s| s.name == name)
+    }
+
     /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named
     /// tensors.
     ///
