@@ -329,6 +329,37 @@ fn the_loss_follows_what_the_source_holds() {
 }
 
 #[test]
+fn keys_that_the_model_does_not_read_are_refused() {
+    let layers = "model.layer=[{type=\"dense\", units=3}]";
+    let parts = [
+        "model.family=gan",
+        "model.generator=[{type=\"dense\", units=3}]",
+        "model.discriminator=[{type=\"dense\", units=3}]",
+    ];
+    for key in
+        ["hidden=[3]", "activation=gelu", "norm=batch", "dropout=0.5", "channels=[3]", "kernel=5", "pool=5"]
+    {
+        let key = format!("model.{key}");
+        let said = refusal(&[layers, &key]);
+        let (name, _) = key.split_once('=').unwrap();
+        assert!(said.contains(name) && said.contains("lists its layers"), "{key}: {said}");
+    }
+    for (key, expected) in [
+        ("model.hidden=[3]", "lists its layers"),
+        ("model.activation=gelu", "lists its layers"),
+        ("model.pool=3", "`family = \"cnn\"`"),
+    ] {
+        let said = refusal(&[parts[0], parts[1], parts[2], key]);
+        assert!(said.contains(expected), "{key}: {said}");
+    }
+    let said = refusal(&["model.channels=[3]"]);
+    assert!(said.contains("`model.channels` is a key of `family = \"cnn\"`"), "{said}");
+    // Defaults that runs write out say nothing.
+    let sets = [layers, "model.hidden=[128, 64]", "model.dropout=0.0"].map(str::to_string);
+    assert!(Experiment::parse(BASE, "x.toml", &sets).is_ok());
+}
+
+#[test]
 fn keys_of_transformers_are_named_in_their_messages() {
     for (sets, expected) in [
         (&["model.family=transformer", "model.width=0"][..], "`model.width`"),

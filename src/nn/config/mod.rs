@@ -8,6 +8,7 @@ mod list;
 mod mirrored;
 pub mod recurrent;
 pub mod transformer;
+pub mod unread;
 pub mod variational;
 
 use crate::nn::layers::keys::{three, two};
