@@ -14,7 +14,7 @@ use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
 use gridlight::report::Trial;
 use gridlight::run::directory::RunDirectory;
-use gridlight::run::evaluate::evaluate;
+use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
@@ -137,7 +137,7 @@ impl Train {
         if !self.json {
             self.show_end(&outcome)?;
             let evaluation =
-                recovery.run(&mut console, |device, _| evaluate(&options.out, None, None, None, device))?;
+                recovery.run(&mut console, |device, _| evaluate_loaded(&options.out, &data, None, device))?;
             super::evaluate::show(&evaluation)?;
         }
         console.all_was_printed()
@@ -234,7 +234,7 @@ impl Train {
                 };
                 recovery.train(&experiment, &data, &options, console).map_err(|e| how_to_go_on(e, ""))?;
                 let evaluation = recovery
-                    .run(console, |device, _| evaluate(&options.out, None, Some("test"), None, device))?;
+                    .run(console, |device, _| evaluate_loaded(&options.out, &data, Some("test"), device))?;
                 found.push(folds::Fold { place: [fold, repeat], metrics: evaluation.metrics });
             }
         }

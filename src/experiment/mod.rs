@@ -201,8 +201,8 @@ impl Experiment {
         self.check_model()?;
         config::recurrent::check(&self.model)?;
         config::transformer::check(&self.model)?;
-        config::unread::check(&self.model)?;
         tasks::check(self.settings())?;
+        config::unread::check(&self.model)?;
         accumulate::check(self)?;
         if self.tune.is_some() && self.model.adversarial().is_some() {
             let reason =

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::keep;
 use super::likeness::Judge;
-use super::opened::open;
+use super::opened::{Opened, open};
 use crate::base::number::{Number, Numbers};
 use crate::data::{self, Dataset, Kept, Loaded};
 use crate::device::Device;
@@ -94,6 +94,38 @@ pub fn evaluate_by(
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
     let opened = open(run)?;
+    let (rows, name) = match file {
+        Some(path) => {
+            let rows = data::load_with(&opened.fitted, path, opened.experiment.settings().reads_target())?;
+            (rows, path.display().to_string())
+        }
+        None => part(&data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?, split)?,
+    };
+    judge(&opened, rows, name, draws, features, device)
+}
+
+/// Like [`evaluate`], for a split of the run's data, which were read before.
+///
+/// # Errors
+/// As [`evaluate`].
+pub fn evaluate_loaded(
+    run: &Path,
+    loaded: &Loaded,
+    split: Option<&str>,
+    device: &dyn Device,
+) -> Result<Evaluation, TrainError> {
+    let (rows, name) = part(loaded, split)?;
+    judge(&open(run)?, rows, name, None, None, device)
+}
+
+fn judge(
+    opened: &Opened,
+    mut rows: Dataset,
+    name: String,
+    draws: Option<u32>,
+    features: Option<&Path>,
+    device: &dyn Device,
+) -> Result<Evaluation, TrainError> {
     let (task, trained) = (opened.task(), opened.trained(device));
     let model = &opened.experiment.model;
     if features.is_some() && model.adversarial().is_none() {
@@ -114,13 +146,6 @@ pub fn evaluate_by(
         }
         _ => {}
     }
-    let (mut rows, name) = match file {
-        Some(path) => {
-            let rows = data::load_with(&opened.fitted, path, opened.experiment.settings().reads_target())?;
-            (rows, path.display().to_string())
-        }
-        None => part(data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?, split)?,
-    };
     if rows.rows == 0 {
         let problem =
             "it has no row with a target and a weight, if the run has one; there is nothing to compare with";
@@ -137,7 +162,7 @@ pub fn evaluate_by(
     };
     let (confusion, classes) = confusion.unzip();
     Ok(Evaluation {
-        run: run.display().to_string(),
+        run: opened.path.display().to_string(),
         split: name,
         samples: rows.rows,
         weight: opened.fitted.weight.clone(),
@@ -156,17 +181,17 @@ pub fn evaluate_by(
 }
 
 /// The rows of a split (by default test, else validation), and its name.
-pub(super) fn part(loaded: Loaded, split: Option<&str>) -> Result<(Dataset, String), TrainError> {
+pub(super) fn part(loaded: &Loaded, split: Option<&str>) -> Result<(Dataset, String), TrainError> {
     let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
     let wrong = |problem: String| Err(TrainError::Setting { run: None, name: "split", problem });
     let rows = match name {
-        "train" => loaded.train,
-        "validation" => loaded.validation,
-        "test" if loaded.test.rows > 0 => loaded.test,
+        "train" => &loaded.train,
+        "validation" => &loaded.validation,
+        "test" if loaded.test.rows > 0 => &loaded.test,
         "test" => return wrong("test: the experiment has no test rows; use validation".into()),
         other => return wrong(format!("{other}: there is no such split; use train, validation or test")),
     };
-    Ok((rows, name.to_string()))
+    Ok((rows.clone(), name.to_string()))
 }
 
 /// Predictions for the rows of `input` as CSV: values in the target's own units, or class and probabilities;

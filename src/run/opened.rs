@@ -12,7 +12,7 @@ use crate::train::checkpoint;
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
 pub(super) struct Opened<'a> {
-    path: &'a Path,
+    pub path: &'a Path,
     pub experiment: Experiment,
     pub fitted: Fitted,
     pub weights: Vec<checkpoint::NamedTensor>,

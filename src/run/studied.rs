@@ -93,7 +93,7 @@ impl Studied {
             (None, own) => {
                 let loaded = own?;
                 let training = loaded.train.clone();
-                let (rows, split) = part(loaded, selection.split)?;
+                let (rows, split) = part(&loaded, selection.split)?;
                 (rows, split, training)
             }
         };
