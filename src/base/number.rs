@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 /// A number that serialises to JSON; non-finite values become the strings `"NaN"`, `"inf"` and `"-inf"`.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Number(pub f64);
 
 impl Serialize for Number {

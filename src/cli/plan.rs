@@ -89,7 +89,7 @@ type Planned = (Compiled, Vec<(usize, usize)>);
 
 fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Planned, Failure> {
     let experiment = &trainer::sized(experiment, data, &mut |text| tell(format_args!("note: {text}")));
-    let model = trainer::model_of(experiment, &data.fitted, &data.train);
+    let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use gridlight::base::number::shown;
+use gridlight::base::number::{Number, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::explain::found::{ColumnStress, Robustness as Found, Strengths};
 use gridlight::plan::align;
@@ -128,16 +128,23 @@ fn text(found: &Found) -> String {
     if !found.columns.is_empty() {
         let largest = found.columns[0].worst.0;
         let row = |c: &ColumnStress| {
-            let missing = c.missing.map_or_else(String::new, |x| shown(x.0));
-            vec![format!("  {}", c.column), shown(c.worst.0), missing, bar(c.worst.0, largest)]
+            let number = |x: Option<Number>| x.map_or_else(String::new, |x| shown(x.0));
+            let one_off = c.shifted.iter().find(|(by, _)| *by == 1.0).map(|(_, value)| *value);
+            let cells = [number(c.deviation), number(one_off), number(c.missing), shown(c.worst.0)];
+            [vec![format!("  {}", c.column)], cells.to_vec(), vec![bar(c.worst.0, largest)]].concat()
         };
-        let head = ["  column", "at worst", "missing", ""].map(String::from).to_vec();
+        let head =
+            ["  column", "one dev. is", "one dev. up", "missing", "worst by", ""].map(String::from).to_vec();
         let rows: Vec<Vec<String>> =
             std::iter::once(head).chain(found.columns.iter().take(SHOWN).map(row)).collect();
         text += &format!(
-            "\nweakest columns: how much worse `{}` is when one is missing, shifted or scaled\n{}",
+            "\nweakest columns: `{}` when one is {}\n{}",
             found.metric,
-            align(&rows, &[1, 2])
+            match found.columns[0].stuck.is_empty() {
+                true => "missing, shifted or scaled",
+                false => "shifted, stuck or late",
+            },
+            align(&rows, &[1, 2, 3, 4])
         );
     }
     if !found.checks.is_empty() {

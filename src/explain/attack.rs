@@ -11,36 +11,9 @@ use super::points::{Points, words};
 use super::response::Response;
 use crate::base::rng::{self, RandomKind, streams};
 use crate::base::step::StepRecord;
+pub use crate::nn::perturbed::{Norm, Room};
 use crate::train::TrainError;
 use crate::train::metrics::{argmax, decide};
-
-/// How far each number of a point may move.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Room {
-    /// One unit of distance; 0 for a number that stays.
-    pub scale: Vec<f32>,
-    /// The smallest and the largest number.
-    pub range: Vec<[f32; 2]>,
-}
-
-/// How distances are measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norm {
-    /// The largest change.
-    Infinity,
-    /// The root of the sum of squared changes.
-    Two,
-}
-
-impl Norm {
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Infinity => "linf",
-            Self::Two => "l2",
-        }
-    }
-}
 
 /// How inputs are changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

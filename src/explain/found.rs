@@ -236,7 +236,8 @@ pub struct Robustness {
 /// A metric by the strength of a change.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Strengths {
-    /// `noise`, `fgsm`, `pgd`, `missing`, `brightness`, `contrast`.
+    /// `noise`, `fgsm`, `pgd`; `missing`; of series `stuck`, `delayed`; of pictures `brightness`, `contrast` and the names
+    /// of [`Corruption`](super::corruption::Corruption).
     pub change: &'static str,
     /// `linf` or `l2`, of attacks.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -250,7 +251,7 @@ pub struct Strengths {
 }
 
 /// What happens when one column is changed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ColumnStress {
     /// Column.
     pub column: String,
@@ -260,6 +261,15 @@ pub struct ColumnStress {
     pub shifted: Vec<(f64, Number)>,
     /// The metric with it multiplied by this.
     pub scaled: Vec<(f64, Number)>,
+    /// Of series, the metric with its last values, this many, stuck at the one before them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stuck: Vec<(f64, Number)>,
+    /// Of series, the metric with its values this many steps late.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub delayed: Vec<(f64, Number)>,
+    /// One standard deviation, in the column's own units; absent where series have scales of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deviation: Option<Number>,
     /// How much worse the metric is at the worst of these.
     pub worst: Number,
 }

@@ -13,8 +13,11 @@
 //! | [`pictures`] | saliency, SmoothGrad, Grad-CAM, occlusion | see there |
 //! | [`attack`] | fast gradient sign, projected gradient descent, noise | Goodfellow 2015; Madry 2018 |
 //! | [`stress`] | missing, shifted and scaled columns | |
+//! | [`sensors`] | stuck, late and drifting sensors of series | |
+//! | [`corruption`] | noise, blur, pixelation of pictures | Hendrycks, Dietterich 2019 |
 
 pub mod attack;
+pub mod corruption;
 pub mod curves;
 pub mod found;
 pub mod network;
@@ -23,6 +26,7 @@ pub mod permutation;
 pub mod pictures;
 pub mod points;
 pub mod response;
+pub mod sensors;
 pub mod shapley;
 pub mod space;
 pub mod stress;

@@ -4,6 +4,7 @@ use super::space::Space;
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::device::{Device, Session};
+use crate::graph::copy::Places;
 use crate::graph::{Graph, GraphError, Node, Op, Source, ValueId, autodiff};
 use crate::nn::inputs;
 use crate::nn::model::Model;
@@ -134,8 +135,8 @@ impl Network<'_> {
             words: shape.iter().product(),
             decay: false,
         };
-        let (mut graph, places) = embedded(&built.graph)?;
-        let at = |value: ValueId| places[value.index()];
+        let (mut graph, places) = embedded(&built.graph, &[built.predictions, built.loss_rows])?;
+        let at = |value: ValueId| places.of(value);
         let (outputs, losses) = (at(built.predictions), at(built.loss_rows));
         let weighted = |graph: &mut Graph, of: &[ValueId]| {
             let shape = graph.shape(outputs).clone();
@@ -224,12 +225,10 @@ fn embedded_source(column: &str) -> String {
     format!("embedded.{column}")
 }
 
-/// A graph in which embedded categories are inputs, and the place in it of each value of the given one.
-fn embedded(graph: &Graph) -> Result<(Graph, Vec<ValueId>), GraphError> {
-    let (mut copy, mut places) = (Graph::new(), Vec::<ValueId>::new());
-    for node in &graph.nodes {
-        copy.set_layer(node.layer.clone());
-        let inputs: Vec<ValueId> = node.inputs.iter().map(|value| places[value.index()]).collect();
+/// What `roots` of a graph depend on, with embedded categories as inputs.
+fn embedded(graph: &Graph, roots: &[ValueId]) -> Result<(Graph, Places), GraphError> {
+    let mut copy = Graph::new();
+    let places = copy.append(graph, roots, &mut |copy, node| {
         let column = match (&node.op, node.inputs.get(1).map(|&ids| &graph.node(ids).op)) {
             (Op::Gather(_), Some(Op::Source(ids))) => match &ids.source {
                 Source::Batch(name) => name.strip_prefix(&inputs::category_source("")),
@@ -237,13 +236,9 @@ fn embedded(graph: &Graph) -> Result<(Graph, Vec<ValueId>), GraphError> {
             },
             _ => None,
         };
-        places.push(match column {
-            Some(column) => {
-                copy.source(Source::Batch(embedded_source(column)), &node.ty.shape, DType::F32)?
-            }
-            None => copy.push(node.op.clone(), &inputs)?,
-        });
-    }
+        let input = |column| copy.source(Source::Batch(embedded_source(column)), &node.ty.shape, DType::F32);
+        column.map(input).transpose()
+    })?;
     Ok((copy, places))
 }
 

@@ -9,6 +9,7 @@ pub mod attention;
 pub mod autodiff;
 pub mod build;
 pub mod convolution;
+pub mod copy;
 pub mod expression;
 pub mod lengths;
 pub mod normalisation;

@@ -11,6 +11,7 @@ pub mod layers;
 pub mod losses;
 pub mod model;
 pub mod network;
+pub mod perturbed;
 mod relative;
 mod supervised;
 pub mod tensors;

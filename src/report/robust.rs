@@ -4,7 +4,7 @@ use super::bars::{Bar, bars};
 use super::svg::{Series, curves, escape};
 use super::tables::table;
 use super::{head, section};
-use crate::base::number::figure;
+use crate::base::number::{Number, figure};
 use crate::explain::found::{ColumnStress, Robustness, Strengths};
 
 /// Columns shown at most.
@@ -66,10 +66,7 @@ fn attacks(found: &Robustness) -> String {
         .attacks
         .iter()
         .flat_map(|of| {
-            let line = |((radius, value), loss): (
-                (&f64, &crate::base::number::Number),
-                &crate::base::number::Number,
-            )| {
+            let line = |((radius, value), loss): ((&f64, &Number), &Number)| {
                 vec![
                     of.change.into(),
                     of.norm.unwrap_or("").into(),
@@ -104,6 +101,13 @@ fn changes(found: &Robustness) -> String {
         .map(|of| {
             let (title, label, origin) = match of.change {
                 "missing" => ("Missing values", "part of the values that is missing", 0.0),
+                "stuck" => ("Stuck sensors", "last steps with the value before them", 0.0),
+                "delayed" => ("Late sensors", "steps late", 0.0),
+                "gaussian_noise" => ("Gaussian noise", "standard deviation", 0.0),
+                "shot_noise" => ("Shot noise", "one by the photons of a white pixel", 0.0),
+                "impulse_noise" => ("Impulse noise", "part of the pixels that is black or white", 0.0),
+                "blur" => ("Blur", "standard deviation in pixels", 0.0),
+                "pixelate" => ("Pixelation", "side of a block in pixels", 1.0),
                 "brightness" => ("Brightness", "added, as a part of the distance from black to white", 0.0),
                 _ => ("Contrast", "factor of the distance from middle grey", 1.0),
             };
@@ -118,34 +122,45 @@ fn columns(found: &Robustness) -> String {
     let shown: Vec<&ColumnStress> = found.columns.iter().take(COLUMNS).collect();
     let all: Vec<Bar> =
         shown.iter().map(|c| Bar { name: &c.column, value: c.worst.0, deviation: None }).collect();
-    let cells = |list: &[(f64, crate::base::number::Number)]| {
-        list.iter().map(|(_, value)| figure(value.0)).collect::<Vec<String>>()
-    };
-    let longest = |of: fn(&ColumnStress) -> &Vec<(f64, crate::base::number::Number)>| {
+    let cells =
+        |list: &[(f64, Number)]| list.iter().map(|(_, value)| figure(value.0)).collect::<Vec<String>>();
+    let longest = |of: fn(&ColumnStress) -> &Vec<(f64, Number)>| {
         shown.iter().map(|c| of(c)).max_by_key(|list| list.len()).cloned().unwrap_or_default()
     };
     let (shifts, factors) = (longest(|c| &c.shifted), longest(|c| &c.scaled));
-    let titles: Vec<String> = ["column", "missing"]
+    let (stuck, late) = (longest(|c| &c.stuck), longest(|c| &c.delayed));
+    let titles: Vec<String> = ["column", "one dev.", "missing"]
         .map(String::from)
         .into_iter()
         .chain(shifts.iter().map(|(shift, _)| format!("{shift:+} dev.")))
         .chain(factors.iter().map(|(factor, _)| format!("× {factor}")))
+        .chain(stuck.iter().map(|(steps, _)| format!("stuck for {steps}")))
+        .chain(late.iter().map(|(steps, _)| format!("{steps} late")))
         .collect();
     let line = |c: &&ColumnStress| {
-        let missing = c.missing.map_or_else(String::new, |x| figure(x.0));
-        let mut line = vec![c.column.clone(), missing];
-        line.extend(cells(&c.shifted));
-        line.extend(cells(&c.scaled));
-        line.resize(titles.len(), String::new());
+        let shown = |x: Option<Number>| x.map_or_else(String::new, |x| figure(x.0));
+        let mut line = vec![c.column.clone(), shown(c.deviation), shown(c.missing)];
+        for (list, all) in
+            [(&c.shifted, &shifts), (&c.scaled, &factors), (&c.stuck, &stuck), (&c.delayed, &late)]
+        {
+            let mut values = cells(list);
+            values.resize(all.len(), String::new());
+            line.extend(values);
+        }
         line
     };
     let lines: Vec<Vec<String>> = shown.iter().map(line).collect();
     let head: Vec<&str> = titles.iter().map(String::as_str).collect();
     format!(
-        "<p>Each column changed alone: all its values missing (filled as in training), standard deviations \
-         added to them, or multiplied. The bars say how much worse {} is at the worst of these.</p>\n<div \
+        "<p>Each column changed alone: {}. The bars say how much worse {} is at the worst of these.</p>\n<div \
          class=\"pictures\">\n{}\
          </div>\n<details><summary>{} with each change</summary>{}</details>\n",
+        match stuck.is_empty() {
+            true =>
+                "all its values missing (filled as in training), standard deviations added to them, or multiplied",
+            false =>
+                "standard deviations added to it, its last values stuck at the one before, or all of them late",
+        },
         found.metric,
         bars(&format!("{}, {} as it is", found.metric, figure(found.clean.0)), &all),
         found.metric,

@@ -21,6 +21,7 @@ pub mod recovery;
 pub mod replay;
 mod restore;
 pub mod robustness;
+mod room;
 pub mod sample;
 mod snapshot;
 mod studied;

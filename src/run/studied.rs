@@ -4,8 +4,10 @@ use std::path::Path;
 
 use super::evaluate::part;
 use super::opened::Opened;
+use super::room;
 use crate::data::{self, DataError, Dataset};
 use crate::device::Device;
+use crate::explain::attack::Room;
 use crate::explain::points::sample;
 use crate::explain::{Network, Points, Space};
 use crate::nn::Model;
@@ -40,6 +42,8 @@ pub(super) struct Studied {
     pub space: Space,
     /// A sample of the training rows.
     pub training: Points,
+    /// How far each number of a point may be moved.
+    pub room: Room,
     /// Positions of the selected rows.
     selected: Vec<usize>,
     /// Whether rows were selected by number.
@@ -101,6 +105,7 @@ impl Studied {
         let model = tasks::model(settings, fitted, &rows);
         let space = Space::of(fitted, &rows, &opened.weights)?;
         let most = MOST_TRAINING.min(MOST_NUMBERS / space.width().max(1)).max(1);
+        let room = room::of(fitted, &training).widened(space.width());
         let training = Points::of(&space, &training, &sample(training.rows, most, seed));
         let count = rows.rows;
         let selected: Vec<usize> = match selection.rows {
@@ -119,7 +124,8 @@ impl Studied {
         if selected.is_empty() {
             return Err(TrainError::Input(format!("{split} has no rows")));
         }
-        Ok(Self { rows, split, model, space, training, selected, by_number: selection.rows.is_some(), notes })
+        let by_number = selection.rows.is_some();
+        Ok(Self { rows, split, model, space, training, room, selected, by_number, notes })
     }
 
     /// The selected rows, at most `most` of them; with a note if there are more.

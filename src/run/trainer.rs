@@ -7,12 +7,14 @@ use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
 use super::likeness::Judge;
+use super::room;
 use crate::base::config::ConfigError;
 use crate::base::number;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::Model;
+use crate::nn::perturbed::Perturbed;
 use crate::optim::schedule::ScheduleKind;
 use crate::plan::ImageChanges;
 use crate::tasks;
@@ -80,9 +82,23 @@ pub fn sized(experiment: &Experiment, data: &Loaded, note: &mut dyn FnMut(&str))
     experiment
 }
 
-/// The model of an experiment for given data.
-pub fn model_of(experiment: &Experiment, fitted: &data::Fitted, sample: &data::Dataset) -> Box<dyn Model> {
-    tasks::model(experiment.settings(), fitted, sample)
+/// The model that an experiment trains on `rows`.
+///
+/// # Errors
+/// If it is to be trained on changed inputs, and none of them can be.
+pub fn model_of(
+    experiment: &Experiment,
+    fitted: &data::Fitted,
+    rows: &data::Dataset,
+) -> Result<Box<dyn Model>, TrainError> {
+    let model = tasks::model(experiment.settings(), fitted, rows);
+    let Some(how) = experiment.train.adversarial.clone() else { return Ok(model) };
+    let room = room::of(fitted, rows);
+    if room.scale.iter().all(|scale| *scale == 0.0) {
+        let reason = "moves numbers by degrees, and no column that the model reads is such a number";
+        return Err(experiment.wrong("train.adversarial", reason).into());
+    }
+    Ok(Box::new(Perturbed { model, how, room }))
 }
 
 /// The random changes of training images; `None` if none are asked for.
@@ -158,7 +174,7 @@ fn with_engine<T>(
             "`train.exact` needs a device opened in exact mode (`CpuDevice::exact`, `GpuOptions::exact`)";
         return Err(TrainError::Input(reason.into()));
     }
-    let model = model_of(experiment, &data.fitted, &data.train);
+    let model = model_of(experiment, &data.fitted, &data.train)?;
     let images = image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,

@@ -8,6 +8,7 @@
 mod adversarial;
 pub mod autoencoder;
 pub mod images;
+mod perturbed;
 mod prior;
 pub mod series;
 mod table;
@@ -253,6 +254,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     autoencoder::check(settings)?;
     table::check(settings)?;
     images::check(settings)?;
+    perturbed::check(settings)?;
     text::check(settings)
 }
 

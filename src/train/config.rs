@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::threshold::Threshold;
 use crate::nn::losses::Loss;
+use crate::nn::perturbed::AdversarialTraining;
 use crate::optim::schedule::Schedule;
 use crate::optim::{Decay, Optimizer};
 
@@ -53,6 +54,9 @@ pub struct TrainConfig {
     /// about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discriminator: Option<DiscriminatorConfig>,
+    /// Train on inputs that are changed so that the loss grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<AdversarialTraining>,
     /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
     pub exact: bool,
@@ -159,6 +163,7 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             clip_norm: None,
             discriminator: None,
+            adversarial: None,
             exact: false,
             skip_non_finite_steps: 0,
             early_stopping: None,

@@ -22,7 +22,7 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
     for path in paths {
         let experiment = Experiment::read(&path, &[]).unwrap();
         let data = trainer::load_data(&experiment, &shipped).unwrap();
-        let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+        let model = trainer::model_of(&experiment, &data.fitted, &data.train).unwrap();
         let images = trainer::image_changes(&experiment, &data.fitted).unwrap();
         let training = Training {
             data: &data.train,

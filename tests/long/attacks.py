@@ -172,4 +172,5 @@ def find(tree, key):
     return None
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -93,7 +93,7 @@ fn what_cannot_be_cut_into_micro_batches_is_refused() {
 fn the_plan_of_micro_batches_needs_less_memory() {
     let plan = |parts: usize| {
         let bench = Bench::new(300, &format!("{CUT}accumulate = {parts}\n"));
-        let model = trainer::model_of(&bench.experiment, &bench.data.fitted, &bench.data.train);
+        let model = trainer::model_of(&bench.experiment, &bench.data.fitted, &bench.data.train).unwrap();
         let training = Training {
             data: &bench.data.train,
             batch: 16,

@@ -5,11 +5,10 @@ mod checks;
 
 use std::path::Path;
 
-use super::explain::{File, Selection, picture_range};
+use super::explain::{File, Selection};
 use super::opened::{Opened, open};
 use super::studied::Studied;
 use crate::base::number::{Number, numbers};
-use crate::data::Encoding;
 use crate::device::Device;
 use crate::explain::Points;
 use crate::explain::attack::{Attack, Attacker, Norm, Room};
@@ -118,17 +117,10 @@ impl Judge<'_> {
 /// Attacks the predictions of `run` for some rows, and changes their inputs.
 ///
 /// # Errors
-/// If the run or the rows cannot be read, its rows are neither rows of a table nor pictures, they have no
-/// target, a number is out of range, or the device fails.
+/// If the run or the rows cannot be read, they have no target, a number is out of range, or the device fails.
 pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<Tested, TrainError> {
     check(request)?;
     let opened = open(run)?;
-    if opened.fitted.window.is_some() {
-        return Err(opened.refuse(
-            "its rows are windows of series, which share their rows: a change of one would be a change of \
-             all that hold it; this is for rows of a table and pictures",
-        ));
-    }
     let mut studied = Studied::new(&opened, request.selection, request.seed)?;
     if !studied.has_target() {
         return Err(opened.refuse("attacks need the true target, which these rows do not have"));
@@ -142,7 +134,7 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
         studied.affordable("attacks", [LEAST_ATTACKED, most], each, (&opened, device), request.seed)?;
     let network = Network { model: &*studied.model, weights: &opened.weights, device, space: &studied.space };
     let response = Response { target: &opened.fitted.target, quantiles: studied.model.quantiles() };
-    let room = room(&opened, &studied);
+    let room = studied.room.clone();
     let task = opened.task();
     let mut probe = network.probe(Wanted::Outputs)?;
     let raw = probe.run(&points.x, Given { y: &points.y, ..Given::default() })?.swap_remove(0);
@@ -158,8 +150,15 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
     if attacks.is_empty() {
         notes.push("no column is a number that could change by degrees, so there are no attacks".into());
     }
+    if opened.fitted.window.is_some() {
+        notes.push(
+            "each window is changed by itself, although windows share rows: what one of them is given for a step, \
+             another one is not"
+                .into(),
+        );
+    }
     let larger = larger_is_better(metric.name).unwrap_or(false);
-    let changes = changes::of_all(&opened, &studied.space, &mut judge, request.seed)?;
+    let changes = changes::of_all(&opened, &studied, &mut judge, request.seed)?;
     let columns = changes::of_columns(&opened, &studied, &mut judge, (metric.value, larger))?;
     let checks = checks::checks(&attacks, larger, flat, points.count);
     let unit = match opened.fitted.image {
@@ -218,38 +217,6 @@ fn metric(metrics: &[Metric], name: Option<&str>) -> Result<Metric, TrainError> 
         let problem = format!("`{}` is not measured; there are {}", name.unwrap_or(""), known.join(", "));
         TrainError::Setting { run: None, name: "metric", problem }
     })
-}
-
-/// How far each number may move: numbers of a table by their deviation, within the range of the training
-/// rows; pixels by the distance from black to white.
-fn room(opened: &Opened, studied: &Studied) -> Room {
-    let (space, training) = (&studied.space, &studied.training);
-    let width = space.width();
-    if let Some(image) = &opened.fitted.image {
-        let range = picture_range(image);
-        let of = |at: usize| range[at / image.shape.plane().max(1)];
-        let scale = (0..width).map(|at| of(at)[1] - of(at)[0]).collect();
-        return Room { scale, range: (0..width).map(of).collect() };
-    }
-    let mut room = Room { scale: vec![0.0; width], range: vec![[0.0; 2]; width] };
-    for unit in &space.units {
-        let Some(Encoding::Number { boolean: false, .. }) = space.encoding(&opened.fitted, unit) else {
-            continue;
-        };
-        let Some(&place) = unit.inputs.first() else { continue };
-        let column = || training.x.iter().skip(place).step_by(width);
-        let values: Vec<f64> = column().map(|&x| f64::from(x)).collect();
-        let count = values.len().max(1) as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let deviation = (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count).sqrt();
-        let low = column().copied().fold(f32::INFINITY, f32::min);
-        let high = column().copied().fold(f32::NEG_INFINITY, f32::max);
-        if low < high {
-            room.scale[place] = deviation as f32;
-            room.range[place] = [low, high];
-        }
-    }
-    room
 }
 
 /// The radii of a norm.
