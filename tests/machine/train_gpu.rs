@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
         ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
+        ("adversarial_training_has_the_bits_of_the_cpu", adversarial_training_has_the_bits_of_the_cpu),
         (
             "exact_runs_of_micro_batches_have_the_bits_of_the_cpu",
             exact_runs_of_micro_batches_have_the_same_bits,
@@ -130,6 +131,20 @@ fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
     // The reason for all of this: without it, the last digits differ.
     bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
     assert_ne!(bench.best("fast")?, bench.best("cpu")?);
+    Ok(())
+}
+
+fn adversarial_training_has_the_bits_of_the_cpu() -> Result<(), Failed> {
+    for norm in ["linf", "l2"] {
+        let mut bench = Bench::new()?;
+        let keys = format!("train.adversarial={{ radius = 0.2, steps = 2, norm = \"{norm}\" }}");
+        bench.experiment = Experiment::parse(&bench.experiment.resolved(), "bench.toml", &[keys])?;
+        let options = |bench: &Bench, name: &str| Options { max_steps: Some(6), ..bench.options(name) };
+        bench.train(&CpuDevice::new(Some(2)).exact(true), &options(&bench, "cpu"))?;
+        let exact = GpuOptions { exact: true, ..GpuOptions::default() };
+        bench.train(&harness::device(&exact)?, &options(&bench, "gpu"))?;
+        assert_eq!(bench.best("gpu")?, bench.best("cpu")?, "{norm}");
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Training on the CPU backend: what is learned, and what is kept when something goes wrong.
 
 mod adding;
+mod adversarial_training;
 mod bench;
 mod custom;
 #[path = "../common/custom_loop.rs"]
