@@ -47,6 +47,12 @@ pub struct Robustness {
     /// Its beginnings: the row itself, then random points within the radius.
     #[arg(long, default_value_t = 2)]
     restarts: usize,
+    /// Certify classes by randomised smoothing with noise of this standard deviation, in the units of radii.
+    #[arg(long, value_name = "DEVIATION")]
+    smoothing: Option<f64>,
+    /// Draws of each row for that.
+    #[arg(long, default_value_t = 1000, requires = "smoothing")]
+    draws: usize,
     /// The metric to show [default: the first that `evaluate` prints].
     #[arg(long)]
     metric: Option<String>,
@@ -81,6 +87,8 @@ impl Robustness {
             radii_l2: &self.radii_l2,
             steps: self.steps,
             restarts: self.restarts,
+            smoothing: self.smoothing,
+            draws: self.draws,
             metric: self.metric.as_deref(),
             seed: self.seed,
         };
@@ -145,6 +153,20 @@ fn text(found: &Found) -> String {
                 false => "shifted, stuck or late",
             },
             align(&rows, &[1, 2, 3, 4])
+        );
+    }
+    if let Some(of) = &found.smoothing {
+        let line = |name: &str, values: &[f64]| {
+            std::iter::once(name.to_string()).chain(values.iter().map(|x| shown(*x))).collect::<Vec<String>>()
+        };
+        let rows = [line("  radius, l2", &of.radii), line("  right and certain", &of.certified)];
+        text += &format!(
+            "\nclasses under noise of {}, of {} draws each; {} of {} rows are uncertain\n{}",
+            of.deviation,
+            of.draws,
+            of.abstained,
+            found.rows,
+            align(&rows, &(1..=of.radii.len()).collect::<Vec<usize>>())
         );
     }
     if !found.checks.is_empty() {

@@ -244,18 +244,21 @@ impl<'a> Attacker<'a> {
         if self.response.target.classes().is_empty() {
             return false;
         }
-        let truth = self.points.truth[row] as usize;
-        let decided = match raw {
-            [logit] => {
-                let p = 1.0 / (1.0 + (-f64::from(*logit)).exp());
-                decide(&[1.0 - p, p], self.threshold)
-            }
-            [a, b] if self.threshold.is_some() => {
-                let p = 1.0 / (1.0 + (f64::from(*a) - f64::from(*b)).exp());
-                decide(&[1.0 - p, p], self.threshold)
-            }
-            raw => argmax(&raw.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()),
-        };
-        decided != truth
+        decided(raw, self.threshold) != self.points.truth[row] as usize
+    }
+}
+
+/// The class that outputs decide for: logits of all classes, or of the positive one.
+pub(super) fn decided(raw: &[f32], threshold: Option<f64>) -> usize {
+    match raw {
+        [logit] => {
+            let p = 1.0 / (1.0 + (-f64::from(*logit)).exp());
+            decide(&[1.0 - p, p], threshold)
+        }
+        [a, b] if threshold.is_some() => {
+            let p = 1.0 / (1.0 + (f64::from(*a) - f64::from(*b)).exp());
+            decide(&[1.0 - p, p], threshold)
+        }
+        raw => argmax(&raw.iter().map(|&x| f64::from(x)).collect::<Vec<_>>()),
     }
 }

@@ -227,6 +227,9 @@ pub struct Robustness {
     pub changes: Vec<Strengths>,
     /// Changes of single columns, the ones that cost most first.
     pub columns: Vec<ColumnStress>,
+    /// Certified classes, if asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub smoothing: Option<Smoothing>,
     /// What gradients that mislead an attack would show, and whether they do.
     pub checks: Vec<Check>,
     /// What is to be known of these numbers.
@@ -248,6 +251,23 @@ pub struct Strengths {
     pub values: Vec<Number>,
     /// Mean loss at each.
     pub losses: Vec<Number>,
+}
+
+/// Classes that no change within a radius (l2) can alter, of the model under noise.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Smoothing {
+    /// Standard deviation of the noise.
+    pub deviation: f64,
+    /// Draws of each row.
+    pub draws: usize,
+    /// Probability that a certificate holds.
+    pub confidence: f64,
+    /// Rows of which no class is certain.
+    pub abstained: usize,
+    /// Radii.
+    pub radii: Vec<f64>,
+    /// Part of the rows whose class is the true one, and certain within each.
+    pub certified: Vec<f64>,
 }
 
 /// What happens when one column is changed.

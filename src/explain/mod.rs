@@ -12,6 +12,7 @@
 //! | [`curves`] | partial dependence, accumulated local effects | Friedman 2001; Apley, Zhu 2020 |
 //! | [`pictures`] | saliency, SmoothGrad, Grad-CAM, occlusion | see there |
 //! | [`attack`] | fast gradient sign, projected gradient descent, noise | Goodfellow 2015; Madry 2018 |
+//! | [`smoothing`] | certified classes by randomised smoothing | Cohen, Rosenfeld, Kolter 2019 |
 //! | [`stress`] | missing, shifted and scaled columns | |
 //! | [`sensors`] | stuck, late and drifting sensors of series | |
 //! | [`corruption`] | noise, blur, pixelation of pictures | Hendrycks, Dietterich 2019 |
@@ -28,6 +29,7 @@ pub mod points;
 pub mod response;
 pub mod sensors;
 pub mod shapley;
+pub mod smoothing;
 pub mod space;
 pub mod stress;
 

@@ -5,7 +5,7 @@ use super::svg::{Series, curves, escape};
 use super::tables::table;
 use super::{head, section};
 use crate::base::number::{Number, figure};
-use crate::explain::found::{ColumnStress, Robustness, Strengths};
+use crate::explain::found::{ColumnStress, Robustness, Smoothing, Strengths};
 
 /// Columns shown at most.
 const COLUMNS: usize = 25;
@@ -19,6 +19,9 @@ pub fn page(name: &str, found: &Robustness) -> String {
         page += &section("Under attack", &attacks(found));
     }
     page += &section("Under changes that nobody aims", &changes(found));
+    if let Some(of) = &found.smoothing {
+        page += &section("Certified", &certified(of, found.rows));
+    }
     if !found.columns.is_empty() {
         page += &section("Weakest columns", &columns(found));
     }
@@ -116,6 +119,21 @@ fn changes(found: &Robustness) -> String {
         })
         .collect();
     format!("<div class=\"pictures\">\n{figures}</div>\n")
+}
+
+fn certified(of: &Smoothing, rows: usize) -> String {
+    let points = of.radii.iter().copied().zip(of.certified.iter().copied()).collect();
+    let series = [Series { name: "", class: "r5", points }];
+    format!(
+        "<p>The class given most often under Gaussian noise of {}: where it is right, and no change within the radius \
+         (l2) can alter it, with probability {} for each row, from {} draws. {} of {rows} rows have no certain \
+         class.</p>\n<div class=\"pictures\">\n{}</div>\n",
+        of.deviation,
+        of.confidence,
+        of.draws,
+        of.abstained,
+        curves("Right and certain", ["radius", "part of the rows"], &series, None, false)
+    )
 }
 
 fn columns(found: &Robustness) -> String {

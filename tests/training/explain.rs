@@ -13,6 +13,7 @@ use gridlight::explain::attack::{Attack, Attacker, Norm, Room};
 use gridlight::explain::network::{Given, Wanted};
 use gridlight::explain::response::Response;
 use gridlight::explain::shapley::shapley;
+use gridlight::explain::smoothing::certify;
 use gridlight::explain::{Network, Points, Space, path, permutation, pictures};
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::{Inputs, SequenceShape};
@@ -430,4 +431,40 @@ fn the_same_seed_gives_the_same_explanations_and_attacks() {
     assert_eq!(first, all(3, 1));
     assert_ne!(first, all(4, 2));
     assert!(first.0.contains("Shapley") && first.1.contains("pgd"));
+}
+
+/// Of a linear model, the distance to where the class changes is known: no certificate is larger, and few are much
+/// smaller.
+#[test]
+fn certificates_of_a_linear_model_are_below_its_margin() {
+    let mut text = "a,b,y\n".to_string();
+    for i in 0..200 {
+        let (a, b) = ((i as f64 * 0.7).sin(), (i as f64 * 1.3).cos());
+        writeln!(text, "{a},{b},{}", if a + 0.5 * b > 0.1 { "up" } else { "down" }).unwrap();
+    }
+    let case = Case::new(&text, "[model]\nhidden = []\n[train]\nloss = \"cross_entropy\"\n");
+    let (model, weights, fitted, train) = case.untrained();
+    let (device, space) = (CpuDevice::new(Some(2)), Space::of(&fitted, &train, &weights).unwrap());
+    let network = Network { model: &*model, weights: &weights, device: &device, space: &space };
+    let points = Points::of(&space, &train, &(0..60).collect::<Vec<_>>());
+    let room = Room { scale: vec![1.0, 0.5], range: vec![[-100.0, 100.0]; 2] };
+    let mut probe = network.probe(Wanted::Outputs).unwrap();
+    let raw = probe.run(&points.x, Given { y: &points.y, ..Given::default() }).unwrap().swap_remove(0);
+    let of = |class: usize, at: usize| f64::from(weights[0].2[class * 2 + at]);
+    let slope = [0, 1].map(|at| (of(1, at) - of(0, at)) * f64::from(room.scale[at]));
+    let deviation = 0.5;
+    let found = certify(&mut probe, &points, &room, None, (deviation, 1000), 4).unwrap();
+    let mut close = 0;
+    for (raw, certificate) in raw.chunks(2).zip(found) {
+        let margin = f64::from(raw[1] - raw[0]);
+        let distance = margin.abs() / slope[0].hypot(slope[1]);
+        let Some((class, radius)) = certificate else {
+            assert!(distance < 0.2 * deviation, "uncertain at a distance of {distance}");
+            continue;
+        };
+        assert_eq!(class, usize::from(margin > 0.0));
+        assert!(radius <= distance, "{radius} of {distance}");
+        close += usize::from(radius > 0.75 * distance.min(2.0 * deviation));
+    }
+    assert!(close >= 45, "{close}");
 }

@@ -1,5 +1,6 @@
 //! How far the predictions of a run hold when its inputs are changed: by attacks, by chance, by wear.
 
+mod certified;
 mod changes;
 mod checks;
 
@@ -33,6 +34,10 @@ pub struct Request<'a> {
     pub steps: usize,
     /// Its beginnings.
     pub restarts: usize,
+    /// Standard deviation of the noise that classes are certified under, if they are to be.
+    pub smoothing: Option<f64>,
+    /// Draws of each row for that.
+    pub draws: usize,
     /// The metric shown; by default the first.
     pub metric: Option<&'a str>,
     /// Seed of everything random.
@@ -47,6 +52,8 @@ impl Default for Request<'_> {
             radii_l2: &[],
             steps: 20,
             restarts: 2,
+            smoothing: None,
+            draws: 1000,
             metric: None,
             seed: 0,
         }
@@ -160,6 +167,7 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
     let larger = larger_is_better(metric.name).unwrap_or(false);
     let changes = changes::of_all(&opened, &studied, &mut judge, request.seed)?;
     let columns = changes::of_columns(&opened, &studied, &mut judge, (metric.value, larger))?;
+    let smoothing = certified::certified(&opened, &studied, &mut judge, request)?;
     let checks = checks::checks(&attacks, larger, flat, points.count);
     let unit = match opened.fitted.image {
         Some(_) => "the distance from black to white",
@@ -180,6 +188,7 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
         attacks,
         changes,
         columns,
+        smoothing,
         checks,
         notes,
     };
@@ -195,6 +204,12 @@ fn check(request: &Request) -> Result<(), TrainError> {
     }
     if !(1..=100).contains(&request.restarts) {
         return wrong("restarts", format!("{} is not in 1..=100", request.restarts));
+    }
+    if !(100..=1_000_000).contains(&request.draws) {
+        return wrong("draws", format!("{} is not in 100..=1000000", request.draws));
+    }
+    if let Some(deviation) = request.smoothing.filter(|x| !x.is_finite() || *x <= 0.0) {
+        return wrong("smoothing", format!("{deviation} must be a finite number above 0, such as 0.25"));
     }
     for (name, radii) in [("radii", request.radii), ("radii-l2", request.radii_l2)] {
         let ascending = radii.windows(2).all(|pair| pair[0] < pair[1]);
