@@ -35,7 +35,7 @@ fn experiment(folder: &Path, more: &str) -> Experiment {
     }
     let text = format!(
         "name = \"hardened\"\n[data]\nsource = '{}'\ntarget = \"class\"\n[model]\nhidden = [16]\n[train]\nepochs = 12\n\
-         batch_size = 32\nlearning_rate = 0.01\n{more}",
+         batch_size = 32\nlearning_rate = 0.01\nloss = \"cross_entropy\"\n{more}",
         source.display()
     );
     Experiment::parse(&text, "experiment.toml", &[]).unwrap()

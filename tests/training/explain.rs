@@ -453,18 +453,23 @@ fn certificates_of_a_linear_model_are_below_its_margin() {
     let of = |class: usize, at: usize| f64::from(weights[0].2[class * 2 + at]);
     let slope = [0, 1].map(|at| (of(1, at) - of(0, at)) * f64::from(room.scale[at]));
     let deviation = 0.5;
-    let found = certify(&mut probe, &points, &room, None, (deviation, 1000), 4).unwrap();
-    let mut close = 0;
-    for (raw, certificate) in raw.chunks(2).zip(found) {
-        let margin = f64::from(raw[1] - raw[0]);
-        let distance = margin.abs() / slope[0].hypot(slope[1]);
-        let Some((class, radius)) = certificate else {
-            assert!(distance < 0.2 * deviation, "uncertain at a distance of {distance}");
-            continue;
-        };
-        assert_eq!(class, usize::from(margin > 0.0));
-        assert!(radius <= distance, "{radius} of {distance}");
-        close += usize::from(radius > 0.75 * distance.min(2.0 * deviation));
+    let (mut close, mut wrong) = (0, 0);
+    for seed in 1..6 {
+        let found = certify(&mut probe, &points, &room, None, (deviation, 1000), seed).unwrap();
+        for (raw, certificate) in raw.chunks(2).zip(found) {
+            let margin = f64::from(raw[1] - raw[0]);
+            let distance = margin.abs() / slope[0].hypot(slope[1]);
+            let Some((class, radius)) = certificate else {
+                assert!(distance < 0.2 * deviation, "uncertain at a distance of {distance}");
+                continue;
+            };
+            assert_eq!(class, usize::from(margin > 0.0));
+            assert!(radius < 1.05 * distance, "{radius} of {distance}");
+            wrong += usize::from(radius > distance);
+            close += usize::from(radius > 0.75 * distance.min(2.0 * deviation));
+        }
     }
-    assert!(close >= 45, "{close}");
+    // Each is wrong with a probability of at most 0.001: of 300, more than two are not by chance.
+    assert!(wrong <= 2, "{wrong}");
+    assert!(close >= 225, "{close}");
 }
