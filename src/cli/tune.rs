@@ -71,14 +71,15 @@ impl Tune {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
         // Before anything else, so that an interrupt while the data are read is noticed too.
         let mut watcher = Watch { console: Console::new(false), json: self.json, lost: None, told: vec![] };
-        let changes =
-            Changes { overrides: self.set.clone(), trials: self.trials, seed: self.seed };
+        let changes = Changes { overrides: self.set.clone(), trials: self.trials, seed: self.seed };
         let study = Study::read(&self.study, &changes)?;
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&study.name));
         let exact = study.experiment.train.exact;
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
-        let found = tune::tune(&study, &out, self.resume, &mut recovery, &mut watcher).map_err(how_to_go_on)?;
+        let found = tune::tune(&study, &out, self.resume, &mut recovery, &mut watcher);
+        watcher.console.clear();
+        let found = found.map_err(how_to_go_on)?;
         if self.json {
             watcher.print(&end(&study, &found, started.elapsed().as_secs_f64()));
         } else {
@@ -161,7 +162,8 @@ impl Watcher for Watch {
             return;
         }
         let value = ended.value.map_or_else(String::new, |value| format!(" {}", shown(value)));
-        let best = best.map_or_else(String::new, |b| format!("  best {} (trial {})", shown(b.value), b.trial));
+        let best =
+            best.map_or_else(String::new, |b| format!("  best {} (trial {})", shown(b.value), b.trial));
         let state = match ended.reason.as_deref() {
             Some(reason) => format!("{}: {reason}", ended.state.name()),
             None => format!("{} after {} epochs", ended.state.name(), ended.epochs),

@@ -87,7 +87,8 @@ impl Page<'_> {
             .map(|state| format!("{} {state}", of(state)))
             .collect();
         let better = if self.larger_is_better { "larger" } else { "smaller" };
-        let subtitle = format!("{} of the {}, {better} is better · {}", self.metric, self.rows, counts.join(", "));
+        let subtitle =
+            format!("{} of the {}, {better} is better · {}", self.metric, self.rows, counts.join(", "));
         let mut page = head(self.name, &subtitle);
         page += &self.tiles();
         page += &section("Best so far", &self.progress());
@@ -191,7 +192,8 @@ impl Page<'_> {
     /// Trials with a metric, the worst first, each with its place among them from 0 (best) to 1.
     fn ranked(&self) -> Vec<(f64, &Trial)> {
         let mut known: Vec<&Trial> = self.trials.iter().filter(|trial| trial.value.is_some()).collect();
-        let value = |trial: &Trial| trial.value.unwrap_or(0.0) * if self.larger_is_better { 1.0 } else { -1.0 };
+        let value =
+            |trial: &Trial| trial.value.unwrap_or(0.0) * if self.larger_is_better { 1.0 } else { -1.0 };
         known.sort_by(|a, b| value(a).total_cmp(&value(b)).then(b.number.cmp(&a.number)));
         let last = known.len().saturating_sub(1).max(1) as f64;
         known.into_iter().enumerate().map(|(at, trial)| (1.0 - at as f64 / last, trial)).collect()

@@ -53,8 +53,7 @@ fn split(x: &[Vec<f64>], y: &[f64], rows: &[usize]) -> Option<(usize, f64)> {
             }
             let below = at as f64 + 1.0;
             // What the sum of squares is less by.
-            let gain =
-                left * left / below + (total - left).powi(2) / (count - below) - total * total / count;
+            let gain = left * left / below + (total - left).powi(2) / (count - below) - total * total / count;
             if best.is_none_or(|(most, ..)| gain > most) {
                 best = Some((gain, dimension, 0.5 * (here + next)));
             }

@@ -145,19 +145,20 @@ mod tests {
         ];
         for sampler in [Sampler::Random, Sampler::Tpe] {
             // Both ends are the best in turn.
+            let mut found = vec![];
             for sign in [-1.0, 1.0] {
-                let found =
-                    search(sampler, &space, 3, 150, &|s| sign * (s[2].unwrap() + s[3].unwrap() + s[4].unwrap()));
-                for (setting, _) in &found {
-                    assert_eq!(setting[1].is_some(), setting[0] == Some(1.0), "{setting:?}");
-                    assert!(setting[1].is_none_or(|m| (0.5..=0.99).contains(&m)));
-                    assert!((1e-4..=1e-1).contains(&setting[5].unwrap()));
-                }
-                for (at, low, high) in [(2, 1.0, 4.0), (3, 8.0, 12.0), (4, 0.0, 0.5)] {
-                    let values = || found.iter().map(|(setting, _)| setting[at].unwrap());
-                    assert!(values().all(|v| (low..=high).contains(&v)), "{sampler:?} {at}");
-                    assert!(values().any(|v| v == low) && values().any(|v| v == high), "{sampler:?} {at}");
-                }
+                let loss = |s: &Setting| sign * (s[2].unwrap() + s[3].unwrap() + s[4].unwrap());
+                found.extend(search(sampler, &space, 3, 150, &loss));
+            }
+            for (setting, _) in &found {
+                assert_eq!(setting[1].is_some(), setting[0] == Some(1.0), "{setting:?}");
+                assert!(setting[1].is_none_or(|m| (0.5..=0.99).contains(&m)));
+                assert!((1e-4..=1e-1).contains(&setting[5].unwrap()));
+            }
+            for (at, low, high) in [(2, 1.0, 4.0), (3, 8.0, 12.0), (4, 0.0, 0.5)] {
+                let values = || found.iter().map(|(setting, _)| setting[at].unwrap());
+                assert!(values().all(|v| (low..=high).contains(&v)), "{sampler:?} {at}");
+                assert!(values().any(|v| v == low) && values().any(|v| v == high), "{sampler:?} {at}");
             }
         }
     }

@@ -183,7 +183,9 @@ mod tests {
         assert_eq!((old[0], old[1], old[26]), (1.0 / 27.0, 1.0, 1.0));
         let shares = shares(2, &[1.0]);
         // (prior 1/2 + kernel of its own) / 2, the kernel being (0.5, 1.5) / 2.
-        assert!((shares[0] - (0.5 + 0.25) / 2.0).abs() < 1e-12 && (shares[1] - (0.5 + 0.75) / 2.0).abs() < 1e-12);
+        assert!(
+            (shares[0] - (0.5 + 0.25) / 2.0).abs() < 1e-12 && (shares[1] - (0.5 + 0.75) / 2.0).abs() < 1e-12
+        );
     }
 
     #[test]
@@ -197,7 +199,8 @@ mod tests {
         let all: f64 = (0..cells).map(density).sum();
         for end in [200, 700, 1500] {
             let expected = (0..end).map(density).sum::<f64>() / all;
-            let found = drawn.iter().filter(|x| **x < f64::from(end) / f64::from(cells)).count() as f64 / 5000.0;
+            let found =
+                drawn.iter().filter(|x| **x < f64::from(end) / f64::from(cells)).count() as f64 / 5000.0;
             // Four standard deviations.
             assert!((found - expected).abs() < 0.029, "{found}, expected {expected}");
         }

@@ -61,8 +61,7 @@ impl Train {
         if self.device == DeviceChoice::Auto {
             self.device = own_gpu(mpi::local_rank());
         }
-        let options =
-            Options { ranks: Some(group.clone()), started: Some(started), ..self.options(out) };
+        let options = Options { ranks: Some(group.clone()), started: Some(started), ..self.options(out) };
         if !group.leads() {
             let device = open::open(self.device, experiment.train.exact)?;
             return Ok(trainer::follow(&experiment, &data, &*device, &options, &mut Silent)?);

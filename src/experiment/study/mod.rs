@@ -102,7 +102,10 @@ fn default_sampler() -> SamplerName {
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "a table such as { type = \"asha\", reduction = 3, min_epochs = 2 }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { type = \"asha\", reduction = 3, min_epochs = 2 }"
+)]
 struct SchedulerFile {
     #[serde(rename = "type", default)]
     kind: SchedulerName,
@@ -144,7 +147,8 @@ impl Study {
         })?;
         let shown = place.display().to_string();
         let experiment = Experiment::parse(&experiment_text, &shown, &changes.overrides)?;
-        let (keys, space) = searched(&file, &starts, changes).map_err(|(k, reason)| of_search(&k, &reason))?;
+        let (keys, space) =
+            searched(&file, &starts, changes).map_err(|(k, reason)| of_search(&k, &reason))?;
         let scheduler = scheduler(&file, &keys, &experiment).map_err(|(key, reason)| wrong(key, reason))?;
         let sampler = match file.sampler {
             SamplerName::Grid => Sampler::Grid,
@@ -158,7 +162,10 @@ impl Study {
             }
             (Sampler::Grid, Err(NoGrid::Large)) => {
                 let most = crate::search::sampler::MOST_OF_A_GRID;
-                return Err(wrong("sampler", format!("= \"grid\" gives more than {most} settings; search fewer")));
+                return Err(wrong(
+                    "sampler",
+                    format!("= \"grid\" gives more than {most} settings; search fewer"),
+                ));
             }
             (Sampler::Grid, Ok(all)) => all.len(),
             _ => MOST_TRIALS,
@@ -168,7 +175,7 @@ impl Study {
             sampler,
             trials: count(&file, trials, sampler).map_err(|(key, reason)| wrong(key, reason))?,
             hours: file.hours,
-            metric: metric(&file, &experiment).map_err(|(key, reason)| wrong(key, reason))?,
+            metric: metric(&file, &keys, &experiment).map_err(|(key, reason)| wrong(key, reason))?,
             seed: file.seed,
             folds: folds(&file).map_err(|(key, reason)| wrong(key, reason))?,
             scheduler,
@@ -228,15 +235,15 @@ impl Study {
 
     /// What trials depend on, as text: a study goes on only if it is the same.
     pub fn fingerprint(&self) -> String {
-        let keys = self.keys.iter().zip(&self.space);
-        let keys: String = keys.map(|(k, p)| format!("{} {:?} {p:?}\n", k.key, k.choices)).collect();
+        let keys: String = self.keys.iter().map(|k| format!("\"{}\" = {}\n", k.key, k.written)).collect();
+        let Scheduler { kind, reduction, rungs } = &self.scheduler;
         format!(
-            "sampler = {:?}\nmetric = {}\nseed = {}\nfolds = {:?}\nscheduler = {:?}\n{keys}{}",
+            "sampler = {:?}\nmetric = {}\nseed = {}\nfolds = {}\nscheduler = {kind:?}, reduction {reduction}, rungs \
+             {rungs:?}\n{keys}{}",
             self.sampler,
             self.metric,
             self.seed,
-            self.folds,
-            self.scheduler,
+            self.folds.unwrap_or(1),
             self.experiment.resolved()
         )
     }
@@ -270,13 +277,15 @@ fn searched(
     changes: &Changes,
 ) -> Result<(Vec<Searched>, Vec<Parameter>), search::Problem> {
     if file.search.is_empty() {
-        let reason = "is empty; name what to search, such as \"train.learning_rate\" = { log = [1e-4, 1e-1] }";
+        let reason =
+            "is empty; name what to search, such as \"train.learning_rate\" = { log = [1e-4, 1e-1] }";
         return Err(("search".into(), reason.into()));
     }
     let place = |key: &str| starts.iter().position(|(name, _)| name == key);
     let mut entries: Vec<(String, toml::Value)> = file.search.clone().into_iter().collect();
     entries.sort_by_key(|(key, _)| place(key));
-    let inside = |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+    let inside =
+        |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     for (key, _) in &entries {
         let fail = |reason: String| Err((key.clone(), reason));
         if key == "name" {
@@ -339,11 +348,23 @@ fn metrics(goal: Goal) -> &'static [&'static str] {
     }
 }
 
-fn metric(file: &File, experiment: &Experiment) -> Result<String, (&'static str, String)> {
+fn metric(file: &File, keys: &[Searched], experiment: &Experiment) -> Result<String, (&'static str, String)> {
     let name = file.metric.clone().unwrap_or_else(|| "loss".into());
     let known = metrics(experiment.goal());
     if !known.contains(&name.as_str()) {
-        return Err(("metric", format!("= \"{name}\" is no metric of this model{}", nearest(&name, known.iter().copied()))));
+        return Err((
+            "metric",
+            format!("= \"{name}\" is no metric of this model{}", nearest(&name, known.iter().copied())),
+        ));
+    }
+    let changes = |key: &str| ["train.loss", "data.transform"].iter().any(|table| key.starts_with(table));
+    if let Some(searched) = keys.iter().find(|searched| name == "loss" && changes(&searched.key)) {
+        let reason = format!(
+            "= \"loss\" cannot compare settings of `{}`, which change what the loss is; choose one of {}",
+            searched.key,
+            known[1..].join(", ")
+        );
+        return Err(("metric", reason));
     }
     if name == "loss" && experiment.model.adversarial().is_some() {
         let reason = "= \"loss\" does not tell which settings of a gan draw best; set model.features in the experiment \

@@ -21,7 +21,11 @@ pub(super) fn check(
                 // The key is named already.
                 let key = &study.keys[number].key;
                 let reason = error.reason.strip_prefix(&format!("`{key}` ")).unwrap_or(&error.reason);
-                let said = if reason.starts_with('=') { reason.into() } else { format!("= {value} is refused: {reason}") };
+                let said = if reason.starts_with('=') {
+                    reason.into()
+                } else {
+                    format!("= {value} is refused: {reason}")
+                };
                 return Err((key.clone(), said));
             }
         }

@@ -22,6 +22,8 @@ pub struct Searched {
     pub choices: Vec<Value>,
     /// Whether numbers are whole.
     pub integer: bool,
+    /// What stands in the file.
+    pub written: String,
 }
 
 impl Searched {
@@ -79,7 +81,9 @@ fn condition(keys: &[Searched], name: &str, value: &Value) -> Result<Condition, 
     let parent = keys.iter().position(|k| k.key == name).unwrap_or(0);
     let choices = &keys[parent].choices;
     if choices.is_empty() {
-        return Err(format!("has `when` with `{name}`, which is searched as a number; only a choice can be named"));
+        return Err(format!(
+            "has `when` with `{name}`, which is searched as a number; only a choice can be named"
+        ));
     }
     let find = |value: &Value| choices.iter().position(|choice| choice == value);
     let wanted = match value {
@@ -92,7 +96,10 @@ fn condition(keys: &[Searched], name: &str, value: &Value) -> Result<Condition, 
         let known: Vec<String> = choices.iter().map(Value::to_string).collect();
         let at = find(value);
         allowed.push(at.ok_or_else(|| {
-            format!("has `when` with `{name}` = {value}, which is no choice of it; there are {}", known.join(", "))
+            format!(
+                "has `when` with `{name}` = {value}, which is no choice of it; there are {}",
+                known.join(", ")
+            )
         })?);
     }
     if allowed.is_empty() {
@@ -126,7 +133,9 @@ fn entry(key: &str, value: &Value) -> Result<(Searched, Domain, Table), String> 
     };
     if let Some(log) = is_log.filter(|log| !log.is_array()) {
         if form != "integer" || !log.is_bool() {
-            return Err(format!("has log = {log}; write {{ log = [low, high] }}, or log = true beside integer"));
+            return Err(format!(
+                "has log = {log}; write {{ log = [low, high] }}, or log = true beside integer"
+            ));
         }
     }
     let of_numbers = match form {
@@ -138,7 +147,8 @@ fn entry(key: &str, value: &Value) -> Result<(Searched, Domain, Table), String> 
     if step.is_some() && !of_numbers || form == "log" && step.is_some() {
         return Err("has `step`, which is for uniform and integer without log".into());
     }
-    let mut searched = Searched { key: key.into(), choices: vec![], integer: form == "integer" };
+    let mut searched =
+        Searched { key: key.into(), choices: vec![], integer: form == "integer", written: value.to_string() };
     if form == "choice" {
         searched.choices = choices(&table["choice"])?;
         let count = searched.choices.len();
@@ -149,7 +159,8 @@ fn entry(key: &str, value: &Value) -> Result<(Searched, Domain, Table), String> 
 }
 
 fn choices(value: &Value) -> Result<Vec<Value>, String> {
-    let list = value.as_array().ok_or_else(|| format!("has choice = {value}; write a list such as [32, 64]"))?;
+    let list =
+        value.as_array().ok_or_else(|| format!("has choice = {value}; write a list such as [32, 64]"))?;
     if list.is_empty() || list.len() > MOST_CHOICES {
         return Err(format!("has {} choices; give 1 to {MOST_CHOICES}", list.len()));
     }
@@ -170,7 +181,8 @@ fn number(form: &str, ends: &Value, step: Option<&Value>, log: bool) -> Result<D
     let wrong = || format!("has {form} = {ends}; write a list of two {kind}, the lower one first");
     let list = ends.as_array().ok_or_else(wrong)?;
     let numbers: Option<Vec<f64>> = list.iter().map(of).collect();
-    let Some([low, high]) = numbers.as_deref().and_then(|n| n.first_chunk::<2>()).filter(|_| list.len() == 2) else {
+    let Some([low, high]) = numbers.as_deref().and_then(|n| n.first_chunk::<2>()).filter(|_| list.len() == 2)
+    else {
         return Err(wrong());
     };
     let (low, high) = (*low, *high);

@@ -7,8 +7,8 @@ mod trials;
 
 use std::path::{Path, PathBuf};
 
-pub use journal::{Ended, Proposed, State, Trial};
 use journal::{Begun, Journal};
+pub use journal::{Ended, Proposed, State, Trial};
 pub use outcome::{Best, Found};
 use trials::{Job, Trials};
 
@@ -92,7 +92,10 @@ fn open(
         let journal = Journal::open(directory)?;
         check_same(&journal.begun, &begun)?;
         if journal.begun.device != begun.device {
-            watcher.note(&format!("the study was begun on {}, and goes on on {}", journal.begun.device, begun.device));
+            watcher.note(&format!(
+                "the study was begun on {}, and goes on on {}",
+                journal.begun.device, begun.device
+            ));
         }
         return Ok((journal, lock));
     }
@@ -103,7 +106,8 @@ fn open(
             drop(held);
         }
         let directory = directory.components().collect::<PathBuf>();
-        let aside = (1..).map(|n| PathBuf::from(format!("{}-{n}", directory.display()))).find(|p| !p.exists());
+        let aside =
+            (1..).map(|n| PathBuf::from(format!("{}-{n}", directory.display()))).find(|p| !p.exists());
         if let Some(aside) = aside {
             std::fs::rename(&directory, &aside).map_err(io)?;
             watcher.note(&format!("the earlier study was moved to {}", aside.display()));
@@ -113,9 +117,8 @@ fn open(
         return Err(TrainError::unusable(directory, "is a file; choose another directory for the study"));
     }
     if directory.exists() {
-        let is_ours = |name: &std::ffi::OsStr| {
-            name == lock::NAME || crate::train::checkpoint::is_leftover(name)
-        };
+        let is_ours =
+            |name: &std::ffi::OsStr| name == lock::NAME || crate::train::checkpoint::is_leftover(name);
         if std::fs::read_dir(directory).map_err(io)?.flatten().any(|entry| !is_ours(&entry.file_name())) {
             return Err(TrainError::Occupied { directory: directory.into() });
         }
@@ -183,8 +186,10 @@ impl Running<'_> {
                 break;
             }
             let standings = self.standings();
-            let job = |trial: usize, level: usize, all: &[Trial]| {
-                Job { trial: trial + 1, level, setting: all[trial].proposed.numbers.clone() }
+            let job = |trial: usize, level: usize, all: &[Trial]| Job {
+                trial: trial + 1,
+                level,
+                setting: all[trial].proposed.numbers.clone(),
             };
             match self.study.scheduler.next(&standings, self.study.trials) {
                 Next::Done => break,

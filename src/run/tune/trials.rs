@@ -87,7 +87,9 @@ impl<'a> Trials<'a> {
                     let reason = format!("the {} is {value}", self.study.metric);
                     (State::Diverged, None, epochs, Some(reason))
                 }
-                Err(error @ TrainError::Diverged { .. }) => (State::Diverged, None, 0, Some(error.to_string())),
+                Err(error @ TrainError::Diverged { .. }) => {
+                    (State::Diverged, None, 0, Some(error.to_string()))
+                }
                 Err(error) if is_about_the_setting(&error) => {
                     (State::Refused, None, 0, Some(error.to_string()))
                 }
@@ -113,8 +115,6 @@ impl<'a> Trials<'a> {
         observer: &mut dyn Observer,
     ) -> Result<(f64, usize), TrainError> {
         let runs = self.runs(job.trial);
-        std::fs::create_dir_all(self.place(job.trial))
-            .map_err(|e| TrainError::io(&self.place(job.trial), &e))?;
         let (mut sum, mut epochs) = (0.0, 0);
         for (fold, out) in runs.iter().enumerate() {
             let experiment = self.experiment(&job.setting, fold)?;
@@ -138,13 +138,13 @@ impl<'a> Trials<'a> {
             };
             let outcome = recovery.train(&experiment, data, &options, &mut Quiet(observer))?;
             epochs += outcome.history.len();
-            let found = recovery
-                .run(observer, |device, _| evaluate_loaded(out, data, Some(part), device))?;
+            let found = recovery.run(observer, |device, _| evaluate_loaded(out, data, Some(part), device))?;
             let all = std::iter::once(("loss", found.loss.0)).chain(found.metrics.0.iter().copied());
             let names: Vec<&str> = all.clone().map(|(name, _)| name).collect();
             let value = all.clone().find(|(name, _)| *name == metric).map(|(_, value)| value);
             sum += value.ok_or_else(|| {
-                let reason = format!("metric = \"{metric}\": the model has none; it has {}", names.join(", "));
+                let reason =
+                    format!("metric = \"{metric}\": the model has none; it has {}", names.join(", "));
                 TrainError::Input(reason)
             })?;
         }
