@@ -180,12 +180,17 @@ impl Watcher for Watch {
     }
 }
 
+/// A value, texts without quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), String::from)
+}
+
 /// Settings as one line.
 fn told(settings: &Map<String, Value>) -> String {
     let last = |key: &str| key.rsplit('.').next().unwrap_or(key).to_string();
     let clash = |key: &String| settings.keys().filter(|other| last(other) == last(key)).count() > 1;
     let pair = |(key, value): (&String, &Value)| {
-        format!("{} {value}", if clash(key) { key.clone() } else { last(key) })
+        format!("{} {}", if clash(key) { key.clone() } else { last(key) }, plain(value))
     };
     settings.iter().map(pair).collect::<Vec<_>>().join(", ")
 }
@@ -223,7 +228,7 @@ fn text(study: &Study, found: &Found) -> String {
         ];
         for searched in &study.keys {
             let value = trial.proposed.settings.get(&searched.key);
-            row.push(value.map_or_else(|| "-".into(), ToString::to_string));
+            row.push(value.map_or_else(|| "-".into(), plain));
         }
         table.push(row);
     }

@@ -6,7 +6,7 @@ use super::bars::{Bar, bars};
 use super::svg::{Axis as Scale, Plot, Series, escape};
 use super::tables::table;
 use super::{head, section};
-use crate::base::number::{figure, shown};
+use crate::base::number::figure;
 
 /// Keys shown one by one at most.
 const SLICES: usize = 16;
@@ -156,7 +156,7 @@ impl Page<'_> {
             );
             for (x, value, _) in &points {
                 let (x, y) = plot.at(*x, *value);
-                plot.add(&format!("<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>"));
+                plot.add(&format!("<circle class=\"point\" style=\"fill-opacity: 0.7\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>"));
             }
             plot.line(&series[0]);
             plot.legend(&series);
@@ -318,7 +318,7 @@ impl Page<'_> {
                 "<text class=\"column\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
                 LEFT - 10.0,
                 middle + 4.0,
-                escape(&short(choice))
+                escape(&short(choice.trim_matches('"')))
             );
             let here = points.iter().filter(|p| p.0 as usize == line);
             for (number, (_, value, is_best)) in here.enumerate() {
@@ -368,7 +368,7 @@ impl Axis {
         match self.choices.get(number as usize) {
             Some(choice) => choice.trim_matches('"').to_string(),
             None if number.fract() == 0.0 && number.abs() < 1e15 => format!("{number}"),
-            None => shown(number),
+            None => figure(number),
         }
     }
 }
@@ -376,7 +376,9 @@ impl Axis {
 fn dot(x: f64, y: f64, is_best: bool) -> String {
     match is_best {
         true => format!("<circle class=\"curve validation\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.6\"/>\n"),
-        false => format!("<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>\n"),
+        false => format!(
+            "<circle class=\"point\" style=\"fill-opacity: 0.7\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.2\"/>\n"
+        ),
     }
 }
 
