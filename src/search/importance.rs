@@ -108,7 +108,7 @@ mod tests {
             leaf([(0.25, 1.0), (0.0, 0.5)], 2.0),
             leaf([(0.25, 1.0), (0.5, 1.0)], 4.0),
         ];
-        let (mean, square) = (0.375 * 6.0, 0.375 * 20.0);
+        let (mean, square): (f64, f64) = (0.375 * 6.0, 0.375 * 20.0);
         let variance = square - mean * mean;
         let first = 0.25 * mean * mean + 0.75 * (3.0 - mean).powi(2);
         let second = 0.5 * (1.5 - mean).powi(2) + 0.5 * (3.0 - mean).powi(2);

@@ -284,6 +284,7 @@ fn searched(
     let place = |key: &str| starts.iter().position(|(name, _)| name == key);
     let mut entries: Vec<(String, toml::Value)> = file.search.clone().into_iter().collect();
     entries.sort_by_key(|(key, _)| place(key));
+    let found = search::read(&entries)?;
     let inside =
         |inner: &str, outer: &str| inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
     for (key, _) in &entries {
@@ -299,7 +300,7 @@ fn searched(
             return fail(format!("is searched, so that --set {set} would be lost; leave one of them out"));
         }
     }
-    search::read(&entries)
+    Ok(found)
 }
 
 fn count(file: &File, all: usize, sampler: Sampler) -> Result<usize, (&'static str, String)> {
