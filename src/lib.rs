@@ -58,7 +58,7 @@
 //! | [`run`] | a run directory: train into it, resume, evaluate, predict, sample, replay |
 //! | [`verify`], [`bench`](mod@bench) | agreement with the reference; speed |
 //!
-//! [`base`] and [`scalar`] provide the vocabulary they share.
+//! [`base`] and [`scalar`] provide the vocabulary they share; [`search`] proposes settings to try.
 //!
 //! Invariants: only `device::gpu` names `wgpu`; gradient rules only append nodes; the plan is complete (a
 //! device allocates and dispatches nothing that is not in it); devices know kernels, not operators; the
@@ -83,6 +83,7 @@ pub mod plan;
 pub mod report;
 pub mod run;
 pub mod scalar;
+pub mod search;
 pub mod shader;
 pub mod tasks;
 pub mod train;

@@ -21,7 +21,7 @@ pub fn in_flags(error: &TrainError) -> String {
             TrainError::Device(DeviceError::HostMemory { .. }) => "",
             _ => " (--device cpu)",
         },
-        TrainError::Interrupted { .. } => ", go on with --resume",
+        TrainError::Interrupted { .. } | TrainError::StudyInterrupted { .. } => ", go on with --resume",
         TrainError::Experiment(_)
         | TrainError::Data(_)
         | TrainError::Graph(_)
@@ -33,7 +33,7 @@ pub fn in_flags(error: &TrainError) -> String {
         | TrainError::Format { .. }
         | TrainError::Diverged { .. }
         | TrainError::Io { .. }
-        | TrainError::TuningInterrupted
+        | TrainError::StudyFailed { .. }
         | TrainError::ReplayInterrupted
         | TrainError::Mpi(_) => "",
     };

@@ -3,9 +3,6 @@
 use std::path::Path;
 
 use gridlight::base::number::{Numbers, shown};
-use gridlight::data::Goal;
-use gridlight::data::config::SplitConfig;
-use gridlight::experiment::Experiment;
 
 use super::Failure;
 use super::output::{print, print_json};
@@ -25,70 +22,6 @@ struct Summary {
     /// Sample standard deviation over the folds.
     deviation: f64,
     folds: Vec<f64>,
-}
-
-/// The override that makes the split of an experiment one into folds: `fold` of the repetition `repeat` tests. Group,
-/// stratification and validation part are those of the experiment; rows that are split by order or time remain so, and
-/// folds have a rolling origin.
-///
-/// # Errors
-/// If its rows are split by what folds would ignore.
-pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> Result<String, Failure> {
-    let classes = matches!(experiment.goal(), Goal::Binary | Goal::Classes);
-    let mut table = toml::Table::new();
-    match &experiment.data.split {
-        SplitConfig::Random { validation, group, stratify, .. }
-        | SplitConfig::Folds { validation, group, stratify, .. } => {
-            table.insert("validation".into(), toml::Value::Float(*validation));
-            if let Some(group) = group {
-                table.insert("group".into(), group.clone().into());
-            }
-            if classes {
-                table.insert("stratify".into(), stratify.unwrap_or(true).into());
-            }
-        }
-        SplitConfig::Rows { validation, .. } => {
-            table.insert("validation".into(), toml::Value::Float(*validation));
-        }
-        SplitConfig::Order { .. } | SplitConfig::Time { .. } | SplitConfig::Rolling { .. } => {
-            if repeat > 0 {
-                let reason = "--repeats draws other folds, but `data.split` tests on later rows, which are the same \
-                              each time; leave it out";
-                return Err(Failure::input(reason));
-            }
-            return Ok(rolling(&experiment.data.split, folds, fold));
-        }
-        SplitConfig::Column { .. } | SplitConfig::Files { .. } => {
-            let reason =
-                "--folds draws rows at random, but `data.split` says which rows test; use by = \"random\"";
-            return Err(Failure::input(reason));
-        }
-    }
-    table.insert("by".into(), "folds".into());
-    table.insert("folds".into(), toml::Value::Integer(folds as i64));
-    table.insert("fold".into(), toml::Value::Integer(fold as i64));
-    // Seed 0 deals rows in the order of the file, in which neighbours may be alike; folds are drawn.
-    let seed = experiment.data.split.seed().wrapping_add(repeat + 1) & i64::MAX as u64;
-    table.insert("seed".into(), toml::Value::Integer(seed as i64));
-    Ok(format!("data.split={}", toml::Value::Table(table)))
-}
-
-/// The override that makes a split by order or time one with a rolling origin.
-fn rolling(split: &SplitConfig, folds: u64, fold: u64) -> String {
-    let mut table = toml::Table::new();
-    table.insert("by".into(), "rolling".into());
-    table.insert("folds".into(), toml::Value::Integer(folds as i64));
-    table.insert("fold".into(), toml::Value::Integer(fold as i64));
-    if let SplitConfig::Order { validation, .. } | SplitConfig::Rolling { validation, .. } = split {
-        table.insert("validation".into(), toml::Value::Float(*validation));
-    }
-    if let SplitConfig::Rolling { test_rows: Some(rows), .. } = split {
-        table.insert("test_rows".into(), toml::Value::Integer(*rows as i64));
-    }
-    if let Some(column) = split.column() {
-        table.insert("column".into(), column.clone().into());
-    }
-    format!("data.split={}", toml::Value::Table(table))
 }
 
 /// Shows the metrics of all folds, their mean and deviation.

@@ -23,6 +23,7 @@ mod sample;
 mod signals;
 mod starter;
 mod train;
+mod tune;
 mod tune_kernels;
 mod verify;
 
@@ -56,6 +57,7 @@ enum Command {
     Init(starter::Init),
     Inspect(inspect::Inspect),
     Keys(keys::Keys),
+    Tune(tune::Tune),
     TuneKernels(tune_kernels::TuneKernels),
     Plan(plan::Plan),
     Sample(sample::Sample),
@@ -143,6 +145,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Init(command) => command.run(),
         Command::Inspect(command) => command.run(),
         Command::Keys(command) => command.run(),
+        Command::Tune(command) => command.run(started),
         Command::TuneKernels(command) => command.run(),
         Command::Plan(command) => command.run(),
         Command::Sample(command) => command.run(),

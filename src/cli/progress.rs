@@ -26,6 +26,11 @@ impl Console {
         Self { json, bar, lost: None }
     }
 
+    /// Takes the bar away.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
     /// To be asked at the end.
     ///
     /// # Errors
@@ -99,7 +104,7 @@ impl Observer for Console {
                     both(loss.0, discriminator.map(|loss| loss.0))
                 ));
             }
-            Event::End { .. } => self.bar.finish_and_clear(),
+            Event::End { .. } => self.clear(),
         }
     }
 

@@ -12,13 +12,11 @@ use gridlight::device::open::Installed;
 use gridlight::device::tuning::Tuning;
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
-use gridlight::report::Trial;
-use gridlight::run::directory::RunDirectory;
+use gridlight::run;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
-use gridlight::run::tune;
 use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
@@ -125,13 +123,7 @@ impl Train {
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let out = self.out_of(&experiment);
-        // A run stopped before its settings were known tries them again.
-        let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
-            (tune::settings_of_run(&experiment, &out)?, vec![])
-        } else {
-            recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
-        };
-        let options = Options { started: Some(started), ..self.options(out, trials) };
+        let options = Options { started: Some(started), ..self.options(out) };
         let outcome =
             recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
         if !self.json {
@@ -159,10 +151,9 @@ impl Train {
         self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name))
     }
 
-    fn options(&self, out: PathBuf, trials: Vec<Trial>) -> Options {
+    fn options(&self, out: PathBuf) -> Options {
         Options {
             out,
-            trials,
             max_steps: self.max_steps,
             resume: self.resume,
             init: self.init.clone(),
@@ -202,7 +193,7 @@ impl Train {
         let mut experiment = starter::read(&self.experiment, self.target.as_deref(), overrides)?;
         let of_data = self.target.is_some() || self.experiment.is_dir();
         let directory = if of_data { PathBuf::new() } else { Experiment::directory(&self.experiment) };
-        make_paths_absolute(&mut experiment, &directory);
+        experiment.make_paths_absolute(&directory);
         Ok(experiment)
     }
 
@@ -214,12 +205,12 @@ impl Train {
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         // Refused before anything is trained.
-        folds::split(&experiment, folds, [0, self.repeats - 1])?;
+        run::folds::split(&experiment, folds, [0, self.repeats - 1])?;
         let mut found = vec![];
         for repeat in 0..self.repeats {
             for fold in 0..folds {
                 let mut keys = overrides.to_vec();
-                keys.push(folds::split(&experiment, folds, [fold, repeat])?);
+                keys.push(run::folds::split(&experiment, folds, [fold, repeat])?);
                 let experiment = self.read(&keys)?;
                 let data = trainer::load_data(&experiment, &PathBuf::new())?;
                 if fold + repeat == 0 && !self.quiet {
@@ -245,6 +236,13 @@ impl Train {
 /// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
 fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
+    let command = command_to_go_on(launcher);
+    let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
+    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
+}
+
+/// The command that was given, with `--resume`, after that of its launcher.
+pub fn command_to_go_on(launcher: &str) -> String {
     let mut command = format!("{launcher}gridlight");
     let given: Vec<String> = std::env::args().skip(1).collect();
     let resume = (!given.iter().any(|a| a == "--resume")).then(|| "--resume".to_string());
@@ -256,18 +254,5 @@ fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
             command += &format!(" '{}'", argument.replace('\'', r"'\''"));
         }
     }
-    let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
-    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
-}
-
-/// The run directory may be used from anywhere, so paths to data are made absolute.
-pub fn make_paths_absolute(experiment: &mut Experiment, directory: &std::path::Path) {
-    let absolute = |path: &mut String| {
-        let joined = directory.join(&path);
-        if let Ok(full) = std::path::absolute(joined) {
-            *path = full.to_string_lossy().into_owned();
-        }
-    };
-    let features = experiment.model.features.as_mut();
-    experiment.data.paths().into_iter().chain(features).for_each(absolute);
+    command
 }

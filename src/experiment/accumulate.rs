@@ -35,11 +35,10 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
              whole batch"
         ));
     }
-    let tried = experiment.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
-    for (key, size) in tried.chain([("train.batch_size", train.batch_size)]) {
-        if !size.is_multiple_of(parts) {
-            return Err((key, format!("= {size} is not a multiple of train.accumulate = {parts}")));
-        }
+    let size = train.batch_size;
+    if !size.is_multiple_of(parts) {
+        let reason = format!("= {size} is not a multiple of train.accumulate = {parts}");
+        return Err(("train.batch_size", reason));
     }
     Ok(())
 }

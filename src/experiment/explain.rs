@@ -49,6 +49,11 @@ const ALIASES: [(&str, &str); 17] = [
     ("layers", "layer"),
 ];
 
+/// What is said of the table of settings to try, which experiments had before studies.
+const OUTSIDE: &str = "settings to try no longer stand in an experiment; take [tune] out and write a study: a file with \
+    name = \"my-study\", experiment = \"this.toml\", trials = 20 and [search] \
+    \"train.learning_rate\" = { log = [1e-4, 1e-1] }, for `gridlight tune`";
+
 /// The TOML reader's message, for people.
 pub(super) fn explain(message: &str) -> String {
     let message = message.lines().map(str::trim).collect::<Vec<_>>().join(" ");
@@ -91,6 +96,9 @@ fn unknown(what: &str, rest: &str) -> String {
     let mut quoted = rest.split('`');
     let name = quoted.next().unwrap_or_default();
     let known: Vec<&str> = quoted.skip(1).step_by(2).collect();
+    if name == "tune" && known.contains(&"model") {
+        return OUTSIDE.into();
+    }
     let alias = ALIASES.iter().find(|(theirs, ours)| *theirs == name && known.contains(ours));
     let hint = match known.is_empty() {
         true => "; it has no keys of its own".into(),

@@ -3,8 +3,10 @@
 mod accumulate;
 mod explain;
 pub mod keys;
+mod paths;
 mod place;
 pub mod schema;
+pub mod study;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +23,7 @@ use crate::nn::config::{self, ModelConfig};
 use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
-use crate::train::config::{TrainConfig, TuneConfig};
+use crate::train::config::TrainConfig;
 use explain::explain;
 use place::Origin;
 
@@ -42,9 +44,6 @@ pub struct Experiment {
     /// The training.
     #[serde(default)]
     pub train: TrainConfig,
-    /// Hyper-parameters to try first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tune: Option<TuneConfig>,
     /// Where the experiment was read from.
     #[serde(skip)]
     origin: Origin,
@@ -52,6 +51,8 @@ pub struct Experiment {
 
 /// Larger files are rejected before they are parsed.
 const MAX_BYTES: u64 = 1 << 20;
+/// Keys that take a name, or a table with the name as its `type`.
+const NAMED: [&str; 3] = ["loss", "optimizer", "schedule"];
 /// Maximum layers: planning time grows with their square.
 const MAX_LAYERS: usize = 1000;
 
@@ -61,11 +62,7 @@ impl Experiment {
     /// # Errors
     /// If the file cannot be read or anything in it is wrong.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        let place = path.display().to_string();
-        let fail = |reason: String| ConfigError { place: place.clone(), reason };
-        let bytes = input::read(path, MAX_BYTES).map_err(fail)?;
-        let text = String::from_utf8(bytes).map_err(|_| fail("the file is not UTF-8 text".into()))?;
-        Self::parse(&text, &place, overrides)
+        Self::parse(&text_of(path)?, &path.display().to_string(), overrides)
     }
 
     /// Parses the text of an experiment; `place` is the file's name for messages.
@@ -194,21 +191,13 @@ impl Experiment {
 
     /// The first value out of range: its key and what is wrong.
     fn check(&self) -> Result<(), (&'static str, String)> {
-        let name_is_plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
-        if self.name.is_empty() || !self.name.chars().all(name_is_plain) || self.name.starts_with('.') {
-            return Err(("name", format!("= \"{}\" must be letters, digits, - and _", self.name)));
-        }
+        check_name(&self.name).map_err(|reason| ("name", reason))?;
         self.check_model()?;
         config::recurrent::check(&self.model)?;
         config::transformer::check(&self.model)?;
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;
-        if self.tune.is_some() && self.model.adversarial().is_some() {
-            let reason =
-                "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";
-            return Err(("tune", reason.into()));
-        }
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()
@@ -243,17 +232,13 @@ impl Experiment {
         }
         let all = model.hidden_layers().into_iter().chain(model.parts().map(|(_, layers)| layers).concat());
         let normalised = all.into_iter().any(|l| l.layer().normalises_batch());
-        let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
-        for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
-            let rows = size / self.train.accumulate.max(1);
-            if normalised && rows == 1 {
-                let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
-                let reason = format!(
-                    "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or \
-                     layer_norm"
-                );
-                return Err((key, reason));
-            }
+        let size = self.train.batch_size;
+        if normalised && size / self.train.accumulate.max(1) == 1 {
+            let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
+            let reason = format!(
+                "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or layer_norm"
+            );
+            return Err(("train.batch_size", reason));
         }
         Ok(())
     }
@@ -307,15 +292,6 @@ impl Experiment {
         if noise != 0.0 && !is_positive(noise) {
             return Err(("data.augment.noise", format!("= {noise} must be a finite number, at least 0")));
         }
-        if let Some(tune) = &self.tune {
-            counted("tune.epochs", tune.epochs, 10_000_000)?;
-            for &rate in &tune.learning_rate {
-                positive("tune.learning_rate", rate)?;
-            }
-            for &size in &tune.batch_size {
-                counted("tune.batch_size", size, 1 << 24)?;
-            }
-        }
         Ok(())
     }
 
@@ -368,6 +344,25 @@ impl Experiment {
     }
 }
 
+/// The text of an experiment file, or of one like it.
+///
+/// # Errors
+/// If the file cannot be read, is too large or no text.
+pub(crate) fn text_of(path: &Path) -> Result<String, ConfigError> {
+    let fail = |reason: String| ConfigError { place: path.display().to_string(), reason };
+    let bytes = input::read(path, MAX_BYTES).map_err(fail)?;
+    String::from_utf8(bytes).map_err(|_| fail("the file is not UTF-8 text".into()))
+}
+
+/// Names are those of directories too.
+fn check_name(name: &str) -> Result<(), String> {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
+    if name.is_empty() || !name.chars().all(is_plain) || name.starts_with('.') {
+        return Err(format!("= \"{name}\" must be letters, digits, - and _"));
+    }
+    Ok(())
+}
+
 /// What is wrong with the quantiles of a loss.
 fn quantile_problem(quantiles: &[f64]) -> Option<String> {
     const MOST: usize = 1000;
@@ -396,6 +391,13 @@ fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigErr
     let mut table = table;
     for part in parts {
         let entry = table.entry(part).or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if NAMED.contains(&part)
+            && let toml::Value::String(name) = entry
+        {
+            // A name alone stands for a table.
+            let name = std::mem::take(name);
+            *entry = toml::Value::Table(std::iter::once(("type".into(), name.into())).collect());
+        }
         table = entry.as_table_mut().ok_or_else(|| fail(&format!("`{part}` is not a table")))?;
     }
     table.insert(last.into(), value);

@@ -9,6 +9,7 @@ mod heat;
 pub(crate) mod picture;
 mod pictures;
 pub mod robust;
+pub mod study;
 pub(crate) mod svg;
 pub(crate) mod tables;
 pub(crate) mod timeline;
@@ -24,19 +25,6 @@ use crate::plan::PlanReport;
 use crate::train::history::HistoryRow;
 use crate::train::metrics::Metric;
 use svg::escape;
-
-/// A learning rate and a batch size tried before training.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Trial {
-    /// Learning rate.
-    pub learning_rate: f64,
-    /// Batch size.
-    pub batch_size: usize,
-    /// Lowest validation loss; infinite if training diverged.
-    pub loss: f64,
-    /// Seconds it took.
-    pub seconds: f64,
-}
 
 /// Evaluation results for the rows of a part.
 pub struct Scores {
@@ -91,8 +79,6 @@ pub struct Report<'a> {
     pub layers: &'a [(String, Shape, usize)],
     /// The training step's plan.
     pub plan: &'a PlanReport,
-    /// Settings tried before training.
-    pub trials: &'a [Trial],
     /// Training steps per second.
     pub steps_per_second: f64,
 }
@@ -115,9 +101,6 @@ impl Report<'_> {
         page += &section("Metrics", &tables::metrics(self));
         page += &section("Training", &pictures::training(self));
         page += self.sections;
-        if !self.trials.is_empty() {
-            page += &section("Settings tried first", &tables::trials(self.trials));
-        }
         page += &section("Data", &understood::data(self));
         page += &section("Model", &tables::model(self));
         page += &section("Plan of a training step", &tables::plan(self.plan));

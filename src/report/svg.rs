@@ -66,7 +66,7 @@ impl Axis {
     }
 
     /// Position on the axis: 0 at the low end, 1 at the high end.
-    fn part(&self, value: f64) -> f64 {
+    pub fn part(&self, value: f64) -> f64 {
         if self.logarithmic {
             (value / self.low).ln() / (self.high / self.low).ln()
         } else {
@@ -76,7 +76,7 @@ impl Axis {
 
     /// About five round values within the axis; on a logarithmic axis, powers of ten, and 2 and 5 between
     /// them.
-    fn ticks(&self) -> Vec<f64> {
+    pub fn ticks(&self) -> Vec<f64> {
         let inside = |v: &f64| *v >= self.low && *v <= self.high;
         if self.logarithmic {
             let (first, last) = (self.low.log10().floor() as i32, self.high.log10().ceil() as i32);

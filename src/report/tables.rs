@@ -1,7 +1,7 @@
 //! The report's tables.
 
 use super::svg::escape;
-use super::{Report, Scores, Trial};
+use super::{Report, Scores};
 use crate::base::number::figure;
 use crate::plan::{PlanReport, quantity};
 
@@ -32,18 +32,6 @@ pub fn metrics(report: &Report) -> String {
         format!("<p>Rows are weighted by <code>{}</code>; confusion matrices count them.</p>\n", escape(name))
     });
     weighted + &table(&head, &rows, 1)
-}
-
-/// The settings tried, best first.
-pub fn trials(trials: &[Trial]) -> String {
-    let mut sorted: Vec<&Trial> = trials.iter().collect();
-    sorted.sort_by(|a, b| a.loss.total_cmp(&b.loss));
-    let row = |t: &&Trial| {
-        let loss = if t.loss.is_finite() { figure(t.loss) } else { "diverged".into() };
-        vec![figure(t.learning_rate), t.batch_size.to_string(), loss]
-    };
-    let rows: Vec<Vec<String>> = sorted.iter().map(row).collect();
-    table(&["learning rate", "batch size", "validation loss"], &rows, 0)
 }
 
 /// Layers with their output shapes and sizes.

@@ -73,7 +73,7 @@ impl Trainer<'_> {
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
-        let Job { experiment, data, device, model, options, .. } = self.task;
+        let Job { experiment, data, device, model, .. } = self.task;
         let (settings, fitted) =
             (experiment.settings(), &*decide::fitted(&self.task, &self.best_predictions));
         let weights = checkpoint::load(&self.run.best())?.0;
@@ -118,7 +118,6 @@ impl Trainer<'_> {
             sections: &task.sections(&trained, &shown)?,
             layers: &self.engine.graph.summary,
             plan: &plan,
-            trials: &options.trials,
             steps_per_second,
         };
         self.run.write_text("report.html", &report.html())

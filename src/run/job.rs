@@ -11,7 +11,6 @@ use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::mpi::Group;
 use crate::nn::Model;
-use crate::report::Trial;
 use crate::train::engine::Training;
 use crate::train::events::Event;
 use crate::train::history::HistoryRow;
@@ -43,8 +42,6 @@ pub struct Options {
     pub init: Option<PathBuf>,
     /// Report the loss every so many steps.
     pub log_every: Option<u64>,
-    /// What was tried by [`super::tune::tune`] before; for the report.
-    pub trials: Vec<Trial>,
     /// Only train and validate: no test predictions and no report.
     pub without_report: bool,
     /// Name the operator when training diverges.

@@ -31,6 +31,11 @@ impl<'a> Recovery<'a> {
         Self { device: Some(device), info, spares, losses: 0, fell_back: false }
     }
 
+    /// Name of the device.
+    pub fn device_name(&self) -> String {
+        self.info.name.clone()
+    }
+
     /// Runs `work`, restarting it from the beginning on another device whenever one is lost.
     ///
     /// # Errors

@@ -31,25 +31,26 @@ use crate::train::weights::Weights;
 /// If the data are wrong or smaller than a batch.
 pub fn load_data(experiment: &Experiment, directory: &Path) -> Result<Loaded, TrainError> {
     let mut loaded = data::load(&experiment.data, directory, experiment.goal())?;
-    let batch = experiment.smaller_batch(loaded.train.rows).unwrap_or(experiment.train.batch_size);
-    check_batch(experiment, "train.batch_size", batch, &loaded)?;
-    for &size in experiment.tune.iter().flat_map(|tune| &tune.batch_size) {
-        check_batch(experiment, "tune.batch_size", size, &loaded)?;
-    }
-    decide::check(experiment, &loaded)?;
+    check_data(experiment, &loaded)?;
     let fitted = loaded.fitted.clone();
     tasks::of(experiment.settings(), &fitted).prepare(&mut loaded)?;
     Ok(loaded)
 }
 
-/// A batch, which `key` gives, must not be larger than the training rows.
-pub(super) fn check_batch(
-    experiment: &Experiment,
-    key: &str,
-    batch: usize,
-    data: &Loaded,
-) -> Result<(), ConfigError> {
-    let (rows, batches) = (data.train.rows, experiment.model.batches_per_step());
+/// Checks the keys of an experiment that depend on its data: a batch must not be larger than the training rows, and
+/// a threshold needs two classes.
+///
+/// # Errors
+/// The key and what is wrong with it.
+pub(super) fn check_data(experiment: &Experiment, data: &Loaded) -> Result<(), ConfigError> {
+    let batch = experiment.smaller_batch(data.train.rows).unwrap_or(experiment.train.batch_size);
+    check_batch(experiment, batch, data)?;
+    decide::check(experiment, data)
+}
+
+fn check_batch(experiment: &Experiment, batch: usize, data: &Loaded) -> Result<(), ConfigError> {
+    let (key, rows) = ("train.batch_size", data.train.rows);
+    let batches = experiment.model.batches_per_step();
     if batch * batches <= rows {
         return Ok(());
     }
@@ -73,11 +74,8 @@ pub fn sized(experiment: &Experiment, data: &Loaded, note: &mut dyn FnMut(&str))
     let Some(size) = experiment.smaller_batch(data.train.rows) else { return experiment };
     let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
     let rows = data.train.rows;
-    // With sizes to try, this one is not used.
-    if experiment.tune.as_ref().is_none_or(|tune| tune.batch_size.is_empty()) {
-        let default = experiment.train.batch_size;
-        note(&format!("train.batch_size is {size} instead of {default}, because only {rows} {what} train"));
-    }
+    let default = experiment.train.batch_size;
+    note(&format!("train.batch_size is {size} instead of {default}, because only {rows} {what} train"));
     experiment.train.batch_size = size;
     experiment
 }

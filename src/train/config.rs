@@ -1,4 +1,4 @@
-//! The `[train]` and `[tune]` tables.
+//! The `[train]` table.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -101,21 +101,6 @@ pub struct EarlyStopping {
     pub min_delta: f64,
 }
 
-/// Hyper-parameters to try before training, each for a few epochs; the best by validation loss is used.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, expecting = "a table such as { learning_rate = [0.001, 0.01] }")]
-pub struct TuneConfig {
-    /// Learning rates.
-    #[serde(default)]
-    pub learning_rate: Vec<f64>,
-    /// Batch sizes.
-    #[serde(default)]
-    pub batch_size: Vec<usize>,
-    /// Epochs per trial.
-    #[serde(default = "default_trial_epochs")]
-    pub epochs: usize,
-}
-
 fn default_epochs() -> usize {
     100
 }
@@ -142,10 +127,6 @@ fn default_learning_rate() -> f64 {
 
 fn default_patience() -> usize {
     10
-}
-
-fn default_trial_epochs() -> usize {
-    3
 }
 
 impl Default for TrainConfig {

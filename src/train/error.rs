@@ -163,9 +163,27 @@ pub enum TrainError {
         /// What the system says.
         reason: String,
     },
+    /// No trial of a study came to anything.
+    #[error(
+        "none of {trials} trials {}; the first: {reason}",
+        if *diverged { "stayed finite: search smaller learning rates, or set clip_norm" } else { "could be trained" }
+    )]
+    StudyFailed {
+        /// How many there were.
+        trials: usize,
+        /// Whether some diverged.
+        diverged: bool,
+        /// Why the first failed.
+        reason: String,
+    },
     /// Interrupted by the user while settings were tried.
-    #[error("interrupted while the settings of [tune] were tried; nothing was written, start again to go on")]
-    TuningInterrupted,
+    #[error("interrupted in trial {trial}; what was tried is kept (study {})", study.display())]
+    StudyInterrupted {
+        /// Its number, from 1.
+        trial: usize,
+        /// The study's directory.
+        study: PathBuf,
+    },
     /// Interrupted by the user while a run was repeated.
     #[error("interrupted while the run was repeated; the run itself is as it was, start again to go on")]
     ReplayInterrupted,
@@ -217,9 +235,10 @@ impl TrainError {
             ) => ErrorKind::Input,
             Self::Device(_) | Self::Lost { .. } | Self::Mpi(_) => ErrorKind::Device,
             Self::DoesNotFit { cause, .. } => cause.kind(),
-            Self::Diverged { .. } => ErrorKind::Diverged,
+            Self::StudyFailed { diverged: false, .. } => ErrorKind::Input,
+            Self::Diverged { .. } | Self::StudyFailed { .. } => ErrorKind::Diverged,
             Self::Io { .. } => ErrorKind::File,
-            Self::Interrupted { .. } | Self::TuningInterrupted | Self::ReplayInterrupted => {
+            Self::Interrupted { .. } | Self::StudyInterrupted { .. } | Self::ReplayInterrupted => {
                 ErrorKind::Interrupted
             }
         }

@@ -10,6 +10,7 @@ mod places;
 mod refusals;
 mod rows;
 mod streams;
+mod tune;
 
 use std::fs;
 use std::path::Path;
@@ -79,6 +80,7 @@ fn every_command_explains_itself_with_an_example() {
     assert_eq!(help.code, Some(0));
     for command in [
         "train",
+        "tune",
         "evaluate",
         "predict",
         "explain",

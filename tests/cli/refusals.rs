@@ -74,9 +74,9 @@ fn wrong_experiments_are_refused_with_their_place() {
             &["wrong.toml:12:1", "train.batch_size", "= 4096", "rows", "at most 42"],
         ),
         (
-            "tried batch above data",
+            "settings to try",
             swap("= 16", "= 16\n[tune]\nbatch_size = [8, 4096]"),
-            &["wrong.toml:14:1", "tune.batch_size", "= 4096", "at most 42"],
+            &["wrong.toml:13:2", "[tune]", "write a study", "gridlight tune"],
         ),
         (
             "turned numbers",

@@ -7,8 +7,9 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "base",
+    "search",
     "scalar",
     "oracle",
     "optim",

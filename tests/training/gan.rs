@@ -148,7 +148,6 @@ fn what_does_not_go_with_adversarial_pairs_is_refused_by_key() {
     gan(&["train.loss=mse"], "choose with `model.gan_loss`");
     gan(&["train.accumulate=2"], "`train.accumulate` cannot be used");
     gan(&["train.early_stopping={patience=3}"], "no loss of one part tells");
-    gan(&["tune={learning_rate=[0.1]}"], "no validation loss tells");
     gan(&["train.discriminator={learning_rate=0}"], "`train.discriminator.learning_rate` = 0");
     gan(&["train.discriminator={optimizer={type=\"adam\",eps=0}}"], "has `eps`");
     gan(&["train.discriminator={rate=1}"], "unknown key `rate`");

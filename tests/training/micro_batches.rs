@@ -75,10 +75,6 @@ fn what_cannot_be_cut_into_micro_batches_is_refused() {
     };
     refused("[train]\naccumulate = 0\n", "= 0 is not in 1..=65536");
     refused("[train]\nbatch_size = 10\naccumulate = 3\n", "= 10 is not a multiple of train.accumulate = 3");
-    refused(
-        "[train]\naccumulate = 2\n[tune]\nbatch_size = [7]\n",
-        "= 7 is not a multiple of train.accumulate = 2",
-    );
     let weights = "loss = { type = \"cross_entropy\", class_weights = [1.0, 2.0] }";
     refused(&format!("[train]\naccumulate = 2\n{weights}\n"), "cannot be used with `class_weights`");
     let normalised = "[model]\nhidden = [4]\nnorm = \"batch\"\n[train]\nbatch_size = 8\naccumulate = 8\n";

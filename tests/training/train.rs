@@ -10,7 +10,6 @@ use gridlight::optim::schedule::ScheduleKind;
 use gridlight::run::evaluate::{evaluate, predict};
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
-use gridlight::run::tune;
 use gridlight::train::ErrorKind;
 
 use crate::bench::{Bench, Recorder, SHORT};
@@ -240,30 +239,6 @@ fn a_quantile_is_exceeded_by_the_rest_of_the_rows() {
         let part = below as f64 / targets.len() as f64;
         assert!((part - q).abs() < 0.05, "{part} of the rows are below the {q} quantile");
     }
-}
-
-#[test]
-fn tuning_takes_the_pair_with_the_lowest_validation_loss() {
-    let train = "[train]\nepochs = 2\noptimizer = \"sgd\"\n[tune]\nlearning_rate = [1e-6, 0.05, 1e30]\n\
-                 batch_size = [16, 32]\nepochs = 2\n";
-    let bench = Bench::new(300, train);
-    let device = CpuDevice::new(Some(2));
-    let mut recorder = Recorder::default();
-    let (chosen, trials) = tune::tune(&bench.experiment, &bench.data, &device, &mut recorder).unwrap();
-    assert_eq!(trials.len(), 6);
-    assert_eq!(chosen.train.learning_rate, 0.05);
-    let diverged = trials.iter().filter(|t| !t.loss.is_finite());
-    assert!(diverged.count() == 2 && trials.iter().filter(|t| t.learning_rate == 1e30).count() == 2);
-    let least = trials.iter().map(|t| t.loss).fold(f64::INFINITY, f64::min);
-    let winner = trials.iter().find(|t| t.loss == least).unwrap();
-    assert_eq!(winner.batch_size, chosen.train.batch_size);
-    assert!(recorder.events.is_empty() && recorder.notes.len() == 7, "{:?}", recorder.notes);
-    let options = Options { trials, ..bench.options("run") };
-    trainer::train(&chosen, &bench.data, &device, &options, &mut recorder).unwrap();
-    let resumed = tune::settings_of_run(&bench.experiment, &bench.path("run")).unwrap();
-    assert_eq!(resumed, chosen);
-    let page = std::fs::read_to_string(bench.path("run/report.html")).unwrap();
-    assert!(page.contains("Settings tried first") && page.contains("diverged"));
 }
 
 #[test]

@@ -61,8 +61,7 @@ impl Train {
         if self.device == DeviceChoice::Auto {
             self.device = own_gpu(mpi::local_rank());
         }
-        let options =
-            Options { ranks: Some(group.clone()), started: Some(started), ..self.options(out, vec![]) };
+        let options = Options { ranks: Some(group.clone()), started: Some(started), ..self.options(out) };
         if !group.leads() {
             let device = open::open(self.device, experiment.train.exact)?;
             return Ok(trainer::follow(&experiment, &data, &*device, &options, &mut Silent)?);
@@ -109,9 +108,6 @@ impl Train {
             return refused("--folds");
         }
         let experiment = self.read(&self.overrides())?;
-        if experiment.tune.is_some() {
-            return refused("[tune]");
-        }
         if self.max_steps == Some(0) {
             return Err(Failure::input(super::NO_STEPS));
         }

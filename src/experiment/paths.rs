@@ -1,0 +1,20 @@
+//! Paths of an experiment, which are relative to its file.
+
+use std::path::Path;
+
+use super::Experiment;
+
+impl Experiment {
+    /// Makes all paths absolute, so that what is trained may be used from anywhere; `directory` is that of the
+    /// experiment's file.
+    pub fn make_paths_absolute(&mut self, directory: &Path) {
+        let absolute = |path: &mut String| {
+            let joined = directory.join(&path);
+            if let Ok(full) = std::path::absolute(joined) {
+                *path = full.to_string_lossy().into_owned();
+            }
+        };
+        let features = self.model.features.as_mut();
+        self.data.paths().into_iter().chain(features).for_each(absolute);
+    }
+}
