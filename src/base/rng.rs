@@ -43,6 +43,8 @@ pub mod streams {
     pub const EXPLAIN: u32 = 8;
     /// Noise and starting points of attacks.
     pub const ATTACK: u32 = 9;
+    /// Which class is the last one of a randomised set.
+    pub const CONFORMAL: u32 = 10;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

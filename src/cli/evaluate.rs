@@ -6,7 +6,7 @@ use clap::Args;
 use gridlight::base::number::{Number, figure, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
-use gridlight::run::evaluate::{self, Evaluation};
+use gridlight::run::evaluate::{self, Evaluation, Request};
 use gridlight::tasks::TargetError;
 use gridlight::tasks::series::{HorizonError, SeriesError};
 use gridlight::train::quantiles::Interval;
@@ -36,6 +36,13 @@ pub struct Evaluate {
     /// real ones: Frechet distance, precision and recall.
     #[arg(long, value_name = "RUN")]
     features: Option<PathBuf>,
+    /// Show how intervals (of numbers) or sets (of classes) hold that should cover this part of the true values, such
+    /// as 0.9 [default: `uncertainty.coverage` of the experiment].
+    #[arg(long, value_name = "PART")]
+    coverage: Option<f64>,
+    /// Average as many predictions with other units dropped each time (Monte Carlo dropout).
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    dropout_samples: u32,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -49,9 +56,15 @@ impl Evaluate {
         let exact = is_exact(&self.run)?;
         let input = self.data.as_deref().map(Input::open).transpose()?;
         let device = open_device(self.device, exact)?;
-        let (data, split) = (input.as_ref().map(Input::path), self.split.as_deref());
-        let evaluated =
-            evaluate::evaluate_by(&self.run, data, split, self.draws, self.features.as_deref(), &*device);
+        let request = Request {
+            file: input.as_ref().map(Input::path),
+            split: self.split.as_deref(),
+            draws: self.draws,
+            features: self.features.as_deref(),
+            coverage: self.coverage,
+            dropout_samples: self.dropout_samples,
+        };
+        let evaluated = evaluate::evaluate_as(&self.run, &request, &*device);
         let mut evaluation = evaluated.map_err(|e| match &input {
             Some(input) => input.blame(e),
             None => e.into(),

@@ -5,6 +5,7 @@ mod explain;
 pub mod keys;
 mod place;
 pub mod schema;
+mod uncertainty;
 
 use std::path::{Path, PathBuf};
 
@@ -22,6 +23,7 @@ use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
+use crate::uncertainty::config::UncertaintyConfig;
 use explain::explain;
 use place::Origin;
 
@@ -42,6 +44,9 @@ pub struct Experiment {
     /// The training.
     #[serde(default)]
     pub train: TrainConfig,
+    /// How sure predictions are to say they are.
+    #[serde(default)]
+    pub uncertainty: UncertaintyConfig,
     /// Hyper-parameters to try first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<TuneConfig>,
@@ -204,6 +209,7 @@ impl Experiment {
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;
+        uncertainty::check(self)?;
         if self.tune.is_some() && self.model.adversarial().is_some() {
             let reason =
                 "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";

@@ -24,5 +24,6 @@ pub mod robustness;
 pub mod sample;
 mod snapshot;
 mod studied;
+mod sure;
 pub mod trainer;
 pub mod tune;

@@ -10,6 +10,7 @@ pub mod autoencoder;
 pub mod images;
 mod prior;
 pub mod series;
+pub mod sure;
 mod table;
 pub mod text;
 mod trained;
@@ -29,7 +30,7 @@ use crate::train::history::HistoryRow;
 use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
 pub use table::TargetError;
-pub use trained::{Trained, model, opponent};
+pub use trained::{Member, Trained, model, opponent};
 
 /// The parts of an experiment that tasks read.
 #[derive(Clone, Copy, Debug)]

@@ -37,7 +37,14 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 }
 
 /// What a run is made of, besides its checkpoints.
-const OF_A_RUN: [&str; 5] = ["experiment.toml", "run.json", "metrics.csv", "best.safetensors", "report.html"];
+const OF_A_RUN: [&str; 6] = [
+    "experiment.toml",
+    "run.json",
+    "metrics.csv",
+    "best.safetensors",
+    "calibration.safetensors",
+    "report.html",
+];
 
 /// Refuses to replace a file that a run is made of: its weights would be gone.
 fn refuse_of_run(path: &Path, target: &Path) -> Result<(), TrainError> {

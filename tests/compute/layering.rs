@@ -7,7 +7,7 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 22] = [
+const LAYERS: [&str; 23] = [
     "base",
     "scalar",
     "oracle",
@@ -23,6 +23,7 @@ const LAYERS: [&str; 22] = [
     "data",
     "train",
     "explain",
+    "uncertainty",
     "report",
     "tasks",
     "onnx",
