@@ -44,8 +44,8 @@ pub struct Predict {
     coverage: Option<f64>,
     /// Predict as often with other units dropped each time (Monte Carlo dropout): the mean, and how much the
     /// predictions differ (`NAME_deviation`; of classes `mutual_information`). For models with dropout.
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    dropout_samples: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    dropout_samples: Option<u32>,
     /// Add how unlike the training rows each row is, from 0 to 1: the part of the validation rows that are less so in
     /// the last hidden features (`novelty`). Needs the run's data.
     #[arg(long)]
@@ -70,7 +70,7 @@ impl Predict {
         let extras = Extras {
             keep: self.keep.as_ref().map(Option::as_deref),
             coverage: self.coverage,
-            dropout_samples: self.dropout_samples,
+            dropout_samples: self.dropout_samples.unwrap_or(0),
             novelty: self.novelty,
         };
         let predicted = evaluate::predictions_with(&self.run, given, &extras, &*device);

@@ -16,6 +16,7 @@ use gridlight::report::Trial;
 use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
+use gridlight::run::manifest;
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::run::tune;
@@ -23,7 +24,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, exit_code, folds, open_device, print, starter, tell};
+use super::{Failure, ensembles, exit_code, folds, open_device, print, starter, tell};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -44,6 +45,10 @@ pub struct Train {
     /// Repeat the cross-validation with other folds.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "folds", value_parser = clap::value_parser!(u64).range(1..=1000))]
     repeats: u64,
+    /// Train as many models that differ in their seed, which predict and are evaluated together: their mean, and how
+    /// much they differ. They are runs of their own in the folder `members` of the run directory.
+    #[arg(long, value_name = "N", conflicts_with_all = ["folds", "max_steps"], value_parser = clap::value_parser!(u64).range(1..=100))]
+    ensemble: Option<u64>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -126,12 +131,17 @@ impl Train {
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let out = self.out_of(&experiment);
         // A run stopped before its settings were known tries them again.
-        let (experiment, trials) = if self.resume && RunDirectory::open(&out).is_ok() {
-            (tune::settings_of_run(&experiment, &out)?, vec![])
+        let begun = self.ensemble.map_or_else(|| out.clone(), |_| manifest::member(&out, 0));
+        let (experiment, trials) = if self.resume && RunDirectory::open(&begun).is_ok() {
+            (tune::settings_of_run(&experiment, &begun)?, vec![])
         } else {
             recovery.run(&mut console, |device, observer| tune::tune(&experiment, &data, device, observer))?
         };
         let options = Options { started: Some(started), ..self.options(out, trials) };
+        if let Some(count) = self.ensemble {
+            let given = ensembles::Given { experiment: &experiment, count: count as usize, options: &options };
+            return ensembles::train(given, &data, &mut recovery, &mut console, self.json);
+        }
         let outcome =
             recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
         if !self.json {
@@ -243,7 +253,7 @@ impl Train {
 }
 
 /// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
-fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
+pub fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
     let mut command = format!("{launcher}gridlight");
     let given: Vec<String> = std::env::args().skip(1).collect();

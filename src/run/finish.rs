@@ -3,7 +3,9 @@
 use super::audit;
 use super::decide;
 use super::epochs::Trainer;
+use super::evaluate;
 use super::job::Job;
+use super::opened::open;
 use super::sure;
 use crate::base::number::Numbers;
 use crate::data::Dataset;
@@ -93,6 +95,19 @@ impl Trainer<'_> {
         }
     }
 
+    /// The section on how sure predictions are, if the experiment asks for anything.
+    fn sure(&self, shown: &Shown) -> Result<String, TrainError> {
+        let Job { experiment, device, .. } = self.task;
+        if experiment.uncertainty.coverage.is_none() && !experiment.uncertainty.temperature {
+            return Ok(String::new());
+        }
+        let mut opened = open(&self.run.path)?;
+        let request = evaluate::Request::default();
+        let evaluation =
+            evaluate::judge(&mut opened, shown.rows.clone(), shown.part.into(), &request, device)?;
+        Ok(sure::section(&opened, &evaluation, shown))
+    }
+
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Job { experiment, data, device, model, options, .. } = self.task;
         let (settings, fitted) =
@@ -122,6 +137,7 @@ impl Trainer<'_> {
             all.push(scores);
             shown = Shown { part: "test", rows: &data.test, predictions: &test };
         }
+        let sure = self.sure(&shown)?;
         let step = self.engine.step();
         let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
@@ -137,7 +153,7 @@ impl Trainer<'_> {
             best_epoch: self.progress.best_epoch,
             best: &self.best,
             scores: &all,
-            sections: &task.sections(&trained, &shown)?,
+            sections: &(task.sections(&trained, &shown)? + &sure),
             layers: &self.engine.graph.summary,
             plan: &plan,
             trials: &options.trials,

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
+use sha2::{Digest, Sha256};
+
 use super::directory::RunDirectory;
+use super::manifest::{Manifest, is_ensemble, member};
 use crate::data::Fitted;
 use crate::device::Device;
 use crate::experiment::Experiment;
@@ -42,7 +45,45 @@ pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
 
 /// Opens a run or an ensemble for use.
 pub(super) fn open_any(run: &Path) -> Result<Opened<'_>, TrainError> {
-    open(run)
+    if !is_ensemble(run) {
+        return open(run);
+    }
+    let manifest = Manifest::read(run)?;
+    if !manifest.complete {
+        let reason = format!(
+            "not all of its {} members are trained; go on with the command that began it and --resume",
+            manifest.members
+        );
+        return Err(TrainError::unusable(run, reason));
+    }
+    open_ensemble(run, &manifest)
+}
+
+/// Opens an ensemble whose members are trained.
+pub(super) fn open_ensemble<'a>(run: &'a Path, manifest: &Manifest) -> Result<Opened<'a>, TrainError> {
+    let mut digests = vec![];
+    let mut members = vec![];
+    let first_path = member(run, 0);
+    let first = open(&first_path)?;
+    digests.push(first.digest.clone());
+    for number in 1..manifest.members {
+        let path = member(run, number);
+        let other = open(&path)?;
+        if other.data_digest != first.data_digest {
+            let reason = format!("was not trained on the same data as {}; train the ensemble again", first_path.display());
+            return Err(TrainError::unusable(&path, reason));
+        }
+        digests.push(other.digest.clone());
+        let (file, temperature) = (path.join("best.safetensors"), other.fitted.temperature);
+        members.push(Member { file, weights: other.weights, temperature });
+    }
+    let digest = match &digests[..] {
+        [only] => only.clone(),
+        several => checkpoint::hexadecimal(&Sha256::digest(several.concat())),
+    };
+    let Opened { experiment, mut fitted, weights, data_digest, wanted, .. } = first;
+    fitted.threshold = manifest.threshold;
+    Ok(Opened { path: run, experiment, fitted, weights, digest, data_digest, others: members, wanted })
 }
 
 impl Opened<'_> {

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
+use super::evaluate::Evaluation;
 use super::opened::Opened;
 use crate::data::{self, FittedTarget, Loaded};
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::report::uncertain::uncertain;
+use crate::tasks::Shown;
 use crate::train::TrainError;
 use crate::train::metrics::Predictions;
 use crate::uncertainty::calibration::Calibration;
+use crate::uncertainty::coverage::Asked;
 use crate::uncertainty::novelty::{self, Novelty};
 
 /// The file of the calibration in a run's directory.
@@ -84,6 +88,24 @@ pub(super) fn cover(
     }
     opened.wanted.coverage = Some((coverage, calibration));
     Ok(())
+}
+
+/// The section of a report that shows how sure predictions are; empty if nothing was asked for.
+pub(super) fn section(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -> String {
+    let target = &opened.fitted.target;
+    let asked = opened.wanted.coverage.as_ref().filter(|_| target.classes().is_empty());
+    let drawn = asked.map_or_else(Vec::new, |(coverage, calibration)| {
+        let asked = Asked { calibration, target, sets: opened.wanted.sets };
+        let found = asked.intervals(shown.rows, shown.predictions, *coverage);
+        let (predicted, truth) = (shown.predictions.values(target), shown.predictions.true_values(target));
+        // Of several values, the first.
+        let each = (0..predicted.len()).step_by(target.outputs().max(1));
+        each.map(|at| [predicted[at], found.low[at], found.high[at], truth[at]]).collect()
+    });
+    let label = target.titles().first().cloned().unwrap_or_default();
+    let ece = evaluation.metrics.get("ece").unwrap_or(f64::NAN);
+    let temperature = evaluation.temperature.as_ref().map(|t| [t.temperature, t.ece_before.0, ece]);
+    uncertain(shown.part, evaluation.conformal.as_ref(), &label, &drawn, temperature)
 }
 
 /// Compares rows to predict with the run's training rows.
