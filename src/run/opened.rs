@@ -87,6 +87,24 @@ pub(super) fn open_ensemble<'a>(run: &'a Path, manifest: &Manifest) -> Result<Op
 }
 
 impl Opened<'_> {
+    /// The same model with its temperature in the output layer, for whatever reads its logits: they are those of the
+    /// weights divided by it.
+    pub fn folded(mut self) -> Self {
+        let Some(temperature) = self.fitted.temperature.take() else { return self };
+        let layer = |name: &str| match name.split_once('.') {
+            Some((number, "weight" | "bias")) => number.parse::<usize>().ok(),
+            _ => None,
+        };
+        // Layers are numbered from the first, and the output is the last.
+        let last = self.weights.iter().filter_map(|(name, ..)| layer(name)).max();
+        for (name, _, data) in &mut self.weights {
+            if last.is_some() && layer(name) == last {
+                data.iter_mut().for_each(|x| *x = (f64::from(*x) / temperature) as f32);
+            }
+        }
+        self
+    }
+
     /// The task the model was trained for.
     pub fn task(&self) -> Box<dyn Task + '_> {
         tasks::of(self.experiment.settings(), &self.fitted)

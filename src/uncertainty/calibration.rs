@@ -239,6 +239,34 @@ mod tests {
         }
     }
 
+    /// `tests/pytorch/uncertainty.py` made these with NumPy.
+    #[test]
+    fn sets_are_those_that_numpy_finds() {
+        let all: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/pytorch/uncertainty.json")).unwrap();
+        let mut x = 12u64;
+        let mut next = || {
+            x = (1_103_515_245 * x + 12_345) % (1 << 31);
+            (((x >> 16) % 128) as f32 - 64.0) / 16.0
+        };
+        let raw: Vec<f32> = (0..1500).map(|_| next()).collect();
+        let labels = all["5"]["labels"].as_array().unwrap();
+        let truth: Vec<f64> = labels.iter().filter_map(serde_json::Value::as_f64).collect();
+        let of = |rows: std::ops::Range<usize>| Predictions {
+            raw: raw[5 * rows.start..5 * rows.end].to_vec(),
+            outputs: 5,
+            truth: truth[rows].to_vec(),
+            ..Predictions::default()
+        };
+        let names = ["a", "b", "c", "d", "e"].map(String::from).to_vec();
+        let target = FittedTarget::Classes { name: "y".into(), names };
+        let calibration = Calibration::new(&of(0..200), &target, "w").unwrap();
+        let sizes: Vec<u64> =
+            calibration.sets(&of(200..300), Sets::Lac, 0.9).iter().map(|set| set.len() as u64).collect();
+        let expected = all["lac"]["sizes"].as_array().unwrap();
+        assert_eq!(sizes, expected.iter().filter_map(serde_json::Value::as_u64).collect::<Vec<_>>());
+    }
+
     #[test]
     fn each_target_has_its_own_reach_and_scores_outlast_a_file() {
         let columns = vec!["a".to_string(), "b".to_string()];

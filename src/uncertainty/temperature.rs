@@ -112,6 +112,31 @@ mod tests {
         }
     }
 
+    /// `tests/pytorch/uncertainty.py` made these with L-BFGS and with a bounded search.
+    #[test]
+    fn it_is_the_minimum_that_pytorch_and_scipy_find() {
+        let all: serde_json::Value =
+            serde_json::from_str(include_str!("../../tests/pytorch/uncertainty.json")).unwrap();
+        for outputs in [1, 5] {
+            let expected = &all[outputs.to_string()];
+            let truth = expected["labels"].as_array().unwrap().iter().filter_map(|y| y.as_f64()).collect();
+            let raw = numbers(300 * outputs, 7 + outputs as u64);
+            let found = fit(&Predictions { raw, outputs, truth, ..Predictions::default() }).unwrap();
+            let wanted = expected["temperature"].as_f64().unwrap();
+            assert!((found - wanted).abs() < 1e-6 * wanted, "{outputs}: {found}, not {wanted}");
+        }
+    }
+
+    /// As in the script.
+    fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let next = |x: &mut u64| {
+            *x = (1_103_515_245 * *x + 12_345) % (1 << 31);
+            Some((((*x >> 16) % 128) as f32 - 64.0) / 16.0)
+        };
+        let mut x = seed;
+        std::iter::from_fn(|| next(&mut x)).take(count).collect()
+    }
+
     #[test]
     fn weights_count_as_copies() {
         let predictions = sharp(3);

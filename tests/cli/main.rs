@@ -10,6 +10,7 @@ mod places;
 mod refusals;
 mod rows;
 mod streams;
+mod uncertainty;
 
 use std::fs;
 use std::path::Path;

@@ -145,7 +145,7 @@ pub struct Explained {
 /// device fails.
 pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Explained, TrainError> {
     check(request)?;
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     let mut studied = Studied::new(&opened, request.selection, request.seed)?;
     studied.space.group(request.groups)?;
     let methods = methods(&opened, &mut studied, request.methods, device)?;

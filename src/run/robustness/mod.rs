@@ -122,7 +122,7 @@ impl Judge<'_> {
 /// target, a number is out of range, or the device fails.
 pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<Tested, TrainError> {
     check(request)?;
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     if opened.fitted.window.is_some() {
         return Err(opened.refuse(
             "its rows are windows of series, which share their rows: a change of one would be a change of \
