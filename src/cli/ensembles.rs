@@ -6,11 +6,11 @@ use gridlight::run::ensemble::{self, Ensemble};
 use gridlight::run::job::Options;
 use gridlight::run::recovery::Recovery;
 
+use super::Failure;
 use super::evaluate;
 use super::output::{print, print_json};
 use super::progress::Console;
 use super::train::how_to_go_on;
-use super::Failure;
 
 /// What is to be trained.
 pub struct Given<'a> {

@@ -139,7 +139,8 @@ impl Train {
         };
         let options = Options { started: Some(started), ..self.options(out, trials) };
         if let Some(count) = self.ensemble {
-            let given = ensembles::Given { experiment: &experiment, count: count as usize, options: &options };
+            let given =
+                ensembles::Given { experiment: &experiment, count: count as usize, options: &options };
             return ensembles::train(given, &data, &mut recovery, &mut console, self.json);
         }
         let outcome =

@@ -59,7 +59,9 @@ fn told(part: &str, found: &Measured) -> String {
             "They follow the errors made so far (adaptive conformal inference): over a long series they cover what \
              they should, whatever the series does, but at a time of sudden change they may not."
         }
-        (Method::Aps, _) => "They are larger where the model is less sure, and at random in their last class.",
+        (Method::Aps, _) => {
+            "They are larger where the model is less sure, and at random in their last class."
+        }
         (Method::Lac, _) => {
             "They hold the classes of which the model is sure enough; a set without any is of a row unlike the \
              validation rows."
@@ -108,7 +110,11 @@ fn band(part: &str, label: &str, drawn: &Drawn, level: f64) -> String {
         let (x, y) = plot.at(row[0], row[3]);
         plot.add(&format!("<circle class=\"point\" cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"2\"/>"));
     }
-    plot.line(&Series { name: "", class: "reference", points: rows.iter().map(|row| (row[0], row[0])).collect() });
+    plot.line(&Series {
+        name: "",
+        class: "reference",
+        points: rows.iter().map(|row| (row[0], row[0])).collect(),
+    });
     plot.finish(&format!("Intervals of {} % on the {part} rows", figure(100.0 * level)))
 }
 

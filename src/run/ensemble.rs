@@ -82,7 +82,9 @@ impl Ensemble {
             experiment.seed += number as u64;
             let out = member(path, number);
             let resume = resume && RunDirectory::has_saved(&out);
-            Job { experiment, options: Options { out, resume, ..options.clone() } }
+            // Of the program, not of this member.
+            let started = options.started.filter(|_| number == 0);
+            Job { experiment, options: Options { out, resume, started, ..options.clone() } }
         };
         Ok(Self { path: path.clone(), manifest, jobs: (0..count).map(job).collect(), lock })
     }
@@ -100,7 +102,8 @@ impl Ensemble {
             self.manifest.threshold = threshold.of(&validation);
             opened.fitted.threshold = self.manifest.threshold;
         }
-        let calibration = sure::of_predictions(&opened.experiment, &validation, &opened.fitted.target, &opened.digest);
+        let calibration =
+            sure::of_predictions(&opened.experiment, &validation, &opened.fitted.target, &opened.digest);
         if let Some(calibration) = calibration {
             calibration.save(&self.path.join(sure::FILE))?;
         }
@@ -124,7 +127,8 @@ impl Ensemble {
 
     fn keep(&mut self, evaluation: &Evaluation) {
         let all = std::iter::once(("loss", evaluation.loss.0)).chain(evaluation.metrics.0.iter().copied());
-        let finite = all.filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_string(), value));
+        let finite =
+            all.filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_string(), value));
         self.manifest.scores.insert(evaluation.split.clone(), finite.collect());
     }
 
@@ -145,9 +149,11 @@ impl Ensemble {
         }
         let trained = opened.trained(device);
         let predictions = trained.evaluate(rows, 1)?;
-        let shown = Shown { part, rows, predictions: &predictions };
+        let shown = Shown { part, rows, predictions: &predictions, intervals: None };
+        let sure = sure::found(opened, evaluation, &shown);
+        let shown = Shown { intervals: sure.intervals.as_ref(), ..shown };
         let task = opened.task();
-        let sections = task.sections(&trained, &shown)? + &sure::section(opened, evaluation, &shown);
+        let sections = task.sections(&trained, &shown)? + &sure.section;
         let page = page::Ensemble {
             name: &opened.experiment.name,
             subject: &task.subject(),
@@ -195,7 +201,8 @@ fn check(experiment: &Experiment, count: usize) -> Result<(), TrainError> {
     }
     let model = &experiment.model;
     if model.variational().is_some() || model.adversarial().is_some() || experiment.data.text.is_some() {
-        let problem = "averages the predictions of numbers or classes, and this model makes none; leave it out";
+        let problem =
+            "averages the predictions of numbers or classes, and this model makes none; leave it out";
         return wrong(problem.into());
     }
     Ok(())

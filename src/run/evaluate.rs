@@ -241,7 +241,8 @@ fn want(
         return sure::cover(opened, coverage, device);
     }
     if coverage.is_some() {
-        let problem = "is calibrated for predictions without dropout; give --coverage or --dropout-samples, not both";
+        let problem =
+            "is calibrated for predictions without dropout; give --coverage or --dropout-samples, not both";
         return Err(TrainError::Setting { run: None, name: "coverage", problem: problem.into() });
     }
     let learns_features =

@@ -95,17 +95,17 @@ impl Trainer<'_> {
         }
     }
 
-    /// The section on how sure predictions are, if the experiment asks for anything.
-    fn sure(&self, shown: &Shown) -> Result<String, TrainError> {
+    /// How sure predictions are, if the experiment asks for anything.
+    fn sure(&self, shown: &Shown) -> Result<sure::Found, TrainError> {
         let Job { experiment, device, .. } = self.task;
         if experiment.uncertainty.coverage.is_none() && !experiment.uncertainty.temperature {
-            return Ok(String::new());
+            return Ok(sure::Found::default());
         }
         let mut opened = open(&self.run.path)?;
         let request = evaluate::Request::default();
         let evaluation =
             evaluate::judge(&mut opened, shown.rows.clone(), shown.part.into(), &request, device)?;
-        Ok(sure::section(&opened, &evaluation, shown))
+        Ok(sure::found(&opened, &evaluation, shown))
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
@@ -126,7 +126,8 @@ impl Trainer<'_> {
         };
         let validation = &self.best_predictions;
         let mut all = vec![scores("validation", &data.validation, validation)?];
-        let mut shown = Shown { part: "validation", rows: &data.validation, predictions: validation };
+        let mut shown =
+            Shown { part: "validation", rows: &data.validation, predictions: validation, intervals: None };
         let test;
         if data.test.rows > 0 {
             let found = trained.engine(model, &data.test)?.evaluate()?;
@@ -135,9 +136,10 @@ impl Trainer<'_> {
             let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
             self.record.test = finite.map(|(name, value)| (name.to_string(), value)).collect();
             all.push(scores);
-            shown = Shown { part: "test", rows: &data.test, predictions: &test };
+            shown = Shown { part: "test", rows: &data.test, predictions: &test, intervals: None };
         }
         let sure = self.sure(&shown)?;
+        let shown = Shown { intervals: sure.intervals.as_ref(), ..shown };
         let step = self.engine.step();
         let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
@@ -153,7 +155,7 @@ impl Trainer<'_> {
             best_epoch: self.progress.best_epoch,
             best: &self.best,
             scores: &all,
-            sections: &(task.sections(&trained, &shown)? + &sure),
+            sections: &(task.sections(&trained, &shown)? + &sure.section),
             layers: &self.engine.graph.summary,
             plan: &plan,
             trials: &options.trials,

@@ -152,7 +152,9 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, TrainError> {
 /// Whether training has written anything to a directory.
 fn is_run(path: &Path) -> bool {
     path.is_dir()
-        && ["experiment.toml", "run.json", "checkpoints", "ensemble.json"].iter().any(|name| path.join(name).exists())
+        && ["experiment.toml", "run.json", "checkpoints", "ensemble.json"]
+            .iter()
+            .any(|name| path.join(name).exists())
 }
 
 /// What is known of an ensemble: what its first member was trained for, how all stand, and how their mean does.

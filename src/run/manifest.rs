@@ -57,7 +57,8 @@ impl Manifest {
     /// If it is damaged.
     pub fn read(path: &Path) -> Result<Self, TrainError> {
         let file = path.join(NAME);
-        let damaged = |reason: String| TrainError::unusable(&file, format!("{reason}; train the ensemble again"));
+        let damaged =
+            |reason: String| TrainError::unusable(&file, format!("{reason}; train the ensemble again"));
         let size = std::fs::metadata(&file).map_err(|e| TrainError::io(&file, &e))?.len();
         if size > MAX_BYTES {
             return Err(damaged(format!("{size} bytes are more than it can have")));

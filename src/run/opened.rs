@@ -70,7 +70,10 @@ pub(super) fn open_ensemble<'a>(run: &'a Path, manifest: &Manifest) -> Result<Op
         let path = member(run, number);
         let other = open(&path)?;
         if other.data_digest != first.data_digest {
-            let reason = format!("was not trained on the same data as {}; train the ensemble again", first_path.display());
+            let reason = format!(
+                "was not trained on the same data as {}; train the ensemble again",
+                first_path.display()
+            );
             return Err(TrainError::unusable(&path, reason));
         }
         digests.push(other.digest.clone());

@@ -11,7 +11,7 @@ use crate::report::uncertain::uncertain;
 use crate::tasks::Shown;
 use crate::train::TrainError;
 use crate::train::metrics::Predictions;
-use crate::uncertainty::calibration::Calibration;
+use crate::uncertainty::calibration::{Calibration, Intervals};
 use crate::uncertainty::coverage::Asked;
 use crate::uncertainty::novelty::{self, Novelty};
 
@@ -56,7 +56,7 @@ pub(super) fn calibration(opened: &Opened, device: &dyn Device) -> Result<Calibr
 }
 
 /// The run's own data, which are needed because it lacks something.
-fn own_data(opened: &Opened, lacks: &str) -> Result<Loaded, TrainError> {
+pub(super) fn own_data(opened: &Opened, lacks: &str) -> Result<Loaded, TrainError> {
     let loaded =
         data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal()).map_err(|error| {
             opened.refuse(&format!(
@@ -90,13 +90,24 @@ pub(super) fn cover(
     Ok(())
 }
 
-/// The section of a report that shows how sure predictions are; empty if nothing was asked for.
-pub(super) fn section(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -> String {
+/// What a report shows of how sure predictions are.
+#[derive(Default)]
+pub(super) struct Found {
+    /// A section; empty if nothing was asked for.
+    pub section: String,
+    /// Intervals of numbers, and their coverage.
+    pub intervals: Option<(f64, Intervals)>,
+}
+
+/// What a report shows of how sure the predictions of `shown` are.
+pub(super) fn found(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -> Found {
     let target = &opened.fitted.target;
     let asked = opened.wanted.coverage.as_ref().filter(|_| target.classes().is_empty());
-    let drawn = asked.map_or_else(Vec::new, |(coverage, calibration)| {
+    let intervals = asked.map(|(coverage, calibration)| {
         let asked = Asked { calibration, target, sets: opened.wanted.sets };
-        let found = asked.intervals(shown.rows, shown.predictions, *coverage);
+        (*coverage, asked.intervals(shown.rows, shown.predictions, *coverage))
+    });
+    let drawn = intervals.as_ref().map_or_else(Vec::new, |(_, found)| {
         let (predicted, truth) = (shown.predictions.values(target), shown.predictions.true_values(target));
         // Of several values, the first.
         let each = (0..predicted.len()).step_by(target.outputs().max(1));
@@ -105,7 +116,8 @@ pub(super) fn section(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -
     let label = target.titles().first().cloned().unwrap_or_default();
     let ece = evaluation.metrics.get("ece").unwrap_or(f64::NAN);
     let temperature = evaluation.temperature.as_ref().map(|t| [t.temperature, t.ece_before.0, ece]);
-    uncertain(shown.part, evaluation.conformal.as_ref(), &label, &drawn, temperature)
+    let section = uncertain(shown.part, evaluation.conformal.as_ref(), &label, &drawn, temperature);
+    Found { section, intervals }
 }
 
 /// Compares rows to predict with the run's training rows.
@@ -116,7 +128,9 @@ pub(super) fn compare(opened: &mut Opened, device: &dyn Device) -> Result<(), Tr
     let learns_features =
         opened.experiment.model.variational().is_some() || opened.experiment.model.adversarial().is_some();
     if learns_features || opened.fitted.target.text().is_some() {
-        return Err(opened.trained(device).unsuited("novelty", "is for models that predict a number or a class"));
+        return Err(opened
+            .trained(device)
+            .unsuited("novelty", "is for models that predict a number or a class"));
     }
     let loaded = own_data(opened, "is asked how unlike its training rows others are")?;
     let trained = opened.trained(device);

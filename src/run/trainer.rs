@@ -188,7 +188,8 @@ fn with_engine<T>(
 fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDirectory), TrainError> {
     let Job { experiment, data, options, .. } = *task;
     if options.resume && manifest::is_ensemble(&options.out) {
-        let reason = "is an ensemble; go on with the command that began it, --ensemble included, and --resume";
+        let reason =
+            "is an ensemble; go on with the command that began it, --ensemble included, and --resume";
         return Err(TrainError::unusable(&options.out, reason));
     }
     // Only now, with everything checked, is anything written.

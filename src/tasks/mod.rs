@@ -29,6 +29,7 @@ use crate::train::engine::Engine;
 use crate::train::history::HistoryRow;
 use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
+use crate::uncertainty::calibration::Intervals;
 pub use table::TargetError;
 pub use trained::{Member, Trained, model, opponent};
 
@@ -145,6 +146,8 @@ pub struct Shown<'a> {
     pub rows: &'a Dataset,
     /// Predictions with the best weights.
     pub predictions: &'a Predictions,
+    /// Intervals of predicted numbers and their coverage, if they were asked for.
+    pub intervals: Option<&'a (f64, Intervals)>,
 }
 
 /// The task that a model is trained for.

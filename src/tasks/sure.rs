@@ -55,7 +55,10 @@ pub(super) fn columns(
             let each = |of: &[f64]| -> Vec<Vec<String>> { by_value(of, target.outputs()) };
             let (low, high) = (each(&found.low), each(&found.high));
             for (at, (low, high)) in low.into_iter().zip(high).enumerate() {
-                all.extend([("_low", low), ("_high", high)].map(|(s, cells)| Column { title: title(target, at, s), cells }));
+                all.extend(
+                    [("_low", low), ("_high", high)]
+                        .map(|(s, cells)| Column { title: title(target, at, s), cells }),
+                );
             }
         } else {
             let sets = calibration.sets(predictions, wanted.sets, *coverage);

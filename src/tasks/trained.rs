@@ -127,7 +127,8 @@ impl Trained<'_> {
         if model.drops()? {
             return Ok(Box::new(model));
         }
-        Err(self.unsuited("dropout-samples", "needs a model with dropout, which this one was trained without"))
+        Err(self
+            .unsuited("dropout-samples", "needs a model with dropout, which this one was trained without"))
     }
 
     /// The last hidden features of `rows`, `[rows, features]` as outputs.

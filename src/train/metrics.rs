@@ -113,8 +113,7 @@ impl Predictions {
         }
         let softmax = |row: &[f32]| {
             let largest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
-            let e: Vec<f64> =
-                row.iter().map(|&x| ((f64::from(x) - largest) / temperature).exp()).collect();
+            let e: Vec<f64> = row.iter().map(|&x| ((f64::from(x) - largest) / temperature).exp()).collect();
             let total: f64 = e.iter().sum();
             e.into_iter().map(|x| x / total).collect()
         };

@@ -151,7 +151,8 @@ impl Asked<'_> {
             }
         };
         let held = self.hold(rows, predictions, coverage);
-        let mut levels: Vec<f64> = LEVELS.into_iter().filter(|l| self.calibration.problem(*l).is_none()).collect();
+        let mut levels: Vec<f64> =
+            LEVELS.into_iter().filter(|l| self.calibration.problem(*l).is_none()).collect();
         if !levels.contains(&coverage) {
             levels.push(coverage);
             levels.sort_by(f64::total_cmp);
@@ -181,7 +182,8 @@ impl Asked<'_> {
         let classes = self.target.classes();
         let mut groups: Vec<Group> = if classes.is_empty() {
             let quarters = quarters(&predictions.values(self.target), held.values);
-            let names = ["smallest quarter of predictions", "second quarter", "third quarter", "largest quarter"];
+            let names =
+                ["smallest quarter of predictions", "second quarter", "third quarter", "largest quarter"];
             let of = |(quarter, name): (usize, &str)| {
                 held.group(weights, name.into(), |value| quarters.get(value) == Some(&quarter))
             };

@@ -71,7 +71,11 @@ impl Mixture {
     pub fn finish(self, target: &FittedTarget, loss: &Loss) -> Result<(Predictions, Spread), TrainError> {
         let classes = target.classes().len();
         let spread = Spread {
-            deviation: self.own.iter().map(|(_, s)| (s / (self.count as f64 - 1.0).max(1.0)).sqrt()).collect(),
+            deviation: self
+                .own
+                .iter()
+                .map(|(_, s)| (s / (self.count as f64 - 1.0).max(1.0)).sqrt())
+                .collect(),
             information: match classes {
                 0 => vec![],
                 _ => {
@@ -158,7 +162,11 @@ mod tests {
     fn numbers_are_averaged_and_their_deviation_is_in_own_units() {
         let scaling = FittedScaling::Affine { shift: 10.0, scale: 2.0 };
         let target = FittedTarget::Number { name: "y".into(), scaling };
-        let each = [of(&[1.0, 0.0], 1, &[0.0, 0.0]), of(&[2.0, 0.0], 1, &[0.0, 0.0]), of(&[6.0, 0.0], 1, &[0.0, 0.0])];
+        let each = [
+            of(&[1.0, 0.0], 1, &[0.0, 0.0]),
+            of(&[2.0, 0.0], 1, &[0.0, 0.0]),
+            of(&[6.0, 0.0], 1, &[0.0, 0.0]),
+        ];
         let (mean, spread) = mixed(&each, &target, &Loss::Mse {});
         assert_eq!(mean.raw, [3.0, 0.0]);
         assert_eq!(mean.losses, [9.0, 0.0]);

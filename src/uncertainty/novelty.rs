@@ -28,7 +28,8 @@ impl Novelty {
     /// # Errors
     /// If there are none.
     pub fn new(training: &[f32], validation: &[f32], width: usize) -> Result<Self, TrainError> {
-        let mut all = Self { width: width.max(1), training: normalised(training, width.max(1)), known: vec![] };
+        let mut all =
+            Self { width: width.max(1), training: normalised(training, width.max(1)), known: vec![] };
         if all.training.len() < all.width || validation.len() < all.width {
             return Err(TrainError::Input("there are no training or validation rows to compare with".into()));
         }

@@ -17,7 +17,8 @@ pub struct Ranked {
 impl Ranked {
     /// The scores of calibration rows, each with its row's weight.
     pub fn new(scores: &[f64], weights: Weights) -> Self {
-        let mut all: Vec<(f64, f64)> = scores.iter().enumerate().map(|(at, s)| (*s, weights.of(at))).collect();
+        let mut all: Vec<(f64, f64)> =
+            scores.iter().enumerate().map(|(at, s)| (*s, weights.of(at))).collect();
         all.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut sum = 0.0;
         for (_, weight) in &mut all {
@@ -40,7 +41,18 @@ impl Ranked {
 
     /// As [`Ranked::quantile`], or the largest score where there are too few; 0 without any.
     pub fn or_largest(&self, level: f64) -> f64 {
-        self.quantile(level).or(self.all.last().map(|(score, _)| *score)).unwrap_or(0.0)
+        self.quantile(level).unwrap_or_else(|| self.largest())
+    }
+
+    /// As [`Ranked::or_largest`], and ever more than the largest score for levels above 1.
+    pub fn or_beyond(&self, level: f64) -> f64 {
+        /// How much more, relative to the level.
+        const GROWTH: f64 = 10.0;
+        self.or_largest(level) + GROWTH * (level - 1.0).max(0.0) * self.largest().abs()
+    }
+
+    fn largest(&self) -> f64 {
+        self.all.last().map_or(0.0, |(score, _)| *score)
     }
 
     /// Scores, of equal weights, that a level needs at least.
@@ -91,7 +103,8 @@ mod tests {
         for percent in 1..80 {
             let level = percent as f64 / 100.0;
             let wanted = level * (8.0 + 1.6);
-            let sum = |s: f64| scores.iter().zip(weights).filter(|(x, _)| **x <= s).map(|(_, w)| w).sum::<f64>();
+            let sum =
+                |s: f64| scores.iter().zip(weights).filter(|(x, _)| **x <= s).map(|(_, w)| w).sum::<f64>();
             let found = weighted.quantile(level).unwrap();
             assert!(sum(found) >= wanted - 1e-6);
             assert!(scores.iter().all(|s| *s >= found || sum(*s) < wanted));

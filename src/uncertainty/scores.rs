@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn intervals_of_logarithms_and_counts_are_wider_above() {
-        let predictions = Predictions { raw: vec![1.0], outputs: 1, truth: vec![1.5], ..Predictions::default() };
+        let predictions =
+            Predictions { raw: vec![1.0], outputs: 1, truth: vec![1.5], ..Predictions::default() };
         let logarithm = target(FittedScaling::Log1p { shift: 0.0, scale: 1.0 });
         let place = places(&predictions, &logarithm, None)[0];
         let [low, high] = place.interval(0.5);
@@ -203,7 +204,8 @@ mod tests {
     fn targets_beyond_a_quantile_scaling_count_with_their_own_error() {
         let scaling = FittedScaling::Quantile { points: vec![0.0, 1.0, 2.0] };
         let target = target(scaling.clone());
-        let predictions = Predictions { raw: vec![0.0], outputs: 1, truth: vec![0.0], ..Predictions::default() };
+        let predictions =
+            Predictions { raw: vec![0.0], outputs: 1, truth: vec![0.0], ..Predictions::default() };
         let place = places(&predictions, &target, None)[0];
         assert_eq!(place.interval(7.0), [-6.0, 8.0]);
         assert_eq!(place.score(9.0), 8.0);
@@ -250,7 +252,13 @@ mod tests {
             let a = 0.2 + 0.6 * Draws::Calibration.of(3 * row);
             let p = [a, 0.7 * (1.0 - a), 0.3 * (1.0 - a)];
             let u = Draws::Calibration.of(3 * row + 1);
-            let class = if u < p[0] { 0 } else if u < p[0] + p[1] { 1 } else { 2 };
+            let class = if u < p[0] {
+                0
+            } else if u < p[0] + p[1] {
+                1
+            } else {
+                2
+            };
             let score = Sets::Aps.score(&p, class, Draws::Calibration.of(3 * row + 2));
             below[((score * 10.0) as usize).min(9)] += 1;
         }

@@ -80,7 +80,10 @@ impl Calibration {
     /// If the file is damaged.
     pub fn load(path: &Path, of: &str) -> Result<Option<Self>, TrainError> {
         let damaged = |reason: &str| {
-            TrainError::unusable(path, format!("{reason}; delete it, and it is computed again from the run's data"))
+            TrainError::unusable(
+                path,
+                format!("{reason}; delete it, and it is computed again from the run's data"),
+            )
         };
         let size = match std::fs::metadata(path) {
             Ok(found) => found.len(),

@@ -78,8 +78,11 @@ mod tests {
         for row in 0..rows {
             let normal = |k: usize| rng::normal(rng::word([5, 0], 77, 0, (row * outputs + k) as u32));
             let z: Vec<f32> = (0..outputs).map(normal).collect();
-            let all: Vec<f64> =
-                if outputs == 1 { vec![0.0, f64::from(z[0])] } else { z.iter().map(|z| f64::from(*z)).collect() };
+            let all: Vec<f64> = if outputs == 1 {
+                vec![0.0, f64::from(z[0])]
+            } else {
+                z.iter().map(|z| f64::from(*z)).collect()
+            };
             let total: f64 = all.iter().map(|z| z.exp()).sum();
             let mut draw = f64::from(rng::uniform(rng::word([6, 0], 78, 0, row as u32))) * total;
             let label = all.iter().position(|z| {

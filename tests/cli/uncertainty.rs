@@ -161,7 +161,9 @@ fn an_ensemble_is_the_mean_of_its_members_and_goes_on_where_it_was_cut() {
     assert_eq!(listed.as_array().unwrap().len(), 1);
     assert_eq!(listed[0]["state"], "finished");
     // What is for single runs says which to give.
-    for command in [&["export", "runs/n", "--output", "n.onnx"][..], &["explain", "runs/n", "--device", "cpu"]] {
+    for command in
+        [&["export", "runs/n", "--output", "n.onnx"][..], &["explain", "runs/n", "--device", "cpu"]]
+    {
         refused_with(&gridlight(at, command), &["is an ensemble", "runs/n/members/0"]);
     }
     refused_with(
@@ -208,10 +210,15 @@ fn dropout_samples_differ_converge_and_are_refused_without_dropout() {
     };
     // The deviation of a mean falls with the root of the draws.
     assert!((0.1..0.4).contains(&off(&twenty)) && off(&few) < 0.28, "{} {}", off(&twenty), off(&few));
-    let ended =
-        gridlight(at, &["evaluate", "runs/n", "--dropout-samples", "5", "--coverage", "0.9", "--device", "cpu"]);
+    let ended = gridlight(
+        at,
+        &["evaluate", "runs/n", "--dropout-samples", "5", "--coverage", "0.9", "--device", "cpu"],
+    );
     refused_with(&ended, &["--coverage", "not both"]);
-    run(at, &["train", "e.toml", "--quiet", "--set", "model.dropout=0.0", "--out", "runs/plain", "--epochs", "1"]);
+    run(
+        at,
+        &["train", "e.toml", "--quiet", "--set", "model.dropout=0.0", "--out", "runs/plain", "--epochs", "1"],
+    );
     let arguments =
         ["predict", "runs/plain", "--input", "days.csv", "--output", "p.csv", "--dropout-samples", "5"];
     refused_with(&gridlight(at, &arguments), &["--dropout-samples", "needs a model with dropout"]);
@@ -229,7 +236,8 @@ fn novelty_tells_rows_unlike_those_of_training() {
     fs::write(at.join("far.csv"), "x\n3\n-4000\n").unwrap();
     run(at, &["predict", "runs/n", "--input", "far.csv", "--output", "f.csv", "--novelty"]);
     let text = fs::read_to_string(at.join("f.csv")).unwrap();
-    let of = |line: usize| text.lines().nth(line).unwrap().rsplit(',').next().unwrap().parse::<f64>().unwrap();
+    let of =
+        |line: usize| text.lines().nth(line).unwrap().rsplit(',').next().unwrap().parse::<f64>().unwrap();
     assert!(of(1) < 0.9 && of(2) > 0.99, "{text}");
 }
 
