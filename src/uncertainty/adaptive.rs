@@ -9,6 +9,8 @@ use crate::train::metrics::Predictions;
 
 /// How fast the level follows errors.
 const RATE: f64 = 0.01;
+/// How much further intervals reach for levels above 1, in usual scores.
+const GROWTH: f64 = 5.0;
 
 impl Calibration {
     /// The intervals of windows of series with this coverage, each from what is known at the end of its window
@@ -63,6 +65,8 @@ fn follow<'a>(
     truth: &dyn Fn(usize) -> f64,
 ) -> Vec<[f64; 2]> {
     let mut level = coverage;
+    // The largest score may be far from all others, so that what is beyond it is measured by a usual one.
+    let usual = scores.or_largest(coverage).abs();
     let mut found: Vec<[f64; 2]> = Vec::with_capacity(rows.len());
     let mut pending = 0;
     for &row in rows {
@@ -78,7 +82,8 @@ fn follow<'a>(
             }
             pending += 1;
         }
-        found.push(place(row).interval(scores.or_beyond(level.max(0.0))));
+        let beyond = GROWTH * (level - 1.0).max(0.0) * usual;
+        found.push(place(row).interval(scores.or_largest(level.max(0.0)) + beyond));
     }
     found
 }

@@ -44,13 +44,6 @@ impl Ranked {
         self.quantile(level).unwrap_or_else(|| self.largest())
     }
 
-    /// As [`Ranked::or_largest`], and ever more than the largest score for levels above 1.
-    pub fn or_beyond(&self, level: f64) -> f64 {
-        /// How much more, relative to the level.
-        const GROWTH: f64 = 10.0;
-        self.or_largest(level) + GROWTH * (level - 1.0).max(0.0) * self.largest().abs()
-    }
-
     fn largest(&self) -> f64 {
         self.all.last().map_or(0.0, |(score, _)| *score)
     }

@@ -174,7 +174,12 @@ fn an_ensemble_is_the_mean_of_its_members_and_goes_on_where_it_was_cut() {
     let bits = |k: u32| fs::read(at.join(format!("runs/n/members/{k}/best.safetensors"))).unwrap();
     let before = [bits(0), bits(1), bits(2)];
     fs::remove_dir_all(at.join("runs/n/members/2")).unwrap();
-    fs::remove_file(at.join("runs/n/members/1/best.safetensors")).unwrap();
+    let checkpoints = at.join("runs/n/members/1/checkpoints");
+    for entry in fs::read_dir(checkpoints).unwrap().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("step-0.") {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
     let manifest = fs::read_to_string(at.join("runs/n/ensemble.json")).unwrap();
     fs::write(at.join("runs/n/ensemble.json"), manifest.replace("\"complete\": true", "\"complete\": false"))
         .unwrap();
