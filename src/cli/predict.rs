@@ -47,7 +47,7 @@ pub struct Predict {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     dropout_samples: Option<u32>,
     /// Add how unlike the training rows each row is, from 0 to 1: the part of the validation rows that are less so in
-    /// the last hidden features (`novelty`). Needs the run's data.
+    /// the last hidden features, of an ensemble those of its first member (`novelty`). Needs the run's data.
     #[arg(long)]
     novelty: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).

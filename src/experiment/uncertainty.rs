@@ -8,9 +8,8 @@ use crate::uncertainty::scores::Sets;
 pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String)> {
     let asked = &experiment.uncertainty;
     let wrong = |key, reason: &str| Err((key, reason.to_string()));
-    let goal = experiment.goal();
-    let predicts = goal != Goal::Features && experiment.data.text.is_none();
-    let classes = predicts && matches!(goal, Goal::Binary | Goal::Classes);
+    let predicts = experiment.settings().predicts();
+    let classes = predicts && matches!(experiment.goal(), Goal::Binary | Goal::Classes);
     if let Some(coverage) = asked.coverage {
         if !(coverage > 0.0 && coverage < 1.0) {
             let reason = format!("= {coverage} must be a part above 0 and below 1, such as 0.9");

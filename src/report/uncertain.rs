@@ -44,9 +44,9 @@ pub fn uncertain(
         if !drawn.is_empty() {
             pictures += &band(part, label, drawn, found.asked.level);
         }
+        pictures += &groups("target", &found.by_target, found);
+        pictures += &groups("group", &found.by_group, found);
         html += &format!("<div class=\"pictures\">\n{pictures}</div>\n");
-        html += &groups("target", &found.by_target, found);
-        html += &groups("group", &found.by_group, found);
     }
     if html.is_empty() { html } else { section("How sure predictions are", &html) }
 }
@@ -133,5 +133,8 @@ fn groups(what: &str, groups: &[Group], found: &Measured) -> String {
         0 => String::new(),
         more => format!("<p>{more} more are in the JSON of an evaluation.</p>\n"),
     };
-    table(&[what, "values", "coverage", size], &rows, 1) + &more
+    format!(
+        "<figure class=\"broad\"><figcaption>Coverage by {what}</figcaption>\n{}{more}</figure>\n",
+        table(&[what, "values", "coverage", size], &rows, 1)
+    )
 }

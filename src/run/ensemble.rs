@@ -199,8 +199,7 @@ fn check(experiment: &Experiment, count: usize) -> Result<(), TrainError> {
     if experiment.seed.checked_add(count as u64).is_none_or(|last| last > i64::MAX as u64) {
         return wrong(format!("{count} needs as many seeds from {} on; set a smaller seed", experiment.seed));
     }
-    let model = &experiment.model;
-    if model.variational().is_some() || model.adversarial().is_some() || experiment.data.text.is_some() {
+    if !experiment.settings().predicts() {
         let problem =
             "averages the predictions of numbers or classes, and this model makes none; leave it out";
         return wrong(problem.into());

@@ -245,9 +245,7 @@ fn want(
             "is calibrated for predictions without dropout; give --coverage or --dropout-samples, not both";
         return Err(TrainError::Setting { run: None, name: "coverage", problem: problem.into() });
     }
-    let learns_features =
-        opened.experiment.model.variational().is_some() || opened.experiment.model.adversarial().is_some();
-    if learns_features || opened.fitted.target.text().is_some() {
+    if !opened.experiment.settings().predicts() {
         let problem = "is for models that predict a number or a class";
         return Err(opened.trained(device).unsuited("dropout-samples", problem));
     }

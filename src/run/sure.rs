@@ -25,7 +25,7 @@ pub(super) fn of_predictions(
     target: &FittedTarget,
     digest: &str,
 ) -> Option<Calibration> {
-    if experiment.model.variational().is_some() || experiment.model.adversarial().is_some() {
+    if !experiment.settings().predicts() {
         return None;
     }
     Calibration::new(validation, target, digest)
@@ -40,10 +40,7 @@ pub(super) fn calibration(opened: &Opened, device: &dyn Device) -> Result<Calibr
     if let Some(found) = Calibration::load(&opened.path.join(FILE), &opened.digest)? {
         return Ok(found);
     }
-    let predicts = !opened.fitted.target.titles().is_empty();
-    let learns_features =
-        opened.experiment.model.variational().is_some() || opened.experiment.model.adversarial().is_some();
-    if !predicts || learns_features {
+    if !opened.experiment.settings().predicts() {
         return Err(opened.refuse(
             "its model predicts neither a number nor a class, so there are no intervals or sets; leave the coverage out",
         ));
@@ -107,7 +104,9 @@ pub(super) fn found(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -> 
         let asked = Asked { calibration, target, sets: opened.wanted.sets };
         (*coverage, asked.intervals(shown.rows, shown.predictions, *coverage))
     });
-    let drawn = intervals.as_ref().map_or_else(Vec::new, |(_, found)| {
+    // Forecasts are drawn over time with their intervals.
+    let rows_alone = intervals.as_ref().filter(|_| shown.rows.windows.is_none());
+    let drawn = rows_alone.map_or_else(Vec::new, |(_, found)| {
         let (predicted, truth) = (shown.predictions.values(target), shown.predictions.true_values(target));
         // Of several values, the first.
         let each = (0..predicted.len()).step_by(target.outputs().max(1));
@@ -125,9 +124,7 @@ pub(super) fn found(opened: &Opened, evaluation: &Evaluation, shown: &Shown) -> 
 /// # Errors
 /// If the model has no last hidden features, its data cannot be read, or the device fails.
 pub(super) fn compare(opened: &mut Opened, device: &dyn Device) -> Result<(), TrainError> {
-    let learns_features =
-        opened.experiment.model.variational().is_some() || opened.experiment.model.adversarial().is_some();
-    if learns_features || opened.fitted.target.text().is_some() {
+    if !opened.experiment.settings().predicts() {
         return Err(opened
             .trained(device)
             .unsuited("novelty", "is for models that predict a number or a class"));

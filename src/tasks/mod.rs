@@ -56,6 +56,11 @@ impl Settings<'_> {
         }
     }
 
+    /// Whether the model predicts a number or a class, not the rows themselves or the next character of a text.
+    pub fn predicts(&self) -> bool {
+        self.goal() != Goal::Features && self.data.text.is_none()
+    }
+
     /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
     /// two parts that are trained against each other say how they stand to each other, not how good samples are.
     pub fn last_is_best(&self) -> bool {
