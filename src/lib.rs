@@ -52,6 +52,7 @@
 //! | [`mpi`] | several processes that train one model |
 //! | [`train`] | the engine that runs a model, metrics, checkpoints |
 //! | [`explain`] | why a model predicts what it does, and how far that holds |
+//! | [`uncertainty`] | how sure predictions are: intervals, sets, spread, calibration |
 //! | [`report`] | pictures and pages for people |
 //! | [`tasks`] | what models are trained for: tables, images, series, text, autoencoders |
 //! | [`onnx`] | trained models as ONNX, with their preprocessing |
@@ -87,4 +88,5 @@ pub mod search;
 pub mod shader;
 pub mod tasks;
 pub mod train;
+pub mod uncertainty;
 pub mod verify;

@@ -45,6 +45,8 @@ pub mod streams {
     pub const ATTACK: u32 = 9;
     /// Settings that a search proposes.
     pub const SEARCH: u32 = 10;
+    /// Which class is the last one of a randomised set.
+    pub const CONFORMAL: u32 = 11;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

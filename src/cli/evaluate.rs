@@ -6,10 +6,11 @@ use clap::Args;
 use gridlight::base::number::{Number, figure, shown};
 use gridlight::device::DeviceChoice;
 use gridlight::plan::align;
-use gridlight::run::evaluate::{self, Evaluation};
+use gridlight::run::evaluate::{self, Evaluation, Request, Tempered};
 use gridlight::tasks::TargetError;
 use gridlight::tasks::series::{HorizonError, SeriesError};
 use gridlight::train::quantiles::Interval;
+use gridlight::uncertainty::coverage::{Group, Measured};
 
 use super::input::Input;
 use super::{Failure, is_exact, open_device, print, print_json};
@@ -36,6 +37,13 @@ pub struct Evaluate {
     /// real ones: Frechet distance, precision and recall.
     #[arg(long, value_name = "RUN")]
     features: Option<PathBuf>,
+    /// Show how intervals (of numbers) or sets (of classes) hold that should cover this part of the true values, such
+    /// as 0.9 [default: `uncertainty.coverage` of the experiment].
+    #[arg(long, value_name = "PART")]
+    coverage: Option<f64>,
+    /// Average as many predictions with other units dropped each time (Monte Carlo dropout).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    dropout_samples: Option<u32>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -49,9 +57,15 @@ impl Evaluate {
         let exact = is_exact(&self.run)?;
         let input = self.data.as_deref().map(Input::open).transpose()?;
         let device = open_device(self.device, exact)?;
-        let (data, split) = (input.as_ref().map(Input::path), self.split.as_deref());
-        let evaluated =
-            evaluate::evaluate_by(&self.run, data, split, self.draws, self.features.as_deref(), &*device);
+        let request = Request {
+            file: input.as_ref().map(Input::path),
+            split: self.split.as_deref(),
+            draws: self.draws,
+            features: self.features.as_deref(),
+            coverage: self.coverage,
+            dropout_samples: self.dropout_samples.unwrap_or(0),
+        };
+        let evaluated = evaluate::evaluate_as(&self.run, &request, &*device);
         let mut evaluation = evaluated.map_err(|e| match &input {
             Some(input) => input.blame(e),
             None => e.into(),
@@ -100,6 +114,8 @@ pub fn show(evaluation: &Evaluation) -> Result<(), Failure> {
         text += &align(&table, &[1, 2, 3, 4]);
     }
     text += &by_target(&evaluation.by_target);
+    text += &evaluation.temperature.as_ref().map_or_else(String::new, tempered);
+    text += &evaluation.conformal.as_ref().map_or_else(String::new, conformal);
     text += &intervals(&evaluation.intervals);
     if !evaluation.by_horizon.is_empty() {
         let head = ["  horizon", "mae", "naive mae", "seasonal mae"].map(String::from).to_vec();
@@ -139,6 +155,48 @@ fn by_target(errors: &[TargetError]) -> String {
     };
     let table: Vec<Vec<String>> = std::iter::once(head).chain(errors.iter().map(row)).collect();
     format!("\n{}", align(&table, &[1, 2, 3, 4, 5]))
+}
+
+/// What a temperature changed.
+fn tempered(found: &Tempered) -> String {
+    format!(
+        "\n  temperature {}: ece was {} and log_loss {} without it\n",
+        shown(found.temperature),
+        shown(found.ece_before.0),
+        shown(found.log_loss_before.0)
+    )
+}
+
+/// How intervals or sets hold that were asked for, on the whole and by group, as a table.
+fn conformal(found: &Measured) -> String {
+    const SHOWN: usize = 40;
+    let percent = |x: f64| format!("{} %", figure(100.0 * x));
+    let asked = &found.asked;
+    let (what, size) = match asked.mean_size {
+        Some(size) => ("sets", size),
+        None => ("intervals", asked.mean_width.unwrap_or(Number(f64::NAN))),
+    };
+    let unit = if asked.mean_size.is_some() { "mean classes" } else { "mean width" };
+    let title = format!("  {what} of {}", percent(asked.level));
+    let mut table = vec![[&title, "values", "coverage", unit].map(String::from).to_vec()];
+    table.push(vec!["  all".into(), String::new(), percent(asked.coverage.0), shown(size.0)]);
+    let row = |group: &Group| {
+        let name = format!("  {}", group.group);
+        vec![name, group.values.to_string(), percent(group.coverage.0), shown(group.mean_size.0)]
+    };
+    table.extend(found.by_target.iter().chain(&found.by_group).take(SHOWN).map(row));
+    let more = match (found.by_target.len() + found.by_group.len()).saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!("  and {more} more groups; --json has all\n"),
+    };
+    let how = if found.adaptive { ", and with the errors made so far" } else { "" };
+    let empty = asked.empty.filter(|part| part.0 > 0.0);
+    let empty = empty.map_or_else(String::new, |part| format!("; {} of the sets are empty", percent(part.0)));
+    format!(
+        "\n{}{more}  calibrated with {} validation rows{how}{empty}\n",
+        align(&table, &[1, 2, 3]),
+        found.calibration_rows
+    )
 }
 
 /// How well intervals hold, as a table.

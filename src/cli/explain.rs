@@ -23,7 +23,8 @@ use super::{Failure, is_exact, open_device, print, print_json, tell};
                   Methods: permutation (importance), shap, integrated-gradients and effects (partial \
                   dependence and accumulated local effects) for tables; permutation and \
                   integrated-gradients for series; saliency, smoothgrad, integrated-gradients, grad-cam \
-                  and occlusion for pictures.")]
+                  and occlusion for pictures; nearest (training rows) for all of them, if \
+                  asked for.")]
 pub struct Explain {
     /// Run directory.
     run: PathBuf,
@@ -148,6 +149,15 @@ fn text(found: &Explanation) -> String {
     if let Some(effects) = &found.effects {
         let (columns, rows) = (effects.columns.len(), effects.rows);
         text += &format!("\neffects: curves of {columns} columns over {rows} rows are on the page\n");
+    }
+    if let Some(nearest) = &found.nearest {
+        let mut table = vec![["  row", "is", "nearest training rows"].map(String::from).to_vec()];
+        for of in nearest.each.iter().take(SHOWN) {
+            let near = of.neighbours.iter().map(|n| format!("{} (row {})", n.target, n.row));
+            let near = near.collect::<Vec<_>>().join(", ");
+            table.push(vec![format!("  {}", of.row), of.truth.clone().unwrap_or_default(), near]);
+        }
+        text += &format!("\nnearest in {} features\n{}", nearest.features, align(&table, &[0]));
     }
     if let Some(pictures) = &found.pictures {
         let mut table = vec![["  row", "is", "explained", "", "maps"].map(String::from).to_vec()];

@@ -4,6 +4,7 @@ mod advice;
 mod bench;
 mod compare;
 mod devices;
+mod ensembles;
 mod evaluate;
 mod explain;
 mod export;
@@ -32,7 +33,7 @@ use std::time::Instant;
 
 use clap::{Parser, Subcommand};
 use gridlight::device::{Device, DeviceChoice};
-use gridlight::run::directory::RunDirectory;
+use gridlight::run::directory::experiment_of;
 use gridlight::train::{ErrorKind, TrainError};
 use output::{print, print_json, tell};
 
@@ -173,5 +174,5 @@ pub fn open_device(choice: DeviceChoice, exact: bool) -> Result<Box<dyn Device>,
 
 /// Whether a run was trained in exact mode, so that it is also used in exact mode.
 pub fn is_exact(run: &std::path::Path) -> Result<bool, Failure> {
-    Ok(RunDirectory::open(run)?.experiment()?.train.exact)
+    Ok(experiment_of(run)?.train.exact)
 }

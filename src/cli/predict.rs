@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use gridlight::device::DeviceChoice;
-use gridlight::run::evaluate;
+use gridlight::run::evaluate::{self, Extras};
 use gridlight::tasks;
 use gridlight::train::output::refuse_same;
 
@@ -16,7 +16,8 @@ use super::{Failure, is_exact, open_device, tell};
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv\n  \
-                  gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street"
+                  gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street\n  \
+                  gridlight predict runs/houses --input new.csv --output prices.csv --coverage 0.9"
 )]
 pub struct Predict {
     /// Run directory.
@@ -37,6 +38,18 @@ pub struct Predict {
     /// all of them without names.
     #[arg(long, value_name = "COLUMNS", num_args = 0..=1)]
     keep: Option<Option<String>>,
+    /// Add the interval of each predicted number (`NAME_low`, `NAME_high`), or the set of classes (`set`), that holds
+    /// the true one with this probability, such as 0.9 [default: `uncertainty.coverage` of the experiment].
+    #[arg(long, value_name = "PART")]
+    coverage: Option<f64>,
+    /// Predict as often with other units dropped each time (Monte Carlo dropout): the mean, and how much the
+    /// predictions differ (`NAME_deviation`; of classes `mutual_information`). For models with dropout.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    dropout_samples: Option<u32>,
+    /// Add how unlike the training rows each row is, from 0 to 1: the part of the validation rows that are less so in
+    /// the last hidden features, of an ensemble those of its first member (`novelty`). Needs the run's data.
+    #[arg(long)]
+    novelty: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -54,10 +67,13 @@ impl Predict {
         let input = Input::open(&self.input)?;
         let device = open_device(self.device, exact)?;
         let given = tasks::Input { file: input.path(), future: self.future.as_deref() };
-        let predicted = match &self.keep {
-            Some(keep) => evaluate::predictions_beside(&self.run, given, keep.as_deref(), &*device),
-            None => evaluate::predictions(&self.run, given, &*device),
+        let extras = Extras {
+            keep: self.keep.as_ref().map(Option::as_deref),
+            coverage: self.coverage,
+            dropout_samples: self.dropout_samples.unwrap_or(0),
+            novelty: self.novelty,
         };
+        let predicted = evaluate::predictions_with(&self.run, given, &extras, &*device);
         let table = predicted.map_err(|e| input.blame(e))?;
         save(&format!("{} predictions", table.rows), &self.output, &table.csv)?;
         if let Some(note) = table.note {

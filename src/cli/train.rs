@@ -15,13 +15,14 @@ use gridlight::experiment::Experiment;
 use gridlight::run;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
+use gridlight::run::manifest;
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, exit_code, folds, open_device, print, starter, tell};
+use super::{Failure, ensembles, exit_code, folds, open_device, print, starter, tell};
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
@@ -42,6 +43,10 @@ pub struct Train {
     /// Repeat the cross-validation with other folds.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "folds", value_parser = clap::value_parser!(u64).range(1..=1000))]
     repeats: u64,
+    /// Train as many models that differ in their seed, which predict and are evaluated together: their mean, and how
+    /// much they differ. They are runs of their own in the folder `members` of the run directory.
+    #[arg(long, value_name = "N", conflicts_with_all = ["folds", "max_steps"], value_parser = clap::value_parser!(u64).range(1..=100))]
+    ensemble: Option<u64>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -124,6 +129,11 @@ impl Train {
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let out = self.out_of(&experiment);
         let options = Options { started: Some(started), ..self.options(out) };
+        if let Some(count) = self.ensemble {
+            let given =
+                ensembles::Given { experiment: &experiment, count: count as usize, options: &options };
+            return ensembles::train(given, &data, &mut recovery, &mut console, self.json);
+        }
         let outcome =
             recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
         if !self.json {
@@ -234,7 +244,7 @@ impl Train {
 }
 
 /// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
-fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
+pub fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
     let command = command_to_go_on(launcher);
     let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");

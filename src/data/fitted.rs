@@ -43,6 +43,9 @@ pub struct Fitted {
     /// The probability above which the second of two classes is predicted, where it is not one half.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f64>,
+    /// What the logits of classes are divided by, where they are calibrated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<f64>,
     /// What a model must beat in tables: the mean of the target in the training rows, in its own units, or
     /// the label of their most frequent class.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -162,6 +162,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         reshape: config.reshape.clone(),
         weight: config.weight.clone(),
         threshold: None,
+        temperature: None,
         constant: None,
         constants: vec![],
     };

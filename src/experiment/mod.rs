@@ -7,6 +7,7 @@ mod paths;
 mod place;
 pub mod schema;
 pub mod study;
+mod uncertainty;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
 use crate::train::config::TrainConfig;
+use crate::uncertainty::config::UncertaintyConfig;
 use explain::explain;
 use place::Origin;
 
@@ -44,6 +46,9 @@ pub struct Experiment {
     /// The training.
     #[serde(default)]
     pub train: TrainConfig,
+    /// How sure predictions are to say they are.
+    #[serde(default)]
+    pub uncertainty: UncertaintyConfig,
     /// Where the experiment was read from.
     #[serde(skip)]
     origin: Origin,
@@ -198,6 +203,7 @@ impl Experiment {
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;
+        uncertainty::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()

@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 74] = [
+const TABLES: [&str; 75] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -175,6 +175,7 @@ const TABLES: [&str; 74] = [
     "train.early_stopping={patience=3+}",
     "train.discriminator={learning_rate=1e-3+}",
     "train.adversarial={method=\"pgd\",radius=0.1+}",
+    "uncertainty={coverage=0.9+}",
 ];
 
 /// The name that `f` says no value has, listed by the reader's own message.

@@ -32,8 +32,45 @@ pub struct Explanation {
     /// Maps of pictures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pictures: Option<Pictures>,
+    /// The training rows that are nearest to each row in the last hidden features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<Nearest>,
     /// What is to be known of these numbers.
     pub notes: Vec<String>,
+}
+
+/// The training rows that are nearest to rows in the last hidden features: what the model takes for alike.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Nearest {
+    /// Number of features.
+    pub features: usize,
+    /// Training rows searched.
+    pub training_rows: usize,
+    /// The rows.
+    pub each: Vec<NearestOf>,
+}
+
+/// The training rows nearest to a row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NearestOf {
+    /// The row, counted from 1.
+    pub row: usize,
+    /// Its target, if it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub truth: Option<String>,
+    /// The nearest rows, the nearest first.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// A training row.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Its row in the file, counted from 1; of windows, the time of the row it predicts.
+    pub row: String,
+    /// Euclidean distance in the features.
+    pub distance: Number,
+    /// Its target.
+    pub target: String,
 }
 
 /// Permutation importance.

@@ -20,6 +20,6 @@ pub mod vae;
 
 pub use gan::Gan;
 pub use model::{Model, ModelGraph, Opponent, Turn};
-pub use supervised::Supervised;
+pub use supervised::{Dropping, Supervised};
 pub use text::Language;
 pub use vae::Vae;

@@ -15,8 +15,10 @@ pub const AVERAGE: &str = "average.";
 pub struct Network<'a> {
     /// The graph so far.
     pub graph: &'a mut Graph,
-    /// Whether this is the training form: with dropout and batch statistics.
+    /// Whether this is the training form, with batch statistics.
     pub training: bool,
+    /// Whether dropout is applied, as in training.
+    pub drops: bool,
     /// Prefix of the layers' parameter names: empty, or `encoder.`.
     pub prefix: String,
     /// First random stream of the layers.
@@ -46,6 +48,7 @@ impl<'a> Network<'a> {
         Self {
             graph,
             training,
+            drops: training,
             prefix: String::new(),
             first_stream: streams::LAYERS,
             parameters: vec![],
@@ -181,9 +184,9 @@ impl<'a> Network<'a> {
         (each_row && moved).then_some((image, height * width))
     }
 
-    /// Applies dropout in training, with the random numbers of `stream`.
+    /// Applies dropout where it is on, with the random numbers of `stream`.
     pub fn drop(&mut self, stream: u32, rate: f64, x: ValueId) -> Result<ValueId, GraphError> {
-        if !self.training || rate == 0.0 {
+        if !self.drops || rate == 0.0 {
             return Ok(x);
         }
         let keep = 1.0 - rate;

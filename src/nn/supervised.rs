@@ -71,6 +71,34 @@ impl Supervised {
     }
 }
 
+/// A model whose dropout stays on outside of training, while batch normalisation uses its running statistics: each
+/// evaluation with another seed is a draw of the network (Gal and Ghahramani 2016, arXiv:1506.02142).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Dropping(pub Supervised);
+
+impl Dropping {
+    /// Whether the model has dropout at all.
+    ///
+    /// # Errors
+    /// If layer sizes do not match.
+    pub fn drops(&self) -> Result<bool, GraphError> {
+        let nodes = |model: &dyn Model| Ok(model.graph(1, false)?.graph.nodes);
+        let (with, without): (Vec<_>, Vec<_>) = (nodes(self)?, nodes(&self.0)?);
+        Ok(format!("{with:?}") != format!("{without:?}"))
+    }
+}
+
+impl Model for Dropping {
+    fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        net.drops = true;
+        self.0.build(net, batch)
+    }
+
+    fn quantiles(&self) -> &[f64] {
+        self.0.quantiles()
+    }
+}
+
 impl Model for Supervised {
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
         let mut h = self.input(net, batch)?;

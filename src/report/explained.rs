@@ -8,7 +8,9 @@ use super::tables::table;
 use super::{head, section};
 use crate::base::number::{Number, figure};
 use crate::data::FittedImage;
-use crate::explain::found::{Attributed, Effect, Effects, Explanation, Permutation, Picture, Pictures};
+use crate::explain::found::{
+    Attributed, Effect, Effects, Explanation, Nearest, NearestOf, Neighbour, Permutation, Picture, Pictures,
+};
 
 /// Columns shown at most.
 const COLUMNS: usize = 25;
@@ -37,11 +39,31 @@ pub fn page(name: &str, found: &Explanation, image: Option<&FittedImage>) -> Str
     if let (Some(pictures), Some(image)) = (&found.pictures, image) {
         page += &section("Where in the pictures predictions come from", &maps(pictures, image));
     }
+    if let Some(nearest) = &found.nearest {
+        page += &section("Which training rows the model takes for alike", &neighbours(nearest));
+    }
     if !found.notes.is_empty() {
         let notes: String = found.notes.iter().map(|note| format!("<li>{}</li>\n", escape(note))).collect();
         page += &section("Notes", &format!("<ul>\n{notes}</ul>\n"));
     }
     page + "</body>\n</html>\n"
+}
+
+/// The nearest training rows of each row.
+fn neighbours(found: &Nearest) -> String {
+    let row = |of: &NearestOf| {
+        let near = |n: &Neighbour| format!("{} (row {}, {})", n.target, n.row, figure(n.distance.0));
+        let all: Vec<String> = of.neighbours.iter().map(near).collect();
+        vec![of.row.to_string(), of.truth.clone().unwrap_or_default(), all.join(" · ")]
+    };
+    let rows: Vec<Vec<String>> = found.each.iter().map(row).collect();
+    let head = ["row", "true", "nearest training rows: target (row, distance)"];
+    format!(
+        "<p>By distance in the {} last hidden features, among {} training rows.</p>\n{}",
+        found.features,
+        found.training_rows,
+        table(&head, &rows, 3)
+    )
 }
 
 /// Each picture with its maps side by side, by file name.

@@ -3,6 +3,7 @@
 
 mod bars;
 pub mod comparison;
+pub mod ensemble;
 pub mod explained;
 pub mod grid;
 mod heat;
@@ -14,6 +15,7 @@ pub(crate) mod svg;
 pub(crate) mod tables;
 pub(crate) mod timeline;
 pub(crate) mod times;
+pub mod uncertain;
 mod understood;
 
 use crate::base::number::Numbers;

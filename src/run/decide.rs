@@ -1,4 +1,4 @@
-//! The threshold of two classes, which follows from the predictions of the validation rows.
+//! What follows from the predictions of the validation rows: the temperature of classes, and the threshold of two.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,26 @@ use crate::base::config::ConfigError;
 use crate::data::{Fitted, Loaded};
 use crate::experiment::Experiment;
 use crate::train::metrics::Predictions;
+use crate::uncertainty::temperature;
 
-/// What was fitted, with the threshold that the experiment asks for, from predictions of the validation rows.
+/// Whether the experiment asks for something that follows from them.
+pub(super) fn is_asked(experiment: &Experiment) -> bool {
+    experiment.uncertainty.temperature || !experiment.train.threshold.is_default()
+}
+
+/// What was fitted, with the temperature and the threshold that the experiment asks for, from predictions of the
+/// validation rows.
 pub(super) fn fitted<'a>(task: &Job<'a>, validation: &Predictions) -> Cow<'a, Fitted> {
-    let (threshold, fitted) = (task.experiment.train.threshold, &task.data.fitted);
-    match threshold.is_default() {
-        true => Cow::Borrowed(fitted),
-        false => Cow::Owned(Fitted { threshold: threshold.of(validation), ..fitted.clone() }),
+    let (experiment, fitted) = (task.experiment, &task.data.fitted);
+    if !is_asked(experiment) {
+        return Cow::Borrowed(fitted);
     }
+    let temperature = experiment.uncertainty.temperature.then(|| temperature::fit(validation)).flatten();
+    let threshold = match temperature {
+        None => experiment.train.threshold.of(validation),
+        Some(_) => experiment.train.threshold.of(&Predictions { temperature, ..validation.clone() }),
+    };
+    Cow::Owned(Fitted { threshold, temperature, ..fitted.clone() })
 }
 
 /// Refuses a threshold of anything but two classes.

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::manifest;
 use crate::experiment::Experiment;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, NamedTensor};
@@ -18,7 +19,6 @@ pub struct RunDirectory {
     /// Its path.
     pub path: PathBuf,
     /// Locks the directory against other processes.
-    #[allow(dead_code, reason = "held, not read")]
     lock: Option<Lock>,
 }
 
@@ -44,7 +44,7 @@ impl RunDirectory {
         let path: &Path = &path.components().collect::<PathBuf>();
         let io = |e: std::io::Error| TrainError::io(path, &e);
         let mut moved = None;
-        if path.join("experiment.toml").exists() {
+        if path.join("experiment.toml").exists() || manifest::is_ensemble(path) {
             // Held until the new directory is locked, so that two processes cannot both move it aside.
             let mut earlier = Some(lock::take(path)?);
             if cfg!(windows) {
@@ -73,6 +73,23 @@ impl RunDirectory {
         Ok((Self::take_new(path)?, moved))
     }
 
+    /// As [`RunDirectory::create`], for an ensemble; returns what locks it, and where an earlier run was moved.
+    ///
+    /// # Errors
+    /// As [`RunDirectory::create`].
+    pub fn create_ensemble(path: &Path) -> Result<(Option<Lock>, Option<PathBuf>), TrainError> {
+        let (run, moved) = Self::create(path)?;
+        // Only its members have checkpoints.
+        let checkpoints = run.path.join("checkpoints");
+        std::fs::remove_dir(&checkpoints).map_err(|e| TrainError::io(&checkpoints, &e))?;
+        Ok((run.lock, moved))
+    }
+
+    /// What locks it.
+    pub fn lock(self) -> Option<Lock> {
+        self.lock
+    }
+
     /// Creates and locks the directory, and removes what a process killed before its first checkpoint left
     /// there.
     fn take_new(path: &Path) -> Result<Self, TrainError> {
@@ -80,7 +97,7 @@ impl RunDirectory {
         let checkpoints = path.join("checkpoints");
         std::fs::create_dir_all(&checkpoints).map_err(io)?;
         let run = Self { path: path.into(), lock: Some(lock::take(path)?) };
-        if path.join("experiment.toml").exists() {
+        if path.join("experiment.toml").exists() || manifest::is_ensemble(path) {
             // Another process started and ended a run here in the meantime.
             return Err(TrainError::InUse { run: path.into() });
         }
@@ -120,6 +137,14 @@ impl RunDirectory {
     /// # Errors
     /// If `path` is not a run directory.
     pub fn open(path: &Path) -> Result<Self, TrainError> {
+        if manifest::is_ensemble(path) {
+            let reason = format!(
+                "is an ensemble, of which predictions and evaluations can be had; for anything else give one of its \
+                 members: {}",
+                manifest::member(path, 0).display()
+            );
+            return Err(TrainError::unusable(path, reason));
+        }
         if !path.join("experiment.toml").exists() {
             let reason =
                 "is not a run directory (it has no experiment.toml); give the directory that `train` wrote";
@@ -220,6 +245,15 @@ impl RunDirectory {
     pub fn write_text(&self, name: &str, text: &str) -> Result<(), TrainError> {
         checkpoint::write_atomically(&self.path.join(name), text.as_bytes())
     }
+}
+
+/// The experiment of a run, or of the members of an ensemble.
+///
+/// # Errors
+/// If `path` is neither, or its file was damaged.
+pub fn experiment_of(path: &Path) -> Result<Experiment, TrainError> {
+    let first = manifest::member(path, 0);
+    RunDirectory::open(if manifest::is_ensemble(path) { &first } else { path })?.experiment()
 }
 
 /// Whether a file is among those left by a process killed before its first checkpoint.

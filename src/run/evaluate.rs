@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::keep;
 use super::likeness::Judge;
-use super::opened::{Opened, open};
+use super::opened::{Opened, open_any};
+use super::sure;
 use crate::base::number::{Number, Numbers};
 use crate::data::{self, Dataset, Kept, Loaded};
 use crate::device::Device;
@@ -14,9 +15,11 @@ use crate::tasks::autoencoder::MOST_DRAWS;
 use crate::tasks::series::{HorizonError, SeriesError};
 use crate::tasks::{Details, Input, Table, TargetError};
 use crate::train::TrainError;
-use crate::train::metrics::ClassScore;
+use crate::train::metrics::{ClassScore, Predictions};
 use crate::train::output;
 use crate::train::quantiles::Interval;
+use crate::train::scores;
+use crate::uncertainty::coverage::{Asked, Measured};
 
 /// What `evaluate --json` prints.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -34,6 +37,12 @@ pub struct Evaluation {
     pub loss: Number,
     /// Metrics by name.
     pub metrics: Numbers,
+    /// How intervals or sets of the coverage that was asked for hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<Measured>,
+    /// What logits are divided by, and what that changes, of classifiers that were trained with a temperature.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub temperature: Option<Tempered>,
     /// How well intervals between predicted quantiles hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub intervals: Vec<Interval>,
@@ -63,6 +72,35 @@ pub struct Evaluation {
     pub threshold: Option<f64>,
 }
 
+/// What a temperature does to probabilities.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Tempered {
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// Expected calibration error without it; that with it is among the metrics.
+    pub ece_before: Number,
+    /// Log loss without it.
+    pub log_loss_before: Number,
+}
+
+/// What is to be evaluated, and how.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// Rows of this file instead of a split.
+    pub file: Option<&'a Path>,
+    /// Rows of this split; by default test, else validation.
+    pub split: Option<&'a str>,
+    /// Latent codes per row of an autoencoder (default [`crate::tasks::autoencoder::DRAWS`]).
+    pub draws: Option<u32>,
+    /// The run of a classifier in whose features generated images are compared with real ones (default
+    /// `model.features`).
+    pub features: Option<&'a Path>,
+    /// Coverage of intervals or sets (default `uncertainty.coverage`).
+    pub coverage: Option<f64>,
+    /// Draws of units to drop; none if 0.
+    pub dropout_samples: u32,
+}
+
 /// Loss and metrics of the best checkpoint on `file` or on a split (by default test, else validation).
 /// `draws` is the number of latent codes per row for an autoencoder (default
 /// [`crate::tasks::autoencoder::DRAWS`]).
@@ -77,31 +115,26 @@ pub fn evaluate(
     draws: Option<u32>,
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
-    evaluate_by(run, file, split, draws, None, device)
+    evaluate_as(run, &Request { file, split, draws, ..Request::default() }, device)
 }
 
-/// Like [`evaluate`]; `features` is the run of a classifier in whose features generated images are compared with
-/// real ones (default `model.features`).
+/// Like [`evaluate`], as `request` says; of an ensemble too.
 ///
 /// # Errors
-/// As [`evaluate`], or if `features` cannot be read or is given for a model that generates no images.
-pub fn evaluate_by(
-    run: &Path,
-    file: Option<&Path>,
-    split: Option<&str>,
-    draws: Option<u32>,
-    features: Option<&Path>,
-    device: &dyn Device,
-) -> Result<Evaluation, TrainError> {
-    let opened = open(run)?;
-    let (rows, name) = match file {
+/// As [`evaluate`], or if something that was asked for is not for this model.
+pub fn evaluate_as(run: &Path, request: &Request, device: &dyn Device) -> Result<Evaluation, TrainError> {
+    let mut opened = open_any(run)?;
+    let (rows, name) = match request.file {
         Some(path) => {
             let rows = data::load_with(&opened.fitted, path, opened.experiment.settings().reads_target())?;
             (rows, path.display().to_string())
         }
-        None => part(&data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?, split)?,
+        None => {
+            let loaded = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?;
+            part(&loaded, request.split)?
+        }
     };
-    judge(&opened, rows, name, draws, features, device)
+    judge(&mut opened, rows, name, request, device)
 }
 
 /// Like [`evaluate`], for a split of the run's data, which were read before.
@@ -115,17 +148,19 @@ pub fn evaluate_loaded(
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
     let (rows, name) = part(loaded, split)?;
-    judge(&open(run)?, rows, name, None, None, device)
+    judge(&mut open_any(run)?, rows, name, &Request::default(), device)
 }
 
-fn judge(
-    opened: &Opened,
+pub(super) fn judge(
+    opened: &mut Opened,
     mut rows: Dataset,
     name: String,
-    draws: Option<u32>,
-    features: Option<&Path>,
+    request: &Request,
     device: &dyn Device,
 ) -> Result<Evaluation, TrainError> {
+    let Request { draws, features, .. } = *request;
+    want(opened, request.coverage, request.dropout_samples, device)?;
+    let opened = &*opened;
     let (task, trained) = (opened.task(), opened.trained(device));
     let model = &opened.experiment.model;
     if features.is_some() && model.adversarial().is_none() {
@@ -161,7 +196,13 @@ fn judge(
         _ => vec![],
     };
     let (confusion, classes) = confusion.unzip();
+    let conformal = opened.wanted.coverage.as_ref().map(|(coverage, calibration)| {
+        let asked = Asked { calibration, target: &opened.fitted.target, sets: opened.wanted.sets };
+        asked.measure(&rows, &predictions, *coverage)
+    });
     Ok(Evaluation {
+        conformal,
+        temperature: tempered(opened, &predictions),
         run: opened.path.display().to_string(),
         split: name,
         samples: rows.rows,
@@ -180,6 +221,38 @@ fn judge(
     })
 }
 
+/// What the temperature of a classifier changes for these predictions.
+fn tempered(opened: &Opened, predictions: &Predictions) -> Option<Tempered> {
+    let temperature = predictions.temperature?;
+    let before = Predictions { temperature: None, ..predictions.clone() };
+    let scores = scores::of_classes(&before, opened.fitted.target.classes().len(), None);
+    let of = |name| Number(scores.iter().find(|m| m.name == name).map_or(f64::NAN, |m| m.value));
+    Some(Tempered { temperature, ece_before: of("ece"), log_loss_before: of("log_loss") })
+}
+
+/// Has predictions say how sure they are, as was asked or as the experiment says.
+fn want(
+    opened: &mut Opened,
+    coverage: Option<f64>,
+    dropout_samples: u32,
+    device: &dyn Device,
+) -> Result<(), TrainError> {
+    if dropout_samples == 0 {
+        return sure::cover(opened, coverage, device);
+    }
+    if coverage.is_some() {
+        let problem =
+            "is calibrated for predictions without dropout; give --coverage or --dropout-samples, not both";
+        return Err(TrainError::Setting { run: None, name: "coverage", problem: problem.into() });
+    }
+    if !opened.experiment.settings().predicts() {
+        let problem = "is for models that predict a number or a class";
+        return Err(opened.trained(device).unsuited("dropout-samples", problem));
+    }
+    opened.wanted.dropout_samples = dropout_samples;
+    Ok(())
+}
+
 /// The rows of a split (by default test, else validation), and its name.
 pub(super) fn part(loaded: &Loaded, split: Option<&str>) -> Result<(Dataset, String), TrainError> {
     let name = split.unwrap_or(if loaded.test.rows > 0 { "test" } else { "validation" });
@@ -194,6 +267,19 @@ pub(super) fn part(loaded: &Loaded, split: Option<&str>) -> Result<(Dataset, Str
     Ok((rows.clone(), name.to_string()))
 }
 
+/// What predictions are wanted to say besides themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Extras<'a> {
+    /// Columns of the input to write first, separated by commas; all of them if empty.
+    pub keep: Option<Option<&'a str>>,
+    /// Coverage of intervals or sets (default `uncertainty.coverage`).
+    pub coverage: Option<f64>,
+    /// Draws of units to drop; none if 0.
+    pub dropout_samples: u32,
+    /// Whether to say how unlike the training rows each row is.
+    pub novelty: bool,
+}
+
 /// Predictions for the rows of `input` as CSV: values in the target's own units, or class and probabilities;
 /// for a text, the cross-entropies of its sequences.
 ///
@@ -201,29 +287,35 @@ pub(super) fn part(loaded: &Loaded, split: Option<&str>) -> Result<(Dataset, Str
 /// If the run or the input cannot be read, there are rows to come for rows that are no windows of series, or the device
 /// fails.
 pub fn predictions(run: &Path, input: Input, device: &dyn Device) -> Result<Table, TrainError> {
-    let opened = open(run)?;
-    let trained = opened.trained(device);
-    if input.future.is_some() && opened.fitted.window.is_none() {
-        return Err(trained.unsuited("future", "is for series, which [data.window] cuts into windows"));
-    }
-    opened.task().predict(&trained, input)
+    predictions_with(run, input, &Extras::default(), device)
 }
 
-/// As [`predictions`], after the columns of the input that `keep` names, separated by commas, or all of them.
+/// As [`predictions`], with more columns.
 ///
 /// # Errors
-/// As [`predictions`], or if the rows are not those of a table, there is no such column, or predictions have
-/// a column of the same name.
-pub fn predictions_beside(
+/// As [`predictions`], or if something that was asked for is not for this model; if columns are to be kept and the
+/// rows are not those of a table, there is no such column, or predictions have a column of the same name.
+pub fn predictions_with(
     run: &Path,
     input: Input,
-    keep: Option<&str>,
+    extras: &Extras,
     device: &dyn Device,
 ) -> Result<Table, TrainError> {
-    let opened = open(run)?;
-    let kept = Kept::read(&opened.fitted, input.file, keep)?;
-    let predicted = predictions(run, input, device)?;
-    keep::beside(&kept, input.file, predicted)
+    let mut opened = open_any(run)?;
+    let kept = extras.keep.map(|keep| Kept::read(&opened.fitted, input.file, keep)).transpose()?;
+    if input.future.is_some() && opened.fitted.window.is_none() {
+        let problem = "is for series, which [data.window] cuts into windows";
+        return Err(opened.trained(device).unsuited("future", problem));
+    }
+    want(&mut opened, extras.coverage, extras.dropout_samples, device)?;
+    if extras.novelty {
+        sure::compare(&mut opened, device)?;
+    }
+    let predicted = opened.task().predict(&opened.trained(device), input)?;
+    match kept {
+        Some(kept) => keep::beside(&kept, input.file, predicted),
+        None => Ok(predicted),
+    }
 }
 
 /// Writes [`predictions`] to the file `output` and returns their number.

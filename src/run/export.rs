@@ -36,7 +36,7 @@ impl Format {
 /// # Errors
 /// If the run cannot be read, or something in it has no form in ONNX.
 pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     let file = RunDirectory::open(run)?.best();
     let trained = onnx::Request {
         settings: opened.experiment.settings(),
@@ -58,7 +58,7 @@ pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
 /// # Errors
 /// If the run cannot be read.
 pub fn safetensors(run: &Path) -> Result<Vec<u8>, TrainError> {
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     let wrong = |e: safetensors::SafeTensorError| TrainError::unusable(run, e);
     let mut views = BTreeMap::new();
     for (name, shape, data) in &opened.weights {

@@ -3,7 +3,10 @@
 use super::audit;
 use super::decide;
 use super::epochs::Trainer;
+use super::evaluate;
 use super::job::Job;
+use super::opened::open;
+use super::sure;
 use crate::base::number::Numbers;
 use crate::data::Dataset;
 use crate::report::{Report, Scores};
@@ -33,6 +36,7 @@ impl Trainer<'_> {
         }
         let steps_per_second = self.busy.1 as f64 / self.busy.0.max(1e-9);
         if !self.task.options.without_report {
+            self.calibrate()?;
             self.write_report(steps_per_second)?;
         }
         self.record.weights_digest = Some(audit::weights_digest(&checkpoint::load(&self.run.best())?.0));
@@ -72,12 +76,44 @@ impl Trainer<'_> {
         }
     }
 
+    /// Keeps what intervals and sets are calibrated with.
+    fn calibrate(&mut self) -> Result<(), TrainError> {
+        let Job { experiment, data, .. } = self.task;
+        let (_, meta) = checkpoint::load(&self.run.best())?;
+        let temperature = meta.as_ref().and_then(|meta| meta.fitted.temperature);
+        self.best_predictions.temperature = temperature;
+        if experiment.uncertainty.temperature && temperature.is_none() {
+            self.observer.note(
+                "no temperature makes the probabilities of the validation rows likelier, all of which are right, or \
+                 wrong; they are left as they are",
+            );
+        }
+        let digest = meta.map(|meta| meta.digest().to_string()).unwrap_or_default();
+        match sure::of_predictions(experiment, &self.best_predictions, &data.fitted.target, &digest) {
+            Some(calibration) => calibration.save(&self.run.path.join(sure::FILE)),
+            None => Ok(()),
+        }
+    }
+
+    /// How sure predictions are, if the experiment asks for anything.
+    fn sure(&self, shown: &Shown) -> Result<sure::Found, TrainError> {
+        let Job { experiment, device, .. } = self.task;
+        if experiment.uncertainty.coverage.is_none() && !experiment.uncertainty.temperature {
+            return Ok(sure::Found::default());
+        }
+        let mut opened = open(&self.run.path)?;
+        let request = evaluate::Request::default();
+        let evaluation =
+            evaluate::judge(&mut opened, shown.rows.clone(), shown.part.into(), &request, device)?;
+        Ok(sure::found(&opened, &evaluation, shown))
+    }
+
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {
         let Job { experiment, data, device, model, .. } = self.task;
         let (settings, fitted) =
             (experiment.settings(), &*decide::fitted(&self.task, &self.best_predictions));
         let weights = checkpoint::load(&self.run.best())?.0;
-        let trained = Trained { settings, fitted, weights: &weights, run: &self.run.path, device };
+        let trained = Trained::alone(settings, fitted, &weights, &self.run.path, device);
         let task = tasks::of(settings, fitted);
         let scores = |part: &'static str, rows: &Dataset, found: &Predictions| {
             let alike = self.alike(rows, found)?.into_iter().map(|(name, value)| Metric { name, value });
@@ -90,16 +126,20 @@ impl Trainer<'_> {
         };
         let validation = &self.best_predictions;
         let mut all = vec![scores("validation", &data.validation, validation)?];
-        let mut shown = Shown { part: "validation", rows: &data.validation, predictions: validation };
+        let mut shown =
+            Shown { part: "validation", rows: &data.validation, predictions: validation, intervals: None };
         let test;
         if data.test.rows > 0 {
-            test = trained.engine(model, &data.test)?.evaluate()?;
+            let found = trained.engine(model, &data.test)?.evaluate()?;
+            test = Predictions { temperature: fitted.temperature, ..found };
             let scores = scores("test", &data.test, &test)?;
             let finite = scores.all().into_iter().filter(|(_, value)| value.is_finite());
             self.record.test = finite.map(|(name, value)| (name.to_string(), value)).collect();
             all.push(scores);
-            shown = Shown { part: "test", rows: &data.test, predictions: &test };
+            shown = Shown { part: "test", rows: &data.test, predictions: &test, intervals: None };
         }
+        let sure = self.sure(&shown)?;
+        let shown = Shown { intervals: sure.intervals.as_ref(), ..shown };
         let step = self.engine.step();
         let plan = self.engine.compiled.report(&step, |_| [1, 1, 1]);
         let report = Report {
@@ -115,7 +155,7 @@ impl Trainer<'_> {
             best_epoch: self.progress.best_epoch,
             best: &self.best,
             scores: &all,
-            sections: &task.sections(&trained, &shown)?,
+            sections: &(task.sections(&trained, &shown)? + &sure.section),
             layers: &self.engine.graph.summary,
             plan: &plan,
             steps_per_second,

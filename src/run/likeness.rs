@@ -5,8 +5,6 @@ use std::path::Path;
 use super::opened::{Opened, open};
 use crate::data::{Dataset, FittedImage, Goal};
 use crate::device::Device;
-use crate::nn::Supervised;
-use crate::nn::inputs::Inputs;
 use crate::tasks::Trained;
 use crate::train::TrainError;
 use crate::train::likeness::{NEIGHBOURS, frechet, precision_and_recall};
@@ -101,10 +99,6 @@ impl<'a> Judge<'a> {
             source_rows: (0..rows).collect(),
             ..Dataset::default()
         };
-        let inputs = Inputs { features: values, image: Some(own.shape), ..Inputs::default() };
-        let (loss, outputs) = (experiment.train.loss.clone(), fitted.target.outputs());
-        let model = Supervised::new(&experiment.model, inputs, outputs, loss).features();
-        let trained = Trained { settings: experiment.settings(), fitted, weights, run: self.run, device };
-        trained.engine(&model, &data)?.evaluate()
+        Trained::alone(experiment.settings(), fitted, weights, self.run, device).features(&data)
     }
 }

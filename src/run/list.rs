@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::audit::Record;
 use super::directory::RunDirectory;
 use super::likeness::FRECHET;
+use super::manifest::{Manifest, is_ensemble, member};
 use crate::base::number::Number;
 use crate::experiment::Experiment;
 use crate::nn::config::Family;
@@ -132,7 +133,7 @@ impl Known {
 /// # Errors
 /// If the directory cannot be read. Damaged runs are listed as such.
 pub fn list(directory: &Path) -> Result<Vec<Listed>, TrainError> {
-    if directory.join("experiment.toml").exists() {
+    if directory.join("experiment.toml").exists() || is_ensemble(directory) {
         return Ok(vec![listed(directory).1]);
     }
     let entries = std::fs::read_dir(directory).map_err(|e| match e.kind() {
@@ -151,11 +152,61 @@ pub fn list(directory: &Path) -> Result<Vec<Listed>, TrainError> {
 /// Whether training has written anything to a directory.
 fn is_run(path: &Path) -> bool {
     path.is_dir()
-        && ["experiment.toml", "run.json", "checkpoints"].iter().any(|name| path.join(name).exists())
+        && ["experiment.toml", "run.json", "checkpoints", "ensemble.json"]
+            .iter()
+            .any(|name| path.join(name).exists())
+}
+
+/// What is known of an ensemble: what its first member was trained for, how all stand, and how their mean does.
+fn listed_ensemble(path: &Path) -> (SystemTime, Listed) {
+    let manifest = match Manifest::read(path) {
+        Ok(manifest) => manifest,
+        Err(error) => {
+            let (when, listed) = listed_run(path);
+            return (when, Listed { state: State::Damaged, damage: Some(error.to_string()), ..listed });
+        }
+    };
+    let all: Vec<(SystemTime, Listed)> =
+        (0..manifest.members).map(|number| listed_run(&member(path, number))).collect();
+    let when = all.iter().map(|(when, _)| *when).max().unwrap_or(SystemTime::UNIX_EPOCH);
+    let (_, first) = &all[0];
+    let is = |state| all.iter().any(|(_, run)| run.state == state);
+    let state = match manifest.complete {
+        true if is(State::Damaged) => State::Damaged,
+        true => State::Finished,
+        false if lock::is_taken(path) => State::Running,
+        false if is(State::Diverged) => State::Diverged,
+        false => State::Interrupted,
+    };
+    let damage = all.iter().find_map(|(_, run)| run.damage.clone()).filter(|_| state == State::Damaged);
+    let score = |part: &str| {
+        let metric = first.validation.as_ref()?.metric.clone();
+        let value = Number(*manifest.scores.get(part)?.get(&metric)?);
+        Some(Score { metric, value })
+    };
+    let listed = Listed {
+        run: path.display().to_string(),
+        state,
+        when: shown(when),
+        name: format!("{}, {} members", first.name, manifest.members),
+        epochs: all.iter().map(|(_, run)| run.epochs).sum(),
+        epochs_asked: all.iter().map(|(_, run)| run.epochs_asked).max().unwrap_or(0) * manifest.members,
+        best_epoch: None,
+        validation: score("validation"),
+        test: score("test"),
+        damage,
+        ..first.clone()
+    };
+    (when, listed)
+}
+
+/// What is known of a run or an ensemble, and when it was last written.
+fn listed(path: &Path) -> (SystemTime, Listed) {
+    if is_ensemble(path) { listed_ensemble(path) } else { listed_run(path) }
 }
 
 /// What is known of a run, and when it was last written.
-fn listed(path: &Path) -> (SystemTime, Listed) {
+fn listed_run(path: &Path) -> (SystemTime, Listed) {
     let modified = |file: &PathBuf| std::fs::metadata(file).and_then(|file| file.modified()).ok();
     let files =
         ["experiment.toml", "run.json", "metrics.csv", "best.safetensors"].map(|name| path.join(name));

@@ -95,7 +95,7 @@ fn recover_best(
         progress.loss_to_beat = None;
     }
     let weights = kept.unwrap_or_else(|| current.clone());
-    let fitted = if task.experiment.train.threshold.is_default() {
+    let fitted = if !decide::is_asked(task.experiment) {
         task.data.fitted.clone()
     } else {
         engine.restore(&weights, false)?;

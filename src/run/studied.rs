@@ -131,12 +131,17 @@ impl Studied {
     /// The selected rows, at most `most` of them; with a note if there are more.
     pub fn points(&mut self, what: &str, most: usize, seed: u64) -> Points {
         let most = most.min(MOST_NUMBERS / self.space.width().max(1)).max(1);
+        let rows = self.positions(what, most, seed);
+        Points::of(&self.space, &self.rows, &rows)
+    }
+
+    /// Positions of the selected rows, at most `most`; with a note if there are more.
+    pub fn positions(&mut self, what: &str, most: usize, seed: u64) -> Vec<usize> {
         let count = self.selected.len();
         if count > most {
             self.notes.push(format!("{what}: a sample of {most} of the {count} rows"));
         }
-        let rows: Vec<usize> = sample(count, most, seed).into_iter().map(|at| self.selected[at]).collect();
-        Points::of(&self.space, &self.rows, &rows)
+        sample(count, most, seed).into_iter().map(|at| self.selected[at]).collect()
     }
 
     /// Predictions that a method may take; a gradient counts as three.

@@ -7,6 +7,7 @@ use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
 use super::job::{Job, Options, Outcome};
 use super::likeness::Judge;
+use super::manifest;
 use super::room;
 use crate::base::config::ConfigError;
 use crate::base::number;
@@ -200,6 +201,11 @@ fn with_engine<T>(
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.
 fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDirectory), TrainError> {
     let Job { experiment, data, options, .. } = *task;
+    if options.resume && manifest::is_ensemble(&options.out) {
+        let reason =
+            "is an ensemble; go on with the command that began it, --ensemble included, and --resume";
+        return Err(TrainError::unusable(&options.out, reason));
+    }
     // Only now, with everything checked, is anything written.
     let resume = options.resume && RunDirectory::has_saved(&options.out);
     if options.resume && !resume {

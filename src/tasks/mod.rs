@@ -11,6 +11,7 @@ pub mod images;
 mod perturbed;
 mod prior;
 pub mod series;
+pub mod sure;
 mod table;
 pub mod text;
 mod trained;
@@ -29,8 +30,9 @@ use crate::train::engine::Engine;
 use crate::train::history::HistoryRow;
 use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
+use crate::uncertainty::calibration::Intervals;
 pub use table::TargetError;
-pub use trained::{Trained, model, opponent};
+pub use trained::{Member, Trained, model, opponent};
 
 /// The parts of an experiment that tasks read.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,11 @@ impl Settings<'_> {
             Loss::Elbo {} | Loss::Adversarial {} => Goal::Features,
             Loss::Mse {} | Loss::Mae {} | Loss::Huber { .. } | Loss::Quantile { .. } => Goal::Regression,
         }
+    }
+
+    /// Whether the model predicts a number or a class, not the rows themselves or the next character of a text.
+    pub fn predicts(&self) -> bool {
+        self.goal() != Goal::Features && self.data.text.is_none()
     }
 
     /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
@@ -145,6 +152,8 @@ pub struct Shown<'a> {
     pub rows: &'a Dataset,
     /// Predictions with the best weights.
     pub predictions: &'a Predictions,
+    /// Intervals of predicted numbers and their coverage, if they were asked for.
+    pub intervals: Option<&'a (f64, Intervals)>,
 }
 
 /// The task that a model is trained for.

@@ -1,17 +1,19 @@
 //! A trained model in use: what a task needs to evaluate, predict and sample.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::sure::Wanted;
 use super::{Settings, of};
 use crate::data::{Dataset, Fitted};
 use crate::device::Device;
 use crate::nn::config::adversarial::{Adversarial, GanLoss};
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
-use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
+use crate::nn::{Dropping, Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
 use crate::train::metrics::Predictions;
+use crate::uncertainty::mixture::{Mixture, Spread};
 
 /// A trained model and the device it runs on.
 #[derive(Clone, Copy)]
@@ -26,6 +28,34 @@ pub struct Trained<'a> {
     pub run: &'a Path,
     /// The device.
     pub device: &'a dyn Device,
+    /// Further models of an ensemble, whose predictions are averaged with those of the first.
+    pub others: &'a [Member],
+    /// What predictions are to say of how sure they are.
+    pub wanted: &'a Wanted,
+}
+
+/// A model of an ensemble.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Member {
+    /// The file of its weights, for messages.
+    pub file: PathBuf,
+    /// Its weights.
+    pub weights: Vec<NamedTensor>,
+    /// What its logits are divided by, where they are calibrated.
+    pub temperature: Option<f64>,
+}
+
+impl<'a> Trained<'a> {
+    /// A single model, of which predictions alone are wanted.
+    pub fn alone(
+        settings: Settings<'a>,
+        fitted: &'a Fitted,
+        weights: &'a [NamedTensor],
+        run: &'a Path,
+        device: &'a dyn Device,
+    ) -> Self {
+        Self { settings, fitted, weights, run, device, others: &[], wanted: Wanted::NOTHING }
+    }
 }
 
 impl Trained<'_> {
@@ -49,13 +79,64 @@ impl Trained<'_> {
         Ok(engine)
     }
 
-    /// Predictions for `rows`; means over `draws` if the model draws.
+    /// Predictions for `rows`; means over `draws` if the model draws, and over the models of an ensemble.
     ///
     /// # Errors
     /// If the weights do not match the model, or the device fails.
     pub fn evaluate(&self, rows: &Dataset, draws: u32) -> Result<Predictions, TrainError> {
-        let mut engine = self.engine(&*model(self.settings, self.fitted, rows), rows)?;
-        of(self.settings, self.fitted).evaluate(&mut engine, draws)
+        Ok(self.found(rows, draws)?.0)
+    }
+
+    /// As [`Trained::evaluate`], with how much the models of an ensemble, or those with other units dropped, differ.
+    ///
+    /// # Errors
+    /// As [`Trained::evaluate`], or if units are to be dropped of a model without dropout.
+    pub fn found(&self, rows: &Dataset, draws: u32) -> Result<(Predictions, Option<Spread>), TrainError> {
+        let (task, samples) = (of(self.settings, self.fitted), self.wanted.dropout_samples);
+        let model = match samples {
+            0 => model(self.settings, self.fitted, rows),
+            _ => self.dropping(rows)?,
+        };
+        let mut engine = self.engine(&*model, rows)?;
+        let tempered = |found: Predictions, temperature| Predictions { temperature, ..found };
+        if self.others.is_empty() && samples == 0 {
+            return Ok((tempered(task.evaluate(&mut engine, draws)?, self.fitted.temperature), None));
+        }
+        let mut mixture = Mixture::default();
+        let others = self.others.iter().map(Some);
+        for member in std::iter::once(None).chain(others) {
+            if let Some(member) = member {
+                let restored = engine.restore(&member.weights, false);
+                restored.map_err(|e| TrainError::unusable(&member.file, e))?;
+            }
+            let temperature = member.map_or(self.fitted.temperature, |member| member.temperature);
+            if samples == 0 {
+                mixture.add(tempered(task.evaluate(&mut engine, draws)?, temperature), &self.fitted.target);
+            }
+            for draw in 0..samples {
+                mixture.add(tempered(engine.evaluate_draw(draw)?, temperature), &self.fitted.target);
+            }
+        }
+        let (mean, spread) = mixture.finish(&self.fitted.target, &self.settings.train.loss)?;
+        Ok((mean, Some(spread)))
+    }
+
+    /// The model with dropout as in training.
+    fn dropping(&self, rows: &Dataset) -> Result<Box<dyn Model>, TrainError> {
+        let model = Dropping(supervised(self.settings, self.fitted, rows));
+        if model.drops()? {
+            return Ok(Box::new(model));
+        }
+        Err(self
+            .unsuited("dropout-samples", "needs a model with dropout, which this one was trained without"))
+    }
+
+    /// The last hidden features of `rows`, `[rows, features]` as outputs.
+    ///
+    /// # Errors
+    /// If the weights do not match the model, or the device fails.
+    pub fn features(&self, rows: &Dataset) -> Result<Predictions, TrainError> {
+        self.engine(&supervised(self.settings, self.fitted, rows).features(), rows)?.evaluate()
     }
 
     /// The error that a setting is not for this model.
@@ -97,6 +178,14 @@ pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn M
         let shape = TextShape { length: text.length, vocabulary: text.vocabulary };
         return Box::new(Language::new(config, shape, loss));
     }
+    Box::new(supervised(settings, fitted, sample))
+}
+
+/// The model of an experiment that predicts a target, for rows like those of `sample`.
+fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervised {
+    let (config, loss) = (settings.model, settings.train.loss.clone());
+    let outputs = fitted.target.outputs();
+    let image = fitted.image.as_ref().map(|image| image.shape);
     let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
     let windows = sample.windows.as_ref();
     let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
@@ -106,5 +195,5 @@ pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn M
     };
     let weighted = !sample.weights.is_empty();
     let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, image };
-    Box::new(Supervised::new(config, inputs, outputs, loss))
+    Supervised::new(config, inputs, outputs, loss)
 }

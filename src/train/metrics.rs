@@ -24,6 +24,8 @@ pub struct Predictions {
     pub truth: Vec<f64>,
     /// How much each row counts; empty if all count the same.
     pub weights: Vec<f64>,
+    /// What logits are divided by before they become probabilities, if that is not 1.
+    pub temperature: Option<f64>,
     /// Loss of each row; for texts, of each character.
     pub losses: Vec<f32>,
     /// Named parts of each row's loss, for models that have them.
@@ -104,13 +106,14 @@ impl Predictions {
 
     /// Probability of each class, `[rows][classes]` (classification).
     pub fn probabilities(&self) -> Vec<Vec<f64>> {
+        let temperature = self.temperature.unwrap_or(1.0);
         if self.outputs == 1 {
-            let p = |&logit: &f32| 1.0 / (1.0 + (-f64::from(logit)).exp());
+            let p = |&logit: &f32| 1.0 / (1.0 + (-f64::from(logit) / temperature).exp());
             return self.raw.iter().map(|l| vec![1.0 - p(l), p(l)]).collect();
         }
         let softmax = |row: &[f32]| {
             let largest = row.iter().fold(f64::NEG_INFINITY, |a, &b| a.max(f64::from(b)));
-            let e: Vec<f64> = row.iter().map(|&x| (f64::from(x) - largest).exp()).collect();
+            let e: Vec<f64> = row.iter().map(|&x| ((f64::from(x) - largest) / temperature).exp()).collect();
             let total: f64 = e.iter().sum();
             e.into_iter().map(|x| x / total).collect()
         };

@@ -37,7 +37,15 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 }
 
 /// What a run is made of, besides its checkpoints.
-const OF_A_RUN: [&str; 5] = ["experiment.toml", "run.json", "metrics.csv", "best.safetensors", "report.html"];
+const OF_A_RUN: [&str; 7] = [
+    "experiment.toml",
+    "ensemble.json",
+    "run.json",
+    "metrics.csv",
+    "best.safetensors",
+    "calibration.safetensors",
+    "report.html",
+];
 
 /// Refuses to replace a file that a run is made of: its weights would be gone.
 fn refuse_of_run(path: &Path, target: &Path) -> Result<(), TrainError> {
@@ -46,7 +54,8 @@ fn refuse_of_run(path: &Path, target: &Path) -> Result<(), TrainError> {
     let directory = directory.unwrap_or(Path::new("."));
     let is_run = |directory: &Path| {
         let has = |name: &str| directory.join(name).exists();
-        has("experiment.toml") && (has("run.json") || has("best.safetensors") || has("checkpoints"))
+        has("ensemble.json")
+            || has("experiment.toml") && (has("run.json") || has("best.safetensors") || has("checkpoints"))
     };
     let of_run = OF_A_RUN.contains(&&*name) && is_run(directory);
     let checkpoint = directory.file_name().is_some_and(|name| name == "checkpoints")

@@ -20,7 +20,7 @@ pub struct Interval {
 impl Predictions {
     /// Model outputs of each value in ascending order: quantiles that cross are sorted, which never raises the
     /// pinball loss (Chernozhukov, Fernández-Val and Galichon 2010).
-    fn sorted(&self) -> Vec<f64> {
+    pub(crate) fn sorted(&self) -> Vec<f64> {
         let mut all: Vec<f64> = self.raw.iter().map(|&y| f64::from(y)).collect();
         if self.quantiles.len() > 1 {
             all.chunks_mut(self.quantiles.len()).for_each(|each| each.sort_by(f64::total_cmp));
@@ -30,7 +30,7 @@ impl Predictions {
 
     /// One scaled value for each target, `[rows, values]`: of quantiles, the median, interpolated between the
     /// nearest ones where it is not among them, or else the nearest.
-    pub(super) fn points(&self) -> Vec<f64> {
+    pub(crate) fn points(&self) -> Vec<f64> {
         let sorted = self.sorted();
         let levels = &self.quantiles;
         if levels.len() < 2 {

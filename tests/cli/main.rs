@@ -11,6 +11,7 @@ mod refusals;
 mod rows;
 mod streams;
 mod tune;
+mod uncertainty;
 
 use std::fs;
 use std::path::Path;

@@ -7,7 +7,7 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 24] = [
     "base",
     "search",
     "scalar",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 23] = [
     "data",
     "train",
     "explain",
+    "uncertainty",
     "report",
     "tasks",
     "onnx",

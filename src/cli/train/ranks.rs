@@ -107,6 +107,9 @@ impl Train {
         if self.folds.is_some() {
             return refused("--folds");
         }
+        if self.ensemble.is_some() {
+            return refused("--ensemble");
+        }
         let experiment = self.read(&self.overrides())?;
         if self.max_steps == Some(0) {
             return Err(Failure::input(super::NO_STEPS));

@@ -128,7 +128,7 @@ impl Network<'_> {
         if keys.rotary {
             all = self.graph.rotary(all, 2 * heads)?;
         }
-        let rate = if self.training { keys.dropout } else { 0.0 };
+        let rate = if self.drops { keys.dropout } else { 0.0 };
         let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
         let y = self.graph.attention_packed(all, heads, None, attend)?;
         let y = self.graph.reshape(y, &[batch * steps, width])?;

@@ -1,7 +1,7 @@
 //! The files of an explanation.
 
 use super::Explained;
-use crate::explain::found::{Attributed, Effects, Permutation};
+use crate::explain::found::{Attributed, Effects, Nearest, Permutation};
 
 /// A file by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub fn files(explained: &Explained) -> Vec<File> {
     }
     if let Some(effects) = &found.effects {
         files.push(file("effects.csv", curves(effects)));
+    }
+    if let Some(nearest) = &found.nearest {
+        files.push(file("nearest.csv", neighbours(nearest)));
     }
     files.extend(explained.pictures.iter().map(|(name, png)| file(name, png.clone())));
     files
@@ -64,6 +67,19 @@ fn rows(found: &Attributed) -> Vec<u8> {
         own.into_iter().chain(values.iter().map(|x| x.0.to_string())).collect()
     });
     csv(std::iter::once(head.collect()).chain(lines))
+}
+
+/// One line for each neighbour of each row.
+fn neighbours(found: &Nearest) -> Vec<u8> {
+    let head = ["row", "truth", "neighbour", "training_row", "distance", "target"].map(String::from).to_vec();
+    let lines = found.each.iter().flat_map(|of| {
+        of.neighbours.iter().enumerate().map(|(rank, near)| {
+            let (truth, rank) = (of.truth.clone().unwrap_or_default(), (rank + 1).to_string());
+            let distance = near.distance.0.to_string();
+            vec![of.row.to_string(), truth, rank, near.row.clone(), distance, near.target.clone()]
+        })
+    });
+    csv(std::iter::once(head).chain(lines))
 }
 
 fn curves(found: &Effects) -> Vec<u8> {

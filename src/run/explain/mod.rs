@@ -3,6 +3,7 @@
 mod attributed;
 mod files;
 mod maps;
+mod nearest;
 
 use std::path::Path;
 
@@ -42,11 +43,13 @@ pub enum Method {
     GradCam,
     /// Occlusion.
     Occlusion,
+    /// The nearest training rows.
+    Nearest,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Permutation,
         Self::Shap,
         Self::IntegratedGradients,
@@ -55,6 +58,7 @@ impl Method {
         Self::SmoothGrad,
         Self::GradCam,
         Self::Occlusion,
+        Self::Nearest,
     ];
 
     /// Its name on the command line.
@@ -68,6 +72,7 @@ impl Method {
             Self::SmoothGrad => "smoothgrad",
             Self::GradCam => "grad-cam",
             Self::Occlusion => "occlusion",
+            Self::Nearest => "nearest",
         }
     }
 }
@@ -145,7 +150,7 @@ pub struct Explained {
 /// device fails.
 pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Explained, TrainError> {
     check(request)?;
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     let mut studied = Studied::new(&opened, request.selection, request.seed)?;
     studied.space.group(request.groups)?;
     let methods = methods(&opened, &mut studied, request.methods, device)?;
@@ -160,6 +165,7 @@ pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Exp
         integrated_gradients: None,
         effects: None,
         pictures: None,
+        nearest: None,
         notes: vec![],
     };
     let maps: Vec<Method> = methods.iter().copied().filter(|method| is_map(&opened, *method)).collect();
@@ -174,6 +180,9 @@ pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Exp
                     Some(attributed::gradients(&opened, &mut studied, request, device)?);
             }
             Method::Effects => found.effects = Some(effects(&opened, &mut studied, request, device)?),
+            Method::Nearest => {
+                found.nearest = Some(nearest::nearest(&opened, &mut studied, request, device)?)
+            }
             _ => {}
         }
     }
@@ -205,7 +214,7 @@ fn is_map(opened: &Opened, method: Method) -> bool {
     match method {
         Method::Saliency | Method::SmoothGrad | Method::GradCam | Method::Occlusion => true,
         Method::IntegratedGradients => opened.fitted.image.is_some(),
-        Method::Permutation | Method::Shap | Method::Effects => false,
+        Method::Permutation | Method::Shap | Method::Effects | Method::Nearest => false,
     }
 }
 
@@ -216,17 +225,21 @@ fn methods(
     asked: &[Method],
     device: &dyn Device,
 ) -> Result<Vec<Method>, TrainError> {
-    use Method::{Effects, GradCam, IntegratedGradients, Occlusion, Permutation, Saliency, Shap, SmoothGrad};
+    use Method::{
+        Effects, GradCam, IntegratedGradients, Nearest, Occlusion, Permutation, Saliency, Shap, SmoothGrad,
+    };
     let (kind, suiting) = match (&opened.fitted.image, &opened.fitted.window) {
-        (Some(_), _) => ("pictures", vec![Saliency, SmoothGrad, IntegratedGradients, GradCam, Occlusion]),
-        (None, Some(_)) => ("windows of series", vec![Permutation, IntegratedGradients]),
+        (Some(_), _) => {
+            ("pictures", vec![Saliency, SmoothGrad, IntegratedGradients, GradCam, Occlusion, Nearest])
+        }
+        (None, Some(_)) => ("windows of series", vec![Permutation, IntegratedGradients, Nearest]),
         (None, None) if opened.fitted.target.numbers().len() > 1 => {
             let note = "there are several targets: the errors are their means, and single predictions are explained \
                         of models with one target only";
             studied.notes.push(note.into());
-            ("rows with several targets", vec![Permutation])
+            ("rows with several targets", vec![Permutation, Nearest])
         }
-        (None, None) => ("rows of a table", vec![Permutation, Shap, IntegratedGradients, Effects]),
+        (None, None) => ("rows of a table", vec![Permutation, Shap, IntegratedGradients, Effects, Nearest]),
     };
     let wrong = |problem: String| Err(TrainError::Setting { run: None, name: "method", problem });
     for method in asked {
@@ -254,6 +267,8 @@ fn methods(
     let can = |method: &Method| match method {
         Permutation => studied.has_target(),
         GradCam => convolves,
+        // It is about the data as much as about the model, and reads all of them: only if asked.
+        Nearest => false,
         _ => true,
     };
     Ok(suiting.into_iter().filter(can).collect())

@@ -127,7 +127,7 @@ impl Judge<'_> {
 /// If the run or the rows cannot be read, they have no target, a number is out of range, or the device fails.
 pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<Tested, TrainError> {
     check(request)?;
-    let opened = open(run)?;
+    let opened = open(run)?.folded();
     let mut studied = Studied::new(&opened, request.selection, request.seed)?;
     if !studied.has_target() {
         return Err(opened.refuse("attacks need the true target, which these rows do not have"));

@@ -81,7 +81,12 @@ fn stretch(shown: &Shown, target: &FittedTarget, windows: &Windows, group: &str,
         let points = low.iter().zip(&high).map(|(low, high)| (low.0, low.1, high.1)).collect();
         Band { name: format!("{} %", crate::base::number::figure(100.0 * interval.2)), points }
     };
-    let bands: Vec<Band> = predictions.central().into_iter().take(BANDS).map(band).collect();
+    let mut bands: Vec<Band> = predictions.central().into_iter().take(BANDS).map(band).collect();
+    if let (Some((coverage, found)), true) = (shown.intervals, bands.is_empty()) {
+        let (low, high) = (curve(&found.low), curve(&found.high));
+        let points = low.iter().zip(&high).map(|(low, high)| (low.0, low.1, high.1)).collect();
+        bands.push(Band { name: format!("{} %", crate::base::number::figure(100.0 * coverage)), points });
+    }
     let of = if group.is_empty() { String::new() } else { format!(" of {group}{which}") };
     let ahead = match windows.steps {
         1 => String::new(),

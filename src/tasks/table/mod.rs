@@ -10,7 +10,7 @@ mod worst;
 pub(super) use check::check;
 pub use targets::TargetError;
 
-use super::{Details, Input, Shown, Table, Task, Trained};
+use super::{Details, Input, Shown, Table, Task, Trained, sure};
 use crate::data::{self, Dataset, Fitted};
 use crate::report::section;
 use crate::train::TrainError;
@@ -96,10 +96,13 @@ impl dyn Head + '_ {
         titles: Vec<String>,
         place: impl Fn(&Dataset, usize) -> Vec<String>,
     ) -> Result<Table, TrainError> {
-        let predictions = trained.evaluate(rows, 1)?;
-        let mut lines = vec![titles.into_iter().chain(self.titles(&predictions)).collect()];
+        let (predictions, spread) = trained.found(rows, 1)?;
+        let more = sure::columns(trained, rows, &predictions, spread.as_ref())?;
+        let further = more.iter().map(|column| column.title.clone());
+        let mut lines = vec![titles.into_iter().chain(self.titles(&predictions)).chain(further).collect()];
         for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
-            lines.push(place(rows, at).into_iter().chain(cells).collect());
+            let further = more.iter().map(|column| column.cells[at].clone());
+            lines.push(place(rows, at).into_iter().chain(cells).chain(further).collect());
         }
         Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: told(rows) })
     }

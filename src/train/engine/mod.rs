@@ -333,6 +333,7 @@ impl Engine {
             quantiles: self.quantiles.clone(),
             truth: self.truth.clone(),
             weights: self.weights.clone(),
+            temperature: None,
             losses,
             parts: parts?,
             members: self.members.clone(),
