@@ -59,7 +59,7 @@ impl Predict {
             None => evaluate::predictions(&self.run, given, &*device),
         };
         let table = predicted.map_err(|e| input.blame(e))?;
-        save(&format!("{} predictions", table.rows), &self.output, &table.csv)?;
+        save(&format!("{} predictions", table.rows), &self.output, &table.csv()?)?;
         if let Some(note) = table.note {
             tell(format_args!("note: {note}"));
         }

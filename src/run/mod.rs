@@ -22,6 +22,7 @@ pub mod replay;
 mod restore;
 pub mod robustness;
 pub mod sample;
+pub mod serve;
 mod snapshot;
 mod studied;
 pub mod trainer;

@@ -1,6 +1,6 @@
 //! A run opened for use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::directory::RunDirectory;
 use crate::data::Fitted;
@@ -11,8 +11,8 @@ use crate::train::TrainError;
 use crate::train::checkpoint;
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
-pub(super) struct Opened<'a> {
-    pub path: &'a Path,
+pub(super) struct Opened {
+    pub path: PathBuf,
     pub experiment: Experiment,
     pub fitted: Fitted,
     pub weights: Vec<checkpoint::NamedTensor>,
@@ -21,17 +21,17 @@ pub(super) struct Opened<'a> {
 }
 
 /// Opens a run for use.
-pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
+pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
     let directory = RunDirectory::open(run)?;
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
     let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
     let meta = meta.ok_or_else(missing)?;
     let digest = meta.digest().to_string();
-    Ok(Opened { path: run, experiment, fitted: meta.fitted, weights, digest })
+    Ok(Opened { path: run.into(), experiment, fitted: meta.fitted, weights, digest })
 }
 
-impl Opened<'_> {
+impl Opened {
     /// The task the model was trained for.
     pub fn task(&self) -> Box<dyn Task + '_> {
         tasks::of(self.experiment.settings(), &self.fitted)
@@ -39,12 +39,12 @@ impl Opened<'_> {
 
     /// The error that something asked of the run cannot be.
     pub fn refuse(&self, reason: &str) -> TrainError {
-        TrainError::unusable(self.path, reason)
+        TrainError::unusable(&self.path, reason)
     }
 
     /// The trained model on a device.
     pub fn trained<'a>(&'a self, device: &'a dyn Device) -> Trained<'a> {
-        let (settings, run) = (self.experiment.settings(), self.path);
+        let (settings, run) = (self.experiment.settings(), &*self.path);
         Trained { settings, fitted: &self.fitted, weights: &self.weights, run, device }
     }
 }
