@@ -8,6 +8,8 @@ mod evaluate;
 mod explain;
 mod export;
 mod folds;
+#[cfg(feature = "serve")]
+mod http;
 mod input;
 mod inspect;
 mod keys;
@@ -20,6 +22,8 @@ mod replay;
 mod results;
 mod robustness;
 mod sample;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 mod starter;
 mod train;
@@ -48,6 +52,8 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     Explain(explain::Explain),
     Robustness(robustness::Robustness),
     Export(export::Export),
@@ -135,6 +141,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Robustness(command) => command.run(),
         Command::Export(command) => command.run(),

@@ -41,8 +41,8 @@ pub use fitted::{
 use image::Images;
 pub use keep::Kept;
 pub use pixels::PixelRows;
-pub use read::RowsInMemory;
 use rayon::prelude::*;
+pub use read::RowsInMemory;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;

@@ -8,16 +8,19 @@ use crate::data::config::Missing;
 impl Dataset {
     /// `places` rows like those that `fitted` encodes, each of them 0, without a target. Windows do not overlap.
     pub fn blank(fitted: &Fitted, places: usize) -> Self {
-        let names = |columns: &[FittedColumn]| columns.iter().flat_map(feature_names).collect::<Vec<String>>();
+        let names =
+            |columns: &[FittedColumn]| columns.iter().flat_map(feature_names).collect::<Vec<String>>();
         let features = match (&fitted.image, &fitted.window) {
             (Some(image), _) => image.names(),
             (None, Some(window)) => features_of_windows(fitted, window, names),
             (None, None) => names(&fitted.columns),
         };
         let ids = |column: &FittedColumn| match &column.encoding {
-            Encoding::Embedding { names, .. } => {
-                Some(CategoryIds { name: column.name.clone(), vocabulary: names.len() + 1, ids: vec![0; places] })
-            }
+            Encoding::Embedding { names, .. } => Some(CategoryIds {
+                name: column.name.clone(),
+                vocabulary: names.len() + 1,
+                ids: vec![0; places],
+            }),
             Encoding::Number { .. } | Encoding::OneHot { .. } | Encoding::Calendar { .. } => None,
         };
         let windows = fitted.window.as_ref().map(|window| {

@@ -120,7 +120,9 @@ impl Table {
         let (table, wanted) = match open()? {
             source::Contents::Parquet => (parquet::read(path)?, "rows"),
             source::Contents::Json(bytes) => (json::read(path, &bytes)?, "a JSON object in each line"),
-            source::Contents::Text(stream) => (csv::read(path, stream, open, csv, expected)?, HEADER_AND_ROWS),
+            source::Contents::Text(stream) => {
+                (csv::read(path, stream, open, csv, expected)?, HEADER_AND_ROWS)
+            }
         };
         table.checked(path, wanted)
     }

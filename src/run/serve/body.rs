@@ -81,7 +81,8 @@ fn table(fitted: &Fitted, rows: RowsInMemory, with_target: bool, unit: &str) -> 
 /// A picture is read from a file, as in training.
 fn picture(fitted: &Fitted, bytes: &[u8], with_target: bool) -> Result<Dataset, Refused> {
     let create = tempfile::Builder::new().prefix("gridlight-picture-").tempfile();
-    let written = create.and_then(|mut file| file.write_all(bytes).and_then(|()| file.flush()).map(|()| file));
+    let written =
+        create.and_then(|mut file| file.write_all(bytes).and_then(|()| file.flush()).map(|()| file));
     let file = written.map_err(|e| Refused::because(format!("the server cannot keep the picture: {e}")))?;
     let found = data::load_with(fitted, file.path(), with_target);
     let mut rows = found.map_err(|error| {

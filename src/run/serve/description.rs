@@ -130,7 +130,8 @@ fn columns(fitted: &Fitted, with_target: bool) -> Vec<InputColumn> {
     names.extend(fitted.image.iter().flat_map(|image| image.columns.clone()));
     if let Some(window) = &fitted.window {
         let config = &window.config;
-        let others = config.group.iter().chain(&config.time).chain(&config.constant).chain(&config.known_future);
+        let others =
+            config.group.iter().chain(&config.time).chain(&config.constant).chain(&config.known_future);
         names.splice(0..0, others.cloned().collect::<Vec<_>>());
         names.extend(fitted.target.columns().into_iter().map(String::from));
     }

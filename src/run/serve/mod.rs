@@ -28,7 +28,9 @@ impl Service {
     pub fn open(run: &Path) -> Result<Self, TrainError> {
         let opened = open(run)?;
         if opened.experiment.model.adversarial().is_some() {
-            return Err(opened.refuse("its model draws rows and predicts nothing; draw with `gridlight sample`"));
+            return Err(
+                opened.refuse("its model draws rows and predicts nothing; draw with `gridlight sample`")
+            );
         }
         if opened.fitted.target.text().is_some() {
             return Err(opened.refuse(
