@@ -26,9 +26,12 @@ mod sample;
 mod serve;
 mod signals;
 mod starter;
+mod stream;
 mod train;
 mod tune_kernels;
 mod verify;
+#[cfg(feature = "serve")]
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -56,6 +59,8 @@ enum Command {
     Serve(serve::Serve),
     Explain(explain::Explain),
     Robustness(robustness::Robustness),
+    #[cfg(feature = "serve")]
+    Watch(watch::Watch),
     Export(export::Export),
     List(list::List),
     Compare(compare::Compare),
@@ -145,6 +150,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Serve(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Robustness(command) => command.run(),
+        #[cfg(feature = "serve")]
+        Command::Watch(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),

@@ -10,13 +10,14 @@ use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device, tell};
+use super::{Failure, is_exact, open_device, stream, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv\n  \
-                  gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street"
+                  gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street\n  \
+                  tail -f -n +1 new.csv | gridlight predict runs/houses --input - --output - --stream"
 )]
 pub struct Predict {
     /// Run directory.
@@ -37,6 +38,10 @@ pub struct Predict {
     /// all of them without names.
     #[arg(long, value_name = "COLUMNS", num_args = 0..=1)]
     keep: Option<Option<String>>,
+    /// Predict each row as it comes, from standard input (CSV with a header, or a JSON object a line) to standard
+    /// output.
+    #[arg(long, conflicts_with_all = ["future", "keep"])]
+    stream: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -44,6 +49,14 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<(), Failure> {
+        if self.stream {
+            if self.input.as_os_str() != "-" || !is_standard_output(&self.output) {
+                return Err(Failure::input(
+                    "--stream reads standard input and writes standard output; add --input - --output -",
+                ));
+            }
+            return stream::run(&self.run, self.device);
+        }
         if !is_standard_output(&self.output) {
             refuse_same(&self.input, &self.output)?;
             if let Some(future) = &self.future {

@@ -9,7 +9,11 @@ mod forecasts;
 mod places;
 mod refusals;
 mod rows;
+#[cfg(feature = "serve")]
+mod serve;
 mod streams;
+#[cfg(feature = "serve")]
+mod watch;
 
 use std::fs;
 use std::path::Path;
@@ -84,6 +88,10 @@ fn every_command_explains_itself_with_an_example() {
         "explain",
         "robustness",
         "export",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "watch",
         "list",
         "compare",
         "plan",

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::Service;
 use crate::base::number::shown;
 use crate::data::config::ReshapeConfig;
 use crate::data::derive;
 use crate::data::{Encoding, Fitted};
 use crate::nn::config::Family;
+use crate::run::opened::Opened;
 
 /// What a request brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,34 +93,32 @@ pub struct Description {
     pub version: &'static str,
 }
 
-impl Service {
-    /// What the run reads, and that it predicts columns of these titles.
-    pub fn description(&self, titles: Vec<String>) -> Description {
-        let (experiment, fitted) = (&self.opened.experiment, &self.opened.fitted);
-        let pictures = fitted.image.as_ref().filter(|image| image.columns.is_empty());
-        let target: Vec<String> = fitted.target.columns().into_iter().map(String::from).collect();
-        let format = |name: &String| fitted.formats.get(name).map(|format| format.describe());
-        let reads = match (pictures, &fitted.window) {
-            (Some(_), _) => Reads::Pictures,
-            (None, Some(_)) => Reads::Series,
-            (None, None) => Reads::Rows,
-        };
-        Description {
-            name: experiment.name.clone(),
-            family: experiment.model.family,
-            does: self.opened.task().subject(),
-            reads,
-            columns: columns(fitted, self.opened.task().reads_target()),
-            picture: pictures.map(|image| [image.shape.channels, image.shape.height, image.shape.width]),
-            history: fitted.window.as_ref().map(|window| window.config.length),
-            target_format: target.iter().find_map(format),
-            target,
-            classes: fitted.target.classes().to_vec(),
-            predictions: titles,
-            parameters: self.opened.weights.iter().map(|(_, _, data)| data.len()).sum(),
-            digest: self.opened.digest.clone(),
-            version: env!("CARGO_PKG_VERSION"),
-        }
+/// What a run reads, and that it predicts columns of these titles.
+pub(super) fn describe(opened: &Opened, titles: Vec<String>) -> Description {
+    let (experiment, fitted) = (&opened.experiment, &opened.fitted);
+    let pictures = fitted.image.as_ref().filter(|image| image.columns.is_empty());
+    let target: Vec<String> = fitted.target.columns().into_iter().map(String::from).collect();
+    let format = |name: &String| fitted.formats.get(name).map(|format| format.describe());
+    let reads = match (pictures, &fitted.window) {
+        (Some(_), _) => Reads::Pictures,
+        (None, Some(_)) => Reads::Series,
+        (None, None) => Reads::Rows,
+    };
+    Description {
+        name: experiment.name.clone(),
+        family: experiment.model.family,
+        does: opened.task().subject(),
+        reads,
+        columns: columns(fitted, opened.task().reads_target()),
+        picture: pictures.map(|image| [image.shape.channels, image.shape.height, image.shape.width]),
+        history: fitted.window.as_ref().map(|window| window.config.length),
+        target_format: target.iter().find_map(format),
+        target,
+        classes: fitted.target.classes().to_vec(),
+        predictions: titles,
+        parameters: opened.weights.iter().map(|(_, _, data)| data.len()).sum(),
+        digest: opened.digest.clone(),
+        version: env!("CARGO_PKG_VERSION"),
     }
 }
 

@@ -63,6 +63,11 @@ impl Service {
         self.opened.task().draws().is_some()
     }
 
+    /// What the run reads, and that it predicts columns of these titles.
+    pub fn description(&self, titles: Vec<String>) -> Description {
+        description::describe(&self.opened, titles)
+    }
+
     /// Loads the model on a device, for `places` rows at a time.
     ///
     /// # Errors
