@@ -9,6 +9,8 @@ mod evaluate;
 mod explain;
 mod export;
 mod folds;
+#[cfg(feature = "serve")]
+mod http;
 mod input;
 mod inspect;
 mod keys;
@@ -21,12 +23,17 @@ mod replay;
 mod results;
 mod robustness;
 mod sample;
+#[cfg(feature = "serve")]
+mod serve;
 mod signals;
 mod starter;
+mod stream;
 mod train;
 mod tune;
 mod tune_kernels;
 mod verify;
+#[cfg(feature = "serve")]
+mod watch;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -50,8 +57,12 @@ enum Command {
     Train(train::Train),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    #[cfg(feature = "serve")]
+    Serve(serve::Serve),
     Explain(explain::Explain),
     Robustness(robustness::Robustness),
+    #[cfg(feature = "serve")]
+    Watch(watch::Watch),
     Export(export::Export),
     List(list::List),
     Compare(compare::Compare),
@@ -138,8 +149,12 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Train(command) => command.run(started),
         Command::Evaluate(command) => command.run(),
         Command::Predict(command) => command.run(),
+        #[cfg(feature = "serve")]
+        Command::Serve(command) => command.run(),
         Command::Explain(command) => command.run(),
         Command::Robustness(command) => command.run(),
+        #[cfg(feature = "serve")]
+        Command::Watch(command) => command.run(),
         Command::Export(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),

@@ -10,14 +10,15 @@ use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device, tell};
+use super::{Failure, is_exact, open_device, stream, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  gridlight predict runs/traffic --input next-week.csv --output forecast.csv\n  \
                   gridlight predict runs/houses --input new.csv --output prices.csv --keep id,street\n  \
-                  gridlight predict runs/houses --input new.csv --output prices.csv --coverage 0.9"
+                  gridlight predict runs/houses --input new.csv --output prices.csv --coverage 0.9\n  \
+                  tail -f -n +1 new.csv | gridlight predict runs/houses --input - --output - --stream"
 )]
 pub struct Predict {
     /// Run directory.
@@ -50,6 +51,10 @@ pub struct Predict {
     /// the last hidden features, of an ensemble those of its first member (`novelty`). Needs the run's data.
     #[arg(long)]
     novelty: bool,
+    /// Predict each row as it comes, from standard input (CSV with a header, or a JSON object a line) to standard
+    /// output.
+    #[arg(long, conflicts_with_all = ["future", "keep", "dropout_samples", "novelty"])]
+    stream: bool,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -57,6 +62,14 @@ pub struct Predict {
 
 impl Predict {
     pub fn run(self) -> Result<(), Failure> {
+        if self.stream {
+            if self.input.as_os_str() != "-" || !is_standard_output(&self.output) {
+                return Err(Failure::input(
+                    "--stream reads standard input and writes standard output; add --input - --output -",
+                ));
+            }
+            return stream::run(&self.run, self.coverage, self.device);
+        }
         if !is_standard_output(&self.output) {
             refuse_same(&self.input, &self.output)?;
             if let Some(future) = &self.future {
@@ -75,7 +88,7 @@ impl Predict {
         };
         let predicted = evaluate::predictions_with(&self.run, given, &extras, &*device);
         let table = predicted.map_err(|e| input.blame(e))?;
-        save(&format!("{} predictions", table.rows), &self.output, &table.csv)?;
+        save(&format!("{} predictions", table.rows), &self.output, &table.csv()?)?;
         if let Some(note) = table.note {
             tell(format_args!("note: {note}"));
         }

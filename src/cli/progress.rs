@@ -10,6 +10,8 @@ use super::{Failure, output, signals};
 pub struct Console {
     json: bool,
     bar: ProgressBar,
+    /// Validation losses, epoch by epoch.
+    losses: Vec<f64>,
     /// Why standard output no longer takes events. Training goes on without them.
     lost: Option<std::io::Error>,
 }
@@ -23,7 +25,7 @@ impl Console {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
-        Self { json, bar, lost: None }
+        Self { json, bar, losses: vec![], lost: None }
     }
 
     /// Takes the bar away.
@@ -55,6 +57,16 @@ impl Console {
 fn both(loss: f64, discriminator: Option<f64>) -> String {
     let other = discriminator.map(|loss| format!("  discriminator {}", shown(loss)));
     shown(loss) + &other.unwrap_or_default()
+}
+
+/// The last values as a line of bars, from the least of them to the largest; nothing for a single one.
+fn sparkline(values: &[f64]) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let last = &values[values.len().saturating_sub(16)..];
+    let low = last.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = last.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let bar = |x: &f64| BARS[(((x - low) / (high - low) * 8.0) as usize).min(7)];
+    if last.len() < 2 { String::new() } else { last.iter().map(bar).collect() }
 }
 
 fn console_is_terminal() -> bool {
@@ -89,6 +101,7 @@ impl Observer for Console {
                 ));
             }
             Event::Epoch { epoch, train, validation, .. } => {
+                self.losses.extend(validation.get("loss"));
                 let numbers: Vec<String> =
                     validation.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
                 let loss = train.get("loss").unwrap_or(f64::NAN);
@@ -115,7 +128,11 @@ impl Observer for Console {
             self.bar.reset_eta();
         }
         self.bar.set_prefix(tick.epoch.to_string());
-        self.bar.set_message(both(tick.loss, tick.discriminator));
+        let message = both(tick.loss, tick.discriminator);
+        self.bar.set_message(match sparkline(&self.losses) {
+            line if line.is_empty() => message,
+            line => format!("{message}  validation {line}"),
+        });
         self.bar.set_position(tick.step);
     }
 
@@ -125,5 +142,18 @@ impl Observer for Console {
 
     fn interrupted(&mut self) -> bool {
         signals::asked()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sparkline;
+
+    #[test]
+    fn bars_span_the_values() {
+        assert_eq!(sparkline(&[1.0]), "");
+        assert_eq!(sparkline(&[8.0, 4.0, 0.0, 1.0]), "█▅▁▂");
+        assert_eq!(sparkline(&[3.0, 3.0]), "▁▁");
+        assert_eq!(sparkline(&(0..100).map(f64::from).collect::<Vec<_>>()).chars().count(), 16);
     }
 }

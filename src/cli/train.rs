@@ -15,7 +15,6 @@ use gridlight::experiment::Experiment;
 use gridlight::run;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
-use gridlight::run::manifest;
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::train::TrainError;

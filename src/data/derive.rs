@@ -1,6 +1,6 @@
 //! The `[data.derive]` table: columns computed from others in the same row, such as `log(high / low)`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::DataError;
 use super::cells;
@@ -47,6 +47,31 @@ pub fn add_columns(table: &mut Table, derive: &BTreeMap<String, String>) -> Resu
         table.columns.push(cells);
     }
     Ok(())
+}
+
+/// The columns that a formula uses, in the order of their first use.
+pub fn columns(formula: &str) -> Vec<String> {
+    let mut names: Vec<String> = vec![];
+    let table = Table::default();
+    let mut parser = Parser { text: formula.as_bytes(), at: 0, depth: 0, table: &table };
+    while parser.at < formula.len() {
+        if parser.take(b"`").is_some() {
+            let rest = &formula.as_bytes()[parser.at..];
+            let length = rest.iter().position(|&c| c == b'`').unwrap_or(rest.len());
+            names.push(String::from_utf8_lossy(&rest[..length]).into_owned());
+            parser.at += length + 1;
+            continue;
+        }
+        let word = parser.word();
+        if word.is_empty() {
+            parser.at += 1;
+        } else if !word.starts_with(|c: char| c.is_ascii_digit() || c == '.') && parser.take(b"(").is_none() {
+            names.push(word);
+        }
+    }
+    let mut seen = BTreeSet::new();
+    names.retain(|name| seen.insert(name.clone()));
+    names
 }
 
 enum Expression {
@@ -216,6 +241,13 @@ mod tests {
             value("sqrt(abs(1 - High)) + exp(0)"),
             ["2", (3f64.sqrt() + 1.0).to_string().as_str(), ""]
         );
+    }
+
+    #[test]
+    fn the_columns_of_a_formula() {
+        assert_eq!(columns("log(high / low) - 2e3 * `a b` + high"), ["high", "low", "a b"]);
+        assert_eq!(columns("1 + `open"), ["open"]);
+        assert!(columns("").is_empty());
     }
 
     #[test]

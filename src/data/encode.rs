@@ -171,7 +171,7 @@ enum Values {
 }
 
 /// The names of the features that a column becomes.
-fn feature_names(column: &FittedColumn) -> Vec<String> {
+pub(super) fn feature_names(column: &FittedColumn) -> Vec<String> {
     let name = &column.name;
     match &column.encoding {
         Encoding::Number { indicator, .. } => {

@@ -12,6 +12,7 @@ mod formats;
 pub mod image;
 mod keep;
 mod pixels;
+mod places;
 mod read;
 mod reshape;
 mod scaling;
@@ -41,6 +42,7 @@ use image::Images;
 pub use keep::Kept;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
+pub use read::RowsInMemory;
 pub use scaling::FittedScaling;
 use sha2::Digest;
 use table::Table;
@@ -255,6 +257,30 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     }
     let fitted = &*if with_target { Cow::Borrowed(fitted) } else { fitted.without_derived_targets() };
     let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
+    of_table(fitted, table, path, with_target)
+}
+
+/// Like [`load_with`], for rows of a table in memory, which messages call `name`.
+///
+/// # Errors
+/// [`DataError`] for anything wrong with the rows, or if the model reads pictures or texts.
+pub fn load_in_memory(
+    fitted: &Fitted,
+    name: &Path,
+    rows: RowsInMemory,
+    with_target: bool,
+) -> Result<Dataset, DataError> {
+    if fitted.target.text().is_some() || fitted.image.as_ref().is_some_and(|image| image.columns.is_empty()) {
+        let reason = "these are rows of a table, and the model reads none".into();
+        return Err(DataError::Io { path: name.into(), reason });
+    }
+    let fitted = &*if with_target { Cow::Borrowed(fitted) } else { fitted.without_derived_targets() };
+    let table = read::alike_in_memory(fitted, name, rows).map_err(|e| e.in_file(name))?;
+    of_table(fitted, table, name, with_target)
+}
+
+/// Encodes the rows of a table that was read for a model.
+fn of_table(fitted: &Fitted, table: Table, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
     if let Some(window) = &fitted.window {
         return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));
     }

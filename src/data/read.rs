@@ -48,7 +48,11 @@ impl Alike<'_> {
     /// # Errors
     /// If it cannot be read.
     pub fn read(&self, path: &Path, expected: &[&str]) -> Result<Table, DataError> {
-        let mut table = Table::read(path, self.csv, expected)?;
+        self.finish(Table::read(path, self.csv, expected)?)
+    }
+
+    /// A table that was read, with its cells as later stages read them.
+    fn finish(&self, mut table: Table) -> Result<Table, DataError> {
         formats::clear_missing(&mut table, self.csv);
         formats::apply(&mut table, self.formats);
         finish(table, self.derive, self.reshape)
@@ -68,9 +72,34 @@ pub fn as_written(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
 /// # Errors
 /// If it cannot be read.
 pub fn alike(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
+    of_run(fitted).read(path, &expected(fitted))
+}
+
+/// Reads rows in memory for a model; messages call them `name`.
+///
+/// # Errors
+/// If they are no table.
+pub fn alike_in_memory(fitted: &Fitted, name: &Path, rows: RowsInMemory) -> Result<Table, DataError> {
+    let table = match rows {
+        RowsInMemory::Text(bytes) => Table::of_bytes(name, bytes, &fitted.csv, &expected(fitted))?,
+        RowsInMemory::Objects(rows) => Table::of_objects(name, rows)?,
+    };
+    of_run(fitted).finish(table)
+}
+
+/// How tables are read for a model.
+fn of_run(fitted: &Fitted) -> Alike<'_> {
     let Fitted { csv, formats, derive, reshape, .. } = fitted;
-    let reading = Alike { csv, formats, derive, reshape: reshape.as_ref() };
-    reading.read(path, &expected(fitted))
+    Alike { csv, formats, derive, reshape: reshape.as_ref() }
+}
+
+/// Rows that are in memory.
+#[derive(Clone, Copy, Debug)]
+pub enum RowsInMemory<'a> {
+    /// A text table, or JSON, as a file would hold it.
+    Text(&'a [u8]),
+    /// JSON objects, one for each row.
+    Objects(&'a [serde_json::Value]),
 }
 
 /// Column names that a header would hold.

@@ -20,6 +20,7 @@ use crate::train::history;
 use crate::train::history::HistoryRow;
 use crate::train::metrics::Predictions;
 use crate::train::tensorboard::EventFile;
+use crate::train::watched;
 use crate::train::writer::Writer;
 
 /// Steps to run before timing them.
@@ -52,6 +53,7 @@ pub(super) struct Trainer<'a> {
     pub(super) logged: (f64, u64),
     pub(super) logged_discriminator: f64,
     pub(super) tensorboard: EventFile,
+    pub(super) watched: watched::Log,
     started: Instant,
 }
 
@@ -83,6 +85,7 @@ impl<'a> Trainer<'a> {
             engine,
             run,
             tensorboard,
+            watched: watched::Log::default(),
             observer,
             history,
             lines: history::Lines::default(),
@@ -371,7 +374,7 @@ impl<'a> Trainer<'a> {
         if is_best {
             self.progress.best_loss = loss.to_bits();
             self.progress.best_epoch = epoch;
-            self.best = validation.clone();
+            self.best = validation;
             self.best_predictions = predictions;
             let weights = self.engine.weights()?;
             self.check_finite(&weights)?;
@@ -387,13 +390,6 @@ impl<'a> Trainer<'a> {
             self.writer.start(Box::new(move || checkpoint::save(&path, &weights, &meta)))?;
         }
         self.lines.write(&self.run.history(), &self.history)?;
-        let mut scalars = vec![("loss/train".into(), train_loss), ("learning_rate".into(), learning_rate)];
-        scalars.extend(discriminator.map(|loss| ("discriminator/train".into(), loss)));
-        scalars.extend(validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
-        self.tensorboard.scalars(step, &scalars)?;
-        let own = discriminator.map(|loss| ("discriminator", loss));
-        let train = Numbers(std::iter::once(("loss", train_loss)).chain(own).collect());
-        self.observer.event(&Event::Epoch { epoch, step, train, validation });
-        Ok(())
+        self.publish()
     }
 }

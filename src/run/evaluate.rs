@@ -326,6 +326,6 @@ pub fn predictions_with(
 pub fn predict(run: &Path, input: &Path, output: &Path, device: &dyn Device) -> Result<usize, TrainError> {
     output::refuse_same(input, output)?;
     let table = predictions(run, Input { file: input, future: None }, device)?;
-    output::write(output, &table.csv)?;
+    output::write(output, &table.csv()?)?;
     Ok(table.rows)
 }

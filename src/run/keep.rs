@@ -12,8 +12,7 @@ use crate::train::TrainError;
 /// If both have a column of the same name, or not the same rows.
 pub(super) fn beside(kept: &Kept, input: &Path, predicted: Table) -> Result<Table, TrainError> {
     let fail = |reason: String| TrainError::unusable(input, reason);
-    let mut reader = csv::Reader::from_reader(&predicted.csv[..]);
-    let titles = reader.headers().map_err(|e| fail(e.to_string()))?.clone();
+    let Table { titles, lines, .. } = &predicted;
     if let Some(name) = kept.titles().find(|name| titles.iter().any(|title| title == *name)) {
         let others: Vec<&str> = kept.titles().filter(|kept| titles.iter().all(|t| t != *kept)).collect();
         let advice = match &others[..] {
@@ -24,25 +23,18 @@ pub(super) fn beside(kept: &Kept, input: &Path, predicted: Table) -> Result<Tabl
             "the column `{name}` cannot be kept, because the predictions have a column of that name; {advice}"
         )));
     }
-    let mut writer = csv::Writer::from_writer(vec![]);
-    let mut write = |line: Vec<String>| writer.write_record(line).map_err(|e| fail(e.to_string()));
-    write(kept.titles().chain(&titles).map(String::from).collect())?;
-    let mut rows = 0;
-    for record in reader.records() {
-        let record = record.map_err(|e| fail(e.to_string()))?;
-        if rows == kept.rows() {
-            break;
-        }
-        write(kept.cells(rows).into_iter().chain(record.iter().map(String::from)).collect())?;
-        rows += 1;
-    }
-    if rows != kept.rows() || rows != predicted.rows {
+    if lines.len() != kept.rows() || predicted.rows != kept.rows() {
         return Err(fail(format!(
             "--keep needs one prediction for each row; there are {} predictions for {} rows",
             predicted.rows,
             kept.rows()
         )));
     }
-    let csv = writer.into_inner().map_err(|e| fail(e.to_string()))?;
-    Ok(Table { csv, ..predicted })
+    let beside = |(row, line): (usize, &Vec<String>)| [kept.cells(row), line.clone()].concat();
+    Ok(Table {
+        titles: kept.titles().chain(titles.iter().map(String::as_str)).map(String::from).collect(),
+        texts: kept.titles().map(|_| true).chain(predicted.texts.iter().copied()).collect(),
+        lines: lines.iter().enumerate().map(beside).collect(),
+        ..predicted
+    })
 }

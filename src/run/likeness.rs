@@ -17,7 +17,7 @@ const MOST_FEATURES: usize = 1024;
 
 /// The classifier whose last hidden features are compared.
 pub(super) struct Judge<'a> {
-    classifier: Opened<'a>,
+    classifier: Opened,
     run: &'a Path,
 }
 

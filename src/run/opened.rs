@@ -1,6 +1,6 @@
 //! A run opened for use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
@@ -15,8 +15,8 @@ use crate::train::TrainError;
 use crate::train::checkpoint;
 
 /// A run opened for use: its experiment, best weights and fitted preprocessing.
-pub(super) struct Opened<'a> {
-    pub path: &'a Path,
+pub(super) struct Opened {
+    pub path: PathBuf,
     pub experiment: Experiment,
     pub fitted: Fitted,
     pub weights: Vec<checkpoint::NamedTensor>,
@@ -31,7 +31,7 @@ pub(super) struct Opened<'a> {
 }
 
 /// Opens a run for use.
-pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
+pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
     let directory = RunDirectory::open(run)?;
     let experiment = directory.experiment()?;
     let (weights, meta) = checkpoint::load(&directory.best())?;
@@ -40,11 +40,11 @@ pub(super) fn open(run: &Path) -> Result<Opened<'_>, TrainError> {
     let digest = meta.digest().to_string();
     let (fitted, data_digest) = (meta.fitted, meta.data_digest);
     let (others, wanted) = (vec![], Wanted::default());
-    Ok(Opened { path: run, experiment, fitted, weights, digest, data_digest, others, wanted })
+    Ok(Opened { path: run.into(), experiment, fitted, weights, digest, data_digest, others, wanted })
 }
 
 /// Opens a run or an ensemble for use.
-pub(super) fn open_any(run: &Path) -> Result<Opened<'_>, TrainError> {
+pub(super) fn open_any(run: &Path) -> Result<Opened, TrainError> {
     if !is_ensemble(run) {
         return open(run);
     }
@@ -60,7 +60,7 @@ pub(super) fn open_any(run: &Path) -> Result<Opened<'_>, TrainError> {
 }
 
 /// Opens an ensemble whose members are trained.
-pub(super) fn open_ensemble<'a>(run: &'a Path, manifest: &Manifest) -> Result<Opened<'a>, TrainError> {
+pub(super) fn open_ensemble(run: &Path, manifest: &Manifest) -> Result<Opened, TrainError> {
     let mut digests = vec![];
     let mut members = vec![];
     let first_path = member(run, 0);
@@ -86,10 +86,10 @@ pub(super) fn open_ensemble<'a>(run: &'a Path, manifest: &Manifest) -> Result<Op
     };
     let Opened { experiment, mut fitted, weights, data_digest, wanted, .. } = first;
     fitted.threshold = manifest.threshold;
-    Ok(Opened { path: run, experiment, fitted, weights, digest, data_digest, others: members, wanted })
+    Ok(Opened { path: run.into(), experiment, fitted, weights, digest, data_digest, others: members, wanted })
 }
 
-impl Opened<'_> {
+impl Opened {
     /// The same model with its temperature in the output layer, for whatever reads its logits: they are those of the
     /// weights divided by it.
     pub fn folded(mut self) -> Self {
@@ -115,13 +115,13 @@ impl Opened<'_> {
 
     /// The error that something asked of the run cannot be.
     pub fn refuse(&self, reason: &str) -> TrainError {
-        TrainError::unusable(self.path, reason)
+        TrainError::unusable(&self.path, reason)
     }
 
     /// The trained model on a device.
     pub fn trained<'a>(&'a self, device: &'a dyn Device) -> Trained<'a> {
         let single =
-            Trained::alone(self.experiment.settings(), &self.fitted, &self.weights, self.path, device);
+            Trained::alone(self.experiment.settings(), &self.fitted, &self.weights, &self.path, device);
         Trained { others: &self.others, wanted: &self.wanted, ..single }
     }
 }

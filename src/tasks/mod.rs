@@ -16,12 +16,14 @@ mod table;
 pub mod text;
 mod trained;
 
+pub(crate) use sure::add_coverage;
+
 use std::path::Path;
 
 use crate::base::number::Numbers;
 use crate::data::config::DataConfig;
 use crate::data::image::files::holds_classes;
-use crate::data::{Dataset, Fitted, Goal, Loaded};
+use crate::data::{self, Dataset, Fitted, Goal, Loaded};
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::losses::{ClassWeights, Loss};
 use crate::train::TrainError;
@@ -106,15 +108,29 @@ pub struct Input<'a> {
     pub future: Option<&'a Path>,
 }
 
-/// A table of predictions: a CSV file, and the number of rows read for it.
+/// A table of predictions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
-    /// The file.
-    pub csv: Vec<u8>,
-    /// Rows.
+    /// Titles of the columns.
+    pub titles: Vec<String>,
+    /// Whether each of them holds texts; the others hold numbers.
+    pub texts: Vec<bool>,
+    /// The cells, line by line.
+    pub lines: Vec<Vec<String>>,
+    /// Rows that were read for it.
     pub rows: usize,
     /// What the table lacks and why, for people.
     pub note: Option<String>,
+}
+
+impl Table {
+    /// The table as a CSV file.
+    ///
+    /// # Errors
+    /// If lines differ in length.
+    pub fn csv(&self) -> Result<Vec<u8>, TrainError> {
+        table::csv(std::iter::once(&self.titles).chain(&self.lines))
+    }
 }
 
 /// Options for drawing from a generative model.
@@ -212,11 +228,29 @@ pub trait Task {
         Details::default()
     }
 
+    /// Whether predictions read the target of the rows that they are for.
+    fn reads_target(&self) -> bool {
+        false
+    }
+
+    /// The table of predictions for rows.
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table;
+
     /// Predictions for the rows of a file.
     ///
     /// # Errors
     /// If the file cannot be read, or the device fails.
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError>;
+    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+        let mut rows = match input.future {
+            Some(future) => data::load_future(trained.fitted, input.file, future)?.unwrap_or_default(),
+            None => data::load_with(trained.fitted, input.file, self.reads_target())?,
+        };
+        self.admit(&mut rows);
+        let (predictions, spread) = trained.found(&rows, self.draws().unwrap_or(1))?;
+        let mut table = self.table(&rows, &predictions);
+        sure::add_columns(&mut table, trained, &rows, &predictions, spread.as_ref())?;
+        Ok(table)
+    }
 
     /// Draws samples from the model.
     ///

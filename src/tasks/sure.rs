@@ -1,6 +1,6 @@
 //! What a table of predictions says of how sure they are: columns behind those of the predictions.
 
-use super::Trained;
+use super::{Table, Trained};
 use crate::data::{Dataset, FittedTarget};
 use crate::train::TrainError;
 use crate::train::metrics::Predictions;
@@ -30,23 +30,50 @@ impl Wanted {
 }
 
 /// A column of a table.
-pub(super) struct Column {
-    pub title: String,
+struct Column {
+    title: String,
+    /// Whether it holds texts; else numbers.
+    is_text: bool,
     /// One for each row.
-    pub cells: Vec<String>,
+    cells: Vec<String>,
 }
 
-/// The columns for predictions of `rows`.
+/// Appends the columns for predictions of `rows` to their table.
 ///
 /// # Errors
 /// If the device fails.
-pub(super) fn columns(
+pub(super) fn add_columns(
+    table: &mut Table,
     trained: &Trained,
     rows: &Dataset,
     predictions: &Predictions,
     spread: Option<&Spread>,
-) -> Result<Vec<Column>, TrainError> {
-    let (target, wanted) = (&trained.fitted.target, trained.wanted);
+) -> Result<(), TrainError> {
+    append(table, columns(trained, rows, predictions, spread)?);
+    Ok(())
+}
+
+/// Appends to the table of predictions the intervals or sets that are wanted.
+pub(crate) fn add_coverage(
+    table: &mut Table,
+    target: &FittedTarget,
+    wanted: &Wanted,
+    rows: &Dataset,
+    predictions: &Predictions,
+) {
+    append(table, covered(target, wanted, rows, predictions));
+}
+
+fn append(table: &mut Table, columns: Vec<Column>) {
+    for Column { title, is_text, cells } in columns {
+        table.titles.push(title);
+        table.texts.push(is_text);
+        table.lines.iter_mut().zip(cells).for_each(|(line, cell)| line.push(cell));
+    }
+}
+
+/// The intervals or sets that are wanted.
+fn covered(target: &FittedTarget, wanted: &Wanted, rows: &Dataset, predictions: &Predictions) -> Vec<Column> {
     let mut all = vec![];
     if let Some((coverage, calibration)) = &wanted.coverage {
         let asked = Asked { calibration, target, sets: wanted.sets };
@@ -55,31 +82,51 @@ pub(super) fn columns(
             let each = |of: &[f64]| -> Vec<Vec<String>> { by_value(of, target.outputs()) };
             let (low, high) = (each(&found.low), each(&found.high));
             for (at, (low, high)) in low.into_iter().zip(high).enumerate() {
-                all.extend(
-                    [("_low", low), ("_high", high)]
-                        .map(|(s, cells)| Column { title: title(target, at, s), cells }),
-                );
+                all.extend([("_low", low), ("_high", high)].map(|(s, cells)| Column {
+                    title: title(target, at, s),
+                    is_text: false,
+                    cells,
+                }));
             }
         } else {
             let sets = calibration.sets(predictions, wanted.sets, *coverage);
             let cells = sets.iter().map(|set| joined(set, target.classes())).collect();
-            all.push(Column { title: "set".into(), cells });
+            all.push(Column { title: "set".into(), is_text: true, cells });
         }
     }
+    all
+}
+
+/// The columns for predictions of `rows`.
+///
+/// # Errors
+/// If the device fails.
+fn columns(
+    trained: &Trained,
+    rows: &Dataset,
+    predictions: &Predictions,
+    spread: Option<&Spread>,
+) -> Result<Vec<Column>, TrainError> {
+    let target = &trained.fitted.target;
+    let mut all = covered(target, trained.wanted, rows, predictions);
     if let Some(spread) = spread {
         if target.classes().is_empty() {
             for (at, cells) in by_value(&spread.deviation, target.outputs()).into_iter().enumerate() {
-                all.push(Column { title: title(target, at, "_deviation"), cells });
+                all.push(Column { title: title(target, at, "_deviation"), is_text: false, cells });
             }
         } else {
             let cells = spread.information.iter().map(f64::to_string).collect();
-            all.push(Column { title: "mutual_information".into(), cells });
+            all.push(Column { title: "mutual_information".into(), is_text: false, cells });
         }
     }
-    if let Some(novelty) = &wanted.novelty {
+    if let Some(novelty) = &trained.wanted.novelty {
         let features = trained.features(rows)?;
         let scores = novelty.of(&features.raw);
-        all.push(Column { title: "novelty".into(), cells: scores.iter().map(f64::to_string).collect() });
+        all.push(Column {
+            title: "novelty".into(),
+            is_text: false,
+            cells: scores.iter().map(f64::to_string).collect(),
+        });
     }
     Ok(all)
 }

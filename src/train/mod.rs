@@ -17,6 +17,7 @@ pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;
 pub mod threshold;
+pub mod watched;
 #[cfg(test)]
 mod weighted_tests;
 pub mod weights;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::error::TrainError;
+use super::watched::Layer;
 
 /// An event file being written.
 pub struct EventFile {
@@ -57,6 +58,24 @@ impl EventFile {
         self.append(&event)
     }
 
+    /// Appends the distributions of weights, and the norms of their gradients.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub fn histograms(&mut self, step: u64, layers: &[Layer]) -> Result<(), TrainError> {
+        let mut summary = vec![];
+        for layer in layers {
+            // Summary.Value: tag is field 1, histo field 5.
+            let tag = bytes(1, format!("weights/{}", layer.name).as_bytes());
+            summary.extend(bytes(1, &[tag, bytes(5, &histogram(layer))].concat()));
+        }
+        let event = [double(1, now()), varint_field(2, step), bytes(5, &summary)].concat();
+        self.append(&event)?;
+        let norm = |layer: &Layer| Some((format!("gradient_norm/{}", layer.name), layer.gradient?));
+        let norms: Vec<(String, f64)> = layers.iter().filter_map(norm).collect();
+        if norms.is_empty() { Ok(()) } else { self.scalars(step, &norms) }
+    }
+
     /// A record: length, its masked CRC, the data, their masked CRC.
     fn append(&mut self, data: &[u8]) -> Result<(), TrainError> {
         let length = (data.len() as u64).to_le_bytes();
@@ -66,6 +85,31 @@ impl EventFile {
         record.extend(masked_crc(data).to_le_bytes());
         self.file.write_all(&record).map_err(|e| TrainError::io(&self.path, &e))
     }
+}
+
+/// HistogramProto: smallest and largest value, number, sum, sum of squares, and the upper limits and counts of its
+/// classes. The sum is that of the classes' middles.
+fn histogram(layer: &Layer) -> Vec<u8> {
+    let width = (layer.high - layer.low) / layer.counts.len().max(1) as f64;
+    let limit = |at: usize| layer.low + width * (at + 1) as f64;
+    let (mut number, mut sum) = (0.0, 0.0);
+    let (mut limits, mut counts) = (vec![], vec![]);
+    for (at, &count) in layer.counts.iter().enumerate() {
+        number += count as f64;
+        sum += count as f64 * (limit(at) - width / 2.0);
+        limits.extend(limit(at).to_le_bytes());
+        counts.extend((count as f64).to_le_bytes());
+    }
+    [
+        double(1, layer.low),
+        double(2, layer.high),
+        double(3, number),
+        double(4, sum),
+        double(5, layer.norm * layer.norm),
+        bytes(6, &limits),
+        bytes(7, &counts),
+    ]
+    .concat()
 }
 
 fn now() -> f64 {

@@ -9,9 +9,13 @@ mod forecasts;
 mod places;
 mod refusals;
 mod rows;
+#[cfg(feature = "serve")]
+mod serve;
 mod streams;
 mod tune;
 mod uncertainty;
+#[cfg(feature = "serve")]
+mod watch;
 
 use std::fs;
 use std::path::Path;
@@ -87,6 +91,10 @@ fn every_command_explains_itself_with_an_example() {
         "explain",
         "robustness",
         "export",
+        #[cfg(feature = "serve")]
+        "serve",
+        #[cfg(feature = "serve")]
+        "watch",
         "list",
         "compare",
         "plan",

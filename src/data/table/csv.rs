@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::column::Column;
 use super::look::{Looked, decode, encoding, is_header, known_text};
 use super::records::{Dialect, Part, Record, Unequal};
-use super::source::{self, Contents, Stream};
+use super::source::{Contents, Stream};
 use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
 use crate::data::DataError;
 use crate::data::config::CsvConfig;
@@ -30,11 +30,18 @@ enum Stop {
     Encoding,
 }
 
-/// Reads the text of a table. `expected` are column names that a header would hold.
+/// Reads the text of a table, which `again` reads once more if its encoding is not the expected one. `expected` are
+/// column names that a header would hold.
 ///
 /// # Errors
 /// If it is not a table; the message gives file, line and column.
-pub fn read(path: &Path, stream: Stream, csv: &CsvConfig, expected: &[&str]) -> Result<Table, DataError> {
+pub fn read(
+    path: &Path,
+    stream: Stream,
+    again: &dyn Fn() -> Result<Contents, DataError>,
+    csv: &CsvConfig,
+    expected: &[&str],
+) -> Result<Table, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     match Reading::begin(path, stream, csv, vec![]).and_then(|reading| reading.finish(expected)) {
         Ok(table) => return Ok(table),
@@ -42,7 +49,7 @@ pub fn read(path: &Path, stream: Stream, csv: &CsvConfig, expected: &[&str]) -> 
         Err(Stop::Encoding) => {}
     }
     // Only all bytes tell their encoding, so they are read again.
-    let bytes = match source::open(path)? {
+    let bytes = match again()? {
         Contents::Text(stream) => stream.all().map_err(io)?,
         Contents::Json(bytes) => bytes,
         Contents::Parquet => vec![],

@@ -18,10 +18,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
     if array {
         let rows: Vec<Value> =
             serde_json::from_slice(bytes).map_err(|e| malformed(e.line() as u64, e.to_string()))?;
-        for (number, row) in rows.iter().enumerate() {
-            let line = number as u64 + 1;
-            add(&mut table, line, row).map_err(|reason| malformed(line, reason))?;
-        }
+        table = of_objects(path, &rows)?;
         table.notes.push("an array of JSON objects".into());
     } else {
         for (number, text) in bytes.split(|&b| b == b'\n').enumerate() {
@@ -33,6 +30,19 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
             add(&mut table, line, &row).map_err(|reason| malformed(line, reason))?;
         }
         table.notes.push("JSON, one object a line".into());
+    }
+    Ok(table)
+}
+
+/// Makes a table of objects with plain values; the number of a row is its line.
+///
+/// # Errors
+/// If a row is no object, or a value is nested.
+pub fn of_objects(path: &Path, rows: &[Value]) -> Result<Table, DataError> {
+    let mut table = Table { path: path.into(), ..Table::default() };
+    for (row, line) in rows.iter().zip(1..) {
+        let malformed = |reason| DataError::Malformed { path: path.into(), line, reason };
+        add(&mut table, line, row).map_err(malformed)?;
     }
     Ok(table)
 }

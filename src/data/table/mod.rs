@@ -87,11 +87,49 @@ impl Table {
     }
 
     fn of_file(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
-        let (mut table, wanted) = match source::open(path)? {
+        Self::of_contents(path, &|| source::open(path), csv, expected)
+    }
+
+    /// Reads a table in memory: text that is not compressed. Messages call it `path`.
+    ///
+    /// # Errors
+    /// As [`Table::read`].
+    pub fn of_bytes(
+        path: &Path,
+        bytes: &[u8],
+        csv: &CsvConfig,
+        expected: &[&str],
+    ) -> Result<Self, DataError> {
+        Self::of_contents(path, &|| source::of_bytes(path, bytes), csv, expected)
+    }
+
+    /// Makes a table of JSON objects, row by row. Messages call it `path`, and a row's number its line.
+    ///
+    /// # Errors
+    /// If a row is no object with plain values, or there is none.
+    pub fn of_objects(path: &Path, rows: &[serde_json::Value]) -> Result<Self, DataError> {
+        json::of_objects(path, rows)?.checked(path, "a JSON object for each row")
+    }
+
+    fn of_contents(
+        path: &Path,
+        open: &dyn Fn() -> Result<source::Contents, DataError>,
+        csv: &CsvConfig,
+        expected: &[&str],
+    ) -> Result<Self, DataError> {
+        let (table, wanted) = match open()? {
             source::Contents::Parquet => (parquet::read(path)?, "rows"),
             source::Contents::Json(bytes) => (json::read(path, &bytes)?, "a JSON object in each line"),
-            source::Contents::Text(stream) => (csv::read(path, stream, csv, expected)?, HEADER_AND_ROWS),
+            source::Contents::Text(stream) => {
+                (csv::read(path, stream, open, csv, expected)?, HEADER_AND_ROWS)
+            }
         };
+        table.checked(path, wanted)
+    }
+
+    /// Itself, if it has rows and columns of different names.
+    fn checked(self, path: &Path, wanted: &'static str) -> Result<Self, DataError> {
+        let mut table = self;
         if table.lines.is_empty() {
             return Err(DataError::Empty { path: path.into(), expected: wanted });
         }

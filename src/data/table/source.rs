@@ -105,6 +105,25 @@ const STRANGERS: [(&[u8], &str); 8] = [
     (b"<!DOCTYPE", "a web page; download the table itself"),
 ];
 
+/// Tells what bytes in memory contain, which are text that is not compressed.
+///
+/// # Errors
+/// If they are no table.
+pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<Contents, DataError> {
+    refuse_strangers(path, bytes)?;
+    let reader = Box::new(std::io::Cursor::new(bytes.to_vec()));
+    let stream = Stream { reader, bytes: vec![], ended: false, read: 0, size: Some(bytes.len() as u64) };
+    told_apart(path, stream)
+}
+
+/// Refuses what is known to be no table.
+fn refuse_strangers(path: &Path, first: &[u8]) -> Result<(), DataError> {
+    match STRANGERS.iter().find(|(magic, _)| first.starts_with(magic)) {
+        Some((_, what)) => Err(DataError::Io { path: path.into(), reason: format!("this is {what}") }),
+        None => Ok(()),
+    }
+}
+
 /// Reads a file, or at least its beginning.
 ///
 /// # Errors
@@ -128,9 +147,7 @@ pub fn open(path: &Path) -> Result<Contents, DataError> {
     if first.starts_with(b"PAR1") {
         return Ok(Contents::Parquet);
     }
-    if let Some((_, what)) = STRANGERS.iter().find(|(magic, _)| first.starts_with(magic)) {
-        return Err(wrong(format!("this is {what}")));
-    }
+    refuse_strangers(path, first)?;
     let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
     let whole = std::io::Cursor::new(first.to_vec()).chain(file);
     let (reader, size): (Box<dyn Read + Send>, _) = if first.starts_with(&[0x1F, 0x8B]) {
@@ -140,7 +157,12 @@ pub fn open(path: &Path) -> Result<Contents, DataError> {
     } else {
         (Box::new(whole), size)
     };
-    let mut stream = Stream { reader, bytes: vec![], ended: false, read: 0, size };
+    told_apart(path, Stream { reader, bytes: vec![], ended: false, read: 0, size })
+}
+
+/// Tells objects from other text.
+fn told_apart(path: &Path, mut stream: Stream) -> Result<Contents, DataError> {
+    let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     // Objects begin with a brace, perhaps in an array.
     loop {
         stream.fill(PIECE.max(stream.bytes.len())).map_err(io)?;

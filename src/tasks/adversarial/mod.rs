@@ -82,6 +82,11 @@ impl Task for Pair<'_> {
         vec![Metric { name: DISCRIMINATOR_LOSS, value: sum / rows.len().max(1) as f64 }]
     }
 
+    /// No lines: it predicts nothing.
+    fn table(&self, rows: &Dataset, _predictions: &Predictions) -> Table {
+        Table { titles: vec![], texts: vec![], lines: vec![], rows: rows.rows, note: None }
+    }
+
     fn predict(&self, trained: &Trained, _input: Input) -> Result<Table, TrainError> {
         Err(trained.refuse("its model draws rows and predicts nothing; draw with `gridlight sample`"))
     }

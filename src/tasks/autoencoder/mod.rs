@@ -5,9 +5,8 @@ mod portrait;
 mod report;
 mod scores;
 
-use super::table::csv;
-use super::{Drawn, Input, Request, Settings, Shown, Table, Task, Trained, images, prior};
-use crate::data::{self, Dataset, Fitted, Loaded};
+use super::{Drawn, Request, Settings, Shown, Table, Task, Trained, images, prior};
+use crate::data::{Dataset, Fitted, Loaded};
 use crate::nn::config::variational::{Decoder, Variational};
 use crate::nn::vae::{KL, LOG_LIKELIHOOD, RECONSTRUCTION};
 use crate::train::TrainError;
@@ -63,6 +62,10 @@ impl Task for Autoencoder<'_> {
         }
     }
 
+    fn reads_target(&self) -> bool {
+        self.settings.reads_target()
+    }
+
     fn draws(&self) -> Option<u32> {
         Some(DRAWS)
     }
@@ -82,10 +85,7 @@ impl Task for Autoencoder<'_> {
 
     /// The anomaly score of each row (`anomaly`, the negative evidence lower bound in nats), its two parts,
     /// the log-likelihood, and the mean of the latent code.
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
-        let mut rows = data::load_with(self.fitted, input.file, self.settings.reads_target())?;
-        self.admit(&mut rows);
-        let predictions = trained.evaluate(&rows, DRAWS)?;
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
         let part = |name| predictions.part(name).unwrap_or_default();
         let (reconstruction, kl, likelihood) = (part(RECONSTRUCTION), part(KL), part(LOG_LIKELIHOOD));
         let names = &rows.row_names;
@@ -96,7 +96,8 @@ impl Task for Autoencoder<'_> {
         };
         let codes = (1..=predictions.outputs).map(|at| format!("code {at}"));
         let titles = [title, "anomaly", RECONSTRUCTION, KL, LOG_LIKELIHOOD].map(String::from);
-        let mut lines: Vec<Vec<String>> = vec![titles.into_iter().chain(codes).collect()];
+        let titles: Vec<String> = titles.into_iter().chain(codes).collect();
+        let mut lines: Vec<Vec<String>> = vec![];
         for (at, code) in predictions.raw.chunks(predictions.outputs.max(1)).enumerate() {
             let name = names.get(at).cloned().unwrap_or_else(|| (rows.source_rows[at] + 1).to_string());
             let [reconstruction, kl, likelihood] =
@@ -105,7 +106,8 @@ impl Task for Autoencoder<'_> {
             let row = std::iter::once(name).chain(numbers);
             lines.push(row.chain(code.iter().map(f32::to_string)).collect());
         }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: None })
+        let texts = (0..titles.len()).map(|at| at == 0 && !names.is_empty()).collect();
+        Table { titles, texts, lines, rows: rows.rows, note: None }
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {

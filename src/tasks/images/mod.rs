@@ -3,10 +3,10 @@
 mod report;
 
 use super::table::Head;
-use super::{Details, Input, Settings, Shown, Table, Task, Trained};
+use super::{Details, Settings, Shown, Table, Task, Trained};
 use crate::base::config::ConfigError;
 use crate::base::rng::streams;
-use crate::data::{self, Dataset, Fitted, FittedImage, image};
+use crate::data::{Dataset, Fitted, FittedImage, image};
 use crate::plan::ImageChanges;
 use crate::report::section;
 use crate::train::TrainError;
@@ -40,12 +40,11 @@ impl Task for Images<'_> {
         self.head.details(predictions)
     }
 
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
         // Pictures are identified by their file names.
-        let files = image::files::names(input.file)?;
+        let files = if self.image.columns.is_empty() { &rows.row_names[..] } else { &[] };
         let titles = files.first().map(|_| "image".to_string()).into_iter().collect();
-        let rows = data::load_with(trained.fitted, input.file, false)?;
-        self.head.table(trained, &rows, titles, |_, at| files.get(at).cloned().into_iter().collect())
+        self.head.table(rows, predictions, titles, |at| files.get(at).cloned().into_iter().collect())
     }
 
     fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

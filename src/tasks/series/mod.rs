@@ -5,9 +5,9 @@ mod report;
 mod stretches;
 
 use super::table::Head;
-use super::{Details, Input, Shown, Table, Task, Trained};
+use super::{Details, Shown, Table, Task, Trained};
 use crate::data::config::ScaleBy;
-use crate::data::{self, Dataset, FittedTarget, FittedWindow};
+use crate::data::{Dataset, FittedTarget, FittedWindow};
 use crate::train::TrainError;
 use crate::train::metrics::{Metric, Predictions};
 pub use errors::{HorizonError, SeriesError};
@@ -53,14 +53,11 @@ impl Task for Forecast<'_> {
         }
     }
 
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
-        let rows = match input.future {
-            Some(future) => data::load_future(trained.fitted, input.file, future)?.unwrap_or_default(),
-            None => data::load_with(trained.fitted, input.file, false)?,
-        };
-        let table =
-            self.head.table(trained, &rows, place_titles(self.window), |r, at| place(self.window, r, at))?;
-        Ok(Table { note: rows.windows.and_then(|w| w.note).or(table.note.clone()), ..table })
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
+        let titles = place_titles(self.window);
+        let table = self.head.table(rows, predictions, titles, |at| place(self.window, rows, at));
+        let note = rows.windows.as_ref().and_then(|w| w.note.clone());
+        Table { note: note.or(table.note.clone()), ..table }
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

@@ -10,7 +10,7 @@ mod worst;
 pub(super) use check::check;
 pub use targets::TargetError;
 
-use super::{Details, Input, Shown, Table, Task, Trained, sure};
+use super::{Details, Shown, Table, Task, Trained};
 use crate::data::{self, Dataset, Fitted};
 use crate::report::section;
 use crate::train::TrainError;
@@ -87,24 +87,22 @@ impl dyn Head + '_ {
         section(&title, &format!("<div class=\"pictures\">\n{html}</div>\n"))
     }
 
-    /// Predictions for rows; each line starts with the cells that `place` returns for its row,
+    /// The table of predictions for rows; each line starts with the cells that `place` returns for its row,
     /// under `titles`.
     pub(super) fn table(
         &self,
-        trained: &Trained,
         rows: &Dataset,
+        predictions: &Predictions,
         titles: Vec<String>,
-        place: impl Fn(&Dataset, usize) -> Vec<String>,
-    ) -> Result<Table, TrainError> {
-        let (predictions, spread) = trained.found(rows, 1)?;
-        let more = sure::columns(trained, rows, &predictions, spread.as_ref())?;
-        let further = more.iter().map(|column| column.title.clone());
-        let mut lines = vec![titles.into_iter().chain(self.titles(&predictions)).chain(further).collect()];
-        for (at, cells) in self.cells(&predictions).into_iter().enumerate() {
-            let further = more.iter().map(|column| column.cells[at].clone());
-            lines.push(place(rows, at).into_iter().chain(cells).chain(further).collect());
-        }
-        Ok(Table { csv: csv(&lines)?, rows: rows.rows, note: told(rows) })
+        place: impl Fn(usize) -> Vec<String>,
+    ) -> Table {
+        // A class is told by its name, before the probabilities.
+        let texts = titles.len() + usize::from(!self.classes().is_empty());
+        let cells = self.cells(predictions).into_iter().enumerate();
+        let lines = cells.map(|(at, cells)| place(at).into_iter().chain(cells).collect()).collect();
+        let titles: Vec<String> = titles.into_iter().chain(self.titles(predictions)).collect();
+        let texts = (0..titles.len()).map(|at| at < texts).collect();
+        Table { titles, texts, lines, rows: rows.rows, note: told(rows) }
     }
 }
 
@@ -135,7 +133,7 @@ fn filled(columns: &[data::Filled]) -> Option<String> {
 ///
 /// # Errors
 /// If the lines differ in length.
-pub(super) fn csv(lines: &[Vec<String>]) -> Result<Vec<u8>, TrainError> {
+pub(super) fn csv<'l>(lines: impl IntoIterator<Item = &'l Vec<String>>) -> Result<Vec<u8>, TrainError> {
     let fail = |reason: String| TrainError::Input(format!("the table cannot be written: {reason}"));
     let mut writer = csv::Writer::from_writer(vec![]);
     for line in lines {
@@ -197,9 +195,8 @@ impl Task for Rows<'_> {
         Details { baselines: self.baselines(predictions), by_target, ..self.head.details(predictions) }
     }
 
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
-        let rows = data::load_with(trained.fitted, input.file, false)?;
-        self.head.table(trained, &rows, vec![], |_, _| vec![])
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
+        self.head.table(rows, predictions, vec![], |_| vec![])
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

@@ -3,8 +3,8 @@
 mod check;
 mod write;
 
-use super::{Drawn, Input, Request, Shown, Table, Task, Trained};
-use crate::data::{self, Dataset, FittedText};
+use super::{Drawn, Request, Shown, Table, Task, Trained};
+use crate::data::{Dataset, FittedText};
 use crate::report::section;
 use crate::report::svg::escape;
 use crate::train::TrainError;
@@ -40,16 +40,15 @@ impl Task for Language<'_> {
 
     /// The position of the first predicted character of each sequence, counted from 1, and the mean
     /// cross-entropy of the sequence's characters in nats.
-    fn predict(&self, trained: &Trained, input: Input) -> Result<Table, TrainError> {
-        let rows = data::load_with(trained.fitted, input.file, false)?;
-        let predictions = trained.evaluate(&rows, 1)?;
+    fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
         let length = rows.text.as_ref().map_or(1, |text| text.length);
-        let mut table = String::from("character,nats\n");
-        for (row, nats) in predictions.losses.chunks(length).enumerate() {
+        let line = |(row, nats): (usize, &[f32])| {
             let sum: f64 = nats.iter().map(|&x| f64::from(x)).sum();
-            table += &format!("{},{}\n", row * length + 2, sum / nats.len() as f64);
-        }
-        Ok(Table { csv: table.into_bytes(), rows: rows.rows, note: None })
+            vec![(row * length + 2).to_string(), (sum / nats.len() as f64).to_string()]
+        };
+        let lines = predictions.losses.chunks(length).enumerate().map(line).collect();
+        let titles = ["character", "nats"].map(String::from).to_vec();
+        Table { titles, texts: vec![false; 2], lines, rows: rows.rows, note: None }
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {

@@ -84,6 +84,22 @@ impl Engine {
         Ok(tensors)
     }
 
+    /// Gradients of the last training step by parameter, before they are clipped, as they lie in memory.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn last_gradients(&mut self) -> Result<Vec<(String, Vec<f32>)>, TrainError> {
+        let mut found = vec![];
+        for set in self.compiled.layout.sets.clone() {
+            let Some(range) = set.gradient_range() else { continue };
+            let all = self.read(range)?;
+            for (name, slice) in set.beside(range.buffer) {
+                found.push((name.to_string(), all[slice.start..slice.start + slice.words].to_vec()));
+            }
+        }
+        Ok(found)
+    }
+
     fn read(&mut self, slice: Slice) -> Result<Vec<f32>, TrainError> {
         let words = self.session.read(slice.buffer, slice.start, slice.words)?;
         Ok(words.into_iter().map(f32::from_bits).collect())
