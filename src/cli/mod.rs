@@ -8,6 +8,7 @@ mod evaluate;
 mod explain;
 mod export;
 mod folds;
+mod import;
 mod input;
 mod inspect;
 mod keys;
@@ -51,6 +52,7 @@ enum Command {
     Explain(explain::Explain),
     Robustness(robustness::Robustness),
     Export(export::Export),
+    Import(import::Import),
     List(list::List),
     Compare(compare::Compare),
     Init(starter::Init),
@@ -138,6 +140,7 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Explain(command) => command.run(),
         Command::Robustness(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Init(command) => command.run(),

@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod explain;
+mod imported;
 pub mod keys;
 mod place;
 pub mod schema;
@@ -17,9 +18,11 @@ use crate::base::names::normal;
 use crate::base::number::is_positive;
 use crate::data::config::Scaling;
 use crate::data::{DataConfig, Goal};
-use crate::nn::config::{self, ModelConfig};
+use crate::nn::config::{self, Head, ModelConfig};
+use crate::nn::imported::{Body as _, Imported};
 use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
+use crate::onnx::import;
 use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
 use explain::explain;
@@ -50,6 +53,8 @@ pub struct Experiment {
     origin: Origin,
 }
 
+/// The copy of an imported network in a run directory.
+pub const NETWORK: &str = "network.onnx";
 /// Larger files are rejected before they are parsed.
 const MAX_BYTES: u64 = 1 << 20;
 /// Maximum layers: planning time grows with their square.
@@ -65,7 +70,32 @@ impl Experiment {
         let fail = |reason: String| ConfigError { place: place.clone(), reason };
         let bytes = input::read(path, MAX_BYTES).map_err(fail)?;
         let text = String::from_utf8(bytes).map_err(|_| fail("the file is not UTF-8 text".into()))?;
-        Self::parse(&text, &place, overrides)
+        let mut experiment = Self::parse(&text, &place, overrides)?;
+        let network = experiment.model.from.as_ref().map(|from| Self::directory(path).join(from));
+        // A run has its own copy.
+        let kept = path.with_file_name(NETWORK);
+        let noted = experiment.model.from_sha256.is_some();
+        let in_run = noted && path.file_name().is_some_and(|name| name == "experiment.toml") && kept.exists();
+        if let Some(network) = network {
+            experiment.load_network(if in_run { &kept } else { &network })?;
+        }
+        Ok(experiment)
+    }
+
+    /// Reads the network of `model.from`.
+    fn load_network(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let new_head = self.model.head == Some(Head::New);
+        let output = self.model.from_output.clone();
+        let body = import::body(path, output.as_deref(), new_head);
+        let body = body.map_err(|error| self.wrong("model.from", &format!("cannot be used: {error}")))?;
+        let digest = body.digest().to_string();
+        if self.model.from_sha256.as_ref().is_some_and(|noted| *noted != digest) {
+            let reason = format!("is not that of {}, which has {digest}; it is another file", path.display());
+            return Err(self.wrong("model.from_sha256", &reason));
+        }
+        self.model.from_sha256 = Some(digest);
+        self.model.network = Some(Imported(body));
+        self.check_normalised().map_err(|(key, reason)| self.wrong(key, &reason))
     }
 
     /// Parses the text of an experiment; `place` is the file's name for messages.
@@ -138,7 +168,7 @@ impl Experiment {
         let parts = train.accumulate.max(1);
         let size = rows - rows % parts;
         // Statistics of a batch need two rows.
-        let normalised = self.model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
+        let normalised = self.normalises_batch();
         (size > 0 && !(normalised && size / parts == 1)).then_some(size)
     }
 
@@ -209,6 +239,7 @@ impl Experiment {
                 "cannot be used with `family = \"gan\"`: no validation loss tells which settings draw best";
             return Err(("tune", reason.into()));
         }
+        imported::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()
@@ -241,8 +272,20 @@ impl Experiment {
         if let Some(width) = model.embedding_width {
             units("model.embedding_width", width)?;
         }
+        self.check_normalised()
+    }
+
+    /// Whether layers compute statistics over the rows of a batch.
+    fn normalises_batch(&self) -> bool {
+        let model = &self.model;
         let all = model.hidden_layers().into_iter().chain(model.parts().map(|(_, layers)| layers).concat());
-        let normalised = all.into_iter().any(|l| l.layer().normalises_batch());
+        let imported = model.network.as_ref().map(|network| network.0.normalises_batch());
+        imported.unwrap_or_else(|| all.into_iter().any(|l| l.layer().normalises_batch()))
+    }
+
+    /// Refuses batches of one row where a batch is normalised.
+    fn check_normalised(&self) -> Result<(), (&'static str, String)> {
+        let normalised = self.normalises_batch();
         let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
         for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
             let rows = size / self.train.accumulate.max(1);

@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 74] = [
+const TABLES: [&str; 75] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -174,6 +174,7 @@ const TABLES: [&str; 74] = [
     "train.schedule={type=\"cosine\"+}",
     "train.early_stopping={patience=3+}",
     "train.discriminator={learning_rate=1e-3+}",
+    "train.group=[{parameters=\"0.*\",learning_rate=1e-3+}]",
     "tune={epochs=3+}",
 ];
 

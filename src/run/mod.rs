@@ -2,6 +2,7 @@
 
 mod anomaly;
 pub mod audit;
+mod begin;
 pub mod compare;
 mod decide;
 mod diagnose;
@@ -11,6 +12,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod export;
 mod finish;
+pub mod imported;
 pub mod job;
 mod keep;
 mod likeness;
