@@ -18,11 +18,9 @@ use crate::base::names::normal;
 use crate::base::number::is_positive;
 use crate::data::config::Scaling;
 use crate::data::{DataConfig, Goal};
-use crate::nn::config::{self, Head, ModelConfig};
-use crate::nn::imported::{Body as _, Imported};
+use crate::nn::config::{self, ModelConfig};
 use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
-use crate::onnx::import;
 use crate::tasks::{self, Settings};
 use crate::train::config::{TrainConfig, TuneConfig};
 use explain::explain;
@@ -80,22 +78,6 @@ impl Experiment {
             experiment.load_network(if in_run { &kept } else { &network })?;
         }
         Ok(experiment)
-    }
-
-    /// Reads the network of `model.from`.
-    fn load_network(&mut self, path: &Path) -> Result<(), ConfigError> {
-        let new_head = self.model.head == Some(Head::New);
-        let output = self.model.from_output.clone();
-        let body = import::body(path, output.as_deref(), new_head);
-        let body = body.map_err(|error| self.wrong("model.from", &format!("cannot be used: {error}")))?;
-        let digest = body.digest().to_string();
-        if self.model.from_sha256.as_ref().is_some_and(|noted| *noted != digest) {
-            let reason = format!("is not that of {}, which has {digest}; it is another file", path.display());
-            return Err(self.wrong("model.from_sha256", &reason));
-        }
-        self.model.from_sha256 = Some(digest);
-        self.model.network = Some(Imported(body));
-        self.check_normalised().map_err(|(key, reason)| self.wrong(key, &reason))
     }
 
     /// Parses the text of an experiment; `place` is the file's name for messages.
@@ -273,32 +255,6 @@ impl Experiment {
             units("model.embedding_width", width)?;
         }
         self.check_normalised()
-    }
-
-    /// Whether layers compute statistics over the rows of a batch.
-    fn normalises_batch(&self) -> bool {
-        let model = &self.model;
-        let all = model.hidden_layers().into_iter().chain(model.parts().map(|(_, layers)| layers).concat());
-        let imported = model.network.as_ref().map(|network| network.0.normalises_batch());
-        imported.unwrap_or_else(|| all.into_iter().any(|l| l.layer().normalises_batch()))
-    }
-
-    /// Refuses batches of one row where a batch is normalised.
-    fn check_normalised(&self) -> Result<(), (&'static str, String)> {
-        let normalised = self.normalises_batch();
-        let tried = self.tune.iter().flat_map(|t| &t.batch_size).map(|&size| ("tune.batch_size", size));
-        for (key, size) in tried.chain([("train.batch_size", self.train.batch_size)]) {
-            let rows = size / self.train.accumulate.max(1);
-            if normalised && rows == 1 {
-                let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
-                let reason = format!(
-                    "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or \
-                     layer_norm"
-                );
-                return Err((key, reason));
-            }
-        }
-        Ok(())
     }
 
     fn check_train(&self) -> Result<(), (&'static str, String)> {

@@ -13,7 +13,8 @@ use crate::data::image::{Pixels, array, npy};
 use crate::device::Device;
 use crate::graph::{Op, Source};
 use crate::onnx::import::known::{Kind, Known};
-use crate::onnx::import::{Imported, Literal, index_name, source_name};
+use crate::onnx::import::literal::Literal;
+use crate::onnx::import::{Imported, index_name, source_name};
 use crate::plan::{self, Batches, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, ProgramSpec};
 use crate::train::TrainError;
 
