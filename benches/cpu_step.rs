@@ -58,6 +58,7 @@ fn measure(threads: usize, batch: usize) {
         optimizer: Optimizer::default(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let device = CpuDevice::new(Some(threads));
     let mut engine = Engine::new(&device, &model, Some(&training), &data).expect("the model fits");

@@ -247,6 +247,7 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         optimizer: optimizer.clone(),
         decay: crate::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let mut engine = Engine::new(device, &*model, Some(&training), &table)?;
     engine.initialise([1, 0])?;

@@ -11,6 +11,7 @@ mod export;
 mod folds;
 #[cfg(feature = "serve")]
 mod http;
+mod import;
 mod input;
 mod inspect;
 mod keys;
@@ -64,6 +65,7 @@ enum Command {
     #[cfg(feature = "serve")]
     Watch(watch::Watch),
     Export(export::Export),
+    Import(import::Import),
     List(list::List),
     Compare(compare::Compare),
     Init(starter::Init),
@@ -156,6 +158,7 @@ pub fn run(started: Instant) -> ExitCode {
         #[cfg(feature = "serve")]
         Command::Watch(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Import(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),
         Command::Init(command) => command.run(),

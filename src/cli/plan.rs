@@ -90,6 +90,7 @@ type Planned = (Compiled, Vec<(usize, usize)>);
 fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Planned, Failure> {
     let experiment = &trainer::sized(experiment, data, &mut |text| tell(format_args!("note: {text}")));
     let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
+    trainer::check_names(experiment, &*model)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
         data: &data.train,
@@ -99,6 +100,7 @@ fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Resul
         images: images.as_ref(),
         optimizer: experiment.train.optimizer.clone(),
         decay: experiment.train.decay,
+        groups: experiment.train.groups(),
         clip_norm: experiment.train.clip_norm,
     };
     let step = engine::phases(&*model, &training)?;

@@ -70,9 +70,16 @@ pub struct Train {
     /// Resume from the newest checkpoint in the run directory, or begin if there is none yet.
     #[arg(long)]
     resume: bool,
-    /// Initialise the model with these weights.
+    /// Initialise the model with these weights: a .safetensors file (or the .index.json of one in several parts), a
+    /// checkpoint, or a file of torch.save.
     #[arg(long, value_name = "FILE")]
     init: Option<PathBuf>,
+    /// What tensors of --init are called in the model, such as 'backbone.*=*'. May be repeated.
+    #[arg(long, value_name = "OLD=NEW", requires = "init")]
+    init_map: Vec<String>,
+    /// Take those tensors of --init that fit the model, and say which do not.
+    #[arg(long, requires = "init")]
+    init_partial: bool,
     /// If a number is no longer finite, run the step again node by node and name the operator responsible.
     #[arg(long)]
     anomaly: bool,
@@ -166,6 +173,8 @@ impl Train {
             max_steps: self.max_steps,
             resume: self.resume,
             init: self.init.clone(),
+            init_map: self.init_map.clone(),
+            init_partial: self.init_partial,
             log_every: self.log_every,
             anomaly: self.anomaly,
             ..Options::default()
@@ -228,6 +237,8 @@ impl Train {
                 let options = Options {
                     out: out.join(format!("fold-{}", repeat * folds + fold)),
                     init: self.init.clone(),
+                    init_map: self.init_map.clone(),
+                    init_partial: self.init_partial,
                     log_every: self.log_every,
                     anomaly: self.anomaly,
                     ..Options::default()

@@ -2,6 +2,7 @@
 
 mod accumulate;
 mod explain;
+mod imported;
 pub mod keys;
 mod paths;
 mod place;
@@ -54,6 +55,8 @@ pub struct Experiment {
     origin: Origin,
 }
 
+/// The copy of an imported network in a run directory.
+pub const NETWORK: &str = "network.onnx";
 /// Larger files are rejected before they are parsed.
 const MAX_BYTES: u64 = 1 << 20;
 /// Keys that take a name, or a table with the name as its `type`.
@@ -67,7 +70,17 @@ impl Experiment {
     /// # Errors
     /// If the file cannot be read or anything in it is wrong.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
-        Self::parse(&text_of(path)?, &path.display().to_string(), overrides)
+        let place = path.display().to_string();
+        let mut experiment = Self::parse(&text_of(path)?, &place, overrides)?;
+        let network = experiment.model.from.as_ref().map(|from| Self::directory(path).join(from));
+        // A run has its own copy.
+        let kept = path.with_file_name(NETWORK);
+        let noted = experiment.model.from_sha256.is_some();
+        let in_run = noted && path.file_name().is_some_and(|name| name == "experiment.toml") && kept.exists();
+        if let Some(network) = network {
+            experiment.load_network(if in_run { &kept } else { &network })?;
+        }
+        Ok(experiment)
     }
 
     /// Parses the text of an experiment; `place` is the file's name for messages.
@@ -140,7 +153,7 @@ impl Experiment {
         let parts = train.accumulate.max(1);
         let size = rows - rows % parts;
         // Statistics of a batch need two rows.
-        let normalised = self.model.hidden_layers().iter().any(|l| l.layer().normalises_batch());
+        let normalised = self.normalises_batch();
         (size > 0 && !(normalised && size / parts == 1)).then_some(size)
     }
 
@@ -204,6 +217,7 @@ impl Experiment {
         config::unread::check(&self.model)?;
         accumulate::check(self)?;
         uncertainty::check(self)?;
+        imported::check(self)?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()
@@ -236,17 +250,7 @@ impl Experiment {
         if let Some(width) = model.embedding_width {
             units("model.embedding_width", width)?;
         }
-        let all = model.hidden_layers().into_iter().chain(model.parts().map(|(_, layers)| layers).concat());
-        let normalised = all.into_iter().any(|l| l.layer().normalises_batch());
-        let size = self.train.batch_size;
-        if normalised && size / self.train.accumulate.max(1) == 1 {
-            let cut = if size > 1 { " cut into as many micro-batches" } else { "" };
-            let reason = format!(
-                "= {size}{cut} leaves batch_norm nothing to normalise over; use at least 2 rows, or layer_norm"
-            );
-            return Err(("train.batch_size", reason));
-        }
-        Ok(())
+        self.check_normalised()
     }
 
     fn check_train(&self) -> Result<(), (&'static str, String)> {

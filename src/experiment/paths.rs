@@ -14,7 +14,8 @@ impl Experiment {
                 *path = full.to_string_lossy().into_owned();
             }
         };
-        let features = self.model.features.as_mut();
-        self.data.paths().into_iter().chain(features).for_each(absolute);
+        let model = &mut self.model;
+        let of_model = model.features.as_mut().into_iter().chain(model.from.as_mut());
+        self.data.paths().into_iter().chain(of_model).for_each(absolute);
     }
 }

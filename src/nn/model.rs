@@ -1,8 +1,11 @@
 //! Models: named inputs in, losses and outputs out; as a training graph and as an evaluation graph.
 
+use std::sync::Arc;
+
 use super::arrangement::Arrangement;
 use super::losses::Losses;
 use super::network::Network;
+use super::patterns::Patterns;
 use super::tensors::{Parameter, State};
 use crate::base::tensor::Shape;
 use crate::graph::{Graph, GraphError, ValueId, autodiff};
@@ -15,6 +18,11 @@ pub trait Model: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// If layer sizes do not match, naming the layer.
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError>;
+
+    /// Tensors that training leaves as they are.
+    fn frozen(&self) -> Patterns {
+        Patterns::default()
+    }
 
     /// Whether it continues sequences one step at a time, all rows in parallel.
     fn generates(&self) -> bool {
@@ -52,13 +60,16 @@ pub(super) fn graph_of<M: Model + ?Sized>(
 ) -> Result<ModelGraph, GraphError> {
     let mut graph = Graph::new();
     let mut net = Network::new(&mut graph, training);
+    net.frozen = model.frozen();
     let losses = model.build(&mut net, batch)?;
-    let Network { parameters, states, carried, updates, summary, .. } = net;
+    let Network { parameters, states, carried, mut updates, summary, given, frozen, .. } = net;
+    updates.retain(|(name, _)| !frozen.matches(name));
     let mut gradients = vec![];
     if training {
-        let values: Vec<ValueId> = parameters.iter().map(|(_, v)| *v).collect();
+        let trained: Vec<_> = parameters.iter().filter(|(p, _)| !frozen.matches(&p.name)).collect();
+        let values: Vec<ValueId> = trained.iter().map(|(_, v)| *v).collect();
         let found = autodiff::gradients(&mut graph, losses.mean, &values)?;
-        gradients = parameters.iter().map(|(p, _)| p.name.clone()).zip(found).collect();
+        gradients = trained.iter().map(|(p, _)| p.name.clone()).zip(found).collect();
     }
     let parameters = parameters.into_iter().map(|(p, _)| p).collect();
     Ok(ModelGraph {
@@ -72,6 +83,7 @@ pub(super) fn graph_of<M: Model + ?Sized>(
         carried,
         gradients,
         updates,
+        given,
         summary,
     })
 }
@@ -132,6 +144,8 @@ pub struct ModelGraph {
     pub gradients: Vec<(String, ValueId)>,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
+    /// Values that tensors start from instead of their initialisation, in the order of their shapes.
+    pub given: Vec<(String, Arc<Vec<f32>>)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
     pub summary: Vec<(String, Shape, usize)>,
 }

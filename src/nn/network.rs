@@ -1,8 +1,11 @@
 //! A network under construction: its graph, parameters and states, and building blocks shared by several
 //! layers.
 
+use std::sync::Arc;
+
 use super::arrangement::Arrangement;
 use super::init::Init;
+use super::patterns::Patterns;
 use super::tensors::{Parameter, State};
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
@@ -36,6 +39,10 @@ pub struct Network<'a> {
     pub again: bool,
     /// Whether parameters are read as their running averages, states named [`AVERAGE`] and the parameter.
     pub averaged: bool,
+    /// Values that tensors start from instead of their initialisation, in the order of their shapes.
+    pub given: Vec<(String, Arc<Vec<f32>>)>,
+    /// Tensors that training leaves as they are.
+    pub frozen: Patterns,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
@@ -57,6 +64,8 @@ impl<'a> Network<'a> {
             carries: false,
             again: false,
             averaged: false,
+            given: vec![],
+            frozen: Patterns::default(),
             updates: vec![],
             summary: vec![],
         }
@@ -66,6 +75,11 @@ impl<'a> Network<'a> {
     pub fn begin(&mut self, prefix: impl Into<String>, first_stream: u32) {
         self.prefix = prefix.into();
         self.first_stream = first_stream;
+    }
+
+    /// Whether training leaves the tensor of this name as it is.
+    pub fn is_frozen(&self, name: &str) -> bool {
+        self.frozen.matches(name)
     }
 
     /// Declares a trained parameter.

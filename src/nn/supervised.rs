@@ -2,6 +2,7 @@
 
 use super::config::ModelConfig;
 use super::config::transformer::TokensOf;
+use super::imported::{Feeds, Imported};
 use super::init::Init;
 use super::inputs::{Inputs, WEIGHT, X, Y, category_source, embedding_width};
 use super::layers::{Dense, LayerConfig};
@@ -24,6 +25,8 @@ pub struct Supervised {
     /// The loss to minimise.
     pub loss: Loss,
     embedding_width: Option<usize>,
+    /// The network instead of layers, if others made it.
+    imported: Option<Imported>,
     /// Whether to end with what the output layer reads.
     features_only: bool,
 }
@@ -39,7 +42,8 @@ impl Supervised {
         let mut layers = config.layers_of(tokens);
         layers.push(Dense { units: outputs * loss.quantiles().len().max(1), bias: true }.into());
         let embedding_width = config.embedding_width;
-        Self { layers, inputs, outputs, loss, embedding_width, features_only: false }
+        let imported = config.network.clone();
+        Self { layers, inputs, outputs, loss, embedding_width, imported, features_only: false }
     }
 
     /// The model without its output layer and loss: it gives what that layer reads, the last hidden features
@@ -101,6 +105,16 @@ impl Model for Dropping {
 
 impl Model for Supervised {
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        if let Some(Imported(body)) = &self.imported {
+            let feeds = self.feeds(net, batch)?;
+            if self.features_only {
+                let features = body.features(net, &feeds)?;
+                return nothing_learnt(net, features);
+            }
+            let width = self.outputs * self.loss.quantiles().len().max(1);
+            let predictions = body.build(net, &feeds, width, &self.loss)?;
+            return self.losses(net, batch, predictions);
+        }
         let mut h = self.input(net, batch)?;
         if !self.inputs.categories.is_empty() {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
@@ -128,14 +142,50 @@ impl Model for Supervised {
             return Err(net.graph.error("output", &[h], reason.into()));
         }
         if self.features_only {
-            let nothing = net.graph.mul_scalar(h, 0.0)?;
-            let rows = net.graph.sum(nothing, &[1], false)?;
-            let mean = net.graph.mean(rows, &[0], false)?;
-            return Ok(Losses { predictions: h, rows, mean, parts: vec![] });
+            return nothing_learnt(net, h);
         }
         if let Some(last) = last {
             h = relative::values(net.graph, h, last, self.loss.quantiles().len().max(1))?;
         }
+        self.losses(net, batch, h)
+    }
+
+    fn quantiles(&self) -> &[f64] {
+        self.loss.quantiles()
+    }
+}
+
+/// The losses of a model that gives features alone.
+fn nothing_learnt(net: &mut Network, features: ValueId) -> Result<Losses, GraphError> {
+    let nothing = net.graph.mul_scalar(features, 0.0)?;
+    let rows = net.graph.sum(nothing, &[1], false)?;
+    let mean = net.graph.mean(rows, &[0], false)?;
+    Ok(Losses { predictions: features, rows, mean, parts: vec![] })
+}
+
+impl Supervised {
+    /// What an imported network reads.
+    fn feeds(&self, net: &mut Network, batch: usize) -> Result<Feeds, GraphError> {
+        net.graph.set_layer("input");
+        let source = |net: &mut Network, name: String, shape: &[usize], ty| {
+            net.graph.source(Source::Batch(name), shape, ty)
+        };
+        let numbers = match self.inputs.features {
+            0 => None,
+            width => Some(source(net, X.into(), &[batch, width], DType::F32)?),
+        };
+        let mut categories = vec![];
+        for (column, _) in &self.inputs.categories {
+            let ids = source(net, category_source(column), &[batch], DType::U32)?;
+            categories.push((column.clone(), ids));
+        }
+        let image = self.inputs.image.map(|image| [image.channels, image.height, image.width]);
+        let sequence = self.inputs.sequence.map(|sequence| [sequence.length, sequence.width]);
+        Ok(Feeds { batch, width: self.inputs.features, numbers, categories, image, sequence })
+    }
+
+    /// The losses of predictions `[B, outputs]` against the target.
+    fn losses(&self, net: &mut Network, batch: usize, mut h: ValueId) -> Result<Losses, GraphError> {
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
             net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?
@@ -153,9 +203,5 @@ impl Model for Supervised {
             }
         };
         Ok(Losses { predictions: h, rows, mean, parts: vec![] })
-    }
-
-    fn quantiles(&self) -> &[f64] {
-        self.loss.quantiles()
     }
 }

@@ -90,6 +90,7 @@ impl Assembly {
             doc_string: doc.into(),
             input: self.inputs.iter().map(info).collect(),
             output: self.outputs.iter().map(info).collect(),
+            ..proto::Graph::default()
         };
         let opset = |domain: &str, version| proto::OperatorSet { domain: domain.into(), version };
         let mut opsets = vec![opset("", OPSET)];
@@ -104,6 +105,7 @@ impl Assembly {
             graph: Some(graph),
             opset_import: opsets,
             metadata_props: metadata.into_iter().map(|(key, value)| proto::Entry { key, value }).collect(),
+            ..proto::Model::default()
         };
         model.encode_to_vec()
     }

@@ -24,6 +24,7 @@ mod columns;
 mod emit;
 mod generator;
 mod heads;
+pub mod import;
 mod inputs;
 pub mod proto;
 mod quantile;

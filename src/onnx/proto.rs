@@ -1,6 +1,6 @@
-//! The messages of an ONNX file, by hand: those parts of `onnx.proto` (ONNX 1.12, IR version 8) that models
-//! of this program have. Field numbers are those of the specification; what the file's checker tells from a
-//! missing field is optional here.
+//! The messages of an ONNX file, by hand: those parts of `onnx.proto` (IR versions 3 to 13) that models of this
+//! program have, and what is read of those that others made. Field numbers are those of the specification; what
+//! the file's checker tells from a missing field is optional here.
 
 use prost::{Message, Oneof};
 
@@ -8,14 +8,32 @@ use prost::{Message, Oneof};
 pub mod element {
     /// Single precision.
     pub const FLOAT: i32 = 1;
+    /// Unsigned bytes.
+    pub const UINT8: i32 = 2;
+    /// Signed bytes.
+    pub const INT8: i32 = 3;
+    /// 16-bit integers from 0 up.
+    pub const UINT16: i32 = 4;
+    /// 16-bit integers.
+    pub const INT16: i32 = 5;
+    /// 32-bit integers.
+    pub const INT32: i32 = 6;
     /// 64-bit integers.
     pub const INT64: i32 = 7;
     /// UTF-8 strings.
     pub const STRING: i32 = 8;
     /// Truth values.
     pub const BOOL: i32 = 9;
+    /// Half precision.
+    pub const FLOAT16: i32 = 10;
     /// Double precision.
     pub const DOUBLE: i32 = 11;
+    /// 32-bit integers from 0 up.
+    pub const UINT32: i32 = 12;
+    /// 64-bit integers from 0 up.
+    pub const UINT64: i32 = 13;
+    /// The upper half of a single-precision number.
+    pub const BFLOAT16: i32 = 16;
 }
 
 /// Kinds of attributes.
@@ -58,6 +76,38 @@ pub struct Model {
     /// Named texts.
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<Entry>,
+    /// Operators that are written as others.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Function>,
+}
+
+/// An operator that is written as others.
+#[derive(Clone, PartialEq, Message)]
+pub struct Function {
+    /// Its name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// Names of its operands.
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    /// Names of its results.
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
+    /// Names of attributes without a default.
+    #[prost(string, repeated, tag = "6")]
+    pub attribute: Vec<String>,
+    /// What it is written as.
+    #[prost(message, repeated, tag = "7")]
+    pub node: Vec<Node>,
+    /// The operator sets these are of.
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSet>,
+    /// Its own operator set.
+    #[prost(string, tag = "10")]
+    pub domain: String,
+    /// Attributes with a default.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<Attribute>,
 }
 
 /// A version of an operator set.
@@ -103,6 +153,17 @@ pub struct Graph {
     /// What comes out.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    /// Constant tensors of which most elements are 0; their contents are not read.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<Sparse>,
+}
+
+/// A tensor of which most elements are 0.
+#[derive(Clone, PartialEq, Message)]
+pub struct Sparse {
+    /// Its other elements.
+    #[prost(message, optional, tag = "1")]
+    pub values: Option<Tensor>,
 }
 
 /// An operation.
@@ -143,6 +204,12 @@ pub struct Attribute {
     /// A string.
     #[prost(bytes = "vec", optional, tag = "4")]
     pub s: Option<Vec<u8>>,
+    /// A tensor.
+    #[prost(message, optional, tag = "5")]
+    pub t: Option<Tensor>,
+    /// A graph.
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<Graph>,
     /// Numbers.
     #[prost(float, repeated, packed = "false", tag = "7")]
     pub floats: Vec<f32>,
@@ -155,6 +222,9 @@ pub struct Attribute {
     /// Which of them it has ([`kind`]).
     #[prost(int32, tag = "20")]
     pub r#type: i32,
+    /// In a function: the attribute of the function that it takes its value from.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
 }
 
 /// A constant tensor.
@@ -166,15 +236,36 @@ pub struct Tensor {
     /// [`element`]
     #[prost(int32, tag = "2")]
     pub data_type: i32,
+    /// Elements of single precision.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    /// Elements of at most 32 bits, half precision among them.
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
     /// Elements that are strings.
     #[prost(bytes = "vec", repeated, tag = "6")]
     pub string_data: Vec<Vec<u8>>,
+    /// 64-bit integers.
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     /// Its name.
     #[prost(string, tag = "8")]
     pub name: String,
     /// Other elements, little-endian.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    /// Elements of double precision.
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    /// Integers from 0 up.
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
+    /// Where its elements lie: `location`, `offset` and `length`.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Entry>,
+    /// 1 if they lie in another file.
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 /// An input or output.

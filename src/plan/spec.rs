@@ -117,12 +117,14 @@ pub struct OptimizerSpec {
     pub body: Body,
     /// Which tensors' steps have a trust ratio, if the rule has one.
     pub adapts: Option<Adapts>,
+    /// For each parameter of the set a factor of the learning rate, if they differ.
+    pub rates: Option<Vec<f32>>,
 }
 
 impl OptimizerSpec {
     /// What an optimizer needs.
     pub fn of(optimizer: &Optimizer) -> Self {
-        Self { slots: optimizer.slots(), body: optimizer.body(), adapts: optimizer.adapts() }
+        Self { slots: optimizer.slots(), body: optimizer.body(), adapts: optimizer.adapts(), rates: None }
     }
 }
 

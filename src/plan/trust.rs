@@ -18,6 +18,8 @@ pub(super) struct Adapting {
     pub place: Slice,
     /// Whether its step has a trust ratio.
     pub adapts: bool,
+    /// A factor of its learning rate, if tensors have any.
+    pub rate: Option<f32>,
 }
 
 /// Words of a norm: itself, and what clips a gradient.
@@ -45,8 +47,12 @@ impl Builder<'_> {
             let mask = self.place_constant(&vec![1f32.to_bits(); place.words / Optimizer::BLOCK]);
             let mut reads = vec![Place::Fixed(step), Place::Fixed(mask)];
             reads.extend(tensor.adapts.then(|| ratios.next()).flatten().map(Place::Fixed));
-            let (len, clipped) = (place.words, reads.len() > 2);
-            let kernel = Kernel::new(Optimizer { len, slots: 0, clipped, body: optim::descent() });
+            let (len, clipped, grouped) = (place.words, reads.len() > 2, tensor.rate.is_some());
+            if let Some(rate) = tensor.rate {
+                let rates = vec![rate.to_bits(); place.words / Optimizer::BLOCK];
+                reads.push(Place::Fixed(self.place_constant(&rates)));
+            }
+            let kernel = Kernel::new(Optimizer { len, slots: 0, clipped, grouped, body: optim::descent() });
             drafts.push(Draft {
                 kernel,
                 reads,

@@ -107,6 +107,11 @@ impl Builder<'_> {
             }
             reads.push(factor);
         }
+        let rates = optimizer.rates.as_ref().map(|rates| by_block(&layout, rates.iter().copied()));
+        if let (Some(rates), None) = (&rates, optimizer.adapts) {
+            reads.push(Place::Fixed(self.place_constant(rates)));
+        }
+        let grouped = rates.is_some() && optimizer.adapts.is_none();
         let mut writes = vec![Place::Fixed(parameters)];
         for &buffer in &layout.optimizer_state {
             writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
@@ -114,7 +119,7 @@ impl Builder<'_> {
         let clipped = update.max_norm.is_some();
         let Some(adapts) = optimizer.adapts else {
             let (slots, body) = (optimizer.slots, optimizer.body);
-            let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body });
+            let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body });
             drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
             return Ok(());
         };
@@ -122,7 +127,7 @@ impl Builder<'_> {
         let steps = Slice { buffer: steps, start: 0, words };
         writes.push(Place::Fixed(steps));
         let (slots, body) = (optimizer.slots + 1, optimizer.body);
-        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, body });
+        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body });
         drafts.push(Draft { kernel, reads, writes, label: format!("all steps{suffix}") });
         let adapting = |entry: &Entry| match adapts {
             Adapts::None => false,
@@ -135,8 +140,13 @@ impl Builder<'_> {
                 name: name.clone(),
                 place: Slice { words: aligned(entry.words), ..*place },
                 adapts: adapting(entry),
+                rate: None,
             })
             .collect();
+        let mut tensors = tensors;
+        for (tensor, &rate) in tensors.iter_mut().zip(optimizer.rates.iter().flatten()) {
+            tensor.rate = Some(rate);
+        }
         self.descend(&tensors, steps, &suffix, drafts);
         Ok(())
     }
@@ -193,10 +203,15 @@ impl Builder<'_> {
 
 /// One `f32` per block of the region: 1 where weight decay applies, else 0.
 fn decay_mask(set: &ParameterSet, layout: &SetLayout) -> Vec<u32> {
-    let mut mask = vec![0f32.to_bits(); layout.words / Optimizer::BLOCK];
-    for ((_, place), entry) in layout.parameters.iter().zip(&set.parameters) {
-        let blocks = place.start / Optimizer::BLOCK..(place.start + aligned(entry.words)) / Optimizer::BLOCK;
-        mask[blocks].fill(f32::from(u8::from(entry.decay)).to_bits());
+    by_block(layout, set.parameters.iter().map(|entry| f32::from(u8::from(entry.decay))))
+}
+
+/// One number per block of the region, from one for each parameter.
+fn by_block(layout: &SetLayout, numbers: impl Iterator<Item = f32>) -> Vec<u32> {
+    let mut blocks = vec![0f32.to_bits(); layout.words / Optimizer::BLOCK];
+    for ((_, place), number) in layout.parameters.iter().zip(numbers) {
+        let own = place.start / Optimizer::BLOCK..(place.start + aligned(place.words)) / Optimizer::BLOCK;
+        blocks[own].fill(number.to_bits());
     }
-    mask
+    blocks
 }

@@ -47,6 +47,12 @@ pub struct Given {
     pub path: PathBuf,
     /// Its digest.
     pub digest: String,
+    /// What its tensors are called here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub map: Vec<String>,
+    /// Whether those that fit were taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub partial: bool,
 }
 
 /// A part of a training run, from one step on.
@@ -144,7 +150,8 @@ impl Record {
         }
         let given = |path: &PathBuf| -> Result<Given, TrainError> {
             let digest = file_digest(path)?;
-            Ok(Given { path: std::path::absolute(path).unwrap_or_else(|_| path.clone()), digest })
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            Ok(Given { path, digest, map: options.init_map.clone(), partial: options.init_partial })
         };
         let init = options.init.as_ref().map(given).transpose()?;
         let (seed, data_digest) = (experiment.seed, data.digest.clone());

@@ -40,6 +40,10 @@ pub struct Options {
     pub resume: bool,
     /// Start from these weights.
     pub init: Option<PathBuf>,
+    /// What their tensors are called here: `old=new`, with a `*` on both sides or on none.
+    pub init_map: Vec<String>,
+    /// Take those of them that fit, and leave the others as they are initialised.
+    pub init_partial: bool,
     /// Report the loss every so many steps.
     pub log_every: Option<u64>,
     /// Only train and validate: no test predictions and no report.

@@ -2,6 +2,7 @@
 
 mod anomaly;
 pub mod audit;
+mod begin;
 pub mod compare;
 mod decide;
 mod diagnose;
@@ -13,6 +14,7 @@ pub mod explain;
 pub mod export;
 mod finish;
 pub mod folds;
+pub mod imported;
 pub mod job;
 mod keep;
 mod likeness;

@@ -87,6 +87,8 @@ impl Recorded {
             out: scratch.path().join("replay"),
             max_steps: self.last.max_steps,
             init: self.record.init.as_ref().map(|init| init.path.clone()),
+            init_map: self.record.init.as_ref().map(|init| init.map.clone()).unwrap_or_default(),
+            init_partial: self.record.init.as_ref().is_some_and(|init| init.partial),
             without_report: true,
             ..Options::default()
         };

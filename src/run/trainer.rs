@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::begin;
 use super::decide;
 use super::directory::{self, RunDirectory};
 use super::epochs::Trainer;
@@ -13,7 +14,7 @@ use crate::base::config::ConfigError;
 use crate::base::number;
 use crate::data::{self, Loaded};
 use crate::device::Device;
-use crate::experiment::Experiment;
+use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
 use crate::nn::perturbed::Perturbed;
 use crate::optim::schedule::ScheduleKind;
@@ -125,16 +126,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     with_engine(experiment, data, device, options, observer, |task, mut engine, observer| {
         if let Some(path) = &options.init {
-            let (tensors, meta) = checkpoint::load(path)?;
-            let restored = engine.restore(&tensors, false);
-            restored.map_err(|e| TrainError::unusable(path, e))?;
-            // A checkpoint holds more than weights; another file should not.
-            let unread = tensors.iter().find(|(name, ..)| meta.is_none() && !engine.has(name));
-            if let Some((name, ..)) = unread {
-                let problem =
-                    format!("the model has no tensor `{name}`; take it out of the file if it is not needed");
-                return Err(TrainError::unusable(path, problem));
-            }
+            begin::from_file(&mut engine, path, options, observer)?;
         }
         let (options, run) = open_run(&task, observer)?;
         Trainer::new(Job { options: &options, ..task }, engine, run, observer)?.run()
@@ -183,8 +175,10 @@ fn with_engine<T>(
         images: images.as_ref(),
         optimizer: config.optimizer.clone(),
         decay: config.decay,
+        groups: config.groups(),
         clip_norm: config.clip_norm,
     };
+    check_names(experiment, &*model)?;
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
     engine.initialise(experiment.seed_words())?;
@@ -196,6 +190,38 @@ fn with_engine<T>(
     let judge = judge.as_ref();
     let task = Job { experiment, data, device, model: &*model, training: &training, options, judge };
     go_on(task, engine, observer)
+}
+
+/// Refuses patterns of parameters that are of none, and models of which nothing is left to train.
+pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), TrainError> {
+    let train = &experiment.train;
+    if train.freeze.is_empty() && train.group.is_empty() {
+        return Ok(());
+    }
+    let graph = model.graph(1, false)?;
+    let parameters = || graph.parameters.iter().map(|p| p.name.as_str());
+    let names = parameters().chain(graph.states.iter().map(|s| s.name.as_str()));
+    let some: Vec<&str> = parameters().take(8).collect();
+    let unused = |key: &str, pattern: &str| {
+        let reason = format!(
+            "has the pattern \"{pattern}\", which no parameter is called: they are `{}`",
+            some.join("`, `")
+        );
+        experiment.wrong(key, &if parameters().count() > 8 { reason + ", ..." } else { reason })
+    };
+    let frozen = train.frozen();
+    if let Some(pattern) = frozen.unused(names.clone()) {
+        return Err(unused("train.freeze", pattern).into());
+    }
+    if parameters().all(|name| frozen.matches(name)) {
+        return Err(experiment
+            .wrong("train.freeze", "is of all parameters, so that nothing is left to train")
+            .into());
+    }
+    match train.groups().iter().find_map(|(group, _)| group.unused(names.clone()).map(String::from)) {
+        Some(pattern) => Err(unused("train.group", &pattern).into()),
+        None => Ok(()),
+    }
 }
 
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.
@@ -240,6 +266,9 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
         run
     };
     directory::check_writable(&run.path)?;
+    if let Some(network) = &experiment.model.network {
+        checkpoint::write_atomically(&run.path.join(NETWORK), network.0.bytes())?;
+    }
     Ok((options, run))
 }
 

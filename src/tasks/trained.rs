@@ -7,6 +7,7 @@ use super::{Settings, of};
 use crate::data::{Dataset, Fitted};
 use crate::device::Device;
 use crate::nn::config::adversarial::{Adversarial, GanLoss};
+use crate::nn::frozen::Frozen;
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
 use crate::nn::{Dropping, Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
@@ -165,6 +166,15 @@ pub fn opponent(settings: Settings) -> Opponent {
 
 /// The model of an experiment for rows like those of `sample`.
 pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model> {
+    let model = whole(settings, fitted, sample);
+    match settings.train.freeze.is_empty() {
+        true => model,
+        false => Box::new(Frozen { model, names: settings.train.frozen() }),
+    }
+}
+
+/// The same with all of it trained.
+fn whole(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model> {
     let (config, loss) = (settings.model, settings.train.loss.clone());
     let outputs = fitted.target.outputs();
     let image = fitted.image.as_ref().map(|image| image.shape);

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
+use crate::base::number::{brain, half};
 use crate::data::Fitted;
 
 /// Format version written to files.
@@ -204,11 +205,9 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         if view.dtype() == Dtype::I64 && name.ends_with("num_batches_tracked") {
             continue;
         }
-        if view.dtype() != Dtype::F32 {
-            return Err(damaged(format!("tensor `{name}` is {:?}, expected F32", view.dtype())));
-        }
-        let words = view.data().chunks_exact(4);
-        let data: Vec<f32> = words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let data = floats(&view).ok_or_else(|| {
+            damaged(format!("tensor `{name}` is {:?}; F32, F64, F16 and BF16 are read", view.dtype()))
+        })?;
         if let Some(at) = data.iter().position(|x| !x.is_finite()) {
             return Err(damaged(format!("tensor `{name}` holds {} at element {at}", data[at])));
         }
@@ -225,6 +224,23 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         return Err(TrainError::Format { path: path.into(), found, known: FORMAT });
     }
     Ok((tensors, meta))
+}
+
+/// The elements of a tensor in single precision; `None` if they are no floating-point numbers.
+fn floats(view: &TensorView) -> Option<Vec<f32>> {
+    let data = view.data();
+    let short =
+        |of: fn(u16) -> f32| data.chunks_exact(2).map(|b| of(u16::from_le_bytes([b[0], b[1]]))).collect();
+    Some(match view.dtype() {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => short(half),
+        Dtype::BF16 => short(brain),
+        Dtype::F64 => {
+            let eight = data.chunks_exact(8).map(|b| b.try_into().map_or(0, u64::from_le_bytes));
+            eight.map(|bits| f64::from_bits(bits) as f32).collect()
+        }
+        _ => return None,
+    })
 }
 
 /// Checkpoints `step-<n>.safetensors` of a directory, oldest first.

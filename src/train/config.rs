@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::threshold::Threshold;
 use crate::nn::losses::Loss;
+use crate::nn::patterns::Patterns;
 use crate::nn::perturbed::AdversarialTraining;
 use crate::optim::schedule::Schedule;
 use crate::optim::{Decay, Optimizer};
@@ -50,6 +51,13 @@ pub struct TrainConfig {
     /// Maximum norm of the whole gradient; longer gradients are scaled down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clip_norm: Option<f64>,
+    /// Names of parameters that training leaves as they are, in which `*` stands for any text: `["features.*"]`. A batch norm
+    /// of them normalises by its running statistics, which stay as they are too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub freeze: Vec<String>,
+    /// Parameters with a learning rate of their own; the last group that a parameter is of counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub group: Vec<GroupConfig>,
     /// `gan`: how the discriminator is trained where that differs from the generator, which the keys above are
     /// about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,6 +80,19 @@ pub struct TrainConfig {
     /// Minutes between checkpoints; if `checkpoint_every_steps` is also set, whichever comes first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkpoint_every_minutes: Option<f64>,
+}
+
+/// Parameters with a learning rate of their own.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table such as { parameters = \"features.*\", learning_rate = 1e-5 }"
+)]
+pub struct GroupConfig {
+    /// Their names, in which `*` stands for any text.
+    pub parameters: String,
+    /// Their initial learning rate; `train.schedule` is that of all.
+    pub learning_rate: f64,
 }
 
 /// How the discriminator of a `gan` is trained.
@@ -129,6 +150,23 @@ fn default_patience() -> usize {
     10
 }
 
+impl TrainConfig {
+    /// The parameters that training leaves as they are.
+    pub fn frozen(&self) -> Patterns {
+        // Checked when the experiment was read.
+        Patterns::new(&self.freeze).unwrap_or_default()
+    }
+
+    /// The groups of parameters, and their learning rates as multiples of that of the others.
+    pub fn groups(&self) -> Vec<(Patterns, f64)> {
+        let of = |group: &GroupConfig| {
+            let names = Patterns::new(std::slice::from_ref(&group.parameters)).unwrap_or_default();
+            (names, group.learning_rate / self.learning_rate)
+        };
+        self.group.iter().map(of).collect()
+    }
+}
+
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -143,6 +181,8 @@ impl Default for TrainConfig {
             learning_rate: default_learning_rate(),
             schedule: Schedule::default(),
             clip_norm: None,
+            freeze: vec![],
+            group: vec![],
             discriminator: None,
             adversarial: None,
             exact: false,

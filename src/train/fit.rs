@@ -20,7 +20,12 @@ pub(crate) fn explain(
     let parts = training.accumulate.max(1);
     let plan = |rows: usize, target: &Target| {
         let batch = rows * parts;
-        let training = Training { batch, optimizer: training.optimizer.clone(), ..*training };
+        let training = Training {
+            batch,
+            optimizer: training.optimizer.clone(),
+            groups: training.groups.clone(),
+            ..*training
+        };
         engine::compile(model, Some(&training), evaluation, target).map(|(compiled, _)| compiled.program)
     };
     let unlimited = Target { max_binding_bytes: 1 << 60, max_buffer_bytes: 1 << 60, ..target.clone() };

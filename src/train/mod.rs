@@ -8,6 +8,7 @@ pub mod engine;
 mod error;
 pub mod events;
 pub(crate) mod fit;
+pub mod foreign;
 pub mod history;
 pub mod likeness;
 pub(crate) mod lock;

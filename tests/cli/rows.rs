@@ -350,7 +350,7 @@ fn rows_without_a_target_cannot_be_evaluated_and_weights_of_other_models_not_be_
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
     fs::write(directory.join("w.safetensors"), spare).unwrap();
     let ended = gridlight(directory, &[&arguments[..], &["--out", "spare"]].concat());
-    assert_refused(&ended, &["w.safetensors", "no tensor `9.weight`"], "a spare tensor");
+    assert_refused(&ended, &["w.safetensors", "not in the model: `9.weight`"], "a spare tensor");
 }
 
 #[test]

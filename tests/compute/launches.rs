@@ -33,6 +33,7 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
             optimizer: experiment.train.optimizer.clone(),
             decay: experiment.train.decay,
             clip_norm: experiment.train.clip_norm,
+            groups: vec![],
         };
         for family in [Family::Registers, Family::Workgroup] {
             let target = Target::webgpu_minimum(family);

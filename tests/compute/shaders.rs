@@ -124,6 +124,7 @@ fn launches_of_several_kernels() {
         optimizer,
         decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
+        groups: vec![],
     };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
         let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
@@ -165,6 +166,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         optimizer,
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     for family in [Family::Registers, Family::Workgroup] {
         let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };
@@ -225,9 +227,9 @@ fn elementwise_kernels() {
     }
     for name in Optimizer::NAMES {
         let rule = Optimizer::named(name).unwrap();
-        for clipped in [false, true] {
+        for (clipped, grouped) in [(false, false), (true, false), (false, true), (true, true)] {
             let (slots, body) = (rule.slots() + usize::from(rule.adapts().is_some()), rule.body());
-            check_kernel(&Kernel::new(optimizer::Optimizer { len: 640, slots, clipped, body }));
+            check_kernel(&Kernel::new(optimizer::Optimizer { len: 640, slots, clipped, grouped, body }));
         }
     }
     for noise in [0.0f32, 0.05] {

@@ -130,6 +130,7 @@ fn engine(device: &dyn Device, case: &Case, data: &Dataset) -> (Engine, usize) {
         optimizer: own.clone(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let mut engine = Engine::new(device, &gan, Some(&training), data).expect("an engine");
     engine.restore(&weights(&gan), false).expect("PyTorch's names and shapes");

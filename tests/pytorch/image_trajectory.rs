@@ -107,6 +107,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         optimizer,
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     engine.initialise([0, 0]).unwrap();

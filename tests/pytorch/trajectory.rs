@@ -65,6 +65,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         optimizer: optimizer.clone(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm,
+        groups: vec![],
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     let sizes = [8, 16, 8, 1];

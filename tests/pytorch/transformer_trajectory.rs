@@ -111,6 +111,7 @@ fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
         optimizer: Optimizer::default(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let mut engine = Engine::new(device, model, Some(&training), data).expect("an engine");
     engine.restore(&weights(model), false).expect("PyTorch's names and shapes");

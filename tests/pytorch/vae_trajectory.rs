@@ -112,6 +112,7 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
         optimizer: Optimizer::default(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let order: Vec<u32> = (0..IMAGES as u32).collect();
     let mut worst = Worst(0.0, String::new());

@@ -59,6 +59,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         optimizer: optimizer.clone(),
         decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
+        groups: vec![],
     };
     let mut engine = Engine::new(&CpuDevice::new(Some(2)), &model, Some(&training), &others).unwrap();
     engine.initialise([seed, 0]).unwrap();

@@ -19,10 +19,13 @@ mod gan_trajectory;
 mod image_training;
 #[path = "../pytorch/image_trajectory.rs"]
 mod image_trajectory;
+mod imported;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
 mod losses;
 mod micro_batches;
+#[path = "../common/mutate.rs"]
+mod mutate;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;

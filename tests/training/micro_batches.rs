@@ -99,6 +99,7 @@ fn the_plan_of_micro_batches_needs_less_memory() {
             optimizer: bench.experiment.train.optimizer.clone(),
             decay: gridlight::optim::Decay::Weights,
             clip_norm: Some(1.0),
+            groups: vec![],
         };
         let target = Target::webgpu_minimum(Family::Workgroup);
         let (compiled, _) =

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Images, Pixels};
 use crate::base::image::{ImageShape, MAX_VALUES};
+use crate::base::number::half;
 use crate::data::DataError;
 
 /// Maximum values of an array: as many bytes, or four times as many once converted to numbers.
@@ -209,18 +210,6 @@ fn number(chunk: &[u8], element: Element, big_endian: bool) -> f64 {
         Element::Float(2) => f64::from(half(bits as u16)),
         Element::Float(4) => f64::from(f32::from_bits(bits as u32)),
         Element::Float(_) => f64::from_bits(bits),
-    }
-}
-
-/// Decodes an IEEE 754 binary16 number.
-fn half(bits: u16) -> f32 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023));
-    sign * match exponent {
-        0 => fraction * 2f32.powi(-24),
-        31 if fraction == 0.0 => f32::INFINITY,
-        31 => f32::NAN,
-        _ => (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
     }
 }
 

@@ -1,13 +1,13 @@
 //! Images: rows of pixels in PyTorch's order `[channels, height, width]`, scaled per channel with statistics
 //! of the training rows.
 
-mod array;
+pub(crate) mod array;
 mod decode;
 pub mod files;
 mod folder;
 mod format;
 mod idx;
-mod npy;
+pub(crate) mod npy;
 mod parts;
 mod picture;
 

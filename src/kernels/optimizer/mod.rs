@@ -11,13 +11,14 @@ use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
+use crate::base::step::StepScalar;
 use crate::base::target::Target;
 use crate::oracle::Approx;
 use crate::scalar::{BinaryFn, Body, Inst, Reg, View};
 
 /// Reads: 0 the gradient region (`len` words); 1 the decay mask: one `f32` (0 or 1) per 64-word block of the
 /// region; 2 (only if `clipped`) the two words of `GradientNorm`'s final stage, whose second word multiplies
-/// each gradient. Writes: 0 the parameter region, `1 + s` the region of state slot `s`, all `len` words.
+/// each gradient; then (only if `grouped`) factors of the learning rate, one per block. Writes: 0 the parameter region, `1 + s` the region of state slot `s`, all `len` words.
 ///
 /// The body runs once per word, over the iteration shape `[len]`: `Accumulator` is the (clipped) gradient,
 /// `Previous{0}` the parameter, `Previous{1 + s}` state slot `s`, `Load{1}` the word's decay mask (its view
@@ -30,6 +31,8 @@ pub struct Optimizer {
     pub slots: usize,
     /// Whether the gradient is multiplied by the clipping factor.
     pub clipped: bool,
+    /// Whether blocks have learning rates of their own.
+    pub grouped: bool,
     /// The update rule.
     pub body: Body,
 }
@@ -37,6 +40,34 @@ pub struct Optimizer {
 impl Optimizer {
     /// Parameters start at multiples of this many words, so that a block has one owner.
     pub const BLOCK: usize = 64;
+
+    /// The rule with the learning rate of each block.
+    fn grouped_body(&self) -> Body {
+        if !self.grouped {
+            return self.body.clone();
+        }
+        let mut body = Body::default();
+        let mut registers: Vec<Reg> = vec![];
+        for inst in &self.body.insts {
+            let of = |register: &Reg| registers[*register as usize];
+            let register = match inst {
+                Inst::Step(StepScalar::LearningRate) => {
+                    let rate = body.push(inst.clone());
+                    let view = View { offset: 0, strides: vec![1], guards: vec![] };
+                    let operand = 2 + usize::from(self.clipped);
+                    let factor = body.push(Inst::Load { operand, view });
+                    body.push(Inst::Binary(BinaryFn::Mul, rate, factor))
+                }
+                Inst::Unary(f, a) => body.push(Inst::Unary(*f, of(a))),
+                Inst::Binary(f, a, b) => body.push(Inst::Binary(*f, of(a), of(b))),
+                Inst::Select(c, a, b) => body.push(Inst::Select(of(c), of(a), of(b))),
+                other => body.push(other.clone()),
+            };
+            registers.push(register);
+        }
+        body.stores = self.body.stores.iter().map(|&(r, output)| (registers[r as usize], output)).collect();
+        body
+    }
 
     /// The rule over `[blocks, BLOCK]`, with the clipping factor applied to the gradient: what devices run.
     pub fn whole_body(&self) -> Body {
@@ -48,7 +79,8 @@ impl Optimizer {
             gradient = body.push(Inst::Binary(BinaryFn::Mul, gradient, factor));
         }
         let mut registers: Vec<Reg> = vec![];
-        for inst in &self.body.insts {
+        let rule = self.grouped_body();
+        for inst in &rule.insts {
             let of = |register: &Reg| registers[*register as usize];
             let register = match inst {
                 Inst::Accumulator => gradient,
@@ -63,7 +95,7 @@ impl Optimizer {
             };
             registers.push(register);
         }
-        body.stores = self.body.stores.iter().map(|&(r, output)| (registers[r as usize], output)).collect();
+        body.stores = rule.stores.iter().map(|&(r, output)| (registers[r as usize], output)).collect();
         body
     }
 }
@@ -74,7 +106,9 @@ impl KernelDef for Optimizer {
     }
 
     fn shape(&self) -> String {
-        format!("{} words, {} slots{}", self.len, self.slots, if self.clipped { ", clipped" } else { "" })
+        let clipped = if self.clipped { ", clipped" } else { "" };
+        let grouped = if self.grouped { ", own rates" } else { "" };
+        format!("{} words, {} slots{clipped}{grouped}", self.len, self.slots)
     }
 
     fn cost(&self) -> Cost {
@@ -86,6 +120,9 @@ impl KernelDef for Optimizer {
         let mut reads = vec![(self.len, Content::Normal), (self.len / Self::BLOCK, Content::Switch)];
         if self.clipped {
             reads.push((2, Content::Positive));
+        }
+        if self.grouped {
+            reads.push((self.len / Self::BLOCK, Content::Positive));
         }
         let mut signature = Signature::new(&reads, &vec![self.len; 1 + self.slots]);
         for (output, spec) in signature.writes.iter_mut().enumerate() {

@@ -32,8 +32,9 @@ impl NativeRun for NativeOptimizer {
         pool.run(self.parts, |part| {
             let range = part_range(self.kernel.len, self.parts, part);
             let gradients = &operands.read(0)[range.clone()];
-            let factor = if self.kernel.clipped { operands.read(2) } else { &[] };
-            let reads = [operands.read(0), operands.read(1), factor];
+            let count = 2 + usize::from(self.kernel.clipped) + usize::from(self.kernel.grouped);
+            let reads: [&[f32]; 4] =
+                std::array::from_fn(|at| if at < count { operands.read(at) } else { Default::default() });
             let mut outputs: [&mut [f32]; 8] = std::array::from_fn(|_| Default::default());
             let count = self.kernel.slots + 1;
             for (output, slot) in outputs[..count].iter_mut().enumerate() {

@@ -9,7 +9,7 @@ use crate::scalar::{Inst, View};
 impl Optimizer {
     /// Writes what the kernel computes.
     pub(super) fn evaluate(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
-        let mut body = self.body.clone();
+        let mut body = self.grouped_body();
         for inst in &mut body.insts {
             if let Inst::Load { view, .. } = inst {
                 *view = View { offset: 0, strides: vec![1, 0], guards: vec![] };

@@ -14,11 +14,15 @@ pub(super) fn optimizer(draw: &mut Draw) -> Sample {
         _ => optim::RmsProp { momentum: 0.9, weight_decay: 0.01, ..optim::RmsProp::default() }.into(),
     };
     let (len, slots) = (Optimizer::BLOCK * draw.extent(), rule.slots());
-    let kernel = Optimizer { len, slots, clipped: draw.one_in(2), body: rule.body() };
+    let kernel =
+        Optimizer { len, slots, clipped: draw.one_in(2), grouped: draw.one_in(3), body: rule.body() };
     let mask = Operand::Floats((0..len / Optimizer::BLOCK).map(|_| draw.below(2) as f32).collect());
     let mut reads = vec![draw.floats(len), mask];
     if kernel.clipped {
         reads.push(Operand::Floats(vec![4.0, 0.25]));
+    }
+    if kernel.grouped {
+        reads.push(Operand::Floats((0..len / Optimizer::BLOCK).map(|at| [1.0, 0.1, 0.0][at % 3]).collect()));
     }
     let mut writes = vec![draw.floats(len)];
     // Running mean squares are not negative.
@@ -35,6 +39,7 @@ pub(super) fn benchmarks() -> Vec<Optimizer> {
             len,
             slots: rule.slots(),
             clipped: false,
+            grouped: false,
             body: rule.body(),
         })
     };

@@ -18,7 +18,7 @@ pub(super) fn optimizer(k: &Optimizer, target: &Target) -> Result<Shader, Shader
     let operands = Operands { index: &index, shape: &shape, linear, accumulator, width, exact, read: &read };
     let mut declared: Vec<String> = (0..=k.slots).map(|i| declare(0, i, width.kind())).collect();
     declared.push(declare(1, 0, width.kind()));
-    declared.extend((1..2 + usize::from(k.clipped)).map(|i| declare(1, i, "f32")));
+    declared.extend((1..2 + usize::from(k.clipped) + usize::from(k.grouped)).map(|i| declare(1, i, "f32")));
     let template = Template::new("optimizer").insert("body", body::print(&body, &operands, "r"));
     over("optimizer", insert_bindings(template, declared), k.len, width.elements(), false, target)
 }

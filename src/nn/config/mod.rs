@@ -11,6 +11,7 @@ pub mod transformer;
 pub mod unread;
 pub mod variational;
 
+use crate::nn::imported::Imported;
 use crate::nn::layers::keys::{three, two};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
@@ -142,6 +143,23 @@ pub struct ModelConfig {
     /// added.
     #[serde(default, skip_serializing_if = "Vec::is_empty", deserialize_with = "list::discriminator")]
     pub discriminator: Vec<LayerConfig>,
+    /// A network that others made, an `.onnx` file, instead of layers: it reads the features of a row, in the shape of its
+    /// input, and its weights are those that training starts from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// With `from`: the output of the file that predicts; by default the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_output: Option<String>,
+    /// With `from`: the SHA-256 of the file, which runs note so that they notice another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_sha256: Option<String>,
+    /// With `from`: whether the last dense layer is kept as it is (`"keep"`, default), or a new one with an output for
+    /// each of the target's takes the place of it and of what follows it (`"new"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub head: Option<Head>,
+    /// The network of `from`.
+    #[serde(skip)]
+    pub network: Option<Imported>,
     /// Explicit hidden layers instead of `hidden`; the output layer is added automatically.
     #[serde(
         default,
@@ -171,6 +189,17 @@ pub enum Family {
     /// Adversarial pair: a generator learns to draw rows or images that a discriminator cannot tell from real
     /// ones.
     Gan,
+}
+
+/// What becomes of the last dense layer of an imported network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Head {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// A new one takes its place.
+    New,
 }
 
 /// Normalisation before the activation.
@@ -230,6 +259,11 @@ impl Default for ModelConfig {
             output: None,
             generator: vec![],
             discriminator: vec![],
+            from: None,
+            from_output: None,
+            from_sha256: None,
+            head: None,
+            network: None,
             layers: vec![],
         }
     }

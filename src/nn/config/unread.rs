@@ -23,13 +23,19 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     };
     let refuse = |key, reason: &str| Err((key, format!("{reason}; remove the key")));
     let found = match model.family {
-        _ if !model.layers.is_empty() => first(&[&of_layers, &of_all, &of_images, &of_cnn, &of_rnn]),
+        _ if !model.layers.is_empty() || model.from.is_some() => {
+            first(&[&of_layers, &of_all, &of_images, &of_cnn, &of_rnn])
+        }
         // Each checks the keys that one part alone reads.
         Family::Gan if !model.generator.is_empty() && !model.discriminator.is_empty() => first(&[&of_layers]),
         _ => None,
     };
     if let Some(key) = found {
-        return refuse(key, "is not read, because the model lists its layers");
+        let reason = match &model.from {
+            Some(_) => "is not read, because `model.from` gives the network",
+            None => "is not read, because the model lists its layers",
+        };
+        return refuse(key, reason);
     }
     let images = matches!(model.family, Family::Cnn | Family::Vae | Family::Gan);
     if let Some(key) = first(&[&of_images]).filter(|_| !images) {

@@ -76,7 +76,8 @@ impl Network<'_> {
         let running_mean = self.state(names[0].clone(), &[units], 0.0)?;
         let running_var = self.state(names[1].clone(), &[units], 1.0)?;
         let [weight, bias] = self.scale_and_shift(name, &along)?;
-        if self.training {
+        let frozen = names.iter().any(|name| self.is_frozen(name));
+        if self.training && !frozen {
             let Normalised { y, mean, variance } = self.graph.normalise(x, &axes, eps, weight, bias)?;
             let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
             let [mean_name, var_name] = names;

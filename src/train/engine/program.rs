@@ -23,6 +23,8 @@ const ROWS_OF_A_STREAM: usize = 16;
 
 /// The name of the only set of parameters.
 const ALL: &str = "all";
+/// The name of the set of those that training leaves as they are.
+const FROZEN: &str = "frozen";
 /// Data sets.
 const EVALUATION: &str = "evaluation";
 
@@ -144,11 +146,12 @@ fn compile_batches(
         states: evaluating.updates.clone(),
     };
     phases.push(PhaseSpec { name: "evaluate".into(), pass: Some(pass), ..PhaseSpec::default() });
+    let sets = match (training, &turns[..]) {
+        (Some(t), [_, ..]) => turns::sets(t, &turns, &evaluating.parameters),
+        _ => whole_sets(training, trained.as_ref(), &evaluating.parameters),
+    };
     let spec = ProgramSpec {
-        sets: match (training, &turns[..]) {
-            (Some(t), [_, ..]) => turns::sets(t, &turns, &evaluating.parameters),
-            _ => vec![whole_set(training, &evaluating.parameters)],
-        },
+        sets,
         states: evaluating
             .states
             .iter()
@@ -164,14 +167,26 @@ fn compile_batches(
     Ok(Built { compiled, graph: evaluating, carried, evaluation_batch, turns })
 }
 
-/// All parameters as one set.
-fn whole_set(training: Option<&Training>, parameters: &[Parameter]) -> ParameterSet {
+/// All parameters as one set, and those that are not trained as another.
+fn whole_sets(
+    training: Option<&Training>,
+    graph: Option<&ModelGraph>,
+    parameters: &[Parameter],
+) -> Vec<ParameterSet> {
     let decays_all = training.is_some_and(|t| t.decay == Decay::All);
-    ParameterSet {
-        name: ALL.into(),
-        parameters: parameters.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect(),
-        optimizer: training.map(|t| OptimizerSpec::of(&t.optimizer)),
+    let is_trained =
+        |p: &&Parameter| graph.is_none_or(|g| g.gradients.iter().any(|(name, _)| *name == p.name));
+    let (own, frozen): (Vec<&Parameter>, Vec<&Parameter>) = parameters.iter().partition(is_trained);
+    let rates =
+        training.filter(|t| !t.groups.is_empty()).map(|t| own.iter().map(|p| t.rate(&p.name)).collect());
+    let entries =
+        |of: &[&Parameter]| of.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect();
+    let optimizer = training.map(|t| OptimizerSpec { rates, ..OptimizerSpec::of(&t.optimizer) });
+    let mut sets = vec![ParameterSet { name: ALL.into(), parameters: entries(&own), optimizer }];
+    if !frozen.is_empty() {
+        sets.push(ParameterSet { name: FROZEN.into(), parameters: entries(&frozen), optimizer: None });
     }
+    sets
 }
 
 /// The phases of a training step, as in [`step`]; with `watched` values, only one step's results are kept.

@@ -53,6 +53,10 @@ impl Engine {
         for state in self.graph.states.clone() {
             self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
         }
+        for (name, data) in self.graph.given.clone() {
+            let arrangement = self.graph.arrangement(&name);
+            self.set(&name, &arrangement.to_memory(data.to_vec()))?;
+        }
         self.begin_streams()
     }
 
@@ -132,12 +136,6 @@ impl Engine {
             }
         }
         places
-    }
-
-    /// Whether there is a parameter or running statistic of this name.
-    pub fn has(&self, name: &str) -> bool {
-        let mut parameters = self.graph.parameters.iter();
-        parameters.any(|p| p.name == name) || self.graph.states.iter().any(|s| s.name == name)
     }
 
     /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named

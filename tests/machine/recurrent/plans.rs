@@ -88,6 +88,7 @@ fn kernels(model: &dyn Model, width: usize, batch: usize) -> usize {
         optimizer,
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
+        groups: vec![],
     };
     let target = Target::webgpu_minimum(Family::Workgroup);
     let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();

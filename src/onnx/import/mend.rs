@@ -1,0 +1,188 @@
+//! Shapes in which a number of rows is written out, put right for any number.
+//!
+//! A model that was exported with a fixed number of rows has it in the shapes of its reshapes. Where it is found by
+//! building the model with a prime number of rows: extents that this divides hold the rows. In row-major order the
+//! rows are a digit with a certain stride, and the axis of the new shape in which that digit lies is the one to
+//! change. Of a single row the digit has no width, so only an axis of extent 1, or the one that is `-1`, can be it.
+
+use std::collections::BTreeMap;
+
+/// A number of rows in place of that with which the model was exported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Freed {
+    /// Rows with which it was exported.
+    pub exported: usize,
+    /// Rows now.
+    pub rows: usize,
+}
+
+/// Rows with which a model is tried: a prime that extents hardly have as a factor.
+pub const PROBE: usize = 1009;
+
+/// What is done to the shapes of reshapes.
+#[derive(Clone, Debug, Default)]
+pub struct Mends {
+    /// By number of node: the new shape with the number of rows left out of the axis, and the axis; none where the
+    /// shape does not hold it.
+    known: BTreeMap<usize, Option<(Vec<usize>, usize)>>,
+    /// Whether they are being found out.
+    pub probing: bool,
+}
+
+impl Mends {
+    /// Those that the next build finds out.
+    pub fn probing() -> Self {
+        Self { probing: true, ..Self::default() }
+    }
+
+    /// The extents that a value of extents `from` is reshaped to, where the file says `wanted`.
+    ///
+    /// # Errors
+    /// If elements are left over, or it cannot be told where rows lie.
+    pub fn reshape(
+        &mut self,
+        at: usize,
+        from: &[usize],
+        wanted: &[i64],
+        allow_zero: bool,
+        freed: Option<Freed>,
+    ) -> Result<Vec<usize>, String> {
+        let Some(freed) = freed.filter(|freed| freed.exported > 0 && freed.exported != freed.rows) else {
+            return resolve(from, wanted, allow_zero);
+        };
+        if self.probing {
+            let found = find(from, wanted, allow_zero, freed)?;
+            self.known.insert(at, found);
+        }
+        match self.known.get(&at) {
+            Some(Some((shape, axis))) => {
+                let mut shape = shape.clone();
+                shape[*axis] *= freed.rows;
+                Ok(shape)
+            }
+            _ => resolve(from, wanted, allow_zero),
+        }
+    }
+}
+
+/// Where rows lie in the new shape; none if the value has none.
+fn find(
+    from: &[usize],
+    wanted: &[i64],
+    allow_zero: bool,
+    Freed { exported, rows }: Freed,
+) -> Result<Option<(Vec<usize>, usize)>, String> {
+    let holding: Vec<usize> = (0..from.len()).filter(|&axis| from[axis].is_multiple_of(rows)).collect();
+    let unknown = || {
+        let shown = format!("{wanted:?}");
+        format!(
+            "the shape {shown:.80} holds the {exported} rows with which the model was exported, and it is not clear \
+             where; export it with a dynamic batch (`dynamic_axes` or `dynamic_shapes` of torch.onnx.export)"
+        )
+    };
+    let axis = match holding[..] {
+        [] => return Ok(None),
+        [axis] => axis,
+        _ => return Err(unknown()),
+    };
+    if axis > 0 && from[axis] != rows {
+        return Err(unknown());
+    }
+    // As it was when it was exported.
+    let mut before = from.to_vec();
+    before[axis] = before[axis] / rows * exported;
+    let shape = resolve(&before, wanted, allow_zero)?;
+    let all: usize = before.iter().product();
+    // Elements from one row to the next.
+    let stride = match axis {
+        0 => all / exported,
+        _ => from[axis + 1..].iter().product(),
+    };
+    let after = |axis: usize| shape[axis + 1..].iter().product::<usize>();
+    let rest = |axis: usize| wanted.get(axis) == Some(&-1);
+    let fits = |axis: usize| {
+        let inner =
+            stride.checked_div(after(axis)).filter(|inner| inner * after(axis) == stride && *inner > 0);
+        inner.is_some_and(|inner| shape[axis].is_multiple_of(exported * inner))
+    };
+    let exact = |axis: usize| shape[axis] == exported && after(axis) == stride;
+    // Rather the axis that rows were in before.
+    let axes = || std::iter::once(axis).chain(0..shape.len()).filter(|&axis| axis < shape.len());
+    let found = axes().find(|&axis| exact(axis));
+    let found = found.or_else(|| axes().find(|&axis| fits(axis) && (exported > 1 || rest(axis))));
+    let axis = found.ok_or_else(unknown)?;
+    let mut shape = shape;
+    shape[axis] /= exported;
+    Ok(Some((shape, axis)))
+}
+
+/// A shape in which 0 keeps an extent, unless `allow_zero`, and -1 is what is left.
+///
+/// # Errors
+/// If elements are left over.
+pub fn resolve(from: &[usize], wanted: &[i64], allow_zero: bool) -> Result<Vec<usize>, String> {
+    let mut shape = vec![];
+    let mut rest = None;
+    for (axis, &extent) in wanted.iter().enumerate() {
+        shape.push(match extent {
+            0 if !allow_zero => *from.get(axis).ok_or("its shape has 0 for an axis that there is not")?,
+            -1 if rest.is_none() => {
+                rest = Some(axis);
+                1
+            }
+            extent => {
+                usize::try_from(extent).map_err(|_| format!("its shape {wanted:?} has more than one -1"))?
+            }
+        });
+    }
+    let product = |shape: &[usize]| shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    let (count, known) = (product(from).unwrap_or(0), product(&shape).unwrap_or(0));
+    if let Some(axis) = rest
+        && known > 0
+        && count.is_multiple_of(known)
+    {
+        shape[axis] = count / known;
+        return Ok(shape);
+    }
+    if count == known { Ok(shape) } else { Err(format!("{from:?} cannot be reshaped to {wanted:?}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_axis_with_the_rows_is_found() {
+        let of = |from: &[usize], wanted: &[i64], exported| {
+            let rows = |n| Some(Freed { exported, rows: n });
+            let mut mends = Mends { probing: true, ..Mends::default() };
+            let probe: Vec<usize> = from.iter().map(|&n| if n == 0 { PROBE } else { n }).collect();
+            mends.reshape(1, &probe, wanted, false, rows(PROBE)).ok()?;
+            mends.probing = false;
+            let now: Vec<usize> = from.iter().map(|&n| if n == 0 { 7 } else { n }).collect();
+            mends.reshape(1, &now, wanted, false, rows(7)).ok()
+        };
+        // 0 stands for the rows.
+        assert_eq!(of(&[0, 3, 4, 4], &[1, 48], 1), Some(vec![7, 48]));
+        assert_eq!(of(&[0, 3, 4, 4], &[1, -1], 1), Some(vec![7, 48]));
+        assert_eq!(of(&[0, 48], &[1, 1, 48], 1), Some(vec![7, 1, 48]));
+        assert_eq!(of(&[0, 5, 8], &[1, 5, 2, 4], 1), Some(vec![7, 5, 2, 4]));
+        assert_eq!(of(&[0, 5, 8], &[-1, 8], 1), Some(vec![35, 8]));
+        assert_eq!(of(&[0, 5, 8], &[20, 8], 4), Some(vec![35, 8]));
+        assert_eq!(of(&[5, 0, 8], &[5, 32], 4), Some(vec![5, 56]));
+        assert_eq!(of(&[5, 0, 8], &[5, 1, 2, 4], 1), Some(vec![5, 7, 2, 4]));
+        assert_eq!(of(&[6, 8], &[48], 1), Some(vec![48]), "no rows in it");
+        // A transposition in disguise: rows may be merged or not.
+        assert_eq!(of(&[0, 5, 8], &[5, 1, 8], 1), None);
+        assert_eq!(of(&[0, 5, 8], &[5, 8], 1), None);
+    }
+
+    #[test]
+    fn shapes_that_do_not_fit_are_refused() {
+        assert_eq!(resolve(&[2, 6], &[0, 3, -1], false), Ok(vec![2, 3, 2]));
+        assert!(resolve(&[2, 6], &[-1, -1], false).is_err());
+        assert!(resolve(&[2, 6], &[5, -1], false).is_err());
+        assert!(resolve(&[2, 6], &[7], false).is_err());
+        assert!(resolve(&[2], &[i64::MAX, 3], false).is_err());
+    }
+}

@@ -1,0 +1,351 @@
+//! A model of others as the body of an experiment's: its inputs are the features of a row, its output predicts.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
+use super::build::{Builder, Held, Value};
+use super::known::Kind;
+use super::mend::{Freed, Mends, PROBE};
+use super::model::{Node, Port, Side};
+use super::{Imported, problem_text};
+use crate::base::tensor::{DType, elements};
+use crate::graph::{Graph, GraphError, Source, ValueId};
+use crate::nn::imported::{self, Feeds};
+use crate::nn::losses::Loss;
+use crate::nn::network::Network;
+
+/// The name of a new last layer.
+const HEAD: &str = "head";
+
+/// A model of others as the body of an experiment's.
+#[derive(Debug)]
+pub struct Body {
+    model: Imported,
+    /// The output that predicts.
+    output: String,
+    new_head: bool,
+    /// Where shapes hold the number of rows, once that is found out.
+    mends: Mutex<Option<Mends>>,
+}
+
+impl Body {
+    /// The body that `model` is, which predicts by the output of this name, or the first.
+    ///
+    /// # Errors
+    /// If there is no such output, or no last dense layer that could be replaced.
+    pub fn new(model: Imported, output: Option<&str>, new_head: bool) -> Result<Self, String> {
+        let names: Vec<&str> = model.source.outputs.iter().map(|port| port.name.as_str()).collect();
+        let output = match output {
+            None => names.first().map(|name| (*name).to_string()).ok_or("it has no outputs")?,
+            Some(name) if names.contains(&name) => name.to_string(),
+            Some(name) => {
+                return Err(format!("has no output `{name:.80}`; it has `{:.300}`", names.join("`, `")));
+            }
+        };
+        let body = Self { model, output, new_head, mends: Mutex::new(None) };
+        if new_head {
+            body.last_dense()?;
+        }
+        Ok(body)
+    }
+
+    fn node_of(&self, name: &str) -> Option<&Node> {
+        self.model.made_by.get(name).map(|&at| &self.model.source.nodes[at])
+    }
+
+    /// What the last dense layer on the way to the output reads.
+    fn last_dense(&self) -> Result<&str, String> {
+        const PASSED: &[&str] = &[
+            "Softmax",
+            "LogSoftmax",
+            "Sigmoid",
+            "Add",
+            "Identity",
+            "Cast",
+            "Flatten",
+            "Reshape",
+            "Squeeze",
+            "Dropout",
+            "Tanh",
+            "HardSigmoid",
+        ];
+        let mut name = self.output.as_str();
+        let is_tensor = |name: &String| {
+            self.model.source.tensors.contains_key(name) || !self.model.made_by.contains_key(name)
+        };
+        while let Some(node) = self.node_of(name) {
+            match node.op.as_str() {
+                "Gemm" | "MatMul" => {
+                    return node
+                        .inputs
+                        .first()
+                        .map(String::as_str)
+                        .ok_or_else(|| "has an empty layer".into());
+                }
+                op if PASSED.contains(&op) => {
+                    let computed = node.inputs.iter().filter(|name| !name.is_empty());
+                    let mut computed = computed.filter(|name| op != "Add" || !is_tensor(name));
+                    let (Some(first), None) = (computed.next(), computed.next().filter(|_| op == "Add"))
+                    else {
+                        break;
+                    };
+                    name = first;
+                }
+                _ => break,
+            }
+        }
+        let last = self.node_of(name).map_or_else(|| "no node".into(), Node::label);
+        Err(format!(
+            "its output `{}` comes from {last}, not from a dense layer that a new head could take the place of; use \
+             another output with model.from_output",
+            self.output
+        ))
+    }
+
+    /// The value that predicts; without the function that the loss applies by itself.
+    fn prediction(&self, loss: &Loss) -> &str {
+        let mut name = self.output.as_str();
+        while let Some(node) = self.node_of(name) {
+            let applied: &[&str] = match loss {
+                Loss::CrossEntropy { .. } | Loss::Focal { .. } => &["Softmax", "LogSoftmax", "Identity"],
+                Loss::BceWithLogits { .. } => &["Sigmoid", "Identity"],
+                _ => &[],
+            };
+            match node.inputs.first() {
+                Some(before) if applied.contains(&node.op.as_str()) => name = before,
+                _ => break,
+            }
+        }
+        name
+    }
+
+    /// Builds what is taken.
+    fn taken(&self, net: &mut Network, feeds: &Feeds, name: &str) -> Result<ValueId, GraphError> {
+        let mends = self.mended(feeds, name).map_err(refuse)?;
+        let exported = self.model.exported_rows();
+        let freed = exported.map(|exported| Freed { exported, rows: feeds.batch });
+        let mut mends = mends;
+        self.value(net, feeds, name, freed, &mut mends).map_err(refuse)
+    }
+
+    /// Where shapes hold the number of rows: found once.
+    fn mended(&self, feeds: &Feeds, name: &str) -> Result<Mends, String> {
+        let mut known = self.mends.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(known) = &*known {
+            return Ok(known.clone());
+        }
+        let mut graph = Graph::new();
+        let mut net = Network::new(&mut graph, false);
+        let mut mends = Mends::probing();
+        let exported = self.model.exported_rows();
+        let freed = exported.map(|exported| Freed { exported, rows: PROBE });
+        let numbers = match feeds.width {
+            0 => None,
+            width => {
+                let of = Source::Batch("x".into());
+                Some(net.graph.source(of, &[PROBE, width], DType::F32).map_err(|e| e.reason)?)
+            }
+        };
+        let mut categories = vec![];
+        for (name, _) in &feeds.categories {
+            let of = Source::Batch(name.clone());
+            categories
+                .push((name.clone(), net.graph.source(of, &[PROBE], DType::U32).map_err(|e| e.reason)?));
+        }
+        let probe = Feeds { batch: PROBE, numbers, categories, ..feeds.clone() };
+        self.value(&mut net, &probe, name, freed, &mut mends)?;
+        mends.probing = false;
+        *known = Some(mends.clone());
+        Ok(mends)
+    }
+
+    fn value(
+        &self,
+        net: &mut Network,
+        feeds: &Feeds,
+        name: &str,
+        freed: Option<Freed>,
+        mends: &mut Mends,
+    ) -> Result<ValueId, String> {
+        let wanted: BTreeSet<usize> = self.model.ancestors(&[name.to_string()]);
+        let source = &self.model.source;
+        let mut builder = self.model.builder(net, freed, mends);
+        builder.literal = false;
+        self.feed(&mut builder, feeds, &wanted)?;
+        builder.run(&source.nodes, &|node| {
+            wanted.iter().any(|&at| std::ptr::eq(&raw const source.nodes[at], node))
+        });
+        if !builder.problems.is_empty() {
+            return Err(problem_text(&builder.problems));
+        }
+        let value = builder.named(name);
+        let missing = || format!("`{:.80}` is not computed from the inputs", name);
+        let held = builder.hold(&value).map_err(|_| missing())?;
+        builder.first(&held).map_err(|_| missing())
+    }
+
+    /// Binds the inputs that are read.
+    fn feed(&self, builder: &mut Builder, feeds: &Feeds, wanted: &BTreeSet<usize>) -> Result<(), String> {
+        let source = &self.model.source;
+        let read = |port: &&Port| {
+            wanted.iter().any(|&at| {
+                let node = &source.nodes[at];
+                node.inputs.contains(&port.name) || super::captured(node).contains(&port.name.as_str())
+            })
+        };
+        let ports: Vec<&Port> = source.inputs.iter().filter(read).collect();
+        let (floats, others): (Vec<&Port>, Vec<&Port>) = ports.into_iter().partition(|port| port.is_float());
+        let mut start = 0;
+        for port in &floats {
+            let shape = shape_of(port, feeds, floats.len() == 1)?;
+            let count = elements(&shape[1..]);
+            let numbers = feeds.numbers.filter(|_| start + count <= feeds.width);
+            let numbers = numbers.ok_or_else(|| mismatch(&floats, feeds))?;
+            let part = builder.net.graph.slice(numbers, &[0, start], &[feeds.batch, count]);
+            let value =
+                part.and_then(|part| builder.net.graph.reshape(part, &shape)).map_err(|e| e.reason)?;
+            builder.bind(&port.name, Held::new(value).into());
+            start += count;
+        }
+        if start != feeds.width {
+            return Err(mismatch(&floats, feeds));
+        }
+        for (at, port) in others.iter().enumerate() {
+            let named = feeds.categories.iter().find(|(name, _)| *name == port.name);
+            let by_order = feeds.categories.get(at).filter(|_| others.len() == feeds.categories.len());
+            let ids = named.or(by_order).filter(|_| Kind::of(port.elements) == Some(Kind::Int));
+            let Some(&(_, ids)) = ids else {
+                return Err(format!(
+                    "its input `{:.80}` ({}) is no number and no column of categories is called so",
+                    port.name,
+                    port.describe()
+                ));
+            };
+            let shape = match port.shape.as_ref().map_or(1, Vec::len) {
+                1 => vec![feeds.batch],
+                rank => [vec![feeds.batch], vec![1; rank - 1]].concat(),
+            };
+            let ids = builder.net.graph.reshape(ids, &shape).map_err(|e| e.reason)?;
+            builder.bind(&port.name, Value::Graph(Builder::index_input(None, ids)));
+        }
+        if others.len() != feeds.categories.len() {
+            let names: Vec<&str> = feeds.categories.iter().map(|(name, _)| name.as_str()).collect();
+            return Err(format!(
+                "it reads {} columns of categories, the data have {} (`{:.200}`); leave them out with data.exclude, \
+                 or encode them as numbers",
+                others.len(),
+                names.len(),
+                names.join("`, `")
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn mismatch(ports: &[&Port], feeds: &Feeds) -> String {
+    let shown: Vec<String> =
+        ports.iter().map(|port| format!("`{:.60}` {}", port.name, port.describe())).collect();
+    format!("it reads {}, and rows of the data have {} numbers", shown.join(", "), feeds.width)
+}
+
+/// The extents of an input of numbers; those that the file leaves open follow from the data.
+fn shape_of(port: &Port, feeds: &Feeds, alone: bool) -> Result<Vec<usize>, String> {
+    let sides = port.shape.as_ref().filter(|sides| !sides.is_empty());
+    let sides =
+        sides.ok_or_else(|| format!("the file does not say what shape its input `{:.80}` has", port.name))?;
+    let mut shape = vec![feeds.batch];
+    let mut open = vec![];
+    for (axis, side) in sides.iter().enumerate().skip(1) {
+        if *side == Side::Fixed(0) {
+            return Err(format!("its input `{:.80}` has an extent of 0", port.name));
+        }
+        shape.push(match side {
+            Side::Fixed(n) => *n,
+            _ => {
+                open.push(axis);
+                1
+            }
+        });
+    }
+    let of_data: Option<Vec<usize>> = match (shape.len(), feeds.image, feeds.sequence) {
+        (4, Some(image), _) => Some(image.to_vec()),
+        (3, _, Some(sequence)) => Some(sequence.to_vec()),
+        _ => None,
+    };
+    match (&open[..], of_data) {
+        ([], _) => {}
+        (_, Some(known)) => open.iter().for_each(|&axis| shape[axis] = known[axis - 1]),
+        ([axis], None) if alone && feeds.width.is_multiple_of(elements(&shape[1..]).max(1)) => {
+            shape[*axis] = feeds.width / elements(&shape[1..]).max(1);
+        }
+        _ => {
+            let described = port.describe();
+            return Err(format!(
+                "the extents of its input `{:.80}` {described} do not follow from the data",
+                port.name
+            ));
+        }
+    }
+    Ok(shape)
+}
+
+fn refuse(reason: String) -> GraphError {
+    GraphError { layer: String::new(), op: "from", operands: String::new(), reason }
+}
+
+impl imported::Body for Body {
+    fn build(
+        &self,
+        net: &mut Network,
+        feeds: &Feeds,
+        outputs: usize,
+        loss: &Loss,
+    ) -> Result<ValueId, GraphError> {
+        if self.new_head {
+            let features = self.features(net, feeds)?;
+            net.graph.set_layer(HEAD);
+            let before = net.parameters.len();
+            let y = net.dense(HEAD, outputs, true, features)?;
+            let trained =
+                net.parameters[before..].iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
+            net.summary.push((HEAD.into(), vec![outputs], trained));
+            return Ok(y);
+        }
+        let y = self.taken(net, feeds, self.prediction(loss))?;
+        let shape = net.graph.shape(y).clone();
+        if elements(&shape) != feeds.batch * outputs || (shape.len() > 1 && shape[0] != feeds.batch) {
+            let width = elements(&shape) / feeds.batch.max(1);
+            let reason = format!(
+                "its output `{}` has {width} numbers for each row, and the target needs {outputs}; give the model a new \
+                 last layer with model.head = \"new\", or choose another output with model.from_output",
+                self.output
+            );
+            return Err(refuse(reason));
+        }
+        net.graph.reshape(y, &[feeds.batch, outputs])
+    }
+
+    fn features(&self, net: &mut Network, feeds: &Feeds) -> Result<ValueId, GraphError> {
+        let name = self.last_dense().map_err(refuse)?;
+        let y = self.taken(net, feeds, name)?;
+        match net.graph.shape(y)[..] {
+            [rows, _] if rows == feeds.batch => Ok(y),
+            ref shape => {
+                let reason = format!("its last dense layer reads {shape:?}, which are no rows of numbers");
+                Err(refuse(reason))
+            }
+        }
+    }
+
+    fn normalises_batch(&self) -> bool {
+        self.model.source.nodes.iter().any(|node| node.op == "BatchNormalization")
+    }
+
+    fn digest(&self) -> &str {
+        &self.model.digest
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.model.bytes()
+    }
+}

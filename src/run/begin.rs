@@ -1,0 +1,206 @@
+//! The weights that a training starts from, by name.
+
+use std::path::Path;
+
+use super::job::Options;
+use crate::train::TrainError;
+use crate::train::checkpoint::NamedTensor;
+use crate::train::engine::Engine;
+use crate::train::events::Observer;
+use crate::train::foreign;
+
+/// Names that messages list at most.
+const MOST: usize = 12;
+
+/// What a file has of a model's tensors.
+#[derive(Debug, Default, PartialEq)]
+struct Match {
+    /// Tensors that both have, with their values.
+    found: Vec<NamedTensor>,
+    /// Names that only the model has.
+    missing: Vec<String>,
+    /// Names that only the file has.
+    left_over: Vec<String>,
+    /// Names that both have, the shape in the file, and that in the model.
+    unlike: Vec<(String, Vec<usize>, Vec<usize>)>,
+}
+
+/// Sets the weights of an engine to those of a file.
+///
+/// # Errors
+/// If they are not those of the model, and it was not said that some will do.
+pub(super) fn from_file(
+    engine: &mut Engine,
+    path: &Path,
+    options: &Options,
+    observer: &mut dyn Observer,
+) -> Result<(), TrainError> {
+    let (mut tensors, meta) = foreign::load(path)?;
+    let maps = maps(&options.init_map)?;
+    for (name, ..) in &mut tensors {
+        *name = mapped(name, &maps);
+    }
+    if let Some(pair) = twice(&tensors) {
+        let problem = format!("has two tensors called `{pair}` after --init-map");
+        return Err(TrainError::unusable(path, problem));
+    }
+    // Without values: what the model has now.
+    let own = engine.weights()?;
+    let mut found = matched(tensors, &own);
+    if meta.is_some() {
+        // A checkpoint holds more than weights; another file should not.
+        found.left_over.clear();
+    }
+    let whole = found.missing.is_empty() && found.unlike.is_empty() && found.left_over.is_empty();
+    if !whole && !options.init_partial {
+        return Err(TrainError::unusable(path, found.problem(own.len())));
+    }
+    if found.found.is_empty() {
+        return Err(TrainError::unusable(path, found.problem(own.len())));
+    }
+    if !whole {
+        observer.note(&format!("{}: {}", path.display(), found.table(own.len())));
+    }
+    let kept = own.into_iter().map(|tensor| {
+        let given = found.found.iter().position(|(name, ..)| *name == tensor.0);
+        given.map_or(tensor, |at| found.found[at].clone())
+    });
+    engine.restore(&kept.collect::<Vec<_>>(), false)
+}
+
+/// What a file has of a model's tensors.
+fn matched(tensors: Vec<NamedTensor>, own: &[NamedTensor]) -> Match {
+    let mut of = Match::default();
+    for (name, shape, _) in own {
+        if !tensors.iter().any(|(known, ..)| known == name) {
+            of.missing.push(name.clone());
+        } else if let Some((_, other, _)) =
+            tensors.iter().find(|(known, other, _)| known == name && other != shape)
+        {
+            of.unlike.push((name.clone(), other.clone(), shape.clone()));
+        }
+    }
+    for tensor in tensors {
+        match own.iter().find(|(name, ..)| *name == tensor.0) {
+            None => of.left_over.push(tensor.0),
+            Some((_, shape, _)) if *shape == tensor.1 => of.found.push(tensor),
+            Some(_) => {}
+        }
+    }
+    of
+}
+
+impl Match {
+    /// What was found and what was not, of `all` tensors of the model.
+    fn table(&self, all: usize) -> String {
+        let mut parts = vec![format!("{} of {all} tensors found", self.found.len())];
+        let listed = |names: &[String]| {
+            let more =
+                if names.len() > MOST { format!(" and {} more", names.len() - MOST) } else { String::new() };
+            names.iter().take(MOST).map(|name| format!("`{name:.80}`")).collect::<Vec<_>>().join(", ") + &more
+        };
+        if !self.missing.is_empty() {
+            parts.push(format!("missing in the file: {}", listed(&self.missing)));
+        }
+        let shapes =
+            self.unlike.iter().map(|(name, file, model)| format!("{name} {file:?} instead of {model:?}"));
+        if !self.unlike.is_empty() {
+            parts.push(format!("of another shape: {}", listed(&shapes.collect::<Vec<_>>())));
+        }
+        if !self.left_over.is_empty() {
+            parts.push(format!("not in the model: {}", listed(&self.left_over)));
+        }
+        parts.join("; ")
+    }
+
+    /// The error that a file has not exactly the model's tensors.
+    fn problem(&self, all: usize) -> String {
+        let advice = match self.found.is_empty() {
+            true => "rename its tensors with --init-map 'old.*=new.*'",
+            false => "rename tensors with --init-map 'old.*=new.*', or take what fits with --init-partial",
+        };
+        format!("{}; {advice}", self.table(all))
+    }
+}
+
+/// A pattern of names and what takes its place: texts before and after a `*`.
+type Map = ([String; 2], [String; 2], bool);
+
+/// The maps of `old=new` arguments, each with a `*` on both sides or on none.
+fn maps(arguments: &[String]) -> Result<Vec<Map>, TrainError> {
+    let parse = |argument: &String| {
+        let (old, new) = argument.split_once('=')?;
+        let split = |text: &str| match text.split_once('*') {
+            Some((before, after)) if !after.contains('*') => {
+                Some(([before.to_string(), after.to_string()], true))
+            }
+            None => Some(([text.to_string(), String::new()], false)),
+            Some(_) => None,
+        };
+        let ((old, starred), (new, other)) = (split(old)?, split(new)?);
+        (starred == other).then_some((old, new, starred))
+    };
+    let wrong = |argument: &String| {
+        let reason = "give OLD=NEW, with one * on both sides or on none, such as 'backbone.*=*'";
+        TrainError::Input(format!("--init-map {argument}: {reason}"))
+    };
+    arguments.iter().map(|argument| parse(argument).ok_or_else(|| wrong(argument))).collect()
+}
+
+/// A name as the first map says that is of it.
+fn mapped(name: &str, maps: &[Map]) -> String {
+    for ([before, after], [new_before, new_after], starred) in maps {
+        if !starred {
+            if name == before {
+                return new_before.clone();
+            }
+            continue;
+        }
+        let middle = name.strip_prefix(before.as_str()).and_then(|rest| rest.strip_suffix(after.as_str()));
+        if let Some(middle) = middle {
+            return format!("{new_before}{middle}{new_after}");
+        }
+    }
+    name.to_string()
+}
+
+fn twice(tensors: &[NamedTensor]) -> Option<&str> {
+    let mut seen = std::collections::BTreeSet::new();
+    tensors.iter().map(|(name, ..)| name.as_str()).find(|name| !seen.insert(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_mapped() {
+        let maps = maps(&["module.*=*".into(), "*.gamma=*.weight".into(), "fc=head".into()]).unwrap();
+        assert_eq!(mapped("module.0.weight", &maps), "0.weight");
+        assert_eq!(mapped("bn.gamma", &maps), "bn.weight");
+        assert_eq!(mapped("fc", &maps), "head");
+        assert_eq!(mapped("other", &maps), "other");
+        for wrong in ["a", "a*=b", "a=b*", "a*b*=c*"] {
+            assert!(super::maps(&[wrong.into()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_a_file_has_is_told_apart() {
+        let tensor = |name: &str, n: usize| (name.to_string(), vec![n], vec![0.0; n]);
+        let of = matched(
+            vec![tensor("a", 2), tensor("b", 3), tensor("d", 1)],
+            &[tensor("a", 2), tensor("b", 2), tensor("c", 1)],
+        );
+        assert_eq!(of.found, [tensor("a", 2)]);
+        assert_eq!(
+            (of.missing.clone(), of.left_over.clone()),
+            (vec!["c".to_string()], vec!["d".to_string()])
+        );
+        let text = of.table(3);
+        for part in ["1 of 3", "missing in the file: `c`", "`b [3] instead of [2]`", "not in the model: `d`"]
+        {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+}

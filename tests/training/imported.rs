@@ -1,0 +1,193 @@
+//! Models of others in training: they follow PyTorch, keep what is frozen, and change their heads.
+
+use std::path::Path;
+
+use gridlight::device::cpu::CpuDevice;
+use gridlight::experiment::Experiment;
+use gridlight::run::job::Options;
+use gridlight::run::{export, trainer};
+use gridlight::train::checkpoint::{self, NamedTensor};
+use gridlight::train::foreign;
+use serde_json::Value;
+
+use super::mutate;
+use super::silent::Silent;
+
+const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch");
+
+fn expected() -> Value {
+    serde_json::from_slice(&std::fs::read(Path::new(PLACE).join("imported.json")).unwrap()).unwrap()
+}
+
+fn floats(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect()
+}
+
+/// A directory with the rows of a model and an experiment that trains it on all of them.
+fn workplace(name: &str, more: &str) -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let found = expected();
+    let model = &found["models"][name];
+    let rows = model["x"].as_array().unwrap();
+    let (x, y) = (rows.iter().map(floats).collect::<Vec<_>>(), floats(&model["y"]));
+    let width = x[0].len();
+    let mut csv: String = (0..width).map(|at| format!("x{at},")).collect::<String>() + "y\n";
+    // Twice, so that as many rows validate as train.
+    for _ in 0..2 {
+        for (row, y) in x.iter().zip(&y) {
+            csv += &(row.iter().map(|x| format!("{x},")).collect::<String>() + &format!("{y}\n"));
+        }
+    }
+    std::fs::write(directory.path().join("rows.csv"), csv).unwrap();
+    let shape = if name == "cnn" { "[data.image]\nshape = [1, 4, 4]\n" } else { "" };
+    let text = format!(
+        "name = \"x\"\n[data]\nsource = \"rows.csv\"\ntarget = \"y\"\n\
+         [data.transform]\nnumbers = \"none\"\ntarget = \"none\"\n{shape}\
+         [data.split]\nby = \"order\"\nvalidation = 0.5\ntest = 0.0\n\
+         [model]\nfrom = \"{PLACE}/imported-{name}.onnx\"\n{more}"
+    );
+    std::fs::write(directory.path().join("x.toml"), text).unwrap();
+    directory
+}
+
+fn trained(directory: &Path, sets: &[&str]) -> (Vec<NamedTensor>, Vec<NamedTensor>) {
+    let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+    let experiment = Experiment::read(&directory.join("x.toml"), &sets).unwrap();
+    let data = trainer::load_data(&experiment, directory).unwrap();
+    let out = directory.join("run");
+    let options = Options { out: out.clone(), without_report: true, ..Options::default() };
+    trainer::train(&experiment, &data, &CpuDevice::new(Some(1)), &options, &mut Silent).unwrap();
+    let checkpoints = checkpoint::list(&out.join("checkpoints"));
+    let last = checkpoint::load(&checkpoints.last().unwrap().1).unwrap().0;
+    (last, checkpoint::load(&out.join("best.safetensors")).unwrap().0)
+}
+
+fn tensor<'t>(all: &'t [NamedTensor], name: &str) -> &'t [f32] {
+    &all.iter().find(|(known, ..)| known == name).unwrap_or_else(|| panic!("no {name}")).2
+}
+
+#[test]
+fn an_imported_model_trains_as_in_pytorch() {
+    for name in ["mlp", "cnn"] {
+        for (rule, rate) in [("sgd", "0.05"), ("adam", "0.01")] {
+            let directory = workplace(name, "[train]\nbatch_size = 8\nepochs = 10\nshuffle = false\n");
+            let (last, _) = trained(
+                directory.path(),
+                &[&format!("train.optimizer={rule}"), &format!("train.learning_rate={rate}")],
+            );
+            let found = expected();
+            for (tensor_name, values) in found["models"][name][rule]["weights"].as_object().unwrap() {
+                let (wanted, got) = (floats(values), tensor(&last, tensor_name));
+                for (wanted, got) in wanted.iter().zip(got) {
+                    let error = (wanted - f64::from(*got)).abs();
+                    assert!(error < 1e-4, "{name} {rule} {tensor_name}: {got} instead of {wanted}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_frozen_keeps_its_bits_and_the_rest_is_trained() {
+    let more = "head = \"new\"\n[train]\nbatch_size = 8\nepochs = 20\nfreeze = [\"0.*\", \"1.*\"]\n\
+                optimizer = { type = \"adamw\", weight_decay = 0.1 }\nlearning_rate = 0.01\n";
+    let directory = workplace("cnn", more);
+    let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
+    let data = trainer::load_data(&experiment, directory.path()).unwrap();
+    let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+    let begin = model.graph(8, true).unwrap();
+    assert_eq!(
+        begin.gradients.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["head.weight", "head.bias"]
+    );
+    assert!(begin.updates.is_empty(), "statistics of a frozen norm are renewed");
+    let (last, _) = trained(directory.path(), &[]);
+    for (name, given) in &begin.given {
+        let bits = |data: &[f32]| data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(tensor(&last, name)), bits(given), "{name}");
+    }
+    assert!(tensor(&last, "head.bias").iter().all(|x| *x != 0.0));
+}
+
+#[test]
+fn groups_have_rates_of_their_own() {
+    let more =
+        "[train]\nbatch_size = 8\nepochs = 1\nshuffle = false\noptimizer = \"sgd\"\nlearning_rate = 0.1\n";
+    let of = |sets: &[&str]| trained(workplace("mlp", more).path(), sets).0;
+    let start = {
+        let directory = workplace("mlp", more);
+        let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
+        let data = trainer::load_data(&experiment, directory.path()).unwrap();
+        trainer::model_of(&experiment, &data.fitted, &data.train).graph(8, true).unwrap().given
+    };
+    let plain = of(&[]);
+    let grouped = of(&["train.group=[{parameters=\"0.*\",learning_rate=0.01}]"]);
+    for (name, given) in &start {
+        let factor = if name.starts_with("0.") { 0.1 } else { 1.0 };
+        for ((plain, grouped), start) in
+            tensor(&plain, name).iter().zip(tensor(&grouped, name)).zip(given.iter())
+        {
+            let (wanted, got) = (f64::from(plain - start) * factor, f64::from(grouped - start));
+            assert!((wanted - got).abs() < 1e-6, "{name}: a step of {got} instead of {wanted}");
+        }
+    }
+}
+
+#[test]
+fn an_exported_model_is_imported_again() {
+    let more = "[train]\nbatch_size = 8\nepochs = 3\n";
+    let directory = workplace("cnn", more);
+    trained(directory.path(), &[]);
+    let first = export::onnx(&directory.path().join("run"), true).unwrap().bytes;
+    std::fs::write(directory.path().join("again.onnx"), first).unwrap();
+    let text = std::fs::read_to_string(directory.path().join("x.toml")).unwrap();
+    let original = format!("{PLACE}/imported-cnn.onnx");
+    std::fs::write(directory.path().join("x.toml"), text.replace(&original, "again.onnx")).unwrap();
+    let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
+    let data = trainer::load_data(&experiment, directory.path()).unwrap();
+    let given = trainer::model_of(&experiment, &data.fitted, &data.train).graph(8, false).unwrap().given;
+    let (best, _) = checkpoint::load(&directory.path().join("run/best.safetensors")).unwrap();
+    for (name, _, data) in best {
+        let (_, imported) =
+            given.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(**imported, data, "{name}");
+    }
+}
+
+#[test]
+fn files_of_pytorch_are_read_without_running_them() {
+    let (tensors, meta) = foreign::load(&Path::new(PLACE).join("imported.pt")).unwrap();
+    assert!(meta.is_none());
+    let found = expected();
+    let wanted = found["weights"].as_object().unwrap();
+    assert_eq!(tensors.len(), wanted.len());
+    for (name, shape, data) in &tensors {
+        let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
+        assert_eq!(serde_json::json!(shape), wanted[name]["shape"], "{name}");
+        let values: Vec<f32> = floats(&wanted[name]["data"]).into_iter().map(|x| x as f32).collect();
+        assert_eq!(*data, values, "{name}");
+    }
+    let (nested, _) = foreign::load(&Path::new(PLACE).join("imported-nested.pt")).unwrap();
+    assert_eq!(nested.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["bias", "weight"]);
+}
+
+#[test]
+fn damaged_files_are_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("damaged");
+    let read = |name: &str| std::fs::read(Path::new(PLACE).join(name)).unwrap();
+    let (weights, models) = (read("imported.pt"), [read("imported-mlp.onnx"), read("imported-cnn.onnx")]);
+    let began = std::time::Instant::now();
+    let mut refused = 0;
+    for seed in 0..1000 {
+        std::fs::write(&path, mutate::mutate(&weights, seed)).unwrap();
+        refused += usize::from(foreign::load(&path).is_err());
+        let model = mutate::mutate(&models[seed as usize % 2], seed);
+        match gridlight::onnx::import::Imported::of(model, directory.path()) {
+            Ok(imported) => drop(imported.inspect(&std::collections::BTreeMap::new())),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 200, "{refused} of 2000 damaged files were refused");
+    assert!(began.elapsed().as_secs() < 600, "some file takes long");
+}
