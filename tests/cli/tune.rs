@@ -408,3 +408,14 @@ fn mistakes_are_found_before_the_first_trial() {
     assert!(full.code == Some(2) && full.stderr.contains("choose another directory"), "{}", full.stderr);
     assert!(!place.path().join("runs").exists());
 }
+
+#[test]
+fn the_shipped_study_is_one() {
+    let place = tempfile::tempdir().unwrap();
+    let study = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/studies/student-grades.toml");
+    let study = study.to_str().unwrap();
+    let more = ["--device", "cpu", "--trials", "2", "--set", "train.epochs=6", "--json"];
+    let events = lines(&gridlight(place.path(), &[&["tune", study], &more[..]].concat()));
+    assert_eq!(events[0]["rungs"], serde_json::json!([2, 6]));
+    assert!(place.path().join("runs/student-grades-study/best.toml").exists());
+}

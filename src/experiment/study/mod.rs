@@ -1,6 +1,7 @@
 //! The study file: which keys of an experiment are searched, how, and how long. Everything in it is checked, and every
 //! end of every range tried on the experiment, before anything is trained.
 
+mod judge;
 mod probe;
 mod search;
 
@@ -14,8 +15,7 @@ use super::explain::explain;
 use super::place::Origin;
 use super::{Experiment, text_of};
 use crate::base::config::ConfigError;
-use crate::base::names::{nearest, normal};
-use crate::data::Goal;
+use crate::base::names::normal;
 use crate::search::halving::{Kind, Scheduler, rungs};
 use crate::search::sampler::{NoGrid, Sampler, grid};
 use crate::search::{Parameter, Setting};
@@ -175,7 +175,7 @@ impl Study {
             sampler,
             trials: count(&file, trials, sampler).map_err(|(key, reason)| wrong(key, reason))?,
             hours: file.hours,
-            metric: metric(&file, &keys, &experiment).map_err(|(key, reason)| wrong(key, reason))?,
+            metric: judge::metric(&file, &keys, &experiment).map_err(|(key, reason)| wrong(key, reason))?,
             seed: file.seed,
             folds: folds(&file).map_err(|(key, reason)| wrong(key, reason))?,
             scheduler,
@@ -326,53 +326,6 @@ fn folds(file: &File) -> Result<Option<usize>, (&'static str, String)> {
         }
         folds => Ok(folds.map(|folds| folds as usize)),
     }
-}
-
-/// The metrics that tell settings of a model apart, by what it learns.
-fn metrics(goal: Goal) -> &'static [&'static str] {
-    match goal {
-        Goal::Regression | Goal::Rate => &["loss", "mae", "rmse", "r2", "pinball", "crps", "smape", "mase"],
-        Goal::Binary | Goal::Classes => &[
-            "loss",
-            "accuracy",
-            "auc",
-            "f1",
-            "balanced_accuracy",
-            "mcc",
-            "log_loss",
-            "brier",
-            "ece",
-            "average_precision",
-            "nats",
-        ],
-        Goal::Features => &["loss", "elbo", "log_likelihood", "frechet", "precision", "recall", "auc"],
-    }
-}
-
-fn metric(file: &File, keys: &[Searched], experiment: &Experiment) -> Result<String, (&'static str, String)> {
-    let name = file.metric.clone().unwrap_or_else(|| "loss".into());
-    let known = metrics(experiment.goal());
-    if !known.contains(&name.as_str()) {
-        return Err((
-            "metric",
-            format!("= \"{name}\" is no metric of this model{}", nearest(&name, known.iter().copied())),
-        ));
-    }
-    let changes = |key: &str| ["train.loss", "data.transform"].iter().any(|table| key.starts_with(table));
-    if let Some(searched) = keys.iter().find(|searched| name == "loss" && changes(&searched.key)) {
-        let reason = format!(
-            "= \"loss\" cannot compare settings of `{}`, which change what the loss is; choose one of {}",
-            searched.key,
-            known[1..].join(", ")
-        );
-        return Err(("metric", reason));
-    }
-    if name == "loss" && experiment.model.adversarial().is_some() {
-        let reason = "= \"loss\" does not tell which settings of a gan draw best; set model.features in the experiment \
-                      and use metric = \"frechet\"";
-        return Err(("metric", reason.into()));
-    }
-    Ok(name)
 }
 
 fn scheduler(
