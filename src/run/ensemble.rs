@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use super::certainty;
 use super::directory::RunDirectory;
 use super::evaluate::{self, Evaluation};
 use super::job::Options;
@@ -150,7 +151,7 @@ impl Ensemble {
         let trained = opened.trained(device);
         let predictions = trained.evaluate(rows, 1)?;
         let shown = Shown { part, rows, predictions: &predictions, intervals: None };
-        let sure = sure::found(opened, evaluation, &shown);
+        let sure = certainty::found(opened, evaluation, &shown);
         let shown = Shown { intervals: sure.intervals.as_ref(), ..shown };
         let task = opened.task();
         let sections = task.sections(&trained, &shown)? + &sure.section;

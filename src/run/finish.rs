@@ -1,6 +1,7 @@
 //! The end of training: predictions of the best weights, the report, the `end` event.
 
 use super::audit;
+use super::certainty;
 use super::decide;
 use super::epochs::Trainer;
 use super::evaluate;
@@ -96,16 +97,16 @@ impl Trainer<'_> {
     }
 
     /// How sure predictions are, if the experiment asks for anything.
-    fn sure(&self, shown: &Shown) -> Result<sure::Found, TrainError> {
+    fn sure(&self, shown: &Shown) -> Result<certainty::Found, TrainError> {
         let Job { experiment, device, .. } = self.task;
         if experiment.uncertainty.coverage.is_none() && !experiment.uncertainty.temperature {
-            return Ok(sure::Found::default());
+            return Ok(certainty::Found::default());
         }
         let mut opened = open(&self.run.path)?;
         let request = evaluate::Request::default();
         let evaluation =
             evaluate::judge(&mut opened, shown.rows.clone(), shown.part.into(), &request, device)?;
-        Ok(sure::found(&opened, &evaluation, shown))
+        Ok(certainty::found(&opened, &evaluation, shown))
     }
 
     fn write_report(&mut self, steps_per_second: f64) -> Result<(), TrainError> {

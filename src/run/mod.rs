@@ -3,6 +3,7 @@
 mod anomaly;
 pub mod audit;
 mod begin;
+mod certainty;
 pub mod compare;
 mod decide;
 mod diagnose;

@@ -195,7 +195,7 @@ mod tests {
         for row in 0..count {
             let x = (row % 10) as f64 / 10.0;
             truth.push(x + (0.2 + x) * normal(row, stream));
-            let spread = |q: f64| (x + (0.1 + 0.5 * x) * rng::normal_quantile(q)) as f32;
+            let spread = |q: f64| (x + (0.18 + 0.9 * x) * rng::normal_quantile(q)) as f32;
             match quantiles {
                 [] => raw.push(x as f32),
                 levels => raw.extend(levels.iter().map(|q| spread(*q))),
