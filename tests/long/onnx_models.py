@@ -257,6 +257,7 @@ def outputs(arguments, place):
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default=ROOT / "target/debug/gridlight")
     parser.add_argument("--device", default="cpu")
