@@ -59,7 +59,7 @@ def main():
     found = {"weights": weights(), "models": {}}
     kinds = {
         "mlp": (lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)), (4,)),
-        "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
+        "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
                                       nn.Flatten(), nn.Linear(12, 1)), (1, 4, 4)),
     }
     for name, (make, shape) in kinds.items():
