@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Imports models that PyTorch, scikit-learn and ONNX's helper make, and compares with what their makers compute.
+"""Imports models that PyTorch exports, and compares with what PyTorch computes.
 
-Makes small models of many kinds with random weights, exports each (PyTorch's with both exporters where `onnxscript` is
+Makes small models of many kinds with random weights, exports each (with both exporters where `onnxscript` is
 installed, with a fixed and with a dynamic batch), runs `gridlight import` on random inputs of 1, 3 and 8 rows, and compares
-with the maker's own outputs: within 1e-5 of the larger of their size and the root mean square. A fixed batch whose place in a shape is not clear may be refused. What
-fine-tuning computes is tested in `tests/training/imported.rs`.
+the outputs: within 1e-5 of the larger of their size and the root mean square. A fixed
+batch whose place in a shape is not clear may be refused. What fine-tuning computes is tested in `tests/training/imported.rs`.
 
-    pip install torch onnx==1.21.0 onnxruntime numpy safetensors onnxscript skl2onnx scikit-learn
+    pip install torch onnx==1.21.0 numpy onnxscript
     tests/long/onnx_models.py [--binary target/debug/gridlight] [--device cpu] [--only TEXT]
 """
 
