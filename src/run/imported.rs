@@ -125,8 +125,7 @@ pub fn run(
     inputs: &BTreeMap<String, Known>,
     device: &dyn Device,
 ) -> Result<Vec<(String, Array)>, TrainError> {
-    let shapes = inputs.iter().map(|(name, known)| (name.clone(), known.shape.clone())).collect();
-    let literal = model.literal(&shapes).map_err(TrainError::Input)?;
+    let literal = model.literal(inputs).map_err(TrainError::Input)?;
     let computed = compute(&literal, inputs, device)?;
     let mut results = vec![];
     let mut computed = computed.into_iter();

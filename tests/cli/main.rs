@@ -6,6 +6,7 @@ mod explain;
 mod export;
 mod first_contact;
 mod forecasts;
+mod import;
 mod places;
 mod refusals;
 mod rows;

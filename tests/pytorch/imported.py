@@ -36,9 +36,15 @@ def weights():
     return {name: {"shape": list(t.shape), "data": t.detach().float().reshape(-1).tolist()} for name, t in kept.items()}
 
 
-def model(module, x, name):
-    module.eval()
-    torch.onnx.export(module, (x,), str(HERE / name), dynamo=False, input_names=["x"], output_names=["y"])
+class Sequence(nn.Module):
+    """The last state of an LSTM, and a dense layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.out = nn.LSTM(3, 4, batch_first=True), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.out(self.rnn(x)[0][:, -1])
 
 
 def trajectory(module, optimizer, x, y):
@@ -59,8 +65,9 @@ def main():
     found = {"weights": weights(), "models": {}}
     kinds = {
         "mlp": (lambda: nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1)), (4,)),
-        "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
+        "cnn": (lambda: nn.Sequential(nn.Conv2d(1, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2),
                                       nn.Flatten(), nn.Linear(12, 1)), (1, 4, 4)),
+        "lstm": (Sequence, (5, 3)),
     }
     for name, (make, shape) in kinds.items():
         torch.manual_seed(2)

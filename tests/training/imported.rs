@@ -4,8 +4,10 @@ use std::path::Path;
 
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
+use gridlight::onnx::import::Imported;
+use gridlight::onnx::import::known::{Kind, Known};
 use gridlight::run::job::Options;
-use gridlight::run::{export, trainer};
+use gridlight::run::{export, imported, trainer};
 use gridlight::train::checkpoint::{self, NamedTensor};
 use gridlight::train::foreign;
 use serde_json::Value;
@@ -50,16 +52,18 @@ fn workplace(name: &str, more: &str) -> tempfile::TempDir {
     directory
 }
 
-fn trained(directory: &Path, sets: &[&str]) -> (Vec<NamedTensor>, Vec<NamedTensor>) {
+/// The last weights, and the losses of all epochs.
+fn trained(directory: &Path, sets: &[&str]) -> (Vec<NamedTensor>, Vec<f64>) {
     let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
     let experiment = Experiment::read(&directory.join("x.toml"), &sets).unwrap();
     let data = trainer::load_data(&experiment, directory).unwrap();
     let out = directory.join("run");
     let options = Options { out: out.clone(), without_report: true, ..Options::default() };
-    trainer::train(&experiment, &data, &CpuDevice::new(Some(1)), &options, &mut Silent).unwrap();
+    let outcome =
+        trainer::train(&experiment, &data, &CpuDevice::new(Some(1)), &options, &mut Silent).unwrap();
     let checkpoints = checkpoint::list(&out.join("checkpoints"));
     let last = checkpoint::load(&checkpoints.last().unwrap().1).unwrap().0;
-    (last, checkpoint::load(&out.join("best.safetensors")).unwrap().0)
+    (last, outcome.history.iter().map(|row| row.train_loss).collect())
 }
 
 fn tensor<'t>(all: &'t [NamedTensor], name: &str) -> &'t [f32] {
@@ -68,14 +72,19 @@ fn tensor<'t>(all: &'t [NamedTensor], name: &str) -> &'t [f32] {
 
 #[test]
 fn an_imported_model_trains_as_in_pytorch() {
-    for name in ["mlp", "cnn"] {
+    for name in ["mlp", "cnn", "lstm"] {
         for (rule, rate) in [("sgd", "0.05"), ("adam", "0.01")] {
             let directory = workplace(name, "[train]\nbatch_size = 8\nepochs = 10\nshuffle = false\n");
-            let (last, _) = trained(
+            let (last, losses) = trained(
                 directory.path(),
                 &[&format!("train.optimizer={rule}"), &format!("train.learning_rate={rate}")],
             );
             let found = expected();
+            let wanted = floats(&found["models"][name][rule]["losses"]);
+            assert_eq!(losses.len(), wanted.len());
+            for (got, wanted) in losses.iter().zip(&wanted) {
+                assert!((got - wanted).abs() < 1e-4, "{name} {rule}: a loss of {got} instead of {wanted}");
+            }
             for (tensor_name, values) in found["models"][name][rule]["weights"].as_object().unwrap() {
                 let (wanted, got) = (floats(values), tensor(&last, tensor_name));
                 for (wanted, got) in wanted.iter().zip(got) {
@@ -135,22 +144,31 @@ fn groups_have_rates_of_their_own() {
 
 #[test]
 fn an_exported_model_is_imported_again() {
-    let more = "[train]\nbatch_size = 8\nepochs = 3\n";
-    let directory = workplace("cnn", more);
-    trained(directory.path(), &[]);
-    let first = export::onnx(&directory.path().join("run"), true).unwrap().bytes;
-    std::fs::write(directory.path().join("again.onnx"), first).unwrap();
-    let text = std::fs::read_to_string(directory.path().join("x.toml")).unwrap();
-    let original = format!("{PLACE}/imported-cnn.onnx");
-    std::fs::write(directory.path().join("x.toml"), text.replace(&original, "again.onnx")).unwrap();
-    let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
-    let data = trainer::load_data(&experiment, directory.path()).unwrap();
-    let given = trainer::model_of(&experiment, &data.fitted, &data.train).graph(8, false).unwrap().given;
-    let (best, _) = checkpoint::load(&directory.path().join("run/best.safetensors")).unwrap();
-    for (name, _, data) in best {
-        let (_, imported) =
-            given.iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("no {name}"));
-        assert_eq!(**imported, data, "{name}");
+    let directory = workplace("cnn", "[train]\nbatch_size = 8\nepochs = 3\n");
+    let place = directory.path();
+    let found = expected();
+    let x: Vec<f64> = found["models"]["cnn"]["x"].as_array().unwrap().iter().flat_map(floats).collect();
+    let x = Known { kind: Kind::Float, shape: vec![8, 1, 4, 4], data: x };
+    // What the network of the run computes, as others would run it.
+    let exported = |file: &str| {
+        let bytes = export::onnx(&place.join("run"), true).unwrap().bytes;
+        std::fs::write(place.join(file), bytes).unwrap();
+        let model = Imported::read(&place.join(file)).unwrap();
+        let inputs = [(model.source.inputs[0].name.clone(), x.clone())].into();
+        let outputs = imported::run(&model, &inputs, &CpuDevice::new(Some(1))).unwrap();
+        outputs[0].1.data.iter().map(|x| x.0).collect::<Vec<f64>>()
+    };
+    trained(place, &[]);
+    let first = exported("first.onnx");
+    let text = std::fs::read_to_string(place.join("x.toml")).unwrap();
+    std::fs::write(place.join("x.toml"), text.replace(&format!("{PLACE}/imported-cnn.onnx"), "first.onnx"))
+        .unwrap();
+    // Steps too small to change a bit.
+    trained(place, &["train.learning_rate=1e-30", "train.optimizer=sgd", "train.freeze=[\"1.*\"]"]);
+    let second = exported("second.onnx");
+    assert_eq!(first.len(), 8);
+    for (first, second) in first.iter().zip(&second) {
+        assert!((first - second).abs() < 1e-6, "{second} instead of {first}");
     }
 }
 
@@ -183,7 +201,7 @@ fn damaged_files_are_errors() {
         std::fs::write(&path, mutate::mutate(&weights, seed)).unwrap();
         refused += usize::from(foreign::load(&path).is_err());
         let model = mutate::mutate(&models[seed as usize % 2], seed);
-        match gridlight::onnx::import::Imported::of(model, directory.path()) {
+        match Imported::of(model, directory.path()) {
             Ok(imported) => drop(imported.inspect(&std::collections::BTreeMap::new())),
             Err(_) => refused += 1,
         }

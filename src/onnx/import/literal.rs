@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::{Builder, Value};
-use super::known::Known;
+use super::known::{Kind, Known};
 use super::mend::{Freed, Mends, PROBE};
 use super::model::Side;
 use super::{Imported, bind_input, problem_text};
@@ -12,6 +12,9 @@ use crate::graph::{Graph, ValueId};
 use crate::nn::arrangement::Arrangement;
 use crate::nn::network::Network;
 use crate::nn::tensors::Parameter;
+
+/// Most numbers of a list that may be settings.
+const MOST_SETTINGS: usize = 64;
 
 /// A model with everything computed as its file says, for inputs of certain shapes.
 #[derive(Debug)]
@@ -34,11 +37,52 @@ impl Literal {
 }
 
 impl Imported {
-    /// The model for inputs of these shapes.
+    /// The model for these inputs: of their shapes, and of the elements of integers and single numbers, which often
+    /// are shapes or bounds.
     ///
     /// # Errors
     /// What is not supported, and where.
-    pub fn literal(&self, shapes: &BTreeMap<String, Vec<usize>>) -> Result<Literal, String> {
+    pub fn literal(&self, inputs: &BTreeMap<String, Known>) -> Result<Literal, String> {
+        let is_setting = |known: &Known| known.kind == Kind::Int || known.shape.is_empty();
+        // Lists of numbers are settings, as scales are, only where nothing else will do.
+        let may_be = |known: &Known| {
+            is_setting(known) || (known.shape.len() == 1 && known.data.len() <= MOST_SETTINGS)
+        };
+        let with = |settings: &dyn Fn(&Known) -> bool| {
+            let of = inputs.iter().filter(|(_, known)| settings(known));
+            of.map(|(name, known)| (name.clone(), known.clone())).collect::<BTreeMap<String, Known>>()
+        };
+        self.check_shapes(inputs)?;
+        let shapes: BTreeMap<String, Vec<usize>> =
+            inputs.iter().map(|(name, known)| (name.clone(), known.shape.clone())).collect();
+        let first = self.literal_with(&shapes, &with(&is_setting));
+        first.or_else(|reason| self.literal_with(&shapes, &with(&may_be)).map_err(|_| reason))
+    }
+
+    /// Refuses inputs of other shapes than the file says; rows may be more or fewer if all inputs have them.
+    fn check_shapes(&self, inputs: &BTreeMap<String, Known>) -> Result<(), String> {
+        let free = self.exported_rows().is_some();
+        for port in &self.source.inputs {
+            let missing = || format!("the input `{:.80}` is missing", port.name);
+            let shape = &inputs.get(&port.name).ok_or_else(missing)?.shape;
+            let Some(said) = &port.shape else { continue };
+            let fits = |(axis, (side, &n)): (usize, (&Side, &usize))| match side {
+                Side::Fixed(fixed) => *fixed == n || (axis == 0 && free),
+                _ => true,
+            };
+            if said.len() != shape.len() || !said.iter().zip(shape).enumerate().all(fits) {
+                let described = port.describe();
+                return Err(format!("the input `{:.80}` is {described}, {shape:?} is given", port.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn literal_with(
+        &self,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        settings: &BTreeMap<String, Known>,
+    ) -> Result<Literal, String> {
         let rows = self.source.inputs.first().and_then(|port| shapes.get(&port.name)?.first().copied());
         let exported = self.exported_rows().filter(|&exported| exported > 0);
         let freed = exported.zip(rows).map(|(exported, rows)| Freed { exported, rows });
@@ -50,15 +94,18 @@ impl Imported {
             for shape in probe.values_mut().filter(|shape| !shape.is_empty()) {
                 shape[0] = PROBE;
             }
-            self.built(&probe, Some(Freed { rows: PROBE, ..freed }), &mut mends)?;
+            let single = settings.iter().filter(|(_, known)| known.shape.is_empty());
+            let single = single.map(|(name, known)| (name.clone(), known.clone())).collect();
+            self.built(&probe, &single, Some(Freed { rows: PROBE, ..freed }), &mut mends)?;
             mends.probing = false;
         }
-        self.built(shapes, freed, &mut mends)
+        self.built(shapes, settings, freed, &mut mends)
     }
 
     fn built(
         &self,
         shapes: &BTreeMap<String, Vec<usize>>,
+        settings: &BTreeMap<String, Known>,
         freed: Option<Freed>,
         mends: &mut Mends,
     ) -> Result<Literal, String> {
@@ -66,19 +113,11 @@ impl Imported {
         let mut net = Network::new(&mut graph, false);
         let mut builder: Builder = self.builder(&mut net, freed, mends);
         for port in &self.source.inputs {
-            let missing = || format!("the input `{:.80}` is missing", port.name);
-            let shape = shapes.get(&port.name).ok_or_else(missing)?;
-            if let Some(said) = &port.shape {
-                let fits = |(axis, (side, &n)): (usize, (&Side, &usize))| match side {
-                    Side::Fixed(fixed) => *fixed == n || (axis == 0 && freed.is_some()),
-                    _ => true,
-                };
-                if said.len() != shape.len() || !said.iter().zip(shape).enumerate().all(fits) {
-                    let described = port.describe();
-                    return Err(format!("the input `{:.80}` is {described}, {shape:?} is given", port.name));
-                }
+            let Some(shape) = shapes.get(&port.name) else { continue };
+            match settings.get(&port.name) {
+                Some(known) => builder.bind(&port.name, known.clone().into()),
+                None => bind_input(&mut builder, port, shape)?,
             }
-            bind_input(&mut builder, port, shape)?;
         }
         builder.run(&self.source.nodes, &|_| true);
         if !builder.problems.is_empty() {

@@ -324,6 +324,7 @@ pub fn problem_text(problems: &[Problem]) -> String {
 /// If the file cannot be read, or something in it is not supported.
 pub fn body(path: &Path, output: Option<&str>, new_head: bool) -> Result<Arc<network::Body>, TrainError> {
     let imported = Imported::read(path)?;
-    let body = network::Body::new(imported, output, new_head);
+    let file = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let body = network::Body::new(imported, file, output, new_head);
     body.map(Arc::new).map_err(|reason| TrainError::unusable(path, reason))
 }

@@ -21,6 +21,8 @@ const HEAD: &str = "head";
 #[derive(Debug)]
 pub struct Body {
     model: Imported,
+    /// The name of its file, for messages.
+    file: String,
     /// The output that predicts.
     output: String,
     new_head: bool,
@@ -33,7 +35,7 @@ impl Body {
     ///
     /// # Errors
     /// If there is no such output, or no last dense layer that could be replaced.
-    pub fn new(model: Imported, output: Option<&str>, new_head: bool) -> Result<Self, String> {
+    pub fn new(model: Imported, file: String, output: Option<&str>, new_head: bool) -> Result<Self, String> {
         let names: Vec<&str> = model.source.outputs.iter().map(|port| port.name.as_str()).collect();
         let output = match output {
             None => names.first().map(|name| (*name).to_string()).ok_or("it has no outputs")?,
@@ -42,11 +44,15 @@ impl Body {
                 return Err(format!("has no output `{name:.80}`; it has `{:.300}`", names.join("`, `")));
             }
         };
-        let body = Self { model, output, new_head, mends: Mutex::new(None) };
+        let body = Self { model, file, output, new_head, mends: Mutex::new(None) };
         if new_head {
             body.last_dense()?;
         }
         Ok(body)
+    }
+
+    fn refuse(&self, reason: String) -> GraphError {
+        GraphError { layer: String::new(), op: "from", operands: self.file.clone(), reason }
     }
 
     fn node_of(&self, name: &str) -> Option<&Node> {
@@ -121,11 +127,11 @@ impl Body {
 
     /// Builds what is taken.
     fn taken(&self, net: &mut Network, feeds: &Feeds, name: &str) -> Result<ValueId, GraphError> {
-        let mends = self.mended(feeds, name).map_err(refuse)?;
+        let mends = self.mended(feeds, name).map_err(|reason| self.refuse(reason))?;
         let exported = self.model.exported_rows();
         let freed = exported.map(|exported| Freed { exported, rows: feeds.batch });
         let mut mends = mends;
-        self.value(net, feeds, name, freed, &mut mends).map_err(refuse)
+        self.value(net, feeds, name, freed, &mut mends).map_err(|reason| self.refuse(reason))
     }
 
     /// Where shapes hold the number of rows: found once.
@@ -289,10 +295,6 @@ fn shape_of(port: &Port, feeds: &Feeds, alone: bool) -> Result<Vec<usize>, Strin
     Ok(shape)
 }
 
-fn refuse(reason: String) -> GraphError {
-    GraphError { layer: String::new(), op: "from", operands: String::new(), reason }
-}
-
 impl imported::Body for Body {
     fn build(
         &self,
@@ -320,19 +322,19 @@ impl imported::Body for Body {
                  last layer with model.head = \"new\", or choose another output with model.from_output",
                 self.output
             );
-            return Err(refuse(reason));
+            return Err(self.refuse(reason));
         }
         net.graph.reshape(y, &[feeds.batch, outputs])
     }
 
     fn features(&self, net: &mut Network, feeds: &Feeds) -> Result<ValueId, GraphError> {
-        let name = self.last_dense().map_err(refuse)?;
+        let name = self.last_dense().map_err(|reason| self.refuse(reason))?;
         let y = self.taken(net, feeds, name)?;
         match net.graph.shape(y)[..] {
             [rows, _] if rows == feeds.batch => Ok(y),
             ref shape => {
                 let reason = format!("its last dense layer reads {shape:?}, which are no rows of numbers");
-                Err(refuse(reason))
+                Err(self.refuse(reason))
             }
         }
     }

@@ -40,3 +40,33 @@ pub(super) fn load(path: &Path) -> Result<Vec<NamedTensor>, TrainError> {
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(tensors)
 }
+
+#[cfg(test)]
+mod tests {
+    use safetensors::tensor::{Dtype, TensorView};
+
+    use super::*;
+
+    #[test]
+    fn parts_are_put_together() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |file: &str, name: &str, dtype, shape: &[usize], bytes: &[u8]| {
+            let view = TensorView::new(dtype, shape.to_vec(), bytes).unwrap();
+            let bytes = safetensors::serialize([(name.to_string(), view)], None).unwrap();
+            std::fs::write(directory.path().join(file), bytes).unwrap();
+        };
+        write("1.safetensors", "a", Dtype::F16, &[2], &[0x00, 0x3c, 0x00, 0xc0]);
+        write("2.safetensors", "b", Dtype::BF16, &[1], &[0xc0, 0x3f]);
+        let index = directory.path().join("model.safetensors.index.json");
+        let load = |map: &str| {
+            std::fs::write(&index, format!("{{\"weight_map\": {map}}}")).unwrap();
+            load(&index).map_err(|e| e.to_string())
+        };
+        let found = load(r#"{"a": "1.safetensors", "b": "2.safetensors"}"#).unwrap();
+        let wanted = [("a".to_string(), vec![2], vec![1.0, -2.0]), ("b".to_string(), vec![1], vec![1.5])];
+        assert_eq!(found, wanted);
+        assert!(load(r#"{"c": "1.safetensors"}"#).unwrap_err().contains("where it is not"));
+        assert!(load(r#"{"a": "../1.safetensors"}"#).unwrap_err().contains("not beside"));
+        assert!(load("3").unwrap_err().contains("no index"));
+    }
+}

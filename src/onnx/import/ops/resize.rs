@@ -130,6 +130,9 @@ fn axes_of_node(b: &Builder, node: &Node, shape: &[usize], old: bool) -> Outcome
         (None, Some(sizes)) if sizes.len() == which.len() => {
             for (&axis, size) in which.iter().zip(known::extents(&sizes)?) {
                 let extent = axes[axis].extent;
+                // Rows are not resized: that is the number of them with which the model was exported.
+                let rows = b.freed.is_some_and(|freed| (freed.exported, freed.rows) == (size, extent));
+                let size = if axis == 0 && rows { extent } else { size };
                 axes[axis] = Axis { extent, size, scale: size as f64 / extent as f64 };
             }
         }
