@@ -22,6 +22,8 @@ mod robustness;
 mod sample;
 mod signals;
 mod starter;
+mod summary;
+mod together;
 mod train;
 mod tune_kernels;
 mod verify;

@@ -15,6 +15,7 @@ pub mod job;
 mod keep;
 mod likeness;
 pub mod list;
+pub mod many;
 mod opened;
 mod opponent;
 pub mod recovery;

@@ -108,6 +108,9 @@ impl Train {
         if self.folds.is_some() {
             return refused("--folds");
         }
+        if self.seeds.is_some() {
+            return refused("--seeds");
+        }
         let experiment = self.read(&self.overrides())?;
         if experiment.tune.is_some() {
             return refused("[tune]");

@@ -48,7 +48,7 @@ impl GpuSession {
     ) -> Result<(), DeviceError> {
         let mut places = self.places(program, target, shader_of, unknown)?;
         places.sort_by(|a, b| b.work.total_cmp(&a.work));
-        self.upload_records(std::iter::once(&StepRecord::default()))?;
+        self.upload_for_all(&StepRecord::default())?;
         for place in places {
             if Instant::now() >= end {
                 break;
@@ -120,7 +120,7 @@ impl GpuSession {
             if Instant::now() >= end {
                 break;
             }
-            let command = command(&gpu, &self.buffers, place.launch, job, &pipeline)?;
+            let command = command(&gpu, &self.buffers, &self.words, place.launch, job, &pipeline)?;
             let time = self.time(geometry, &command)?;
             if time.seconds < best.1 {
                 best = (geometry, time.seconds);
@@ -140,11 +140,11 @@ impl GpuSession {
 
     /// Times a launch: its first run, which drivers may compile in, and the fastest of several others.
     fn time(&self, geometry: Geometry, command: &Command) -> Result<Tried, DeviceError> {
-        let first_seconds = self.timed(command, 1)?;
-        let mut seconds = self.timed(command, 1)?;
+        let first_seconds = self.timed(command, 1, self.copies)?;
+        let mut seconds = self.timed(command, 1, self.copies)?;
         let runs = ((REPEAT.as_secs_f64() / seconds.max(1e-9)) as usize).clamp(1, MOST_RUNS);
         for _ in 0..SERIES {
-            seconds = seconds.min(self.timed(command, runs)?);
+            seconds = seconds.min(self.timed(command, runs, self.copies)?);
         }
         Ok(Tried { geometry, seconds, first_seconds })
     }
