@@ -219,6 +219,13 @@ impl Train {
 /// Adds to the error of an interrupted training the command that resumes it, after that of its launcher.
 fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
     let TrainError::Interrupted { step, .. } = error else { return error.into() };
+    let command = resuming_command(launcher);
+    let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
+    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
+}
+
+/// The command that goes on, after that of its launcher.
+fn resuming_command(launcher: &str) -> String {
     let mut command = format!("{launcher}gridlight");
     let given: Vec<String> = std::env::args().skip(1).collect();
     let resume = (!given.iter().any(|a| a == "--resume")).then(|| "--resume".to_string());
@@ -230,8 +237,7 @@ fn how_to_go_on(error: TrainError, launcher: &str) -> Failure {
             command += &format!(" '{}'", argument.replace('\'', r"'\''"));
         }
     }
-    let text = format!("interrupted at step {step}; a checkpoint was saved, go on with:\n  {command}");
-    Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) }
+    command
 }
 
 /// The run directory may be used from anywhere, so paths to data are made absolute.

@@ -21,6 +21,9 @@ mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
 mod losses;
+#[path = "../common/many.rs"]
+mod many;
+mod many_on_cpu;
 mod micro_batches;
 #[path = "../common/parts.rs"]
 mod parts;

@@ -1,7 +1,7 @@
 //! `gridlight train --seeds` and `--folds`: several models of one experiment, trained at the same time.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ use gridlight::train::{ErrorKind, TrainError};
 
 use super::super::together::Together;
 use super::super::{Failure, advice, exit_code, folds, inspect, summary, tell};
-use super::{NO_STEPS, Train, how_to_go_on};
+use super::{NO_STEPS, Train, resuming_command};
 
 /// The seeds of several models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Seeds(Range<u64>);
 
 /// Most models of one command.
 const MOST: u64 = 1000;
+/// Folds that train at the same time: each has data of its own in memory.
+const FOLDS: usize = 16;
 
 impl std::str::FromStr for Seeds {
     type Err = String;
@@ -58,21 +60,27 @@ impl Train {
             return Err(Failure::input(NO_STEPS));
         }
         let out = self.out_of(&experiment);
-        let board = Together::new((seeds.0.end - seeds.0.start) as usize, self.json);
+        let models = (seeds.0.end - seeds.0.start) as usize;
+        let board = Together::new(models, self.json);
         let data = Arc::new(trainer::load_data(&experiment, &PathBuf::new())?);
         if !self.quiet {
             tell(inspect::text(&data.understood).trim_end());
         }
-        let planned = |(number, seed): (usize, u64)| {
+        let mut plan = |number: usize| {
+            let seed = seeds.0.start + number as u64;
             let out = out.join(format!("seed-{seed}"));
             let mut experiment = experiment.clone();
             experiment.seed = seed;
             let observer = Box::new(board.of(number, &out));
-            Planned { name: seed.to_string(), job: ManyJob { experiment, data: data.clone(), out, observer } }
+            Ok(Planned {
+                name: seed.to_string(),
+                job: ManyJob { experiment, data: data.clone(), out, observer },
+            })
         };
-        let planned = seeds.0.clone().enumerate().map(planned).collect();
+        let exact = experiment.train.exact;
         let options = ManyOptions { evaluates: Some(Split::Usual), ..self.common(started) };
-        self.train_several("seed", planned, &options, board, out)
+        let trained = self.train_several(models, models, &mut plan, exact, &options, &board)?;
+        self.show_several("seed", trained, &out, &board)
     }
 
     /// Trains and tests one model for each fold.
@@ -80,12 +88,12 @@ impl Train {
         let overrides = self.overrides();
         let experiment = self.read(&overrides)?;
         let out = self.out_of(&experiment);
-        let board = Together::new((folds * self.repeats) as usize, self.json);
+        let models = (folds * self.repeats) as usize;
+        let board = Together::new(models, self.json);
         // Refused before anything is read.
         folds::split(&experiment, folds, [0, self.repeats - 1])?;
-        let mut planned = vec![];
-        for number in 0..folds * self.repeats {
-            let (fold, repeat) = (number % folds, number / folds);
+        let mut plan = |number: usize| {
+            let (fold, repeat) = (number as u64 % folds, number as u64 / folds);
             let mut keys = overrides.clone();
             keys.push(folds::split(&experiment, folds, [fold, repeat])?);
             let experiment = self.read(&keys)?;
@@ -94,12 +102,14 @@ impl Train {
                 tell(inspect::text(&data.understood).trim_end());
             }
             let out = out.join(format!("fold-{number}"));
-            let observer = Box::new(board.of(number as usize, &out));
+            let observer = Box::new(board.of(number, &out));
             let name = if repeat > 0 { format!("{fold} ({})", repeat + 1) } else { fold.to_string() };
-            planned.push(Planned { name, job: ManyJob { experiment, data, out, observer } });
-        }
+            Ok(Planned { name, job: ManyJob { experiment, data, out, observer } })
+        };
+        let exact = experiment.train.exact;
         let options = ManyOptions { evaluates: Some(Split::Test), ..self.common(started) };
-        self.train_several("fold", planned, &options, board, out)
+        let trained = self.train_several(models, FOLDS, &mut plan, exact, &options, &board)?;
+        self.show_several("fold", trained, &out, &board)
     }
 
     fn common(&self, started: Instant) -> ManyOptions {
@@ -114,51 +124,90 @@ impl Train {
         }
     }
 
-    /// Trains all models and shows the metrics of those that were trained; `kind` is what a model is one of.
+    /// Trains `models` models, at most `at_once` at the same time; those after an interrupted one are not begun.
     fn train_several(
         &self,
-        kind: &str,
-        planned: Vec<Planned>,
+        models: usize,
+        at_once: usize,
+        plan: &mut dyn FnMut(usize) -> Result<Planned, Failure>,
+        exact: bool,
         options: &ManyOptions,
-        mut board: Together,
-        out: PathBuf,
-    ) -> Result<(), Failure> {
-        let exact = planned.first().is_some_and(|first| first.job.experiment.train.exact);
+        board: &Together,
+    ) -> Result<Vec<Trained>, Failure> {
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
-        let (names, jobs): (Vec<String>, Vec<ManyJob>) = planned.into_iter().map(|p| (p.name, p.job)).unzip();
-        let results = many::train(jobs, options, &mut recovery, &mut board);
+        let mut trained: Vec<Trained> = vec![];
+        for first in (0..models).step_by(at_once) {
+            let planned: Result<Vec<Planned>, Failure> =
+                (first..models.min(first + at_once)).map(&mut *plan).collect();
+            let (names, jobs): (Vec<String>, Vec<ManyJob>) =
+                planned?.into_iter().map(|p| (p.name, p.job)).unzip();
+            let results = many::train(jobs, options, &mut recovery, &mut board.clone());
+            let all = names.into_iter().zip(results);
+            trained.extend(all.map(|(name, result)| Trained { name, result }));
+            if trained.iter().any(|one| one.failed_as(ErrorKind::Interrupted)) {
+                break;
+            }
+        }
+        Ok(trained)
+    }
+
+    /// Shows the metrics of those that were trained; `kind` is what a model is one of.
+    ///
+    /// # Errors
+    /// If a model failed, or the metrics cannot be printed.
+    fn show_several(
+        &self,
+        kind: &str,
+        trained: Vec<Trained>,
+        out: &Path,
+        board: &Together,
+    ) -> Result<(), Failure> {
         let printed = board.finish();
-        let mut rows = vec![];
-        let mut failed = vec![];
-        for (name, result) in names.iter().zip(results) {
+        if let Some(Trained { result: Err(error), .. }) =
+            trained.iter().find(|one| one.failed_as(ErrorKind::Interrupted))
+        {
+            let done = trained.iter().filter(|one| one.result.is_ok()).count();
+            let text = format!(
+                "interrupted; {done} models are done, what others had computed was saved, go on with:\n  {}",
+                resuming_command("")
+            );
+            return Err(Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) });
+        }
+        let all = trained.len();
+        let (mut rows, mut failed) = (vec![], vec![]);
+        for Trained { name, result } in trained {
             match result {
-                Ok(Done { evaluation, .. }) => rows.extend(
-                    evaluation.map(|found| summary::Row { name: name.clone(), metrics: found.metrics }),
-                ),
+                Ok(Done { evaluation, .. }) => {
+                    rows.extend(evaluation.map(|found| summary::Row { name, metrics: found.metrics }));
+                }
                 Err(error) => failed.push((name, error)),
             }
         }
-        let interrupted = |(_, error): &&(&String, TrainError)| error.kind() == ErrorKind::Interrupted;
-        if let Some((_, error)) = failed.iter().find(interrupted) {
-            let all = names.len();
-            let left = failed.len();
-            let failure = how_to_go_on(error.clone(), "");
-            let told = format!("{left} of {all} models are not done");
-            return Err(Failure { error: failure.error.context(told), ..failure });
-        }
         if !rows.is_empty() {
-            summary::show(kind, &rows, &out, self.json)?;
+            summary::show(kind, &rows, out, self.json)?;
         }
         if let Some((name, error)) = failed.first() {
             let which = match failed.len() {
                 1 => format!("{kind} {name}"),
-                several => format!("{several} of {} models failed; {kind} {name}", names.len()),
+                several => format!("{several} of {all} models failed; {kind} {name}"),
             };
             let code = exit_code(error.kind());
             return Err(Failure { code, error: anyhow::anyhow!("{which}: {}", advice::in_flags(error)) });
         }
         printed
+    }
+}
+
+/// What became of a model, and what it is called in the table.
+struct Trained {
+    name: String,
+    result: Result<Done, TrainError>,
+}
+
+impl Trained {
+    fn failed_as(&self, kind: ErrorKind) -> bool {
+        self.result.as_ref().is_err_and(|error| error.kind() == kind)
     }
 }
 

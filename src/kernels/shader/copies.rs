@@ -129,3 +129,98 @@ fn entry<'a>(tokens: &[Token<'a>], found: &[Declaration]) -> Option<(usize, &'a 
 fn text(tokens: &[Token]) -> String {
     tokens.iter().filter(|token| token.kind != Kind::Space).map(|token| token.text).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Strides, copies};
+    use crate::base::target::{Family, Geometry, Target};
+    use crate::kernels::samples::{families, random_kernel};
+    use crate::kernels::shader::{Bound, Shader, launch};
+
+    fn assert_valid(source: &str) {
+        let module = naga::front::wgsl::parse_str(source)
+            .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)));
+        let capabilities = naga::valid::Capabilities::SUBGROUP;
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities)
+            .validate(&module)
+            .unwrap_or_else(|e| panic!("{}\n{source}", e.emit_to_string(source)));
+    }
+
+    /// Whatever a launch consists of, its copies are a valid shader, in which every operand is moved.
+    #[test]
+    fn every_launch_has_copies() {
+        for (family, exact) in
+            [(Family::Registers, false), (Family::Registers, true), (Family::Workgroup, false)]
+        {
+            let geometry = Geometry { uniforms: false, ..Geometry::usual(family) };
+            let target = Target { exact, geometry, ..Target::webgpu_minimum(family) };
+            for name in families() {
+                let kernels: Vec<_> = (1..5).map(|seed| random_kernel(name, seed).unwrap().kernel).collect();
+                let bound: Vec<Bound> = kernels.iter().map(Bound::new).collect();
+                let pair = [bound[0].clone(), bound[1].clone()];
+                let mut launches = vec![&pair[..]];
+                launches.extend(bound.chunks(1));
+                for members in launches {
+                    // Not all may be joined.
+                    let Ok(shader) = launch(members, &target) else { continue };
+                    let count = |group| shader.source.matches(&format!("@group({group}) @binding(")).count();
+                    let strides = [0, 1].map(|group| vec![Some(640); count(group)]);
+                    let found = copies(&shader, &strides, 32).unwrap();
+                    assert_valid(&found.source);
+                    let moved = found.source.matches("_copy = step.copy * ").count();
+                    assert_eq!(moved, count(0) + count(1), "{name}\n{}", found.source);
+                }
+            }
+        }
+    }
+
+    fn with(own: &str, strides: &Strides) -> Result<String, String> {
+        let mut shader = Shader { name: "member".into(), ..Shader::default() };
+        shader.text.own = own.into();
+        shader.source = own.into();
+        copies(&shader, strides, 4).map(|shader| shader.text.own).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn accesses_move_to_the_copy_and_shared_ones_stay() {
+        let own = "alias Four = vec4<f32>;\n\
+                   @group(0) @binding(0) var<storage, read_write> x: array<Four>;\n\
+                   @group(1) @binding(0) var<storage, read> order: array<u32>;\n\
+                   @group(1) @binding(1) var<storage, read> table: array<f32>;\n\
+                   @compute @workgroup_size(8) fn main(@builtin(workgroup_id) at: vec3<u32>) {\n\
+                   x[at.x] = Four(table[order[at.x + 1u]]); }";
+        let found = with(own, &[vec![Some(128)], vec![Some(64), None]]).unwrap();
+        assert_valid(&found);
+        for wanted in [
+            "x[x_copy + (at.x)] = Four(table[order[order_copy + (at.x + 1u)]]);",
+            "x_copy = step.copy * 32u;",
+            "order_copy = step.copy * 64u;",
+            "step = steps[at.z];",
+            "array<StepRecord, 4>",
+        ] {
+            assert!(found.contains(wanted), "{wanted}\n{found}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_moved_is_an_error() {
+        let main = "@compute @workgroup_size(8) fn main(@builtin(workgroup_id) at: vec3<u32>) ";
+        let one: &Strides = &[vec![Some(64)], vec![]];
+        for (own, reason) in [
+            (format!("@group(0) @binding(1) var<storage> x: array<f32>; {main}{{}}"), "more operands"),
+            (
+                format!("@group(0) @binding(0) var<uniform> x: array<vec4<f32>, 4>; {main}{{}}"),
+                "not in storage",
+            ),
+            (format!("@group(0) @binding(0) var<storage> x: array<i32>; {main}{{}}"), "type i32"),
+            (
+                format!("@group(0) @binding(0) var<storage> x: array<f32>; {main}{{ let y = &x; }}"),
+                "as a whole",
+            ),
+            ("@compute @workgroup_size(8) fn main() {}".into(), "no entry point"),
+        ] {
+            let error = with(&own, one).unwrap_err();
+            assert!(error.contains(reason), "{reason}: {error}");
+        }
+    }
+}
