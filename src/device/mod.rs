@@ -214,7 +214,7 @@ pub trait Session {
 }
 
 /// A device that can load programs.
-pub trait Device: Send + Sync {
+pub trait Device {
     /// The device.
     fn info(&self) -> &DeviceInfo;
 
@@ -233,7 +233,11 @@ pub trait Device: Send + Sync {
     ///
     /// # Errors
     /// If the device fails.
-    fn together(&self, _program: &Program, _count: usize) -> Result<Vec<Box<dyn Device>>, DeviceError> {
+    fn together(
+        &self,
+        _program: &Program,
+        _count: usize,
+    ) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
         Ok(vec![])
     }
 

@@ -181,7 +181,7 @@ fn train_group(
     }
     drop(group.program);
     let queue = Mutex::new(VecDeque::from(members));
-    let work = |device: Box<dyn Device>| {
+    let work = |device: Box<dyn Device + Send>| {
         loop {
             let next = lock(&queue).pop_front();
             let Some(at) = next else { break };

@@ -9,6 +9,7 @@ mod forecasts;
 mod places;
 mod refusals;
 mod rows;
+mod seeds;
 mod streams;
 
 use std::fs;

@@ -53,7 +53,7 @@ fn every_kernel_has_the_same_bits_in_copies() -> Result<(), Failed> {
                 let members = device.together(&kernels::program(&sample), copies.len())?;
                 assert_eq!(members.len(), copies.len());
                 let found: Vec<Result<Vec<Vec<u32>>, DeviceError>> = std::thread::scope(|scope| {
-                    let run = |(member, copy): (Box<dyn Device>, &'_ Sample)| {
+                    let run = |(member, copy): (Box<dyn Device + Send>, &'_ Sample)| {
                         let copy = copy.clone();
                         scope.spawn(move || kernels::run(&*member, &copy))
                     };

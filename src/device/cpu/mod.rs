@@ -91,14 +91,14 @@ impl Device for CpuDevice {
 
     /// The threads of this device are shared out: small kernels gain little from several, and waiting for each
     /// other costs more. Bits do not depend on their number.
-    fn together(&self, program: &Program, count: usize) -> Result<Vec<Box<dyn Device>>, DeviceError> {
+    fn together(&self, program: &Program, count: usize) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
         let members = at_a_time(count, self.threads, program.bytes(), host::available());
         if members < 2 {
             return Ok(vec![]);
         }
         let threads = self.threads / members;
         let member = || Self { info: self.info.clone(), target: self.target.clone(), threads };
-        Ok((0..members).map(|_| Box::new(member()) as Box<dyn Device>).collect())
+        Ok((0..members).map(|_| Box::new(member()) as Box<dyn Device + Send>).collect())
     }
 
     fn needs_equal_programs(&self) -> bool {

@@ -162,9 +162,10 @@ impl Session for MemberSession {
         self.finished().map(|_| ())
     }
 
+    /// The seconds of a step of all members.
     fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
         let mut state = self.finished()?;
-        state.pools[self.pool].copies.profile(self.copy, phase, step)
+        state.pools[self.pool].copies.profile(phase, step)
     }
 
     fn allocated_bytes(&self) -> u64 {

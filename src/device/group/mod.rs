@@ -99,15 +99,15 @@ pub trait Copies: Send {
     /// If the device fails.
     fn clear(&mut self, copy: usize) -> Result<(), DeviceError>;
 
-    /// As [`super::Session::profile`], for one copy.
+    /// As [`super::Session::profile`], for a step of all copies.
     ///
     /// # Errors
     /// If the device fails.
-    fn profile(&mut self, copy: usize, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError>;
+    fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError>;
 }
 
 /// A device that can load a program several times.
-pub trait LoadsCopies: Device {
+pub trait LoadsCopies: Device + Send + Sync {
     /// Loads `copies` copies of a program.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ pub fn members(
     device: Box<dyn LoadsCopies>,
     program: &Program,
     count: usize,
-) -> Result<Vec<Box<dyn Device>>, DeviceError> {
+) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
     let mut members = count;
     let copies = loop {
         if members < 2 {
@@ -173,7 +173,7 @@ pub fn members(
     let pools = vec![Pool::new(program, copies, members)];
     let state = State { pools, living: members, waiting: 0, failed: None };
     let group = Arc::new(Group { device, members, state: Mutex::new(state), changed: Condvar::new() });
-    Ok((0..members).map(|_| Box::new(Member(group.clone())) as Box<dyn Device>).collect())
+    Ok((0..members).map(|_| Box::new(Member(group.clone())) as Box<dyn Device + Send>).collect())
 }
 
 fn is_too_large(error: &DeviceError) -> bool {

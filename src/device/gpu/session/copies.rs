@@ -52,8 +52,8 @@ impl Copies for GpuSession {
         })
     }
 
-    fn profile(&mut self, copy: usize, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
-        Session::profile(self, phase, &StepRecord { copy: copy as u32, ..*step })
+    fn profile(&mut self, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
+        Session::profile(self, phase, step)
     }
 }
 

@@ -1,9 +1,11 @@
 //! A program loaded on a GPU.
 
+mod command;
 mod copies;
 mod profile;
 mod tuner;
 
+use self::command::{Command, bind_group, command};
 pub(super) use copies::strides;
 
 use std::ops::Range;
@@ -12,7 +14,7 @@ use std::time::Instant;
 
 use super::handle::Gpu;
 use super::pace::{self, Launches, Pace, Place};
-use super::pipelines::{self, Job, Pipeline};
+use super::pipelines::{self, Job};
 use super::readback::Readback;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
@@ -20,7 +22,7 @@ use crate::device::limits;
 use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::kernels::shader::Shader;
-use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
+use crate::plan::{BufferId, Dispatch, Phase, Program};
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
 const RECORDS: usize = 1024;
@@ -33,14 +35,6 @@ const RECORD_BYTES: usize = size_of::<StepRecord>();
 
 /// Makes the shader of a launch for a target.
 pub(super) type ShaderOf<'a> = dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError> + 'a;
-
-/// A launch ready to be encoded.
-pub(super) struct Command {
-    pipeline: wgpu::ComputePipeline,
-    writes: wgpu::BindGroup,
-    reads: wgpu::BindGroup,
-    workgroups: [u32; 3],
-}
 
 /// Buffers, bind groups and pipelines of a program.
 ///
@@ -111,7 +105,7 @@ impl GpuSession {
         for phase in &program.phases {
             let mut commands = vec![];
             for (launch, (job, pipeline)) in phase.launches().zip(&mut ready) {
-                commands.push(command(gpu, &buffers, &words, launch, job, &pipeline)?);
+                commands.push(command(gpu, (&buffers, &words, copies), launch, job, &pipeline)?);
             }
             phases.push(commands);
         }
@@ -121,7 +115,8 @@ impl GpuSession {
         let work = program.phases.iter().map(|p| p.launches().map(of_launch).collect()).collect();
         let record_stride =
             (copies * RECORD_BYTES).next_multiple_of(gpu.limits.min_uniform_buffer_offset_alignment as usize);
-        let bytes = (runs_at_once(copies) * record_stride) as u64;
+        // What is bound for the last copies reaches beyond their records.
+        let bytes = ((runs_at_once(copies) + 1) * record_stride) as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let records = gpu.buffer("step records", bytes, usage)?;
         let record_group = gpu.guard.call("binding step records", 0, |device| {
@@ -174,27 +169,41 @@ impl GpuSession {
         self.gpu.guard.call("uploading step records", 0, |_| queue.write_buffer(records, 0, staged))
     }
 
-    /// Puts `step` into the table, for as many copies as there are.
-    pub(super) fn upload_for_all(&mut self, step: &StepRecord) -> Result<(), DeviceError> {
+    /// Puts `step` into the table, for as many copies as there are; returns these records.
+    pub(super) fn upload_for_all(&mut self, step: &StepRecord) -> Result<Vec<StepRecord>, DeviceError> {
         let of = |copy| StepRecord { copy: copy as u32, ..*step };
         let records: Vec<StepRecord> = (0..self.copies).map(of).collect();
-        self.upload_records(std::iter::once(&records[..]))
+        self.upload_records(std::iter::once(&records[..]))?;
+        Ok(records)
     }
 
-    /// Encodes one dispatch with the records of run `run` of the table, of which there are `active`.
+    /// Encodes a launch for the copies that `records` are of, which run `run` of the table has.
     pub(super) fn encode(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
         command: &Command,
         run: usize,
-        active: usize,
+        records: &[StepRecord],
     ) {
         pass.set_pipeline(&command.pipeline);
-        pass.set_bind_group(0, &command.writes, &[]);
-        pass.set_bind_group(1, &command.reads, &[]);
-        pass.set_bind_group(2, &self.record_group, &[(run * self.record_stride) as u32]);
         let [x, y, z] = command.workgroups;
-        pass.dispatch_workgroups(x, y, z * active as u32);
+        let first = run * self.record_stride;
+        if command.is_apart {
+            for (at, record) in records.iter().enumerate() {
+                self.bind(pass, &command.operands[record.copy as usize], first + at * RECORD_BYTES);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        } else {
+            self.bind(pass, &command.operands[0], first);
+            pass.dispatch_workgroups(x, y, z * records.len() as u32);
+        }
+    }
+
+    /// Binds operands, and the step records from byte `record` of the table on.
+    fn bind(&self, pass: &mut wgpu::ComputePass<'_>, operands: &[wgpu::BindGroup; 2], record: usize) {
+        pass.set_bind_group(0, &operands[0], &[]);
+        pass.set_bind_group(1, &operands[1], &[]);
+        pass.set_bind_group(2, &self.record_group, &[record as u32]);
     }
 
     /// Runs phases one after the other, each for the copies that `records` has records of.
@@ -213,7 +222,7 @@ impl GpuSession {
             while !left.is_empty() {
                 let next = self.pace.next(&launches, left.clone());
                 left.start = next.end;
-                let index = self.submit(&launches, next.clone(), |run| records(first + run).len())?;
+                let index = self.submit(&launches, next.clone(), |run| records(first + run))?;
                 self.pace.submitted(&self.gpu.guard, index, &launches, next)?;
             }
         }
@@ -221,19 +230,19 @@ impl GpuSession {
         self.gpu.guard.check()
     }
 
-    /// Submits launches of runs whose records are in the table, `active` copies of each run.
-    fn submit(
+    /// Submits launches of runs whose records are in the table.
+    fn submit<'r>(
         &self,
         launches: &Launches,
         range: Range<usize>,
-        active: impl Fn(usize) -> usize,
+        records: impl Fn(usize) -> &'r [StepRecord],
     ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         self.gpu.guard.call("submitting steps", 0, |device| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 for Place { run, phase, number } in launches.places(range) {
-                    self.encode(&mut pass, &self.phases[phase][number], run, active(run));
+                    self.encode(&mut pass, &self.phases[phase][number], run, records(run));
                 }
             }
             self.gpu.queue.submit([encoder.finish()])
@@ -286,58 +295,6 @@ impl GpuSession {
 /// How many runs the table of step records holds.
 fn runs_at_once(copies: usize) -> usize {
     (RECORDS / copies).max(LEAST_RUNS)
-}
-
-/// A launch with its operands; `words` are those of each buffer of one copy.
-fn command(
-    gpu: &Gpu,
-    buffers: &[wgpu::Buffer],
-    words: &[usize],
-    launch: &[Dispatch],
-    job: &Job,
-    pipeline: &Pipeline,
-) -> Result<Command, DeviceError> {
-    let bind = |slice: &Slice| {
-        let at = slice.buffer.0 as usize;
-        let buffer = &buffers[at];
-        // From the first copy's to the end of the last one's.
-        let others = buffer.size() - 4 * words[at].max(1) as u64;
-        let (offset, size) = (4 * slice.start as u64, 4 * slice.words as u64 + others);
-        // Shaders may read whole vectors of four words; slices start at multiples of 64 words.
-        let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
-        wgpu::BufferBinding { buffer, offset, size }
-    };
-    let writes: Vec<_> = launch.iter().flat_map(|d| &d.writes).map(bind).collect();
-    let mut reads = vec![];
-    for (number, dispatch) in launch.iter().enumerate() {
-        reads.extend(dispatch.reads.iter().map(bind));
-        if job.shader.normal_tables.contains(&number) {
-            reads.push(gpu.normal_table()?.as_entire_buffer_binding());
-        }
-    }
-    let layouts = &pipeline.layouts;
-    gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| Command {
-        pipeline: pipeline.pipeline.clone(),
-        writes: bind_group(device, &layouts.writes, &writes),
-        reads: bind_group(device, &layouts.reads, &reads),
-        workgroups: job.shader.workgroups,
-    })
-}
-
-fn bind_group(
-    device: &wgpu::Device,
-    layout: &wgpu::BindGroupLayout,
-    buffers: &[wgpu::BufferBinding<'_>],
-) -> wgpu::BindGroup {
-    let entries: Vec<_> = buffers
-        .iter()
-        .enumerate()
-        .map(|(binding, buffer)| wgpu::BindGroupEntry {
-            binding: binding as u32,
-            resource: wgpu::BindingResource::Buffer(buffer.clone()),
-        })
-        .collect();
-    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
 }
 
 impl Session for GpuSession {
