@@ -54,8 +54,10 @@ step_record! {
     /// Position of this micro-batch among those whose gradients one update adds up; 0 where a batch is not
     /// cut.
     micro_batch: u32,
+    /// The copy of the program that this run is of, where several models run as copies of one.
+    copy: u32,
     /// Unused; keeps the record at 16 words.
-    reserved: u32 [3],
+    reserved: u32 [2],
     /// Always 0, which no shader compiler can know: exact arithmetic passes the bits of its results through
     /// it.
     zero: u32,
@@ -80,6 +82,20 @@ impl StepRecord {
 
     /// The record as WGSL: the structure, and the uniform `step`.
     pub fn wgsl() -> String {
+        format!("{}@group(2) @binding(0) var<uniform> step: StepRecord;\n", Self::structure())
+    }
+
+    /// As [`StepRecord::wgsl`], for at most `copies` copies that run at once: the uniform `steps` has the record
+    /// of each, of which an invocation puts its own into `step`.
+    pub fn wgsl_of(copies: usize) -> String {
+        format!(
+            "{}@group(2) @binding(0) var<uniform> steps: array<StepRecord, {copies}>;\n\
+             var<private> step: StepRecord;\n",
+            Self::structure()
+        )
+    }
+
+    fn structure() -> String {
         let mut fields = String::new();
         for (name, kind, count) in Self::FIELDS {
             match count {
@@ -87,7 +103,7 @@ impl StepRecord {
                 Some(count) => (0..*count).for_each(|i| fields += &format!("    {name}_{i}: {kind},\n")),
             }
         }
-        format!("struct StepRecord {{\n{fields}}}\n@group(2) @binding(0) var<uniform> step: StepRecord;\n")
+        format!("struct StepRecord {{\n{fields}}}\n")
     }
 }
 
@@ -125,6 +141,7 @@ mod tests {
         }
         assert_eq!(at("loss_weight"), ("f32", offset_of!(StepRecord, loss_weight)));
         assert_eq!(at("micro_batch"), ("u32", offset_of!(StepRecord, micro_batch)));
+        assert_eq!(at("copy"), ("u32", offset_of!(StepRecord, copy)));
         assert_eq!(at("zero"), ("u32", offset_of!(StepRecord, zero)));
     }
 }

@@ -8,7 +8,6 @@ mod ensembles;
 mod evaluate;
 mod explain;
 mod export;
-mod folds;
 #[cfg(feature = "serve")]
 mod http;
 mod import;
@@ -29,6 +28,8 @@ mod serve;
 mod signals;
 mod starter;
 mod stream;
+mod summary;
+mod together;
 mod train;
 mod tune;
 mod tune_kernels;

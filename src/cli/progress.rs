@@ -20,7 +20,7 @@ impl Console {
     /// JSON lines on standard output, or text on standard error.
     pub fn new(json: bool) -> Self {
         signals::listen();
-        let bar = if console_is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let bar = if is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let template = "epoch {prefix} {bar:32} {pos}/{len} steps  loss {msg}  {per_sec}  {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -69,7 +69,8 @@ fn sparkline(values: &[f64]) -> String {
     if last.len() < 2 { String::new() } else { last.iter().map(bar).collect() }
 }
 
-fn console_is_terminal() -> bool {
+/// Whether people see standard error as it is written.
+pub fn is_terminal() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal()
 }

@@ -1,6 +1,7 @@
 //! `gridlight train`
 
 mod ranks;
+mod several;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use gridlight::device::open::Installed;
 use gridlight::device::tuning::Tuning;
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
-use gridlight::run;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
 use gridlight::run::recovery::Recovery;
@@ -21,12 +21,14 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, ensembles, exit_code, folds, open_device, print, starter, tell};
+use super::{Failure, ensembles, exit_code, open_device, print, starter, tell};
+use several::Seeds;
 
 /// Train an experiment and write a run directory.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64"
+    after_help = "Examples:\n  gridlight train assets/experiments/traffic.toml --set train.batch_size=64\n  \
+                  gridlight train assets/experiments/traffic.toml --seeds 8"
 )]
 pub struct Train {
     /// Experiment file; or a table with --target, or a folder of pictures.
@@ -37,7 +39,7 @@ pub struct Train {
     /// Cross-validation: train as many models, each tested on another part of the rows, and show the mean and the
     /// deviation of their metrics. Where later rows test (data.split.by = "order", "time" or "rolling"), each model
     /// is trained on the rows before its test part.
-    #[arg(long, value_name = "K", conflicts_with_all = ["resume", "max_steps"], value_parser = clap::value_parser!(u64).range(2..=1000))]
+    #[arg(long, value_name = "K", conflicts_with = "max_steps", value_parser = clap::value_parser!(u64).range(2..=1000))]
     folds: Option<u64>,
     /// Repeat the cross-validation with other folds.
     #[arg(long, value_name = "N", default_value_t = 1, requires = "folds", value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -46,6 +48,10 @@ pub struct Train {
     /// much they differ. They are runs of their own in the folder `members` of the run directory.
     #[arg(long, value_name = "N", conflicts_with_all = ["folds", "max_steps"], value_parser = clap::value_parser!(u64).range(1..=100))]
     ensemble: Option<u64>,
+    /// Train a model for each of N seeds (0 to N - 1), or for those from FIRST to before END, at the same time, and
+    /// show the mean and the deviation of their metrics. Each is the model that --seed alone gives.
+    #[arg(long, value_name = "N|FIRST..END", conflicts_with_all = ["seed", "folds", "ensemble"])]
+    seeds: Option<Seeds>,
     /// auto, cpu, gpu or gpu:N (see `gridlight devices`).
     #[arg(long, default_value = "auto")]
     device: DeviceChoice,
@@ -115,13 +121,15 @@ impl Train {
     }
 
     fn run_alone(self, started: Instant) -> Result<(), Failure> {
+        if let Some(seeds) = &self.seeds {
+            return self.train_seeds(seeds, started);
+        }
+        if let Some(folds) = self.folds {
+            return self.cross_validate(folds, started);
+        }
         // Before anything else, so that an interrupt while the data is read also ends in a saved checkpoint.
         let mut console = Console::new(self.json);
-        let overrides = self.overrides();
-        if let Some(folds) = self.folds {
-            return self.cross_validate(folds, &overrides, &mut console);
-        }
-        let experiment = self.read(&overrides)?;
+        let experiment = self.read(&self.overrides())?;
         if self.max_steps == Some(0) {
             return Err(Failure::input(NO_STEPS));
         }
@@ -213,43 +221,6 @@ impl Train {
         let directory = if of_data { PathBuf::new() } else { Experiment::directory(&self.experiment) };
         experiment.make_paths_absolute(&directory);
         Ok(experiment)
-    }
-
-    /// Trains and tests one model for each fold.
-    fn cross_validate(&self, folds: u64, overrides: &[String], console: &mut Console) -> Result<(), Failure> {
-        let experiment = self.read(overrides)?;
-        let out = self.out_of(&experiment);
-        let exact = experiment.train.exact;
-        let mut installed = Installed { choice: self.device, exact };
-        let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
-        // Refused before anything is trained.
-        run::folds::split(&experiment, folds, [0, self.repeats - 1])?;
-        let mut found = vec![];
-        for repeat in 0..self.repeats {
-            for fold in 0..folds {
-                let mut keys = overrides.to_vec();
-                keys.push(run::folds::split(&experiment, folds, [fold, repeat])?);
-                let experiment = self.read(&keys)?;
-                let data = trainer::load_data(&experiment, &PathBuf::new())?;
-                if fold + repeat == 0 && !self.quiet {
-                    tell(super::inspect::text(&data.understood).trim_end());
-                }
-                let options = Options {
-                    out: out.join(format!("fold-{}", repeat * folds + fold)),
-                    init: self.init.clone(),
-                    init_map: self.init_map.clone(),
-                    init_partial: self.init_partial,
-                    log_every: self.log_every,
-                    anomaly: self.anomaly,
-                    ..Options::default()
-                };
-                recovery.train(&experiment, &data, &options, console).map_err(|e| how_to_go_on(e, ""))?;
-                let evaluation = recovery
-                    .run(console, |device, _| evaluate_loaded(&options.out, &data, Some("test"), device))?;
-                found.push(folds::Fold { place: [fold, repeat], metrics: evaluation.metrics });
-            }
-        }
-        folds::show(&found, &out, self.json)
     }
 }
 

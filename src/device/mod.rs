@@ -4,6 +4,8 @@ pub mod adapter;
 pub mod cpu;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+#[cfg(feature = "gpu")]
+pub mod group;
 pub mod limits;
 pub mod open;
 pub mod tuning;
@@ -224,6 +226,25 @@ pub trait Device {
     /// # Errors
     /// If the program does not fit or the device fails.
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError>;
+
+    /// Devices for at most `count` models that train at the same time, each on a thread of its own; none where
+    /// that would gain nothing. Each computes the bits that this one does. `program` is what each of them loads
+    /// first; see [`Device::needs_equal_programs`].
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn together(
+        &self,
+        _program: &Program,
+        _count: usize,
+    ) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
+        Ok(vec![])
+    }
+
+    /// Whether models train together only if their programs are equal, as where one launch computes for all.
+    fn needs_equal_programs(&self) -> bool {
+        true
+    }
 
     /// What [`Device::load`] may do to find the fastest layout of shaders; nothing on a device without any.
     fn set_tuning(&mut self, _tuning: Tuning) {}

@@ -21,6 +21,7 @@ mod keep;
 mod likeness;
 pub mod list;
 pub mod manifest;
+pub mod many;
 mod opened;
 mod opponent;
 mod published;

@@ -69,7 +69,7 @@ impl<'a> Recovery<'a> {
         options: &Options,
         observer: &mut dyn Observer,
     ) -> Result<Outcome, TrainError> {
-        let mut told = Told { observer, started: false, step: 0, epoch: 0 };
+        let mut told = Told::new(observer);
         let mut options = options.clone();
         loop {
             let Some(device) = &self.device else {
@@ -122,14 +122,22 @@ impl<'a> Recovery<'a> {
 }
 
 /// Filters out events that the observer has already received.
-struct Told<'a> {
-    observer: &'a mut dyn Observer,
-    started: bool,
+pub(super) struct Told<O> {
+    pub observer: O,
+    /// Whether the start was reported, so that there is a run to go on with.
+    pub started: bool,
     step: u64,
     epoch: u64,
 }
 
-impl Observer for Told<'_> {
+impl<O> Told<O> {
+    /// Nothing was reported yet.
+    pub fn new(observer: O) -> Self {
+        Self { observer, started: false, step: 0, epoch: 0 }
+    }
+}
+
+impl<O: Observer> Observer for Told<O> {
     fn event(&mut self, event: &Event) {
         let news = match event {
             // Repeated, because it reports the new device and the step at which training resumes.

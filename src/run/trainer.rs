@@ -18,11 +18,11 @@ use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
 use crate::nn::perturbed::Perturbed;
 use crate::optim::schedule::ScheduleKind;
-use crate::plan::ImageChanges;
+use crate::plan::{ImageChanges, Program};
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine::{Engine, Training};
+use crate::train::engine::{self, Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
 use crate::train::weights::Weights;
@@ -113,6 +113,43 @@ pub fn image_changes(
     Ok(tasks::images::changes(experiment.settings(), fitted, wrong)?)
 }
 
+/// The program that [`train`] loads first: models with equal ones can train together.
+///
+/// # Errors
+/// If the model does not fit the data or the device.
+pub(super) fn program(
+    experiment: &Experiment,
+    data: &Loaded,
+    device: &dyn Device,
+) -> Result<Program, TrainError> {
+    let experiment = &balanced(sized(experiment, data, &mut |_| ()), data);
+    let model = model_of(experiment, &data.fitted, &data.train)?;
+    let images = image_changes(experiment, &data.fitted)?;
+    let training = training_of(experiment, data, images.as_ref());
+    let compiled = engine::compile(&*model, Some(&training), &data.validation, device.target())?.0;
+    Ok(compiled.program)
+}
+
+/// What the training steps of an experiment are made of.
+fn training_of<'a>(
+    experiment: &Experiment,
+    data: &'a Loaded,
+    images: Option<&'a ImageChanges>,
+) -> Training<'a> {
+    let config = &experiment.train;
+    Training {
+        data: &data.train,
+        batch: config.batch_size,
+        accumulate: config.accumulate,
+        noise: experiment.data.augment.noise,
+        images,
+        optimizer: config.optimizer.clone(),
+        decay: config.decay,
+        groups: config.groups(),
+        clip_norm: config.clip_norm,
+    }
+}
+
 /// Trains `experiment` on `data` and writes the run directory.
 ///
 /// # Errors
@@ -167,17 +204,7 @@ fn with_engine<T>(
     }
     let model = model_of(experiment, &data.fitted, &data.train)?;
     let images = image_changes(experiment, &data.fitted)?;
-    let training = Training {
-        data: &data.train,
-        batch: config.batch_size,
-        accumulate: config.accumulate,
-        noise: experiment.data.augment.noise,
-        images: images.as_ref(),
-        optimizer: config.optimizer.clone(),
-        decay: config.decay,
-        groups: config.groups(),
-        clip_norm: config.clip_norm,
-    };
+    let training = training_of(experiment, data, images.as_ref());
     check_names(experiment, &*model)?;
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;

@@ -106,3 +106,28 @@ pub trait Observer {
 }
 
 impl Observer for () {}
+
+/// A borrowed observer is one, and so is a boxed one.
+macro_rules! pass_on {
+    ($($holder:ty),*) => {$(
+        impl<O: Observer + ?Sized> Observer for $holder {
+            fn event(&mut self, event: &Event) {
+                (**self).event(event);
+            }
+
+            fn tick(&mut self, tick: &Tick) {
+                (**self).tick(tick);
+            }
+
+            fn note(&mut self, text: &str) {
+                (**self).note(text);
+            }
+
+            fn interrupted(&mut self) -> bool {
+                (**self).interrupted()
+            }
+        }
+    )*};
+}
+
+pass_on!(&mut O, Box<O>);

@@ -10,6 +10,7 @@ mod import;
 mod places;
 mod refusals;
 mod rows;
+mod seeds;
 #[cfg(feature = "serve")]
 mod serve;
 mod streams;

@@ -22,6 +22,14 @@ pub struct Interrupter {
     step: u64,
 }
 
+impl Interrupter {
+    /// Interrupts at step `at`, if at all.
+    #[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+    pub fn at(at: Option<u64>) -> Self {
+        Self { at, ..Self::default() }
+    }
+}
+
 impl Observer for Interrupter {
     fn event(&mut self, _event: &Event) {}
 

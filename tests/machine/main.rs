@@ -23,6 +23,9 @@ mod harness;
 mod image_trajectory;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
+#[path = "../common/many.rs"]
+mod many;
+mod many_on_gpu;
 mod minimum_limits;
 #[path = "../common/mutate.rs"]
 mod mutate;
@@ -56,11 +59,12 @@ use libtest_mimic::{Arguments, Trial};
 /// Creates the tests of a module.
 type Group = (&'static str, fn() -> Vec<Trial>);
 
-const GROUPS: [Group; 12] = [
+const GROUPS: [Group; 13] = [
     ("conformance", conformance::trials),
     ("gpu_device", gpu_device::trials),
     ("gpu_kernels", gpu_kernels::trials),
     ("gpu_training", gpu_training::trials),
+    ("many_on_gpu", many_on_gpu::trials),
     ("minimum_limits", minimum_limits::trials),
     ("nn", nn::trials),
     ("operator_cases", operator_cases::trials),

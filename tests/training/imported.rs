@@ -103,7 +103,7 @@ fn what_is_frozen_keeps_its_bits_and_the_rest_is_trained() {
     let directory = workplace("cnn", more);
     let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
     let data = trainer::load_data(&experiment, directory.path()).unwrap();
-    let model = trainer::model_of(&experiment, &data.fitted, &data.train);
+    let model = trainer::model_of(&experiment, &data.fitted, &data.train).unwrap();
     let begin = model.graph(8, true).unwrap();
     assert_eq!(
         begin.gradients.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
@@ -127,7 +127,7 @@ fn groups_have_rates_of_their_own() {
         let directory = workplace("mlp", more);
         let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();
         let data = trainer::load_data(&experiment, directory.path()).unwrap();
-        trainer::model_of(&experiment, &data.fitted, &data.train).graph(8, true).unwrap().given
+        trainer::model_of(&experiment, &data.fitted, &data.train).unwrap().graph(8, true).unwrap().given
     };
     let plain = of(&[]);
     let grouped = of(&["train.group=[{parameters=\"0.*\",learning_rate=0.01}]"]);

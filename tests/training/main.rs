@@ -23,6 +23,9 @@ mod imported;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
 mod losses;
+#[path = "../common/many.rs"]
+mod many;
+mod many_on_cpu;
 mod micro_batches;
 #[path = "../common/mutate.rs"]
 mod mutate;

@@ -110,6 +110,9 @@ impl Train {
         if self.ensemble.is_some() {
             return refused("--ensemble");
         }
+        if self.seeds.is_some() {
+            return refused("--seeds");
+        }
         let experiment = self.read(&self.overrides())?;
         if self.max_steps == Some(0) {
             return Err(Failure::input(super::NO_STEPS));

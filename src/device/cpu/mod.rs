@@ -39,6 +39,12 @@ impl CpuDevice {
     }
 }
 
+/// How many programs of `bytes` each run at a time, out of `count`, on `threads` threads.
+fn at_a_time(count: usize, threads: usize, bytes: u64, available: Option<u64>) -> usize {
+    let fit = available.map_or(u64::MAX, |available| available / bytes.max(1));
+    count.min(threads).min(usize::try_from(fit).unwrap_or(usize::MAX))
+}
+
 /// The default number of threads: `GRIDLIGHT_THREADS`, or one per core.
 pub fn thread_count() -> usize {
     let asked = std::env::var("GRIDLIGHT_THREADS").ok().and_then(|t| t.parse().ok());
@@ -81,6 +87,22 @@ impl Device for CpuDevice {
         let pool = Pool::new(self.threads)
             .map_err(|e| DeviceError::Validation(format!("cannot start {} threads: {e}", self.threads)))?;
         Ok(Box::new(CpuSession { info: self.info.clone(), memory, phases, pool, traffic: (0, 0) }))
+    }
+
+    /// The threads of this device are shared out: small kernels gain little from several, and waiting for each
+    /// other costs more. Bits do not depend on their number.
+    fn together(&self, program: &Program, count: usize) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
+        let members = at_a_time(count, self.threads, program.bytes(), host::available());
+        if members < 2 {
+            return Ok(vec![]);
+        }
+        let threads = self.threads / members;
+        let member = || Self { info: self.info.clone(), target: self.target.clone(), threads };
+        Ok((0..members).map(|_| Box::new(member()) as Box<dyn Device + Send>).collect())
+    }
+
+    fn needs_equal_programs(&self) -> bool {
+        false
     }
 }
 
@@ -144,5 +166,23 @@ impl Session for CpuSession {
 
     fn traffic(&self) -> (u64, u64) {
         self.traffic
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_and_memory_are_shared_out() {
+        assert_eq!(at_a_time(32, 4, 100, None), 4);
+        assert_eq!(at_a_time(3, 4, 100, None), 3);
+        assert_eq!(at_a_time(32, 4, 100, Some(299)), 2, "only two fit");
+        assert_eq!(at_a_time(32, 4, 100, Some(99)), 0);
+        let of = |threads, count| {
+            let members = CpuDevice::new(Some(threads)).together(&Program::default(), count);
+            members.unwrap().len()
+        };
+        assert_eq!([of(1, 8), of(2, 8), of(5, 2), of(4, 1)], [0, 2, 2, 0]);
     }
 }

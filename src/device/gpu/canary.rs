@@ -39,7 +39,7 @@ pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), D
         let (source, name) = (SOURCE.to_string(), "canary".to_string());
         Ok(Shader { source, workgroups: [1, 1, 1], name, ..Shader::default() })
     };
-    let mut session = GpuSession::load(gpu, info, target, &program, &shader, Tuning::Off)?;
+    let mut session = GpuSession::load(gpu, info, target, &program, &shader, Tuning::Off, 1)?;
     let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();
     session.write(BufferId(0), 0, &input)?;
     session.run(0, &[StepRecord { step: 41, ..StepRecord::default() }])?;

@@ -5,12 +5,16 @@ use std::sync::{Arc, Mutex, OnceLock};
 use super::choices::Choices;
 use super::guard::Guard;
 use super::handle::Gpu;
-use super::session::{GpuSession, ShaderOf};
+use super::session::{GpuSession, ShaderOf, strides};
 use super::{cache, canary, pipelines, target};
+use crate::base::step::StepRecord;
 use crate::base::target::{Family, Geometry, Target};
+use crate::device::cpu::host;
+use crate::device::group::{self, Copies, LoadsCopies};
 use crate::device::tuning::Tuning;
-use crate::device::{Device, DeviceError, DeviceInfo, Session};
-use crate::kernels::shader;
+use crate::device::{Device, DeviceError, DeviceInfo, Session, limits};
+use crate::kernels::shader::copies::copies as copies_of;
+use crate::kernels::shader::{self, Shader};
 use crate::plan::{Dispatch, Program};
 
 /// GPU options. The defaults read `GRIDLIGHT_KERNELS` and `GRIDLIGHT_CHECKED_SHADERS` from the environment.
@@ -34,7 +38,8 @@ pub struct GpuOptions {
     pub geometry: Option<Geometry>,
 }
 
-/// A GPU as a device.
+/// A GPU as a device. Clones are the same device.
+#[derive(Clone)]
 pub struct GpuDevice {
     gpu: Arc<Gpu>,
     info: DeviceInfo,
@@ -109,7 +114,7 @@ impl GpuDevice {
         shader_of: &ShaderOf,
     ) -> Result<Box<dyn Session>, DeviceError> {
         let (info, target) = (&self.info, &self.target);
-        let session = GpuSession::load(&self.gpu, info, target, program, shader_of, self.tuning)?;
+        let session = GpuSession::load(&self.gpu, info, target, program, shader_of, self.tuning, 1)?;
         Ok(Box::new(session))
     }
 
@@ -133,6 +138,49 @@ fn refused(name: &str, reason: &str) -> DeviceError {
     }
 }
 
+/// Arithmetic from which on a dispatch for each copy, with operands in uniform buffers, is faster than one for all,
+/// which must read them from storage: where uniform buffers are the usual layout, on software drivers.
+const APART_FLOPS: u64 = 100_000;
+
+/// The shader of a launch.
+fn shader_of(launch: &[Dispatch], target: &Target) -> Result<Shader, DeviceError> {
+    let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
+    shader::launch(&members, target).map_err(|e| DeviceError::Validation(e.to_string()))
+}
+
+impl LoadsCopies for GpuDevice {
+    fn load_copies(&self, program: &Program, copies: usize) -> Result<Box<dyn Copies>, DeviceError> {
+        limits::check_copies(program, &self.target, copies)?;
+        if self.info.kind == "software"
+            && let Some(available) = host::available()
+        {
+            let bytes = copies as u64 * program.bytes();
+            if bytes > available / 2 {
+                return Err(DeviceError::HostMemory { bytes, available });
+            }
+        }
+        let can_be_apart =
+            self.gpu.limits.min_uniform_buffer_offset_alignment as usize <= size_of::<StepRecord>();
+        let shader_of = |launch: &[Dispatch], target: &Target| {
+            let flops: u64 = launch.iter().map(|d| d.kernel.cost().flops).sum();
+            if target.geometry.uniforms && flops >= APART_FLOPS && can_be_apart {
+                let shader = shader_of(launch, target)?;
+                if !shader.uniforms.is_empty() {
+                    return Ok(shader);
+                }
+            }
+            // Operands of many copies are larger than a uniform buffer may be.
+            let geometry = Geometry { uniforms: false, ..target.geometry };
+            let shader = shader_of(launch, &Target { geometry, ..target.clone() })?;
+            let strides = strides(program, launch, &shader);
+            copies_of(&shader, &strides, copies).map_err(|e| DeviceError::Validation(e.to_string()))
+        };
+        let (info, target) = (&self.info, &self.target);
+        let session = GpuSession::load(&self.gpu, info, target, program, &shader_of, self.tuning, copies)?;
+        Ok(Box::new(session))
+    }
+}
+
 impl Device for GpuDevice {
     fn info(&self) -> &DeviceInfo {
         &self.info
@@ -143,11 +191,12 @@ impl Device for GpuDevice {
     }
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
-        let shader_of = |launch: &[Dispatch], target: &Target| {
-            let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
-            shader::launch(&members, target).map_err(|e| DeviceError::Validation(e.to_string()))
-        };
         self.load_with(program, &shader_of)
+    }
+
+    /// Copies of one program: a launch then computes the step of every model.
+    fn together(&self, program: &Program, count: usize) -> Result<Vec<Box<dyn Device + Send>>, DeviceError> {
+        group::members(Box::new(self.clone()), program, count)
     }
 
     fn set_tuning(&mut self, tuning: Tuning) {

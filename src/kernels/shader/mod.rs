@@ -5,6 +5,7 @@
 //! Everything static is a constant in the text, so equal kernels have equal text and share a pipeline.
 
 pub(super) mod bindings;
+pub mod copies;
 mod join;
 pub(super) mod rows;
 mod uniform;

@@ -1,15 +1,20 @@
 //! A program loaded on a GPU.
 
+mod command;
+mod copies;
 mod profile;
 mod tuner;
+
+use self::command::{Command, bind_group, command};
+pub(super) use copies::strides;
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::handle::Gpu;
-use super::pace::{self, Launches, Pace};
-use super::pipelines::{self, Job, Pipeline};
+use super::pace::{self, Launches, Pace, Place};
+use super::pipelines::{self, Job};
 use super::readback::Readback;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
@@ -17,10 +22,12 @@ use crate::device::limits;
 use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::kernels::shader::Shader;
-use crate::plan::{BufferId, Dispatch, Phase, Program, Slice};
+use crate::plan::{BufferId, Dispatch, Phase, Program};
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
 const RECORDS: usize = 1024;
+/// The least number of runs that are uploaded at once, where each has the records of many copies.
+const LEAST_RUNS: usize = 64;
 /// Bytes given to `write_buffer` before a submission frees the staging memory behind them.
 const PENDING_BYTES: u64 = 32 << 20;
 /// Bytes of a step record.
@@ -29,18 +36,11 @@ const RECORD_BYTES: usize = size_of::<StepRecord>();
 /// Makes the shader of a launch for a target.
 pub(super) type ShaderOf<'a> = dyn Fn(&[Dispatch], &Target) -> Result<Shader, DeviceError> + 'a;
 
-/// A launch ready to be encoded.
-pub(super) struct Command {
-    pipeline: wgpu::ComputePipeline,
-    writes: wgpu::BindGroup,
-    reads: wgpu::BindGroup,
-    workgroups: [u32; 3],
-}
-
 /// Buffers, bind groups and pipelines of a program.
 ///
 /// A call of `run` uploads its step records once (64 bytes each, at the adapter's alignment) and nothing
-/// within steps; everything else stays on the device.
+/// within steps; everything else stays on the device. The program may be loaded several times
+/// ([`crate::device::group`]); usually there is one copy.
 pub struct GpuSession {
     pub(super) gpu: Arc<Gpu>,
     info: DeviceInfo,
@@ -49,6 +49,10 @@ pub struct GpuSession {
     records: wgpu::Buffer,
     record_group: wgpu::BindGroup,
     record_stride: usize,
+    /// Copies of the program: each buffer holds them one after the other.
+    copies: usize,
+    /// Words of each buffer of one copy.
+    words: Vec<usize>,
     staged: Vec<u8>,
     pace: Pace,
     readback: Readback,
@@ -71,8 +75,9 @@ impl GpuSession {
         program: &Program,
         shader_of: &ShaderOf,
         tuning: Tuning,
+        copies: usize,
     ) -> Result<Self, DeviceError> {
-        limits::check_program(program, target)?;
+        limits::check_program(program, target, copies)?;
         let uses = matches!(tuning, Tuning::Known | Tuning::Measure(_));
         let mut jobs = vec![];
         for launch in program.phases.iter().flat_map(Phase::launches) {
@@ -91,26 +96,31 @@ impl GpuSession {
         let mut buffers = vec![];
         for spec in &program.buffers {
             // A buffer of no bytes cannot be created, and nothing can name a part of it.
-            buffers.push(gpu.buffer(&spec.name, 4 * spec.words.max(1) as u64, usage)?);
+            buffers.push(gpu.buffer(&spec.name, 4 * (copies * spec.words).max(1) as u64, usage)?);
         }
+        let words: Vec<usize> = program.buffers.iter().map(|spec| spec.words).collect();
         let compiled = pipelines::compile(gpu, &jobs)?;
         let mut ready = jobs.iter().zip(compiled);
         let mut phases = vec![];
         for phase in &program.phases {
             let mut commands = vec![];
             for (launch, (job, pipeline)) in phase.launches().zip(&mut ready) {
-                commands.push(command(gpu, &buffers, launch, job, &pipeline)?);
+                commands.push(command(gpu, (&buffers, &words, copies), launch, job, &pipeline)?);
             }
             phases.push(commands);
         }
-        let of_launch = |launch: &[Dispatch]| launch.iter().map(|d| pace::work(d.kernel.cost())).sum();
+        let of_launch = |launch: &[Dispatch]| {
+            copies as f64 * launch.iter().map(|d| pace::work(d.kernel.cost())).sum::<f64>()
+        };
         let work = program.phases.iter().map(|p| p.launches().map(of_launch).collect()).collect();
-        let record_stride = RECORD_BYTES.max(gpu.limits.min_uniform_buffer_offset_alignment as usize);
-        let bytes = (RECORDS * record_stride) as u64;
+        let record_stride =
+            (copies * RECORD_BYTES).next_multiple_of(gpu.limits.min_uniform_buffer_offset_alignment as usize);
+        // What is bound for the last copies reaches beyond their records.
+        let bytes = ((runs_at_once(copies) + 1) * record_stride) as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let records = gpu.buffer("step records", bytes, usage)?;
         let record_group = gpu.guard.call("binding step records", 0, |device| {
-            let size = wgpu::BufferSize::new(RECORD_BYTES as u64);
+            let size = wgpu::BufferSize::new((copies * RECORD_BYTES) as u64);
             let binding = wgpu::BufferBinding { buffer: &records, offset: 0, size };
             bind_group(device, &gpu.record_layout, &[binding])
         })?;
@@ -124,6 +134,8 @@ impl GpuSession {
             records,
             record_group,
             record_stride,
+            copies,
+            words,
             staged: vec![],
             readback: Readback::default(),
             pending_bytes: 0,
@@ -139,15 +151,17 @@ impl GpuSession {
         Ok(session)
     }
 
-    /// Puts `steps` (at most [`RECORDS`]) into the table of step records.
+    /// Puts the records of `runs` (at most [`runs_at_once`]) into the table of step records, those of a run side by
+    /// side.
     pub(super) fn upload_records<'s>(
         &mut self,
-        steps: impl ExactSizeIterator<Item = &'s StepRecord>,
+        runs: impl ExactSizeIterator<Item = &'s [StepRecord]>,
     ) -> Result<(), DeviceError> {
         self.staged.clear();
-        self.staged.resize(steps.len() * self.record_stride, 0);
-        for (record, bytes) in steps.zip(self.staged.chunks_mut(self.record_stride)) {
-            bytes[..RECORD_BYTES].copy_from_slice(bytemuck::bytes_of(record));
+        self.staged.resize(runs.len() * self.record_stride, 0);
+        for (records, bytes) in runs.zip(self.staged.chunks_mut(self.record_stride)) {
+            let records: &[u8] = bytemuck::cast_slice(records);
+            bytes[..records.len()].copy_from_slice(records);
         }
         self.uploaded_bytes += self.staged.len() as u64;
         // The queue keeps order: submissions made before this still see the records of theirs.
@@ -155,97 +169,88 @@ impl GpuSession {
         self.gpu.guard.call("uploading step records", 0, |_| queue.write_buffer(records, 0, staged))
     }
 
-    /// Encodes one dispatch with the record at position `record` of the table.
-    pub(super) fn encode(&self, pass: &mut wgpu::ComputePass<'_>, command: &Command, record: usize) {
+    /// Puts `step` into the table, for as many copies as there are; returns these records.
+    pub(super) fn upload_for_all(&mut self, step: &StepRecord) -> Result<Vec<StepRecord>, DeviceError> {
+        let of = |copy| StepRecord { copy: copy as u32, ..*step };
+        let records: Vec<StepRecord> = (0..self.copies).map(of).collect();
+        self.upload_records(std::iter::once(&records[..]))?;
+        Ok(records)
+    }
+
+    /// Encodes a launch for the copies that `records` are of, which run `run` of the table has.
+    pub(super) fn encode(
+        &self,
+        pass: &mut wgpu::ComputePass<'_>,
+        command: &Command,
+        run: usize,
+        records: &[StepRecord],
+    ) {
         pass.set_pipeline(&command.pipeline);
-        pass.set_bind_group(0, &command.writes, &[]);
-        pass.set_bind_group(1, &command.reads, &[]);
-        pass.set_bind_group(2, &self.record_group, &[(record * self.record_stride) as u32]);
         let [x, y, z] = command.workgroups;
-        pass.dispatch_workgroups(x, y, z);
+        let first = run * self.record_stride;
+        if command.is_apart {
+            for (at, record) in records.iter().enumerate() {
+                self.bind(pass, &command.operands[record.copy as usize], first + at * RECORD_BYTES);
+                pass.dispatch_workgroups(x, y, z);
+            }
+        } else {
+            self.bind(pass, &command.operands[0], first);
+            pass.dispatch_workgroups(x, y, z * records.len() as u32);
+        }
+    }
+
+    /// Binds operands, and the step records from byte `record` of the table on.
+    fn bind(&self, pass: &mut wgpu::ComputePass<'_>, operands: &[wgpu::BindGroup; 2], record: usize) {
+        pass.set_bind_group(0, &operands[0], &[]);
+        pass.set_bind_group(1, &operands[1], &[]);
+        pass.set_bind_group(2, &self.record_group, &[record as u32]);
+    }
+
+    /// Runs phases one after the other, each for the copies that `records` has records of.
+    fn run_copies<'r>(
+        &mut self,
+        runs: &'r [Run],
+        records: impl Fn(usize) -> &'r [StepRecord],
+    ) -> Result<(), DeviceError> {
+        check_phases(runs, self.phases.len())?;
+        let most = runs_at_once(self.copies);
+        for (number, part) in runs.chunks(most).enumerate() {
+            let first = number * most;
+            self.upload_records((first..first + part.len()).map(&records))?;
+            let launches = Launches::new(part, |phase| self.phases[phase].len());
+            let mut left = launches.all();
+            while !left.is_empty() {
+                let next = self.pace.next(&launches, left.clone());
+                left.start = next.end;
+                let index = self.submit(&launches, next.clone(), |run| records(first + run))?;
+                self.pace.submitted(&self.gpu.guard, index, &launches, next)?;
+            }
+        }
+        self.pending_bytes = 0;
+        self.gpu.guard.check()
     }
 
     /// Submits launches of runs whose records are in the table.
-    fn submit(&self, launches: &Launches, range: Range<usize>) -> Result<wgpu::SubmissionIndex, DeviceError> {
+    fn submit<'r>(
+        &self,
+        launches: &Launches,
+        range: Range<usize>,
+        records: impl Fn(usize) -> &'r [StepRecord],
+    ) -> Result<wgpu::SubmissionIndex, DeviceError> {
         self.gpu.guard.call("submitting steps", 0, |device| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-                for launch in launches.places(range) {
-                    self.encode(&mut pass, &self.phases[launch.phase][launch.number], launch.run);
+                for Place { run, phase, number } in launches.places(range) {
+                    self.encode(&mut pass, &self.phases[phase][number], run, records(run));
                 }
             }
             self.gpu.queue.submit([encoder.finish()])
         })
     }
 
-    /// A buffer by number, if words `start..start + words` lie in it.
-    fn part(&self, buffer: BufferId, start: usize, words: usize) -> Result<&wgpu::Buffer, DeviceError> {
-        let found = self.buffers.get(buffer.0 as usize);
-        let end = start.checked_add(words).and_then(|end| end.checked_mul(4));
-        match (found, end) {
-            (Some(found), Some(end)) if end as u64 <= found.size() => Ok(found),
-            _ => Err(DeviceError::Validation(format!(
-                "words {start}..{start}+{words} do not lie in buffer {} of this program",
-                buffer.0
-            ))),
-        }
-    }
-}
-
-fn command(
-    gpu: &Gpu,
-    buffers: &[wgpu::Buffer],
-    launch: &[Dispatch],
-    job: &Job,
-    pipeline: &Pipeline,
-) -> Result<Command, DeviceError> {
-    let bind = |slice: &Slice| {
-        let (offset, size) = (4 * slice.start as u64, 4 * slice.words as u64);
-        let buffer = &buffers[slice.buffer.0 as usize];
-        // Shaders may read whole vectors of four words; slices start at multiples of 64 words.
-        let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
-        wgpu::BufferBinding { buffer, offset, size }
-    };
-    let writes: Vec<_> = launch.iter().flat_map(|d| &d.writes).map(bind).collect();
-    let mut reads = vec![];
-    for (number, dispatch) in launch.iter().enumerate() {
-        reads.extend(dispatch.reads.iter().map(bind));
-        if job.shader.normal_tables.contains(&number) {
-            reads.push(gpu.normal_table()?.as_entire_buffer_binding());
-        }
-    }
-    let layouts = &pipeline.layouts;
-    gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| Command {
-        pipeline: pipeline.pipeline.clone(),
-        writes: bind_group(device, &layouts.writes, &writes),
-        reads: bind_group(device, &layouts.reads, &reads),
-        workgroups: job.shader.workgroups,
-    })
-}
-
-fn bind_group(
-    device: &wgpu::Device,
-    layout: &wgpu::BindGroupLayout,
-    buffers: &[wgpu::BufferBinding<'_>],
-) -> wgpu::BindGroup {
-    let entries: Vec<_> = buffers
-        .iter()
-        .enumerate()
-        .map(|(binding, buffer)| wgpu::BindGroupEntry {
-            binding: binding as u32,
-            resource: wgpu::BindingResource::Buffer(buffer.clone()),
-        })
-        .collect();
-    device.create_bind_group(&wgpu::BindGroupDescriptor { label: None, layout, entries: &entries })
-}
-
-impl Session for GpuSession {
-    fn info(&self) -> &DeviceInfo {
-        &self.info
-    }
-
-    fn write(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
+    /// Words from `start` on of a buffer, of whatever copies they are.
+    fn write_words(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
         self.part(buffer, start, words.len())?;
         let mut at = start;
         for part in words.chunks(PENDING_BYTES as usize / 4) {
@@ -266,28 +271,47 @@ impl Session for GpuSession {
         Ok(())
     }
 
-    fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
+    fn read_words(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
         self.part(buffer, start, words)?;
         self.wait()?;
         let source = &self.buffers[buffer.0 as usize];
         self.readback.read(&self.gpu, source, start, words)
     }
 
-    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
-        check_phases(runs, self.phases.len())?;
-        for part in runs.chunks(RECORDS) {
-            self.upload_records(part.iter().map(|run| &run.step))?;
-            let launches = Launches::new(part, |phase| self.phases[phase].len());
-            let mut left = launches.all();
-            while !left.is_empty() {
-                let next = self.pace.next(&launches, left.clone());
-                left.start = next.end;
-                let index = self.submit(&launches, next.clone())?;
-                self.pace.submitted(&self.gpu.guard, index, &launches, next)?;
-            }
+    /// A buffer by number, if words `start..start + words` lie in it.
+    fn part(&self, buffer: BufferId, start: usize, words: usize) -> Result<&wgpu::Buffer, DeviceError> {
+        let found = self.buffers.get(buffer.0 as usize);
+        let end = start.checked_add(words).and_then(|end| end.checked_mul(4));
+        match (found, end) {
+            (Some(found), Some(end)) if end as u64 <= found.size() => Ok(found),
+            _ => Err(DeviceError::Validation(format!(
+                "words {start}..{start}+{words} do not lie in buffer {} of this program",
+                buffer.0
+            ))),
         }
-        self.pending_bytes = 0;
-        self.gpu.guard.check()
+    }
+}
+
+/// How many runs the table of step records holds.
+fn runs_at_once(copies: usize) -> usize {
+    (RECORDS / copies).max(LEAST_RUNS)
+}
+
+impl Session for GpuSession {
+    fn info(&self) -> &DeviceInfo {
+        &self.info
+    }
+
+    fn write(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
+        self.write_words(buffer, start, words)
+    }
+
+    fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
+        self.read_words(buffer, start, words)
+    }
+
+    fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
+        self.run_copies(runs, |run| std::slice::from_ref(&runs[run].step))
     }
 
     fn wait(&mut self) -> Result<(), DeviceError> {

@@ -1,0 +1,153 @@
+//! Progress of several models that train at the same time: one bar for the steps of all, and a line when one is done.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use gridlight::base::number::shown;
+use gridlight::train::events::{Event, Observer, Tick};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::progress::is_terminal;
+use super::{Failure, output, signals};
+
+/// What all models' observers share.
+struct Board {
+    json: bool,
+    bar: ProgressBar,
+    /// Done and planned steps of each model; none before its first.
+    steps: Vec<Option<(u64, u64)>>,
+    done: usize,
+    /// Why standard output no longer takes events. Training goes on without them.
+    lost: Option<std::io::Error>,
+}
+
+/// Prints the events of several models.
+#[derive(Clone)]
+pub struct Together(Arc<Mutex<Board>>);
+
+impl Together {
+    /// For `models` of them: JSON lines on standard output, or text on standard error.
+    pub fn new(models: usize, json: bool) -> Self {
+        signals::listen();
+        let bar = if is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
+        let template = "{msg} models done {bar:32} {pos}/{len} steps  {per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(format!("0/{models}"));
+        Self(Arc::new(Mutex::new(Board { json, bar, steps: vec![None; models], done: 0, lost: None })))
+    }
+
+    /// The observer of model `number`, which writes to the run directory `run`.
+    pub fn of(&self, number: usize, run: &Path) -> OneOf {
+        OneOf { board: self.clone(), number, run: run.display().to_string() }
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be called at the end.
+    ///
+    /// # Errors
+    /// If standard output did not take all events.
+    pub fn finish(&self) -> Result<(), Failure> {
+        let board = self.board();
+        board.bar.finish_and_clear();
+        board.lost.as_ref().map_or(Ok(()), |e| Err(output::lost(e)))
+    }
+}
+
+impl Board {
+    fn line(&self, text: String) {
+        if self.json {
+            return;
+        }
+        if self.bar.is_hidden() {
+            output::tell(text);
+        } else {
+            self.bar.println(text);
+        }
+    }
+
+    /// Shows the steps of all models. Those that have not begun have as many as the others on average.
+    fn show(&self) {
+        let begun: Vec<(u64, u64)> = self.steps.iter().flatten().copied().collect();
+        let planned: u64 = begun.iter().map(|(_, planned)| planned).sum();
+        let length = planned * self.steps.len() as u64 / begun.len().max(1) as u64;
+        if self.bar.length() != Some(length) {
+            self.bar.set_length(length);
+        }
+        self.bar.set_position(begun.iter().map(|(done, _)| done).sum());
+    }
+}
+
+/// The observer of one model.
+pub struct OneOf {
+    board: Together,
+    number: usize,
+    run: String,
+}
+
+impl Observer for OneOf {
+    fn event(&mut self, event: &Event) {
+        let mut board = self.board.board();
+        if board.json && board.lost.is_none() {
+            let mut value = serde_json::to_value(event).unwrap_or_default();
+            if let Value::Object(fields) = &mut value {
+                fields.insert("run".into(), json!(self.run));
+            }
+            board.lost = output::write(&value.to_string()).err();
+        }
+        match event {
+            // A model that goes on after its device was lost, or from a checkpoint.
+            Event::Start { resumed_from_step, steps_per_epoch, .. } if *resumed_from_step > 0 => {
+                let planned = board.steps[self.number].map_or(*steps_per_epoch, |(_, planned)| planned);
+                let planned = planned.max(*resumed_from_step);
+                board.steps[self.number] = Some((*resumed_from_step, planned));
+            }
+            Event::End { best_epoch, best, steps, .. } => {
+                board.done += 1;
+                let message = format!("{}/{}", board.done, board.steps.len());
+                board.bar.set_message(message);
+                // Fewer than planned if it stopped early.
+                board.steps[self.number] = Some((*steps, *steps));
+                let numbers: Vec<String> =
+                    best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
+                board.line(format!(
+                    "{}: best epoch {best_epoch}: validation {}",
+                    self.run,
+                    numbers.join("  ")
+                ));
+                board.show();
+            }
+            Event::Start { .. } | Event::Epoch { .. } | Event::Step { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, tick: &Tick) {
+        let mut board = self.board.board();
+        board.steps[self.number] = Some((tick.step, tick.steps));
+        board.show();
+    }
+
+    fn note(&mut self, text: &str) {
+        self.board.board().line(format!("{}: {text}", self.run));
+    }
+
+    fn interrupted(&mut self) -> bool {
+        signals::asked()
+    }
+}
+
+/// Notes that concern all models.
+impl Observer for Together {
+    fn note(&mut self, text: &str) {
+        self.board().line(text.to_string());
+    }
+
+    fn interrupted(&mut self) -> bool {
+        signals::asked()
+    }
+}
