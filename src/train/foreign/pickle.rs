@@ -334,7 +334,7 @@ impl<'a> Machine<'a> {
         if word != "storage" || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err("has a storage that is none".into());
         }
-        let storage = Object::Storage { kind: *kind, key: key.clone(), count };
+        let storage = Object::Storage { kind, key: key.clone(), count };
         self.push(storage)
     }
 
