@@ -323,7 +323,7 @@ impl<'a> Machine<'a> {
         let part = |at: usize| parts.get(at).map(|&id| &self.objects[id]);
         let (
             Some(Object::Text(word)),
-            Some(Object::Global(kind)),
+            Some(&Object::Global(kind)),
             Some(Object::Text(key)),
             Some(Object::Int(count)),
         ) = (part(0), part(1), part(2), part(4))
