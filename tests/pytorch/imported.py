@@ -48,10 +48,10 @@ class Sequence(nn.Module):
 
 
 def trajectory(module, optimizer, x, y):
-    """The losses of ten steps on all rows, and the weights after them."""
+    """The losses of 50 steps on all rows, and the weights after them."""
     module.train()
     losses = []
-    for _ in range(10):
+    for _ in range(50):
         loss = ((module(x) - y) ** 2).mean()
         optimizer.zero_grad()
         loss.backward()

@@ -74,7 +74,7 @@ fn tensor<'t>(all: &'t [NamedTensor], name: &str) -> &'t [f32] {
 fn an_imported_model_trains_as_in_pytorch() {
     for name in ["mlp", "cnn", "lstm"] {
         for (rule, rate) in [("sgd", "0.05"), ("adam", "0.01")] {
-            let directory = workplace(name, "[train]\nbatch_size = 8\nepochs = 10\nshuffle = false\n");
+            let directory = workplace(name, "[train]\nbatch_size = 8\nepochs = 50\nshuffle = false\n");
             let (last, losses) = trained(
                 directory.path(),
                 &[&format!("train.optimizer={rule}"), &format!("train.learning_rate={rate}")],

@@ -19,6 +19,9 @@ pub struct Freed {
 /// Rows with which a model is tried: a prime that extents hardly have as a factor.
 pub const PROBE: usize = 1009;
 
+/// Most rows with which a model was exported.
+const MOST: usize = 1 << 24;
+
 /// What is done to the shapes of reshapes.
 #[derive(Clone, Debug, Default)]
 pub struct Mends {
@@ -47,7 +50,9 @@ impl Mends {
         allow_zero: bool,
         freed: Option<Freed>,
     ) -> Result<Vec<usize>, String> {
-        let Some(freed) = freed.filter(|freed| freed.exported > 0 && freed.exported != freed.rows) else {
+        let Some(freed) =
+            freed.filter(|freed| (1..=MOST).contains(&freed.exported) && freed.exported != freed.rows)
+        else {
             return resolve(from, wanted, allow_zero);
         };
         if self.probing {

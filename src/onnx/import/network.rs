@@ -205,7 +205,7 @@ impl Body {
         for port in &floats {
             let shape = shape_of(port, feeds, floats.len() == 1)?;
             let count = elements(&shape[1..]);
-            let numbers = feeds.numbers.filter(|_| start + count <= feeds.width);
+            let numbers = feeds.numbers.filter(|_| start.saturating_add(count) <= feeds.width);
             let numbers = numbers.ok_or_else(|| mismatch(&floats, feeds))?;
             let part = builder.net.graph.slice(numbers, &[0, start], &[feeds.batch, count]);
             let value =

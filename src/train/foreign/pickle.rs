@@ -323,7 +323,7 @@ impl<'a> Machine<'a> {
         let part = |at: usize| parts.get(at).map(|&id| &self.objects[id]);
         let (
             Some(Object::Text(word)),
-            Some(Object::Global(kind)),
+            Some(&Object::Global(kind)),
             Some(Object::Text(key)),
             Some(Object::Int(count)),
         ) = (part(0), part(1), part(2), part(4))
@@ -334,7 +334,7 @@ impl<'a> Machine<'a> {
         if word != "storage" || !key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
             return Err("has a storage that is none".into());
         }
-        let storage = Object::Storage { kind: *kind, key: key.clone(), count };
+        let storage = Object::Storage { kind, key: key.clone(), count };
         self.push(storage)
     }
 

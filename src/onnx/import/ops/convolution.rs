@@ -158,9 +158,8 @@ pub fn transposed(b: &mut Builder, node: &Node) -> Outcome<Value> {
     }
     // The extents of the result before anything is cut off.
     let whole = |d: usize, extent: usize| {
-        extent.saturating_sub(1).saturating_mul(stride[d])
-            + (taps[d].max(1) - 1).saturating_mul(dilation[d])
-            + 1
+        let moved = extent.saturating_sub(1).saturating_mul(stride[d]);
+        moved.saturating_add((taps[d].max(1) - 1).saturating_mul(dilation[d])).saturating_add(1)
     };
     let extents = [shape[1], shape[2]];
     let mut padding = padding(node, flat)?;
@@ -176,7 +175,7 @@ pub fn transposed(b: &mut Builder, node: &Node) -> Outcome<Value> {
             if flat && d == 0 {
                 continue;
             }
-            let all = whole(d, extents[d]) + more[d];
+            let all = whole(d, extents[d]).saturating_add(more[d]);
             let cut = all.saturating_sub(target);
             more[d] += target.saturating_sub(all);
             let [less, rest] = [cut / 2, cut - cut / 2];

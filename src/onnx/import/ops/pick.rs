@@ -87,7 +87,7 @@ pub fn split(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         Some(sizes) => Some(sizes),
         None => b.integers(node, 1)?,
     };
-    let count = node.int("num_outputs", node.outputs.len() as i64).max(1) as usize;
+    let count = node.int("num_outputs", node.outputs.len() as i64).clamp(1, 100_000) as usize;
     let sizes = match given {
         Some(sizes) => known::extents(&sizes)?,
         None => {
@@ -138,6 +138,9 @@ pub fn slice(b: &mut Builder, node: &Node) -> Outcome<Value> {
 
 /// The places from `start` to `end` in steps, of an axis of this extent.
 fn places(extent: i64, start: i64, end: i64, step: i64) -> Result<Vec<usize>, String> {
+    if extent == 0 {
+        return Ok(vec![]);
+    }
     let from_start = |at: i64| if at < 0 { at.saturating_add(extent) } else { at };
     let (start, end) = (from_start(start), from_start(end));
     let (least, most) = if step < 0 { (-1, extent - 1) } else { (0, extent) };
@@ -145,14 +148,8 @@ fn places(extent: i64, start: i64, end: i64, step: i64) -> Result<Vec<usize>, St
     let end = end.clamp(least, most);
     let count = match step {
         0 => return Err("its step is 0".into()),
-        step if step > 0 => {
-            (end - start).max(0) as u64 / step.unsigned_abs()
-                + u64::from((end - start).max(0) as u64 % step.unsigned_abs() > 0)
-        }
-        step => {
-            (start - end).max(0) as u64 / step.unsigned_abs()
-                + u64::from((start - end).max(0) as u64 % step.unsigned_abs() > 0)
-        }
+        step if step > 0 => ((end - start).max(0) as u64).div_ceil(step.unsigned_abs()),
+        step => ((start - end).max(0) as u64).div_ceil(step.unsigned_abs()),
     };
     Ok((0..count as i64).map(|at| (start + at * step) as usize).collect())
 }
@@ -260,6 +257,9 @@ fn pad_axis(
     let extent = shape[axis] as i64;
     if (before, after) == (0, 0) {
         return Ok(value.clone());
+    }
+    if extent == 0 {
+        return Err("it pads an axis without elements".into());
     }
     if mode != "constant" {
         let place = |at: i64| match mode {

@@ -1,7 +1,7 @@
 //! What is chosen by place or by size: triangles, labels, the largest.
 
 use super::super::build::{Builder, Held, Outcome, Value};
-use super::super::known::{Kind, Known, check_size};
+use super::super::known::{Kind, Known, MOST, check_size};
 use super::super::model::Node;
 use super::{axis_of, known};
 use crate::graph::ValueId;
@@ -140,17 +140,20 @@ pub fn running_sum(b: &mut Builder, node: &Node) -> Outcome<Value> {
     let length = shape[axis];
     if let Value::Known(known) = &value {
         let strides = crate::base::tensor::contiguous_strides(&shape);
-        let mut sums = known.data.clone();
-        for at in 0..sums.len() {
+        if known.data.len().saturating_mul(length) > MOST {
+            return Err("it sums more constants than are worth it".into());
+        }
+        let sum = |at: usize| -> f64 {
             let place = at / strides[axis] % length;
             let line = |place: usize, here: usize| at + strides[axis] * place - strides[axis] * here;
             let taken = (0..length).filter(|&other| match reverse {
                 false => other < place || (other == place && !exclusive),
                 true => other > place || (other == place && !exclusive),
             });
-            sums[at] = taken.map(|other| known.data[line(other, place)]).sum();
-        }
-        return Ok(Known { data: sums, ..(**known).clone() }.into());
+            taken.map(|other| known.data[line(other, place)]).sum()
+        };
+        let data = (0..known.data.len()).map(sum).collect();
+        return Ok(Known { data, ..(**known).clone() }.into());
     }
     if length > LONGEST {
         return Err(format!("its axis has {length} elements; at most {LONGEST} are supported").into());
