@@ -201,7 +201,7 @@ impl Body {
         };
         let ports: Vec<&Port> = source.inputs.iter().filter(read).collect();
         let (floats, others): (Vec<&Port>, Vec<&Port>) = ports.into_iter().partition(|port| port.is_float());
-        let mut start = 0;
+        let mut start: usize = 0;
         for port in &floats {
             let shape = shape_of(port, feeds, floats.len() == 1)?;
             let count = elements(&shape[1..]);
