@@ -37,8 +37,7 @@ pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> R
             return Ok(rolling(&experiment.data.split, folds, fold));
         }
         SplitConfig::Column { .. } | SplitConfig::Files { .. } => {
-            let reason =
-                "folds draw rows at random, but `data.split` says which rows test; use by = \"random\"";
+            let reason = "folds (--folds, or those of a study) draw rows at random, but `data.split` says which rows test; use by = \"random\"";
             return Err(TrainError::Input(reason.into()));
         }
     }

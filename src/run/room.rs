@@ -1,8 +1,7 @@
 //! How far the numbers that a model reads may be moved: in units of their columns, within the range of the training
 //! rows.
 
-use super::explain::picture_range;
-use crate::data::{Dataset, Encoding, Fitted};
+use crate::data::{Dataset, Encoding, Fitted, FittedImage};
 use crate::nn::perturbed::Room;
 
 /// The room of rows like those of `training`: numbers of a table or of series by their deviation, pixels by the
@@ -36,4 +35,13 @@ pub(super) fn of(fitted: &Fitted, training: &Dataset) -> Room {
         }
     }
     room
+}
+
+/// Black and white of each channel, as the model reads them.
+pub(super) fn picture_range(image: &FittedImage) -> Vec<[f32; 2]> {
+    let of = |channel: usize| match image.scaling.get(channel) {
+        Some(scaling) => image.range.map(|x| scaling.apply_f32(x)),
+        None => image.range.map(|x| x as f32),
+    };
+    (0..image.shape.channels).map(of).collect()
 }

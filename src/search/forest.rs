@@ -3,11 +3,14 @@
 
 use super::Dice;
 
+/// The ends of a box along each dimension.
+type Sides = Vec<(f64, f64)>;
+
 /// A box of the cube, in which the prediction is constant.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Leaf {
     /// Its ends along each dimension.
-    pub sides: Vec<(f64, f64)>,
+    pub sides: Sides,
     /// The prediction.
     pub value: f64,
 }
@@ -18,7 +21,7 @@ pub(super) fn tree(x: &[Vec<f64>], y: &[f64], dice: &mut Dice) -> Vec<Leaf> {
     let dimensions = x.first().map_or(0, Vec::len);
     let rows = (0..x.len()).map(|_| dice.below(x.len())).collect();
     // A list of its own, not recursion: rows far from all others make trees deep.
-    let mut open: Vec<(Vec<usize>, Vec<(f64, f64)>)> = vec![(rows, vec![(0.0, 1.0); dimensions])];
+    let mut open: Vec<(Vec<usize>, Sides)> = vec![(rows, vec![(0.0, 1.0); dimensions])];
     let mut leaves = vec![];
     while let Some((rows, sides)) = open.pop() {
         let Some((dimension, at)) = split(x, y, &rows) else {
@@ -41,13 +44,14 @@ fn split(x: &[Vec<f64>], y: &[f64], rows: &[usize]) -> Option<(usize, f64)> {
     let total: f64 = rows.iter().map(|&row| y[row]).sum();
     let count = rows.len() as f64;
     let mut best: Option<(f64, usize, f64)> = None;
+    let place = |row: usize, dimension: usize| x[row][dimension];
     for dimension in 0..x.first().map_or(0, Vec::len) {
         let mut order = rows.to_vec();
-        order.sort_by(|&a, &b| x[a][dimension].total_cmp(&x[b][dimension]).then(a.cmp(&b)));
+        order.sort_by(|&a, &b| place(a, dimension).total_cmp(&place(b, dimension)).then(a.cmp(&b)));
         let mut left = 0.0;
         for (at, pair) in order.windows(2).enumerate() {
             left += y[pair[0]];
-            let (here, next) = (x[pair[0]][dimension], x[pair[1]][dimension]);
+            let (here, next) = (place(pair[0], dimension), place(pair[1], dimension));
             if here >= next {
                 continue;
             }

@@ -110,9 +110,6 @@ fn what_seeds_cannot_be_is_refused() {
         let ended = gridlight(place.path(), &[&["train", "small.toml"], wrong].concat());
         assert_eq!(ended.code, Some(2), "{wrong:?}: {}", ended.stderr);
     }
-    let tune = "tune.epochs=1";
-    let ended = gridlight(place.path(), &["train", "small.toml", "--seeds", "2", "--set", tune]);
-    assert_refused(&ended, &["--seeds", "[tune]"], tune);
     let ended = gridlight(place.path(), &["train", "small.toml", "--seeds", "2", "--max-steps", "0"]);
     assert_refused(&ended, &["--max-steps"], "--max-steps 0");
 }

@@ -381,7 +381,7 @@ fn mistakes_are_found_before_the_first_trial() {
             ),
             &["study.toml:16:1", "= 4096", "at most 42"],
         ),
-        ("no grid", swap("seed = 5", "sampler = \"grid\""), &["study.toml:13:1", "no end of values"]),
+        ("no grid", swap("seed = 5", "sampler = \"grid\""), &["study.toml:14:1", "no end of values"]),
         ("folds", swap("seed = 5", "folds = 1"), &["study.toml:5:1", "not in 2..="]),
         ("empty", "".into(), &["study.toml", "`name` is missing"]),
         (

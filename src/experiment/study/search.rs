@@ -131,12 +131,8 @@ fn entry(key: &str, value: &Value) -> Result<(Searched, Domain, Table), String> 
     let [form] = forms[..] else {
         return Err(format!("must be exactly {FORMS}"));
     };
-    if let Some(log) = is_log.filter(|log| !log.is_array()) {
-        if form != "integer" || !log.is_bool() {
-            return Err(format!(
-                "has log = {log}; write {{ log = [low, high] }}, or log = true beside integer"
-            ));
-        }
+    if let Some(log) = is_log.filter(|log| !log.is_array() && (form != "integer" || !log.is_bool())) {
+        return Err(format!("has log = {log}; write {{ log = [low, high] }}, or log = true beside integer"));
     }
     let of_numbers = match form {
         "choice" => false,

@@ -52,7 +52,9 @@ fn rewritten(source: &str, own: &str, strides: &Strides) -> Result<String, Strin
         declared += &format!("var<private> {offset}: u32;\n");
         set += &format!("\n    {offset} = step.copy * {}u;", stride / words);
         for at in (0..tokens.len()).filter(|at| !declaration.all.contains(at)) {
-            if tokens[at].kind != Kind::Name || tokens[at].text != name {
+            // A member of a value may have an operand's name: `at.x`.
+            let is_member = at > 0 && tokens[at - 1].is(".");
+            if tokens[at].kind != Kind::Name || tokens[at].text != name || is_member {
                 continue;
             }
             let open = next(&tokens, at + 1).filter(|&open| tokens[open].is("["));

@@ -3,13 +3,13 @@
 use super::attributed::most_steps;
 use super::{Method, Request, network, response};
 use crate::base::number::{Number, numbers};
-use crate::data::FittedImage;
 use crate::device::Device;
 use crate::explain::found::{Map, Picture, Pictures};
 use crate::explain::network::{Given, Wanted};
 use crate::explain::path::{self, Baseline};
 use crate::explain::pictures;
 use crate::run::opened::Opened;
+use crate::run::room::picture_range;
 use crate::run::studied::Studied;
 use crate::train::TrainError;
 
@@ -34,7 +34,7 @@ pub(super) fn pictures(
     let points = studied.points("maps", most, request.seed);
     let most_steps = most_steps(studied.predictions(opened, device)?, points.count);
     let (network, response) = (network(opened, studied, device), response(opened, studied));
-    let range = range(image);
+    let range = picture_range(image);
     let black: Vec<f32> = (0..shape.values()).map(|at| range[at / shape.plane()][0]).collect();
     let raw = network.probe(Wanted::Outputs)?.run(&points.x, Given::default())?.swap_remove(0);
     let of_gradients = response.focus(&raw, points.count, None).what;
@@ -106,13 +106,4 @@ pub(super) fn pictures(
     let each = (0..points.count).map(picture).collect();
     studied.notes.extend(notes);
     Ok(Pictures { what, size: [shape.height, shape.width], each })
-}
-
-/// Black and white of each channel, as the model reads them.
-pub(in crate::run) fn range(image: &FittedImage) -> Vec<[f32; 2]> {
-    let of = |channel: usize| match image.scaling.get(channel) {
-        Some(scaling) => image.range.map(|x| scaling.apply_f32(x)),
-        None => image.range.map(|x| x as f32),
-    };
-    (0..image.shape.channels).map(of).collect()
 }

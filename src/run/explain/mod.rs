@@ -22,7 +22,6 @@ use crate::report::explained;
 use crate::train::TrainError;
 use crate::train::metrics::Predictions;
 pub use files::{File, files};
-pub(super) use maps::range as picture_range;
 
 /// A way to explain predictions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@ use crate::data::Encoding;
 use crate::explain::corruption::Corruption;
 use crate::explain::found::{ColumnStress, Strengths};
 use crate::explain::{sensors, stress};
-use crate::run::explain::picture_range;
 use crate::run::opened::Opened;
+use crate::run::room::picture_range;
 use crate::run::studied::Studied;
 use crate::train::TrainError;
 
