@@ -30,7 +30,7 @@ pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> R
         }
         SplitConfig::Order { .. } | SplitConfig::Time { .. } | SplitConfig::Rolling { .. } => {
             if repeat > 0 {
-                let reason = "repeating draws other folds, but `data.split` tests on later rows, which are the same each \
+                let reason = "repeating (--repeats) draws other folds, but `data.split` tests on later rows, which are the same each \
                               time";
                 return Err(TrainError::Input(reason.into()));
             }
