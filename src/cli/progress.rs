@@ -42,15 +42,15 @@ impl Console {
     }
 
     fn line(&self, text: String) {
-        if self.json {
-            return;
-        }
-        if self.bar.is_hidden() {
-            output::tell(text);
-        } else {
-            self.bar.println(text);
+        if !self.json {
+            tell_above(&self.bar, text);
         }
     }
+}
+
+/// Tells people something above the bar, if it is shown.
+pub fn tell_above(bar: &ProgressBar, text: String) {
+    if bar.is_hidden() { output::tell(text) } else { bar.println(text) }
 }
 
 /// A loss, and that of the discriminator if there is one.

@@ -8,7 +8,7 @@ use gridlight::train::events::{Event, Observer, Tick};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
-use super::progress::is_terminal;
+use super::progress::{is_terminal, tell_above};
 use super::{Failure, output, signals};
 
 /// What all models' observers share.
@@ -61,13 +61,8 @@ impl Together {
 
 impl Board {
     fn line(&self, text: String) {
-        if self.json {
-            return;
-        }
-        if self.bar.is_hidden() {
-            output::tell(text);
-        } else {
-            self.bar.println(text);
+        if !self.json {
+            tell_above(&self.bar, text);
         }
     }
 

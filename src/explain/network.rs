@@ -8,10 +8,7 @@ use crate::graph::copy::Places;
 use crate::graph::{Graph, GraphError, Node, Op, Source, ValueId, autodiff};
 use crate::nn::inputs;
 use crate::nn::model::Model;
-use crate::plan::{
-    self, Batches, Compiled, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec,
-    Slice,
-};
+use crate::plan::{self, Compiled, Entry, PlanError, ProgramSpec, Slice};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 
@@ -105,25 +102,8 @@ impl Network<'_> {
 
     fn compile(&self, wanted: Wanted, batch: usize) -> Result<Compiled, TrainError> {
         let Passed { graph, results, parameters, states } = self.graph(wanted, batch)?;
-        let named = results.iter().enumerate().map(|(at, value)| (format!("result {at}"), *value));
-        let pass = PassSpec {
-            graph: &graph,
-            batch,
-            batches: Batches::Written,
-            augment: vec![],
-            slots: 1,
-            results: named.collect(),
-            gradients: vec![],
-            into: Gradients::Replace,
-            states: vec![],
-        };
-        let phase = PhaseSpec { name: "explain".into(), pass: Some(pass), ..PhaseSpec::default() };
-        let spec = ProgramSpec {
-            sets: vec![ParameterSet { name: "all".into(), parameters, optimizer: None }],
-            states,
-            data: vec![],
-            phases: vec![phase],
-        };
+        let named = results.iter().enumerate().map(|(at, value)| (format!("result {at}"), *value)).collect();
+        let spec = ProgramSpec::once("explain", (&graph, batch), parameters, states, named);
         Ok(plan::compile(&spec, self.device.target())?)
     }
 

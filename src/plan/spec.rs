@@ -232,7 +232,31 @@ pub struct ProgramSpec<'a> {
     pub phases: Vec<PhaseSpec<'a>>,
 }
 
-impl ProgramSpec<'_> {
+impl<'a> ProgramSpec<'a> {
+    /// A single phase that computes `results` of a graph for one batch of `batch` rows, once its sources were written.
+    pub fn once(
+        name: &str,
+        (graph, batch): (&'a Graph, usize),
+        parameters: Vec<Entry>,
+        states: Vec<Entry>,
+        results: Vec<(String, ValueId)>,
+    ) -> Self {
+        let pass = PassSpec {
+            graph,
+            batch,
+            batches: Batches::Written,
+            augment: vec![],
+            slots: 1,
+            results,
+            gradients: vec![],
+            into: Gradients::Replace,
+            states: vec![],
+        };
+        let set = ParameterSet { name: "all".into(), parameters, optimizer: None };
+        let phases = vec![PhaseSpec { name: name.into(), pass: Some(pass), ..PhaseSpec::default() }];
+        Self { sets: vec![set], states, data: vec![], phases }
+    }
+
     /// All trained tensors.
     pub(super) fn parameters(&self) -> impl Iterator<Item = &Entry> {
         self.sets.iter().flat_map(|set| &set.parameters)

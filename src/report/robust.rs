@@ -85,15 +85,15 @@ fn attacks(found: &Robustness) -> String {
     format!(
         "<p>The {} of rows that are changed within a radius, {} as they are. A radius of 1 is {}; categories \
          and dates stay, and nothing leaves the range of the training rows. Noise is drawn once; fgsm is one \
-         step along the gradient of the loss; pgd takes {} steps from each of {} beginnings and keeps the \
-         worst point.</p>\n\
+         step along the gradient of the loss; pgd takes {} steps from {} and keeps the worst \
+         point.</p>\n\
          <div class=\"pictures\">\n{figures}</div>\n<details><summary>All \
          numbers</summary>{table}</details>\n",
         found.metric,
         figure(found.clean.0),
         escape(&found.unit),
         found.steps,
-        found.restarts,
+        if found.restarts == 1 { "the row".into() } else { format!("each of {} beginnings", found.restarts) },
     )
 }
 

@@ -15,7 +15,7 @@ use crate::graph::{Op, Source};
 use crate::onnx::import::known::{Kind, Known};
 use crate::onnx::import::literal::Literal;
 use crate::onnx::import::{Imported, index_name, source_name};
-use crate::plan::{self, Batches, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, ProgramSpec};
+use crate::plan::{self, Entry, ProgramSpec};
 use crate::train::TrainError;
 
 /// Largest file of arrays as JSON.
@@ -162,24 +162,7 @@ fn compute(
         values.push((name.clone(), words(literal, inputs, name, node.ty.dtype)?));
     }
     let results = wanted.iter().enumerate().map(|(i, &v)| (format!("output {i}"), v)).collect();
-    let pass = PassSpec {
-        graph: &literal.graph,
-        batch: 1,
-        batches: Batches::Written,
-        augment: vec![],
-        slots: 1,
-        results,
-        gradients: vec![],
-        into: Gradients::Replace,
-        states: vec![],
-    };
-    let phase = PhaseSpec { name: "evaluate".into(), pass: Some(pass), ..PhaseSpec::default() };
-    let spec = ProgramSpec {
-        sets: vec![ParameterSet { name: "operands".into(), parameters, optimizer: None }],
-        states,
-        phases: vec![phase],
-        ..ProgramSpec::default()
-    };
+    let spec = ProgramSpec::once("evaluate", (&literal.graph, 1), parameters, states, results);
     let compiled = plan::compile(&spec, device.target())?;
     let mut session = device.load(&compiled.program)?;
     for (slice, words) in &compiled.layout.constants {

@@ -13,9 +13,7 @@ use crate::device::{Device, DeviceError};
 use crate::graph::ops::EvalContext;
 use crate::graph::reference::{self, ReferenceError};
 use crate::graph::{Graph, Op, Source, ValueId};
-use crate::plan::{
-    self, Batches, Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec,
-};
+use crate::plan::{self, Entry, PlanError, ProgramSpec};
 
 /// Why a comparison is not possible.
 #[derive(Clone, Debug, thiserror::Error, PartialEq)]
@@ -101,23 +99,7 @@ pub fn run(device: &dyn Device, case: &Case) -> Result<Vec<Tensor>, VerifyError>
         }
     }
     let results = case.outputs.iter().enumerate().map(|(i, &v)| (format!("output {i}"), v)).collect();
-    let pass = PassSpec {
-        graph,
-        batch: 1,
-        batches: Batches::Written,
-        augment: vec![],
-        slots: 1,
-        results,
-        gradients: vec![],
-        into: Gradients::Replace,
-        states: vec![],
-    };
-    let phase = PhaseSpec { name: "verify".into(), pass: Some(pass), ..PhaseSpec::default() };
-    let spec = ProgramSpec {
-        sets: vec![ParameterSet { name: "operands".into(), parameters, optimizer: None }],
-        phases: vec![phase],
-        ..ProgramSpec::default()
-    };
+    let spec = ProgramSpec::once("verify", (graph, 1), parameters, vec![], results);
     let compiled = plan::compile(&spec, device.target())?;
     let mut session = device.load(&compiled.program)?;
     for (at, buffer) in compiled.program.buffers.iter().enumerate() {
