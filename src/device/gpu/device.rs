@@ -7,7 +7,6 @@ use super::guard::Guard;
 use super::handle::Gpu;
 use super::session::{GpuSession, ShaderOf, strides};
 use super::{cache, canary, pipelines, target};
-use crate::base::step::StepRecord;
 use crate::base::target::{Family, Geometry, Target};
 use crate::device::cpu::host;
 use crate::device::group::{self, Copies, LoadsCopies};
@@ -138,10 +137,6 @@ fn refused(name: &str, reason: &str) -> DeviceError {
     }
 }
 
-/// Arithmetic from which on a dispatch for each copy, with operands in uniform buffers, is faster than one for all,
-/// which must read them from storage: where uniform buffers are the usual layout, on software drivers.
-const APART_FLOPS: u64 = 100_000;
-
 /// The shader of a launch.
 fn shader_of(launch: &[Dispatch], target: &Target) -> Result<Shader, DeviceError> {
     let members: Vec<_> = launch.iter().map(Dispatch::bound).collect();
@@ -159,17 +154,9 @@ impl LoadsCopies for GpuDevice {
                 return Err(DeviceError::HostMemory { bytes, available });
             }
         }
-        let can_be_apart =
-            self.gpu.limits.min_uniform_buffer_offset_alignment as usize <= size_of::<StepRecord>();
         let shader_of = |launch: &[Dispatch], target: &Target| {
-            let flops: u64 = launch.iter().map(|d| d.kernel.cost().flops).sum();
-            if target.geometry.uniforms && flops >= APART_FLOPS && can_be_apart {
-                let shader = shader_of(launch, target)?;
-                if !shader.uniforms.is_empty() {
-                    return Ok(shader);
-                }
-            }
-            // Operands of many copies are larger than a uniform buffer may be.
+            // Operands of many copies are larger than a uniform buffer may be. On software drivers, where uniform
+            // buffers are faster, a dispatch for each copy with such operands was slower than one for all.
             let geometry = Geometry { uniforms: false, ..target.geometry };
             let shader = shader_of(launch, &Target { geometry, ..target.clone() })?;
             let strides = strides(program, launch, &shader);

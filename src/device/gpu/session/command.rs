@@ -9,10 +9,8 @@ use crate::plan::{Dispatch, Slice};
 pub struct Command {
     /// The compiled shader.
     pub pipeline: wgpu::ComputePipeline,
-    /// Written and read operands: of all copies as one, or of each.
-    pub operands: Vec<[wgpu::BindGroup; 2]>,
-    /// Whether each copy has a dispatch of its own.
-    pub is_apart: bool,
+    /// Written and read operands, of all copies.
+    pub operands: [wgpu::BindGroup; 2],
     /// Workgroups of one copy.
     pub workgroups: [u32; 3],
 }
@@ -28,36 +26,29 @@ pub fn command(
     job: &Job,
     pipeline: &Pipeline,
 ) -> Result<Command, DeviceError> {
-    // A uniform buffer holds the operands of one copy alone.
-    let is_apart = copies > 1 && !job.shader.uniforms.is_empty();
-    let layouts = &pipeline.layouts;
-    let mut operands = vec![];
-    for copy in 0..if is_apart { copies } else { 1 } {
-        let bind = |slice: &Slice| {
-            let at = slice.buffer.0 as usize;
-            let (buffer, one) = (&buffers[at], 4 * words[at] as u64);
-            // From the first copy's to the end of the last one's.
-            let others = if is_apart { 0 } else { (copies - 1) as u64 * one };
-            let offset = 4 * slice.start as u64 + copy as u64 * one;
-            let size = 4 * slice.words as u64 + others;
-            // Shaders may read whole vectors of four words; slices start at multiples of 64 words.
-            let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
-            wgpu::BufferBinding { buffer, offset, size }
-        };
-        let writes: Vec<_> = launch.iter().flat_map(|d| &d.writes).map(bind).collect();
-        let mut reads = vec![];
-        for (number, dispatch) in launch.iter().enumerate() {
-            reads.extend(dispatch.reads.iter().map(bind));
-            if job.shader.normal_tables.contains(&number) {
-                reads.push(gpu.normal_table()?.as_entire_buffer_binding());
-            }
+    let bind = |slice: &Slice| {
+        let at = slice.buffer.0 as usize;
+        let buffer = &buffers[at];
+        // From the first copy's to the end of the last one's.
+        let others = 4 * ((copies - 1) * words[at]) as u64;
+        let (offset, size) = (4 * slice.start as u64, 4 * slice.words as u64 + others);
+        // Shaders may read whole vectors of four words; slices start at multiples of 64 words.
+        let size = wgpu::BufferSize::new(size.next_multiple_of(16).min(buffer.size() - offset));
+        wgpu::BufferBinding { buffer, offset, size }
+    };
+    let writes: Vec<_> = launch.iter().flat_map(|d| &d.writes).map(bind).collect();
+    let mut reads = vec![];
+    for (number, dispatch) in launch.iter().enumerate() {
+        reads.extend(dispatch.reads.iter().map(bind));
+        if job.shader.normal_tables.contains(&number) {
+            reads.push(gpu.normal_table()?.as_entire_buffer_binding());
         }
-        operands.push(gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| {
-            [bind_group(device, &layouts.writes, &writes), bind_group(device, &layouts.reads, &reads)]
-        })?);
     }
-    let pipeline = pipeline.pipeline.clone();
-    Ok(Command { pipeline, operands, is_apart, workgroups: job.shader.workgroups })
+    let layouts = &pipeline.layouts;
+    let operands = gpu.guard.call(&format!("binding `{}`", job.shader.name), 0, |device| {
+        [bind_group(device, &layouts.writes, &writes), bind_group(device, &layouts.reads, &reads)]
+    })?;
+    Ok(Command { pipeline: pipeline.pipeline.clone(), operands, workgroups: job.shader.workgroups })
 }
 
 /// Buffers as the bindings 0, 1, ... of a group.

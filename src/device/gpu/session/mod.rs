@@ -115,8 +115,7 @@ impl GpuSession {
         let work = program.phases.iter().map(|p| p.launches().map(of_launch).collect()).collect();
         let record_stride =
             (copies * RECORD_BYTES).next_multiple_of(gpu.limits.min_uniform_buffer_offset_alignment as usize);
-        // What is bound for the last copies reaches beyond their records.
-        let bytes = ((runs_at_once(copies) + 1) * record_stride) as u64;
+        let bytes = (runs_at_once(copies) * record_stride) as u64;
         let usage = wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST;
         let records = gpu.buffer("step records", bytes, usage)?;
         let record_group = gpu.guard.call("binding step records", 0, |device| {
@@ -169,41 +168,27 @@ impl GpuSession {
         self.gpu.guard.call("uploading step records", 0, |_| queue.write_buffer(records, 0, staged))
     }
 
-    /// Puts `step` into the table, for as many copies as there are; returns these records.
-    pub(super) fn upload_for_all(&mut self, step: &StepRecord) -> Result<Vec<StepRecord>, DeviceError> {
+    /// Puts `step` into the table as the first run, for all copies.
+    pub(super) fn upload_for_all(&mut self, step: &StepRecord) -> Result<(), DeviceError> {
         let of = |copy| StepRecord { copy: copy as u32, ..*step };
         let records: Vec<StepRecord> = (0..self.copies).map(of).collect();
-        self.upload_records(std::iter::once(&records[..]))?;
-        Ok(records)
+        self.upload_records(std::iter::once(&records[..]))
     }
 
-    /// Encodes a launch for the copies that `records` are of, which run `run` of the table has.
+    /// Encodes a launch for as many copies as run `run` of the table has records of.
     pub(super) fn encode(
         &self,
         pass: &mut wgpu::ComputePass<'_>,
         command: &Command,
         run: usize,
-        records: &[StepRecord],
+        copies: usize,
     ) {
-        pass.set_pipeline(&command.pipeline);
         let [x, y, z] = command.workgroups;
-        let first = run * self.record_stride;
-        if command.is_apart {
-            for (at, record) in records.iter().enumerate() {
-                self.bind(pass, &command.operands[record.copy as usize], first + at * RECORD_BYTES);
-                pass.dispatch_workgroups(x, y, z);
-            }
-        } else {
-            self.bind(pass, &command.operands[0], first);
-            pass.dispatch_workgroups(x, y, z * records.len() as u32);
-        }
-    }
-
-    /// Binds operands, and the step records from byte `record` of the table on.
-    fn bind(&self, pass: &mut wgpu::ComputePass<'_>, operands: &[wgpu::BindGroup; 2], record: usize) {
-        pass.set_bind_group(0, &operands[0], &[]);
-        pass.set_bind_group(1, &operands[1], &[]);
-        pass.set_bind_group(2, &self.record_group, &[record as u32]);
+        pass.set_pipeline(&command.pipeline);
+        pass.set_bind_group(0, &command.operands[0], &[]);
+        pass.set_bind_group(1, &command.operands[1], &[]);
+        pass.set_bind_group(2, &self.record_group, &[(run * self.record_stride) as u32]);
+        pass.dispatch_workgroups(x, y, z * copies as u32);
     }
 
     /// Runs phases one after the other, each for the copies that `records` has records of.
@@ -242,7 +227,7 @@ impl GpuSession {
             {
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 for Place { run, phase, number } in launches.places(range) {
-                    self.encode(&mut pass, &self.phases[phase][number], run, records(run));
+                    self.encode(&mut pass, &self.phases[phase][number], run, records(run).len());
                 }
             }
             self.gpu.queue.submit([encoder.finish()])

@@ -20,16 +20,16 @@ const PER_SET: usize = 1024;
 pub fn profile(session: &mut GpuSession, phase: usize, step: &StepRecord) -> Result<Vec<f64>, DeviceError> {
     check_phases(&[Run { phase, step: *step }], session.phases.len())?;
     session.wait()?;
-    let records = session.upload_for_all(step)?;
+    session.upload_for_all(step)?;
     let mut seconds = vec![];
     let mut at = 0;
     while at < session.phases[phase].len() {
         let end = (at + PER_SET).min(session.phases[phase].len());
         if session.gpu.has_timestamps {
-            seconds.extend(timestamps(session, phase, at..end, &records)?);
+            seconds.extend(timestamps(session, phase, at..end)?);
         } else {
             for dispatch in at..end {
-                seconds.push(session.timed(&session.phases[phase][dispatch], &records, 1)?);
+                seconds.push(session.timed(&session.phases[phase][dispatch], 1)?);
             }
         }
         at = end;
@@ -41,7 +41,6 @@ fn timestamps(
     session: &GpuSession,
     phase: usize,
     range: std::ops::Range<usize>,
-    records: &[StepRecord],
 ) -> Result<Vec<f64>, DeviceError> {
     let gpu = &session.gpu;
     let commands = &session.phases[phase][range];
@@ -63,7 +62,7 @@ fn timestamps(
                 end_of_pass_write_index: Some(2 * at as u32 + 1),
             };
             let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes: Some(writes) };
-            session.encode(&mut encoder.begin_compute_pass(&descriptor), command, 0, records);
+            session.encode(&mut encoder.begin_compute_pass(&descriptor), command, 0, session.copies);
         }
         encoder.resolve_query_set(&set, 0..queries, &resolved, 0);
         gpu.queue.submit([encoder.finish()])
@@ -76,21 +75,16 @@ fn timestamps(
 }
 
 impl GpuSession {
-    /// Seconds per run of a launch for the copies that `records`, the first of the table, are of, over `runs`
-    /// consecutive ones that are waited for.
-    pub(super) fn timed(
-        &self,
-        command: &Command,
-        records: &[StepRecord],
-        runs: usize,
-    ) -> Result<f64, DeviceError> {
+    /// Seconds per run of a launch for all copies, with the first records of the table, over `runs` consecutive
+    /// ones that are waited for.
+    pub(super) fn timed(&self, command: &Command, runs: usize) -> Result<f64, DeviceError> {
         let gpu = &self.gpu;
         let start = Instant::now();
         let index = gpu.guard.call("timing a dispatch", 0, |device| {
             let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor { label: None });
             let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
             for _ in 0..runs {
-                self.encode(&mut pass, command, 0, records);
+                self.encode(&mut pass, command, 0, self.copies);
             }
             drop(pass);
             gpu.queue.submit([encoder.finish()])

@@ -48,12 +48,12 @@ impl GpuSession {
     ) -> Result<(), DeviceError> {
         let mut places = self.places(program, target, shader_of, unknown)?;
         places.sort_by(|a, b| b.work.total_cmp(&a.work));
-        let records = self.upload_for_all(&StepRecord::default())?;
+        self.upload_for_all(&StepRecord::default())?;
         for place in places {
             if Instant::now() >= end {
                 break;
             }
-            self.tune_launch(&place, target, shader_of, &records, end)?;
+            self.tune_launch(&place, target, shader_of, end)?;
         }
         if !self.tuned.is_empty() {
             self.gpu.choices().save();
@@ -90,7 +90,6 @@ impl GpuSession {
         place: &Place,
         target: &Target,
         shader_of: &ShaderOf,
-        records: &[StepRecord],
         end: Instant,
     ) -> Result<(), DeviceError> {
         let mut jobs: Vec<(Geometry, Job)> = vec![];
@@ -104,7 +103,7 @@ impl GpuSession {
         if jobs.is_empty() {
             return Ok(());
         }
-        let usual = self.time(target.geometry, &self.phases[place.phase][place.number], records)?;
+        let usual = self.time(target.geometry, &self.phases[place.phase][place.number])?;
         // Tiles of more rows take longer to compile, at least in proportion.
         jobs.retain(|(geometry, _)| {
             let rows = geometry.row_groups as f64 / target.geometry.row_groups as f64;
@@ -123,7 +122,7 @@ impl GpuSession {
             }
             let command =
                 command(&gpu, (&self.buffers, &self.words, self.copies), place.launch, job, &pipeline)?;
-            let time = self.time(geometry, &command, records)?;
+            let time = self.time(geometry, &command)?;
             if time.seconds < best.1 {
                 best = (geometry, time.seconds);
                 chosen = Some(command);
@@ -141,17 +140,12 @@ impl GpuSession {
     }
 
     /// Times a launch: its first run, which drivers may compile in, and the fastest of several others.
-    fn time(
-        &self,
-        geometry: Geometry,
-        command: &Command,
-        records: &[StepRecord],
-    ) -> Result<Tried, DeviceError> {
-        let first_seconds = self.timed(command, records, 1)?;
-        let mut seconds = self.timed(command, records, 1)?;
+    fn time(&self, geometry: Geometry, command: &Command) -> Result<Tried, DeviceError> {
+        let first_seconds = self.timed(command, 1)?;
+        let mut seconds = self.timed(command, 1)?;
         let runs = ((REPEAT.as_secs_f64() / seconds.max(1e-9)) as usize).clamp(1, MOST_RUNS);
         for _ in 0..SERIES {
-            seconds = seconds.min(self.timed(command, records, runs)?);
+            seconds = seconds.min(self.timed(command, runs)?);
         }
         Ok(Tried { geometry, seconds, first_seconds })
     }
