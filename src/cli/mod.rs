@@ -4,7 +4,6 @@ mod advice;
 mod bench;
 mod compare;
 mod devices;
-mod ensembles;
 mod evaluate;
 mod explain;
 mod export;

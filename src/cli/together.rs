@@ -1,5 +1,6 @@
 //! Progress of several models that train at the same time: one bar for the steps of all, and a line when one is done.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,9 +12,21 @@ use serde_json::{Value, json};
 use super::progress::{is_terminal, tell_above};
 use super::{Failure, output, signals};
 
+/// What is told of each model.
+#[derive(Clone, Copy, PartialEq)]
+enum Telling {
+    /// Its events, as JSON lines on standard output.
+    Events,
+    /// Its end and its notes, on standard error.
+    Lines,
+    /// Notes alone, and only once where several have the same.
+    Notes,
+}
+
 /// What all models' observers share.
 struct Board {
-    json: bool,
+    telling: Telling,
+    told: HashSet<String>,
     bar: ProgressBar,
     /// Done and planned steps of each model; none before its first.
     steps: Vec<Option<(u64, u64)>>,
@@ -29,6 +42,24 @@ pub struct Together(Arc<Mutex<Board>>);
 impl Together {
     /// For `models` of them: JSON lines on standard output, or text on standard error.
     pub fn new(models: usize, json: bool) -> Self {
+        Self::telling(if json { Telling::Events } else { Telling::Lines }, models)
+    }
+
+    /// For trials of a study, of which only the progress and new notes are shown.
+    pub fn of_study() -> Self {
+        Self::telling(Telling::Notes, 0)
+    }
+
+    /// Goes on with `models` other models.
+    pub fn begin(&self, models: usize) {
+        let mut board = self.board();
+        board.steps = vec![None; models];
+        board.done = 0;
+        board.bar.set_message(format!("0/{models}"));
+        board.bar.reset();
+    }
+
+    fn telling(telling: Telling, models: usize) -> Self {
         signals::listen();
         let bar = if is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
         let template = "{msg} models done {bar:32} {pos}/{len} steps  {per_sec}  {eta} left";
@@ -36,7 +67,14 @@ impl Together {
             bar.set_style(style);
         }
         bar.set_message(format!("0/{models}"));
-        Self(Arc::new(Mutex::new(Board { json, bar, steps: vec![None; models], done: 0, lost: None })))
+        Self(Arc::new(Mutex::new(Board {
+            telling,
+            told: HashSet::new(),
+            bar,
+            steps: vec![None; models],
+            done: 0,
+            lost: None,
+        })))
     }
 
     /// The observer of model `number`, which writes to the run directory `run`.
@@ -61,8 +99,18 @@ impl Together {
 
 impl Board {
     fn line(&self, text: String) {
-        if !self.json {
+        if self.telling != Telling::Events {
             tell_above(&self.bar, text);
+        }
+    }
+
+    /// A note, of the model with the run directory `run` or of all.
+    fn note(&mut self, run: Option<&str>, text: &str) {
+        match (self.telling, run) {
+            (Telling::Notes, _) if self.told.insert(text.into()) => self.line(text.into()),
+            (Telling::Notes, _) => {}
+            (_, Some(run)) => self.line(format!("{run}: {text}")),
+            (_, None) => self.line(text.into()),
         }
     }
 
@@ -88,7 +136,7 @@ pub struct OneOf {
 impl Observer for OneOf {
     fn event(&mut self, event: &Event) {
         let mut board = self.board.board();
-        if board.json && board.lost.is_none() {
+        if board.telling == Telling::Events && board.lost.is_none() {
             let mut value = serde_json::to_value(event).unwrap_or_default();
             if let Value::Object(fields) = &mut value {
                 fields.insert("run".into(), json!(self.run));
@@ -108,13 +156,12 @@ impl Observer for OneOf {
                 board.bar.set_message(message);
                 // Fewer than planned if it stopped early.
                 board.steps[self.number] = Some((*steps, *steps));
-                let numbers: Vec<String> =
-                    best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
-                board.line(format!(
-                    "{}: best epoch {best_epoch}: validation {}",
-                    self.run,
-                    numbers.join("  ")
-                ));
+                if board.telling == Telling::Lines {
+                    let numbers: Vec<String> =
+                        best.0.iter().map(|(name, x)| format!("{name} {}", shown(*x))).collect();
+                    let numbers = numbers.join("  ");
+                    board.line(format!("{}: best epoch {best_epoch}: validation {numbers}", self.run));
+                }
                 board.show();
             }
             Event::Start { .. } | Event::Epoch { .. } | Event::Step { .. } => {}
@@ -128,7 +175,7 @@ impl Observer for OneOf {
     }
 
     fn note(&mut self, text: &str) {
-        self.board.board().line(format!("{}: {text}", self.run));
+        self.board.board().note(Some(&self.run), text);
     }
 
     fn interrupted(&mut self) -> bool {
@@ -139,7 +186,7 @@ impl Observer for OneOf {
 /// Notes that concern all models.
 impl Observer for Together {
     fn note(&mut self, text: &str) {
-        self.board().line(text.to_string());
+        self.board().note(None, text);
     }
 
     fn interrupted(&mut self) -> bool {

@@ -21,7 +21,7 @@ use gridlight::train::TrainError;
 use gridlight::train::events::Event;
 
 use super::progress::Console;
-use super::{Failure, ensembles, exit_code, open_device, print, starter, tell};
+use super::{Failure, exit_code, open_device, print, starter, tell};
 use several::Seeds;
 
 /// Train an experiment and write a run directory.
@@ -127,6 +127,9 @@ impl Train {
         if let Some(folds) = self.folds {
             return self.cross_validate(folds, started);
         }
+        if let Some(members) = self.ensemble {
+            return self.train_ensemble(members as usize, started);
+        }
         // Before anything else, so that an interrupt while the data is read also ends in a saved checkpoint.
         let mut console = Console::new(self.json);
         let experiment = self.read(&self.overrides())?;
@@ -143,11 +146,6 @@ impl Train {
         let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
         let out = self.out_of(&experiment);
         let options = Options { started: Some(started), ..self.options(out) };
-        if let Some(count) = self.ensemble {
-            let given =
-                ensembles::Given { experiment: &experiment, count: count as usize, options: &options };
-            return ensembles::train(given, &data, &mut recovery, &mut console, self.json);
-        }
         let outcome =
             recovery.train(&experiment, &data, &options, &mut console).map_err(|e| how_to_go_on(e, ""))?;
         if !self.json {

@@ -1,6 +1,6 @@
 //! `gridlight tune`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -12,11 +12,11 @@ use gridlight::plan::align;
 use gridlight::run::recovery::Recovery;
 use gridlight::run::tune::{self, Best, Ended, Found, Proposed, Watcher};
 use gridlight::train::TrainError;
-use gridlight::train::events::{Event, Observer, Tick};
+use gridlight::train::events::Observer;
 use serde_json::{Map, Value, json};
 
 use super::output::print;
-use super::progress::Console;
+use super::together::Together;
 use super::train::command_to_go_on;
 use super::{Failure, exit_code, open_device};
 
@@ -32,6 +32,7 @@ const SHOWN: usize = 10;
     metric = \"mae\"                            # of the validation rows; by default the loss\n  \
     sampler = \"tpe\"                           # or random, grid\n  \
     scheduler = { type = \"asha\", reduction = 3, min_epochs = 2 }    # or hyperband, none\n  \
+    together = 4                              # trials proposed, and trained, at the same time\n  \
     [search]\n  \
     \"train.learning_rate\" = { log = [1e-4, 1e-1] }\n  \
     \"train.batch_size\" = { choice = [32, 64, 128] }\n  \
@@ -70,7 +71,7 @@ pub struct Tune {
 impl Tune {
     pub fn run(self, started: Instant) -> Result<(), Failure> {
         // Before anything else, so that an interrupt while the data are read is noticed too.
-        let mut watcher = Watch { console: Console::new(false), json: self.json, lost: None, told: vec![] };
+        let mut watcher = Watch { board: Together::of_study(), json: self.json, lost: None };
         let changes = Changes { overrides: self.set.clone(), trials: self.trials, seed: self.seed };
         let study = Study::read(&self.study, &changes)?;
         let out = self.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&study.name));
@@ -78,7 +79,7 @@ impl Tune {
         let mut installed = Installed { choice: self.device, exact };
         let mut recovery = Recovery::new(open_device(self.device, exact)?, &mut installed);
         let found = tune::tune(&study, &out, self.resume, &mut recovery, &mut watcher);
-        watcher.console.clear();
+        watcher.board.finish()?;
         let found = found.map_err(how_to_go_on)?;
         if self.json {
             watcher.print(&end(&study, &found, started.elapsed().as_secs_f64()));
@@ -100,12 +101,10 @@ fn how_to_go_on(error: TrainError) -> Failure {
 
 /// Tells what a study does, as JSON or for people.
 struct Watch {
-    console: Console,
+    board: Together,
     json: bool,
     /// Why standard output no longer takes events. The study goes on without them.
     lost: Option<std::io::Error>,
-    /// Notes are told once: each trial has the same ones.
-    told: Vec<String>,
 }
 
 impl Watch {
@@ -113,25 +112,6 @@ impl Watch {
         if self.lost.is_none() {
             self.lost = super::output::write(&value.to_string()).err();
         }
-    }
-}
-
-impl Observer for Watch {
-    fn event(&mut self, _event: &Event) {}
-
-    fn tick(&mut self, tick: &Tick) {
-        self.console.tick(tick);
-    }
-
-    fn note(&mut self, text: &str) {
-        if !self.told.iter().any(|told| told == text) {
-            self.told.push(text.into());
-            self.console.note(text);
-        }
-    }
-
-    fn interrupted(&mut self) -> bool {
-        self.console.interrupted()
     }
 }
 
@@ -147,7 +127,7 @@ impl Watcher for Watch {
             }));
         }
         if study.folds.is_some() {
-            self.note("folds: the experiment's own test rows are among those that judge the trials");
+            self.board.note("folds: the experiment's own test rows are among those that judge the trials");
         }
     }
 
@@ -168,7 +148,7 @@ impl Watcher for Watch {
             Some(reason) => format!("{}: {reason}", ended.state.name()),
             None => format!("{} after {} epochs", ended.state.name(), ended.epochs),
         };
-        self.console.note(&format!(
+        self.board.note(&format!(
             "trial {:>4}{value}  {state}  {}{best}",
             ended.trial,
             told(&proposed.settings)
@@ -176,7 +156,13 @@ impl Watcher for Watch {
     }
 
     fn observer(&mut self) -> &mut dyn Observer {
-        self
+        &mut self.board
+    }
+
+    fn of_models(&mut self, count: usize) -> Vec<Box<dyn Observer + Send>> {
+        self.board.begin(count);
+        let of = |number| Box::new(self.board.of(number, Path::new(""))) as Box<dyn Observer + Send>;
+        (0..count).map(of).collect()
     }
 }
 

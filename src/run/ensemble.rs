@@ -1,15 +1,13 @@
 //! Ensembles: several runs of one experiment that differ in their seed, whose predictions are averaged
 //! (Lakshminarayanan et al. 2017, arXiv:1612.01474).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::certainty;
 use super::directory::RunDirectory;
 use super::evaluate::{self, Evaluation};
-use super::job::Options;
 use super::manifest::{MOST, Manifest, is_ensemble, member};
 use super::opened::{Opened, open_ensemble};
-use super::recovery::Recovery;
 use super::sure;
 use crate::base::number::Numbers;
 use crate::data::{Dataset, Loaded};
@@ -23,11 +21,13 @@ use crate::train::lock::Lock;
 
 /// A member to train.
 #[derive(Clone, Debug)]
-pub struct Job {
+pub struct Member {
     /// Its experiment: that of the ensemble with a seed of its own.
     pub experiment: Experiment,
-    /// Its run directory, and what else the command line says.
-    pub options: Options,
+    /// Its run directory.
+    pub out: PathBuf,
+    /// Whether something of it is there to go on with.
+    pub resume: bool,
 }
 
 /// An ensemble that is being trained; its directory is locked.
@@ -35,15 +35,15 @@ pub struct Job {
 pub struct Ensemble {
     path: PathBuf,
     manifest: Manifest,
-    /// Its members.
-    pub jobs: Vec<Job>,
+    /// Its members, to be trained before [`Ensemble::finish`].
+    pub members: Vec<Member>,
     #[allow(dead_code, reason = "held, not read")]
     lock: Option<Lock>,
 }
 
 impl Ensemble {
-    /// Prepares the directory `options.out` for `count` members with the seeds `seed`, `seed + 1` and so on. With
-    /// `options.resume`, members that were trained there remain, and more may be added.
+    /// Prepares the directory `path` for `count` members with the seeds `seed`, `seed + 1` and so on. With
+    /// `resume`, members that were trained there remain, and more may be added.
     ///
     /// # Errors
     /// If the experiment has no predictions to average, there is another kind of run to resume, or the directory
@@ -51,18 +51,18 @@ impl Ensemble {
     pub fn begin(
         experiment: &Experiment,
         count: usize,
-        options: &Options,
+        path: &Path,
+        resume: bool,
         observer: &mut dyn Observer,
     ) -> Result<Self, TrainError> {
         check(experiment, count)?;
-        let path = &options.out;
-        let resume = options.resume && is_ensemble(path);
-        if options.resume && !resume && path.join("experiment.toml").exists() {
+        let goes_on = resume && is_ensemble(path);
+        if resume && !goes_on && path.join("experiment.toml").exists() {
             let reason = "is a single run, which cannot be resumed as an ensemble; go on without --ensemble, or \
                           choose another directory with --out";
             return Err(TrainError::unusable(path, reason));
         }
-        let lock = if resume {
+        let lock = if goes_on {
             let known = Manifest::read(path)?;
             if known.members > count {
                 let reason = format!("has {} members; go on with --ensemble {0} or more", known.members);
@@ -78,16 +78,14 @@ impl Ensemble {
         };
         let manifest = Manifest::begun(count);
         manifest.write(path)?;
-        let job = |number: usize| {
+        let of = |number: usize| {
             let mut experiment = experiment.clone();
             experiment.seed += number as u64;
             let out = member(path, number);
-            let resume = resume && RunDirectory::has_saved(&out);
-            // Of the program, not of this member.
-            let started = options.started.filter(|_| number == 0);
-            Job { experiment, options: Options { out, resume, started, ..options.clone() } }
+            let resume = goes_on && RunDirectory::has_saved(&out);
+            Member { experiment, out, resume }
         };
-        Ok(Self { path: path.clone(), manifest, jobs: (0..count).map(job).collect(), lock })
+        Ok(Self { path: path.into(), manifest, members: (0..count).map(of).collect(), lock })
     }
 
     /// Evaluates the mean of the trained members, and keeps what predictions need: threshold, calibration, report.
@@ -141,12 +139,12 @@ impl Ensemble {
         device: &dyn Device,
     ) -> Result<String, TrainError> {
         let mut members = vec![];
-        for (number, job) in self.jobs.iter().enumerate() {
-            let mut single = super::opened::open(&job.options.out)?;
+        for (number, member) in self.members.iter().enumerate() {
+            let mut single = super::opened::open(&member.out)?;
             let request = evaluate::Request::default();
             single.experiment.uncertainty.coverage = None;
             let found = evaluate::judge(&mut single, rows.clone(), part.into(), &request, device)?;
-            members.push((job.experiment.seed, format!("members/{number}"), all(&found)));
+            members.push((member.experiment.seed, format!("members/{number}"), all(&found)));
         }
         let trained = opened.trained(device);
         let predictions = trained.evaluate(rows, 1)?;
@@ -171,24 +169,6 @@ impl Ensemble {
 fn all(evaluation: &Evaluation) -> Numbers {
     let loss = std::iter::once(("loss", evaluation.loss.0));
     Numbers(loss.chain(evaluation.metrics.0.iter().copied()).collect())
-}
-
-/// Trains members one after the other; those that are trained already are left as they are.
-///
-/// # Errors
-/// As a training. What was trained is kept, and a resumed ensemble goes on with the member that was cut.
-pub fn train(
-    jobs: &[Job],
-    data: &Loaded,
-    recovery: &mut Recovery,
-    observer: &mut dyn Observer,
-) -> Result<(), TrainError> {
-    for (number, Job { experiment, options }) in jobs.iter().enumerate() {
-        let (of, seed) = (jobs.len(), experiment.seed);
-        observer.note(&format!("member {} of {of}, seed {seed}", number + 1));
-        recovery.train(experiment, data, options, observer)?;
-    }
-    Ok(())
 }
 
 /// Refuses an experiment whose predictions are no numbers or classes.

@@ -34,6 +34,10 @@ pub struct ManyJob<'a> {
     pub data: Arc<Loaded>,
     /// Its run directory.
     pub out: PathBuf,
+    /// Go on from the newest checkpoint; begin where there is none yet.
+    pub resume: bool,
+    /// Stop after this many steps in total.
+    pub max_steps: Option<u64>,
     /// Who is told of this model alone, from the thread that trains it.
     pub observer: Box<dyn Observer + Send + 'a>,
 }
@@ -41,10 +45,6 @@ pub struct ManyJob<'a> {
 /// What holds for all of several models. See [`Options`].
 #[derive(Clone, Debug, Default)]
 pub struct ManyOptions {
-    /// Stop each after this many steps in total.
-    pub max_steps: Option<u64>,
-    /// Go on from the newest checkpoints; begin where there is none yet.
-    pub resume: bool,
     /// Start from these weights.
     pub init: Option<PathBuf>,
     /// As in [`Options`].
@@ -68,6 +68,8 @@ pub struct ManyOptions {
 pub enum Split {
     /// The test rows, or the validation rows if there are none.
     Usual,
+    /// The validation rows.
+    Validation,
     /// The test rows.
     Test,
 }
@@ -218,9 +220,9 @@ fn train_one(slot: &mut Slot, options: &ManyOptions, device: &dyn Device) {
     }
     let own = Options {
         out: job.out.clone(),
-        max_steps: options.max_steps,
+        max_steps: job.max_steps,
         // Before the start event there is no run yet, or an earlier one of the same name.
-        resume: options.resume || told.started,
+        resume: job.resume || told.started,
         init: options.init.clone(),
         init_map: options.init_map.clone(),
         init_partial: options.init_partial,
@@ -240,6 +242,7 @@ fn train_one(slot: &mut Slot, options: &ManyOptions, device: &dyn Device) {
 fn evaluated(out: &Path, data: &Loaded, split: Split, device: &dyn Device) -> Result<Evaluation, TrainError> {
     let name = match split {
         Split::Usual => None,
+        Split::Validation => Some("validation"),
         Split::Test => Some("test"),
     };
     evaluate_loaded(out, data, name, device)

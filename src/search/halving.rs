@@ -40,6 +40,8 @@ pub struct Standing {
     pub losses: Vec<f64>,
     /// Whether it cannot go on.
     pub failed: bool,
+    /// Whether it is about to be trained to its next rung, together with others.
+    pub busy: bool,
 }
 
 /// What to do next.
@@ -57,7 +59,7 @@ pub enum Next {
         /// The rung's.
         level: usize,
     },
-    /// Nothing.
+    /// Nothing, or nothing before those that are busy have come to their rungs.
     Done,
 }
 
@@ -78,7 +80,7 @@ impl Scheduler {
     /// What to do next; `most` is how many trials may begin.
     pub fn next(&self, trials: &[Standing], most: usize) -> Next {
         // Begun, but not yet at its first rung.
-        if let Some(trial) = trials.iter().position(|t| t.losses.is_empty() && !t.failed) {
+        if let Some(trial) = trials.iter().position(|t| t.losses.is_empty() && !t.failed && !t.busy) {
             return Next::Train { trial, level: self.first(trials[trial].bracket) };
         }
         match self.kind {
@@ -122,7 +124,7 @@ impl Scheduler {
             return Next::Begin { bracket: 0 };
         }
         // Too few trials for the rule to take any to the end: the best goes on alone.
-        if trials.iter().all(|t| t.failed || t.losses.len() <= last) {
+        if trials.iter().all(|t| t.failed || (t.losses.len() <= last && !t.busy)) {
             for level in (0..last).rev() {
                 let there = reached(trials, |_| true, level);
                 if let Some(&trial) = there.iter().find(|&&at| is_at(&trials[at], level)) {
@@ -144,6 +146,10 @@ impl Scheduler {
         let first = self.first(bracket);
         let mut alive = members;
         for level in first..self.rungs.len() - 1 {
+            let is_awaited = |t: &Standing| t.busy && t.bracket == bracket && t.losses.len() <= level - first;
+            if trials.iter().any(is_awaited) {
+                return Next::Done;
+            }
             let there = reached(trials, |trial| trial.bracket == bracket, level - first);
             alive = (alive / self.reduction).max(1);
             let best = there.into_iter().take(alive).find(|&at| is_at(&trials[at], level - first));
@@ -151,7 +157,9 @@ impl Scheduler {
                 return Next::Train { trial, level: level + 1 };
             }
         }
-        if trials.len() < most { Next::Begin { bracket: bracket + 1 } } else { Next::Done }
+        // The trials of the bracket before are done by then: `may_go_on` relies on it.
+        let is_over = !trials.iter().any(|trial| trial.busy);
+        if is_over && trials.len() < most { Next::Begin { bracket: bracket + 1 } } else { Next::Done }
     }
 
     /// Trials of a bracket: fewer the later they stop first, so that all brackets train about as much.
@@ -164,7 +172,7 @@ impl Scheduler {
 
 /// Whether a trial has come to the rung number `at` of its bracket, and no further.
 fn is_at(trial: &Standing, at: usize) -> bool {
-    !trial.failed && trial.losses.len() == at + 1
+    !trial.failed && !trial.busy && trial.losses.len() == at + 1
 }
 
 /// The trials that have come to the rung number `at` of their bracket, the best first; of equals, the earlier.
@@ -251,6 +259,61 @@ mod tests {
         // 12, 2, 9, 16, 6 from trial 9 on: one of five goes on, trial 10.
         assert_eq!(done[13..19], [(9, 1), (10, 1), (11, 1), (12, 1), (13, 1), (10, 2)]);
         assert_eq!(done[19..], [(14, 2), (15, 2), (16, 2)]);
+    }
+
+    /// As [`run`], with up to `together` trainings chosen before any of them is done.
+    fn run_together(scheduler: &Scheduler, quality: &[f64], together: usize) -> Vec<Vec<(usize, usize)>> {
+        let (mut trials, mut batches) = (Vec::<Standing>::new(), vec![]);
+        loop {
+            let mut chosen = vec![];
+            while chosen.len() < together {
+                match scheduler.next(&trials, quality.len()) {
+                    Next::Begin { bracket } => {
+                        chosen.push((trials.len(), scheduler.first(bracket)));
+                        trials.push(Standing { bracket, busy: true, ..Standing::default() });
+                    }
+                    Next::Train { trial, level } => {
+                        assert!(!trials[trial].busy, "trial {trial} is chosen twice");
+                        trials[trial].busy = true;
+                        chosen.push((trial, level));
+                    }
+                    Next::Done => break,
+                }
+            }
+            if chosen.is_empty() {
+                return batches;
+            }
+            for &(trial, level) in &chosen {
+                let standing = &mut trials[trial];
+                assert_eq!(level, scheduler.first(standing.bracket) + standing.losses.len());
+                standing.losses.push(quality[trial]);
+                (standing.failed, standing.busy) = (quality[trial].is_infinite(), false);
+            }
+            batches.push(chosen);
+        }
+    }
+
+    #[test]
+    fn what_trains_at_the_same_time_waits_for_no_more_than_the_rule_does() {
+        let scheduler = Scheduler { kind: Kind::Asha, reduction: 2, rungs: vec![1, 2, 4] };
+        let batches = run_together(&scheduler, &[0.5, 0.9, 0.1, 0.7], 2);
+        let expected = [vec![(0, 0), (1, 0)], vec![(0, 1), (2, 0)], vec![(2, 1), (3, 0)], vec![(2, 2)]];
+        assert_eq!(batches, expected);
+        // The best of few is not taken to the end while another is on its way.
+        let scheduler = Scheduler { kind: Kind::Asha, reduction: 3, rungs: vec![1, 3] };
+        assert_eq!(run_together(&scheduler, &[0.5, 0.4], 4), [vec![(0, 0), (1, 0)], vec![(1, 1)]]);
+        // Hyperband trains the same parts of the same trials, however many at a time.
+        let scheduler = Scheduler { kind: Kind::Hyperband, reduction: 3, rungs: vec![1, 3, 9] };
+        let quality: Vec<f64> = (0..17).map(|i| f64::from((i * 7) % 17)).collect();
+        let (mut expected, _) = run(&scheduler, &quality);
+        expected.sort_unstable();
+        for together in [2, 4, 16] {
+            let batches = run_together(&scheduler, &quality, together);
+            assert!(batches.iter().any(|batch| batch.len() == together.min(9)), "{together}");
+            let mut found = batches.concat();
+            found.sort_unstable();
+            assert_eq!(found, expected, "{together} at a time");
+        }
     }
 
     #[test]

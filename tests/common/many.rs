@@ -83,13 +83,15 @@ fn together(
     device: Box<dyn Device>,
     out: &str,
     options: &ManyOptions,
-    interrupt: Option<u64>,
+    (resume, interrupt): (bool, Option<u64>),
 ) -> Vec<Result<(), TrainError>> {
     let data = Arc::new(bench.data.clone());
     let jobs = experiments.iter().enumerate().map(|(at, experiment)| ManyJob {
         experiment: experiment.clone(),
         data: data.clone(),
         out: bench.path(&format!("{out}/{at}")),
+        resume,
+        max_steps: None,
         observer: Box::new(Late {
             interrupter: Interrupter::at(interrupt.map(|step| step + 5 * at as u64)),
             ticks: if at == 1 { vec![2, 4] } else { vec![] },
@@ -118,7 +120,7 @@ pub fn models_end_as_each_does_alone(open: Open, families: &[Family]) {
         let stops = family != Family::Gan;
         let experiments = variants(&bench, stops, diverges);
         let options = ManyOptions { without_report: true, ..ManyOptions::default() };
-        let found = together(&bench, &experiments, open(), "together", &options, None);
+        let found = together(&bench, &experiments, open(), "together", &options, (false, None));
         let device = open();
         for (at, (experiment, found)) in experiments.iter().zip(found).enumerate() {
             let expected = alone(&bench, experiment, &*device, &format!("alone/{at}"));
@@ -148,7 +150,7 @@ pub fn interrupted_models_go_on_together(open: Open) {
     let bench = Bench::of(Family::Mlp, SHORT);
     let experiments = variants(&bench, true, false);
     let options = ManyOptions { without_report: true, log_every: Some(1), ..ManyOptions::default() };
-    let found = together(&bench, &experiments, open(), "together", &options, Some(9));
+    let found = together(&bench, &experiments, open(), "together", &options, (false, Some(9)));
     for (at, found) in found.iter().enumerate() {
         let expected = 9 + 5 * at as u64;
         assert!(
@@ -156,8 +158,8 @@ pub fn interrupted_models_go_on_together(open: Open) {
             "model {at}: {found:?}"
         );
     }
-    let options = ManyOptions { without_report: true, resume: true, ..ManyOptions::default() };
-    let found = together(&bench, &experiments, open(), "together", &options, None);
+    let options = ManyOptions { without_report: true, ..ManyOptions::default() };
+    let found = together(&bench, &experiments, open(), "together", &options, (true, None));
     let device = open();
     for (at, (experiment, found)) in experiments.iter().zip(found).enumerate() {
         assert_eq!(found, Ok(()), "model {at}");

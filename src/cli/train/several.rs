@@ -1,19 +1,24 @@
-//! `gridlight train --seeds` and `--folds`: several models of one experiment, trained at the same time.
+//! `gridlight train --seeds`, `--folds` and `--ensemble`: several models of one experiment, trained at the same time.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use gridlight::data::Loaded;
 use gridlight::device::open::Installed;
+use gridlight::experiment::Experiment;
 use gridlight::run;
+use gridlight::run::ensemble::{Ensemble, Member};
+use gridlight::run::evaluate::Evaluation;
 use gridlight::run::many::{self, Done, ManyJob, ManyOptions, Split};
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::train::{ErrorKind, TrainError};
 
-use super::super::together::Together;
-use super::super::{Failure, advice, exit_code, inspect, summary, tell};
+use super::super::output::{print, print_json};
+use super::super::together::{OneOf, Together};
+use super::super::{Failure, advice, evaluate, exit_code, inspect, summary, tell};
 use super::{NO_STEPS, Train, command_to_go_on};
 
 /// The seeds of several models.
@@ -68,10 +73,7 @@ impl Train {
             let mut experiment = experiment.clone();
             experiment.seed = seed;
             let observer = Box::new(board.of(number, &out));
-            Ok(Planned {
-                name: seed.to_string(),
-                job: ManyJob { experiment, data: data.clone(), out, observer },
-            })
+            Ok(Planned { name: seed.to_string(), job: self.job(experiment, data.clone(), out, observer) })
         };
         let exact = experiment.train.exact;
         let options = ManyOptions { evaluates: Some(Split::Usual), ..self.common(started) };
@@ -100,7 +102,7 @@ impl Train {
             let out = out.join(format!("fold-{number}"));
             let observer = Box::new(board.of(number, &out));
             let name = if repeat > 0 { format!("{fold} ({})", repeat + 1) } else { fold.to_string() };
-            Ok(Planned { name, job: ManyJob { experiment, data, out, observer } })
+            Ok(Planned { name, job: self.job(experiment, data, out, observer) })
         };
         let exact = experiment.train.exact;
         let options = ManyOptions { evaluates: Some(Split::Test), ..self.common(started) };
@@ -108,10 +110,57 @@ impl Train {
         self.show_several("fold", trained, &out, &board)
     }
 
+    /// Trains the members of an ensemble, and judges their mean.
+    pub(super) fn train_ensemble(&self, members: usize, started: Instant) -> Result<(), Failure> {
+        let experiment = self.read(&self.overrides())?;
+        let out = self.out_of(&experiment);
+        let mut board = Together::new(members, self.json);
+        let data = Arc::new(trainer::load_data(&experiment, &PathBuf::new())?);
+        if !self.quiet {
+            tell(inspect::text(&data.understood).trim_end());
+        }
+        let exact = experiment.train.exact;
+        let mut installed = Installed { choice: self.device, exact };
+        let mut recovery = Recovery::new(self.open(exact)?, &mut installed);
+        let mut ensemble = Ensemble::begin(&experiment, members, &out, self.resume, &mut board)?;
+        let job = |(number, Member { experiment, out, resume }): (usize, &Member)| ManyJob {
+            resume: *resume,
+            ..self.job(experiment.clone(), data.clone(), out.clone(), Box::new(board.of(number, out)))
+        };
+        let jobs = ensemble.members.iter().enumerate().map(job).collect();
+        let results = many::train(jobs, &self.common(started), &mut recovery, &mut board.clone());
+        let name = |(number, result)| Trained { name: format!("{number}"), result };
+        let trained: Vec<Trained> = results.into_iter().enumerate().map(name).collect();
+        let printed = board.finish();
+        if let Some(failure) = failure("member", &trained) {
+            return Err(failure);
+        }
+        let evaluation = recovery.run(&mut board, |device, _| ensemble.finish(&data, device))?;
+        let Evaluation { run, split, loss, metrics, .. } = &evaluation;
+        if self.json {
+            print_json(&serde_json::json!({
+                "event": "ensemble", "run": run, "members": members, "split": split, "loss": loss,
+                "metrics": metrics,
+            }))?;
+        } else {
+            print(&format!("ensemble of {members} models; results in {run}"))?;
+            evaluate::show(&evaluation)?;
+        }
+        printed
+    }
+
+    fn job(
+        &self,
+        experiment: Experiment,
+        data: Arc<Loaded>,
+        out: PathBuf,
+        observer: Box<OneOf>,
+    ) -> ManyJob<'static> {
+        ManyJob { experiment, data, out, resume: self.resume, max_steps: self.max_steps, observer }
+    }
+
     fn common(&self, started: Instant) -> ManyOptions {
         ManyOptions {
-            max_steps: self.max_steps,
-            resume: self.resume,
             init: self.init.clone(),
             init_map: self.init_map.clone(),
             init_partial: self.init_partial,
@@ -143,7 +192,7 @@ impl Train {
             let results = many::train(jobs, options, &mut recovery, &mut board.clone());
             let all = names.into_iter().zip(results);
             trained.extend(all.map(|(name, result)| Trained { name, result }));
-            if trained.iter().any(|one| one.failed_as(ErrorKind::Interrupted)) {
+            if interrupted(&trained) {
                 break;
             }
         }
@@ -162,38 +211,16 @@ impl Train {
         board: &Together,
     ) -> Result<(), Failure> {
         let printed = board.finish();
-        if let Some(Trained { result: Err(error), .. }) =
-            trained.iter().find(|one| one.failed_as(ErrorKind::Interrupted))
-        {
-            let done = trained.iter().filter(|one| one.result.is_ok()).count();
-            let text = format!(
-                "interrupted; {done} models are done, what others had computed was saved, go on with:\n  {}",
-                command_to_go_on("")
-            );
-            return Err(Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) });
-        }
-        let all = trained.len();
-        let (mut rows, mut failed) = (vec![], vec![]);
-        for Trained { name, result } in trained {
-            match result {
-                Ok(Done { evaluation, .. }) => {
-                    rows.extend(evaluation.map(|found| summary::Row { name, metrics: found.metrics }));
-                }
-                Err(error) => failed.push((name, error)),
-            }
-        }
-        if !rows.is_empty() {
+        let (failed, interrupted) = (failure(kind, &trained), interrupted(&trained));
+        let row = |Trained { name, result }| {
+            let evaluation = result.ok()?.evaluation?;
+            Some(summary::Row { name, metrics: evaluation.metrics })
+        };
+        let rows: Vec<summary::Row> = trained.into_iter().filter_map(row).collect();
+        if !rows.is_empty() && !interrupted {
             summary::show(kind, &rows, out, self.json)?;
         }
-        if let Some((name, error)) = failed.first() {
-            let which = match failed.len() {
-                1 => format!("{kind} {name}"),
-                several => format!("{several} of {all} models failed; {kind} {name}"),
-            };
-            let code = exit_code(error.kind());
-            return Err(Failure { code, error: anyhow::anyhow!("{which}: {}", advice::in_flags(error)) });
-        }
-        printed
+        failed.map_or(printed, Err)
     }
 }
 
@@ -203,10 +230,31 @@ struct Trained {
     result: Result<Done, TrainError>,
 }
 
-impl Trained {
-    fn failed_as(&self, kind: ErrorKind) -> bool {
-        self.result.as_ref().is_err_and(|error| error.kind() == kind)
+/// Whether the user interrupted the training.
+fn interrupted(trained: &[Trained]) -> bool {
+    trained.iter().any(|one| one.result.as_ref().is_err_and(|e| e.kind() == ErrorKind::Interrupted))
+}
+
+/// Why the command failed, if it did: it was interrupted, or a model failed. `kind` is what a model is one of.
+fn failure(kind: &str, trained: &[Trained]) -> Option<Failure> {
+    let failed: Vec<(&str, &TrainError)> =
+        trained.iter().filter_map(|one| Some((one.name.as_str(), one.result.as_ref().err()?))).collect();
+    let is_interrupt = |error: &TrainError| error.kind() == ErrorKind::Interrupted;
+    if let Some((_, error)) = failed.iter().find(|(_, error)| is_interrupt(error)) {
+        let text = format!(
+            "interrupted; {} models are done, what others had computed was saved, go on with:\n  {}",
+            trained.len() - failed.len(),
+            command_to_go_on("")
+        );
+        return Some(Failure { code: exit_code(error.kind()), error: anyhow::anyhow!(text) });
     }
+    let (name, error) = failed.first()?;
+    let which = match failed.len() {
+        1 => format!("{kind} {name}"),
+        several => format!("{several} of {} models failed; {kind} {name}", trained.len()),
+    };
+    let code = exit_code(error.kind());
+    Some(Failure { code, error: anyhow::anyhow!("{which}: {}", advice::in_flags(error)) })
 }
 
 #[cfg(test)]

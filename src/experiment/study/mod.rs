@@ -25,6 +25,11 @@ use crate::train::metrics::larger_is_better;
 pub const MOST_TRIALS: usize = 100_000;
 /// Folds at most.
 const MOST_FOLDS: usize = 1000;
+/// Trials that are proposed together, if the study does not say. Not a number of the machine's, because what is proposed
+/// depends on it.
+const TOGETHER: usize = 4;
+/// At most.
+const MOST_TOGETHER: i64 = 64;
 
 /// What flags change in a study.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +59,8 @@ pub struct Study {
     pub seed: u64,
     /// Over how many folds the metric is averaged; without folds, it is that of the validation rows.
     pub folds: Option<usize>,
+    /// How many trials are proposed together, before any of them was trained; they train at the same time.
+    pub together: usize,
     /// Which trials stop early.
     pub scheduler: Scheduler,
     /// The searched keys.
@@ -84,6 +91,7 @@ struct File {
     #[serde(default)]
     seed: u64,
     folds: Option<i64>,
+    together: Option<i64>,
     #[serde(default)]
     scheduler: SchedulerFile,
     search: toml::Table,
@@ -178,6 +186,7 @@ impl Study {
             metric: judge::metric(&file, &keys, &experiment).map_err(|(key, reason)| wrong(key, reason))?,
             seed: file.seed,
             folds: folds(&file).map_err(|(key, reason)| wrong(key, reason))?,
+            together: together(&file, &keys).map_err(|(key, reason)| wrong(key, reason))?,
             scheduler,
             keys,
             space,
@@ -230,7 +239,7 @@ impl Study {
 
     /// Whether all trials have the same data.
     pub fn has_the_same_data(&self) -> bool {
-        self.keys.iter().all(|searched| !searched.key.starts_with("data"))
+        have_the_same_data(&self.keys)
     }
 
     /// What trials depend on, as text: a study goes on only if it is the same.
@@ -238,12 +247,13 @@ impl Study {
         let keys: String = self.keys.iter().map(|k| format!("\"{}\" = {}\n", k.key, k.written)).collect();
         let Scheduler { kind, reduction, rungs } = &self.scheduler;
         format!(
-            "sampler = {:?}\nmetric = {}\nseed = {}\nfolds = {}\nscheduler = {kind:?}, reduction {reduction}, rungs \
+            "sampler = {:?}\nmetric = {}\nseed = {}\nfolds = {}\ntogether = {}\nscheduler = {kind:?}, reduction {reduction}, rungs \
              {rungs:?}\n{keys}{}",
             self.sampler,
             self.metric,
             self.seed,
             self.folds.unwrap_or(1),
+            self.together,
             self.experiment.resolved()
         )
     }
@@ -326,6 +336,21 @@ fn folds(file: &File) -> Result<Option<usize>, (&'static str, String)> {
         }
         folds => Ok(folds.map(|folds| folds as usize)),
     }
+}
+
+/// How many trials are proposed together. Those with data of their own come one by one: each would be in memory.
+fn together(file: &File, keys: &[Searched]) -> Result<usize, (&'static str, String)> {
+    match file.together {
+        Some(together) if !(1..=MOST_TOGETHER).contains(&together) => {
+            Err(("together", format!("= {together} is not in 1..={MOST_TOGETHER}")))
+        }
+        Some(together) => Ok(together as usize),
+        None => Ok(if have_the_same_data(keys) { TOGETHER } else { 1 }),
+    }
+}
+
+fn have_the_same_data(keys: &[Searched]) -> bool {
+    keys.iter().all(|searched| !searched.key.starts_with("data"))
 }
 
 fn scheduler(

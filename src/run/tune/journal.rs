@@ -15,7 +15,7 @@ use crate::train::checkpoint;
 /// Name of the file.
 pub const NAME: &str = "study.jsonl";
 /// Version of its lines.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Larger files are rejected before they are read.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -113,6 +113,10 @@ pub struct Ended {
 enum Line {
     Study(Begun),
     Proposed(Proposed),
+    /// What trains at the same time: numbers of trials and of the rungs that they are to come to.
+    Together {
+        jobs: Vec<(usize, usize)>,
+    },
     Ended(Ended),
 }
 
@@ -143,6 +147,8 @@ pub struct Journal {
     pub trials: Vec<Trial>,
     /// The parts of their trainings, in the order of time.
     pub course: Vec<Ended>,
+    /// What was begun last, at the same time: trials and rungs.
+    together: Vec<(usize, usize)>,
 }
 
 impl Journal {
@@ -173,22 +179,38 @@ impl Journal {
             return Err(TrainError::unusable(&path, format!("{size} bytes are more than a study can have")));
         }
         let bytes = std::fs::read(&path).map_err(io)?;
-        let (begun, trials, course, whole) = read(&path, &bytes)?;
+        let Found { begun, trials, course, together, whole } = read(&path, &bytes)?;
         if whole < bytes.len() {
             checkpoint::write_atomically(&path, &bytes[..whole])?;
         }
         let file = File::options().append(true).open(&path).map_err(io)?;
-        Ok(Self { path, file, begun, trials, course })
+        Ok(Self { path, file, begun, trials, course, together })
     }
 
-    /// Adds a trial.
+    /// Adds trials, and what is to be trained at the same time: trials and rungs.
     ///
     /// # Errors
     /// If the disk is full.
-    pub fn propose(&mut self, proposed: Proposed) -> Result<(), TrainError> {
-        self.add(&Line::Proposed(proposed.clone()))?;
-        self.trials.push(Trial { proposed, parts: vec![] });
+    pub fn begin_together(
+        &mut self,
+        proposed: Vec<Proposed>,
+        jobs: Vec<(usize, usize)>,
+    ) -> Result<(), TrainError> {
+        for new in proposed {
+            self.add(&Line::Proposed(new.clone()))?;
+            self.trials.push(Trial { proposed: new, parts: vec![] });
+        }
+        self.add(&Line::Together { jobs: jobs.clone() })?;
+        self.together = jobs;
         Ok(())
+    }
+
+    /// What was begun together and has not ended.
+    pub fn left(&self) -> Vec<(usize, usize)> {
+        let is_left = |(trial, level): &&(usize, usize)| {
+            self.trials[trial - 1].last().is_none_or(|part| part.level < *level && !part.state.has_failed())
+        };
+        self.together.iter().filter(is_left).copied().collect()
     }
 
     /// Adds what a trial came to.
@@ -216,9 +238,19 @@ fn text(path: &Path, line: &Line) -> Result<String, TrainError> {
     Ok(serde_json::to_string(line).map_err(fail)? + "\n")
 }
 
-/// The contents of a file, and how many of its bytes are whole lines.
-fn read(path: &Path, bytes: &[u8]) -> Result<(Begun, Vec<Trial>, Vec<Ended>, usize), TrainError> {
+/// The contents of a file.
+struct Found {
+    begun: Begun,
+    trials: Vec<Trial>,
+    course: Vec<Ended>,
+    together: Vec<(usize, usize)>,
+    /// How many of its bytes are whole lines.
+    whole: usize,
+}
+
+fn read(path: &Path, bytes: &[u8]) -> Result<Found, TrainError> {
     let (mut begun, mut trials, mut course, mut whole) = (None, Vec::<Trial>::new(), vec![], 0);
+    let mut together = vec![];
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     for (number, line) in lines.iter().enumerate() {
         let damaged = |reason: &str| {
@@ -241,6 +273,11 @@ fn read(path: &Path, bytes: &[u8]) -> Result<(Begun, Vec<Trial>, Vec<Ended>, usi
             Ok(Line::Proposed(proposed)) if number > 0 && proposed.trial == trials.len() + 1 => {
                 trials.push(Trial { proposed, parts: vec![] });
             }
+            Ok(Line::Together { jobs })
+                if number > 0 && jobs.iter().all(|(trial, _)| (1..=trials.len()).contains(trial)) =>
+            {
+                together = jobs;
+            }
             Ok(Line::Ended(ended)) if (1..=trials.len()).contains(&ended.trial) => {
                 trials[ended.trial - 1].parts.push(ended.clone());
                 course.push(ended);
@@ -250,7 +287,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<(Begun, Vec<Trial>, Vec<Ended>, usi
         whole += line.len();
     }
     let missing = || TrainError::unusable(path, "holds no study; remove the file to begin anew");
-    Ok((begun.ok_or_else(missing)?, trials, course, whole))
+    Ok(Found { begun: begun.ok_or_else(missing)?, trials, course, together, whole })
 }
 
 #[cfg(test)]
@@ -277,12 +314,14 @@ mod tests {
         let mut journal = Journal::begin(directory.path(), begun()).unwrap();
         // Values that a parser which is not exact would change.
         for (trial, value) in [(1, 0.1 + 0.2), (2, 1.234_567_890_123_456_7e-30)] {
-            journal.propose(proposed(trial)).unwrap();
+            journal.begin_together(vec![proposed(trial)], vec![(trial, 0)]).unwrap();
+            assert_eq!(journal.left(), [(trial, 0)]);
             journal.end(ended(trial, value)).unwrap();
         }
         let path = directory.path().join(NAME);
         let whole = std::fs::read(&path).unwrap();
         let again = Journal::open(directory.path()).unwrap();
+        assert_eq!(again.left(), []);
         assert_eq!((&again.begun, &again.trials), (&journal.begun, &journal.trials));
         let first = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
         for cut in 0..whole.len() {
@@ -294,11 +333,13 @@ mod tests {
             }
             let mut opened = opened.unwrap();
             let lines = whole[..cut].iter().filter(|byte| **byte == b'\n').count();
-            let found: usize = opened.trials.iter().map(|trial| 1 + trial.parts.len()).sum();
-            assert_eq!(found, lines - 1, "cut at {cut}");
+            // After the first line, a proposal, what trains together and its end, twice.
+            let parts = opened.trials.iter().map(|trial| trial.parts.len()).sum();
+            assert_eq!([opened.trials.len(), parts], [(lines + 1) / 3, (lines - 1) / 3], "cut at {cut}");
+            assert_eq!(opened.left().len(), usize::from(lines % 3 == 0), "cut at {cut}");
             // What is added next does not join the torn line.
             let trial = opened.trials.len() + 1;
-            opened.propose(proposed(trial)).unwrap();
+            opened.begin_together(vec![proposed(trial)], vec![(trial, 0)]).unwrap();
             assert_eq!(Journal::open(directory.path()).unwrap().trials.len(), trial, "cut at {cut}");
         }
     }
@@ -307,14 +348,14 @@ mod tests {
     fn damage_before_the_end_is_told_with_its_line() {
         let directory = tempfile::tempdir().unwrap();
         let mut journal = Journal::begin(directory.path(), begun()).unwrap();
-        journal.propose(proposed(1)).unwrap();
+        journal.begin_together(vec![proposed(1)], vec![(1, 0)]).unwrap();
         journal.end(ended(1, 0.5)).unwrap();
         let path = directory.path().join(NAME);
         let text = std::fs::read_to_string(&path).unwrap();
         for (from, to, wanted) in [
             ("\"proposed\"", "\"proposed", ":2: the line is damaged"),
             ("\"trial\":1,\"bracket\"", "\"trial\":2,\"bracket\"", ":2: the line does not follow"),
-            ("\"format\":1", "\"format\":9", "format 9"),
+            ("\"format\":2", "\"format\":9", "format 9"),
         ] {
             assert!(text.contains(from));
             std::fs::write(&path, text.replacen(from, to, 1)).unwrap();

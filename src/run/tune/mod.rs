@@ -20,17 +20,16 @@ use crate::train::TrainError;
 use crate::train::events::Observer;
 use crate::train::lock::{self, Lock};
 
-/// Trials that are proposed together, before any of them was trained.
-const TOGETHER: usize = 1;
-
-/// What a study tells while it runs, besides notes and the progress of trials.
-pub trait Watcher: Observer {
+/// Who is told what a study does.
+pub trait Watcher {
     /// The study begins, or goes on after `tried` trials.
     fn begun(&mut self, study: &Study, tried: usize);
     /// A part of a trial has ended; the best trial so far, if there is one.
     fn ended(&mut self, proposed: &Proposed, ended: &Ended, best: Option<&Best>);
-    /// The trainings' own progress.
+    /// What concerns no single model.
     fn observer(&mut self) -> &mut dyn Observer;
+    /// Observers of so many models that train at the same time.
+    fn of_models(&mut self, count: usize) -> Vec<Box<dyn Observer + Send>>;
 }
 
 /// A study in progress.
@@ -57,11 +56,11 @@ pub fn tune(
 ) -> Result<Found, TrainError> {
     let mut trials = Trials::new(study, directory);
     let digest = trials.prepare()?;
-    if watcher.interrupted() {
+    if watcher.observer().interrupted() {
         return Err(trials.interrupted(1));
     }
     let begun = Begun::new(study.name.clone(), study.fingerprint(), digest, recovery.device_name());
-    let (journal, lock) = open(directory, begun, resume, watcher)?;
+    let (journal, lock) = open(directory, begun, resume, watcher.observer())?;
     let mut running = Running { study, directory, journal, trials, _lock: lock };
     watcher.begun(study, running.journal.trials.len());
     let ended = running.run(recovery, watcher);
@@ -79,12 +78,12 @@ fn open(
     directory: &Path,
     begun: Begun,
     resume: bool,
-    watcher: &mut dyn Watcher,
+    observer: &mut dyn Observer,
 ) -> Result<(Journal, Lock), TrainError> {
     let io = |e: std::io::Error| TrainError::io(directory, &e);
     let exists = Journal::exists(directory);
     if !exists && resume {
-        watcher.note(&format!("{}: nothing was tried yet, the study starts anew", directory.display()));
+        observer.note(&format!("{}: nothing was tried yet, the study starts anew", directory.display()));
     }
     if exists && resume {
         let lock = lock::take(directory)?;
@@ -92,7 +91,7 @@ fn open(
         let journal = Journal::open(directory)?;
         check_same(&journal.begun, &begun)?;
         if journal.begun.device != begun.device {
-            watcher.note(&format!(
+            observer.note(&format!(
                 "the study was begun on {}, and goes on on {}",
                 journal.begun.device, begun.device
             ));
@@ -110,7 +109,7 @@ fn open(
             (1..).map(|n| PathBuf::from(format!("{}-{n}", directory.display()))).find(|p| !p.exists());
         if let Some(aside) = aside {
             std::fs::rename(&directory, &aside).map_err(io)?;
-            watcher.note(&format!("the earlier study was moved to {}", aside.display()));
+            observer.note(&format!("the earlier study was moved to {}", aside.display()));
         }
     }
     if directory.exists() && !directory.is_dir() {
@@ -155,13 +154,13 @@ impl Running<'_> {
             if jobs.is_empty() {
                 return Ok(());
             }
-            if watcher.interrupted() {
+            if watcher.observer().interrupted() {
                 return Err(self.trials.interrupted(jobs[0].trial));
             }
             let mut results = vec![];
             let ended = {
                 let journal = &mut self.journal;
-                self.trials.run(&jobs, recovery, watcher.observer(), &mut |ended| {
+                self.trials.run(&jobs, recovery, watcher, &mut |ended| {
                     journal.end(ended.clone())?;
                     results.push(ended);
                     Ok(())
@@ -178,32 +177,34 @@ impl Running<'_> {
         }
     }
 
-    /// What to train next: [`TOGETHER`] trials, unless there is less to do.
+    /// What to train next, at the same time. What was begun together and was cut goes on together, so that a study
+    /// that was killed tries what it would have tried.
     fn next_jobs(&mut self) -> Result<Vec<Job>, TrainError> {
-        let mut jobs: Vec<Job> = vec![];
-        while jobs.len() < TOGETHER {
-            if self.is_late() {
-                break;
-            }
-            let standings = self.standings();
-            let job = |trial: usize, level: usize, all: &[Trial]| Job {
-                trial: trial + 1,
-                level,
-                setting: all[trial].proposed.numbers.clone(),
-            };
+        let left = self.journal.left();
+        let mut proposed: Vec<Proposed> = vec![];
+        let mut chosen: Vec<(usize, usize)> = left.clone();
+        while left.is_empty() && chosen.len() < self.study.together && !self.is_late() {
+            let standings = self.standings(&proposed, &chosen);
             match self.study.scheduler.next(&standings, self.study.trials) {
                 Next::Done => break,
-                Next::Train { trial, .. } if jobs.iter().any(|job| job.trial == trial + 1) => break,
-                Next::Train { trial, level } => jobs.push(job(trial, level, &self.journal.trials)),
+                Next::Train { trial, level } => chosen.push((trial + 1, level)),
                 Next::Begin { bracket } => {
-                    let Some(proposed) = self.propose(bracket) else { break };
-                    self.journal.propose(proposed)?;
-                    let trial = self.journal.trials.len() - 1;
-                    jobs.push(job(trial, self.study.scheduler.first(bracket), &self.journal.trials));
+                    let Some(new) = self.propose(bracket, &proposed) else { break };
+                    chosen.push((new.trial, self.study.scheduler.first(bracket)));
+                    proposed.push(new);
                 }
             }
         }
-        Ok(jobs)
+        // The same order, whether or not a proposal was made before a kill.
+        chosen.sort_unstable();
+        if left.is_empty() && !chosen.is_empty() {
+            self.journal.begin_together(proposed, chosen.clone())?;
+        }
+        let job = |(trial, level): (usize, usize)| {
+            let setting = self.journal.trials[trial - 1].proposed.numbers.clone();
+            Job { trial, level, setting }
+        };
+        Ok(chosen.into_iter().map(job).collect())
     }
 
     /// Whether the study has taken all its time.
@@ -213,8 +214,8 @@ impl Running<'_> {
         self.study.hours.is_some_and(|hours| spent >= 3600.0 * hours)
     }
 
-    /// The next setting; `None` after the last one of a grid.
-    fn propose(&self, bracket: usize) -> Option<Proposed> {
+    /// The next setting, after those that are `new`; `None` after the last one of a grid.
+    fn propose(&self, bracket: usize, new: &[Proposed]) -> Option<Proposed> {
         let study = self.study;
         let loss = |trial: &Trial| trial.last().map_or(f64::INFINITY, |part| outcome::loss(study, part));
         let seen = self.journal.trials.iter().map(|trial| Seen {
@@ -222,21 +223,28 @@ impl Running<'_> {
             level: trial.last().map_or(0, |part| part.level),
             loss: loss(trial),
         });
-        let number = self.journal.trials.len();
-        let numbers = propose(study.sampler, &study.space, study.seed, number, &seen.collect::<Vec<Seen>>())?;
+        // Nothing is known of those yet, which keeps the sampler away from them.
+        let unknown =
+            new.iter().map(|proposed| Seen { setting: &proposed.numbers, level: 0, loss: f64::INFINITY });
+        let seen: Vec<Seen> = seen.chain(unknown).collect();
+        let number = seen.len();
+        let numbers = propose(study.sampler, &study.space, study.seed, number, &seen)?;
         let json = |value: toml::Value| serde_json::to_value(value).unwrap_or_default();
         let settings = study.named(&numbers).into_iter().map(|(key, value)| (key.to_string(), json(value)));
         Some(Proposed { trial: number + 1, bracket, settings: settings.collect(), numbers })
     }
 
-    /// How the trials stand, for the scheduler.
-    fn standings(&self) -> Vec<Standing> {
-        let standing = |trial: &Trial| Standing {
+    /// How the trials stand, for the scheduler; with those that are `new`, while `chosen` are about to be trained.
+    fn standings(&self, new: &[Proposed], chosen: &[(usize, usize)]) -> Vec<Standing> {
+        let is_busy = |number: usize| chosen.iter().any(|(trial, _)| *trial == number);
+        let known = self.journal.trials.iter().map(|trial| Standing {
             bracket: trial.proposed.bracket,
             losses: trial.parts.iter().map(|part| outcome::loss(self.study, part)).collect(),
             failed: trial.last().is_some_and(|part| part.state.has_failed()),
-        };
-        self.journal.trials.iter().map(standing).collect()
+            busy: is_busy(trial.proposed.trial),
+        });
+        let begun = |new: &Proposed| Standing { bracket: new.bracket, busy: true, ..Standing::default() };
+        known.chain(new.iter().map(begun)).collect()
     }
 
     fn found(&self) -> Found {
@@ -273,7 +281,7 @@ impl Running<'_> {
 
     /// Removes weights and checkpoints of trials that cannot go on and are not the best.
     fn clean_up(&self, found: &Found) {
-        let open = self.study.scheduler.may_go_on(&self.standings(), self.study.trials);
+        let open = self.study.scheduler.may_go_on(&self.standings(&[], &[]), self.study.trials);
         for (trial, may_go_on) in self.journal.trials.iter().zip(open) {
             let number = trial.proposed.trial;
             if may_go_on || trial.parts.is_empty() || found.best.as_ref().is_some_and(|b| b.trial == number) {

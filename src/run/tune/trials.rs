@@ -1,14 +1,14 @@
 //! Trains trials: each an ordinary run in a directory of its own, or one for each fold.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::directory::RunDirectory;
-use super::super::evaluate::evaluate_loaded;
-use super::super::job::Options;
-use super::super::quiet::Quiet;
+use super::super::many::{self, Done, ManyJob, ManyOptions, Split};
 use super::super::recovery::Recovery;
 use super::super::{folds, trainer};
+use super::Watcher;
 use super::journal::{Ended, State};
 use crate::data::{DataConfig, Goal, Loaded};
 use crate::device::DeviceError;
@@ -17,7 +17,6 @@ use crate::experiment::study::Study;
 use crate::nn::config::{Family, ModelConfig};
 use crate::search::Setting;
 use crate::train::TrainError;
-use crate::train::events::Observer;
 
 /// Directory of the trials within that of the study.
 pub const TRIALS: &str = "trials";
@@ -35,13 +34,16 @@ pub struct Job {
 /// What data depend on: keys, what is learned, and, of models that adjust them, the model.
 type DataKey = (DataConfig, Goal, Family, Option<ModelConfig>);
 
+/// How a trial stands, its metric, its epochs in all and why it failed.
+type Judged = (State, Option<f64>, usize, Option<String>);
+
 /// Trains trials of a study.
 pub struct Trials<'a> {
     pub study: &'a Study,
     /// The study's directory.
     pub directory: &'a Path,
     /// Data read before, the latest last: one for each fold.
-    loaded: Vec<(DataKey, Loaded)>,
+    loaded: Vec<(DataKey, Arc<Loaded>)>,
 }
 
 impl<'a> Trials<'a> {
@@ -63,7 +65,7 @@ impl<'a> Trials<'a> {
         }
     }
 
-    /// Trains each of `jobs`, and hands over what came of it as soon as it has ended.
+    /// Trains all of `jobs` at the same time, and hands over what came of each.
     ///
     /// # Errors
     /// If training is interrupted, or the device or the disk fails. A trial that diverges or cannot be trained is no
@@ -72,34 +74,60 @@ impl<'a> Trials<'a> {
         &mut self,
         jobs: &[Job],
         recovery: &mut Recovery,
-        observer: &mut dyn Observer,
+        watcher: &mut dyn Watcher,
         ended: &mut dyn FnMut(Ended) -> Result<(), TrainError>,
     ) -> Result<(), TrainError> {
-        for job in jobs {
-            let started = Instant::now();
-            let (state, value, epochs, reason) = match self.train(job, recovery, observer) {
-                Ok((value, epochs)) if value.is_finite() => {
-                    let is_last = job.level + 1 == self.study.scheduler.rungs.len();
-                    let state = if is_last { State::Finished } else { State::Paused };
-                    (state, Some(value), epochs, None)
-                }
-                Ok((value, epochs)) => {
-                    let reason = format!("the {} is {value}", self.study.metric);
-                    (State::Diverged, None, epochs, Some(reason))
-                }
-                Err(error @ TrainError::Diverged { .. }) => {
-                    (State::Diverged, None, 0, Some(error.to_string()))
-                }
-                Err(error) if is_about_the_setting(&error) => {
-                    (State::Refused, None, 0, Some(error.to_string()))
-                }
-                Err(TrainError::Interrupted { .. }) => return Err(self.interrupted(job.trial)),
-                Err(error) => return Err(error),
-            };
-            let (trial, level, seconds) = (job.trial, job.level, started.elapsed().as_secs_f64());
-            ended(Ended { trial, level, state, value, epochs, seconds, reason })?;
+        let started = Instant::now();
+        // For each job its models, or why it has none.
+        let prepared: Vec<_> = jobs.iter().map(|job| self.models(job)).collect();
+        let count: usize = prepared.iter().flatten().map(Vec::len).sum();
+        let mut observers = watcher.of_models(count).into_iter();
+        let (mut models, mut parts) = (vec![], vec![]);
+        for prepared in prepared {
+            let made = prepared.map(|of_job| {
+                let first = models.len();
+                models.extend(of_job.into_iter().map(|model| ManyJob {
+                    observer: observers.next().unwrap_or_else(|| Box::new(())),
+                    ..model
+                }));
+                first..models.len()
+            });
+            parts.push(made);
+        }
+        let options =
+            ManyOptions { without_report: true, evaluates: Some(self.part()), ..ManyOptions::default() };
+        let results = many::train(models, &options, recovery, watcher.observer());
+        // Each has taken its share of the time.
+        let seconds = started.elapsed().as_secs_f64() / jobs.len().max(1) as f64;
+        for (job, part) in jobs.iter().zip(parts) {
+            let found = part.and_then(|models| self.mean(&results[models]));
+            let (state, value, epochs, reason) = self.judged(job, found)?;
+            ended(Ended { trial: job.trial, level: job.level, state, value, epochs, seconds, reason })?;
         }
         Ok(())
+    }
+
+    /// What came of a trial: how it stands, its metric, its epochs and why it failed.
+    fn judged(&self, job: &Job, found: Result<(f64, usize), TrainError>) -> Result<Judged, TrainError> {
+        match found {
+            Ok((value, epochs)) if value.is_finite() => {
+                let is_last = job.level + 1 == self.study.scheduler.rungs.len();
+                let state = if is_last { State::Finished } else { State::Paused };
+                Ok((state, Some(value), epochs, None))
+            }
+            Ok((value, epochs)) => {
+                let reason = format!("the {} is {value}", self.study.metric);
+                Ok((State::Diverged, None, epochs, Some(reason)))
+            }
+            Err(error @ TrainError::Diverged { .. }) => {
+                Ok((State::Diverged, None, 0, Some(error.to_string())))
+            }
+            Err(error) if is_about_the_setting(&error) => {
+                Ok((State::Refused, None, 0, Some(error.to_string())))
+            }
+            Err(TrainError::Interrupted { .. }) => Err(self.interrupted(job.trial)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The error that the user interrupted a trial.
@@ -107,53 +135,52 @@ impl<'a> Trials<'a> {
         TrainError::StudyInterrupted { trial, study: self.directory.into() }
     }
 
-    /// Trains a trial up to its rung; gives its metric and how many epochs were trained in all.
-    fn train(
-        &mut self,
-        job: &Job,
-        recovery: &mut Recovery,
-        observer: &mut dyn Observer,
-    ) -> Result<(f64, usize), TrainError> {
-        let runs = self.runs(job.trial);
-        let (mut sum, mut epochs) = (0.0, 0);
-        for (fold, out) in runs.iter().enumerate() {
+    /// The models of a trial, one or one for each fold, to be trained up to its rung.
+    fn models(&mut self, job: &Job) -> Result<Vec<ManyJob<'static>>, TrainError> {
+        let mut models = vec![];
+        for (fold, out) in self.runs(job.trial).into_iter().enumerate() {
             let experiment = self.experiment(&job.setting, fold)?;
-            let (metric, part) = (self.study.metric.clone(), self.part());
             let rungs = &self.study.scheduler.rungs;
             let until = (job.level + 1 < rungs.len()).then(|| rungs[job.level] as u64);
             let data = self.data(&experiment)?;
-            let resume = RunDirectory::has_saved(out);
+            let resume = RunDirectory::has_saved(&out);
             if !resume && out.exists() {
                 // Killed before its first checkpoint, or the checkpoints were removed: it is trained again from its
                 // beginning, which gives the same bits.
-                std::fs::remove_dir_all(out).map_err(|e| TrainError::io(out, &e))?;
+                std::fs::remove_dir_all(&out).map_err(|e| TrainError::io(&out, &e))?;
             }
-            let steps = data.train.rows / trainer::sized(&experiment, data, &mut |_| {}).rows_per_step();
-            let options = Options {
-                out: out.clone(),
-                resume,
-                max_steps: until.map(|epochs| epochs * steps as u64),
-                without_report: true,
-                ..Options::default()
-            };
-            let outcome = recovery.train(&experiment, data, &options, &mut Quiet(observer))?;
+            let steps = data.train.rows / trainer::sized(&experiment, &data, &mut |_| {}).rows_per_step();
+            let max_steps = until.map(|epochs| epochs * steps as u64);
+            models.push(ManyJob { experiment, data, out, resume, max_steps, observer: Box::new(()) });
+        }
+        Ok(models)
+    }
+
+    /// The mean of the metric over the models of a trial, and how many epochs were trained in all.
+    fn mean(&self, models: &[Result<Done, TrainError>]) -> Result<(f64, usize), TrainError> {
+        let (mut sum, mut epochs) = (0.0, 0);
+        let metric = &self.study.metric;
+        for model in models {
+            let Done { outcome, evaluation } = model.as_ref().map_err(Clone::clone)?;
             epochs += outcome.history.len();
-            let found = recovery.run(observer, |device, _| evaluate_loaded(out, data, Some(part), device))?;
-            let all = std::iter::once(("loss", found.loss.0)).chain(found.metrics.0.iter().copied());
-            let names: Vec<&str> = all.clone().map(|(name, _)| name).collect();
-            let value = all.clone().find(|(name, _)| *name == metric).map(|(_, value)| value);
+            let found = evaluation.iter().flat_map(|found| {
+                std::iter::once(("loss", found.loss.0)).chain(found.metrics.0.iter().copied())
+            });
+            let all: Vec<(&str, f64)> = found.collect();
+            let value = all.iter().find(|(name, _)| name == metric).map(|(_, value)| value);
             sum += value.ok_or_else(|| {
+                let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
                 let reason =
                     format!("metric = \"{metric}\": the model has none; it has {}", names.join(", "));
                 TrainError::Input(reason)
             })?;
         }
-        Ok((sum / runs.len() as f64, epochs))
+        Ok((sum / models.len() as f64, epochs))
     }
 
     /// The rows that judge a trial.
-    fn part(&self) -> &'static str {
-        if self.study.folds.is_some() { "test" } else { "validation" }
+    fn part(&self) -> Split {
+        if self.study.folds.is_some() { Split::Test } else { Split::Validation }
     }
 
     /// The experiment of a trial's run.
@@ -165,7 +192,7 @@ impl<'a> Trials<'a> {
     }
 
     /// The data of an experiment, which are read once for all trials that share them.
-    fn data(&mut self, experiment: &Experiment) -> Result<&Loaded, TrainError> {
+    fn data(&mut self, experiment: &Experiment) -> Result<Arc<Loaded>, TrainError> {
         let model = &experiment.model;
         let adjusts = model.variational().is_some() || model.adversarial().is_some();
         let own = adjusts.then(|| model.clone());
@@ -179,13 +206,13 @@ impl<'a> Trials<'a> {
                 if self.loaded.len() >= self.study.folds.unwrap_or(1) {
                     self.loaded.remove(0);
                 }
-                let loaded = trainer::load_data(experiment, Path::new(""))?;
+                let loaded = Arc::new(trainer::load_data(experiment, Path::new(""))?);
                 self.loaded.push((key, loaded));
             }
         }
         let (_, data) = &self.loaded[self.loaded.len() - 1];
         trainer::check_data(experiment, data)?;
-        Ok(data)
+        Ok(data.clone())
     }
 
     /// Reads the data of the experiment as it stands, where all trials have the same, and refuses numbers that do not
