@@ -23,8 +23,8 @@ use super::{Failure, is_exact, open_device, print, print_json, tell};
                   Methods: permutation (importance), shap, integrated-gradients and effects (partial \
                   dependence and accumulated local effects) for tables; permutation and \
                   integrated-gradients for series; saliency, smoothgrad, integrated-gradients, grad-cam \
-                  and occlusion for pictures; nearest (training rows) for all of them, if \
-                  asked for.")]
+                  and occlusion for pictures; rollout for transformers of all three; nearest (training rows) \
+                  for all of them, if asked for.")]
 pub struct Explain {
     /// Run directory.
     run: PathBuf,
@@ -145,6 +145,9 @@ fn text(found: &Explanation) -> String {
     }
     if let Some(gradients) = &found.integrated_gradients {
         text += &attributed("integrated gradients", gradients);
+    }
+    if let Some(rollout) = &found.rollout {
+        text += &attributed("attention rollout", rollout);
     }
     if let Some(effects) = &found.effects {
         let (columns, rows) = (effects.columns.len(), effects.rows);

@@ -26,6 +26,9 @@ pub struct Explanation {
     /// Integrated gradients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integrated_gradients: Option<Attributed>,
+    /// How much of each column, or of each step, attention takes up: the parts of a row sum to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Attributed>,
     /// The prediction as a function of single columns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effects: Option<Effects>,

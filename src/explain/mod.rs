@@ -11,11 +11,12 @@
 //! | [`shapley`] | Shapley values, exact or sampled | Lundberg, Lee 2017; Strumbelj, Kononenko 2014 |
 //! | [`curves`] | partial dependence, accumulated local effects | Friedman 2001; Apley, Zhu 2020 |
 //! | [`pictures`] | saliency, SmoothGrad, Grad-CAM, occlusion | see there |
+//! | [`rollout`](mod@rollout) | attention rollout | Abnar, Zuidema 2020 |
 //! | [`attack`] | fast gradient sign, projected gradient descent, noise | Goodfellow 2015; Madry 2018 |
 //! | [`smoothing`] | certified classes by randomised smoothing | Cohen, Rosenfeld, Kolter 2019 |
 //! | [`stress`] | missing, shifted and scaled columns | |
 //! | [`sensors`] | stuck, late and drifting sensors of series | |
-//! | [`corruption`] | noise, blur, pixelation of pictures | Hendrycks, Dietterich 2019 |
+//! | [`corruption`] | ImageNet-C's corruptions of pictures | Hendrycks, Dietterich 2019 |
 
 pub mod attack;
 pub mod corruption;
@@ -27,6 +28,7 @@ pub mod permutation;
 pub mod pictures;
 pub mod points;
 pub mod response;
+pub mod rollout;
 pub mod sensors;
 pub mod shapley;
 pub mod smoothing;

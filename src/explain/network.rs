@@ -1,5 +1,6 @@
 //! A trained model over points: outputs, gradients with respect to the inputs, and activations, in batches.
 
+use super::rollout;
 use super::space::Space;
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
@@ -42,6 +43,9 @@ pub enum Wanted {
     /// The last convolution's result, `[height, width, channels]`, and the gradient of the weighted sum of
     /// the outputs with respect to it.
     Activations,
+    /// The rollout of all attention, `[tokens, tokens]`, and the gradient of the weighted sum of the outputs with respect
+    /// to the result of the last one, `[tokens, heads, width]`.
+    Attention,
 }
 
 /// A graph over a batch and its results.
@@ -76,6 +80,14 @@ impl Network<'_> {
     pub fn convolves(&self) -> Result<bool, TrainError> {
         let built = self.model.graph(1, false)?;
         Ok(last_convolution(&built.graph).is_some())
+    }
+
+    /// Whether the model attends to tokens of its inputs.
+    ///
+    /// # Errors
+    /// If the model cannot be built.
+    pub fn attends(&self) -> Result<bool, TrainError> {
+        Ok(rollout::attends(&self.model.graph(1, false)?.graph))
     }
 
     /// Floating-point operations of one prediction.
@@ -140,6 +152,15 @@ impl Network<'_> {
                 };
                 let activations = at(last_convolution(&built.graph).ok_or_else(missing)?);
                 [vec![activations], weighted(&mut graph, &[activations])?].concat()
+            }
+            Wanted::Attention => {
+                let (rolled, last) =
+                    rollout::rolled(&mut graph, &places, &built.graph)?.ok_or_else(|| {
+                        let problem =
+                            "rollout: the model has no attention to its inputs; leave it out".into();
+                        TrainError::Setting { run: None, name: "method", problem }
+                    })?;
+                [vec![rolled], weighted(&mut graph, &[last])?].concat()
             }
         };
         Ok(Passed {

@@ -33,6 +33,9 @@ pub fn page(name: &str, found: &Explanation, image: Option<&FittedImage>) -> Str
     if let Some(gradients) = &found.integrated_gradients {
         page += &section("What moves single predictions: integrated gradients", &attributed(gradients));
     }
+    if let Some(rollout) = &found.rollout {
+        page += &section("What attention looks at", &attributed(rollout));
+    }
     if let Some(effects) = &found.effects {
         page += &section("How the prediction goes with a column", &curves_of(effects));
     }
@@ -99,7 +102,7 @@ fn maps(pictures: &Pictures, image: &FittedImage) -> String {
     }
     format!(
         "<p>Red speaks for the explained prediction, blue against it (integrated gradients, occlusion); \
-         saliency, SmoothGrad and Grad-CAM only say how much a place matters. Explained: {}.</p>\n\
+         saliency, SmoothGrad, Grad-CAM and attention rollout only say how much a place matters. Explained: {}.</p>\n\
          <div class=\"pictures\">\n{html}</div>\n",
         escape(&pictures.what)
     )
@@ -137,7 +140,9 @@ fn attributed(found: &Attributed) -> String {
         .map(|(name, size, _)| Bar { name, value: *size, deviation: None })
         .collect();
     let mut figures = bars(&format!("Mean size, in units of {}", found.what), &all);
-    if found.by_step.is_empty() {
+    if !found.by_step.is_empty() {
+        figures += &over_steps(found);
+    } else if found.readings.iter().flatten().any(|reading| !reading.is_nan()) {
         let cloud = |(name, _, _): &(&str, f64, f64)| {
             let at = found.columns.iter().position(|column| column == name).unwrap_or(0);
             cloud_of(found, at)
@@ -146,8 +151,6 @@ fn attributed(found: &Attributed) -> String {
         let all: Vec<Cloud> =
             points.iter().map(|(name, points)| Cloud { name, points: points.clone() }).collect();
         figures += &clouds("Each row: from low (blue) to high (red) values of the column", &all);
-    } else {
-        figures += &over_steps(found);
     }
     let error = match found.largest_standard_error {
         Some(error) => format!("; largest standard error {}", figure(error.0)),

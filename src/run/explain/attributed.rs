@@ -7,6 +7,7 @@ use crate::device::Device;
 use crate::explain::found::Attributed;
 use crate::explain::path::{self, Baseline, MOST_STEPS};
 use crate::explain::points::sample;
+use crate::explain::rollout;
 use crate::explain::shapley::{MOST_EXACT, predictions_per_row, shapley};
 use crate::explain::{Points, Unit};
 use crate::run::opened::Opened;
@@ -159,6 +160,61 @@ pub(super) fn gradients(
     Ok(attributed(opened, studied, &points, sums))
 }
 
+/// Attention rollout of a table or of windows: by column, or by step.
+pub(super) fn rollout(
+    opened: &Opened,
+    studied: &mut Studied,
+    request: &Request,
+    device: &dyn Device,
+) -> Result<Attributed, TrainError> {
+    let points = studied.points("rollout", most(studied), request.seed);
+    let response = response(opened, studied);
+    let found = rollout::rollout(&network(opened, studied, device), &points, &response)?;
+    let (space, tokens) = (&studied.space, found.tokens);
+    let steps = |step: usize| match space.steps - 1 - step {
+        0 => "the last step".to_string(),
+        1 => "1 step before it".into(),
+        before => format!("{before} steps before it"),
+    };
+    // A token is a step of a window or, of other rows, a number of a point.
+    let of: Vec<(String, Vec<usize>)> = match space.steps {
+        1 if tokens == space.width() => {
+            space.units.iter().map(|unit| (unit.name.clone(), unit.inputs.clone())).collect()
+        }
+        2.. if tokens == space.steps => (0..tokens).map(|step| (steps(step), vec![step])).collect(),
+        _ => {
+            let problem =
+                format!("rollout: the {tokens} tokens of the model are neither its inputs nor its steps");
+            return Err(TrainError::Setting { run: None, name: "method", problem });
+        }
+    };
+    let part = |row: &[f64]| {
+        let sums = of.iter().map(|(_, places)| places.iter().map(|&at| row[at]).sum::<f64>());
+        numbers(&sums.collect::<Vec<f64>>())
+    };
+    let values: Vec<Vec<Number>> = found.values.chunks(tokens).map(part).collect();
+    let count = values.len().max(1) as f64;
+    let mean = |at: usize| Number(values.iter().map(|row| row[at].0).sum::<f64>() / count);
+    let means: Vec<Number> = (0..of.len()).map(mean).collect();
+    let error = |row: &Vec<Number>| (row.iter().map(|x| x.0).sum::<f64>() - 1.0).abs();
+    Ok(Attributed {
+        what: "the attention of a prediction".into(),
+        how: "Through all layers, heads averaged and half of each layer passed by".into(),
+        rows: points.rows.iter().map(|row| row + 1).collect(),
+        columns: of.iter().map(|(name, _)| name.clone()).collect(),
+        mean_size: means.clone(),
+        mean: means,
+        base: vec![Number(0.0); values.len()],
+        explained: vec![Number(1.0); values.len()],
+        readings: if space.steps > 1 { vec![] } else { readings(opened, studied, &points) },
+        by_step: vec![],
+        largest_error: Number(values.iter().map(error).fold(0.0, f64::max)),
+        largest_standard_error: None,
+        steps: None,
+        values,
+    })
+}
+
 /// Mean size by step and column.
 fn by_step(studied: &Studied, values: &[f64]) -> Vec<Vec<Number>> {
     let (space, width) = (&studied.space, studied.space.width());
@@ -188,7 +244,7 @@ struct Sums {
 }
 
 fn attributed(opened: &Opened, studied: &Studied, points: &Points, sums: Sums) -> Attributed {
-    let (units, width) = (&studied.space.units, studied.space.width());
+    let units = &studied.space.units;
     let columns = units.len();
     let count = points.count.max(1) as f64;
     let mean = |of: &dyn Fn(f64) -> f64, column: usize| {
@@ -202,15 +258,6 @@ fn attributed(opened: &Opened, studied: &Studied, points: &Points, sums: Sums) -
     };
     let rows = || sums.values.chunks(columns.max(1));
     let found = rows().zip(sums.base.iter().zip(&sums.explained)).map(error).fold(0.0, f64::max);
-    let reading = |point: &[f32], unit: &Unit| {
-        let encoding = studied.space.encoding(&opened.fitted, unit);
-        match (encoding, studied.space.steps, unit.inputs.first()) {
-            (Some(Encoding::Number { .. }), 1, Some(&at)) => f64::from(point[at]),
-            _ => f64::NAN,
-        }
-    };
-    let readings =
-        points.x.chunks(width).map(|point| units.iter().map(|unit| reading(point, unit)).collect());
     Attributed {
         what: sums.what,
         how: sums.how,
@@ -221,10 +268,25 @@ fn attributed(opened: &Opened, studied: &Studied, points: &Points, sums: Sums) -
         base: numbers(&sums.base),
         explained: numbers(&sums.explained),
         values: rows().map(numbers).collect(),
-        readings: readings.collect(),
+        readings: readings(opened, studied, points),
         by_step: sums.by_step,
         largest_error: Number(sums.largest_error.unwrap_or(found)),
         largest_standard_error: sums.largest_standard_error.map(Number),
         steps: sums.steps,
     }
+}
+
+/// The value of each column as the model reads it, `[rows][columns]`; NaN where it is several numbers.
+fn readings(opened: &Opened, studied: &Studied, points: &Points) -> Vec<Vec<f64>> {
+    let space = &studied.space;
+    let reading = |point: &[f32], unit: &Unit| match (
+        space.encoding(&opened.fitted, unit),
+        space.steps,
+        unit.inputs.first(),
+    ) {
+        (Some(Encoding::Number { .. }), 1, Some(&at)) => f64::from(point[at]),
+        _ => f64::NAN,
+    };
+    let of_point = |point: &[f32]| space.units.iter().map(|unit| reading(point, unit)).collect();
+    points.x.chunks(space.width()).map(of_point).collect()
 }

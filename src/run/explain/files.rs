@@ -23,7 +23,11 @@ pub fn files(explained: &Explained) -> Vec<File> {
     if let Some(permutation) = &found.permutation {
         files.push(file("permutation.csv", importances(permutation)));
     }
-    let tables = [("shap.csv", &found.shap), ("integrated-gradients.csv", &found.integrated_gradients)];
+    let tables = [
+        ("shap.csv", &found.shap),
+        ("integrated-gradients.csv", &found.integrated_gradients),
+        ("rollout.csv", &found.rollout),
+    ];
     for (name, table) in tables {
         files.extend(table.as_ref().map(|table| file(name, rows(table))));
     }

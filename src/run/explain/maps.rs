@@ -2,12 +2,16 @@
 
 use super::attributed::most_steps;
 use super::{Method, Request, network, response};
+use crate::base::image::ImageShape;
 use crate::base::number::{Number, numbers};
 use crate::device::Device;
 use crate::explain::found::{Map, Picture, Pictures};
 use crate::explain::network::{Given, Wanted};
 use crate::explain::path::{self, Baseline};
 use crate::explain::pictures;
+use crate::explain::rollout::{self, Rollout};
+use crate::nn::config::transformer::TokensOf;
+use crate::nn::layers::LayerConfig;
 use crate::run::opened::Opened;
 use crate::run::room::picture_range;
 use crate::run::studied::Studied;
@@ -52,6 +56,10 @@ pub(super) fn pictures(
             }
             Method::GradCam => pictures::grad_cam(&network, &points, shape, &response)?,
             Method::Occlusion => pictures::occlusion(&network, &points, shape, &black, &response)?,
+            Method::Rollout => {
+                let found = rollout::rollout(&network, &points, &response)?;
+                patches(opened, &found, shape)?
+            }
             _ => {
                 let baseline = match request.baseline {
                     None | Some(Baseline::Black) => black.clone(),
@@ -106,4 +114,26 @@ pub(super) fn pictures(
     let each = (0..points.count).map(picture).collect();
     studied.notes.extend(notes);
     Ok(Pictures { what, size: [shape.height, shape.width], each })
+}
+
+/// Every pixel with a part of what attention to its patch is, `[rows, height * width]`.
+fn patches(opened: &Opened, found: &Rollout, shape: ImageShape) -> Result<Vec<f64>, TrainError> {
+    let layers = opened.experiment.model.layers_of(TokensOf::Patches);
+    let patch = layers.iter().find_map(|layer| match layer {
+        LayerConfig::Tokens(tokens) => Some(tokens.patch.get()),
+        _ => None,
+    });
+    let [high, wide] = patch.unwrap_or([1, 1]);
+    let across = shape.width / wide.max(1);
+    if high * wide * found.tokens != shape.plane() || across * wide != shape.width {
+        let problem =
+            format!("rollout: the {} tokens of the model are no patches of its pictures", found.tokens);
+        return Err(TrainError::Setting { run: None, name: "method", problem });
+    }
+    let pixel = |row: &[f64], at: usize| {
+        let (y, x) = (at / shape.width / high, at % shape.width / wide);
+        row[y * across + x] / (high * wide) as f64
+    };
+    let of_row = |row: &[f64]| (0..shape.plane()).map(|at| pixel(row, at)).collect::<Vec<f64>>();
+    Ok(found.values.chunks(found.tokens).flat_map(of_row).collect())
 }

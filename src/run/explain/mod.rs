@@ -42,13 +42,15 @@ pub enum Method {
     GradCam,
     /// Occlusion.
     Occlusion,
+    /// Attention rollout.
+    Rollout,
     /// The nearest training rows.
     Nearest,
 }
 
 impl Method {
     /// All methods.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Permutation,
         Self::Shap,
         Self::IntegratedGradients,
@@ -57,6 +59,7 @@ impl Method {
         Self::SmoothGrad,
         Self::GradCam,
         Self::Occlusion,
+        Self::Rollout,
         Self::Nearest,
     ];
 
@@ -71,6 +74,7 @@ impl Method {
             Self::SmoothGrad => "smoothgrad",
             Self::GradCam => "grad-cam",
             Self::Occlusion => "occlusion",
+            Self::Rollout => "rollout",
             Self::Nearest => "nearest",
         }
     }
@@ -162,6 +166,7 @@ pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Exp
         permutation: None,
         shap: None,
         integrated_gradients: None,
+        rollout: None,
         effects: None,
         pictures: None,
         nearest: None,
@@ -177,6 +182,9 @@ pub fn explain(run: &Path, request: &Request, device: &dyn Device) -> Result<Exp
             Method::IntegratedGradients if opened.fitted.image.is_none() => {
                 found.integrated_gradients =
                     Some(attributed::gradients(&opened, &mut studied, request, device)?);
+            }
+            Method::Rollout if opened.fitted.image.is_none() => {
+                found.rollout = Some(attributed::rollout(&opened, &mut studied, request, device)?);
             }
             Method::Effects => found.effects = Some(effects(&opened, &mut studied, request, device)?),
             Method::Nearest => {
@@ -212,7 +220,7 @@ fn check(request: &Request) -> Result<(), TrainError> {
 fn is_map(opened: &Opened, method: Method) -> bool {
     match method {
         Method::Saliency | Method::SmoothGrad | Method::GradCam | Method::Occlusion => true,
-        Method::IntegratedGradients => opened.fitted.image.is_some(),
+        Method::IntegratedGradients | Method::Rollout => opened.fitted.image.is_some(),
         Method::Permutation | Method::Shap | Method::Effects | Method::Nearest => false,
     }
 }
@@ -225,20 +233,24 @@ fn methods(
     device: &dyn Device,
 ) -> Result<Vec<Method>, TrainError> {
     use Method::{
-        Effects, GradCam, IntegratedGradients, Nearest, Occlusion, Permutation, Saliency, Shap, SmoothGrad,
+        Effects, GradCam, IntegratedGradients, Nearest, Occlusion, Permutation, Rollout, Saliency, Shap,
+        SmoothGrad,
     };
     let (kind, suiting) = match (&opened.fitted.image, &opened.fitted.window) {
-        (Some(_), _) => {
-            ("pictures", vec![Saliency, SmoothGrad, IntegratedGradients, GradCam, Occlusion, Nearest])
-        }
-        (None, Some(_)) => ("windows of series", vec![Permutation, IntegratedGradients, Nearest]),
+        (Some(_), _) => (
+            "pictures",
+            vec![Saliency, SmoothGrad, IntegratedGradients, GradCam, Occlusion, Rollout, Nearest],
+        ),
+        (None, Some(_)) => ("windows of series", vec![Permutation, IntegratedGradients, Rollout, Nearest]),
         (None, None) if opened.fitted.target.numbers().len() > 1 => {
             let note = "there are several targets: the errors are their means, and single predictions are explained \
                         of models with one target only";
             studied.notes.push(note.into());
             ("rows with several targets", vec![Permutation, Nearest])
         }
-        (None, None) => ("rows of a table", vec![Permutation, Shap, IntegratedGradients, Effects, Nearest]),
+        (None, None) => {
+            ("rows of a table", vec![Permutation, Shap, IntegratedGradients, Rollout, Effects, Nearest])
+        }
     };
     let wrong = |problem: String| Err(TrainError::Setting { run: None, name: "method", problem });
     for method in asked {
@@ -257,7 +269,10 @@ fn methods(
     if !asked.is_empty() {
         return Ok(suiting.into_iter().filter(|method| asked.contains(method)).collect());
     }
-    let convolves = network(opened, studied, device).convolves()?;
+    let (convolves, attends) = {
+        let network = network(opened, studied, device);
+        (network.convolves()?, network.attends()?)
+    };
     if !studied.has_target() && suiting.contains(&Permutation) {
         studied
             .notes
@@ -266,6 +281,7 @@ fn methods(
     let can = |method: &Method| match method {
         Permutation => studied.has_target(),
         GradCam => convolves,
+        Rollout => attends,
         // It is about the data as much as about the model, and reads all of them: only if asked.
         Nearest => false,
         _ => true,
