@@ -3,6 +3,7 @@
 mod advice;
 mod bench;
 mod compare;
+mod completions;
 mod devices;
 mod evaluate;
 mod explain;
@@ -79,6 +80,8 @@ enum Command {
     Verify(verify::Verify),
     Bench(bench::Bench),
     Devices(devices::Devices),
+    Completions(completions::Completions),
+    Man(completions::Man),
 }
 
 /// Why a command ends early: a message that says how to go on, and the exit code.
@@ -172,6 +175,8 @@ pub fn run(started: Instant) -> ExitCode {
         Command::Verify(command) => command.run(),
         Command::Bench(command) => command.run(),
         Command::Devices(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

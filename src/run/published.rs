@@ -19,6 +19,10 @@ impl Trainer<'_> {
         scalars.extend(row.discriminator.map(|loss| ("discriminator/train".into(), loss)));
         scalars.extend(row.validation.0.iter().map(|(name, x)| (format!("{name}/validation"), *x)));
         self.tensorboard.scalars(step, &scalars)?;
+        // Only generators leave samples.
+        if let Ok(png) = std::fs::read(watched::samples(&self.run.path, epoch)) {
+            self.tensorboard.picture(step, "samples", &png)?;
+        }
         if watched::is_recorded(epoch, self.task.experiment.train.epochs as u64) {
             let layers = self.layers()?;
             self.tensorboard.histograms(step, &layers)?;

@@ -116,8 +116,7 @@ fn samples(run: &Path) -> Vec<u64> {
 impl Followed {
     /// The file with the samples of an epoch, if it kept any.
     pub fn sample(&self, epoch: u64) -> Option<PathBuf> {
-        let file = self.path.join("samples").join(format!("epoch-{epoch:05}.png"));
-        self.samples.contains(&epoch).then_some(file)
+        self.samples.contains(&epoch).then(|| watched::samples(&self.path, epoch))
     }
 }
 

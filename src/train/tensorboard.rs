@@ -1,4 +1,4 @@
-//! Scalars for TensorBoard: an append-only file of `Event` protocol buffers in TFRecord framing.
+//! Scalars, distributions and pictures for TensorBoard: an append-only file of `Event` protocol buffers in TFRecord framing.
 
 use std::fs::File;
 use std::io::Write;
@@ -74,6 +74,23 @@ impl EventFile {
         let norm = |layer: &Layer| Some((format!("gradient_norm/{}", layer.name), layer.gradient?));
         let norms: Vec<(String, f64)> = layers.iter().filter_map(norm).collect();
         if norms.is_empty() { Ok(()) } else { self.scalars(step, &norms) }
+    }
+
+    /// Appends a picture, the bytes of a PNG file.
+    ///
+    /// # Errors
+    /// If the disk is full.
+    pub fn picture(&mut self, step: u64, tag: &str, png: &[u8]) -> Result<(), TrainError> {
+        // IHDR comes first in every PNG file: width and height are its first words.
+        let word = |at: usize| Some(u32::from_be_bytes(png.get(at..at + 4)?.try_into().ok()?));
+        let (Some(width), Some(height)) = (word(16), word(20)) else { return Ok(()) };
+        // Summary.Image: height, width and the encoded picture are fields 1, 2 and 4; Summary.Value: tag is field 1, image
+        // field 4.
+        let size = [varint_field(1, u64::from(height)), varint_field(2, u64::from(width))].concat();
+        let image = [size, bytes(4, png)].concat();
+        let summary = bytes(1, &[bytes(1, tag.as_bytes()), bytes(4, &image)].concat());
+        let event = [double(1, now()), varint_field(2, step), bytes(5, &summary)].concat();
+        self.append(&event)
     }
 
     /// A record: length, its masked CRC, the data, their masked CRC.
@@ -169,6 +186,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut events = EventFile::create(directory.path(), None).unwrap();
         events.scalars(300, &[("loss/train".into(), 0.5)]).unwrap();
+        // Signature and beginning of the header of a picture of 2 x 3 pixels.
+        let png = [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".as_slice(), &[0, 0, 0, 2, 0, 0, 0, 3]].concat();
+        events.picture(300, "samples", &png).unwrap();
         let data = std::fs::read(&events.path).unwrap();
         let (mut at, mut records) = (0, vec![]);
         while at < data.len() {
@@ -179,10 +199,13 @@ mod tests {
             records.push(body.to_vec());
             at += 16 + length;
         }
-        assert_eq!(records.len(), 2);
+        assert_eq!(records.len(), 3);
         assert!(records[0].windows(13).any(|w| w == b"brain.Event:2"));
         // step 300 is the varint AC 02; 0.5 is 0x3F000000.
         assert!(records[1].windows(3).any(|w| w == [0x10, 0xAC, 0x02]));
         assert!(records[1].windows(5).any(|w| w == [0x15, 0, 0, 0, 0x3F]));
+        // Height 3, width 2, then the picture.
+        let image = [[0x08, 3, 0x10, 2, 0x22, png.len() as u8].as_slice(), &png].concat();
+        assert!(records[2].windows(image.len()).any(|w| w == image));
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,11 @@ pub const NAME: &str = "watch.jsonl";
 const CLASSES: usize = 30;
 /// Epochs that are recorded of a training at most, about.
 const MOST: u64 = 200;
+
+/// The picture of what a generator of `run` draws after an epoch, from the same codes in every epoch.
+pub fn samples(run: &Path, epoch: u64) -> PathBuf {
+    run.join("samples").join(format!("epoch-{epoch:05}.png"))
+}
 
 /// A tensor of weights at the end of an epoch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -125,3 +125,23 @@ fn classes_that_an_experiment_predicts_as_numbers_are_doubted() {
     let told = train(&["--set", "train.loss=cross_entropy", "--out", "classes"]);
     assert!(!told.contains("whole numbers"), "{told}");
 }
+
+#[test]
+fn shells_and_manuals_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let ended = gridlight(folder.path(), &["completions", "bash"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    assert!(ended.stdout.contains("robustness"));
+    assert!(ended.stdout.contains("--init-map"));
+    let ended = gridlight(folder.path(), &["man", "pages/man1"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    for page in ["gridlight.1", "gridlight-train.1", "gridlight-tune-kernels.1"] {
+        let text = fs::read_to_string(folder.path().join("pages/man1").join(page)).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(".SH NAME"), "{page}");
+    }
+    let ended = gridlight(folder.path(), &["completions", "cmd"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("powershell"), "{}", ended.stderr);
+    fs::write(folder.path().join("file"), "").unwrap();
+    assert_eq!(gridlight(folder.path(), &["man", "file/man1"]).code, Some(5));
+}

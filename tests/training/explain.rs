@@ -9,11 +9,9 @@ use gridlight::base::rng;
 use gridlight::data::{Dataset, Fitted, FittedTarget};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::explain::attack::{Attack, Attacker, Norm, Room};
 use gridlight::explain::network::{Given, Wanted};
 use gridlight::explain::response::Response;
 use gridlight::explain::shapley::shapley;
-use gridlight::explain::smoothing::certify;
 use gridlight::explain::{Network, Points, Space, path, permutation, pictures};
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::{Inputs, SequenceShape};
@@ -116,7 +114,7 @@ fn integrated_gradients_of_an_lstm_are_those_of_captum() {
 }
 
 /// A table of numbers with missing values, a category and a date, and a target that depends on most of them.
-fn table(rows: usize) -> String {
+pub fn table(rows: usize) -> String {
     let mut text = "a,b,kind,day,y\n".to_string();
     let draw = |stream, i: usize| f64::from(rng::uniform(rng::word([5, 0], stream, 0, i as u32)));
     for i in 0..rows {
@@ -130,13 +128,13 @@ fn table(rows: usize) -> String {
 }
 
 /// An experiment with its data, in a folder.
-struct Case {
+pub struct Case {
     folder: tempfile::TempDir,
     experiment: Experiment,
 }
 
 impl Case {
-    fn new(contents: &str, more: &str) -> Self {
+    pub fn new(contents: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("table.csv");
         std::fs::write(&source, contents).unwrap();
@@ -156,7 +154,7 @@ impl Case {
     }
 
     /// A model with its initial weights, without training.
-    fn untrained(&self) -> (Box<dyn Model>, Vec<NamedTensor>, Fitted, Dataset) {
+    pub fn untrained(&self) -> (Box<dyn Model>, Vec<NamedTensor>, Fitted, Dataset) {
         let data = trainer::load_data(&self.experiment, Path::new("")).unwrap();
         let model = tasks::model(self.experiment.settings(), &data.fitted, &data.train);
         let parameters = model.graph(1, false).unwrap().parameters;
@@ -367,56 +365,6 @@ fn effects_of_a_linear_model_are_its_slopes() {
 }
 
 #[test]
-fn attacks_on_a_linear_model_are_known_and_stay_within_their_bounds() {
-    let case = Case::new(&table(120), "[model]\nhidden = []\n[train]\nloss = \"mae\"\n");
-    let (model, weights, fitted, train) = case.untrained();
-    let (device, space) = (CpuDevice::new(Some(2)), Space::of(&fitted, &train, &weights).unwrap());
-    let network = Network { model: &*model, weights: &weights, device: &device, space: &space };
-    let response = Response { target: &fitted.target, quantiles: &[] };
-    let points = Points::of(&space, &train, &(0..60).collect::<Vec<_>>());
-    let width = space.width();
-    // The two numbers may move.
-    let mut room = Room { scale: vec![0.0; width], range: vec![[-100.0, 100.0]; width] };
-    (room.scale[0], room.scale[1]) = (1.0, 0.5);
-    let mut attacker = Attacker::new(&network, &points, &room, &response, None, 1).unwrap();
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
-    let clean = probe.run(&points.x, Given { y: &points.y, ..Given::default() }).unwrap().swap_remove(1);
-    let slopes = [f64::from(weights[0].2[0]), 0.5 * f64::from(weights[0].2[1])];
-    let growth = |norm, radius: f64| match norm {
-        Norm::Infinity => radius * (slopes[0].abs() + slopes[1].abs()),
-        Norm::Two => radius * (slopes[0].powi(2) + slopes[1].powi(2)).sqrt(),
-    };
-    for norm in [Norm::Infinity, Norm::Two] {
-        for attack in [Attack::Noise, Attack::Fgsm, Attack::Pgd { steps: 10, restarts: 3 }] {
-            let found = attacker.run(attack, norm, 0.3).unwrap();
-            for (row, clean) in clean.iter().enumerate() {
-                let grown = f64::from(found.losses[row] - clean);
-                match attack {
-                    Attack::Noise => assert!(grown < growth(norm, 0.3) + 1e-5),
-                    _ => assert!((grown - growth(norm, 0.3)).abs() < 1e-5, "{attack:?} {norm:?}: {grown}"),
-                }
-                let at = row * width..(row + 1) * width;
-                let change = |i: usize| f64::from(found.x[at.start + i] - points.x[at.start + i]);
-                let changes = [change(0), change(1) / 0.5];
-                let size = match norm {
-                    Norm::Infinity => changes[0].abs().max(changes[1].abs()),
-                    Norm::Two => changes[0].hypot(changes[1]),
-                };
-                assert!(size < 0.3 + 1e-5, "{attack:?} {norm:?}: {size}");
-                assert_eq!(found.x[at.clone()][2..], points.x[at][2..], "what stays");
-            }
-        }
-    }
-    room.range = vec![[-0.5, 0.5]; width];
-    let mut bounded = Attacker::new(&network, &points, &room, &response, None, 1).unwrap();
-    let found = bounded.run(Attack::Pgd { steps: 4, restarts: 2 }, Norm::Infinity, 5.0).unwrap();
-    for (x, clean) in found.x.chunks(width).zip(points.x.chunks(width)) {
-        let inside = |i: usize| x[i] >= clean[i].min(-0.5) && x[i] <= clean[i].max(0.5);
-        assert!(inside(0) && inside(1));
-    }
-}
-
-#[test]
 fn the_same_seed_gives_the_same_explanations_and_attacks() {
     let case = Case::new(&table(160), EMBEDDED);
     let run = case.train(30);
@@ -433,43 +381,29 @@ fn the_same_seed_gives_the_same_explanations_and_attacks() {
     assert!(first.0.contains("Shapley") && first.1.contains("pgd"));
 }
 
-/// Of a linear model, the distance to where the class changes is known: no certificate is larger, and few are much
-/// smaller.
 #[test]
-fn certificates_of_a_linear_model_are_below_its_margin() {
-    let mut text = "a,b,y\n".to_string();
-    for i in 0..200 {
-        let (a, b) = ((i as f64 * 0.7).sin(), (i as f64 * 1.3).cos());
-        writeln!(text, "{a},{b},{}", if a + 0.5 * b > 0.1 { "up" } else { "down" }).unwrap();
+fn rollout_divides_the_attention_among_columns_or_steps() {
+    let mut text = "a,b,c,y\n".to_string();
+    for i in 0..120 {
+        writeln!(text, "{},{},{},{}", i % 7, i % 5, i % 3, i % 11).unwrap();
     }
-    let case = Case::new(&text, "[model]\nhidden = []\n[train]\nloss = \"cross_entropy\"\n");
-    let (model, weights, fitted, train) = case.untrained();
-    let (device, space) = (CpuDevice::new(Some(2)), Space::of(&fitted, &train, &weights).unwrap());
-    let network = Network { model: &*model, weights: &weights, device: &device, space: &space };
-    let points = Points::of(&space, &train, &(0..60).collect::<Vec<_>>());
-    let room = Room { scale: vec![1.0, 0.5], range: vec![[-100.0, 100.0]; 2] };
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
-    let raw = probe.run(&points.x, Given { y: &points.y, ..Given::default() }).unwrap().swap_remove(0);
-    let of = |class: usize, at: usize| f64::from(weights[0].2[class * 2 + at]);
-    let slope = [0, 1].map(|at| (of(1, at) - of(0, at)) * f64::from(room.scale[at]));
-    let deviation = 0.5;
-    let (mut close, mut wrong) = (0, 0);
-    for seed in 1..6 {
-        let found = certify(&mut probe, &points, &room, None, (deviation, 1000), seed).unwrap();
-        for (raw, certificate) in raw.chunks(2).zip(found) {
-            let margin = f64::from(raw[1] - raw[0]);
-            let distance = margin.abs() / slope[0].hypot(slope[1]);
-            let Some((class, radius)) = certificate else {
-                assert!(distance < 0.2 * deviation, "uncertain at a distance of {distance}");
-                continue;
-            };
-            assert_eq!(class, usize::from(margin > 0.0));
-            assert!(radius < 1.05 * distance, "{radius} of {distance}");
-            wrong += usize::from(radius > distance);
-            close += usize::from(radius > 0.75 * distance.min(2.0 * deviation));
-        }
-    }
-    // Each is wrong with a probability of at most 0.001: of 300, more than two are not by chance.
-    assert!(wrong <= 2, "{wrong}");
-    assert!(close >= 225, "{close}");
+    let model = "[model]\nfamily = \"transformer\"\nwidth = 8\nheads = 2\n[train]\nepochs = 1\n";
+    let case = Case::new(&text, model);
+    let request = Request { methods: &[Method::Rollout], ..Request::default() };
+    let device = CpuDevice::new(Some(2));
+    let rollout = |run: &Path| explain(run, &request, &device).unwrap().found.rollout.unwrap();
+    let found = rollout(&case.train(3));
+    assert_eq!(found.columns, ["a", "b", "c"]);
+    assert!(found.largest_error.0 < 1e-5, "{:?}", found.largest_error);
+    assert!(found.values.iter().flatten().all(|part| part.0 > 0.0));
+    // Of a window, each step.
+    let window = "[data.window]\nlength = 4\n[data.split]\nby = \"order\"\n";
+    let series = Case::new(&text, &format!("{window}{model}"));
+    let found = rollout(&series.train(2));
+    assert_eq!(found.columns[..2], ["3 steps before it", "2 steps before it"]);
+    assert_eq!(found.columns.len(), 4);
+    assert!(found.largest_error.0 < 1e-5);
+    let dense = Case::new(&text, "[train]\nepochs = 1\n");
+    let error = explain(&dense.train(1), &request, &device).unwrap_err().to_string();
+    assert!(error.contains("no attention"), "{error}");
 }

@@ -2,6 +2,7 @@
 
 mod adding;
 mod adversarial_training;
+mod attacks;
 mod bench;
 mod custom;
 #[path = "../common/custom_loop.rs"]

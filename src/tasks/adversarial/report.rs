@@ -1,6 +1,6 @@
 //! The report's figures for an adversarial pair: samples beside real rows, and samples of the same codes by epoch.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::base::number::figure;
 use crate::data::{Dataset, FittedImage};
@@ -12,6 +12,7 @@ use crate::tasks::{Shown, Trained};
 use crate::train::TrainError;
 use crate::train::checkpoint;
 use crate::train::metrics::Predictions;
+use crate::train::watched;
 
 /// Number of samples in the report.
 const SAMPLES: usize = 64;
@@ -24,11 +25,6 @@ const ROWS: usize = 12;
 /// Columns of a table that the report shows.
 const COLUMNS: usize = 8;
 
-/// The file with the samples of an epoch.
-fn file(run: &Path, epoch: u64) -> PathBuf {
-    run.join("samples").join(format!("epoch-{epoch:05}.png"))
-}
-
 /// Writes the first generated images of a validation, whose codes are the same in every epoch, as
 /// `samples/epoch-<n>.png`.
 ///
@@ -40,7 +36,7 @@ pub(super) fn keep(
     epoch: u64,
     validation: &Predictions,
 ) -> Result<(), TrainError> {
-    let path = file(run, epoch);
+    let path = watched::samples(run, epoch);
     if let Some(directory) = path.parent() {
         std::fs::create_dir_all(directory).map_err(|e| TrainError::io(directory, &e))?;
     }
@@ -80,7 +76,7 @@ fn pictures(run: &Path, image: &FittedImage, drawn: &[f32], shown: &Shown) -> St
 
 /// Images of the same codes by epoch, as [`keep`] wrote them; nothing if they are gone.
 fn epochs(run: &Path) -> String {
-    let last = (1..).take_while(|&epoch| file(run, epoch).exists()).last().unwrap_or(0);
+    let last = (1..).take_while(|&epoch| watched::samples(run, epoch).exists()).last().unwrap_or(0);
     let count = (SHOWN as u64).min(last);
     // Early epochs change the most.
     let at = |i: u64| {
@@ -89,7 +85,7 @@ fn epochs(run: &Path) -> String {
     };
     let mut lines = String::new();
     for epoch in (0..count).map(at) {
-        if let Ok(png) = std::fs::read(file(run, epoch)) {
+        if let Ok(png) = std::fs::read(watched::samples(run, epoch)) {
             lines += &format!("<div>{}<span>epoch {epoch}</span></div>\n", embedded(&png));
         }
     }
