@@ -1,5 +1,5 @@
-"""Validation RMSE that searches of student-grades find: TPE with ASHA and TPE alone with N trials, random search with
-2 N, and Optuna's TPESampler with N, which calls `gridlight train`. Mean over seeds, with the epochs trained.
+"""Validation RMSE that searches of student-grades find: TPE with ASHA with N and 2 N trials, TPE alone with N, random
+search with N and 2 N, and Optuna's TPESampler with N, which calls `gridlight train`. Mean over seeds, with the epochs trained.
 pip install optuna; python3 benches/tuning/students.py --binary target/release/gridlight [--trials 20] [--seeds 5]
 [--epochs 20]"""
 
@@ -96,6 +96,7 @@ ASHA = '[scheduler]\ntype = "asha"\nreduction = 3\nmin_epochs = 2\n'
 N = given.trials
 SEARCHES = {
     f"tpe, asha, {N} trials": lambda folder, seed: own(folder, "tpe", N, seed, ASHA),
+    f"tpe, asha, {2 * N} trials": lambda folder, seed: own(folder, "tpe", 2 * N, seed, ASHA),
     f"tpe, {N} trials": lambda folder, seed: own(folder, "tpe", N, seed),
     f"random, {N} trials": lambda folder, seed: own(folder, "random", N, seed),
     f"random, {2 * N} trials": lambda folder, seed: own(folder, "random", 2 * N, seed),

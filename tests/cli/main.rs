@@ -2,6 +2,7 @@
 //! runs are never overwritten, and results are machine-readable.
 
 mod beside;
+mod book;
 mod explain;
 mod export;
 mod first_contact;

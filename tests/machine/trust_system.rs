@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
     let unix = || (!cfg!(unix)).then(|| "needs signals".to_string());
     vec![
         trial("a_killed_run_goes_on_to_the_same_bits", a_killed_run_goes_on_to_the_same_bits, None),
+        trial("killed_models_go_on_to_the_same_bits", killed_models_go_on_to_the_same_bits, None),
         trial("two_processes_do_not_share_a_run", two_processes_do_not_share_a_run, None),
         trial("an_interrupt_says_how_to_go_on", an_interrupt_says_how_to_go_on, unix()),
         trial("a_signal_that_was_ignored_remains_so", a_signal_that_was_ignored_remains_so, unix()),
@@ -98,11 +99,24 @@ fn assert_sound(run: &Path) {
 }
 
 fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
-    let wanted: u32 = std::env::var("GRIDLIGHT_KILLS").ok().map_or(Ok(12), |n| n.parse())?;
+    killed_runs_go_on(&[], &["."], 12)
+}
+
+/// Models that train at the same time are cut at different steps, some of them not yet begun.
+fn killed_models_go_on_to_the_same_bits() -> Result<(), Failed> {
+    killed_runs_go_on(&["--seeds", "3"], &["seed-0", "seed-1", "seed-2"], 4)?;
+    killed_runs_go_on(&["--ensemble", "2"], &["members/0", "members/1"], 4)
+}
+
+/// Kills trainings with the arguments `more` at random instants, `usual` of them unless the environment says otherwise, and
+/// resumes them; `runs` are the run directories within that of the command.
+fn killed_runs_go_on(more: &[&str], runs: &[&str], usual: u32) -> Result<(), Failed> {
+    let wanted: u32 = std::env::var("GRIDLIGHT_KILLS").ok().map_or(Ok(usual), |n| n.parse())?;
     let place = workplace(SHORT);
     let whole = place.path().join("whole");
+    let resume = [more, &["--resume"]].concat();
     let started = Instant::now();
-    assert_code(&train(place.path(), &whole, &[]).output()?, 0);
+    assert_code(&train(place.path(), &whole, more).output()?, 0);
     let duration = started.elapsed();
     let (mut kills, mut resumed, mut early) = (0, 0, 0);
     for number in 0.. {
@@ -112,8 +126,8 @@ fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
         let run = place.path().join(format!("run-{number}"));
         // Some runs are killed once, some several times, and always the same command is repeated.
         for attempt in 0..=number % 4 {
-            let begun = run.join("experiment.toml").exists();
-            let mut child = Running(Some(train(place.path(), &run, &["--resume"]).spawn()?));
+            let begun = runs.iter().any(|one| run.join(one).join("experiment.toml").exists());
+            let mut child = Running(Some(train(place.path(), &run, &resume).spawn()?));
             let random = |which| rng::uniform(rng::word([5, 5], number, attempt, which));
             // From the first instant on; every other time in the first tenth, where the run is created.
             let part = if random(1) < 0.5 { 0.1 } else { 1.0 } * random(0);
@@ -131,14 +145,17 @@ fn a_killed_run_goes_on_to_the_same_bits() -> Result<(), Failed> {
             }
             let output = child.wait();
             assert!(output.status.code().is_none_or(|code| [0, 130].contains(&code)), "{}", text(&output));
-            assert_sound(&run);
+            runs.iter().for_each(|one| assert_sound(&run.join(one)));
         }
-        assert_code(&train(place.path(), &run, &["--resume"]).output()?, 0);
-        assert_eq!(bits(&run), bits(&whole), "run {number}");
+        assert_code(&train(place.path(), &run, &resume).output()?, 0);
         let left = |d: &Path| {
             std::fs::read_dir(d).unwrap().flatten().any(|e| checkpoint::is_leftover(&e.file_name()))
         };
-        assert!(!left(&run) && !left(&run.join("checkpoints")), "a temporary file is left");
+        for one in runs {
+            let [whole, run] = [&whole, &run].map(|path| path.join(one));
+            assert_eq!(bits(&run), bits(&whole), "run {number}, {one}");
+            assert!(!left(&run) && !left(&run.join("checkpoints")), "a temporary file is left");
+        }
         std::fs::remove_dir_all(&run)?;
     }
     eprintln!(
