@@ -204,6 +204,7 @@ fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervis
         _ => 0,
     };
     let weighted = !sample.weights.is_empty();
-    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, image };
+    let graph = fitted.graph.as_ref().map(|graph| graph.nodes.clone());
+    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, graph, image };
     Supervised::new(config, inputs, outputs, loss)
 }

@@ -5,8 +5,8 @@ use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
 use crate::{
-    agreement, custom_loop, examples, gan_trajectory, harness, image_trajectory, parts, trajectory,
-    transformer_trajectory, vae_trajectory,
+    agreement, custom_loop, examples, gan_trajectory, graph_trajectory, harness, image_trajectory, parts,
+    trajectory, transformer_trajectory, vae_trajectory,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -19,6 +19,9 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("losses_of_transformers_follow_pytorch_for_50_steps", || {
             Ok(transformer_trajectory::check_transformers(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("losses_of_networks_on_graphs_follow_pytorch_for_50_steps", || {
+            Ok(graph_trajectory::check_graphs(&harness::device(&GpuOptions::default())?, 1e-3)?)
         }),
         ("both_losses_of_adversarial_pairs_follow_pytorch_for_50_rounds", || {
             Ok(gan_trajectory::check_pairs(&harness::device(&GpuOptions::default())?, 1e-3)?)

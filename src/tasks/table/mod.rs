@@ -179,7 +179,7 @@ impl Task for Rows<'_> {
     }
 
     fn unit(&self, _rows: &Dataset) -> String {
-        "rows".into()
+        if self.fitted.graph.is_some() { "nodes" } else { "rows" }.into()
     }
 
     fn treatment(&self) -> Option<[String; 2]> {
@@ -196,7 +196,12 @@ impl Task for Rows<'_> {
     }
 
     fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
-        self.head.table(rows, predictions, vec![], |_| vec![])
+        // Nodes are told by their names.
+        let id = self.fitted.graph.iter().filter_map(|graph| graph.id.clone());
+        let titles: Vec<String> = id.collect();
+        let named = !titles.is_empty();
+        let name = |at: usize| rows.row_names.get(at).filter(|_| named).cloned().into_iter().collect();
+        self.head.table(rows, predictions, titles, name)
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
