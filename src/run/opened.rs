@@ -99,10 +99,13 @@ impl Opened {
     pub fn folded(mut self) -> Self {
         let Some(temperature) = self.fitted.temperature.take() else { return self };
         let layer = |name: &str| match name.split_once('.') {
-            Some((number, "weight" | "bias")) => number.parse::<usize>().ok(),
+            Some((
+                number,
+                "weight" | "bias" | "lin.weight" | "lin_l.weight" | "lin_l.bias" | "lin_r.weight",
+            )) => number.parse::<usize>().ok(),
             _ => None,
         };
-        // Layers are numbered from the first, and the output is the last.
+        // Layers are numbered from the first, and the output, which is linear, is the last.
         let last = self.weights.iter().filter_map(|(name, ..)| layer(name)).max();
         for (name, _, data) in &mut self.weights {
             if last.is_some() && layer(name) == last {

@@ -107,7 +107,8 @@ fn weights(model: &dyn Model) -> Vec<(String, Vec<usize>, Vec<f32>)> {
     shapes.into_iter().enumerate().map(fill).collect()
 }
 
-fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
+/// The losses of some steps, and what is trained.
+fn play(device: &dyn Device, model: &dyn Model, data: &Dataset, steps: u32) -> (Vec<f32>, Engine) {
     let optimizer: Optimizer = toml::from_str("type = \"sgd\"\nmomentum = 0.9").expect("an optimizer table");
     let training = Training {
         data,
@@ -124,7 +125,7 @@ fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
     engine.restore(&weights(model), false).expect("PyTorch's names and shapes");
     engine.set_order(0, &(0..NODES as u32).collect::<Vec<u32>>()).expect("an order");
     let mut found = vec![];
-    for step in 1..=50u32 {
+    for step in 1..=steps {
         let mut record = [StepRecord {
             step,
             batch_start: BATCH as u32 * ((step - 1) % 2),
@@ -134,13 +135,13 @@ fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
         }];
         found.extend(engine.train(&mut record).expect("a step"));
     }
-    found
+    (found, engine)
 }
 
-/// Trains each network and compares each of 50 losses, with relative `tolerance`.
-pub fn check_graphs(device: &dyn Device, tolerance: f64) -> Result<(), String> {
-    let figures: BTreeMap<String, Vec<f64>> =
-        serde_json::from_str(include_str!("graphs.json")).map_err(|e| e.to_string())?;
+/// A name in graphs.json, the network and its data.
+type Case = (&'static str, (Box<dyn Model>, Dataset));
+
+fn cases() -> [Case; 4] {
     let tanh = r#"{ type = "activation", function = "tanh" }"#;
     let conv = r#"{ type = "graph_conv", units = 8 }, { type = "activation", function = "relu" },
                   { type = "graph_conv", units = 3 }"#;
@@ -151,14 +152,35 @@ pub fn check_graphs(device: &dyn Device, tolerance: f64) -> Result<(), String> {
         r#"{{ type = "graph_attention", units = 4, heads = 2 }}, {tanh},
            {{ type = "graph_attention", units = 3, heads = 2, concat = false }}"#
     );
-    let cases = [
+    [
         ("graph_conv", classes(conv)),
         ("graph_sage", classes(&sage)),
         ("graph_attention", classes(&attention)),
         ("stations", stations()),
-    ];
-    for (name, (model, data)) in cases {
-        let found = losses(device, &*model, &data);
+    ]
+}
+
+/// The bits of everything that a checkpoint keeps of each network after a few steps.
+#[allow(dead_code, reason = "each test binary compiles this module, not all need it")]
+pub fn bits(device: &dyn Device) -> Vec<(String, Vec<u32>)> {
+    let mut all = vec![];
+    for (name, (model, data)) in cases() {
+        let (_, mut engine) = play(device, &*model, &data, 6);
+        let mut tensors = engine.weights().expect("weights");
+        tensors.extend(engine.optimizer_state().expect("state"));
+        for (tensor, _, data) in tensors {
+            all.push((format!("{name} {tensor}"), data.into_iter().map(f32::to_bits).collect()));
+        }
+    }
+    all
+}
+
+/// Trains each network and compares each of 50 losses, with relative `tolerance`.
+pub fn check_graphs(device: &dyn Device, tolerance: f64) -> Result<(), String> {
+    let figures: BTreeMap<String, Vec<f64>> =
+        serde_json::from_str(include_str!("graphs.json")).map_err(|e| e.to_string())?;
+    for (name, (model, data)) in cases() {
+        let found = play(device, &*model, &data, 50).0;
         let expected = figures.get(name).ok_or("no figures of this name")?;
         for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
             let error = (f64::from(*found) - expected).abs() / expected.abs();

@@ -18,6 +18,7 @@ mod gan;
 mod gan_trajectory;
 #[path = "../pytorch/graph_trajectory.rs"]
 mod graph_trajectory;
+mod graphs;
 mod image_training;
 #[path = "../pytorch/image_trajectory.rs"]
 mod image_trajectory;

@@ -3,6 +3,7 @@
 mod binary;
 mod check;
 mod classes;
+mod nodes;
 mod regression;
 mod targets;
 mod worst;
@@ -204,11 +205,12 @@ impl Task for Rows<'_> {
         self.head.table(rows, predictions, titles, name)
     }
 
-    fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+    fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        let graph = nodes::section_of(self.fitted, &*self.head, trained, shown)?;
         let worst = worst::rows(self.fitted, &*self.head, shown);
         let worst = if worst.is_empty() { worst } else { section("Worst rows", &worst) };
         let by_target = targets::table(&self.by_target(shown.predictions));
         let by_target = if by_target.is_empty() { by_target } else { section("Targets", &by_target) };
-        Ok(by_target + &self.head.section(shown) + &worst)
+        Ok(by_target + &self.head.section(shown) + &graph + &worst)
     }
 }
