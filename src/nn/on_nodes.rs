@@ -109,8 +109,11 @@ impl Supervised {
             parts.push(g.broadcast(rest, &[batch, nodes, length * others])?);
         }
         if graph.identity {
+            // Repeated for each window by adding nothing, as exported models have no other form for it.
             let identity = identity(net, nodes)?;
-            parts.push(net.graph.broadcast(identity, &[batch, nodes, nodes])?);
+            let first = net.graph.slice(parts[0], &[0, 0, 0], &[batch, nodes, 1])?;
+            let nothing = net.graph.mul_scalar(first, 0.0)?;
+            parts.push(net.graph.add(nothing, identity)?);
         }
         let h = net.graph.concat(&parts, 2)?;
         let features = net.graph.shape(h)[2];
