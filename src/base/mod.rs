@@ -6,6 +6,7 @@ pub mod config;
 pub mod image;
 pub mod input;
 pub mod names;
+pub mod nodes;
 pub mod number;
 pub mod rng;
 pub mod step;

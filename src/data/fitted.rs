@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +11,7 @@ use super::config::{Calendar, CsvConfig, ImageFit, ReshapeConfig, WindowConfig};
 use super::formats::Formats;
 use super::scaling::FittedScaling;
 use crate::base::image::ImageShape;
+use crate::base::nodes::Nodes;
 
 /// Everything fitted on the training rows: enough to encode any other file.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Fitted {
     /// Windows of a series, if rows are cut into them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<FittedWindow>,
+    /// The graph whose nodes rows or series are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<FittedGraph>,
     /// How the text of the table is written, where the experiment says.
     #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
     pub csv: CsvConfig,
@@ -74,6 +79,22 @@ impl Fitted {
         };
         scaled.iter().enumerate().map(value).collect()
     }
+}
+
+/// A graph, and how what is known of its nodes becomes numbers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedGraph {
+    /// The column with the names of nodes; none if the nodes are the targets of windows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Features of a node.
+    pub columns: Vec<FittedColumn>,
+    /// SHA-256 of the file that keeps the graph.
+    pub digest: String,
+    /// The graph, which is kept in that file.
+    #[serde(skip)]
+    pub nodes: Arc<Nodes>,
 }
 
 /// A fitted feature column.

@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod fitted;
 mod formats;
+pub mod graph;
 pub mod image;
 mod keep;
 mod pixels;
@@ -36,7 +37,8 @@ use config::Targets;
 pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
 pub use error::DataError;
 pub use fitted::{
-    Encoding, Fitted, FittedColumn, FittedImage, FittedSeries, FittedTarget, FittedText, FittedWindow,
+    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedSeries, FittedTarget, FittedText,
+    FittedWindow,
 };
 use image::Images;
 pub use keep::Kept;
@@ -131,12 +133,20 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         loaded.fitted.csv = config.csv.clone();
         loaded.fitted.formats = formats;
         understood.notes.append(&mut loaded.understood.notes);
+        if let Some(graph) = &config.graph {
+            graph::of_series(graph, directory, &mut loaded)?;
+            understood.notes.append(&mut loaded.understood.notes);
+        }
         understood.fitted(&loaded.fitted);
         understood.parts = [&loaded.train, &loaded.validation, &loaded.test].map(|part| part.rows);
         understood.drop_rows(loaded.dropped, "windows that reach over the end of a part or miss values");
         return Ok(Loaded { digest: digest_all(config, directory, path)?, understood, ..loaded });
     }
     let weight = weights::find(config, &table)?;
+    if let Some(graph) = &config.graph {
+        let loaded = graph::load(config, graph, directory, (&table, &formats), goal)?;
+        return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
+    }
     let rows = kept_rows(config, &table, &targets)?;
     let parts = split::split(&config.split, &table, &rows, class_column(goal, target), split::Least::ONE)?;
     let fitted_target = FittedTarget::fit_all(config, &table, &targets, &parts.train, goal)?;
@@ -158,6 +168,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         target: fitted_target,
         image,
         window: None,
+        graph: None,
         csv: config.csv.clone(),
         formats: formats.clone(),
         derive: config.derive.clone(),
@@ -230,12 +241,18 @@ pub fn look(config: &DataConfig, directory: &Path) -> Result<Option<Understandin
 
 /// SHA-256 of the source; with several files, of their concatenated digests.
 fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<String, DataError> {
-    let config::SplitConfig::Files { validation, test, .. } = &config.split else { return digest(path) };
-    let validation = match validation {
-        config::Validation::File(file) => Some(file),
-        config::Validation::Part(_) => None,
+    let (validation, test) = match &config.split {
+        config::SplitConfig::Files { validation: config::Validation::File(file), test, .. } => {
+            (Some(file), test.as_ref())
+        }
+        config::SplitConfig::Files { test, .. } => (None, test.as_ref()),
+        _ => (None, None),
     };
-    let others = validation.into_iter().chain(test);
+    let edges = config.graph.as_ref().and_then(|graph| graph.edges.as_ref());
+    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_none() {
+        return digest(path);
+    }
+    let others = validation.into_iter().chain(test).chain(edges);
     let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
     let all: Result<Vec<String>, _> =
         std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
@@ -281,9 +298,23 @@ pub fn load_in_memory(
 
 /// Encodes the rows of a table that was read for a model.
 fn of_table(fitted: &Fitted, table: Table, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    if let (Some(_), None) = (&fitted.graph, &fitted.window) {
+        return of_nodes(fitted, &table, with_target).map_err(|e| e.in_file(path));
+    }
     if let Some(window) = &fitted.window {
         return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));
     }
+    let rows = wanted_rows(fitted, &table, with_target)?;
+    fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
+}
+
+/// Encodes rows that name nodes of a model's graph.
+fn of_nodes(fitted: &Fitted, table: &Table, with_target: bool) -> Result<Dataset, DataError> {
+    graph::of_rows(fitted, table, &wanted_rows(fitted, table, with_target)?, with_target)
+}
+
+/// The rows of a table that have what is wanted of them.
+fn wanted_rows(fitted: &Fitted, table: &Table, with_target: bool) -> Result<Vec<usize>, DataError> {
     let mut rows: Vec<usize> = (0..table.lines.len()).collect();
     for name in fitted.target.columns().into_iter().filter(|_| with_target) {
         let target = table.find(name)?;
@@ -293,7 +324,7 @@ fn of_table(fitted: &Fitted, table: Table, path: &Path, with_target: bool) -> Re
         let weight = table.find(name)?;
         rows.retain(|&row| !table.is_missing(weight, row));
     }
-    fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
+    Ok(rows)
 }
 
 /// Refuses devices, pipes and sockets, which may never end.
@@ -374,9 +405,10 @@ fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, Dat
         table.find(name)?;
     }
     let split_column = config.split.column();
+    let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());
     let left_out = |name: &String| {
         is_target(config, name)
-            || [config.weight.as_ref(), split_column].contains(&Some(name))
+            || [config.weight.as_ref(), split_column, id].contains(&Some(name))
             || config.exclude.contains(name)
     };
     Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())

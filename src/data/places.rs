@@ -23,6 +23,10 @@ impl Dataset {
             }),
             Encoding::Number { .. } | Encoding::OneHot { .. } | Encoding::Calendar { .. } => None,
         };
+        let nodes = fitted.graph.as_ref().and_then(|graph| {
+            let (name, vocabulary) = (graph.id.clone()?, graph.nodes.count());
+            Some(CategoryIds { name, vocabulary, ids: vec![0; places] })
+        });
         let windows = fitted.window.as_ref().map(|window| {
             let config = &window.config;
             let (first_target, steps) = (config.length - 1 + config.first_step(), config.steps());
@@ -46,7 +50,7 @@ impl Dataset {
             rows: places,
             x: vec![0.0; stored * features.len()],
             features,
-            categories: fitted.columns.iter().filter_map(ids).collect(),
+            categories: fitted.columns.iter().filter_map(ids).chain(nodes).collect(),
             targets,
             windows,
             ..Self::default()

@@ -104,7 +104,9 @@ pub enum RowsInMemory<'a> {
 
 /// Column names that a header would hold.
 fn expected(fitted: &Fitted) -> Vec<&str> {
-    fitted.columns.iter().map(|column| column.name.as_str()).chain(fitted.target.name()).collect()
+    let id = fitted.graph.iter().filter_map(|graph| graph.id.as_deref());
+    let columns = fitted.columns.iter().map(|column| column.name.as_str());
+    columns.chain(fitted.target.name()).chain(id).collect()
 }
 
 /// Adds the derived columns, and reshapes the rows.

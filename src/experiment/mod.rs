@@ -142,12 +142,16 @@ impl Experiment {
         self.origin.error(key, reason)
     }
 
-    /// A smaller `train.batch_size` for `rows` training rows, if it was left at its default, which is larger:
-    /// all rows, as far as they can be cut into micro-batches. `None` if it stays as it is.
-    pub fn smaller_batch(&self, rows: usize) -> Option<usize> {
+    /// Another `train.batch_size` for `rows` training rows, if it was left at its default, and that is larger, or rows
+    /// are nodes of a graph, which every step reads as a whole: all rows, as far as they can be cut into micro-batches.
+    /// `None` if it stays as it is.
+    pub fn batch_for(&self, rows: usize) -> Option<usize> {
         let train = &self.train;
         let default = TrainConfig::default().batch_size;
-        if train.batch_size <= rows || train.batch_size != default || self.origin.gives("train.batch_size") {
+        if (train.batch_size <= rows && !self.is_of_nodes())
+            || train.batch_size != default
+            || self.origin.gives("train.batch_size")
+        {
             return None;
         }
         let parts = train.accumulate.max(1);
@@ -155,6 +159,11 @@ impl Experiment {
         // Statistics of a batch need two rows.
         let normalised = self.normalises_batch();
         (size > 0 && !(normalised && size / parts == 1)).then_some(size)
+    }
+
+    /// Whether rows are the nodes of a graph.
+    pub fn is_of_nodes(&self) -> bool {
+        self.data.graph.is_some() && self.data.window.is_none()
     }
 
     /// Fills keys that are not `given` with the defaults that follow from the model or the data.
@@ -296,6 +305,11 @@ impl Experiment {
             return Err(problem);
         }
         if let Some(problem) = self.data.reshape.as_ref().and_then(|r| r.problem()) {
+            return Err(problem);
+        }
+        if let Some(graph) = &self.data.graph
+            && let Some(problem) = graph.problem(self.data.window.is_some())
+        {
             return Err(problem);
         }
         let noise = self.data.augment.noise;

@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 76] = [
+const TABLES: [&str; 81] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -109,7 +109,9 @@ const TABLES: [&str; 76] = [
     "data.image={shape=[1,2,2]+}",
     "data.text={length=3+}",
     "data.window={length=3+}",
+    "data.graph={id=\"a\",edges=\"b.csv\"+}",
     "data.reshape={by=\"day\",time=\"t\",columns=[\"a\"]+}",
+    "data.reshape={by=\"pivot\",row=\"t\",names=\"n\",values=[\"a\"]+}",
     "data.split={by=\"random\"+}",
     "data.split={by=\"order\"+}",
     "data.split={by=\"time\",column=\"t\",validation=\"2020\",test=\"2021\"+}",
@@ -146,6 +148,9 @@ const TABLES: [&str; 76] = [
     "model.layer=[{type=\"transformer\",heads=2+}]",
     "model.layer=[{type=\"position\"+}]",
     "model.layer=[{type=\"tokens\",width=8+}]",
+    "model.layer=[{type=\"graph_conv\",units=3+}]",
+    "model.layer=[{type=\"graph_sage\",units=3+}]",
+    "model.layer=[{type=\"graph_attention\",units=3+}]",
     "train={epochs=3+}",
     "train.loss={type=\"mse\"+}",
     "train.loss={type=\"mae\"+}",
@@ -262,10 +267,10 @@ fn every_default_that_applies_is_written_out() {
 }
 
 #[test]
-fn only_a_default_batch_becomes_smaller() {
+fn only_a_default_batch_is_changed() {
     let of = |sets: &[&str], rows| {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-        Experiment::parse(BASE, "x.toml", &sets).unwrap().smaller_batch(rows)
+        Experiment::parse(BASE, "x.toml", &sets).unwrap().batch_for(rows)
     };
     assert_eq!(of(&[], 32), None);
     assert_eq!(of(&[], 31), Some(31));
@@ -274,6 +279,9 @@ fn only_a_default_batch_becomes_smaller() {
     assert_eq!(of(&["model.norm=batch"], 1), None);
     assert_eq!(of(&["train.batch_size=32"], 31), None);
     assert_eq!(of(&[], 0), None);
+    let graph = "data.graph={id=\"a\",edges=\"b.csv\"}";
+    assert_eq!(of(&[graph], 140), Some(140));
+    assert_eq!(of(&[graph, "train.batch_size=32"], 140), None);
 }
 
 #[test]

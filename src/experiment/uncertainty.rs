@@ -2,6 +2,7 @@
 
 use super::Experiment;
 use crate::data::Goal;
+use crate::nn::layers::LayerConfig;
 use crate::uncertainty::scores::Sets;
 
 /// The key that asks for what cannot be had, and what is wrong with it.
@@ -25,6 +26,11 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
     }
     if asked.temperature && !classes {
         return wrong("uncertainty.temperature", "is for a target of classes; remove it");
+    }
+    if asked.temperature && matches!(experiment.model.layers.last(), Some(LayerConfig::GraphAttention(_))) {
+        let reason = "divides the output of a linear layer, and the last one is a `graph_attention`; put a `dense` layer \
+                      after it";
+        return wrong("uncertainty.temperature", reason);
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod autodiff;
 pub mod build;
 pub mod convolution;
 pub mod copy;
+pub mod edges;
 pub mod expression;
 pub mod lengths;
 pub mod normalisation;

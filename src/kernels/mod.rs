@@ -10,6 +10,7 @@ pub mod attention;
 pub mod augment;
 pub mod batch;
 pub mod cross_entropy;
+pub mod edges;
 pub mod gather;
 pub mod matmul;
 pub mod native;
@@ -136,6 +137,9 @@ kernels![
     gather::Gather,
     gather::GatherGrad,
     gather::steps::GradientStep,
+    edges::NeighbourSum,
+    edges::EdgeDot,
+    edges::EdgeSoftmax,
     pool::Pool,
     pool::PoolGrad,
     recurrence::Recurrence,

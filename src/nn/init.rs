@@ -23,6 +23,11 @@ pub enum Init {
 }
 
 impl Init {
+    /// Uniform in `+-sqrt(6 / (inputs + outputs))` (Glorot and Bengio 2010).
+    pub fn glorot(inputs: usize, outputs: usize) -> Self {
+        Self::Uniform { bound: (6.0 / (inputs + outputs) as f32).sqrt() }
+    }
+
     /// The initial elements of parameter number `number`.
     pub fn elements(self, seed: [u32; 2], number: usize, count: usize) -> Vec<f32> {
         let stream = streams::PARAMETERS + number as u32;

@@ -1,6 +1,9 @@
 //! What a model reads: its inputs, and the names of their batches.
 
+use std::sync::Arc;
+
 use crate::base::image::ImageShape;
+use crate::base::nodes::Nodes;
 
 /// The inputs of a model: numbers, and category columns with their vocabularies.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -16,6 +19,9 @@ pub struct Inputs {
     pub relative: usize,
     /// Whether rows have weights.
     pub weighted: bool,
+    /// The graph that the rows are nodes of, the id of each in the only category column; of windows of series, the one
+    /// whose nodes are the targets, in their order.
+    pub graph: Option<Arc<Nodes>>,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
 }

@@ -13,6 +13,8 @@ pub mod layers;
 pub mod losses;
 pub mod model;
 pub mod network;
+mod nodes;
+mod on_nodes;
 pub mod patterns;
 pub mod perturbed;
 mod relative;

@@ -7,6 +7,7 @@ use super::arrangement::Arrangement;
 use super::init::Init;
 use super::patterns::Patterns;
 use super::tensors::{Parameter, State};
+use crate::base::nodes::Nodes;
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
 use crate::graph::{Graph, GraphError, Op, Source, ValueId};
@@ -22,6 +23,8 @@ pub struct Network<'a> {
     pub training: bool,
     /// Whether dropout is applied, as in training.
     pub drops: bool,
+    /// The graph whose nodes the layers' rows are.
+    pub nodes: Option<Arc<Nodes>>,
     /// Prefix of the layers' parameter names: empty, or `encoder.`.
     pub prefix: String,
     /// First random stream of the layers.
@@ -56,6 +59,7 @@ impl<'a> Network<'a> {
             graph,
             training,
             drops: training,
+            nodes: None,
             prefix: String::new(),
             first_stream: streams::LAYERS,
             parameters: vec![],

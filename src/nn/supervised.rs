@@ -24,11 +24,11 @@ pub struct Supervised {
     pub outputs: usize,
     /// The loss to minimise.
     pub loss: Loss,
-    embedding_width: Option<usize>,
+    pub(super) embedding_width: Option<usize>,
     /// The network instead of layers, if others made it.
     imported: Option<Imported>,
     /// Whether to end with what the output layer reads.
-    features_only: bool,
+    pub(super) features_only: bool,
 }
 
 impl Supervised {
@@ -40,7 +40,15 @@ impl Supervised {
             (None, None) => TokensOf::Numbers,
         };
         let mut layers = config.layers_of(tokens);
-        layers.push(Dense { units: outputs * loss.quantiles().len().max(1), bias: true }.into());
+        let mut units = outputs * loss.quantiles().len().max(1);
+        if let (Some(graph), Some(_)) = (&inputs.graph, inputs.sequence) {
+            // Every node has its own share of the targets.
+            units /= graph.count().max(1);
+        }
+        let last = layers.last().and_then(|layer| layer.layer().mixes_nodes());
+        if last.is_none_or(|width| width != units) {
+            layers.push(Dense { units, bias: true }.into());
+        }
         let embedding_width = config.embedding_width;
         let imported = config.network.clone();
         Self { layers, inputs, outputs, loss, embedding_width, imported, features_only: false }
@@ -54,7 +62,7 @@ impl Supervised {
     }
 
     /// Numeric features and embedded categories, concatenated: `[B, width]`.
-    fn input(&self, net: &mut Network, batch: usize) -> Result<ValueId, GraphError> {
+    pub(super) fn input(&self, net: &mut Network, batch: usize) -> Result<ValueId, GraphError> {
         net.graph.set_layer("input");
         let mut parts = vec![];
         if self.inputs.features > 0 {
@@ -115,6 +123,9 @@ impl Model for Supervised {
             let predictions = body.build(net, &feeds, width, &self.loss)?;
             return self.losses(net, batch, predictions);
         }
+        if let Some(graph) = self.inputs.graph.clone() {
+            return self.build_on_nodes(net, batch, &graph);
+        }
         let mut h = self.input(net, batch)?;
         if !self.inputs.categories.is_empty() {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
@@ -156,7 +167,7 @@ impl Model for Supervised {
 }
 
 /// The losses of a model that gives features alone.
-fn nothing_learnt(net: &mut Network, features: ValueId) -> Result<Losses, GraphError> {
+pub(super) fn nothing_learnt(net: &mut Network, features: ValueId) -> Result<Losses, GraphError> {
     let nothing = net.graph.mul_scalar(features, 0.0)?;
     let rows = net.graph.sum(nothing, &[1], false)?;
     let mean = net.graph.mean(rows, &[0], false)?;
@@ -185,7 +196,12 @@ impl Supervised {
     }
 
     /// The losses of predictions `[B, outputs]` against the target.
-    fn losses(&self, net: &mut Network, batch: usize, mut h: ValueId) -> Result<Losses, GraphError> {
+    pub(super) fn losses(
+        &self,
+        net: &mut Network,
+        batch: usize,
+        mut h: ValueId,
+    ) -> Result<Losses, GraphError> {
         net.graph.set_layer("loss");
         let target = if self.loss.wants_labels() {
             net.graph.source(Source::Batch(Y.into()), &[batch], DType::U32)?

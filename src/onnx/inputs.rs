@@ -1,7 +1,7 @@
 //! What a model reads, from raw values: columns of tables, windows of series, images.
 
 use super::assembly::{Assembly, Extent, ROWS};
-use super::builder::{floats, int, texts};
+use super::builder::{floats, int, integers, texts};
 use super::cells::Cells;
 use super::columns::{Features, Rows, no_scaling};
 use super::emit::{Emitter, Held};
@@ -10,7 +10,9 @@ use super::trace::Dim;
 use super::{Request, refuse, scale};
 use crate::base::image::ImageShape;
 use crate::data::config::Missing;
-use crate::data::{CategoryIds, Dataset, Fitted, FittedImage, FittedScaling, FittedWindow, Windows};
+use crate::data::{
+    CategoryIds, Dataset, Fitted, FittedGraph, FittedImage, FittedScaling, FittedWindow, Windows,
+};
 use crate::graph::Source;
 use crate::nn::inputs::{X, category_source};
 use crate::train::TrainError;
@@ -88,6 +90,9 @@ pub fn prepare(assembly: &mut Assembly, request: &Request) -> Result<Prepared, T
     if let Some(window) = &fitted.window {
         return windows(assembly, request, window, &cells);
     }
+    if let Some(graph) = &fitted.graph {
+        return Ok(nodes(assembly, fitted, graph, request.raw));
+    }
     let rows = Rows { window: None, ahead: None };
     let features = match request.raw {
         // Only their number and kind are wanted.
@@ -97,6 +102,26 @@ pub fn prepare(assembly: &mut Assembly, request: &Request) -> Result<Prepared, T
     let width = features.width;
     let x = joined(assembly, &features.parts);
     Ok(Prepared::new(x.map(|x| (x, vec![width])), width, fitted, features))
+}
+
+/// The number of the node that each row names; one that is not there is an index out of bounds, which runtimes refuse.
+fn nodes(assembly: &mut Assembly, fitted: &Fitted, graph: &FittedGraph, raw: bool) -> Prepared {
+    let (column, count) = (graph.id.clone().unwrap_or_default(), graph.nodes.count());
+    let ids = if raw {
+        let meaning = format!("number of the node that `{column}` names, in the order of the graph");
+        assembly.input(&category_source(&column), element::INT64, &[ROWS], &meaning)
+    } else {
+        let meaning =
+            format!("column `{column}`: the name of a node of the graph that the model was trained on");
+        let x = assembly.input(&column, element::STRING, &[ROWS, Extent::Fixed(1)], &meaning);
+        let names = graph.nodes.names.iter().map(String::as_str);
+        let numbers = integers("values_int64s", 0..count as i64);
+        let attributes = vec![texts("keys_strings", names), numbers, int("default_int64", count as i64)];
+        let ids = assembly.builder.node("LabelEncoder", &[&x], attributes);
+        assembly.builder.squeeze(&ids, 1)
+    };
+    let categories = vec![(column, count, ids)];
+    Prepared::new(None, 0, fitted, Features { categories, ..Features::default() })
 }
 
 fn joined(assembly: &mut Assembly, parts: &[String]) -> Option<String> {

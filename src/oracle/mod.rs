@@ -9,6 +9,7 @@ mod approx;
 pub mod attention;
 pub mod conv;
 pub mod cross_entropy;
+pub mod edges;
 pub mod gather;
 pub mod matmul;
 pub mod pool;

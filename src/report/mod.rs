@@ -7,6 +7,7 @@ pub mod ensemble;
 pub mod explained;
 pub mod grid;
 mod heat;
+pub(crate) mod network;
 pub(crate) mod picture;
 mod pictures;
 pub mod robust;

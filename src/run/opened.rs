@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::directory::RunDirectory;
 use super::manifest::{Manifest, is_ensemble, member};
-use crate::data::Fitted;
+use crate::data::{Fitted, graph};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::tasks::sure::Wanted;
@@ -38,7 +38,11 @@ pub(super) fn open(run: &Path) -> Result<Opened, TrainError> {
     let missing = || TrainError::unusable(&directory.best(), "it holds weights only");
     let meta = meta.ok_or_else(missing)?;
     let digest = meta.digest().to_string();
-    let (fitted, data_digest) = (meta.fitted, meta.data_digest);
+    let (mut fitted, data_digest) = (meta.fitted, meta.data_digest);
+    if let Some(graph) = &mut fitted.graph {
+        let file = run.join(graph::FILE);
+        graph::load_stored(graph, &file).map_err(|reason| TrainError::unusable(&file, reason))?;
+    }
     let (others, wanted) = (vec![], Wanted::default());
     Ok(Opened { path: run.into(), experiment, fitted, weights, digest, data_digest, others, wanted })
 }
@@ -95,10 +99,13 @@ impl Opened {
     pub fn folded(mut self) -> Self {
         let Some(temperature) = self.fitted.temperature.take() else { return self };
         let layer = |name: &str| match name.split_once('.') {
-            Some((number, "weight" | "bias")) => number.parse::<usize>().ok(),
+            Some((
+                number,
+                "weight" | "bias" | "lin.weight" | "lin_l.weight" | "lin_l.bias" | "lin_r.weight",
+            )) => number.parse::<usize>().ok(),
             _ => None,
         };
-        // Layers are numbered from the first, and the output is the last.
+        // Layers are numbered from the first, and the output, which is linear, is the last.
         let last = self.weights.iter().filter_map(|(name, ..)| layer(name)).max();
         for (name, _, data) in &mut self.weights {
             if last.is_some() && layer(name) == last {

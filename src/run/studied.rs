@@ -77,6 +77,12 @@ impl Studied {
                  series and pictures",
             ));
         }
+        if opened.experiment.is_of_nodes() {
+            return Err(opened.refuse(
+                "its rows are nodes of a graph, whose predictions depend on their neighbours too, so that the columns of \
+                 a row alone explain or change none of them; `report.html` shows the graph",
+            ));
+        }
         let own = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal());
         let mut notes = vec![];
         let (mut rows, split, training) = match (selection.input, own) {

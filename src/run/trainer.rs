@@ -45,7 +45,7 @@ pub fn load_data(experiment: &Experiment, directory: &Path) -> Result<Loaded, Tr
 /// # Errors
 /// The key and what is wrong with it.
 pub(super) fn check_data(experiment: &Experiment, data: &Loaded) -> Result<(), ConfigError> {
-    let batch = experiment.smaller_batch(data.train.rows).unwrap_or(experiment.train.batch_size);
+    let batch = experiment.batch_for(data.train.rows).unwrap_or(experiment.train.batch_size);
     check_batch(experiment, batch, data)?;
     decide::check(experiment, data)
 }
@@ -69,15 +69,21 @@ fn check_batch(experiment: &Experiment, batch: usize, data: &Loaded) -> Result<(
     Err(experiment.wrong(key, &reason))
 }
 
-/// The experiment with a batch that is no larger than the training rows, if its size was left at the default;
-/// says so if it changes.
+/// The experiment with a batch that is no larger than the training rows, and holds all that are nodes of a graph, if its
+/// size was left at the default; says so if it changes.
 pub fn sized(experiment: &Experiment, data: &Loaded, note: &mut dyn FnMut(&str)) -> Experiment {
     let mut experiment = experiment.clone();
-    let Some(size) = experiment.smaller_batch(data.train.rows) else { return experiment };
+    let Some(size) = experiment.batch_for(data.train.rows) else { return experiment };
     let what = tasks::of(experiment.settings(), &data.fitted).unit(&data.train);
     let rows = data.train.rows;
     let default = experiment.train.batch_size;
-    note(&format!("train.batch_size is {size} instead of {default}, because only {rows} {what} train"));
+    let why = match experiment.is_of_nodes() && size >= default {
+        true => {
+            format!("every step reads the whole graph, so that the {rows} {what} that train are one batch")
+        }
+        false => format!("only {rows} {what} train"),
+    };
+    note(&format!("train.batch_size is {size} instead of {default}, because {why}"));
     experiment.train.batch_size = size;
     experiment
 }
@@ -295,6 +301,11 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
     directory::check_writable(&run.path)?;
     if let Some(network) = &experiment.model.network {
         checkpoint::write_atomically(&run.path.join(NETWORK), network.0.bytes())?;
+    }
+    if let Some(graph) = &data.fitted.graph {
+        let file = run.path.join(data::graph::FILE);
+        let bytes = data::graph::save(&graph.nodes).map_err(|reason| TrainError::unusable(&file, reason))?;
+        checkpoint::write_atomically(&file, &bytes)?;
     }
     Ok((options, run))
 }

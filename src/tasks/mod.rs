@@ -7,6 +7,7 @@
 
 mod adversarial;
 pub mod autoencoder;
+mod graphs;
 pub mod images;
 mod perturbed;
 mod prior;
@@ -298,6 +299,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     table::check(settings)?;
     images::check(settings)?;
     perturbed::check(settings)?;
+    graphs::check(settings)?;
     text::check(settings)
 }
 

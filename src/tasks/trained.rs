@@ -196,7 +196,11 @@ fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervis
     let (config, loss) = (settings.model, settings.train.loss.clone());
     let outputs = fitted.target.outputs();
     let image = fitted.image.as_ref().map(|image| image.shape);
-    let categories = sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
+    let categories =
+        match fitted.graph.as_ref().and_then(|graph| Some((graph.id.clone()?, graph.nodes.count()))) {
+            Some(nodes) => vec![nodes],
+            None => sample.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect(),
+        };
     let windows = sample.windows.as_ref();
     let sequence = windows.map(|w| SequenceShape { length: w.length, width: sample.features.len() });
     let relative = match &fitted.window {
@@ -204,6 +208,7 @@ fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervis
         _ => 0,
     };
     let weighted = !sample.weights.is_empty();
-    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, image };
+    let graph = fitted.graph.as_ref().map(|graph| graph.nodes.clone());
+    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, graph, image };
     Supervised::new(config, inputs, outputs, loss)
 }

@@ -92,6 +92,15 @@ def days(path):
     return {name: column.reshape(-1, 1) for name, column in feeds.items()}
 
 
+def past_days(path, length=7):
+    """Windows of days, of the loads of their hours, and the weekday of the day after each."""
+    feeds = days(path)
+    count = len(feeds["weekday"]) - length
+    windows = numpy.arange(count)[:, None] + numpy.arange(length)[None, :]
+    found = {name: column[windows] for name, column in feeds.items() if name != "weekday"}
+    return found | {"weekday (+1)": feeds["weekday"][windows + 1]}
+
+
 def hourly(path, target, ahead, holiday, beyond):
     """Windows of 24 hours, and what is known of the rows `ahead` later; `beyond` the end only the calendar is."""
     cells = table(path)
@@ -296,6 +305,8 @@ def cases():
         "electricity-1h": hours(ENERGY, "load_kw", 1, False, True),
         "electricity-24h": hours(ENERGY, "load_kw", 24, False, True),
         "volatility": (DATA / "finance/stocks_daily.csv", lambda model: swings(DATA / "finance/stocks_daily.csv")),
+        "electricity-hours": (ENERGY, lambda model: past_days(ENERGY)),
+        "karate": rows(DATA / "graphs/karate_members.csv"),
         "energy-anomaly": (ENERGY, lambda model: days(ENERGY)),
         "shakespeare": (DATA / "text/shakespeare_plays.txt", None),
         "shakespeare-gpt": (DATA / "text/shakespeare_plays.txt", None),
@@ -361,6 +372,12 @@ def more_cases(directory):
     def series(name, model, data="", window=""):
         text = SERIES.format(name=name, table=shops, data=data, window=window, model=model)
         found[name] = (text, shops, lambda model: shop_windows(shops, model))
+
+    members = DATA / "graphs/karate_members.csv"
+    attention = (ROOT / "assets/experiments/karate.toml").read_text().replace("../data", str(DATA))
+    attention = attention.replace('"graph_conv", units = 16', '"graph_attention", units = 5, heads = 3').replace(
+        '"graph_conv", units = 2', '"graph_sage", units = 6')
+    found["graph-attention"] = (attention, members, lambda model: columns_of(members, model))
 
     image("conv1d", layers(
         '"upsample", factor = [1, 3]', '"max_pool", size = [8, 2]', '"conv1d", channels = 6, kernel = 5, padding = 2',

@@ -5,8 +5,8 @@ use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
 use crate::{
-    agreement, custom_loop, examples, gan_trajectory, harness, image_trajectory, parts, trajectory,
-    transformer_trajectory, vae_trajectory,
+    agreement, custom_loop, examples, gan_trajectory, graph_trajectory, harness, image_trajectory, parts,
+    trajectory, transformer_trajectory, vae_trajectory,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -19,6 +19,16 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("losses_of_transformers_follow_pytorch_for_50_steps", || {
             Ok(transformer_trajectory::check_transformers(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("losses_of_networks_on_graphs_follow_pytorch_for_50_steps", || {
+            Ok(graph_trajectory::check_graphs(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("networks_on_graphs_have_the_same_bits_on_both_backends_in_exact_mode", || {
+            let options = GpuOptions { exact: true, ..GpuOptions::default() };
+            let found = graph_trajectory::bits(&harness::device(&options)?);
+            let expected = graph_trajectory::bits(&CpuDevice::new(Some(2)).exact(true));
+            let differing = found.iter().zip(&expected).find(|(a, b)| a != b);
+            differing.map_or(Ok(()), |(tensor, _)| Err(format!("{} differs", tensor.0).into()))
         }),
         ("both_losses_of_adversarial_pairs_follow_pytorch_for_50_rounds", || {
             Ok(gan_trajectory::check_pairs(&harness::device(&GpuOptions::default())?, 1e-3)?)

@@ -18,6 +18,8 @@ mod gan_trajectory;
 mod gpu_device;
 mod gpu_kernels;
 mod gpu_training;
+#[path = "../pytorch/graph_trajectory.rs"]
+mod graph_trajectory;
 mod harness;
 #[path = "../pytorch/image_trajectory.rs"]
 mod image_trajectory;

@@ -17,6 +17,9 @@ mod fit;
 mod gan;
 #[path = "../pytorch/gan_trajectory.rs"]
 mod gan_trajectory;
+#[path = "../pytorch/graph_trajectory.rs"]
+mod graph_trajectory;
+mod graphs;
 mod image_training;
 #[path = "../pytorch/image_trajectory.rs"]
 mod image_trajectory;

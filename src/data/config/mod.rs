@@ -2,6 +2,7 @@
 
 mod augment;
 mod csv;
+mod graph;
 mod image;
 mod resample;
 pub(super) mod reshape;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
+pub use graph::GraphConfig;
 pub use image::{ImageConfig, ImageFit, OnError};
 pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
@@ -81,6 +83,9 @@ pub struct DataConfig {
     /// Declares that samples are windows of a series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowConfig>,
+    /// Declares that rows, or series, are the nodes of a graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphConfig>,
     /// Declares that the source is a text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
@@ -238,6 +243,7 @@ impl DataConfig {
             transform: TransformConfig::default(),
             image: None,
             window: None,
+            graph: None,
             text: None,
             augment: AugmentConfig::default(),
             split: SplitConfig::default(),
@@ -248,6 +254,7 @@ impl DataConfig {
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);
+        paths.extend(self.graph.iter_mut().filter_map(|graph| graph.edges.as_mut()));
         if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &mut self.split {
             if let Validation::File(file) = validation {
                 paths.push(file);

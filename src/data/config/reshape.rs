@@ -28,6 +28,17 @@ pub enum ReshapeConfig {
         #[serde(default = "hour")]
         minutes: u32,
     },
+    /// One row for each value of the column `row`, such as a time, with a column for each name in the column `names`:
+    /// with values = ["load"] and a meter in each row, `load A` and `load B`. Rows keep the order in which they begin.
+    /// Other columns are left out. A name without a row is a missing value.
+    Pivot {
+        /// Column whose equal values become one row.
+        row: String,
+        /// Column with the names.
+        names: String,
+        /// Columns that are expanded to one per name.
+        values: Vec<String>,
+    },
 }
 
 fn hour() -> u32 {
@@ -37,17 +48,28 @@ fn hour() -> u32 {
 impl ReshapeConfig {
     /// Key and reason, if a value is out of range.
     pub fn problem(&self) -> Option<(&'static str, String)> {
-        let Self::Day { columns, minutes, .. } = self;
-        if *minutes == 0 || !DAY.is_multiple_of(*minutes) {
-            let reason = format!("= {minutes} does not divide the {DAY} minutes of a day");
-            return Some(("data.reshape.minutes", reason));
+        match self {
+            Self::Day { minutes, .. } if *minutes == 0 || !DAY.is_multiple_of(*minutes) => {
+                let reason = format!("= {minutes} does not divide the {DAY} minutes of a day");
+                Some(("data.reshape.minutes", reason))
+            }
+            Self::Day { columns, .. } => {
+                columns.is_empty().then(|| ("data.reshape.columns", "names no column".into()))
+            }
+            Self::Pivot { row, names, .. } if row == names => {
+                Some(("data.reshape.names", "is the column that `row` names too; name two".into()))
+            }
+            Self::Pivot { values, .. } => {
+                values.is_empty().then(|| ("data.reshape.values", "names no column".into()))
+            }
         }
-        columns.is_empty().then(|| ("data.reshape.columns", "names no column".into()))
     }
 
     /// The column that identifies rows.
     pub fn row_name(&self) -> &str {
-        let Self::Day { time, .. } = self;
-        time
+        match self {
+            Self::Day { time, .. } => time,
+            Self::Pivot { row, .. } => row,
+        }
     }
 }

@@ -56,7 +56,9 @@ pub fn of_column(
 ) -> Vec<Doubt> {
     let is_target = targets.iter().any(|target| target.at == at);
     let name = &table.names[at];
+    let is_node = config.graph.as_ref().is_some_and(|graph| graph.id.as_ref() == Some(name));
     let is_feature = !is_target
+        && !is_node
         && config.weight.as_ref() != Some(name)
         && !config.exclude.contains(name)
         && config.features.as_ref().is_none_or(|features| features.contains(name));

@@ -203,6 +203,10 @@ fn role(config: &DataConfig, name: &String) -> (String, String) {
     if config.weight.as_ref() == Some(name) {
         return ("weight".into(), "the weight of the row: how much it counts".into());
     }
+    let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());
+    if id == Some(name) && !config.features.as_ref().is_some_and(|features| features.contains(name)) {
+        return ("node".into(), "nothing: it is the name of the node".into());
+    }
     match &config.features {
         Some(features) if features.contains(name) => return ("feature".into(), String::new()),
         Some(_) if splits => return ("split".into(), "nothing: it splits the rows".into()),

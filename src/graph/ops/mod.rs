@@ -147,6 +147,7 @@ mod concat;
 mod constant;
 mod conv;
 mod cross_entropy;
+mod edges;
 mod gather;
 mod matmul;
 mod normalise;
@@ -161,6 +162,7 @@ mod views;
 
 pub use attention::{Attended, Attending};
 pub use conv::ConvAxis;
+pub use edges::Links;
 pub use pool::PoolKind;
 pub use recurrence::{Of, States};
 
@@ -270,4 +272,10 @@ operators! {
     Gather(gather::Gather),
     /// Gradient of rows by index.
     GatherGrad(gather::GatherGrad),
+    /// Sums over neighbours.
+    NeighbourSum(edges::NeighbourSum),
+    /// Products of the two ends of each edge.
+    EdgeDot(edges::EdgeDot),
+    /// Softmax over the edges of each row.
+    EdgeSoftmax(edges::EdgeSoftmax),
 }

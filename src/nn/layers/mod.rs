@@ -18,6 +18,9 @@ mod dense;
 mod dropout;
 mod flatten;
 mod global_pool;
+mod graph_attention;
+mod graph_conv;
+mod graph_sage;
 mod group_norm;
 pub(crate) mod keys;
 mod layer_norm;
@@ -49,6 +52,9 @@ pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
 pub use global_pool::{GlobalPool, Pooling};
+pub use graph_attention::GraphAttention;
+pub use graph_conv::GraphConv;
+pub use graph_sage::GraphSage;
 pub use group_norm::GroupNorm;
 pub use keys::{NamedPadding, Padding, Pair, default_eps};
 pub use layer_norm::LayerNorm;
@@ -84,6 +90,11 @@ pub trait Layer {
     /// Whether it takes a window of a series step by step, instead of as one row of numbers.
     fn reads_steps(&self) -> bool {
         false
+    }
+
+    /// The features that it gives each node, if it reads the neighbours of nodes in a graph.
+    fn mixes_nodes(&self) -> Option<usize> {
+        None
     }
 
     /// Appends the layer to `x`.
@@ -155,4 +166,7 @@ layers! {
     Transformer(Transformer),
     Position(Position),
     Tokens(Tokens),
+    GraphConv(GraphConv),
+    GraphSage(GraphSage),
+    GraphAttention(GraphAttention),
 }

@@ -1,8 +1,10 @@
 //! Layers agree with the formulas of their papers, and invalid keys are rejected.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{GroupNorm, Layer, LayerConfig, LayerNorm};
+use crate::base::nodes::Nodes;
 use crate::base::tensor::{DType, Tensor};
 use crate::graph::ops::EvalContext;
 use crate::graph::{Graph, Source, reference};
@@ -15,9 +17,15 @@ pub(super) fn numbers(count: usize, phase: f64) -> Vec<f64> {
 
 /// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order.
 pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
+    run_on(None, layer, x, parameters)
+}
+
+/// The same on the nodes of a graph.
+pub(super) fn run_on(nodes: Option<Nodes>, layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     let mut graph = Graph::new();
     let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
     let mut net = Network::new(&mut graph, false);
+    net.nodes = nodes.map(Arc::new);
     let y = net.layer(0, layer, input).unwrap();
     let mut bindings = BTreeMap::from([(input, x)]);
     assert_eq!(net.parameters.len(), parameters.len());
@@ -26,6 +34,17 @@ pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tens
         bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
     }
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
+}
+
+/// Five nodes: 0 and 1 neighbours of 2, with weights, a loop at 3, and 4 alone.
+pub(super) fn few_nodes() -> Nodes {
+    Nodes {
+        names: (0..5).map(|node| node.to_string()).collect(),
+        sources: vec![2, 0, 1, 3],
+        targets: vec![1, 2, 2, 3],
+        weights: vec![1.5, 0.5, 2.0, 0.25],
+        ..Nodes::default()
+    }
 }
 
 pub(super) fn assert_near(found: &[f64], expected: &[f64]) {
@@ -73,7 +92,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 21] = [
+const LEAST: [&str; 24] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -95,6 +114,9 @@ const LEAST: [&str; 21] = [
     r#"type = "transformer", heads = 2"#,
     r#"type = "position""#,
     r#"type = "tokens", width = 8"#,
+    r#"type = "graph_conv", units = 3"#,
+    r#"type = "graph_sage", units = 3"#,
+    r#"type = "graph_attention", units = 3"#,
 ];
 
 #[test]

@@ -7,6 +7,7 @@
 //! broadcast by themselves. Weights are permuted here, at once.
 
 mod attention;
+mod edges;
 mod elementwise;
 mod layers;
 mod pool;
@@ -116,7 +117,14 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let form = form(graph, value);
-            let operands = form.operands().unwrap_or_else(|| graph.node(value).inputs.clone());
+            let node = graph.node(value);
+            let operands = form.operands().unwrap_or_else(|| match node.op {
+                // What else they read are the edges, which they know.
+                Op::NeighbourSum(_) | Op::EdgeSoftmax(_) => {
+                    [0, 3].iter().filter_map(|&at| node.inputs.get(at).copied()).collect()
+                }
+                _ => node.inputs.clone(),
+            });
             forms.insert(value, form);
             open.extend(operands.iter().copied().filter(|&operand| needed.insert(operand)));
         }
@@ -175,6 +183,8 @@ impl<'a> Emitter<'a> {
             Op::Softmax(softmax) => self.softmax(inputs[0], softmax.log)?,
             Op::Attention(attention) => self.attention(value, inputs, attention)?,
             Op::Gather(_) => self.gather(value, [inputs[0], inputs[1]])?,
+            Op::NeighbourSum(sum) => self.neighbour_sum(value, inputs, sum)?,
+            Op::EdgeSoftmax(softmax) => self.edge_softmax(value, inputs, softmax)?,
             Op::StepScalar(_)
             | Op::Random(_)
             | Op::Conv(_)
@@ -184,7 +194,8 @@ impl<'a> Emitter<'a> {
             | Op::AttentionGrad(_)
             | Op::CrossEntropy(_)
             | Op::CrossEntropyDelta(_)
-            | Op::GatherGrad(_) => {
+            | Op::GatherGrad(_)
+            | Op::EdgeDot(_) => {
                 return Err(refusal(self.trace.graph(), value, "computes something here"));
             }
         }))
@@ -216,7 +227,12 @@ impl<'a> Emitter<'a> {
 
     fn constant(&mut self, value: ValueId, constant: &crate::graph::ops::Constant) -> Emitted<Value> {
         if constant.ty.dtype != DType::F32 {
-            return Err(refusal(self.trace.graph(), value, "holds integers"));
+            if constant.ty.shape.len() != 1 {
+                return Err(refusal(self.trace.graph(), value, "holds integers"));
+            }
+            let words: Vec<i64> = constant.data.iter().map(|&word| i64::from(word)).collect();
+            let dims = vec![Dim::fixed(words.len())];
+            return Ok(Value::Held(Held::new(self.builder.integers(&words), dims)));
         }
         let number = |bits: u32| f32::from_bits(bits);
         let (shape, data) = match super::trace::uniform(&constant.data) {

@@ -126,6 +126,8 @@ pub(super) fn describe(opened: &Opened, titles: Vec<String>) -> Description {
 fn columns(fitted: &Fitted, with_target: bool) -> Vec<InputColumn> {
     let mut names: Vec<String> = fitted.columns.iter().map(|column| column.name.clone()).collect();
     names.extend(fitted.image.iter().flat_map(|image| image.columns.clone()));
+    let id = fitted.graph.iter().filter_map(|graph| graph.id.clone());
+    names.extend(id);
     if let Some(window) = &fitted.window {
         let config = &window.config;
         let others =
@@ -136,8 +138,14 @@ fn columns(fitted: &Fitted, with_target: bool) -> Vec<InputColumn> {
     if with_target {
         names.extend(fitted.target.name().map(String::from));
     }
-    if let Some(ReshapeConfig::Day { time, columns, .. }) = &fitted.reshape {
-        names = std::iter::once(time).chain(columns).cloned().collect();
+    match &fitted.reshape {
+        Some(ReshapeConfig::Day { time, columns, .. }) => {
+            names = std::iter::once(time).chain(columns).cloned().collect();
+        }
+        Some(ReshapeConfig::Pivot { row, names: of, values }) => {
+            names = [row, of].into_iter().chain(values).cloned().collect();
+        }
+        None => {}
     }
     // A derived column may use those derived before it.
     for (name, formula) in fitted.derive.iter().rev() {
@@ -160,6 +168,7 @@ fn column(fitted: &Fitted, name: String) -> InputColumn {
     let config = fitted.window.as_ref().map(|window| &window.config);
     let reshape_time = fitted.reshape.as_ref().map(ReshapeConfig::row_name);
     let is_time = reshape_time == Some(&name) || config.is_some_and(|c| c.time.as_ref() == Some(&name));
+    let is_id = fitted.graph.as_ref().is_some_and(|graph| graph.id.as_ref() == Some(&name));
     let is_group = config.is_some_and(|config| config.group.as_ref() == Some(&name));
     let classes = fitted.target.classes();
     let is_class = !classes.is_empty() && fitted.target.name() == Some(&name);
@@ -179,6 +188,10 @@ fn column(fitted: &Fitted, name: String) -> InputColumn {
         }
         None if is_class => {
             (Kind::Category, classes.to_vec(), classes.first().map(|name| name.as_str().into()))
+        }
+        None if is_id => {
+            let first = fitted.graph.iter().flat_map(|graph| graph.nodes.names.first()).next();
+            (Kind::Text, vec![], first.map(|name| name.as_str().into()))
         }
         None if is_group => (Kind::Text, vec![], None),
         None => (Kind::Number, vec![], None),

@@ -3,6 +3,7 @@
 mod binary;
 mod check;
 mod classes;
+mod nodes;
 mod regression;
 mod targets;
 mod worst;
@@ -179,7 +180,7 @@ impl Task for Rows<'_> {
     }
 
     fn unit(&self, _rows: &Dataset) -> String {
-        "rows".into()
+        if self.fitted.graph.is_some() { "nodes" } else { "rows" }.into()
     }
 
     fn treatment(&self) -> Option<[String; 2]> {
@@ -196,14 +197,20 @@ impl Task for Rows<'_> {
     }
 
     fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
-        self.head.table(rows, predictions, vec![], |_| vec![])
+        // Nodes are told by their names.
+        let id = self.fitted.graph.iter().filter_map(|graph| graph.id.clone());
+        let titles: Vec<String> = id.collect();
+        let named = !titles.is_empty();
+        let name = |at: usize| rows.row_names.get(at).filter(|_| named).cloned().into_iter().collect();
+        self.head.table(rows, predictions, titles, name)
     }
 
-    fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+    fn sections(&self, trained: &Trained, shown: &Shown) -> Result<String, TrainError> {
+        let graph = nodes::section_of(self.fitted, &*self.head, trained, shown)?;
         let worst = worst::rows(self.fitted, &*self.head, shown);
         let worst = if worst.is_empty() { worst } else { section("Worst rows", &worst) };
         let by_target = targets::table(&self.by_target(shown.predictions));
         let by_target = if by_target.is_empty() { by_target } else { section("Targets", &by_target) };
-        Ok(by_target + &self.head.section(shown) + &worst)
+        Ok(by_target + &self.head.section(shown) + &graph + &worst)
     }
 }

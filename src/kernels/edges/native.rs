@@ -1,0 +1,157 @@
+//! The kernels on edges on the CPU, row by row and edge by edge.
+#![allow(unsafe_code, reason = "rows are written in parts")]
+
+use super::{EdgeDot, EdgeSoftmax, NeighbourSum, Weights};
+use crate::base::step::StepRecord;
+use crate::kernels::native::NativeRun;
+use crate::native::operands::Operands;
+use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::exact::{add, exp, mul, sub};
+use crate::scalar::native::rows;
+
+/// A kernel with its addition and multiplication.
+struct With<K, A, M> {
+    kernel: K,
+    add: A,
+    mul: M,
+}
+
+/// The sums; in exact mode with the shader's operations.
+pub(super) fn sum(kernel: &NeighbourSum, exact: bool) -> Box<dyn NativeRun> {
+    let kernel = kernel.clone();
+    match exact {
+        true => Box::new(With { kernel, add, mul }),
+        false => Box::new(With { kernel, add: |a: f32, b: f32| a + b, mul: |a: f32, b: f32| a * b }),
+    }
+}
+
+/// The products; in exact mode with the shader's operations.
+pub(super) fn dot(kernel: &EdgeDot, exact: bool) -> Box<dyn NativeRun> {
+    let kernel = kernel.clone();
+    match exact {
+        true => Box::new(With { kernel, add, mul }),
+        false => Box::new(With { kernel, add: |a: f32, b: f32| a + b, mul: |a: f32, b: f32| a * b }),
+    }
+}
+
+impl<A, M> NativeRun for With<NeighbourSum, A, M>
+where
+    A: Fn(f32, f32) -> f32 + Send + Sync,
+    M: Fn(f32, f32) -> f32 + Send + Sync,
+{
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let NeighbourSum { batch, rows, columns, edges, width, heads, weights, numbered, .. } = self.kernel;
+        let (x, starts, others) = (operands.read(0), operands.read_words(1), operands.read_words(2));
+        let weighted = (weights != Weights::None).then(|| operands.read(3));
+        let numbers = numbered.then(|| operands.read_words(4));
+        let parts = parts_for(batch * (edges + rows) * (width + 4), batch * rows);
+        pool.run(parts, |part| {
+            for row in part_range(batch * rows, parts, part) {
+                // SAFETY: parts have disjoint rows.
+                let sums = unsafe { operands.write(0, row * width, width) };
+                sums.fill(0.0);
+                let (graph, row) = (row / rows, row % rows);
+                let x = &x[graph * columns * width..(graph + 1) * columns * width];
+                let first = if weights == Weights::Each { graph * edges } else { 0 };
+                for at in starts[row] as usize..starts[row + 1] as usize {
+                    let values = &x[others[at] as usize * width..][..width];
+                    let Some(weights) = weighted else {
+                        for (sum, &x) in sums.iter_mut().zip(values) {
+                            *sum = (self.add)(*sum, x);
+                        }
+                        continue;
+                    };
+                    let edge = first + numbers.map_or(at, |numbers| numbers[at] as usize);
+                    let weights = &weights[edge * heads..][..heads];
+                    let part = width / heads;
+                    for ((sums, values), &w) in sums.chunks_mut(part).zip(values.chunks(part)).zip(weights) {
+                        for (sum, &x) in sums.iter_mut().zip(values) {
+                            *sum = (self.add)(*sum, (self.mul)(w, x));
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl<A, M> NativeRun for With<EdgeDot, A, M>
+where
+    A: Fn(f32, f32) -> f32 + Send + Sync,
+    M: Fn(f32, f32) -> f32 + Send + Sync,
+{
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        let EdgeDot { batch, rows, columns, edges, width, heads } = self.kernel;
+        let (a, b) = (operands.read(0), operands.read(1));
+        let (of_row, of_column) = (operands.read_words(2), operands.read_words(3));
+        let (count, part) = (batch * edges, width / heads);
+        let parts = parts_for(count * (width + 4), count);
+        pool.run(parts, |number| {
+            for at in part_range(count, parts, number) {
+                let (graph, edge) = (at / edges, at % edges);
+                let a = &a[(graph * rows + of_row[edge] as usize) * width..][..width];
+                let b = &b[(graph * columns + of_column[edge] as usize) * width..][..width];
+                // SAFETY: parts have disjoint edges.
+                let dots = unsafe { operands.write(0, at * heads, heads) };
+                for ((dot, a), b) in dots.iter_mut().zip(a.chunks(part)).zip(b.chunks(part)) {
+                    let product = |total, (&a, &b): (&f32, &f32)| (self.add)((self.mul)(a, b), total);
+                    *dot = a.iter().zip(b).fold(0.0, product);
+                }
+            }
+        });
+    }
+}
+
+impl EdgeSoftmax {
+    /// Calls `of_row` with the scores of each row and head, and what they become.
+    fn each(&self, operands: &Operands, pool: &Pool, of_row: impl Fn(&[f32], &mut [f32]) + Sync) {
+        let Self { batch, rows, edges, heads, longest } = *self;
+        let (x, starts) = (operands.read(0), operands.read_words(1));
+        let parts = parts_for(10 * batch * edges * heads, batch * rows);
+        pool.run(parts, |part| {
+            let [mut buffer] = Pool::take_buffers();
+            let (scores, results) = grown(&mut buffer, 2 * longest).split_at_mut(longest);
+            for row in part_range(batch * rows, parts, part) {
+                let (graph, row) = (row / rows, row % rows);
+                let (begin, end) = (starts[row] as usize, starts[row + 1] as usize);
+                let (first, count) = ((graph * edges + begin) * heads, end - begin);
+                // SAFETY: parts have disjoint rows, whose edges follow one another.
+                let y = unsafe { operands.write(0, first, count * heads) };
+                for head in 0..heads {
+                    let (scores, results) = (&mut scores[..count], &mut results[..count]);
+                    for (edge, score) in scores.iter_mut().enumerate() {
+                        *score = x[first + edge * heads + head];
+                    }
+                    of_row(scores, results);
+                    for (edge, &result) in results.iter().enumerate() {
+                        y[edge * heads + head] = result;
+                    }
+                }
+            }
+            Pool::return_buffers([buffer]);
+        });
+    }
+}
+
+impl NativeRun for EdgeSoftmax {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        self.each(operands, pool, |x, y| {
+            let log_total = rows::shifted(x, y);
+            rows::exponential(y, log_total);
+        });
+    }
+}
+
+/// The softmax in exact mode: the shader's operations in the same order.
+pub(super) struct ExactSoftmax(pub EdgeSoftmax);
+
+impl NativeRun for ExactSoftmax {
+    fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
+        self.0.each(operands, pool, |x, y| {
+            let (largest, log_total) = rows::exact_log_sum(x);
+            for (x, y) in x.iter().zip(y) {
+                *y = exp(sub(sub(*x, largest), log_total));
+            }
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! Rows, or series, that are the nodes of a graph: the keys that go together.
+
+use super::Settings;
+use crate::nn::config::Family;
+use crate::nn::layers::LayerConfig;
+
+/// Checks `[data.graph]`, and that layers of graphs have one.
+pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
+    let Settings { data, model, train } = settings;
+    if data.graph.is_none() {
+        let reads = model.layers.iter().find(|layer| layer.layer().mixes_nodes().is_some());
+        return match reads {
+            None => Ok(()),
+            Some(layer) => {
+                let name = layer.layer().name();
+                let reason = format!(
+                    "has a `{name}` layer, which reads the neighbours of nodes; say in [data.graph] where edges are"
+                );
+                Err(("model.layer", reason))
+            }
+        };
+    }
+    let refuse = |reason: &str| Err(("data.graph", reason.to_string()));
+    if data.text.is_some() || data.image.is_some() {
+        return refuse("is for the rows of tables and for series, not for images or texts; remove it");
+    }
+    if model.variational().is_some() || model.adversarial().is_some() {
+        return refuse("is for models that predict a target, and this family predicts none; remove it");
+    }
+    if model.from.is_some() {
+        return refuse(
+            "is for layers of this program, which `model.from` has none of; remove one of the two",
+        );
+    }
+    if model.family != Family::Mlp {
+        let reason = "does not suit nodes of a graph, which have no order; leave it out, and list layers such as \
+                      `graph_conv` in [[model.layer]]";
+        return Err(("model.family", reason.into()));
+    }
+    if train.adversarial.is_some() && data.window.is_none() {
+        let reason =
+            "moves what single rows hold, and a node's prediction depends on other nodes too; remove it";
+        return Err(("train.adversarial", reason.into()));
+    }
+    if data.augment.noise != 0.0 && data.window.is_none() {
+        let reason =
+            "changes what single rows hold, and all nodes of a graph are read at once; use a `dropout` layer";
+        return Err(("data.augment.noise", reason.into()));
+    }
+    if let Some(layer) = model.layers.iter().find(|layer| !of_nodes(layer)) {
+        let name = layer.layer().name();
+        let reason = format!(
+            "has a `{name}` layer, which would take nodes for the steps of a sequence or the pixels of an image; with \
+             [data.graph] use graph layers and those of single nodes"
+        );
+        return Err(("model.layer", reason));
+    }
+    Ok(())
+}
+
+/// Whether a layer is of single nodes or of a graph.
+fn of_nodes(layer: &LayerConfig) -> bool {
+    matches!(
+        layer,
+        LayerConfig::Dense(_)
+            | LayerConfig::Activation(_)
+            | LayerConfig::Dropout(_)
+            | LayerConfig::LayerNorm(_)
+            | LayerConfig::RmsNorm(_)
+            | LayerConfig::BatchNorm(_)
+            | LayerConfig::GraphConv(_)
+            | LayerConfig::GraphSage(_)
+            | LayerConfig::GraphAttention(_)
+    )
+}
