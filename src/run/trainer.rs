@@ -17,6 +17,8 @@ use crate::device::Device;
 use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
 use crate::nn::perturbed::Perturbed;
+use crate::nn::tensors::Parameter;
+use crate::optim::Decay;
 use crate::optim::schedule::ScheduleKind;
 use crate::plan::{ImageChanges, Program};
 use crate::tasks;
@@ -245,10 +247,22 @@ pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), Tra
             .wrong("train.freeze", "is of all parameters, so that nothing is left to train")
             .into());
     }
-    match train.groups().iter().find_map(|(group, _)| group.unused(names.clone()).map(String::from)) {
-        Some(pattern) => Err(unused("train.group", &pattern).into()),
-        None => Ok(()),
+    let groups = train.groups();
+    if let Some(pattern) = groups.iter().find_map(|group| group.names.unused(names.clone())) {
+        return Err(unused("train.group", pattern).into());
     }
+    let decays = |p: &&Parameter| p.decay || train.decay == Decay::All;
+    let decaying = || graph.parameters.iter().filter(decays).map(|p| p.name.as_str());
+    for group in groups.iter().filter(|group| group.weight_decay.is_some_and(|decay| decay > 0.0)) {
+        if let Some(pattern) = group.names.unused(decaying()) {
+            let reason = format!(
+                "has a weight_decay for \"{pattern}\", of which there are only biases and norms, which `train.decay` \
+                 leaves out; set train.decay = \"all\""
+            );
+            return Err(experiment.wrong("train.group", &reason).into());
+        }
+    }
+    Ok(())
 }
 
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.
