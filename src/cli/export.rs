@@ -40,6 +40,10 @@ struct File {
     /// the step come out.
     #[arg(long, value_name = "FILE")]
     training_step: Option<PathBuf>,
+    /// Python file to write: the preprocessing with NumPy and the network with PyTorch; the weights are written beside
+    /// it, with the ending .safetensors.
+    #[arg(long, value_name = "FILE")]
+    python: Option<PathBuf>,
 }
 
 /// What `export --json` prints.
@@ -66,9 +70,10 @@ struct Described {
 impl Export {
     pub fn run(self) -> Result<(), Failure> {
         let (what, path, report) = match &self.file {
+            File { python: Some(path), .. } => ("program", path, self.python(path)?),
             File { training_step: Some(path), .. } => ("training step", path, self.step(path)?),
             File { output: Some(path), .. } => ("model", path, self.model(path)?),
-            File { output: None, .. } => return Err(Failure::input("no file is given; use --output")),
+            _ => return Err(Failure::input("no file is given; use --output")),
         };
         if self.json {
             return print_json(&report);
@@ -101,6 +106,22 @@ impl Export {
                 report(path, "safetensors", None, [&[], &[]])
             }
         })
+    }
+
+    /// Writes the Python program and its weights.
+    fn python(&self, path: &Path) -> Result<Report, Failure> {
+        let is_python = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("py"));
+        let weights = path.with_extension("safetensors");
+        let name = weights.file_name().and_then(|name| name.to_str()).filter(|_| is_python);
+        let Some(name) = name else {
+            return Err(Failure::input(format!("{}: the file must end in .py", path.display())));
+        };
+        keep_run(&self.run, path)?;
+        keep_run(&self.run, &weights)?;
+        let (program, data) = export::python(&self.run, name)?;
+        write(&weights, &data)?;
+        write(path, program.as_bytes())?;
+        Ok(report(path, "python", None, [&[], &[]]))
     }
 
     /// Writes the training step.

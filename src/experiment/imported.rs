@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Experiment;
 use crate::base::config::ConfigError;
 use crate::base::number::is_positive;
-use crate::nn::config::{Family, Head};
+use crate::nn::config::{Family, Head, lora};
 use crate::nn::imported::{Body as _, Imported};
 use crate::nn::patterns::Patterns;
 use crate::onnx::import;
@@ -91,6 +91,7 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
             ));
         }
     }
+    lora::check(model, !train.freeze.is_empty())?;
     Patterns::new(&train.freeze).map_err(|reason| ("train.freeze", reason))?;
     for group in &train.group {
         Patterns::new(std::slice::from_ref(&group.parameters)).map_err(|reason| ("train.group", reason))?;

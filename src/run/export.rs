@@ -10,6 +10,7 @@ use super::directory::RunDirectory;
 use super::opened::open;
 use super::trainer;
 use crate::onnx::{self, Exported};
+use crate::python;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta};
 
@@ -87,6 +88,26 @@ pub fn training_step(run: &Path) -> Result<Exported, TrainError> {
         TrainError::Input(reason) => TrainError::unusable(run, reason),
         other => other,
     })
+}
+
+/// The best model of `run` as a Python program, and the weights that it reads from `file` beside it.
+///
+/// # Errors
+/// If the run cannot be read, or something in it has no form there.
+pub fn python(run: &Path, file: &str) -> Result<(String, Vec<u8>), TrainError> {
+    let opened = open(run)?.folded();
+    let request = python::Request {
+        settings: opened.experiment.settings(),
+        fitted: &opened.fitted,
+        weights: &opened.weights,
+        name: &opened.experiment.name,
+        file,
+    };
+    let program = python::export(&request).map_err(|error| match error {
+        TrainError::Input(reason) => TrainError::unusable(run, reason),
+        other => other,
+    })?;
+    Ok((program, safetensors(run)?))
 }
 
 /// The best weights of `run` as a safetensors file.

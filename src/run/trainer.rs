@@ -16,6 +16,10 @@ use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
+use crate::nn::config::lora::LoraConfig;
+use crate::nn::lora;
+use crate::nn::model::ModelGraph;
+use crate::nn::patterns::Patterns;
 use crate::nn::perturbed::Perturbed;
 use crate::nn::tensors::Parameter;
 use crate::optim::Decay;
@@ -224,7 +228,8 @@ fn with_engine<T>(
 /// Refuses patterns of parameters that are of none, and models of which nothing is left to train.
 pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), TrainError> {
     let train = &experiment.train;
-    if train.freeze.is_empty() && train.group.is_empty() {
+    let lora = experiment.model.lora.as_ref();
+    if train.freeze.is_empty() && train.group.is_empty() && lora.is_none() {
         return Ok(());
     }
     let graph = model.graph(1, false)?;
@@ -247,6 +252,9 @@ pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), Tra
             .wrong("train.freeze", "is of all parameters, so that nothing is left to train")
             .into());
     }
+    if let Some(lora) = lora {
+        check_adapters(experiment, lora, &graph)?;
+    }
     let groups = train.groups();
     if let Some(pattern) = groups.iter().find_map(|group| group.names.unused(names.clone())) {
         return Err(unused("train.group", pattern).into());
@@ -263,6 +271,32 @@ pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), Tra
         }
     }
     Ok(())
+}
+
+/// Refuses patterns of adapters that no layer has, and of trained parameters that are none.
+fn check_adapters(experiment: &Experiment, lora: &LoraConfig, graph: &ModelGraph) -> Result<(), TrainError> {
+    let names = || graph.parameters.iter().map(|p| p.name.as_str());
+    let adapted: Vec<&str> = names().filter_map(|name| name.strip_suffix(lora::ENDS[0])).collect();
+    let layers = Patterns::new(&lora.layers).unwrap_or_default();
+    let wrong = |reason: &str| Err(experiment.wrong("model.lora", reason).into());
+    if let Some(pattern) = layers.unused(adapted.iter().copied()) {
+        let some = match adapted.first() {
+            Some(first) => format!("; one that is found is `{first}`"),
+            None => {
+                "; dense layers are called by their number, `0`, projections of attention `1.self_attn` and \
+                     `1.self_attn.out_proj`"
+                    .into()
+            }
+        };
+        return wrong(&format!(
+            "has the layer \"{pattern}\", which no dense layer or projection is called{some}"
+        ));
+    }
+    let trained = Patterns::new(&lora.trained).unwrap_or_default();
+    match trained.unused(names()) {
+        Some(pattern) => wrong(&format!("trains \"{pattern}\", which no parameter is called")),
+        None => Ok(()),
+    }
 }
 
 /// Opens the run directory, with the options that then hold: there may be nothing to resume.

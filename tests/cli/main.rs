@@ -4,6 +4,7 @@
 mod beside;
 mod explain;
 mod export;
+mod export_step;
 mod first_contact;
 mod forecasts;
 mod import;

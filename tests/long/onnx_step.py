@@ -250,7 +250,9 @@ dilation = [1, 2]
 padding = [1, 1]
 [[model.layer]]
 type = "avg_pool"
-kernel = 2
+size = 3
+stride = 2
+padding = 1
 [[model.layer]]
 type = "conv_transpose2d"
 channels = 4
@@ -263,7 +265,7 @@ type = "group_norm"
 groups = 2
 [[model.layer]]
 type = "max_pool"
-kernel = 3
+size = 3
 stride = 2
 padding = 1
 """
