@@ -81,6 +81,7 @@ pub mod onnx;
 pub mod optim;
 pub mod oracle;
 pub mod plan;
+pub mod python;
 pub mod report;
 pub mod run;
 pub mod scalar;

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::Experiment;
 use crate::base::config::ConfigError;
 use crate::base::number::is_positive;
-use crate::nn::config::{Family, Head};
+use crate::nn::config::{Family, Head, lora};
 use crate::nn::imported::{Body as _, Imported};
 use crate::nn::patterns::Patterns;
 use crate::onnx::import;
@@ -91,12 +91,20 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
             ));
         }
     }
+    lora::check(model, !train.freeze.is_empty())?;
     Patterns::new(&train.freeze).map_err(|reason| ("train.freeze", reason))?;
     for group in &train.group {
         Patterns::new(std::slice::from_ref(&group.parameters)).map_err(|reason| ("train.group", reason))?;
-        if !is_positive(group.learning_rate) {
-            let reason =
-                format!("has learning_rate = {}, which is not a finite number above 0", group.learning_rate);
+        if group.learning_rate.is_none() && group.weight_decay.is_none() {
+            let reason = "has parameters of which it says nothing; give their learning_rate or weight_decay";
+            return Err(("train.group", reason.into()));
+        }
+        if let Some(decay) = group.weight_decay.filter(|decay| !(*decay >= 0.0 && decay.is_finite())) {
+            let reason = format!("has weight_decay = {decay}, which is not a finite number from 0 up");
+            return Err(("train.group", reason));
+        }
+        if let Some(rate) = group.learning_rate.filter(|rate| !is_positive(*rate)) {
+            let reason = format!("has learning_rate = {rate}, which is not a finite number above 0");
             return Err((
                 "train.group",
                 format!("{reason}; to leave parameters as they are, use train.freeze"),

@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 81] = [
+const TABLES: [&str; 82] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -181,6 +181,7 @@ const TABLES: [&str; 81] = [
     "train.discriminator={learning_rate=1e-3+}",
     "train.adversarial={method=\"pgd\",radius=0.1+}",
     "uncertainty={coverage=0.9+}",
+    "model.lora={rank=4+}",
     "train.group=[{parameters=\"0.*\",learning_rate=1e-3+}]",
 ];
 

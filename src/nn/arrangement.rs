@@ -26,6 +26,12 @@ impl Arrangement {
         }
     }
 
+    /// The tensor's shape with axes split, and which of these each axis in memory is; `None` if memory has the order of
+    /// the shape.
+    pub fn parts(&self) -> Option<(&[usize], &[usize])> {
+        (!self.order.is_empty()).then_some((&self.split[..], &self.order[..]))
+    }
+
     /// Elements in the order of the tensor's shape as they lie in memory.
     pub fn to_memory<T: Copy>(&self, data: Vec<T>) -> Vec<T> {
         match self.order[..] {

@@ -1,5 +1,6 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
+mod adapted;
 pub mod arrangement;
 mod class_weights;
 pub mod config;
@@ -10,6 +11,7 @@ pub mod imported;
 pub mod init;
 pub mod inputs;
 pub mod layers;
+pub mod lora;
 pub mod losses;
 pub mod model;
 pub mod network;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::arrangement::Arrangement;
 use super::init::Init;
+use super::lora::Lora;
 use super::patterns::Patterns;
 use super::tensors::{Parameter, State};
 use crate::base::nodes::Nodes;
@@ -46,6 +47,8 @@ pub struct Network<'a> {
     pub given: Vec<(String, Arc<Vec<f32>>)>,
     /// Tensors that training leaves as they are.
     pub frozen: Patterns,
+    /// Low-rank adapters, if layers have any.
+    pub lora: Option<Lora>,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
@@ -70,6 +73,7 @@ impl<'a> Network<'a> {
             averaged: false,
             given: vec![],
             frozen: Patterns::default(),
+            lora: None,
             updates: vec![],
             summary: vec![],
         }
@@ -174,11 +178,15 @@ impl<'a> Network<'a> {
                 let weight = self.graph.reshape(weight, &[units, inputs])?;
                 let rows = self.graph.shape(x).clone();
                 let x = self.graph.reshape(image, &rows)?;
-                self.graph.matmul_with(x, weight, false, true)?
+                let y = self.graph.matmul_with(x, weight, false, true)?;
+                let rank = self.lora.as_ref().map_or(1, |lora| lora.rank);
+                let arrangement = Arrangement::new(&[rank, inputs / pixels, pixels], &[0, 2, 1]);
+                self.adapted(name, arrangement, x, y)?
             }
             None => {
                 let weight = self.parameter(weight, &[units, inputs], init, true)?;
-                self.graph.matmul_with(x, weight, false, true)?
+                let y = self.graph.matmul_with(x, weight, false, true)?;
+                self.adapted(name, Arrangement::default(), x, y)?
             }
         };
         if !bias {

@@ -6,6 +6,7 @@ use super::imported::{Feeds, Imported};
 use super::init::Init;
 use super::inputs::{Inputs, WEIGHT, X, Y, category_source, embedding_width};
 use super::layers::{Dense, LayerConfig};
+use super::lora::Lora;
 use super::losses::{Loss, Losses};
 use super::model::Model;
 use super::network::Network;
@@ -29,6 +30,7 @@ pub struct Supervised {
     imported: Option<Imported>,
     /// Whether to end with what the output layer reads.
     pub(super) features_only: bool,
+    lora: Option<Lora>,
 }
 
 impl Supervised {
@@ -51,7 +53,8 @@ impl Supervised {
         }
         let embedding_width = config.embedding_width;
         let imported = config.network.clone();
-        Self { layers, inputs, outputs, loss, embedding_width, imported, features_only: false }
+        let lora = config.lora.as_ref().map(Lora::of);
+        Self { layers, inputs, outputs, loss, embedding_width, imported, features_only: false, lora }
     }
 
     /// The model without its output layer and loss: it gives what that layer reads, the last hidden features
@@ -113,6 +116,7 @@ impl Model for Dropping {
 
 impl Model for Supervised {
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
+        net.lora.clone_from(&self.lora);
         if let Some(Imported(body)) = &self.imported {
             let feeds = self.feeds(net, batch)?;
             if self.features_only {

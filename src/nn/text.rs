@@ -6,6 +6,7 @@ use super::init::Init;
 use super::inputs::{TextShape, X, Y, embedding_width};
 use super::layers::recurrent::Output;
 use super::layers::{Dense, LayerConfig};
+use super::lora::Lora;
 use super::losses::{Loss, Losses};
 use super::model::Model;
 use super::network::Network;
@@ -23,6 +24,7 @@ pub struct Language {
     loss: Loss,
     generates: bool,
     embedding_width: usize,
+    lora: Option<Lora>,
 }
 
 impl Language {
@@ -34,7 +36,8 @@ impl Language {
             Family::Transformer => config.embedding_width.unwrap_or(config.token_width()),
             _ => config.embedding_width.unwrap_or_else(|| embedding_width(text.vocabulary)),
         };
-        Self { layers, text, loss, generates: false, embedding_width }
+        let lora = config.lora.as_ref().map(Lora::of);
+        Self { layers, text, loss, generates: false, embedding_width, lora }
     }
 
     /// The model that outputs the logits of the next symbol at every step.
@@ -64,6 +67,7 @@ impl Model for Language {
 
     fn build(&self, net: &mut Network, batch: usize) -> Result<Losses, GraphError> {
         let TextShape { length, vocabulary } = self.text;
+        net.lora.clone_from(&self.lora);
         net.graph.set_layer("input");
         net.carries = !self.attends();
         let width = self.embedding_width;

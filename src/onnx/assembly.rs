@@ -60,6 +60,8 @@ pub struct Assembly {
     pub inputs: Vec<Port>,
     /// What comes out.
     pub outputs: Vec<Port>,
+    /// What inputs are if they are not given.
+    defaults: Vec<proto::Tensor>,
 }
 
 impl Assembly {
@@ -69,6 +71,17 @@ impl Assembly {
         let (shape, meaning) = (shape.to_vec(), meaning.into());
         self.inputs.push(Port { name: name.clone(), elements, shape, meaning });
         name
+    }
+
+    /// Says what an input of numbers is if it is not given.
+    pub fn default_of(&mut self, input: &str, shape: &[usize], data: &[f32]) {
+        self.defaults.push(proto::Tensor {
+            dims: shape.iter().map(|&extent| extent as i64).collect(),
+            data_type: element::FLOAT,
+            name: input.into(),
+            raw_data: Some(data.iter().flat_map(|x| x.to_le_bytes()).collect()),
+            ..proto::Tensor::default()
+        });
     }
 
     /// Declares an output, which `value` is.
@@ -82,6 +95,7 @@ impl Assembly {
     /// The file.
     pub fn finish(mut self, name: &str, doc: &str, metadata: Vec<(String, String)>) -> Vec<u8> {
         self.prune();
+        self.builder.initializers.append(&mut self.defaults);
         let info = |port: &Port| value_info(&port.name, port.elements, &port.shape, &port.meaning);
         let graph = proto::Graph {
             node: self.builder.nodes,
@@ -118,10 +132,9 @@ impl Assembly {
             if !node.output.iter().any(|output| needed.contains(output)) {
                 continue;
             }
-            for output in &mut node.output {
-                if !needed.contains(output) {
-                    output.clear();
-                }
+            // The parts of a split are as many as its extents.
+            if node.op_type != "Split" {
+                node.output.iter_mut().filter(|output| !needed.contains(*output)).for_each(String::clear);
             }
             while node.output.last().is_some_and(String::is_empty) {
                 node.output.pop();

@@ -192,6 +192,53 @@ impl Builder {
         self.node("Where", &[&is_near, &near, &far], vec![])
     }
 
+    /// An operator of two operands without attributes.
+    pub fn two(&mut self, op: &str, a: &str, b: &str) -> String {
+        self.node(op, &[a, b], vec![])
+    }
+
+    /// An operator of one operand without attributes.
+    pub fn one(&mut self, op: &str, x: &str) -> String {
+        self.node(op, &[x], vec![])
+    }
+
+    /// `x` in parts of these extents along an axis.
+    pub fn split(&mut self, x: &str, extents: &[usize], axis: usize) -> Vec<String> {
+        if let [_] = extents {
+            return vec![x.to_string()];
+        }
+        let sizes: Vec<i64> = extents.iter().map(|&extent| extent as i64).collect();
+        let sizes = self.integers(&sizes);
+        let names: Vec<String> = (0..extents.len()).map(|at| at.to_string()).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        self.several("Split", &[x, &sizes], vec![int("axis", axis as i64)], &names)
+    }
+
+    /// Parts one after the other along an axis.
+    pub fn concat(&mut self, parts: &[String], axis: usize) -> String {
+        match parts {
+            [only] => only.clone(),
+            _ => {
+                let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+                self.node("Concat", &names, vec![int("axis", axis as i64)])
+            }
+        }
+    }
+
+    /// The sum over axes, which stay with extent 1.
+    pub fn sum(&mut self, x: &str, axes: &[i64]) -> String {
+        let axes = self.integers(axes);
+        self.node("ReduceSum", &[x, &axes], vec![int("keepdims", 1)])
+    }
+
+    /// Zeros of a shape.
+    pub fn zeros(&mut self, shape: &[usize]) -> String {
+        let shape: Vec<i64> = shape.iter().map(|&extent| extent as i64).collect();
+        let shape = self.integers(&shape);
+        // Without a value, its elements are 0 in single precision.
+        self.node("ConstantOfShape", &[&shape], vec![])
+    }
+
     /// `x` in another element type.
     pub fn cast(&mut self, x: &str, to: i32) -> String {
         self.node("Cast", &[x], vec![int("to", i64::from(to))])

@@ -30,6 +30,7 @@ pub mod proto;
 mod quantile;
 mod recognise;
 mod scale;
+pub mod step;
 mod text;
 mod trace;
 mod variational;

@@ -105,6 +105,16 @@ pub fn form(graph: &Graph, value: ValueId) -> Form {
     found.unwrap_or(Form::Plain)
 }
 
+/// What a node of a training step is: all operators are as they are but convolutions, whose groups are put in place
+/// at once.
+pub fn form_in_step(graph: &Graph, value: ValueId) -> Form {
+    let found = match &graph.node(value).op {
+        Op::Reshape(_) => Look(graph).conv(value),
+        _ => None,
+    };
+    found.unwrap_or(Form::Plain)
+}
+
 /// Reads a graph from its results to their operands.
 struct Look<'a>(&'a Graph);
 

@@ -60,6 +60,13 @@ impl Trace {
         Ok(Self { model, dims })
     }
 
+    /// A model whose extents are all numbers.
+    pub fn fixed(model: ModelGraph) -> Self {
+        let extents = |shape: &[usize]| Some(shape.iter().map(|&extent| Dim::fixed(extent)).collect());
+        let dims = model.graph.nodes.iter().map(|node| extents(&node.ty.shape)).collect();
+        Self { model, dims }
+    }
+
     /// The graph.
     pub fn graph(&self) -> &Graph {
         &self.model.graph

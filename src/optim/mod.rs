@@ -109,6 +109,20 @@ macro_rules! optimizers {
                     $(Self::$rule(rule) => rule,)*
                 }
             }
+
+            /// Its weight decay.
+            pub fn weight_decay(&self) -> f64 {
+                match self {
+                    $(Self::$rule(rule) => rule.weight_decay,)*
+                }
+            }
+
+            /// The same with another weight decay.
+            pub fn with_weight_decay(&self, weight_decay: f64) -> Self {
+                match self {
+                    $(Self::$rule(rule) => Self::$rule($rule { weight_decay, ..rule.clone() }),)*
+                }
+            }
         }
 
         $(impl From<$rule> for Optimizer {

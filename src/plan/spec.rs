@@ -119,12 +119,15 @@ pub struct OptimizerSpec {
     pub adapts: Option<Adapts>,
     /// For each parameter of the set a factor of the learning rate, if they differ.
     pub rates: Option<Vec<f32>>,
+    /// For each parameter of the set its weight decay, which the rule multiplies by the optimizer's, if they differ.
+    pub decays: Option<Vec<f32>>,
 }
 
 impl OptimizerSpec {
     /// What an optimizer needs.
     pub fn of(optimizer: &Optimizer) -> Self {
-        Self { slots: optimizer.slots(), body: optimizer.body(), adapts: optimizer.adapts(), rates: None }
+        let (slots, body, adapts) = (optimizer.slots(), optimizer.body(), optimizer.adapts());
+        Self { slots, body, adapts, rates: None, decays: None }
     }
 }
 

@@ -89,7 +89,10 @@ impl Builder<'_> {
         else {
             return Err(PlanError::NoOptimizer { phase: phase.into(), set: update.set.clone() });
         };
-        let mask = decay_mask(&set, &layout);
+        let mask = match &optimizer.decays {
+            Some(decays) => by_block(&layout, decays.iter().copied()),
+            None => decay_mask(&set, &layout),
+        };
         let mask = self.place_constant(&mask);
         let mut reads = vec![Place::Fixed(gradients), Place::Fixed(mask)];
         if let Some(max_norm) = update.max_norm {
@@ -129,17 +132,18 @@ impl Builder<'_> {
         let (slots, body) = (optimizer.slots + 1, optimizer.body);
         let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body });
         drafts.push(Draft { kernel, reads, writes, label: format!("all steps{suffix}") });
-        let adapting = |entry: &Entry| match adapts {
-            Adapts::None => false,
-            Adapts::Decayed => entry.decay,
-            Adapts::All => true,
+        let adapting = |at: usize, entry: &Entry| match (adapts, &optimizer.decays) {
+            (Adapts::None, _) => false,
+            (Adapts::Decayed, Some(decays)) => decays[at] > 0.0,
+            (Adapts::Decayed, None) => entry.decay,
+            (Adapts::All, _) => true,
         };
-        let tensors = set.parameters.iter().zip(&layout.parameters);
+        let tensors = set.parameters.iter().zip(&layout.parameters).enumerate();
         let tensors: Vec<Adapting> = tensors
-            .map(|(entry, (name, place))| Adapting {
+            .map(|(at, (entry, (name, place)))| Adapting {
                 name: name.clone(),
                 place: Slice { words: aligned(entry.words), ..*place },
-                adapts: adapting(entry),
+                adapts: adapting(at, entry),
                 rate: None,
             })
             .collect();

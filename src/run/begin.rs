@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::job::Options;
+use crate::nn::lora::ENDS;
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
@@ -73,7 +74,10 @@ fn matched(tensors: Vec<NamedTensor>, own: &[NamedTensor]) -> Match {
     let mut of = Match::default();
     for (name, shape, _) in own {
         if !tensors.iter().any(|(known, ..)| known == name) {
-            of.missing.push(name.clone());
+            // Adapters begin at nothing, whatever they adapt.
+            if !ENDS.iter().any(|end| name.ends_with(end)) {
+                of.missing.push(name.clone());
+            }
         } else if let Some((_, other, _)) =
             tensors.iter().find(|(known, other, _)| known == name && other != shape)
         {

@@ -8,8 +8,11 @@ use safetensors::tensor::TensorView;
 
 use super::directory::RunDirectory;
 use super::opened::open;
+use super::trainer;
 use crate::onnx::{self, Exported};
+use crate::python;
 use crate::train::TrainError;
+use crate::train::checkpoint::{self, Meta};
 
 /// Format of an exported model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +54,60 @@ pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
         TrainError::Input(reason) => TrainError::unusable(run, reason),
         other => other,
     })
+}
+
+/// The training step of `run` as an ONNX file that goes on from its newest checkpoint.
+///
+/// # Errors
+/// If the run or its checkpoint cannot be read, or something of the step has no form in ONNX.
+pub fn training_step(run: &Path) -> Result<Exported, TrainError> {
+    let directory = RunDirectory::open(run)?;
+    let experiment = directory.experiment()?;
+    let (step, file) = checkpoint::list(&run.join("checkpoints")).pop().ok_or_else(|| {
+        TrainError::unusable(run, "there is no checkpoint to go on from; train the run again")
+    })?;
+    let (weights, meta) = checkpoint::load(&file)?;
+    let fitted = meta.as_ref().map(|meta| &meta.fitted);
+    let fitted = fitted.ok_or_else(|| TrainError::unusable(&file, "it holds weights only"))?;
+    if trainer::image_changes(&experiment, fitted)?.is_some() {
+        let reason = "the training step changes images at random, which its export does not do; train without \
+                      data.augment";
+        return Err(TrainError::unusable(run, reason));
+    }
+    let request = onnx::Request {
+        settings: experiment.settings(),
+        fitted,
+        weights: &weights,
+        name: &experiment.name,
+        digest: meta.as_ref().map_or("", Meta::digest),
+        raw: true,
+    };
+    let exported = onnx::step::export(&request, step);
+    exported.map_err(|error| match error {
+        error @ TrainError::Tensor { .. } => TrainError::unusable(&file, error),
+        TrainError::Input(reason) => TrainError::unusable(run, reason),
+        other => other,
+    })
+}
+
+/// The best model of `run` as a Python program, and the weights that it reads from `file` beside it.
+///
+/// # Errors
+/// If the run cannot be read, or something in it has no form there.
+pub fn python(run: &Path, file: &str) -> Result<(String, Vec<u8>), TrainError> {
+    let opened = open(run)?.folded();
+    let request = python::Request {
+        settings: opened.experiment.settings(),
+        fitted: &opened.fitted,
+        weights: &opened.weights,
+        name: &opened.experiment.name,
+        file,
+    };
+    let program = python::export(&request).map_err(|error| match error {
+        TrainError::Input(reason) => TrainError::unusable(run, reason),
+        other => other,
+    })?;
+    Ok((program, safetensors(run)?))
 }
 
 /// The best weights of `run` as a safetensors file.

@@ -9,6 +9,7 @@ use super::manifest::{Manifest, is_ensemble, member};
 use crate::data::{Fitted, graph};
 use crate::device::Device;
 use crate::experiment::Experiment;
+use crate::nn::lora;
 use crate::tasks::sure::Wanted;
 use crate::tasks::{self, Member, Task, Trained};
 use crate::train::TrainError;
@@ -94,9 +95,12 @@ pub(super) fn open_ensemble(run: &Path, manifest: &Manifest) -> Result<Opened, T
 }
 
 impl Opened {
-    /// The same model with its temperature in the output layer, for whatever reads its logits: they are those of the
-    /// weights divided by it.
+    /// The same model as plain layers, for whatever else reads it: with what adapters change in the weights, and its
+    /// temperature in the output layer, for whatever reads its logits: they are those of the weights divided by it.
     pub fn folded(mut self) -> Self {
+        if let Some(lora) = self.experiment.model.lora.take() {
+            lora::merge(&mut self.weights, lora.scale());
+        }
         let Some(temperature) = self.fitted.temperature.take() else { return self };
         let layer = |name: &str| match name.split_once('.') {
             Some((

@@ -16,7 +16,13 @@ use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
+use crate::nn::config::lora::LoraConfig;
+use crate::nn::lora;
+use crate::nn::model::ModelGraph;
+use crate::nn::patterns::Patterns;
 use crate::nn::perturbed::Perturbed;
+use crate::nn::tensors::Parameter;
+use crate::optim::Decay;
 use crate::optim::schedule::ScheduleKind;
 use crate::plan::{ImageChanges, Program};
 use crate::tasks;
@@ -228,7 +234,8 @@ fn with_engine<T>(
 /// Refuses patterns of parameters that are of none, and models of which nothing is left to train.
 pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), TrainError> {
     let train = &experiment.train;
-    if train.freeze.is_empty() && train.group.is_empty() {
+    let lora = experiment.model.lora.as_ref();
+    if train.freeze.is_empty() && train.group.is_empty() && lora.is_none() {
         return Ok(());
     }
     let graph = model.graph(1, false)?;
@@ -251,8 +258,49 @@ pub fn check_names(experiment: &Experiment, model: &dyn Model) -> Result<(), Tra
             .wrong("train.freeze", "is of all parameters, so that nothing is left to train")
             .into());
     }
-    match train.groups().iter().find_map(|(group, _)| group.unused(names.clone()).map(String::from)) {
-        Some(pattern) => Err(unused("train.group", &pattern).into()),
+    if let Some(lora) = lora {
+        check_adapters(experiment, lora, &graph)?;
+    }
+    let groups = train.groups();
+    if let Some(pattern) = groups.iter().find_map(|group| group.names.unused(names.clone())) {
+        return Err(unused("train.group", pattern).into());
+    }
+    let decays = |p: &&Parameter| p.decay || train.decay == Decay::All;
+    let decaying = || graph.parameters.iter().filter(decays).map(|p| p.name.as_str());
+    for group in groups.iter().filter(|group| group.weight_decay.is_some_and(|decay| decay > 0.0)) {
+        if let Some(pattern) = group.names.unused(decaying()) {
+            let reason = format!(
+                "has a weight_decay for \"{pattern}\", of which there are only biases and norms, which `train.decay` \
+                 leaves out; set train.decay = \"all\""
+            );
+            return Err(experiment.wrong("train.group", &reason).into());
+        }
+    }
+    Ok(())
+}
+
+/// Refuses patterns of adapters that no layer has, and of trained parameters that are none.
+fn check_adapters(experiment: &Experiment, lora: &LoraConfig, graph: &ModelGraph) -> Result<(), TrainError> {
+    let names = || graph.parameters.iter().map(|p| p.name.as_str());
+    let adapted: Vec<&str> = names().filter_map(|name| name.strip_suffix(lora::ENDS[0])).collect();
+    let layers = Patterns::new(&lora.layers).unwrap_or_default();
+    let wrong = |reason: &str| Err(experiment.wrong("model.lora", reason).into());
+    if let Some(pattern) = layers.unused(adapted.iter().copied()) {
+        let some = match adapted.first() {
+            Some(first) => format!("; one that is found is `{first}`"),
+            None => {
+                "; dense layers are called by their number, `0`, projections of attention `1.self_attn` and \
+                     `1.self_attn.out_proj`"
+                    .into()
+            }
+        };
+        return wrong(&format!(
+            "has the layer \"{pattern}\", which no dense layer or projection is called{some}"
+        ));
+    }
+    let trained = Patterns::new(&lora.trained).unwrap_or_default();
+    match trained.unused(names()) {
+        Some(pattern) => wrong(&format!("trains \"{pattern}\", which no parameter is called")),
         None => Ok(()),
     }
 }

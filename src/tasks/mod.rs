@@ -27,6 +27,7 @@ use crate::data::image::files::holds_classes;
 use crate::data::{self, Dataset, Fitted, Goal, Loaded};
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::losses::{ClassWeights, Loss};
+use crate::nn::patterns::Patterns;
 use crate::train::TrainError;
 use crate::train::config::TrainConfig;
 use crate::train::engine::Engine;
@@ -35,7 +36,7 @@ use crate::train::metrics::{ClassScore, Metric, Predictions};
 use crate::train::quantiles::Interval;
 use crate::uncertainty::calibration::Intervals;
 pub use table::TargetError;
-pub use trained::{Member, Trained, model, opponent};
+pub use trained::{Member, Trained, model, opponent, supervised};
 
 /// The parts of an experiment that tasks read.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,14 @@ pub struct Settings<'a> {
 }
 
 impl Settings<'_> {
+    /// The parameters that training leaves as they are, if there are any.
+    pub fn frozen(&self) -> Option<Patterns> {
+        match &self.model.lora {
+            Some(lora) => Some(lora.frozen()),
+            None => (!self.train.freeze.is_empty()).then(|| self.train.frozen()),
+        }
+    }
+
     /// What the model learns, as determined by the loss.
     pub fn goal(&self) -> Goal {
         match self.train.loss {

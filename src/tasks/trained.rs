@@ -167,9 +167,9 @@ pub fn opponent(settings: Settings) -> Opponent {
 /// The model of an experiment for rows like those of `sample`.
 pub fn model(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model> {
     let model = whole(settings, fitted, sample);
-    match settings.train.freeze.is_empty() {
-        true => model,
-        false => Box::new(Frozen { model, names: settings.train.frozen() }),
+    match settings.frozen() {
+        None => model,
+        Some(names) => Box::new(Frozen { model, names }),
     }
 }
 
@@ -192,7 +192,7 @@ fn whole(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model
 }
 
 /// The model of an experiment that predicts a target, for rows like those of `sample`.
-fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervised {
+pub fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supervised {
     let (config, loss) = (settings.model, settings.train.loss.clone());
     let outputs = fitted.target.outputs();
     let image = fitted.image.as_ref().map(|image| image.shape);

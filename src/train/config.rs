@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::groups::Group;
 use super::threshold::Threshold;
 use crate::nn::losses::Loss;
 use crate::nn::patterns::Patterns;
@@ -55,7 +56,7 @@ pub struct TrainConfig {
     /// of them normalises by its running statistics, which stay as they are too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub freeze: Vec<String>,
-    /// Parameters with a learning rate of their own; the last group that a parameter is of counts.
+    /// Parameters with a learning rate or weight decay of their own; the last group that a parameter is of counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub group: Vec<GroupConfig>,
     /// `gan`: how the discriminator is trained where that differs from the generator, which the keys above are
@@ -82,7 +83,7 @@ pub struct TrainConfig {
     pub checkpoint_every_minutes: Option<f64>,
 }
 
-/// Parameters with a learning rate of their own.
+/// Parameters with a learning rate or weight decay of their own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
@@ -91,8 +92,12 @@ pub struct TrainConfig {
 pub struct GroupConfig {
     /// Their names, in which `*` stands for any text.
     pub parameters: String,
-    /// Their initial learning rate; `train.schedule` is that of all.
-    pub learning_rate: f64,
+    /// Their initial learning rate, by default `train.learning_rate`; `train.schedule` is that of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Weight decay of those among them that `train.decay` says, by default the optimizer's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight_decay: Option<f64>,
 }
 
 /// How the discriminator of a `gan` is trained.
@@ -157,11 +162,12 @@ impl TrainConfig {
         Patterns::new(&self.freeze).unwrap_or_default()
     }
 
-    /// The groups of parameters, and their learning rates as multiples of that of the others.
-    pub fn groups(&self) -> Vec<(Patterns, f64)> {
-        let of = |group: &GroupConfig| {
-            let names = Patterns::new(std::slice::from_ref(&group.parameters)).unwrap_or_default();
-            (names, group.learning_rate / self.learning_rate)
+    /// The groups of parameters.
+    pub fn groups(&self) -> Vec<Group> {
+        let of = |group: &GroupConfig| Group {
+            names: Patterns::new(std::slice::from_ref(&group.parameters)).unwrap_or_default(),
+            rate: group.learning_rate.map_or(1.0, |rate| rate / self.learning_rate),
+            weight_decay: group.weight_decay,
         };
         self.group.iter().map(of).collect()
     }

@@ -9,6 +9,7 @@ mod error;
 pub mod events;
 pub(crate) mod fit;
 pub mod foreign;
+pub mod groups;
 pub mod history;
 pub mod likeness;
 pub(crate) mod lock;

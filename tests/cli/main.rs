@@ -5,6 +5,7 @@ mod beside;
 mod book;
 mod explain;
 mod export;
+mod export_step;
 mod first_contact;
 mod forecasts;
 mod import;

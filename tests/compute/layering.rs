@@ -7,7 +7,7 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 
 /// The modules of the library from the bottom up: each may use those before it.
-const LAYERS: [&str; 24] = [
+const LAYERS: [&str; 25] = [
     "base",
     "search",
     "scalar",
@@ -28,6 +28,7 @@ const LAYERS: [&str; 24] = [
     "report",
     "tasks",
     "onnx",
+    "python",
     "experiment",
     "run",
     "verify",

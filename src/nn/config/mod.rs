@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 pub mod adversarial;
 mod list;
+pub mod lora;
 mod mirrored;
 pub mod recurrent;
 pub mod transformer;
@@ -19,6 +20,7 @@ use crate::nn::layers::{
     MaxPool, NamedPadding, Padding, Pair, default_eps,
 };
 use adversarial::{GanLoss, OutputRange};
+use lora::LoraConfig;
 use transformer::{Order, TokensOf};
 use variational::{Decoder, Variance};
 
@@ -157,6 +159,9 @@ pub struct ModelConfig {
     /// each of the target's takes the place of it and of what follows it (`"new"`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub head: Option<Head>,
+    /// Low-rank adapters, which alone are trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lora: Option<LoraConfig>,
     /// The network of `from`.
     #[serde(skip)]
     pub network: Option<Imported>,
@@ -263,6 +268,7 @@ impl Default for ModelConfig {
             from_output: None,
             from_sha256: None,
             head: None,
+            lora: None,
             network: None,
             layers: vec![],
         }

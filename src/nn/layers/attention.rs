@@ -8,6 +8,7 @@ use super::{Layer, Place};
 use crate::base::rng::streams;
 use crate::graph::attention::Attend;
 use crate::graph::{GraphError, ValueId};
+use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
@@ -121,6 +122,7 @@ impl Network<'_> {
             false => None,
         };
         let mut all = self.graph.matmul_with(x, weight, false, true)?;
+        all = self.adapted(name, Arrangement::default(), x, all)?;
         if let Some(bias) = bias {
             all = self.graph.add(all, bias)?;
         }
@@ -134,7 +136,8 @@ impl Network<'_> {
         let y = self.graph.reshape(y, &[batch * steps, width])?;
         let init = Init::Uniform { bound: 1.0 / (width as f32).sqrt() };
         let weight = self.parameter(format!("{name}.out_proj.weight"), &[width, width], init, true)?;
-        let y = self.graph.matmul_with(y, weight, false, true)?;
+        let out = self.graph.matmul_with(y, weight, false, true)?;
+        let y = self.adapted(&format!("{name}.out_proj"), Arrangement::default(), y, out)?;
         if !keys.bias {
             return Ok(y);
         }

@@ -1,6 +1,6 @@
 //! Functions of single elements, sums and maxima: in whatever order the axes lie.
 
-use super::super::builder::{float, int, ints};
+use super::super::builder::{Builder, float, int, ints};
 use super::super::proto::element;
 use super::super::trace::{Dim, refusal};
 use super::{Constant, Emitted, Emitter, Held, Value};
@@ -10,48 +10,8 @@ use crate::scalar::{BinaryFn, ReduceKind, UnaryFn};
 impl Emitter<'_> {
     pub(super) fn unary(&mut self, f: UnaryFn, x: ValueId) -> Emitted<Held> {
         let x = self.held(x)?;
-        let name = self.function(f, &x.name);
+        let name = unary(self.builder, f, &x.name);
         Ok(Held { name, truth: None, ..x })
-    }
-
-    fn function(&mut self, f: UnaryFn, x: &str) -> String {
-        let b = &mut *self.builder;
-        let op = match f {
-            UnaryFn::Neg => "Neg",
-            UnaryFn::Abs => "Abs",
-            UnaryFn::Sign => "Sign",
-            UnaryFn::Exp => "Exp",
-            UnaryFn::Log => "Log",
-            UnaryFn::Sqrt => "Sqrt",
-            UnaryFn::Reciprocal => "Reciprocal",
-            UnaryFn::Tanh => "Tanh",
-            UnaryFn::Sigmoid => "Sigmoid",
-            UnaryFn::Relu => "Relu",
-            UnaryFn::Softplus => "Softplus",
-            UnaryFn::Erf => "Erf",
-            UnaryFn::Floor => "Floor",
-            UnaryFn::Square => return b.node("Mul", &[x, x], vec![]),
-            UnaryFn::Silu => {
-                let gate = b.node("Sigmoid", &[x], vec![]);
-                return b.node("Mul", &[x, &gate], vec![]);
-            }
-            UnaryFn::ExpM1 => return b.exp_m1(x),
-            UnaryFn::Log1p => {
-                let one = b.number(1.0);
-                let sum = b.node("Add", &[x, &one], vec![]);
-                return b.node("Log", &[&sum], vec![]);
-            }
-            UnaryFn::Gelu => {
-                let root = b.number(std::f32::consts::FRAC_1_SQRT_2);
-                let (one, half) = (b.number(1.0), b.number(0.5));
-                let scaled = b.node("Mul", &[x, &root], vec![]);
-                let erf = b.node("Erf", &[&scaled], vec![]);
-                let sum = b.node("Add", &[&erf, &one], vec![]);
-                let weighted = b.node("Mul", &[x, &sum], vec![]);
-                return b.node("Mul", &[&weighted, &half], vec![]);
-            }
-        };
-        b.node(op, &[x], vec![])
     }
 
     pub(super) fn activation(&mut self, op: &str, x: ValueId, alpha: f64) -> Emitted<Held> {
@@ -63,23 +23,11 @@ impl Emitter<'_> {
     pub(super) fn binary(&mut self, value: ValueId, f: BinaryFn, operands: [ValueId; 2]) -> Emitted<Held> {
         let (aligned, dims, order) = self.align(value, &operands)?;
         let names: Vec<&str> = aligned.iter().map(|held| held.name.as_str()).collect();
-        let op = match f {
-            BinaryFn::Add => "Add",
-            BinaryFn::Sub => "Sub",
-            BinaryFn::Mul => "Mul",
-            BinaryFn::Div => "Div",
-            BinaryFn::Min => "Min",
-            BinaryFn::Max => "Max",
-            BinaryFn::Less => "Less",
-            BinaryFn::LessEqual => "LessOrEqual",
-            BinaryFn::Equal => "Equal",
+        let [a, b] = names[..] else {
+            return Err(refusal(self.trace.graph(), value, "has other operands"));
         };
-        let result = self.builder.node(op, &names, vec![]);
-        if let BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Equal = f {
-            let name = self.builder.cast(&result, element::FLOAT);
-            return Ok(Held { name, dims, order, truth: Some(result) });
-        }
-        Ok(Held { name: result, dims, order, truth: None })
+        let (name, truth) = binary(self.builder, f, [a, b]);
+        Ok(Held { name, dims, order, truth })
     }
 
     pub(super) fn select(&mut self, value: ValueId, operands: [ValueId; 3]) -> Emitted<Held> {
@@ -207,6 +155,68 @@ impl Emitter<'_> {
         let op = if log { "LogSoftmax" } else { "Softmax" };
         let name = self.builder.node(op, &[&x.name], vec![int("axis", -1)]);
         Ok(Held { name, ..x })
+    }
+}
+
+/// A function of single elements.
+pub(in crate::onnx) fn unary(b: &mut Builder, f: UnaryFn, x: &str) -> String {
+    let op = match f {
+        UnaryFn::Neg => "Neg",
+        UnaryFn::Abs => "Abs",
+        UnaryFn::Sign => "Sign",
+        UnaryFn::Exp => "Exp",
+        UnaryFn::Log => "Log",
+        UnaryFn::Sqrt => "Sqrt",
+        UnaryFn::Reciprocal => "Reciprocal",
+        UnaryFn::Tanh => "Tanh",
+        UnaryFn::Sigmoid => "Sigmoid",
+        UnaryFn::Relu => "Relu",
+        UnaryFn::Softplus => "Softplus",
+        UnaryFn::Erf => "Erf",
+        UnaryFn::Floor => "Floor",
+        UnaryFn::Square => return b.node("Mul", &[x, x], vec![]),
+        UnaryFn::Silu => {
+            let gate = b.node("Sigmoid", &[x], vec![]);
+            return b.node("Mul", &[x, &gate], vec![]);
+        }
+        UnaryFn::ExpM1 => return b.exp_m1(x),
+        UnaryFn::Log1p => {
+            let one = b.number(1.0);
+            let sum = b.node("Add", &[x, &one], vec![]);
+            return b.node("Log", &[&sum], vec![]);
+        }
+        UnaryFn::Gelu => {
+            let root = b.number(std::f32::consts::FRAC_1_SQRT_2);
+            let (one, half) = (b.number(1.0), b.number(0.5));
+            let scaled = b.node("Mul", &[x, &root], vec![]);
+            let erf = b.node("Erf", &[&scaled], vec![]);
+            let sum = b.node("Add", &[&erf, &one], vec![]);
+            let weighted = b.node("Mul", &[x, &sum], vec![]);
+            return b.node("Mul", &[&weighted, &half], vec![]);
+        }
+    };
+    b.node(op, &[x], vec![])
+}
+
+/// A function of pairs of elements; of comparisons also the truth values.
+pub(in crate::onnx) fn binary(b: &mut Builder, f: BinaryFn, operands: [&str; 2]) -> (String, Option<String>) {
+    let op = match f {
+        BinaryFn::Add => "Add",
+        BinaryFn::Sub => "Sub",
+        BinaryFn::Mul => "Mul",
+        BinaryFn::Div => "Div",
+        BinaryFn::Min => "Min",
+        BinaryFn::Max => "Max",
+        BinaryFn::Less => "Less",
+        BinaryFn::LessEqual => "LessOrEqual",
+        BinaryFn::Equal => "Equal",
+    };
+    let result = b.node(op, &operands, vec![]);
+    match f {
+        BinaryFn::Less | BinaryFn::LessEqual | BinaryFn::Equal => {
+            (b.cast(&result, element::FLOAT), Some(result))
+        }
+        _ => (result, None),
     }
 }
 

@@ -110,12 +110,10 @@ impl Emitter<'_> {
     ) -> Emitted<Held> {
         let held = self.complete(x)?;
         let held = self.turn(&held, &CHANNELS_FIRST);
-        let weight = self.weight(w)?;
-        let taps = [weight.shape[0], weight.shape[1]];
+        let shape = self.numbers(w)?;
+        let taps = [shape[0], shape[1]];
         let transposed = conv.axes.iter().all(|axis| axis.step < 0 && axis.stride == 1);
-        let weight =
-            if transposed { transposed_weights(weight, conv.groups) } else { weight.permuted(&[3, 2, 0, 1]) };
-        let mut names = vec![held.name, self.initializer(&weight)];
+        let mut names = vec![held.name, self.kernel(w, transposed, conv.groups)?];
         if let Some(bias) = bias {
             names.push(self.operand(bias)?);
         }
@@ -143,6 +141,27 @@ impl Emitter<'_> {
         self.channels_first(value, name)
     }
 
+    /// The weights of a convolution or a transposed one as ONNX has them.
+    fn kernel(&mut self, w: ValueId, transposed: bool, groups: usize) -> Emitted<String> {
+        if let Value::Constant(weight) = self.known(w)? {
+            let weight =
+                if transposed { transposed_weights(weight, groups) } else { weight.permuted(&[3, 2, 0, 1]) };
+            return Ok(self.initializer(&weight));
+        }
+        if !transposed || groups == 1 {
+            let held = self.complete(w)?;
+            return Ok(self.turn(&held, if transposed { &[2, 3, 0, 1] } else { &[2, 3, 1, 0] }).name);
+        }
+        let held = self.whole(w)?;
+        let shape = self.numbers(w)?;
+        let [high, wide, channels, outputs] = [0, 1, 2, 3].map(|axis| shape[axis] as i64);
+        let (groups, per_group) = (groups as i64, outputs / groups as i64);
+        let b = &mut *self.builder;
+        let split = b.reshape(&held.name, &[high, wide, channels, groups, per_group]);
+        let turned = b.node("Transpose", &[&split], vec![ints("perm", [3, 2, 4, 0, 1])]);
+        Ok(b.reshape(&turned, &[groups * channels, per_group, high, wide]))
+    }
+
     /// A result of an operator of images.
     pub(super) fn channels_first(&mut self, value: ValueId, name: String) -> Emitted<Held> {
         let dims = self.dims(value)?;
@@ -163,13 +182,13 @@ fn transposed_weights(weight: &Constant, groups: usize) -> Constant {
 }
 
 /// One axis of a convolution in ONNX's terms.
-struct Axis {
-    stride: usize,
-    dilation: usize,
-    before: usize,
-    after: usize,
+pub(super) struct Axis {
+    pub stride: usize,
+    pub dilation: usize,
+    pub before: usize,
+    pub after: usize,
     /// Lines added at the end.
-    more: usize,
+    pub more: usize,
 }
 
 impl Axis {
@@ -179,7 +198,8 @@ impl Axis {
         let before = usize::try_from(-axis.origin).ok()?;
         let reach = (axis.positions - 1) * axis.stride + (taps - 1) * dilation + 1;
         let after = reach.saturating_sub(extent + before);
-        Some(Self { stride: axis.stride, dilation, before, after, more: 0 })
+        let found = (extent + before + after - reach) / axis.stride;
+        (found == 0).then_some(Self { stride: axis.stride, dilation, before, after, more: 0 })
     }
 
     /// The axis of a transposed convolution; `None` if it is none of ONNX's.
@@ -187,13 +207,25 @@ impl Axis {
         let dilation = usize::try_from(-axis.step).ok()?;
         let before = usize::try_from(axis.origin).ok()?;
         let whole = (extent - 1) * axis.up + (taps - 1) * dilation + 1;
-        let wanted = axis.positions + before;
-        // Cropped as much at the end as at the beginning, and what is then too short is added.
+        Some(Self::spread(axis.up, dilation, [before, axis.positions], whole))
+    }
+
+    /// An axis that spreads its lines over `whole`, of which `positions` from line `before` on are wanted.
+    pub(super) fn spread(
+        stride: usize,
+        dilation: usize,
+        [before, positions]: [usize; 2],
+        whole: usize,
+    ) -> Self {
+        let wanted = positions + before;
+        // Cropped as much at the end as at the beginning, and what is then too short is added; fewer lines than a
+        // stride can be.
         let after = before.min(whole.saturating_sub(1));
-        let more = (wanted + after).checked_sub(whole);
-        Some(match more {
-            Some(more) => Self { stride: axis.up, dilation, before, after, more },
-            None => Self { stride: axis.up, dilation, before, after: whole - wanted, more: 0 },
-        })
+        let found = [after, 0].into_iter().find_map(|after| {
+            let more = (wanted + after).checked_sub(whole)?;
+            (more < stride.max(1)).then_some((after, more))
+        });
+        let (after, more) = found.unwrap_or((whole.saturating_sub(wanted), wanted.saturating_sub(whole)));
+        Self { stride, dilation, before, after, more }
     }
 }

@@ -9,20 +9,25 @@
 mod attention;
 mod edges;
 mod elementwise;
+mod gradients;
 mod layers;
 mod pool;
 mod recurrent;
+mod unrolled;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::{Builder, ints};
-use super::recognise::{Form, form};
+use super::recognise::{Form, form, form_in_step};
 use super::trace::{Dim, Trace, refusal};
 use crate::base::tensor::DType;
+use crate::graph::ops::{Pool, PoolKind};
 use crate::graph::{Op, Source, ValueId};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
+
+pub(super) use elementwise::{binary, unary};
 
 type Emitted<T> = Result<T, TrainError>;
 
@@ -44,6 +49,11 @@ impl Held {
     pub fn new(name: String, dims: Vec<Dim>) -> Self {
         let order = (0..dims.len()).collect();
         Self { name, dims, order, truth: None }
+    }
+
+    /// The same elements read with axes in another order: axis `i` is where axis `order[i]` was.
+    pub fn read_in(self, order: &[usize]) -> Self {
+        Self { order: order.iter().map(|&axis| self.order[axis]).collect(), ..self }
     }
 
     /// Its extents in the graph's order.
@@ -76,6 +86,22 @@ pub(super) struct Emitter<'a> {
     layers: BTreeMap<(ValueId, ValueId, bool), [Held; 3]>,
     /// What reshaped values were before, by name.
     reshapes: BTreeMap<String, (String, Vec<Dim>)>,
+    /// Whether it writes a training step, whose weights are no constants.
+    in_step: bool,
+    /// What of a training step several values are part of.
+    shared: Shared,
+}
+
+/// What of a training step is written once for several values.
+#[derive(Debug, Default)]
+struct Shared {
+    /// The results of recurrences by operands and direction: states, cells, what is saved.
+    recurrences: BTreeMap<(Vec<ValueId>, bool), [Held; 3]>,
+    /// Their gradients by operands, direction and whether what is given is of the cells: of the gates, the products,
+    /// the first states and the first cells.
+    gradients: BTreeMap<(Vec<ValueId>, bool, bool), [Held; 4]>,
+    /// Windows' maxima and their places by images.
+    maxima: Vec<(ValueId, Pool, [Held; 2])>,
 }
 
 impl<'a> Emitter<'a> {
@@ -88,7 +114,14 @@ impl<'a> Emitter<'a> {
             values: BTreeMap::new(),
             layers: BTreeMap::new(),
             reshapes: BTreeMap::new(),
+            in_step: false,
+            shared: Shared::default(),
         }
+    }
+
+    /// One for a training step: values that are bound may be trained; `weights` remain as they are.
+    pub fn of_step(builder: &'a mut Builder, trace: &'a Trace, weights: &'a [NamedTensor]) -> Self {
+        Self { in_step: true, ..Self::new(builder, trace, weights) }
     }
 
     /// Says what a value of the graph is, instead of what computes it there.
@@ -116,7 +149,7 @@ impl<'a> Emitter<'a> {
             if self.values.contains_key(&value) {
                 continue;
             }
-            let form = form(graph, value);
+            let form = if self.in_step { form_in_step(graph, value) } else { form(graph, value) };
             let node = graph.node(value);
             let operands = form.operands().unwrap_or_else(|| match node.op {
                 // What else they read are the edges, which they know.
@@ -178,13 +211,30 @@ impl<'a> Emitter<'a> {
             Op::MatMul(matmul) => {
                 self.matmul(value, [inputs[0], inputs[1]], [matmul.transpose_a, matmul.transpose_b])?
             }
+            Op::Pool(pool) if self.in_step && matches!(pool.kind, PoolKind::Max | PoolKind::MaxTap) => {
+                self.max_pool(value, inputs[0], pool)?
+            }
             Op::Pool(pool) => self.pool(value, inputs[0], pool)?,
+            Op::PoolGrad(gradient) if self.in_step => self.pool_gradient(value, inputs, gradient)?,
             Op::PoolGrad(repeat) => self.enlarge(value, inputs[0], repeat)?,
             Op::Softmax(softmax) => self.softmax(inputs[0], softmax.log)?,
             Op::Attention(attention) => self.attention(value, inputs, attention)?,
             Op::Gather(_) => self.gather(value, [inputs[0], inputs[1]])?,
             Op::NeighbourSum(sum) => self.neighbour_sum(value, inputs, sum)?,
             Op::EdgeSoftmax(softmax) => self.edge_softmax(value, inputs, softmax)?,
+            Op::ConvWeight(gradient) if self.in_step => {
+                self.conv_weight(value, [inputs[0], inputs[1]], gradient)?
+            }
+            Op::Recurrence(recurrence) if self.in_step => self.recurrence(inputs, recurrence)?,
+            Op::RecurrenceGrad(gradient) if self.in_step => self.recurrence_gradient(inputs, gradient)?,
+            Op::AttentionGrad(gradient) if self.in_step => {
+                self.attention_gradient(value, inputs, gradient)?
+            }
+            Op::CrossEntropy(loss) if self.in_step => self.cross_entropy(value, inputs, loss.smoothing)?,
+            Op::CrossEntropyDelta(loss) if self.in_step => {
+                self.cross_entropy_delta(value, inputs, loss.smoothing)?
+            }
+            Op::GatherGrad(_) if self.in_step => self.gather_gradient(value, [inputs[0], inputs[1]])?,
             Op::StepScalar(_)
             | Op::Random(_)
             | Op::Conv(_)
@@ -246,6 +296,12 @@ impl<'a> Emitter<'a> {
     fn known(&self, value: ValueId) -> Emitted<&Value> {
         let missing = || refusal(self.trace.graph(), value, "is used before it is computed");
         self.values.get(&value).ok_or_else(missing)
+    }
+
+    /// The extents of a value, of which all are numbers.
+    fn numbers(&self, value: ValueId) -> Emitted<Vec<usize>> {
+        let known: Option<Vec<usize>> = self.trace.dims(value)?.iter().map(|dim| dim.known()).collect();
+        known.ok_or_else(|| refusal(self.trace.graph(), value, "has extents that are not fixed"))
     }
 
     /// A value whose axes lie as in the graph.

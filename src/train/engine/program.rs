@@ -12,7 +12,7 @@ use crate::plan::{
     self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
     PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
-use crate::train::TrainError;
+use crate::train::{TrainError, groups};
 
 /// Rows per evaluation batch; halved repeatedly until the plan fits the device.
 const EVALUATION_BATCH: usize = 512;
@@ -177,11 +177,20 @@ fn whole_sets(
     let is_trained =
         |p: &&Parameter| graph.is_none_or(|g| g.gradients.iter().any(|(name, _)| *name == p.name));
     let (own, frozen): (Vec<&Parameter>, Vec<&Parameter>) = parameters.iter().partition(is_trained);
-    let rates =
-        training.filter(|t| !t.groups.is_empty()).map(|t| own.iter().map(|p| t.rate(&p.name)).collect());
+    let grouped = training.filter(|t| !t.groups.is_empty());
+    let rates = grouped.map(|t| own.iter().map(|p| groups::rate(&t.groups, &p.name)).collect());
+    let decay = |t: &Training, p: &Parameter| match p.decay || decays_all {
+        true => groups::weight_decay(&t.groups, &t.optimizer, &p.name),
+        false => 0.0,
+    };
+    let decaying = grouped.filter(|t| groups::have_decays(&t.groups));
+    let decays = decaying.map(|t| own.iter().map(|p| decay(t, p)).collect());
     let entries =
         |of: &[&Parameter]| of.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect();
-    let optimizer = training.map(|t| OptimizerSpec { rates, ..OptimizerSpec::of(&t.optimizer) });
+    let optimizer = training.map(|t| {
+        let rule = if decaying.is_some() { groups::rule(&t.optimizer) } else { t.optimizer.clone() };
+        OptimizerSpec { rates, decays, ..OptimizerSpec::of(&rule) }
+    });
     let mut sets = vec![ParameterSet { name: ALL.into(), parameters: entries(&own), optimizer }];
     if !frozen.is_empty() {
         sets.push(ParameterSet { name: FROZEN.into(), parameters: entries(&frozen), optimizer: None });

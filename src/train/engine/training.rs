@@ -3,9 +3,9 @@
 use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::nn::inputs;
-use crate::nn::patterns::Patterns;
 use crate::optim::{Decay, Optimizer};
 use crate::plan::{Augmentation, Entry, ImageChanges};
+use crate::train::groups::Group;
 
 /// The data set of the training rows.
 pub(super) const TRAINING: &str = "training";
@@ -30,18 +30,11 @@ pub struct Training<'a> {
     pub decay: Decay,
     /// Maximum gradient norm.
     pub clip_norm: Option<f64>,
-    /// Parameters with a learning rate of their own: which, and it as a multiple of the step's; the last that
-    /// a parameter is of counts.
-    pub groups: Vec<(Patterns, f64)>,
+    /// Parameters with a learning rate or weight decay of their own.
+    pub groups: Vec<Group>,
 }
 
 impl Training<'_> {
-    /// The learning rate of a parameter, as a multiple of the step's.
-    pub(super) fn rate(&self, name: &str) -> f32 {
-        let own = self.groups.iter().rev().find(|(names, _)| names.matches(name));
-        own.map_or(1.0, |(_, rate)| *rate as f32)
-    }
-
     /// Rows per micro-batch.
     pub(crate) fn rows(&self) -> usize {
         self.batch / self.accumulate.max(1)

@@ -1,0 +1,336 @@
+#: affine
+def affine(x, shift, scale):
+    return (x - shift) / scale
+
+
+#: affine_back
+def affine_back(y, shift, scale):
+    return y * scale + shift
+
+
+#: log1p
+def log1p(x, shift, scale):
+    return (numpy.log1p(numpy.maximum(x, -1.0 + 1e-9)) - shift) / scale
+
+
+#: log1p_back
+def log1p_back(y, shift, scale):
+    return numpy.expm1(y * scale + shift)
+
+
+#: quantile
+def quantile(x, points):
+    """The standard normal quantile of the rank among `points`, the middle of the ranks that `x` could have."""
+    points, x = numpy.asarray(points), numpy.asarray(x, numpy.float64)
+    below, up_to = numpy.searchsorted(points, x, "left"), numpy.searchsorted(points, x, "right")
+    low = points[numpy.clip(below - 1, 0, len(points) - 1)]
+    high = points[numpy.clip(below, 0, len(points) - 1)]
+    with numpy.errstate(all="ignore"):
+        between = below - 1.0 + (x - low) / (high - low)
+    between = numpy.where(below == 0, 0.0, numpy.where(below == len(points), len(points) - 1.0, between))
+    rank = numpy.where(below == up_to, between, 0.5 * (below + up_to - 1.0))
+    part = numpy.clip(rank / max(len(points) - 1.0, 1.0), 1e-4, 1 - 1e-4)
+    inverse = statistics.NormalDist().inv_cdf
+    return numpy.array([inverse(p) for p in part.ravel()]).reshape(part.shape)
+
+
+#: quantile_back
+def quantile_back(y, points):
+    points, y = numpy.asarray(points), numpy.asarray(y, numpy.float64)
+    part = 0.5 * numpy.array([math.erfc(-value * math.sqrt(0.5)) for value in y.ravel()]).reshape(y.shape)
+    return numpy.interp(part * max(len(points) - 1.0, 0.0), numpy.arange(len(points)), points)
+
+
+#: single
+def single(x):
+    """In single precision, within its range."""
+    most = float(numpy.finfo(numpy.float32).max)
+    return numpy.clip(x, -most, most).astype(numpy.float32)
+
+
+#: cells
+def cells(table, name):
+    """The texts of a column, `None` where they mark missing values."""
+    if name not in table:
+        raise SystemExit(f"there is no column {name!r}; there are {', '.join(table)}")
+    texts = (cell if cell is None else str(cell).strip() for cell in table[name])
+    return [None if text in MISSING or text is None else text for text in texts]
+
+
+#: filled_forward
+def filled_forward(values):
+    """Missing values become the last one before them."""
+    found, last = [], None
+    for value in values:
+        last = last if value is None else value
+        found.append(last)
+    return found
+
+
+#: forward filled_forward
+def forward(values, groups):
+    """Missing values become the last one before them in the same series."""
+    return [value for rows in groups for value in filled_forward([values[row] for row in rows])]
+
+
+#: number cells single truth forward filled_forward
+def number(table, name, scaling, fill, clip=None, indicator=False, boolean=False, before=None):
+    """A column of numbers, scaled: [rows, 1], or two with a flag of missing values."""
+    read = truth if boolean else float
+    values = [cell if cell is None else read(cell) for cell in cells(table, name)]
+    missing = numpy.array([[value is None] for value in values], numpy.float32)
+    if before is not None:
+        values = forward(values, before)
+    x = numpy.array([fill if value is None else value for value in values], numpy.float64)
+    if clip is not None:
+        x = numpy.clip(x, *clip)
+    x = single(scaling(x)).reshape(-1, 1)
+    return numpy.concatenate([x, missing], 1) if indicator else x
+
+
+#: truth
+def truth(cell):
+    """A boolean as 1 or 0."""
+    return float(cell.lower() in {"true", "yes", "1", "t", "y"})
+
+
+#: places cells forward filled_forward
+def places(table, name, names, fill=None, before=None):
+    """The place of each cell among the names that training had, -1 for others."""
+    known = {text: at for at, text in enumerate(names)}
+    found = [cell if cell is None else known.get(cell, -1) for cell in cells(table, name)]
+    if before is not None:
+        found = forward(found, before)
+    instead = -1 if fill is None else known.get(fill, -1)
+    return numpy.array([instead if at is None else at for at in found], numpy.int64)
+
+
+#: one_hot places
+def one_hot(table, name, names, fill=None, before=None):
+    """A column of names: [rows, names]."""
+    found = places(table, name, names, fill, before)
+    return (found[:, None] == numpy.arange(len(names))).astype(numpy.float32)
+
+
+#: moments cells
+def moments(table, name):
+    """The times of a column, in UTC where they have an offset."""
+    found = []
+    for cell in cells(table, name):
+        time = None if cell is None else datetime.datetime.fromisoformat(cell)
+        if time is not None and time.tzinfo is not None:
+            time = time.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        found.append(time)
+    return found
+
+
+#: calendar moments
+def calendar(table, name, parts, cyclic):
+    """Parts of times: [rows, parts], or sine and cosine of those that repeat."""
+    periods = {"hour": 24.0, "weekday": 7.0, "month": 12.0, "day_of_year": 366.0, "year": 0.0}
+    columns = []
+    for part in parts:
+        values, period = [], periods[part]
+        for time in moments(table, name):
+            if time is None:
+                values.append(0.0)
+                continue
+            hour = time.hour + time.minute / 60
+            day = time.timetuple().tm_yday - 1 + hour / 24
+            year = time.year - 2000.0 + day / 366
+            of = {"hour": hour, "weekday": time.weekday(), "month": time.month - 1, "day_of_year": day, "year": year}
+            values.append(of[part])
+        x = numpy.array(values, numpy.float64)
+        if cyclic and period > 0:
+            angle = 2 * math.pi * x / period
+            columns += [numpy.sin(angle), numpy.cos(angle)]
+        else:
+            columns.append(x / period if period > 0 else x * 0.1)
+    return numpy.stack(columns, 1).astype(numpy.float32)
+
+
+#: series cells moments put
+def series(table):
+    """The rows in the order of their series and times, with rows for missing times: a table, and the rows of each series."""
+    count = len(next(iter(table.values())))
+    times = moments(table, TIME) if TIME else list(range(count))
+    names = cells(table, GROUP) if GROUP else [""] * count
+    known = [row for row in range(count) if times[row] is not None]
+    if GAPS == "ignore":
+        past = [cells(table, name) for name in TARGETS]
+        known = [row for row in known if all(column[row] is not None for column in past)]
+    groups = {}
+    for row in known:
+        groups.setdefault(names[row], []).append(row)
+    for rows in groups.values():
+        rows.sort(key=lambda row: times[row])
+    steps = collections.Counter(
+        times[b] - times[a] for rows in groups.values() for a, b in zip(rows, rows[1:])
+    )
+    step = min(steps, key=lambda step: (-steps[step], step)) if steps else None
+    found, arranged = {name: [] for name in table}, []
+    for name in sorted(groups):
+        start, last = len(found[next(iter(found))]), None
+        for row in groups[name] + [None] * (BEYOND if steps else 0):
+            time = times[row] if row is not None else last + step
+            while GAPS in ("fill", "drop") and last is not None and last + step < time:
+                last += step
+                put(found, table, None, groups[name][0], last)
+            put(found, table, row, groups[name][0], time)
+            last = time
+        arranged.append(range(start, len(found[next(iter(found))])))
+    return found, arranged
+
+
+#: put
+def put(found, table, row, like, time):
+    """Appends a row of a table, or one that only has its time and series."""
+    for name, column in found.items():
+        if row is not None:
+            column.append(table[name][row])
+        elif name == TIME:
+            column.append(time.isoformat(" "))
+        else:
+            column.append(table[name][like] if name in SAME else None)
+
+
+#: windows series forward filled_forward single cells
+def windows(table):
+    """Windows of the rows of a table, [windows, LENGTH, width], and the row that each one's last prediction is of."""
+    table, groups = series(table)
+    past = [[cell if cell is None else float(cell) for cell in cells(table, name)] for name in TARGETS]
+    known = numpy.array([[value is not None for value in column] for column in past])
+    if GAPS == "fill":
+        past = [forward(column, groups) for column in past]
+    scaled = []
+    for column, scaling in zip(past, SCALINGS):
+        x = numpy.array([numpy.nan if value is None else value for value in column], numpy.float64)
+        scaled.append(single(scaling(x)))
+    now, later = columns(table, groups)
+    rows = numpy.concatenate([numpy.stack(scaled, 1), now], 1)
+    found, places = [], []
+    for group in groups:
+        for start in range(group.start, group.stop - LENGTH - HORIZON + 1, STRIDE):
+            window = slice(start, start + LENGTH)
+            parts = [rows[window], *(later[start + ahead : start + ahead + LENGTH] for ahead in OFFSETS)]
+            x = numpy.concatenate(parts, 1)
+            whole = GAPS == "fill" or known[:, window].all()
+            if whole and numpy.isfinite(x).all():
+                found.append(x)
+                places.append(start + LENGTH + HORIZON - 1)
+    names = [name for name in (TIME, GROUP) if name]
+    said = {name: [table[name][place] for place in places] for name in names}
+    return numpy.array(found, numpy.float32).reshape(-1, LENGTH, rows.shape[1] + len(OFFSETS) * later.shape[1]), said
+
+
+#: read_table
+def read_table(path):
+    """The columns of a CSV file by name, as texts."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+#: Position
+class Position(nn.Module):
+    """Adds a vector for each step."""
+
+    def __init__(self, steps, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(steps, width))
+
+    def forward(self, x):
+        return x + self.weight
+
+
+#: Waves
+class Waves(nn.Module):
+    """Adds sines and cosines of the position."""
+
+    def __init__(self, steps, width):
+        super().__init__()
+        at, feature = numpy.arange(steps)[:, None], numpy.arange(width)[None, :]
+        angle = at / 10000.0 ** (feature // 2 * 2 / width)
+        waves = numpy.where(feature % 2 == 0, numpy.sin(angle), numpy.cos(angle))
+        self.register_buffer("waves", torch.tensor(waves, dtype=torch.float32), persistent=False)
+
+    def forward(self, x):
+        return x + self.waves
+
+
+#: Tokens
+class Tokens(nn.Module):
+    """A vector for each number of a row."""
+
+    def __init__(self, features, width):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(features, width))
+        self.bias = nn.Parameter(torch.zeros(features, width))
+
+    def forward(self, x):
+        return x[:, :, None] * self.weight + self.bias
+
+
+#: Residual
+class Residual(nn.Module):
+    """Convolutions with batch normalisation, whose result is added to their input."""
+
+    def __init__(self, inputs, sizes, stride, shortcut, shortcut_norm):
+        super().__init__()
+        self.count = len(sizes)
+        outputs = inputs
+        for at, (channels, taps, step) in enumerate(sizes, 1):
+            self.add_module(f"conv{at}", nn.Conv2d(outputs, channels, taps, step, taps // 2, bias=False))
+            self.add_module(f"bn{at}", nn.BatchNorm2d(channels))
+            outputs = channels
+        norm = [nn.BatchNorm2d(outputs)] if shortcut_norm else []
+        self.downsample = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, bias=False), *norm) if shortcut else None
+
+    def forward(self, x):
+        h = x
+        for at in range(1, self.count + 1):
+            h = getattr(self, f"bn{at}")(getattr(self, f"conv{at}")(h))
+            if at < self.count:
+                h = functional.relu(h)
+        return functional.relu(h + (x if self.downsample is None else self.downsample(x)))
+
+
+#: load
+def load(path=WEIGHTS):
+    """The trained network, from a safetensors file."""
+    with open(path, "rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(length))
+        data = file.read()
+    state = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            first, last = entry["data_offsets"]
+            values = numpy.frombuffer(data[first:last], "<f4").reshape(entry["shape"])
+            state[RENAMED.get(name, name)] = torch.from_numpy(values.copy())
+    model = Model()
+    # Only the count of batches that a batch norm has seen is no part of the file.
+    unknown = model.load_state_dict(state, strict=False)
+    missing = [name for name in unknown.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or unknown.unexpected_keys:
+        raise SystemExit(f"{path} is of another model: {missing}, {unknown.unexpected_keys}")
+    return model.eval()
+
+
+#: run
+def run(model, *inputs, batch=512):
+    """The network's outputs, [rows, outputs], batch by batch."""
+    parts = [torch.from_numpy(numpy.ascontiguousarray(x)) for x in inputs]
+    with torch.no_grad():
+        found = [model(*(part[at : at + batch] for part in parts)) for at in range(0, len(parts[0]), batch)]
+    return torch.cat(found).double().numpy() if found else numpy.zeros((0, OUTPUTS))
+
+
+#: probabilities
+def probabilities(raw):
+    """The probability of each class, [rows, classes]."""
+    if raw.shape[1] == 1:
+        positive = 1 / (1 + numpy.exp(-raw))
+        return numpy.concatenate([1 / (1 + numpy.exp(raw)), positive], 1)
+    powers = numpy.exp(raw - raw.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
