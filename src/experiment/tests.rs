@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 76] = [
+const TABLES: [&str; 79] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -146,6 +146,9 @@ const TABLES: [&str; 76] = [
     "model.layer=[{type=\"transformer\",heads=2+}]",
     "model.layer=[{type=\"position\"+}]",
     "model.layer=[{type=\"tokens\",width=8+}]",
+    "model.layer=[{type=\"adaptive_pool\",size=3+}]",
+    "model.layer=[{type=\"local_response_norm\",size=5+}]",
+    "model.layer=[{type=\"temporal_block\",channels=3+}]",
     "train={epochs=3+}",
     "train.loss={type=\"mse\"+}",
     "train.loss={type=\"mae\"+}",

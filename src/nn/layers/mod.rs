@@ -6,6 +6,7 @@
 //! `[B, T, 1, F]`.
 
 mod activation;
+mod adaptive_pool;
 mod append;
 mod attention;
 mod avg_pool;
@@ -21,11 +22,13 @@ mod global_pool;
 mod group_norm;
 pub(crate) mod keys;
 mod layer_norm;
+mod local_response_norm;
 mod max_pool;
 mod position;
 pub mod recurrent;
 mod residual;
 mod rms_norm;
+mod temporal_block;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tokens;
@@ -39,12 +42,14 @@ use serde::{Deserialize, Serialize};
 use super::network::Network;
 use crate::graph::{GraphError, ValueId};
 pub use activation::{Activate, Activation, activation};
+pub use adaptive_pool::AdaptivePool;
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
+pub use convolution::KernelInit;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -52,11 +57,13 @@ pub use global_pool::{GlobalPool, Pooling};
 pub use group_norm::GroupNorm;
 pub use keys::{NamedPadding, Padding, Pair, default_eps};
 pub use layer_norm::LayerNorm;
+pub use local_response_norm::LocalResponseNorm;
 pub use max_pool::MaxPool;
 pub use position::{Position, Positions};
 pub use recurrent::Recurrent;
 pub use residual::{Block, Residual};
 pub use rms_norm::RmsNorm;
+pub use temporal_block::TemporalBlock;
 pub use tokens::Tokens;
 pub use transformer::Transformer;
 pub use unflatten::Unflatten;
@@ -155,4 +162,7 @@ layers! {
     Transformer(Transformer),
     Position(Position),
     Tokens(Tokens),
+    AdaptivePool(AdaptivePool),
+    LocalResponseNorm(LocalResponseNorm),
+    TemporalBlock(TemporalBlock),
 }

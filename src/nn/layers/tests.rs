@@ -13,7 +13,7 @@ pub(super) fn numbers(count: usize, phase: f64) -> Vec<f64> {
     (0..count).map(|i| (i as f64 * 1.7 + phase).sin() * 2.0 + 0.3).collect()
 }
 
-/// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order.
+/// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order, each as files have it.
 pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     let mut graph = Graph::new();
     let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
@@ -22,8 +22,8 @@ pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tens
     let mut bindings = BTreeMap::from([(input, x)]);
     assert_eq!(net.parameters.len(), parameters.len());
     for ((parameter, value), data) in net.parameters.iter().zip(parameters) {
-        assert_eq!(parameter.arrangement, Default::default(), "data are given as they lie in memory");
-        bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
+        let lying = parameter.arrangement.to_memory(data.clone());
+        bindings.insert(*value, Tensor::new(parameter.arrangement.shape(&parameter.shape), lying));
     }
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
 }
@@ -73,7 +73,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 21] = [
+const LEAST: [&str; 24] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -95,6 +95,9 @@ const LEAST: [&str; 21] = [
     r#"type = "transformer", heads = 2"#,
     r#"type = "position""#,
     r#"type = "tokens", width = 8"#,
+    r#"type = "adaptive_pool", size = 3"#,
+    r#"type = "local_response_norm", size = 5"#,
+    r#"type = "temporal_block", channels = 3"#,
 ];
 
 #[test]
