@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 79] = [
+const TABLES: [&str; 82] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -121,7 +121,10 @@ const TABLES: [&str; 79] = [
     "data.split={by=\"files\"+}",
     "model={family=\"mlp\"+}",
     "model={family=\"cnn\"+}",
+    "model={family=\"resnet\"+}",
+    "model={family=\"alexnet\"+}",
     "model={family=\"rnn\"+}",
+    "model={family=\"tcn\"+}",
     "model={family=\"vae\"+}",
     "model={family=\"gan\"+}",
     "model.layer=[{type=\"dense\",units=3+}]",
@@ -299,7 +302,7 @@ fn every_key_is_listed_with_a_sentence() {
             }
         }
     }
-    for family in ["mlp", "cnn", "rnn", "transformer", "vae", "gan"] {
+    for family in ["mlp", "cnn", "resnet", "alexnet", "rnn", "tcn", "transformer", "vae", "gan"] {
         let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
         walk("", &toml::from_str(&experiment.resolved()).unwrap());
     }
@@ -309,7 +312,7 @@ fn every_key_is_listed_with_a_sentence() {
     assert!(of("data", "source").required);
     assert_eq!(
         of("model", "family").kind,
-        "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\""
+        "\"mlp\" | \"cnn\" | \"resnet\" | \"alexnet\" | \"rnn\" | \"tcn\" | \"transformer\" | \"vae\" | \"gan\""
     );
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));

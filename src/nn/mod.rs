@@ -1,6 +1,7 @@
 //! Networks: layers, losses and initialisation; from an experiment's model to graphs.
 
 pub mod arrangement;
+mod cache;
 mod class_weights;
 pub mod config;
 pub mod focal;

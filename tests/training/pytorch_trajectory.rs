@@ -2,11 +2,11 @@
 //! optimizer; a CNN, a residual network, transformers of text, images and windows and adversarial pairs for 50 steps within
 //! 1e-3; and
 //! a variational autoencoder for 100 steps within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does the
-//! same on the GPU).
+//! same on the GPU). Loss and gradients of residual networks, AlexNet and a temporal convolutional network are PyTorch's.
 
 use gridlight::device::cpu::CpuDevice;
 
-use crate::{gan_trajectory, image_trajectory, trajectory, transformer_trajectory, vae_trajectory};
+use crate::{families, gan_trajectory, image_trajectory, trajectory, transformer_trajectory, vae_trajectory};
 
 #[test]
 fn losses_follow_pytorch_for_200_steps_of_every_optimizer() {
@@ -21,6 +21,11 @@ fn losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps() {
 #[test]
 fn losses_of_transformers_follow_pytorch_for_50_steps() {
     transformer_trajectory::check_transformers(&CpuDevice::new(Some(2)), 1e-3).unwrap();
+}
+
+#[test]
+fn gradients_of_networks_with_a_name_are_pytorchs() {
+    families::check_families(&CpuDevice::new(Some(2)), 1e-4, false).unwrap();
 }
 
 #[test]

@@ -41,6 +41,7 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 use crate::graph::{GraphError, ValueId};
+pub(crate) use activation::NO_FUNCTION;
 pub use activation::{Activate, Activation, activation};
 pub use adaptive_pool::AdaptivePool;
 pub use attention::Attention;

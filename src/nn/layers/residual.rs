@@ -78,11 +78,10 @@ impl Layer for Residual {
         }
         let mut shortcut = x;
         if stride != 1 || inputs != channels {
-            let name = format!("{name}.downsample.0");
-            shortcut = net.plain_convolution(&name, channels, 1, stride, init, x)?;
+            let resized = format!("{name}.downsample.0");
+            shortcut = net.plain_convolution(&resized, channels, 1, stride, init, x)?;
             if shortcut_norm {
-                let name = format!("{name}.downsample.1");
-                shortcut = net.batch_norm(&name, &norm, shortcut)?;
+                shortcut = net.batch_norm(&format!("{name}.downsample.1"), &norm, shortcut)?;
             }
         }
         let sum = net.graph.add(h, shortcut)?;

@@ -59,7 +59,11 @@ impl Layer for TemporalBlock {
 
     /// Names follow the authors' `TemporalBlock`: `conv1`, `conv2`, `downsample`.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let [batch, steps, across, values] = net.extents("temporal_block", x)?;
+        let [batch, steps, across, values] = net.graph.shape(x)[..] else {
+            let reason = "expected sequences or images; cut windows from a series with [data.window], or give rows a \
+                          shape with `data.image.shape`";
+            return Err(net.graph.error("temporal_block", &[x], reason.into()));
+        };
         let x = net.graph.reshape(x, &[batch, steps, 1, across * values])?;
         let Self { channels, kernel, dilation, dropout, weight_norm } = *self;
         let name = &place.name;

@@ -8,6 +8,7 @@
 
 mod attention;
 mod elementwise;
+mod folded;
 mod layers;
 mod pool;
 mod recurrent;
@@ -116,6 +117,9 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let form = form(graph, value);
+            if let Form::Conv { w, .. } = &form {
+                self.fold(*w)?;
+            }
             let operands = form.operands().unwrap_or_else(|| graph.node(value).inputs.clone());
             forms.insert(value, form);
             open.extend(operands.iter().copied().filter(|&operand| needed.insert(operand)));
