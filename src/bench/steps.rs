@@ -14,8 +14,8 @@ use crate::nn::config::{Family, ModelConfig};
 use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
-    Activate, Activation, BatchNorm, Block, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool,
-    Padding, Pair, Pooling, Residual,
+    Activate, Activation, BatchNorm, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool, Padding, Pair,
+    Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
 use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
@@ -201,7 +201,7 @@ fn convolutional_layers() -> Vec<LayerConfig> {
 /// Convolution, three residual blocks, global pooling.
 fn residual_layers() -> Vec<LayerConfig> {
     let block =
-        |channels, stride| Residual { channels, stride, kind: Block::Basic, shortcut_norm: false }.into();
+        |channels, stride| Residual { shortcut_norm: false, ..Residual::new(channels, stride) }.into();
     vec![
         convolution(16, 1, false),
         BatchNorm::default().into(),

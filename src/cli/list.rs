@@ -75,7 +75,10 @@ fn family_name(family: Family) -> &'static str {
     match family {
         Family::Mlp => "mlp",
         Family::Cnn => "cnn",
+        Family::Resnet => "resnet",
+        Family::Alexnet => "alexnet",
         Family::Rnn => "rnn",
+        Family::Tcn => "tcn",
         Family::Transformer => "transformer",
         Family::Vae => "vae",
         Family::Gan => "gan",

@@ -168,7 +168,8 @@ impl Experiment {
 
     /// Fills keys that are not `given` with the defaults that follow from the model or the data.
     fn fill_in(&mut self, given: &toml::Table) {
-        self.model.fill_in();
+        let model = given.get("model");
+        self.model.fill_in(&|key| model.is_some_and(|model| model.get(key).is_some()));
         let is_given = |key: &str| given.get("train").is_some_and(|train| train.get(key).is_some());
         if !is_given("loss") {
             self.train.loss = tasks::default_loss(&self.data, &self.model);
@@ -222,6 +223,8 @@ impl Experiment {
         self.check_model()?;
         config::recurrent::check(&self.model)?;
         config::transformer::check(&self.model)?;
+        config::classic::check(&self.model)?;
+        config::temporal::check(&self.model)?;
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;

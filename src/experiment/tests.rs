@@ -100,7 +100,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 82] = [
+const TABLES: [&str; 88] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -123,7 +123,10 @@ const TABLES: [&str; 82] = [
     "data.split={by=\"files\"+}",
     "model={family=\"mlp\"+}",
     "model={family=\"cnn\"+}",
+    "model={family=\"resnet\"+}",
+    "model={family=\"alexnet\"+}",
     "model={family=\"rnn\"+}",
+    "model={family=\"tcn\"+}",
     "model={family=\"vae\"+}",
     "model={family=\"gan\"+}",
     "model.layer=[{type=\"dense\",units=3+}]",
@@ -151,6 +154,9 @@ const TABLES: [&str; 82] = [
     "model.layer=[{type=\"graph_conv\",units=3+}]",
     "model.layer=[{type=\"graph_sage\",units=3+}]",
     "model.layer=[{type=\"graph_attention\",units=3+}]",
+    "model.layer=[{type=\"adaptive_pool\",size=3+}]",
+    "model.layer=[{type=\"local_response_norm\",size=5+}]",
+    "model.layer=[{type=\"temporal_block\",channels=3+}]",
     "train={epochs=3+}",
     "train.loss={type=\"mse\"+}",
     "train.loss={type=\"mae\"+}",
@@ -305,7 +311,7 @@ fn every_key_is_listed_with_a_sentence() {
             }
         }
     }
-    for family in ["mlp", "cnn", "rnn", "transformer", "vae", "gan"] {
+    for family in ["mlp", "cnn", "resnet", "alexnet", "rnn", "tcn", "transformer", "vae", "gan"] {
         let experiment = Experiment::parse(BASE, "x.toml", &[format!("model.family={family}")]).unwrap();
         walk("", &toml::from_str(&experiment.resolved()).unwrap());
     }
@@ -315,7 +321,7 @@ fn every_key_is_listed_with_a_sentence() {
     assert!(of("data", "source").required);
     assert_eq!(
         of("model", "family").kind,
-        "\"mlp\" | \"cnn\" | \"rnn\" | \"transformer\" | \"vae\" | \"gan\""
+        "\"mlp\" | \"cnn\" | \"resnet\" | \"alexnet\" | \"rnn\" | \"tcn\" | \"transformer\" | \"vae\" | \"gan\""
     );
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));

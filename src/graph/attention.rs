@@ -69,7 +69,7 @@ impl Graph {
     /// `t / 10000^(2i / D)` (Su et al. 2021, arXiv:2104.09864), so that products of rotated rows depend on their
     /// distance. The other rows stay as they are.
     pub fn rotary(&mut self, x: ValueId, rotated: usize) -> Built {
-        let [batch, steps, rows, width] = self.shape(x)[..] else {
+        let [_, steps, rows, width] = self.shape(x)[..] else {
             return Err(self.error("rotary", &[x], "expected queries or keys [B, T, N, D]".into()));
         };
         if !width.is_multiple_of(2) {
@@ -79,17 +79,40 @@ impl Graph {
         let half = width / 2;
         let angle = |at: usize| {
             let (t, row, i) = (at / (rows * half), at / half % rows, at % half);
-            if row < rotated { t as f64 / 10_000f64.powf(i as f64 / half as f64) } else { 0.0 }
+            if row < rotated { rotation(t, i, half) } else { 0.0 }
         };
         let table = |f: fn(f64) -> f64| -> Vec<f32> {
             (0..steps * rows * half).map(|at| f(angle(at)) as f32).collect()
         };
         let cos = self.constant(&[steps, rows, half], &table(f64::cos))?;
         let sin = self.constant(&[steps, rows, half], &table(f64::sin))?;
+        self.rotated(x, [cos, sin])
+    }
+
+    /// Cosines and sines `[steps, D / 2]` of the angles of [`Graph::rotary`] at each step.
+    pub(crate) fn rotations(steps: usize, width: usize) -> [Vec<f32>; 2] {
+        let half = width / 2;
+        let of = |f: fn(f64) -> f64| {
+            (0..steps * half).map(|at| f(rotation(at / half, at % half, half)) as f32).collect()
+        };
+        [of(f64::cos), of(f64::sin)]
+    }
+
+    /// Pairs of features, `i` and `i + D / 2` of `x` `[B, T, N, D]`, rotated by angles of these cosines and sines.
+    pub(crate) fn rotated(&mut self, x: ValueId, [cos, sin]: [ValueId; 2]) -> Built {
+        let [batch, steps, rows, width] = self.shape(x)[..] else {
+            return Err(self.error("rotary", &[x], "expected queries or keys [B, T, N, D]".into()));
+        };
+        let half = width / 2;
         let extents = [batch, steps, rows, half];
         let (a, b) = (self.slice(x, &[0; 4], &extents)?, self.slice(x, &[0, 0, 0, half], &extents)?);
         let first = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &a * &cos - &b * &sin)?;
         let second = self.formula([a, b, cos, sin], |[a, b, cos, sin]| &b * &cos + &a * &sin)?;
         self.concat(&[first, second], 3)
     }
+}
+
+/// The angle of pair `i` of `half` at step `t`.
+fn rotation(t: usize, i: usize, half: usize) -> f64 {
+    t as f64 / 10_000f64.powf(i as f64 / half as f64)
 }

@@ -20,6 +20,14 @@ pub enum Init {
         /// Standard deviation.
         deviation: f32,
     },
+    /// The Euclidean norms of the rows of the parameter declared just before, which is [`Init::Uniform`]: the lengths of
+    /// weights that are a direction and a length.
+    Norms {
+        /// Half the width of its interval.
+        bound: f32,
+        /// Elements of a row.
+        row: usize,
+    },
 }
 
 impl Init {
@@ -39,6 +47,11 @@ impl Init {
             }
             Init::Normal => (0..count).map(|i| rng::normal(word(i))).collect(),
             Init::SmallNormal { deviation } => (0..count).map(|i| rng::normal(word(i)) * deviation).collect(),
+            Init::Norms { bound, row } => {
+                let before = Init::Uniform { bound }.elements(seed, number.saturating_sub(1), count * row);
+                let norm = |row: &[f32]| row.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() as f32;
+                before.chunks(row.max(1)).map(norm).collect()
+            }
         }
     }
 }

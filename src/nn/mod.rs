@@ -2,6 +2,7 @@
 
 mod adapted;
 pub mod arrangement;
+mod cache;
 mod class_weights;
 pub mod config;
 pub mod focal;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::arrangement::Arrangement;
+use super::cache::Cache;
 use super::init::Init;
 use super::lora::Lora;
 use super::patterns::Patterns;
@@ -28,6 +29,8 @@ pub struct Network<'a> {
     pub nodes: Option<Arc<Nodes>>,
     /// Prefix of the layers' parameter names: empty, or `encoder.`.
     pub prefix: String,
+    /// Names of the layers by number, where these are not their numbers.
+    pub names: Vec<String>,
     /// First random stream of the layers.
     pub first_stream: u32,
     /// Trained tensors.
@@ -38,6 +41,8 @@ pub struct Network<'a> {
     pub carried: Vec<State>,
     /// Whether recurrent layers start from the final states of the previous batch.
     pub carries: bool,
+    /// Set if sequences are read one step at a time, and attention keeps those before.
+    pub cache: Option<Cache>,
     /// Whether layers are appended another time: their parameters and states are declared already, and the
     /// states take their new values from the first time.
     pub again: bool,
@@ -64,11 +69,13 @@ impl<'a> Network<'a> {
             drops: training,
             nodes: None,
             prefix: String::new(),
+            names: vec![],
             first_stream: streams::LAYERS,
             parameters: vec![],
             states: vec![],
             carried: vec![],
             carries: false,
+            cache: None,
             again: false,
             averaged: false,
             given: vec![],

@@ -1,7 +1,7 @@
 //! Layers in sequence, trained against a target.
 
-use super::config::ModelConfig;
 use super::config::transformer::TokensOf;
+use super::config::{Listed, ModelConfig};
 use super::imported::{Feeds, Imported};
 use super::init::Init;
 use super::inputs::{Inputs, WEIGHT, X, Y, category_source, embedding_width};
@@ -19,6 +19,8 @@ use crate::graph::{GraphError, Source, ValueId};
 pub struct Supervised {
     /// Hidden layers and the output layer.
     pub layers: Vec<LayerConfig>,
+    /// Their names, if not their numbers.
+    names: Vec<String>,
     /// Its inputs.
     pub inputs: Inputs,
     /// Number of predicted values per row; with several quantiles, each has as many outputs.
@@ -41,7 +43,7 @@ impl Supervised {
             (None, Some(_)) => TokensOf::Patches,
             (None, None) => TokensOf::Numbers,
         };
-        let mut layers = config.layers_of(tokens);
+        let Listed { mut layers, names } = config.listed(tokens, inputs.image);
         let mut units = outputs * loss.quantiles().len().max(1);
         if let (Some(graph), Some(_)) = (&inputs.graph, inputs.sequence) {
             // Every node has its own share of the targets.
@@ -54,7 +56,7 @@ impl Supervised {
         let embedding_width = config.embedding_width;
         let imported = config.network.clone();
         let lora = config.lora.as_ref().map(Lora::of);
-        Self { layers, inputs, outputs, loss, embedding_width, imported, features_only: false, lora }
+        Self { layers, names, inputs, outputs, loss, embedding_width, imported, features_only: false, lora }
     }
 
     /// The model without its output layer and loss: it gives what that layer reads, the last hidden features
@@ -150,6 +152,7 @@ impl Model for Supervised {
         if let (Some(sequence), true) = (self.inputs.sequence, by_step) {
             h = net.sequence(h, sequence.length, sequence.width)?;
         }
+        net.names = self.names.clone();
         h = net.layers(&self.layers, 0, h)?;
         if net.graph.shape(h).len() != 2 {
             let reason = "the layers give each sample a sequence or an image, and the output takes a row of numbers; \

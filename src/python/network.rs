@@ -239,6 +239,8 @@ impl Writer<'_> {
                 self.step(match pool.kind {
                     Pooling::Average => format!("x = x.mean({axes})"),
                     Pooling::Max => format!("x = x.amax({axes})"),
+                    Pooling::Last if matches!(kind, Kind::Steps(_)) => "x = x[:, -1]".into(),
+                    Pooling::Last => return Err(unknown()),
                 });
                 return Ok(Kind::Rows(width));
             }
@@ -339,7 +341,8 @@ impl Writer<'_> {
     }
 
     fn residual(&mut self, name: &str, block: &Residual, inputs: usize) {
-        let Residual { channels, stride, kind, shortcut_norm } = *block;
+        // Weights are loaded: what they started from does not matter.
+        let Residual { channels, stride, kind, shortcut_norm, init: _ } = *block;
         let narrow = (channels / 4).max(1);
         let sizes = match kind {
             Block::Basic => format!("[({channels}, 3, {stride}), ({channels}, 3, 1)]"),

@@ -334,7 +334,8 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if data.text.is_some() {
         return text::LOSS;
     }
-    let as_images = data.image.is_some() || model.family == Family::Cnn;
+    let of_images = matches!(model.family, Family::Cnn | Family::Resnet | Family::Alexnet);
+    let as_images = data.image.is_some() || of_images;
     if holds_classes(&data.source, as_images) {
         return Loss::CrossEntropy { class_weights: ClassWeights::default(), label_smoothing: 0.0 };
     }

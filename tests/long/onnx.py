@@ -304,6 +304,7 @@ def cases():
         "traffic-24h": hours(TRAFFIC, "traffic_volume", 24, True, False),
         "electricity-1h": hours(ENERGY, "load_kw", 1, False, True),
         "electricity-24h": hours(ENERGY, "load_kw", 24, False, True),
+        "energy-24h-tcn": hours(ENERGY, "load_kw", 24, False, True),
         "volatility": (DATA / "finance/stocks_daily.csv", lambda model: swings(DATA / "finance/stocks_daily.csv")),
         "electricity-hours": (ENERGY, lambda model: past_days(ENERGY)),
         "karate": rows(DATA / "graphs/karate_members.csv"),
@@ -397,6 +398,14 @@ def more_cases(directory):
     image("bottleneck", layers(
         '"conv2d", channels = 8', '"residual", channels = 16, kind = "bottleneck", stride = 2, shortcut_norm = false',
         '"flatten"'))
+    image("resnet", 'family = "resnet", depth = 20')
+    image("resnet-imagenet", 'family = "resnet", stem = "imagenet"')
+    image("alexnet", 'family = "alexnet"')
+    image("normed", layers(
+        '"conv2d", channels = 6, padding = 1, init = "kaiming"', '"local_response_norm", size = 4, alpha = 0.5',
+        '"conv2d", channels = 4, groups = 2', '"local_response_norm", size = 5, k = 2.0',
+        '"adaptive_pool", size = [4, 5]', '"flatten"'))
+    image("tcn", 'family = "tcn", channels = [6, 8]')
     functions = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus"]
     activations = [step for f in functions for step in ('"dense", units = 8', f'"activation", function = "{f}"')]
     image("activations", layers(*activations))
@@ -413,6 +422,9 @@ def more_cases(directory):
         data='transform = { categories = "embedding" }\nclean = { categories = { constant = "red" } }')
     row("learned-variance", "kind", "elbo", model='family = "vae"\nlatent = 3\nvariance = "learned"\nbeta = 0.5')
     series("shops", 'family = "rnn"\ncell = "lstm"\nhidden = [6, 6]', window='scale_by = "group"')
+    series("shops-conv", layers(
+        '"conv1d", channels = 6, kernel = 3, causal = true', '"temporal_block", channels = 4, weight_norm = false',
+        '"global_pool", kind = "last"'))
     series("shops-log", 'family = "mlp"', data='transform = { target = "log1p" }', window='targets = ["stock"]')
     return found
 

@@ -5,8 +5,8 @@ use gridlight::device::gpu::GpuOptions;
 use libtest_mimic::Trial;
 
 use crate::{
-    agreement, custom_loop, examples, gan_trajectory, graph_trajectory, harness, image_trajectory, parts,
-    trajectory, transformer_trajectory, vae_trajectory,
+    agreement, custom_loop, examples, families, gan_trajectory, graph_trajectory, harness, image_trajectory,
+    parts, trajectory, transformer_trajectory, vae_trajectory,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -16,6 +16,9 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("losses_of_a_cnn_and_a_residual_network_follow_pytorch_for_50_steps", || {
             Ok(image_trajectory::check_images(&harness::device(&GpuOptions::default())?, 1e-3)?)
+        }),
+        ("gradients_of_small_networks_with_a_name_are_pytorchs", || {
+            Ok(families::check_families(&harness::device(&GpuOptions::default())?, 1e-4, true)?)
         }),
         ("losses_of_transformers_follow_pytorch_for_50_steps", || {
             Ok(transformer_trajectory::check_transformers(&harness::device(&GpuOptions::default())?, 1e-3)?)

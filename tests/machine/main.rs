@@ -11,6 +11,8 @@ mod custom_loop;
 mod everywhere;
 #[path = "../common/examples.rs"]
 mod examples;
+#[path = "../pytorch/families.rs"]
+mod families;
 #[path = "../common/faults.rs"]
 mod faults;
 #[path = "../pytorch/gan_trajectory.rs"]

@@ -1,9 +1,10 @@
-"""Makes transformer.json in this folder with PyTorch: losses of three small networks over 50 steps of Adam.
+"""Makes transformer.json in this folder with PyTorch: losses of four small networks over 50 steps of Adam.
 
 usage: python3 tests/pytorch/transformer.py > tests/pytorch/transformer.json   (needs torch and numpy)
 
 A decoder of text (blocks that normalise first, causal), a vision transformer, and an encoder of windows (blocks that
-normalise last, sinusoidal positions, one attention layer). Tensors have the names of the program's; the tensor at
+normalise last, sinusoidal positions, one attention layer), and a decoder whose dense layers are gated (SwiGLU) and whose
+embedding is its output layer. Tensors have the names of the program's; the tensor at
 place i of the sorted names holds multiples of 1/64 from a small integer generator with seed 100 + i, so that the test
 makes the same ones without reading them; weights of one axis are those of norms, and 1 is added to them.
 """
@@ -112,6 +113,36 @@ def text():
     return Text(), loss
 
 
+class Gated(Block):
+    """The dense layers of LLaMA: w2(silu(w1 x) * w3 x)."""
+
+    def __init__(self, width, heads, hidden, causal):
+        super().__init__(width, heads, hidden, causal, norm_first=True)
+        self.linear1 = nn.Linear(width, hidden, bias=False)
+        self.linear2 = nn.Linear(hidden, width, bias=False)
+        self.linear3 = nn.Linear(width, hidden, bias=False)
+
+    def _ff_block(self, x):
+        return self.linear2(F.silu(self.linear1(x)) * self.linear3(x))
+
+
+class Tied(Text):
+    def __init__(self):
+        nn.Module.__init__(self)
+        self.embedding = nn.Embedding(13, 16)
+        layers = [Positions(12, 16), *[Gated(16, 4, 48, True) for _ in range(2)], nn.LayerNorm(16)]
+        for number, layer in enumerate(layers):
+            self.add_module(str(number), layer)
+        self.count = len(layers)
+
+    def forward(self, x):
+        return super().forward(x) @ self.embedding.weight.T
+
+
+def gated():
+    return Tied(), text()[1]
+
+
 def images():
     x = tensor((24, 1, 8, 8), 2)
     y = torch.tensor([v % 5 for v in integers(24, 3)])
@@ -142,4 +173,4 @@ def run(make):
     return losses
 
 
-print(json.dumps({make.__name__: run(make) for make in [text, images, windows]}, indent=0))
+print(json.dumps({make.__name__: run(make) for make in [text, gated, images, windows]}, indent=0))

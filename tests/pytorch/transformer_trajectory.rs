@@ -39,7 +39,15 @@ fn cross_entropy() -> Loss {
 }
 
 fn text() -> (Box<dyn Model>, Dataset) {
-    let config = model("family = \"transformer\"\nwidth = 16\nheads = 4\nblocks = 2\nactivation = \"gelu\"");
+    text_with("activation = \"gelu\"")
+}
+
+fn gated() -> (Box<dyn Model>, Dataset) {
+    text_with("activation = \"swiglu\"\ntied = true")
+}
+
+fn text_with(keys: &str) -> (Box<dyn Model>, Dataset) {
+    let config = model(&format!("family = \"transformer\"\nwidth = 16\nheads = 4\nblocks = 2\n{keys}"));
     let shape = TextShape { length: 12, vocabulary: 13 };
     let symbols = integers(ROWS * 12 + 1, 1).into_iter().map(|x| (x % 13) as u32).collect();
     let text = Some(Text { length: 12, vocabulary: 13, symbols });
@@ -134,7 +142,9 @@ fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
 pub fn check_transformers(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     let figures: BTreeMap<String, Vec<f64>> =
         serde_json::from_str(include_str!("transformer.json")).map_err(|e| e.to_string())?;
-    for (name, (model, data)) in [("text", text()), ("images", images()), ("windows", windows())] {
+    for (name, (model, data)) in
+        [("text", text()), ("gated", gated()), ("images", images()), ("windows", windows())]
+    {
         let found = losses(device, &*model, &data);
         let expected = figures.get(name).ok_or("no figures of this name")?;
         for (step, (found, expected)) in found.iter().zip(expected).enumerate() {

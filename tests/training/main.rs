@@ -11,6 +11,8 @@ mod divergence;
 #[path = "../common/examples.rs"]
 mod examples;
 mod explain;
+#[path = "../pytorch/families.rs"]
+mod families;
 #[path = "../common/faults.rs"]
 mod faults;
 mod fit;

@@ -2,12 +2,13 @@
 //! optimizer; a CNN, a residual network, transformers of text, images and windows, networks on graphs and adversarial pairs for 50 steps
 //! within 1e-3; and
 //! a variational autoencoder for 100 steps within 1e-4. On the CPU backend (tests/machine/gpu_training.rs does the
-//! same on the GPU).
+//! same on the GPU). Loss and gradients of residual networks, AlexNet and a temporal convolutional network are PyTorch's.
 
 use gridlight::device::cpu::CpuDevice;
 
 use crate::{
-    gan_trajectory, graph_trajectory, image_trajectory, trajectory, transformer_trajectory, vae_trajectory,
+    families, gan_trajectory, graph_trajectory, image_trajectory, trajectory, transformer_trajectory,
+    vae_trajectory,
 };
 
 #[test]
@@ -28,6 +29,11 @@ fn losses_of_transformers_follow_pytorch_for_50_steps() {
 #[test]
 fn losses_of_networks_on_graphs_follow_pytorch_for_50_steps() {
     graph_trajectory::check_graphs(&CpuDevice::new(Some(2)), 1e-3).unwrap();
+}
+
+#[test]
+fn gradients_of_networks_with_a_name_are_pytorchs() {
+    families::check_families(&CpuDevice::new(Some(2)), 1e-4, false).unwrap();
 }
 
 #[test]

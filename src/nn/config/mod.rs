@@ -4,14 +4,17 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod adversarial;
+pub mod classic;
 mod list;
 pub mod lora;
 mod mirrored;
 pub mod recurrent;
+pub mod temporal;
 pub mod transformer;
 pub mod unread;
 pub mod variational;
 
+use crate::base::image::ImageShape;
 use crate::nn::imported::Imported;
 use crate::nn::layers::keys::{three, two};
 use crate::nn::layers::recurrent::Cell;
@@ -20,6 +23,7 @@ use crate::nn::layers::{
     MaxPool, NamedPadding, Padding, Pair, default_eps,
 };
 use adversarial::{GanLoss, OutputRange};
+use classic::Stem;
 use lora::LoraConfig;
 use transformer::{Order, TokensOf};
 use variational::{Decoder, Variance};
@@ -33,13 +37,22 @@ pub struct ModelConfig {
     pub family: Family,
     /// Channels of the convolutions, each followed by normalisation and activation. `cnn`: 32 and 64 by
     /// default, each with pooling. `vae`, `gan`: none by default; each halves the image in the encoder or
-    /// discriminator and doubles it in the decoder or generator.
+    /// discriminator and doubles it in the decoder or generator. `tcn`: features of its blocks' steps, `[64, 64, 64]` by
+    /// default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
     /// `cnn`, `vae`, `gan`: kernel size of the convolutions (default 3, of a `gan` 4); padding keeps the size of
-    /// the image, or half of it where a convolution halves.
+    /// the image, or half of it where a convolution halves. `tcn`: steps that a convolution reads (default 3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kernel: Option<Pair>,
+    /// `resnet`: number of layers with weights, 18, 34, 50, 101 or 152 as for ImageNet, or 20, 32, 44, 56 or 110 as for
+    /// CIFAR (default 18).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<usize>,
+    /// `resnet` as for ImageNet, `alexnet`: the first layers, `"imagenet"` (a large kernel with a stride, and pooling) or
+    /// `"cifar"` (3 x 3, which keeps the size); by default the latter if a side of the images has fewer than 64 pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stem: Option<Stem>,
     /// `cnn`: window size of the pooling after each convolution (default 2); 1 for none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pair>,
@@ -47,14 +60,14 @@ pub struct ModelConfig {
     /// them in the opposite order.
     #[serde(default = "default_hidden")]
     pub hidden: Vec<usize>,
-    /// Activation after each hidden layer. `gan`: of the generator; the discriminator has `leaky_relu` with
+    /// Activation after each hidden layer; of a `transformer` also `"swiglu"`. `gan`: of the generator; the discriminator has `leaky_relu` with
     /// slope 0.2.
     #[serde(default)]
     pub activation: Activation,
     /// Normalisation before each activation. `gan`: of the generator; the discriminator has none.
     #[serde(default)]
     pub norm: Norm,
-    /// Dropout rate of the hidden units. `gan`: of the discriminator.
+    /// Dropout rate of the hidden units. `gan`: of the discriminator. `alexnet`: 0.5 by default.
     #[serde(default)]
     pub dropout: f64,
     /// Embedding width of a category; by default half the number of categories, at most 50.
@@ -79,12 +92,17 @@ pub struct ModelConfig {
     /// `transformer`: number of blocks (default 2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<usize>,
-    /// `transformer`: units between the two dense layers of a block (default four times `width`).
+    /// `transformer`: units between the two dense layers of a block (default four times `width`, of `swiglu` two thirds of
+    /// that).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed_forward: Option<usize>,
     /// `transformer` on images: height and width of a patch in pixels (default 4).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub patch: Option<Pair>,
+    /// `transformer` of a text: whether the output layer has the weights of the embedding, transposed, and no bias
+    /// (default false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tied: Option<bool>,
     /// `transformer`: how it knows where a token is, `"learned"` (default), `"sinusoidal"`, `"rotary"` or
     /// `"none"`; the numbers of a table's row have no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -184,8 +202,16 @@ pub enum Family {
     Mlp,
     /// Convolutions and pooling on images, then dense layers.
     Cnn,
+    /// Residual network on images (He et al. 2016), with torchvision's names of parameters.
+    Resnet,
+    /// Convolutions, then two dense layers of 4096 units, on images (Krizhevsky 2014), with torchvision's names of
+    /// parameters.
+    Alexnet,
     /// Recurrent layers on windows of a series or the rows of images, then dense layers.
     Rnn,
+    /// Temporal convolutional network on windows of a series, the rows of images or a text (Bai et al. 2018): residual
+    /// blocks of causal convolutions, each with twice the dilation of the one before.
+    Tcn,
     /// Attention among the characters of a text, the steps of a series, the patches of images or the numbers of
     /// a row.
     Transformer,
@@ -194,6 +220,33 @@ pub enum Family {
     /// Adversarial pair: a generator learns to draw rows or images that a discriminator cannot tell from real
     /// ones.
     Gan,
+}
+
+/// A layer with a name that is not its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    name: String,
+    layer: LayerConfig,
+}
+
+impl Named {
+    fn new(name: impl Into<String>, layer: impl Into<LayerConfig>) -> Self {
+        Self { name: name.into(), layer: layer.into() }
+    }
+}
+
+/// Layers in order, and their names; no names if these are the numbers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Listed {
+    pub layers: Vec<LayerConfig>,
+    pub names: Vec<String>,
+}
+
+impl Listed {
+    fn of(named: Vec<Named>) -> Self {
+        let (names, layers) = named.into_iter().map(|Named { name, layer }| (name, layer)).unzip();
+        Self { layers, names }
+    }
 }
 
 /// What becomes of the last dense layer of an imported network.
@@ -233,6 +286,8 @@ impl Default for ModelConfig {
             family: Family::Mlp,
             channels: None,
             kernel: None,
+            depth: None,
+            stem: None,
             pool: None,
             hidden: default_hidden(),
             activation: Activation::Relu,
@@ -247,6 +302,7 @@ impl Default for ModelConfig {
             blocks: None,
             feed_forward: None,
             patch: None,
+            tied: None,
             positions: None,
             latent: None,
             decoder: None,
@@ -284,11 +340,31 @@ impl ModelConfig {
         match self.family {
             Family::Rnn => return self.recurrent_layers(),
             Family::Transformer => return self.layers_of(TokensOf::Steps),
+            Family::Resnet | Family::Alexnet | Family::Tcn => {
+                return self.listed(TokensOf::Steps, None).layers;
+            }
             _ => {}
         }
         let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
         layers.extend(self.dense_layers(&self.hidden));
         layers
+    }
+
+    /// The layers for tokens of a kind, or images of a shape, with the output layer's name at the end of the names.
+    pub(crate) fn listed(&self, tokens: TokensOf, image: Option<ImageShape>) -> Listed {
+        let (named, output) = match self.family {
+            _ if !self.layers.is_empty() => (vec![], ""),
+            Family::Resnet => (self.classic(image), "fc"),
+            Family::Alexnet => (self.classic(image), "classifier.6"),
+            Family::Tcn => (self.temporal(tokens), "linear"),
+            _ => (vec![], ""),
+        };
+        if named.is_empty() {
+            return Listed { layers: self.layers_of(tokens), names: vec![] };
+        }
+        let mut listed = Listed::of(named);
+        listed.names.push(output.into());
+        listed
     }
 
     /// Dense layers of these sizes, each followed by normalisation, activation and dropout.
@@ -315,12 +391,12 @@ impl ModelConfig {
         self.kernel.unwrap_or(three())
     }
 
-    /// Fills in the family's defaults for missing keys. With explicit layers there are none but a `vae`'s.
-    pub(crate) fn fill_in(&mut self) {
+    /// Fills in the family's defaults for missing keys; `is_given` says which keys of the table are not. With explicit layers there are none but a `vae`'s.
+    pub(crate) fn fill_in(&mut self, is_given: &dyn Fn(&str) -> bool) {
         let is_cnn = self.family == Family::Cnn && self.layers.is_empty();
         // Defaults of other families say nothing; runs of earlier versions do not have them either.
         if !is_cnn {
-            if self.family != Family::Gan {
+            if !matches!(self.family, Family::Gan | Family::Tcn) {
                 self.kernel.take_if(|kernel| *kernel == three());
             }
             self.pool.take_if(|pool| *pool == two());
@@ -334,6 +410,8 @@ impl ModelConfig {
                 self.kernel.get_or_insert(three());
                 self.pool.get_or_insert(two());
             }
+            Family::Resnet | Family::Alexnet if self.layers.is_empty() => self.fill_in_classic(is_given),
+            Family::Tcn if self.layers.is_empty() => self.fill_in_temporal(),
             Family::Rnn if self.layers.is_empty() => {
                 self.cell.get_or_insert_default();
                 self.bidirectional.get_or_insert_default();

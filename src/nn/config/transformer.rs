@@ -103,6 +103,7 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         ("model.blocks", model.blocks.is_some()),
         ("model.feed_forward", model.feed_forward.is_some()),
         ("model.patch", model.patch.is_some()),
+        ("model.tied", model.tied.is_some()),
         ("model.positions", model.positions.is_some()),
     ];
     if model.family != Family::Transformer || !model.layers.is_empty() {
@@ -119,6 +120,15 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         let reason = "is no key of `family = \"transformer\"`: its size is `width` (features of a token), `blocks` and \
                       `feed_forward` (units between the dense layers of a block)";
         return Err(("model.hidden", reason.into()));
+    }
+    if let (Some(true), Some(width)) = (model.tied, model.embedding_width)
+        && width != model.token_width()
+    {
+        let reason = format!(
+            "= {width} is not `width` = {}, which the output layer of a `tied` model reads; remove the key",
+            model.token_width()
+        );
+        return Err(("model.embedding_width", reason));
     }
     if model.norm != super::Norm::None {
         let reason = "is no key of `family = \"transformer\"`, which has layer normalisation; remove it";

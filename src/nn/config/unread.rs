@@ -1,6 +1,7 @@
 //! Keys that were set and that the model does not read.
 
 use super::{Family, ModelConfig};
+use crate::nn::layers::{Activation, NO_FUNCTION};
 
 /// The first key that has another value than the default and says nothing of this model.
 pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
@@ -37,12 +38,34 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         };
         return refuse(key, reason);
     }
-    let images = matches!(model.family, Family::Cnn | Family::Vae | Family::Gan);
+    if model.activation == Activation::Swiglu && model.family != Family::Transformer {
+        return Err(("model.activation", format!("= \"swiglu\" {NO_FUNCTION}")));
+    }
+    let images = matches!(model.family, Family::Cnn | Family::Tcn | Family::Vae | Family::Gan);
     if let Some(key) = first(&[&of_images]).filter(|_| !images) {
-        return refuse(key, "is a key of `family = \"cnn\"`, \"vae\" and \"gan\"");
+        return refuse(key, "is a key of `family = \"cnn\"`, \"tcn\", \"vae\" and \"gan\"");
     }
     match first(&[&of_cnn]).filter(|_| model.family != Family::Cnn) {
         Some(key) => refuse(key, "is a key of `family = \"cnn\"`"),
+        None => Ok(()),
+    }
+}
+
+/// The first key that has another value than the default and that a network with a fixed form does not read.
+pub(super) fn check_named(model: &ModelConfig) -> Result<(), (&'static str, String)> {
+    let default = ModelConfig::default();
+    let unread = [
+        ("model.hidden", model.hidden != default.hidden),
+        ("model.activation", model.activation != default.activation),
+        ("model.norm", model.norm != default.norm),
+        ("model.dropout", model.family == Family::Resnet && model.dropout != default.dropout),
+    ];
+    match unread.iter().find(|(_, given)| *given) {
+        Some((key, _)) => {
+            let reason = "is not read, because the family has layers of its own; remove the key, or list the layers \
+                          with [[model.layer]]";
+            Err((key, reason.into()))
+        }
         None => Ok(()),
     }
 }

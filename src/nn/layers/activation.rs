@@ -27,6 +27,7 @@ impl Layer for Activate {
     fn check(&self) -> Result<(), String> {
         let function = self.function.name();
         match self.slope {
+            _ if self.function == Activation::Swiglu => Err(format!("has `swiglu`, which {NO_FUNCTION}")),
             Some(slope) if self.function != Activation::LeakyRelu => {
                 Err(format!("has slope = {slope}, which `{function}` does not have; `leaky_relu` does"))
             }
@@ -72,6 +73,8 @@ pub enum Activation {
     Sigmoid,
     /// `ln(1 + e^x)`
     Softplus,
+    /// Of transformers: `silu(x W)` times `x V` (Shazeer 2020, arXiv:2002.05202)
+    Swiglu,
 }
 
 impl Activation {
@@ -84,7 +87,7 @@ impl Activation {
             Self::Tanh => UnaryFn::Tanh,
             Self::Sigmoid => UnaryFn::Sigmoid,
             Self::Softplus => UnaryFn::Softplus,
-            Self::LeakyRelu | Self::Elu => return None,
+            Self::LeakyRelu | Self::Elu | Self::Swiglu => return None,
         })
     }
 
@@ -99,15 +102,21 @@ impl Activation {
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
             Self::Softplus => "softplus",
+            Self::Swiglu => "swiglu",
         }
     }
 }
+
+/// Why `swiglu` stands nowhere but in transformers.
+pub(crate) const NO_FUNCTION: &str =
+    "is a product of two dense layers, which transformers have; choose `silu`";
 
 /// Applies an activation function.
 pub fn activation(g: &mut Graph, function: Activation, x: ValueId) -> Result<ValueId, GraphError> {
     match (function.function(), function) {
         (Some(f), _) => g.unary(f, x),
         (None, Activation::Elu) => g.elu(x, 1.0),
+        (None, Activation::Swiglu) => Err(g.error("swiglu", &[x], NO_FUNCTION.into())),
         (None, _) => g.leaky_relu(x, 0.01),
     }
 }

@@ -30,10 +30,13 @@ impl Network<'_> {
     /// # Errors
     /// If the layer does not accept the shape of `x`.
     pub fn layer(&mut self, number: usize, layer: &dyn Layer, x: ValueId) -> Result<ValueId, GraphError> {
-        let place = Place { number, name: format!("{}{number}", self.prefix) };
-        self.graph.set_layer(match self.prefix.as_str() {
-            "" => format!("layer {number} ({})", layer.name()),
-            _ => format!("{} ({})", place.name, layer.name()),
+        let known = self.names.get(number).cloned();
+        let numbered = known.is_none() && self.prefix.is_empty();
+        let name = known.unwrap_or_else(|| format!("{}{number}", self.prefix));
+        let place = Place { number, name };
+        self.graph.set_layer(match numbered {
+            true => format!("layer {number} ({})", layer.name()),
+            false => format!("{} ({})", place.name, layer.name()),
         });
         layer.check().map_err(|reason| self.graph.error(layer.name(), &[x], reason))?;
         layer.build(self, &place, x)

@@ -7,8 +7,9 @@ use super::keys::yes;
 use super::{Layer, Place};
 use crate::base::rng::streams;
 use crate::graph::attention::Attend;
-use crate::graph::{GraphError, ValueId};
+use crate::graph::{Graph, GraphError, ValueId};
 use crate::nn::arrangement::Arrangement;
+use crate::nn::cache::Cache;
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
@@ -126,13 +127,16 @@ impl Network<'_> {
         if let Some(bias) = bias {
             all = self.graph.add(all, bias)?;
         }
-        let mut all = self.graph.reshape(all, &[batch, steps, 3 * heads, width / heads])?;
-        if keys.rotary {
-            all = self.graph.rotary(all, 2 * heads)?;
-        }
-        let rate = if self.drops { keys.dropout } else { 0.0 };
-        let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
-        let y = self.graph.attention_packed(all, heads, None, attend)?;
+        let all = self.graph.reshape(all, &[batch, steps, 3 * heads, width / heads])?;
+        let y = match self.cache {
+            Some(cache) => self.step_of_attention(name, cache, keys, all)?,
+            None => {
+                let all = if keys.rotary { self.graph.rotary(all, 2 * heads)? } else { all };
+                let rate = if self.drops { keys.dropout } else { 0.0 };
+                let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
+                self.graph.attention_packed(all, heads, None, attend)?
+            }
+        };
         let y = self.graph.reshape(y, &[batch * steps, width])?;
         let init = Init::Uniform { bound: 1.0 / (width as f32).sqrt() };
         let weight = self.parameter(format!("{name}.out_proj.weight"), &[width, width], init, true)?;
@@ -143,6 +147,36 @@ impl Network<'_> {
         }
         let bias = self.parameter(format!("{name}.out_proj.bias"), &[width], Init::Constant(0.0), false)?;
         self.graph.add(y, bias)
+    }
+
+    /// Attention of one step, whose queries, keys and values are packed as `[B, 1, 3 H, D]`, to itself and those before.
+    fn step_of_attention(
+        &mut self,
+        name: &str,
+        cache: Cache,
+        keys: &Attention,
+        mut all: ValueId,
+    ) -> Result<ValueId, GraphError> {
+        let (heads, [batch, _, rows, width]) = (keys.heads, self.extents("attention", all)?);
+        if keys.rotary {
+            let [cos, sin] = Graph::rotations(cache.length, width).map(|table| {
+                let table = self.graph.constant(&[cache.length, width / 2], &table)?;
+                let row = self.row_of(cache, table)?;
+                self.graph.reshape(row, &[1, 1, 1, width / 2])
+            });
+            let rotated = self.graph.slice(all, &[0; 4], &[batch, 1, 2 * heads, width])?;
+            let rotated = self.graph.rotated(rotated, [cos?, sin?])?;
+            let others =
+                self.graph.slice(all, &[0, 0, 2 * heads, 0], &[batch, 1, rows - 2 * heads, width])?;
+            all = self.graph.concat(&[rotated, others], 2)?;
+        }
+        let part = |net: &mut Self, from: usize| {
+            net.graph.slice(all, &[0, 0, from * heads, 0], &[batch, 1, heads, width])
+        };
+        let [query, key, value] = [part(self, 0)?, part(self, 1)?, part(self, 2)?];
+        let all_keys = self.cached(format!("{name}.keys"), cache, key)?;
+        let values = self.cached(format!("{name}.values"), cache, value)?;
+        self.attend_cached(cache, [query, all_keys, values], 1.0 / (width as f64).sqrt())
     }
 }
 

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::convolution::Kernel;
+use super::convolution::{Kernel, KernelInit};
 use super::keys::{NamedPadding, Padding, Pair, once, one, three, yes};
 use super::{Layer, Place};
 use crate::graph::convolution::ConvSpec;
@@ -34,13 +34,25 @@ pub struct Conv2d {
     /// Whether to add a bias per channel.
     #[serde(default = "yes")]
     pub bias: bool,
+    /// What the weights start from: `"default"`, PyTorch's, or `"kaiming"`, normal with variance `2 / (O kH kW)`.
+    #[serde(default, skip_serializing_if = "KernelInit::is_default")]
+    pub init: KernelInit,
 }
 
 impl Conv2d {
     /// A convolution with this kernel size, stride 1 and no padding.
     pub fn new(channels: usize, kernel: Pair) -> Self {
         let padding = no_padding();
-        Self { channels, kernel, stride: one(), padding, dilation: one(), groups: 1, bias: true }
+        Self {
+            channels,
+            kernel,
+            stride: one(),
+            padding,
+            dilation: one(),
+            groups: 1,
+            bias: true,
+            init: KernelInit::Default,
+        }
     }
 }
 
@@ -55,7 +67,7 @@ impl Layer for Conv2d {
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, height, width, _] = net.extents("conv2d", x)?;
-        let Self { channels, groups, bias, .. } = *self;
+        let Self { channels, groups, bias, init, .. } = *self;
         let taps = self.kernel.get();
         let (stride, dilation) = (self.stride.get(), self.dilation.get());
         let spec = ConvSpec { stride, dilation, groups, ..ConvSpec::default() };
@@ -64,6 +76,6 @@ impl Layer for Conv2d {
             Padding::Named(NamedPadding::Same) => spec.same([height, width], taps),
             Padding::Named(NamedPadding::Valid) => spec,
         };
-        net.convolution(&place.name, Kernel { channels, taps, bias, flat: false }, &spec, x)
+        net.convolution(&place.name, Kernel { channels, taps, bias, init, flat: false }, &spec, x)
     }
 }

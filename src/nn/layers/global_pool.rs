@@ -11,7 +11,7 @@ use crate::nn::network::Network;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalPool {
-    /// Mean or maximum.
+    /// Mean, maximum, or the last step of a sequence.
     #[serde(default)]
     pub kind: Pooling,
 }
@@ -25,6 +25,8 @@ pub enum Pooling {
     Average,
     /// The maximum over all positions.
     Max,
+    /// The last step of a sequence.
+    Last,
 }
 
 impl Layer for GlobalPool {
@@ -33,10 +35,18 @@ impl Layer for GlobalPool {
     }
 
     fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        net.extents("global_pool", x)?;
+        let [batch, height, width, channels] = net.extents("global_pool", x)?;
         match self.kind {
             Pooling::Average => net.graph.mean(x, &[1, 2], false),
             Pooling::Max => net.graph.max(x, &[1, 2], false),
+            Pooling::Last if width == 1 => {
+                let last = net.graph.slice(x, &[0, height - 1, 0, 0], &[batch, 1, 1, channels])?;
+                net.graph.reshape(last, &[batch, channels])
+            }
+            Pooling::Last => {
+                let reason = format!("kind = \"last\" is of sequences; these are images {width} wide");
+                Err(net.graph.error("global_pool", &[x], reason))
+            }
         }
     }
 }

@@ -77,6 +77,10 @@ pub(super) fn once() -> usize {
     1
 }
 
+pub(super) fn three_steps() -> usize {
+    3
+}
+
 pub(super) fn zero() -> Pair {
     Pair::Both(0)
 }

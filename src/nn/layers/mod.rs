@@ -6,6 +6,7 @@
 //! `[B, T, 1, F]`.
 
 mod activation;
+mod adaptive_pool;
 mod append;
 mod attention;
 mod avg_pool;
@@ -24,11 +25,13 @@ mod graph_sage;
 mod group_norm;
 pub(crate) mod keys;
 mod layer_norm;
+mod local_response_norm;
 mod max_pool;
 mod position;
 pub mod recurrent;
 mod residual;
 mod rms_norm;
+mod temporal_block;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tokens;
@@ -41,13 +44,16 @@ use serde::{Deserialize, Serialize};
 
 use super::network::Network;
 use crate::graph::{GraphError, ValueId};
+pub(crate) use activation::NO_FUNCTION;
 pub use activation::{Activate, Activation, activation};
+pub use adaptive_pool::AdaptivePool;
 pub use attention::Attention;
 pub use avg_pool::AvgPool;
 pub use batch_norm::BatchNorm;
 pub use conv_transpose2d::ConvTranspose2d;
 pub use conv1d::Conv1d;
 pub use conv2d::Conv2d;
+pub use convolution::KernelInit;
 pub use dense::Dense;
 pub use dropout::Dropout;
 pub use flatten::Flatten;
@@ -58,11 +64,13 @@ pub use graph_sage::GraphSage;
 pub use group_norm::GroupNorm;
 pub use keys::{NamedPadding, Padding, Pair, default_eps};
 pub use layer_norm::LayerNorm;
+pub use local_response_norm::LocalResponseNorm;
 pub use max_pool::MaxPool;
 pub use position::{Position, Positions};
 pub use recurrent::Recurrent;
 pub use residual::{Block, Residual};
 pub use rms_norm::RmsNorm;
+pub use temporal_block::TemporalBlock;
 pub use tokens::Tokens;
 pub use transformer::Transformer;
 pub use unflatten::Unflatten;
@@ -169,4 +177,7 @@ layers! {
     GraphConv(GraphConv),
     GraphSage(GraphSage),
     GraphAttention(GraphAttention),
+    AdaptivePool(AdaptivePool),
+    LocalResponseNorm(LocalResponseNorm),
+    TemporalBlock(TemporalBlock),
 }

@@ -42,13 +42,18 @@ impl Layer for Position {
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let shape = net.graph.shape(x).clone();
-        let [_, steps, width] = net.steps("position", x)?;
+        let [_, read, width] = net.steps("position", x)?;
+        let steps = net.cache.map_or(read, |cache| cache.length);
         let vectors = match self.kind {
             Positions::Learned => {
                 let init = Init::SmallNormal { deviation: DEVIATION };
                 net.parameter(format!("{}.weight", place.name), &[steps, width], init, false)?
             }
             Positions::Sinusoidal => net.graph.constant(&[steps, width], &waves(steps, width))?,
+        };
+        let vectors = match net.cache {
+            Some(cache) => net.row_of(cache, vectors)?,
+            None => vectors,
         };
         let vectors = net.graph.reshape(vectors, &shape[1..])?;
         net.graph.add(x, vectors)

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::activation::{Activation, activation};
 use super::batch_norm::BatchNorm;
+use super::convolution::KernelInit;
 use super::keys::{once, yes};
 use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
@@ -25,6 +26,16 @@ pub struct Residual {
     /// Whether the 1 x 1 convolution that resizes the input is followed by batch normalisation.
     #[serde(default = "yes")]
     pub shortcut_norm: bool,
+    /// What the weights start from: `"default"`, PyTorch's, or `"kaiming"`, normal with variance `2 / (O kH kW)`.
+    #[serde(default, skip_serializing_if = "KernelInit::is_default")]
+    pub init: KernelInit,
+}
+
+impl Residual {
+    /// A basic block with this number of channels and this stride.
+    pub fn new(channels: usize, stride: usize) -> Self {
+        Self { channels, stride, kind: Block::Basic, shortcut_norm: true, init: KernelInit::Default }
+    }
 }
 
 /// Kind of residual block (He et al. 2016, arXiv:1512.03385, figure 5).
@@ -47,7 +58,7 @@ impl Layer for Residual {
     /// `downsample.1`.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, _, _, inputs] = net.extents("residual", x)?;
-        let Self { channels, stride, kind, shortcut_norm } = *self;
+        let Self { channels, stride, kind, shortcut_norm, init } = *self;
         let (name, norm) = (&place.name, BatchNorm::default());
         let narrow = match kind {
             Block::Basic => channels,
@@ -59,7 +70,7 @@ impl Layer for Residual {
         };
         let mut h = x;
         for (at, &(channels, taps, stride)) in convolutions.iter().enumerate() {
-            h = net.plain_convolution(&format!("{name}.conv{}", at + 1), channels, taps, stride, h)?;
+            h = net.plain_convolution(&format!("{name}.conv{}", at + 1), channels, taps, stride, init, h)?;
             h = net.batch_norm(&format!("{name}.bn{}", at + 1), &norm, h)?;
             if at + 1 < convolutions.len() {
                 h = activation(net.graph, Activation::Relu, h)?;
@@ -67,10 +78,10 @@ impl Layer for Residual {
         }
         let mut shortcut = x;
         if stride != 1 || inputs != channels {
-            shortcut = net.plain_convolution(&format!("{name}.downsample.0"), channels, 1, stride, x)?;
+            let resized = format!("{name}.downsample.0");
+            shortcut = net.plain_convolution(&resized, channels, 1, stride, init, x)?;
             if shortcut_norm {
-                let name = format!("{name}.downsample.1");
-                shortcut = net.batch_norm(&name, &norm, shortcut)?;
+                shortcut = net.batch_norm(&format!("{name}.downsample.1"), &norm, shortcut)?;
             }
         }
         let sum = net.graph.add(h, shortcut)?;

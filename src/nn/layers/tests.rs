@@ -15,7 +15,7 @@ pub(super) fn numbers(count: usize, phase: f64) -> Vec<f64> {
     (0..count).map(|i| (i as f64 * 1.7 + phase).sin() * 2.0 + 0.3).collect()
 }
 
-/// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order.
+/// The result of a layer for `x` in `f64`, with its parameters bound to `parameters` in order, each as files have it.
 pub(super) fn run(layer: &dyn Layer, x: Tensor, parameters: &[Vec<f64>]) -> Tensor {
     run_on(None, layer, x, parameters)
 }
@@ -30,8 +30,8 @@ pub(super) fn run_on(nodes: Option<Nodes>, layer: &dyn Layer, x: Tensor, paramet
     let mut bindings = BTreeMap::from([(input, x)]);
     assert_eq!(net.parameters.len(), parameters.len());
     for ((parameter, value), data) in net.parameters.iter().zip(parameters) {
-        assert_eq!(parameter.arrangement, Default::default(), "data are given as they lie in memory");
-        bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
+        let lying = parameter.arrangement.to_memory(data.clone());
+        bindings.insert(*value, Tensor::new(parameter.arrangement.shape(&parameter.shape), lying));
     }
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
 }
@@ -92,7 +92,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 24] = [
+const LEAST: [&str; 27] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -117,6 +117,9 @@ const LEAST: [&str; 24] = [
     r#"type = "graph_conv", units = 3"#,
     r#"type = "graph_sage", units = 3"#,
     r#"type = "graph_attention", units = 3"#,
+    r#"type = "adaptive_pool", size = 3"#,
+    r#"type = "local_response_norm", size = 5"#,
+    r#"type = "temporal_block", channels = 3"#,
 ];
 
 #[test]

@@ -12,19 +12,22 @@ use crate::nn::network::Network;
 
 /// A transformer block over the steps of sequences: self-attention and two dense layers, each added to its input,
 /// with the parameters and defaults of PyTorch's `nn.TransformerEncoderLayer`; with `causal`, the block of a
-/// decoder such as GPT's.
+/// decoder such as GPT's. With `activation = "swiglu"`, the dense layers are `linear2(silu(linear1(x)) linear3(x))`, as
+/// in LLaMA (Touvron et al. 2023, arXiv:2302.13971), where these are `w1`, `w2` and `w3`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Transformer {
     /// Heads of the attention; they divide the number of features.
     pub heads: usize,
-    /// Units between the two dense layers; four times the number of features by default.
+    /// Units between the two dense layers; four times the number of features by default, of `swiglu` two thirds of that,
+    /// rounded up to a multiple of 8, so that blocks have about as many parameters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<usize>,
     /// Dropout rate of the attention weights, of the hidden units and of what is added.
     #[serde(default = "tenth")]
     pub dropout: f64,
-    /// Activation of the hidden units.
+    /// Activation of the hidden units; with `"swiglu"`, a third dense layer, without bias as the first two then are, is
+    /// multiplied in.
     #[serde(default)]
     pub activation: Activation,
     /// Whether inputs are normalised before attention and dense layers instead of sums after them. Such blocks end
@@ -79,11 +82,19 @@ impl Layer for Transformer {
             net.drop(stream[1], self.dropout, y)
         };
         let dense = |net: &mut Network, x| {
-            let hidden = self.hidden.unwrap_or(4 * width);
-            let h = net.dense(&format!("{name}.linear1"), hidden, true, x)?;
-            let h = activation(net.graph, self.activation, h)?;
+            let gated = self.activation == Activation::Swiglu;
+            let hidden = self.hidden.unwrap_or(if gated { (8 * width).div_ceil(24) * 8 } else { 4 * width });
+            let h = net.dense(&format!("{name}.linear1"), hidden, !gated, x)?;
+            let h = match gated {
+                false => activation(net.graph, self.activation, h)?,
+                true => {
+                    let gate = activation(net.graph, Activation::Silu, h)?;
+                    let h = net.dense(&format!("{name}.linear3"), hidden, false, x)?;
+                    net.graph.mul(gate, h)?
+                }
+            };
             let h = net.drop(stream[2], self.dropout, h)?;
-            let y = net.dense(&format!("{name}.linear2"), width, true, h)?;
+            let y = net.dense(&format!("{name}.linear2"), width, !gated, h)?;
             net.drop(stream[3], self.dropout, y)
         };
         let norm = |net: &mut Network, number: usize, x| {

@@ -9,6 +9,7 @@
 mod attention;
 mod edges;
 mod elementwise;
+mod folded;
 mod gradients;
 mod layers;
 mod pool;
@@ -150,6 +151,9 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let form = if self.in_step { form_in_step(graph, value) } else { form(graph, value) };
+            if let Form::Conv { w, .. } = &form {
+                self.fold(*w)?;
+            }
             let node = graph.node(value);
             let operands = form.operands().unwrap_or_else(|| match node.op {
                 // What else they read are the edges, which they know.

@@ -2,7 +2,7 @@
 
 use crate::nn::config::transformer::TokensOf;
 use crate::nn::config::{Family, ModelConfig};
-use crate::nn::layers::LayerConfig;
+use crate::nn::layers::{Conv1d, LayerConfig};
 use crate::nn::losses::{ClassWeights, Loss};
 use crate::tasks::Settings;
 
@@ -13,7 +13,12 @@ pub(in crate::tasks) const LOSS: Loss =
 /// The first key that does not apply to text, or has a value that it cannot have.
 pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     let Settings { data, model, train } = settings;
-    let Some(text) = data.text else { return Ok(()) };
+    let Some(text) = data.text else {
+        return match model.tied {
+            Some(_) => Err(("model.tied", "is a key of texts, whose symbols are embedded; remove it".into())),
+            None => Ok(()),
+        };
+    };
     if let Some(problem) = text.problem() {
         return Err(problem);
     }
@@ -62,13 +67,13 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
 pub(in crate::tasks) fn attends(model: &ModelConfig) -> bool {
     let attends =
         |layer: &LayerConfig| layer.layer().reads_steps() && !matches!(layer, LayerConfig::Recurrent(_));
-    model.layers_of(TokensOf::Text).iter().any(attends)
+    model.listed(TokensOf::Text, None).layers.iter().any(attends)
 }
 
 /// Layers that read steps must come first, and must not see the characters to predict.
 fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
-    if model.layers.is_empty() && !matches!(model.family, Family::Rnn | Family::Transformer) {
-        return Err(("model.family", "must be \"rnn\" or \"transformer\" for a text".into()));
+    if model.layers.is_empty() && !matches!(model.family, Family::Rnn | Family::Transformer | Family::Tcn) {
+        return Err(("model.family", "must be \"rnn\", \"transformer\" or \"tcn\" for a text".into()));
     }
     if attends(model) {
         return check_attending(model);
@@ -94,10 +99,11 @@ fn check_layers(model: &ModelConfig) -> Result<(), (&'static str, String)> {
 
 /// Where layers attend, none may see the characters to predict, and none may carry states.
 fn check_attending(model: &ModelConfig) -> Result<(), (&'static str, String)> {
-    for layer in model.layers_of(TokensOf::Text) {
+    for layer in model.listed(TokensOf::Text, None).layers {
         let problem = match layer {
             LayerConfig::Attention(ref layer) if !layer.causal => Some("has an attention layer"),
             LayerConfig::Transformer(ref layer) if !layer.causal => Some("has a transformer layer"),
+            LayerConfig::Conv1d(ref layer) if !layer.causal => Some("has a conv1d layer"),
             _ => None,
         };
         if let Some(problem) = problem {
@@ -109,6 +115,8 @@ fn check_attending(model: &ModelConfig) -> Result<(), (&'static str, String)> {
             layer,
             L::Attention(_)
                 | L::Transformer(_)
+                | L::TemporalBlock(_)
+                | L::Conv1d(Conv1d { stride: 1, .. })
                 | L::Position(_)
                 | L::LayerNorm(_)
                 | L::RmsNorm(_)
@@ -118,8 +126,8 @@ fn check_attending(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         );
         if !by_step {
             let reason = format!(
-                "has a {} layer, which does not go with attention on a text; allowed are attention, transformer, \
-                 position, layer_norm, rms_norm, dense, activation and dropout",
+                "has a {} layer, which does not go with whole sequences of a text; allowed are attention, transformer, \
+                 temporal_block, conv1d of stride 1, position, layer_norm, rms_norm, dense, activation and dropout",
                 layer.layer().name()
             );
             return Err(("model.layer", reason));

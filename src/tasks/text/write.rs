@@ -78,10 +78,7 @@ pub(super) fn write(
     let vocabulary = text.symbols();
     let shape = TextShape { length: text.length, vocabulary };
     let model = Language::new(trained.settings.model, shape, trained.settings.train.loss.clone());
-    let mut next = match model.attends() {
-        true => Next::again(trained, model, shape, writing.count)?,
-        false => Next::carried(trained, model, vocabulary, writing.count)?,
-    };
+    let mut next = Next::new(trained, model, shape, writing.count)?;
     let mut logits = vec![];
     for &symbol in &begin {
         logits = next.after(&vec![symbol; writing.count])?;
@@ -109,12 +106,33 @@ pub(super) fn write(
 struct Next {
     engine: Engine,
     vocabulary: usize,
-    /// What models that attend to it read again for each symbol: the last symbols of each text, at most this many.
-    /// `None` if states are carried instead.
-    context: Option<(Vec<Vec<u32>>, usize)>,
+    reads: Reads,
+}
+
+/// What a model reads for the next symbol.
+enum Reads {
+    /// The last symbol alone: states are carried.
+    Last,
+    /// The last symbol alone, as keys and values of those before are kept, of the last symbols of each text, at most this
+    /// many.
+    Kept(Vec<Vec<u32>>, usize),
+    /// All of the last symbols of each text, at most this many.
+    All(Vec<Vec<u32>>, usize),
 }
 
 impl Next {
+    fn new(trained: &Trained, model: Language, shape: TextShape, count: usize) -> Result<Self, TrainError> {
+        let nothing = vec![vec![]; count];
+        match model.attends() {
+            true if model.can_cache() => {
+                let next = Self::carried(trained, model, shape.vocabulary, count)?;
+                Ok(Self { reads: Reads::Kept(nothing, shape.length), ..next })
+            }
+            true => Self::again(trained, model, shape, count),
+            false => Self::carried(trained, model, shape.vocabulary, count),
+        }
+    }
+
     fn carried(
         trained: &Trained,
         model: Language,
@@ -127,7 +145,7 @@ impl Next {
         let alphabet = Dataset { rows: count, text: alphabet, ..Dataset::default() };
         let mut engine = Engine::generating(trained.device, &model.generator(), &alphabet)?;
         trained.restore(&mut engine)?;
-        Ok(Self { engine, vocabulary, context: None })
+        Ok(Self { engine, vocabulary, reads: Reads::Last })
     }
 
     fn again(trained: &Trained, model: Language, shape: TextShape, count: usize) -> Result<Self, TrainError> {
@@ -135,19 +153,27 @@ impl Next {
         let empty = sequences(&vec![vec![]; count], shape);
         let mut engine = Engine::generating(trained.device, &model.generator(), &empty)?;
         trained.restore(&mut engine)?;
-        Ok(Self { engine, vocabulary, context: Some((vec![vec![]; count], length)) })
+        Ok(Self { engine, vocabulary, reads: Reads::All(vec![vec![]; count], length) })
     }
 
     /// The logits `[texts, vocabulary]` of the symbols that follow these.
     fn after(&mut self, symbols: &[u32]) -> Result<Vec<f32>, TrainError> {
-        let Some((texts, length)) = &mut self.context else { return self.engine.go_on(symbols) };
-        for (text, &symbol) in texts.iter_mut().zip(symbols) {
-            // Half of the context stays, so that it need not be moved for each symbol.
-            if text.len() == *length {
-                text.drain(..length.div_ceil(2));
+        let (texts, length) = match &mut self.reads {
+            Reads::Last => return self.engine.go_on(symbols),
+            Reads::Kept(texts, length) => {
+                if remember(texts, *length, symbols) {
+                    // Places have changed, and keys with them.
+                    self.engine.begin_texts()?;
+                    for at in 0..texts[0].len() - 1 {
+                        let column: Vec<u32> = texts.iter().map(|text| text[at]).collect();
+                        self.engine.go_on(&column)?;
+                    }
+                }
+                return self.engine.go_on(symbols);
             }
-            text.push(symbol);
-        }
+            Reads::All(texts, length) => (texts, length),
+        };
+        remember(texts, *length, symbols);
         let shape = TextShape { length: *length, vocabulary: self.vocabulary };
         let last = texts.first().map_or(0, |text| text.len() - 1);
         let rows = sequences(texts, shape);
@@ -157,6 +183,19 @@ impl Next {
         let of = |text: &[f32]| text[last * self.vocabulary..(last + 1) * self.vocabulary].to_vec();
         Ok(logits.chunks(*length * self.vocabulary).flat_map(of).collect())
     }
+}
+
+/// Appends a symbol to each text. Where there are as many as `length`, half of them stay, so that they need not be moved
+/// for each symbol; returns whether they were.
+fn remember(texts: &mut [Vec<u32>], length: usize, symbols: &[u32]) -> bool {
+    let full = texts.first().is_some_and(|text| text.len() == length);
+    for (text, &symbol) in texts.iter_mut().zip(symbols) {
+        if full {
+            text.drain(..length.div_ceil(2));
+        }
+        text.push(symbol);
+    }
+    full
 }
 
 /// Texts as rows of equal length; what follows a text does not matter to the predictions before it.
