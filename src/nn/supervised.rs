@@ -20,7 +20,7 @@ pub struct Supervised {
     /// Hidden layers and the output layer.
     pub layers: Vec<LayerConfig>,
     /// Their names, if not their numbers.
-    names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// Its inputs.
     pub inputs: Inputs,
     /// Number of predicted values per row; with several quantiles, each has as many outputs.

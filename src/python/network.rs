@@ -7,7 +7,7 @@ use crate::data::{CategoryIds, Dataset, Encoding, Fitted, Windows};
 use crate::nn::layers::recurrent::{Cell, Output};
 use crate::nn::layers::{
     Activate, Activation, Block, Conv2d, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling,
-    Positions, Recurrent, Residual, Transformer,
+    Positions, Recurrent, Residual, TemporalBlock, Transformer,
 };
 use crate::nn::model::Model;
 use crate::tasks;
@@ -54,7 +54,8 @@ pub fn write(code: &mut Code, request: &Request) -> Result<String, TrainError> {
     let mut kind = w.input(request, &model.inputs, model.layers.first());
     for (at, layer) in model.layers.iter().enumerate() {
         let Some(shape) = shapes.next() else { break };
-        kind = w.layer(at, layer, kind, shape)?;
+        let name = model.names.get(at).cloned().unwrap_or_else(|| at.to_string());
+        kind = w.layer((at, &name), layer, kind, shape)?;
     }
     if let Some(offset) = offset(&model.loss) {
         w.steps.push(format!("x = x + {}", number(offset)));
@@ -63,9 +64,13 @@ pub fn write(code: &mut Code, request: &Request) -> Result<String, TrainError> {
     let x = if model.inputs.features > 0 { vec!["x".to_string()] } else { vec![] };
     let arguments: String = x.into_iter().chain(inputs).map(|name| format!(", {name}")).collect();
     let modules: String = w.modules.iter().fold(String::new(), |mut text, (name, module)| {
-        let _ = writeln!(text, "        self.add_module({}, {module})", quoted(name));
+        let place = if name.contains('.') { "add_within(self, " } else { "self.add_module(" };
+        let _ = writeln!(text, "        {place}{}, {module})", quoted(name));
         text
     });
+    if modules.contains("add_within") {
+        w.code.part("add_within");
+    }
     let steps = w.steps.join("\n        ");
     let renamed: Vec<String> = (model.inputs.categories.iter().enumerate())
         .map(|(at, (name, _))| {
@@ -157,12 +162,11 @@ impl Writer<'_> {
     /// Appends a layer whose result has the shape `[C, H, W]`, `[F, T, 1]` or `[F]`, and returns what that is.
     fn layer(
         &mut self,
-        at: usize,
+        (at, name): (usize, &String),
         layer: &LayerConfig,
         kind: Kind,
         shape: &[usize],
     ) -> Result<Kind, TrainError> {
-        let name = &at.to_string();
         let unknown = || refuse(&format!("layer {at} ({}) of {}", layer.layer().name(), kind.name()));
         let same = match (kind, shape) {
             (Kind::Images(_), &[channels, high, wide]) => Kind::Images([channels, high, wide]),
@@ -234,6 +238,19 @@ impl Writer<'_> {
                 let numbers = [pool.size, stride, pool.padding].map(pair).join(", ");
                 self.step(format!("x = functional.avg_pool2d(x, {numbers})"));
             }
+            (LayerConfig::AdaptivePool(pool), Kind::Images(_)) => {
+                self.step(format!("x = functional.adaptive_avg_pool2d(x, {})", pair(pool.size)));
+            }
+            (LayerConfig::LocalResponseNorm(norm), Kind::Images(_)) => {
+                let numbers = [norm.alpha, norm.beta, norm.k].map(number).join(", ");
+                self.step(format!("x = functional.local_response_norm(x, {}, {numbers})", norm.size));
+            }
+            (LayerConfig::TemporalBlock(block), Kind::Steps(_)) => {
+                let TemporalBlock { channels, kernel, dilation, weight_norm, dropout: _ } = *block;
+                let (class, normed) = (self.code.part("TemporalBlock"), truth(weight_norm));
+                let module = format!("{class}({width}, {channels}, {kernel}, {dilation}, {normed})");
+                self.module(name, module);
+            }
             (LayerConfig::GlobalPool(pool), Kind::Images(_) | Kind::Steps(_)) => {
                 let axes = if matches!(kind, Kind::Images(_)) { "(2, 3)" } else { "1" };
                 self.step(match pool.kind {
@@ -273,7 +290,8 @@ impl Writer<'_> {
                 self.modules.push((name.clone(), module));
                 self.step(format!("x = layer({})(x, x, x, need_weights=False)[0]", quoted(name)));
             }
-            (LayerConfig::Transformer(block), Kind::Steps(_)) if !block.causal && !block.rotary => {
+            (LayerConfig::Transformer(block), Kind::Steps(_)) if !block.causal && !block.rotary && block.activation != Activation::Swiglu =>
+            {
                 self.transformer(name, block, width);
             }
             (LayerConfig::Position(position), Kind::Steps([steps, _])) => {

@@ -295,6 +295,36 @@ class Residual(nn.Module):
         return functional.relu(h + (x if self.downsample is None else self.downsample(x)))
 
 
+#: TemporalBlock
+class TemporalBlock(nn.Module):
+    """Two causal convolutions over steps, whose result is added to their input."""
+
+    def __init__(self, inputs, outputs, kernel, dilation, normed):
+        super().__init__()
+        made = [nn.Conv1d(width, outputs, kernel, dilation=dilation) for width in (inputs, outputs)]
+        self.conv1, self.conv2 = [nn.utils.weight_norm(conv) for conv in made] if normed else made
+        self.downsample = nn.Conv1d(inputs, outputs, 1) if inputs != outputs else None
+        self.before = (kernel - 1) * dilation
+
+    def forward(self, x):
+        x = x.transpose(1, 2)
+        h = x
+        for conv in (self.conv1, self.conv2):
+            h = functional.relu(conv(functional.pad(h, (self.before, 0))))
+        return functional.relu(h + (x if self.downsample is None else self.downsample(x))).transpose(1, 2)
+
+
+#: add_within
+def add_within(parent, name, module):
+    """Adds a module whose name has dots."""
+    *path, last = name.split(".")
+    for part in path:
+        if not hasattr(parent, part):
+            parent.add_module(part, nn.Module())
+        parent = getattr(parent, part)
+    parent.add_module(last, module)
+
+
 #: load
 def load(path=WEIGHTS):
     """The trained network, from a safetensors file."""
