@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::edges::Edges;
+use super::edges::{Edge, Edges};
 use crate::data::config::{ColumnKind, CsvConfig, GraphConfig};
 use crate::data::table::Table;
 use crate::data::{DataError, cells, formats};
@@ -103,10 +103,10 @@ fn distinct(
     mut found: Vec<Found>,
     names: &[String],
     directed: bool,
-) -> Result<(Vec<(u32, u32, f32)>, usize), DataError> {
+) -> Result<(Vec<Edge>, usize), DataError> {
     found.sort_by_key(|&(target, source, _, row)| (target, source, row));
     let mut repeated = std::collections::BTreeSet::new();
-    let mut list: Vec<(u32, u32, f32)> = vec![];
+    let mut list: Vec<Edge> = vec![];
     let mut first = 0;
     for &(target, source, weight, row) in &found {
         match list.last() {
