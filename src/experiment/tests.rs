@@ -56,7 +56,7 @@ fn messages_say_the_form_that_is_allowed() {
         ("data.split={by=\"files\",validation=[1]}", "a fraction such as 0.15"),
         ("data.csv.delimiter=ab", "a single character"),
         ("data.csv.header=1", "true or false"),
-        ("data.reshape={by=\"week\"}", "there is only day"),
+        ("data.reshape={by=\"week\"}", "there are day, pivot"),
         ("data.derive=3", "a table"),
         ("data.transform.timestamps=\"hour\"", "[\"hour\"]"),
     ];

@@ -2,11 +2,14 @@
 
 use crate::base::nodes::Nodes;
 
+/// Source, target and weight.
+pub type Edge = (u32, u32, f32);
+
 /// Edges, and what is to be told of them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Edges {
     /// Source, target and weight of each, in the order of their targets, then of their sources; each pair once.
-    pub list: Vec<(u32, u32, f32)>,
+    pub list: Vec<Edge>,
     /// For people.
     pub notes: Vec<String>,
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use super::edges::Edges;
+use super::edges::{Edge, Edges};
 use crate::data::config::{ColumnKind, CsvConfig, GraphConfig};
 use crate::data::table::Table;
 use crate::data::{DataError, cells, formats};
@@ -37,7 +37,7 @@ pub fn read(config: &GraphConfig, path: &Path, names: &[String]) -> Result<Edges
         formats::apply(&mut table, &found);
     }
     let found = found(config, &table, ends, names)?;
-    let (list, repeated) = distinct(&table, found, names)?;
+    let (list, repeated) = distinct(&table, found, names, config.directed)?;
     let notes = match repeated {
         0 => vec![],
         _ => vec![format!("{repeated} edges of {} are given again; each counts once", path.display())],
@@ -102,19 +102,22 @@ fn distinct(
     table: &Table,
     mut found: Vec<Found>,
     names: &[String],
-) -> Result<(Vec<(u32, u32, f32)>, usize), DataError> {
+    directed: bool,
+) -> Result<(Vec<Edge>, usize), DataError> {
     found.sort_by_key(|&(target, source, _, row)| (target, source, row));
     let mut repeated = std::collections::BTreeSet::new();
-    let mut list: Vec<(u32, u32, f32)> = vec![];
+    let mut list: Vec<Edge> = vec![];
     let mut first = 0;
     for &(target, source, weight, row) in &found {
         match list.last() {
             Some(&(other, same, known)) if (other, same) == (source, target) => {
                 if known != weight {
                     let [from, to] = [source, target].map(|node| &names[node as usize]);
+                    let or =
+                        if directed { "" } else { ", or set `directed` = true if they lead opposite ways" };
                     let reason = format!(
                         "gives the edge between \"{from}\" and \"{to}\" of line {} again, with weight {weight} instead \
-                         of {known}; remove one of them, or set `directed` = true if they lead opposite ways",
+                         of {known}; remove one of them{or}",
                         table.lines[first]
                     );
                     return Err(DataError::Series {

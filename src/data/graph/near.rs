@@ -175,8 +175,13 @@ mod tests {
 
     #[test]
     fn correlations_are_found_whatever_their_sign() {
-        let rows =
-            [[1.0, -1.1, 5.0], [2.0, -2.0, 4.0], [3.0, -2.9, 5.5], [4.0, -4.2, 5.0], [f32::NAN, 7.0, 9.0]];
+        let rows = [
+            [1.0, -1.1, 5.0],
+            [2.0, -2.0, 4.0],
+            [3.0, -2.9, 5.5],
+            [4.0, -4.2, 5.0],
+            [f32::NAN, 7.0, f32::NAN],
+        ];
         let train = Dataset {
             features: ["a", "b", "c"].map(String::from).to_vec(),
             x: rows.concat(),
