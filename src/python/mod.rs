@@ -1,6 +1,7 @@
 //! Trained models as Python: one file made for a run that repeats its preprocessing with NumPy and its network with
 //! PyTorch, and its weights beside it. Only what the run needs is in it; what has no form there is refused by name.
 
+mod images;
 mod network;
 mod parts;
 mod rows;

@@ -6,8 +6,8 @@ use super::{Code, Request, number, offset, quoted, refuse};
 use crate::data::{CategoryIds, Dataset, Encoding, Fitted, Windows};
 use crate::nn::layers::recurrent::{Cell, Output};
 use crate::nn::layers::{
-    Activate, Activation, Block, Conv2d, Interpolation, LayerConfig, NamedPadding, Padding, Pair, Pooling,
-    Positions, Recurrent, Residual, TemporalBlock, Transformer,
+    Activate, Activation, LayerConfig, Pair, Pooling, Positions, Recurrent, TemporalBlock, Tokens,
+    Transformer,
 };
 use crate::nn::model::Model;
 use crate::tasks;
@@ -15,7 +15,7 @@ use crate::train::TrainError;
 
 /// What a value is, with its extents as PyTorch has them.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     /// `[B, F]`
     Rows(usize),
     /// `[B, C, H, W]`
@@ -49,13 +49,12 @@ impl Kind {
 pub fn write(code: &mut Code, request: &Request) -> Result<String, TrainError> {
     let model = tasks::supervised(request.settings, request.fitted, &sample(request.fitted));
     let summary = model.graph(1, false)?.summary;
-    let mut w = Writer { code, modules: vec![], steps: vec![] };
+    let mut w = Writer { code, names: model.names.clone(), modules: vec![], steps: vec![] };
     let mut shapes = summary.iter().filter(|(name, ..)| name != "embedding").map(|(_, shape, _)| shape);
     let mut kind = w.input(request, &model.inputs, model.layers.first());
     for (at, layer) in model.layers.iter().enumerate() {
         let Some(shape) = shapes.next() else { break };
-        let name = model.names.get(at).cloned().unwrap_or_else(|| at.to_string());
-        kind = w.layer((at, &name), layer, kind, shape)?;
+        kind = w.layer(at, layer, kind, shape)?;
     }
     if let Some(offset) = offset(&model.loss) {
         w.steps.push(format!("x = x + {}", number(offset)));
@@ -106,8 +105,10 @@ fn sample(fitted: &Fitted) -> Dataset {
 }
 
 /// Writes modules and the steps that call them.
-struct Writer<'a> {
-    code: &'a mut Code,
+pub(super) struct Writer<'a> {
+    pub code: &'a mut Code,
+    /// Names of the layers, if not their numbers.
+    names: Vec<String>,
     /// Names and constructors.
     modules: Vec<(String, String)>,
     steps: Vec<String>,
@@ -149,139 +150,83 @@ impl Writer<'_> {
         }
     }
 
+    /// The name of a layer.
+    pub(super) fn name(&self, at: usize) -> String {
+        self.names.get(at).cloned().unwrap_or_else(|| at.to_string())
+    }
+
     /// A module that is called with what there is.
-    fn module(&mut self, name: &str, module: String) {
+    pub(super) fn module(&mut self, name: &str, module: String) {
         self.modules.push((name.into(), module));
         self.steps.push(format!("x = layer({})(x)", quoted(name)));
     }
 
-    fn step(&mut self, step: impl Into<String>) {
+    pub(super) fn step(&mut self, step: impl Into<String>) {
         self.steps.push(step.into());
     }
 
     /// Appends a layer whose result has the shape `[C, H, W]`, `[F, T, 1]` or `[F]`, and returns what that is.
     fn layer(
         &mut self,
-        (at, name): (usize, &String),
+        at: usize,
         layer: &LayerConfig,
         kind: Kind,
         shape: &[usize],
     ) -> Result<Kind, TrainError> {
-        let unknown = || refuse(&format!("layer {at} ({}) of {}", layer.layer().name(), kind.name()));
-        let same = match (kind, shape) {
-            (Kind::Images(_), &[channels, high, wide]) => Kind::Images([channels, high, wide]),
-            (Kind::Steps(_), &[features, steps, _]) => Kind::Steps([steps, features]),
-            _ => Kind::Rows(shape[0]),
-        };
-        let width = kind.width();
-        match (layer, kind) {
-            (LayerConfig::Dense(dense), Kind::Rows(_) | Kind::Steps(_)) => {
-                let bias = truth(dense.bias);
-                self.module(name, format!("nn.Linear({width}, {}, bias={bias})", dense.units));
+        let found = match (layer, kind) {
+            (LayerConfig::Activation(function), _) => {
+                self.step(format!("x = {}", activated(function)));
+                Some(kind)
             }
-            (LayerConfig::Activation(function), _) => self.step(format!("x = {}", activated(function))),
             // It does nothing to predictions.
-            (LayerConfig::Dropout(_), _) => {}
-            (LayerConfig::LayerNorm(norm), Kind::Rows(_) | Kind::Steps(_)) => {
+            (LayerConfig::Dropout(_), _) => Some(kind),
+            (LayerConfig::Tokens(tokens), _) => self.tokens(at, tokens, kind, shape),
+            (LayerConfig::Recurrent(stack), Kind::Images(_) | Kind::Steps(_)) => {
+                Some(self.recurrent(at, stack, kind))
+            }
+            (_, Kind::Images(image)) => self.of_images(at, layer, image, shape),
+            _ => self.of_rows(at, layer, kind, shape),
+        };
+        let unknown = || refuse(&format!("layer {at} ({}) of {}", layer.layer().name(), kind.name()));
+        found.ok_or_else(unknown)
+    }
+
+    /// A layer of rows or of the steps of sequences; nothing if there is no such layer here.
+    fn of_rows(&mut self, at: usize, layer: &LayerConfig, kind: Kind, shape: &[usize]) -> Option<Kind> {
+        let (name, width) = (&self.name(at), kind.width());
+        match (layer, kind) {
+            (LayerConfig::Dense(dense), _) => {
+                self.module(name, format!("nn.Linear({width}, {}, bias={})", dense.units, truth(dense.bias)));
+                return Some(match kind {
+                    Kind::Steps([steps, _]) => Kind::Steps([steps, dense.units]),
+                    _ => Kind::Rows(dense.units),
+                });
+            }
+            (LayerConfig::LayerNorm(norm), _) => {
                 self.module(name, format!("nn.LayerNorm({width}, eps={})", number(norm.eps)));
             }
-            (LayerConfig::RmsNorm(norm), Kind::Rows(_) | Kind::Steps(_)) => {
+            (LayerConfig::RmsNorm(norm), _) => {
                 self.module(name, format!("nn.RMSNorm({width}, eps={})", number(norm.eps)));
             }
-            (LayerConfig::BatchNorm(norm), Kind::Rows(_) | Kind::Images(_)) => {
-                let of = if matches!(kind, Kind::Rows(_)) { "BatchNorm1d" } else { "BatchNorm2d" };
-                self.module(name, format!("nn.{of}({width}, eps={})", number(norm.eps)));
+            (LayerConfig::BatchNorm(norm), Kind::Rows(_)) => {
+                self.module(name, format!("nn.BatchNorm1d({width}, eps={})", number(norm.eps)));
             }
-            (LayerConfig::GroupNorm(norm), Kind::Images(_)) => {
-                self.module(name, format!("nn.GroupNorm({}, {width}, eps={})", norm.groups, number(norm.eps)));
-            }
-            (LayerConfig::Conv2d(conv), Kind::Images(image)) => self.conv2d(name, conv, image),
-            (LayerConfig::Conv1d(conv), Kind::Images(_)) => {
-                self.step("x = x.squeeze(2)");
-                self.module(
-                    name,
-                    format!(
-                        "nn.Conv1d({width}, {}, {}, stride={}, padding={}, dilation={}, groups={}, bias={})",
-                        conv.channels,
-                        conv.kernel,
-                        conv.stride,
-                        conv.padding,
-                        conv.dilation,
-                        conv.groups,
-                        truth(conv.bias)
-                    ),
-                );
-                self.step("x = x.unsqueeze(2)");
-            }
-            (LayerConfig::ConvTranspose2d(conv), Kind::Images(_)) => self.module(
-                name,
-                format!(
-                    "nn.ConvTranspose2d({width}, {}, {}, stride={}, padding={}, output_padding={}, groups={}, bias={}, \
-                     dilation={})",
-                    conv.channels,
-                    pair(conv.kernel),
-                    pair(conv.stride),
-                    pair(conv.padding),
-                    pair(conv.output_padding),
-                    conv.groups,
-                    truth(conv.bias),
-                    pair(conv.dilation)
-                ),
-            ),
-            (LayerConfig::MaxPool(pool), Kind::Images(_)) => {
-                let stride = pool.stride.unwrap_or(pool.size);
-                let numbers = [pool.size, stride, pool.padding].map(pair).join(", ");
-                self.step(format!("x = functional.max_pool2d(x, {numbers})"));
-            }
-            (LayerConfig::AvgPool(pool), Kind::Images(_)) => {
-                let stride = pool.stride.unwrap_or(pool.size);
-                let numbers = [pool.size, stride, pool.padding].map(pair).join(", ");
-                self.step(format!("x = functional.avg_pool2d(x, {numbers})"));
-            }
-            (LayerConfig::AdaptivePool(pool), Kind::Images(_)) => {
-                self.step(format!("x = functional.adaptive_avg_pool2d(x, {})", pair(pool.size)));
-            }
-            (LayerConfig::LocalResponseNorm(norm), Kind::Images(_)) => {
-                let numbers = [norm.alpha, norm.beta, norm.k].map(number).join(", ");
-                self.step(format!("x = functional.local_response_norm(x, {}, {numbers})", norm.size));
-            }
-            (LayerConfig::TemporalBlock(block), Kind::Steps(_)) => {
-                let TemporalBlock { channels, kernel, dilation, weight_norm, dropout: _ } = *block;
-                let (class, normed) = (self.code.part("TemporalBlock"), truth(weight_norm));
-                let module = format!("{class}({width}, {channels}, {kernel}, {dilation}, {normed})");
-                self.module(name, module);
-            }
-            (LayerConfig::GlobalPool(pool), Kind::Images(_) | Kind::Steps(_)) => {
-                let axes = if matches!(kind, Kind::Images(_)) { "(2, 3)" } else { "1" };
+            (LayerConfig::GlobalPool(pool), Kind::Steps(_)) => {
                 self.step(match pool.kind {
-                    Pooling::Average => format!("x = x.mean({axes})"),
-                    Pooling::Max => format!("x = x.amax({axes})"),
-                    Pooling::Last if matches!(kind, Kind::Steps(_)) => "x = x[:, -1]".into(),
-                    Pooling::Last => return Err(unknown()),
+                    Pooling::Average => "x = x.mean(1)",
+                    Pooling::Max => "x = x.amax(1)",
+                    Pooling::Last => "x = x[:, -1]",
                 });
-                return Ok(Kind::Rows(width));
+                return Some(Kind::Rows(width));
             }
-            (LayerConfig::Flatten(_), Kind::Images(_) | Kind::Steps(_)) => {
-                let turned = if matches!(kind, Kind::Steps(_)) { ".transpose(1, 2)" } else { "" };
-                self.step(format!("x = x{turned}.flatten(1)"));
-                return Ok(Kind::Rows(shape[0]));
+            (LayerConfig::Flatten(_), Kind::Steps(_)) => {
+                self.step("x = x.transpose(1, 2).flatten(1)");
+                return Some(Kind::Rows(shape[0]));
             }
             (LayerConfig::Unflatten(_), Kind::Rows(_)) => {
-                let &[channels, high, wide] = shape else { return Err(unknown()) };
+                let &[channels, high, wide] = shape else { return None };
                 self.step(format!("x = x.reshape(-1, {channels}, {high}, {wide})"));
-                return Ok(Kind::Images([channels, high, wide]));
-            }
-            (LayerConfig::Upsample(up), Kind::Images(_)) => {
-                let how = match up.mode {
-                    Interpolation::Nearest => "\"nearest\"",
-                    Interpolation::Bilinear => "\"bilinear\", align_corners=False",
-                };
-                let factor = pair(up.factor);
-                self.step(format!("x = functional.interpolate(x, scale_factor={factor}, mode={how})"));
-            }
-            (LayerConfig::Residual(block), Kind::Images([inputs, ..])) => self.residual(name, block, inputs),
-            (LayerConfig::Recurrent(stack), Kind::Images(_) | Kind::Steps(_)) => {
-                return Ok(self.recurrent(at, stack, kind));
+                return Some(Kind::Images([channels, high, wide]));
             }
             (LayerConfig::Attention(keys), Kind::Steps(_)) if !keys.causal && !keys.rotary => {
                 let bias = truth(keys.bias);
@@ -290,9 +235,16 @@ impl Writer<'_> {
                 self.modules.push((name.clone(), module));
                 self.step(format!("x = layer({})(x, x, x, need_weights=False)[0]", quoted(name)));
             }
-            (LayerConfig::Transformer(block), Kind::Steps(_)) if !block.causal && !block.rotary && block.activation != Activation::Swiglu =>
+            (LayerConfig::Transformer(block), Kind::Steps(_))
+                if !block.causal && !block.rotary && block.activation != Activation::Swiglu =>
             {
                 self.transformer(name, block, width);
+            }
+            (LayerConfig::TemporalBlock(block), Kind::Steps([steps, _])) => {
+                let TemporalBlock { channels, kernel, dilation, weight_norm, dropout: _ } = *block;
+                let (class, normed) = (self.code.part("TemporalBlock"), truth(weight_norm));
+                self.module(name, format!("{class}({width}, {channels}, {kernel}, {dilation}, {normed})"));
+                return Some(Kind::Steps([steps, channels]));
             }
             (LayerConfig::Position(position), Kind::Steps([steps, _])) => {
                 let class = match position.kind {
@@ -302,74 +254,28 @@ impl Writer<'_> {
                 let class = self.code.part(class);
                 self.module(name, format!("{class}({steps}, {width})"));
             }
-            (LayerConfig::Tokens(tokens), _) => {
-                match kind {
-                    Kind::Rows(features) => {
-                        let class = self.code.part("Tokens");
-                        self.module(name, format!("{class}({features}, {})", tokens.width));
-                    }
-                    Kind::Steps(_) => self.module(name, format!("nn.Linear({width}, {})", tokens.width)),
-                    Kind::Images(_) => {
-                        let patch = pair(tokens.patch);
-                        let module = format!("nn.Conv2d({width}, {}, {patch}, stride={patch})", tokens.width);
-                        self.module(name, module);
-                        self.step("x = x.flatten(2).transpose(1, 2)");
-                    }
-                }
-                let &[features, steps, _] = shape else { return Err(unknown()) };
-                return Ok(Kind::Steps([steps, features]));
+            _ => return None,
+        }
+        Some(kind)
+    }
+
+    /// Tokens of numbers, steps or patches.
+    fn tokens(&mut self, at: usize, tokens: &Tokens, kind: Kind, shape: &[usize]) -> Option<Kind> {
+        let (name, width) = (&self.name(at), kind.width());
+        match kind {
+            Kind::Rows(features) => {
+                let class = self.code.part("Tokens");
+                self.module(name, format!("{class}({features}, {})", tokens.width));
             }
-            _ => return Err(unknown()),
+            Kind::Steps(_) => self.module(name, format!("nn.Linear({width}, {})", tokens.width)),
+            Kind::Images(_) => {
+                let patch = pair(tokens.patch);
+                self.module(name, format!("nn.Conv2d({width}, {}, {patch}, stride={patch})", tokens.width));
+                self.step("x = x.flatten(2).transpose(1, 2)");
+            }
         }
-        Ok(same)
-    }
-
-    fn conv2d(&mut self, name: &str, conv: &Conv2d, [channels, high, wide]: [usize; 3]) {
-        let (taps, stride, dilation) = (conv.kernel.get(), conv.stride.get(), conv.dilation.get());
-        // Before and after, up and down, then left and right.
-        let padding = match conv.padding {
-            Padding::Zeros(zeros) => zeros.get().map(|n| [n, n]),
-            Padding::Named(NamedPadding::Valid) => [[0, 0]; 2],
-            Padding::Named(NamedPadding::Same) => [0, 1].map(|d| {
-                let positions = [high, wide][d].div_ceil(stride[d].max(1));
-                let covered = (positions - 1) * stride[d] + (taps[d] - 1) * dilation[d] + 1;
-                let zeros = covered.saturating_sub([high, wide][d]);
-                [zeros / 2, zeros - zeros / 2]
-            }),
-        };
-        let even = padding.iter().all(|[before, after]| before == after);
-        if !even {
-            let [[top, bottom], [left, right]] = padding;
-            self.step(format!("x = functional.pad(x, ({left}, {right}, {top}, {bottom}))"));
-        }
-        let zeros = if even { [padding[0][0], padding[1][0]] } else { [0, 0] };
-        self.module(
-            name,
-            format!(
-                "nn.Conv2d({channels}, {}, {}, stride={}, padding={}, dilation={}, groups={}, bias={})",
-                conv.channels,
-                pair(conv.kernel),
-                pair(conv.stride),
-                pair(Pair::Each(zeros)),
-                pair(conv.dilation),
-                conv.groups,
-                truth(conv.bias)
-            ),
-        );
-    }
-
-    fn residual(&mut self, name: &str, block: &Residual, inputs: usize) {
-        // Weights are loaded: what they started from does not matter.
-        let Residual { channels, stride, kind, shortcut_norm, init: _ } = *block;
-        let narrow = (channels / 4).max(1);
-        let sizes = match kind {
-            Block::Basic => format!("[({channels}, 3, {stride}), ({channels}, 3, 1)]"),
-            Block::Bottleneck => format!("[({narrow}, 1, 1), ({narrow}, 3, {stride}), ({channels}, 1, 1)]"),
-        };
-        let shortcut = truth(stride != 1 || inputs != channels);
-        let class = self.code.part("Residual");
-        let norm = truth(shortcut_norm);
-        self.module(name, format!("{class}({inputs}, {sizes}, {stride}, {shortcut}, {norm})"));
+        let &[features, steps, _] = shape else { return None };
+        Some(Kind::Steps([steps, features]))
     }
 
     /// Recurrent layers over steps, or over the rows of images.
@@ -435,11 +341,11 @@ fn activated(layer: &Activate) -> String {
     }
 }
 
-fn truth(is: bool) -> &'static str {
+pub(super) fn truth(is: bool) -> &'static str {
     if is { "True" } else { "False" }
 }
 
-fn pair(pair: Pair) -> String {
+pub(super) fn pair(pair: Pair) -> String {
     let [a, b] = pair.get();
     if a == b { a.to_string() } else { format!("({a}, {b})") }
 }

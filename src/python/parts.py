@@ -170,28 +170,27 @@ def series(table):
     step = min(steps, key=lambda step: (-steps[step], step)) if steps else None
     found, arranged = {name: [] for name in table}, []
     for name in sorted(groups):
-        start, last = len(found[next(iter(found))]), None
-        for row in groups[name] + [None] * (BEYOND if steps else 0):
-            time = times[row] if row is not None else last + step
-            while GAPS in ("fill", "drop") and last is not None and last + step < time:
+        start, before = len(found[next(iter(found))]), None
+        for row in groups[name]:
+            while GAPS in ("fill", "drop") and before is not None and last + step < times[row]:
                 last += step
-                put(found, table, None, groups[name][0], last)
-            put(found, table, row, groups[name][0], time)
-            last = time
+                put(found, table, before, last)
+            put(found, table, row)
+            before, last = row, times[row]
+        for _ in range(BEYOND if steps else 0):
+            last += step
+            put(found, table, before, last)
         arranged.append(range(start, len(found[next(iter(found))])))
     return found, arranged
 
 
 #: put
-def put(found, table, row, like, time):
-    """Appends a row of a table, or one that only has its time and series."""
+def put(found, table, row, time=None):
+    """Appends a row of a table, or a copy of it at another time, where nothing is known of the targets."""
     for name, column in found.items():
-        if row is not None:
-            column.append(table[name][row])
-        elif name == TIME:
-            column.append(time.isoformat(" "))
-        else:
-            column.append(table[name][like] if name in SAME else None)
+        column.append(table[name][row])
+        if time is not None and (name == TIME or name in TARGETS):
+            column[-1] = time.isoformat(" ") if name == TIME else None
 
 
 #: windows series forward filled_forward single cells

@@ -170,7 +170,6 @@ fn windows(code: &mut Code, request: &Request, window: &FittedWindow) -> Result<
     let names: Vec<&str> = window.past.iter().map(|(name, _)| name.as_str()).collect();
     let scalings: Vec<String> = window.past.iter().map(|(_, scaling)| code.scaling(scaling, false)).collect();
     let text = |name: &Option<String>| name.as_deref().map_or("None".into(), quoted);
-    let same: Vec<&String> = config.group.iter().chain(&config.constant).collect();
     code.constant("LENGTH", config.length.to_string());
     code.constant("HORIZON", config.horizon.to_string());
     code.constant("STRIDE", config.stride.to_string());
@@ -179,7 +178,6 @@ fn windows(code: &mut Code, request: &Request, window: &FittedWindow) -> Result<
     code.constant("TIME", text(&config.time));
     code.constant("GROUP", text(&config.group));
     code.constant("GAPS", quoted(gaps));
-    code.constant("SAME", list(&same));
     code.constant("TARGETS", list(&names));
     code.part("windows");
     let mut body = format!("SCALINGS = [{}]\n\n\n", scalings.join(", "));

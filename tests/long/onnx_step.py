@@ -268,6 +268,8 @@ type = "max_pool"
 size = 3
 stride = 2
 padding = 1
+[[model.layer]]
+type = "flatten"
 """
     yield "cnn-layers", "images", image + layers + TRAIN + 'batch_size = 20\nlearning_rate = 3e-3\nloss = "cross_entropy"\n'
     windows = head.format(name="n", source="series.csv", target="y") + "[data.window]\nlength = 12\n" + PLAIN

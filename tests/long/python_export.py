@@ -186,7 +186,7 @@ def command(*arguments, cwd):
 
 
 def check(binary, place, name, experiment, file, count):
-    run, program, table = place / "runs" / name, place / f"{name}.py", place / f"{name}.csv"
+    run, program, table = place / "runs" / name, place / f"{name}.py", place / f"{name}-expected.csv"
     ended = command(binary, "train", experiment, "--device", "cpu", "--out", run, "--max-steps", count, "--quiet", cwd=place)
     assert ended.returncode == 0, ended.stderr
     ended = command(binary, "export", run, "--python", program, cwd=place)

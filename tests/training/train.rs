@@ -315,6 +315,33 @@ fn decay_leaves_biases_and_norms_out_unless_all_decay() {
 }
 
 #[test]
+fn groups_have_decays_of_their_own() {
+    // Of the optimizer, and of the group of the first layer; the bits are those of that decay for all.
+    let of = |amount: f64, own: Option<f64>| {
+        let group = own.map(|own| format!("[[train.group]]\nparameters = \"0.*\"\nweight_decay = {own:?}\n"));
+        let bench = Bench::new(
+            100,
+            &format!(
+                "[model]\nhidden = [4]\n[train]\nepochs = 1\nbatch_size = 60\nlearning_rate = 0.1\n\
+                 optimizer = {{ type = \"sgd\", weight_decay = {amount:?} }}\n{}",
+                group.unwrap_or_default()
+            ),
+        );
+        bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+        gridlight::train::checkpoint::load(&bench.path("run/best.safetensors")).unwrap().0
+    };
+    for (amount, own) in [(0.0, 0.5), (0.5, 0.0), (0.25, 0.5)] {
+        let (grouped, as_all, as_group) = (of(amount, Some(own)), of(amount, None), of(own, None));
+        for (at, (name, _, values)) in grouped.iter().enumerate() {
+            let expected = if name.starts_with("0.") { &as_group[at].2 } else { &as_all[at].2 };
+            assert_eq!(values, expected, "{name}, {own} instead of {amount}");
+            let differs = name == "0.weight" || name == "2.weight";
+            assert_eq!(as_group[at].2 != as_all[at].2, differs, "{name}");
+        }
+    }
+}
+
+#[test]
 fn wrong_recipes_are_refused() {
     custom_loop::wrong_recipes_are_refused(&CpuDevice::new(Some(2)));
 }

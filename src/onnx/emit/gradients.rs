@@ -135,13 +135,13 @@ impl Emitter<'_> {
         gradient: &PoolGrad,
     ) -> Emitted<Held> {
         match (gradient.collect, inputs) {
-            (Collect::Chosen, &[places, dy]) => self.to_the_chosen(value, [places, dy]),
-            (Collect::Average(divisor), &[dy]) => self.to_all(value, dy, &gradient.axes, divisor),
+            (Collect::Chosen, &[places, dy]) => self.send_to_chosen(value, [places, dy]),
+            (Collect::Average(divisor), &[dy]) => self.send_to_all(value, dy, &gradient.axes, divisor),
             _ => Err(refusal(self.trace.graph(), value, "has other operands")),
         }
     }
 
-    fn to_the_chosen(&mut self, value: ValueId, operands: [ValueId; 2]) -> Emitted<Held> {
+    fn send_to_chosen(&mut self, value: ValueId, operands: [ValueId; 2]) -> Emitted<Held> {
         let mut flat = vec![];
         for operand in operands {
             let held = self.complete(operand)?;
@@ -159,7 +159,7 @@ impl Emitter<'_> {
     }
 
     /// A transposed convolution of each channel by itself, with weights of 1.
-    fn to_all(
+    fn send_to_all(
         &mut self,
         value: ValueId,
         dy: ValueId,
@@ -176,7 +176,7 @@ impl Emitter<'_> {
         };
         let positions = (0..down.positions).flat_map(|p| (0..along.positions).map(move |q| (p, q)));
         let shares: Vec<f32> = positions.map(|(p, q)| 1.0 / counted(p, q)).collect();
-        let spread = axes.clone().map(|axis| {
+        let spread = axes.map(|axis| {
             let whole = (axis.positions - 1) * axis.stride + (axis.taps - 1) * axis.dilation + 1;
             Axis::spread(axis.stride, axis.dilation, [axis.before, axis.extent], whole)
         });

@@ -161,6 +161,12 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
         self.inner.get(name).or_else(|| self.source.tensors.get(name))
     }
 
+    /// The type of the elements of operand `at`, if it is an input of the model: [`crate::onnx::proto::element`].
+    pub fn input_type(&self, node: &Node, at: usize) -> Option<i32> {
+        let name = node.inputs.get(at)?;
+        self.source.inputs.iter().find(|port| port.name == *name).map(|port| port.elements)
+    }
+
     /// Operand `at` of a node; none if it was left out.
     pub fn operand(&self, node: &Node, at: usize) -> Outcome<Option<Value>> {
         let Some(name) = node.inputs.get(at).filter(|name| !name.is_empty()) else { return Ok(None) };

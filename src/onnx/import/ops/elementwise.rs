@@ -228,6 +228,13 @@ pub fn cast(b: &mut Builder, node: &Node) -> Outcome<Value> {
                 .ok_or_else(|| format!("the type {} is not supported", super::super::known::type_name(to)))?
         }
         _ => match b.value(node, 1)? {
+            // The type of an input is known; that of what is computed is one that was not refused.
+            _ if b
+                .input_type(node, 1)
+                .is_some_and(|ty| Kind::of(ty).is_none() || ty == element::BFLOAT16) =>
+            {
+                return Err("it converts to a type of few bits, which is not supported".into());
+            }
             Value::Known(like) => like.kind,
             Value::Graph(like) => like.kind,
             _ => Kind::Float,

@@ -1,6 +1,7 @@
 //! The operators, one file for each group. An operator is a line of the match in [`build`].
 
 mod arithmetic;
+mod attention;
 mod convolution;
 mod elementwise;
 mod gates;
@@ -72,6 +73,7 @@ pub fn build(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         "Gemm" => products::gemm(b, node),
         "Einsum" => products::einsum(b, node),
         "DequantizeLinear" => products::dequantise(b, node),
+        "Attention" => attention::attention(b, node),
         "Conv" => convolution::conv(b, node),
         "ConvTranspose" => convolution::transposed(b, node),
         "MaxPool" | "AveragePool" => pooling::windows(b, node),

@@ -2,7 +2,7 @@
 
 use super::super::build::{Builder, Held, Outcome, Value};
 use super::super::model::Node;
-use super::{axes_of, axis_last, known};
+use super::{axis_last, axis_of, known};
 use crate::graph::ValueId;
 use crate::graph::upsampling::{ResampleSpec, Resampling};
 
@@ -103,7 +103,8 @@ fn check(node: &Node, settings: &Settings) -> Outcome<()> {
 /// How each axis is resampled.
 fn axes_of_node(b: &Builder, node: &Node, shape: &[usize], old: bool) -> Outcome<Vec<Axis>> {
     let which = match node.ints("axes") {
-        Some(axes) => axes_of(&axes, shape.len())?,
+        // In the order of the scales or sizes.
+        Some(axes) => axes.iter().map(|&axis| axis_of(axis, shape.len())).collect::<Result<Vec<_>, _>>()?,
         None => (0..shape.len()).collect(),
     };
     let attribute =
@@ -123,7 +124,15 @@ fn axes_of_node(b: &Builder, node: &Node, shape: &[usize], old: bool) -> Outcome
                 }
                 // Scales of single precision: 1.6 is meant as it is written.
                 let scale = (scale as f32).to_string().parse().unwrap_or(scale);
-                let size = (axes[axis].extent as f64 * scale).floor() as usize;
+                let exact = axes[axis].extent as f64 * scale;
+                let size = exact.floor() as usize;
+                if exact != exact.floor()
+                    && node.text("coordinate_transformation_mode", "") == "align_corners"
+                {
+                    let reason =
+                        "its scales give no whole number of pixels, whose corners runtimes align differently";
+                    return Err(reason.into());
+                }
                 axes[axis] = Axis { size, scale, ..axes[axis] };
             }
         }
