@@ -69,7 +69,7 @@ impl Graph {
     /// `t / 10000^(2i / D)` (Su et al. 2021, arXiv:2104.09864), so that products of rotated rows depend on their
     /// distance. The other rows stay as they are.
     pub fn rotary(&mut self, x: ValueId, rotated: usize) -> Built {
-        let [batch, steps, rows, width] = self.shape(x)[..] else {
+        let [_, steps, rows, width] = self.shape(x)[..] else {
             return Err(self.error("rotary", &[x], "expected queries or keys [B, T, N, D]".into()));
         };
         if !width.is_multiple_of(2) {

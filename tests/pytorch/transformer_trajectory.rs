@@ -142,7 +142,9 @@ fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
 pub fn check_transformers(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     let figures: BTreeMap<String, Vec<f64>> =
         serde_json::from_str(include_str!("transformer.json")).map_err(|e| e.to_string())?;
-    for (name, (model, data)) in [("text", text()), ("gated", gated()), ("images", images()), ("windows", windows())] {
+    for (name, (model, data)) in
+        [("text", text()), ("gated", gated()), ("images", images()), ("windows", windows())]
+    {
         let found = losses(device, &*model, &data);
         let expected = figures.get(name).ok_or("no figures of this name")?;
         for (step, (found, expected)) in found.iter().zip(expected).enumerate() {
