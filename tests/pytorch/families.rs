@@ -102,6 +102,7 @@ fn weights(figures: &Figures) -> Vec<NamedTensor> {
         let value = |x: f32| match () {
             () if name.ends_with("weight_g") => 1.0 + x / 2.0,
             () if shape.len() > 1 => x * scale,
+            () if name.ends_with("bn3.weight") => 0.25 + x / 16.0,
             () if name.ends_with("weight") => 1.0 + x / 4.0,
             () => x / 4.0,
         };

@@ -8,13 +8,13 @@ pub mod classic;
 mod list;
 pub mod lora;
 mod mirrored;
+mod named;
 pub mod recurrent;
 pub mod temporal;
 pub mod transformer;
 pub mod unread;
 pub mod variational;
 
-use crate::base::image::ImageShape;
 use crate::nn::imported::Imported;
 use crate::nn::layers::keys::{three, two};
 use crate::nn::layers::recurrent::Cell;
@@ -25,6 +25,8 @@ use crate::nn::layers::{
 use adversarial::{GanLoss, OutputRange};
 use classic::Stem;
 use lora::LoraConfig;
+pub(crate) use named::Listed;
+use named::Named;
 use transformer::{Order, TokensOf};
 use variational::{Decoder, Variance};
 
@@ -222,33 +224,6 @@ pub enum Family {
     Gan,
 }
 
-/// A layer with a name that is not its number.
-#[derive(Clone, Debug)]
-pub(crate) struct Named {
-    name: String,
-    layer: LayerConfig,
-}
-
-impl Named {
-    fn new(name: impl Into<String>, layer: impl Into<LayerConfig>) -> Self {
-        Self { name: name.into(), layer: layer.into() }
-    }
-}
-
-/// Layers in order, and their names; no names if these are the numbers.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Listed {
-    pub layers: Vec<LayerConfig>,
-    pub names: Vec<String>,
-}
-
-impl Listed {
-    fn of(named: Vec<Named>) -> Self {
-        let (names, layers) = named.into_iter().map(|Named { name, layer }| (name, layer)).unzip();
-        Self { layers, names }
-    }
-}
-
 /// What becomes of the last dense layer of an imported network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -348,23 +323,6 @@ impl ModelConfig {
         let mut layers = if self.family == Family::Cnn { self.convolutions() } else { vec![] };
         layers.extend(self.dense_layers(&self.hidden));
         layers
-    }
-
-    /// The layers for tokens of a kind, or images of a shape, with the output layer's name at the end of the names.
-    pub(crate) fn listed(&self, tokens: TokensOf, image: Option<ImageShape>) -> Listed {
-        let (named, output) = match self.family {
-            _ if !self.layers.is_empty() => (vec![], ""),
-            Family::Resnet => (self.classic(image), "fc"),
-            Family::Alexnet => (self.classic(image), "classifier.6"),
-            Family::Tcn => (self.temporal(tokens), "linear"),
-            _ => (vec![], ""),
-        };
-        if named.is_empty() {
-            return Listed { layers: self.layers_of(tokens), names: vec![] };
-        }
-        let mut listed = Listed::of(named);
-        listed.names.push(output.into());
-        listed
     }
 
     /// Dense layers of these sizes, each followed by normalisation, activation and dropout.

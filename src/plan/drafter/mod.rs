@@ -15,7 +15,7 @@ use super::{Slice, gather, recurrence, stage};
 use crate::base::target::Target;
 use crate::base::tensor::Shape;
 use crate::graph::ops::Lowering;
-use crate::graph::{Source, ValueId};
+use crate::graph::{Op, Source, ValueId};
 use crate::scalar::{Body, Inst, View};
 
 /// Drafts one phase.
@@ -63,10 +63,30 @@ impl<'b, 's> Drafter<'b, 's> {
         Place::Temporary(self.temporaries.len() - 1)
     }
 
-    /// Whether a separate kernel computes the value. It may read the state that the value updates, so it
-    /// cannot also write it; the state is copied at the end.
-    fn is_of_a_kernel(&self, stored: ValueId) -> bool {
-        matches!(self.nodes.lowering(stored), Lowering::Kernel { .. })
+    /// Whether the state of this name takes its new value at the end of the pass, by a copy: if a separate kernel computes
+    /// the value, which may read the state and so cannot also write it, or if something needs both the old and the new one.
+    fn is_copied(&self, name: &str, stored: ValueId) -> bool {
+        matches!(self.nodes.lowering(stored), Lowering::Kernel { .. }) || self.needs_both(name, stored)
+    }
+
+    /// Whether a value depends on the new value `stored` of a state and, not through it, on the old one.
+    fn needs_both(&self, name: &str, stored: ValueId) -> bool {
+        let nodes = &self.pass.graph.nodes;
+        let (mut old, mut new) = (vec![false; nodes.len()], vec![false; nodes.len()]);
+        for (at, node) in nodes.iter().enumerate() {
+            if at == stored.index() {
+                new[at] = true;
+                continue;
+            }
+            let is_state =
+                matches!(&node.op, Op::Source(op) if matches!(&op.source, Source::State(n) if n == name));
+            old[at] = is_state || node.inputs.iter().any(|input| old[input.index()]);
+            new[at] = node.inputs.iter().any(|input| new[input.index()]);
+            if old[at] && new[at] {
+                return true;
+            }
+        }
+        false
     }
 
     /// The dispatches of all groups, in dependency order.
@@ -109,7 +129,7 @@ impl<'b, 's> Drafter<'b, 's> {
         let mut before: Vec<BTreeSet<usize>> = fusion.groups.iter().map(|g| g.dependencies.clone()).collect();
         for (name, value) in &self.pass.states {
             let stored = fusion.nodes.stored(*value);
-            let Some(writer) = fusion.group_of(stored).filter(|_| !self.is_of_a_kernel(stored)) else {
+            let Some(writer) = fusion.group_of(stored).filter(|_| !self.is_copied(name, stored)) else {
                 continue;
             };
             for (reader, parts) in emitted.iter().enumerate() {

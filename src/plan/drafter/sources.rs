@@ -81,7 +81,7 @@ impl Drafter<'_, '_> {
             // Several gradients may be the same value, such as those of a recurrent layer's two biases.
             let same = self.pass.gradients.iter().filter(|(_, other)| self.nodes.stored(*other) == stored);
             let shared = gradient && same.count() > 1 && !self.places.contains_key(&stored);
-            if shared || (!gradient && self.is_of_a_kernel(stored)) {
+            if shared || (!gradient && self.is_copied(name, stored)) {
                 self.late_copies.push((stored, Place::Fixed(slice)));
                 continue;
             }
