@@ -73,7 +73,7 @@ pub fn write(code: &mut Code, request: &Request) -> Result<Features, TrainError>
 
 fn program(predict: &str, call: &str) -> String {
     format!(
-        "{predict}\n\ndef main():\n    if len(sys.argv) != 2:\n        raise SystemExit(__doc__)\n    columns = {call}\n    \
+        "{predict}\n\ndef main():\n    if len(sys.argv) != 2 or sys.argv[1] in ('-h', '--help'):\n        raise SystemExit(__doc__)\n    columns = {call}\n    \
          writer = csv.writer(sys.stdout, lineterminator=\"\\n\")\n    writer.writerow(columns)\n    \
          writer.writerows(zip(*columns.values()))\n\n\nif __name__ == \"__main__\":\n    main()"
     )
