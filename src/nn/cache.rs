@@ -2,21 +2,10 @@
 //! text costs one step instead of all of them.
 
 use super::arrangement::Arrangement;
-use super::network::Network;
+use super::network::{Cache, Network};
 use super::tensors::State;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source, ValueId};
-
-/// What a network knows of the step that it reads.
-#[derive(Clone, Copy, Debug)]
-pub struct Cache {
-    /// Steps that can be kept.
-    pub length: usize,
-    /// 1 at the place of this step, 0 at others: `[1, length]`.
-    pub place: ValueId,
-    /// 1 at the places of this step and of those before, 0 at others: `[1, length]`.
-    pub seen: ValueId,
-}
 
 impl Network<'_> {
     /// Begins to read one step at a time, of at most `length`. States of zeros begin a text.

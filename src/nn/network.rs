@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use super::arrangement::Arrangement;
-use super::cache::Cache;
 use super::init::Init;
 use super::lora::Lora;
 use super::patterns::Patterns;
@@ -16,6 +15,17 @@ use crate::graph::{Graph, GraphError, Op, Source, ValueId};
 
 /// How the names of running averages begin; that of the parameter follows.
 pub const AVERAGE: &str = "average.";
+
+/// What a network knows of the step that it reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Cache {
+    /// Steps that can be kept.
+    pub length: usize,
+    /// 1 at the place of this step, 0 at others: `[1, length]`.
+    pub place: ValueId,
+    /// 1 at the places of this step and of those before, 0 at others: `[1, length]`.
+    pub seen: ValueId,
+}
 
 /// The network under construction.
 pub struct Network<'a> {

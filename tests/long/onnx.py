@@ -339,6 +339,14 @@ csv = {{ missing = ["-999"] }}
 [train]
 loss = "{loss}"
 """
+TEXT = """name = "{name}"
+[data]
+source = "{text}"
+text = {{ length = 16 }}
+split = {{ by = "order", validation = 0.05, test = 0.1 }}
+[model]
+{model}
+"""
 SERIES = """name = "{name}"
 [data]
 source = "{table}"
@@ -380,6 +388,12 @@ def more_cases(directory):
         '"graph_conv", units = 2', '"graph_sage", units = 6')
     found["graph-attention"] = (attention, members, lambda model: columns_of(members, model))
 
+    def text(name, model):
+        plays = DATA / "text/shakespeare_plays.txt"
+        part = directory / "plays.txt"
+        part.write_text(plays.read_text()[:20000])
+        found[name] = (TEXT.format(name=name, text=part, model=model), part, None)
+
     image("conv1d", layers(
         '"upsample", factor = [1, 3]', '"max_pool", size = [8, 2]', '"conv1d", channels = 6, kernel = 5, padding = 2',
         '"conv1d", channels = 8, kernel = 3, stride = 2, dilation = 2, groups = 2', '"flatten"'))
@@ -406,6 +420,8 @@ def more_cases(directory):
         '"conv2d", channels = 4, groups = 2', '"local_response_norm", size = 5, k = 2.0',
         '"adaptive_pool", size = [4, 5]', '"flatten"'))
     image("tcn", 'family = "tcn", channels = [6, 8]')
+    text("text-gated", 'family = "transformer"\nwidth = 16\nblocks = 1\ntied = true\nactivation = "swiglu"')
+    text("text-tcn", 'family = "tcn"\nchannels = [8, 8]')
     functions = ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh", "sigmoid", "softplus"]
     activations = [step for f in functions for step in ('"dense", units = 8', f'"activation", function = "{f}"')]
     image("activations", layers(*activations))

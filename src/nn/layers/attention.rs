@@ -9,9 +9,8 @@ use crate::base::rng::streams;
 use crate::graph::attention::Attend;
 use crate::graph::{Graph, GraphError, ValueId};
 use crate::nn::arrangement::Arrangement;
-use crate::nn::cache::Cache;
 use crate::nn::init::Init;
-use crate::nn::network::Network;
+use crate::nn::network::{Cache, Network};
 
 /// Multi-head self-attention (Vaswani et al. 2017, arXiv:1706.03762), with the parameters of PyTorch's
 /// `nn.MultiheadAttention`. The steps of a sequence, or the positions of an image, attend to one another.
