@@ -19,6 +19,7 @@
 //! | [`corruption`] | ImageNet-C's corruptions of pictures | Hendrycks, Dietterich 2019 |
 
 pub mod attack;
+mod attention;
 pub mod corruption;
 pub mod curves;
 pub mod found;

@@ -1,6 +1,6 @@
 //! A trained model over points: outputs, gradients with respect to the inputs, and activations, in batches.
 
-use super::rollout;
+use super::attention;
 use super::space::Space;
 use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
@@ -87,7 +87,7 @@ impl Network<'_> {
     /// # Errors
     /// If the model cannot be built.
     pub fn attends(&self) -> Result<bool, TrainError> {
-        Ok(rollout::attends(&self.model.graph(1, false)?.graph))
+        Ok(attention::attends(&self.model.graph(1, false)?.graph))
     }
 
     /// Floating-point operations of one prediction.
@@ -155,7 +155,7 @@ impl Network<'_> {
             }
             Wanted::Attention => {
                 let (rolled, last) =
-                    rollout::rolled(&mut graph, &places, &built.graph)?.ok_or_else(|| {
+                    attention::rolled(&mut graph, &places, &built.graph)?.ok_or_else(|| {
                         let problem =
                             "rollout: the model has no attention to its inputs; leave it out".into();
                         TrainError::Setting { run: None, name: "method", problem }

@@ -1,4 +1,4 @@
-//! Every command of the book under `docs/` runs as it stands there, in less time: with fewer epochs, trials and rows.
+//! Every command of the book under `docs/` runs as it stands there, in less time: with fewer epochs, trials, rows and attacks.
 
 #![cfg(unix)]
 
@@ -27,8 +27,9 @@ fn shortened(command: &str) -> String {
     let word = command.split(' ').nth(1).unwrap_or_default();
     let more = match word {
         "train" => " --device cpu --epochs 1",
-        "tune" => " --device cpu --trials 3 --set train.epochs=2",
-        "explain" | "robustness" => " --device cpu --rows 1..20",
+        "tune" => " --device cpu --trials 3 --set train.epochs=6",
+        "explain" => " --device cpu --rows 1..20",
+        "robustness" => " --device cpu --rows 1..20 --steps 1 --restarts 1 --radii 0.1 --radii-l2 0.1",
         "plan" | "evaluate" | "predict" | "serve" => " --device cpu",
         _ => "",
     };

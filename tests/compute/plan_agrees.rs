@@ -1,7 +1,12 @@
 //! Fused plans agree with the graph on the CPU backend (tests/machine/gpu_training.rs does the same on the
 //! GPU).
 
+use gridlight::base::step::StepRecord;
+use gridlight::base::tensor::DType;
+use gridlight::device::Device;
 use gridlight::device::cpu::CpuDevice;
+use gridlight::graph::{Graph, Source};
+use gridlight::plan::{self, Entry, ProgramSpec};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -44,4 +49,34 @@ fn random_convolutions_and_their_gradients_agree_with_the_reference() {
 #[test]
 fn long_loops_are_right() {
     agreement::long_loops(&CpuDevice::new(Some(2))).unwrap();
+}
+
+/// A value may depend on a state as it was and, in the same kernel, on what it becomes.
+#[test]
+fn the_old_and_the_new_value_of_a_state_are_told_apart() {
+    let mut graph = Graph::new();
+    let shape = [1, 4];
+    let state = graph.source(Source::State("s".into()), &shape, DType::F32).unwrap();
+    let x = graph.source(Source::Batch("x".into()), &shape, DType::F32).unwrap();
+    let new = graph.add(state, x).unwrap();
+    let both = graph.mul(state, new).unwrap();
+    let entry = Entry { name: "s".into(), words: 4, decay: false };
+    let mut spec = ProgramSpec::once("both", (&graph, 1), vec![], vec![entry], vec![("y".into(), both)]);
+    spec.phases[0].pass.as_mut().unwrap().states = vec![("s".into(), new)];
+    let device = CpuDevice::new(Some(1));
+    let compiled = plan::compile(&spec, device.target()).unwrap();
+    let mut session = device.load(&compiled.program).unwrap();
+    let phase = &compiled.layout.phases[0];
+    let (input, result, kept) = (phase.inputs[0].1, phase.results[0].slice, compiled.layout.states[0].1);
+    let words = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    session.write(kept.buffer, kept.start, &words(&[1.0, 2.0, 3.0, 4.0])).unwrap();
+    session.write(input.buffer, input.start, &words(&[10.0, 20.0, 30.0, 40.0])).unwrap();
+    for (product, state) in [
+        ([11.0, 44.0, 99.0, 176.0], [11.0, 22.0, 33.0, 44.0]),
+        ([231.0, 924.0, 2079.0, 3696.0], [21.0, 42.0, 63.0, 84.0]),
+    ] {
+        session.run(0, &[StepRecord::default()]).unwrap();
+        assert_eq!(session.read(result.buffer, result.start, 4).unwrap(), words(&product));
+        assert_eq!(session.read(kept.buffer, kept.start, 4).unwrap(), words(&state));
+    }
 }
