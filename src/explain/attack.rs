@@ -77,7 +77,7 @@ impl<'a> Attacker<'a> {
         threshold: Option<f64>,
         seed: u64,
     ) -> Result<Self, TrainError> {
-        let probe = network.probe(Wanted::Loss)?;
+        let probe = network.probe(Wanted::Loss, points.count)?;
         Ok(Self { probe, points, room, width: network.space.width(), response, threshold, seed })
     }
 

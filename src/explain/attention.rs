@@ -177,13 +177,12 @@ mod tests {
             let one = layer(2, true, packed, |s, _| &all_data[at(&all_data, 4, s, 2)]);
             let two =
                 layer(3, false, |t, h| &q_data[at(&q_data, 3, t, h)], |s, h| &k_data[at(&k_data, 3, s, h)]);
-            for i in 0..TOKENS {
-                for j in 0..TOKENS {
-                    let expected: f64 = (0..TOKENS).map(|m| two[i][m] * one[m][j]).sum();
-                    let found = found[0].data[(b * TOKENS + i) * TOKENS + j];
-                    // The scale is of single precision.
-                    assert!((found - expected).abs() < 1e-7, "{b} {i} {j}: {found} for {expected}");
-                }
+            for at in 0..TOKENS * TOKENS {
+                let (i, j) = (at / TOKENS, at % TOKENS);
+                let expected: f64 = two[i].iter().zip(&one).map(|(part, row)| part * row[j]).sum();
+                let found = found[0].data[b * TOKENS * TOKENS + at];
+                // The scale is of single precision.
+                assert!((found - expected).abs() < 1e-7, "{b} {i} {j}: {found} for {expected}");
             }
         }
     }

@@ -42,8 +42,12 @@ pub fn curves(
     points: &Points,
     response: &Response,
 ) -> Result<Vec<Curves>, TrainError> {
-    let mut walk =
-        Walk { width: network.space.width(), probe: network.probe(Wanted::Outputs)?, points, response };
+    let mut walk = Walk {
+        width: network.space.width(),
+        probe: network.probe(Wanted::Outputs, points.count)?,
+        points,
+        response,
+    };
     let mut found = vec![];
     for unit in &network.space.units {
         let curves = match network.space.encoding(fitted, unit) {

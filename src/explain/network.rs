@@ -13,7 +13,7 @@ use crate::plan::{self, Compiled, Entry, PlanError, ProgramSpec, Slice};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 
-/// Points of a batch; halved repeatedly until the plan fits the device.
+/// Points of a batch at most; halved repeatedly until the plan fits the device.
 const BATCH: usize = 512;
 /// What weights the outputs of each row.
 const SELECTOR: &str = "selector";
@@ -57,13 +57,13 @@ struct Passed {
 }
 
 impl Network<'_> {
-    /// A program that computes `wanted` for points.
+    /// A program that computes `wanted` for points, of which about `points` will be given at a time.
     ///
     /// # Errors
     /// If there is no convolution whose activations are wanted, the program does not fit the device, or the
     /// device fails.
-    pub fn probe(&self, wanted: Wanted) -> Result<Probe, TrainError> {
-        let mut batch = BATCH;
+    pub fn probe(&self, wanted: Wanted, points: usize) -> Result<Probe, TrainError> {
+        let mut batch = points.clamp(1, BATCH).next_power_of_two();
         loop {
             match self.compile(wanted, batch) {
                 Ok(compiled) => return self.load(compiled, batch),

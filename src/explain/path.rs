@@ -51,7 +51,7 @@ pub fn integrated(
     most_steps: usize,
 ) -> Result<Attributions, TrainError> {
     let width = network.space.width();
-    let mut probe = network.probe(Wanted::Gradient)?;
+    let mut probe = network.probe(Wanted::Gradient, usize::MAX)?;
     let outputs = probe.width_of(0);
     let raw = probe.run(&points.x, Given::default())?.swap_remove(0);
     let focus = response.focus(&raw, points.count, points.members.as_deref());

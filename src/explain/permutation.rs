@@ -61,7 +61,7 @@ pub fn importances(
     repeats: usize,
     seed: u64,
 ) -> Result<Vec<Importances>, TrainError> {
-    let mut probe = network.probe(Wanted::Outputs)?;
+    let mut probe = network.probe(Wanted::Outputs, points.count)?;
     let quantiles = network.model.quantiles();
     let mut score = |x: &[f32]| -> Result<Vec<Metric>, TrainError> {
         let mut results = probe.run(x, Given { y: &points.y, ..Given::default() })?;

@@ -23,7 +23,7 @@ pub const NOISY: usize = 32;
 /// # Errors
 /// If the device fails.
 pub fn gradient(network: &Network, points: &Points, response: &Response) -> Result<Vec<f32>, TrainError> {
-    let mut probe = network.probe(Wanted::Gradient)?;
+    let mut probe = network.probe(Wanted::Gradient, points.count)?;
     let raw = probe.run(&points.x, Given::default())?.swap_remove(0);
     let focus = response.focus(&raw, points.count, None);
     let mut results = probe.run(&points.x, Given { selector: &focus.weights, ..Given::default() })?;
@@ -75,7 +75,7 @@ pub fn smooth_grad(
     response: &Response,
     seed: u64,
 ) -> Result<Vec<f64>, TrainError> {
-    let mut probe = network.probe(Wanted::Gradient)?;
+    let mut probe = network.probe(Wanted::Gradient, points.count)?;
     let raw = probe.run(&points.x, Given::default())?.swap_remove(0);
     let focus = response.focus(&raw, points.count, None);
     let [seed_low, seed_high] = words(seed);
@@ -108,7 +108,7 @@ pub fn grad_cam(
     shape: ImageShape,
     response: &Response,
 ) -> Result<Vec<f64>, TrainError> {
-    let raw = network.probe(Wanted::Outputs)?.run(&points.x, Given::default())?.swap_remove(0);
+    let raw = network.probe(Wanted::Outputs, points.count)?.run(&points.x, Given::default())?.swap_remove(0);
     let focus = response.focus(&raw, points.count, None);
     let maps = class_maps(network, points, &focus.weights)?;
     let enlarged = maps.values.chunks(maps.height * maps.width);
@@ -134,7 +134,7 @@ pub struct ClassMaps {
 /// # Errors
 /// If the model has no convolution, or the device fails.
 pub fn class_maps(network: &Network, points: &Points, weights: &[f32]) -> Result<ClassMaps, TrainError> {
-    let mut probe = network.probe(Wanted::Activations)?;
+    let mut probe = network.probe(Wanted::Activations, points.count)?;
     let [height, width, channels] = network.map_shape()?;
     let results = probe.run(&points.x, Given { selector: weights, ..Given::default() })?;
     let (plane, each) = (height * width, height * width * channels);
@@ -179,7 +179,7 @@ pub fn occlusion(
     black: &[f32],
     response: &Response,
 ) -> Result<Vec<f64>, TrainError> {
-    let mut probe = network.probe(Wanted::Outputs)?;
+    let mut probe = network.probe(Wanted::Outputs, points.count)?;
     let raw = probe.run(&points.x, Given::default())?.swap_remove(0);
     let values = response.of(raw, points.count);
     let chosen = response.chosen(&values);

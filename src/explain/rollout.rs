@@ -24,9 +24,9 @@ pub struct Rollout {
 /// # Errors
 /// If the model has no attention over tokens of its inputs, or the device fails.
 pub fn rollout(network: &Network, points: &Points, response: &Response) -> Result<Rollout, TrainError> {
-    let raw = network.probe(Wanted::Outputs)?.run(&points.x, Given::default())?.swap_remove(0);
+    let raw = network.probe(Wanted::Outputs, points.count)?.run(&points.x, Given::default())?.swap_remove(0);
     let focus = response.focus(&raw, points.count, None);
-    let mut probe = network.probe(Wanted::Attention)?;
+    let mut probe = network.probe(Wanted::Attention, points.count)?;
     let results = probe.run(&points.x, Given { selector: &focus.weights, ..Given::default() })?;
     let tokens = probe.width_of(0).isqrt();
     let per_token = probe.width_of(1) / tokens.max(1);

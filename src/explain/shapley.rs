@@ -99,7 +99,7 @@ pub fn shapley(
     seed: u64,
 ) -> Result<Shapley, TrainError> {
     let (width, columns) = (network.space.width(), network.space.units.len());
-    let mut probe = network.probe(Wanted::Outputs)?;
+    let mut probe = network.probe(Wanted::Outputs, usize::MAX)?;
     let mut all = |of: &Points| -> Result<Vec<f64>, TrainError> {
         Ok(response.of(probe.run(&of.x, Given::default())?.swap_remove(0), of.count))
     };

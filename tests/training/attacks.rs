@@ -24,7 +24,7 @@ fn attacks_on_a_linear_model_are_known_and_stay_within_their_bounds() {
     let mut room = Room { scale: vec![0.0; width], range: vec![[-100.0, 100.0]; width] };
     (room.scale[0], room.scale[1]) = (1.0, 0.5);
     let mut attacker = Attacker::new(&network, &points, &room, &response, None, 1).unwrap();
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
+    let mut probe = network.probe(Wanted::Outputs, points.count).unwrap();
     let clean = probe.run(&points.x, Given { y: &points.y, ..Given::default() }).unwrap().swap_remove(1);
     let slopes = [f64::from(weights[0].2[0]), 0.5 * f64::from(weights[0].2[1])];
     let growth = |norm, radius: f64| match norm {
@@ -76,7 +76,7 @@ fn certificates_of_a_linear_model_are_below_its_margin() {
     let network = Network { model: &*model, weights: &weights, device: &device, space: &space };
     let points = Points::of(&space, &train, &(0..60).collect::<Vec<_>>());
     let room = Room { scale: vec![1.0, 0.5], range: vec![[-100.0, 100.0]; 2] };
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
+    let mut probe = network.probe(Wanted::Outputs, points.count).unwrap();
     let raw = probe.run(&points.x, Given { y: &points.y, ..Given::default() }).unwrap().swap_remove(0);
     let of = |class: usize, at: usize| f64::from(weights[0].2[class * 2 + at]);
     let slope = [0, 1].map(|at| (of(1, at) - of(0, at)) * f64::from(room.scale[at]));

@@ -78,7 +78,7 @@ fn saliency_and_grad_cam_are_those_of_pytorch() {
     let names = ["a", "b", "c"].map(String::from).to_vec();
     let target = FittedTarget::Classes { name: "y".into(), names };
     let response = Response { target: &target, quantiles: &[] };
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
+    let mut probe = network.probe(Wanted::Outputs, points.count).unwrap();
     let raw = probe.run(&points.x, Given::default()).unwrap().swap_remove(0);
     near(raw.iter().map(|&x| x.into()), &figures["logits"], 1e-6, "logits");
     let focus = response.focus(&raw, 4, None);
@@ -198,7 +198,7 @@ fn exact_shapley_values_are_the_mean_over_all_orders() {
     let points = Points::of(&space, &train, &[3, 17, 40]);
     let background = Points::of(&space, &train, &[1, 2, 5, 8, 13, 21, 34]);
     let found = shapley(&network, &points, &background, &response, 1, 0).unwrap();
-    let mut probe = network.probe(Wanted::Outputs).unwrap();
+    let mut probe = network.probe(Wanted::Outputs, points.count).unwrap();
     let width = space.width();
     for (row, point) in points.x.chunks(width).enumerate() {
         let mut expected = vec![0.0; 4];

@@ -40,7 +40,7 @@ pub(super) fn pictures(
     let (network, response) = (network(opened, studied, device), response(opened, studied));
     let range = picture_range(image);
     let black: Vec<f32> = (0..shape.values()).map(|at| range[at / shape.plane()][0]).collect();
-    let raw = network.probe(Wanted::Outputs)?.run(&points.x, Given::default())?.swap_remove(0);
+    let raw = network.probe(Wanted::Outputs, points.count)?.run(&points.x, Given::default())?.swap_remove(0);
     let of_gradients = response.focus(&raw, points.count, None).what;
     let values = response.of(raw, points.count);
     let chosen = response.chosen(&values);

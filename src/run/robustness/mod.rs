@@ -143,7 +143,7 @@ pub fn robustness(run: &Path, request: &Request, device: &dyn Device) -> Result<
     let response = Response { target: &opened.fitted.target, quantiles: studied.model.quantiles() };
     let room = studied.room.clone();
     let task = opened.task();
-    let mut probe = network.probe(Wanted::Outputs)?;
+    let mut probe = network.probe(Wanted::Outputs, points.count)?;
     let raw = probe.run(&points.x, Given { y: &points.y, ..Given::default() })?.swap_remove(0);
     let metrics = task.metrics(&points.predictions(raw, response.quantiles));
     let metric = metric(&metrics, request.metric)?;
