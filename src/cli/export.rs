@@ -21,7 +21,7 @@ pub struct Export {
     #[command(flatten)]
     file: File,
     /// The network alone: it reads encoded and scaled features, and its outputs are scaled numbers or logits.
-    #[arg(long, requires = "output")]
+    #[arg(long, requires = "output", conflicts_with_all = ["python", "training_step"])]
     raw: bool,
     /// Print one JSON object on standard output: the format, and what goes in and comes out.
     #[arg(long)]

@@ -91,7 +91,11 @@ def number(table, name, scaling, fill, clip=None, indicator=False, boolean=False
 #: truth
 def truth(cell):
     """A boolean as 1 or 0."""
-    return float(cell.lower() in {"true", "yes", "1", "t", "y"})
+    if cell.lower() in {"true", "yes", "1", "t", "y"}:
+        return 1.0
+    if cell.lower() in {"false", "no", "0", "f", "n"}:
+        return 0.0
+    raise SystemExit(f"{cell!r} is neither true nor false")
 
 
 #: places cells forward filled_forward
@@ -149,7 +153,22 @@ def calendar(table, name, parts, cyclic):
     return numpy.stack(columns, 1).astype(numpy.float32)
 
 
-#: series cells moments put
+#: refuse_gaps cells
+def refuse_gaps(table, times, groups, step):
+    """Ends where rows or targets are missing. Months, quarters and years have lengths of their own; Monday follows Friday."""
+    for name in TARGETS:
+        missing = [row for row, cell in enumerate(cells(table, name)) if cell is None]
+        if missing:
+            raise SystemExit(f"column {name!r} is empty in row {missing[0] + 1}")
+    for rows in groups.values():
+        for a, b in zip(rows, rows[1:]):
+            gap = times[b] - times[a]
+            weekend = TIME and gap <= 3 * step and times[b].weekday() == 0 and step == datetime.timedelta(days=1)
+            if gap > 1.5 * step and not weekend:
+                raise SystemExit(f"rows are missing between {times[a]} and {times[b]}")
+
+
+#: series cells moments put refuse_gaps
 def series(table):
     """The rows in the order of their series and times, with rows for missing times: a table, and the rows of each series."""
     count = len(next(iter(table.values())))
@@ -168,6 +187,8 @@ def series(table):
         times[b] - times[a] for rows in groups.values() for a, b in zip(rows, rows[1:])
     )
     step = min(steps, key=lambda step: (-steps[step], step)) if steps else None
+    if GAPS == "refuse":
+        refuse_gaps(table, times, groups, step)
     found, arranged = {name: [] for name in table}, []
     for name in sorted(groups):
         start, before = len(found[next(iter(found))]), None
@@ -217,6 +238,8 @@ def windows(table):
             if whole and numpy.isfinite(x).all():
                 found.append(x)
                 places.append(start + LENGTH + HORIZON - 1)
+    if not found:
+        raise SystemExit(f"no window of {LENGTH} rows, of which none is missing, can be cut from this table")
     names = [name for name in (TIME, GROUP) if name]
     said = {name: [table[name][place] for place in places] for name in names}
     return numpy.array(found, numpy.float32).reshape(-1, LENGTH, rows.shape[1] + len(OFFSETS) * later.shape[1]), said
@@ -226,8 +249,11 @@ def windows(table):
 def read_table(path):
     """The columns of a CSV file by name, as texts."""
     with open(path, newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.DictReader(file))
-    return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+        head, *lines = list(csv.reader(file)) or [[]]
+    for number, line in enumerate(lines, 2):
+        if line and len(line) != len(head):
+            raise SystemExit(f"{path}: line {number} has {len(line)} cells, and there are {len(head)} columns")
+    return {name: [line[at] for line in lines if line] for at, name in enumerate(head)}
 
 
 #: Position

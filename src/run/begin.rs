@@ -49,8 +49,8 @@ pub(super) fn from_file(
     let own = engine.weights()?;
     let mut found = matched(tensors, &own);
     if meta.is_some() {
-        // A checkpoint holds more than weights; another file should not.
-        found.left_over.clear();
+        // A checkpoint holds more than weights; another file should not. Without their adapters, weights are others.
+        found.left_over.retain(|name| ENDS.iter().any(|end| name.ends_with(end)));
     }
     let whole = found.missing.is_empty() && found.unlike.is_empty() && found.left_over.is_empty();
     if !whole && !options.init_partial {
@@ -119,7 +119,12 @@ impl Match {
 
     /// The error that a file has not exactly the model's tensors.
     fn problem(&self, all: usize) -> String {
+        let adapters = self.left_over.iter().any(|name| ENDS.iter().any(|end| name.ends_with(end)));
         let advice = match self.found.is_empty() {
+            _ if adapters => {
+                "the file has adapters: give the weights that `gridlight export` writes, in which they are merged, or set \
+                 model.lora"
+            }
             true => "rename its tensors with --init-map 'old.*=new.*'",
             false => "rename tensors with --init-map 'old.*=new.*', or take what fits with --init-partial",
         };

@@ -104,6 +104,10 @@ impl<'a> Trainer<'a> {
             record,
         };
         if options.resume {
+            if trainer.run.experiment_if_any()?.as_ref() != Some(experiment) {
+                // More epochs: the record of the run is of all of them.
+                trainer.run.write_experiment(experiment)?;
+            }
             trainer.record.write(&trainer.run)?;
         } else {
             // The experiment is written after the first checkpoint, so that any directory with an experiment

@@ -334,10 +334,6 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
         if let Some(text) = begun.as_ref().and_then(|begun| stretched(begun, experiment, step, rows)) {
             observer.note(&text);
         }
-        if begun.as_ref() != Some(experiment) {
-            // More epochs: the record of the run is of all of them.
-            run.write_experiment(experiment)?;
-        }
         run
     } else {
         let (run, moved) = RunDirectory::create(&options.out)?;
@@ -350,8 +346,9 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
     if let Some(network) = &experiment.model.network {
         checkpoint::write_atomically(&run.path.join(NETWORK), network.0.bytes())?;
     }
-    if let Some(graph) = &data.fitted.graph {
-        let file = run.path.join(data::graph::FILE);
+    let file = run.path.join(data::graph::FILE);
+    // A resumed run has it; whether the data are the same is not known yet.
+    if let Some(graph) = data.fitted.graph.as_ref().filter(|_| !resume || !file.exists()) {
         let bytes = data::graph::save(&graph.nodes).map_err(|reason| TrainError::unusable(&file, reason))?;
         checkpoint::write_atomically(&file, &bytes)?;
     }

@@ -37,6 +37,23 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
                       `graph_conv` in [[model.layer]]";
         return Err(("model.family", reason.into()));
     }
+    let weighted = data.graph.as_ref().is_some_and(|graph| graph.weight.is_some());
+    if weighted && model.layers.iter().any(|layer| matches!(layer, LayerConfig::GraphAttention(_))) {
+        let reason = "is not read by `graph_attention` layers, which weigh edges themselves; remove it, or use `graph_conv` \
+                      or `graph_sage`";
+        return Err(("data.graph.weight", reason.into()));
+    }
+    let targets = data.target.as_ref().map_or(&[][..], |targets| targets.names());
+    let near = data.graph.as_ref().map_or(&[][..], |graph| &graph.coordinates);
+    if let Some(target) = targets.iter().find(|target| near.contains(target)) {
+        let reason = format!("has the target `{target}`, which is not known of new nodes; leave it out");
+        return Err(("data.graph.coordinates", reason));
+    }
+    if data.window.is_none() && targets.len() > 1 {
+        let reason =
+            "names several columns, and the nodes of a graph have one target; train a model for each";
+        return Err(("data.target", reason.into()));
+    }
     if train.adversarial.is_some() && data.window.is_none() {
         let reason =
             "moves what single rows hold, and a node's prediction depends on other nodes too; remove it";

@@ -117,7 +117,7 @@ impl Corruption {
             Self::Elastic => [0.4, 0.6, 0.8, 1.2, 1.6],
             // The side of a block in pixels.
             Self::Pixelate => [2.0, 3.0, 4.0, 5.0, 6.0],
-            // 100 less the quality.
+            // What is lost: 100 less JPEG's quality.
             Self::Jpeg => [20.0, 35.0, 50.0, 70.0, 85.0],
         }
     }

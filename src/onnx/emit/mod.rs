@@ -151,7 +151,8 @@ impl<'a> Emitter<'a> {
                 continue;
             }
             let form = if self.in_step { form_in_step(graph, value) } else { form(graph, value) };
-            if let Form::Conv { w, .. } = &form {
+            // In a training step, weights change.
+            if let (Form::Conv { w, .. }, false) = (&form, self.in_step) {
                 self.fold(*w)?;
             }
             let node = graph.node(value);

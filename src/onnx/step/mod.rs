@@ -46,7 +46,7 @@ pub fn export(request: &Request, step: u64) -> Result<Exported, TrainError> {
     check(request)?;
     let model = tasks::model(request.settings, request.fitted, &sample(request)?);
     if !model.turns(config.batch_size)?.is_empty() {
-        return Err(refuse("trains parts of the model against each other", "`model.type = \"gan\"`"));
+        return Err(refuse("trains parts of the model against each other", "`model.family = \"gan\"`"));
     }
     let trace = Trace::fixed(model.graph(config.batch_size, true)?);
     let mut assembly = Assembly::default();
@@ -82,6 +82,9 @@ pub fn export(request: &Request, step: u64) -> Result<Exported, TrainError> {
 /// Refuses what happens outside of the model's graph.
 fn check(request: &Request) -> Result<(), TrainError> {
     let train = request.settings.train;
+    if request.fitted.graph.is_some() {
+        return Err(refuse("reads all nodes of a graph", "`data.graph`"));
+    }
     if train.accumulate > 1 {
         return Err(refuse("adds up micro-batches", "`train.accumulate`; train with 1"));
     }

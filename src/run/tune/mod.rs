@@ -252,16 +252,16 @@ impl Running<'_> {
     }
 
     /// Writes the best experiment and the page.
-    fn write(&self, found: &Found) -> Result<(), TrainError> {
+    fn write(&mut self, found: &Found) -> Result<(), TrainError> {
         self.write_best(found)?;
         let page = found.page(self.study);
         crate::train::checkpoint::write_atomically(&self.directory.join("report.html"), page.as_bytes())
     }
 
     /// Writes the best setting as an experiment that can be trained as it stands.
-    fn write_best(&self, found: &Found) -> Result<(), TrainError> {
+    fn write_best(&mut self, found: &Found) -> Result<(), TrainError> {
         let Some(best) = &found.best else { return Ok(()) };
-        let mut experiment = self.study.experiment_with(&best.numbers, &[])?;
+        let mut experiment = self.trials.sized(self.study.experiment_with(&best.numbers, &[])?);
         experiment.name = format!("{}-best", self.study.name);
         let text = format!(
             "# The best of {} trials of {}, trial {}: {} {}.\n{}",

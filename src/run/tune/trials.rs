@@ -191,6 +191,15 @@ impl<'a> Trials<'a> {
         Ok(self.study.experiment_with(setting, &[split])?)
     }
 
+    /// The experiment with the batch that its trial had, if its size was left at the default. With folds, each may have
+    /// had another.
+    pub fn sized(&mut self, experiment: Experiment) -> Experiment {
+        match (self.study.folds, self.data(&experiment)) {
+            (None, Ok(data)) => trainer::sized(&experiment, &data, &mut |_| {}),
+            _ => experiment,
+        }
+    }
+
     /// The data of an experiment, which are read once for all trials that share them.
     fn data(&mut self, experiment: &Experiment) -> Result<Arc<Loaded>, TrainError> {
         let model = &experiment.model;
