@@ -272,12 +272,15 @@ padding = 1
 type = "flatten"
 """
     yield "cnn-layers", "images", image + layers + TRAIN + 'batch_size = 20\nlearning_rate = 3e-3\nloss = "cross_entropy"\n'
+    residual = '[model]\nlayer = [{ type = "conv2d", channels = 4, kernel = 3, padding = 1 }, { type = "residual", channels = 8, stride = 2 }, { type = "global_pool" }]\n'
+    yield "residual", "images", image + residual + TRAIN + 'batch_size = 20\nlearning_rate = 3e-3\nloss = "cross_entropy"\n'
     windows = head.format(name="n", source="series.csv", target="y") + "[data.window]\nlength = 12\n" + PLAIN
     for cell in ["lstm", "gru", "tanh", "relu"]:
         two = "hidden = [8, 6]" if cell in ["lstm", "relu"] else "hidden = [8]\nbidirectional = true"
         yield cell if cell != "tanh" else "rnn", "series", windows + f'[model]\nfamily = "rnn"\ncell = "{cell}"\n{two}\n' + TRAIN + (
             "batch_size = 10\nlearning_rate = 5e-3\nclip_norm = 1.0\n"
         )
+    yield "tcn", "series", windows + '[model]\nfamily = "tcn"\nchannels = [6, 6]\n' + TRAIN + "batch_size = 10\nlearning_rate = 2e-3\n"
     attention = '[model]\nfamily = "transformer"\nwidth = 16\nheads = 2\nblocks = 1\npositions = "{positions}"\n'
     for positions in ["learned", "rotary"]:
         yield f"transformer-{positions}", "series", windows + attention.format(positions=positions) + TRAIN + (
