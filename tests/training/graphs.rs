@@ -79,3 +79,31 @@ fn predictions_name_nodes_and_a_graph_that_was_changed_is_noticed() {
     let error = predict(&bench.path("run"), &input, &output, &device).unwrap_err().to_string();
     assert!(error.contains("graph.safetensors"), "{error}");
 }
+
+#[test]
+fn a_run_that_is_not_resumed_on_another_graph_stays_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edges.csv");
+    let key = format!("data.graph.edges={}", file.display());
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/data/graphs/karate_edges.csv");
+    let text = std::fs::read_to_string(known).unwrap();
+    std::fs::write(&file, &text).unwrap();
+    let bench = shipped("karate", &["train.epochs=2", &key]);
+    bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+    let kept = || {
+        ["experiment.toml", "graph.safetensors"]
+            .map(|name| std::fs::read(bench.path("run").join(name)).unwrap())
+    };
+    let before = kept();
+    let fewer: Vec<&str> = text.lines().take(40).collect();
+    std::fs::write(&file, fewer.join("\n")).unwrap();
+    let changed = shipped("karate", &["train.epochs=4", &key]);
+    let options = Options { resume: true, ..bench.options("run") };
+    let error = changed.train(&options, &mut Recorder::default()).unwrap_err().to_string();
+    assert!(error.contains("has changed"), "{error}");
+    assert!(kept() == before, "files of the run were written");
+    std::fs::write(&file, &text).unwrap();
+    let more = shipped("karate", &["train.epochs=4", &key]);
+    more.train(&options, &mut Recorder::default()).unwrap();
+    assert!(String::from_utf8_lossy(&kept()[0]).contains("epochs = 4"));
+}
