@@ -2,6 +2,7 @@
 
 mod native;
 pub mod steps;
+pub mod workloads;
 
 use std::time::Instant;
 

@@ -1,11 +1,14 @@
 //! `gridlight bench`
 
+mod versus;
+
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use gridlight::base::number::shown;
 use gridlight::bench::steps::{self, StepMeasurement};
+use gridlight::bench::workloads::{self, Workload};
 use gridlight::bench::{self, Limits, Measurement};
 use gridlight::device::DeviceChoice;
 use gridlight::device::tuning::Tuning;
@@ -35,6 +38,23 @@ pub struct Bench {
     /// Compare with an earlier --json report; exit code 1 if anything takes more than 1.25 times as long.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
+    /// Measure the training steps beside those of other programs (`--peer`), in turn, and write tables in Markdown to
+    /// this file.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "compare", "tune", "line"])]
+    report: Option<PathBuf>,
+    /// With --report: a command to which a workload's word (`mlp32`, `cnn`, `lstm`, ...) is added, and whose last line is
+    /// a JSON object with `steps_per_s`; see benches/peers. May be repeated.
+    #[arg(long, value_name = "COMMAND", requires = "report")]
+    peer: Vec<String>,
+    /// With --report: how often each program is measured.
+    #[arg(long, default_value_t = 5, requires = "report", value_parser = clap::value_parser!(u32).range(1..1000))]
+    rounds: u32,
+    /// Run one training step, named by its word, for --seconds, and print one JSON line, as a --peer does.
+    #[arg(long, value_name = "WORD", conflicts_with_all = ["json", "compare", "tune", "pattern"])]
+    line: Option<String>,
+    /// With --report and --line: seconds of each measurement.
+    #[arg(long, default_value_t = 5.0)]
+    seconds: f64,
 }
 
 /// What `bench --json` prints.
@@ -51,15 +71,25 @@ const SLOWER: f64 = 1.25;
 
 impl Bench {
     pub fn run(self) -> Result<(), Failure> {
+        let start = Instant::now();
+        if !(self.seconds > 0.0 && self.seconds.is_finite()) {
+            return Err(Failure::input(format!("--seconds {} is no time", self.seconds)));
+        }
+        if let Some(word) = &self.line {
+            let workload = workloads::all().into_iter().find(|w| w.word == *word);
+            let workload = workload.ok_or_else(|| Failure::input(no_word(word)))?;
+            return versus::line(&*open_device(self.device, false)?, &workload, self.seconds, start);
+        }
         let before = self.compare.as_deref().map(read_report).transpose()?;
         let pattern = self.pattern.as_deref().unwrap_or("");
         let kernels: Vec<_> = kernels::benchmarks()
             .into_iter()
             .filter(|k| format!("{} {}", k.name(), k.shape()).contains(pattern))
             .collect();
-        let steps: Vec<_> = steps::all().into_iter().filter(|w| w.name.contains(pattern)).collect();
+        let steps: Vec<_> =
+            workloads::all().into_iter().filter(|w| w.word == pattern || w.name.contains(pattern)).collect();
         if kernels.is_empty() && steps.is_empty() {
-            let networks = steps::all();
+            let networks = workloads::all();
             let networks = networks.iter().filter_map(|w| w.name.split(' ').next());
             let mut names: Vec<&str> = vec![];
             for name in kernels::benchmarks().iter().map(|k| k.name()).chain(networks) {
@@ -72,6 +102,9 @@ impl Bench {
             return Err(Failure::input(reason));
         }
         let mut device = open_device(self.device, false)?;
+        if let Some(report) = &self.report {
+            return self.beside(steps, &device.info().name, report);
+        }
         if let Some(seconds) = self.tune {
             let budget = Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Failure::input(format!("--tune {seconds} is no number of seconds")))?;
@@ -100,6 +133,23 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+impl Bench {
+    /// Measures training steps beside those of other programs.
+    fn beside(&self, workloads: Vec<Workload>, device: &str, report: &Path) -> Result<(), Failure> {
+        if workloads.is_empty() {
+            return Err(Failure::input(no_word(self.pattern.as_deref().unwrap_or(""))));
+        }
+        let (peers, rounds, seconds) = (&self.peer[..], self.rounds as usize, self.seconds);
+        versus::Versus { workloads, device: self.device, peers, rounds, seconds }.run(device, report)
+    }
+}
+
+/// No training step has this word.
+fn no_word(word: &str) -> String {
+    let words: Vec<&str> = workloads::all().iter().map(|w| w.word).collect();
+    format!("no training step is called `{word}`; there are {}", words.join(", "))
 }
 
 fn read_report(path: &Path) -> Result<Report, Failure> {

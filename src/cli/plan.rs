@@ -11,9 +11,9 @@ use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
 use gridlight::plan::{Compiled, Dispatch, quantity};
+use gridlight::run::planned::{Planned, planned};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
-use gridlight::train::engine::{self, Training};
 
 use super::{Failure, open_device, print, print_json, tell};
 
@@ -84,27 +84,8 @@ pub fn compile(experiment: &Experiment, directory: &Path, target: &Target) -> Re
     Ok(compile_for(experiment, &trainer::load_data(experiment, directory)?, target)?.0)
 }
 
-/// The program, the phases of a training step, and how often each runs.
-type Planned = (Compiled, Vec<(usize, usize)>);
-
 fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Result<Planned, Failure> {
-    let experiment = &trainer::sized(experiment, data, &mut |text| tell(format_args!("note: {text}")));
-    let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
-    trainer::check_names(experiment, &*model)?;
-    let images = trainer::image_changes(experiment, &data.fitted)?;
-    let training = Training {
-        data: &data.train,
-        batch: experiment.train.batch_size,
-        accumulate: experiment.train.accumulate,
-        noise: experiment.data.augment.noise,
-        images: images.as_ref(),
-        optimizer: experiment.train.optimizer.clone(),
-        decay: experiment.train.decay,
-        groups: experiment.train.groups(),
-        clip_norm: experiment.train.clip_norm,
-    };
-    let step = engine::phases(&*model, &training)?;
-    Ok((engine::compile(&*model, Some(&training), &data.validation, target)?.0, step))
+    Ok(planned(experiment, data, target, &mut |text| tell(format_args!("note: {text}")))?)
 }
 
 /// Writes `<phase>-<number>-<kernels>.wgsl` for every launch.

@@ -103,6 +103,18 @@ pub enum DeviceChoice {
     GpuNumber(usize),
 }
 
+/// As users write it: what [`std::str::FromStr`] reads.
+impl std::fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Auto => write!(f, "auto"),
+            Self::Cpu => write!(f, "cpu"),
+            Self::Gpu => write!(f, "gpu"),
+            Self::GpuNumber(number) => write!(f, "gpu:{number}"),
+        }
+    }
+}
+
 impl std::str::FromStr for DeviceChoice {
     type Err = String;
 

@@ -14,6 +14,7 @@ use std::time::Instant;
 
 use super::evaluate::{Evaluation, evaluate_loaded};
 use super::job::{Options, Outcome};
+use super::planned::planned;
 use super::recovery::{Recovery, Told};
 use super::trainer;
 use crate::data::Loaded;
@@ -143,7 +144,8 @@ fn groups(slots: &[Mutex<Slot>], device: &dyn Device) -> Result<Vec<Group>, Trai
         }
         let Slot { job, .. } = &*slot;
         // One that cannot be compiled says why when its turn comes.
-        let program = trainer::program(&job.experiment, &job.data, device).ok();
+        let planned = planned(&job.experiment, &job.data, device.target(), &mut |_| ()).ok();
+        let program = planned.map(|(compiled, _)| compiled.program);
         let fits = |group: &&mut Group| match (&group.program, &program) {
             (Some(_), Some(_)) if !device.needs_equal_programs() => true,
             (one, other) => one.is_some() && one == other,

@@ -24,6 +24,7 @@ pub mod manifest;
 pub mod many;
 mod opened;
 mod opponent;
+pub mod planned;
 mod published;
 mod quiet;
 pub mod recovery;

@@ -24,11 +24,11 @@ use crate::nn::perturbed::Perturbed;
 use crate::nn::tensors::Parameter;
 use crate::optim::Decay;
 use crate::optim::schedule::ScheduleKind;
-use crate::plan::{ImageChanges, Program};
+use crate::plan::ImageChanges;
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
-use crate::train::engine::{self, Engine, Training};
+use crate::train::engine::{Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
 use crate::train::weights::Weights;
@@ -125,25 +125,8 @@ pub fn image_changes(
     Ok(tasks::images::changes(experiment.settings(), fitted, wrong)?)
 }
 
-/// The program that [`train`] loads first: models with equal ones can train together.
-///
-/// # Errors
-/// If the model does not fit the data or the device.
-pub(super) fn program(
-    experiment: &Experiment,
-    data: &Loaded,
-    device: &dyn Device,
-) -> Result<Program, TrainError> {
-    let experiment = &balanced(sized(experiment, data, &mut |_| ()), data);
-    let model = model_of(experiment, &data.fitted, &data.train)?;
-    let images = image_changes(experiment, &data.fitted)?;
-    let training = training_of(experiment, data, images.as_ref());
-    let compiled = engine::compile(&*model, Some(&training), &data.validation, device.target())?.0;
-    Ok(compiled.program)
-}
-
 /// What the training steps of an experiment are made of.
-fn training_of<'a>(
+pub(super) fn training_of<'a>(
     experiment: &Experiment,
     data: &'a Loaded,
     images: Option<&'a ImageChanges>,
@@ -356,7 +339,7 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
 }
 
 /// The experiment, with the numbers of weights that follow from the training rows.
-fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
+pub(super) fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
     if let Some(target) = &data.train.target {
         let loss = &mut experiment.train.loss;
         loss.balance(&data.train.class_weights(data.fitted.target.classes().len()));

@@ -1,0 +1,218 @@
+//! The training steps that `gridlight bench` times, and their data.
+
+use crate::base::image::ImageShape;
+use crate::base::rng;
+use crate::data::{Dataset, Target, Text};
+use crate::nn::config::adversarial::GanLoss;
+use crate::nn::config::variational::Decoder;
+use crate::nn::config::{Family, ModelConfig};
+use crate::nn::inputs::{SequenceShape, TextShape};
+use crate::nn::layers::recurrent::Cell;
+use crate::nn::layers::{
+    Activate, Activation, BatchNorm, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool, Padding, Pair,
+    Pooling, Residual,
+};
+use crate::nn::losses::{ClassWeights, Loss};
+
+/// Maximum rows of synthetic data.
+const ROWS: usize = 8192;
+/// Maximum numbers of synthetic data.
+const NUMBERS: usize = 1 << 21;
+
+/// A network and its batch.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Shown to users, and matched by the pattern.
+    pub name: String,
+    /// One word, for programs that are compared.
+    pub word: &'static str,
+    pub(super) batch: usize,
+    pub(super) config: ModelConfig,
+    /// Image shape `[C, H, W]`, or the number of features.
+    pub(super) input: Input,
+    pub(super) outputs: usize,
+    pub(super) loss: Loss,
+}
+
+/// What a network reads.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Input {
+    Features(usize),
+    Image(ImageShape),
+    Sequence(SequenceShape),
+    Text(TextShape),
+}
+
+impl Input {
+    pub(super) fn width(self) -> usize {
+        match self {
+            Self::Features(features) => features,
+            Self::Image(ImageShape { channels, height, width }) => channels * height * width,
+            Self::Sequence(SequenceShape { length, width }) => length * width,
+            Self::Text(TextShape { length, .. }) => length,
+        }
+    }
+}
+
+/// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
+/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; an
+/// adversarial pair with gradient penalty; a transformer of text and one of images.
+pub fn all() -> Vec<Workload> {
+    let mlp = |batch: usize| Workload {
+        name: format!("mlp 64-128-64-1, batch {batch}"),
+        word: if batch == 32 { "mlp32" } else { "mlp1024" },
+        batch,
+        config: ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() },
+        input: Input::Features(64),
+        outputs: 1,
+        loss: Loss::Mse {},
+    };
+    let image = |channels, side| Input::Image(ImageShape { channels, height: side, width: side });
+    let network = |word, name: &str, batch, layers, input| Workload {
+        name: format!("{name}, batch {batch}"),
+        word,
+        batch,
+        config: ModelConfig { layers, family: Family::Cnn, ..ModelConfig::default() },
+        input,
+        outputs: 10,
+        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+    };
+    let recurrent = |word, cell| Workload {
+        name: format!("{word} 32-256-1 of 64 steps, batch 64"),
+        word,
+        batch: 64,
+        config: ModelConfig {
+            family: Family::Rnn,
+            cell: Some(cell),
+            hidden: vec![256],
+            ..ModelConfig::default()
+        },
+        input: Input::Sequence(SequenceShape { length: 64, width: 32 }),
+        outputs: 1,
+        loss: Loss::Mse {},
+    };
+    let transformer = |word, name: &str, batch, [width, blocks]: [usize; 2], input, outputs| Workload {
+        name: format!("{name}, batch {batch}"),
+        word,
+        batch,
+        config: ModelConfig {
+            family: Family::Transformer,
+            width: Some(width),
+            blocks: Some(blocks),
+            patch: Some(Pair::Both(2)),
+            activation: Activation::Gelu,
+            ..ModelConfig::default()
+        },
+        input,
+        outputs,
+        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+    };
+    let text = Input::Text(TextShape { length: 64, vocabulary: 77 });
+    vec![
+        transformer("gpt", "gpt 4x128 of 64 characters", 64, [128, 4], text, 0),
+        transformer("vit", "vit 3x64 of 1x8x8", 32, [64, 3], image(1, 8), 10),
+        recurrent("rnn", Cell::Tanh),
+        recurrent("lstm", Cell::Lstm),
+        mlp(32),
+        mlp(1024),
+        network("cnn", "cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
+        network("resblock", "resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32)),
+        Workload {
+            name: "vae 784-400-20, batch 128".into(),
+            word: "vae",
+            batch: 128,
+            config: ModelConfig {
+                family: Family::Vae,
+                hidden: vec![400],
+                latent: Some(20),
+                decoder: Some(Decoder::Bernoulli),
+                ..ModelConfig::default()
+            },
+            input: Input::Features(784),
+            outputs: 0,
+            loss: Loss::Elbo {},
+        },
+        Workload {
+            name: "wgan-gp 32-64 of 1x28x28, 5 critic steps of batch 64".into(),
+            word: "wgan-gp",
+            batch: 64,
+            config: ModelConfig {
+                family: Family::Gan,
+                gan_loss: Some(GanLoss::WassersteinGp),
+                channels: Some(vec![32, 64]),
+                kernel: Some(Pair::Both(4)),
+                hidden: vec![128],
+                ..ModelConfig::default()
+            },
+            input: image(1, 28),
+            outputs: 0,
+            loss: Loss::Adversarial {},
+        },
+    ]
+}
+
+fn convolution(channels: usize, padding: usize, bias: bool) -> LayerConfig {
+    let padding = Padding::Zeros(Pair::Both(padding));
+    Conv2d { padding, bias, ..Conv2d::new(channels, Pair::Both(3)) }.into()
+}
+
+/// Two convolutions, pooling and a hidden layer.
+fn convolutional_layers() -> Vec<LayerConfig> {
+    let relu: LayerConfig = Activate::from(Activation::Relu).into();
+    vec![
+        convolution(32, 0, true),
+        relu.clone(),
+        convolution(64, 0, true),
+        relu.clone(),
+        MaxPool::new(Pair::Both(2)).into(),
+        Flatten {}.into(),
+        Dense { units: 128, bias: true }.into(),
+        relu,
+    ]
+}
+
+/// Convolution, three residual blocks, global pooling.
+fn residual_layers() -> Vec<LayerConfig> {
+    let block =
+        |channels, stride| Residual { shortcut_norm: false, ..Residual::new(channels, stride) }.into();
+    vec![
+        convolution(16, 1, false),
+        BatchNorm::default().into(),
+        Activate::from(Activation::Relu).into(),
+        block(16, 1),
+        block(32, 2),
+        block(64, 2),
+        GlobalPool { kind: Pooling::Average }.into(),
+    ]
+}
+
+impl Workload {
+    /// Normal random numbers, and targets to match the network; for what learns the features, black and white pixels,
+    /// a quarter of them white.
+    pub(super) fn data(&self) -> Dataset {
+        let width = self.input.width();
+        let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
+        if let Input::Text(TextShape { length, vocabulary }) = self.input {
+            let symbol = |i: usize| rng::word([1, 0], 0, 0, i as u32) % vocabulary as u32;
+            let symbols = (0..=rows * length).map(symbol).collect();
+            return Dataset { rows, text: Some(Text { length, vocabulary, symbols }), ..Dataset::default() };
+        }
+        let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
+        let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
+        let learns_features = matches!(self.loss, Loss::Elbo {} | Loss::Adversarial {});
+        let target = match self.loss.wants_labels() {
+            _ if learns_features => None,
+            true => Some(Target::Labels((0..rows).map(|i| (i % self.outputs) as u32).collect())),
+            false => Some(Target::Numbers((0..rows).map(|i| normal(1, i)).collect())),
+        };
+        Dataset {
+            rows,
+            features: (0..width).map(|c| format!("x{c}")).collect(),
+            x: (0..rows * width).map(|i| if learns_features { pixel(i) } else { normal(0, i) }).collect(),
+            categories: vec![],
+            target,
+            source_rows: (0..rows).collect(),
+            ..Dataset::default()
+        }
+    }
+}
