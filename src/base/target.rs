@@ -45,6 +45,10 @@ pub struct Geometry {
     /// Invocations along a side of a product's tile in workgroup memory, where there are enough rows and
     /// columns.
     pub side: usize,
+    /// Blocks of 4 x 4 elements that such an invocation computes one below the other.
+    pub row_blocks: usize,
+    /// Blocks of 4 x 4 elements that such an invocation computes side by side.
+    pub col_blocks: usize,
     /// Whether small read operands are uniform buffers.
     pub uniforms: bool,
 }
@@ -53,7 +57,8 @@ impl Geometry {
     /// The layout that does best for most kernels of a family, as far as measured: the first guess of the
     /// tuner, and what is used without it.
     pub fn usual(family: Family) -> Self {
-        Self { row_groups: 2, side: 16, uniforms: family == Family::Registers }
+        let uniforms = family == Family::Registers;
+        Self { row_groups: 2, side: 16, row_blocks: 1, col_blocks: 1, uniforms }
     }
 
     /// All layouts that the tuner may choose from; families have different ones.
@@ -64,7 +69,10 @@ impl Geometry {
             Family::Registers => {
                 [1, 2, 4].map(|row_groups| Self { row_groups, ..usual }).into_iter().collect()
             }
-            Family::Workgroup => [8, 16].map(|side| Self { side, ..usual }).into_iter().collect(),
+            Family::Workgroup => [(16, 1, 1), (8, 1, 1), (8, 2, 1), (8, 2, 2), (16, 2, 1), (16, 2, 2)]
+                .map(|(side, row_blocks, col_blocks)| Self { side, row_blocks, col_blocks, ..usual })
+                .into_iter()
+                .collect(),
         };
         tiles.iter().flat_map(|tile| [false, true].map(|uniforms| Self { uniforms, ..*tile })).collect()
     }

@@ -83,9 +83,9 @@ fn text(launches: &[Tuned]) -> String {
 }
 
 fn name(geometry: Geometry) -> String {
-    let Geometry { row_groups, side, uniforms } = geometry;
+    let Geometry { row_groups, side, row_blocks, col_blocks, uniforms } = geometry;
     let space = if uniforms { "uniform" } else { "storage" };
-    format!("{} rows, {side} wide, {space}", 8 * row_groups)
+    format!("{} rows, {side} wide, {}x{}, {space}", 8 * row_groups, 4 * row_blocks, 4 * col_blocks)
 }
 
 fn time(seconds: f64) -> String {

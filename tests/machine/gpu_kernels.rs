@@ -34,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
     }
     let graphs: [(&str, harness::Check); 15] = [
         ("every_geometry_has_the_same_bits", single::every_geometry_has_the_same_bits),
+        ("workgroup_tiles_of_every_layout", single::workgroup_tiles_of_every_layout),
         ("verify_finds_a_wrong_kernel", single::verify_finds_a_wrong_kernel),
         ("exact_mode_has_the_bits_of_the_cpu", single::exact_bits),
         ("matrix_products_and_their_gradients", matrix_products),

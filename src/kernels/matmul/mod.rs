@@ -5,6 +5,8 @@ pub(super) mod direct;
 pub mod native;
 mod oracle;
 pub(in crate::kernels) mod panels;
+mod product;
+mod reads;
 mod sample;
 mod shader;
 pub(in crate::kernels) mod transpose;

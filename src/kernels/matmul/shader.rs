@@ -1,5 +1,7 @@
 //! Shaders of matrix products: selects the template, the tile, and how operands are read.
 
+use super::product::Product;
+use super::reads::Reads;
 use super::{Left, MatMul, MatrixView, Sums};
 use crate::base::target::{Family, Target};
 use crate::kernels::KernelDef;
@@ -33,65 +35,6 @@ fn is_long(epilogue: &Body) -> bool {
     epilogue.insts.iter().any(long) || epilogue.insts.len() > 16
 }
 
-/// A product as the templates compute it: `[m, k] x [k, n]`, with the positions of its operands.
-struct Product {
-    m: usize,
-    n: usize,
-    left: (usize, Left),
-    right: (usize, MatrixView),
-    /// The template's names for the kernel's row and column.
-    place: [&'static str; 2],
-    epilogue: Body,
-    shape: [usize; 3],
-}
-
-impl Product {
-    /// The product as it is or, if `transposed` (matrices only), with rows and columns swapped.
-    fn of(k: &MatMul, transposed: bool) -> Self {
-        let a = match k.a {
-            Left::Matrix(a) if transposed => a,
-            a => {
-                let (left, right) = ((0, a), (1, k.b));
-                let (epilogue, shape) = (k.epilogue.clone(), [k.batch, k.m, k.n]);
-                return Self { m: k.m, n: k.n, left, right, place: ["row", "col"], epilogue, shape };
-            }
-        };
-        let flip = |v: MatrixView| MatrixView { row: v.col, col: v.row, ..v };
-        let (left, right) = ((1, Left::Matrix(flip(k.b))), (0, flip(a)));
-        let (epilogue, shape) = match k.n {
-            // A column has the layout of a row.
-            1 => (flipped(&k.epilogue), [k.batch, 1, k.m]),
-            _ => (k.epilogue.clone(), [k.batch, k.m, k.n]),
-        };
-        Self { m: k.n, n: k.m, left, right, place: ["col", "row"], epilogue, shape }
-    }
-
-    /// Whether the template's columns are the last axis of the epilogue's iteration shape.
-    fn columns_are_last(&self) -> bool {
-        self.shape[1..] == [self.m, self.n]
-    }
-
-    /// Indices into the epilogue's iteration shape.
-    fn index(&self) -> [String; 3] {
-        let [row, col] = if self.columns_are_last() { ["row", "col"] } else { self.place };
-        ["z".into(), row.into(), col.into()]
-    }
-}
-
-/// `body` over `[batch, 1, m]` instead of `[batch, m, 1]`.
-fn flipped(body: &Body) -> Body {
-    let mut body = body.clone();
-    for inst in &mut body.insts {
-        if let Inst::Load { view, .. } = inst {
-            view.strides.swap(1, 2);
-            for guard in &mut view.guards {
-                guard.0 = [0, 2, 1][guard.0];
-            }
-        }
-    }
-    body
-}
-
 /// The shader of `k`.
 pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError> {
     let registers = target.family == Family::Registers;
@@ -108,19 +51,11 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     };
     let width = if four && columns == 4 { Width::Four } else { Width::One };
     let template = Template::new(name).insert("store", store(columns, width));
-    let (template, row_tile, col_tile, lanes, vectors) = if registers {
-        let (template, vectors) = register_tile(template, k, &product, columns, target);
-        (template, m.min(TILE_ROWS) * row_groups(k, m, target), VECTOR_LANES * columns, VECTOR_LANES, vectors)
-    } else {
-        let large = m >= 256 && n >= 256 && target.max_invocations >= 256;
-        let side = if large { target.geometry.side } else { 8 };
-        let element = match product.left {
-            (_, Left::Windows(_)) => WINDOW_ELEMENT.to_string(),
-            (operand, Left::Matrix(_)) => format!("return read_{operand}[at];"),
-        };
-        let template = template.set("SIDE", side).set("DEPTH", side).insert("left_element", element);
-        (template, 4 * side, 4 * side, side * side, [false; 2])
+    let (template, tile) = match registers {
+        true => register_tile(template, k, &product, columns, target),
+        false => workgroup_tile(template, k, &product, target),
     };
+    let Tile { rows: row_tile, columns: col_tile, lanes, vectors, workgroup_bytes } = tile;
     let (row_tiles, col_tiles) = (m.div_ceil(row_tile), n.div_ceil(col_tile));
     let (template, a) = left_operand(template, product.left);
     let b = product.right.1;
@@ -183,108 +118,101 @@ pub(super) fn matmul(k: &MatMul, target: &Target) -> Result<Shader, ShaderError>
     let tiles = row_tiles * col_tiles * k.batch * k.splits;
     let sum_groups = k.sums.map_or(0, |sums| (k.sums_len() * sums.parts).div_ceil(lanes));
     let shader = grid(name, template, tiles + sum_groups, lanes, normal)?;
-    // Two slices of vectors, each row one vector longer than the tile is wide.
-    let side = if registers { 0 } else { row_tile / 4 };
-    Ok(Shader { workgroup_bytes: (2 * 16 * side * (side + 1)) as u32, ..shader })
+    Ok(Shader { workgroup_bytes: workgroup_bytes as u32, ..shader })
 }
 
-/// Fills in what the register template reads and how; returns the template and which operands are vectors.
+/// Fills in the register template; returns it, its tile of rows and columns, its lanes, and which operands are vectors.
 fn register_tile(
     template: Template,
     k: &MatMul,
     product: &Product,
     columns: usize,
     target: &Target,
-) -> (Template, [bool; 2]) {
-    let fours = |numbers: &[usize]| numbers.iter().all(|x| x % 4 == 0);
-    let shared = |operand: usize| {
-        k.epilogue.insts.iter().any(|i| matches!(i, Inst::Load { operand: o, .. } if *o == operand))
-    };
-    let whole_splits = k.splits == 1 || k.split_len().is_multiple_of(4);
-    // Four neighbours along k, starting at a multiple of four.
-    let along_k = |operand: usize, v: MatrixView, step: usize, other: usize, extent: usize| {
-        let aligned = fours(&[k.k, v.offset, v.batch]) && (extent == 1 || other.is_multiple_of(4));
-        step == 1 && aligned && whole_splits && !shared(operand)
-    };
-    let ((left, a), (right, b)) = (product.left, product.right);
-    let mut vectors = [false; 2];
+) -> (Template, Tile) {
     let broadcast = target.subgroup_size as usize == VECTOR_LANES;
+    let whole_splits = k.splits == 1 || k.split_len().is_multiple_of(4);
+    let mut reads = Reads::of(k, product);
     // The eight lanes load four rows by two, at four values of k.
-    let rows_fit =
-        broadcast && product.m >= TILE_ROWS && fours(&[product.m, k.k]) && whole_splits && !shared(left);
-    let (left_rows, left_along_k) = match &a {
-        Left::Matrix(a) => {
-            let rows = rows_fit && a.row == 1 && fours(&[a.offset, a.batch, a.col]);
-            (rows, along_k(left, *a, a.col, a.row, product.m))
-        }
-        // Four adjacent channels.
-        Left::Windows(w) => {
-            let fit = w.strides[3] == 1 && fours(&[w.channels, w.offset, w.batch]) && fours(&w.strides[..3]);
-            let along_k = fit && !w.swapped && whole_splits && !shared(left);
-            (rows_fit && fit && w.swapped, along_k)
-        }
-    };
-    vectors[left] = left_rows || left_along_k;
-    let rows = columns == 4
-        && b.col == 1
-        && fours(&[product.n, b.offset, b.batch])
-        && (k.k == 1 || b.row % 4 == 0)
-        && !shared(right);
-    vectors[right] = rows || along_k(right, b, b.row, b.col, product.n);
-    let four = |operand: usize, step: &str| match vectors[operand] {
-        true => format!("return read_{operand}[at / 4u];"),
-        false => {
-            let part = |c| format!("read_{operand}[at + {c}u * {step}]");
-            format!("return vec4<f32>({}, {}, {}, {});", part(0), part(1), part(2), part(3))
-        }
-    };
-    let left_four = match &a {
-        Left::Matrix(_) => four(left, "A_COL"),
-        Left::Windows(_) if vectors[left] => {
-            "return select(vec4<f32>(0.0), read_0[at.at / 4u], at.inside);".into()
-        }
-        Left::Windows(w) => {
-            let part = |c| {
-                let other =
-                    if w.swapped { format!("position(0u, k + {c}u)") } else { format!("tap(k + {c}u)") };
-                format!(
-                    "let at_{c} = element(row, {other});\n\
-                     let part_{c} = select(0.0, read_0[at_{c}.at], at_{c}.inside);\n"
-                )
-            };
-            (0..4).map(part).collect::<String>() + "return vec4<f32>(part_0, part_1, part_2, part_3);"
-        }
-    };
+    reads.left_rows &= broadcast && product.m >= TILE_ROWS && k.k.is_multiple_of(4) && whole_splits;
+    reads.right_columns &= columns == 4;
     let tail = !k.k.is_multiple_of(4) || !whole_splits;
-    let element = |operand: usize| match vectors[operand] {
-        // Unused: vectors leave no remainder.
-        true => format!("return read_{operand}[at / 4u].x;"),
-        false => format!("return read_{operand}[at];"),
-    };
-    let left_element = match (&a, vectors[left]) {
-        (Left::Windows(_), true) => "return read_0[at.at / 4u].x;".into(),
-        (Left::Windows(_), false) => WINDOW_ELEMENT.into(),
-        (Left::Matrix(_), _) => element(left),
-    };
-    let template = template
+    let groups = row_groups(k, product.m, target);
+    let template = reads
+        .fill(template, product)
         .set("TILE_ROWS", product.m.min(TILE_ROWS))
-        .set("ROW_GROUPS", row_groups(k, product.m, target))
+        .set("ROW_GROUPS", groups)
         .set("COLUMNS", columns)
         .flag("BROADCAST", broadcast)
-        .flag("LEFT_ROWS", left_rows)
-        .flag("RIGHT_ROWS", rows)
+        .flag("LEFT_ROWS", reads.left_rows)
+        .flag("RIGHT_ROWS", reads.right_columns)
         .flag("TAIL", tail)
         .flag("LOOPED", is_long(&k.epilogue))
-        .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]))
-        .insert("left", left_four)
-        .insert("left_element", left_element)
-        .insert("right", four(right, "B_ROW"))
-        .insert("right_element", element(right));
-    (template, vectors)
+        .insert("columns", format!("alias Columns = {};", KINDS[columns / 2]));
+    let (rows, columns) = (product.m.min(TILE_ROWS) * groups, VECTOR_LANES * columns);
+    let vectors = reads.vectors(product);
+    (template, Tile { rows, columns, lanes: VECTOR_LANES, vectors, workgroup_bytes: 0 })
 }
 
-/// Reads one element of the windows.
-const WINDOW_ELEMENT: &str = "return select(0.0, read_0[at.at], at.inside);";
+/// What a workgroup of a template computes, and with what.
+struct Tile {
+    rows: usize,
+    columns: usize,
+    lanes: usize,
+    /// Which operands are read as vectors of four.
+    vectors: [bool; 2],
+    workgroup_bytes: usize,
+}
+
+/// Fills in the template of workgroup tiles. Which columns and rows an invocation computes, and how operands are loaded,
+/// changes no bits: every element is summed along k.
+fn workgroup_tile(template: Template, k: &MatMul, product: &Product, target: &Target) -> (Template, Tile) {
+    let (m, n) = (product.m, product.n);
+    let large = m >= 256 && n >= 256 && target.max_invocations >= 256;
+    let geometry = target.geometry;
+    let side = if large { geometry.side } else { 8 };
+    // Blocks of 4 x 4 of an invocation: more of them where the rows and columns fill several tiles anyway.
+    let fits = |blocks: usize, extent: usize| if large && extent >= 8 * side * blocks { blocks } else { 1 };
+    let [row_vectors, col_vectors] = [fits(geometry.row_blocks, m), fits(geometry.col_blocks, n)];
+    // A few columns, or rows, get a tile of few.
+    let [tall, wide] = match (m, n) {
+        (_, ..=16) if m > 32 => [16, 4],
+        (..=16, _) if n > 32 => [4, 16],
+        _ => [side, side],
+    };
+    let lanes = tall * wide;
+    let bytes = |depth: usize| 16 * depth * (tall * row_vectors + 1 + wide * col_vectors + 1);
+    let depth = if side == 16 && bytes(16) <= WORKGROUP_BYTES { 16 } else { 8 };
+    let [left, right] = [tall * row_vectors * depth, wide * col_vectors * depth];
+    let reads = Reads::of(k, product);
+    let [left_four, right_four] =
+        [reads.left_rows || reads.left_along_k, reads.right_columns || reads.right_along_k];
+    let loads = |four: bool| if four { 1 } else { 4 };
+    let template = reads
+        .fill(template, product)
+        .set("TALL", tall)
+        .set("WIDE", wide)
+        .set("ROW_VECTORS", row_vectors)
+        .set("COL_VECTORS", col_vectors)
+        .set("DEPTH", depth)
+        .set("LEFT_FILLS", left.div_ceil(lanes))
+        .set("RIGHT_FILLS", right.div_ceil(lanes))
+        .set("LEFT_LOADS", loads(left_four))
+        .set("RIGHT_LOADS", loads(right_four))
+        .flag("LEFT_WHOLE", left.is_multiple_of(lanes))
+        .flag("RIGHT_WHOLE", right.is_multiple_of(lanes))
+        .flag("LEFT_FOUR", left_four)
+        .flag("LEFT_ROWS", reads.left_rows)
+        .flag("LEFT_ALONG_K", left_four && !reads.left_rows)
+        .flag("RIGHT_FOUR", right_four)
+        .flag("RIGHT_COLUMNS", reads.right_columns)
+        .flag("RIGHT_ALONG_K", right_four && !reads.right_columns);
+    let (rows, columns) = (4 * tall * row_vectors, 4 * wide * col_vectors);
+    let vectors = reads.vectors(product);
+    (template, Tile { rows, columns, lanes, vectors, workgroup_bytes: bytes(depth) })
+}
+
+/// Workgroup memory that every WebGPU implementation guarantees.
+const WORKGROUP_BYTES: usize = 16_384;
 
 /// Fills in the location of the left operand; returns the matrix, or an empty one for windows.
 fn left_operand(template: Template, (operand, left): (usize, Left)) -> (Template, MatrixView) {

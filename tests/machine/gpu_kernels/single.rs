@@ -6,9 +6,11 @@ use gridlight::base::target::{Family, Geometry, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::device::gpu::{GpuDevice, GpuOptions};
 use gridlight::device::{Device, DeviceError, DeviceInfo, Session};
-use gridlight::kernels::samples::{self, random_kernel};
-use gridlight::kernels::shader;
+use gridlight::kernels::matmul::{Left, MatMul, MatrixView};
+use gridlight::kernels::samples::{self, Sample, random_kernel};
+use gridlight::kernels::{Kernel, shader};
 use gridlight::plan::{Dispatch, Program};
+use gridlight::scalar::{Body, Inst};
 use gridlight::verify::kernels;
 use libtest_mimic::Failed;
 
@@ -49,6 +51,55 @@ pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
         }
     }
     assert!(others > 40, "only {others} kernels have other layouts");
+    Ok(())
+}
+
+/// `A B` of matrices that lie as they are or transposed.
+fn product([m, n, k]: [usize; 3], [a, b]: [bool; 2], splits: usize) -> Kernel {
+    let view = |rows: usize, columns: usize, transposed: bool| {
+        let (row, col) = if transposed { (1, rows) } else { (columns, 1) };
+        MatrixView { offset: 0, batch: 0, row, col }
+    };
+    let mut epilogue = Body::default();
+    let result = epilogue.push(Inst::Accumulator);
+    epilogue.stores.push((result, 0));
+    let (a, b) = (Left::Matrix(view(m, k, a)), view(k, n, b));
+    Kernel::new(MatMul { batch: 1, m, n, k, a, b, epilogue, sums: None, splits })
+}
+
+/// Tiles in workgroup memory, of every layout and way to load operands, agree with the oracle, and have the bits of the
+/// usual layout: rows, columns and depths that fill tiles and those that don't, a few rows or columns, operands whose
+/// neighbours are loaded together and those whose are not.
+pub fn workgroup_tiles_of_every_layout() -> Result<(), Failed> {
+    let sizes = [[256, 256, 16], [260, 276, 20], [259, 257, 19], [300, 10, 36], [12, 300, 40], [70, 3, 33]];
+    let mut shaders = BTreeSet::new();
+    for geometry in Geometry::all(Family::Workgroup) {
+        let options =
+            GpuOptions { family: Some(Family::Workgroup), geometry: Some(geometry), ..GpuOptions::default() };
+        let device = harness::device(&options)?;
+        let usual = harness::device(&GpuOptions { geometry: None, ..options })?;
+        for (size, transposed) in sizes.iter().flat_map(|size| {
+            [[false, false], [false, true], [true, false], [true, true]].map(|transposed| (*size, transposed))
+        }) {
+            for splits in [1, 2] {
+                let kernel = product(size, transposed, splits);
+                let shader = shader::launch(&[shader::Bound::new(&kernel)], device.target())?;
+                if !shaders.insert(shader.source) {
+                    continue;
+                }
+                let sample = Sample::of(&kernel);
+                let what = format!("{} in {geometry:?}", kernel.shape());
+                let checked = kernels::check(&device, &sample).map_err(|e| format!("{what}: {e}"))?;
+                if !checked.passed {
+                    return Err(format!("{what}: {checked:?}").into());
+                }
+                if kernels::run(&usual, &sample)? != kernels::run(&device, &sample)? {
+                    return Err(format!("{what}: other bits than in the usual layout").into());
+                }
+            }
+        }
+    }
+    assert!(shaders.len() > 100, "only {} shaders", shaders.len());
     Ok(())
 }
 
