@@ -11,6 +11,8 @@ use std::cell::Cell;
 /// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each
 /// call.
 const CHUNK: usize = 1 << 18;
+/// Bytes that ranks exchange at a time.
+pub const PIECE_BYTES: usize = 4 * CHUNK;
 
 /// Why several processes cannot train together.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]

@@ -25,6 +25,10 @@ pub struct TrainConfig {
     /// only the memory of one of them. Batch normalisation uses the statistics of each micro-batch.
     #[serde(default = "default_accumulate")]
     pub accumulate: usize,
+    /// Micro-batches that each of several processes (`mpirun`) computes of as many as these are together: with `[3, 1]`,
+    /// process 0 computes three of four. By default, each computes as many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<usize>,
     /// Whether to shuffle the rows each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
@@ -179,6 +183,7 @@ impl Default for TrainConfig {
             epochs: default_epochs(),
             batch_size: default_batch_size(),
             accumulate: default_accumulate(),
+            shares: vec![],
             shuffle: true,
             loss: default_loss(),
             threshold: Threshold::default(),

@@ -9,10 +9,12 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::harness::{Check, ignored};
 
-const TESTS: [(&str, Check); 6] = [
+const TESTS: [(&str, Check); 8] = [
     ("ranks_have_the_bits_of_one_process_in_exact_mode", exact),
     ("gradients_of_several_exchanges_are_exact_too", many),
     ("two_ranks_have_the_losses_of_one_process", losses),
+    ("uneven_shares_have_the_bits_and_losses_of_one_process", uneven),
+    ("ranks_share_rows_that_stream_from_disk", streamed),
     ("a_run_goes_on_with_another_number_of_ranks", resumed),
     ("a_killed_rank_ends_all", killed),
     ("what_ranks_cannot_share_is_refused", refused),
@@ -102,15 +104,54 @@ fn many() -> Result<(), Failed> {
     Ok(())
 }
 
+/// Losses of the training rows, by epoch.
+fn losses_of(ranks: usize, out: PathBuf, arguments: &[&str]) -> Result<Vec<f64>, Failed> {
+    best(ranks, out.clone(), &[&["--epochs", "2"], arguments].concat())?;
+    let text = std::fs::read_to_string(out.join("metrics.csv"))?;
+    let header: Vec<&str> = text.lines().next().unwrap_or_default().split(',').collect();
+    let column = header.iter().position(|name| *name == "train_loss").ok_or("no train_loss")?;
+    text.lines().skip(1).map(|line| Ok(line.split(',').nth(column).unwrap_or("").parse()?)).collect()
+}
+
+/// Process 0 computes three of four micro-batches, or one of four.
+fn uneven() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let at = |name: &str| directory.path().join(name);
+    let arguments = [&FOUR[..], &["--epochs", "2"]].concat();
+    let one = best(0, at("one"), &arguments)?;
+    for (ranks, shares) in [(2, "[3,1]"), (2, "[1,3]"), (3, "[1,2,1]")] {
+        let shares = format!("train.shares={shares}");
+        let arguments = [&arguments[..], &["--set", &shares]].concat();
+        assert!(best(ranks, at(&shares), &arguments)? == one, "{ranks} ranks, {shares}");
+    }
+    let one = losses_of(0, at("losses"), &["--set", "train.accumulate=4"])?;
+    let two = losses_of(2, at("losses of two"), &["--set", "train.shares=[3,1]"])?;
+    assert_eq!((one.len(), two.len()), (2, 2));
+    for (one, two) in one.iter().zip(two) {
+        assert!((one - two).abs() <= 1e-5 * one, "{one} {two}");
+    }
+    let output = run(2, &at("refused"), &["--set", "train.shares=[1,2,1]"])?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("train.shares has 3 numbers, for 2 processes"), "{said}");
+    Ok(())
+}
+
+fn streamed() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let memory = format!(
+        "data.memory={{rows=\"disk\",host_mib=0.02,device_mib=0.01,scratch=\"{}\"}}",
+        directory.path().display()
+    );
+    let arguments = [&FOUR[..], &["--epochs", "2", "--set", &memory]].concat();
+    let bytes = |ranks: usize| best(ranks, directory.path().join(ranks.to_string()), &arguments);
+    assert!(bytes(2)? == bytes(0)?, "2 ranks");
+    Ok(())
+}
+
 fn losses() -> Result<(), Failed> {
     let directory = tempfile::tempdir()?;
-    let losses = |ranks: usize, arguments: &[&str]| -> Result<Vec<f64>, Failed> {
-        let out = directory.path().join(ranks.to_string());
-        best(ranks, out.clone(), &[&["--epochs", "2"], arguments].concat())?;
-        let text = std::fs::read_to_string(out.join("metrics.csv"))?;
-        let header: Vec<&str> = text.lines().next().unwrap_or_default().split(',').collect();
-        let column = header.iter().position(|name| *name == "train_loss").ok_or("no train_loss")?;
-        text.lines().skip(1).map(|line| Ok(line.split(',').nth(column).unwrap_or("").parse()?)).collect()
+    let losses = |ranks: usize, arguments: &[&str]| {
+        losses_of(ranks, directory.path().join(ranks.to_string()), arguments)
     };
     // Where the file does not split steps, there are as many micro-batches as ranks.
     let (one, two) = (losses(0, &["--set", "train.accumulate=2"])?, losses(2, &[])?);

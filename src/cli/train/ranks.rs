@@ -71,12 +71,16 @@ impl Train {
         }
         let device = self.open(experiment.train.exact)?;
         let mut console = Console::new(self.json);
-        console.note(&format!(
-            "{} processes train together; each computes {} of {} micro-batches",
-            group.size(),
-            experiment.train.accumulate / group.size(),
-            experiment.train.accumulate
-        ));
+        let (all, shares) = (experiment.train.accumulate, &experiment.train.shares);
+        let each = match &shares[..] {
+            [] => format!("each computes {}", all / group.size()),
+            shares => {
+                let unit = all / shares.iter().sum::<usize>().max(1);
+                let counts: Vec<String> = shares.iter().map(|share| (share * unit).to_string()).collect();
+                format!("they compute {}", counts.join(", "))
+            }
+        };
+        console.note(&format!("{} processes train together; {each} of {all} micro-batches", group.size()));
         let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console);
         if matches!(&outcome, Ok(_) | Err(TrainError::Interrupted { .. })) {
             engine::dismiss(group)?;
@@ -132,14 +136,23 @@ impl Train {
         let begun = if self.resume { RunDirectory::open(out).ok() } else { None };
         let begun = begun.map(|run| run.experiment()).transpose()?.map(|e| e.train.accumulate);
         let size = group.size();
+        let shares = &experiment.train.shares;
+        if !shares.is_empty() && shares.len() != size {
+            return Err(Failure::input(format!(
+                "train.shares has {} numbers, for {size} processes; give one for each, or none",
+                shares.len()
+            )));
+        }
+        let units = if shares.is_empty() { size } else { shares.iter().sum() };
         let parts = match experiment.train.accumulate {
-            1 => begun.filter(|&parts| parts > 1).unwrap_or(size),
+            1 => begun.filter(|&parts| parts > 1).unwrap_or(units),
             given => given,
         };
-        if parts % size != 0 {
+        if parts % units != 0 {
+            let of = if shares.is_empty() { "processes" } else { "shares of train.shares" };
             return Err(Failure::input(format!(
-                "train.accumulate = {parts} is not a multiple of the {size} processes; start as many as \
-                 divide it, or set train.accumulate to a multiple of {size}"
+                "train.accumulate = {parts} is not a multiple of the {units} {of}; start as many as divide it, or \
+                 set train.accumulate to a multiple of {units}"
             )));
         }
         if parts == experiment.train.accumulate {
