@@ -228,10 +228,16 @@ fn with_engine<T>(
         };
         observer.note(&format!("rows stream to the device from {from}, while it works on those before"));
     }
+    let mut shares = config.shares.clone();
+    if let Some(group) = options.ranks.as_ref().filter(|_| config.measure_shares) {
+        shares = engine.measured_shares(group)?;
+        let told: Vec<String> = shares.iter().map(usize::to_string).collect();
+        observer.note(&format!("measured shares of the processes: {} micro-batches", told.join(", ")));
+    }
     engine.initialise(experiment.seed_words())?;
     if let Some(group) = &options.ranks {
         let facts = format!("{}{}", data.digest, experiment.resolved());
-        engine.join(group.clone(), &config.shares, config.exact, &facts)?;
+        engine.join(group.clone(), &shares, config.exact, &facts)?;
     }
     let features = experiment.model.features.as_ref();
     let judge = features.map(|run| Judge::open(Path::new(run), data.fitted.image.as_ref())).transpose()?;
@@ -407,6 +413,7 @@ fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
         e.train.epochs = 1;
         // Another number of processes may go on.
         e.train.shares = vec![];
+        e.train.measure_shares = false;
         e.resolved()
     };
     let (begun, now) = (text(begun), text(now));

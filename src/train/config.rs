@@ -29,6 +29,9 @@ pub struct TrainConfig {
     /// process 0 computes three of four. By default, each computes as many.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shares: Vec<usize>,
+    /// Find `shares` in a short trial of each process at the start. Without `exact`, other shares have other bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub measure_shares: bool,
     /// Whether to shuffle the rows each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
@@ -184,6 +187,7 @@ impl Default for TrainConfig {
             batch_size: default_batch_size(),
             accumulate: default_accumulate(),
             shares: vec![],
+            measure_shares: false,
             shuffle: true,
             loss: default_loss(),
             threshold: Threshold::default(),

@@ -73,6 +73,7 @@ impl Train {
         let mut console = Console::new(self.json);
         let (all, shares) = (experiment.train.accumulate, &experiment.train.shares);
         let each = match &shares[..] {
+            [] if experiment.train.measure_shares => "they compute measured shares".into(),
             [] => format!("each computes {}", all / group.size()),
             shares => {
                 let unit = all / shares.iter().sum::<usize>().max(1);
@@ -143,11 +144,20 @@ impl Train {
                 shares.len()
             )));
         }
-        let units = if shares.is_empty() { size } else { shares.iter().sum() };
+        let units = match shares.iter().sum::<usize>() {
+            // Enough that shares can differ.
+            0 if experiment.train.measure_shares => {
+                let divides = |parts: &usize| experiment.train.batch_size.is_multiple_of(*parts);
+                [4 * size, 2 * size].into_iter().find(divides).unwrap_or(size)
+            }
+            0 => size,
+            shares => shares,
+        };
         let parts = match experiment.train.accumulate {
             1 => begun.filter(|&parts| parts > 1).unwrap_or(units),
             given => given,
         };
+        let units = if experiment.train.measure_shares { 1 } else { units };
         if parts % units != 0 {
             let of = if shares.is_empty() { "processes" } else { "shares of train.shares" };
             return Err(Failure::input(format!(

@@ -56,6 +56,20 @@ fn rounds(all: usize, shares: &[usize], exact: bool) -> Vec<Vec<Range<usize>>> {
     rounds
 }
 
+/// How many of `all` micro-batches each rank computes, so that the last is done soonest: `seconds` are those that each rank
+/// takes for one.
+fn in_proportion(seconds: &[f32], all: usize) -> Vec<usize> {
+    let mut shares = vec![1; seconds.len()];
+    for _ in seconds.len()..all {
+        let until = |rank: usize| (shares[rank] + 1) as f32 * seconds[rank];
+        let soonest = (0..shares.len()).min_by(|&a, &b| until(a).total_cmp(&until(b)));
+        if let Some(rank) = soonest {
+            shares[rank] += 1;
+        }
+    }
+    shares
+}
+
 /// Lets the other ranks end.
 ///
 /// # Errors
@@ -110,6 +124,34 @@ impl Engine {
         }
         self.ranks = Some(Ranks { group, rounds: Rc::new(rounds(all, &shares, exact)) });
         Ok(())
+    }
+
+    /// Measures a micro-batch on every rank of `group`; returns shares in proportion to what each does in a second, the same
+    /// on all. To be called before the first values are set.
+    ///
+    /// # Errors
+    /// If steps are not split, or the device or MPI fails.
+    pub fn measured_shares(&mut self, group: &Group) -> Result<Vec<usize>, TrainError> {
+        let all = self.micro_batches();
+        if all < group.size().max(2) || self.plays() {
+            let reason =
+                format!("train.accumulate = {all} leaves nothing to measure for {} processes", group.size());
+            return Err(TrainError::Input(reason));
+        }
+        let step = StepRecord { step: 1, ..StepRecord::default() };
+        let runs = [self.micro_batch(CLEAR, &step, 0), self.micro_batch(PASS, &step, 0)];
+        let mut seconds = f32::INFINITY;
+        // The first run is slower, whatever the device.
+        for measured in [false, true, true] {
+            let clock = std::time::Instant::now();
+            self.run_on(0, &runs)?;
+            self.session.wait()?;
+            if measured {
+                seconds = seconds.min(clock.elapsed().as_secs_f32());
+            }
+        }
+        let seconds: Vec<f32> = group.gather(&[seconds.to_bits()])?.into_iter().map(f32::from_bits).collect();
+        Ok(in_proportion(&seconds, all))
     }
 
     /// Whether a rank was asked to stop, as far as the last steps told.
@@ -249,7 +291,15 @@ impl Engine {
 
 #[cfg(test)]
 mod tests {
-    use super::rounds;
+    use super::{in_proportion, rounds};
+
+    #[test]
+    fn measured_shares_are_as_fast_as_ranks_are() {
+        assert_eq!(in_proportion(&[1.0, 3.0], 4), [3, 1]);
+        assert_eq!(in_proportion(&[1.0, 1.0, 1.0], 6), [2, 2, 2]);
+        assert_eq!(in_proportion(&[1.0, 1000.0], 8), [7, 1], "each computes at least one");
+        assert_eq!(in_proportion(&[2.0, 1.0], 2), [1, 1]);
+    }
 
     #[test]
     fn every_micro_batch_has_one_rank_and_exact_sums_keep_their_order() {
