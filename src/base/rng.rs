@@ -47,6 +47,8 @@ pub mod streams {
     pub const SEARCH: u32 = 10;
     /// Which class is the last one of a randomised set.
     pub const CONFORMAL: u32 = 11;
+    /// Rows among the blocks of a file that are read together.
+    pub const BLOCKS: u32 = 12;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

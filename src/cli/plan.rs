@@ -7,11 +7,13 @@ use gridlight::base::target::{Family, Target};
 use gridlight::data::Loaded;
 use gridlight::device::DeviceChoice;
 use gridlight::device::cpu::host;
+use gridlight::device::limits;
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
-use gridlight::plan::{Compiled, Dispatch, quantity};
+use gridlight::plan::{Compiled, Dispatch, PlanReport, quantity};
 use gridlight::run::planned::{Planned, planned};
+use gridlight::run::scaling::{self, Scale};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
 
@@ -33,6 +35,12 @@ pub struct Plan {
     /// Write the WGSL of every kernel, as compiled, into this directory.
     #[arg(long, value_name = "DIR")]
     dump: Option<PathBuf>,
+    /// Predict a step of so many processes (`mpirun`), each on a device like this one.
+    #[arg(long, value_name = "N", requires = "network")]
+    ranks: Option<usize>,
+    /// What the network between them carries each way, in GB/s.
+    #[arg(long, value_name = "GB/S", requires = "ranks")]
+    network: Option<f64>,
     /// Do not show what was understood of the data.
     #[arg(long)]
     quiet: bool,
@@ -45,12 +53,12 @@ impl Plan {
     pub fn run(self) -> Result<(), Failure> {
         let experiment = Experiment::read(&self.experiment, &self.set)?;
         let device = open_device(self.device, experiment.train.exact)?;
-        let data = trainer::load_data(&experiment, &Experiment::directory(&self.experiment))?;
+        let mut data = trainer::load_data(&experiment, &Experiment::directory(&self.experiment))?;
         if !self.quiet {
             // On standard error: standard output is for results.
             tell(super::inspect::text(&data.understood).trim_end());
         }
-        let (compiled, step) = compile_for(&experiment, &data, device.target())?;
+        let (compiled, step) = planned(&experiment, &mut data, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -60,12 +68,102 @@ impl Plan {
         if let Some(directory) = &self.dump {
             dump(directory, &compiled, target)?;
         }
+        let ranks = match self.ranks.zip(self.network) {
+            Some((_, network)) if !(network > 0.0 && network.is_finite()) => {
+                return Err(Failure::input(format!("--network = {network} is no number of GB/s above 0")));
+            }
+            Some((ranks, network)) => {
+                Some(scaling::predict(&experiment, &data, &*device, ranks, 1e9 * network)?)
+            }
+            None => None,
+        };
+        let (rows, what) = place_of_rows(&data);
         if self.json {
-            print_json(&report)?;
+            print_json(&Shown { rows, report: &report, ranks: ranks.as_deref() })?;
         } else {
-            print(&(report.table() + &memory_of(target, report.peak_bytes)))?;
+            let rows = format!("rows: {what}\n");
+            let ranks = ranks.map_or_else(String::new, |ranks| table_of(&ranks));
+            print(&(report.table() + &rows + &memory_of(target, report.peak_bytes) + &ranks))?;
         }
         Ok(())
+    }
+}
+
+/// A plan as JSON.
+#[derive(serde::Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    report: &'a PlanReport,
+    /// Where rows are: `device`, `host` or `disk`.
+    rows: &'static str,
+    /// Predicted steps of several processes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranks: Option<&'a [Scale]>,
+}
+
+/// Predicted steps, for people.
+fn table_of(scales: &[Scale]) -> String {
+    let mut text =
+        "\nA model of steps of several processes, not a measurement: kernels and copies as measured here on \
+                    one, gradients exchanged after the backward pass.\n"
+            .to_string();
+    text += "ranks    rows each  kernels ms  copies ms  network ms     step ms  speed-up  efficiency  bytes each\n";
+    for scale in scales {
+        let ms = |seconds: f64| format!("{:.3}", 1e3 * seconds);
+        text += &format!(
+            "{:<8} {:>9} {:>11} {:>10} {:>11} {:>11} {:>9.2} {:>10.0}% {:>11}\n",
+            scale.ranks,
+            scale.rows,
+            ms(scale.compute_seconds),
+            ms(scale.copy_seconds),
+            ms(scale.network_seconds),
+            ms(scale.step_seconds),
+            scale.speed_up,
+            100.0 * scale.efficiency,
+            quantity(scale.bytes)
+        );
+    }
+    text
+}
+
+/// Where rows are, for programs and for people.
+fn place_of_rows(data: &Loaded) -> (&'static str, String) {
+    match &data.train.stored {
+        None if !data.train.streams => ("device", "all on the device".into()),
+        Some(stored) if stored.is_file() => {
+            let mixing = match stored.blocks() {
+                Some(blocks) => format!("; {}", blocks.describe()),
+                None => "; all rows are shuffled among each other".into(),
+            };
+            ("disk", format!("on disk, from which they stream to the device{mixing}"))
+        }
+        _ => ("host", "in the host's memory, from which they stream to the device".into()),
+    }
+}
+
+/// The program that a device has room for: with all rows, or with some at a time.
+fn planned(experiment: &Experiment, data: &mut Loaded, target: &Target) -> Result<Planned, Failure> {
+    let whole = compile_for(experiment, data, target);
+    let fits = |planned: &Planned| match target.family {
+        Family::Native => host::available().is_none_or(|available| planned.0.program.bytes() <= available),
+        _ => limits::check_program(&planned.0.program, target, 1).is_ok(),
+    };
+    if whole.as_ref().is_ok_and(fits)
+        || data.train.streams
+        || data.train.stored.is_some()
+        || data.train.on_device
+    {
+        return whole;
+    }
+    let mut streaming = data.clone();
+    streaming.train.store();
+    streaming.validation.store();
+    match compile_for(experiment, &streaming, target) {
+        Ok(planned) => {
+            *data = streaming;
+            Ok(planned)
+        }
+        Err(_) => whole,
     }
 }
 

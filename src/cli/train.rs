@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use gridlight::base::number::shown;
 use gridlight::base::target::Family;
+use gridlight::data::config::RowsIn;
 use gridlight::device::open::Installed;
 use gridlight::device::tuning::Tuning;
 use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
+use gridlight::run::directory::RunDirectory;
 use gridlight::run::evaluate::evaluate_loaded;
 use gridlight::run::job::{Options, Outcome};
 use gridlight::run::recovery::Recovery;
@@ -218,6 +220,13 @@ impl Train {
         let of_data = self.target.is_some() || self.experiment.is_dir();
         let directory = if of_data { PathBuf::new() } else { Experiment::directory(&self.experiment) };
         experiment.make_paths_absolute(&directory);
+        if self.resume && experiment.data.memory.rows == RowsIn::Auto {
+            // Rows on disk have an order of their own, in which the run goes on even if there is room by now.
+            let begun = RunDirectory::open(&self.out_of(&experiment)).and_then(|run| run.experiment());
+            if begun.is_ok_and(|begun| begun.data.memory.rows == RowsIn::Disk) {
+                experiment.data.memory.rows = RowsIn::Disk;
+            }
+        }
         Ok(experiment)
     }
 }

@@ -78,6 +78,34 @@ pub fn values(
     rows: &[usize],
     kind: ColumnKind,
 ) -> Result<Vec<Option<f64>>, DataError> {
+    let mut values = Vec::with_capacity(rows.len());
+    each(table, column, rows, kind, |value| values.push(value))?;
+    Ok(values)
+}
+
+/// The cells of `rows` that are not missing, as numbers.
+///
+/// # Errors
+/// As [`values`].
+pub fn present(
+    table: &Table,
+    column: usize,
+    rows: &[usize],
+    kind: ColumnKind,
+) -> Result<Vec<f64>, DataError> {
+    let mut values = Vec::with_capacity(rows.len());
+    each(table, column, rows, kind, |value| values.extend(value))?;
+    Ok(values)
+}
+
+/// Gives `see` the cells of `rows`, one after the other.
+fn each(
+    table: &Table,
+    column: usize,
+    rows: &[usize],
+    kind: ColumnKind,
+    mut see: impl FnMut(Option<f64>),
+) -> Result<(), DataError> {
     let bad = |row: usize| DataError::Cell {
         path: table.path.clone(),
         line: table.lines[row],
@@ -86,16 +114,19 @@ pub fn values(
         expected: if kind == ColumnKind::Boolean { "true or false" } else { "a number of at most 3.4e38" },
     };
     let cells = &table.columns[column];
-    let present = |row: usize, value: Option<f64>| match value {
+    let mut check = |row: usize, value: Option<f64>| match value {
         None if !cells.is_missing(row) => Err(bad(row)),
-        value => Ok(value),
+        value => {
+            see(value);
+            Ok(())
+        }
     };
     if kind == ColumnKind::Boolean {
         let value = cells.read(boolean);
-        rows.iter().map(|&row| present(row, value(row))).collect()
+        rows.iter().try_for_each(|&row| check(row, value(row)))
     } else {
         let value = cells.numbers();
-        rows.iter().map(|&row| present(row, value(row))).collect()
+        rows.iter().try_for_each(|&row| check(row, value(row)))
     }
 }
 

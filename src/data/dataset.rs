@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::pixels::PixelRows;
 use super::scaling::FittedScaling;
+use super::stored::Stored;
 
 /// Encoded rows.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,10 +15,20 @@ pub struct Dataset {
     pub rows: usize,
     /// Names of the features.
     pub features: Vec<String>,
-    /// `[rows, features]`, row-major; empty if they are `pixels`.
+    /// `[rows, features]`, row-major; empty if they are `pixels` or `stored`.
     pub x: Vec<f32>,
-    /// The features as bytes, if all of them are.
+    /// The features as bytes, if all of them are; without their words, if these are `stored`.
     pub pixels: Option<PixelRows>,
+    /// The words of the features, where batches are made from them as they are needed, and do not all go to the device.
+    pub stored: Option<Arc<Stored>>,
+    /// The range in which features of `stored` that are numbers count.
+    pub bounds: Option<[f32; 2]>,
+    /// Whether batches are made from rows as they are needed, even if no features are `stored`.
+    pub streams: bool,
+    /// Whether all rows must go to the device.
+    pub on_device: bool,
+    /// Bytes of rows sent to a device at once, where they are not all there; 0 for the usual number.
+    pub sent_bytes: usize,
     /// Columns for embeddings.
     pub categories: Vec<CategoryIds>,
     /// The target, if the rows have one.
@@ -50,6 +61,9 @@ impl Dataset {
     /// The features of stored rows `rows`, one row after the other; of those that exist.
     pub fn features_of(&self, rows: Range<usize>) -> Cow<'_, [f32]> {
         let width = self.features.len();
+        if let Some(stored) = &self.stored {
+            return Cow::Owned(self.stored_features(stored, rows));
+        }
         match &self.pixels {
             Some(pixels) => rows.flat_map(|row| pixels.row(row)).collect(),
             None => {
@@ -59,11 +73,37 @@ impl Dataset {
         }
     }
 
-    /// Replaces every feature by another.
-    pub fn map_features(&mut self, f: impl Fn(f32) -> f32) {
-        self.x.iter_mut().for_each(|x| *x = f(*x));
-        if let Some(pixels) = &mut self.pixels {
-            pixels.map(f);
+    /// The features of stored rows; not numbers where a file cannot be read, which training reports.
+    fn stored_features(&self, stored: &Stored, rows: Range<usize>) -> Vec<f32> {
+        let rows = rows.start.min(stored.rows())..rows.end.min(stored.rows());
+        let mut words = vec![];
+        if stored.read(rows.clone(), 1, &mut words).is_err() {
+            return vec![f32::NAN; rows.len() * self.features.len()];
+        }
+        match &self.pixels {
+            Some(pixels) => words.chunks(stored.width()).flat_map(|row| pixels.numbers(row)).collect(),
+            None => {
+                self.bound(&mut words);
+                words.into_iter().map(f32::from_bits).collect()
+            }
+        }
+    }
+
+    /// Bounds numbers that were read of `stored`.
+    pub(crate) fn bound(&self, words: &mut [u32]) {
+        if let Some([low, high]) = self.bounds {
+            words.iter_mut().for_each(|word| *word = f32::from_bits(*word).clamp(low, high).to_bits());
+        }
+    }
+
+    /// Has every feature count as the nearest in this range.
+    pub fn clamp_features(&mut self, low: f32, high: f32) {
+        self.x.iter_mut().for_each(|x| *x = x.clamp(low, high));
+        match &mut self.pixels {
+            Some(pixels) => pixels.map(|x| x.clamp(low, high)),
+            // Others may read the same rows: they are bounded where they are read.
+            None if self.stored.is_some() => self.bounds = Some([low, high]),
+            None => {}
         }
     }
 

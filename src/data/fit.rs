@@ -74,8 +74,7 @@ fn fit_number(
     if config.clean.clip.is_some_and(|deviations| !(deviations > 0.0 && deviations.is_finite())) {
         return Err(treatment("`clip` must be a number of standard deviations above 0"));
     }
-    let cells = cells::values(table, column, train, kind)?;
-    let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
+    let mut present = cells::present(table, column, train, kind)?;
     if present.is_empty() && !matches!(column_fill(config, table, column), Fill::Constant(_)) {
         let reason = "it is empty in all training rows, so there is nothing to fill missing values with; \
                       leave it out with `exclude`, or fill it with a constant";
@@ -109,9 +108,9 @@ fn fit_number(
         (ColumnKind::Boolean, None) => Scaling::None,
         (_, None) => config.transform.numbers,
     };
-    let missing = present.len() < cells.len();
-    let filled: Vec<f64> =
-        present.iter().copied().chain(cells.iter().filter(|c| c.is_none()).map(|_| value)).collect();
+    let missing = present.len() < train.len();
+    let mut filled = present;
+    filled.resize(train.len(), value);
     if let Some(problem) = FittedScaling::problem(scaling, &filled) {
         return Err(treatment(&problem));
     }

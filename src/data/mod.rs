@@ -12,12 +12,16 @@ mod formats;
 pub mod graph;
 pub mod image;
 mod keep;
+mod large;
 mod pixels;
 mod places;
+mod placing;
 mod read;
 mod reshape;
+mod room;
 mod scaling;
 pub mod split;
+pub mod stored;
 pub mod table;
 mod target;
 mod text;
@@ -93,7 +97,16 @@ pub fn load(config: &DataConfig, directory: &Path, goal: Goal) -> Result<Loaded,
     for file in config.clone().paths() {
         readable(&directory.join(file))?;
     }
-    load_path(config, directory, &path, goal).map_err(|e| e.in_file(&path))
+    let loaded = match large::is_large(config, &path) {
+        true => large::load(config, directory, &path, goal),
+        false => load_path(config, directory, &path, goal),
+    };
+    let mut loaded = loaded.map_err(|e| e.in_file(&path))?;
+    let bytes = loaded.train.feature_bytes() + loaded.validation.feature_bytes();
+    for part in [&mut loaded.train, &mut loaded.validation, &mut loaded.test] {
+        part.keep_as(config, bytes);
+    }
+    Ok(loaded)
 }
 
 fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {

@@ -54,8 +54,22 @@ impl PixelRows {
 
     /// The numbers of a row; none if there is no such row.
     pub fn row(&self, row: usize) -> impl Iterator<Item = f32> {
-        let stride = bytes::words(self.width);
-        let words = self.words.get(row * stride..(row + 1) * stride).unwrap_or_default();
+        let stride = self.stride();
+        self.numbers(self.words.get(row * stride..(row + 1) * stride).unwrap_or_default())
+    }
+
+    /// Words of a row.
+    pub fn stride(&self) -> usize {
+        bytes::words(self.width)
+    }
+
+    /// Takes the words, which are kept elsewhere from now on.
+    pub(super) fn take_words(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.words)
+    }
+
+    /// The numbers that the words of a row stand for; none for no words.
+    pub fn numbers<'w>(&'w self, words: &'w [u32]) -> impl Iterator<Item = f32> + 'w {
         let width = if words.is_empty() { 0 } else { self.width };
         (0..width).map(move |at| self.table[LEVELS * (at / self.plane) + bytes::byte(words, at)])
     }

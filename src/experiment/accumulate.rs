@@ -14,6 +14,12 @@ pub(super) fn check(experiment: &Experiment) -> Result<(), (&'static str, String
     if !(1..=MOST).contains(&parts) {
         return wrong(format!("= {parts} is not in 1..={MOST}"));
     }
+    if let Some(share) = train.shares.iter().find(|share| !(1..=MOST).contains(share)) {
+        return Err(("train.shares", format!("has a share of {share}, which is not in 1..={MOST}")));
+    }
+    if train.measure_shares && !train.shares.is_empty() {
+        return Err(("train.measure_shares", "finds what train.shares gives; remove one of them".into()));
+    }
     if parts == 1 {
         return Ok(());
     }

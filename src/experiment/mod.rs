@@ -301,6 +301,9 @@ impl Experiment {
         if let Some(problem) = self.data.csv.problem() {
             return Err(problem);
         }
+        if let Some((key, mib)) = self.data.memory.wrong_limit() {
+            return Err((key, format!("= {mib} is not a number of MiB above 0, at most 1e9")));
+        }
         if let Some(problem) = self.data.augment.problem() {
             return Err(problem);
         }

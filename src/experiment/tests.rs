@@ -100,12 +100,13 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 88] = [
+const TABLES: [&str; 89] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
     "data.transform={cyclic=true+}",
     "data.augment={noise=0.1+}",
+    "data.memory={rows=\"host\"+}",
     "data.image={shape=[1,2,2]+}",
     "data.text={length=3+}",
     "data.window={length=3+}",

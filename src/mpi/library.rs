@@ -14,8 +14,8 @@ use super::{Calls, Found, MpiError};
 
 /// Bytes of the longest text a library returns: the largest `MPI_MAX_LIBRARY_VERSION_STRING`.
 const TEXT: usize = 8192;
-/// Names to try, in this order.
-const NAMES: [&str; 3] = ["libmpi_abi.so.1", "libmpi.so.12", "libmpi.so.40"];
+/// Names to try, in this order; `libmpich.so.12` is Debian's for MPICH.
+const NAMES: [&str; 4] = ["libmpi_abi.so.1", "libmpi.so.12", "libmpich.so.12", "libmpi.so.40"];
 /// Names on macOS.
 const NAMES_MACOS: [&str; 3] = ["libmpi_abi.1.dylib", "libmpi.12.dylib", "libmpi.40.dylib"];
 

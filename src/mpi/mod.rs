@@ -11,6 +11,8 @@ use std::cell::Cell;
 /// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each
 /// call.
 const CHUNK: usize = 1 << 18;
+/// Bytes that ranks exchange at a time.
+pub const PIECE_BYTES: usize = 4 * CHUNK;
 
 /// Why several processes cannot train together.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -122,7 +124,9 @@ pub fn local_rank() -> usize {
 
 fn open() -> Result<(Box<dyn Calls>, Found), MpiError> {
     let path = std::env::var("GRIDLIGHT_MPI").ok().filter(|path| !path.is_empty());
-    library::open(path.as_deref(), std::env::var_os("OMPI_COMM_WORLD_SIZE").is_some())
+    // `srun --mpi=pmix` starts what Open MPI understands, and sets no variable of its own.
+    let open_mpi = ["OMPI_COMM_WORLD_SIZE", "PMIX_RANK"].iter().any(|name| std::env::var_os(name).is_some());
+    library::open(path.as_deref(), open_mpi)
 }
 
 /// The library that would be used; it is not initialised.

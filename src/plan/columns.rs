@@ -62,6 +62,16 @@ impl DataColumn {
         self.bytes.as_ref().map_or(Storage::Words, bytes)
     }
 
+    /// Words of a row.
+    pub fn row_words(&self) -> usize {
+        self.storage().words(self.width)
+    }
+
+    /// The same values in rows that follow each other, as they are sent to a device that does not hold all.
+    pub fn apart(&self) -> Self {
+        Self { stride: self.row_words(), offset: 0, of: None, ..self.clone() }
+    }
+
     /// The words that rows `rows` occupy, counted from the first of the block.
     pub(super) fn words(&self, rows: &Range<usize>) -> Range<usize> {
         let start = |row: usize| self.offset + row * self.stride;

@@ -239,12 +239,18 @@ impl<'a> Trainer<'a> {
         if self.task.data.train.text.is_some() && !self.task.experiment.train.shuffle {
             return engine::text_order(rows, self.task.experiment.train.batch_size);
         }
-        let mut order: Vec<u32> = (0..rows as u32).collect();
-        if self.task.experiment.train.shuffle {
-            let round = self.progress.epoch as u32;
-            rng::shuffle(&mut order, self.task.experiment.seed_words(), streams::SHUFFLE, round);
+        let (seed, round) = (self.task.experiment.seed_words(), self.progress.epoch as u32);
+        let blocks = self.task.data.train.stored.as_ref().and_then(|stored| stored.blocks());
+        match blocks.filter(|_| self.task.experiment.train.shuffle) {
+            Some(blocks) => blocks.shuffled(rows, seed, round),
+            None => {
+                let mut order: Vec<u32> = (0..rows as u32).collect();
+                if self.task.experiment.train.shuffle {
+                    rng::shuffle(&mut order, seed, streams::SHUFFLE, round);
+                }
+                order
+            }
         }
-        order
     }
 
     /// Steps of the next group: as many as fit the time between checks, up to the next scheduled action.

@@ -33,6 +33,7 @@ mod restore;
 pub mod robustness;
 mod room;
 pub mod sample;
+pub mod scaling;
 pub mod serve;
 mod snapshot;
 mod studied;

@@ -12,6 +12,7 @@ use super::manifest;
 use super::room;
 use crate::base::config::ConfigError;
 use crate::base::number;
+use crate::data::config::RowsIn;
 use crate::data::{self, Loaded};
 use crate::device::Device;
 use crate::experiment::{Experiment, NETWORK};
@@ -203,9 +204,23 @@ fn with_engine<T>(
     check_names(experiment, &*model)?;
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
+    if engine.streams() {
+        let from = match data.train.stored.as_ref().is_some_and(|stored| stored.is_file()) {
+            true => "disk",
+            false => "memory",
+        };
+        observer.note(&format!("rows stream to the device from {from}, while it works on those before"));
+    }
+    let mut shares = config.shares.clone();
+    if let Some(group) = options.ranks.as_ref().filter(|_| config.measure_shares) {
+        shares = engine.measured_shares(group)?;
+        let told: Vec<String> = shares.iter().map(usize::to_string).collect();
+        observer.note(&format!("measured shares of the processes: {} micro-batches", told.join(", ")));
+    }
     engine.initialise(experiment.seed_words())?;
     if let Some(group) = &options.ranks {
-        engine.join(group.clone(), config.exact, &format!("{}{}", data.digest, experiment.resolved()))?;
+        let facts = format!("{}{}", data.digest, experiment.resolved());
+        engine.join(group.clone(), &shares, config.exact, &facts)?;
     }
     let features = experiment.model.features.as_ref();
     let judge = features.map(|run| Judge::open(Path::new(run), data.fitted.image.as_ref())).transpose()?;
@@ -340,6 +355,10 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
 
 /// The experiment, with the numbers of weights that follow from the training rows.
 pub(super) fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
+    if data.train.stored.as_ref().is_some_and(|stored| stored.is_file()) {
+        // Rows in a file have another order, in which a run goes on.
+        experiment.data.memory.rows = RowsIn::Disk;
+    }
     if let Some(target) = &data.train.target {
         let loss = &mut experiment.train.loss;
         loss.balance(&data.train.class_weights(data.fitted.target.classes().len()));
@@ -375,6 +394,9 @@ fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
     let text = |e: &Experiment| {
         let mut e = e.clone();
         e.train.epochs = 1;
+        // Another number of processes may go on.
+        e.train.shares = vec![];
+        e.train.measure_shares = false;
         e.resolved()
     };
     let (begun, now) = (text(begun), text(now));

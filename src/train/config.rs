@@ -25,6 +25,13 @@ pub struct TrainConfig {
     /// only the memory of one of them. Batch normalisation uses the statistics of each micro-batch.
     #[serde(default = "default_accumulate")]
     pub accumulate: usize,
+    /// Micro-batches that each of several processes (`mpirun`) computes of as many as these are together: with `[3, 1]`,
+    /// process 0 computes three of four. By default, each computes as many.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<usize>,
+    /// Find `shares` in a short trial of each process at the start. Without `exact`, other shares have other bits.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub measure_shares: bool,
     /// Whether to shuffle the rows each epoch.
     #[serde(default = "default_true")]
     pub shuffle: bool,
@@ -179,6 +186,8 @@ impl Default for TrainConfig {
             epochs: default_epochs(),
             batch_size: default_batch_size(),
             accumulate: default_accumulate(),
+            shares: vec![],
+            measure_shares: false,
             shuffle: true,
             loss: default_loss(),
             threshold: Threshold::default(),

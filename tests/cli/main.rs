@@ -9,6 +9,7 @@ mod export_step;
 mod first_contact;
 mod forecasts;
 mod import;
+mod large;
 mod places;
 mod refusals;
 mod rows;

@@ -56,6 +56,8 @@ impl Device for Binding<'_> {
 /// An experiment and its data.
 struct Case {
     name: &'static str,
+    text: String,
+    directory: tempfile::TempDir,
     experiment: Experiment,
     data: Loaded,
     /// Bytes that a device binds, if few: less than the largest block of the data.
@@ -76,22 +78,111 @@ impl Case {
         let text = format!("name = \"{name}\"\n[data]\nsource = \"{file}\"\n{text}");
         let experiment = Experiment::parse(&text, "experiment.toml", &[]).unwrap();
         let data = trainer::load_data(&experiment, directory.path()).unwrap();
-        Self { name, experiment, data, binding }
+        Self { name, text, directory, experiment, data, binding }
     }
 
-    /// The bytes of the best weights after some steps, and the sizes of the data of the programs.
+    /// The bytes of the best weights after some steps.
     fn train(&self, data: &Loaded, device: &Binding) -> Vec<u8> {
+        self.train_in_two(&self.experiment, data, device, None)
+    }
+
+    /// As `train`, of another experiment, stopped after some steps and resumed.
+    fn train_in_two(
+        &self,
+        experiment: &Experiment,
+        data: &Loaded,
+        device: &dyn Device,
+        stop: Option<u64>,
+    ) -> Vec<u8> {
         let scratch = tempfile::tempdir().unwrap();
-        let options = Options {
+        let whole = Options {
             out: scratch.path().join("run"),
             max_steps: Some(150),
             without_report: true,
             ..Options::default()
         };
-        trainer::train(&self.experiment, data, device, &options, &mut Silent)
-            .unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        let run = |options: &Options| {
+            trainer::train(experiment, data, device, options, &mut Silent)
+                .unwrap_or_else(|e| panic!("{}: {e}", self.name));
+        };
+        if stop.is_some() {
+            run(&Options { max_steps: stop, ..whole.clone() });
+        }
+        run(&Options { resume: stop.is_some(), ..whole.clone() });
         let name = Path::new("best.safetensors");
-        std::fs::read(options.out.join(name)).unwrap()
+        std::fs::read(whole.out.join(name)).unwrap()
+    }
+
+    /// The experiment with other keys, and its data.
+    fn with(&self, overrides: &[String]) -> (Experiment, Result<Loaded, String>) {
+        let experiment = Experiment::parse(&self.text, "experiment.toml", overrides).unwrap();
+        let data = trainer::load_data(&experiment, self.directory.path()).map_err(|e| e.to_string());
+        (experiment, data)
+    }
+
+    /// Rows that stream from memory train the same bits, with less of them on the device.
+    fn check_streams(&self, device: &dyn Device, expected: &[u8], whole: &Binding) {
+        let mut streaming = self.data.clone();
+        for set in [&mut streaming.train, &mut streaming.validation, &mut streaming.test] {
+            set.store();
+            set.sent_bytes = 700;
+        }
+        let few = Binding::of(device, None);
+        assert!(self.train(&streaming, &few) == expected, "{}: streams train other bits", self.name);
+        let bytes = |device: &Binding| device.data.lock().unwrap().iter().map(|sizes| sizes.0).max();
+        assert!(bytes(&few).map(|bytes| 2 * bytes) < bytes(whole), "{}: {:?}", self.name, bytes(&few));
+    }
+
+    /// Rows in a file are encoded as in memory, and train the same bits in the same order.
+    fn check_disk(&self, device: &dyn Device) {
+        let memory = |shuffle: bool, mib: f64| {
+            let place = self.directory.path().display();
+            let memory =
+                format!("data.memory={{rows=\"disk\",host_mib={mib},device_mib=0.002,scratch=\"{place}\"}}");
+            self.with(&[format!("train.shuffle={shuffle}"), memory])
+        };
+        let (experiment, loaded) = memory(false, 0.003);
+        let data = match (self.name, loaded) {
+            ("series" | "text" | "colours", Err(error)) => {
+                assert!(error.contains("`data.memory.rows` = \"disk\" is not for these data"), "{error}");
+                return;
+            }
+            (name, loaded) => loaded.unwrap_or_else(|e| panic!("{name}: {e}")),
+        };
+        let (straight, held) = self.with(&["train.shuffle=false".into()]);
+        let held = held.unwrap();
+        assert_eq!(data.fitted, held.fitted, "{}", self.name);
+        assert_eq!((&data.digest, data.dropped), (&held.digest, held.dropped));
+        for (own, other) in
+            [(&data.train, &held.train), (&data.validation, &held.validation), (&data.test, &held.test)]
+        {
+            assert_eq!((own.rows, &own.features, &own.target), (other.rows, &other.features, &other.target));
+            assert_eq!(
+                (&own.categories, &own.weights, &own.filled),
+                (&other.categories, &other.weights, &other.filled)
+            );
+            assert!(own.x.is_empty() && own.stored.as_ref().is_some_and(|stored| stored.is_file()));
+            let all = 0..own.rows;
+            assert!(own.features_of(all.clone()) == other.features_of(all), "{}: other features", self.name);
+        }
+        let expected = self.train_in_two(&straight, &held, device, None);
+        assert!(self.train_in_two(&experiment, &data, device, None) == expected, "{}: disk", self.name);
+        // Shuffled by blocks: another order, in which a resumed run goes on.
+        let (experiment, data) = memory(true, 0.003);
+        let data = data.unwrap();
+        assert!(data.train.stored.as_ref().unwrap().blocks().is_some(), "{}: one pool holds all", self.name);
+        let shuffled = self.train_in_two(&experiment, &data, device, None);
+        assert!(shuffled != expected, "{}: not shuffled", self.name);
+        assert!(
+            self.train_in_two(&experiment, &data, device, Some(37)) == shuffled,
+            "{}: resumed",
+            self.name
+        );
+        // Where one pool holds all, the order is that of memory.
+        let (experiment, data) = memory(true, 8.0);
+        let whole = self.train_in_two(&self.experiment, &self.data, device, None);
+        let found = self.train_in_two(&experiment, &data.unwrap(), device, None);
+        assert!(found == whole, "{}: shuffled as in memory", self.name);
     }
 
     fn check(&self, device: &dyn Device) {
@@ -99,6 +190,8 @@ impl Case {
         let expected = self.train(&self.data, &whole);
         let largest = whole.data.lock().unwrap().iter().map(|sizes| sizes.1).max();
         assert!(largest > Some(self.binding), "{}: {largest:?} bytes need no parts", self.name);
+        self.check_streams(device, &expected, &whole);
+        self.check_disk(device);
         let few = Binding::of(device, Some(self.binding));
         assert!(self.train(&self.data, &few) == expected, "{}: parts train other bits", self.name);
         let all = few.data.lock().unwrap().clone();
@@ -147,12 +240,32 @@ fn cases() -> Vec<Case> {
     let cnn = "[model]\nfamily = \"cnn\"\nchannels = [2]\nhidden = [3]\n";
     let changes =
         "[data.augment]\nnoise = 0.1\nflip_horizontal = true\nrotation = 20\nshift = 1\ncutout = 2\n";
+    let mut mixed = "when,a,kind,place,flag,y,w\n".to_string();
     let mut table = "a,b,c,y\n".to_string();
     let mut series = "t,v,w\n".to_string();
     for i in 0..500 {
         let [a, b, c] = [0, 1, 2].map(|column| rng::normal(word(column, i)));
         writeln!(table, "{a},{b},{c},{}", a * b - c).unwrap();
         let (day, hour) = (1 + i / 24, i % 24);
+        let [kind, place, gap] = [5, 6, 7].map(|stream| word(stream, i) % 11);
+        let number = if gap == 0 { "NA".to_string() } else { format!("{a:.3}") };
+        let label =
+            if gap == 1 { String::new() } else { format!("{}", f64::from(a * c) - 0.5 * f64::from(kind)) };
+        let flag = if gap == 2 {
+            ""
+        } else if b > 0.0 {
+            "yes"
+        } else {
+            "no"
+        };
+        writeln!(
+            mixed,
+            "2024-02-{:02},{number},k{kind},{},{flag},{label},{}",
+            1 + i % 28,
+            if place == 0 { "-".to_string() } else { format!("p{}", place * (1 + u32::from(i > 400))) },
+            1 + i % 3
+        )
+        .unwrap();
         writeln!(series, "2024-01-{day:02} {hour:02}:00,{},{b}", a + (i as f32 / 3.0).sin()).unwrap();
     }
     let text: String = (0..3000).map(|i| ["a", "b", "ab ", "\n"][word(4, i) as usize % 4]).collect();
@@ -186,6 +299,17 @@ fn cases() -> Vec<Case> {
             table.as_bytes(),
             &format!("target = \"y\"\n[data.augment]\nnoise = 0.25\n{split}[model]\nhidden = [3]\n{train}"),
             2048,
+        ),
+        Case::new(
+            "mixed",
+            "mixed.csv",
+            mixed.as_bytes(),
+            &format!(
+                "target = \"y\"\nweight = \"w\"\n[data.clean]\nindicators = true\ncolumns = {{ flag = \"forward_fill\" \
+                 }}\n[data.transform]\ntarget = \"quantile\"\ncolumns = {{ a = \"quantile\" }}\ncategories = \
+                 \"embedding\"\n{split}[model]\nhidden = [3]\n{train}"
+            ),
+            1024,
         ),
         Case::new(
             "series",

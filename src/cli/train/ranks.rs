@@ -71,12 +71,17 @@ impl Train {
         }
         let device = self.open(experiment.train.exact)?;
         let mut console = Console::new(self.json);
-        console.note(&format!(
-            "{} processes train together; each computes {} of {} micro-batches",
-            group.size(),
-            experiment.train.accumulate / group.size(),
-            experiment.train.accumulate
-        ));
+        let (all, shares) = (experiment.train.accumulate, &experiment.train.shares);
+        let each = match &shares[..] {
+            [] if experiment.train.measure_shares => "they compute measured shares".into(),
+            [] => format!("each computes {}", all / group.size()),
+            shares => {
+                let unit = all / shares.iter().sum::<usize>().max(1);
+                let counts: Vec<String> = shares.iter().map(|share| (share * unit).to_string()).collect();
+                format!("they compute {}", counts.join(", "))
+            }
+        };
+        console.note(&format!("{} processes train together; {each} of {all} micro-batches", group.size()));
         let outcome = trainer::train(&experiment, &data, &*device, &options, &mut console);
         if matches!(&outcome, Ok(_) | Err(TrainError::Interrupted { .. })) {
             engine::dismiss(group)?;
@@ -132,14 +137,32 @@ impl Train {
         let begun = if self.resume { RunDirectory::open(out).ok() } else { None };
         let begun = begun.map(|run| run.experiment()).transpose()?.map(|e| e.train.accumulate);
         let size = group.size();
+        let shares = &experiment.train.shares;
+        if !shares.is_empty() && shares.len() != size {
+            return Err(Failure::input(format!(
+                "train.shares has {} numbers, for {size} processes; give one for each, or none",
+                shares.len()
+            )));
+        }
+        let units = match shares.iter().sum::<usize>() {
+            // Enough that shares can differ.
+            0 if experiment.train.measure_shares => {
+                let divides = |parts: &usize| experiment.train.batch_size.is_multiple_of(*parts);
+                [4 * size, 2 * size].into_iter().find(divides).unwrap_or(size)
+            }
+            0 => size,
+            shares => shares,
+        };
         let parts = match experiment.train.accumulate {
-            1 => begun.filter(|&parts| parts > 1).unwrap_or(size),
+            1 => begun.filter(|&parts| parts > 1).unwrap_or(units),
             given => given,
         };
-        if parts % size != 0 {
+        let units = if experiment.train.measure_shares { 1 } else { units };
+        if parts % units != 0 {
+            let of = if shares.is_empty() { "processes" } else { "shares of train.shares" };
             return Err(Failure::input(format!(
-                "train.accumulate = {parts} is not a multiple of the {size} processes; start as many as \
-                 divide it, or set train.accumulate to a multiple of {size}"
+                "train.accumulate = {parts} is not a multiple of the {units} {of}; start as many as divide it, or \
+                 set train.accumulate to a multiple of {units}"
             )));
         }
         if parts == experiment.train.accumulate {

@@ -4,6 +4,7 @@ mod augment;
 mod csv;
 mod graph;
 mod image;
+mod memory;
 mod resample;
 pub(super) mod reshape;
 mod split;
@@ -20,6 +21,7 @@ pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
 pub use graph::GraphConfig;
 pub use image::{ImageConfig, ImageFit, OnError};
+pub use memory::{MemoryConfig, RowsIn};
 pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
@@ -92,6 +94,9 @@ pub struct DataConfig {
     /// Augmentation of training rows, fresh at each epoch.
     #[serde(default)]
     pub augment: AugmentConfig,
+    /// Where rows are kept while a model trains on them.
+    #[serde(default, skip_serializing_if = "MemoryConfig::is_default")]
+    pub memory: MemoryConfig,
     /// Which rows are used for training, validation and test.
     #[serde(default)]
     pub split: SplitConfig,
@@ -246,6 +251,7 @@ impl DataConfig {
             graph: None,
             text: None,
             augment: AugmentConfig::default(),
+            memory: MemoryConfig::default(),
             split: SplitConfig::default(),
         }
     }
@@ -254,6 +260,7 @@ impl DataConfig {
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);
+        paths.extend(&mut self.memory.scratch);
         paths.extend(self.graph.iter_mut().filter_map(|graph| graph.edges.as_mut()));
         if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &mut self.split {
             if let Validation::File(file) = validation {

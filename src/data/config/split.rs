@@ -182,6 +182,11 @@ impl SplitConfig {
         }
     }
 
+    /// Whether parts come from files of their own.
+    pub fn files(&self) -> bool {
+        matches!(self, Self::Files { validation, test, .. } if test.is_some() || matches!(validation, Validation::File(_)))
+    }
+
     /// Whether each part should have its share of every class, if that is set.
     pub fn stratify(&self) -> Option<bool> {
         match self {

@@ -62,6 +62,12 @@ impl Format {
 
 /// Empties the cells that mark missing values, and notes which did.
 pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
+    let found = emptied(table, csv);
+    note_missing(&mut table.notes, &found);
+}
+
+/// Empties the cells that mark missing values; returns how many of each there were.
+pub fn emptied(table: &mut Table, csv: &CsvConfig) -> BTreeMap<String, usize> {
     let markers: Vec<(&str, Option<f64>)> =
         csv.missing.iter().map(|m| (m.as_str(), cells::number(m))).collect();
     let numbers: Vec<f64> = markers.iter().filter_map(|(_, number)| *number).collect();
@@ -80,10 +86,15 @@ pub fn clear_missing(table: &mut Table, csv: &CsvConfig) {
     for (marker, count) in all.into_iter().flatten() {
         *found.entry(marker).or_default() += count;
     }
+    found
+}
+
+/// Says which cells were emptied, and how many.
+pub fn note_missing(notes: &mut Vec<String>, found: &BTreeMap<String, usize>) {
     if !found.is_empty() {
         let found: Vec<String> =
             found.iter().map(|(marker, count)| format!("`{marker}` {count} times")).collect();
-        table.notes.push(format!("read as missing: {}", found.join(", ")));
+        notes.push(format!("read as missing: {}", found.join(", ")));
     }
 }
 
@@ -96,59 +107,104 @@ pub fn find(
     types: &BTreeMap<String, ColumnKind>,
     csv: &CsvConfig,
 ) -> Result<Formats, DataError> {
+    let all: Vec<Found> =
+        (0..table.names.len()).into_par_iter().map(|at| look(table, at, types, csv)).collect();
+    let looked = all.into_iter().zip(&table.names).map(|(found, name)| (name.clone(), found));
+    choose(looked, csv, table.delimiter)
+}
+
+/// What is found of a column of a table by itself.
+pub fn look(table: &Table, at: usize, types: &BTreeMap<String, ColumnKind>, csv: &CsvConfig) -> Found {
+    let (column, name) = (&table.columns[at], &table.names[at]);
+    match find_one(column, name, types.get(name).copied(), csv) {
+        Found::Either { decimals, groups, .. } => {
+            let cells = (0..column.len()).map(|row| column.text(row));
+            let sample = cells.into_iter().find(|cell| decimals.separates(cell)).unwrap_or_default().into();
+            Found::Either { mixed: mixed(column, table.delimiter), sample, decimals, groups }
+        }
+        found => found,
+    }
+}
+
+/// The formats of the columns of a table, of which each was looked at.
+///
+/// # Errors
+/// If a column can be read in two ways, and nothing says which is right.
+pub fn choose(
+    looked: impl Iterator<Item = (String, Found)>,
+    csv: &CsvConfig,
+    delimiter: Option<char>,
+) -> Result<Formats, DataError> {
     let mut formats = Formats::new();
     // Columns that leave a choice follow those that do not.
     let mut open = vec![];
     let mut decimal = csv.decimal;
-    let search = |(column, name): (&Column, &String)| find_one(column, name, types.get(name).copied(), csv);
-    let all: Vec<Found> = table.columns.par_iter().zip(&table.names).map(search).collect();
-    for (at, found) in all.into_iter().enumerate() {
+    for (name, found) in looked {
         match found {
             Found::Plain { decimals } => decimal = decimal.or(decimals),
             Found::Format { format, decimals } => {
                 decimal = decimal.or(decimals);
-                formats.insert(table.names[at].clone(), format);
+                formats.insert(name, format);
             }
-            Found::Either { decimals, groups } => open.push((at, decimals, groups)),
-            Found::Ambiguous { sample } => return Err(ambiguous_date(table, at, &sample)),
+            Found::Either { decimals, groups, mixed, sample } => {
+                open.push((name, decimals, groups, mixed, sample));
+            }
+            Found::Ambiguous { sample } => return Err(ambiguous_date(name, &sample)),
         }
     }
-    for (at, as_decimal, as_groups) in open {
+    for (name, as_decimal, as_groups, mixed, sample) in open {
         // In `1.234;5,6` the point groups digits; without such a neighbour, it is a decimal point.
         let format = match decimal {
             Some(found) if found == as_decimal.decimal => as_decimal,
             Some(_) => as_groups,
-            None if as_decimal.is_plain() && !mixed(&table.columns[at], table.delimiter) => as_decimal,
+            None if as_decimal.is_plain() && !mixed => as_decimal,
             // Commas also separate cells, so these were quoted: an English export.
-            None if table.delimiter == Some(',') => as_groups,
+            None if delimiter == Some(',') => as_groups,
             None => {
-                let column = &table.columns[at];
-                let cells = (0..column.len()).map(|row| column.text(row));
-                let cell = cells.into_iter().find(|cell| as_decimal.separates(cell)).unwrap_or_default();
                 let reason = format!(
-                    "holds numbers such as \"{cell}\", in which the separator may group thousands or begin \
+                    "holds numbers such as \"{sample}\", in which the separator may group thousands or begin \
                      the decimals; set `data.csv.decimal` to \".\" or \",\""
                 );
-                return Err(DataError::Treatment { column: table.names[at].clone(), reason });
+                return Err(DataError::Treatment { column: name, reason });
             }
         };
         if !format.is_plain() {
-            formats.insert(table.names[at].clone(), Format::Number(format));
+            formats.insert(name, Format::Number(format));
         }
     }
     Ok(formats)
 }
 
 /// What is found of a column by itself.
-enum Found {
+pub enum Found {
     /// Later stages read its cells as they are. If they have decimals, what separates them is told.
-    Plain { decimals: Option<char> },
+    Plain {
+        /// The sign.
+        decimals: Option<char>,
+    },
     /// It is written in a format.
-    Format { format: Format, decimals: Option<char> },
+    Format {
+        /// The format.
+        format: Format,
+        /// The sign before its decimals.
+        decimals: Option<char>,
+    },
     /// Its separators begin decimals, or group thousands.
-    Either { decimals: NumberFormat, groups: NumberFormat },
+    Either {
+        /// How it is read if they begin decimals.
+        decimals: NumberFormat,
+        /// How it is read if they group thousands.
+        groups: NumberFormat,
+        /// Whether cells are like those of both.
+        mixed: bool,
+        /// One of the cells.
+        sample: String,
+    },
     /// Its dates may be read in several orders.
-    Ambiguous { sample: String },
+    Ambiguous {
+        /// One of them.
+        sample: String,
+    },
 }
 
 fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
@@ -189,7 +245,9 @@ fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvCon
             }
             Found::Plain { decimals }
         }
-        numbers::Found::Either { decimals, groups } => Found::Either { decimals, groups },
+        numbers::Found::Either { decimals, groups } => {
+            Found::Either { decimals, groups, mixed: false, sample: String::new() }
+        }
     }
 }
 
@@ -202,12 +260,12 @@ fn mixed(column: &Column, delimiter: Option<char>) -> bool {
         && !column.any(|x, decimals| decimals == 0 && x > 999.0, |cell| whole(cell) && cell.len() > 3)
 }
 
-fn ambiguous_date(table: &Table, at: usize, sample: &str) -> DataError {
+fn ambiguous_date(column: String, sample: &str) -> DataError {
     let reason = format!(
         "holds dates such as \"{sample}\", in which day, month and year may stand in several orders; set \
          `data.csv.dates` to \"dmy\", \"mdy\" or \"ymd\""
     );
-    DataError::Treatment { column: table.names[at].clone(), reason }
+    DataError::Treatment { column, reason }
 }
 
 /// Rewrites the cells of a table that are written in `formats`. Others stay as they are, to be reported where

@@ -109,41 +109,7 @@ impl Array {
     /// # Errors
     /// If the axes match none of these, or do not match `wanted`.
     pub fn images(self, path: &Path, wanted: Option<ImageShape>) -> Result<Images, DataError> {
-        let few = |n: usize| matches!(n, 1 | 3 | 4);
-        let (shape, last) = match (self.shape.as_slice(), wanted) {
-            (&[_, height, width], None) => (ImageShape { channels: 1, height, width }, false),
-            (&[_, channels, height, width], None) if few(channels) || !few(width) => {
-                (ImageShape { channels, height, width }, false)
-            }
-            (&[_, height, width, channels], None) => (ImageShape { channels, height, width }, true),
-            (&[_, height, width, channels], Some(w))
-                if (w.channels, w.height, w.width) == (channels, height, width) && channels != height =>
-            {
-                (w, true)
-            }
-            (&[_, channels, height, width], Some(w))
-                if (w.channels, w.height, w.width) == (channels, height, width) =>
-            {
-                (w, false)
-            }
-            (&[_, height, width], Some(w)) if [w.channels, w.height, w.width] == [1, height, width] => {
-                (w, false)
-            }
-            (&[_, values], Some(w)) if w.values() == values => (w, false),
-            (shape, wanted) => {
-                let expected = wanted.map_or_else(
-                    || "[images, height, width] or [images, channels, height, width]".to_string(),
-                    |w| format!("images of {w}"),
-                );
-                return Err(bad(path, format!("it holds an array of {shape:?}; expected {expected}")));
-            }
-        };
-        if shape.values() == 0 || shape.values() > MAX_VALUES {
-            return Err(bad(path, format!("images of {shape} have no values, or more than {MAX_VALUES}")));
-        }
-        if self.shape[0] == 0 {
-            return Err(bad(path, "it holds no images"));
-        }
+        let (shape, last) = arrangement(path, &self.shape, wanted)?;
         let pixels = match self.values {
             values if !last => values,
             Pixels::Bytes(bytes) => Pixels::Bytes(channels_first(&bytes, shape)),
@@ -181,8 +147,53 @@ impl Array {
     }
 }
 
+/// The shape of the images of an array with these axes, and whether its channels come last.
+///
+/// # Errors
+/// As [`Array::images`].
+pub fn arrangement(
+    path: &Path,
+    axes: &[usize],
+    wanted: Option<ImageShape>,
+) -> Result<(ImageShape, bool), DataError> {
+    let few = |n: usize| matches!(n, 1 | 3 | 4);
+    let (shape, last) = match (axes, wanted) {
+        (&[_, height, width], None) => (ImageShape { channels: 1, height, width }, false),
+        (&[_, channels, height, width], None) if few(channels) || !few(width) => {
+            (ImageShape { channels, height, width }, false)
+        }
+        (&[_, height, width, channels], None) => (ImageShape { channels, height, width }, true),
+        (&[_, height, width, channels], Some(w))
+            if (w.channels, w.height, w.width) == (channels, height, width) && channels != height =>
+        {
+            (w, true)
+        }
+        (&[_, channels, height, width], Some(w))
+            if (w.channels, w.height, w.width) == (channels, height, width) =>
+        {
+            (w, false)
+        }
+        (&[_, height, width], Some(w)) if [w.channels, w.height, w.width] == [1, height, width] => (w, false),
+        (&[_, values], Some(w)) if w.values() == values => (w, false),
+        (shape, wanted) => {
+            let expected = wanted.map_or_else(
+                || "[images, height, width] or [images, channels, height, width]".to_string(),
+                |w| format!("images of {w}"),
+            );
+            return Err(bad(path, format!("it holds an array of {shape:?}; expected {expected}")));
+        }
+    };
+    if shape.values() == 0 || shape.values() > MAX_VALUES {
+        return Err(bad(path, format!("images of {shape} have no values, or more than {MAX_VALUES}")));
+    }
+    if axes[0] == 0 {
+        return Err(bad(path, "it holds no images"));
+    }
+    Ok((shape, last))
+}
+
 /// From `[images, height, width, channels]` to `[images, channels, height, width]`.
-fn channels_first<T: Copy>(values: &[T], shape: ImageShape) -> Vec<T> {
+pub fn channels_first<T: Copy>(values: &[T], shape: ImageShape) -> Vec<T> {
     let mut moved = Vec::with_capacity(values.len());
     for image in values.chunks_exact(shape.values()) {
         for channel in 0..shape.channels {

@@ -14,7 +14,7 @@ use crate::data::table::Table;
 use crate::data::{DataError, Goal, Loaded, Understanding, class_column, hexadecimal, split};
 
 /// Name of the label where `data.target` does not give it one.
-const LABEL: &str = "label";
+pub const LABEL: &str = "label";
 
 /// What the experiment or the run expects of the images.
 #[derive(Clone, Debug, Default)]
@@ -144,7 +144,7 @@ fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
 }
 
 /// Names files that were left out.
-fn left_out_note(errors: &[DataError], all: usize) -> Option<String> {
+pub fn left_out_note(errors: &[DataError], all: usize) -> Option<String> {
     const NAMED: usize = 10;
     let count = errors.len();
     let mut named: Vec<String> = errors.iter().take(NAMED).map(DataError::to_string).collect();
@@ -186,6 +186,38 @@ fn flat(arrays: &[(String, Array)]) -> Vec<&(String, Array)> {
     arrays.iter().filter(|(_, array)| array.shape.len() == 1).collect()
 }
 
+/// The labels of `count` images of an IDX file, in `given` or beside it; none without a `target`.
+///
+/// # Errors
+/// If they cannot be read, or are not as many.
+pub fn labels(
+    path: &Path,
+    given: Option<&Path>,
+    target: Option<&str>,
+    classes: &[String],
+    count: usize,
+) -> Result<Table, DataError> {
+    let Some(target) = target else { return Ok(table(path, count, None)) };
+    let labels = given.map_or_else(|| beside(path), |given| Ok(given.to_path_buf()))?;
+    let array = if ending(&labels) == "npy" { npy::read(&labels)? } else { idx::read(&labels)? };
+    let texts = array.labels(&labels, count, classes)?;
+    Ok(table(&labels, count, Some((target, texts))))
+}
+
+/// The configuration of a folder whose folders are the parts of a split, and what is said of it.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn parts_of_folder(config: &DataConfig, path: &Path) -> Result<Option<(DataConfig, String)>, DataError> {
+    parts::of_folder(config, path)
+}
+
+/// Bytes that the pictures of a folder may take up once they are decoded: some ten times those of their files.
+pub fn bytes(path: &Path) -> u64 {
+    let size = |(file, _): &folder::Entry| std::fs::metadata(file).map_or(0, |found| found.len());
+    10 * folder::list(path).unwrap_or_default().iter().map(size).sum::<u64>()
+}
+
 /// The label file of an image file in MNIST's naming: `labels` in place of `images`, and `idx1` in place of
 /// `idx3`.
 fn beside(path: &Path) -> Result<PathBuf, DataError> {
@@ -204,7 +236,8 @@ fn beside(path: &Path) -> Result<PathBuf, DataError> {
     ))
 }
 
-fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Table {
+/// Labels as a table.
+pub fn table(path: &Path, count: usize, column: Option<(&str, Vec<String>)>) -> Table {
     let column = column.map(|(name, texts)| (name.to_string(), texts.into_iter().collect()));
     let (names, columns) = column.into_iter().unzip();
     Table { path: path.into(), names, columns, lines: (1..=count as u64).collect(), ..Table::default() }
@@ -291,12 +324,19 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
     Ok(loaded)
 }
 
-fn digest(path: &Path) -> Result<String, DataError> {
+/// SHA-256 of a file, or of the pictures of a folder.
+///
+/// # Errors
+/// If one cannot be read.
+pub fn digest(path: &Path) -> Result<String, DataError> {
     if path.is_dir() { folder::digest(path) } else { crate::data::digest(path) }
 }
 
 /// Rejects keys that concern columns of a table.
-fn check_keys(config: &DataConfig) -> Result<(), DataError> {
+///
+/// # Errors
+/// If one is set.
+pub fn check_keys(config: &DataConfig) -> Result<(), DataError> {
     let given = [
         ("features", config.features.is_some()),
         ("exclude", !config.exclude.is_empty()),

@@ -158,7 +158,10 @@ pub fn read(path: &Path, entries: &[Entry], reading: Reading) -> Result<Pictures
 }
 
 /// The shape of the images, and the first picture that is read where it decides.
-fn shape<'a>(
+///
+/// # Errors
+/// If no picture can be read, or pictures have no such shape.
+pub fn shape<'a>(
     path: &Path,
     entries: &'a [Entry],
     reading: Reading,

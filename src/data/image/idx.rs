@@ -34,16 +34,33 @@ pub fn begins_like_one(path: &Path) -> bool {
 /// # Errors
 /// If it cannot be read, or its header and length disagree.
 pub fn read(path: &Path) -> Result<Array, DataError> {
+    parse(path, open(path)?)
+}
+
+/// The bytes of a file, decompressed.
+fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut file = File::open(path).map_err(io)?;
     let mut start = [0; 2];
     let is_gzip = file.read_exact(&mut start).is_ok() && start == GZIP;
     file.rewind().map_err(io)?;
     let file = BufReader::new(file);
-    if is_gzip { parse(path, flate2::bufread::GzDecoder::new(file)) } else { parse(path, file) }
+    Ok(if is_gzip { Box::new(flate2::bufread::GzDecoder::new(file)) } else { Box::new(file) })
 }
 
-fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
+/// The elements of a file of bytes, to be read one after the other, and the sizes of its axes; `None` if they are no
+/// bytes.
+///
+/// # Errors
+/// If it cannot be read, or is no IDX file.
+pub fn stream(path: &Path) -> Result<Option<(Vec<usize>, Box<dyn Read>)>, DataError> {
+    let mut source = open(path)?;
+    let (shape, element) = header(path, &mut source)?;
+    Ok((element == Element::Unsigned(1)).then_some((shape, source)))
+}
+
+/// The sizes of the axes, and the type of the elements.
+fn header(path: &Path, source: &mut impl Read) -> Result<(Vec<usize>, Element), DataError> {
     let cut = |e: std::io::Error| bad(path, format!("its header cannot be read: {e}"));
     let mut magic = [0; 4];
     source.read_exact(&mut magic).map_err(cut)?;
@@ -74,6 +91,11 @@ fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
         source.read_exact(&mut side).map_err(cut)?;
         shape.push(u32::from_be_bytes(side) as usize);
     }
+    Ok((shape, element))
+}
+
+fn parse(path: &Path, mut source: impl Read) -> Result<Array, DataError> {
+    let (shape, element) = header(path, &mut source)?;
     // Reading one extra byte detects excess data. Memory grows with the actual data, not with what the header
     // claims.
     let expected = elements(path, &shape)? * element.bytes();

@@ -4,9 +4,9 @@
 pub(crate) mod array;
 mod decode;
 pub mod files;
-mod folder;
+pub(super) mod folder;
 mod format;
-mod idx;
+pub(super) mod idx;
 pub(crate) mod npy;
 mod parts;
 mod picture;
@@ -128,11 +128,23 @@ impl FittedImage {
         train: &[usize],
         columns: Vec<String>,
     ) -> Result<Self, DataError> {
-        let shape = images.shape;
+        let of = |channel| Statistics::of(images, train, channel);
+        Self::of_statistics(config, images.shape, (0..images.shape.channels).map(of).collect(), columns)
+    }
+
+    /// As [`FittedImage::fit`], from the statistics of each channel.
+    ///
+    /// # Errors
+    /// If the scaling is not supported for images.
+    pub(super) fn of_statistics(
+        config: &DataConfig,
+        shape: ImageShape,
+        channels: Vec<Statistics>,
+        columns: Vec<String>,
+    ) -> Result<Self, DataError> {
         let mut scaling = vec![];
         let mut range = [f64::INFINITY, f64::NEG_INFINITY];
-        for channel in 0..shape.channels {
-            let statistics = Statistics::of(images, train, channel);
+        for statistics in channels {
             range = [range[0].min(statistics.least), range[1].max(statistics.most)];
             scaling.push(match config.transform.numbers {
                 Scaling::None => FittedScaling::None,
@@ -156,22 +168,28 @@ impl FittedImage {
         Ok(Self { shape, scaling, range, columns, classes: vec![], fit: ImageFit::default() })
     }
 
+    /// Rows of bytes of these images, none yet.
+    pub(super) fn pixels(&self) -> PixelRows {
+        let (values, plane) = (self.shape.values(), self.shape.plane().max(1));
+        PixelRows::new(values, plane, |channel, byte| self.scaled(channel, f64::from(byte)))
+    }
+
+    fn scaled(&self, channel: usize, value: f64) -> f32 {
+        self.scaling.get(channel).map_or(value, |scaling| scaling.apply(value)) as f32
+    }
+
     /// The scaled values of `rows`, one image after the other, in `x` or `pixels` of a data set without
     /// anything else: as bytes if all are, and that takes up less memory.
     pub fn encode(&self, images: &Images, rows: &[usize]) -> Dataset {
         let (values, plane) = (self.shape.values(), self.shape.plane().max(1));
-        let scaled = |channel: usize, value: f64| {
-            self.scaling.get(channel).map_or(value, |scaling| scaling.apply(value)) as f32
-        };
         let mut set = Dataset { rows: rows.len(), features: self.names(), ..Dataset::default() };
         if PixelRows::saves(values, plane, rows.len()) {
-            let pixels = PixelRows::new(values, plane, |channel, byte| scaled(channel, f64::from(byte)));
-            set.pixels = images.packed(rows, pixels);
+            set.pixels = images.packed(rows, self.pixels());
         }
         if set.pixels.is_none() {
             set.x.reserve_exact(rows.len() * values);
             for &row in rows {
-                set.x.extend(images.row(row).enumerate().map(|(at, value)| scaled(at / plane, value)));
+                set.x.extend(images.row(row).enumerate().map(|(at, value)| self.scaled(at / plane, value)));
             }
         }
         set
@@ -179,28 +197,56 @@ impl FittedImage {
 }
 
 /// Statistics of one channel over the training rows.
-struct Statistics {
+#[derive(Clone, Debug)]
+pub(super) struct Statistics {
     mean: f64,
     deviation: f64,
     least: f64,
     most: f64,
+    /// Values of the channel.
+    count: f64,
+    variance: f64,
 }
 
 impl Statistics {
+    /// Those of `rows` planes of `plane` values, none of which was seen yet.
+    pub(super) fn new(rows: usize, plane: usize) -> Self {
+        let count = (rows * plane).max(1) as f64;
+        let (least, most) = (f64::INFINITY, f64::NEG_INFINITY);
+        Self { mean: 0.0, deviation: 1.0, least, most, count, variance: 0.0 }
+    }
+
+    /// Adds the values of a row to the mean.
+    pub(super) fn see(&mut self, values: impl Iterator<Item = f64>) {
+        for value in values {
+            self.mean += value / self.count;
+            self.least = self.least.min(value);
+            self.most = self.most.max(value);
+        }
+    }
+
+    /// Adds the values of a row to the variance, once the mean is known.
+    pub(super) fn see_again(&mut self, values: impl Iterator<Item = f64>) {
+        for x in values {
+            self.variance += (x - self.mean).powi(2);
+        }
+    }
+
+    /// All values were seen twice.
+    pub(super) fn finish(mut self) -> Self {
+        let deviation = (self.variance / self.count).sqrt();
+        if deviation > 1e-12 * self.mean.abs().max(1e-300) {
+            self.deviation = deviation;
+        }
+        self
+    }
+
     fn of(images: &Images, rows: &[usize], channel: usize) -> Self {
         let plane = images.shape.plane();
-        let mut found = Self { mean: 0.0, deviation: 1.0, least: f64::INFINITY, most: f64::NEG_INFINITY };
+        let mut found = Self::new(rows.len(), plane);
         let values = || rows.iter().flat_map(|&r| images.row(r).skip(channel * plane).take(plane));
-        let count = (rows.len() * plane).max(1) as f64;
-        for value in values() {
-            found.mean += value / count;
-            found.least = found.least.min(value);
-            found.most = found.most.max(value);
-        }
-        let variance = values().map(|x| (x - found.mean).powi(2)).sum::<f64>() / count;
-        if variance.sqrt() > 1e-12 * found.mean.abs().max(1e-300) {
-            found.deviation = variance.sqrt();
-        }
-        found
+        found.see(values());
+        found.see_again(values());
+        found.finish()
     }
 }

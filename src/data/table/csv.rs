@@ -9,6 +9,7 @@ use super::column::Column;
 use super::look::{Looked, decode, encoding, is_header, known_text};
 use super::records::{Dialect, Part, Record, Unequal};
 use super::source::{Contents, Stream};
+use super::spill::Spill;
 use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
 use crate::data::DataError;
 use crate::data::config::CsvConfig;
@@ -21,6 +22,9 @@ const BLOCK: usize = 1 << 24;
 
 /// Pieces of a block that are read side by side. What is read depends on neither.
 const PIECES: usize = 8;
+
+/// Blocks that are in memory before their columns go to a file, if there is one.
+const SPILLED: usize = 4;
 
 /// Why a table cannot be read on.
 enum Stop {
@@ -41,11 +45,18 @@ pub fn read(
     again: &dyn Fn() -> Result<Contents, DataError>,
     csv: &CsvConfig,
     expected: &[&str],
+    mut spill: Option<&mut Spill>,
 ) -> Result<Table, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
-    match Reading::begin(path, stream, csv, vec![]).and_then(|reading| reading.finish(expected)) {
+    let reading = Reading::begin(path, stream, csv, vec![]);
+    match reading.and_then(|reading| reading.finish(expected, spill.as_deref_mut())) {
         Ok(table) => return Ok(table),
         Err(Stop::Error(error)) => return Err(error),
+        Err(Stop::Encoding) if spill.is_some() => {
+            let reason = "this is not text in UTF-8, and other encodings are read in memory; save it as UTF-8, or \
+                          set `data.memory.rows` = \"host\"";
+            return Err(DataError::Io { path: path.into(), reason: reason.into() });
+        }
         Err(Stop::Encoding) => {}
     }
     // Only all bytes tell their encoding, so they are read again.
@@ -59,7 +70,7 @@ pub fn read(
     drop(bytes);
     let csv = CsvConfig { encoding: Some("utf-8".into()), ..csv.clone() };
     let reading = Reading::begin(path, Stream::of(text), &csv, notes);
-    reading.and_then(|reading| reading.finish(expected)).map_err(|stop| match stop {
+    reading.and_then(|reading| reading.finish(expected, None)).map_err(|stop| match stop {
         Stop::Error(error) => error,
         Stop::Encoding => DataError::NotText { path: path.into(), line: 1, encoding: "UTF-8" },
     })
@@ -116,8 +127,8 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads the cells.
-    fn finish(mut self, expected: &[&str]) -> Result<Table, Stop> {
+    /// Reads the cells, into a file if there is one.
+    fn finish(mut self, expected: &[&str], spill: Option<&mut Spill>) -> Result<Table, Stop> {
         let (first, first_line) = self.first()?;
         let mut table = Table {
             path: self.path.into(),
@@ -125,24 +136,16 @@ impl<'a> Reading<'a> {
             delimiter: Some(self.delimiter),
             ..Table::default()
         };
-        self.records(&mut table)?;
-        let header = self.csv.header.unwrap_or_else(|| is_header(&first, &table.columns, expected));
-        table.notes = self.notes;
-        table.names = if header {
-            first
-        } else {
-            table.notes.push(NO_HEADER.into());
-            let columns =
-                std::mem::take(&mut table.columns).into_par_iter().zip(first).map(|(column, cell)| {
-                    let mut all: Column = [cell].into_iter().collect();
-                    all.append(column);
-                    all
-                });
-            table.columns = columns.collect();
-            table.lines.insert(0, first_line);
-            (1..=table.columns.len()).map(|number| format!("c{number}")).collect()
-        };
-        leave_out_row_numbers(&mut table);
+        let head = Head { cells: first, line: first_line, expected, given: self.csv.header };
+        let spills = spill.is_some();
+        self.records(&mut table, &head, spill)?;
+        head.apply(&mut table);
+        let mut notes = self.notes;
+        notes.append(&mut table.notes);
+        table.notes = notes;
+        if !spills {
+            leave_out_row_numbers(&mut table);
+        }
         Ok(table)
     }
 
@@ -174,11 +177,11 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads all records that follow.
-    fn records(&mut self, table: &mut Table) -> Result<(), Stop> {
+    fn records(&mut self, table: &mut Table, head: &Head, mut spill: Option<&mut Spill>) -> Result<(), Stop> {
         let mut block = std::mem::take(&mut self.stream.bytes);
         // Two blocks take turns: an allocator that sees large ones come and go keeps more memory.
         let mut spare = vec![];
-        let (mut used, mut size) = (0, BLOCK);
+        let (mut used, mut size, mut blocks) = (0, BLOCK, 0);
         loop {
             let mut cuts = self.dialect.cuts(&block, PIECES);
             if self.stream.ended && cuts.last() != Some(&block.len()) {
@@ -200,12 +203,19 @@ impl<'a> Reading<'a> {
                 self.append(table, part)?;
             }
             filled?;
+            blocks += 1;
+            if let Some(spill) = spill.as_deref_mut().filter(|_| ended || blocks % SPILLED == 0) {
+                head.apply(table);
+                spill.take(table).map_err(Stop::Error)?;
+            }
             if ended {
                 return Ok(());
             }
             if let (0, Some(size), 1..) = (used, self.stream.size, end) {
                 let rows = table.lines.len() as f64 * (size as f64 / end as f64 - 1.0).max(0.0) * 1.01;
-                table.columns.par_iter_mut().for_each(|column| column.reserve(rows as usize));
+                if spill.is_none() {
+                    table.columns.par_iter_mut().for_each(|column| column.reserve(rows as usize));
+                }
                 table.lines.reserve_exact(rows as usize);
             }
             used += end;
@@ -231,6 +241,37 @@ impl<'a> Reading<'a> {
         table.columns.par_iter_mut().zip(columns).for_each(|(column, more)| column.append(more));
         self.line += ends;
         Ok(())
+    }
+}
+
+/// The first record, which names the columns or is a row.
+struct Head<'a> {
+    cells: Vec<String>,
+    line: u64,
+    expected: &'a [&'a str],
+    given: Option<bool>,
+}
+
+impl Head<'_> {
+    /// Names the columns of a table, if they are not yet.
+    fn apply(&self, table: &mut Table) {
+        if !table.names.is_empty() {
+            return;
+        }
+        if self.given.unwrap_or_else(|| is_header(&self.cells, &table.columns, self.expected)) {
+            table.names.clone_from(&self.cells);
+            return;
+        }
+        table.notes.push(NO_HEADER.into());
+        let columns =
+            std::mem::take(&mut table.columns).into_par_iter().zip(&self.cells).map(|(column, cell)| {
+                let mut all: Column = [cell].into_iter().collect();
+                all.append(column);
+                all
+            });
+        table.columns = columns.collect();
+        table.lines.insert(0, self.line);
+        table.names = (1..=table.columns.len()).map(|number| format!("c{number}")).collect();
     }
 }
 
@@ -269,12 +310,23 @@ fn leave_out_row_numbers(table: &mut Table) {
     if table.names.len() < 2 || !table.names[0].is_empty() {
         return;
     }
-    let number = table.columns[0].numbers();
-    let numbers: Option<Vec<f64>> = (0..table.lines.len()).map(number).collect();
-    let counts = numbers.is_some_and(|n| n.windows(2).all(|pair| pair[1] == pair[0] + 1.0));
-    if counts {
-        table.names.remove(0);
-        table.columns.remove(0);
-        table.notes.push("the unnamed first column counts rows and is left out".into());
+    if counts_rows(&table.columns[0]) {
+        leave_out_first(table);
     }
+}
+
+/// Whether the cells of a column are numbers of which each is one more than the one before.
+pub fn counts_rows(column: &Column) -> bool {
+    let number = column.numbers();
+    let pairs = (0..column.len()).map(|row| (number(row), row.checked_sub(1).and_then(&number)));
+    pairs
+        .enumerate()
+        .all(|(row, (own, before))| own.is_some() && (row == 0 || own == before.map(|x| x + 1.0)))
+}
+
+/// Leaves out the first column, which counts rows; its cells may be in a file.
+pub fn leave_out_first(table: &mut Table) {
+    table.names.remove(0);
+    table.columns.remove(0);
+    table.notes.push("the unnamed first column counts rows and is left out".into());
 }

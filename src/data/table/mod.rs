@@ -9,6 +9,7 @@ mod pages;
 mod parquet;
 mod records;
 mod source;
+mod spill;
 mod written;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 
 pub use column::{Cell, Column};
 pub(super) use source::files;
+pub use spill::Spill;
 
 use super::DataError;
 use super::config::{ColumnKind, CsvConfig};
@@ -59,11 +61,46 @@ impl Table {
     /// # Errors
     /// If a file cannot be read or is not a table; the message gives file, line and column.
     pub fn read(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
+        Self::read_files(path, csv, expected, None)
+    }
+
+    /// Reads a table as [`Table::read`], with the cells of its columns in a file, and not in memory.
+    ///
+    /// # Errors
+    /// As [`Table::read`]; if it is JSON, or not in UTF-8; or if the disk is full.
+    pub fn spilled(
+        path: &Path,
+        csv: &CsvConfig,
+        expected: &[&str],
+        spill: &mut Spill,
+    ) -> Result<Self, DataError> {
+        let mut table = Self::read_files(path, csv, expected, Some(spill))?;
+        if table.names.first().is_some_and(String::is_empty) && table.names.len() > 1 {
+            let first = spill.column(0)?;
+            if csv::counts_rows(&first) {
+                spill.leave_out_first();
+                csv::leave_out_first(&mut table);
+            }
+        }
+        Ok(table)
+    }
+
+    fn read_files(
+        path: &Path,
+        csv: &CsvConfig,
+        expected: &[&str],
+        mut spill: Option<&mut Spill>,
+    ) -> Result<Self, DataError> {
         let mut files = files(path)?.into_iter();
-        let mut table = Self::of_file(&files.next().unwrap_or_else(|| path.into()), csv, expected)?;
+        let first = files.next().unwrap_or_else(|| path.into());
+        let mut table = Self::of_file(&first, csv, expected, spill.as_deref_mut())?;
         let count = 1 + files.len();
         for file in files {
-            table.append(Self::of_file(&file, csv, expected)?)?;
+            let next = Self::of_file(&file, csv, expected, spill.as_deref_mut())?;
+            match spill {
+                Some(_) => table.lines.extend(next.lines),
+                None => table.append(next)?,
+            }
         }
         if count > 1 {
             table.notes.push(format!("{count} files make one table"));
@@ -86,8 +123,13 @@ impl Table {
         Ok(())
     }
 
-    fn of_file(path: &Path, csv: &CsvConfig, expected: &[&str]) -> Result<Self, DataError> {
-        Self::of_contents(path, &|| source::open(path), csv, expected)
+    fn of_file(
+        path: &Path,
+        csv: &CsvConfig,
+        expected: &[&str],
+        spill: Option<&mut Spill>,
+    ) -> Result<Self, DataError> {
+        Self::of_contents(path, &|| source::open(path), csv, expected, spill)
     }
 
     /// Reads a table in memory: text that is not compressed. Messages call it `path`.
@@ -100,7 +142,7 @@ impl Table {
         csv: &CsvConfig,
         expected: &[&str],
     ) -> Result<Self, DataError> {
-        Self::of_contents(path, &|| source::of_bytes(path, bytes), csv, expected)
+        Self::of_contents(path, &|| source::of_bytes(path, bytes), csv, expected, None)
     }
 
     /// Makes a table of JSON objects, row by row. Messages call it `path`, and a row's number its line.
@@ -116,12 +158,18 @@ impl Table {
         open: &dyn Fn() -> Result<source::Contents, DataError>,
         csv: &CsvConfig,
         expected: &[&str],
+        spill: Option<&mut Spill>,
     ) -> Result<Self, DataError> {
         let (table, wanted) = match open()? {
-            source::Contents::Parquet => (parquet::read(path)?, "rows"),
+            source::Contents::Parquet => (parquet::read(path, spill)?, "rows"),
+            source::Contents::Json(_) if spill.is_some() => {
+                let reason = "JSON is read into memory; convert it to CSV or Parquet, or set `data.memory.rows` = \
+                              \"host\"";
+                return Err(DataError::Io { path: path.into(), reason: reason.into() });
+            }
             source::Contents::Json(bytes) => (json::read(path, &bytes)?, "a JSON object in each line"),
             source::Contents::Text(stream) => {
-                (csv::read(path, stream, open, csv, expected)?, HEADER_AND_ROWS)
+                (csv::read(path, stream, open, csv, expected, spill)?, HEADER_AND_ROWS)
             }
         };
         table.checked(path, wanted)

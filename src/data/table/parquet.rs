@@ -7,6 +7,7 @@ use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::Field;
 use parquet::schema::types::{Type, TypePtr};
 
+use super::spill::Spill;
 use super::{Column, MAX_COLUMNS, Table};
 use crate::data::DataError;
 
@@ -14,16 +15,35 @@ use crate::data::DataError;
 ///
 /// # Errors
 /// If the file is not Parquet, or a time is beyond the year 9999.
-pub fn read(path: &Path) -> Result<Table, DataError> {
+pub fn read(path: &Path, spill: Option<&mut Spill>) -> Result<Table, DataError> {
     let malformed = |reason: String| DataError::Malformed { path: path.into(), line: 0, reason };
     let open = std::fs::File::open(path);
     let file = open.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
     // The parquet crate may panic on malicious files; that must not reach the user as a panic.
-    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, file)));
-    parsed.unwrap_or_else(|_| Err("the file is damaged".to_string())).map_err(malformed)
+    let parsed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| parse(path, file, spill)));
+    let parsed = parsed.unwrap_or_else(|_| Err(Wrong::Malformed("the file is damaged".into())));
+    parsed.map_err(|wrong| match wrong {
+        Wrong::Malformed(reason) => malformed(reason),
+        Wrong::Data(error) => error,
+    })
 }
 
-fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
+/// Why a file cannot be read.
+enum Wrong {
+    Malformed(String),
+    Data(DataError),
+}
+
+impl From<String> for Wrong {
+    fn from(reason: String) -> Self {
+        Self::Malformed(reason)
+    }
+}
+
+/// Rows that are in memory before their columns go to a file, if there is one.
+const SPILLED: usize = 1 << 18;
+
+fn parse(path: &Path, file: std::fs::File, mut spill: Option<&mut Spill>) -> Result<Table, Wrong> {
     let pages = file.try_clone().map_err(|e| e.to_string())?;
     let reader = SerializedFileReader::new(file).map_err(|e| e.to_string())?;
     let schema = reader.metadata().file_metadata().schema();
@@ -35,22 +55,27 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
     let flat = Type::group_type_builder(schema.name()).with_fields(flat.into_iter().cloned().collect());
     let flat = flat.build().map_err(|e| e.to_string())?;
     if names.len() > MAX_COLUMNS {
-        return Err(format!("{} columns, at most {MAX_COLUMNS} are supported", names.len()));
+        return Err(format!("{} columns, at most {MAX_COLUMNS} are supported", names.len()).into());
     }
     // Without columns, rows take no bytes, so a file may claim any number of them.
     if names.is_empty() {
-        return Err(match nested.is_empty() {
-            true => "the table has no columns".into(),
-            false => "all columns hold lists, tables or bytes, which are not read".into(),
-        });
+        let reason = match nested.is_empty() {
+            true => "the table has no columns",
+            false => "all columns hold lists, tables or bytes, which are not read",
+        };
+        return Err(reason.to_string().into());
     }
     super::pages::check(&pages, &reader)?;
-    let mut columns = vec![Column::default(); names.len()];
-    let mut lines = vec![];
+    let notes = match nested.is_empty() {
+        true => vec![],
+        false => vec![format!("columns of lists, tables or bytes are not read: {}", nested.join(", "))],
+    };
+    let columns = vec![Column::default(); names.len()];
+    let mut table = Table { path: path.into(), names, columns, notes, utc, nested, ..Table::default() };
     for (number, row) in reader.get_row_iter(Some(flat)).map_err(|e| e.to_string())?.enumerate() {
         let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
         let cells = row.get_column_iter().zip(&nanoseconds);
-        for (column, ((name, field), unit)) in columns.iter_mut().zip(cells) {
+        for (column, ((name, field), unit)) in table.columns.iter_mut().zip(cells) {
             let text = match (field, unit) {
                 (Field::Double(x), _) => {
                     column.push_number(*x);
@@ -66,13 +91,15 @@ fn parse(path: &Path, file: std::fs::File) -> Result<Table, String> {
                 )
             })?);
         }
-        lines.push(number as u64 + 1);
+        table.lines.push(number as u64 + 1);
+        if let (0, Some(spill)) = ((number + 1) % SPILLED, spill.as_deref_mut()) {
+            spill.take(&mut table).map_err(Wrong::Data)?;
+        }
     }
-    let notes = match nested.is_empty() {
-        true => vec![],
-        false => vec![format!("columns of lists, tables or bytes are not read: {}", nested.join(", "))],
-    };
-    Ok(Table { path: path.into(), names, columns, lines, notes, utc, nested, ..Table::default() })
+    if let Some(spill) = spill {
+        spill.take(&mut table).map_err(Wrong::Data)?;
+    }
+    Ok(table)
 }
 
 /// Whether a column holds numbers, texts or times.

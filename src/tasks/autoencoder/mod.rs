@@ -58,7 +58,7 @@ impl Task for Autoencoder<'_> {
     /// decoder, which gives no probability to what is outside 0..1, they count as the nearer of the two.
     fn admit(&self, rows: &mut Dataset) {
         if self.model.decoder == Decoder::Bernoulli {
-            rows.map_features(|x| x.clamp(0.0, 1.0));
+            rows.clamp_features(0.0, 1.0);
         }
     }
 

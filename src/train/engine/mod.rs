@@ -3,6 +3,7 @@
 //! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
 //! reads and sets weights and everything else that a checkpoint keeps. `ranks` shares steps with other processes.
 
+mod feed;
 mod order;
 mod program;
 mod ranks;
@@ -10,22 +11,22 @@ mod state;
 mod training;
 mod turns;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::TrainError;
 use super::metrics::Predictions;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Members, Text};
-use crate::device::{Device, Run, Session};
+use crate::device::{Device, DeviceError, Run, Session};
 use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph};
 use crate::nn::tensors::State;
 use crate::optim::Optimizer;
-use crate::plan::{Compiled, Slice};
+use crate::plan::{Compiled, PlanError, Slice};
 
+use feed::Feed;
 pub(crate) use order::text_order;
-use program::Built;
+use program::{Built, Streams};
 pub use program::{Watched, compile, phases, step};
 pub use ranks::dismiss;
 pub use training::Training;
@@ -60,6 +61,10 @@ pub struct Engine {
     /// The turns of a training step, if the model's parts are trained against each other.
     turns: Vec<turns::Played>,
     opponent_losses: Vec<f32>,
+    /// The rows of each data set that are not all on the device.
+    feeds: Vec<Option<Feed>>,
+    /// The ranges in which features count, by data set.
+    bounds: Vec<feed::Bounds>,
     /// The other processes that share its steps.
     ranks: Option<ranks::Ranks>,
 }
@@ -104,9 +109,20 @@ impl Engine {
         evaluation: &Dataset,
         watched: &Watched,
     ) -> Result<Self, TrainError> {
-        let Built { compiled, graph, carried, evaluation_batch, turns } =
-            program::compile_watching(model, training, evaluation, device.target(), watched)?;
-        let session = device.load(&compiled.program)?;
+        let first = Streams::of(training, evaluation);
+        let load = |streams| {
+            let built =
+                program::compile_watching(model, training, evaluation, device.target(), watched, streams)?;
+            let session = device.load(&built.compiled.program)?;
+            Ok::<_, TrainError>((built, session))
+        };
+        let all = Streams::all(model, training, evaluation);
+        let loaded = match load(first) {
+            // There may be room for the model, if not for all rows.
+            Err(error) if is_short(&error) && all != first => load(all).map_err(|_| error),
+            loaded => loaded,
+        };
+        let (Built { compiled, graph, carried, evaluation_batch, turns, sent }, session) = loaded?;
         let evaluation_phase = compiled.program.phases.len() - 1;
         let outputs = graph.graph.ty(graph.predictions).elements() / evaluation_batch;
         let order: Vec<Option<u32>> = match &evaluation.text {
@@ -135,20 +151,55 @@ impl Engine {
             carried,
             turns: turns::played(&turns),
             opponent_losses: vec![],
+            feeds: vec![],
+            bounds: training.map(|t| t.data.bounds).into_iter().chain([evaluation.bounds]).collect(),
             ranks: None,
             compiled,
         };
         for (slice, words) in engine.compiled.layout.constants.clone() {
             engine.session.write(slice.buffer, slice.start, &words)?;
         }
-        if let Some(training) = training {
-            engine.upload(0, training.data)?;
+        let sets = training.map(|t| t.data).into_iter().chain([evaluation]);
+        for (at, (data, sent)) in sets.zip(sent).enumerate() {
+            match sent {
+                Some((spec, sent)) => {
+                    engine.feeds.push(Some(Feed::new(data, &spec, sent)));
+                    engine.number_places(at)?;
+                }
+                None => {
+                    engine.feeds.push(None);
+                    engine.upload(at, data)?;
+                }
+            }
         }
         let at = engine.compiled.layout.data.len() - 1;
-        engine.upload(at, evaluation)?;
-        let order: Vec<u32> = order.into_iter().map(Option::unwrap_or_default).collect();
+        let mut order: Vec<u32> = order.into_iter().map(Option::unwrap_or_default).collect();
+        // What fills the last batch.
+        order.resize(order.len().next_multiple_of(evaluation_batch), 0);
         engine.set_order(at, &order)?;
         Ok(engine)
+    }
+
+    /// Whether rows that train are sent to the device as they are needed.
+    pub fn streams(&self) -> bool {
+        self.feeds.first().is_some_and(Option::is_some)
+    }
+
+    /// Has batches take the rows on the device in the order in which they were sent.
+    fn number_places(&mut self, at: usize) -> Result<(), TrainError> {
+        let Some(slice) = self.compiled.layout.data[at].order else { return Ok(()) };
+        let places: Vec<u32> = (0..slice.words as u32).collect();
+        Ok(self.session.write(slice.buffer, slice.start, &places)?)
+    }
+
+    /// Runs phases on batches of data set `at`, whose rows are sent if they are not there.
+    fn run_on(&mut self, at: usize, runs: &[Run]) -> Result<(), TrainError> {
+        match &mut self.feeds[at] {
+            Some(feed) => {
+                feed.run(&mut *self.session, &self.compiled.layout.data[at], runs, &self.bounds[at])
+            }
+            None => Ok(self.session.run_all(runs)?),
+        }
     }
 
     /// The device session, for counters and profiles.
@@ -158,24 +209,23 @@ impl Engine {
 
     fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
         for (name, parts) in self.compiled.layout.data[at].columns.clone() {
-            let column = data.categories.iter().find(|c| inputs::category_source(&c.name) == name);
-            let words: Cow<[u32]> = match &data.target {
-                // By far the largest block, so it is not copied again.
-                _ if name == inputs::X => match (&data.text, &data.pixels) {
-                    (Some(text), _) => Cow::Borrowed(&text.symbols[..]),
-                    (None, Some(pixels)) => Cow::Borrowed(pixels.words()),
-                    (None, None) => Cow::Borrowed(bytemuck::cast_slice(&data.x)),
-                },
+            let owned;
+            let words: &[u32] = match (&data.text, &data.pixels, &data.stored) {
                 // The targets of a text are in the same words.
-                _ if data.text.is_some() => continue,
-                Some(target) if name == inputs::Y => target.words().into(),
-                _ if name == inputs::WEIGHT => data.weights.iter().map(|&w| (w as f32).to_bits()).collect(),
-                _ => column.map_or_else(Cow::default, |c| Cow::Borrowed(&c.ids[..])),
+                (Some(_), ..) if name != inputs::X => continue,
+                // By far the largest block, so it is not copied again.
+                (Some(text), ..) => &text.symbols,
+                (None, Some(pixels), None) if name == inputs::X => pixels.words(),
+                (None, None, None) if name == inputs::X => bytemuck::cast_slice(&data.x),
+                _ => {
+                    owned = feed::words(data, &name);
+                    &owned
+                }
             };
             for part in parts {
                 let slice = part.slice;
                 // The last stored rows precede no target, so only rows that windows reach are on the device.
-                let words = part.of(&words);
+                let words = part.of(words);
                 self.session.write(slice.buffer, slice.start, words)?;
                 if data.text.is_some() {
                     // The last sequence may be shorter than its row. No evaluated character comes after the
@@ -194,6 +244,10 @@ impl Engine {
     /// If the device fails.
     pub fn set_order(&mut self, at: usize, order: &[u32]) -> Result<(), TrainError> {
         self.tell_order(at, order)?;
+        if let Some(feed) = &mut self.feeds[at] {
+            feed.set_order(order);
+            return Ok(());
+        }
         if let Some(slice) = self.compiled.layout.data[at].order {
             let order = &order[..order.len().min(slice.words)];
             let starts = &self.starts[at];
@@ -250,7 +304,7 @@ impl Engine {
                 runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
             }
         }
-        self.session.run_all(&runs)?;
+        self.run_on(0, &runs)?;
         let Some(losses) = self.losses() else { return Ok(vec![]) };
         let words = self.session.read(losses.buffer, losses.start, steps.len() * micro_batches)?;
         Ok(words.chunks(micro_batches).map(mean).collect())
@@ -297,36 +351,57 @@ impl Engine {
     /// If the device fails.
     pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
         self.begin_anew(1)?;
-        let batches = self.evaluation_rows.div_ceil(self.evaluation_batch);
-        let record = |slot: usize| StepRecord {
-            batch_start: (slot * self.evaluation_batch) as u32,
-            slot: slot as u32,
-            step: slot as u32,
-            seed_low: draw,
-            ..StepRecord::default()
+        let at = self.compiled.layout.data.len() - 1;
+        let batch = self.evaluation_batch;
+        let batches = self.evaluation_rows.div_ceil(batch);
+        let together = self.feeds[at].as_ref().map_or(batches, |feed| feed.rows() / batch).max(1);
+        let widths: Vec<usize> = match self.characters {
+            Some(_) => vec![self.outputs],
+            None => [self.outputs, 1].into_iter().chain(self.graph.parts.iter().map(|_| 1)).collect(),
         };
-        let steps: Vec<StepRecord> = (0..batches).map(record).collect();
-        self.session.run(self.evaluation, &steps)?;
-        let results = self.compiled.layout.phases[self.evaluation].results.clone();
-        let places = self.positions.iter().max().map_or(0, |last| last + 1);
-        // The values of each row, in row order.
-        let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
-            let slice: Slice = results[at].slice;
-            let words = self.session.read(slice.buffer, slice.start, places * width)?;
-            let row = |&place: &usize| words[place * width..(place + 1) * width].iter();
-            Ok(self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect())
+        // The values of each place, by result.
+        let mut values: Vec<Vec<u32>> = widths.iter().map(|_| vec![]).collect();
+        for first in (0..batches).step_by(together) {
+            let count = together.min(batches - first);
+            let run = |slot: usize| {
+                let step = StepRecord {
+                    batch_start: ((first + slot) * batch) as u32,
+                    slot: slot as u32,
+                    step: (first + slot) as u32,
+                    seed_low: draw,
+                    ..StepRecord::default()
+                };
+                Run { phase: self.evaluation, step }
+            };
+            let runs: Vec<Run> = (0..count).map(run).collect();
+            self.run_on(at, &runs)?;
+            let results = &self.compiled.layout.phases[self.evaluation].results;
+            for ((result, &width), values) in results.iter().zip(&widths).zip(&mut values) {
+                let slice = result.slice;
+                let found = self.session.read(slice.buffer, slice.start, count * batch * width)?;
+                if values.is_empty() { *values = found } else { values.extend(found) }
+            }
+        }
+        // In row order.
+        let in_order = self.positions.iter().enumerate().all(|(at, &place)| at == place);
+        let rows = |values: Vec<u32>, width: usize| -> Vec<f32> {
+            if in_order {
+                let words = values.into_iter().take(self.positions.len() * width);
+                return words.map(f32::from_bits).collect();
+            }
+            let row = |&place: &usize| values[place * width..(place + 1) * width].iter();
+            self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect()
         };
-        let mut raw = read(0, self.outputs)?;
+        let mut found = values.into_iter().zip(&widths).map(|(values, &width)| rows(values, width));
+        let mut raw = found.next().unwrap_or_default();
         let losses = match self.characters {
             Some(characters) => {
                 raw.truncate(characters);
                 raw.clone()
             }
-            None => read(1, 1)?,
+            None => found.next().unwrap_or_default(),
         };
-        let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
-        let parts: Result<Vec<_>, TrainError> =
-            names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();
+        let parts: Vec<_> = self.graph.parts.iter().map(|(name, _)| *name).zip(found).collect();
         Ok(Predictions {
             raw,
             outputs: self.outputs,
@@ -335,7 +410,7 @@ impl Engine {
             weights: self.weights.clone(),
             temperature: None,
             losses,
-            parts: parts?,
+            parts,
             members: self.members.clone(),
         })
     }
@@ -347,7 +422,12 @@ impl Engine {
     /// If the device fails.
     pub fn go_on(&mut self, rows: &[u32]) -> Result<Vec<f32>, TrainError> {
         let at = self.compiled.layout.data.len() - 1;
-        self.set_order(at, rows)?;
+        match &mut self.feeds[at] {
+            Some(feed) => {
+                feed.put(&mut *self.session, &self.compiled.layout.data[at], rows, &self.bounds[at])?;
+            }
+            None => self.set_order(at, rows)?,
+        }
         self.session.run(self.evaluation, &[StepRecord::default()])?;
         let slice = self.compiled.layout.phases[self.evaluation].results[0].slice;
         let words = self.session.read(slice.buffer, slice.start, self.evaluation_batch * self.outputs)?;
@@ -359,7 +439,14 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn replace(&mut self, rows: &Dataset) -> Result<(), TrainError> {
-        self.upload(self.compiled.layout.data.len() - 1, rows)
+        let at = self.compiled.layout.data.len() - 1;
+        match &mut self.feeds[at] {
+            Some(feed) => {
+                feed.replace(rows);
+                Ok(())
+            }
+            None => self.upload(at, rows),
+        }
     }
 
     /// The optimizer scalars of step `step` (from 1).
@@ -376,6 +463,18 @@ fn mean(losses: &[u32]) -> f32 {
             let sum: f64 = losses.iter().map(|&word| f64::from(f32::from_bits(word))).sum();
             (sum / losses.len() as f64) as f32
         }
+    }
+}
+
+/// Whether an error is one of want of room.
+fn is_short(error: &TrainError) -> bool {
+    use DeviceError::{HostMemory, Limit, OutOfMemory};
+    let of_device =
+        |error: &DeviceError| matches!(error, OutOfMemory { .. } | HostMemory { .. } | Limit { .. });
+    match error {
+        TrainError::Plan(PlanError::TooLarge { .. }) => true,
+        TrainError::Device(error) => of_device(error),
+        _ => false,
     }
 }
 

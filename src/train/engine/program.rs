@@ -1,5 +1,6 @@
 //! The program of a model: its phases, and the data each of them needs.
 
+use super::feed::Sent;
 use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
 use super::turns;
 use crate::data::Dataset;
@@ -66,8 +67,27 @@ pub fn compile(
     evaluation: &Dataset,
     target: &crate::base::target::Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
-    let built = compile_watching(model, training, evaluation, target, &|_| vec![])?;
+    let streams = Streams::of(training, evaluation);
+    let built = compile_watching(model, training, evaluation, target, &|_| vec![], streams)?;
     Ok((built.compiled, built.graph))
+}
+
+/// Which rows are sent to the device as they are needed: those that train, and those that are evaluated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams(pub bool, pub bool);
+
+impl Streams {
+    /// Those that are kept elsewhere.
+    pub fn of(training: Option<&Training>, evaluation: &Dataset) -> Self {
+        let streams = |data: &Dataset| data.streams || data.stored.is_some();
+        Self(training.is_some_and(|t| streams(t.data)), streams(evaluation))
+    }
+
+    /// All that may be.
+    pub fn all(model: &dyn Model, training: Option<&Training>, evaluation: &Dataset) -> Self {
+        let may = |data: &Dataset| data.stored.is_some() || !data.on_device;
+        Self(training.is_some_and(|t| may(t.data)), may(evaluation) && !model.generates())
+    }
 }
 
 /// The result of [`compile`], and more.
@@ -79,6 +99,8 @@ pub(super) struct Built {
     pub(super) evaluation_batch: usize,
     /// The turns of a training step, one for each of the first phases; none if [`step`] says what they are.
     pub(super) turns: Vec<Turn>,
+    /// Of each data set how its rows lie where they are kept, and how they are sent, if they are.
+    pub(super) sent: Vec<Option<(DataSpec, Sent)>>,
 }
 
 /// Like [`compile`]; with `watched` values, only one training step's results are kept.
@@ -88,11 +110,12 @@ pub(super) fn compile_watching(
     evaluation: &Dataset,
     target: &crate::base::target::Target,
     watched: &Watched,
+    streams: Streams,
 ) -> Result<Built, TrainError> {
     let mut batch = batch_of(model, evaluation);
     let mut first = None;
     loop {
-        match compile_batches(model, training, evaluation, batch, target, watched) {
+        match compile_batches(model, training, evaluation, batch, target, watched, streams) {
             Ok(built) => return Ok(built),
             // Texts keep their number of streams.
             Err(error @ TrainError::Plan(PlanError::TooLarge { .. }))
@@ -115,25 +138,37 @@ fn compile_batches(
     evaluation_batch: usize,
     target: &crate::base::target::Target,
     watched: &Watched,
+    streams: Streams,
 ) -> Result<Built, TrainError> {
     let evaluating = model.graph(evaluation_batch, false)?;
     let turns = training.map(|t| model.turns(t.rows())).transpose()?.unwrap_or_default();
     let whole = training.filter(|_| turns.is_empty());
     let trained = whole.map(|t| model.graph(t.rows(), true)).transpose()?;
     let mut data = vec![];
+    let mut sent = vec![];
     let mut phases = vec![];
     if let Some(t) = training {
-        data.push(data_spec(TRAINING, t.data, t.data.rows.next_multiple_of(t.batch)));
+        let spec = data_spec(TRAINING, t.data, t.data.rows.next_multiple_of(t.batch));
+        // The batches of a step are sent together.
+        let unit = t.batch * turns.iter().map(|turn| turn.times).max().unwrap_or(1).max(1);
+        let how = streams.0.then(|| Sent::of(t.data, &spec, unit, t.data.rows));
+        data.push(how.map_or_else(|| spec.clone(), |how| sent_spec(&spec, how.room())));
+        sent.push(how.map(|how| (spec, how)));
         phases = match &trained {
             Some(graph) => training_phases(t, graph, watched(graph)),
             None => turns::phases(t, &turns),
         };
     }
-    let batches = evaluation.rows.div_ceil(evaluation_batch);
+    let all = (evaluation.rows.div_ceil(evaluation_batch) * evaluation_batch).max(1);
+    let spec = data_spec(EVALUATION, evaluation, all);
+    // Their results are read before others are sent.
+    let how = streams.1.then(|| Sent { places: 1, ..Sent::of(evaluation, &spec, evaluation_batch, all) });
+    let batches = how.map_or(all, |how| how.rows).div_ceil(evaluation_batch);
     let mut results =
         vec![("predictions".into(), evaluating.predictions), ("losses".into(), evaluating.loss_rows)];
     results.extend(evaluating.parts.iter().map(|(name, value)| (name.to_string(), *value)));
-    data.push(data_spec(EVALUATION, evaluation, (batches * evaluation_batch).max(1)));
+    data.push(how.map_or_else(|| spec.clone(), |how| sent_spec(&spec, how.room())));
+    sent.push(how.map(|how| (spec, how)));
     let pass = PassSpec {
         graph: &evaluating.graph,
         batch: evaluation_batch,
@@ -164,7 +199,7 @@ fn compile_batches(
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
-    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch, turns })
+    Ok(Built { compiled, graph: evaluating, carried, evaluation_batch, turns, sent })
 }
 
 /// All parameters as one set, and those that are not trained as another.
@@ -239,6 +274,12 @@ fn batch_of(model: &dyn Model, evaluation: &Dataset) -> usize {
         Some(_) => (evaluation.rows / ROWS_OF_A_STREAM).clamp(1, EVALUATION_STREAMS),
         None => evaluation.rows.clamp(1, EVALUATION_BATCH),
     }
+}
+
+/// The same columns for `rows` rows that are sent.
+fn sent_spec(spec: &DataSpec, rows: usize) -> DataSpec {
+    let columns = spec.columns.iter().map(DataColumn::apart).collect();
+    DataSpec { name: spec.name.clone(), rows, order: rows, columns }
 }
 
 fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {

@@ -4,6 +4,7 @@
 //! Rank 0 is used as any engine is; what it does to weights, and every step, it tells the others, which
 //! [`Engine::follow`]. Running statistics are those of rank 0, of the micro-batches it computed.
 
+use std::ops::Range;
 use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
@@ -30,8 +31,43 @@ const UPDATE: usize = 2;
 #[derive(Clone, Debug)]
 pub(super) struct Ranks {
     group: Rc<Group>,
-    /// Micro-batches that a rank adds up before the ranks exchange.
-    together: usize,
+    /// The micro-batches that each rank adds up before the ranks exchange, for every exchange of a step.
+    rounds: Rc<Vec<Vec<Range<usize>>>>,
+}
+
+/// The micro-batches of each rank, of `all`, in proportion to `shares`. With `exact`, a rank computes at most one before
+/// ranks exchange, so that all are added in their order.
+fn rounds(all: usize, shares: &[usize], exact: bool) -> Vec<Vec<Range<usize>>> {
+    let cycle: usize = shares.iter().sum();
+    let mut first = 0;
+    let mut next = |count: usize| {
+        first += count;
+        first - count..first
+    };
+    if !exact {
+        return vec![shares.iter().map(|share| next(share * (all / cycle))).collect()];
+    }
+    let mut rounds = vec![];
+    for _ in 0..all / cycle {
+        for round in 0..shares.iter().copied().max().unwrap_or(0) {
+            rounds.push(shares.iter().map(|&share| next(usize::from(round < share))).collect());
+        }
+    }
+    rounds
+}
+
+/// How many of `all` micro-batches each rank computes, so that the last is done soonest: `seconds` are those that each rank
+/// takes for one.
+fn in_proportion(seconds: &[f32], all: usize) -> Vec<usize> {
+    let mut shares = vec![1; seconds.len()];
+    for _ in seconds.len()..all {
+        let until = |rank: usize| (shares[rank] + 1) as f32 * seconds[rank];
+        let soonest = (0..shares.len()).min_by(|&a, &b| until(a).total_cmp(&until(b)));
+        if let Some(rank) = soonest {
+            shares[rank] += 1;
+        }
+    }
+    shares
 }
 
 /// Lets the other ranks end.
@@ -43,21 +79,36 @@ pub fn dismiss(group: &Group) -> Result<(), TrainError> {
 }
 
 impl Engine {
-    /// Shares training steps with the other ranks of `group`, which all join with an engine of the same kind.
+    /// Shares training steps with the other ranks of `group`, which all join with an engine of the same kind, in
+    /// proportion to `shares`; equally, if there are none.
     /// With `exact`, gradients are exchanged after each micro-batch and added in the order of micro-batches,
     /// so that the sum has the bits of one rank; else each rank first adds up its own.
     ///
     /// # Errors
     /// If the micro-batches of a step cannot be shared equally, or a rank has other `facts` (experiment and
     /// data).
-    pub fn join(&mut self, group: Rc<Group>, exact: bool, facts: &str) -> Result<(), TrainError> {
+    pub fn join(
+        &mut self,
+        group: Rc<Group>,
+        shares: &[usize],
+        exact: bool,
+        facts: &str,
+    ) -> Result<(), TrainError> {
         let (all, size) = (self.micro_batches(), group.size());
         if self.plays() {
             let reason = "`family = \"gan\"` is trained by one process; start it without an MPI launcher";
             return Err(TrainError::Input(reason.into()));
         }
-        if !all.is_multiple_of(size) {
-            let reason = format!("train.accumulate = {all} is not a multiple of the {size} processes");
+        let shares = if shares.is_empty() { vec![1; size] } else { shares.to_vec() };
+        if shares.len() != size {
+            let reason = format!("train.shares has {} numbers, for {size} processes", shares.len());
+            return Err(TrainError::Input(reason));
+        }
+        let cycle: usize = shares.iter().sum();
+        if !all.is_multiple_of(cycle) {
+            let reason = format!(
+                "train.accumulate = {all} is not a multiple of the {cycle} shares of {size} processes"
+            );
             return Err(TrainError::Input(reason));
         }
         let words = self.gradients().map_or(0, |slice| slice.words);
@@ -71,8 +122,36 @@ impl Engine {
             );
             return Err(TrainError::Input(reason));
         }
-        self.ranks = Some(Ranks { group, together: if exact { 1 } else { all / size } });
+        self.ranks = Some(Ranks { group, rounds: Rc::new(rounds(all, &shares, exact)) });
         Ok(())
+    }
+
+    /// Measures a micro-batch on every rank of `group`; returns shares in proportion to what each does in a second, the same
+    /// on all. To be called before the first values are set.
+    ///
+    /// # Errors
+    /// If steps are not split, or the device or MPI fails.
+    pub fn measured_shares(&mut self, group: &Group) -> Result<Vec<usize>, TrainError> {
+        let all = self.micro_batches();
+        if all < group.size().max(2) || self.plays() {
+            let reason =
+                format!("train.accumulate = {all} leaves nothing to measure for {} processes", group.size());
+            return Err(TrainError::Input(reason));
+        }
+        let step = StepRecord { step: 1, ..StepRecord::default() };
+        let runs = [self.micro_batch(CLEAR, &step, 0), self.micro_batch(PASS, &step, 0)];
+        let mut seconds = f32::INFINITY;
+        // The first run is slower, whatever the device.
+        for measured in [false, true, true] {
+            let clock = std::time::Instant::now();
+            self.run_on(0, &runs)?;
+            self.session.wait()?;
+            if measured {
+                seconds = seconds.min(clock.elapsed().as_secs_f32());
+            }
+        }
+        let seconds: Vec<f32> = group.gather(&[seconds.to_bits()])?.into_iter().map(f32::from_bits).collect();
+        Ok(in_proportion(&seconds, all))
     }
 
     /// Whether a rank was asked to stop, as far as the last steps told.
@@ -119,18 +198,22 @@ impl Engine {
     }
 
     fn train_together(&mut self, ranks: &Ranks, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let Ranks { group, together } = ranks;
-        let (all, size) = (self.micro_batches(), group.size());
+        let Ranks { group, rounds } = ranks;
         let Some(gradients) = self.gradients() else { return Ok(vec![]) };
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
             let mut sums = vec![0.0; gradients.words];
-            for round in 0..all / (size * together) {
-                let first = (round * size + group.rank()) * together;
-                let mut runs: Vec<Run> = vec![self.micro_batch(CLEAR, step, 0)];
-                runs.extend((first..first + together).map(|at| self.micro_batch(PASS, step, at)));
-                self.session.run_all(&runs)?;
-                let values = self.session.read(gradients.buffer, gradients.start, gradients.words)?;
+            for round in rounds.iter() {
+                let own = round[group.rank()].clone();
+                let values = if own.is_empty() {
+                    // Adds nothing to a sum that is never -0.
+                    vec![0; gradients.words]
+                } else {
+                    let mut runs: Vec<Run> = vec![self.micro_batch(CLEAR, step, 0)];
+                    runs.extend(own.map(|at| self.micro_batch(PASS, step, at)));
+                    self.run_on(0, &runs)?;
+                    self.session.read(gradients.buffer, gradients.start, gradients.words)?
+                };
                 group.add(&values, &mut sums)?;
             }
             self.session.write(gradients.buffer, gradients.start, bytemuck::cast_slice(&sums))?;
@@ -143,7 +226,7 @@ impl Engine {
     /// The mean loss of each step, each micro-batch's from the rank that computed it; and whether any rank
     /// was asked to stop.
     fn losses_of_all(&mut self, ranks: &Ranks, steps: usize) -> Result<Vec<f32>, TrainError> {
-        let Ranks { group, together } = ranks;
+        let Ranks { group, rounds } = ranks;
         let all = self.micro_batches();
         let Some(losses) = self.losses() else { return Ok(vec![]) };
         let mut own = self.session.read(losses.buffer, losses.start, steps * all)?;
@@ -153,8 +236,13 @@ impl Engine {
         if of_ranks.iter().any(|words| words.last() == Some(&1)) {
             group.ask_to_stop();
         }
-        let rank = |at: usize| at % all / together % group.size();
-        let words: Vec<u32> = (0..steps * all).map(|at| of_ranks[rank(at)][at]).collect();
+        let mut owners = vec![0; all];
+        for round in rounds.iter() {
+            for (rank, own) in round.iter().enumerate() {
+                owners[own.clone()].fill(rank);
+            }
+        }
+        let words: Vec<u32> = (0..steps * all).map(|at| of_ranks[owners[at % all]][at]).collect();
         Ok(words.chunks(all).map(super::mean).collect())
     }
 
@@ -198,5 +286,38 @@ impl Engine {
         let layout = &self.compiled.layout;
         let weights = layout.parameters().chain(&layout.states).map(|(_, slice)| *slice);
         weights.chain(self.optimizer_places().into_iter().map(|(_, _, slice)| slice)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{in_proportion, rounds};
+
+    #[test]
+    fn measured_shares_are_as_fast_as_ranks_are() {
+        assert_eq!(in_proportion(&[1.0, 3.0], 4), [3, 1]);
+        assert_eq!(in_proportion(&[1.0, 1.0, 1.0], 6), [2, 2, 2]);
+        assert_eq!(in_proportion(&[1.0, 1000.0], 8), [7, 1], "each computes at least one");
+        assert_eq!(in_proportion(&[2.0, 1.0], 2), [1, 1]);
+    }
+
+    #[test]
+    fn every_micro_batch_has_one_rank_and_exact_sums_keep_their_order() {
+        for shares in [&[1, 1][..], &[3, 1], &[2, 3, 1], &[1]] {
+            let cycle: usize = shares.iter().sum();
+            for all in [cycle, 4 * cycle] {
+                for exact in [false, true] {
+                    let rounds = rounds(all, shares, exact);
+                    let order: Vec<usize> = rounds.iter().flatten().cloned().flatten().collect();
+                    assert_eq!(order, (0..all).collect::<Vec<_>>(), "{shares:?} {exact}");
+                    for (rank, share) in shares.iter().enumerate() {
+                        let own: usize = rounds.iter().map(|round| round[rank].len()).sum();
+                        assert_eq!(own, share * all / cycle, "{shares:?} {exact}");
+                    }
+                    assert!(!exact || rounds.iter().flatten().all(|own| own.len() <= 1));
+                }
+            }
+        }
+        assert_eq!(rounds(4, &[3, 1], true), [vec![0..1, 1..2], vec![2..3, 3..3], vec![3..4, 4..4]]);
     }
 }

@@ -100,7 +100,7 @@ impl Engine {
     /// one, and keeps those of the other for [`Engine::opponent_losses`].
     pub(super) fn train_in_turns(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
         let runs = self.runs_of_turns(steps);
-        self.session.run_all(&runs)?;
+        self.run_on(0, &runs)?;
         let mut found = vec![];
         for phase in (0..self.turns.len()).filter(|&phase| self.turns[phase].has_loss) {
             let times = self.turns[phase].times;
@@ -123,10 +123,11 @@ impl Engine {
         if self.plays() {
             for steps in steps.chunks_mut(self.loss_slots()) {
                 let runs = self.runs_of_turns(steps);
-                self.session.run_all(&runs)?;
+                self.run_on(0, &runs)?;
             }
         } else {
-            self.session.run(0, steps)?;
+            let runs: Vec<Run> = steps.iter().map(|&step| Run { phase: 0, step }).collect();
+            self.run_on(0, &runs)?;
         }
         Ok(self.session.wait()?)
     }

@@ -27,7 +27,7 @@ pub enum Slot {
 }
 
 #[derive(Clone, Debug)]
-enum Values {
+pub(super) enum Values {
     /// The digits of numbers, and codes.
     Small(Vec<i32>),
     /// Numbers, and codes.
@@ -36,7 +36,7 @@ enum Values {
 
 /// Digits after the point.
 #[derive(Clone, Debug)]
-enum Decimals {
+pub(super) enum Decimals {
     /// The same in all numbers.
     All(u8),
     /// Those of each cell; of no meaning where it is no number.
@@ -46,11 +46,11 @@ enum Decimals {
 /// Cells as numbers and codes.
 #[derive(Clone, Debug)]
 pub struct Coded {
-    values: Values,
+    pub(super) values: Values,
     /// `None` before the first number.
-    decimals: Option<Decimals>,
-    names: Vec<Box<str>>,
-    codes: HashMap<Box<str>, u32>,
+    pub(super) decimals: Option<Decimals>,
+    pub(super) names: Vec<Box<str>>,
+    pub(super) codes: HashMap<Box<str>, u32>,
 }
 
 impl Default for Coded {

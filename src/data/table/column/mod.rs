@@ -1,6 +1,7 @@
 //! A column of a table. Its cells are texts, of which plain numbers are kept as numbers: four bytes for most, and
 //! nothing that was written is lost.
 
+mod bytes;
 mod coded;
 mod texts;
 

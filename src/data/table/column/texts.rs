@@ -3,9 +3,9 @@
 /// Texts of a column.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
-    buffer: String,
+    pub(super) buffer: String,
     /// Where each text ends.
-    ends: Vec<u64>,
+    pub(super) ends: Vec<u64>,
 }
 
 impl Texts {
