@@ -21,8 +21,10 @@ use crate::nn::losses::{ClassWeights, Loss};
 use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::optim::Optimizer;
 use crate::plan::Dispatch;
+use crate::plan::Recompute;
 use crate::train::TrainError;
 use crate::train::engine::{Engine, Training};
+use crate::train::precision::Precision;
 
 /// One network's training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -248,6 +250,8 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         decay: crate::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &*model, Some(&training), &table)?;
     engine.initialise([1, 0])?;

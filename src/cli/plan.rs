@@ -13,7 +13,7 @@ use gridlight::kernels::shader::{launch, shader};
 use gridlight::plan::{Compiled, Dispatch, quantity};
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
-use gridlight::train::engine::{self, Training};
+use gridlight::train::engine;
 
 use super::{Failure, open_device, print, print_json, tell};
 
@@ -92,17 +92,7 @@ fn compile_for(experiment: &Experiment, data: &Loaded, target: &Target) -> Resul
     let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
     trainer::check_names(experiment, &*model)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
-    let training = Training {
-        data: &data.train,
-        batch: experiment.train.batch_size,
-        accumulate: experiment.train.accumulate,
-        noise: experiment.data.augment.noise,
-        images: images.as_ref(),
-        optimizer: experiment.train.optimizer.clone(),
-        decay: experiment.train.decay,
-        groups: experiment.train.groups(),
-        clip_norm: experiment.train.clip_norm,
-    };
+    let training = trainer::training_of(experiment, data, images.as_ref());
     let step = engine::phases(&*model, &training)?;
     Ok((engine::compile(&*model, Some(&training), &data.validation, target)?.0, step))
 }

@@ -17,6 +17,7 @@ mod gather;
 mod groups;
 mod launch;
 mod memory;
+mod recompute;
 mod recurrence;
 mod spec;
 mod stage;
@@ -30,6 +31,7 @@ use crate::kernels::shader::Bound;
 use crate::kernels::{Cost, Kernel};
 pub use columns::{ByteValues, DataColumn, DataLayout, DataPart, DataSpec};
 pub use compile::compile;
+pub use recompute::{Recompute, Recomputed};
 pub use spec::{
     Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
     PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BufferClass, Compiled};
+use super::{BufferClass, Compiled, Recomputed};
 use crate::kernels::Cost;
 
 /// The plan of a step, as the JSON object of `plan --json`.
@@ -24,6 +24,9 @@ pub struct PlanReport {
     pub naive_bytes: u64,
     /// Bytes by kind of buffer, in a fixed order.
     pub bytes_by_kind: Vec<KindBytes>,
+    /// What computing parts of the forward pass again saves and costs, where `train.recompute` makes the plan do so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recomputed: Option<Recomputed>,
     /// Kernels in order.
     pub kernels: Vec<KernelReport>,
 }
@@ -114,6 +117,7 @@ impl Compiled {
             peak_bytes: self.program.bytes(),
             naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
+            recomputed: self.recomputed,
             kernels,
         }
     }
@@ -160,6 +164,19 @@ impl PlanReport {
             quantity(self.naive_bytes),
             kinds.join(", ")
         );
+        if let Some(again) = &self.recomputed {
+            let percent = 100.0 * again.activation_bytes as f64 / again.plain_activation_bytes.max(1) as f64;
+            text += &format!(
+                "recomputed: {} parts of the forward pass are computed again for the backward pass; the activations of a \
+                 step take {} bytes instead of {} ({percent:.0} %), for {} FLOP instead of {} ({:.2}x)\n",
+                again.parts,
+                quantity(again.activation_bytes),
+                quantity(again.plain_activation_bytes),
+                quantity(again.flops),
+                quantity(again.plain_flops),
+                again.flops as f64 / again.plain_flops.max(1) as f64
+            );
+        }
         text
     }
 }

@@ -143,7 +143,7 @@ pub(super) fn program(
 }
 
 /// What the training steps of an experiment are made of.
-fn training_of<'a>(
+pub fn training_of<'a>(
     experiment: &Experiment,
     data: &'a Loaded,
     images: Option<&'a ImageChanges>,
@@ -158,6 +158,8 @@ fn training_of<'a>(
         optimizer: config.optimizer.clone(),
         decay: config.decay,
         groups: config.groups(),
+        recompute: config.recompute,
+        precision: config.precision,
         clip_norm: config.clip_norm,
     }
 }

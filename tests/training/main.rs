@@ -39,7 +39,10 @@ mod mutate;
 mod parts;
 mod parts_on_cpu;
 mod pytorch_trajectory;
+mod recompute;
 mod recovery;
+#[path = "../common/saving.rs"]
+mod saving;
 #[path = "../common/silent.rs"]
 mod silent;
 #[path = "../common/synthetic.rs"]

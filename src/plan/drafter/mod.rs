@@ -26,6 +26,8 @@ pub(super) struct Drafter<'b, 's> {
     inputs: Vec<(String, Slice)>,
     target: &'s Target,
     drafts: Vec<Draft>,
+    /// The drafts that compute values once more, by position: they run as late as possible.
+    late: Vec<usize>,
     /// Words per temporary.
     temporaries: Vec<usize>,
     places: BTreeMap<ValueId, Place>,
@@ -47,6 +49,7 @@ impl<'b, 's> Drafter<'b, 's> {
             inputs: vec![],
             target,
             drafts: vec![],
+            late: vec![],
             temporaries: vec![],
             places: BTreeMap::new(),
             late_copies: vec![],
@@ -226,6 +229,9 @@ impl<'b, 's> Drafter<'b, 's> {
                 steps.into_iter().flat_map(in_parts).collect()
             }
         };
+        if fusion.groups[group].values().iter().any(|&value| fusion.round(value) > 0) {
+            self.late.extend(self.drafts.len()..self.drafts.len() + drafts.len());
+        }
         self.drafts.extend(drafts);
         Ok(())
     }
@@ -266,8 +272,9 @@ impl<'b, 's> Drafter<'b, 's> {
         }
     }
 
-    /// The drafts, the temporaries' sizes in words, and the results to store: name, place, words.
-    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<StoredResult>) {
+    /// The drafts, those of them that run late, the temporaries' sizes in words, and the results to store: name,
+    /// place, words.
+    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<usize>, Vec<StoredResult>) {
         if let Some(phase) = self.builder.layout.phases.last_mut() {
             phase.inputs = self.inputs;
         }
@@ -277,7 +284,7 @@ impl<'b, 's> Drafter<'b, 's> {
                 results.push((name.clone(), place, self.pass.graph.ty(*value).elements()));
             }
         }
-        (self.drafts, self.temporaries, results)
+        (self.drafts, self.late, self.temporaries, results)
     }
 }
 
