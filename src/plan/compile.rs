@@ -9,7 +9,7 @@ use super::drafter::Drafter;
 use super::launch;
 use super::memory::{self, Lifetimes};
 use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
-use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, recompute, update};
+use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves, recompute, update};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
 
@@ -68,7 +68,7 @@ pub(super) fn compile_as_it_is(spec: &ProgramSpec, target: &Target) -> Result<Co
     builder.check_limits()?;
     let activation_bytes = arenas.used.iter().map(|&words| 4 * words as u64).collect();
     let (program, layout) = (builder.program, builder.layout);
-    Ok(Compiled { program, layout, naive_activation_bytes: naive, activation_bytes, recomputed: None })
+    Ok(Compiled { program, layout, naive_activation_bytes: naive, activation_bytes, saved: None })
 }
 
 /// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.
@@ -120,9 +120,10 @@ impl Builder<'_> {
             drafter.batch()?;
             drafter.groups()?;
             drafter.outputs();
-            let stores;
-            let computed;
+            let forward = if spec.halves { drafter.forward() } else { vec![] };
+            let (mut computed, stores);
             (computed, late, temporaries, stores) = drafter.finish();
+            computed = halves::halved(computed, &mut late, &mut temporaries, &forward);
             late.iter_mut().for_each(|at| *at += drafts.len());
             drafts.extend(computed);
             self.store_results(&phase.name, pass, stores, &mut drafts);

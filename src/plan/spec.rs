@@ -1,7 +1,7 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
 use super::columns::{DataLayout, DataSpec};
-use super::recompute::{Recompute, Recomputed};
+use super::recompute::{Recompute, Saved};
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
@@ -245,6 +245,9 @@ pub struct ProgramSpec<'a> {
     pub data: Vec<DataSpec>,
     /// Phases.
     pub phases: Vec<PhaseSpec<'a>>,
+    /// Whether passes that compute gradients keep values of the forward pass in half precision until the backward pass
+    /// needs them.
+    pub halves: bool,
     /// Whether passes that compute gradients compute parts of their forward pass again instead of keeping them.
     pub recompute: Recompute,
 }
@@ -271,7 +274,7 @@ impl<'a> ProgramSpec<'a> {
         };
         let set = ParameterSet { name: "all".into(), parameters, optimizer: None };
         let phases = vec![PhaseSpec { name: name.into(), pass: Some(pass), ..PhaseSpec::default() }];
-        Self { sets: vec![set], states, data: vec![], phases, recompute: Recompute::Off }
+        Self { sets: vec![set], states, data: vec![], phases, ..Self::default() }
     }
 
     /// All trained tensors.
@@ -374,6 +377,6 @@ pub struct Compiled {
     pub naive_activation_bytes: u64,
     /// Bytes that the intermediate values of each phase use; phases share them.
     pub activation_bytes: Vec<u64>,
-    /// What computing intermediate values once more saves and costs, where it does.
-    pub recomputed: Option<Recomputed>,
+    /// What computing intermediate values once more, and half precision for those that wait, save, where they do.
+    pub saved: Option<Saved>,
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BufferClass, Compiled, Recomputed};
+use super::{BufferClass, Compiled, Saved};
 use crate::kernels::Cost;
 
 /// The plan of a step, as the JSON object of `plan --json`.
@@ -24,9 +24,9 @@ pub struct PlanReport {
     pub naive_bytes: u64,
     /// Bytes by kind of buffer, in a fixed order.
     pub bytes_by_kind: Vec<KindBytes>,
-    /// What computing parts of the forward pass again saves and costs, where `train.recompute` makes the plan do so.
+    /// What `train.recompute` and `train.precision` save and cost, where they do.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub recomputed: Option<Recomputed>,
+    pub saved: Option<Saved>,
     /// Kernels in order.
     pub kernels: Vec<KernelReport>,
 }
@@ -117,7 +117,7 @@ impl Compiled {
             peak_bytes: self.program.bytes(),
             naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
-            recomputed: self.recomputed,
+            saved: self.saved,
             kernels,
         }
     }
@@ -164,17 +164,23 @@ impl PlanReport {
             quantity(self.naive_bytes),
             kinds.join(", ")
         );
-        if let Some(again) = &self.recomputed {
-            let percent = 100.0 * again.activation_bytes as f64 / again.plain_activation_bytes.max(1) as f64;
+        if let Some(saved) = &self.saved {
+            let percent = 100.0 * saved.activation_bytes as f64 / saved.plain_activation_bytes.max(1) as f64;
+            let how = match (saved.parts, saved.halves) {
+                (0, _) => "values wait for the backward pass in half precision".to_string(),
+                (parts, halves) => {
+                    let rest = if halves { ", other values wait for it in half precision" } else { "" };
+                    format!("the backward pass computes {parts} parts of the forward pass again{rest}")
+                }
+            };
             text += &format!(
-                "recomputed: {} parts of the forward pass are computed again for the backward pass; the activations of a \
-                 step take {} bytes instead of {} ({percent:.0} %), for {} FLOP instead of {} ({:.2}x)\n",
-                again.parts,
-                quantity(again.activation_bytes),
-                quantity(again.plain_activation_bytes),
-                quantity(again.flops),
-                quantity(again.plain_flops),
-                again.flops as f64 / again.plain_flops.max(1) as f64
+                "saved: {how}; the activations of a step take {} bytes instead of {} ({percent:.0} %), for {} FLOP \
+                 instead of {} ({:.2}x)\n",
+                quantity(saved.activation_bytes),
+                quantity(saved.plain_activation_bytes),
+                quantity(saved.flops),
+                quantity(saved.plain_flops),
+                saved.flops as f64 / saved.plain_flops.max(1) as f64
             );
         }
         text

@@ -31,6 +31,7 @@ use crate::train::checkpoint;
 use crate::train::engine::{self, Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
+use crate::train::precision::Precision;
 use crate::train::weights::Weights;
 
 /// Encodes an experiment's data; paths are relative to `directory`.
@@ -222,6 +223,10 @@ fn with_engine<T>(
     check_names(experiment, &*model)?;
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
+    if config.precision == Precision::Mixed && engine.compiled.saved.is_none() {
+        let why = "takes no less memory for this network here, so all values stay in single precision";
+        observer.note(&format!("`train.precision = \"mixed\"` {why}"));
+    }
     engine.initialise(experiment.seed_words())?;
     if let Some(group) = &options.ranks {
         engine.join(group.clone(), config.exact, &format!("{}{}", data.digest, experiment.resolved()))?;

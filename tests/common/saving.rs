@@ -4,6 +4,7 @@ use std::path::Path;
 
 use gridlight::data::Loaded;
 use gridlight::device::Device;
+use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
@@ -97,6 +98,31 @@ pub fn recomputing_changes_no_bit(device: &dyn Device, settings: &[&str]) -> Res
                 }
             }
             assert_eq!(plain.len(), again.len());
+        }
+    }
+    Ok(())
+}
+
+/// Checks that gradients with values in half precision are those of single precision on the CPU within the rounding.
+///
+/// # Errors
+/// The first network whose gradient is not.
+pub fn mixed_gradients_are_near(device: &dyn Device) -> Result<(), String> {
+    for (network, _) in NETWORKS {
+        // The first moment of Adam after one step is a tenth of the gradient.
+        let gradient = |all: Vec<NamedTensor>| {
+            let first = all.into_iter().filter(|(name, ..)| name.starts_with("optimizer.0."));
+            first.flat_map(|(_, _, data)| data).collect::<Vec<f32>>()
+        };
+        let single = gradient(trained(&CpuDevice::new(Some(2)), network, "", 1));
+        let mixed = gradient(trained(device, network, "precision = \"mixed\"\n", 1));
+        let norm = |x: &mut dyn Iterator<Item = f32>| x.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt();
+        let size = norm(&mut single.iter().copied());
+        let error = norm(&mut single.iter().zip(&mixed).map(|(a, b)| a - b)) / size;
+        println!("{network}: relative error of the gradient {error:.2e}");
+        // Less than the rounding of single precision would be a sign that nothing was kept in half precision.
+        if !(1e-6..2e-3).contains(&error) {
+            return Err(format!("{network}: the gradient is {error:.2e} from that of single precision"));
         }
     }
     Ok(())

@@ -62,6 +62,9 @@ pub fn trials() -> Vec<Trial> {
             }
             Ok(())
         }),
+        ("gradients_in_mixed_precision_are_near_those_of_single_precision", || {
+            Ok(saving::mixed_gradients_are_near(&harness::device(&GpuOptions::default())?)?)
+        }),
         ("alternating_updates_follow_a_plain_loop", || {
             custom_loop::alternating_updates_follow_a_plain_loop(&harness::device(&GpuOptions::default())?);
             Ok(())

@@ -33,6 +33,7 @@ mod losses;
 mod many;
 mod many_on_cpu;
 mod micro_batches;
+mod mixed;
 #[path = "../common/mutate.rs"]
 mod mutate;
 #[path = "../common/parts.rs"]

@@ -14,12 +14,7 @@ use crate::saving;
 #[test]
 fn what_is_computed_again_changes_no_bit() {
     for exact in [false, true] {
-        saving::recomputing_changes_no_bit(
-            &CpuDevice::new(Some(2)).exact(exact),
-            &["auto", "20 kB", "60 kB"],
-        )
-        .or_else(|e| if e.contains("at least") { Ok(()) } else { Err(e) })
-        .unwrap();
+        saving::recomputing_changes_no_bit(&CpuDevice::new(Some(2)).exact(exact), &["auto"]).unwrap();
     }
 }
 
@@ -28,6 +23,7 @@ fn compiled(blocks: usize, recompute: &str, target: &Target) -> Result<Compiled,
     let directory = tempfile::tempdir().unwrap();
     let (mut experiment, data) = saving::bench(directory.path(), "transformer", "");
     experiment.model.blocks = Some(blocks);
+    experiment.model.width = Some(64);
     experiment.train.recompute = recompute.parse().unwrap();
     let model = trainer::model_of(&experiment, &data.fitted, &data.train)?;
     let training = trainer::training_of(&experiment, &data, None);
@@ -39,9 +35,9 @@ fn a_deep_transformer_takes_less_than_half_of_the_memory_for_a_third_more_arithm
     let minimum = Target::webgpu_minimum;
     for target in [Target::native(), minimum(Family::Registers), minimum(Family::Workgroup)] {
         let plain = compiled(24, "off", &target).unwrap();
-        assert_eq!(plain.recomputed, None);
+        assert_eq!(plain.saved, None);
         let again = compiled(24, "auto", &target).unwrap();
-        let found = again.recomputed.unwrap();
+        let found = again.saved.unwrap();
         let memory = found.activation_bytes as f64 / found.plain_activation_bytes as f64;
         let cost = found.flops as f64 / found.plain_flops as f64;
         println!("{:?}: {memory:.3} of the memory, {cost:.3} of the arithmetic, {found:?}", target.family);
@@ -56,7 +52,7 @@ fn a_deep_transformer_takes_less_than_half_of_the_memory_for_a_third_more_arithm
         );
         // A limit in between is kept, with less arithmetic.
         let limit = (found.activation_bytes + found.plain_activation_bytes) / 2;
-        let within = compiled(24, &format!("{} kB", limit / 1000), &target).unwrap().recomputed.unwrap();
+        let within = compiled(24, &format!("{} kB", limit / 1000), &target).unwrap().saved.unwrap();
         assert!(within.activation_bytes <= limit && within.flops < found.flops, "{within:?}, limit {limit}");
         // One that suffices costs nothing, and one that nothing meets is refused with what would do.
         let enough = compiled(24, "1 GB", &target).unwrap();

@@ -10,10 +10,11 @@ use super::builder::Builder;
 use super::draft::{Draft, Place, StoredResult};
 use super::emit::Emitted;
 use super::groups::{Anchor, Fusion};
+use super::recompute::Forward;
 use super::spec::{PassSpec, PlanError};
 use super::{Slice, gather, recurrence, stage};
 use crate::base::target::Target;
-use crate::base::tensor::Shape;
+use crate::base::tensor::{DType, Shape};
 use crate::graph::ops::Lowering;
 use crate::graph::{Op, Source, ValueId};
 use crate::scalar::{Body, Inst, View};
@@ -234,6 +235,20 @@ impl<'b, 's> Drafter<'b, 's> {
         }
         self.drafts.extend(drafts);
         Ok(())
+    }
+
+    /// The temporaries that hold numbers of the forward pass; none if the pass computes no gradients.
+    pub fn forward(&self) -> Vec<usize> {
+        let Some(forward) = Forward::of(self.pass) else { return vec![] };
+        let numbers =
+            |value: &ValueId| forward.is[value.index()] && self.pass.graph.ty(*value).dtype == DType::F32;
+        let places = self.places.iter().filter(|(value, _)| numbers(value));
+        places
+            .filter_map(|(_, place)| match place {
+                Place::Temporary(at) => Some(*at),
+                Place::Fixed(_) => None,
+            })
+            .collect()
     }
 
     /// Copies outputs that are leaves, or that are needed in two places.

@@ -11,7 +11,7 @@ const MOST_PARTS: usize = 64;
 
 /// What one node of the forward pass is to memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sort {
+pub(in crate::plan) enum Sort {
     /// Bound from outside, constant, or drawn wherever it is needed.
     Leaf,
     /// Another reading of the same elements.
@@ -23,7 +23,7 @@ pub(super) enum Sort {
 }
 
 /// The forward pass of a training graph.
-pub(super) struct Forward {
+pub(in crate::plan) struct Forward {
     /// Whether a node is of it.
     pub is: Vec<bool>,
     /// What each node is.
@@ -40,7 +40,7 @@ pub(super) struct Forward {
 
 /// The last node of each part of a forward pass but the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Cuts(pub Vec<usize>);
+pub(in crate::plan) struct Cuts(pub Vec<usize>);
 
 impl Cuts {
     /// The part that a node is in.

@@ -14,7 +14,8 @@ use super::compile::compile_as_it_is;
 use super::spec::{Compiled, PassSpec, PlanError, ProgramSpec};
 use crate::base::target::Target;
 use crate::graph::{Graph, GraphError, ValueId};
-use forward::{Cuts, Forward};
+use forward::Cuts;
+pub(super) use forward::Forward;
 pub use setting::Recompute;
 
 /// Most that `auto` computes: this times the floating-point operations of a plain step.
@@ -22,19 +23,21 @@ const MOST_FLOPS: f64 = 1.35;
 /// How many ways of cutting a forward pass are compiled, of those estimated to take the least memory.
 const TRIED: usize = 3;
 
-/// What computing intermediate values once more saves and costs.
+/// What computing intermediate values once more, and half precision for those that wait, save and cost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Recomputed {
+pub struct Saved {
     /// Bytes of the intermediate values of a training step.
     pub activation_bytes: u64,
-    /// The same, if all that the backward pass needs were kept.
+    /// The same, if all that the backward pass needs were kept in single precision.
     pub plain_activation_bytes: u64,
     /// Floating-point operations of the phases that compute gradients.
     pub flops: u64,
-    /// The same, if nothing were computed again.
+    /// The same, if nothing were computed again or converted.
     pub plain_flops: u64,
     /// Parts of the forward pass that are computed again.
     pub parts: usize,
+    /// Whether values wait in half precision.
+    pub halves: bool,
 }
 
 /// Which parts of a forward pass are computed again, and what is kept of them.
@@ -49,20 +52,23 @@ struct Plan {
     keeps_dear: bool,
 }
 
-/// Compiles `spec`, computing parts of forward passes again as it says.
+/// Compiles `spec`, computing parts of forward passes again, and keeping values in half precision, as it says.
 ///
 /// # Errors
 /// As [`super::compile`].
 pub(super) fn choose(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     let forwards: Vec<Option<Forward>> =
         spec.phases.iter().map(|p| p.pass.as_ref().and_then(Forward::of)).collect();
-    if spec.recompute == Recompute::Off || forwards.iter().all(Option::is_none) {
-        return compile_as_it_is(spec, target);
+    let plain = ProgramSpec { halves: false, ..spec.clone() };
+    let saves = spec.halves || spec.recompute != Recompute::Off;
+    if !saves || forwards.iter().all(Option::is_none) {
+        return compile_as_it_is(&plain, target);
     }
     let search = Search { spec, target, forwards: &forwards };
-    match spec.recompute {
-        Recompute::Within(limit) => search.within(limit),
-        _ => search.least(),
+    let plain = search.tried(&plain, 0);
+    match (spec.recompute, plain) {
+        (Recompute::Within(limit), plain) => search.within(limit, plain),
+        (_, plain) => search.least(plain),
     }
 }
 
@@ -78,15 +84,18 @@ struct Tried {
     bytes: u64,
     flops: u64,
     parts: usize,
+    halves: bool,
 }
 
 impl Search<'_> {
     /// The plan with the least memory among those that compute at most [`MOST_FLOPS`] times as much.
-    fn least(&self) -> Result<Compiled, PlanError> {
-        let plain = self.plain();
-        let most = plain.as_ref().map_or(u64::MAX, |p| (MOST_FLOPS * p.flops as f64) as u64);
-        let mut best: Option<Tried> = None;
-        for plan in self.plans() {
+    fn least(&self, plain: Result<Tried, PlanError>) -> Result<Compiled, PlanError> {
+        let kept = if self.spec.halves { self.tried(self.spec, 0).ok() } else { None };
+        let reference = kept.as_ref().or(plain.as_ref().ok());
+        let most = reference.map_or(u64::MAX, |tried| (MOST_FLOPS * tried.flops as f64) as u64);
+        let mut best = kept;
+        let plans = if self.spec.recompute == Recompute::Off { vec![] } else { self.plans() };
+        for plan in plans {
             let Ok(tried) = self.compile(plan) else { continue };
             let is_better = best.as_ref().is_none_or(|b| (tried.bytes, tried.flops) < (b.bytes, b.flops));
             if tried.flops <= most && is_better {
@@ -94,19 +103,39 @@ impl Search<'_> {
             }
         }
         match (plain, best) {
-            (Ok(plain), Some(best)) if best.bytes < plain.bytes => Ok(self.told(best, &plain)),
-            (Err(_), Some(best)) => Ok(best.compiled),
+            (Ok(plain), Some(best)) if best.bytes < plain.bytes => Ok(told(best, Some(&plain))),
+            (Err(_), Some(best)) => Ok(told(best, None)),
             (plain, _) => Ok(plain?.compiled),
         }
     }
 
     /// The plan with the fewest operations among those that take at most `limit` bytes.
-    fn within(&self, limit: u64) -> Result<Compiled, PlanError> {
-        let plain = self.plain()?;
-        if plain.bytes <= limit {
-            return Ok(plain.compiled);
+    fn within(&self, limit: u64, plain: Result<Tried, PlanError>) -> Result<Compiled, PlanError> {
+        let kept = if self.spec.halves { self.tried(self.spec, 0).ok() } else { None };
+        let mut least = u64::MAX;
+        for tried in kept.iter().chain(plain.as_ref().ok()) {
+            least = least.min(tried.bytes);
         }
-        let (mut best, mut least): (Option<Tried>, u64) = (None, plain.bytes);
+        match (plain, kept) {
+            // What is asked for takes effect where it takes less memory.
+            (plain, Some(kept))
+                if kept.bytes <= limit && plain.as_ref().ok().is_none_or(|p| kept.bytes < p.bytes) =>
+            {
+                Ok(told(kept, plain.as_ref().ok()))
+            }
+            (Ok(plain), _) if plain.bytes <= limit => Ok(plain.compiled),
+            (plain, _) => self.computing_again(limit, least, plain.as_ref().ok()),
+        }
+    }
+
+    /// [`Search::within`], where parts have to be computed again; `least` are the fewest bytes without.
+    fn computing_again(
+        &self,
+        limit: u64,
+        mut least: u64,
+        plain: Option<&Tried>,
+    ) -> Result<Compiled, PlanError> {
+        let mut best: Option<Tried> = None;
         for plan in self.plans() {
             let full = self.compile(plan)?;
             least = least.min(full.bytes);
@@ -128,7 +157,7 @@ impl Search<'_> {
                 best = Some(fits);
             }
         }
-        best.map(|best| self.told(best, &plain)).ok_or(PlanError::Recompute { least, limit })
+        best.map(|best| told(best, plain)).ok_or(PlanError::Recompute { least, limit })
     }
 
     /// The ways of cutting to try: keeping what is dear or not, with the least estimated memory.
@@ -146,10 +175,6 @@ impl Search<'_> {
             plans.extend(numbers.iter().take(TRIED).map(plan));
         }
         plans
-    }
-
-    fn plain(&self) -> Result<Tried, PlanError> {
-        Ok(self.tried(compile_as_it_is(self.spec, self.target)?, 0))
     }
 
     fn compile(&self, plan: Plan) -> Result<Tried, PlanError> {
@@ -173,29 +198,33 @@ impl Search<'_> {
                 move_to(pass, graph, places);
             }
         }
-        Ok(self.tried(compile_as_it_is(&spec, self.target)?, parts))
+        self.tried(&spec, parts)
     }
 
-    fn tried(&self, compiled: Compiled, parts: usize) -> Tried {
+    /// `spec` compiled as it is.
+    fn tried(&self, spec: &ProgramSpec, parts: usize) -> Result<Tried, PlanError> {
+        let compiled = compile_as_it_is(spec, self.target)?;
         let (mut bytes, mut flops) = (0, 0);
         let phases = compiled.program.phases.iter().zip(&compiled.activation_bytes).zip(self.forwards);
         for ((phase, used), _) in phases.filter(|(_, forward)| forward.is_some()) {
             bytes = bytes.max(*used);
             flops += phase.cost().flops;
         }
-        Tried { compiled, bytes, flops, parts }
+        Ok(Tried { compiled, bytes, flops, parts, halves: spec.halves })
     }
+}
 
-    fn told(&self, best: Tried, plain: &Tried) -> Compiled {
-        let recomputed = Recomputed {
-            activation_bytes: best.bytes,
-            plain_activation_bytes: plain.bytes,
-            flops: best.flops,
-            plain_flops: plain.flops,
-            parts: best.parts,
-        };
-        Compiled { recomputed: Some(recomputed), ..best.compiled }
-    }
+/// The program of `best`, with what it saves and costs if the plain one can be compiled at all.
+fn told(best: Tried, plain: Option<&Tried>) -> Compiled {
+    let saved = plain.map(|plain| Saved {
+        activation_bytes: best.bytes,
+        plain_activation_bytes: plain.bytes,
+        flops: best.flops,
+        plain_flops: plain.flops,
+        parts: best.parts,
+        halves: best.halves,
+    });
+    Compiled { saved, ..best.compiled }
 }
 
 /// `pass` with its values in another graph.

@@ -12,6 +12,7 @@ use crate::plan::{
     self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
     PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
+use crate::train::precision::Precision;
 use crate::train::{TrainError, groups};
 
 /// Rows per evaluation batch; halved repeatedly until the plan fits the device.
@@ -91,7 +92,7 @@ pub(super) fn compile_watching(
 ) -> Result<Built, TrainError> {
     let mut batch = batch_of(model, evaluation);
     let mut first = None;
-    let saves = training.is_some_and(|t| !t.recompute.is_off());
+    let saves = training.is_some_and(|t| !t.recompute.is_off() || t.precision == Precision::Mixed);
     let alone = |batch: usize| {
         let built = compile_batches(model, None, evaluation, batch, target, watched)?;
         Ok::<u64, TrainError>(built.compiled.activation_bytes.iter().sum())
@@ -185,6 +186,7 @@ fn compile_batches(
         data,
         phases,
         recompute: training.map(|t| t.recompute).unwrap_or_default(),
+        halves: training.is_some_and(|t| t.precision == Precision::Mixed),
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
