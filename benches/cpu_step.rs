@@ -14,7 +14,9 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 const FEATURES: usize = 64;
 const ROWS: usize = 4096;
@@ -59,6 +61,8 @@ fn measure(threads: usize, batch: usize) {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let device = CpuDevice::new(Some(threads));
     let mut engine = Engine::new(&device, &model, Some(&training), &data).expect("the model fits");

@@ -86,6 +86,27 @@ pub fn half(bits: u16) -> f32 {
     }
 }
 
+/// The bits of the number of half precision nearest to `x`, ties to even. Finite numbers beyond 65,504, the largest,
+/// become that; infinity and NaN stay what they are.
+pub fn to_half(x: f32) -> u16 {
+    let bits = x.to_bits();
+    let (sign, size) = ((bits >> 16 & 0x8000) as u16, bits & 0x7fff_ffff);
+    let found = match size {
+        0x7f80_0001.. => 0x7e00,
+        0x7f80_0000 => 0x7c00,
+        0x477f_e000.. => 0x7bff,
+        0x3880_0000.. => ((size + 0xfff + (size >> 13 & 1)) >> 13) - (112 << 10),
+        ..0x3300_0000 => 0,
+        // Multiples of 2^-24.
+        _ => {
+            let (mantissa, shift) = (size & 0x7f_ffff | 0x80_0000, 126 - (size >> 23));
+            let (whole, rest, tie) = (mantissa >> shift, mantissa & ((1 << shift) - 1), 1 << (shift - 1));
+            whole + u32::from(rest > tie || (rest == tie && whole & 1 == 1))
+        }
+    };
+    sign | found as u16
+}
+
 /// The number whose upper half these bits are (bfloat16).
 pub fn brain(bits: u16) -> f32 {
     f32::from_bits(u32::from(bits) << 16)
@@ -94,6 +115,38 @@ pub fn brain(bits: u16) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn half_precision_is_the_nearest_number() {
+        for bits in (0..0x7c00).chain(0x8000..0xfc00) {
+            let x = half(bits);
+            assert_eq!(to_half(x), bits, "{x}");
+            // Between this number and the next larger one, on both sides of the middle and on it.
+            let next = half(bits + 1);
+            if !next.is_finite() {
+                continue;
+            }
+            let middle = f64::midpoint(f64::from(x), f64::from(next)) as f32;
+            let even = if bits & 1 == 0 { bits } else { bits + 1 };
+            assert_eq!(to_half(middle), even, "{middle}");
+            let above = f32::from_bits(middle.to_bits() + 1);
+            let below = f32::from_bits(middle.to_bits() - 1);
+            assert_eq!([to_half(below), to_half(above)], [bits, bits + 1], "{middle}");
+        }
+        for (x, bits) in [
+            (f32::INFINITY, 0x7c00),
+            (f32::NEG_INFINITY, 0xfc00),
+            (1e30, 0x7bff),
+            (-65_519.0, 0xfbff),
+            (65_535.0, 0x7bff),
+            (1e-30, 0),
+            (-1e-30, 0x8000),
+            (f32::from_bits(1), 0),
+        ] {
+            assert_eq!(to_half(x), bits, "{x}");
+        }
+        assert!(half(to_half(f32::NAN)).is_nan());
+    }
 
     #[test]
     fn numbers_are_shown_with_four_digits_that_count() {

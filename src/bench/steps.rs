@@ -12,9 +12,10 @@ use crate::device::Device;
 use crate::nn::inputs::Inputs;
 use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::optim::Optimizer;
-use crate::plan::Dispatch;
+use crate::plan::{Dispatch, Recompute};
 use crate::train::TrainError;
 use crate::train::engine::{Engine, Training};
+use crate::train::precision::Precision;
 
 /// One network's training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -171,6 +172,8 @@ fn prepare(device: &dyn Device, workload: &Workload, table: &Dataset) -> Result<
         decay: crate::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &*model, Some(&training), table)?;
     engine.initialise([1, 0])?;

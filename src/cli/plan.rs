@@ -58,7 +58,7 @@ impl Plan {
             // On standard error: standard output is for results.
             tell(super::inspect::text(&data.understood).trim_end());
         }
-        let (compiled, step) = planned(&experiment, &mut data, device.target())?;
+        let (compiled, step) = fitting(&experiment, &mut data, device.target())?;
         let target = device.target();
         let workgroups = |kernel: &Kernel| match target.family {
             Family::Native => [1, 1, 1],
@@ -142,7 +142,7 @@ fn place_of_rows(data: &Loaded) -> (&'static str, String) {
 }
 
 /// The program that a device has room for: with all rows, or with some at a time.
-fn planned(experiment: &Experiment, data: &mut Loaded, target: &Target) -> Result<Planned, Failure> {
+fn fitting(experiment: &Experiment, data: &mut Loaded, target: &Target) -> Result<Planned, Failure> {
     let whole = compile_for(experiment, data, target);
     let fits = |planned: &Planned| match target.family {
         Family::Native => host::available().is_none_or(|available| planned.0.program.bytes() <= available),

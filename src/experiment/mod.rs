@@ -26,6 +26,7 @@ use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks::{self, Settings};
 use crate::train::config::TrainConfig;
+use crate::train::precision::Precision;
 use crate::uncertainty::config::UncertaintyConfig;
 use explain::explain;
 use place::Origin;
@@ -278,6 +279,11 @@ impl Experiment {
         positive("train.learning_rate", train.learning_rate)?;
         if let Some(norm) = train.clip_norm {
             positive("train.clip_norm", norm)?;
+        }
+        if train.exact && train.precision == Precision::Mixed {
+            let reason = "= \"mixed\" cannot be used with `train.exact`: which values wait in half precision depends on \
+                          the device; remove one of them";
+            return Err(("train.precision", reason.into()));
         }
         if let Some(stopping) = &train.early_stopping {
             counted("train.early_stopping.patience", stopping.patience, 10_000_000)?;

@@ -67,6 +67,9 @@ pub struct Node {
     pub ty: TensorType,
     /// The layer that created this node (`layer 2 (dense)`), for messages.
     pub layer: String,
+    /// 0; or the part of a forward pass that this node belongs to, which is computed once more, when the backward
+    /// pass has come to it. Nodes of different rounds are never shared, and a plan keeps them apart.
+    pub round: u32,
 }
 
 /// A graph that cannot be built: which operator, in which layer, with which operands.
@@ -94,6 +97,7 @@ pub struct Graph {
     /// Nodes by hash, to find equal ones.
     by_hash: HashMap<u64, Vec<ValueId>>,
     layer: String,
+    round: u32,
 }
 
 impl Graph {
@@ -105,6 +109,11 @@ impl Graph {
     /// Sets the layer of the nodes appended from now on (shown in errors and plans).
     pub fn set_layer(&mut self, layer: impl Into<String>) {
         self.layer = layer.into();
+    }
+
+    /// Sets the round of the nodes appended from now on ([`Node::round`]).
+    pub fn set_round(&mut self, round: u32) {
+        self.round = round;
     }
 
     /// Appends a node after checking its shapes. Equal nodes are shared (common subexpression elimination).
@@ -120,18 +129,19 @@ impl Graph {
             .and_then(|ty| check_size(&ty).map(|()| ty))
             .map_err(|reason| self.error(op.def().name(), inputs, reason))?;
         let mut hasher = DefaultHasher::new();
-        (&op, inputs).hash(&mut hasher);
+        (&op, inputs, self.round).hash(&mut hasher);
         let alike = self.by_hash.entry(hasher.finish()).or_default();
         let same = |value: &&ValueId| {
             let node = &self.nodes[value.index()];
-            node.op == op && node.inputs == inputs
+            node.op == op && node.inputs == inputs && node.round == self.round
         };
         if let Some(&known) = alike.iter().find(same) {
             return Ok(known);
         }
         let value = ValueId(self.nodes.len() as u32);
         alike.push(value);
-        self.nodes.push(Node { op, inputs: inputs.to_vec(), ty, layer: self.layer.clone() });
+        let (inputs, layer) = (inputs.to_vec(), self.layer.clone());
+        self.nodes.push(Node { op, inputs, ty, layer, round: self.round });
         Ok(value)
     }
 

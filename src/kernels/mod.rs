@@ -12,6 +12,7 @@ pub mod batch;
 pub mod cross_entropy;
 pub mod edges;
 pub mod gather;
+pub mod half;
 pub mod matmul;
 pub mod native;
 pub mod norm;
@@ -145,6 +146,7 @@ kernels![
     recurrence::Recurrence,
     recurrence::RecurrenceGrad,
     norm::GradientNorm,
+    half::Half,
     optimizer::Optimizer,
     store::Store,
 ];

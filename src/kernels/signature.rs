@@ -18,6 +18,8 @@ pub enum Content {
     },
     /// 0 or 1.
     Switch,
+    /// Words of two normal numbers in half precision.
+    Halves,
     /// Integers below a bound.
     Index {
         /// The bound.

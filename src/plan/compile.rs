@@ -9,7 +9,7 @@ use super::drafter::Drafter;
 use super::launch;
 use super::memory::{self, Lifetimes};
 use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
-use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, update};
+use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves, recompute, update};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
 
@@ -17,18 +17,22 @@ use crate::kernels::Kernel;
 ///
 /// # Errors
 /// [`PlanError`] if the graphs refer to unknown columns or tensors, or the program exceeds the device's
-/// limits.
+/// limits or the memory that `spec` allows for intermediate values.
 pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     check_names(spec)?;
     let sums = update::summed(spec)?;
-    let spec = &update::with_sums(spec, &sums);
+    recompute::choose(&update::with_sums(spec, &sums), target)
+}
+
+/// Compiles `spec` with its graphs as they are.
+pub(super) fn compile_as_it_is(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     let mut builder = Builder { spec, target, program: Program::default(), layout: Layout::default() };
     builder.place_regions();
     builder.place_data();
     let (mut drafts, mut launches, mut lifetimes) = (vec![], vec![], vec![]);
     for at in 0..spec.phases.len() {
-        let (phase, temps) = builder.draft_phase(at)?;
-        let (phase, numbers) = launch::group(phase, target);
+        let (phase, late, temps) = builder.draft_phase(at)?;
+        let (phase, numbers) = launch::group(phase, &late, target);
         lifetimes.push(Lifetimes::of(&phase, &numbers, temps));
         drafts.push(phase);
         launches.push(numbers);
@@ -62,7 +66,9 @@ pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanErro
     }
     builder.program.validate().map_err(PlanError::Internal)?;
     builder.check_limits()?;
-    Ok(Compiled { program: builder.program, layout: builder.layout, naive_activation_bytes: naive })
+    let activation_bytes = arenas.used.iter().map(|&words| 4 * words as u64).collect();
+    let (program, layout) = (builder.program, builder.layout);
+    Ok(Compiled { program, layout, naive_activation_bytes: naive, activation_bytes, saved: None })
 }
 
 /// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.
@@ -103,27 +109,29 @@ impl Builder<'_> {
         self.place_gradients();
     }
 
-    /// The dispatches of a phase, and the sizes of its temporaries in words.
-    fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>), PlanError> {
+    /// The dispatches of a phase, the positions of those that run late, and the sizes of its temporaries in words.
+    fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>, Vec<usize>), PlanError> {
         let spec = self.spec;
         let phase = &spec.phases[at];
         self.layout.phases.push(PhaseLayout { name: phase.name.clone(), ..PhaseLayout::default() });
-        let (mut drafts, mut temporaries) = (self.clear(phase)?, vec![]);
+        let (mut drafts, mut late, mut temporaries) = (self.clear(phase)?, vec![], vec![]);
         if let Some(pass) = &phase.pass {
             let mut drafter = Drafter::new(self, &phase.name, pass)?;
             drafter.batch()?;
             drafter.groups()?;
             drafter.outputs();
-            let stores;
-            let computed;
-            (computed, temporaries, stores) = drafter.finish();
+            let forward = if spec.halves { drafter.forward() } else { vec![] };
+            let (mut computed, stores);
+            (computed, late, temporaries, stores) = drafter.finish();
+            computed = halves::halved(computed, &mut late, &mut temporaries, &forward);
+            late.iter_mut().for_each(|at| *at += drafts.len());
             drafts.extend(computed);
             self.store_results(&phase.name, pass, stores, &mut drafts);
         }
         if let Some(update) = &phase.update {
             self.update(&phase.name, update, &mut drafts)?;
         }
-        Ok((drafts, temporaries))
+        Ok((drafts, late, temporaries))
     }
 
     fn store_results(

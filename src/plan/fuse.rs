@@ -85,7 +85,10 @@ impl<'n, 'g> Fusion<'n, 'g> {
                 }
                 uses[access.base.index()] += 1;
                 let elementwise = elementwise_consumer && self.is_elementwise(access, shape);
-                if !elementwise || (reduces && self.draws_random(access.base)) {
+                // What a later round begins with is kept for it, or its own operands would have to be.
+                let kept =
+                    self.round(access.base) < self.round(value) && self.random_kind(access.base).is_none();
+                if !elementwise || kept || (reduces && self.draws_random(access.base)) {
                     must_store[access.base.index()] = true;
                 }
             }
@@ -195,6 +198,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
             Anchor::Kernel(outputs) => {
                 let first = outputs[0].0;
                 matches!(self.nodes.lowering(first), Lowering::Kernel { kernel: k, .. } if k == kernel)
+                    && self.round(first) == self.round(value)
                     && bases(first) == wanted
                     && outputs.iter().all(|o| o.1 != *output)
                     && wanted.len() + outputs.len() < self.max_bindings
@@ -235,6 +239,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
                         stack.push(access.base);
                     }
                 } else if let Some(group) = self.group_of(access.base)
+                    && self.round(access.base) == self.round(root)
                     && !matches!(self.groups[group].anchor, Anchor::Kernel(_))
                 {
                     found.insert(group);
@@ -323,6 +328,9 @@ impl<'n, 'g> Fusion<'n, 'g> {
     fn carries(&self, group: usize, sum: ValueId) -> bool {
         let Anchor::MatMul { value, sums: None } = self.groups[group].anchor else { return false };
         let Lowering::Reduce { kind: ReduceKind::Sum, axes } = self.nodes.lowering(sum) else { return false };
+        if self.round(value) != self.round(sum) {
+            return false;
+        }
         let (access, shape) = &self.operands(sum)[0];
         if self.inlined[access.base.index()] || self.is_uniform(access) {
             return false;

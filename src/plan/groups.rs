@@ -70,6 +70,11 @@ impl Fusion<'_, '_> {
         self.group_of[value.index()]
     }
 
+    /// The round of `value` ([`crate::graph::Node::round`]).
+    pub fn round(&self, value: ValueId) -> u32 {
+        self.nodes.graph.node(value).round
+    }
+
     /// Operands of a computed node.
     pub fn operands(&self, value: ValueId) -> &[Operand] {
         &self.operands[value.index()]

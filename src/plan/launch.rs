@@ -11,13 +11,15 @@ use super::draft::{Draft, Place};
 use crate::base::target::{Family, Target};
 use crate::kernels::shader::{Shader, shader};
 
-/// `drafts` in launch order, and the launch number of each.
-pub(super) fn group(drafts: Vec<Draft>, target: &Target) -> (Vec<Draft>, Vec<usize>) {
+/// `drafts` in launch order, and the launch number of each. Those at the positions `late` run as late as those that
+/// need them allow, so that what they write does not take memory before.
+pub(super) fn group(drafts: Vec<Draft>, late: &[usize], target: &Target) -> (Vec<Draft>, Vec<usize>) {
     if target.family == Family::Native {
         let each = (0..drafts.len()).collect();
         return (drafts, each);
     }
-    let levels = levels(&drafts);
+    let mut levels = levels(&drafts);
+    postpone(&drafts, late, &mut levels);
     let mut order: Vec<usize> = (0..drafts.len()).collect();
     order.sort_by_key(|&at| (levels[at], at));
     let mut launches: Vec<Launch> = vec![];
@@ -108,6 +110,45 @@ fn share_a_buffer(a: &Draft, b: &Draft) -> bool {
         buffers(written).iter().any(|buffer| reads.contains(buffer))
     };
     meets(&a.writes, b) || meets(&b.writes, a)
+}
+
+/// Raises the level of each draft in `late` to just below that of the first later draft that it must precede.
+fn postpone(drafts: &[Draft], late: &[usize], levels: &mut [usize]) {
+    if late.is_empty() {
+        return;
+    }
+    // The lowest levels at which later drafts read and write each place.
+    let mut known: Vec<(Place, usize, usize)> = vec![];
+    let meet = |a: &Place, b: &Place| match (a, b) {
+        (Place::Fixed(a), Place::Fixed(b)) => {
+            a.buffer == b.buffer && a.start < b.start + b.words && b.start < a.start + a.words
+        }
+        _ => a == b,
+    };
+    for (at, draft) in drafts.iter().enumerate().rev() {
+        if late.contains(&at) {
+            let after = |places: &[Place], level: fn(&(Place, usize, usize)) -> usize| {
+                let others = known.iter().filter(|(other, ..)| places.iter().any(|place| meet(place, other)));
+                others.map(level).min().unwrap_or(usize::MAX)
+            };
+            let bound = after(&draft.writes, |known| known.1.min(known.2)).min(after(&draft.reads, |k| k.2));
+            if bound != usize::MAX {
+                levels[at] = levels[at].max(bound - 1);
+            }
+        }
+        for (place, writes) in
+            draft.reads.iter().map(|p| (p, false)).chain(draft.writes.iter().map(|p| (p, true)))
+        {
+            let at_level = levels[at];
+            let found = known.iter().position(|(other, ..)| other == place);
+            let found = found.unwrap_or_else(|| {
+                known.push((*place, usize::MAX, usize::MAX));
+                known.len() - 1
+            });
+            let least = if writes { &mut known[found].2 } else { &mut known[found].1 };
+            *least = (*least).min(at_level);
+        }
+    }
 }
 
 /// The level of each draft.

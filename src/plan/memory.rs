@@ -41,30 +41,37 @@ pub(super) struct Arenas {
     pub words: Vec<usize>,
     /// Per phase and temporary: arena, first word, words in use.
     pub places: Vec<Vec<(usize, usize, usize)>>,
+    /// Words that each phase uses of all arenas.
+    pub used: Vec<usize>,
 }
 
 /// Arranges the temporaries of all phases. Phases do not run at the same time, so they share the arenas.
 pub(super) fn arrange(phases: &[Vec<Draft>], launches: &[Vec<usize>], lifetimes: &[Lifetimes]) -> Arenas {
     let mut words: Vec<usize> = vec![];
-    let mut places = vec![];
+    let (mut places, mut used) = (vec![], vec![]);
     for ((drafts, launches), lifetimes) in phases.iter().zip(launches).zip(lifetimes) {
         let arena_of = colour(drafts, launches, lifetimes.spans.len());
         let arenas = arena_of.iter().map(|a| a + 1).max().unwrap_or(0).max(words.len());
         words.resize(arenas, 0);
         let mut phase = vec![(0, 0, 0); lifetimes.spans.len()];
+        let mut sum = 0;
         for (arena, total) in words.iter_mut().enumerate() {
             let members: Vec<usize> = (0..arena_of.len())
                 .filter(|&t| arena_of[t] == arena && lifetimes.spans[t].1 != usize::MAX)
                 .collect();
+            let mut own = 0;
             for (temporary, start) in offsets(&members, lifetimes) {
                 let size = lifetimes.spans[temporary].0;
                 phase[temporary] = (arena, start, size);
-                *total = (*total).max(start + aligned(size));
+                own = own.max(start + aligned(size));
             }
+            *total = (*total).max(own);
+            sum += own;
         }
         places.push(phase);
+        used.push(sum);
     }
-    Arenas { words, places }
+    Arenas { words, places, used }
 }
 
 /// Assigns each temporary the first arena that is free and that its launch does not read. Several launches

@@ -15,8 +15,10 @@ mod emit;
 mod fuse;
 mod gather;
 mod groups;
+mod halves;
 mod launch;
 mod memory;
+mod recompute;
 mod recurrence;
 mod spec;
 mod stage;
@@ -30,6 +32,7 @@ use crate::kernels::shader::Bound;
 use crate::kernels::{Cost, Kernel};
 pub use columns::{ByteValues, DataColumn, DataLayout, DataPart, DataSpec};
 pub use compile::compile;
+pub use recompute::{Recompute, Saved};
 pub use spec::{
     Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
     PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,

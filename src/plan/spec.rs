@@ -1,6 +1,7 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
 use super::columns::{DataLayout, DataSpec};
+use super::recompute::{Recompute, Saved};
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;
@@ -62,6 +63,17 @@ pub enum PlanError {
         limit: u64,
         /// The largest tensors.
         largest: String,
+    },
+    /// The intermediate values need more memory than the experiment allows.
+    #[error(
+        "the intermediate values of a training step need at least {least} bytes however much of them is computed \
+         again, `train.recompute` allows {limit}; allow more, or use a smaller batch or a larger `train.accumulate`"
+    )]
+    Recompute {
+        /// The least bytes found.
+        least: u64,
+        /// Bytes allowed.
+        limit: u64,
     },
     /// One operator has more operands than a dispatch may bind.
     #[error(
@@ -233,6 +245,11 @@ pub struct ProgramSpec<'a> {
     pub data: Vec<DataSpec>,
     /// Phases.
     pub phases: Vec<PhaseSpec<'a>>,
+    /// Whether passes that compute gradients keep values of the forward pass in half precision until the backward pass
+    /// needs them.
+    pub halves: bool,
+    /// Whether passes that compute gradients compute parts of their forward pass again instead of keeping them.
+    pub recompute: Recompute,
 }
 
 impl<'a> ProgramSpec<'a> {
@@ -257,7 +274,7 @@ impl<'a> ProgramSpec<'a> {
         };
         let set = ParameterSet { name: "all".into(), parameters, optimizer: None };
         let phases = vec![PhaseSpec { name: name.into(), pass: Some(pass), ..PhaseSpec::default() }];
-        Self { sets: vec![set], states, data: vec![], phases }
+        Self { sets: vec![set], states, data: vec![], phases, ..Self::default() }
     }
 
     /// All trained tensors.
@@ -358,4 +375,8 @@ pub struct Compiled {
     pub layout: Layout,
     /// Bytes of intermediate values over all phases, if none shared memory.
     pub naive_activation_bytes: u64,
+    /// Bytes that the intermediate values of each phase use; phases share them.
+    pub activation_bytes: Vec<u64>,
+    /// What computing intermediate values once more, and half precision for those that wait, save, where they do.
+    pub saved: Option<Saved>,
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BufferClass, Compiled};
+use super::{BufferClass, Compiled, Saved};
 use crate::kernels::Cost;
 
 /// The plan of a step, as the JSON object of `plan --json`.
@@ -24,6 +24,9 @@ pub struct PlanReport {
     pub naive_bytes: u64,
     /// Bytes by kind of buffer, in a fixed order.
     pub bytes_by_kind: Vec<KindBytes>,
+    /// What `train.recompute` and `train.precision` save and cost, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saved: Option<Saved>,
     /// Kernels in order.
     pub kernels: Vec<KernelReport>,
 }
@@ -114,6 +117,7 @@ impl Compiled {
             peak_bytes: self.program.bytes(),
             naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
+            saved: self.saved,
             kernels,
         }
     }
@@ -160,6 +164,25 @@ impl PlanReport {
             quantity(self.naive_bytes),
             kinds.join(", ")
         );
+        if let Some(saved) = &self.saved {
+            let percent = 100.0 * saved.activation_bytes as f64 / saved.plain_activation_bytes.max(1) as f64;
+            let how = match (saved.parts, saved.halves) {
+                (0, _) => "values wait for the backward pass in half precision".to_string(),
+                (parts, halves) => {
+                    let rest = if halves { ", other values wait for it in half precision" } else { "" };
+                    format!("the backward pass computes {parts} parts of the forward pass again{rest}")
+                }
+            };
+            text += &format!(
+                "saved: {how}; the activations of a step take {} bytes instead of {} ({percent:.0} %), for {} FLOP \
+                 instead of {} ({:.2}x)\n",
+                quantity(saved.activation_bytes),
+                quantity(saved.plain_activation_bytes),
+                quantity(saved.flops),
+                quantity(saved.plain_flops),
+                saved.flops as f64 / saved.plain_flops.max(1) as f64
+            );
+        }
         text
     }
 }

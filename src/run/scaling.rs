@@ -98,16 +98,10 @@ fn measure(
     let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = Training {
-        data: &data.train,
         // Gradients and updates are phases of their own, as where several exchange gradients.
         batch: if ranks == 1 { rows } else { 2 * rows },
         accumulate: if ranks == 1 { config.accumulate } else { 2 },
-        noise: experiment.data.augment.noise,
-        images: images.as_ref(),
-        optimizer: config.optimizer.clone(),
-        decay: config.decay,
-        groups: config.groups(),
-        clip_norm: config.clip_norm,
+        ..trainer::training_of(experiment, data, images.as_ref())
     };
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)?;
     if engine.plays() {

@@ -32,6 +32,7 @@ use crate::train::checkpoint;
 use crate::train::engine::{Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
+use crate::train::precision::Precision;
 use crate::train::weights::Weights;
 
 /// Encodes an experiment's data; paths are relative to `directory`.
@@ -127,7 +128,7 @@ pub fn image_changes(
 }
 
 /// What the training steps of an experiment are made of.
-pub(super) fn training_of<'a>(
+pub fn training_of<'a>(
     experiment: &Experiment,
     data: &'a Loaded,
     images: Option<&'a ImageChanges>,
@@ -142,6 +143,8 @@ pub(super) fn training_of<'a>(
         optimizer: config.optimizer.clone(),
         decay: config.decay,
         groups: config.groups(),
+        recompute: config.recompute,
+        precision: config.precision,
         clip_norm: config.clip_norm,
     }
 }
@@ -216,6 +219,10 @@ fn with_engine<T>(
         shares = engine.measured_shares(group)?;
         let told: Vec<String> = shares.iter().map(usize::to_string).collect();
         observer.note(&format!("measured shares of the processes: {} micro-batches", told.join(", ")));
+    }
+    if config.precision == Precision::Mixed && engine.compiled.saved.is_none() {
+        let why = "takes no less memory for this network here, so all values stay in single precision";
+        observer.note(&format!("`train.precision = \"mixed\"` {why}"));
     }
     engine.initialise(experiment.seed_words())?;
     if let Some(group) = &options.ranks {

@@ -4,12 +4,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::groups::Group;
+use super::precision::Precision;
 use super::threshold::Threshold;
 use crate::nn::losses::Loss;
 use crate::nn::patterns::Patterns;
 use crate::nn::perturbed::AdversarialTraining;
 use crate::optim::schedule::Schedule;
 use crate::optim::{Decay, Optimizer};
+use crate::plan::Recompute;
 
 /// Training settings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +75,14 @@ pub struct TrainConfig {
     /// Train on inputs that are changed so that the loss grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adversarial: Option<AdversarialTraining>,
+    /// Whether a step computes parts of its forward pass again instead of keeping them for the backward pass: `"off"`,
+    /// `"auto"` for as little memory as a third more arithmetic can buy, or the most memory for intermediate values,
+    /// such as `"512 MiB"`, which costs as little arithmetic as it allows. The weights have the same bits.
+    #[serde(default)]
+    pub recompute: Recompute,
+    /// How the values of a step are stored: `"single"`, or `"mixed"` for activations in half precision.
+    #[serde(default)]
+    pub precision: Precision,
     /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
     pub exact: bool,
@@ -200,6 +210,8 @@ impl Default for TrainConfig {
             group: vec![],
             discriminator: None,
             adversarial: None,
+            recompute: Recompute::Off,
+            precision: Precision::Single,
             exact: false,
             skip_non_finite_steps: 0,
             early_stopping: None,

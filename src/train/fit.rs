@@ -24,6 +24,8 @@ pub(crate) fn explain(
             batch,
             optimizer: training.optimizer.clone(),
             groups: training.groups.clone(),
+            recompute: training.recompute,
+            precision: training.precision,
             ..*training
         };
         engine::compile(model, Some(&training), evaluation, target).map(|(compiled, _)| compiled.program)

@@ -15,6 +15,7 @@ pub mod likeness;
 pub(crate) mod lock;
 pub mod metrics;
 pub mod output;
+pub mod precision;
 pub mod quantiles;
 pub mod scores;
 pub mod tensorboard;

@@ -6,8 +6,10 @@ use gridlight::base::target::{Family, Target};
 use gridlight::device::gpu::pace::{FIRST_WORK, work};
 use gridlight::experiment::Experiment;
 use gridlight::plan::Phase;
+use gridlight::plan::Recompute;
 use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
+use gridlight::train::precision::Precision;
 
 /// A launch cannot be split, so the launches that a plan makes of an experiment must be small enough. Half a
 /// second at the rate of [`FIRST_WORK`], that of the slowest devices, is enough for all but the text
@@ -34,6 +36,8 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
             decay: experiment.train.decay,
             clip_norm: experiment.train.clip_norm,
             groups: vec![],
+            recompute: Recompute::Off,
+            precision: Precision::Single,
         };
         for family in [Family::Registers, Family::Workgroup] {
             let target = Target::webgpu_minimum(family);

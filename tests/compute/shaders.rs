@@ -19,9 +19,11 @@ use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
 use gridlight::plan::Dispatch;
+use gridlight::plan::Recompute;
 use gridlight::scalar::ReduceKind;
 use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 use gridlight::train::engine::{self, Training};
+use gridlight::train::precision::Precision;
 
 /// Parses, validates and translates a module.
 pub fn check(name: &str, source: &str) {
@@ -125,6 +127,8 @@ fn launches_of_several_kernels() {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
         let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
@@ -167,6 +171,8 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     for family in [Family::Registers, Family::Workgroup] {
         let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };

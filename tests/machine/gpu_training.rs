@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 
 use crate::{
     agreement, custom_loop, examples, families, gan_trajectory, graph_trajectory, harness, image_trajectory,
-    parts, trajectory, transformer_trajectory, vae_trajectory,
+    parts, saving, trajectory, transformer_trajectory, vae_trajectory,
 };
 
 pub fn trials() -> Vec<Trial> {
@@ -54,6 +54,16 @@ pub fn trials() -> Vec<Trial> {
         }),
         ("random_convolutions_and_their_gradients_agree_with_the_reference", || {
             Ok(agreement::random_convolutions(&harness::device(&GpuOptions::default())?, 30)?)
+        }),
+        ("what_is_computed_again_changes_no_bit", || {
+            for exact in [false, true] {
+                let options = GpuOptions { exact, ..GpuOptions::default() };
+                saving::recomputing_changes_no_bit(&harness::device(&options)?, &["auto"])?;
+            }
+            Ok(())
+        }),
+        ("gradients_in_mixed_precision_are_near_those_of_single_precision", || {
+            Ok(saving::mixed_gradients_are_near(&harness::device(&GpuOptions::default())?)?)
         }),
         ("alternating_updates_follow_a_plain_loop", || {
             custom_loop::alternating_updates_follow_a_plain_loop(&harness::device(&GpuOptions::default())?);

@@ -11,8 +11,10 @@ use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -151,6 +153,8 @@ fn check(device: &dyn Device, network: &Network, figures: &Figures, tolerance: f
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).map_err(|e| e.to_string())?;
     engine.initialise([0, 0]).map_err(|e| e.to_string())?;

@@ -9,7 +9,9 @@ use gridlight::device::Device;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::{Gan, Model, Opponent};
 use gridlight::optim::{Adam, Optimizer, RmsProp};
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 const ROWS: usize = 48;
 const BATCH: usize = 8;
@@ -131,6 +133,8 @@ fn engine(device: &dyn Device, case: &Case, data: &Dataset) -> (Engine, usize) {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &gan, Some(&training), data).expect("an engine");
     engine.restore(&weights(&gan), false).expect("PyTorch's names and shapes");

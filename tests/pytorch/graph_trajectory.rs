@@ -12,7 +12,9 @@ use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 const NODES: usize = 12;
 const BATCH: usize = 6;
@@ -120,6 +122,8 @@ fn play(device: &dyn Device, model: &dyn Model, data: &Dataset, steps: u32) -> (
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, model, Some(&training), data).expect("an engine");
     engine.restore(&weights(model), false).expect("PyTorch's names and shapes");

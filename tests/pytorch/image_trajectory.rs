@@ -11,8 +11,10 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 /// Number of images per batch.
 const IMAGES: usize = 32;
@@ -108,6 +110,8 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     engine.initialise([0, 0]).unwrap();

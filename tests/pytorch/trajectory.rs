@@ -10,7 +10,9 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 /// The generator of tests/pytorch/make.py.
 fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
@@ -66,6 +68,8 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
         decay: gridlight::optim::Decay::Weights,
         clip_norm,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     let sizes = [8, 16, 8, 1];

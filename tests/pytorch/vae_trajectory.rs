@@ -9,8 +9,10 @@ use gridlight::nn::config::{Family, ModelConfig};
 use gridlight::nn::model::ModelGraph;
 use gridlight::nn::vae::{KL, RECONSTRUCTION};
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 use serde::Deserialize;
 
 use super::image_trajectory::{numbers, power};
@@ -113,6 +115,8 @@ pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), Stri
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let order: Vec<u32> = (0..IMAGES as u32).collect();
     let mut worst = Worst(0.0, String::new());

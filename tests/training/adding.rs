@@ -13,7 +13,9 @@ use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
+use gridlight::train::precision::Precision;
 
 const BATCH: usize = 50;
 const STEPS: usize = 1500;
@@ -60,6 +62,8 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: Some(1.0),
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let mut engine = Engine::new(&CpuDevice::new(Some(2)), &model, Some(&training), &others).unwrap();
     engine.initialise([seed, 0]).unwrap();

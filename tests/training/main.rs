@@ -33,13 +33,17 @@ mod losses;
 mod many;
 mod many_on_cpu;
 mod micro_batches;
+mod mixed;
 #[path = "../common/mutate.rs"]
 mod mutate;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;
 mod pytorch_trajectory;
+mod recompute;
 mod recovery;
+#[path = "../common/saving.rs"]
+mod saving;
 #[path = "../common/silent.rs"]
 mod silent;
 #[path = "../common/synthetic.rs"]

@@ -3,10 +3,12 @@
 use gridlight::base::target::{Family, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
+use gridlight::plan::Recompute;
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
 use gridlight::train::history::HistoryRow;
+use gridlight::train::precision::Precision;
 
 use crate::bench::{Bench, Recorder, SHORT};
 
@@ -100,6 +102,8 @@ fn the_plan_of_micro_batches_needs_less_memory() {
             decay: gridlight::optim::Decay::Weights,
             clip_norm: Some(1.0),
             groups: vec![],
+            recompute: Recompute::Off,
+            precision: Precision::Single,
         };
         let target = Target::webgpu_minimum(Family::Workgroup);
         let (compiled, _) =

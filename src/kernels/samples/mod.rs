@@ -7,6 +7,7 @@ pub use draw::Draw;
 
 use super::Kernel;
 use super::signature::{Content, OperandSpec};
+use crate::base::number::to_half;
 use crate::base::rng;
 use crate::base::step::StepRecord;
 
@@ -48,6 +49,10 @@ impl Operand {
                 Operand::Floats(words.map(|w| rng::normal(w) / states.max(1) as f32).collect())
             }
             Content::Switch => Operand::Floats(words.map(|w| (w & 1) as f32).collect()),
+            Content::Halves => {
+                let pair = |w: u32| [w, w.rotate_left(16)].map(|w| u32::from(to_half(rng::normal(w))));
+                Operand::Integers(words.map(pair).map(|[low, high]| low | high << 16).collect())
+            }
             Content::Index { below } => Operand::Integers(words.map(|w| w % below.max(1) as u32).collect()),
             Content::Ascending { to } => {
                 let last = count.saturating_sub(1).max(1);
@@ -132,7 +137,9 @@ impl Sample {
         }
         let write = |(at, spec): (usize, &OperandSpec)| match (spec.updated, spec.content) {
             (true, _) => Operand::random(spec, (count + at) as u32),
-            (false, Content::Index { .. }) => Operand::unwritten_integers(spec.words.max(1)),
+            (false, Content::Index { .. } | Content::Halves) => {
+                Operand::unwritten_integers(spec.words.max(1))
+            }
             (false, _) => Operand::unwritten(spec.words.max(1)),
         };
         let writes = signature.writes.iter().enumerate().map(write).collect();

@@ -10,10 +10,11 @@ use super::builder::Builder;
 use super::draft::{Draft, Place, StoredResult};
 use super::emit::Emitted;
 use super::groups::{Anchor, Fusion};
+use super::recompute::Forward;
 use super::spec::{PassSpec, PlanError};
 use super::{Slice, gather, recurrence, stage};
 use crate::base::target::Target;
-use crate::base::tensor::Shape;
+use crate::base::tensor::{DType, Shape};
 use crate::graph::ops::Lowering;
 use crate::graph::{Op, Source, ValueId};
 use crate::scalar::{Body, Inst, View};
@@ -26,6 +27,8 @@ pub(super) struct Drafter<'b, 's> {
     inputs: Vec<(String, Slice)>,
     target: &'s Target,
     drafts: Vec<Draft>,
+    /// The drafts that compute values once more, by position: they run as late as possible.
+    late: Vec<usize>,
     /// Words per temporary.
     temporaries: Vec<usize>,
     places: BTreeMap<ValueId, Place>,
@@ -47,6 +50,7 @@ impl<'b, 's> Drafter<'b, 's> {
             inputs: vec![],
             target,
             drafts: vec![],
+            late: vec![],
             temporaries: vec![],
             places: BTreeMap::new(),
             late_copies: vec![],
@@ -226,8 +230,25 @@ impl<'b, 's> Drafter<'b, 's> {
                 steps.into_iter().flat_map(in_parts).collect()
             }
         };
+        if fusion.groups[group].values().iter().any(|&value| fusion.round(value) > 0) {
+            self.late.extend(self.drafts.len()..self.drafts.len() + drafts.len());
+        }
         self.drafts.extend(drafts);
         Ok(())
+    }
+
+    /// The temporaries that hold numbers of the forward pass; none if the pass computes no gradients.
+    pub fn forward(&self) -> Vec<usize> {
+        let Some(forward) = Forward::of(self.pass) else { return vec![] };
+        let numbers =
+            |value: &ValueId| forward.is[value.index()] && self.pass.graph.ty(*value).dtype == DType::F32;
+        let places = self.places.iter().filter(|(value, _)| numbers(value));
+        places
+            .filter_map(|(_, place)| match place {
+                Place::Temporary(at) => Some(*at),
+                Place::Fixed(_) => None,
+            })
+            .collect()
     }
 
     /// Copies outputs that are leaves, or that are needed in two places.
@@ -266,8 +287,9 @@ impl<'b, 's> Drafter<'b, 's> {
         }
     }
 
-    /// The drafts, the temporaries' sizes in words, and the results to store: name, place, words.
-    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<StoredResult>) {
+    /// The drafts, those of them that run late, the temporaries' sizes in words, and the results to store: name,
+    /// place, words.
+    pub fn finish(self) -> (Vec<Draft>, Vec<usize>, Vec<usize>, Vec<StoredResult>) {
         if let Some(phase) = self.builder.layout.phases.last_mut() {
             phase.inputs = self.inputs;
         }
@@ -277,7 +299,7 @@ impl<'b, 's> Drafter<'b, 's> {
                 results.push((name.clone(), place, self.pass.graph.ty(*value).elements()));
             }
         }
-        (self.drafts, self.temporaries, results)
+        (self.drafts, self.late, self.temporaries, results)
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) fn prepare(recipe: &Recipe, target: &Target) -> Result<Prepared, Trai
         states: states.collect(),
         data: recipe.data.iter().map(data_spec).collect(),
         phases: specs,
+        ..ProgramSpec::default()
     };
     let compiled = plan::compile(&spec, target).map_err(|error| TrainError::Input(error.to_string()))?;
     Ok(Prepared { compiled, phases })

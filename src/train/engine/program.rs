@@ -13,6 +13,7 @@ use crate::plan::{
     self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
     PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
 };
+use crate::train::precision::Precision;
 use crate::train::{TrainError, groups};
 
 /// Rows per evaluation batch; halved repeatedly until the plan fits the device.
@@ -114,8 +115,25 @@ pub(super) fn compile_watching(
 ) -> Result<Built, TrainError> {
     let mut batch = batch_of(model, evaluation);
     let mut first = None;
+    let saves = training.is_some_and(|t| !t.recompute.is_off() || t.precision == Precision::Mixed);
+    let alone = |batch: usize| {
+        let built = compile_batches(model, None, evaluation, batch, target, watched, streams)?;
+        Ok::<u64, TrainError>(built.compiled.activation_bytes.iter().sum())
+    };
     loop {
         match compile_batches(model, training, evaluation, batch, target, watched, streams) {
+            // What a step saves is not taken by the evaluation.
+            Ok(built) if saves && evaluation.text.is_none() => {
+                let most = most_activations(&built.compiled);
+                let whole = batch;
+                while batch > 1 && alone(batch)? > most {
+                    batch /= 2;
+                }
+                return match batch == whole {
+                    true => Ok(built),
+                    false => compile_batches(model, training, evaluation, batch, target, watched, streams),
+                };
+            }
             Ok(built) => return Ok(built),
             // Texts keep their number of streams.
             Err(error @ TrainError::Plan(PlanError::TooLarge { .. }))
@@ -128,6 +146,12 @@ pub(super) fn compile_watching(
             Err(error) => return Err(first.unwrap_or(error)),
         }
     }
+}
+
+/// Bytes that the intermediate values of the largest phase of a training step take.
+fn most_activations(compiled: &Compiled) -> u64 {
+    let used = &compiled.activation_bytes;
+    used.split_last().and_then(|(_, others)| others.iter().max()).copied().unwrap_or(0)
 }
 
 /// Like [`compile_watching`], with evaluation batches of `evaluation_batch` rows.
@@ -196,6 +220,8 @@ fn compile_batches(
             .collect(),
         data,
         phases,
+        recompute: training.map(|t| t.recompute).unwrap_or_default(),
+        halves: training.is_some_and(|t| t.precision == Precision::Mixed),
     };
     let compiled = plan::compile(&spec, target)?;
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];

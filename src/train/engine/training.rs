@@ -4,8 +4,9 @@ use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::nn::inputs;
 use crate::optim::{Decay, Optimizer};
-use crate::plan::{Augmentation, Entry, ImageChanges};
+use crate::plan::{Augmentation, Entry, ImageChanges, Recompute};
 use crate::train::groups::Group;
+use crate::train::precision::Precision;
 
 /// The data set of the training rows.
 pub(super) const TRAINING: &str = "training";
@@ -32,6 +33,10 @@ pub struct Training<'a> {
     pub clip_norm: Option<f64>,
     /// Parameters with a learning rate or weight decay of their own.
     pub groups: Vec<Group>,
+    /// Whether parts of the forward pass are computed again instead of kept.
+    pub recompute: Recompute,
+    /// How the values of a step are stored.
+    pub precision: Precision,
 }
 
 impl Training<'_> {

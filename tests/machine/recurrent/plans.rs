@@ -12,7 +12,9 @@ use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
+use gridlight::plan::Recompute;
 use gridlight::train::engine::{self, Training};
+use gridlight::train::precision::Precision;
 
 /// Launches of a training step of one layer and its head, whatever the length; at most 15.
 pub fn few_kernels() {
@@ -89,6 +91,8 @@ fn kernels(model: &dyn Model, width: usize, batch: usize) -> usize {
         decay: gridlight::optim::Decay::Weights,
         clip_norm: None,
         groups: vec![],
+        recompute: Recompute::Off,
+        precision: Precision::Single,
     };
     let target = Target::webgpu_minimum(Family::Workgroup);
     let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();
