@@ -87,7 +87,7 @@ fn a_plan_says_where_rows_are() {
         let found: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
         assert_eq!(found["rows"], if rows == "auto" { "device" } else { rows });
     }
-    let ended = plan(directory, &["--set", "data.memory.device_mib=0.001"]);
+    let ended = plan(directory, &["--set", "data.memory.device_mib=0.00001"]);
     assert!(ended.stdout.contains("rows: in the host's memory"), "{}", ended.stdout);
     let ended = plan(directory, &["--set", "data.memory.host_mib=0.0001"]);
     assert!(ended.stdout.contains("are shuffled, and then the rows of"), "{}", ended.stdout);

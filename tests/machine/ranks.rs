@@ -238,7 +238,7 @@ fn killed_anywhere() -> Result<(), Failed> {
         for pid in processes(&out, (other % 2) as usize)? {
             Command::new("kill").args(["-9", &pid.to_string()]).status()?;
         }
-        ended(child, 60)?;
+        ended(child, 10 + whole / 1000)?;
         let resumed = [&arguments[..], &["--resume"]].concat();
         assert!(best(2, out, &resumed)? == expected, "kill {kill}");
     }
