@@ -33,8 +33,6 @@ mod losses;
 mod many;
 mod many_on_cpu;
 mod micro_batches;
-#[path = "../common/mutate.rs"]
-mod mutate;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;
