@@ -13,7 +13,7 @@ use crate::data::image::{Pixels, array, npy};
 use crate::device::Device;
 use crate::graph::{Op, Source};
 use crate::onnx::import::known::{Kind, Known};
-use crate::onnx::import::literal::Literal;
+use crate::onnx::import::literal::{Literal, Output};
 use crate::onnx::import::{Imported, index_name, source_name};
 use crate::plan::{self, Entry, ProgramSpec};
 use crate::train::TrainError;
@@ -44,8 +44,28 @@ struct JsonArray {
 pub struct Array {
     /// Extents.
     pub shape: Vec<usize>,
-    /// Elements; those that are not finite as texts.
-    pub data: Vec<Number>,
+    /// Elements, row-major.
+    pub data: Elements,
+}
+
+/// The elements of an array that came out.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Elements {
+    /// Numbers; those that are not finite as texts.
+    Numbers(Vec<Number>),
+    /// Texts: names of classes.
+    Texts(Vec<String>),
+}
+
+impl Elements {
+    /// The numbers; none of texts.
+    pub fn numbers(&self) -> &[Number] {
+        match self {
+            Self::Numbers(numbers) => numbers,
+            Self::Texts(_) => &[],
+        }
+    }
 }
 
 /// Arrays for the inputs of a model: a `.npy` file for its only one, an `.npz` or `.json` file
@@ -129,12 +149,22 @@ pub fn run(
     let computed = compute(&literal, inputs, device)?;
     let mut results = vec![];
     let mut computed = computed.into_iter();
-    for (name, value) in &literal.outputs {
+    for Output { name, value, texts } in &literal.outputs {
         let (shape, data) = match value {
             Ok(known) => (known.shape.clone(), known.data.clone()),
             Err(id) => (literal.graph.shape(*id).clone(), computed.next().unwrap_or_default()),
         };
-        results.push((name.clone(), Array { shape, data: data.into_iter().map(Number).collect() }));
+        let data = match texts {
+            None => Elements::Numbers(data.into_iter().map(Number).collect()),
+            Some(texts) => {
+                let text = |at: f64| texts.get(at as usize).cloned();
+                let found: Option<Vec<String>> = data.into_iter().map(text).collect();
+                Elements::Texts(
+                    found.ok_or_else(|| TrainError::Input(format!("`{name}` has no such class")))?,
+                )
+            }
+        };
+        results.push((name.clone(), Array { shape, data }));
     }
     Ok(results)
 }
@@ -146,7 +176,7 @@ fn compute(
     device: &dyn Device,
 ) -> Result<Vec<Vec<f64>>, TrainError> {
     let wanted: Vec<_> =
-        literal.outputs.iter().filter_map(|(_, value)| value.as_ref().err().copied()).collect();
+        literal.outputs.iter().filter_map(|output| output.value.as_ref().err().copied()).collect();
     if wanted.is_empty() {
         return Ok(vec![]);
     }

@@ -8,6 +8,7 @@ mod calendar_steps;
 mod graphs;
 mod hostile;
 mod hostile_images;
+mod hostile_models;
 mod images;
 #[path = "../common/interruptions.rs"]
 mod interruptions;

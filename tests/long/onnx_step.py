@@ -3,7 +3,7 @@
 
 Trains small models on tables, images, series and texts for a few steps, exports the step with `export --training-step`, checks
 the file with ONNX's checker and full shape inference, and lets ONNX Runtime go on for 100 steps on the same batches, fed
-with each step's own results. The losses, which a resumed run reports, may differ by 1e-4 (of losses above 1, of their size).
+with each step's own results. Masks of dropout are drawn as the program draws them. The losses, which a resumed run reports, may differ by 1e-4 (of losses above 1, of their size).
 
     pip install onnx==1.21.0 onnxruntime
     tests/long/onnx_step.py [--binary target/release/gridlight] [--steps 100] [--only NAME]
@@ -29,6 +29,7 @@ import onnxruntime
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 TOLERANCE = 1e-4
 BEFORE = 5
+SEED = 5
 
 # Steps as rows lie in the file, with nothing done to them; the last rows validate and test.
 PLAIN = """
@@ -102,6 +103,32 @@ def numbers(cells):
     return numpy.array([float(cell) for cell in cells], numpy.float32)
 
 
+def threefry(key, counter):
+    """Threefry2x32-20 of Salmon et al. (2011), for arrays of counters."""
+    mask = numpy.uint64(0xFFFFFFFF)
+    key = [numpy.uint64(word) for word in key]
+    keys = [key[0], key[1], key[0] ^ key[1] ^ numpy.uint64(0x1BD11BDA)]
+    x = [(numpy.asarray(c, numpy.uint64) + k) & mask for c, k in zip(counter, keys)]
+    for group in range(5):
+        for bits in [(13, 15, 26, 6), (17, 29, 16, 24)][group % 2]:
+            x[0] = (x[0] + x[1]) & mask
+            x[1] = (((x[1] << numpy.uint64(bits)) | (x[1] >> numpy.uint64(32 - bits))) & mask) ^ x[0]
+        x[0] = (x[0] + keys[(group + 1) % 3]) & mask
+        x[1] = (x[1] + keys[(group + 2) % 3] + numpy.uint64(group + 1)) & mask
+    return x
+
+
+def drawn(random, seed, step):
+    """The random tensor that a run of this seed reads in a step; masks alone."""
+    assert random["distribution"] == "bernoulli", random
+    count = int(numpy.prod(random["shape"]))
+    key = [seed & 0xFFFFFFFF, (seed >> 32) ^ (random["stream"] * 0x9E3779B1 & 0xFFFFFFFF)]
+    pairs = numpy.arange((count + 1) // 2)
+    words = numpy.stack(threefry(key, [numpy.full_like(pairs, step), pairs]), 1).reshape(-1)[:count]
+    threshold = round(random["probability"] * 2**32)
+    return (words < threshold).astype(numpy.float32).reshape(random["shape"])
+
+
 def batch_of(kind, place, fitted, size):
     """A function that gives the batch of each step, from 0 on."""
     if kind == "table":
@@ -144,7 +171,7 @@ def batch_of(kind, place, fitted, size):
 def steps(binary, place, run, experiment, until, *more):
     """Trains until a step and returns each step's loss and learning rate."""
     command = [binary, "train", experiment, "--device", "cpu", "--out", run, "--max-steps", str(until), "--quiet"]
-    command += ["--json", "--log-every", "1", "--set", "train.epochs=1000", *more]
+    command += ["--seed", str(SEED), "--json", "--log-every", "1", "--set", "train.epochs=1000", *more]
     ended = subprocess.run([str(part) for part in command], cwd=place, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     events = [json.loads(line) for line in ended.stdout.splitlines() if line.startswith("{")]
@@ -163,6 +190,8 @@ def compare(binary, place, name, kind, settings, count):
     onnx.checker.check_model(model, full_check=True)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     state = json.loads(metadata["gridlight.state"])
+    random_inputs = json.loads(metadata["gridlight.random"])
+    assert ("dropout" in settings) == bool(random_inputs), random_inputs
     assert int(metadata["gridlight.steps_done"]) == BEFORE
     shapes = {value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.input}
     kinds = {
@@ -183,6 +212,7 @@ def compare(binary, place, name, kind, settings, count):
     for step in range(BEFORE + 1, BEFORE + count + 1):
         feeds = {name: value.reshape(shapes[name]) for name, value in batch(step - 1).items() if name in shapes}
         feeds |= kept
+        feeds |= {name: drawn(random, SEED, step) for name, random in random_inputs.items()}
         feeds["step"] = numpy.array(step, numpy.int64)
         feeds["learning_rate"] = numpy.array(expected[step]["learning_rate"], numpy.float32)
         loss, *after = session.run(wanted, {name: value for name, value in feeds.items() if name in shapes})
@@ -274,6 +304,9 @@ type = "flatten"
     yield "cnn-layers", "images", image + layers + TRAIN + 'batch_size = 20\nlearning_rate = 3e-3\nloss = "cross_entropy"\n'
     residual = '[model]\nlayer = [{ type = "conv2d", channels = 4, kernel = 3, padding = 1 }, { type = "residual", channels = 8, stride = 2 }, { type = "global_pool" }]\n'
     yield "residual", "images", image + residual + TRAIN + 'batch_size = 20\nlearning_rate = 3e-3\nloss = "cross_entropy"\n'
+    yield "dropout", "table", mlp.format(activation="relu", norm="none").replace("hidden", "dropout = 0.3\nhidden") + (
+        'batch_size = 40\nlearning_rate = 0.01\nloss = "cross_entropy"\n'
+    )
     windows = head.format(name="n", source="series.csv", target="y") + "[data.window]\nlength = 12\n" + PLAIN
     for cell in ["lstm", "gru", "tanh", "relu"]:
         two = "hidden = [8, 6]" if cell in ["lstm", "relu"] else "hidden = [8]\nbidirectional = true"

@@ -12,7 +12,6 @@ use gridlight::train::checkpoint::{self, NamedTensor};
 use gridlight::train::foreign;
 use serde_json::Value;
 
-use super::mutate;
 use super::silent::Silent;
 
 const PLACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/pytorch");
@@ -156,7 +155,7 @@ fn an_exported_model_is_imported_again() {
         let model = Imported::read(&place.join(file)).unwrap();
         let inputs = [(model.source.inputs[0].name.clone(), x.clone())].into();
         let outputs = imported::run(&model, &inputs, &CpuDevice::new(Some(1))).unwrap();
-        outputs[0].1.data.iter().map(|x| x.0).collect::<Vec<f64>>()
+        outputs[0].1.data.numbers().iter().map(|x| x.0).collect::<Vec<f64>>()
     };
     trained(place, &[]);
     let first = exported("first.onnx");
@@ -187,25 +186,4 @@ fn files_of_pytorch_are_read_without_running_them() {
     }
     let (nested, _) = foreign::load(&Path::new(PLACE).join("imported-nested.pt")).unwrap();
     assert_eq!(nested.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["bias", "weight"]);
-}
-
-#[test]
-fn damaged_files_are_errors() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("damaged");
-    let read = |name: &str| std::fs::read(Path::new(PLACE).join(name)).unwrap();
-    let (weights, models) = (read("imported.pt"), [read("imported-mlp.onnx"), read("imported-cnn.onnx")]);
-    let began = std::time::Instant::now();
-    let mut refused = 0;
-    for seed in 0..1000 {
-        std::fs::write(&path, mutate::mutate(&weights, seed)).unwrap();
-        refused += usize::from(foreign::load(&path).is_err());
-        let model = mutate::mutate(&models[seed as usize % 2], seed);
-        match Imported::of(model, directory.path()) {
-            Ok(imported) => drop(imported.inspect(&std::collections::BTreeMap::new())),
-            Err(_) => refused += 1,
-        }
-    }
-    assert!(refused > 200, "{refused} of 2000 damaged files were refused");
-    assert!(began.elapsed().as_secs() < 600, "some file takes long");
 }

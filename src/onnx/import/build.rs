@@ -44,6 +44,8 @@ pub struct Builder<'m, 'n, 'g> {
     /// Number of the current node, counted with those of branches.
     pub at: usize,
     dropouts: u32,
+    /// Values that are places along an axis, and its extent.
+    pub(super) places: HashMap<ValueId, usize>,
     /// Whether everything is computed as the file says, rather than as layers that are trained.
     pub literal: bool,
 }
@@ -73,6 +75,7 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
             mends,
             at: 0,
             dropouts: 0,
+            places: HashMap::new(),
             literal: true,
         }
     }
@@ -194,6 +197,7 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
                 Ok(Held::new(id).of(known.kind))
             }
             Value::Stored(name) => Ok(Held::new(self.weight(name, false)?)),
+            Value::Text(..) => Err("it computes with texts".into()),
             Value::Broken => Err(Fail::Follows),
         }
     }
@@ -248,9 +252,10 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
                     data: data.iter().map(|&x| f64::from(x)).collect(),
                 }))),
                 Some(Stored::Refused(reason)) => Err(format!("its tensor `{name:.80}`: {reason}").into()),
+                Some(Stored::Texts { .. }) => Err(format!("its tensor `{name:.80}` holds texts").into()),
                 _ => Ok(None),
             },
-            Value::Graph(_) | Value::Broken => Ok(None),
+            Value::Graph(_) | Value::Text(..) | Value::Broken => Ok(None),
         }
     }
 
@@ -259,11 +264,11 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
         match value {
             Value::Known(known) => Ok(known.shape.clone()),
             Value::Stored(name) => match self.tensor(name) {
-                Some(Stored::Weights { shape, .. }) => Ok(shape.clone()),
+                Some(Stored::Weights { shape, .. } | Stored::Texts { shape, .. }) => Ok(shape.clone()),
                 Some(Stored::Refused(reason)) => Err(format!("its tensor `{name:.80}`: {reason}").into()),
                 _ => Err(Fail::Follows),
             },
-            Value::Graph(held) => Ok(self.shape_of(held)),
+            Value::Graph(held) | Value::Text(held, _) => Ok(self.shape_of(held)),
             Value::Broken => Err(Fail::Follows),
         }
     }
@@ -308,6 +313,21 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
             return Ok(self.net.graph.permute(from, &joined)?);
         }
         Ok(self.net.graph.permute(x, order)?)
+    }
+
+    /// The extent of the axis along which a value is places, if it is.
+    pub fn extent_of_places(&self, id: ValueId) -> Option<usize> {
+        let mut id = id;
+        loop {
+            if let Some(&extent) = self.places.get(&id) {
+                return Some(extent);
+            }
+            let node = self.net.graph.node(id);
+            match node.op {
+                Op::Reshape(_) | Op::Permute(_) | Op::Slice(_) | Op::Broadcast(_) => id = node.inputs[0],
+                _ => return None,
+            }
+        }
     }
 
     /// Drops elements in training.

@@ -185,6 +185,23 @@ pub fn read(tensor: &proto::Tensor, directory: &Path) -> Result<Known, String> {
     Ok(Known { kind, shape, data })
 }
 
+/// The texts of a tensor of a file.
+///
+/// # Errors
+/// If they are not as many as the shape says, or no UTF-8.
+pub fn read_texts(tensor: &proto::Tensor) -> Result<(Vec<usize>, Vec<String>), String> {
+    let shape: Result<Vec<usize>, _> = tensor.dims.iter().map(|&n| usize::try_from(n)).collect();
+    let shape = shape.map_err(|_| format!("the shape {:?} has an extent below 0", tensor.dims))?;
+    let count = shape.iter().try_fold(1usize, |n, &extent| n.checked_mul(extent));
+    if count != Some(tensor.string_data.len()) {
+        return Err(format!("{} texts are not the elements of {shape:?}", tensor.string_data.len()));
+    }
+    let text =
+        |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).map_err(|_| "a text is no UTF-8".to_string());
+    let data: Result<Vec<String>, String> = tensor.string_data.iter().map(text).collect();
+    Ok((shape, data?))
+}
+
 /// Elements that stand in fields of their type.
 fn of_fields(tensor: &proto::Tensor) -> Vec<f64> {
     match tensor.data_type {

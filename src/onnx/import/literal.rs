@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::build::{Builder, Value};
+use super::free;
 use super::known::{Kind, Known};
-use super::mend::{Freed, Mends, PROBE};
+use super::mend::{Freed, Mends};
 use super::model::Side;
 use super::{Imported, bind_input, problem_text};
 use crate::graph::{Graph, ValueId};
@@ -21,11 +22,22 @@ const MOST_SETTINGS: usize = 64;
 pub struct Literal {
     /// Its graph; inputs are named by [`source_name`] and [`index_name`].
     pub graph: Graph,
-    /// Outputs by name: what they are, if that is known, or the value.
-    pub outputs: Vec<(String, Result<Known, ValueId>)>,
+    /// What comes out.
+    pub outputs: Vec<Output>,
     /// Tensors of the file, in the order of their shapes.
     pub given: Vec<(String, Arc<Vec<f32>>)>,
     parameters: Vec<Parameter>,
+}
+
+/// What comes out.
+#[derive(Debug)]
+pub struct Output {
+    /// Its name.
+    pub name: String,
+    /// What it is, if that is known, or the value.
+    pub value: Result<Known, ValueId>,
+    /// The texts of which the value is the places, if it is texts.
+    pub texts: Option<Arc<Vec<String>>>,
 }
 
 impl Literal {
@@ -87,19 +99,37 @@ impl Imported {
         let exported = self.exported_rows().filter(|&exported| exported > 0);
         let freed = exported.zip(rows).map(|(exported, rows)| Freed { exported, rows });
         let freed = freed.filter(|freed| freed.exported != freed.rows);
-        let mut mends = Mends::default();
-        if let Some(freed) = freed {
-            mends.probing = true;
-            let mut probe = shapes.clone();
-            for shape in probe.values_mut().filter(|shape| !shape.is_empty()) {
-                shape[0] = PROBE;
+        let mut mends = match freed {
+            None => Mends::default(),
+            Some(freed) => {
+                let single = settings.iter().filter(|(_, known)| known.shape.is_empty());
+                let single = single.map(|(name, known)| (name.clone(), known.clone())).collect();
+                self.free_rows(freed.exported, shapes, &single)?
             }
-            let single = settings.iter().filter(|(_, known)| known.shape.is_empty());
-            let single = single.map(|(name, known)| (name.clone(), known.clone())).collect();
-            self.built(&probe, &single, Some(Freed { rows: PROBE, ..freed }), &mut mends)?;
-            mends.probing = false;
-        }
+        };
         self.built(shapes, settings, freed, &mut mends)
+    }
+
+    /// Where shapes hold the rows, of which the model was exported with `exported`; the first extents of `shapes`
+    /// are any.
+    pub(super) fn free_rows(
+        &self,
+        exported: usize,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        settings: &BTreeMap<String, Known>,
+    ) -> Result<Mends, String> {
+        free::search(exported, |rows, mends| {
+            let mut shapes = shapes.clone();
+            for shape in shapes.values_mut().filter(|shape| !shape.is_empty()) {
+                shape[0] = rows;
+            }
+            let mut graph = Graph::new();
+            let mut net = Network::new(&mut graph, false);
+            let freed = Some(Freed { exported, rows });
+            let outputs = self.appended(&mut net, &shapes, settings, freed, mends)?;
+            let outputs = outputs.into_iter().filter_map(|output| output.value.err()).collect();
+            Ok(free::Built::of(net, outputs))
+        })
     }
 
     fn built(
@@ -111,7 +141,22 @@ impl Imported {
     ) -> Result<Literal, String> {
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, false);
-        let mut builder: Builder = self.builder(&mut net, freed, mends);
+        let outputs = self.appended(&mut net, shapes, settings, freed, mends)?;
+        let Network { parameters, given, .. } = net;
+        let parameters = parameters.into_iter().map(|(parameter, _)| parameter).collect();
+        Ok(Literal { graph, outputs, given, parameters })
+    }
+
+    /// Appends the model to a network.
+    fn appended(
+        &self,
+        net: &mut Network,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        settings: &BTreeMap<String, Known>,
+        freed: Option<Freed>,
+        mends: &mut Mends,
+    ) -> Result<Vec<Output>, String> {
+        let mut builder: Builder = self.builder(net, freed, mends);
         for port in &self.source.inputs {
             let Some(shape) = shapes.get(&port.name) else { continue };
             match settings.get(&port.name) {
@@ -126,17 +171,16 @@ impl Imported {
         let mut outputs = vec![];
         for port in &self.source.outputs {
             let missing = |_| format!("the output `{:.80}` is not computed", port.name);
-            let value = match builder.named(&port.name) {
-                Value::Known(known) => Ok((*known).clone()),
+            let (value, texts) = match builder.named(&port.name) {
+                Value::Known(known) => (Ok((*known).clone()), None),
+                Value::Text(held, texts) => (Err(held.id), Some(texts)),
                 value => {
                     let held = builder.hold(&value).map_err(missing)?;
-                    Err(builder.first(&held).map_err(missing)?)
+                    (Err(builder.first(&held).map_err(missing)?), None)
                 }
             };
-            outputs.push((port.name.clone(), value));
+            outputs.push(Output { name: port.name.clone(), value, texts });
         }
-        let Network { parameters, given, .. } = net;
-        let parameters = parameters.into_iter().map(|(parameter, _)| parameter).collect();
-        Ok(Literal { graph, outputs, given, parameters })
+        Ok(outputs)
     }
 }

@@ -3,7 +3,8 @@
 //! A model that was exported with a fixed number of rows has it in the shapes of its reshapes. Where it is found by
 //! building the model with a prime number of rows: extents that this divides hold the rows. In row-major order the
 //! rows are a digit with a certain stride, and the axis of the new shape in which that digit lies is the one to
-//! change. Of a single row the digit has no width, so only an axis of extent 1, or the one that is `-1`, can be it.
+//! change. Of a single row the digit has no width: it is an axis of extent 1, or the one that is `-1`; else each axis
+//! within which a digit of that stride can lie may hold it, and [`super::free`] tries them.
 
 use std::collections::BTreeMap;
 
@@ -30,12 +31,56 @@ pub struct Mends {
     known: BTreeMap<usize, Option<(Vec<usize>, usize)>>,
     /// Whether they are being found out.
     pub probing: bool,
+    /// By number of node: which of the axes that may hold the rows is tried, if not the first.
+    tried: BTreeMap<usize, usize>,
+    /// The nodes of which several axes may hold the rows, in order, and how many.
+    open: Vec<(usize, usize)>,
+    /// Whether something else than a shape may hold the rows, so that a check must show that it does not.
+    doubtful: bool,
+}
+
+/// Where rows lie in a new shape.
+#[derive(Debug, PartialEq)]
+enum Place {
+    /// Nowhere.
+    Nowhere,
+    /// In one of these axes of the shape, the likeliest first.
+    Among(Vec<usize>),
 }
 
 impl Mends {
     /// Those that the next build finds out.
     pub fn probing() -> Self {
         Self { probing: true, ..Self::default() }
+    }
+
+    /// Whether shapes left a choice.
+    pub fn is_choice(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Says that a check must show that rows are free.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
+    }
+
+    /// Whether a check must show that rows are free.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful || self.is_choice()
+    }
+
+    /// Turns to the next way to choose: the last choice changes first. Whether there is one.
+    pub fn next_way(&mut self) -> bool {
+        for (at, count) in std::mem::take(&mut self.open).into_iter().rev() {
+            let tried = self.tried.entry(at).or_insert(0);
+            if *tried + 1 < count {
+                *tried += 1;
+                self.known.clear();
+                return true;
+            }
+            self.tried.remove(&at);
+        }
+        false
     }
 
     /// The extents that a value of extents `from` is reshaped to, where the file says `wanted`.
@@ -56,8 +101,21 @@ impl Mends {
             return resolve(from, wanted, allow_zero);
         };
         if self.probing {
-            let found = find(from, wanted, allow_zero, freed)?;
-            self.known.insert(at, found);
+            let (shape, place) = find(from, wanted, allow_zero, freed)?;
+            let axis = match place {
+                Place::Nowhere => None,
+                Place::Among(axes) if axes.len() > 1 => {
+                    self.open.push((at, axes.len()));
+                    axes.get(self.tried.get(&at).copied().unwrap_or(0)).copied()
+                }
+                Place::Among(axes) => axes.first().copied(),
+            };
+            let held = axis.map(|axis| {
+                let mut shape = shape;
+                shape[axis] /= freed.exported;
+                (shape, axis)
+            });
+            self.known.insert(at, held);
         }
         match self.known.get(&at) {
             Some(Some((shape, axis))) => {
@@ -70,13 +128,13 @@ impl Mends {
     }
 }
 
-/// Where rows lie in the new shape; none if the value has none.
+/// The new shape as it was when the model was exported, and where rows lie in it.
 fn find(
     from: &[usize],
     wanted: &[i64],
     allow_zero: bool,
     Freed { exported, rows }: Freed,
-) -> Result<Option<(Vec<usize>, usize)>, String> {
+) -> Result<(Vec<usize>, Place), String> {
     let holding: Vec<usize> = (0..from.len()).filter(|&axis| from[axis].is_multiple_of(rows)).collect();
     let unknown = || {
         let shown = format!("{wanted:?}");
@@ -86,39 +144,55 @@ fn find(
         )
     };
     let axis = match holding[..] {
-        [] => return Ok(None),
+        [] => return Ok((resolve(from, wanted, allow_zero)?, Place::Nowhere)),
         [axis] => axis,
         _ => return Err(unknown()),
     };
-    if axis > 0 && from[axis] != rows {
-        return Err(unknown());
-    }
     // As it was when it was exported.
     let mut before = from.to_vec();
     before[axis] = before[axis] / rows * exported;
     let shape = resolve(&before, wanted, allow_zero)?;
-    let all: usize = before.iter().product();
-    // Elements from one row to the next.
-    let stride = match axis {
-        0 => all / exported,
-        _ => from[axis + 1..].iter().product(),
-    };
+    let within: usize = from[axis + 1..].iter().product();
+    // Elements from one row to the next: rows are the outer or the inner part of their axis.
+    let outer = before[axis] / exported * within;
     let after = |axis: usize| shape[axis + 1..].iter().product::<usize>();
-    let rest = |axis: usize| wanted.get(axis) == Some(&-1);
-    let fits = |axis: usize| {
+    // How many elements of an axis lie within a row, if rows can lie in that axis.
+    let inner = |axis: usize, stride: usize| {
         let inner =
             stride.checked_div(after(axis)).filter(|inner| inner * after(axis) == stride && *inner > 0);
-        inner.is_some_and(|inner| shape[axis].is_multiple_of(exported * inner))
+        inner.filter(|inner| shape[axis].is_multiple_of(exported * inner))
     };
-    let exact = |axis: usize| shape[axis] == exported && after(axis) == stride;
     // Rather the axis that rows were in before.
-    let axes = || std::iter::once(axis).chain(0..shape.len()).filter(|&axis| axis < shape.len());
-    let found = axes().find(|&axis| exact(axis));
-    let found = found.or_else(|| axes().find(|&axis| fits(axis) && (exported > 1 || rest(axis))));
-    let axis = found.ok_or_else(unknown)?;
-    let mut shape = shape;
-    shape[axis] /= exported;
-    Ok(Some((shape, axis)))
+    let axes = || std::iter::once(axis).chain((0..shape.len()).filter(move |&other| other != axis));
+    let axes = || axes().filter(|&axis| axis < shape.len());
+    if axis == 0 || outer == within {
+        let exact = |axis: usize| shape[axis] == exported && after(axis) == outer;
+        let rest = |axis: usize| wanted.get(axis) == Some(&-1);
+        let found = axes().find(|&axis| exact(axis));
+        let fits = |axis: usize| inner(axis, outer).is_some() && (exported > 1 || rest(axis));
+        if let Some(axis) = found.or_else(|| axes().find(|&axis| fits(axis))) {
+            return Ok((shape, Place::Among(vec![axis])));
+        }
+    }
+    // Rather an axis of which they are the outer part.
+    let is_outer =
+        |axis: usize, stride: usize| inner(axis, stride).is_some_and(|inner| inner * exported == shape[axis]);
+    let strides = if outer == within { vec![outer] } else { vec![outer, within] };
+    let mut found: Vec<usize> = vec![];
+    for outermost in [true, false] {
+        for &stride in &strides {
+            let fits =
+                axes().filter(|&axis| inner(axis, stride).is_some() && is_outer(axis, stride) == outermost);
+            found.extend(fits);
+        }
+    }
+    let mut axes: Vec<usize> = vec![];
+    found.into_iter().for_each(|axis| {
+        if !axes.contains(&axis) {
+            axes.push(axis)
+        }
+    });
+    if axes.is_empty() { Err(unknown()) } else { Ok((shape, Place::Among(axes))) }
 }
 
 /// A shape in which 0 keeps an extent, unless `allow_zero`, and -1 is what is left.
@@ -177,9 +251,25 @@ mod tests {
         assert_eq!(of(&[5, 0, 8], &[5, 32], 4), Some(vec![5, 56]));
         assert_eq!(of(&[5, 0, 8], &[5, 1, 2, 4], 1), Some(vec![5, 7, 2, 4]));
         assert_eq!(of(&[6, 8], &[48], 1), Some(vec![48]), "no rows in it");
-        // A transposition in disguise: rows may be merged or not.
-        assert_eq!(of(&[0, 5, 8], &[5, 1, 8], 1), None);
-        assert_eq!(of(&[0, 5, 8], &[5, 8], 1), None);
+    }
+
+    #[test]
+    fn where_rows_may_lie_in_several_axes_all_are_tried() {
+        let freed = Some(Freed { exported: 1, rows: PROBE });
+        let ways = |from: &[usize], wanted: &[i64]| {
+            let mut mends = Mends::probing();
+            let mut found = vec![];
+            loop {
+                found.push(mends.reshape(1, from, wanted, false, freed).unwrap());
+                assert!(mends.is_choice());
+                if !mends.next_way() {
+                    return found;
+                }
+            }
+        };
+        // Heads beside rows, then rows and steps in one, as in attention of a single row.
+        assert_eq!(ways(&[5, PROBE, 8], &[5, 2, 4]), [[5, 2 * PROBE, 4], [5 * PROBE, 2, 4]]);
+        assert_eq!(ways(&[5, 2 * PROBE, 4], &[5, 8]), [[5, 8 * PROBE], [5 * PROBE, 8]]);
     }
 
     #[test]

@@ -3,17 +3,21 @@
 //!
 //! A file is read within bounds ([`file`]), its functions are written out ([`model`]), and its nodes become a graph
 //! ([`build`], with one file for each group of operators in [`ops`]). What depends on shapes alone is computed on the
-//! way ([`known`]). The number of rows is free, whatever the file was exported with ([`mend`]). In training, a model
+//! way ([`known`]). The number of rows is free, whatever the file was exported with ([`mend`], [`free`]). In training, a model
 //! is the body of an experiment's ([`network`]).
 
 pub mod build;
 pub mod file;
+mod free;
 pub mod known;
+mod linear;
 pub mod literal;
 pub mod mend;
 pub mod model;
 pub mod network;
 mod ops;
+#[cfg(test)]
+mod tests;
 pub mod value;
 mod weights;
 
@@ -138,10 +142,11 @@ impl Imported {
     pub fn inspect(&self, sizes: &BTreeMap<String, usize>) -> Inspection {
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, false);
-        let mut mends = Mends::probing();
         let exported = self.exported_rows();
         let freed = exported.map(|exported| Freed { exported, rows: PROBE });
         let mut inspection = Inspection::default();
+        let found = self.freed_shapes(sizes);
+        let mut mends = found.clone().unwrap_or_else(|_| Mends::probing());
         for node in &self.source.nodes {
             *inspection.operators.entry(node.op.clone()).or_insert(0) += 1;
         }
@@ -163,10 +168,26 @@ impl Imported {
             inspection.outputs.push((port.name.clone(), shape));
         }
         inspection.problems = std::mem::take(&mut builder.problems);
+        // What keeps the rows from being freed, if it is nothing of a single node.
+        if let (Err(reason), true) = (found, inspection.problems.is_empty()) {
+            inspection.problems.push(Problem { node: "rows".into(), op: "input".into(), reason });
+        }
         let Network { parameters, states, .. } = net;
         inspection.parameters = parameters.into_iter().map(|(p, _)| (p.name, p.shape)).collect();
         inspection.states = states.into_iter().map(|s| (s.name, s.shape)).collect();
         inspection
+    }
+
+    /// Where shapes hold the rows, tried with the shapes of [`tried_shape`].
+    fn freed_shapes(&self, sizes: &BTreeMap<String, usize>) -> Result<Mends, String> {
+        let Some(exported) = self.exported_rows().filter(|&exported| exported > 0) else {
+            return Ok(Mends::probing());
+        };
+        let mut shapes = BTreeMap::new();
+        for port in &self.source.inputs {
+            shapes.insert(port.name.clone(), tried_shape(port, sizes, &mut vec![])?);
+        }
+        self.free_rows(exported, &shapes, &BTreeMap::new())
     }
 
     /// The rows with which the model was exported: the first extent of its inputs, 0 if it is open; none if the
@@ -256,6 +277,16 @@ pub fn source_name(port: &str) -> String {
 /// How the same input is bound as indices.
 pub fn index_name(port: &str) -> String {
     format!("indices {port}")
+}
+
+/// The input whose numbers are bound by this name.
+fn source_port(name: &str) -> Option<&str> {
+    name.strip_prefix("input ")
+}
+
+/// The input whose indices are bound by this name.
+fn index_port(name: &str) -> Option<&str> {
+    name.strip_prefix("indices ")
 }
 
 /// Declares an input of the graph's own.

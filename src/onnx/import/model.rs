@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::proto::{self, Extent, element};
 use super::known::{self, Kind, Known, type_name};
+use super::linear;
 
 /// Most nodes of a model.
 const MAX_NODES: usize = 200_000;
@@ -24,6 +25,13 @@ pub enum Stored {
     },
     /// Integers or truth values.
     Known(Known),
+    /// Texts: names of classes.
+    Texts {
+        /// Extents.
+        shape: Vec<usize>,
+        /// Elements.
+        data: Arc<Vec<String>>,
+    },
     /// One that cannot be read, and why.
     Refused(String),
 }
@@ -100,6 +108,18 @@ pub struct Source {
 }
 
 impl Node {
+    /// A node with one result and no graphs, called as its result.
+    pub fn plain(
+        op: &str,
+        output: &str,
+        inputs: Vec<String>,
+        opset: i64,
+        attributes: Vec<proto::Attribute>,
+    ) -> Self {
+        let (op, name, outputs) = (op.to_string(), output.to_string(), vec![output.to_string()]);
+        Self { op, name, inputs, outputs, opset, attributes, ..Self::default() }
+    }
+
     /// How messages call it.
     pub fn label(&self) -> String {
         format!("node `{:.120}` ({:.60})", self.name, self.op)
@@ -258,6 +278,7 @@ impl Reader<'_> {
             self.node(node, scope, &mut nodes)?;
         }
         let outputs = graph.output.iter().map(|info| scope.name(&info.name)).collect();
+        let nodes = linear::written_out(nodes, &mut tensors);
         Ok(Body { nodes, outputs, tensors })
     }
 
@@ -332,6 +353,12 @@ impl Reader<'_> {
 
 /// A tensor of a file: floating-point numbers as weights.
 pub fn stored(tensor: &proto::Tensor, directory: &Path) -> Stored {
+    if tensor.data_type == element::STRING {
+        return match known::read_texts(tensor) {
+            Ok((shape, data)) => Stored::Texts { shape, data: Arc::new(data) },
+            Err(reason) => Stored::Refused(reason),
+        };
+    }
     match known::read(tensor, directory) {
         Ok(Known { kind: Kind::Float, shape, data }) => {
             let large = |x: &&f64| x.is_finite() && !(**x as f32).is_finite();

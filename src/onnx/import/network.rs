@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 
 use super::build::{Builder, Held, Value};
+use super::free;
 use super::known::Kind;
-use super::mend::{Freed, Mends, PROBE};
-use super::model::{Node, Port, Side};
+use super::mend::{Freed, Mends};
+use super::model::{Node, Port, Side, Stored};
 use super::{Imported, problem_text};
 use crate::base::tensor::{DType, elements};
 use crate::graph::{Graph, GraphError, Source, ValueId};
@@ -16,6 +17,20 @@ use crate::nn::network::Network;
 
 /// The name of a new last layer.
 const HEAD: &str = "head";
+/// Operators of scikit-learn's converter: probabilities by class, and rows of length 1.
+const ZIP_MAP: &str = "ai.onnx.ml.ZipMap";
+const NORMALIZER: &str = "ai.onnx.ml.Normalizer";
+
+/// The output that predicts where none is named: the first of numbers, as classifiers often give the class before.
+fn predicting(model: &Imported) -> Option<&str> {
+    let outputs = &model.source.outputs;
+    let by_class = |port: &&Port| {
+        let maker = model.made_by.get(&port.name).map(|&at| &model.source.nodes[at]);
+        maker.is_some_and(|node| node.op == ZIP_MAP)
+    };
+    let found = outputs.iter().find(|port| port.is_float());
+    found.or_else(|| outputs.iter().find(by_class)).or(outputs.first()).map(|port| port.name.as_str())
+}
 
 /// A model of others as the body of an experiment's.
 #[derive(Debug)]
@@ -38,7 +53,7 @@ impl Body {
     pub fn new(model: Imported, file: String, output: Option<&str>, new_head: bool) -> Result<Self, String> {
         let names: Vec<&str> = model.source.outputs.iter().map(|port| port.name.as_str()).collect();
         let output = match output {
-            None => names.first().map(|name| (*name).to_string()).ok_or("it has no outputs")?,
+            None => predicting(&model).ok_or("it has no outputs")?.to_string(),
             Some(name) if names.contains(&name) => name.to_string(),
             Some(name) => {
                 return Err(format!("has no output `{name:.80}`; it has `{:.300}`", names.join("`, `")));
@@ -74,12 +89,18 @@ impl Body {
             "Dropout",
             "Tanh",
             "HardSigmoid",
+            ZIP_MAP,
+            NORMALIZER,
         ];
         let mut name = self.output.as_str();
         let is_tensor = |name: &String| {
             self.model.source.tensors.contains_key(name) || !self.model.made_by.contains_key(name)
         };
         while let Some(node) = self.node_of(name) {
+            if let Some(second) = self.of_pair(node) {
+                name = second;
+                continue;
+            }
             match node.op.as_str() {
                 "Gemm" | "MatMul" => {
                     return node
@@ -109,20 +130,84 @@ impl Body {
     }
 
     /// The value that predicts; without the function that the loss applies by itself.
-    fn prediction(&self, loss: &Loss) -> &str {
+    ///
+    /// # Errors
+    /// If the loss reads scores, and the output is probabilities of which the scores cannot be had.
+    fn prediction(&self, loss: &Loss) -> Result<&str, String> {
+        let is_classes = matches!(loss, Loss::CrossEntropy { .. } | Loss::Focal { .. });
+        let is_truths = matches!(loss, Loss::BceWithLogits { .. });
+        let applied: &[&str] = match (is_classes, is_truths) {
+            (true, _) => &["Softmax", "LogSoftmax"],
+            (_, true) => &["Sigmoid"],
+            _ => &[],
+        };
         let mut name = self.output.as_str();
         while let Some(node) = self.node_of(name) {
-            let applied: &[&str] = match loss {
-                Loss::CrossEntropy { .. } | Loss::Focal { .. } => &["Softmax", "LogSoftmax", "Identity"],
-                Loss::BceWithLogits { .. } => &["Sigmoid", "Identity"],
-                _ => &[],
-            };
-            match node.inputs.first() {
-                Some(before) if applied.contains(&node.op.as_str()) => name = before,
-                _ => break,
+            let Some(before) = node.inputs.first() else { break };
+            if applied.contains(&node.op.as_str()) || self.is_same(node) {
+                name = before;
+                continue;
+            }
+            match self.of_pair(node).filter(|_| is_truths) {
+                Some(second) => name = second,
+                None => break,
             }
         }
-        name
+        let last = self.node_of(name).filter(|_| is_classes);
+        let is_computed = |name: &String| self.model.made_by.contains_key(name);
+        let is_probability = |node: &&Node| match node.op.as_str() {
+            "Sigmoid" | NORMALIZER => true,
+            // Of several classifiers, each against the rest, made to add up to 1.
+            "Div" => node.inputs.get(1).is_some_and(is_computed),
+            _ => self.of_pair(node).is_some(),
+        };
+        match last.filter(is_probability) {
+            None => Ok(name),
+            Some(node) => Err(format!(
+                "its output `{:.80}` is probabilities of {}, and the loss reads the scores before a softmax; train it \
+                 with bce_with_logits if it has two classes, or give it a new last layer with model.head = \"new\"",
+                self.output,
+                node.label()
+            )),
+        }
+    }
+
+    /// Whether a node gives what it reads.
+    fn is_same(&self, node: &Node) -> bool {
+        let before = || node.inputs.first().and_then(|name| self.node_of(name));
+        match node.op.as_str() {
+            "Identity" | ZIP_MAP => true,
+            "Cast" => Kind::of(node.int("to", 0) as i32) == Some(Kind::Float),
+            // What a softmax gives adds up to 1.
+            NORMALIZER => {
+                node.text("norm", "MAX") == "L1" && before().is_some_and(|node| node.op == "Softmax")
+            }
+            _ => false,
+        }
+    }
+
+    /// The second of two scores, or probabilities, of which the first is its negation, or what is left of 1: how
+    /// scikit-learn's converter writes two classes.
+    fn of_pair<'n>(&self, node: &'n Node) -> Option<&'n str> {
+        let [first, second] = &node.inputs[..] else { return None };
+        if node.op != "Concat" {
+            return None;
+        }
+        let negation = self.node_of(first)?;
+        let of = match negation.op.as_str() {
+            "Neg" => negation.inputs.first(),
+            "Sub" if self.is_one(negation.inputs.first()?) => negation.inputs.get(1),
+            _ => None,
+        };
+        (of == Some(second)).then_some(second)
+    }
+
+    fn is_one(&self, name: &str) -> bool {
+        match self.model.source.tensors.get(name) {
+            Some(Stored::Weights { data, .. }) => data[..] == [1.0],
+            Some(Stored::Known(known)) => known.one() == Some(1.0),
+            _ => false,
+        }
     }
 
     /// Builds what is taken.
@@ -140,29 +225,43 @@ impl Body {
         if let Some(known) = &*known {
             return Ok(known.clone());
         }
+        let exported = self.model.exported_rows().unwrap_or(0);
+        let mends = match exported {
+            0 => Mends::default(),
+            _ => free::search(exported, |rows, mends| {
+                self.tried(feeds, name, Freed { exported, rows }, mends)
+            })?,
+        };
+        *known = Some(mends.clone());
+        Ok(mends)
+    }
+
+    /// What is taken, built for a number of rows.
+    fn tried(
+        &self,
+        feeds: &Feeds,
+        name: &str,
+        freed: Freed,
+        mends: &mut Mends,
+    ) -> Result<free::Built, String> {
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, false);
-        let mut mends = Mends::probing();
-        let exported = self.model.exported_rows();
-        let freed = exported.map(|exported| Freed { exported, rows: PROBE });
         let numbers = match feeds.width {
             0 => None,
             width => {
                 let of = Source::Batch("x".into());
-                Some(net.graph.source(of, &[PROBE, width], DType::F32).map_err(|e| e.reason)?)
+                Some(net.graph.source(of, &[freed.rows, width], DType::F32).map_err(|e| e.reason)?)
             }
         };
         let mut categories = vec![];
         for (name, _) in &feeds.categories {
             let of = Source::Batch(name.clone());
             categories
-                .push((name.clone(), net.graph.source(of, &[PROBE], DType::U32).map_err(|e| e.reason)?));
+                .push((name.clone(), net.graph.source(of, &[freed.rows], DType::U32).map_err(|e| e.reason)?));
         }
-        let probe = Feeds { batch: PROBE, numbers, categories, ..feeds.clone() };
-        self.value(&mut net, &probe, name, freed, &mut mends)?;
-        mends.probing = false;
-        *known = Some(mends.clone());
-        Ok(mends)
+        let feeds = Feeds { batch: freed.rows, numbers, categories, ..feeds.clone() };
+        let value = self.value(&mut net, &feeds, name, Some(freed), mends)?;
+        Ok(free::Built::of(net, vec![value]))
     }
 
     fn value(
@@ -313,7 +412,8 @@ impl imported::Body for Body {
             net.summary.push((HEAD.into(), vec![outputs], trained));
             return Ok(y);
         }
-        let y = self.taken(net, feeds, self.prediction(loss))?;
+        let prediction = self.prediction(loss).map_err(|reason| self.refuse(reason))?;
+        let y = self.taken(net, feeds, prediction)?;
         let shape = net.graph.shape(y).clone();
         if elements(&shape) != feeds.batch * outputs || (shape.len() > 1 && shape[0] != feeds.batch) {
             let width = elements(&shape) / feeds.batch.max(1);

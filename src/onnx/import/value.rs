@@ -85,6 +85,8 @@ pub enum Value {
     Stored(String),
     /// Computed.
     Graph(Held),
+    /// A text of a list, by its place in it.
+    Text(Held, Arc<Vec<String>>),
     /// Not supported, which is told where it comes from.
     Broken,
 }

@@ -84,6 +84,7 @@ impl Builder<'_, '_, '_> {
             Some(Stored::Weights { shape, data }) if !data.is_empty() => Ok((shape.clone(), data.clone())),
             Some(Stored::Weights { .. }) => Err(format!("its tensor `{name:.80}` has no elements").into()),
             Some(Stored::Refused(reason)) => Err(format!("its tensor `{name:.80}`: {reason}").into()),
+            Some(Stored::Texts { .. }) => Err(format!("its tensor `{name:.80}` holds texts").into()),
             _ => Err(Fail::Follows),
         }
     }

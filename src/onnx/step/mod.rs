@@ -2,6 +2,8 @@
 //! in, the loss and all of these after the step come out. The gradients are operators of the model's graph like any
 //! others ([`crate::graph::autodiff`]), so a runtime needs nothing but ONNX's operators to go on with a training.
 //!
+//! Random tensors, as the masks of dropout, are inputs too: who runs the step draws them.
+//!
 //! The number of rows is that of the run's batches: means of losses are products by the reciprocal of a number.
 
 mod scalars;
@@ -15,8 +17,10 @@ use super::inputs::prepare;
 use super::proto::element;
 use super::trace::{Dim, Trace};
 use super::{Exported, Request, describe};
+use crate::base::rng::RandomKind;
 use crate::base::tensor::DType;
 use crate::data::{Dataset, Text};
+use crate::graph::ops::Random;
 use crate::graph::{Op, Source, ValueId};
 use crate::nn::arrangement::Arrangement;
 use crate::nn::inputs::{WEIGHT, X, Y};
@@ -50,8 +54,15 @@ pub fn export(request: &Request, step: u64) -> Result<Exported, TrainError> {
     }
     let trace = Trace::fixed(model.graph(config.batch_size, true)?);
     let mut assembly = Assembly::default();
-    let mut writer = Writer { request, model: &trace.model, assembly: &mut assembly, state: vec![] };
-    let bound = writer.inputs()?;
+    let mut writer = Writer {
+        request,
+        model: &trace.model,
+        assembly: &mut assembly,
+        state: vec![],
+        drawn: BTreeMap::new(),
+    };
+    let mut bound = writer.inputs()?;
+    bound.extend(writer.random());
     let slots = writer.optimizer_state()?;
     let rate = writer.scalar("learning_rate", element::FLOAT, "learning rate of the step");
     let number = writer.scalar("step", element::INT64, "number of the step, from 1 on");
@@ -107,7 +118,7 @@ fn explain<T>(found: Result<T, TrainError>) -> Result<T, TrainError> {
         TrainError::Input(reason) => {
             let (reason, _) = reason.split_once("; export the weights alone").unwrap_or((&reason, ""));
             let how = match reason.contains("random") {
-                true => "; a training step in ONNX draws no random numbers: train with `dropout = 0`",
+                true => "; a training step in ONNX draws no random numbers in here: train with `dropout = 0`",
                 false => "",
             };
             TrainError::Input(format!("{reason}{how}"))
@@ -135,6 +146,21 @@ struct Writer<'a> {
     assembly: &'a mut Assembly,
     /// The names of inputs, and those of the outputs that are these after the step.
     state: Vec<(String, String)>,
+    /// Random tensors by input: how they are distributed.
+    drawn: BTreeMap<String, Drawn>,
+}
+
+/// A random tensor that a step reads, as its metadata (`gridlight.random`) say it.
+#[derive(serde::Serialize)]
+struct Drawn {
+    /// `bernoulli`, `uniform` on `[0, 1)`, or `normal`.
+    distribution: &'static str,
+    /// Probability of 1 of `bernoulli`; elements are 0 otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probability: Option<f64>,
+    /// Its stream of [`rng`] in a run.
+    stream: u32,
+    shape: Vec<usize>,
 }
 
 impl Writer<'_> {
@@ -175,6 +201,34 @@ impl Writer<'_> {
             bound.push((value, held));
         }
         Ok(bound)
+    }
+
+    /// Declares the random tensors, the same one wherever it is drawn from the same stream; says which values they are.
+    fn random(&mut self) -> Vec<(ValueId, Held)> {
+        let mut named: Vec<(Random, String)> = vec![];
+        let mut bound = vec![];
+        for (at, node) in self.model.graph.nodes.iter().enumerate() {
+            let Op::Random(random) = &node.op else { continue };
+            let known = named.iter().find(|(known, _)| known == random).map(|(_, name)| name.clone());
+            let input = known.unwrap_or_else(|| {
+                let (distribution, probability) = match random.kind {
+                    RandomKind::Uniform => ("uniform", None),
+                    RandomKind::Normal => ("normal", None),
+                    RandomKind::Mask { threshold } => {
+                        ("bernoulli", Some(f64::from(threshold) / 4_294_967_296.0))
+                    }
+                };
+                let name = format!("random.{}", named.len());
+                let meaning = "random numbers, to be drawn anew for each step (metadata gridlight.random)";
+                let input = self.assembly.input(&name, element::FLOAT, &fixed(&random.shape), meaning);
+                let (stream, shape) = (random.stream, random.shape.clone());
+                self.drawn.insert(input.clone(), Drawn { distribution, probability, stream, shape });
+                named.push((random.clone(), input.clone()));
+                input
+            });
+            bound.push((ValueId(at as u32), Held::new(input, dims(&random.shape))));
+        }
+        bound
     }
 
     /// What goes through a step besides the optimizer's state: trained tensors, then running statistics and states that
@@ -307,6 +361,7 @@ impl Writer<'_> {
             text("batch_size", train.batch_size.to_string()),
             text("learning_rate", train.learning_rate.to_string()),
             text("state", json(&state)),
+            text("random", serde_json::to_string(&self.drawn).unwrap_or_default()),
         ]
     }
 }

@@ -218,6 +218,9 @@ pub fn cast(b: &mut Builder, node: &Node) -> Outcome<Value> {
     let value = b.value(node, 0)?;
     // What happens to numbers out of range, of 8-bit ones alone.
     let _ = (node.int("saturate", 1), node.text("round_mode", "up"));
+    if matches!(value, Value::Text(..)) && node.op == "Cast" && node.int("to", 0) as i32 == element::STRING {
+        return Ok(value);
+    }
     let to = match node.op.as_str() {
         "Cast" => {
             let to = node.int("to", 0) as i32;

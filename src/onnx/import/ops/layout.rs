@@ -11,8 +11,13 @@ use crate::graph::build::common_shape;
 
 /// A value in another shape; indices too.
 fn into_shape(b: &mut Builder, value: &Value, shape: &[usize]) -> Outcome<Value> {
-    if let Value::Known(known) = value {
-        return Ok(known.reshaped(shape.to_vec())?.into());
+    match value {
+        Value::Known(known) => return Ok(known.reshaped(shape.to_vec())?.into()),
+        Value::Text(held, texts) => {
+            let id = b.net.graph.reshape(held.id, shape)?;
+            return Ok(Value::Text(Held { id, ..*held }, texts.clone()));
+        }
+        _ => {}
     }
     let held = b.hold(value)?;
     let id = b.first(&held)?;
@@ -46,6 +51,15 @@ pub fn reshape(b: &mut Builder, node: &Node) -> Outcome<Value> {
         false => resolve(&from, &wanted, allow_zero)?,
     };
     into_shape(b, &value, &shape)
+}
+
+/// A list as one row.
+///
+/// # Errors
+/// If it cannot be computed.
+pub fn as_row(b: &mut Builder, value: &Value) -> Outcome<Value> {
+    let count = elements(&b.extents(value)?);
+    into_shape(b, value, &[1, count])
 }
 
 /// All axes before `axis` as one, and all from it on.

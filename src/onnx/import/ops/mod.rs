@@ -4,6 +4,7 @@ mod arithmetic;
 mod attention;
 mod convolution;
 mod elementwise;
+mod features;
 mod gates;
 mod known;
 mod layout;
@@ -14,6 +15,7 @@ mod products;
 mod recurrent;
 mod reduction;
 mod resize;
+mod scatter;
 mod select;
 mod unrolled;
 
@@ -67,6 +69,10 @@ pub fn build(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         "Trilu" => select::triangle(b, node),
         "OneHot" => select::one_hot(b, node),
         "ArgMax" | "ArgMin" => select::arg_max(b, node),
+        "TopK" => return scatter::top(b, node),
+        "GatherND" => scatter::gather_slices(b, node),
+        "GatherElements" => scatter::gather_elements(b, node),
+        "ScatterND" | "ScatterElements" | "Scatter" => scatter::scatter(b, node),
         "Hardmax" => select::hardmax(b, node),
         "CumSum" => select::running_sum(b, node),
         "MatMul" => products::matmul(b, node),
@@ -92,7 +98,10 @@ pub fn build(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         "Loop" | "Scan" => {
             return Err("it repeats a graph a number of times that the inputs may decide".into());
         }
-        _ => return Err(Fail::Reason("this operator is not supported".into())),
+        op => match op.strip_prefix("ai.onnx.ml.") {
+            Some(name) => features::build(b, node, name),
+            None => return Err(Fail::Reason("this operator is not supported".into())),
+        },
     })
 }
 

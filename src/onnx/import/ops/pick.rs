@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::build::{Builder, Held, Outcome, Value};
 use super::super::known::{Kind, Known};
-use super::super::model::Node;
+use super::super::model::{Node, Stored};
 use super::{axes_given, axis_last, axis_of, known};
 use crate::base::tensor::elements;
 use crate::graph::ValueId;
@@ -177,8 +177,10 @@ pub fn gather(b: &mut Builder, node: &Node) -> Outcome<Value> {
         let id = b.first(&held)?;
         return Ok(Held { id: b.net.graph.reshape(id, &whole)?, last: false, ..held }.into());
     }
-    let Value::Graph(Held { ids: Some(ids), .. }) = indices else {
-        return Err("its indices are computed, and no indices of an input".into());
+    let ids = match &indices {
+        Value::Graph(Held { ids: Some(ids), .. }) => *ids,
+        _ if axis == 0 => return by_place(b, &table, &indices),
+        _ => return Err("its indices are computed, and no indices of an input".into()),
     };
     let held = match table {
         Value::Stored(name) => Held::new(b.weight(&name, true)?),
@@ -186,6 +188,46 @@ pub fn gather(b: &mut Builder, node: &Node) -> Outcome<Value> {
     };
     let x = b.first(&held)?;
     Ok(Held { id: gathered(b, x, axis, ids)?, last: false, ids: None, kind: held.kind }.into())
+}
+
+/// The rows of a table at places that are computed: those of a largest element, which are within it.
+///
+/// # Errors
+/// If it cannot be told that they are within it, or the table is large.
+pub fn by_place(b: &mut Builder, table: &Value, places: &Value) -> Outcome<Value> {
+    const LARGEST: usize = 1 << 16;
+    let held = b.hold(places)?;
+    let shape = b.extents(table)?;
+    let extent = shape.first().copied().unwrap_or(0);
+    if !b.extent_of_places(held.id).is_some_and(|most| most <= extent) {
+        return Err(
+            "its indices are computed, and neither indices of an input nor places of largest elements".into(),
+        );
+    }
+    if let Value::Stored(name) = table
+        && let Some(Stored::Texts { data, .. }) = b.tensor(name)
+    {
+        return Ok(Value::Text(held, data.clone()));
+    }
+    let width = elements(&shape[1..]);
+    if extent.saturating_mul(width) > LARGEST {
+        return Err(format!("its indices are computed, and its table {shape:?} is large").into());
+    }
+    let indexed = b.shape_of(&held);
+    let table = b.hold(table)?;
+    let kind = table.kind;
+    let (at, table) = (b.first(&held)?, b.first(&table)?);
+    let g = &mut *b.net.graph;
+    let at = g.reshape(at, &[elements(&indexed), 1, 1])?;
+    let table = g.reshape(table, &[1, extent, width])?;
+    let places: Vec<f32> = (0..extent).map(|place| place as f32).collect();
+    let places = g.constant(&[1, extent, 1], &places)?;
+    // A sum of one element and zeros has the bits of that element.
+    let chosen =
+        g.formula([at, places, table], |[at, places, table]| at.equal(&places).select(&table, 0.0))?;
+    let sum = g.sum(chosen, &[1], false)?;
+    let id = g.reshape(sum, &[&indexed[..], &shape[1..]].concat())?;
+    Ok(Held::new(id).of(kind).into())
 }
 
 /// What is not 0 in a known condition.

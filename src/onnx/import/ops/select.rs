@@ -95,7 +95,9 @@ fn place_of_largest(b: &mut Builder, x: ValueId, axis: usize, keep: bool, first:
         x.equal(&largest).select(places, f64::from(f32::MIN))
     })?;
     let place = graph.max(chosen, &[axis], keep)?;
-    Ok(graph.mul_scalar(place, f64::from(sign))?)
+    let place = graph.mul_scalar(place, f64::from(sign))?;
+    b.places.insert(place, shape[axis]);
+    Ok(place)
 }
 
 /// 1 at the first of the largest elements of an axis, else 0.
