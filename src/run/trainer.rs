@@ -143,7 +143,7 @@ pub(super) fn program(
 }
 
 /// What the training steps of an experiment are made of.
-fn training_of<'a>(
+pub(super) fn training_of<'a>(
     experiment: &Experiment,
     data: &'a Loaded,
     images: Option<&'a ImageChanges>,
@@ -356,7 +356,7 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
 }
 
 /// The experiment, with the numbers of weights that follow from the training rows.
-fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
+pub(super) fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment {
     if let Some(target) = &data.train.target {
         let loss = &mut experiment.train.loss;
         loss.balance(&data.train.class_weights(data.fitted.target.classes().len()));

@@ -2,10 +2,13 @@
 
 mod column;
 mod csv;
+#[cfg(feature = "parquet")]
 mod delta;
 mod json;
 mod look;
+#[cfg(feature = "parquet")]
 mod pages;
+#[cfg(feature = "parquet")]
 mod parquet;
 mod records;
 mod source;
@@ -118,6 +121,7 @@ impl Table {
         expected: &[&str],
     ) -> Result<Self, DataError> {
         let (table, wanted) = match open()? {
+            #[cfg(feature = "parquet")]
             source::Contents::Parquet => (parquet::read(path)?, "rows"),
             source::Contents::Json(bytes) => (json::read(path, &bytes)?, "a JSON object in each line"),
             source::Contents::Text(stream) => {

@@ -1,8 +1,9 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
 //! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
-//! reads and sets weights and everything else that a checkpoint keeps. `ranks` shares steps with other processes.
+//! reads and sets weights and everything else that a checkpoint keeps. `awaited` is for hosts that must not wait. `ranks` shares steps with other processes.
 
+mod awaited;
 mod order;
 mod program;
 mod ranks;
@@ -234,25 +235,41 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn train(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let Some((batch, micro_batches)) = self.training else { return Ok(vec![]) };
+        let Some((batch, _)) = self.training else { return Ok(vec![]) };
         debug_assert!(steps.iter().all(|s| s.batch_start % batch as u32 == 0), "batches do not overlap");
         if let Some(ranks) = self.ranks.clone() {
             return self.train_shared(&ranks, steps);
         }
-        if self.plays() {
-            return self.train_in_turns(steps);
-        }
-        let phases = step(micro_batches);
-        let mut runs = vec![];
-        for (slot, step) in steps.iter_mut().enumerate() {
-            step.slot = slot as u32;
-            for &(phase, times) in &phases {
-                runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
+        self.enqueue(steps)?;
+        self.losses_of(steps.len())
+    }
+
+    /// Runs training steps (this sets their slots) without waiting for them.
+    fn enqueue(&mut self, steps: &mut [StepRecord]) -> Result<(), TrainError> {
+        let runs = if self.plays() {
+            self.runs_of_turns(steps)
+        } else {
+            let phases = step(self.micro_batches());
+            let mut runs = vec![];
+            for (slot, step) in steps.iter_mut().enumerate() {
+                step.slot = slot as u32;
+                for &(phase, times) in &phases {
+                    runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
+                }
             }
+            runs
+        };
+        Ok(self.session.run_all(&runs)?)
+    }
+
+    /// The losses of the `count` steps that ran last.
+    fn losses_of(&mut self, count: usize) -> Result<Vec<f32>, TrainError> {
+        if self.plays() {
+            return self.losses_of_turns(count);
         }
-        self.session.run_all(&runs)?;
+        let micro_batches = self.micro_batches();
         let Some(losses) = self.losses() else { return Ok(vec![]) };
-        let words = self.session.read(losses.buffer, losses.start, steps.len() * micro_batches)?;
+        let words = self.session.read(losses.buffer, losses.start, count * micro_batches)?;
         Ok(words.chunks(micro_batches).map(mean).collect())
     }
 
@@ -296,6 +313,12 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
+        self.enqueue_evaluation(draw)?;
+        self.evaluated()
+    }
+
+    /// Runs the evaluation without waiting for it.
+    fn enqueue_evaluation(&mut self, draw: u32) -> Result<(), TrainError> {
         self.begin_anew(1)?;
         let batches = self.evaluation_rows.div_ceil(self.evaluation_batch);
         let record = |slot: usize| StepRecord {
@@ -306,9 +329,13 @@ impl Engine {
             ..StepRecord::default()
         };
         let steps: Vec<StepRecord> = (0..batches).map(record).collect();
-        self.session.run(self.evaluation, &steps)?;
+        Ok(self.session.run(self.evaluation, &steps)?)
+    }
+
+    /// What the evaluation that ran last computed.
+    fn evaluated(&mut self) -> Result<Predictions, TrainError> {
         let results = self.compiled.layout.phases[self.evaluation].results.clone();
-        let places = self.positions.iter().max().map_or(0, |last| last + 1);
+        let places = self.places();
         // The values of each row, in row order.
         let mut read = |at: usize, width: usize| -> Result<Vec<f32>, TrainError> {
             let slice: Slice = results[at].slice;
@@ -338,6 +365,11 @@ impl Engine {
             parts: parts?,
             members: self.members.clone(),
         })
+    }
+
+    /// Places of evaluated rows in the results, those left free included.
+    fn places(&self) -> usize {
+        self.positions.iter().max().map_or(0, |last| last + 1)
     }
 
     /// Runs one evaluation batch of these rows, starting from the final states of the previous batch, and
