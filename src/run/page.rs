@@ -180,14 +180,13 @@ fn entry(path: &Path, folder: &mut Folder) -> Result<Entry, TrainError> {
     Ok(Entry { title: experiment.name.clone(), about: about(&toml), toml, files, weights })
 }
 
-/// The first sentence of the comment that an experiment begins with.
+/// The first sentence of the comment that an experiment begins with, up to a command, which is indented.
 fn about(toml: &str) -> String {
-    let lines = toml.lines().map_while(|line| line.strip_prefix('#')).map(str::trim);
-    let text = lines.collect::<Vec<_>>().join(" ");
-    match text.split_once(". ") {
-        Some((first, _)) => format!("{first}."),
-        None => text.trim_end_matches(':').to_string(),
-    }
+    let lines = toml.lines().map_while(|line| line.strip_prefix('#'));
+    let text: Vec<&str> = lines.take_while(|line| !line.starts_with("  ")).map(str::trim).collect();
+    let text = text.join(" ");
+    let first = text.split_once(". ").map_or(&*text, |(first, _)| first).trim_end_matches([':', '.']);
+    if first.is_empty() { String::new() } else { format!("{first}.") }
 }
 
 #[cfg(test)]
@@ -198,6 +197,7 @@ mod tests {
     fn an_experiment_is_described_by_its_first_sentence() {
         assert_eq!(about("# One thing (8 x 8) here.\n# Two.\nname = \"a\""), "One thing (8 x 8) here.");
         assert_eq!(about("# On two\n# lines. More:\nname = \"a\""), "On two lines.");
+        assert_eq!(about("# Draws:\n#   gridlight sample\n# Goal."), "Draws.");
         assert_eq!(about("name = \"a\"\n# not this"), "");
     }
 
