@@ -2,7 +2,9 @@
 //! data.
 
 pub mod bytes;
+pub mod clock;
 pub mod config;
+pub mod files;
 pub mod image;
 pub mod input;
 pub mod names;

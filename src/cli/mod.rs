@@ -36,6 +36,7 @@ mod tune_kernels;
 mod verify;
 #[cfg(feature = "serve")]
 mod watch;
+mod web;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -66,6 +67,7 @@ enum Command {
     #[cfg(feature = "serve")]
     Watch(watch::Watch),
     Export(export::Export),
+    Web(web::Web),
     Import(import::Import),
     List(list::List),
     Compare(compare::Compare),
@@ -161,6 +163,7 @@ pub fn run(started: Instant) -> ExitCode {
         #[cfg(feature = "serve")]
         Command::Watch(command) => command.run(),
         Command::Export(command) => command.run(),
+        Command::Web(command) => command.run(),
         Command::Import(command) => command.run(),
         Command::List(command) => command.run(),
         Command::Compare(command) => command.run(),

@@ -36,6 +36,7 @@ use std::borrow::Cow;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::base::files;
 pub use config::DataConfig;
 use config::Targets;
 pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
@@ -365,12 +366,12 @@ pub fn load_future(fitted: &Fitted, path: &Path, future: &Path) -> Result<Option
 fn digest(path: &Path) -> Result<String, DataError> {
     let of_file = |file: &PathBuf| {
         let mut hash = sha2::Sha256::new();
-        let copied = std::fs::File::open(file).and_then(|mut file| hash_all(&mut file, &mut hash));
+        let copied = files::File::open(file).and_then(|mut file| hash_all(&mut file, &mut hash));
         copied.map_err(|e| DataError::Io { path: file.clone(), reason: e.to_string() })?;
         Ok(hexadecimal(&hash.finalize()))
     };
-    let files = table::files(path)?;
-    match &files[..] {
+    let all = table::files(path)?;
+    match &all[..] {
         [file] => of_file(file),
         files => {
             let all: Vec<String> = files.iter().map(of_file).collect::<Result<_, DataError>>()?;
@@ -380,7 +381,7 @@ fn digest(path: &Path) -> Result<String, DataError> {
 }
 
 /// Adds all bytes of a file to a hash.
-fn hash_all(file: &mut std::fs::File, hash: &mut sha2::Sha256) -> std::io::Result<()> {
+fn hash_all(file: &mut files::File, hash: &mut sha2::Sha256) -> std::io::Result<()> {
     let mut piece = vec![0; 1 << 18];
     loop {
         match file.read(&mut piece) {

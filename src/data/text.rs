@@ -12,6 +12,7 @@ use super::fitted::{Fitted, FittedTarget, FittedText};
 use super::split::Least;
 use super::table::Table;
 use super::{DataError, Loaded, Understanding, digest_all, split};
+use crate::base::files;
 
 /// Maximum characters of a text.
 const MOST: usize = 1 << 30;
@@ -48,8 +49,7 @@ impl FittedText {
 
 /// The characters of a file.
 fn read(path: &Path) -> Result<Vec<char>, DataError> {
-    let bytes =
-        std::fs::read(path).map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
+    let bytes = files::read(path).map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?;
     let bad = |reason: String| DataError::Text { path: path.into(), reason };
     let text = match std::str::from_utf8(&bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),

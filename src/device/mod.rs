@@ -10,9 +10,11 @@ pub mod limits;
 pub mod open;
 pub mod tuning;
 
+use std::pin::Pin;
+
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
-use crate::plan::{BufferId, Program};
+use crate::plan::{BufferId, Program, Slice};
 use tuning::{Tuned, Tuning};
 
 /// What went wrong on a device.
@@ -168,6 +170,9 @@ fn check_phases(runs: &[Run], phases: usize) -> Result<(), DeviceError> {
     }
 }
 
+/// A copy to the host under way.
+pub type Fetch<'s> = Pin<Box<dyn Future<Output = Result<(), DeviceError>> + 's>>;
+
 /// A program loaded on a device: its buffers (zeroed) and its compiled phases.
 pub trait Session {
     /// The device.
@@ -184,6 +189,15 @@ pub trait Session {
     /// # Errors
     /// If the device fails.
     fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError>;
+
+    /// Copies `parts` to the host; reading them, or parts of them, then does not wait, until the next run or write.
+    /// In a browser, where nothing may wait, only such parts can be read. Elsewhere [`Session::read`] waits itself.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn fetch<'s>(&'s mut self, _parts: &'s [Slice]) -> Fetch<'s> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Runs phases one after the other, without reading anything back between them. May return before the
     /// work is done; `wait` and `read` finish it.

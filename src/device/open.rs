@@ -67,7 +67,7 @@ pub fn close(device: Box<dyn Device>) {
 }
 
 /// The adapters that the GPU backend finds.
-#[cfg(feature = "gpu")]
+#[cfg(all(feature = "gpu", not(target_family = "wasm")))]
 mod gpus {
     use super::{Device, DeviceError, DeviceInfo};
     pub use crate::device::gpu::adapters::list;
@@ -95,8 +95,8 @@ mod gpus {
     }
 }
 
-/// A build without the GPU backend finds none.
-#[cfg(not(feature = "gpu"))]
+/// A build without the GPU backend finds none; in a browser, one is awaited (`gpu::browser`).
+#[cfg(any(not(feature = "gpu"), target_family = "wasm"))]
 mod gpus {
     use super::{AdapterReport, Device, DeviceError, DeviceInfo};
 

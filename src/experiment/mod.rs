@@ -7,6 +7,7 @@ pub mod keys;
 mod paths;
 mod place;
 pub mod schema;
+pub mod starter;
 pub mod study;
 mod uncertainty;
 

@@ -29,6 +29,9 @@ use crate::train::history::HistoryRow;
 use crate::train::metrics::Metric;
 use svg::escape;
 
+/// The style sheet of reports.
+pub const STYLE: &str = include_str!("style.css");
+
 /// Evaluation results for the rows of a part.
 pub struct Scores {
     /// `validation` or `test`.
@@ -98,7 +101,7 @@ impl Report<'_> {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{name}</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>{name}</h1>\n\
              <p class=\"subtitle\">{subject} · seed {seed} · trained on {device} ({backend})</p>\n",
-            include_str!("style.css")
+            STYLE
         );
         page += &self.tiles();
         page += &section("Metrics", &tables::metrics(self));
@@ -138,7 +141,7 @@ fn head(title: &str, subtitle: &str) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{title}</title>\n<style>\n{}</style>\n</head>\n<body>\n<h1>{title}</h1>\n\
          <p class=\"subtitle\">{subtitle}</p>\n",
-        include_str!("style.css")
+        STYLE
     )
 }
 

@@ -17,7 +17,15 @@ pub(super) fn is_asked(experiment: &Experiment) -> bool {
 /// What was fitted, with the temperature and the threshold that the experiment asks for, from predictions of the
 /// validation rows.
 pub(super) fn fitted<'a>(task: &Job<'a>, validation: &Predictions) -> Cow<'a, Fitted> {
-    let (experiment, fitted) = (task.experiment, &task.data.fitted);
+    of(task.experiment, &task.data.fitted, validation)
+}
+
+/// The same of an experiment.
+pub(super) fn of<'a>(
+    experiment: &Experiment,
+    fitted: &'a Fitted,
+    validation: &Predictions,
+) -> Cow<'a, Fitted> {
     if !is_asked(experiment) {
         return Cow::Borrowed(fitted);
     }

@@ -3,18 +3,18 @@
 use std::time::Instant;
 
 use super::audit::{self, Record};
+use super::course::Course;
 use super::decide;
 use super::directory::RunDirectory;
 use super::job::{Job, Outcome};
 use super::likeness::FRECHET;
 use super::restore::{self, Position};
 use crate::base::number::{Number, Numbers};
-use crate::base::rng::{self, streams};
 use crate::base::step::StepRecord;
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint::{self, Meta, Progress};
-use crate::train::engine::{self, Engine};
+use crate::train::engine::Engine;
 use crate::train::events::{Event, Observer, Tick};
 use crate::train::history;
 use crate::train::history::HistoryRow;
@@ -69,9 +69,8 @@ impl<'a> Trainer<'a> {
         observer: &'a mut dyn Observer,
     ) -> Result<Self, TrainError> {
         let Job { experiment, data, options, .. } = task;
-        let config = &experiment.train;
-        let steps_per_epoch = (data.train.rows / experiment.rows_per_step()) as u64;
-        let total = steps_per_epoch * config.epochs as u64;
+        let course = Course { experiment, rows: &data.train };
+        let (steps_per_epoch, total) = (course.steps_per_epoch(), course.total());
         let Position { progress, history, best } = if options.resume {
             restore::newest(&task, &mut engine, &run, observer)?
         } else {
@@ -152,8 +151,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn train(&mut self) -> Result<Event, TrainError> {
-        let patience = self.task.experiment.train.early_stopping.as_ref().map(|s| s.patience as u64);
-        while patience.is_none_or(|p| self.progress.stale_epochs < p) {
+        while !self.course().is_stale(&self.progress) {
             if self.progress.position == self.steps_per_epoch {
                 self.end_epoch()?;
             } else if self.progress.step < self.total_steps {
@@ -235,22 +233,11 @@ impl<'a> Trainer<'a> {
 
     /// The row order of the current epoch.
     pub(super) fn order(&self) -> Vec<u32> {
-        let rows = self.task.data.train.rows;
-        if self.task.data.train.text.is_some() && !self.task.experiment.train.shuffle {
-            return engine::text_order(rows, self.task.experiment.train.batch_size);
-        }
-        let (seed, round) = (self.task.experiment.seed_words(), self.progress.epoch as u32);
-        let blocks = self.task.data.train.stored.as_ref().and_then(|stored| stored.blocks());
-        match blocks.filter(|_| self.task.experiment.train.shuffle) {
-            Some(blocks) => blocks.shuffled(rows, seed, round),
-            None => {
-                let mut order: Vec<u32> = (0..rows as u32).collect();
-                if self.task.experiment.train.shuffle {
-                    rng::shuffle(&mut order, seed, streams::SHUFFLE, round);
-                }
-                order
-            }
-        }
+        self.course().order(self.progress.epoch)
+    }
+
+    fn course(&self) -> Course<'a> {
+        Course { experiment: self.task.experiment, rows: &self.task.data.train }
     }
 
     /// Steps of the next group: as many as fit the time between checks, up to the next scheduled action.
@@ -274,26 +261,11 @@ impl<'a> Trainer<'a> {
     }
 
     pub(super) fn record(&self, ahead: u64) -> StepRecord {
-        let step = self.progress.step + ahead + 1;
-        let [seed_low, seed_high] = self.task.experiment.seed_words();
-        StepRecord {
-            step: step as u32,
-            batch_start: ((self.progress.position + ahead) as usize * self.task.experiment.rows_per_step())
-                as u32,
-            slot: 0,
-            seed_low,
-            seed_high,
-            learning_rate: self.learning_rate(step) as f32,
-            optimizer: self.engine.optimizer_scalars(step),
-            loss_weight: self.task.experiment.model.loss_weight(step, self.steps_per_epoch) as f32,
-            ..StepRecord::default()
-        }
+        self.course().record(&self.progress, ahead, |step| self.engine.optimizer_scalars(step))
     }
 
     fn learning_rate(&self, step: u64) -> f64 {
-        let config = &self.task.experiment.train;
-        let total = self.steps_per_epoch * config.epochs as u64;
-        config.schedule.learning_rate(config.learning_rate, step, self.steps_per_epoch, total)
+        self.course().learning_rate(step)
     }
 
     /// Records the losses of a group of steps, the first of which is `first`.
@@ -354,9 +326,6 @@ impl<'a> Trainer<'a> {
         let settings = self.task.experiment.settings();
         let task = tasks::of(settings, &self.task.data.fitted);
         task.keep(&self.run.path, epoch, &predictions)?;
-        let last_is_best = settings.last_is_best();
-        let stopping = self.task.experiment.train.early_stopping.as_ref();
-        let min_delta = stopping.map_or(0.0, |s| s.min_delta);
         let learning_rate = self.learning_rate(step);
         self.history.push(HistoryRow {
             epoch,
@@ -369,21 +338,7 @@ impl<'a> Trainer<'a> {
         if let Some(text) = task.warning(&self.history) {
             self.observer.note(&text);
         }
-        let best_loss = self.progress.best_loss;
-        let mut to_beat = self.progress.loss_to_beat.unwrap_or(best_loss);
-        if loss < f64::from_bits(to_beat) - min_delta {
-            to_beat = loss.to_bits();
-            self.progress.stale_epochs = 0;
-        } else {
-            self.progress.stale_epochs += 1;
-        }
-        // The best is the best, by however little.
-        let is_best = last_is_best || loss < f64::from_bits(best_loss);
-        let least = if is_best { loss.to_bits() } else { best_loss };
-        self.progress.loss_to_beat = (to_beat != least).then_some(to_beat);
-        if is_best {
-            self.progress.best_loss = loss.to_bits();
-            self.progress.best_epoch = epoch;
+        if self.course().judge(&mut self.progress, loss) {
             self.best = validation;
             self.best_predictions = predictions;
             let weights = self.engine.weights()?;

@@ -7,7 +7,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::directory::RunDirectory;
-use super::opened::open;
+use super::opened::{Opened, open};
 use super::trainer;
 use crate::onnx::{self, Exported};
 use crate::python;
@@ -39,8 +39,14 @@ impl Format {
 /// # Errors
 /// If the run cannot be read, or something in it has no form in ONNX.
 pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
-    let opened = open(run)?.folded();
-    let file = RunDirectory::open(run)?.best();
+    let opened = open(run)?;
+    onnx_of(opened, &RunDirectory::open(run)?.best(), raw)
+}
+
+/// A model whose weights are in `file` as an ONNX file.
+pub(super) fn onnx_of(opened: Opened, file: &Path, raw: bool) -> Result<Exported, TrainError> {
+    let opened = opened.folded();
+    let run = &opened.path;
     let trained = onnx::Request {
         settings: opened.experiment.settings(),
         fitted: &opened.fitted,
@@ -50,7 +56,7 @@ pub fn onnx(run: &Path, raw: bool) -> Result<Exported, TrainError> {
         raw,
     };
     onnx::export(&trained).map_err(|error| match error {
-        error @ TrainError::Tensor { .. } => TrainError::unusable(&file, error),
+        error @ TrainError::Tensor { .. } => TrainError::unusable(file, error),
         TrainError::Input(reason) => TrainError::unusable(run, reason),
         other => other,
     })

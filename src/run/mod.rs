@@ -1,10 +1,12 @@
-//! Operations on a run directory: train, resume, evaluate, predict, explain, attack, sample, replay.
+//! Operations on a run directory: train, resume, evaluate, predict, explain, attack, sample, replay;
+//! and training in memory, without one ([`live`]).
 
 mod anomaly;
 pub mod audit;
 mod begin;
 mod certainty;
 pub mod compare;
+mod course;
 mod decide;
 mod diagnose;
 pub mod directory;
@@ -20,10 +22,13 @@ pub mod job;
 mod keep;
 mod likeness;
 pub mod list;
+pub mod live;
 pub mod manifest;
 pub mod many;
 mod opened;
 mod opponent;
+#[cfg(not(target_family = "wasm"))]
+pub mod page;
 pub mod planned;
 mod published;
 mod quiet;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::TrainError;
+use crate::base::files;
 use crate::base::number::{brain, half};
 use crate::data::Fitted;
 
@@ -96,6 +97,14 @@ impl Meta {
 /// # Errors
 /// If the disk is full or the directory cannot be written.
 pub fn save(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(), TrainError> {
+    write_atomically(path, &bytes(path, tensors, meta)?.0)
+}
+
+/// The contents of the file that [`save`] writes, and their digest; messages call it `path`.
+///
+/// # Errors
+/// If tensors have other shapes than their data.
+pub fn bytes(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(Vec<u8>, String), TrainError> {
     let fail = |reason: String| TrainError::Io { path: path.into(), reason };
     let mut views = BTreeMap::new();
     for (name, shape, data) in tensors {
@@ -109,7 +118,7 @@ pub fn save(path: &Path, tensors: &[NamedTensor], meta: &Meta) -> Result<(), Tra
     let place = seal(&bytes).ok_or_else(|| fail("the metadata could not be sealed".into()))?;
     let digest = digest_without(&bytes, &place);
     bytes[place].copy_from_slice(digest.as_bytes());
-    write_atomically(path, &bytes)
+    Ok((bytes, digest))
 }
 
 /// Position of the digest in the bytes of a file; `None` if there is none.
@@ -182,11 +191,11 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
 pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError> {
     let io = |e: std::io::Error| TrainError::io(path, &e);
     let damaged = |reason: String| TrainError::unusable(path, reason);
-    let size = std::fs::metadata(path).map_err(io)?.len();
+    let size = files::size(path).map_err(io)?;
     if size > MAX_BYTES {
         return Err(damaged(format!("{size} bytes are more than a checkpoint of this program can have")));
     }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = files::read(path).map_err(io)?;
     let (_, header) =
         SafeTensors::read_metadata(&bytes).map_err(|e| damaged(format!("not a safetensors file: {e}")))?;
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY));

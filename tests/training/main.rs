@@ -28,6 +28,7 @@ mod image_trajectory;
 mod imported;
 #[path = "../common/interruptions.rs"]
 mod interruptions;
+mod live;
 mod losses;
 #[path = "../common/many.rs"]
 mod many;

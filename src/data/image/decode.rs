@@ -15,6 +15,7 @@ use super::Pixels;
 use super::array::bad;
 use super::format::{Format, refusal};
 use super::picture::Picture;
+use crate::base::files;
 use crate::data::DataError;
 
 /// Larger files are rejected before they are read.
@@ -34,11 +35,11 @@ const WHITE: f32 = 255.0;
 /// If it is none, is damaged, or declares too large a size.
 pub fn read(path: &Path) -> Result<Picture, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
-    let size = std::fs::metadata(path).map_err(io)?.len();
+    let size = files::size(path).map_err(io)?;
     if size > MAX_FILE {
         return Err(bad(path, format!("the file has {size} bytes, a picture at most {MAX_FILE}")));
     }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = files::read(path).map_err(io)?;
     let format = Format::of(&bytes).ok_or_else(|| bad(path, refusal(&bytes)))?;
     // The decoders may panic on malicious files; that must not reach the user as a panic.
     let decoded = std::panic::catch_unwind(|| {

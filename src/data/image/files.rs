@@ -7,6 +7,7 @@ use sha2::Digest;
 use super::array::{Array, bad};
 use super::folder::{self, Reading};
 use super::{Images, format, idx, npy, parts};
+use crate::base::files::{is_dir, is_file};
 use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Targets, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
@@ -46,7 +47,7 @@ impl ImageSet {
 /// Whether `path` holds images rather than a table.
 pub fn is_image_source(path: &Path) -> bool {
     let name = path.file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
-    path.is_dir()
+    is_dir(path)
         || is_picture(path)
         || matches!(ending(path).as_str(), "npy" | "npz")
         || name.contains("-idx")
@@ -77,7 +78,7 @@ fn is_picture(path: &Path) -> bool {
 /// # Errors
 /// If a folder cannot be read, is empty, or is nested in the folder of a class.
 pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
-    if !path.is_dir() && !is_picture(path) {
+    if !is_dir(path) && !is_picture(path) {
         return Ok(vec![]);
     }
     Ok(folder::list(path)?.iter().map(|(file, _)| folder::name(path, file)).collect())
@@ -88,7 +89,7 @@ fn ending(path: &Path) -> String {
 }
 
 fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet, DataError> {
-    if path.is_dir() || is_picture(path) {
+    if is_dir(path) || is_picture(path) {
         return read_folder(path, wanted);
     }
     if ending(path) == "npz" {
@@ -223,7 +224,7 @@ pub fn bytes(path: &Path) -> u64 {
 fn beside(path: &Path) -> Result<PathBuf, DataError> {
     let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
     let labels = path.with_file_name(name.replace("images", "labels").replace("idx3", "idx1"));
-    if name.contains("images") && labels.is_file() {
+    if name.contains("images") && is_file(&labels) {
         return Ok(labels);
     }
     Err(bad(
@@ -329,7 +330,7 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
 /// # Errors
 /// If one cannot be read.
 pub fn digest(path: &Path) -> Result<String, DataError> {
-    if path.is_dir() { folder::digest(path) } else { crate::data::digest(path) }
+    if is_dir(path) { folder::digest(path) } else { crate::data::digest(path) }
 }
 
 /// Rejects keys that concern columns of a table.

@@ -9,6 +9,7 @@ use super::array::{MAX_ARRAY, bad};
 use super::decode;
 use super::picture::Picture;
 use super::{Images, Pixels};
+use crate::base::files::is_file;
 use crate::base::image::ImageShape;
 use crate::data::DataError;
 use crate::data::config::ImageFit;
@@ -25,7 +26,7 @@ pub type Entry = (PathBuf, Option<String>);
 /// # Errors
 /// If a folder cannot be read, is empty, or is nested in the folder of a class.
 pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
-    if path.is_file() {
+    if is_file(path) {
         return Ok(vec![(path.into(), None)]);
     }
     let mut entries = vec![];

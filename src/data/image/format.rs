@@ -1,8 +1,9 @@
 //! What a file is, by its first bytes: a picture of a format that is read, or something else with a name.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::Path;
+
+use crate::base::files::File;
 
 /// The formats that are read, for messages.
 pub const READ: &str = "PNG, JPEG, WebP, BMP, GIF and TIFF";

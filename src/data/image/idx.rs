@@ -2,11 +2,11 @@
 //! axis as a big-endian 32-bit number, then the elements. Files may be compressed with gzip.
 //! <http://yann.lecun.com/exdb/mnist/> ("the IDX file format").
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use super::array::{Array, Element, bad, elements};
+use crate::base::files::File;
 use crate::data::DataError;
 
 /// First bytes of a gzip stream.

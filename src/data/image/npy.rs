@@ -1,11 +1,11 @@
 //! NumPy's array files: `.npy` (one array) and `.npz` (a zip archive of them).
 //! <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>
 
-use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::array::{Array, Element, MAX_ARRAY, bad, elements};
+use crate::base::files::File;
 use crate::data::DataError;
 
 /// First bytes of an array.

@@ -63,6 +63,7 @@ pub fn read(
     let bytes = match again()? {
         Contents::Text(stream) => stream.all().map_err(io)?,
         Contents::Json(bytes) => bytes,
+        #[cfg(feature = "parquet")]
         Contents::Parquet => vec![],
     };
     let mut notes = vec![];

@@ -2,10 +2,13 @@
 
 mod column;
 mod csv;
+#[cfg(feature = "parquet")]
 mod delta;
 mod json;
 mod look;
+#[cfg(feature = "parquet")]
 mod pages;
+#[cfg(feature = "parquet")]
 mod parquet;
 mod records;
 mod source;
@@ -161,6 +164,7 @@ impl Table {
         spill: Option<&mut Spill>,
     ) -> Result<Self, DataError> {
         let (table, wanted) = match open()? {
+            #[cfg(feature = "parquet")]
             source::Contents::Parquet => (parquet::read(path, spill)?, "rows"),
             source::Contents::Json(_) if spill.is_some() => {
                 let reason = "JSON is read into memory; convert it to CSV or Parquet, or set `data.memory.rows` = \

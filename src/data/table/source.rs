@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use crate::base::files;
 use crate::data::DataError;
 
 /// Maximum bytes of a table after decompression.
@@ -14,6 +15,7 @@ const PIECE: usize = 1 << 16;
 /// What a file contains.
 pub enum Contents {
     /// A Parquet file, which is read in place.
+    #[cfg(feature = "parquet")]
     Parquet,
     /// Objects in JSON.
     Json(Vec<u8>),
@@ -78,7 +80,7 @@ impl Stream {
 /// If a pattern is invalid or matches nothing.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let text = path.to_string_lossy();
-    if path.exists() || !text.contains(['*', '?', '[']) {
+    if files::exists(path) || !text.contains(['*', '?', '[']) {
         return Ok(vec![path.into()]);
     }
     let fail = |reason: String| DataError::Io { path: path.into(), reason };
@@ -131,10 +133,10 @@ fn refuse_strangers(path: &Path, first: &[u8]) -> Result<(), DataError> {
 pub fn open(path: &Path) -> Result<Contents, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let wrong = |reason: String| DataError::Io { path: path.into(), reason };
-    if path.is_dir() {
+    if files::is_dir(path) {
         return Err(wrong("this is a folder; expected a file with a table".into()));
     }
-    let mut file = std::fs::File::open(path).map_err(io)?;
+    let mut file = files::File::open(path).map_err(io)?;
     let mut first = [0; 16];
     let mut known = 0;
     while known < first.len() {
@@ -145,19 +147,47 @@ pub fn open(path: &Path) -> Result<Contents, DataError> {
     }
     let first = &first[..known];
     if first.starts_with(b"PAR1") {
-        return Ok(Contents::Parquet);
+        return parquet(path);
     }
     refuse_strangers(path, first)?;
-    let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|found| found.len());
+    let size = files::size_of(&file);
     let whole = std::io::Cursor::new(first.to_vec()).chain(file);
     let (reader, size): (Box<dyn Read + Send>, _) = if first.starts_with(&[0x1F, 0x8B]) {
         (Box::new(flate2::read::MultiGzDecoder::new(whole)), None)
     } else if first.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
-        (Box::new(zstd::Decoder::new(whole).map_err(io)?), None)
+        (zstandard(path, whole)?, None)
     } else {
         (Box::new(whole), size)
     };
     told_apart(path, Stream { reader, bytes: vec![], ended: false, read: 0, size })
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(_path: &Path) -> Result<Contents, DataError> {
+    Ok(Contents::Parquet)
+}
+
+#[cfg(feature = "parquet")]
+fn zstandard(path: &Path, whole: impl Read + Send + 'static) -> Result<Box<dyn Read + Send>, DataError> {
+    let decoder = zstd::Decoder::new(whole);
+    Ok(Box::new(decoder.map_err(|e| DataError::Io { path: path.into(), reason: e.to_string() })?))
+}
+
+/// What a build without the feature `parquet`, as in a browser, does not read.
+#[cfg(not(feature = "parquet"))]
+fn unread(path: &Path, what: &str) -> DataError {
+    let reason = format!("this is {what}, which this build does not read; save the table as CSV");
+    DataError::Io { path: path.into(), reason }
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(path: &Path) -> Result<Contents, DataError> {
+    Err(unread(path, "a Parquet file"))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn zstandard(path: &Path, _whole: impl Read) -> Result<Box<dyn Read + Send>, DataError> {
+    Err(unread(path, "compressed with Zstandard"))
 }
 
 /// Tells objects from other text.

@@ -21,7 +21,25 @@ const SOURCE: &str = include_str!("../../../shaders/canary.wgsl");
 ///
 /// # Errors
 /// If its result is wrong or the device fails.
+#[cfg(not(target_family = "wasm"))]
 pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), DeviceError> {
+    let (mut session, input) = begin(gpu, info, target)?;
+    compare(&input, &session.read(BufferId(1), 0, WORDS)?, info)
+}
+
+/// Runs the canary on an opened device.
+///
+/// # Errors
+/// If its result is wrong or the device fails.
+#[cfg(target_family = "wasm")]
+pub async fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), DeviceError> {
+    let (mut session, input) = begin(gpu, info, target)?;
+    session.fetch(&[Slice { buffer: BufferId(1), start: 0, words: WORDS }]).await?;
+    compare(&input, &session.read(BufferId(1), 0, WORDS)?, info)
+}
+
+/// Runs the kernel; returns the session and what it was given.
+fn begin(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(GpuSession, Vec<u32>), DeviceError> {
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::Activations, words: WORDS };
     let slice = |buffer| Slice { buffer: BufferId(buffer), start: 0, words: WORDS };
     let dispatch = Dispatch {
@@ -43,8 +61,12 @@ pub fn check(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(), D
     let input: Vec<u32> = (0..WORDS as u32).map(|i| i.wrapping_mul(0x9E37_79B1)).collect();
     session.write(BufferId(0), 0, &input)?;
     session.run(0, &[StepRecord { step: 41, ..StepRecord::default() }])?;
-    let output = session.read(BufferId(1), 0, WORDS)?;
-    match input.iter().map(|x| x ^ 41).zip(&output).find(|(expected, found)| expected != *found) {
+    Ok((session, input))
+}
+
+/// Compares what the kernel wrote with what it should have.
+fn compare(input: &[u32], output: &[u32], info: &DeviceInfo) -> Result<(), DeviceError> {
+    match input.iter().map(|x| x ^ 41).zip(output).find(|(expected, found)| expected != *found) {
         None => Ok(()),
         Some((expected, found)) => Err(DeviceError::WrongResults(format!(
             "{} ({}): a test kernel returned {found:#x} instead of {expected:#x}",

@@ -52,7 +52,28 @@ impl GpuDevice {
     ///
     /// # Errors
     /// If the driver refuses or computes wrong results.
+    #[cfg(not(target_family = "wasm"))]
     pub fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self, DeviceError> {
+        let device = pollster::block_on(Self::request(adapter, options))?;
+        if !options.untested {
+            canary::check(&device.gpu, &device.info, &device.target)?;
+        }
+        Ok(device)
+    }
+
+    /// Opens `adapter` in a browser, where that takes awaiting.
+    ///
+    /// # Errors
+    /// If the browser refuses or computes wrong results.
+    #[cfg(target_family = "wasm")]
+    pub async fn open(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self, DeviceError> {
+        let device = Self::request(adapter, options).await?;
+        canary::check(&device.gpu, &device.info, &device.target).await?;
+        Ok(device)
+    }
+
+    /// Opens `adapter` without testing it.
+    async fn request(adapter: &wgpu::Adapter, options: &GpuOptions) -> Result<Self, DeviceError> {
         let info = adapter.get_info();
         let family = match options.family {
             Some(family) => family,
@@ -71,7 +92,7 @@ impl GpuDevice {
             memory_hints: wgpu::MemoryHints::MemoryUsage,
             ..Default::default()
         });
-        let (device, queue) = pollster::block_on(request).map_err(|e| refused(&info.name, &e.to_string()))?;
+        let (device, queue) = request.await.map_err(|e| refused(&info.name, &e.to_string()))?;
         let has_timestamps = device.features().contains(wgpu::Features::TIMESTAMP_QUERY);
         let exchange = device.features().contains(wgpu::Features::SUBGROUP);
         let guard = Guard::new(device);
@@ -96,11 +117,7 @@ impl GpuDevice {
             normal_table: OnceLock::new(),
         };
         let tuning = options.tuning;
-        let device = Self { gpu: Arc::new(gpu), info: target::info(&info), target, tuning };
-        if !options.untested {
-            canary::check(&device.gpu, &device.info, &device.target)?;
-        }
-        Ok(device)
+        Ok(Self { gpu: Arc::new(gpu), info: target::info(&info), target, tuning })
     }
 
     /// Like [`Device::load`], with the shader of each launch for a target supplied by `shader_of`.

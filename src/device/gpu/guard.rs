@@ -5,15 +5,20 @@
 //! submissions silently do nothing; and `Device::poll` on a lost device panics. [`Guard::call`] sets scopes
 //! and catches panics, [`Health`] records what the callbacks report, and [`Guard::wait`] checks it before
 //! trusting a result.
+//!
+//! In a browser nothing can be waited for, and errors arrive after the call: [`Guard::call`] has none to return but
+//! those known by then, and whoever awaits results checks again when they are there.
 
-use std::cell::Cell;
+#[cfg(not(target_family = "wasm"))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(not(target_family = "wasm"))]
 use std::time::Duration;
 
 use crate::device::DeviceError;
 
 /// Longest wait for one submission. Submissions are sized to take a tenth of a second at most (`pace`).
+#[cfg(not(target_family = "wasm"))]
 const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The first fatal event that a callback reported.
@@ -67,11 +72,27 @@ impl Guard {
         self.health.check()
     }
 
+    /// Runs `work`; its errors are known later.
+    ///
+    /// # Errors
+    /// What was reported before.
+    #[cfg(target_family = "wasm")]
+    pub fn call<T>(
+        &self,
+        _purpose: &str,
+        _bytes: u64,
+        work: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Result<T, DeviceError> {
+        self.health.check()?;
+        Ok(work(&self.device))
+    }
+
     /// Runs `work`, catching errors and panics. `purpose` and `bytes` describe what is allocated, if
     /// anything.
     ///
     /// # Errors
     /// The first of: device lost, out of memory, validation failure, internal error, panic.
+    #[cfg(not(target_family = "wasm"))]
     pub fn call<T>(
         &self,
         purpose: &str,
@@ -113,10 +134,20 @@ impl Guard {
         })
     }
 
+    /// Waits for nothing.
+    ///
+    /// # Errors
+    /// What was reported before.
+    #[cfg(target_family = "wasm")]
+    pub fn wait(&self, _submission: Option<wgpu::SubmissionIndex>) -> Result<(), DeviceError> {
+        self.health.check()
+    }
+
     /// Waits until `submission` (or the newest one) is done.
     ///
     /// # Errors
     /// If the device is lost or does not finish in time.
+    #[cfg(not(target_family = "wasm"))]
     pub fn wait(&self, submission: Option<wgpu::SubmissionIndex>) -> Result<(), DeviceError> {
         let wait = wgpu::PollType::Wait { submission_index: submission, timeout: Some(TIMEOUT) };
         match self.call("waiting for the GPU", 0, |device| device.poll(wait))? {
@@ -136,33 +167,46 @@ fn error_value(error: &wgpu::Error, purpose: &str, bytes: u64) -> DeviceError {
     }
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason").trim().to_string()
-}
+#[cfg(not(target_family = "wasm"))]
+pub use panics::quietly;
+#[cfg(not(target_family = "wasm"))]
+use panics::{panic_text, without_report};
 
-thread_local! {
-    static EXPECTED: Cell<bool> = const { Cell::new(false) };
-}
+/// Panics as values.
+#[cfg(not(target_family = "wasm"))]
+mod panics {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::Once;
 
-/// Runs `work` and discards its panics.
-pub fn quietly(work: impl FnOnce()) {
-    let _ = without_report(|| catch_unwind(AssertUnwindSafe(work)));
-}
+    pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown reason").trim().to_string()
+    }
 
-/// Runs `work`, turning panics into error values without the panic hook printing them.
-fn without_report<T>(work: impl FnOnce() -> T) -> T {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let usual = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !EXPECTED.get() {
-                usual(info);
-            }
-        }));
-    });
-    let before = EXPECTED.replace(true);
-    let result = work();
-    EXPECTED.set(before);
-    result
+    thread_local! {
+        static EXPECTED: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Runs `work` and discards its panics.
+    pub fn quietly(work: impl FnOnce()) {
+        let _ = without_report(|| catch_unwind(AssertUnwindSafe(work)));
+    }
+
+    /// Runs `work`, turning panics into error values without the panic hook printing them.
+    pub fn without_report<T>(work: impl FnOnce() -> T) -> T {
+        static HOOK: Once = Once::new();
+        HOOK.call_once(|| {
+            let usual = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |info| {
+                if !EXPECTED.get() {
+                    usual(info);
+                }
+            }));
+        });
+        let before = EXPECTED.replace(true);
+        let result = work();
+        EXPECTED.set(before);
+        result
+    }
 }

@@ -25,6 +25,9 @@ impl Readback {
         self.reads
     }
 
+    /// Nothing is kept between reads.
+    pub fn forget(&mut self) {}
+
     /// Copies words `start..start + words` of `source`; the range must be in bounds.
     ///
     /// # Errors

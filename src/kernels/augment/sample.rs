@@ -31,7 +31,7 @@ pub(super) fn augment(draw: &mut Draw) -> Sample {
     let words = held * kernel.words();
     let mut reads = vec![draw.integers(batch * batches, rows)];
     match bytes {
-        true => reads.extend([draw.integers(words, 1 << 32), draw.floats(storage.entries(values))]),
+        true => reads.extend([draw.words(words), draw.floats(storage.entries(values))]),
         false => reads.push(draw.floats(words)),
     }
     let first = draw.below(batches) * batch;

@@ -33,7 +33,7 @@ pub(super) fn batch(draw: &mut Draw) -> Sample {
         match storage {
             Storage::Words => reads.push(draw.floats(words)),
             Storage::Bytes { .. } => {
-                reads.push(draw.integers(words, 1 << 32));
+                reads.push(draw.words(words));
                 tables.push(draw.floats(storage.entries(width)));
             }
         }

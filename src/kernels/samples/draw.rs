@@ -95,6 +95,11 @@ impl Draw {
         Operand::Integers((0..len).map(|_| self.below(limit) as u32).collect())
     }
 
+    /// Any words.
+    pub(in crate::kernels) fn words(&mut self, len: usize) -> Operand {
+        Operand::Integers((0..len).map(|_| self.word()).collect())
+    }
+
     /// A step with plausible scalars.
     fn step(&mut self) -> StepRecord {
         let step = self.below(1000) as u32;

@@ -1,8 +1,9 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
 //! `program` compiles the model's phases, `order` says which rows of a text follow each other, and `state`
-//! reads and sets weights and everything else that a checkpoint keeps. `ranks` shares steps with other processes.
+//! reads and sets weights and everything else that a checkpoint keeps. `awaited` is for hosts that must not wait. `ranks` shares steps with other processes.
 
+mod awaited;
 mod feed;
 mod order;
 mod program;
@@ -288,25 +289,41 @@ impl Engine {
     /// # Errors
     /// If the device fails.
     pub fn train(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let Some((batch, micro_batches)) = self.training else { return Ok(vec![]) };
+        let Some((batch, _)) = self.training else { return Ok(vec![]) };
         debug_assert!(steps.iter().all(|s| s.batch_start % batch as u32 == 0), "batches do not overlap");
         if let Some(ranks) = self.ranks.clone() {
             return self.train_shared(&ranks, steps);
         }
-        if self.plays() {
-            return self.train_in_turns(steps);
-        }
-        let phases = step(micro_batches);
-        let mut runs = vec![];
-        for (slot, step) in steps.iter_mut().enumerate() {
-            step.slot = slot as u32;
-            for &(phase, times) in &phases {
-                runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
+        self.enqueue(steps)?;
+        self.losses_of(steps.len())
+    }
+
+    /// Runs training steps (this sets their slots) without waiting for them.
+    fn enqueue(&mut self, steps: &mut [StepRecord]) -> Result<(), TrainError> {
+        let runs = if self.plays() {
+            self.runs_of_turns(steps)
+        } else {
+            let phases = step(self.micro_batches());
+            let mut runs = vec![];
+            for (slot, step) in steps.iter_mut().enumerate() {
+                step.slot = slot as u32;
+                for &(phase, times) in &phases {
+                    runs.extend((0..times).map(|at| self.micro_batch(phase, step, at)));
+                }
             }
+            runs
+        };
+        self.run_on(0, &runs)
+    }
+
+    /// The losses of the `count` steps that ran last.
+    fn losses_of(&mut self, count: usize) -> Result<Vec<f32>, TrainError> {
+        if self.plays() {
+            return self.losses_of_turns(count);
         }
-        self.run_on(0, &runs)?;
+        let micro_batches = self.micro_batches();
         let Some(losses) = self.losses() else { return Ok(vec![]) };
-        let words = self.session.read(losses.buffer, losses.start, steps.len() * micro_batches)?;
+        let words = self.session.read(losses.buffer, losses.start, count * micro_batches)?;
         Ok(words.chunks(micro_batches).map(mean).collect())
     }
 
@@ -352,36 +369,70 @@ impl Engine {
     pub fn evaluate_draw(&mut self, draw: u32) -> Result<Predictions, TrainError> {
         self.begin_anew(1)?;
         let at = self.compiled.layout.data.len() - 1;
-        let batch = self.evaluation_batch;
-        let batches = self.evaluation_rows.div_ceil(batch);
-        let together = self.feeds[at].as_ref().map_or(batches, |feed| feed.rows() / batch).max(1);
-        let widths: Vec<usize> = match self.characters {
-            Some(_) => vec![self.outputs],
-            None => [self.outputs, 1].into_iter().chain(self.graph.parts.iter().map(|_| 1)).collect(),
-        };
-        // The values of each place, by result.
-        let mut values: Vec<Vec<u32>> = widths.iter().map(|_| vec![]).collect();
+        let batches = self.evaluation_batches();
+        let room = self.feeds[at].as_ref().map(|feed| feed.rows() / self.evaluation_batch);
+        let together = room.unwrap_or(batches).max(1);
+        let mut values = vec![];
         for first in (0..batches).step_by(together) {
             let count = together.min(batches - first);
-            let run = |slot: usize| {
-                let step = StepRecord {
-                    batch_start: ((first + slot) * batch) as u32,
-                    slot: slot as u32,
-                    step: (first + slot) as u32,
-                    seed_low: draw,
-                    ..StepRecord::default()
-                };
-                Run { phase: self.evaluation, step }
+            self.enqueue_evaluation(draw, first, count)?;
+            self.read_evaluation(count, &mut values)?;
+        }
+        Ok(self.evaluated(values))
+    }
+
+    /// Batches of an evaluation.
+    fn evaluation_batches(&self) -> usize {
+        self.evaluation_rows.div_ceil(self.evaluation_batch)
+    }
+
+    /// Runs `count` batches of the evaluation, from number `first` on, without waiting for them.
+    fn enqueue_evaluation(&mut self, draw: u32, first: usize, count: usize) -> Result<(), TrainError> {
+        let at = self.compiled.layout.data.len() - 1;
+        let run = |slot: usize| {
+            let step = StepRecord {
+                batch_start: ((first + slot) * self.evaluation_batch) as u32,
+                slot: slot as u32,
+                step: (first + slot) as u32,
+                seed_low: draw,
+                ..StepRecord::default()
             };
-            let runs: Vec<Run> = (0..count).map(run).collect();
-            self.run_on(at, &runs)?;
-            let results = &self.compiled.layout.phases[self.evaluation].results;
-            for ((result, &width), values) in results.iter().zip(&widths).zip(&mut values) {
-                let slice = result.slice;
-                let found = self.session.read(slice.buffer, slice.start, count * batch * width)?;
-                if values.is_empty() { *values = found } else { values.extend(found) }
+            Run { phase: self.evaluation, step }
+        };
+        let runs: Vec<Run> = (0..count).map(run).collect();
+        self.run_on(at, &runs)
+    }
+
+    /// Where the results of `count` batches of the evaluation are, one after the other.
+    fn evaluation_places(&self, count: usize) -> Vec<Slice> {
+        let results = &self.compiled.layout.phases[self.evaluation].results;
+        let words = |width: usize| count * self.evaluation_batch * width;
+        let places = results.iter().zip(self.evaluation_widths());
+        places.map(|(result, width)| Slice { words: words(width), ..result.slice }).collect()
+    }
+
+    /// Numbers of a row in each result of the evaluation.
+    fn evaluation_widths(&self) -> Vec<usize> {
+        match self.characters {
+            Some(_) => vec![self.outputs],
+            None => [self.outputs, 1].into_iter().chain(self.graph.parts.iter().map(|_| 1)).collect(),
+        }
+    }
+
+    /// Appends the results of the `count` batches of the evaluation that ran last to `values`.
+    fn read_evaluation(&mut self, count: usize, values: &mut Vec<Vec<u32>>) -> Result<(), TrainError> {
+        for (at, place) in self.evaluation_places(count).into_iter().enumerate() {
+            let found = self.session.read(place.buffer, place.start, place.words)?;
+            match values.get_mut(at) {
+                Some(values) => values.extend(found),
+                None => values.push(found),
             }
         }
+        Ok(())
+    }
+
+    /// The evaluation whose results, with the values of each place, are `values`.
+    fn evaluated(&self, values: Vec<Vec<u32>>) -> Predictions {
         // In row order.
         let in_order = self.positions.iter().enumerate().all(|(at, &place)| at == place);
         let rows = |values: Vec<u32>, width: usize| -> Vec<f32> {
@@ -392,6 +443,7 @@ impl Engine {
             let row = |&place: &usize| values[place * width..(place + 1) * width].iter();
             self.positions.iter().flat_map(row).map(|&word| f32::from_bits(word)).collect()
         };
+        let widths = self.evaluation_widths();
         let mut found = values.into_iter().zip(&widths).map(|(values, &width)| rows(values, width));
         let mut raw = found.next().unwrap_or_default();
         let losses = match self.characters {
@@ -402,7 +454,7 @@ impl Engine {
             None => found.next().unwrap_or_default(),
         };
         let parts: Vec<_> = self.graph.parts.iter().map(|(name, _)| *name).zip(found).collect();
-        Ok(Predictions {
+        Predictions {
             raw,
             outputs: self.outputs,
             quantiles: self.quantiles.clone(),
@@ -412,7 +464,7 @@ impl Engine {
             losses,
             parts,
             members: self.members.clone(),
-        })
+        }
     }
 
     /// Runs one evaluation batch of these rows, starting from the final states of the previous batch, and

@@ -11,7 +11,7 @@ use crate::device::Run;
 use crate::nn::model::{Opponent, Turn};
 use crate::nn::tensors::Parameter;
 use crate::optim::Decay;
-use crate::plan::{Batches, Gradients, OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, UpdateSpec};
+use crate::plan::{Batches, Gradients, OptimizerSpec, ParameterSet, PassSpec, PhaseSpec, Slice, UpdateSpec};
 use crate::scalar::{BinaryFn, Body, Inst};
 use crate::train::TrainError;
 
@@ -96,17 +96,12 @@ fn bounded(mut body: Body, bound: f32) -> Body {
 }
 
 impl Engine {
-    /// Runs training steps (this sets their slots) turn by turn; returns the losses of the last turn that has
-    /// one, and keeps those of the other for [`Engine::opponent_losses`].
-    pub(super) fn train_in_turns(&mut self, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
-        let runs = self.runs_of_turns(steps);
-        self.run_on(0, &runs)?;
+    /// Returns the losses of the last turn that has one in the `count` steps that ran last, and keeps those of the
+    /// other for [`Engine::opponent_losses`].
+    pub(super) fn losses_of_turns(&mut self, count: usize) -> Result<Vec<f32>, TrainError> {
         let mut found = vec![];
-        for phase in (0..self.turns.len()).filter(|&phase| self.turns[phase].has_loss) {
-            let times = self.turns[phase].times;
-            let layout = &self.compiled.layout.phases[phase];
-            let Some(slice) = layout.result("loss").map(|result| result.slice) else { continue };
-            let words = self.session.read(slice.buffer, slice.start, steps.len() * times)?;
+        for (times, slice) in self.places_of_turns(count) {
+            let words = self.session.read(slice.buffer, slice.start, slice.words)?;
             found.push(words.chunks(times).map(mean).collect::<Vec<f32>>());
         }
         let last = found.pop().unwrap_or_default();
@@ -132,8 +127,18 @@ impl Engine {
         Ok(self.session.wait()?)
     }
 
+    /// How often each turn that has a loss is in a step, and where its losses of `count` steps are.
+    pub(super) fn places_of_turns(&self, count: usize) -> Vec<(usize, Slice)> {
+        let place = |(phase, turn): (usize, &Played)| {
+            let result = self.compiled.layout.phases[phase].result("loss")?;
+            let words = count * turn.times;
+            turn.has_loss.then_some((turn.times, Slice { words, ..result.slice }))
+        };
+        self.turns.iter().enumerate().filter_map(place).collect()
+    }
+
     /// The runs of steps, turn by turn.
-    fn runs_of_turns(&self, steps: &mut [StepRecord]) -> Vec<Run> {
+    pub(super) fn runs_of_turns(&self, steps: &mut [StepRecord]) -> Vec<Run> {
         let batch = self.training.map_or(0, |(batch, _)| batch);
         let mut runs = vec![];
         for (slot, step) in steps.iter_mut().enumerate() {

@@ -10,18 +10,25 @@ pub(super) use copies::strides;
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
+#[cfg(target_family = "wasm")]
+use super::awaited::Readback;
 use super::handle::Gpu;
 use super::pace::{self, Launches, Pace, Place};
 use super::pipelines::{self, Job};
+#[cfg(not(target_family = "wasm"))]
 use super::readback::Readback;
+use crate::base::clock::Instant;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
+#[cfg(target_family = "wasm")]
+use crate::device::Fetch;
 use crate::device::limits;
 use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{DeviceError, DeviceInfo, Run, Session, check_phases};
 use crate::kernels::shader::Shader;
+#[cfg(target_family = "wasm")]
+use crate::plan::Slice;
 use crate::plan::{BufferId, Dispatch, Phase, Program};
 
 /// Step records on the device at once; a call of `run` with more uploads them in several parts.
@@ -198,6 +205,7 @@ impl GpuSession {
         records: impl Fn(usize) -> &'r [StepRecord],
     ) -> Result<(), DeviceError> {
         check_phases(runs, self.phases.len())?;
+        self.readback.forget();
         let most = runs_at_once(self.copies);
         for (number, part) in runs.chunks(most).enumerate() {
             let first = number * most;
@@ -237,6 +245,7 @@ impl GpuSession {
     /// Words from `start` on of a buffer, of whatever copies they are.
     fn write_words(&mut self, buffer: BufferId, start: usize, words: &[u32]) -> Result<(), DeviceError> {
         self.part(buffer, start, words.len())?;
+        self.readback.forget();
         let mut at = start;
         for part in words.chunks(PENDING_BYTES as usize / 4) {
             let bytes: &[u8] = bytemuck::cast_slice(part);
@@ -259,8 +268,10 @@ impl GpuSession {
     fn read_words(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
         self.part(buffer, start, words)?;
         self.wait()?;
-        let source = &self.buffers[buffer.0 as usize];
-        self.readback.read(&self.gpu, source, start, words)
+        #[cfg(target_family = "wasm")]
+        return self.readback.read(Slice { buffer, start, words });
+        #[cfg(not(target_family = "wasm"))]
+        self.readback.read(&self.gpu, &self.buffers[buffer.0 as usize], start, words)
     }
 
     /// A buffer by number, if words `start..start + words` lie in it.
@@ -293,6 +304,16 @@ impl Session for GpuSession {
 
     fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError> {
         self.read_words(buffer, start, words)
+    }
+
+    #[cfg(target_family = "wasm")]
+    fn fetch<'s>(&'s mut self, parts: &'s [Slice]) -> Fetch<'s> {
+        Box::pin(async move {
+            for part in parts {
+                self.part(part.buffer, part.start, part.words)?;
+            }
+            self.readback.fetch(&self.gpu, &self.buffers, parts).await
+        })
     }
 
     fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {

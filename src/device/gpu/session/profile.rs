@@ -1,9 +1,8 @@
 //! Seconds per launch, for `plan` and `bench`: from GPU timestamps where available, else by waiting for each
 //! launch.
 
-use std::time::Instant;
-
 use super::{Command, GpuSession};
+use crate::base::clock::Instant;
 use crate::base::step::StepRecord;
 use crate::device::{DeviceError, Run, Session, check_phases};
 
@@ -37,6 +36,13 @@ pub fn profile(session: &mut GpuSession, phase: usize, step: &StepRecord) -> Res
     Ok(seconds)
 }
 
+/// In a browser nothing can be waited for.
+#[cfg(target_family = "wasm")]
+fn timestamps(_: &GpuSession, _: usize, _: std::ops::Range<usize>) -> Result<Vec<f64>, DeviceError> {
+    Err(DeviceError::Validation("a browser does not time launches".into()))
+}
+
+#[cfg(not(target_family = "wasm"))]
 fn timestamps(
     session: &GpuSession,
     phase: usize,

@@ -1,9 +1,10 @@
 //! Times the geometries of a program's launches on the device, the heaviest launch first, and keeps the fastest
 //! of each. All compute the same bits, so a wrong measurement costs time and nothing else.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::{Command, GpuSession, ShaderOf, command};
+use crate::base::clock::Instant;
 use crate::base::step::StepRecord;
 use crate::base::target::{Geometry, Target};
 use crate::device::DeviceError;

@@ -1,0 +1,211 @@
+//! A folder for a web server: a page that trains experiments on their data in the visitor's browser.
+//!
+//! The page's own files are part of the program; its engine, this library as WebAssembly, is built by `web/build.sh`
+//! and given as a folder, or is part of the program too (feature `web-engine`).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::directory::RunDirectory;
+use super::live;
+use super::trainer;
+use crate::data::DataError;
+use crate::experiment::Experiment;
+use crate::train::{TrainError, checkpoint};
+
+/// The page's own files.
+const PAGE: [(&str, &str); 8] = [
+    ("index.html", include_str!("../../web/index.html")),
+    ("style.css", include_str!("../../web/style.css")),
+    ("page.js", include_str!("../../web/page.js")),
+    ("engine.js", include_str!("../../web/engine.js")),
+    ("worker.js", include_str!("../../web/worker.js")),
+    ("curve.js", include_str!("../../web/curve.js")),
+    ("board.js", include_str!("../../web/board.js")),
+    ("small.js", include_str!("../../web/small.js")),
+];
+
+/// The files of the engine.
+pub const ENGINE: [&str; 2] = ["gridlight_web.js", "gridlight_web_bg.wasm"];
+
+/// The engine, if it is part of the program.
+#[cfg(feature = "web-engine")]
+const BUILT_IN: Option<[&[u8]; 2]> = Some([
+    include_bytes!("../../web/pkg/gridlight_web.js"),
+    include_bytes!("../../web/pkg/gridlight_web_bg.wasm"),
+]);
+#[cfg(not(feature = "web-engine"))]
+const BUILT_IN: Option<[&[u8]; 2]> = None;
+
+/// An experiment of the page, in `experiments.json`.
+#[derive(Serialize)]
+struct Entry {
+    title: String,
+    about: String,
+    toml: String,
+    /// Names of the files that it reads, in `data/`.
+    files: Vec<String>,
+    /// The file of weights that it begins with, in `data/`.
+    weights: Option<String>,
+}
+
+/// Reads the engine from a folder, or from the program itself.
+///
+/// # Errors
+/// If it is in neither.
+pub fn engine(folder: Option<&Path>) -> Result<[Vec<u8>; 2], TrainError> {
+    let Some(folder) = folder else {
+        return BUILT_IN.map(|files| files.map(<[u8]>::to_vec)).ok_or_else(|| {
+            TrainError::Input(
+                "this program does not hold the engine for browsers; build it with web/build.sh from Gridlight's source, \
+                 which says what that takes, and name its folder: --engine web/pkg"
+                    .into(),
+            )
+        });
+    };
+    let mut files = [vec![], vec![]];
+    for (name, bytes) in ENGINE.into_iter().zip(&mut files) {
+        let path = folder.join(name);
+        *bytes = std::fs::read(&path).map_err(|e| {
+            let reason = format!("{e}; the engine for browsers is built by web/build.sh, into web/pkg");
+            TrainError::unusable(&path, reason)
+        })?;
+    }
+    Ok(files)
+}
+
+/// What goes into the folder, by path.
+struct Folder(BTreeMap<String, Vec<u8>>);
+
+impl Folder {
+    /// Adds a file of the data; two of one name must be equal, since they lie beside each other.
+    fn add(&mut self, source: &Path) -> Result<String, TrainError> {
+        let name = source.file_name().map(|name| name.to_string_lossy().into_owned());
+        let name = name.ok_or_else(|| TrainError::unusable(source, "names no file"))?;
+        let bytes = std::fs::read(source).map_err(|e| TrainError::io(source, &e))?;
+        self.put(&name, bytes).map_err(|reason| TrainError::unusable(source, reason))?;
+        Ok(name)
+    }
+
+    fn put(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
+        match self.0.insert(format!("data/{name}"), bytes) {
+            Some(other) if self.0[&format!("data/{name}")] != other => {
+                Err(format!("another file is called {name} too; rename one, as they lie in one folder"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes the page for experiments and runs into the new folder `out`; returns its bytes.
+///
+/// # Errors
+/// If one of them cannot be trained in a browser, a file cannot be read, or `out` exists.
+pub fn write(sources: &[PathBuf], engine: [Vec<u8>; 2], out: &Path) -> Result<usize, TrainError> {
+    if out.exists() {
+        return Err(TrainError::unusable(out, "exists; give another folder with --out, or remove it"));
+    }
+    let mut folder = Folder(BTreeMap::new());
+    let entries: Vec<Entry> =
+        sources.iter().map(|path| entry(path, &mut folder)).collect::<Result<_, _>>()?;
+    let mut files = folder.0;
+    files.extend(PAGE.map(|(name, text)| (name.to_string(), text.into())));
+    files.extend(ENGINE.into_iter().map(|name| format!("engine/{name}")).zip(engine));
+    let json = serde_json::to_vec_pretty(&entries).map_err(|e| TrainError::Input(e.to_string()))?;
+    files.insert("experiments.json".into(), json);
+    // Written beside its place and renamed: whole or absent.
+    let parent = out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let fail = |e: std::io::Error| TrainError::io(out, &e);
+    std::fs::create_dir_all(parent).map_err(fail)?;
+    let place = tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(fail)?;
+    for part in ["data", "engine"] {
+        std::fs::create_dir(place.path().join(part)).map_err(fail)?;
+    }
+    for (name, bytes) in &files {
+        checkpoint::write_atomically(&place.path().join(name), bytes)?;
+    }
+    #[cfg(unix)]
+    {
+        // Temporary folders are private; this one is for a server.
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(place.path(), std::fs::Permissions::from_mode(0o755)).map_err(fail)?;
+    }
+    std::fs::rename(place.keep(), out).map_err(fail)?;
+    Ok(files.values().map(Vec::len).sum())
+}
+
+/// An experiment of the page, from its file or from a run.
+fn entry(path: &Path, folder: &mut Folder) -> Result<Entry, TrainError> {
+    let is_run = path.is_dir();
+    let (mut experiment, directory) = if is_run {
+        (RunDirectory::open(path)?.experiment()?, PathBuf::new())
+    } else {
+        (Experiment::read(path, &[])?, Experiment::directory(path))
+    };
+    live::check(&experiment)?;
+    let mut files = vec![];
+    let paths: Vec<String> = experiment.data.paths().into_iter().map(|path| path.clone()).collect();
+    for file in paths {
+        let file = directory.join(file);
+        if file.is_dir() || !file.is_file() {
+            let reason = "a browser reads single files: a folder or a pattern is none; give one file (pictures as .npz)";
+            return Err(DataError::Io { path: file, reason: reason.into() }.into());
+        }
+        let bytes = std::fs::read(&file).map_err(|e| TrainError::io(&file, &e))?;
+        if bytes.starts_with(b"PAR1") || bytes.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
+            let reason =
+                "a browser reads neither Parquet nor Zstandard; save the table as CSV (.csv or .csv.gz)";
+            return Err(DataError::Io { path: file, reason: reason.into() }.into());
+        }
+        files.push(folder.add(&file)?);
+    }
+    // What fails here would fail before every visitor.
+    trainer::load_data(&experiment, &directory)?;
+    let (toml, weights) = if is_run {
+        let name = format!("{}.safetensors", experiment.name);
+        let best = RunDirectory::open(path)?.best();
+        let bytes = std::fs::read(&best).map_err(|e| TrainError::io(&best, &e))?;
+        folder.put(&name, bytes).map_err(|reason| TrainError::unusable(&best, reason))?;
+        // Where the data lie on this machine is nobody's business.
+        for path in experiment.data.paths() {
+            let name = Path::new(path.as_str()).file_name().map(|name| name.to_string_lossy().into_owned());
+            *path = name.unwrap_or_default();
+        }
+        (experiment.resolved(), Some(name))
+    } else {
+        (std::fs::read_to_string(path).map_err(|e| TrainError::io(path, &e))?, None)
+    };
+    Ok(Entry { title: experiment.name.clone(), about: about(&toml), toml, files, weights })
+}
+
+/// The first sentence of the comment that an experiment begins with, up to a command, which is indented.
+fn about(toml: &str) -> String {
+    let lines = toml.lines().map_while(|line| line.strip_prefix('#'));
+    let text: Vec<&str> = lines.take_while(|line| !line.starts_with("  ")).map(str::trim).collect();
+    let text = text.join(" ");
+    let first = text.split_once(". ").map_or(&*text, |(first, _)| first).trim_end_matches([':', '.']);
+    if first.is_empty() { String::new() } else { format!("{first}.") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_experiment_is_described_by_its_first_sentence() {
+        assert_eq!(about("# One thing (8 x 8) here.\n# Two.\nname = \"a\""), "One thing (8 x 8) here.");
+        assert_eq!(about("# On two\n# lines. More:\nname = \"a\""), "On two lines.");
+        assert_eq!(about("# Draws:\n#   gridlight sample\n# Goal."), "Draws.");
+        assert_eq!(about("name = \"a\"\n# not this"), "");
+    }
+
+    #[test]
+    fn files_of_one_name_must_be_equal() {
+        let mut folder = Folder(BTreeMap::new());
+        folder.put("a.csv", vec![1]).unwrap();
+        folder.put("a.csv", vec![1]).unwrap();
+        assert!(folder.put("a.csv", vec![2]).unwrap_err().contains("a.csv"));
+    }
+}

@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# Builds the engine for browsers into web/pkg, and, with a folder, the page with the shipped examples:
+#   web/build.sh             then: gridlight web EXPERIMENT --out page --engine web/pkg
+#   web/build.sh page        then: python3 -m http.server --directory page
+# It takes Rust with the target wasm32-unknown-unknown (`rustup target add wasm32-unknown-unknown`) and
+# `cargo install wasm-bindgen-cli --version 0.2.130`. `wasm-opt` makes the engine smaller if it is there
+# (`npm install -g binaryen`). CARGO_WASM_FLAGS are further arguments of cargo, such as -Zbuild-std=std,panic_abort for a
+# compiler without that target.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail() { echo "web/build.sh: $*" >&2; exit 1; }
+command -v wasm-bindgen > /dev/null || fail "wasm-bindgen is missing: cargo install wasm-bindgen-cli --version 0.2.130"
+wanted=0.2.130
+found=$(wasm-bindgen --version | cut -d' ' -f2)
+[ "$found" = "$wanted" ] || fail "wasm-bindgen is $found; the engine needs $wanted"
+target=${CARGO_TARGET_DIR:-web/engine/target}
+# shellcheck disable=SC2086
+CARGO_TARGET_DIR="$target" cargo build --manifest-path web/engine/Cargo.toml --release \
+  --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
+  fail "cargo could not build for browsers; has it the target? rustup target add wasm32-unknown-unknown"
+rm -rf web/pkg
+wasm-bindgen --target web --no-typescript --out-dir web/pkg \
+  "$target/wasm32-unknown-unknown/release/gridlight_web.wasm"
+wasm=web/pkg/gridlight_web_bg.wasm
+if command -v wasm-opt > /dev/null; then
+  wasm-opt -Os --all-features "$wasm" -o "$wasm.small" && mv "$wasm.small" "$wasm"
+else
+  echo "web/build.sh: wasm-opt is not there; the engine is larger than it could be" >&2
+fi
+packed=$(cat web/pkg/gridlight_web.js "$wasm" | gzip -9 | wc -c)
+echo "web/pkg: $(wc -c < "$wasm") bytes of WebAssembly; $packed bytes with its JavaScript, compressed by gzip"
+if [ $# -gt 0 ]; then
+  examples=()
+  for name in digits-cnn traffic-1h digits-vae shakespeare traffic; do
+    examples+=("assets/experiments/$name.toml")
+  done
+  ${GRIDLIGHT:-cargo run --quiet --} web "${examples[@]}" --engine web/pkg --out "$1"
+fi

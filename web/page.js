@@ -1,0 +1,396 @@
+// The page: chooses an experiment, shows its training, and asks the trained model. The engine runs in worker.js.
+
+import { Engine } from "./engine.js";
+import { Curve } from "./curve.js";
+import { Board } from "./board.js";
+import { cells, csvOf, download, figure } from "./small.js";
+
+const at = (id) => document.getElementById(id);
+const engine = new Engine();
+const curve = new Curve(at("curve"));
+const board = new Board(at("board"), () => guess());
+
+const state = {
+  examples: [],
+  chosen: null,
+  // Files of the experiment, by name, as the visitor or the page gave them.
+  files: new Map(),
+  onGpu: false,
+  about: null,
+  status: null,
+  running: false,
+  // When what the model shows was last computed, and how long that took, in milliseconds.
+  shown: { at: 0, took: 0, epoch: -1 },
+};
+
+const say = (text) => {
+  at("message").textContent = text;
+  at("message").hidden = !text;
+};
+
+/** Runs something of the engine, and says what goes wrong. */
+async function attempt(work) {
+  try {
+    say("");
+    return await work();
+  } catch (error) {
+    say(error.message);
+    return undefined;
+  }
+}
+
+// What to train.
+
+function listExamples() {
+  const place = at("examples");
+  place.replaceChildren(
+    ...state.examples.map((example) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.setAttribute("role", "radio");
+      button.setAttribute("aria-checked", String(example === state.chosen));
+      const title = document.createElement("b");
+      title.textContent = example.title;
+      const about = document.createElement("span");
+      about.textContent = example.about;
+      button.append(title, about);
+      button.onclick = () => attempt(() => choose(example));
+      return button;
+    }),
+  );
+}
+
+async function choose(example) {
+  state.chosen = example;
+  at("choose").hidden = true;
+  listExamples();
+  const file = async (name) => {
+    const answer = await fetch(new URL(`data/${encodeURIComponent(name)}`, import.meta.url));
+    if (!answer.ok) throw new Error(`data/${name} is not in this folder (${answer.status})`);
+    return [name, new Uint8Array(await answer.arrayBuffer())];
+  };
+  const files = await Promise.all([...example.files, ...(example.weights ? [example.weights] : [])].map(file));
+  if (state.chosen !== example) return;
+  state.files = new Map(files);
+  at("toml").value = example.toml;
+  await forget();
+  if (example.weights) {
+    // The model is trained already: it answers at once.
+    await prepare();
+    state.status = await engine.call("status");
+    await show(true);
+  }
+}
+
+/** Takes files that the visitor gave: tables, texts, and perhaps an experiment. */
+async function take(list) {
+  const given = await Promise.all([...list].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+  const experiment = given.find(([name]) => name.endsWith(".toml"));
+  const data = given.filter(([name]) => !name.endsWith(".toml"));
+  if (data.length > 0) state.files = new Map(experiment ? [...state.files, ...data] : data);
+  state.chosen = null;
+  listExamples();
+  at("choose").hidden = true;
+  if (experiment) {
+    at("toml").value = new TextDecoder().decode(experiment[1]);
+  } else if (data.length > 0) {
+    await give();
+    const file = data[0][0];
+    at("toml").value = await engine.call("starter", { file });
+    if (!/\.(txt|md)$/.test(file)) await offerTargets(file);
+  }
+  await forget();
+}
+
+async function offerTargets(file) {
+  const columns = await engine.call("columns", { file });
+  const options = columns.map(({ name }) => new Option(name, name));
+  at("target").replaceChildren(...options);
+  at("target").selectedIndex = options.length - 1;
+  at("target").onchange = () =>
+    attempt(async () => {
+      at("toml").value = await engine.call("starter", { file, target: at("target").value });
+      await forget();
+    });
+  at("choose").hidden = false;
+}
+
+async function give() {
+  for (const [name, bytes] of state.files) await engine.call("putFile", { name, bytes });
+}
+
+/** Puts everything back to before a training. */
+async function forget() {
+  if (state.running) await pause();
+  state.about = null;
+  state.status = null;
+  state.shown = { at: 0, took: 0, epoch: -1 };
+  curve.clear();
+  for (const id of ["try", "inside", "take"]) at(id).hidden = true;
+  for (const id of ["drawing", "writing", "dreaming", "asking", "answer"]) at(id).hidden = true;
+  at("tiles").replaceChildren();
+  at("progress").value = 0;
+  at("about").textContent = "";
+  buttons();
+}
+
+function buttons() {
+  const ended = state.status?.ended ?? false;
+  at("train").disabled = state.files.size === 0 || ended || !engine.isReady;
+  at("train").textContent = state.running ? "Pause" : state.about ? (ended ? "Done" : "Go on") : "Train";
+  at("restart").disabled = !state.about;
+}
+
+// Training.
+
+async function prepare() {
+  const toml = at("toml").value;
+  const wanted = Object.keys(await engine.call("filesOf", { toml }));
+  const missing = wanted.filter((name) => !state.files.has(name));
+  if (missing.length > 0) {
+    throw new Error(`The experiment reads ${missing.join(", ")}; choose or drop ${missing.length > 1 ? "these files" : "this file"} too.`);
+  }
+  await give();
+  at("about").textContent = "Compiling …";
+  state.about = await engine.call("open", { toml, onGpu: state.onGpu, weights: state.chosen?.weights });
+  const { about } = state;
+  const rows = about.rows.map((n) => n.toLocaleString("en"));
+  at("about").textContent =
+    `${about.parameters.toLocaleString("en")} parameters on ${about.device.name || about.device.backend}; ` +
+    `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
+    about.notes.map((note) => ` Note: ${note}.`).join("");
+}
+
+async function train() {
+  if (state.running) return pause();
+  try {
+    if (!state.about) await prepare();
+    state.running = true;
+    buttons();
+    state.status = await engine.call("run");
+  } catch (error) {
+    if (!state.about) at("about").textContent = "";
+    throw error;
+  } finally {
+    state.running = false;
+    buttons();
+  }
+  await show(true);
+}
+
+async function pause() {
+  await engine.call("pause");
+}
+
+engine.onProgress = ({ status, losses, seconds }) => {
+  state.status = status;
+  curve.add(status, losses);
+  const { history, best, step, steps } = status;
+  at("progress").value = step / Math.max(steps, 1);
+  const last = history.at(-1);
+  const tiles = [["step", `${step} / ${steps}`], ["steps/s", figure(losses.length / Math.max(seconds, 1e-6))]];
+  if (losses.length > 0) tiles.push(["loss", figure(losses.reduce((a, b) => a + b) / losses.length)]);
+  for (const [name, value] of Object.entries(last?.validation ?? {})) tiles.push([`validation ${name}`, figure(value)]);
+  if (best?.epoch) tiles.push(["best epoch", `${best.epoch} of ${history.length}`]);
+  at("tiles").replaceChildren(
+    ...tiles.map(([name, value]) => {
+      const tile = document.createElement("div");
+      const [term, shown] = [document.createElement("dt"), document.createElement("dd")];
+      [term.textContent, shown.textContent] = [name, value];
+      tile.append(term, shown);
+      return tile;
+    }),
+  );
+  if (best && best.epoch !== state.shown.epoch) show(false);
+};
+
+// What the model does.
+
+/** Shows what the best model does; while training, only as often as takes little of the time. */
+async function show(now) {
+  const epoch = state.status?.best?.epoch;
+  if (epoch === undefined || state.shown.busy) return;
+  const { shown } = state;
+  if (!now && performance.now() - shown.at < 10 * shown.took + 1000) return;
+  if (epoch === shown.epoch && now && !at("inside").hidden) return;
+  shown.busy = true;
+  const began = performance.now();
+  try {
+    at("take").hidden = false;
+    await tryOut();
+    await inside();
+    shown.epoch = epoch;
+  } catch (error) {
+    say(error.message);
+  } finally {
+    shown.busy = false;
+    shown.at = performance.now();
+    shown.took = shown.at - began;
+  }
+}
+
+async function inside() {
+  const [html, style] = [await engine.call("sections"), await engine.call("style")];
+  const host = at("report");
+  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
+  const sheet = style.replaceAll(":root", ":host").replace(/(^|\n)body \{/, "$1.body {");
+  const own = ".body { max-width: none; padding: 0; margin: 0; background: none; } h2 { margin: 20px 0 10px; font-size: 16px; }"
+    + " .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); } pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20rem; overflow: auto; }"
+    + " table { display: block; max-width: 100%; overflow-x: auto; }";
+  root.innerHTML = `<style>${sheet}\n${own}</style><div class="body">${html}</div>`;
+  at("inside").hidden = false;
+}
+
+async function tryOut() {
+  const { about } = state;
+  at("try").hidden = about.kind === "series";
+  if (about.kind === "images") {
+    const { shape, columns } = about.image;
+    if (shape[0] !== 1 || columns.length !== shape[1] * shape[2]) {
+      at("try").hidden = true;
+      return;
+    }
+    at("drawing").hidden = false;
+    board.size(shape[1], shape[2]);
+    if (!board.isEmpty) await guess();
+  } else if (about.kind === "text") {
+    at("writing").hidden = false;
+    await write(200);
+  } else if (about.kind === "vae" || about.kind === "gan") {
+    at("try").hidden = !about.image;
+    at("dreaming").hidden = false;
+    if (about.image) await dream();
+  } else if (about.kind === "table") {
+    ask();
+  }
+}
+
+/** The largest pixel of the table that trained: what black on white is. */
+function darkest() {
+  const [name] = state.files.keys();
+  const [, ...rows] = cells(state.files.get(name), 400);
+  const label = String(state.about.target ?? "");
+  const header = cells(state.files.get(name), 1)[0];
+  const skip = header.indexOf(label);
+  return Math.max(1, ...rows.flatMap((row) => row.filter((_, i) => i !== skip).map(Number).filter(Number.isFinite)));
+}
+
+async function guess() {
+  const { about } = state;
+  if (!about || board.isEmpty || !state.status?.best) {
+    at("guess").replaceChildren();
+    return;
+  }
+  const pixels = board.pixels(darkest());
+  const answer = await attempt(() => engine.call("predict", { rows: csvOf([about.image.columns, pixels]) }));
+  if (answer === undefined) return;
+  const [titles, values] = cells(new TextEncoder().encode(answer));
+  const parts = titles.map((title, i) => [title, values[i]]).filter(([title]) => title.startsWith("probability"));
+  const most = Math.max(...parts.map(([, value]) => Number(value)));
+  at("guess").replaceChildren(
+    ...parts.flatMap(([title, value]) => {
+      const [name, bar, number] = [document.createElement("span"), document.createElement("i"), document.createElement("span")];
+      name.textContent = title.replace(/^probability[ _]*/, "");
+      name.className = number.className = Number(value) === most ? "most" : "";
+      bar.style.width = `${100 * Number(value)}%`;
+      number.textContent = `${(100 * Number(value)).toFixed(1)} %`;
+      return [name, bar, number];
+    }),
+  );
+}
+
+async function write(length) {
+  const args = { length, temperature: Number(at("warmth").value), prompt: at("prompt").value, seed: Math.floor(Math.random() * 2 ** 31) };
+  at("written").textContent = await engine.call("text", args);
+}
+
+async function dream() {
+  const png = await engine.call("pictures", { count: 64, seed: Math.floor(Math.random() * 2 ** 31) });
+  URL.revokeObjectURL(at("samples").src);
+  at("samples").src = URL.createObjectURL(new Blob([png], { type: "image/png" }));
+}
+
+/** A form with the columns of the table, filled with one of its rows. */
+function ask() {
+  const form = at("asking");
+  if (!form.hidden) return;
+  const [name] = state.files.keys();
+  const all = cells(state.files.get(name), 2000);
+  const [header, row] = [all[0], all[1 + Math.floor(Math.random() * Math.max(1, all.length - 2))] ?? []];
+  const target = [].concat(state.about.target ?? []);
+  const fields = header.map((title, i) => [title, row[i] ?? ""]).filter(([title]) => !target.includes(title));
+  form.replaceChildren(
+    ...fields.map(([title, value]) => {
+      const [label, input] = [document.createElement("label"), document.createElement("input")];
+      [label.textContent, input.value, input.name, input.autocomplete] = [title, value, title, "off"];
+      label.append(input);
+      return label;
+    }),
+  );
+  const button = document.createElement("button");
+  button.textContent = "Predict";
+  form.append(button);
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    const inputs = [...form.querySelectorAll("input")];
+    const rows = csvOf([inputs.map((input) => input.name), inputs.map((input) => input.value)]);
+    attempt(async () => {
+      const [titles, values] = cells(new TextEncoder().encode(await engine.call("predict", { rows })));
+      at("answer").textContent = titles.map((title, i) => `${title}: ${figure(values[i])}`).join(", ");
+      at("answer").hidden = false;
+    });
+  };
+  form.hidden = false;
+}
+
+// Events.
+
+at("train").onclick = () => attempt(train);
+at("restart").onclick = () => attempt(async () => {
+  await forget();
+  await train();
+});
+at("clear").onclick = () => board.clear();
+at("write").onclick = () => attempt(() => write(500));
+at("dream").onclick = () => attempt(dream);
+at("file").onchange = (event) => attempt(() => take(event.target.files));
+at("toml").oninput = () => {
+  state.chosen = null;
+  listExamples();
+  if (!state.running && state.about) forget();
+};
+at("safetensors").onclick = () => attempt(async () => download("best.safetensors", await engine.call("weights")));
+at("onnx").onclick = () => attempt(async () => download("model.onnx", await engine.call("onnx")));
+at("saveToml").onclick = () => download("experiment.toml", new TextEncoder().encode(at("toml").value));
+for (const kind of ["dragover", "dragleave", "drop"]) {
+  addEventListener(kind, (event) => {
+    event.preventDefault();
+    at("drop").classList.toggle("over", kind === "dragover");
+    if (kind === "drop" && event.dataTransfer.files.length > 0) attempt(() => take(event.dataTransfer.files));
+  });
+}
+
+// The beginning.
+
+async function begin() {
+  const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+  state.onGpu = Boolean(adapter);
+  const { info } = adapter ?? {};
+  const name = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
+  at("device").textContent = adapter
+    ? `GPU: ${name || "available"}${info?.isFallbackAdapter ? " (software)" : ""}`
+    : navigator.gpu
+      ? "WebGPU is there, but this browser offers no GPU: training runs on the processor, slower."
+      : "This browser has no WebGPU: training runs on the processor, slower. Chrome, Edge, Safari 26 and Firefox 141 (Windows) have it."
+        + (isSecureContext ? "" : " Browsers give it to https and localhost alone; this page came another way.");
+  const answer = await fetch(new URL("experiments.json", import.meta.url));
+  if (!answer.ok) throw new Error(`experiments.json is not in this folder (${answer.status})`);
+  state.examples = await answer.json();
+  const version = await engine.start();
+  at("footer").textContent = `Gridlight ${version}. Nothing is sent anywhere: data, training and model stay in this page.`;
+  await choose(state.examples[0]);
+}
+
+attempt(begin);
+// For tests of the page.
+globalThis.gridlight = { engine, state };
