@@ -49,6 +49,8 @@ pub struct Engine {
     quantiles: Vec<f64>,
     truth: Vec<f64>,
     weights: Vec<f64>,
+    /// The output that says how much a row counts.
+    weighing: Option<usize>,
     members: Option<Arc<Members>>,
     /// Number of predicted characters of the evaluation rows, for texts.
     characters: Option<usize>,
@@ -128,6 +130,7 @@ impl Engine {
             quantiles: model.quantiles().to_vec(),
             truth: evaluation.truth(),
             weights: evaluation.weights.clone(),
+            weighing: model.weighs_rows(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
@@ -161,6 +164,14 @@ impl Engine {
             let column = data.categories.iter().find(|c| inputs::category_source(&c.name) == name);
             let words: Cow<[u32]> = match &data.target {
                 // By far the largest block, so it is not copied again.
+                _ if name == inputs::LENGTH => {
+                    data.documents.as_ref().map_or_else(Cow::default, |of| Cow::Borrowed(&of.lengths[..]))
+                }
+                _ if name == inputs::X
+                    && let Some(documents) = &data.documents =>
+                {
+                    Cow::Borrowed(&documents.symbols[..])
+                }
                 _ if name == inputs::X => match (&data.text, &data.pixels) {
                     (Some(text), _) => Cow::Borrowed(&text.symbols[..]),
                     (None, Some(pixels)) => Cow::Borrowed(pixels.words()),
@@ -324,6 +335,10 @@ impl Engine {
             }
             None => read(1, 1)?,
         };
+        let weights = match self.weighing {
+            Some(at) => raw.chunks(self.outputs).map(|row| f64::from(row[at])).collect(),
+            None => self.weights.clone(),
+        };
         let names = self.graph.parts.iter().map(|(name, _)| *name).enumerate();
         let parts: Result<Vec<_>, TrainError> =
             names.map(|(at, name)| Ok((name, read(2 + at, 1)?))).collect();
@@ -332,7 +347,7 @@ impl Engine {
             outputs: self.outputs,
             quantiles: self.quantiles.clone(),
             truth: self.truth.clone(),
-            weights: self.weights.clone(),
+            weights,
             temperature: None,
             losses,
             parts: parts?,
