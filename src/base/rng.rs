@@ -47,8 +47,12 @@ pub mod streams {
     pub const SEARCH: u32 = 10;
     /// Which class is the last one of a randomised set.
     pub const CONFORMAL: u32 = 11;
+    /// Which symbols are hidden from a masked language model.
+    pub const MASKED: u32 = 12;
+    /// What takes the place of those that become other ones.
+    pub const REPLACED: u32 = 13;
     /// Rows among the blocks of a file that are read together.
-    pub const BLOCKS: u32 = 12;
+    pub const BLOCKS: u32 = 14;
     /// Initial parameters: one stream each, numbered from here.
     pub const PARAMETERS: u32 = 0x1_0000;
     /// Dropout masks and other random draws of layers: one stream each, numbered from here.

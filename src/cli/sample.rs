@@ -23,10 +23,13 @@ pub struct Sample {
     /// `-` is standard output, for rows and images as CSV.
     #[arg(long)]
     output: Option<PathBuf>,
-    /// Length of a text in characters [default: 500].
+    /// Class of the samples, of a model with `conditional = true` [default: each in turn].
+    #[arg(long)]
+    class: Option<String>,
+    /// Length of a text in characters or tokens [default: 500].
     #[arg(long)]
     length: Option<usize>,
-    /// Sampling temperature of text [default: 1]; 0 always takes the most likely character.
+    /// Sampling temperature of text [default: 1]; 0 always takes the most likely one.
     #[arg(long, allow_negative_numbers = true)]
     temperature: Option<f64>,
     /// Text to continue from.
@@ -47,6 +50,7 @@ impl Sample {
             count: self.count,
             seed: self.seed,
             output: self.output.as_deref(),
+            class: self.class,
             length: self.length,
             temperature: self.temperature,
             prompt: self.prompt,

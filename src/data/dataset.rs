@@ -50,6 +50,8 @@ pub struct Dataset {
     pub windows: Option<Windows>,
     /// How samples map to a text, if they are sequences of one. A text has no other columns.
     pub text: Option<Text>,
+    /// The texts of rows, if a model reads them. Such rows have no other features.
+    pub documents: Option<Documents>,
 }
 
 impl Dataset {
@@ -239,6 +241,23 @@ impl Text {
     pub fn rows(&self) -> usize {
         self.predicted().div_ceil(self.length.max(1))
     }
+}
+
+/// The texts of rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Documents {
+    /// Symbols of each row.
+    pub length: usize,
+    /// Number of symbols, including those for unknown characters and for hidden symbols.
+    pub vocabulary: usize,
+    /// `[rows, length]`, 0 after the end of a text.
+    pub symbols: Vec<u32>,
+    /// Symbols of each row before the padding.
+    pub lengths: Vec<u32>,
+    /// Rows whose text was longer.
+    pub cut: usize,
+    /// Symbols that stand for unknown characters.
+    pub unknown: usize,
 }
 
 /// The rows of a [`Dataset`] as windows of stored rows.

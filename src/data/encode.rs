@@ -28,7 +28,8 @@ impl Fitted {
             0 | 1 => 0,
             several => several,
         };
-        Ok(Dataset { filled: self.filled(table, rows)?, targets, weights, ..encoded })
+        let documents = self.documents.as_ref().map(|of| of.encode(table, rows)).transpose()?;
+        Ok(Dataset { filled: self.filled(table, rows)?, targets, weights, documents, ..encoded })
     }
 
     /// The columns with missing values in `rows`.

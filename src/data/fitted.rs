@@ -8,8 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Calendar, CsvConfig, ImageFit, ReshapeConfig, WindowConfig};
+use super::documents::FittedDocuments;
 use super::formats::Formats;
 use super::scaling::FittedScaling;
+use super::symbols::FittedText;
 use crate::base::image::ImageShape;
 use crate::base::nodes::Nodes;
 
@@ -30,6 +32,9 @@ pub struct Fitted {
     /// The graph whose nodes rows or series are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<FittedGraph>,
+    /// The texts of rows, if a model reads them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub documents: Option<FittedDocuments>,
     /// How the text of the table is written, where the experiment says.
     #[serde(default, skip_serializing_if = "CsvConfig::is_default")]
     pub csv: CsvConfig,
@@ -197,7 +202,7 @@ pub enum FittedTarget {
         /// Class names; the label is the position.
         names: Vec<String>,
     },
-    /// The next character of a text.
+    /// The next symbol of a text.
     Text(FittedText),
 }
 
@@ -220,6 +225,13 @@ impl Fitted {
         let mut others = self.clone();
         others.derive.retain(|name, _| !alone(name));
         Cow::Owned(others)
+    }
+}
+
+impl Fitted {
+    /// The symbols of texts, if a model reads any.
+    pub fn symbols(&self) -> Option<&FittedText> {
+        self.target.text().or(self.documents.as_ref().map(|documents| &documents.text))
     }
 }
 
@@ -289,7 +301,7 @@ impl FittedTarget {
         }
     }
 
-    /// The fitted text, if the target is its next character.
+    /// The fitted text, if the target is its next symbol.
     pub fn text(&self) -> Option<&FittedText> {
         match self {
             Self::Text(text) => Some(text),
@@ -349,35 +361,6 @@ impl FittedTarget {
         if let Self::Classes { names: known, .. } = self {
             known.sort_by_key(|name| names.iter().position(|class| class == name));
         }
-    }
-}
-
-/// What is fitted on the training part of a text.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FittedText {
-    /// Characters per sequence.
-    pub length: usize,
-    /// Characters of the training part, ascending; character `i` is symbol `i + 1`.
-    pub vocabulary: String,
-}
-
-impl FittedText {
-    /// Number of symbols, including the one for unknown characters.
-    pub fn symbols(&self) -> usize {
-        self.vocabulary.chars().count() + 1
-    }
-
-    /// The symbol of each character.
-    pub fn encode<'a>(&self, characters: impl IntoIterator<Item = &'a char>) -> Vec<u32> {
-        let numbers: BTreeMap<char, u32> = self.vocabulary.chars().zip(1..).collect();
-        characters.into_iter().map(|c| numbers.get(c).copied().unwrap_or(0)).collect()
-    }
-
-    /// The character of a symbol; U+FFFD for unknown characters.
-    pub fn character(&self, symbol: u32) -> char {
-        let at = (symbol as usize).checked_sub(1);
-        at.and_then(|at| self.vocabulary.chars().nth(at)).unwrap_or(char::REPLACEMENT_CHARACTER)
     }
 }
 

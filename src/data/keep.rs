@@ -59,7 +59,8 @@ impl Kept {
 
 /// Why a model predicts no rows of a table, if it does not.
 fn without_rows(fitted: &Fitted) -> Option<&'static str> {
-    if fitted.target.text().is_some() {
+    let pieces = fitted.documents.as_ref().is_some_and(|documents| documents.column.is_none());
+    if fitted.target.text().is_some() || pieces {
         return Some("is for the columns of a table; a text has none");
     }
     if fitted.image.as_ref().is_some_and(|image| image.columns.is_empty()) {

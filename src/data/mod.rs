@@ -4,6 +4,7 @@ pub mod cells;
 pub mod config;
 mod dataset;
 pub mod derive;
+mod documents;
 mod encode;
 mod error;
 mod fit;
@@ -22,9 +23,11 @@ mod room;
 mod scaling;
 pub mod split;
 pub mod stored;
+mod symbols;
 pub mod table;
 mod target;
 mod text;
+pub mod tokens;
 mod understanding;
 mod weights;
 mod window;
@@ -33,17 +36,20 @@ mod window;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::base::files;
 pub use config::DataConfig;
 use config::Targets;
-pub use dataset::{Baselines, CategoryIds, Dataset, Filled, Members, Place, Target, Text, Unseen, Windows};
+pub use dataset::{
+    Baselines, CategoryIds, Dataset, Documents, Filled, Members, Place, Target, Text, Unseen, Windows,
+};
+pub use documents::FittedDocuments;
 pub use error::DataError;
 pub use fitted::{
-    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedSeries, FittedTarget, FittedText,
-    FittedWindow,
+    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedSeries, FittedTarget, FittedWindow,
 };
 use image::Images;
 pub use keep::Kept;
@@ -52,6 +58,7 @@ use rayon::prelude::*;
 pub use read::RowsInMemory;
 pub use scaling::FittedScaling;
 use sha2::Digest;
+pub use symbols::{FittedText, FittedTokens};
 use table::Table;
 pub use understanding::{Class, Column, Doubt, Understanding};
 
@@ -111,8 +118,9 @@ pub fn load(config: &DataConfig, directory: &Path, goal: Goal) -> Result<Loaded,
 }
 
 fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> Result<Loaded, DataError> {
-    if let Some(text) = config.text {
-        return text::load(config, text, directory, path);
+    let documents = config.text.as_ref().and_then(|text| Some((text, text.column.as_deref()?)));
+    if let (Some(text), None) = (&config.text, documents) {
+        return text::load(config, text, directory, path, goal);
     }
     if image::files::is_image_source(path) {
         if config.weight.is_some() {
@@ -148,7 +156,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         loaded.fitted.formats = formats;
         understood.notes.append(&mut loaded.understood.notes);
         if let Some(graph) = &config.graph {
-            graph::of_series(graph, directory, &mut loaded)?;
+            graph::of_series(config, graph, directory, &mut loaded)?;
             understood.notes.append(&mut loaded.understood.notes);
         }
         understood.fitted(&loaded.fitted);
@@ -177,12 +185,22 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             (columns.into_iter().collect::<Result<_, _>>()?, None)
         }
     };
+    let documents = match documents {
+        Some((text, column)) => {
+            // Rows without a target have texts too.
+            let held_out: BTreeSet<usize> = parts.validation.iter().chain(&parts.test).copied().collect();
+            let rows: Vec<usize> = (0..table.lines.len()).filter(|row| !held_out.contains(row)).collect();
+            Some(FittedDocuments::fit(text, column, directory, &table, &rows)?)
+        }
+        None => None,
+    };
     let mut fitted = Fitted {
         columns,
         target: fitted_target,
         image,
         window: None,
         graph: None,
+        documents,
         csv: config.csv.clone(),
         formats: formats.clone(),
         derive: config.derive.clone(),
@@ -212,7 +230,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     let train = encode(&parts.train)?;
     fitted.constant = fitted.target.constant(&train);
     fitted.constants = fitted.target.constants(&train);
-    if train.features.is_empty() && train.categories.is_empty() {
+    if train.features.is_empty() && train.categories.is_empty() && train.documents.is_none() {
         return Err(no_features(config));
     }
     let dropped = table.lines.len() - rows.len();
@@ -223,6 +241,11 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     understood.split_rows(&table, &parts, &fitted.target);
     understood.parts = [&train, &validation, &test].map(|part| part.rows);
     understood.drop_rows_of(&table, &targets, weight, dropped);
+    understood.notes.extend(
+        [&train, &validation, &test]
+            .into_iter()
+            .filter_map(|part| documents::told(part.documents.as_ref()?, fitted.documents.as_ref()?)),
+    );
     drop(table);
     let digest = digest_all(config, directory, path)?;
     Ok(Loaded { train, validation, test, digest, dropped, understood, fitted })
@@ -246,7 +269,7 @@ fn no_features(config: &DataConfig) -> DataError {
 /// If it cannot be read.
 pub fn look(config: &DataConfig, directory: &Path) -> Result<Option<Understanding>, DataError> {
     let path = directory.join(&config.source);
-    if config.text.is_some() || image::files::is_image_source(&path) {
+    if config.is_text() || image::files::is_image_source(&path) {
         return Ok(None);
     }
     let (table, formats) = read::first(&path, config).map_err(|e| e.in_file(&path))?;
@@ -263,10 +286,14 @@ fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<Stri
         _ => (None, None),
     };
     let edges = config.graph.as_ref().and_then(|graph| graph.edges.as_ref());
-    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_none() {
+    let tokens = match &config.text {
+        Some(config::TextConfig { tokens: config::TokensConfig::File(file), .. }) => Some(file),
+        _ => None,
+    };
+    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_none() && tokens.is_none() {
         return digest(path);
     }
-    let others = validation.into_iter().chain(test).chain(edges);
+    let others = validation.into_iter().chain(test).chain(edges).chain(tokens);
     let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
     let all: Result<Vec<String>, _> =
         std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
@@ -286,6 +313,9 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
     if let Some(text) = fitted.target.text() {
         return text::load_with(text, path);
     }
+    if let Some(documents) = fitted.documents.as_ref().filter(|documents| documents.column.is_none()) {
+        return text::pieces_with(documents, path);
+    }
     let fitted = &*if with_target { Cow::Borrowed(fitted) } else { fitted.without_derived_targets() };
     let table = read::alike(fitted, path).map_err(|e| e.in_file(path))?;
     of_table(fitted, table, path, with_target)
@@ -301,7 +331,8 @@ pub fn load_in_memory(
     rows: RowsInMemory,
     with_target: bool,
 ) -> Result<Dataset, DataError> {
-    if fitted.target.text().is_some() || fitted.image.as_ref().is_some_and(|image| image.columns.is_empty()) {
+    let of_text = fitted.symbols().is_some() && fitted.documents.as_ref().is_none_or(|d| d.column.is_none());
+    if of_text || fitted.image.as_ref().is_some_and(|image| image.columns.is_empty()) {
         let reason = "these are rows of a table, and the model reads none".into();
         return Err(DataError::Io { path: name.into(), reason });
     }
@@ -398,6 +429,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
+    if config.text.is_some() {
+        return Ok(vec![]);
+    }
     if let Some(features) = &config.features {
         if let Some(name) = features.iter().find(|f| is_target(config, f)) {
             let reason = "it is the target; a model must not read what it predicts".into();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::{CsvConfig, DataConfig, ReshapeConfig, Targets};
+use super::config::{ColumnKind, CsvConfig, DataConfig, ReshapeConfig, Targets};
 use super::fitted::Fitted;
 use super::formats::{self, Formats};
 use super::table::Table;
@@ -15,6 +15,7 @@ use super::{DataError, derive};
 /// If it cannot be read, or a column can be read in two ways.
 pub fn first(path: &Path, config: &DataConfig) -> Result<(Table, Formats), DataError> {
     let features = config.features.iter().flatten();
+    let text = config.text.as_ref().and_then(|text| text.column.as_ref());
     let named = config
         .target
         .iter()
@@ -22,10 +23,14 @@ pub fn first(path: &Path, config: &DataConfig) -> Result<(Table, Formats), DataE
         .chain(&config.weight)
         .chain(features)
         .chain(&config.exclude)
+        .chain(text)
         .chain(config.types.keys());
     let mut table = Table::read(path, &config.csv, &named.map(String::as_str).collect::<Vec<_>>())?;
     formats::clear_missing(&mut table, &config.csv);
-    let formats = formats::find(&table, &config.types, &config.csv)?;
+    // The texts of rows are read as they are, even if all of them look like numbers or dates.
+    let mut types = config.types.clone();
+    types.extend(text.map(|column| (column.clone(), ColumnKind::Category)));
+    let formats = formats::find(&table, &types, &config.csv)?;
     formats::apply(&mut table, &formats);
     Ok((finish(table, &config.derive, config.reshape.as_ref())?, formats))
 }
@@ -106,7 +111,8 @@ pub enum RowsInMemory<'a> {
 fn expected(fitted: &Fitted) -> Vec<&str> {
     let id = fitted.graph.iter().filter_map(|graph| graph.id.as_deref());
     let columns = fitted.columns.iter().map(|column| column.name.as_str());
-    columns.chain(fitted.target.name()).chain(id).collect()
+    let text = fitted.documents.iter().filter_map(|documents| documents.column.as_deref());
+    columns.chain(fitted.target.name()).chain(id).chain(text).collect()
 }
 
 /// Adds the derived columns, and reshapes the rows.

@@ -275,6 +275,23 @@ fn every_default_that_applies_is_written_out() {
 }
 
 #[test]
+fn keys_are_refused_by_the_name_that_was_given() {
+    for (set, wanted) in [
+        ("model={family=\"resnet\",kernel=3}", "`model.kernel`"),
+        ("model={family=\"resnet\",pool=2}", "`model.pool`"),
+        ("model={family=\"alexnet\",pool=2}", "`model.pool`"),
+        ("model={family=\"tcn\",pool=2}", "`model.pool`"),
+        ("model={family=\"tcn\",channels=[0]}", "`model.channels`"),
+        ("model={family=\"cnn\",channels=[0]}", "`model.channels`"),
+        ("model={family=\"cnn\",kernel=0}", "`model.kernel`"),
+        ("model={family=\"cnn\",pool=0}", "`model.pool`"),
+    ] {
+        let said = refusal(&[set]);
+        assert!(said.contains(wanted), "{set}: {said}");
+    }
+}
+
+#[test]
 fn only_a_default_batch_is_changed() {
     let of = |sets: &[&str], rows| {
         let sets: Vec<String> = sets.iter().map(ToString::to_string).collect();

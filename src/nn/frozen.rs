@@ -25,6 +25,10 @@ impl Model for Frozen {
         self.names.clone()
     }
 
+    fn weighs_rows(&self) -> Option<usize> {
+        self.model.weighs_rows()
+    }
+
     fn generates(&self) -> bool {
         self.model.generates()
     }

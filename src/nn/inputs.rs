@@ -24,6 +24,24 @@ pub struct Inputs {
     pub graph: Option<Arc<Nodes>>,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
+    /// Set if rows are texts, and have no other features.
+    pub documents: Option<DocumentShape>,
+}
+
+/// The shape of texts of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DocumentShape {
+    /// Symbols per text.
+    pub length: usize,
+    /// Number of symbols; the last one hides others.
+    pub vocabulary: usize,
+}
+
+impl DocumentShape {
+    /// Number of symbols that texts have.
+    pub fn known(self) -> usize {
+        self.vocabulary - 1
+    }
 }
 
 /// The shape of text sequences.
@@ -46,6 +64,8 @@ pub struct SequenceShape {
 
 /// Name of the batch of numeric features.
 pub const X: &str = "x";
+/// Name of the batch of texts' lengths.
+pub const LENGTH: &str = "length";
 /// Name of the batch of targets.
 pub const Y: &str = "y";
 

@@ -14,6 +14,7 @@ pub mod inputs;
 pub mod layers;
 pub mod lora;
 pub mod losses;
+mod masked;
 pub mod model;
 pub mod network;
 mod nodes;
@@ -27,6 +28,7 @@ mod text;
 pub mod vae;
 
 pub use gan::Gan;
+pub use masked::Masked;
 pub use model::{Model, ModelGraph, Opponent, Turn};
 pub use supervised::{Dropping, Supervised};
 pub use text::Language;

@@ -34,6 +34,11 @@ pub trait Model: std::fmt::Debug + Send + Sync {
         &[]
     }
 
+    /// The output that says how much a row counts in the mean loss of an evaluation, if rows do not all count the same.
+    fn weighs_rows(&self) -> Option<usize> {
+        None
+    }
+
     /// The turns of a training step on batches of `batch` rows, if parts of the model are trained against each
     /// other; none if [`Model::graph`] is all there is to train.
     ///

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::arrangement::Arrangement;
 use super::init::Init;
+use super::inputs::{DocumentShape, LENGTH, X};
 use super::lora::Lora;
 use super::patterns::Patterns;
 use super::tensors::{Parameter, State};
@@ -25,6 +26,15 @@ pub struct Cache {
     pub place: ValueId,
     /// 1 at the places of this step and of those before, 0 at others: `[1, length]`.
     pub seen: ValueId,
+}
+
+/// Where texts of rows end.
+#[derive(Clone, Copy, Debug)]
+pub struct Lengths {
+    /// Symbols of each text: `u32[B]`.
+    pub count: ValueId,
+    /// 1 at a text's symbols, 0 after them: `[B, T]`.
+    pub valid: ValueId,
 }
 
 /// The network under construction.
@@ -53,6 +63,8 @@ pub struct Network<'a> {
     pub carries: bool,
     /// Set if sequences are read one step at a time, and attention keeps those before.
     pub cache: Option<Cache>,
+    /// Where texts end, if rows are texts of different lengths.
+    pub lengths: Option<Lengths>,
     /// Whether layers are appended another time: their parameters and states are declared already, and the
     /// states take their new values from the first time.
     pub again: bool,
@@ -86,6 +98,7 @@ impl<'a> Network<'a> {
             carried: vec![],
             carries: false,
             cache: None,
+            lengths: None,
             again: false,
             averaged: false,
             given: vec![],
@@ -158,6 +171,20 @@ impl<'a> Network<'a> {
             self.states.push(state);
         }
         Ok(value)
+    }
+
+    /// The texts of rows, `u32[B, T]`; layers will know where they end.
+    pub fn documents(&mut self, shape: DocumentShape, batch: usize) -> Result<ValueId, GraphError> {
+        let DocumentShape { length, .. } = shape;
+        let symbols = self.graph.source(Source::Batch(X.into()), &[batch, length], DType::U32)?;
+        let count = self.graph.source(Source::Batch(LENGTH.into()), &[batch], DType::U32)?;
+        let numbers: Vec<f32> = (0..=length).map(|at| at as f32).collect();
+        let table = self.graph.constant(&[length + 1, 1], &numbers)?;
+        let ends = self.graph.gather(table, count)?;
+        let places = self.graph.constant(&[1, length], &numbers[..length])?;
+        let valid = self.graph.less(places, ends)?;
+        self.lengths = Some(Lengths { count, valid });
+        Ok(symbols)
     }
 
     /// The extents of `x` if it is `[B, features]`, else an error.

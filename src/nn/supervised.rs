@@ -4,7 +4,7 @@ use super::config::transformer::TokensOf;
 use super::config::{Listed, ModelConfig};
 use super::imported::{Feeds, Imported};
 use super::init::Init;
-use super::inputs::{Inputs, WEIGHT, X, Y, category_source, embedding_width};
+use super::inputs::{DocumentShape, Inputs, WEIGHT, X, Y, category_source, embedding_width};
 use super::layers::{Dense, LayerConfig};
 use super::lora::Lora;
 use super::losses::{Loss, Losses};
@@ -39,6 +39,7 @@ impl Supervised {
     /// The model of a configuration for these inputs; `outputs` is the number its target needs.
     pub fn new(config: &ModelConfig, inputs: Inputs, outputs: usize, loss: Loss) -> Self {
         let tokens = match (inputs.sequence, inputs.image) {
+            _ if inputs.documents.is_some() => TokensOf::Documents,
             (Some(_), _) => TokensOf::Steps,
             (None, Some(_)) => TokensOf::Patches,
             (None, None) => TokensOf::Numbers,
@@ -53,7 +54,10 @@ impl Supervised {
         if last.is_none_or(|width| width != units) {
             layers.push(Dense { units, bias: true }.into());
         }
-        let embedding_width = config.embedding_width;
+        let embedding_width = match inputs.documents {
+            Some(documents) => Some(config.symbol_width(documents.vocabulary)),
+            None => config.embedding_width,
+        };
         let imported = config.network.clone();
         let lora = config.lora.as_ref().map(Lora::of);
         Self { layers, names, inputs, outputs, loss, embedding_width, imported, features_only: false, lora }
@@ -64,6 +68,23 @@ impl Supervised {
     pub fn features(mut self) -> Self {
         self.layers.pop();
         Self { features_only: true, ..self }
+    }
+
+    /// The embedded symbols of texts, `[B, T, 1, width]`.
+    fn texts(
+        &self,
+        net: &mut Network,
+        batch: usize,
+        documents: DocumentShape,
+    ) -> Result<ValueId, GraphError> {
+        net.graph.set_layer("input");
+        let DocumentShape { length, vocabulary } = documents;
+        let width = self.embedding_width.unwrap_or_else(|| embedding_width(vocabulary));
+        let symbols = net.documents(documents, batch)?;
+        let table = net.parameter("embedding.weight".into(), &[vocabulary, width], Init::Normal, true)?;
+        net.summary.push(("embedding".into(), vec![length, width], vocabulary * width));
+        let vectors = net.graph.gather(table, symbols)?;
+        net.graph.reshape(vectors, &[batch, length, 1, width])
     }
 
     /// Numeric features and embedded categories, concatenated: `[B, width]`.
@@ -132,7 +153,10 @@ impl Model for Supervised {
         if let Some(graph) = self.inputs.graph.clone() {
             return self.build_on_nodes(net, batch, &graph);
         }
-        let mut h = self.input(net, batch)?;
+        let mut h = match self.inputs.documents {
+            Some(documents) => self.texts(net, batch, documents)?,
+            None => self.input(net, batch)?,
+        };
         if !self.inputs.categories.is_empty() {
             let trained = net.parameters.iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             net.summary.push(("embedding".to_string(), net.graph.shape(h)[1..].to_vec(), trained));

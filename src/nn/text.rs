@@ -1,9 +1,9 @@
 //! Language models: symbols in, a distribution of the next symbol at every step out.
 
 use super::config::transformer::TokensOf;
-use super::config::{Family, Listed, ModelConfig};
+use super::config::{Listed, ModelConfig};
 use super::init::Init;
-use super::inputs::{TextShape, X, Y, embedding_width};
+use super::inputs::{TextShape, X, Y};
 use super::layers::recurrent::Output;
 use super::layers::{Dense, LayerConfig};
 use super::lora::Lora;
@@ -33,7 +33,7 @@ pub struct Language {
 }
 
 /// Standard deviation of a tied embedding at first, that of GPT-2.
-const DEVIATION: f32 = 0.02;
+pub(super) const DEVIATION: f32 = 0.02;
 
 impl Language {
     /// The model of a configuration for texts of this shape.
@@ -43,10 +43,7 @@ impl Language {
         if !tied {
             layers.push(Dense { units: text.vocabulary, bias: true }.into());
         }
-        let embedding_width = match config.family {
-            Family::Transformer => config.embedding_width.unwrap_or(config.token_width()),
-            _ => config.embedding_width.unwrap_or_else(|| embedding_width(text.vocabulary)),
-        };
+        let embedding_width = config.symbol_width(text.vocabulary);
         let lora = config.lora.as_ref().map(Lora::of);
         Self { layers, names, text, loss, generates: false, embedding_width, lora, tied, cached: None }
     }

@@ -77,6 +77,10 @@ pub struct Exported {
 pub fn export(request: &Request) -> Result<Exported, TrainError> {
     let mut assembly = Assembly::default();
     let Request { settings, fitted, .. } = *request;
+    if fitted.documents.is_some() {
+        let reason = "the texts of rows: not available in ONNX export; export the weights with --output weights.safetensors";
+        return Err(TrainError::Input(reason.into()));
+    }
     let mut metadata = vec![
         ("gridlight.run".to_string(), request.digest.to_string()),
         ("experiment".to_string(), request.name.to_string()),
@@ -86,7 +90,10 @@ pub fn export(request: &Request) -> Result<Exported, TrainError> {
     } else if settings.model.adversarial().is_some() {
         generator::write(&mut assembly, request)?
     } else if let Some(text) = fitted.target.text() {
-        metadata.push(("vocabulary".to_string(), text.vocabulary.clone()));
+        metadata.push(match text.file() {
+            Some(tokens) => ("tokenizer".to_string(), tokens),
+            None => ("vocabulary".to_string(), text.vocabulary.clone()),
+        });
         text::write(&mut assembly, request, text)?
     } else {
         heads::write(&mut assembly, request)?

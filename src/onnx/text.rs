@@ -7,7 +7,7 @@ use super::assembly::{Assembly, Extent, ROWS};
 use super::emit::{Emitter, Held};
 use super::proto::element;
 use super::trace::{Dim, Trace};
-use crate::data::FittedText;
+use crate::data::{FittedText, FittedTokens};
 use crate::graph::Source;
 use crate::nn::inputs::{TextShape, X};
 use crate::nn::{Language, Model};
@@ -28,8 +28,11 @@ pub fn write(assembly: &mut Assembly, request: &Request, text: &FittedText) -> R
     let fixed = model(text.length).attends().then_some(text.length);
     let trace = Trace::of(|rows, length| Ok(model(fixed.unwrap_or(length)).graph(rows, false)?))?;
     let steps = fixed.map_or(STEPS, Extent::Fixed);
-    let meaning =
-        "numbers of characters: their places in the metadata's `vocabulary`, from 1 on; 0 for others";
+    let meaning = match &text.tokens {
+        None => "numbers of characters: their places in the metadata's `vocabulary`, from 1 on; 0 for others",
+        Some(FittedTokens::Bytes) => "bytes, each 1 more",
+        Some(FittedTokens::Pairs(_)) => "numbers of tokens of the metadata's `tokenizer`, each 1 more",
+    };
     let tokens = assembly.input("tokens", element::INT64, &[ROWS, steps], meaning);
     let mut states = vec![];
     for state in &trace.model.carried {

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::directory::TOKENS;
 use super::job::Options;
+use crate::data::Fitted;
 use crate::nn::lora::ENDS;
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
@@ -26,17 +28,30 @@ struct Match {
     unlike: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
 
-/// Sets the weights of an engine to those of a file.
+/// Sets the weights of an engine to those of a file; `fitted` is what its own data gave.
 ///
 /// # Errors
-/// If they are not those of the model, and it was not said that some will do.
+/// If they are not those of the model, and it was not said that some will do; or if they are of other symbols.
 pub(super) fn from_file(
     engine: &mut Engine,
+    fitted: &Fitted,
     path: &Path,
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<(), TrainError> {
     let (mut tensors, meta) = foreign::load(path)?;
+    let theirs = meta.as_ref().and_then(|meta| meta.fitted.symbols());
+    if let (Some(theirs), Some(own)) = (theirs, fitted.symbols())
+        && (&theirs.vocabulary, &theirs.tokens) != (&own.vocabulary, &own.tokens)
+    {
+        let reason = format!(
+            "was trained on other symbols, {} of them instead of {}, so its embedding would be read wrongly; use the same \
+             ones, with `data.text.tokens` = {{ file = \"{TOKENS}\" }} of that run, or \"bytes\" in both",
+            theirs.symbols(),
+            own.symbols()
+        );
+        return Err(TrainError::unusable(path, reason));
+    }
     let maps = maps(&options.init_map)?;
     for (name, ..) in &mut tensors {
         *name = mapped(name, &maps);

@@ -33,6 +33,9 @@ pub struct Newest {
     pub damaged: Vec<TrainError>,
 }
 
+/// The file with which other runs have the same symbols, of a run that reads byte pairs.
+pub(super) const TOKENS: &str = "tokenizer.json";
+
 impl RunDirectory {
     /// Opens `path` for a new run. An earlier run there is moved aside to `<path>-1`, `<path>-2`, ...;
     /// returns its new path.

@@ -71,6 +71,11 @@ impl Studied {
                  responsible for; `evaluate` says how alike they are",
             ));
         }
+        if fitted.documents.is_some() {
+            return Err(opened.refuse(
+                "its model reads the texts of rows, whose symbols are no columns; this is for tables, series and pictures",
+            ));
+        }
         if fitted.target.text().is_some() {
             return Err(opened.refuse(
                 "its model writes text, and reads characters that are no columns; this is for tables, \

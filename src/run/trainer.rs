@@ -13,11 +13,12 @@ use super::room;
 use crate::base::config::ConfigError;
 use crate::base::number;
 use crate::data::config::RowsIn;
-use crate::data::{self, Loaded};
+use crate::data::{self, FittedText, Loaded};
 use crate::device::Device;
 use crate::experiment::{Experiment, NETWORK};
 use crate::nn::Model;
 use crate::nn::config::lora::LoraConfig;
+use crate::nn::layers::LayerConfig;
 use crate::nn::lora;
 use crate::nn::model::ModelGraph;
 use crate::nn::patterns::Patterns;
@@ -162,7 +163,7 @@ pub fn train(
 ) -> Result<Outcome, TrainError> {
     with_engine(experiment, data, device, options, observer, |task, mut engine, observer| {
         if let Some(path) = &options.init {
-            begin::from_file(&mut engine, path, options, observer)?;
+            begin::from_file(&mut engine, &task.data.fitted, path, options, observer)?;
         }
         let (options, run) = open_run(&task, observer)?;
         Trainer::new(Job { options: &options, ..task }, engine, run, observer)?.run()
@@ -351,11 +352,24 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
     if let Some(network) = &experiment.model.network {
         checkpoint::write_atomically(&run.path.join(NETWORK), network.0.bytes())?;
     }
+    let reads_edges = |layer: &LayerConfig| layer.layer().mixes_nodes().is_some();
+    if experiment.data.graph.is_some() && !experiment.model.hidden_layers().iter().any(reads_edges) {
+        observer.note(
+            "no layer reads the edges of [data.graph], so each node is predicted from itself alone; list graph_conv, \
+             graph_sage or graph_attention layers in [[model.layer]]",
+        );
+    }
     let file = run.path.join(data::graph::FILE);
     // A resumed run has it; whether the data are the same is not known yet.
     if let Some(graph) = data.fitted.graph.as_ref().filter(|_| !resume || !file.exists()) {
         let bytes = data::graph::save(&graph.nodes).map_err(|reason| TrainError::unusable(&file, reason))?;
         checkpoint::write_atomically(&file, &bytes)?;
+    }
+    let file = run.path.join(directory::TOKENS);
+    if let Some(tokens) =
+        data.fitted.symbols().and_then(FittedText::file).filter(|_| !resume || !file.exists())
+    {
+        checkpoint::write_atomically(&file, tokens.as_bytes())?;
     }
     Ok((options, run))
 }

@@ -61,6 +61,7 @@ impl Settings<'_> {
     /// What the model learns, as determined by the loss.
     pub fn goal(&self) -> Goal {
         match self.train.loss {
+            _ if self.model.is_masked() => Goal::Features,
             Loss::BceWithLogits { .. } => Goal::Binary,
             Loss::CrossEntropy { .. } | Loss::Focal { .. } => Goal::Classes,
             Loss::Poisson { .. } | Loss::Tweedie { .. } => Goal::Rate,
@@ -71,7 +72,7 @@ impl Settings<'_> {
 
     /// Whether the model predicts a number or a class, not the rows themselves or the next character of a text.
     pub fn predicts(&self) -> bool {
-        self.goal() != Goal::Features && self.data.text.is_none()
+        self.goal() != Goal::Features && !self.data.is_text()
     }
 
     /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
@@ -152,7 +153,9 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Output file; optional for texts.
     pub output: Option<&'a Path>,
-    /// Characters of a text (default 500).
+    /// The class of the samples, of a conditional model; by default it cycles through all.
+    pub class: Option<String>,
+    /// Symbols of a text (default 500).
     pub length: Option<usize>,
     /// Divisor of a text's logits (default 1).
     pub temperature: Option<f64>,
@@ -290,6 +293,9 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
     if let Some(text) = fitted.target.text() {
         return Box::new(text::Language { text });
     }
+    if let (Some(documents), true) = (&fitted.documents, settings.model.is_masked()) {
+        return Box::new(text::Masked { documents });
+    }
     let head = table::head(fitted);
     match (&fitted.window, &fitted.image) {
         (Some(window), _) => Box::new(series::Forecast { window, head, target: &fitted.target }),
@@ -331,7 +337,7 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     if model.adversarial().is_some() {
         return Loss::Adversarial {};
     }
-    if data.text.is_some() {
+    if data.is_text() || model.is_masked() {
         return text::LOSS;
     }
     let of_images = matches!(model.family, Family::Cnn | Family::Resnet | Family::Alexnet);
@@ -344,7 +350,7 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
 
 /// Whether rows are shuffled by default: all but the sequences of a text whose states are carried over.
 pub fn default_shuffle(data: &DataConfig, model: &ModelConfig) -> bool {
-    data.text.is_none() || text::attends(model)
+    !data.is_text() || text::attends(model)
 }
 
 /// The loss of evaluated rows, followed by the metrics.

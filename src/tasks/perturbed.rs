@@ -14,7 +14,7 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
         );
     }
     if settings.data.text.is_some() {
-        return refuse("moves numbers by degrees, and characters are no numbers; remove it");
+        return refuse("moves numbers by degrees, and the symbols of texts are no numbers; remove it");
     }
     if let Some(problem) = how.problem() {
         return Err(problem);

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::table::csv;
 use super::{Drawn, Request, Trained, opponent};
 use crate::base::input;
+use crate::base::names::nearest;
 use crate::base::rng::{self, streams};
 use crate::data::table::{Column, Table};
 use crate::data::{Dataset, Fitted, FittedImage, Target};
@@ -18,10 +19,10 @@ const MOST: usize = 1_000_000;
 
 /// Draws samples and encodes them as the file in `request`: a picture (`.png`, a grid of images), an array
 /// (`.npy`, `f32` `[count, features]` or `[count, C, H, W]`) or a table (`.csv`), in the features' own units.
-/// A conditional model cycles through its classes.
+/// A conditional model draws the class in `request`, or cycles through all of them.
 ///
 /// # Errors
-/// If an option is only for texts or is out of range, or the device fails.
+/// If an option is only for texts or is out of range, there is no such class, or the device fails.
 pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
     let given = [
         ("length", request.length.is_some()),
@@ -54,7 +55,8 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     };
     let codes = prior(count, decoder.latent, [request.seed as u32, (request.seed >> 32) as u32]);
     let classes = fitted.target.classes().len().max(1);
-    let labels = (0..count).map(|i| (i % classes) as u32).collect();
+    let wanted = request.class.as_deref().map(|class| label(trained, class)).transpose()?;
+    let labels = (0..count).map(|i| wanted.unwrap_or((i % classes) as u32)).collect();
     let values = fitted.own_units(&names, &decode(trained, &decoder, codes, labels)?);
     let bytes = match (form, picture) {
         (Form::Picture, Some(image)) => grid::png(image, &values),
@@ -65,6 +67,23 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
         }
     };
     Ok(Drawn::File(count, bytes))
+}
+
+/// The label of a class of a conditional model.
+fn label(trained: &Trained, class: &str) -> Result<u32, TrainError> {
+    let settings = trained.settings;
+    let conditional = settings.model.variational().map(|vae| vae.conditional);
+    if !conditional.or(settings.model.adversarial().map(|gan| gan.conditional)).unwrap_or(false) {
+        let problem =
+            "is for models that were trained with `model.conditional = true`; this one knows no classes";
+        return Err(trained.unsuited("class", problem));
+    }
+    let names = trained.fitted.target.classes();
+    let found = names.iter().position(|name| name == class);
+    found.map(|at| at as u32).ok_or_else(|| {
+        let hint = nearest(class, names.iter().map(String::as_str));
+        trained.unsuited("class", &format!("= \"{class}\" is none of the model's classes{hint}"))
+    })
 }
 
 /// A model that makes features of codes.

@@ -8,8 +8,8 @@ use crate::data::{Dataset, Fitted};
 use crate::device::Device;
 use crate::nn::config::adversarial::{Adversarial, GanLoss};
 use crate::nn::frozen::Frozen;
-use crate::nn::inputs::{Inputs, SequenceShape, TextShape};
-use crate::nn::{Dropping, Gan, Language, Model, Opponent, Supervised, Vae};
+use crate::nn::inputs::{DocumentShape, Inputs, SequenceShape, TextShape};
+use crate::nn::{Dropping, Gan, Language, Masked, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
 use crate::train::engine::Engine;
@@ -184,11 +184,20 @@ fn whole(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Box<dyn Model
     if let Some(gan) = Gan::new(config, sample.width(), image, outputs, opponent(settings)) {
         return Box::new(gan);
     }
+    if let (Some(documents), true) = (documents(fitted), config.is_masked()) {
+        return Box::new(Masked::new(config, documents));
+    }
     if let Some(text) = &sample.text {
         let shape = TextShape { length: text.length, vocabulary: text.vocabulary };
         return Box::new(Language::new(config, shape, loss));
     }
     Box::new(supervised(settings, fitted, sample))
+}
+
+/// The shape of the texts of rows.
+fn documents(fitted: &Fitted) -> Option<DocumentShape> {
+    let text = &fitted.documents.as_ref()?.text;
+    Some(DocumentShape { length: text.length, vocabulary: text.inputs() })
 }
 
 /// The model of an experiment that predicts a target, for rows like those of `sample`.
@@ -209,6 +218,8 @@ pub fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supe
     };
     let weighted = !sample.weights.is_empty();
     let graph = fitted.graph.as_ref().map(|graph| graph.nodes.clone());
-    let inputs = Inputs { features: sample.width(), categories, sequence, relative, weighted, graph, image };
+    let documents = documents(fitted);
+    let features = sample.width();
+    let inputs = Inputs { features, categories, sequence, relative, weighted, graph, image, documents };
     Supervised::new(config, inputs, outputs, loss)
 }

@@ -231,7 +231,7 @@ fn series() -> String {
 fn targets_of_windows_are_nodes() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("series.csv"), series()).unwrap();
-    std::fs::write(directory.path().join("edges.csv"), "source,target,w\nv a,v c,2\n").unwrap();
+    std::fs::write(directory.path().join("edges.csv"), "source,target,w\na,c,2\n").unwrap();
     let load = |graph: &str| {
         let text = format!(
             "name = \"s\"\n[data]\nsource = \"series.csv\"\ntarget = \"v a\"\nfeatures = []\nreshape = {{ by = \
@@ -241,7 +241,7 @@ fn targets_of_windows_are_nodes() {
         trainer::load_data(&Experiment::parse(&text, "s.toml", &[])?, directory.path())
     };
     let loaded = load("correlation = 1\ndirected = true").unwrap();
-    assert_eq!(nodes(&loaded).names, ["v a", "v b", "v c"]);
+    assert_eq!(nodes(&loaded).names, ["a", "b", "c"]);
     let found = pairs(nodes(&loaded));
     assert_eq!(found[..2], [(1, 0, 1.0), (0, 1, 1.0)]);
     assert_eq!((found.len(), found[2].1), (3, 2));
@@ -249,7 +249,12 @@ fn targets_of_windows_are_nodes() {
     assert_eq!(pairs(nodes(&loaded)), [(2, 0, 2.0), (0, 2, 2.0)]);
     let text = load("correlation = 3").unwrap_err().to_string();
     assert!(text.contains("at most 2 are possible"), "{text}");
-    std::fs::write(directory.path().join("edges.csv"), "source,target\nv a,c\n").unwrap();
+    std::fs::write(directory.path().join("edges.csv"), "source,target\na,d\n").unwrap();
     let text = load("edges = \"edges.csv\"").unwrap_err().to_string();
-    assert!(text.contains("edges.csv:2") && text.contains("\"c\""), "{text}");
+    assert!(text.contains("edges.csv:2") && text.contains("\"d\""), "{text}");
+    // Of several files, the one that is wrong is named.
+    std::fs::write(directory.path().join("edges.csv"), "source,target\na,c\n").unwrap();
+    std::fs::write(directory.path().join("edges2.csv"), "source,target\na,b\na,d\n").unwrap();
+    let text = load("edges = \"edges*.csv\"").unwrap_err().to_string();
+    assert!(text.contains("edges2.csv:3") && text.contains("\"d\""), "{text}");
 }

@@ -8,6 +8,7 @@ mod custom;
 #[path = "../common/custom_loop.rs"]
 mod custom_loop;
 mod divergence;
+mod documents;
 #[path = "../common/examples.rs"]
 mod examples;
 mod explain;

@@ -26,7 +26,7 @@ pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
 pub use split::{SplitConfig, Validation};
 pub use target::Targets;
-pub use text::TextConfig;
+pub use text::{TextConfig, TokensConfig};
 pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 
 /// Where the data comes from, and how its columns become numbers.
@@ -34,7 +34,7 @@ pub use window::{Gaps, Missing, ScaleBy, WindowConfig};
 #[serde(deny_unknown_fields, expecting = "a table such as { source = \"table.csv\", target = \"price\" }")]
 pub struct DataConfig {
     /// A CSV or Parquet file; or images: an IDX, NPY or NPZ file, or a folder of pictures with one subfolder
-    /// per class; or, with a `text` table, a UTF-8 text. The path is relative to the experiment
+    /// per class; or, with a `text` table without `column`, a UTF-8 text. The path is relative to the experiment
     /// file.
     pub source: String,
     /// IDX or NPY file with the labels of the images. By default, the file beside the images whose name has
@@ -88,7 +88,7 @@ pub struct DataConfig {
     /// Declares that rows, or series, are the nodes of a graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphConfig>,
-    /// Declares that the source is a text.
+    /// Declares that the source is a text, or that rows of a table have texts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<TextConfig>,
     /// Augmentation of training rows, fresh at each epoch.
@@ -256,12 +256,20 @@ impl DataConfig {
         }
     }
 
+    /// Whether the source is a text, not a table whose rows have texts.
+    pub fn is_text(&self) -> bool {
+        self.text.as_ref().is_some_and(|text| text.column.is_none())
+    }
+
     /// Every file that is read, so that paths can be made absolute.
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);
         paths.extend(&mut self.memory.scratch);
         paths.extend(self.graph.iter_mut().filter_map(|graph| graph.edges.as_mut()));
+        if let Some(TextConfig { tokens: TokensConfig::File(file), .. }) = &mut self.text {
+            paths.push(file);
+        }
         if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &mut self.split {
             if let Validation::File(file) = validation {
                 paths.push(file);

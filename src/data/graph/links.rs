@@ -53,7 +53,7 @@ fn found(
 ) -> Result<Vec<Found>, DataError> {
     let numbers: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
     let at_line = |row: usize, column: usize, reason: String| DataError::Series {
-        path: table.path.clone(),
+        path: table.file_of(row),
         line: table.lines[row],
         column: table.names[column].clone(),
         reason,
@@ -115,13 +115,17 @@ fn distinct(
                     let [from, to] = [source, target].map(|node| &names[node as usize]);
                     let or =
                         if directed { "" } else { ", or set `directed` = true if they lead opposite ways" };
+                    let (line, file) = (table.lines[first], table.file_of(first));
+                    let place = match file == table.file_of(row) {
+                        true => format!("line {line}"),
+                        false => format!("{}, line {line},", file.display()),
+                    };
                     let reason = format!(
-                        "gives the edge between \"{from}\" and \"{to}\" of line {} again, with weight {weight} instead \
-                         of {known}; remove one of them{or}",
-                        table.lines[first]
+                        "gives the edge between \"{from}\" and \"{to}\" of {place} again, with weight {weight} instead \
+                         of {known}; remove one of them{or}"
                     );
                     return Err(DataError::Series {
-                        path: table.path.clone(),
+                        path: table.file_of(row),
                         line: table.lines[row],
                         column: String::new(),
                         reason,

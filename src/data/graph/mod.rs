@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::config::{Fill, GraphConfig, SplitConfig};
+use super::config::{Fill, GraphConfig, ReshapeConfig, SplitConfig};
 use super::dataset::{CategoryIds, Dataset};
 use super::fitted::{Encoding, Fitted, FittedGraph, FittedTarget};
 use super::formats::Formats;
@@ -138,7 +138,7 @@ fn check(config: &DataConfig, id: &str) -> Result<(), DataError> {
 fn names(table: &Table, id: &str) -> Result<Vec<String>, DataError> {
     let at = table.find(id)?;
     let at_line = |row: usize, reason: String| DataError::Series {
-        path: table.path.clone(),
+        path: table.file_of(row),
         line: table.lines[row],
         column: id.into(),
         reason,
@@ -196,9 +196,20 @@ fn summary(nodes: &Nodes, directed: bool) -> String {
 }
 
 /// Adds the graph whose nodes are the targets of windows.
-pub(super) fn of_series(graph: &GraphConfig, directory: &Path, loaded: &mut Loaded) -> Result<(), DataError> {
+pub(super) fn of_series(
+    config: &DataConfig,
+    graph: &GraphConfig,
+    directory: &Path,
+    loaded: &mut Loaded,
+) -> Result<(), DataError> {
     let Some(window) = &loaded.fitted.window else { return Ok(()) };
-    let names: Vec<String> = window.past.iter().map(|(name, _)| name.clone()).collect();
+    // Rows that become the columns of a single value are the nodes: `s0`, not `speed s0`.
+    let value = match &config.reshape {
+        Some(ReshapeConfig::Pivot { values, .. }) if values.len() == 1 => format!("{} ", values[0]),
+        _ => String::new(),
+    };
+    let name = |(name, _): &(String, _)| name.strip_prefix(&value).unwrap_or(name).to_string();
+    let names: Vec<String> = window.past.iter().map(name).collect();
     if names.is_empty() {
         let reason = "[data.graph] is of series of numbers, and this target is a class";
         return Err(wrong(loaded.fitted.target.name().unwrap_or_default(), reason.into()));

@@ -52,6 +52,8 @@ pub struct Table {
     pub utc: Vec<usize>,
     /// Names of columns of lists or tables, which are not read.
     pub nested: Vec<String>,
+    /// First row and name of each further file whose rows were appended.
+    pub appended: Vec<(usize, PathBuf)>,
     /// Types of the columns that were asked for, once cells no longer change ([`Table::settle`]).
     pub kinds: Vec<OnceLock<ColumnKind>>,
 }
@@ -117,6 +119,7 @@ impl Table {
             let reason = format!("column `{name}` is not in {}, which comes before it", self.path.display());
             return Err(DataError::Malformed { path: other.path, line: 1, reason });
         }
+        self.appended.push((self.lines.len(), other.path.clone()));
         let places = self.names.iter().map(|name| other.find(name)).collect::<Result<Vec<_>, _>>()?;
         let mut columns = other.columns;
         for (column, at) in self.columns.iter_mut().zip(places) {
@@ -124,6 +127,12 @@ impl Table {
         }
         self.lines.extend(other.lines);
         Ok(())
+    }
+
+    /// The file that a row is in, for messages.
+    pub fn file_of(&self, row: usize) -> PathBuf {
+        let last = self.appended.iter().rev().find(|(first, _)| *first <= row);
+        last.map_or_else(|| self.path.clone(), |(_, path)| path.clone())
     }
 
     fn of_file(

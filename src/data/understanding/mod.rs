@@ -96,6 +96,10 @@ impl Understanding {
             let mut doubts = doubts::of_column(config, table, at, kind, &facts, &targets);
             doubts.extend(constant::advice(config, table, at, facts.different));
             let (role, becomes) = role(config, &table.names[at]);
+            if config.text.is_some() && role != "target" {
+                // What is odd of numbers and names is not so of texts, and nothing else is read.
+                doubts.clear();
+            }
             Column {
                 name: table.names[at].clone(),
                 kind,
@@ -202,6 +206,13 @@ fn role(config: &DataConfig, name: &String) -> (String, String) {
     }
     if config.weight.as_ref() == Some(name) {
         return ("weight".into(), "the weight of the row: how much it counts".into());
+    }
+    if let Some(column) = config.text.as_ref().and_then(|text| text.column.as_ref()) {
+        return match column == name {
+            true => ("text".into(), "the symbols of a text".into()),
+            false if splits => ("split".into(), "nothing: it splits the rows".into()),
+            false => ("left out".into(), format!("nothing: rows are read by `{column}` alone")),
+        };
     }
     let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());
     if id == Some(name) && !config.features.as_ref().is_some_and(|features| features.contains(name)) {

@@ -16,6 +16,7 @@ pub mod unread;
 pub mod variational;
 
 use crate::nn::imported::Imported;
+use crate::nn::inputs::embedding_width;
 use crate::nn::layers::keys::{three, two};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
@@ -105,6 +106,10 @@ pub struct ModelConfig {
     /// (default false).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tied: Option<bool>,
+    /// `transformer` of a text: what is learned, `"next"` (default), the next symbol from those before it, or `"masked"`,
+    /// hidden symbols from those on both sides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// `transformer`: how it knows where a token is, `"learned"` (default), `"sinusoidal"`, `"rotary"` or
     /// `"none"`; the numbers of a table's row have no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -224,6 +229,17 @@ pub enum Family {
     Gan,
 }
 
+/// What a model of a text learns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Objective {
+    /// The next symbol from those before it.
+    #[default]
+    Next,
+    /// Hidden symbols from those on both sides.
+    Masked,
+}
+
 /// What becomes of the last dense layer of an imported network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -278,6 +294,7 @@ impl Default for ModelConfig {
             feed_forward: None,
             patch: None,
             tied: None,
+            objective: None,
             positions: None,
             latent: None,
             decoder: None,
@@ -344,6 +361,19 @@ impl ModelConfig {
         layers
     }
 
+    /// Whether hidden symbols of texts are predicted.
+    pub fn is_masked(&self) -> bool {
+        self.objective == Some(Objective::Masked)
+    }
+
+    /// Features of an embedded symbol of a text, of so many symbols.
+    pub(crate) fn symbol_width(&self, vocabulary: usize) -> usize {
+        self.embedding_width.unwrap_or_else(|| match self.family {
+            Family::Transformer => self.token_width(),
+            _ => embedding_width(vocabulary),
+        })
+    }
+
     /// Kernel size of the convolutions.
     pub fn kernel_size(&self) -> Pair {
         self.kernel.unwrap_or(three())
@@ -354,10 +384,13 @@ impl ModelConfig {
         let is_cnn = self.family == Family::Cnn && self.layers.is_empty();
         // Defaults of other families say nothing; runs of earlier versions do not have them either.
         if !is_cnn {
-            if !matches!(self.family, Family::Gan | Family::Tcn) {
+            let named = matches!(self.family, Family::Resnet | Family::Alexnet);
+            if !named && !matches!(self.family, Family::Gan | Family::Tcn) {
                 self.kernel.take_if(|kernel| *kernel == three());
             }
-            self.pool.take_if(|pool| *pool == two());
+            if !named && self.family != Family::Tcn {
+                self.pool.take_if(|pool| *pool == two());
+            }
         }
         match self.family {
             Family::Vae => self.fill_in_variational(),

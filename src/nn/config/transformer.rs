@@ -29,6 +29,10 @@ pub enum Order {
 pub enum TokensOf {
     /// Symbols, already embedded; each predicts the next.
     Text,
+    /// Symbols, already embedded; those that are hidden are predicted from all others.
+    Masked,
+    /// Symbols of a row's text, already embedded, which predict one target together.
+    Documents,
     /// Steps of a series.
     Steps,
     /// Patches of images.
@@ -45,11 +49,16 @@ impl ModelConfig {
     /// The hidden layers for tokens of a kind.
     pub(crate) fn layers_of(&self, tokens: TokensOf) -> Vec<LayerConfig> {
         if self.family != Family::Transformer || !self.layers.is_empty() {
-            return self.hidden_layers();
+            let mut layers = self.hidden_layers();
+            if tokens == TokensOf::Documents && self.family == Family::Mlp && self.layers.is_empty() {
+                // The mean of a text's symbols.
+                layers.insert(0, GlobalPool { kind: Pooling::Average }.into());
+            }
+            return layers;
         }
-        let text = tokens == TokensOf::Text;
+        let embedded = matches!(tokens, TokensOf::Text | TokensOf::Masked | TokensOf::Documents);
         let mut layers: Vec<LayerConfig> = vec![];
-        if !text {
+        if !embedded {
             let patch = self.patch.unwrap_or(four());
             layers.push(Tokens { width: self.token_width(), patch }.into());
         }
@@ -69,14 +78,14 @@ impl ModelConfig {
                 dropout: self.dropout,
                 activation: self.activation,
                 norm_first: true,
-                causal: text,
+                causal: tokens == TokensOf::Text,
                 rotary: order == Order::Rotary,
                 eps: default_eps(),
             };
             layers.push(block.into());
         }
         layers.push(LayerNorm { eps: default_eps() }.into());
-        if !text {
+        if !matches!(tokens, TokensOf::Text | TokensOf::Masked) {
             layers.push(GlobalPool { kind: Pooling::Average }.into());
         }
         layers

@@ -133,7 +133,8 @@ impl Network<'_> {
                 let all = if keys.rotary { self.graph.rotary(all, 2 * heads)? } else { all };
                 let rate = if self.drops { keys.dropout } else { 0.0 };
                 let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
-                self.graph.attention_packed(all, heads, None, attend)?
+                let lengths = self.lengths.map(|lengths| lengths.count);
+                self.graph.attention_packed(all, heads, lengths, attend)?
             }
         };
         let y = self.graph.reshape(y, &[batch * steps, width])?;

@@ -10,11 +10,11 @@ use super::{Layer, Place};
 use crate::base::rng::streams;
 use crate::base::tensor::DType;
 use crate::graph::recurrence::{Recurrent as Outcome, RecurrentWeights};
-use crate::graph::{GraphError, Source, ValueId};
+use crate::graph::{GraphError, Source, ValueId, lengths};
 use crate::kernels::recurrence;
 use crate::nn::arrangement::Arrangement;
 use crate::nn::init::Init;
-use crate::nn::network::Network;
+use crate::nn::network::{Lengths, Network};
 use crate::nn::tensors::State;
 
 /// Recurrent layers over sequences, or over the rows of images: PyTorch's `RNN`, `LSTM` and `GRU`.
@@ -139,7 +139,20 @@ impl Network<'_> {
                 let weights = self.recurrent_weights(&name, &suffix, stack, h)?;
                 let state = format!("{name}.{suffix}");
                 let first = self.carried_states(&state, stack, batch)?;
-                let found = self.graph.recurrent(stack.cell.kernel(), h, &weights, first, reverse)?;
+                let cell = stack.cell.kernel();
+                let found = match self.lengths {
+                    None => self.graph.recurrent(cell, h, &weights, first, reverse)?,
+                    Some(_) if reverse => {
+                        let reason = "a bidirectional layer does not know where the texts of rows end; read them forwards";
+                        return Err(self.graph.error("recurrent", &[x], reason.into()));
+                    }
+                    Some(Lengths { count, valid }) => {
+                        // Only the backward direction reads the order of reversed steps.
+                        let mask = self.graph.permute(valid, &[1, 0])?;
+                        let lengths = lengths::Lengths { mask, turned: count };
+                        self.graph.recurrent_of_lengths(cell, h, &weights, first, false, &lengths)?
+                    }
+                };
                 self.carry_on(&state, &found);
                 directions.push(found.hidden);
                 last.push(found.last);

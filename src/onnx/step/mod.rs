@@ -130,6 +130,9 @@ fn explain<T>(found: Result<T, TrainError>) -> Result<T, TrainError> {
 /// Rows like those that train, without any.
 fn sample(request: &Request) -> Result<Dataset, TrainError> {
     let fitted = request.fitted;
+    if fitted.documents.is_some() {
+        return Err(refuse("reads the texts of rows", "`data.text`"));
+    }
     if let Some(text) = fitted.target.text() {
         let text = Text { length: text.length, vocabulary: text.symbols(), ..Text::default() };
         return Ok(Dataset { text: Some(text), ..Dataset::default() });

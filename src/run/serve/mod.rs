@@ -38,10 +38,10 @@ impl Service {
                 opened.refuse("its model draws rows and predicts nothing; draw with `gridlight sample`")
             );
         }
-        if opened.fitted.target.text().is_some() {
+        if opened.fitted.symbols().is_some() {
             return Err(opened.refuse(
                 "its model reads texts, and requests are rows of a table or pictures; write with `gridlight \
-                 sample`, score a file with `gridlight predict`",
+                 sample`, predict for a file with `gridlight predict`",
             ));
         }
         sure::cover(&mut opened, coverage, device)?;

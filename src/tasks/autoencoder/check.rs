@@ -28,7 +28,11 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         if matches!(train.loss, Loss::Elbo {}) {
             return Err(("train.loss", "= \"elbo\" is only for `model.family = \"vae\"`".into()));
         }
-        if data.target.is_none() && data.text.is_none() && !image::files::may_hold_images(&data.source) {
+        if data.target.is_none()
+            && !data.is_text()
+            && !model.is_masked()
+            && !image::files::may_hold_images(&data.source)
+        {
             return Err(("data.target", "is missing; name the column to predict".into()));
         }
         return Ok(());

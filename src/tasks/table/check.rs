@@ -22,7 +22,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     if data.weight.is_some() {
         weight(settings)?;
     }
-    let classes = matches!(settings.goal(), Goal::Binary | Goal::Classes) && data.text.is_none();
+    let classes = matches!(settings.goal(), Goal::Binary | Goal::Classes) && !data.is_text();
     if !classes && !train.threshold.is_default() {
         let reason = "is for a target of two classes; remove it, or set train.loss = \"bce_with_logits\"";
         return Err(("train.threshold", reason.into()));
@@ -41,7 +41,7 @@ fn targets(settings: Settings, target: &Targets) -> Result<(), (&'static str, St
         return wrong(problem);
     }
     let (data, loss) = (settings.data, settings.train.loss.name());
-    if target.names().len() < 2 || data.text.is_some() {
+    if target.names().len() < 2 || data.is_text() {
         return Ok(());
     }
     if data.window.is_some() {
@@ -68,7 +68,7 @@ fn weight(settings: Settings) -> Result<(), (&'static str, String)> {
     let Settings { data, model, .. } = settings;
     let what = if data.window.is_some() {
         "the windows of series ([data.window])"
-    } else if data.text.is_some() {
+    } else if data.is_text() || model.is_masked() {
         "texts ([data.text])"
     } else if data.image.is_some() {
         "images ([data.image])"
@@ -104,7 +104,7 @@ fn focal(gamma: f64, alpha: Option<&Alpha>) -> Result<(), (&'static str, String)
 fn rate(settings: Settings, loss: &Loss) -> Result<(), (&'static str, String)> {
     let data = settings.data;
     let name = loss.name();
-    if data.window.is_some() || data.text.is_some() {
+    if data.window.is_some() || data.is_text() {
         let reason =
             format!("= \"{name}\" is for the rows of tables and for images, not for series or texts");
         return Err(("train.loss", reason));

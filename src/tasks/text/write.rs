@@ -13,7 +13,7 @@ use crate::train::engine::Engine;
 pub(super) struct Writing {
     /// Number of texts.
     pub count: usize,
-    /// Characters of each, besides the prompt.
+    /// Symbols of each, besides the prompt.
     pub length: usize,
     /// Divisor of the logits: below 1, likely characters become more likely; 0 always takes the most likely
     /// one.
@@ -52,15 +52,14 @@ impl Writing {
 fn prompt(fitted: &FittedText, given: Option<&str>) -> Result<Vec<u32>, TrainError> {
     let Some(given) = given.filter(|text| !text.is_empty()) else {
         // Where a sentence may start, if the text has lines.
-        let first = if fitted.vocabulary.contains('\n') { '\n' } else { fitted.character(1) };
-        return Ok(fitted.encode(&[first]));
+        let line = fitted.tokens.is_some() || fitted.vocabulary.contains('\n');
+        return Ok(if line { fitted.encode("\n") } else { vec![1] });
     };
-    let characters: Vec<char> = given.chars().collect();
-    if let Some(unknown) = characters.iter().find(|&&c| !fitted.vocabulary.contains(c)) {
+    if let Some(unknown) = fitted.unknown(given) {
         let problem = format!("holds {unknown:?}, which the training text does not");
         return Err(TrainError::Setting { run: None, name: "prompt", problem });
     }
-    Ok(fitted.encode(&characters))
+    Ok(fitted.encode(given))
 }
 
 /// Generates texts with a trained model, each including its prompt.
@@ -83,8 +82,7 @@ pub(super) fn write(
     for &symbol in &begin {
         logits = next.after(&vec![symbol; writing.count])?;
     }
-    let characters: Vec<char> = (0..vocabulary as u32).map(|s| text.character(s)).collect();
-    let mut texts = vec![writing.prompt.clone().unwrap_or_default(); writing.count];
+    let mut written: Vec<Vec<u32>> = vec![vec![]; writing.count];
     let seed = [writing.seed as u32, (writing.seed >> 32) as u32];
     for step in 0..writing.length {
         let draw = |(row, logits): (usize, &[f32])| {
@@ -92,20 +90,23 @@ pub(super) fn write(
             pick(logits, writing.temperature, f64::from(uniform))
         };
         let drawn: Vec<u32> = logits.chunks(vocabulary).enumerate().map(draw).collect();
-        for (text, &symbol) in texts.iter_mut().zip(&drawn) {
-            text.push(characters[symbol as usize]);
+        for (text, &symbol) in written.iter_mut().zip(&drawn) {
+            text.push(symbol);
         }
         if step + 1 < writing.length {
             logits = next.after(&drawn)?;
         }
     }
-    Ok(texts)
+    let prompt = writing.prompt.as_deref().unwrap_or_default();
+    Ok(written.iter().map(|symbols| prompt.to_string() + &text.decode(symbols)).collect())
 }
 
 /// A model that predicts the next symbol of each text.
-struct Next {
+struct Next<'a> {
     engine: Engine,
-    vocabulary: usize,
+    trained: &'a Trained<'a>,
+    model: Language,
+    shape: TextShape,
     reads: Reads,
 }
 
@@ -113,89 +114,96 @@ struct Next {
 enum Reads {
     /// The last symbol alone: states are carried.
     Last,
-    /// The last symbol alone, as keys and values of those before are kept, of the last symbols of each text, at most this
-    /// many.
-    Kept(Vec<Vec<u32>>, usize),
-    /// All of the last symbols of each text, at most this many.
-    All(Vec<Vec<u32>>, usize),
+    /// The last symbol alone, as keys and values of those before are kept; these symbols of each text.
+    Kept(Vec<Vec<u32>>),
+    /// All of the last symbols of each text.
+    All(Vec<Vec<u32>>),
 }
 
-impl Next {
-    fn new(trained: &Trained, model: Language, shape: TextShape, count: usize) -> Result<Self, TrainError> {
-        let nothing = vec![vec![]; count];
-        match model.attends() {
-            true if model.can_cache() => {
-                let next = Self::carried(trained, model, shape.vocabulary, count)?;
-                Ok(Self { reads: Reads::Kept(nothing, shape.length), ..next })
-            }
-            true => Self::again(trained, model, shape, count),
-            false => Self::carried(trained, model, shape.vocabulary, count),
-        }
-    }
-
-    fn carried(
-        trained: &Trained,
+impl<'a> Next<'a> {
+    fn new(
+        trained: &'a Trained,
         model: Language,
-        vocabulary: usize,
+        shape: TextShape,
         count: usize,
     ) -> Result<Self, TrainError> {
-        // Row `s` of this text reads symbol `s`, so the row order determines what is read next.
-        let symbols: Vec<u32> = (0..=vocabulary.max(count) as u32).map(|s| s % vocabulary as u32).collect();
-        let alphabet = Some(Text { length: 1, vocabulary, symbols });
-        let alphabet = Dataset { rows: count, text: alphabet, ..Dataset::default() };
-        let mut engine = Engine::generating(trained.device, &model.generator(), &alphabet)?;
-        trained.restore(&mut engine)?;
-        Ok(Self { engine, vocabulary, reads: Reads::Last })
-    }
-
-    fn again(trained: &Trained, model: Language, shape: TextShape, count: usize) -> Result<Self, TrainError> {
-        let TextShape { length, vocabulary } = shape;
-        let empty = sequences(&vec![vec![]; count], shape);
-        let mut engine = Engine::generating(trained.device, &model.generator(), &empty)?;
-        trained.restore(&mut engine)?;
-        Ok(Self { engine, vocabulary, reads: Reads::All(vec![vec![]; count], length) })
+        let nothing = vec![vec![]; count];
+        let carries = !model.attends() || model.can_cache();
+        let engine = match carries {
+            true => carried(trained, &model, shape.vocabulary, count)?,
+            false => whole(trained, &model, shape, count)?,
+        };
+        let reads = match (model.attends(), carries) {
+            (false, _) => Reads::Last,
+            (true, true) => Reads::Kept(nothing),
+            (true, false) => Reads::All(nothing),
+        };
+        Ok(Self { engine, trained, model, shape, reads })
     }
 
     /// The logits `[texts, vocabulary]` of the symbols that follow these.
     fn after(&mut self, symbols: &[u32]) -> Result<Vec<f32>, TrainError> {
-        let (texts, length) = match &mut self.reads {
+        let TextShape { length, vocabulary } = self.shape;
+        if let Reads::Kept(texts) = &mut self.reads
+            && texts.first().is_some_and(|text| text.len() == length)
+        {
+            // From now on the first symbol is forgotten with each new one. The places of the others change, and what was kept
+            // of them with it, so all are read again.
+            let texts = std::mem::take(texts);
+            self.engine = whole(self.trained, &self.model, self.shape, texts.len())?;
+            self.reads = Reads::All(texts);
+        }
+        let texts = match &mut self.reads {
             Reads::Last => return self.engine.go_on(symbols),
-            Reads::Kept(texts, length) => {
-                if remember(texts, *length, symbols) {
-                    // Places have changed, and keys with them.
-                    self.engine.begin_texts()?;
-                    for at in 0..texts[0].len() - 1 {
-                        let column: Vec<u32> = texts.iter().map(|text| text[at]).collect();
-                        self.engine.go_on(&column)?;
-                    }
-                }
+            Reads::Kept(texts) => {
+                remember(texts, length, symbols);
                 return self.engine.go_on(symbols);
             }
-            Reads::All(texts, length) => (texts, length),
+            Reads::All(texts) => texts,
         };
-        remember(texts, *length, symbols);
-        let shape = TextShape { length: *length, vocabulary: self.vocabulary };
+        remember(texts, length, symbols);
         let last = texts.first().map_or(0, |text| text.len() - 1);
-        let rows = sequences(texts, shape);
+        let rows = sequences(texts, self.shape);
         self.engine.replace(&rows)?;
         let order: Vec<u32> = (0..rows.rows as u32).collect();
         let logits = self.engine.go_on(&order)?;
-        let of = |text: &[f32]| text[last * self.vocabulary..(last + 1) * self.vocabulary].to_vec();
-        Ok(logits.chunks(*length * self.vocabulary).flat_map(of).collect())
+        let of = |text: &[f32]| text[last * vocabulary..(last + 1) * vocabulary].to_vec();
+        Ok(logits.chunks(length * vocabulary).flat_map(of).collect())
     }
 }
 
-/// Appends a symbol to each text. Where there are as many as `length`, half of them stay, so that they need not be moved
-/// for each symbol; returns whether they were.
-fn remember(texts: &mut [Vec<u32>], length: usize, symbols: &[u32]) -> bool {
-    let full = texts.first().is_some_and(|text| text.len() == length);
+/// A model that reads one symbol of each of `count` texts at a time.
+fn carried(
+    trained: &Trained,
+    model: &Language,
+    vocabulary: usize,
+    count: usize,
+) -> Result<Engine, TrainError> {
+    // Row `s` of this text reads symbol `s`, so the row order determines what is read next.
+    let symbols: Vec<u32> = (0..=vocabulary.max(count) as u32).map(|s| s % vocabulary as u32).collect();
+    let alphabet = Some(Text { length: 1, vocabulary, symbols });
+    let alphabet = Dataset { rows: count, text: alphabet, ..Dataset::default() };
+    let mut engine = Engine::generating(trained.device, &model.clone().generator(), &alphabet)?;
+    trained.restore(&mut engine)?;
+    Ok(engine)
+}
+
+/// A model that reads whole sequences of each of `count` texts.
+fn whole(trained: &Trained, model: &Language, shape: TextShape, count: usize) -> Result<Engine, TrainError> {
+    let empty = sequences(&vec![vec![]; count], shape);
+    let mut engine = Engine::generating(trained.device, &model.clone().with_logits(), &empty)?;
+    trained.restore(&mut engine)?;
+    Ok(engine)
+}
+
+/// Appends a symbol to each text, and forgets the first where there would be more than `length`.
+fn remember(texts: &mut [Vec<u32>], length: usize, symbols: &[u32]) {
     for (text, &symbol) in texts.iter_mut().zip(symbols) {
-        if full {
-            text.drain(..length.div_ceil(2));
+        if text.len() == length {
+            text.remove(0);
         }
         text.push(symbol);
     }
-    full
 }
 
 /// Texts as rows of equal length; what follows a text does not matter to the predictions before it.
@@ -244,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_prompt_holds_known_characters() {
-        let fitted = FittedText { length: 4, vocabulary: "\nab".into() };
+        let fitted = FittedText { length: 4, vocabulary: "\nab".into(), tokens: None };
         assert_eq!(prompt(&fitted, Some("ba")).unwrap(), [3, 2]);
         assert_eq!(prompt(&fitted, None).unwrap(), [1]);
         let message = prompt(&fitted, Some("ax")).unwrap_err().to_string();

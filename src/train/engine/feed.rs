@@ -257,12 +257,14 @@ pub(super) fn words(data: &Dataset, name: &str) -> Vec<u32> {
         return text.symbols.clone();
     }
     let column = data.categories.iter().find(|c| inputs::category_source(&c.name) == name);
-    match &data.target {
+    match (&data.target, &data.documents) {
+        (_, Some(documents)) if name == inputs::LENGTH => documents.lengths.clone(),
+        (_, Some(documents)) if name == inputs::X => documents.symbols.clone(),
         _ if name == inputs::X => match &data.pixels {
             Some(pixels) => pixels.words().to_vec(),
             None => bytemuck::cast_slice(&data.x).to_vec(),
         },
-        Some(target) if name == inputs::Y => Target::words(target),
+        (Some(target), _) if name == inputs::Y => Target::words(target),
         _ if name == inputs::WEIGHT => data.weights.iter().map(|&w| (w as f32).to_bits()).collect(),
         _ => column.map_or_else(Vec::new, |c| c.ids.clone()),
     }

@@ -51,6 +51,8 @@ pub struct Engine {
     quantiles: Vec<f64>,
     truth: Vec<f64>,
     weights: Vec<f64>,
+    /// The output that says how much a row counts.
+    weighing: Option<usize>,
     members: Option<Arc<Members>>,
     /// Number of predicted characters of the evaluation rows, for texts.
     characters: Option<usize>,
@@ -145,6 +147,7 @@ impl Engine {
             quantiles: model.quantiles().to_vec(),
             truth: evaluation.truth(),
             weights: evaluation.weights.clone(),
+            weighing: model.weighs_rows(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
             starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
@@ -216,6 +219,10 @@ impl Engine {
                 (Some(_), ..) if name != inputs::X => continue,
                 // By far the largest block, so it is not copied again.
                 (Some(text), ..) => &text.symbols,
+                _ if data.documents.is_some() => {
+                    owned = feed::words(data, &name);
+                    &owned
+                }
                 (None, Some(pixels), None) if name == inputs::X => pixels.words(),
                 (None, None, None) if name == inputs::X => bytemuck::cast_slice(&data.x),
                 _ => {
@@ -453,13 +460,17 @@ impl Engine {
             }
             None => found.next().unwrap_or_default(),
         };
+        let weights = match self.weighing {
+            Some(at) => raw.chunks(self.outputs).map(|row| f64::from(row[at])).collect(),
+            None => self.weights.clone(),
+        };
         let parts: Vec<_> = self.graph.parts.iter().map(|(name, _)| *name).zip(found).collect();
         Predictions {
             raw,
             outputs: self.outputs,
             quantiles: self.quantiles.clone(),
             truth: self.truth.clone(),
-            weights: self.weights.clone(),
+            weights,
             temperature: None,
             losses,
             parts,

@@ -318,6 +318,10 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
         return DataSpec { name: name.into(), rows: text.rows().max(1), order, columns };
     }
     let mut columns = vec![];
+    if let Some(documents) = &data.documents {
+        columns.push(DataColumn::rows(inputs::X, documents.length));
+        columns.push(DataColumn::rows(inputs::LENGTH, 1));
+    }
     let windows = data.windows.as_ref();
     if let Some(pixels) = &data.pixels {
         let table = pixels.table().iter().map(|value| value.to_bits()).collect();

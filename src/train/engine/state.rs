@@ -17,14 +17,6 @@ impl Engine {
         self.begin_anew(0)
     }
 
-    /// Sets the carried states of evaluation to 0: what [`Engine::go_on`] reads next begins a text.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn begin_texts(&mut self) -> Result<(), TrainError> {
-        self.begin_anew(1)
-    }
-
     pub(super) fn begin_anew(&mut self, phase: usize) -> Result<(), TrainError> {
         for state in self.carried[phase].clone() {
             self.set(&state.name, &vec![state.initial; state.shape.iter().product()])?;
