@@ -155,6 +155,11 @@ impl Builder {
         self.small(&[], element::DOUBLE, value.to_le_bytes().to_vec())
     }
 
+    /// A list of numbers in double precision.
+    pub fn doubles(&mut self, data: &[f64]) -> String {
+        self.small(&[data.len()], element::DOUBLE, data.iter().flat_map(|x| x.to_le_bytes()).collect())
+    }
+
     /// A small constant list of integers.
     pub fn integers(&mut self, data: &[i64]) -> String {
         let raw = data.iter().flat_map(|x| x.to_le_bytes()).collect();

@@ -29,19 +29,31 @@ impl Default for NAdam {
 }
 
 impl NAdam {
+    /// By how much the rise of the momentum shrinks with each step.
+    pub fn base(&self) -> f64 {
+        0.96f64.powf(self.momentum_decay)
+    }
+
+    /// The products of all momenta up to each step, from 0 on, until they no longer change 1 minus themselves.
+    pub fn products(&self) -> impl Iterator<Item = f64> {
+        let (base, first) = (self.base(), self.betas[0]);
+        let (mut product, mut power) = (1.0, 1.0);
+        let later = std::iter::from_fn(move || {
+            (product >= 1e-20).then(|| {
+                power *= base;
+                product *= first * (1.0 - 0.5 * power);
+                product
+            })
+        });
+        std::iter::once(1.0).chain(later)
+    }
+
     /// The momentum at step `step`, that of the next, and the product of all up to `step`.
     fn momenta(&self, step: u64) -> [f64; 3] {
-        let base = 0.96f64.powf(self.momentum_decay);
+        let base = self.base();
         let momentum = |t: f64| self.betas[0] * (1.0 - 0.5 * base.powf(t));
-        let (mut product, mut power) = (1.0, 1.0);
-        for _ in 0..step {
-            power *= base;
-            product *= self.betas[0] * (1.0 - 0.5 * power);
-            // It no longer changes 1 minus itself.
-            if product < 1e-20 {
-                break;
-            }
-        }
+        let steps = usize::try_from(step).unwrap_or(usize::MAX).saturating_add(1);
+        let product = self.products().take(steps).last().unwrap_or(1.0);
         [momentum(step as f64), momentum(step as f64 + 1.0), product]
     }
 }

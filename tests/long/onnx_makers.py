@@ -54,8 +54,8 @@ def keras_models():
         return keras.Model(x, function(x))
 
     def attends(x):
-        h = L.LayerNormalization()(x + L.MultiHeadAttention(2, 4)(x, x))
-        return L.Dense(2)(L.GlobalAveragePooling1D()(h))
+        # Without a norm of layers, which Keras does not export on this backend.
+        return L.Dense(2)(L.GlobalAveragePooling1D()(x + L.MultiHeadAttention(2, 4)(x, x)))
 
     def residual(x):
         h = L.BatchNormalization()(L.Conv2D(3, 3, padding="same")(x))
@@ -170,11 +170,11 @@ class Tally:
             print(f"WRONG {label}: {reason}")
 
 
-def tuned(arguments, place, tally, label, path, x, y, first, data="", more=""):
+def tuned(arguments, place, tally, label, path, x, y, first, loss="mse"):
     """Trains a model for ten steps; `first` is the loss that its maker's outputs have."""
     flat = x.reshape(len(x), -1)
     columns = {f"x{at}": flat[:, at].tolist() for at in range(flat.shape[1])}
-    losses, reason = models.losses_of(arguments.binary, arguments.device, place, path, columns, y, data, more)
+    losses, reason = models.losses_of(arguments.binary, arguments.device, place, path, columns, y, loss=loss)
     tally.tuned += 1
     if losses and abs(losses[0] - first) > 1e-4 * max(1.0, first):
         reason = f"the first loss is {losses[0]}, of the maker's outputs {first}"
@@ -275,8 +275,8 @@ def with_sklearn(arguments, place, tally):
             target = numpy.array(["a", "b", "c"])[numpy.arange(12) % 3]
             losses, reason = models.losses_of(
                 arguments.binary, arguments.device, place, path,
-                {f"x{at}": few[:, at].tolist() for at in range(5)}, target.tolist(), "",
-                'head = "new"' if name == "perceptron" else "")
+                {f"x{at}": few[:, at].tolist() for at in range(5)}, target.tolist(),
+                'head = "new"' if name == "perceptron" else "", "cross_entropy")
             if name != "perceptron":
                 # What adds up to 1 by division has no scores that the loss could read.
                 tally.note(f"refusal of {name}", None if "is probabilities of" in reason else f"no refusal, {reason}")
@@ -289,7 +289,8 @@ def with_sklearn(arguments, place, tally):
             # Labels in another order than fitted: a loss above what fitting reached.
             target = numpy.roll(target, 1)
             first = float(log_loss(target, model.predict_proba(few), labels=sorted(set(y))))
-            tuned(arguments, place, tally, name, path, few, target.tolist(), first)
+            loss = "bce_with_logits" if goal == "two" else "cross_entropy"
+            tuned(arguments, place, tally, name, path, few, target.tolist(), first, loss)
 
 
 def trees(arguments, place, tally):

@@ -276,7 +276,7 @@ class Headed(nn.Module):
         return self.head(self.body(x).flatten(1))
 
 
-def losses_of(binary, device, place, model, columns, target, data="", more=""):
+def losses_of(binary, device, place, model, columns, target, more="", loss="mse"):
     """The training losses of ten steps on all rows, from a model in a file; or none, and why."""
     names = list(columns) + ["y"]
     lines = [",".join(map(str, row)) for row in zip(*columns.values(), target)]
@@ -286,7 +286,6 @@ def losses_of(binary, device, place, model, columns, target, data="", more=""):
 [data]
 source = "rows.csv"
 target = "y"
-{data}
 [data.transform]
 numbers = "none"
 target = "none"
@@ -303,6 +302,7 @@ batch_size = {len(lines)}
 shuffle = false
 optimizer = "sgd"
 learning_rate = {RATE}
+loss = "{loss}"
 """)
     out = place / "tuned"
     run = subprocess.run([binary, "train", place / "tune.toml", "--out", out, "--device", device, "--json"],

@@ -247,8 +247,8 @@ def experiments():
             f'batch_size = 40\nlearning_rate = 0.005\nloss = "cross_entropy"\n'
             f'optimizer = {{ type = "{optimizer}", weight_decay = 0.01 }}\n'
         )
-    losses = ["mse", "huber", "mae", "mse"]
-    for loss, optimizer in zip(losses, ["sgd", "rmsprop", "lion", "adadelta"]):
+    losses = ["mse", "huber", "mae", "mse", "mse"]
+    for loss, optimizer in zip(losses, ["sgd", "rmsprop", "lion", "adadelta", "nadam"]):
         more = ", momentum = 0.9, nesterov = true, dampening = 0.0" if optimizer == "sgd" else ""
         yield f"number-{loss}-{optimizer}", "table", value + '[model]\nhidden = [16]\nactivation = "leaky_relu"\n' + TRAIN + (
             f'batch_size = 40\nlearning_rate = 0.002\nloss = "{loss}"\noptimizer = {{ type = "{optimizer}"{more} }}\n'

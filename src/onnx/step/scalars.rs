@@ -4,8 +4,11 @@
 use super::refuse;
 use crate::onnx::builder::{Builder, int};
 use crate::onnx::proto::element;
-use crate::optim::Optimizer;
+use crate::optim::{NAdam, Optimizer};
 use crate::train::TrainError;
+
+/// Longest list of products.
+const LONGEST: usize = 65_536;
 
 /// Formulas of the step's number in double precision.
 struct Formulas<'a> {
@@ -52,7 +55,7 @@ impl Formulas<'_> {
 /// The scalars of an optimizer's step `number`, an integer.
 ///
 /// # Errors
-/// If they follow from those of the steps before.
+/// If a list that they need would be too long.
 pub fn of(b: &mut Builder, optimizer: &Optimizer, number: &str) -> Result<Vec<String>, TrainError> {
     let t = b.cast(number, element::DOUBLE);
     let mut f = Formulas { b, t };
@@ -86,12 +89,44 @@ pub fn of(b: &mut Builder, optimizer: &Optimizer, number: &str) -> Result<Vec<St
             vec![f.b.node("Where", &[&later, &damped, &one], vec![])]
         }
         Optimizer::RmsProp(_) | Optimizer::Adadelta(_) | Optimizer::Lion(_) => vec![],
-        Optimizer::NAdam(_) => {
-            let what = "has a momentum that is a product over all steps before";
-            return Err(refuse(what, "`train.optimizer = \"nadam\"`; \"adam\" has none"));
-        }
+        Optimizer::NAdam(rule) => nesterov(&mut f, rule)?,
     };
     Ok(found.iter().map(|scalar| f.single(scalar)).collect())
+}
+
+/// Those of NAdam: the factors of the gradient and of the mean, and the correction of the root. The product of the
+/// momenta of all steps before has no formula of the step's number: it is read from a list, which ends where it no
+/// longer matters.
+fn nesterov(f: &mut Formulas, rule: &NAdam) -> Result<Vec<String>, TrainError> {
+    let products: Vec<f64> = rule.products().take(LONGEST + 1).collect();
+    if products.len() > LONGEST {
+        let what = "has a product of momenta that matters for more than 65536 steps";
+        return Err(refuse(what, "`train.optimizer.betas`; begin with a smaller one, such as 0.9"));
+    }
+    let last = f.number(products.len() as f64 - 1.0);
+    let t = f.t.clone();
+    let at = f.two("Min", &t, &last);
+    let at = f.b.cast(&at, element::INT64);
+    let list = f.b.doubles(&products);
+    let product = f.two("Gather", &list, &at);
+    let (one, base) = (f.number(1.0), f.number(rule.base()));
+    let momentum = |f: &mut Formulas, t: &str| {
+        let power = f.two("Pow", &base, t);
+        let [half, first] = [0.5, rule.betas[0]].map(|x| f.number(x));
+        let lost = f.two("Mul", &half, &power);
+        let rest = f.two("Sub", &one, &lost);
+        f.two("Mul", &first, &rest)
+    };
+    let later = f.two("Add", &t, &one);
+    let (now, next) = (momentum(f, &t), momentum(f, &later));
+    let (rest, missing) = (f.two("Sub", &one, &now), f.two("Sub", &one, &product));
+    let gradient = f.two("Div", &rest, &missing);
+    let ahead = f.two("Mul", &product, &next);
+    let missing = f.two("Sub", &one, &ahead);
+    let mean = f.two("Div", &next, &missing);
+    let square = f.missing(rule.betas[1]);
+    let root = f.root(&square);
+    Ok(vec![gradient, mean, f.inverse(&root)])
 }
 
 /// Those of RAdam: the mean's correction, the factor of the reciprocal root, and what is added to it.

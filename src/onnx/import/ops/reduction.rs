@@ -5,12 +5,12 @@ use super::super::known::{Kind, Known};
 use super::super::model::Node;
 use super::{axes_given, axes_of, axis_last, axis_of};
 use crate::base::tensor::{contiguous_strides, elements};
-use crate::graph::ValueId;
+use crate::graph::{Graph, ValueId};
 
 /// A reduction over axes.
 ///
 /// # Errors
-/// If the axes are not known, or it is a product.
+/// If the axes are not known, or it is a product of many elements.
 pub fn reduce(b: &mut Builder, node: &Node) -> Outcome<Value> {
     let value = b.value(node, 0)?;
     let shape = b.extents(&value)?;
@@ -77,8 +77,37 @@ fn of_graph(b: &mut Builder, node: &Node, x: ValueId, axes: &[usize], keep: bool
             let kept: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).map(|d| shape[d]).collect();
             if keep { sum } else { g.reshape(sum, &kept)? }
         }
+        "ReduceProd" => {
+            let mut x = x;
+            for &axis in axes {
+                x = product(g, x, axis)?;
+            }
+            let shape = g.shape(x).clone();
+            let kept: Vec<usize> = (0..shape.len()).filter(|d| !axes.contains(d)).map(|d| shape[d]).collect();
+            if keep { x } else { g.reshape(x, &kept)? }
+        }
         _ => return Err("this operator is not supported".into()),
     })
+}
+
+/// The product of the elements of an axis, which is kept.
+fn product(g: &mut Graph, x: ValueId, axis: usize) -> Outcome<ValueId> {
+    const LONGEST: usize = 64;
+    let mut shape = g.shape(x).clone();
+    let extent = std::mem::replace(&mut shape[axis], 1);
+    if !(1..=LONGEST).contains(&extent) {
+        return Err(
+            format!("it multiplies {extent} elements of an axis; 1 to {LONGEST} are supported").into()
+        );
+    }
+    let mut starts = vec![0; shape.len()];
+    let mut product = g.slice(x, &starts, &shape)?;
+    for at in 1..extent {
+        starts[axis] = at;
+        let next = g.slice(x, &starts, &shape)?;
+        product = g.mul(product, next)?;
+    }
+    Ok(product)
 }
 
 /// A reduction of a known tensor.
