@@ -313,7 +313,7 @@ fn cases() -> Vec<Case> {
                  }}\n[data.transform]\ntarget = \"quantile\"\ncolumns = {{ a = \"quantile\" }}\ncategories = \
                  \"embedding\"\n{split}[model]\nhidden = [3]\n{train}"
             ),
-            2048,
+            4096,
         ),
         Case::new(
             "series",
