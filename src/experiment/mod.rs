@@ -250,6 +250,14 @@ impl Experiment {
         for &n in &model.hidden {
             units("model.hidden", n)?;
         }
+        for &n in model.channels.iter().flatten() {
+            units("model.channels", n)?;
+        }
+        for (key, size) in [("model.kernel", model.kernel), ("model.pool", model.pool)] {
+            if size.is_some_and(|size| size.get().contains(&0)) {
+                return Err((key, "= 0 is no size; it must be at least 1".into()));
+            }
+        }
         let part = |key, x: f64| {
             if (0.0..1.0).contains(&x) {
                 Ok(())

@@ -37,7 +37,9 @@ impl ConvSpec {
     pub fn same(self, extents: [usize; 2], kernel: [usize; 2]) -> Self {
         let padding = std::array::from_fn(|d| {
             let stride = self.stride[d].max(1);
-            let covered = (extents[d].div_ceil(stride) - 1) * stride + (kernel[d] - 1) * self.dilation[d] + 1;
+            let covered = (extents[d].div_ceil(stride) - 1) * stride
+                + kernel[d].saturating_sub(1) * self.dilation[d]
+                + 1;
             let zeros = covered.saturating_sub(extents[d]);
             [zeros / 2, zeros - zeros / 2]
         });

@@ -1,9 +1,9 @@
 //! Keys of the `rnn` family in the `[model]` table.
 
 use super::{Family, ModelConfig};
-use crate::nn::layers::keys::{check_units, three};
+use crate::nn::layers::LayerConfig;
+use crate::nn::layers::keys::check_units;
 use crate::nn::layers::recurrent::{Output, Recurrent};
-use crate::nn::layers::{Conv2d, Layer, LayerConfig};
 
 impl ModelConfig {
     /// The recurrent layers of an `rnn`, then its dense layers.
@@ -56,17 +56,6 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
         // So have these, which are checked with them.
         return Ok(());
     }
-    let key = |layer: &LayerConfig| match layer {
-        _ if !model.layers.is_empty() => "model.layer",
-        LayerConfig::Conv2d(layer) if Conv2d { kernel: three(), ..layer.clone() }.check().is_ok() => {
-            "model.kernel"
-        }
-        LayerConfig::Conv2d(_) => "model.channels",
-        LayerConfig::MaxPool(_) => "model.pool",
-        _ => "model.hidden",
-    };
-    model
-        .hidden_layers()
-        .iter()
-        .try_for_each(|layer| layer.layer().check().map_err(|reason| (key(layer), reason)))
+    let key = if model.layers.is_empty() { "model.hidden" } else { "model.layer" };
+    model.hidden_layers().iter().try_for_each(|layer| layer.layer().check().map_err(|reason| (key, reason)))
 }

@@ -65,6 +65,16 @@ impl Layer for Conv2d {
         "conv2d"
     }
 
+    fn check(&self) -> Result<(), String> {
+        if self.kernel.get().contains(&0) {
+            return Err("has a kernel of 0; it must be at least 1".into());
+        }
+        if self.channels == 0 {
+            return Err("has 0 channels; there must be at least 1".into());
+        }
+        Ok(())
+    }
+
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, height, width, _] = net.extents("conv2d", x)?;
         let Self { channels, groups, bias, init, .. } = *self;
