@@ -9,22 +9,14 @@ use super::drafter::Drafter;
 use super::launch;
 use super::memory::{self, Lifetimes};
 use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
-use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves, recompute, update};
+use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves};
 use crate::base::target::Target;
 use crate::kernels::Kernel;
 
-/// Compiles `spec` for `target`.
+/// Compiles `spec` with its graphs as they are, the sums of gradients among them.
 ///
 /// # Errors
-/// [`PlanError`] if the graphs refer to unknown columns or tensors, or the program exceeds the device's
-/// limits or the memory that `spec` allows for intermediate values.
-pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
-    check_names(spec)?;
-    let sums = update::summed(spec)?;
-    recompute::choose(&update::with_sums(spec, &sums), target)
-}
-
-/// Compiles `spec` with its graphs as they are.
+/// As [`super::compile`], but for names.
 pub(super) fn compile_as_it_is(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     let mut builder = Builder { spec, target, program: Program::default(), layout: Layout::default() };
     builder.place_regions();
@@ -72,7 +64,7 @@ pub(super) fn compile_as_it_is(spec: &ProgramSpec, target: &Target) -> Result<Co
 }
 
 /// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.
-fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
+pub(super) fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
     let unique = |kind, names: Vec<&String>| {
         let mut seen = BTreeSet::new();
         match names.into_iter().find(|name| !seen.insert(name.as_str())) {
@@ -100,6 +92,9 @@ fn check_names(spec: &ProgramSpec) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// The dispatches of a phase, the positions of those that run late, and the sizes of its temporaries in words.
+type Drafted = (Vec<Draft>, Vec<usize>, Vec<usize>);
+
 impl Builder<'_> {
     fn place_regions(&mut self) {
         self.place_parameters();
@@ -109,8 +104,7 @@ impl Builder<'_> {
         self.place_gradients();
     }
 
-    /// The dispatches of a phase, the positions of those that run late, and the sizes of its temporaries in words.
-    fn draft_phase(&mut self, at: usize) -> Result<(Vec<Draft>, Vec<usize>, Vec<usize>), PlanError> {
+    fn draft_phase(&mut self, at: usize) -> Result<Drafted, PlanError> {
         let spec = self.spec;
         let phase = &spec.phases[at];
         self.layout.phases.push(PhaseLayout { name: phase.name.clone(), ..PhaseLayout::default() });

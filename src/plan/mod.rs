@@ -12,6 +12,7 @@ mod data;
 mod draft;
 mod drafter;
 mod emit;
+mod forward;
 mod fuse;
 mod gather;
 mod groups;
@@ -20,6 +21,7 @@ mod launch;
 mod memory;
 mod recompute;
 mod recurrence;
+mod saving;
 mod spec;
 mod stage;
 mod text;
@@ -31,8 +33,8 @@ mod view;
 use crate::kernels::shader::Bound;
 use crate::kernels::{Cost, Kernel};
 pub use columns::{ByteValues, DataColumn, DataLayout, DataPart, DataSpec};
-pub use compile::compile;
-pub use recompute::{Recompute, Saved};
+pub use recompute::compile;
+pub use saving::{Recompute, Saved};
 pub use spec::{
     Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
     PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,

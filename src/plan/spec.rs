@@ -1,7 +1,7 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
 use super::columns::{DataLayout, DataSpec};
-use super::recompute::{Recompute, Saved};
+use super::saving::{Recompute, Saved};
 use super::{BufferId, Program, Slice};
 use crate::graph::{Graph, ValueId};
 use crate::kernels::augment::Changes;

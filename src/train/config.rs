@@ -77,7 +77,7 @@ pub struct TrainConfig {
     pub adversarial: Option<AdversarialTraining>,
     /// Whether a step computes parts of its forward pass again instead of keeping them for the backward pass: `"off"`,
     /// `"auto"` for as little memory as a third more arithmetic can buy, or the most memory for intermediate values,
-    /// such as `"512 MiB"`, which costs as little arithmetic as it allows. The weights have the same bits.
+    /// such as `"512 MiB"`, which costs as little arithmetic as it allows. In single precision the weights have the same bits.
     #[serde(default)]
     pub recompute: Recompute,
     /// How the values of a step are stored: `"single"`, or `"mixed"` for activations in half precision.

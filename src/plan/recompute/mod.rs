@@ -2,43 +2,24 @@
 //! pass, which computes the rest once more when it comes to it (Chen et al. 2016, arXiv:1604.06174; keeping what is
 //! dear to compute: Korthikanti et al. 2022, arXiv:2205.05198).
 //!
-//! `forward` finds what the backward pass needs of the forward pass and where that may be cut, `rewrite` makes the graph
-//! that computes parts again, and this file chooses by compiling: how much memory a plan takes is known only once it
-//! is made.
+//! [`super::forward`] finds what the backward pass needs of the forward pass and where that may be cut, `rewrite` makes the
+//! graph that computes parts again, and this file chooses by compiling: how much memory a plan takes is known only once
+//! it is made.
 
-mod forward;
 mod rewrite;
-mod setting;
 
-use super::compile::compile_as_it_is;
+use super::compile::{check_names, compile_as_it_is};
+use super::forward::{Cuts, Forward};
+use super::saving::{Recompute, Saved};
 use super::spec::{Compiled, PassSpec, PlanError, ProgramSpec};
+use super::update;
 use crate::base::target::Target;
 use crate::graph::{Graph, GraphError, ValueId};
-use forward::Cuts;
-pub(super) use forward::Forward;
-pub use setting::Recompute;
 
 /// Most that `auto` computes: this times the floating-point operations of a plain step.
 const MOST_FLOPS: f64 = 1.35;
 /// How many ways of cutting a forward pass are compiled, of those estimated to take the least memory.
 const TRIED: usize = 3;
-
-/// What computing intermediate values once more, and half precision for those that wait, save and cost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Saved {
-    /// Bytes of the intermediate values of a training step.
-    pub activation_bytes: u64,
-    /// The same, if all that the backward pass needs were kept in single precision.
-    pub plain_activation_bytes: u64,
-    /// Floating-point operations of the phases that compute gradients.
-    pub flops: u64,
-    /// The same, if nothing were computed again or converted.
-    pub plain_flops: u64,
-    /// Parts of the forward pass that are computed again.
-    pub parts: usize,
-    /// Whether values wait in half precision.
-    pub halves: bool,
-}
 
 /// Which parts of a forward pass are computed again, and what is kept of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +33,20 @@ struct Plan {
     keeps_dear: bool,
 }
 
-/// Compiles `spec`, computing parts of forward passes again, and keeping values in half precision, as it says.
+/// Compiles `spec` for `target`, computing parts of forward passes again, and keeping values in half precision, as it
+/// says.
 ///
 /// # Errors
-/// As [`super::compile`].
-pub(super) fn choose(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
+/// [`PlanError`] if the graphs refer to unknown columns or tensors, or the program exceeds the device's
+/// limits or the memory that `spec` allows for intermediate values.
+pub fn compile(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
+    check_names(spec)?;
+    let sums = update::summed(spec)?;
+    choose(&update::with_sums(spec, &sums), target)
+}
+
+/// [`compile`], with the sums of gradients in the graphs.
+fn choose(spec: &ProgramSpec, target: &Target) -> Result<Compiled, PlanError> {
     let forwards: Vec<Option<Forward>> =
         spec.phases.iter().map(|p| p.pass.as_ref().and_then(Forward::of)).collect();
     let plain = ProgramSpec { halves: false, ..spec.clone() };

@@ -1,7 +1,7 @@
 //! The graph whose backward pass computes parts of the forward pass once more.
 
-use super::forward::{Cuts, Forward, Sort, is_drawn};
 use crate::graph::{Graph, GraphError, ValueId};
+use crate::plan::forward::{Cuts, Forward, Sort, is_drawn};
 
 /// What a node of the old graph is in the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! `train.recompute`.
+//! How much memory a training step may take for what its backward pass needs, and what saving some costs.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +17,23 @@ pub enum Recompute {
     Auto,
     /// It computes as little again as makes its intermediate values fit these bytes.
     Within(u64),
+}
+
+/// What computing intermediate values once more, and half precision for those that wait, save and cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Saved {
+    /// Bytes of the intermediate values of a training step.
+    pub activation_bytes: u64,
+    /// The same, if all that the backward pass needs were kept in single precision.
+    pub plain_activation_bytes: u64,
+    /// Floating-point operations of the phases that compute gradients.
+    pub flops: u64,
+    /// The same, if nothing were computed again or converted.
+    pub plain_flops: u64,
+    /// Parts of the forward pass that are computed again.
+    pub parts: usize,
+    /// Whether values wait in half precision.
+    pub halves: bool,
 }
 
 /// The units of sizes.

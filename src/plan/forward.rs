@@ -1,8 +1,8 @@
 //! The forward pass of a training graph: what the backward pass needs of it, and where it may be cut into parts.
 
+use super::spec::PassSpec;
 use crate::graph::ops::Lowering;
 use crate::graph::{Graph, Op, ValueId};
-use crate::plan::spec::PassSpec;
 
 /// Operations per element of a kernel's result from which it counts as dear.
 const DEAR: u64 = 64;
@@ -11,7 +11,7 @@ const MOST_PARTS: usize = 64;
 
 /// What one node of the forward pass is to memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::plan) enum Sort {
+pub(super) enum Sort {
     /// Bound from outside, constant, or drawn wherever it is needed.
     Leaf,
     /// Another reading of the same elements.
@@ -23,7 +23,7 @@ pub(in crate::plan) enum Sort {
 }
 
 /// The forward pass of a training graph.
-pub(in crate::plan) struct Forward {
+pub(super) struct Forward {
     /// Whether a node is of it.
     pub is: Vec<bool>,
     /// What each node is.
@@ -40,7 +40,7 @@ pub(in crate::plan) struct Forward {
 
 /// The last node of each part of a forward pass but the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::plan) struct Cuts(pub Vec<usize>);
+pub(super) struct Cuts(pub Vec<usize>);
 
 impl Cuts {
     /// The part that a node is in.
