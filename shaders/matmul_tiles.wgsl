@@ -173,7 +173,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var a = vec4<f32>(0.0);
             if (k + left_unit_f.y < end_k) {
                 if (LEFT_FOUR) {
-                    a = left_four(row_f_0, k + left_unit_f.y);
+                    a = left_four(row_f_r, k + left_unit_f.y); //@for r in 1
                 } else {
                     a[r] = left_element(row_f_r, k + left_unit_f.y); //@for r in LEFT_LOADS
                 }
@@ -192,7 +192,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var b = vec4<f32>(0.0);
             if (k + right_unit_f.y < end_k) {
                 if (RIGHT_FOUR) {
-                    b = right_four(col_f_0 + (k + right_unit_f.y) * B_ROW);
+                    b = right_four(col_f_r + (k + right_unit_f.y) * B_ROW); //@for r in 1
                 } else {
                     b[r] = right_element(col_f_r + (k + right_unit_f.y) * B_ROW); //@for r in RIGHT_LOADS
                 }

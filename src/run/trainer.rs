@@ -129,7 +129,7 @@ pub fn image_changes(
 }
 
 /// What the training steps of an experiment are made of.
-pub(super) fn training_of<'a>(
+pub fn training_of<'a>(
     experiment: &Experiment,
     data: &'a Loaded,
     images: Option<&'a ImageChanges>,

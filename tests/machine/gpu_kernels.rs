@@ -32,7 +32,7 @@ pub fn trials() -> Vec<Trial> {
             Box::new(|| single::samples_agree(family)),
         ));
     }
-    let graphs: [(&str, harness::Check); 15] = [
+    let graphs: [(&str, harness::Check); 16] = [
         ("every_geometry_has_the_same_bits", single::every_geometry_has_the_same_bits),
         ("workgroup_tiles_of_every_layout", single::workgroup_tiles_of_every_layout),
         ("verify_finds_a_wrong_kernel", single::verify_finds_a_wrong_kernel),

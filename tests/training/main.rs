@@ -36,8 +36,6 @@ mod many;
 mod many_on_cpu;
 mod micro_batches;
 mod mixed;
-#[path = "../common/mutate.rs"]
-mod mutate;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;

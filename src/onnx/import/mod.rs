@@ -16,6 +16,7 @@ pub mod mend;
 pub mod model;
 pub mod network;
 mod ops;
+mod reader;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -91,7 +92,7 @@ impl Imported {
     /// If it is no ONNX file, or its parts do not fit together.
     pub fn of(bytes: Vec<u8>, directory: &Path) -> Result<Self, String> {
         let mut proto = file::parse(&bytes)?;
-        let source = model::read(&proto, directory)?;
+        let source = reader::read(&proto, directory)?;
         let mut uses = HashMap::new();
         count_uses(&source.nodes, &mut uses);
         for port in &source.outputs {
