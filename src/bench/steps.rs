@@ -125,10 +125,7 @@ pub fn sustained(
         best = best.max(count as f64 / run(count)?);
         total += count;
     }
-    Ok(Sustained {
-        steps_per_s: total as f64 / begin.elapsed().as_secs_f64(),
-        best_chunk_steps_per_s: best,
-    })
+    Ok(Sustained { steps_per_s: total as f64 / begin.elapsed().as_secs_f64(), best_chunk_steps_per_s: best })
 }
 
 /// Most steps in a part of [`sustained`].

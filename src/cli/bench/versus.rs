@@ -158,7 +158,8 @@ impl Versus<'_> {
                 ratio.unwrap_or("-".into())
             );
             for (name, of) in names.iter().zip(measured) {
-                failures.extend(of.failure.as_ref().map(|why| format!("- {}, {name}: {why}\n", workload.word)));
+                failures
+                    .extend(of.failure.as_ref().map(|why| format!("- {}, {name}: {why}\n", workload.word)));
             }
         }
         let header: String = names.iter().map(|name| format!(" {name}, first step s | MiB |")).collect();
@@ -250,7 +251,8 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn the_last_line_counts_and_failures_have_reasons() {
-        let line = once(shell("echo note; echo '{\"steps_per_s\": 4.5, \"peer\": \"x\"}' #", "mlp32")).unwrap();
+        let line =
+            once(shell("echo note; echo '{\"steps_per_s\": 4.5, \"peer\": \"x\"}' #", "mlp32")).unwrap();
         assert_eq!((line.steps_per_s, line.peer.as_str(), line.peak_rss_mib), (4.5, "x", None));
         let failure = once(shell("echo out of memory >&2; exit 3 #", "mlp32")).unwrap_err();
         assert!(failure.contains("out of memory") && failure.contains('3'), "{failure}");
