@@ -89,7 +89,7 @@ fn what_a_step_does_outside_of_its_graph_is_refused_by_key() {
     };
     refused(&["train.accumulate=2"], &["micro-batches", "`train.accumulate`"]);
     refused(&["data.augment.noise=0.1"], &["`data.augment.noise`"]);
-    let long = "train.optimizer={ type = \"nadam\", betas = [0.99999, 0.999] }";
+    let long = "train.optimizer={ type = \"nadam\", betas = [0.99999, 0.999], momentum_decay = 1.0 }";
     refused(&[long], &["65536 steps", "betas"]);
     let step = |run: &str, file: &str| export(place.path(), run, "--training-step", file);
     assert_refused(&step("runs/small", "step.pb"), &["step.pb", "must end in .onnx"]);

@@ -153,9 +153,9 @@ fn json_is_all_that_json_commands_print() {
         assert!(verified["kernels"][0]["tolerance"].is_number());
     }
 
-    let bench = lines(&["bench", "store", "--device", "cpu", "--json"]);
+    let bench = lines(&["bench", "half_store", "--device", "cpu", "--json"]);
     assert!(bench[0]["limits"]["gflops"].as_f64().unwrap() > 0.0);
-    assert_eq!(bench[0]["kernels"][0]["name"], "store");
+    assert_eq!(bench[0]["kernels"][0]["name"], "half_store");
     let devices = lines(&["devices", "--json"]);
     assert_eq!(devices.len(), 1);
 }

@@ -48,12 +48,15 @@ fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     Ok(if is_gzip { Box::new(flate2::bufread::GzDecoder::new(file)) } else { Box::new(file) })
 }
 
+/// Sizes of the axes, and the elements to be read one after the other.
+pub type Bytes = (Vec<usize>, Box<dyn Read>);
+
 /// The elements of a file of bytes, to be read one after the other, and the sizes of its axes; `None` if they are no
 /// bytes.
 ///
 /// # Errors
 /// If it cannot be read, or is no IDX file.
-pub fn stream(path: &Path) -> Result<Option<(Vec<usize>, Box<dyn Read>)>, DataError> {
+pub fn stream(path: &Path) -> Result<Option<Bytes>, DataError> {
     let mut source = open(path)?;
     let (shape, element) = header(path, &mut source)?;
     Ok((element == Element::Unsigned(1)).then_some((shape, source)))

@@ -56,6 +56,9 @@ enum Place {
     Raw(File),
 }
 
+/// What is done with images: the number of the first, and their values.
+type See<'a> = dyn FnMut(usize, &[u8]) -> Result<(), DataError> + 'a;
+
 impl Source {
     fn open(path: &Path, reading: folder::Reading, scratch: &Path, trains: bool) -> Result<Self, DataError> {
         if path.is_dir() {
@@ -116,7 +119,7 @@ impl Source {
     }
 
     /// Gives `see` all images, some at a time, with the number of the first.
-    fn pass(&mut self, see: &mut dyn FnMut(usize, &[u8]) -> Result<(), DataError>) -> Result<(), DataError> {
+    fn pass(&mut self, see: &mut See) -> Result<(), DataError> {
         let path = self.path.clone();
         let io = |e: std::io::Error| bad(&path, format!("its images cannot be read: {e}"));
         let values = self.shape.values();
@@ -160,11 +163,7 @@ impl Source {
     }
 
     /// Gives `see` each of `rows`, which ascend.
-    fn each(
-        &mut self,
-        rows: &[usize],
-        see: &mut dyn FnMut(usize, &[u8]) -> Result<(), DataError>,
-    ) -> Result<(), DataError> {
+    fn each(&mut self, rows: &[usize], see: &mut See) -> Result<(), DataError> {
         let values = self.shape.values();
         let mut next = 0;
         self.pass(&mut |first, images| {
@@ -198,7 +197,6 @@ impl Source {
     fn statistics(&mut self, rows: &[usize]) -> Result<Vec<Statistics>, DataError> {
         let plane = self.shape.plane();
         let mut found = vec![Statistics::new(rows.len(), plane); self.shape.channels];
-        let numbers = |values: &[u8]| values.to_vec().into_iter().map(f64::from);
         self.each(rows, &mut |_, image| {
             found.iter_mut().zip(image.chunks(plane)).for_each(|(s, values)| s.see(numbers(values)));
             Ok(())
@@ -349,4 +347,8 @@ fn of_files(
     let digests: Result<Vec<String>, _> = read.iter().map(|file| files::digest(file)).collect();
     let digest = hexadecimal(&sha2::Sha256::digest(digests?.concat()));
     Ok(Loaded { train, validation, test, digest, dropped: 0, understood, fitted })
+}
+
+fn numbers(values: &[u8]) -> impl Iterator<Item = f64> {
+    values.iter().copied().map(f64::from)
 }

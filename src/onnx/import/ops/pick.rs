@@ -199,7 +199,7 @@ pub fn by_place(b: &mut Builder, table: &Value, places: &Value) -> Outcome<Value
     let held = b.hold(places)?;
     let shape = b.extents(table)?;
     let extent = shape.first().copied().unwrap_or(0);
-    if !b.extent_of_places(held.id).is_some_and(|most| most <= extent) {
+    if b.extent_of_places(held.id).is_none_or(|most| most > extent) {
         return Err(
             "its indices are computed, and neither indices of an input nor places of largest elements".into(),
         );
