@@ -26,6 +26,8 @@ fn commands(chapter: &str) -> Vec<String> {
 fn shortened(command: &str) -> String {
     let word = command.split(' ').nth(1).unwrap_or_default();
     let more = match word {
+        // Two transformers whose epochs take minutes.
+        "train" if command.contains("/plays-") => " --device cpu --max-steps 4",
         "train" => " --device cpu --epochs 1",
         "tune" => " --device cpu --trials 3 --set train.epochs=6",
         "explain" => " --device cpu --rows 1..20",
