@@ -10,7 +10,7 @@ pub enum Precision {
     /// In single precision, 32 bits.
     #[default]
     Single,
-    /// What the backward pass needs of the forward pass in half precision, 16 bits; weights, gradients and sums in
-    /// single precision. The loss is scaled while gradients are computed, so that small ones do not vanish.
+    /// What the backward pass needs of the forward pass in half precision, 16 bits, while it waits; weights, gradients and
+    /// sums in single precision, so that no loss has to be scaled.
     Mixed,
 }

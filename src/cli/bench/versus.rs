@@ -3,6 +3,7 @@
 //! Every measurement is a process of its own, ours too, which runs one workload and prints one JSON line: `steps_per_s`,
 //! and if it can `peer`, `backend`, `first_step_s` and `peak_rss_mib`.
 
+use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -28,7 +29,7 @@ struct Line {
     steps_per_s: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     best_chunk_steps_per_s: Option<f64>,
-    /// Seconds from the start of the process to the end of the first step.
+    /// Seconds from the start of the program to the end of the first step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     first_step_s: Option<f64>,
     /// Most memory of the process, in MiB.
@@ -81,6 +82,9 @@ struct Measured {
 impl Versus<'_> {
     /// Measures everything, and writes the tables to `report`.
     pub fn run(&self, device: &str, report: &Path) -> Result<(), Failure> {
+        let io = |e: std::io::Error| TrainError::Io { path: report.into(), reason: e.to_string() };
+        // Before anything is measured, which may take an hour.
+        OpenOptions::new().append(true).create(true).open(report).map_err(io)?;
         let own = std::env::current_exe().map_err(Failure::input)?;
         let mut rows = vec![];
         for workload in &self.workloads {
@@ -105,9 +109,9 @@ impl Versus<'_> {
             rows.push((workload, measured));
         }
         let text = self.text(device, &rows);
-        let io = |e: std::io::Error| TrainError::Io { path: report.into(), reason: e.to_string() };
-        std::fs::write(report, &text).map_err(io)?;
-        print(&text)
+        // Shown first, so that a full disk loses nothing.
+        print(&text)?;
+        Ok(std::fs::write(report, &text).map_err(io)?)
     }
 
     fn own(&self, program: &Path, workload: &Workload) -> Command {
@@ -175,7 +179,7 @@ impl Versus<'_> {
             text += &format!("| {} |{cells}\n", workload.word);
         }
         if !failures.is_empty() {
-            text += &format!("\nNot measured:\n\n{}", failures.concat());
+            text += &format!("\nNot measured, or not in every round:\n\n{}", failures.concat());
         }
         text
     }
