@@ -80,3 +80,40 @@ fn the_old_and_the_new_value_of_a_state_are_told_apart() {
         assert_eq!(session.read(kept.buffer, kept.start, 4).unwrap(), words(&state));
     }
 }
+
+/// What a pass keeps may be a term of something else that it keeps, in the same buffer; and a value that it keeps may be made
+/// of another state as it was.
+#[test]
+fn kept_values_that_are_made_of_each_other_are_right() {
+    let mut graph = Graph::new();
+    let shape = [2, 2];
+    let mut source = |source| graph.source(source, &shape, DType::F32).unwrap();
+    let [a, b, c] = ["a", "b", "c"].map(|name| source(Source::State(name.into())));
+    let x = source(Source::Batch("x".into()));
+    let squared = graph.matmul(x, x).unwrap();
+    let cubed = graph.matmul(squared, x).unwrap();
+    let sum = graph.add(cubed, squared).unwrap();
+    let last = graph.matmul(b, x).unwrap();
+    let entries = ["a", "b", "c"].map(|name| Entry { name: name.into(), words: 4, decay: false });
+    let used = graph.add(a, c).unwrap();
+    let results = vec![("y".into(), used)];
+    let mut spec = ProgramSpec::once("kept", (&graph, 1), vec![], entries.to_vec(), results);
+    let new = vec![("a".into(), squared), ("b".into(), sum), ("c".into(), last)];
+    spec.phases[0].pass.as_mut().unwrap().states = new;
+    let device = CpuDevice::new(Some(1));
+    let compiled = plan::compile(&spec, device.target()).unwrap();
+    let mut session = device.load(&compiled.program).unwrap();
+    let input = compiled.layout.phases[0].inputs[0].1;
+    let words = |values: &[f32]| values.iter().map(|x| x.to_bits()).collect::<Vec<u32>>();
+    session.write(input.buffer, input.start, &words(&[1.0, 2.0, 0.0, 1.0])).unwrap();
+    let place = |name: &str| compiled.layout.states.iter().find(|(known, _)| known == name).unwrap().1;
+    session.write(place("b").buffer, place("b").start, &words(&[1.0, 0.0, 0.0, 3.0])).unwrap();
+    // x = [1 2; 0 1], x x = [1 4; 0 1], x x x = [1 6; 0 1]; c is b as it was, times x.
+    session.run(0, &[StepRecord::default()]).unwrap();
+    for (name, expected) in
+        [("a", [1.0, 4.0, 0.0, 1.0]), ("b", [2.0, 10.0, 0.0, 2.0]), ("c", [1.0, 2.0, 0.0, 3.0])]
+    {
+        let place = place(name);
+        assert_eq!(session.read(place.buffer, place.start, 4).unwrap(), words(&expected), "{name}");
+    }
+}

@@ -103,8 +103,11 @@ impl<'b, 's> Drafter<'b, 's> {
         let fusion = Fusion::new(&nodes, &outputs, self.target.max_storage_buffers);
         let emitted: Vec<Option<Emitted>> = (0..fusion.groups.len()).map(|g| fusion.emit(g)).collect();
         let mut stored: BTreeSet<ValueId> = outputs.into_iter().collect();
-        for group in emitted.iter().flatten() {
-            stored.extend(&group.reads);
+        for (group, parts) in emitted.iter().enumerate() {
+            if let Some(parts) = parts {
+                stored.extend(&parts.reads);
+                self.keep_apart(&fusion.groups[group].values(), &parts.reads);
+            }
         }
         for group in self.order(&fusion, &emitted) {
             let writes: Vec<ValueId> =
@@ -251,7 +254,7 @@ impl<'b, 's> Drafter<'b, 's> {
             .collect()
     }
 
-    /// Copies outputs that are leaves, or that are needed in two places.
+    /// Copies outputs that are leaves, that are needed in two places, or whose place could not be written yet.
     pub fn outputs(&mut self) {
         let mut copies: Vec<(ValueId, Vec<Place>)> = vec![];
         for (value, place) in std::mem::take(&mut self.late_copies) {

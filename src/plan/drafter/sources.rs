@@ -4,7 +4,8 @@ use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use super::Drafter;
-use crate::graph::{Op, Source};
+use crate::graph::ops::Lowering;
+use crate::graph::{Op, Source, ValueId};
 use crate::kernels::Kernel;
 use crate::kernels::augment::Augment;
 use crate::kernels::batch::{Batch, BatchColumn};
@@ -96,6 +97,31 @@ impl Drafter<'_, '_> {
             self.stored_results.push((name.clone(), self.nodes.stored(*value)));
         }
         Ok(())
+    }
+
+    /// A dispatch cannot read a buffer that it writes, but in place. Of a group that would, with `values` and `reads`, what
+    /// is read has memory of its own if the pass computes it, such as a gradient that is a term of another one; else what
+    /// is written has. Both are copied to their final places at the end.
+    pub(super) fn keep_apart(&mut self, values: &[ValueId], reads: &[ValueId]) {
+        let fixed = |drafter: &Self, value: &ValueId| match drafter.places.get(value) {
+            Some(Place::Fixed(slice)) => Some(*slice),
+            _ => None,
+        };
+        for read in reads.iter().filter(|read| !values.contains(read)) {
+            let Some(from) = fixed(self, read) else { continue };
+            let places: Vec<(ValueId, Slice)> =
+                values.iter().filter_map(|value| Some((*value, fixed(self, value)?))).collect();
+            let in_place = places.iter().any(|(_, to)| *to == from);
+            let beside: Vec<_> = places.into_iter().filter(|(_, to)| to.buffer == from.buffer).collect();
+            if in_place || beside.is_empty() {
+                continue;
+            }
+            let computed = !matches!(self.nodes.lowering(*read), Lowering::Leaf);
+            for (value, place) in if computed { vec![(*read, from)] } else { beside } {
+                self.places.remove(&value);
+                self.late_copies.push((value, Place::Fixed(place)));
+            }
+        }
     }
 
     /// The dispatches that assemble the batch.
