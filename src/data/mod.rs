@@ -1,9 +1,11 @@
 //! Data: from tables and images to numbers. Read, drop, split, fit on the training rows alone, encode.
 
 pub mod cells;
+mod chosen;
 pub mod config;
 mod dataset;
 pub mod derive;
+mod digest;
 mod documents;
 mod encode;
 mod error;
@@ -37,15 +39,14 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::base::files;
+use chosen::{class_column, feature_columns, find_targets, first_target, is_target, kept_rows};
 pub use config::DataConfig;
-use config::Targets;
 pub use dataset::{
     Baselines, CategoryIds, Dataset, Documents, Filled, Members, Place, Target, Text, Unseen, Windows,
 };
+use digest::{digest, digest_all, hexadecimal};
 pub use documents::FittedDocuments;
 pub use error::DataError;
 pub use fitted::{
@@ -57,7 +58,6 @@ pub use pixels::PixelRows;
 use rayon::prelude::*;
 pub use read::RowsInMemory;
 pub use scaling::FittedScaling;
-use sha2::Digest;
 pub use symbols::{FittedText, FittedTokens};
 use table::Table;
 pub use understanding::{Class, Column, Doubt, Understanding};
@@ -276,30 +276,6 @@ pub fn look(config: &DataConfig, directory: &Path) -> Result<Option<Understandin
     Ok(Some(Understanding::of_table(config, &table, &formats)))
 }
 
-/// SHA-256 of the source; with several files, of their concatenated digests.
-fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<String, DataError> {
-    let (validation, test) = match &config.split {
-        config::SplitConfig::Files { validation: config::Validation::File(file), test, .. } => {
-            (Some(file), test.as_ref())
-        }
-        config::SplitConfig::Files { test, .. } => (None, test.as_ref()),
-        _ => (None, None),
-    };
-    let edges = config.graph.as_ref().and_then(|graph| graph.edges.as_ref());
-    let tokens = match &config.text {
-        Some(config::TextConfig { tokens: config::TokensConfig::File(file), .. }) => Some(file),
-        _ => None,
-    };
-    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_none() && tokens.is_none() {
-        return digest(path);
-    }
-    let others = validation.into_iter().chain(test).chain(edges).chain(tokens);
-    let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
-    let all: Result<Vec<String>, _> =
-        std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
-    Ok(hexadecimal(&sha2::Sha256::digest(all?.concat())))
-}
-
 /// Reads another file and encodes its rows with what was fitted. Rows keep the file's order; none is dropped
 /// unless the target is wanted and missing.
 ///
@@ -391,113 +367,4 @@ pub fn load_future(fitted: &Fitted, path: &Path, future: &Path) -> Result<Option
     known.derive.retain(|name, _| window.config.known_future.contains(name));
     let future = read::alike(&known, future).map_err(|e| e.in_file(future))?;
     window::load_with(fitted, window, table, Some(&future), false).map(Some).map_err(|e| e.in_file(path))
-}
-
-/// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.
-fn digest(path: &Path) -> Result<String, DataError> {
-    let of_file = |file: &PathBuf| {
-        let mut hash = sha2::Sha256::new();
-        let copied = files::File::open(file).and_then(|mut file| hash_all(&mut file, &mut hash));
-        copied.map_err(|e| DataError::Io { path: file.clone(), reason: e.to_string() })?;
-        Ok(hexadecimal(&hash.finalize()))
-    };
-    let all = table::files(path)?;
-    match &all[..] {
-        [file] => of_file(file),
-        files => {
-            let all: Vec<String> = files.iter().map(of_file).collect::<Result<_, DataError>>()?;
-            Ok(hexadecimal(&sha2::Sha256::digest(all.concat())))
-        }
-    }
-}
-
-/// Adds all bytes of a file to a hash.
-fn hash_all(file: &mut files::File, hash: &mut sha2::Sha256) -> std::io::Result<()> {
-    let mut piece = vec![0; 1 << 18];
-    loop {
-        match file.read(&mut piece) {
-            Ok(0) => return Ok(()),
-            Ok(count) => hash.update(&piece[..count]),
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
-    if config.text.is_some() {
-        return Ok(vec![]);
-    }
-    if let Some(features) = &config.features {
-        if let Some(name) = features.iter().find(|f| is_target(config, f)) {
-            let reason = "it is the target; a model must not read what it predicts".into();
-            return Err(DataError::Treatment { column: name.clone(), reason });
-        }
-        for (at, name) in features.iter().enumerate() {
-            let reason = if features[..at].contains(name) {
-                "`features` names it twice; leave one out"
-            } else if config.exclude.contains(name) {
-                "it is in `features` and in `exclude`; remove it from one of them"
-            } else {
-                continue;
-            };
-            return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
-        }
-        return features.iter().map(|name| table.find(name)).collect();
-    }
-    for name in &config.exclude {
-        table.find(name)?;
-    }
-    let split_column = config.split.column();
-    let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());
-    let left_out = |name: &String| {
-        is_target(config, name)
-            || [config.weight.as_ref(), split_column, id].contains(&Some(name))
-            || config.exclude.contains(name)
-    };
-    Ok((0..table.names.len()).filter(|&c| !left_out(&table.names[c])).collect())
-}
-
-/// Rows with a target and without missing values in the columns that require one.
-fn kept_rows(config: &DataConfig, table: &Table, targets: &[usize]) -> Result<Vec<usize>, DataError> {
-    let mut required: Vec<usize> = targets.iter().copied().chain(weights::find(config, table)?).collect();
-    for name in &config.clean.drop_missing {
-        required.push(table.find(name)?);
-    }
-    let by_rule = |c: &usize| config.clean.columns.get(&table.names[*c]) == Some(&config::Fill::Drop);
-    required.extend((0..table.names.len()).filter(by_rule));
-    let by_kind = |c: &usize| *fit::column_fill(config, table, *c) == config::Fill::Drop;
-    required.extend(feature_columns(config, table)?.into_iter().filter(by_kind));
-    let complete = |row: &usize| required.iter().all(|&c| !table.is_missing(c, *row));
-    let rows: Vec<usize> = (0..table.lines.len()).filter(complete).collect();
-    if rows.is_empty() {
-        let reason = "no row is left once rows with missing values are dropped".into();
-        let column = first_target(config);
-        return Err(DataError::BadTarget { path: table.path.clone(), column, reason });
-    }
-    Ok(rows)
-}
-
-/// The column of the target if it holds classes.
-fn class_column(goal: Goal, target: Option<usize>) -> Option<usize> {
-    target.filter(|_| matches!(goal, Goal::Binary | Goal::Classes))
-}
-
-/// The columns of the targets, if there are any.
-fn find_targets(config: &DataConfig, table: &Table) -> Result<Vec<usize>, DataError> {
-    config.target.iter().flat_map(Targets::names).map(|name| table.find(name)).collect()
-}
-
-/// Whether a column is a target.
-fn is_target(config: &DataConfig, name: &str) -> bool {
-    config.target.as_ref().is_some_and(|target| target.contains(name))
-}
-
-/// The name of the first target, for messages; empty if there is none.
-fn first_target(config: &DataConfig) -> String {
-    config.target.as_ref().map_or_else(String::new, |target| target.first().into())
 }

@@ -69,10 +69,15 @@ pub trait KernelDef: Listed + Plain {
 
     /// The scalar bodies over the dispatch's operands; none if what the kernel computes is fixed, or if its
     /// body has conventions of its own.
-    fn bodies(&self) -> Vec<&Body>;
+    fn bodies(&self) -> Vec<&Body> {
+        vec![]
+    }
 
-    /// The same kernel writing only the given outputs (ascending), which become its writes in that order.
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel;
+    /// The same kernel writing only the given outputs (ascending), which become its writes in that order; none if it
+    /// has a single one, or always writes all.
+    fn keep_outputs(&self, _outputs: &[usize]) -> Option<Kernel> {
+        None
+    }
 
     /// Loop iterations that one invocation of the shader runs at most; drivers may stop an invocation that
     /// runs more than [`Target::max_loop_iterations`].

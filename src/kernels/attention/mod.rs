@@ -23,7 +23,6 @@ use crate::base::target::Target;
 use crate::native::operands::Operands as NativeOperands;
 use crate::oracle::Approx;
 pub use crate::oracle::attention::Sizes;
-use crate::scalar::Body;
 
 /// Largest width of a head: its row is kept in registers.
 pub const MAX_WIDTH: usize = 256;
@@ -189,12 +188,8 @@ impl KernelDef for Attention {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
-        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
+        Some(Kernel::new(Self { outputs: kept(outputs), ..self.clone() }))
     }
 
     fn iterations(&self, _target: &Target) -> usize {
@@ -258,12 +253,8 @@ impl KernelDef for AttentionGrad {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
-        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
+        Some(Kernel::new(Self { outputs: kept(outputs), ..self.clone() }))
     }
 
     fn iterations(&self, _target: &Target) -> usize {

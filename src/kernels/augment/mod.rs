@@ -18,12 +18,11 @@ use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, OperandSpec, Signature};
 use super::storage::Storage;
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::rng;
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 use crate::scalar::exact;
 
 /// Random words of an image.
@@ -171,14 +170,6 @@ impl KernelDef for Augment {
         let table = OperandSpec::new(self.storage.entries(self.values()), Content::Normal);
         signature.reads.extend((table.words > 0).then_some(table));
         signature
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

@@ -14,10 +14,9 @@ use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, OperandSpec, Signature};
 use super::storage::Storage;
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Read 0: row order `u32[..]`; read `1 + i`: the words of column block `i`; then the tables of the blocks of
 /// bytes. Write `i`: `[batch, width]`, row `r` being the values from word
@@ -136,14 +135,6 @@ impl KernelDef for Batch {
         }
         signature.reads.extend(tables.into_iter().filter(|table| table.words > 0));
         signature
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

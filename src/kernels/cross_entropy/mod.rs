@@ -19,7 +19,6 @@ use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Reads: logits `[rows, classes]`, labels `u32[rows]`, weights `[classes]`. Writes (each optional, see
 /// [`CrossEntropy::loss`] and [`CrossEntropy::delta`]): loss `[rows]`, delta `[rows, classes]`.
@@ -62,13 +61,9 @@ impl KernelDef for CrossEntropy {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
         let at = |output: usize| outputs.iter().position(|&o| o == output);
-        Kernel::new(Self { loss: at(0), delta: at(1), ..self.clone() })
+        Some(Kernel::new(Self { loss: at(0), delta: at(1), ..self.clone() }))
     }
 
     fn iterations(&self, target: &Target) -> usize {

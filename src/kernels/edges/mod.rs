@@ -11,10 +11,9 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// The weights of the edges in a sum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,14 +111,6 @@ impl KernelDef for NeighbourSum {
         Signature::new(&reads, &[self.batch * self.rows * self.width])
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
-    }
-
     fn iterations(&self, _target: &Target) -> usize {
         self.longest
     }
@@ -198,14 +189,6 @@ impl KernelDef for EdgeDot {
         Signature::new(&reads, &[self.batch * self.edges * self.heads])
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
-    }
-
     fn iterations(&self, _target: &Target) -> usize {
         self.width / self.heads.max(1)
     }
@@ -273,14 +256,6 @@ impl KernelDef for EdgeSoftmax {
         let words = self.batch * self.edges * self.heads;
         let starts = (self.rows + 1, Content::Ascending { to: self.edges });
         Signature::new(&[(words, Content::Normal), starts], &[words])
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

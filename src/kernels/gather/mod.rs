@@ -11,10 +11,9 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Reads: table `[vocabulary, width]`, indices `u32[count]`; write 0: `[count, width]`.
 /// An index outside the table gives NaN.
@@ -45,14 +44,6 @@ impl KernelDef for Gather {
         let table = (self.vocabulary * self.width, Content::Normal);
         let indices = (self.count, Content::Index { below: self.vocabulary });
         Signature::new(&[table, indices], &[self.count * self.width])
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {
@@ -129,14 +120,6 @@ impl KernelDef for GatherGrad {
         let indices = (self.count, Content::Index { below: self.vocabulary });
         let gradients = (self.count * self.width, Content::Normal);
         Signature::new(&[indices, gradients], &[self.vocabulary * self.width])
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

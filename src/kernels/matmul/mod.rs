@@ -17,7 +17,7 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
 use crate::scalar::Body;
@@ -162,10 +162,6 @@ impl KernelDef for MatMul {
 
     fn bodies(&self) -> Vec<&Body> {
         vec![&self.epilogue]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

@@ -10,10 +10,9 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Two dispatches share this description, told apart by `partials`.
 ///
@@ -60,14 +59,6 @@ impl KernelDef for GradientNorm {
             0 => Signature::new(&[(self.len, Content::Normal)], &[self.partials()]),
             _ => Signature::new(&[(self.partials(), Content::Positive)], &[2]),
         }
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

@@ -10,7 +10,7 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::step::StepScalar;
 use crate::base::target::Target;
 use crate::oracle::Approx;
@@ -132,14 +132,6 @@ impl KernelDef for Optimizer {
             }
         }
         signature
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

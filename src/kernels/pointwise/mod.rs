@@ -10,7 +10,7 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::Signature;
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::base::tensor::{Shape, elements};
 use crate::oracle::Approx;
@@ -47,10 +47,6 @@ impl KernelDef for Pointwise {
 
     fn bodies(&self) -> Vec<&Body> {
         vec![&self.body]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

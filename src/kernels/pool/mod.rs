@@ -16,7 +16,6 @@ use super::signature::{Content, OperandSpec, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// One axis of pooling: tap `t` at position `p` looks at line `p * stride + t * dilation - before`.
 ///
@@ -242,17 +241,13 @@ impl KernelDef for Pool {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
         let at = |output: usize| outputs.iter().position(|&o| o == output);
         let pooling = match self.pooling {
             Pooling::Max { .. } => Pooling::Max { values: at(0), taps: at(1) },
             other @ (Pooling::Pick | Pooling::Average(_)) => other,
         };
-        Kernel::new(Self { pooling, ..self.clone() })
+        Some(Kernel::new(Self { pooling, ..self.clone() }))
     }
 
     fn iterations(&self, _target: &Target) -> usize {
@@ -322,14 +317,6 @@ impl KernelDef for PoolGrad {
             reads.insert(0, (self.results(), taps));
         }
         Signature::new(&reads, &[self.pixels()])
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

@@ -25,7 +25,6 @@ use super::signature::{Content, Signature};
 use super::{Cost, Kernel, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 pub use parts::{Part, Path};
 
 /// What a step computes.
@@ -205,12 +204,8 @@ impl KernelDef for Recurrence {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
-        Kernel::new(Self { outputs: kept(outputs), ..self.clone() })
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
+        Some(Kernel::new(Self { outputs: kept(outputs), ..self.clone() }))
     }
 
     fn iterations(&self, _target: &Target) -> usize {
@@ -294,13 +289,9 @@ impl KernelDef for RecurrenceGrad {
         signature
     }
 
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, outputs: &[usize]) -> Kernel {
+    fn keep_outputs(&self, outputs: &[usize]) -> Option<Kernel> {
         let outputs = kept(outputs);
-        Kernel::new(Self { closes: outputs[2].is_some(), outputs, ..self.clone() })
+        Some(Kernel::new(Self { closes: outputs[2].is_some(), outputs, ..self.clone() }))
     }
 
     fn iterations(&self, _target: &Target) -> usize {

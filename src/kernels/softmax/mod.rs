@@ -11,10 +11,9 @@ use super::samples::Family;
 use super::shader::rows::row_lanes;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Read 0: logits `[rows, columns]`; write 0: the result, same shape.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,14 +43,6 @@ impl KernelDef for Softmax {
     fn signature(&self) -> Signature {
         let words = self.rows * self.columns;
         Signature::new(&[(words, Content::Normal)], &[words])
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, target: &Target) -> usize {

@@ -10,10 +10,9 @@ use super::oracle::Operands;
 use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
-use super::{Cost, Kernel, KernelDef};
+use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// Read `i`: `widths[i]` words; write `i`: result buffer, written from word `step.slot * widths[i]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,14 +37,6 @@ impl KernelDef for Store {
     fn signature(&self) -> Signature {
         let reads: Vec<_> = self.widths.iter().map(|&width| (width, Content::Normal)).collect();
         Signature::new(&reads, &self.widths)
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {

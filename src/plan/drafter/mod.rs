@@ -226,8 +226,8 @@ impl<'b, 's> Drafter<'b, 's> {
                     outputs.iter().filter(|(v, _)| writes.contains(v)).map(|(_, output)| *output).collect();
                 let in_order = outputs.iter().filter_map(|(v, _)| writes.iter().position(|w| w == v));
                 places = in_order.map(|at| places[at]).collect();
-                let draft =
-                    Draft { kernel: kernel.clone().keep_outputs(&used), reads, writes: places, label };
+                let kernel = kernel.keep_outputs(&used).unwrap_or_else(|| kernel.clone());
+                let draft = Draft { kernel, reads, writes: places, label };
                 let steps = gather::in_steps(draft, self.target, &mut self.temporaries);
                 let in_parts = |step| recurrence::in_parts(step, self.target, &mut self.temporaries);
                 steps.into_iter().flat_map(in_parts).collect()

@@ -13,9 +13,8 @@ use crate::kernels::oracle::Operands;
 use crate::kernels::samples::Family;
 use crate::kernels::shader::{Shader, ShaderError};
 use crate::kernels::signature::{Content, OperandSpec, Signature};
-use crate::kernels::{Cost, Kernel, KernelDef};
+use crate::kernels::{Cost, KernelDef};
 use crate::oracle::Approx;
-use crate::scalar::Body;
 
 /// What a step computes. All integers are `u32`; an index outside the table names the row after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -149,14 +148,6 @@ impl KernelDef for GradientStep {
         let reads: Vec<_> = self.read_words().into_iter().zip(contents).collect();
         let writes = vec![OperandSpec::new(self.words(), written)];
         Signature { writes, ..Signature::new(&reads, &[]) }
-    }
-
-    fn bodies(&self) -> Vec<&Body> {
-        vec![]
-    }
-
-    fn keep_outputs(&self, _outputs: &[usize]) -> Kernel {
-        Kernel::new(self.clone())
     }
 
     fn iterations(&self, _target: &Target) -> usize {
