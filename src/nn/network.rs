@@ -8,6 +8,7 @@ use super::init::Init;
 use super::inputs::{DocumentShape, LENGTH, X};
 use super::lora::Lora;
 use super::patterns::Patterns;
+use super::spectral::Spectral;
 use super::tensors::{Parameter, State};
 use crate::base::nodes::Nodes;
 use crate::base::rng::{RandomKind, streams};
@@ -76,6 +77,10 @@ pub struct Network<'a> {
     pub frozen: Patterns,
     /// Low-rank adapters, if layers have any.
     pub lora: Option<Lora>,
+    /// Whether weights of dense layers and convolutions are divided by how far they lengthen vectors.
+    pub spectral: Spectral,
+    /// Weights that were divided so, by layer.
+    pub normed: Vec<(String, ValueId)>,
     /// New values of the states (training form only).
     pub updates: Vec<(String, ValueId)>,
     /// Layer, output shape without the batch, number of trained elements: for summaries.
@@ -104,6 +109,8 @@ impl<'a> Network<'a> {
             given: vec![],
             frozen: Patterns::default(),
             lora: None,
+            spectral: Spectral::Off,
+            normed: vec![],
             updates: vec![],
             summary: vec![],
         }
@@ -164,7 +171,8 @@ impl<'a> Network<'a> {
         self.declare_state(State { name, shape: shape.to_vec(), initial, arrangement })
     }
 
-    fn declare_state(&mut self, state: State) -> Result<ValueId, GraphError> {
+    /// Declares a tensor that training updates without a gradient, and whose elements may lie in another order.
+    pub fn declare_state(&mut self, state: State) -> Result<ValueId, GraphError> {
         let shape = state.arrangement.shape(&state.shape);
         let value = self.graph.source(Source::State(state.name.clone()), &shape, DType::F32)?;
         if !self.again {
@@ -213,12 +221,14 @@ impl<'a> Network<'a> {
     pub fn dense(&mut self, name: &str, units: usize, bias: bool, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, inputs] = self.rows("dense", x)?;
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
-        let weight = format!("{name}.weight");
+        let weight = self.weight_name(name);
         let y = match self.flattened_images(x) {
             // Pixels as they lie, all channels of each together: the weights lie so too.
             Some((image, pixels)) => {
                 let arrangement = Arrangement::new(&[units, inputs / pixels, pixels], &[0, 2, 1]);
                 let weight = self.arranged(weight, &[units, inputs], init, arrangement)?;
+                let of_inputs = Arrangement::new(&[inputs / pixels, pixels], &[1, 0]);
+                let weight = self.spectrally_normed(name, weight, 0, of_inputs)?;
                 let weight = self.graph.reshape(weight, &[units, inputs])?;
                 let rows = self.graph.shape(x).clone();
                 let x = self.graph.reshape(image, &rows)?;
@@ -229,6 +239,7 @@ impl<'a> Network<'a> {
             }
             None => {
                 let weight = self.parameter(weight, &[units, inputs], init, true)?;
+                let weight = self.spectrally_normed(name, weight, 0, Arrangement::default())?;
                 let y = self.graph.matmul_with(x, weight, false, true)?;
                 self.adapted(name, Arrangement::default(), x, y)?
             }

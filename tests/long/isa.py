@@ -7,7 +7,7 @@ Mesa's null device for AMD hardware compiles without a GPU. Needs its Vulkan dri
 
     cargo build --example layouts
     tests/long/isa.py target/debug/examples/layouts --icd radeon_icd.json --libraries DIRECTORY \\
-        [--gpus polaris12,vega10,raven,navi21,navi31] [--write benches/isa.md] [EXPERIMENT ...]
+        [--gpus polaris10,vega10,...] [--mesa 25.0.7] [--write benches/isa.md] [EXPERIMENT ...]
 """
 
 import argparse
@@ -17,6 +17,14 @@ import os
 import re
 import subprocess
 import sys
+
+HEAD = """# What AMD's compiler makes of the kernels
+
+Every launch of the shipped experiments' programs (training and evaluation), compiled by Mesa {mesa} for GPUs that are not
+there: `tests/long/isa.py --write benches/isa.md`. First over all layouts that the tuner may choose, then for the usual
+layouts, which are taken where nothing was measured: vector registers/waves of a SIMD at most/bytes of code. A kernel that
+spills registers to memory in its usual layout fails the command.
+"""
 
 WANTED = {
     "registers": r"VGPRs: (\d+)|VGPRS: (\d+)",
@@ -64,15 +72,33 @@ def table(rows):
     return "\n".join([lines[0], "|---" * len(rows[0]) + "|", *lines[1:]]) + "\n"
 
 
+def usual_layouts(by_gpu):
+    """A line for every different kernel of the usual layouts, by its name."""
+    lines = {}
+    for gpu, found in by_gpu.items():
+        for (_, layout, kernels), values in found.items():
+            if layout == "usual":
+                numbers = [values[name] for name in ("registers", "waves", "bytes of code")]
+                cell = "/".join("-" if number is None else str(number) for number in numbers)
+                line = lines.setdefault((kernels.replace("|", "+"), values["workgroup bytes"]), {})
+                # Kernels of one name may differ in what is fused into them.
+                line.setdefault(gpu, set()).add(cell)
+    rows = [["kernels", "workgroup bytes", *by_gpu]]
+    for (kernels, shared), line in sorted(lines.items()):
+        rows.append([kernels, shared, *("; ".join(sorted(line.get(gpu, "-"))) for gpu in by_gpu)])
+    return table(rows)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("experiments", nargs="*", default=sorted(glob.glob("assets/experiments/*.toml")))
     parser.add_argument("--icd", required=True)
     parser.add_argument("--libraries", required=True)
-    parser.add_argument("--gpus", default="polaris12,vega10,raven,navi21,navi31")
+    parser.add_argument("--gpus", default="polaris10,vega10,raven,navi10,navi21,vangogh,navi31,gfx1150")
+    parser.add_argument("--mesa", default="25", help="its version, for the table")
     parser.add_argument("--write")
-    asked = parser.parse_args()
+    asked = parser.parse_intermixed_args()
     by_gpu = {gpu: compiled(asked, gpu) for gpu in asked.gpus.split(",")}
     header = ["GPU", "shaders", "that spill", "of the usual layout that spill", "most registers", "fewest waves", "largest code"]
     summary, spilled = [header], 0
@@ -86,13 +112,7 @@ def main():
             gpu, len(found), len(spills), len(usual), max(v["registers"] for v in found.values()),
             min(v["waves"] or 0 for v in found.values()), max(v["bytes of code"] or 0 for v in found.values()),
         ])
-    text = "# What AMD's compiler makes of the kernels\n\n" + table(summary)
-    for gpu, found in by_gpu.items():
-        rows = [["experiment", "kernels", "layout", *WANTED]]
-        for (experiment, layout, kernels), values in sorted(found.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])):
-            cells = ["-" if value is None else value for value in values.values()]
-            rows.append([experiment, kernels.replace("|", "+"), layout, *cells])
-        text += f"\n## {gpu}\n\n" + table(rows)
+    text = HEAD.format(mesa=asked.mesa) + "\n" + table(summary) + "\n" + usual_layouts(by_gpu)
     if asked.write:
         with open(asked.write, "w") as out:
             out.write(text)

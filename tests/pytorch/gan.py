@@ -1,4 +1,4 @@
-"""Makes gan.json in this folder with PyTorch: both losses of four adversarial pairs over 50 rounds.
+"""Makes gan.json in this folder with PyTorch: both losses of five adversarial pairs over 50 rounds.
 
 usage: python3 tests/pytorch/gan.py > tests/pytorch/gan.json   (needs torch and numpy)
 
@@ -110,6 +110,18 @@ def wasserstein_gp():
     return Pair(generator, judge), "wasserstein_gp", 2, [lambda p: torch.optim.Adam(p, 1e-3, (0.0, 0.9))] * 2
 
 
+def spectral():
+    """With spectral normalisation, whose vectors start even."""
+    generator = [nn.Linear(LATENT, 16), nn.ReLU(), nn.Linear(16, 64), nn.Sigmoid(), nn.Unflatten(1, (1, 8, 8))]
+    normed = nn.utils.spectral_norm
+    judge = [normed(nn.Conv2d(1, 4, 4, 2, 1)), leaky(), nn.Conv2d(4, 6, 3, 1, 1), leaky(), nn.Flatten(), nn.Linear(96, 1)]
+    judge = [normed(layer) if i in (2, 5) else layer for i, layer in enumerate(judge)]
+    pair = Pair(generator, judge)
+    for name, vector in pair.named_buffers():
+        vector.fill_(len(vector) ** -0.5)
+    return pair, "original", 2, [lambda p: torch.optim.Adam(p, 1e-3, (0.5, 0.999))] * 2
+
+
 def discriminators_loss(kind, real, drawn):
     if kind == "original":
         return F.softplus(-real).mean() + F.softplus(drawn).mean()
@@ -150,7 +162,12 @@ def run(make):
             start = (step - 1) % (ROWS // (BATCH * turns)) * BATCH * turns + turn * BATCH
             rows = list(range(start, start + BATCH))
             drawn = draw(codes(step, turn), rows).detach()
-            loss = discriminators_loss(kind, score(x[rows], rows), score(drawn, rows))
+            # Vectors of spectral normalisation are renewed once, with the real rows.
+            pair.discriminator.train()
+            real = score(x[rows], rows)
+            if make is spectral:
+                pair.discriminator.eval()
+            loss = discriminators_loss(kind, real, score(drawn, rows))
             if kind == "wasserstein_gp":
                 between = (drawn + places(step, turn)[:, :, None, None] * (x[rows] - drawn)).requires_grad_()
                 slope, = torch.autograd.grad(score(between, rows).sum(), between, create_graph=True)
@@ -171,5 +188,5 @@ def run(make):
     return losses
 
 
-pairs = [original, least_squares, wasserstein, wasserstein_gp]
+pairs = [original, least_squares, wasserstein, wasserstein_gp, spectral]
 print(json.dumps({make.__name__: run(make) for make in pairs}).replace("]], ", "]],\n").replace("], [", "],\n["))

@@ -82,6 +82,17 @@ fn cases() -> Vec<Case> {
             1.0,
             None,
         ),
+        (
+            "spectral",
+            "gan_loss = \"original\"\nspectral_norm = true\ncritic_steps = 2\nhidden = [16]\ndiscriminator = [\n\
+             { type = \"conv2d\", channels = 4, kernel = 4, stride = 2, padding = 1 },\n\
+             { type = \"activation\", function = \"leaky_relu\", slope = 0.2 },\n\
+             { type = \"conv2d\", channels = 6, kernel = 3, padding = 1 },\n\
+             { type = \"activation\", function = \"leaky_relu\", slope = 0.2 },\n{ type = \"flatten\" }]\n",
+            dcgan(),
+            1.0,
+            None,
+        ),
     ]
 }
 

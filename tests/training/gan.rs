@@ -55,6 +55,7 @@ fn every_loss_trains_and_goes_on_to_the_same_bits() {
     for (data, model) in [
         (IMAGES, "channels = [4]\nnorm = \"batch\"\ndropout = 0.2\nconditional = true"),
         (IMAGES, "gan_loss = \"least_squares\"\naverage = 0.0\nchannels = [4, 8]\nkernel = 3"),
+        (IMAGES, "spectral_norm = true\nchannels = [4, 8]\nconditional = true"),
         ("", "gan_loss = \"wasserstein\"\nclip = 0.02\ncritic_steps = 2\nconditional = true"),
         (IMAGES, "gan_loss = \"wasserstein_gp\"\ncritic_steps = 2\nchannels = [4]\nconditional = true"),
     ] {
@@ -140,6 +141,9 @@ fn what_does_not_go_with_adversarial_pairs_is_refused_by_key() {
     gan(&["model.clip=0.1"], "is a key of `gan_loss = \"wasserstein\"`; the loss is \"original\"");
     gan(&["model.penalty=10.0", "model.gan_loss=wasserstein"], "is a key of `gan_loss = \"wasserstein_gp\"`");
     gan(&["model.gan_loss=wasserstein_gp", "model.penalty=-1.0"], "above 0");
+    says(&["model.spectral_norm=true"], "`model.spectral_norm` is a key of `family = \"gan\"`");
+    let unread = ["model.spectral_norm=true", "model.discriminator=[{type=\"lstm\",hidden=4}]"];
+    gan(&unread, "whose weights `model.spectral_norm` does not divide");
     gan(&["model.output=sigmoid"], "the data are scaled otherwise");
     gan(&["model.layer=[{type=\"flatten\"}]"], "[[model.generator]] and [[model.discriminator]]");
     gan(&["model.generator=[]"], "names no layer");

@@ -22,7 +22,7 @@ impl Unary {
         Some(match self.0 {
             UnaryFn::Neg => |_, _, dy| -dy,
             UnaryFn::Abs => |x, _, dy| dy * x.sign(),
-            UnaryFn::Sign | UnaryFn::Floor => return None,
+            UnaryFn::Sign | UnaryFn::Floor | UnaryFn::StopGradient => return None,
             UnaryFn::Exp => |_, y, dy| dy * y,
             UnaryFn::ExpM1 => |_, y, dy| dy * (y + 1.0),
             UnaryFn::Log => |x, _, dy| dy / x,
@@ -99,7 +99,8 @@ impl OpDef for Unary {
     }
 
     fn samples(all: &mut Collection) -> Result<(), GraphError> {
-        for &f in UnaryFn::ALL {
+        // Its gradient is zero by definition, not by what it computes.
+        for &f in UnaryFn::ALL.iter().filter(|f| **f != UnaryFn::StopGradient) {
             let draw = match f {
                 UnaryFn::Log | UnaryFn::Sqrt | UnaryFn::Reciprocal => Draw::Between(0.5, 3.0),
                 UnaryFn::Log1p => Draw::Between(-0.5, 3.0),

@@ -66,6 +66,8 @@ pub struct Adversarial {
     pub penalty: f64,
     /// Steps of the discriminator before each of the generator.
     pub critic_steps: usize,
+    /// Whether the discriminator's weights are divided by how far they lengthen vectors.
+    pub spectral_norm: bool,
     /// Decay of the running average of the generator's weights; 0 for none.
     pub average: f64,
     /// Whether both parts read the class in `data.target`.
@@ -97,6 +99,7 @@ impl ModelConfig {
             clip: self.clip.unwrap_or(0.01),
             penalty: self.penalty.unwrap_or(10.0),
             critic_steps: self.critic_steps.unwrap_or(if loss.is_wasserstein() { 5 } else { 1 }),
+            spectral_norm: self.spectral_norm.unwrap_or(false),
             average: self.average.unwrap_or(AVERAGE),
             conditional: self.conditional.unwrap_or(false),
             output: self.output.unwrap_or(OutputRange::Linear),
@@ -146,6 +149,7 @@ impl ModelConfig {
             ("model.clip", self.clip.is_some()),
             ("model.penalty", self.penalty.is_some()),
             ("model.critic_steps", self.critic_steps.is_some()),
+            ("model.spectral_norm", self.spectral_norm.is_some()),
             ("model.average", self.average.is_some()),
             ("model.features", self.features.is_some()),
             ("model.output", self.output.is_some()),

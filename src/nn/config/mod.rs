@@ -150,6 +150,10 @@ pub struct ModelConfig {
     /// (default 1, of Wasserstein losses 5). All of them are one training step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critic_steps: Option<usize>,
+    /// `gan`: whether every dense layer and convolution of the discriminator has spectral normalisation, so that its
+    /// scores change no faster than the rows (default false).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectral_norm: Option<bool>,
     /// `gan`: decay of the running average of the generator's weights, which is evaluated, sampled and
     /// exported (default 0.999; 0 for the weights themselves). In the first steps it is smaller.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -307,6 +311,7 @@ impl Default for ModelConfig {
             clip: None,
             penalty: None,
             critic_steps: None,
+            spectral_norm: None,
             average: None,
             features: None,
             output: None,

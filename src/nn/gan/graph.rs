@@ -11,6 +11,7 @@ use crate::nn::layers::{Dense, LayerConfig};
 use crate::nn::losses::Losses;
 use crate::nn::model::{ModelGraph, Turn, graph_of};
 use crate::nn::network::{AVERAGE, Network};
+use crate::nn::spectral::Spectral;
 use crate::scalar::UnaryFn;
 
 /// Added to the squared length of a gradient, whose root has no derivative at 0.
@@ -220,6 +221,10 @@ fn judge(
     first_stream: u32,
 ) -> Result<ValueId, GraphError> {
     net.begin(DISCRIMINATOR, first_stream);
+    if gan.settings.spectral_norm {
+        // Real rows, which are judged first in the discriminator's turn, renew it.
+        net.spectral = if first_stream == streams::LAYERS { Spectral::Renewed } else { Spectral::Kept };
+    }
     let (updates, summary) = (net.updates.len(), net.summary.len());
     let batch = net.graph.shape(x)[0];
     let mut h = x;
@@ -241,6 +246,7 @@ fn judge(
         }
     }
     h = net.layers(&gan.discriminator, 0, h)?;
+    net.spectral = Spectral::Off;
     if net.again {
         net.updates.truncate(updates);
         net.summary.truncate(summary);

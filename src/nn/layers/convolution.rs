@@ -83,7 +83,9 @@ impl Network<'_> {
         self.check_groups(x, spec.groups, inputs, channels)?;
         let per_group = inputs / spec.groups;
         let of_weights = init.weights(channels, per_group, high * wide);
-        let weight = self.kernel_weights(format!("{name}.weight"), kernel, per_group, of_weights)?;
+        let weight = self.kernel_weights(self.weight_name(name), kernel, per_group, of_weights)?;
+        let of_inputs = Arrangement::new(&[per_group, high, wide], &[1, 2, 0]);
+        let weight = self.spectrally_normed(name, weight, 3, of_inputs)?;
         let y = self.graph.conv2d(x, weight, spec)?;
         if !bias {
             return Ok(y);

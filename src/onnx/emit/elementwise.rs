@@ -174,6 +174,7 @@ pub(in crate::onnx) fn unary(b: &mut Builder, f: UnaryFn, x: &str) -> String {
         UnaryFn::Softplus => "Softplus",
         UnaryFn::Erf => "Erf",
         UnaryFn::Floor => "Floor",
+        UnaryFn::StopGradient => "Identity",
         UnaryFn::Square => return b.node("Mul", &[x, x], vec![]),
         UnaryFn::Silu => {
             let gate = b.node("Sigmoid", &[x], vec![]);

@@ -177,3 +177,24 @@ impl ScalarFunction for Floor {
         x.floor()
     }
 }
+
+pub(crate) struct StopGradient;
+
+impl ScalarFunction for StopGradient {
+    const NAME: &'static str = "stop_gradient";
+    const WGSL: Wgsl = Wgsl::Vector("$");
+
+    fn eval(x: f64) -> f64 {
+        x
+    }
+
+    #[inline(always)]
+    fn exact(x: f32) -> f32 {
+        x
+    }
+
+    #[inline(always)]
+    fn native<S: Simd>(x: f32) -> f32 {
+        x
+    }
+}

@@ -5,7 +5,7 @@ mod erf;
 mod exponential;
 mod sigmoid;
 
-pub(crate) use arithmetic::{Abs, Floor, Neg, Reciprocal, Relu, Sign, Sqrt, Square};
+pub(crate) use arithmetic::{Abs, Floor, Neg, Reciprocal, Relu, Sign, Sqrt, Square, StopGradient};
 pub(crate) use erf::{Erf, Gelu};
 pub(crate) use exponential::{Exp, ExpM1, Log, Log1p};
 use pulp::Simd;
@@ -131,4 +131,6 @@ functions! {
     Erf,
     /// the largest integer that is not above `x`
     Floor,
+    /// `x`, which gradients take for a constant
+    StopGradient,
 }
