@@ -28,7 +28,8 @@ pub fn every_geometry_has_the_same_bits() -> Result<(), Failed> {
         for geometry in Geometry::all(family) {
             let device = harness::device(&GpuOptions { geometry: Some(geometry), ..options.clone() })?;
             for name in samples::families() {
-                for seed in 300..302 {
+                // Exact shaders take longest to compile, and differ in nothing that a layout changes.
+                for seed in 300..if exact { 301 } else { 302 } {
                     let sample = random_kernel(name, seed).ok_or("no sample")?;
                     let source = |device: &GpuDevice| {
                         shader::launch(&[shader::Bound::new(&sample.kernel)], device.target())
@@ -117,9 +118,9 @@ pub fn exact_bits() -> Result<(), Failed> {
         let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
         let device = harness::device(&options)?;
         for name in samples::families() {
-            for seed in 100..112 {
+            for seed in seeds(name, family, 100..110) {
                 let mut sample = random_kernel(name, seed).ok_or("no sample")?;
-                if seed % 4 == 3 && name != "batch" && name != "store" {
+                if seed % 5 == 3 && name != "batch" && name != "store" {
                     sample = sample.with_nan(seed);
                 }
                 let what = format!("{name} {}, seed {seed}, {family:?}", sample.kernel.shape());
@@ -140,22 +141,24 @@ pub fn exact_bits() -> Result<(), Failed> {
     Ok(())
 }
 
+/// The seeds of samples of a family for one kind of kernels: all where shaders of both kinds differ, else every second.
+fn seeds(family: &str, kind: Family, all: std::ops::Range<u32>) -> impl Iterator<Item = u32> {
+    let differ = ["matmul", "conv", "reduce", "softmax", "cross_entropy"].contains(&family);
+    all.filter(move |seed| differ || (seed % 2 == 0) == (kind == Family::Registers))
+}
+
 /// Compares random kernels of one family, with operands that hold whatever the kernel may encounter, with the
 /// oracle, whose bounds follow the condition of each element. Every second kernel is compiled with checks;
 /// every third reads NaN in some elements, which must propagate as the oracle says.
 pub fn samples_agree(family: &str) -> Result<(), Failed> {
-    for seed in 0..50 {
-        let mut sample = random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
-        if seed % 3 == 2 && family != "batch" && family != "store" {
-            sample = sample.with_nan(seed);
-        }
-        let kernel = &sample.kernel;
-        // Both kernel families where they have shaders of their own, else one of them.
-        let differ = ["matmul", "reduce", "softmax", "cross_entropy"].contains(&family);
-        for kind in [Family::Registers, Family::Workgroup] {
-            if !differ && (seed % 2 == 0) != (kind == Family::Registers) {
-                continue;
+    for kind in [Family::Registers, Family::Workgroup] {
+        for seed in seeds(family, kind, 0..40) {
+            let mut sample =
+                random_kernel(family, seed).ok_or_else(|| format!("no samples of `{family}`"))?;
+            if seed % 3 == 2 && family != "batch" && family != "store" {
+                sample = sample.with_nan(seed);
             }
+            let kernel = &sample.kernel;
             let checked = seed / 2 % 2 == 1;
             let name =
                 || format!("{} {}, seed {seed}, {kind:?}, checked {checked}", kernel.name(), kernel.shape());
@@ -196,11 +199,11 @@ pub fn verify_finds_a_wrong_kernel() -> Result<(), Failed> {
     planted::one_wrong_element_is_found(&harness::device(&GpuOptions::default())?);
     let options = GpuOptions { family: Some(Family::Registers), ..GpuOptions::default() };
     let device = Miscompiling(harness::device(&options)?);
-    let mut failed = 0;
     for seed in 0..16 {
         let sample = random_kernel("matmul", seed).ok_or("no sample")?;
-        failed += usize::from(!kernels::check(&device, &sample)?.passed);
+        if !kernels::check(&device, &sample)?.passed {
+            return Ok(());
+        }
     }
-    assert!(failed > 0, "a product without its first four terms is found wrong");
-    Ok(())
+    Err("a product without its first four terms was not found wrong".into())
 }
