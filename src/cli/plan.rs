@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use gridlight::base::target::{Family, Target};
 use gridlight::data::Loaded;
-use gridlight::device::DeviceChoice;
 use gridlight::device::cpu::host;
 use gridlight::device::limits;
+use gridlight::device::tuning::Tuned;
+use gridlight::device::{Device, DeviceChoice};
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::shader::{launch, shader};
-use gridlight::plan::{Compiled, Dispatch, PlanReport, quantity};
+use gridlight::plan::{Compiled, Dispatch, Phase, PlanReport, quantity};
 use gridlight::run::planned::{Planned, planned};
 use gridlight::run::scaling::{self, Scale};
 use gridlight::run::trainer;
@@ -68,6 +69,7 @@ impl Plan {
         if let Some(directory) = &self.dump {
             dump(directory, &compiled, target)?;
         }
+        let layouts = layouts(&compiled, &*device);
         let ranks = match self.ranks.zip(self.network) {
             Some((_, network)) if !(network > 0.0 && network.is_finite()) => {
                 return Err(Failure::input(format!("--network = {network} is no number of GB/s above 0")));
@@ -79,11 +81,12 @@ impl Plan {
         };
         let (rows, what) = place_of_rows(&data);
         if self.json {
-            print_json(&Shown { rows, report: &report, ranks: ranks.as_deref() })?;
+            print_json(&Shown { rows, report: &report, layouts: &layouts, ranks: ranks.as_deref() })?;
         } else {
             let rows = format!("rows: {what}\n");
             let ranks = ranks.map_or_else(String::new, |ranks| table_of(&ranks));
-            print(&(report.table() + &rows + &memory_of(target, report.peak_bytes) + &ranks))?;
+            let memory = memory_of(target, report.peak_bytes);
+            print(&(report.table() + &rows + &memory + &text_of(&layouts, target) + &ranks))?;
         }
         Ok(())
     }
@@ -96,9 +99,39 @@ struct Shown<'a> {
     report: &'a PlanReport,
     /// Where rows are: `device`, `host` or `disk`.
     rows: &'static str,
+    /// Layouts of launches that were measured on this machine.
+    #[serde(skip_serializing_if = "<[Tuned]>::is_empty")]
+    layouts: &'a [Tuned],
     /// Predicted steps of several processes.
     #[serde(skip_serializing_if = "Option::is_none")]
     ranks: Option<&'a [Scale]>,
+}
+
+/// What was measured of the launches of training and evaluation on this machine, each kind of launch once.
+fn layouts(compiled: &Compiled, device: &dyn Device) -> Vec<Tuned> {
+    let mut found: Vec<Tuned> = vec![];
+    let launches = compiled.program.phases.iter().flat_map(Phase::launches);
+    for tuned in launches.filter_map(|launch| device.measured(launch)) {
+        if !found.contains(&tuned) {
+            found.push(tuned);
+        }
+    }
+    found
+}
+
+/// Layouts, for people.
+fn text_of(layouts: &[Tuned], target: &Target) -> String {
+    match (target.family, layouts) {
+        (Family::Native, _) => String::new(),
+        (_, []) => {
+            "layouts: the usual ones; none was measured on this device (`gridlight tune-kernels`)\n".into()
+        }
+        _ => {
+            let head = "\nLayouts that were measured on this device, in training and evaluation (* is taken; other \
+                        launches have the usual one):\n";
+            head.to_string() + &super::tune_kernels::text(layouts)
+        }
+    }
 }
 
 /// Predicted steps, for people.

@@ -61,7 +61,7 @@ impl TuneKernels {
 }
 
 /// A line for every launch: the time of each layout, and the one that was chosen.
-fn text(launches: &[Tuned]) -> String {
+pub fn text(launches: &[Tuned]) -> String {
     let mut text = String::new();
     for tuned in launches {
         let usual = tuned.tried.first().map_or(0.0, |tried| tried.seconds);

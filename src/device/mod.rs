@@ -14,7 +14,7 @@ use std::pin::Pin;
 
 use crate::base::step::StepRecord;
 use crate::base::target::Target;
-use crate::plan::{BufferId, Program, Slice};
+use crate::plan::{BufferId, Dispatch, Program, Slice};
 use tuning::{Tuned, Tuning};
 
 /// What went wrong on a device.
@@ -252,6 +252,11 @@ pub trait Device {
     /// # Errors
     /// If the program does not fit or the device fails.
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError>;
+
+    /// What was measured of a launch on this machine before, if anything was: its layouts, and the one it has.
+    fn measured(&self, _launch: &[Dispatch]) -> Option<Tuned> {
+        None
+    }
 
     /// Devices for at most `count` models that train at the same time, each on a thread of its own; none where
     /// that would gain nothing. Each computes the bits that this one does. `program` is what each of them loads

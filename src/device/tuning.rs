@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::base::target::Geometry;
 
@@ -21,7 +21,8 @@ pub enum Tuning {
 }
 
 /// A layout that was timed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tried {
     /// The layout.
     pub geometry: Geometry,
@@ -32,7 +33,8 @@ pub struct Tried {
 }
 
 /// What was measured of one launch.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tuned {
     /// Its kernels and their shapes.
     pub launch: String,

@@ -40,18 +40,7 @@ pub fn trials(tests: &[(&str, Check)]) -> Vec<Trial> {
 /// Like [`trials`], for tests created in a loop.
 pub fn trials_of(tests: Vec<(String, Test)>) -> Vec<Trial> {
     let trial = |(name, test): (String, Test)| match missing() {
-        None => {
-            let label = name.clone();
-            Trial::test(name, move || {
-                let start = std::time::Instant::now();
-                let result = test();
-                let taken = start.elapsed().as_secs_f64();
-                if taken > 2.0 {
-                    eprintln!("SLOW {taken:6.1} {label}");
-                }
-                result
-            })
-        }
+        None => Trial::test(name, test),
         Some(reason) if required() => Trial::test(name, move || Err(reason.into())),
         Some(reason) => ignored(&name, reason),
     };

@@ -55,6 +55,7 @@ mod trajectory;
 #[path = "../pytorch/transformer_trajectory.rs"]
 mod transformer_trajectory;
 mod trust_system;
+mod tuned;
 #[path = "../pytorch/vae_trajectory.rs"]
 mod vae_trajectory;
 
@@ -65,7 +66,7 @@ use libtest_mimic::{Arguments, Trial};
 /// Creates the tests of a module.
 type Group = (&'static str, fn() -> Vec<Trial>);
 
-const GROUPS: [Group; 13] = [
+const GROUPS: [Group; 14] = [
     ("conformance", conformance::trials),
     ("gpu_device", gpu_device::trials),
     ("gpu_kernels", gpu_kernels::trials),
@@ -79,6 +80,7 @@ const GROUPS: [Group; 13] = [
     ("recurrent", recurrent::trials),
     ("train_gpu", train_gpu::trials),
     ("trust_system", trust_system::trials),
+    ("tuned", tuned::trials),
 ];
 
 fn main() -> ExitCode {

@@ -8,11 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::cache;
 use crate::base::target::{Family, Geometry};
+use crate::device::tuning::Tuned;
 
 /// Choices by the digest of a launch's shader in its usual geometry, which holds its kernels and their shapes.
 #[derive(Debug, Default)]
 pub struct Choices {
-    known: BTreeMap<String, Geometry>,
+    known: BTreeMap<String, Tuned>,
     /// Where they are kept, and for which adapter.
     file: Option<(PathBuf, String, Family)>,
 }
@@ -23,7 +24,7 @@ pub struct Choices {
 struct Stored {
     /// What was measured, for people who look.
     adapter: String,
-    choices: BTreeMap<String, Geometry>,
+    choices: BTreeMap<String, Tuned>,
 }
 
 impl Choices {
@@ -40,12 +41,17 @@ impl Choices {
 
     /// The geometry chosen for the launch whose usual shader is `source`.
     pub fn of(&self, source: &str) -> Option<Geometry> {
-        self.known.get(&cache::digest(source)).copied()
+        self.tuned(source).map(|tuned| tuned.chosen)
+    }
+
+    /// What was measured of the launch whose usual shader is `source`.
+    pub fn tuned(&self, source: &str) -> Option<&Tuned> {
+        self.known.get(&cache::digest(source))
     }
 
     /// Notes a choice.
-    pub fn set(&mut self, source: &str, geometry: Geometry) {
-        self.known.insert(cache::digest(source), geometry);
+    pub fn set(&mut self, source: &str, tuned: Tuned) {
+        self.known.insert(cache::digest(source), tuned);
     }
 
     /// Writes the choices, with those that another process has written since. A failure is not an error: the
@@ -61,17 +67,21 @@ impl Choices {
 }
 
 /// The choices in a file, if it is of this adapter; those that this build does not offer are left out.
-fn read(path: &Path, adapter: &str, family: Family) -> BTreeMap<String, Geometry> {
+fn read(path: &Path, adapter: &str, family: Family) -> BTreeMap<String, Tuned> {
     let stored = std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok());
     let mut choices = stored.filter(|s| s.adapter == adapter).map(|s| s.choices).unwrap_or_default();
     let offered = Geometry::all(family);
-    choices.retain(|_, geometry| offered.contains(geometry));
+    choices.retain(|_, tuned| offered.contains(&tuned.chosen));
     choices
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn taken(chosen: Geometry) -> Tuned {
+        Tuned { launch: "a product".into(), chosen, tried: vec![] }
+    }
 
     #[test]
     fn damaged_foreign_and_unknown_choices_are_ignored() {
@@ -84,7 +94,8 @@ mod tests {
         let usual = Geometry::usual(Family::Registers);
         let other = Geometry { row_groups: 4, ..usual };
         let strange = Geometry { row_groups: 1000, ..usual };
-        let choices = BTreeMap::from([("x".to_string(), other), ("y".to_string(), strange)]);
+        let [other, strange] = [other, strange].map(taken);
+        let choices = BTreeMap::from([("x".to_string(), other.clone()), ("y".to_string(), strange)]);
         let text = serde_json::to_vec(&Stored { adapter: "a".into(), choices }).unwrap();
         std::fs::write(&path, text).unwrap();
         assert!(of("b").is_empty(), "of another adapter");
@@ -97,8 +108,8 @@ mod tests {
         let path = directory.path().join("tuning.json");
         let of = || Choices::at(path.clone(), "a".into(), Family::Registers);
         let (mut one, mut two) = (of(), of());
-        let usual = Geometry::usual(Family::Registers);
-        one.set("first", usual);
+        let usual = taken(Geometry::usual(Family::Registers));
+        one.set("first", usual.clone());
         two.set("second", usual);
         one.save();
         two.save();

@@ -10,7 +10,7 @@ use super::{cache, canary, pipelines, target};
 use crate::base::target::{Family, Geometry, Target};
 use crate::device::cpu::host;
 use crate::device::group::{self, Copies, LoadsCopies};
-use crate::device::tuning::Tuning;
+use crate::device::tuning::{Tuned, Tuning};
 use crate::device::{Device, DeviceError, DeviceInfo, Session, limits};
 use crate::kernels::shader::copies::copies as copies_of;
 use crate::kernels::shader::{self, Shader};
@@ -196,6 +196,11 @@ impl Device for GpuDevice {
 
     fn load(&self, program: &Program) -> Result<Box<dyn Session>, DeviceError> {
         self.load_with(program, &shader_of)
+    }
+
+    fn measured(&self, launch: &[Dispatch]) -> Option<Tuned> {
+        let usual = shader_of(launch, &self.target).ok()?;
+        self.gpu.choices().tuned(&usual.source).cloned()
     }
 
     /// Copies of one program: a launch then computes the step of every model.

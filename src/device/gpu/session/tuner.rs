@@ -133,10 +133,11 @@ impl GpuSession {
         if let Some(command) = chosen {
             self.phases[place.phase][place.number] = command;
         }
-        gpu.choices().set(&place.source, best.0);
         let kernels = place.launch.iter().map(|d| format!("{} {}", d.kernel.name(), d.kernel.shape()));
         let launch = kernels.collect::<Vec<_>>().join(" | ");
-        self.tuned.push(Tuned { launch, chosen: best.0, tried });
+        let tuned = Tuned { launch, chosen: best.0, tried };
+        gpu.choices().set(&place.source, tuned.clone());
+        self.tuned.push(tuned);
         Ok(())
     }
 
