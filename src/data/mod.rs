@@ -11,6 +11,7 @@ mod encode;
 mod error;
 mod fit;
 mod fitted;
+mod fitted_target;
 mod formats;
 pub mod graph;
 pub mod image;
