@@ -3,6 +3,7 @@
 import { Engine } from "./engine.js";
 import { Curve } from "./curve.js";
 import { Board } from "./board.js";
+import { chosen, dropped, isAmong, sourceOf } from "./given.js";
 import { cells, csvOf, download, figure } from "./small.js";
 
 const at = (id) => document.getElementById(id);
@@ -82,9 +83,9 @@ async function choose(example) {
   }
 }
 
-/** Takes files that the visitor gave: tables, texts, and perhaps an experiment. */
-async function take(list) {
-  const given = await Promise.all([...list].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+/** Takes files that the visitor gave: tables, texts, folders of pictures, and perhaps an experiment. */
+async function take(given) {
+  if (given.length === 0) return;
   const experiment = given.find(([name]) => name.endsWith(".toml"));
   const data = given.filter(([name]) => !name.endsWith(".toml"));
   if (data.length > 0) state.files = new Map(experiment ? [...state.files, ...data] : data);
@@ -94,10 +95,10 @@ async function take(list) {
   if (experiment) {
     at("toml").value = new TextDecoder().decode(experiment[1]);
   } else if (data.length > 0) {
+    const file = sourceOf(data.map(([name]) => name));
     await give();
-    const file = data[0][0];
     at("toml").value = await engine.call("starter", { file });
-    if (!/\.(txt|md)$/.test(file)) await offerTargets(file);
+    if (state.files.has(file) && !/\.(txt|md)$/i.test(file)) await offerTargets(file);
   }
   await forget();
 }
@@ -115,7 +116,9 @@ async function offerTargets(file) {
   at("choose").hidden = false;
 }
 
+/** Gives the engine the files, and takes those from it that it had before. */
 async function give() {
+  await engine.call("clearFiles");
   for (const [name, bytes] of state.files) await engine.call("putFile", { name, bytes });
 }
 
@@ -124,6 +127,7 @@ async function forget() {
   if (state.running) await pause();
   state.about = null;
   state.status = null;
+  state.darkest = null;
   state.shown = { at: 0, took: 0, epoch: -1 };
   curve.clear();
   for (const id of ["try", "inside", "take"]) at(id).hidden = true;
@@ -146,7 +150,7 @@ function buttons() {
 async function prepare() {
   const toml = at("toml").value;
   const wanted = Object.keys(await engine.call("filesOf", { toml }));
-  const missing = wanted.filter((name) => !state.files.has(name));
+  const missing = wanted.filter((name) => !isAmong([...state.files.keys()], name));
   if (missing.length > 0) {
     throw new Error(`The experiment reads ${missing.join(", ")}; choose or drop ${missing.length > 1 ? "these files" : "this file"} too.`);
   }
@@ -261,18 +265,16 @@ async function tryOut() {
     at("dreaming").hidden = false;
     if (about.image) await dream();
   } else if (about.kind === "table") {
-    ask();
+    await ask();
   }
 }
 
-/** The largest pixel of the table that trained: what black on white is. */
-function darkest() {
-  const [name] = state.files.keys();
-  const [, ...rows] = cells(state.files.get(name), 400);
-  const label = String(state.about.target ?? "");
-  const header = cells(state.files.get(name), 1)[0];
-  const skip = header.indexOf(label);
-  return Math.max(1, ...rows.flatMap((row) => row.filter((_, i) => i !== skip).map(Number).filter(Number.isFinite)));
+/** The largest pixel of rows that trained: what black on white is. */
+async function darkest() {
+  const { columns } = state.about.image;
+  const [header, ...rows] = await engine.call("examples", { count: 400 });
+  const pixels = columns.map((name) => header.indexOf(name));
+  return Math.max(1, ...rows.flatMap((row) => pixels.map((i) => Number(row[i])).filter(Number.isFinite)));
 }
 
 async function guess() {
@@ -281,7 +283,8 @@ async function guess() {
     at("guess").replaceChildren();
     return;
   }
-  const pixels = board.pixels(darkest());
+  state.darkest ??= await darkest();
+  const pixels = board.pixels(state.darkest);
   const answer = await attempt(() => engine.call("predict", { rows: csvOf([about.image.columns, pixels]) }));
   if (answer === undefined) return;
   const [titles, values] = cells(new TextEncoder().encode(answer));
@@ -311,14 +314,12 @@ async function dream() {
 }
 
 /** A form with the columns of the table, filled with one of its rows. */
-function ask() {
+async function ask() {
   const form = at("asking");
   if (!form.hidden) return;
-  const [name] = state.files.keys();
-  const all = cells(state.files.get(name), 2000);
-  const [header, row] = [all[0], all[1 + Math.floor(Math.random() * Math.max(1, all.length - 2))] ?? []];
-  const target = [].concat(state.about.target ?? []);
-  const fields = header.map((title, i) => [title, row[i] ?? ""]).filter(([title]) => !target.includes(title));
+  const [header, ...rows] = await engine.call("examples", { count: 100 });
+  const row = rows[Math.floor(Math.random() * rows.length)] ?? [];
+  const fields = header.map((title, i) => [title, row[i] ?? ""]);
   form.replaceChildren(
     ...fields.map(([title, value]) => {
       const [label, input] = [document.createElement("label"), document.createElement("input")];
@@ -353,7 +354,14 @@ at("restart").onclick = () => attempt(async () => {
 at("clear").onclick = () => board.clear();
 at("write").onclick = () => attempt(() => write(500));
 at("dream").onclick = () => attempt(dream);
-at("file").onchange = (event) => attempt(() => take(event.target.files));
+for (const id of ["file", "folder"]) {
+  at(id).onchange = ({ target }) => attempt(async () => {
+    const given = await chosen(target.files);
+    // The same choice again is a change too.
+    target.value = "";
+    await take(given);
+  });
+}
 at("toml").oninput = () => {
   state.chosen = null;
   listExamples();
@@ -366,7 +374,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   addEventListener(kind, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length > 0) attempt(() => take(event.dataTransfer.files));
+    if (kind === "drop") attempt(async () => take(await dropped(event.dataTransfer)));
   });
 }
 

@@ -32,6 +32,8 @@ const calls = {
 
   putFile: ({ name, bytes }) => engine.put_file(name, bytes),
 
+  clearFiles: () => engine.clear_files(),
+
   filesOf: ({ toml, overrides }) => JSON.parse(engine.files_of(toml, overrides ?? [])),
 
   starter: ({ file, target }) => engine.starter(file, target),
@@ -89,6 +91,7 @@ const calls = {
   weights: () => training.weights(),
   onnx: () => training.onnx(),
   predict: ({ rows }) => training.predict(new TextEncoder().encode(rows)),
+  examples: ({ count }) => JSON.parse(training.examples(count)),
   pictures: ({ count, seed }) => training.pictures(count, seed),
   text: ({ length, temperature, prompt, seed }) => training.text(length, temperature, prompt, seed),
   sections: () => training.sections(),

@@ -55,7 +55,7 @@ use image::Images;
 pub use keep::Kept;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
-pub use read::RowsInMemory;
+pub use read::{RowsInMemory, examples};
 pub use scaling::FittedScaling;
 use sha2::Digest;
 pub use symbols::{FittedText, FittedTokens};
