@@ -4,6 +4,7 @@ import { Engine } from "./engine.js";
 import { Curve } from "./curve.js";
 import { Board } from "./board.js";
 import { chosen, dropped, isAmong, sourceOf } from "./given.js";
+import { showBars, showForm, showReport, showTiles } from "./shown.js";
 import { cells, csvOf, download, figure } from "./small.js";
 
 const at = (id) => document.getElementById(id);
@@ -17,6 +18,8 @@ const state = {
   // Files of the experiment, by name, as the visitor or the page gave them.
   files: new Map(),
   onGpu: false,
+  // Counts what was chosen: answers about what was chosen before are dropped.
+  turn: 0,
   about: null,
   status: null,
   running: false,
@@ -124,7 +127,9 @@ async function give() {
 
 /** Puts everything back to before a training. */
 async function forget() {
+  state.turn += 1;
   if (state.running) await pause();
+  state.running = false;
   state.about = null;
   state.status = null;
   state.darkest = null;
@@ -140,7 +145,8 @@ async function forget() {
 
 function buttons() {
   const ended = state.status?.ended ?? false;
-  at("train").disabled = state.files.size === 0 || ended || !engine.isReady;
+  const prepares = state.running && !state.about;
+  at("train").disabled = state.files.size === 0 || ended || prepares || !engine.isReady;
   at("train").textContent = state.running ? "Pause" : state.about ? (ended ? "Done" : "Go on") : "Train";
   at("restart").disabled = !state.about;
 }
@@ -163,20 +169,25 @@ async function prepare() {
     `${about.parameters.toLocaleString("en")} parameters on ${about.device.name || about.device.backend}; ` +
     `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
     about.notes.map((note) => ` Note: ${note}.`).join("");
+  buttons();
 }
 
 async function train() {
   if (state.running) return pause();
+  const { turn } = state;
+  state.running = true;
   try {
-    if (!state.about) await prepare();
-    state.running = true;
     buttons();
-    state.status = await engine.call("run");
+    if (!state.about) await prepare();
+    const status = await engine.call("run", { turn });
+    if (turn !== state.turn) return;
+    state.status = status;
   } catch (error) {
+    if (turn !== state.turn) return;
     if (!state.about) at("about").textContent = "";
     throw error;
   } finally {
-    state.running = false;
+    if (turn === state.turn) state.running = false;
     buttons();
   }
   await show(true);
@@ -186,7 +197,8 @@ async function pause() {
   await engine.call("pause");
 }
 
-engine.onProgress = ({ status, losses, seconds }) => {
+engine.onProgress = ({ turn, status, losses, seconds }) => {
+  if (turn !== state.turn) return;
   state.status = status;
   curve.add(status, losses);
   const { history, best, step, steps } = status;
@@ -196,15 +208,7 @@ engine.onProgress = ({ status, losses, seconds }) => {
   if (losses.length > 0) tiles.push(["loss", figure(losses.reduce((a, b) => a + b) / losses.length)]);
   for (const [name, value] of Object.entries(last?.validation ?? {})) tiles.push([`validation ${name}`, figure(value)]);
   if (best?.epoch) tiles.push(["best epoch", `${best.epoch} of ${history.length}`]);
-  at("tiles").replaceChildren(
-    ...tiles.map(([name, value]) => {
-      const tile = document.createElement("div");
-      const [term, shown] = [document.createElement("dt"), document.createElement("dd")];
-      [term.textContent, shown.textContent] = [name, value];
-      tile.append(term, shown);
-      return tile;
-    }),
-  );
+  showTiles(at("tiles"), tiles);
   if (best && best.epoch !== state.shown.epoch) show(false);
 };
 
@@ -214,7 +218,7 @@ engine.onProgress = ({ status, losses, seconds }) => {
 async function show(now) {
   const epoch = state.status?.best?.epoch;
   if (epoch === undefined || state.shown.busy) return;
-  const { shown } = state;
+  const { shown, turn } = state;
   if (!now && performance.now() - shown.at < 10 * shown.took + 1000) return;
   if (epoch === shown.epoch && now && !at("inside").hidden) return;
   shown.busy = true;
@@ -222,10 +226,10 @@ async function show(now) {
   try {
     at("take").hidden = false;
     await tryOut();
-    await inside();
+    await inside(turn);
     shown.epoch = epoch;
   } catch (error) {
-    say(error.message);
+    if (turn === state.turn) say(error.message);
   } finally {
     shown.busy = false;
     shown.at = performance.now();
@@ -233,15 +237,10 @@ async function show(now) {
   }
 }
 
-async function inside() {
+async function inside(turn) {
   const [html, style] = [await engine.call("sections"), await engine.call("style")];
-  const host = at("report");
-  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const sheet = style.replaceAll(":root", ":host").replace(/(^|\n)body \{/, "$1.body {");
-  const own = ".body { max-width: none; padding: 0; margin: 0; background: none; } h2 { margin: 20px 0 10px; font-size: 16px; }"
-    + " .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); } pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20rem; overflow: auto; }"
-    + " table { display: block; max-width: 100%; overflow-x: auto; }";
-  root.innerHTML = `<style>${sheet}\n${own}</style><div class="body">${html}</div>`;
+  if (turn !== state.turn) return;
+  showReport(at("report"), html, style);
   at("inside").hidden = false;
 }
 
@@ -289,17 +288,7 @@ async function guess() {
   if (answer === undefined) return;
   const [titles, values] = cells(new TextEncoder().encode(answer));
   const parts = titles.map((title, i) => [title, values[i]]).filter(([title]) => title.startsWith("probability"));
-  const most = Math.max(...parts.map(([, value]) => Number(value)));
-  at("guess").replaceChildren(
-    ...parts.flatMap(([title, value]) => {
-      const [name, bar, number] = [document.createElement("span"), document.createElement("i"), document.createElement("span")];
-      name.textContent = title.replace(/^probability[ _]*/, "");
-      name.className = number.className = Number(value) === most ? "most" : "";
-      bar.style.width = `${100 * Number(value)}%`;
-      number.textContent = `${(100 * Number(value)).toFixed(1)} %`;
-      return [name, bar, number];
-    }),
-  );
+  showBars(at("guess"), parts.map(([title, value]) => [title.replace(/^probability[ _]*/, ""), Number(value)]));
 }
 
 async function write(length) {
@@ -320,27 +309,13 @@ async function ask() {
   const [header, ...rows] = await engine.call("examples", { count: 100 });
   const row = rows[Math.floor(Math.random() * rows.length)] ?? [];
   const fields = header.map((title, i) => [title, row[i] ?? ""]);
-  form.replaceChildren(
-    ...fields.map(([title, value]) => {
-      const [label, input] = [document.createElement("label"), document.createElement("input")];
-      [label.textContent, input.value, input.name, input.autocomplete] = [title, value, title, "off"];
-      label.append(input);
-      return label;
-    }),
-  );
-  const button = document.createElement("button");
-  button.textContent = "Predict";
-  form.append(button);
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    const inputs = [...form.querySelectorAll("input")];
-    const rows = csvOf([inputs.map((input) => input.name), inputs.map((input) => input.value)]);
+  showForm(form, fields, (rows) =>
     attempt(async () => {
-      const [titles, values] = cells(new TextEncoder().encode(await engine.call("predict", { rows })));
+      const [titles, values] = cells(new TextEncoder().encode(await engine.call("predict", { rows: csvOf(rows) })));
       at("answer").textContent = titles.map((title, i) => `${title}: ${figure(values[i])}`).join(", ");
       at("answer").hidden = false;
-    });
-  };
+    }),
+  );
   form.hidden = false;
 }
 

@@ -50,8 +50,8 @@ const calls = {
     return JSON.parse(training.about());
   },
 
-  /** Trains until the end, or until `pause`. */
-  async run() {
+  /** Trains until the end, or until `pause`; progress is sent with the page's `turn`. */
+  async run({ turn: of }) {
     const mine = ++turn;
     let count = 1;
     let status = JSON.parse(training.status());
@@ -65,7 +65,7 @@ const calls = {
       if (status.history.length === epochs) {
         count = Math.max(1, Math.min(4 * count, Math.round((count * GROUP) / Math.max(took, 1))));
       }
-      postMessage({ progress: { status, losses, seconds: took / 1000 } });
+      postMessage({ progress: { turn: of, status, losses, seconds: took / 1000 } });
       // Messages of the page are heard here.
       await new Promise((resolve) => setTimeout(resolve));
     }

@@ -16,7 +16,7 @@ use crate::experiment::Experiment;
 use crate::train::{TrainError, checkpoint};
 
 /// The page's own files.
-const PAGE: [(&str, &str); 9] = [
+const PAGE: [(&str, &str); 10] = [
     ("index.html", include_str!("../../web/index.html")),
     ("style.css", include_str!("../../web/style.css")),
     ("page.js", include_str!("../../web/page.js")),
@@ -25,6 +25,7 @@ const PAGE: [(&str, &str); 9] = [
     ("curve.js", include_str!("../../web/curve.js")),
     ("board.js", include_str!("../../web/board.js")),
     ("given.js", include_str!("../../web/given.js")),
+    ("shown.js", include_str!("../../web/shown.js")),
     ("small.js", include_str!("../../web/small.js")),
 ];
 
