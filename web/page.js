@@ -18,6 +18,7 @@ const state = {
   // Files of the experiment, by name, as the visitor or the page gave them.
   files: new Map(),
   onGpu: false,
+  gpu: "",
   // Counts what was chosen: answers about what was chosen before are dropped.
   turn: 0,
   about: null,
@@ -51,8 +52,7 @@ function listExamples() {
     ...state.examples.map((example) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("role", "radio");
-      button.setAttribute("aria-checked", String(example === state.chosen));
+      button.setAttribute("aria-pressed", String(example === state.chosen));
       const title = document.createElement("b");
       title.textContent = example.title;
       const about = document.createElement("span");
@@ -166,7 +166,7 @@ async function prepare() {
   const { about } = state;
   const rows = about.rows.map((n) => n.toLocaleString("en"));
   at("about").textContent =
-    `${about.parameters.toLocaleString("en")} parameters on ${about.device.name || about.device.backend}; ` +
+    `${about.parameters.toLocaleString("en")} parameters on the ${state.onGpu ? `GPU (${state.gpu})` : "processor"}; ` +
     `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
     about.notes.map((note) => ` Note: ${note}.`).join("");
   buttons();
@@ -359,9 +359,10 @@ async function begin() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   state.onGpu = Boolean(adapter);
   const { info } = adapter ?? {};
-  const name = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
+  state.gpu = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "unnamed";
+  if (info?.isFallbackAdapter) state.gpu += ", software";
   at("device").textContent = adapter
-    ? `GPU: ${name || "available"}${info?.isFallbackAdapter ? " (software)" : ""}`
+    ? `GPU: ${state.gpu}`
     : navigator.gpu
       ? "WebGPU is there, but this browser offers no GPU: training runs on the processor, slower."
       : "This browser has no WebGPU: training runs on the processor, slower. Chrome, Edge, Safari 26 and Firefox 141 (Windows) have it."

@@ -73,15 +73,20 @@ pub fn as_written(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
 }
 
 /// Some rows for a model to try, evenly chosen from a table and as they are written: the names of the columns without
-/// the targets, and the rows.
+/// the targets and what is `excluded`, and the rows.
 ///
 /// # Errors
 /// If it cannot be read.
-pub fn examples(fitted: &Fitted, path: &Path, count: usize) -> Result<Vec<Vec<String>>, DataError> {
+pub fn examples(
+    fitted: &Fitted,
+    path: &Path,
+    count: usize,
+    excluded: &[String],
+) -> Result<Vec<Vec<String>>, DataError> {
     let table = as_written(fitted, path)?;
     let targets = fitted.target.columns();
-    let kept: Vec<usize> =
-        (0..table.names.len()).filter(|&at| !targets.contains(&table.names[at].as_str())).collect();
+    let is_read = |name: &String| !targets.contains(&name.as_str()) && !excluded.contains(name);
+    let kept: Vec<usize> = (0..table.names.len()).filter(|&at| is_read(&table.names[at])).collect();
     let rows = table.lines.len();
     let count = count.min(rows);
     let names = kept.iter().map(|&at| table.names[at].clone()).collect();

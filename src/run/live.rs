@@ -297,13 +297,13 @@ impl Live {
         opened.task().predict(&opened.trained(device), input)
     }
 
-    /// Some rows to try, evenly chosen from the table that trained, without the targets: names of the columns, and rows.
+    /// Some rows to try, evenly chosen from the table that trained: names of the columns that are read, and rows.
     ///
     /// # Errors
     /// If the table cannot be read any more.
     pub fn examples(&self, count: usize) -> Result<Vec<Vec<String>>, TrainError> {
-        let source = Path::new(&self.experiment.data.source);
-        Ok(data::examples(&self.data.fitted, source, count)?)
+        let config = &self.experiment.data;
+        Ok(data::examples(&self.data.fitted, Path::new(&config.source), count, &config.exclude)?)
     }
 
     /// Samples of the best model, drawn on `device`, which may wait.
