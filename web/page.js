@@ -31,6 +31,7 @@ const state = {
 const say = (text) => {
   at("message").textContent = text;
   at("message").hidden = !text;
+  if (text) at("message").scrollIntoView({ block: "nearest" });
 };
 
 /** Runs something of the engine, and says what goes wrong. */
@@ -91,14 +92,14 @@ async function take(given) {
   if (given.length === 0) return;
   const experiment = given.find(([name]) => name.endsWith(".toml"));
   const data = given.filter(([name]) => !name.endsWith(".toml"));
+  const file = experiment ? null : sourceOf(data.map(([name]) => name));
   if (data.length > 0) state.files = new Map(experiment ? [...state.files, ...data] : data);
   state.chosen = null;
   listExamples();
   at("choose").hidden = true;
   if (experiment) {
     at("toml").value = new TextDecoder().decode(experiment[1]);
-  } else if (data.length > 0) {
-    const file = sourceOf(data.map(([name]) => name));
+  } else {
     await give();
     at("toml").value = await engine.call("starter", { file });
     if (state.files.has(file) && !/\.(txt|md)$/i.test(file)) await offerTargets(file);
