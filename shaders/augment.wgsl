@@ -59,7 +59,7 @@ fn pixel(image: u32, channel: u32, at: u32) -> f32 {
 
 // The element of a line and column before mirroring.
 fn element(plane: Plane, beyond: f32, mirrored: vec2<bool>, y: i32, x: i32) -> f32 {
-    let inside = y >= 0 && y < i32(HEIGHT) && x >= 0 && x < i32(WIDTH);
+    let inside = (y >= 0) & (y < i32(HEIGHT)) & (x >= 0) & (x < i32(WIDTH));
     let line = clamp(y, 0, i32(HEIGHT) - 1);
     let column = clamp(x, 0, i32(WIDTH) - 1);
     let from_y = select(line, i32(HEIGHT) - 1 - line, mirrored.y);
@@ -157,7 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         if (BRIGHTNESS != 0.0) {
             value = add_(value, offset);
         }
-        if (y >= cut_y && y < cut_y + i32(CUTOUT) && x >= cut_x && x < cut_x + i32(CUTOUT)) {
+        if ((y >= cut_y) & (y < cut_y + i32(CUTOUT)) & (x >= cut_x) & (x < cut_x + i32(CUTOUT))) {
             value = 0.0;
         }
         if (NOISY) {

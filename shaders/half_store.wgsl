@@ -31,7 +31,7 @@ fn half_of(bits: u32) -> u32 {
     let whole = mantissa >> shift;
     let rest = mantissa & ((1u << shift) - 1u);
     let tie = 1u << (shift - 1u);
-    return sign | (whole + select(0u, 1u, rest > tie || (rest == tie && (whole & 1u) == 1u)));
+    return sign | (whole + select(0u, 1u, (rest > tie) | ((rest == tie) & ((whole & 1u) == 1u))));
 }
 
 @compute @workgroup_size(LANES)

@@ -93,7 +93,7 @@ fn loaded_k(first: u32, lane: u32) -> u32 {
 }
 
 fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
-    if (row < M && col < N) {
+    if ((row < M) & (col < N)) {
         let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
         write_0[i / 4u] = value; //@insert epilogue
     }

@@ -130,7 +130,7 @@ fn accumulate(sum: vec4<f32>, a: f32, b: vec4<f32>) -> vec4<f32> {
 }
 
 fn finish(z: u32, split: u32, row: u32, col: u32, value: Values) {
-    if (row < M && col < N) {
+    if ((row < M) & (col < N)) {
         let i = ((split * BATCH + z) * M + row) * N + col; //@insert place
         write_0[i / 4u] = value; //@insert epilogue
     }

@@ -41,7 +41,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             var inside = true;
             var pixel = (image * HEIGHT + y) * WIDTH + x;
             if (!INSIDE) {
-                inside = y < HEIGHT && x < WIDTH;
+                inside = (y < HEIGHT) & (x < WIDTH);
                 pixel = (image * HEIGHT + min(y, HEIGHT - 1u)) * WIDTH + min(x, WIDTH - 1u);
             }
             let element = read_0[pixel * CHANNELS + channel];
@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
                 let better = Flags(inside) & (Flags(!found) | (element > value) | nan);
                 value = select(value, element, better);
                 chosen = select(chosen, Words(s * TAPS_X + t), better);
-                found = found || inside;
+                found = found | inside;
             } else if (PICK) {
                 value = select(value, element, Flags(inside) & (chosen == Words(s * TAPS_X + t)));
             } else {

@@ -41,7 +41,7 @@ fn gradient_of(window: u32) -> Floats {
 fn tap_at(y: u32, x: u32) -> u32 {
     let s = y / DILATION_Y;
     let t = x / DILATION_X;
-    let hit = y % DILATION_Y == 0u && x % DILATION_X == 0u && s < TAPS_Y && t < TAPS_X;
+    let hit = (y % DILATION_Y == 0u) & (x % DILATION_X == 0u) & (s < TAPS_Y) & (t < TAPS_X);
     return select(NO_TAP, s * TAPS_X + t, hit);
 }
 
@@ -53,7 +53,7 @@ fn window_at(image: u32, p: u32, q: u32, channel: u32) -> u32 {
 
 // What the window at (p, q) has to send; nothing if there is none.
 fn sent_by(window: u32, p: u32, q: u32) -> Floats {
-    let there = p < POSITIONS_Y && q < POSITIONS_X;
+    let there = (p < POSITIONS_Y) & (q < POSITIONS_X);
     var sent = gradient_of(window);
     if (!CHOSEN) {
         sent = scale_each(sent, share(min(p, POSITIONS_Y - 1u), min(q, POSITIONS_X - 1u)));
@@ -82,7 +82,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let chosen_down_along = chosen_by(window_down_along);
 //@end
 //@for row in STRIDE_Y, column in STRIDE_X
-        if (y + row < HEIGHT && x + column < WIDTH) {
+        if ((y + row < HEIGHT) & (x + column < WIDTH)) {
             var total = Floats(0.0);
 //@for down in OVERLAP_Y, along in OVERLAP_X
             {

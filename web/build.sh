@@ -3,8 +3,8 @@
 #   web/build.sh             then: gridlight web EXPERIMENT --out page --engine web/pkg
 #   web/build.sh page        then: python3 -m http.server --directory page
 # It takes Rust with the target wasm32-unknown-unknown (`rustup target add wasm32-unknown-unknown`) and
-# `cargo install wasm-bindgen-cli --version 0.2.130`. `wasm-opt` makes the engine smaller if it is there
-# (`npm install -g binaryen`). CARGO_WASM_FLAGS are further arguments of cargo, such as -Zbuild-std=std,panic_abort for a
+# `cargo install wasm-bindgen-cli --version 0.2.130`. `wasm-opt` makes the engine smaller if it is there (`apt install
+# binaryen`, or `npm install -g binaryen`, which is slower). CARGO_WASM_FLAGS are further arguments of cargo, such as -Zbuild-std=std,panic_abort for a
 # compiler without that target.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -15,7 +15,8 @@ found=$(wasm-bindgen --version | cut -d' ' -f2)
 [ "$found" = "$wanted" ] || fail "wasm-bindgen is $found; the engine needs $wanted"
 target=${CARGO_TARGET_DIR:-web/engine/target}
 # shellcheck disable=SC2086
-CARGO_TARGET_DIR="$target" cargo build --manifest-path web/engine/Cargo.toml --release \
+# Vectors of 128 bits, for what is computed on the processor: all browsers with WebGPU have them.
+RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128" CARGO_TARGET_DIR="$target" cargo build --manifest-path web/engine/Cargo.toml --release \
   --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
   fail "cargo could not build for browsers; has it the target? rustup target add wasm32-unknown-unknown"
 rm -rf web/pkg
@@ -23,7 +24,11 @@ wasm-bindgen --target web --no-typescript --out-dir web/pkg \
   "$target/wasm32-unknown-unknown/release/gridlight_web.wasm"
 wasm=web/pkg/gridlight_web_bg.wasm
 if command -v wasm-opt > /dev/null; then
-  wasm-opt -Os --all-features "$wasm" -o "$wasm.small" && mv "$wasm.small" "$wasm"
+  # What browsers have; `--all-features` writes modules in forms that are proposals yet.
+  features="--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int
+    --enable-reference-types --enable-sign-ext --enable-simd"
+  # shellcheck disable=SC2086
+  wasm-opt -Os $features "$wasm" -o "$wasm.small" && mv "$wasm.small" "$wasm"
 else
   echo "web/build.sh: wasm-opt is not there; the engine is larger than it could be" >&2
 fi

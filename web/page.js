@@ -3,6 +3,8 @@
 import { Engine } from "./engine.js";
 import { Curve } from "./curve.js";
 import { Board } from "./board.js";
+import { chosen, dropped, isAmong, sourceOf } from "./given.js";
+import { showBars, showForm, showReport, showTiles } from "./shown.js";
 import { cells, csvOf, download, figure } from "./small.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,6 +18,9 @@ const state = {
   // Files of the experiment, by name, as the visitor or the page gave them.
   files: new Map(),
   onGpu: false,
+  gpu: "",
+  // Counts what was chosen: answers about what was chosen before are dropped.
+  turn: 0,
   about: null,
   status: null,
   running: false,
@@ -26,6 +31,7 @@ const state = {
 const say = (text) => {
   at("message").textContent = text;
   at("message").hidden = !text;
+  if (text) at("message").scrollIntoView({ block: "nearest" });
 };
 
 /** Runs something of the engine, and says what goes wrong. */
@@ -47,8 +53,7 @@ function listExamples() {
     ...state.examples.map((example) => {
       const button = document.createElement("button");
       button.type = "button";
-      button.setAttribute("role", "radio");
-      button.setAttribute("aria-checked", String(example === state.chosen));
+      button.setAttribute("aria-pressed", String(example === state.chosen));
       const title = document.createElement("b");
       title.textContent = example.title;
       const about = document.createElement("span");
@@ -82,22 +87,22 @@ async function choose(example) {
   }
 }
 
-/** Takes files that the visitor gave: tables, texts, and perhaps an experiment. */
-async function take(list) {
-  const given = await Promise.all([...list].map(async (file) => [file.name, new Uint8Array(await file.arrayBuffer())]));
+/** Takes files that the visitor gave: tables, texts, folders of pictures, and perhaps an experiment. */
+async function take(given) {
+  if (given.length === 0) return;
   const experiment = given.find(([name]) => name.endsWith(".toml"));
   const data = given.filter(([name]) => !name.endsWith(".toml"));
+  const file = experiment ? null : sourceOf(data.map(([name]) => name));
   if (data.length > 0) state.files = new Map(experiment ? [...state.files, ...data] : data);
   state.chosen = null;
   listExamples();
   at("choose").hidden = true;
   if (experiment) {
     at("toml").value = new TextDecoder().decode(experiment[1]);
-  } else if (data.length > 0) {
+  } else {
     await give();
-    const file = data[0][0];
     at("toml").value = await engine.call("starter", { file });
-    if (!/\.(txt|md)$/.test(file)) await offerTargets(file);
+    if (state.files.has(file) && !/\.(txt|md)$/i.test(file)) await offerTargets(file);
   }
   await forget();
 }
@@ -115,15 +120,20 @@ async function offerTargets(file) {
   at("choose").hidden = false;
 }
 
+/** Gives the engine the files, and takes those from it that it had before. */
 async function give() {
+  await engine.call("clearFiles");
   for (const [name, bytes] of state.files) await engine.call("putFile", { name, bytes });
 }
 
 /** Puts everything back to before a training. */
 async function forget() {
+  state.turn += 1;
   if (state.running) await pause();
+  state.running = false;
   state.about = null;
   state.status = null;
+  state.darkest = null;
   state.shown = { at: 0, took: 0, epoch: -1 };
   curve.clear();
   for (const id of ["try", "inside", "take"]) at(id).hidden = true;
@@ -136,7 +146,8 @@ async function forget() {
 
 function buttons() {
   const ended = state.status?.ended ?? false;
-  at("train").disabled = state.files.size === 0 || ended || !engine.isReady;
+  const prepares = state.running && !state.about;
+  at("train").disabled = state.files.size === 0 || ended || prepares || !engine.isReady;
   at("train").textContent = state.running ? "Pause" : state.about ? (ended ? "Done" : "Go on") : "Train";
   at("restart").disabled = !state.about;
 }
@@ -146,7 +157,7 @@ function buttons() {
 async function prepare() {
   const toml = at("toml").value;
   const wanted = Object.keys(await engine.call("filesOf", { toml }));
-  const missing = wanted.filter((name) => !state.files.has(name));
+  const missing = wanted.filter((name) => !isAmong([...state.files.keys()], name));
   if (missing.length > 0) {
     throw new Error(`The experiment reads ${missing.join(", ")}; choose or drop ${missing.length > 1 ? "these files" : "this file"} too.`);
   }
@@ -156,23 +167,28 @@ async function prepare() {
   const { about } = state;
   const rows = about.rows.map((n) => n.toLocaleString("en"));
   at("about").textContent =
-    `${about.parameters.toLocaleString("en")} parameters on ${about.device.name || about.device.backend}; ` +
+    `${about.parameters.toLocaleString("en")} parameters on the ${state.onGpu ? `GPU (${state.gpu})` : "processor"}; ` +
     `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
     about.notes.map((note) => ` Note: ${note}.`).join("");
+  buttons();
 }
 
 async function train() {
   if (state.running) return pause();
+  const { turn } = state;
+  state.running = true;
   try {
-    if (!state.about) await prepare();
-    state.running = true;
     buttons();
-    state.status = await engine.call("run");
+    if (!state.about) await prepare();
+    const status = await engine.call("run", { turn });
+    if (turn !== state.turn) return;
+    state.status = status;
   } catch (error) {
+    if (turn !== state.turn) return;
     if (!state.about) at("about").textContent = "";
     throw error;
   } finally {
-    state.running = false;
+    if (turn === state.turn) state.running = false;
     buttons();
   }
   await show(true);
@@ -182,7 +198,8 @@ async function pause() {
   await engine.call("pause");
 }
 
-engine.onProgress = ({ status, losses, seconds }) => {
+engine.onProgress = ({ turn, status, losses, seconds }) => {
+  if (turn !== state.turn) return;
   state.status = status;
   curve.add(status, losses);
   const { history, best, step, steps } = status;
@@ -192,15 +209,7 @@ engine.onProgress = ({ status, losses, seconds }) => {
   if (losses.length > 0) tiles.push(["loss", figure(losses.reduce((a, b) => a + b) / losses.length)]);
   for (const [name, value] of Object.entries(last?.validation ?? {})) tiles.push([`validation ${name}`, figure(value)]);
   if (best?.epoch) tiles.push(["best epoch", `${best.epoch} of ${history.length}`]);
-  at("tiles").replaceChildren(
-    ...tiles.map(([name, value]) => {
-      const tile = document.createElement("div");
-      const [term, shown] = [document.createElement("dt"), document.createElement("dd")];
-      [term.textContent, shown.textContent] = [name, value];
-      tile.append(term, shown);
-      return tile;
-    }),
-  );
+  showTiles(at("tiles"), tiles);
   if (best && best.epoch !== state.shown.epoch) show(false);
 };
 
@@ -210,7 +219,7 @@ engine.onProgress = ({ status, losses, seconds }) => {
 async function show(now) {
   const epoch = state.status?.best?.epoch;
   if (epoch === undefined || state.shown.busy) return;
-  const { shown } = state;
+  const { shown, turn } = state;
   if (!now && performance.now() - shown.at < 10 * shown.took + 1000) return;
   if (epoch === shown.epoch && now && !at("inside").hidden) return;
   shown.busy = true;
@@ -218,10 +227,10 @@ async function show(now) {
   try {
     at("take").hidden = false;
     await tryOut();
-    await inside();
+    await inside(turn);
     shown.epoch = epoch;
   } catch (error) {
-    say(error.message);
+    if (turn === state.turn) say(error.message);
   } finally {
     shown.busy = false;
     shown.at = performance.now();
@@ -229,15 +238,10 @@ async function show(now) {
   }
 }
 
-async function inside() {
+async function inside(turn) {
   const [html, style] = [await engine.call("sections"), await engine.call("style")];
-  const host = at("report");
-  const root = host.shadowRoot ?? host.attachShadow({ mode: "open" });
-  const sheet = style.replaceAll(":root", ":host").replace(/(^|\n)body \{/, "$1.body {");
-  const own = ".body { max-width: none; padding: 0; margin: 0; background: none; } h2 { margin: 20px 0 10px; font-size: 16px; }"
-    + " .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 300px), 1fr)); } pre { white-space: pre-wrap; overflow-wrap: anywhere; max-height: 20rem; overflow: auto; }"
-    + " table { display: block; max-width: 100%; overflow-x: auto; }";
-  root.innerHTML = `<style>${sheet}\n${own}</style><div class="body">${html}</div>`;
+  if (turn !== state.turn) return;
+  showReport(at("report"), html, style);
   at("inside").hidden = false;
 }
 
@@ -261,18 +265,16 @@ async function tryOut() {
     at("dreaming").hidden = false;
     if (about.image) await dream();
   } else if (about.kind === "table") {
-    ask();
+    await ask();
   }
 }
 
-/** The largest pixel of the table that trained: what black on white is. */
-function darkest() {
-  const [name] = state.files.keys();
-  const [, ...rows] = cells(state.files.get(name), 400);
-  const label = String(state.about.target ?? "");
-  const header = cells(state.files.get(name), 1)[0];
-  const skip = header.indexOf(label);
-  return Math.max(1, ...rows.flatMap((row) => row.filter((_, i) => i !== skip).map(Number).filter(Number.isFinite)));
+/** The largest pixel of rows that trained: what black on white is. */
+async function darkest() {
+  const { columns } = state.about.image;
+  const [header, ...rows] = await engine.call("examples", { count: 400 });
+  const pixels = columns.map((name) => header.indexOf(name));
+  return Math.max(1, ...rows.flatMap((row) => pixels.map((i) => Number(row[i])).filter(Number.isFinite)));
 }
 
 async function guess() {
@@ -281,22 +283,13 @@ async function guess() {
     at("guess").replaceChildren();
     return;
   }
-  const pixels = board.pixels(darkest());
+  state.darkest ??= await darkest();
+  const pixels = board.pixels(state.darkest);
   const answer = await attempt(() => engine.call("predict", { rows: csvOf([about.image.columns, pixels]) }));
   if (answer === undefined) return;
   const [titles, values] = cells(new TextEncoder().encode(answer));
   const parts = titles.map((title, i) => [title, values[i]]).filter(([title]) => title.startsWith("probability"));
-  const most = Math.max(...parts.map(([, value]) => Number(value)));
-  at("guess").replaceChildren(
-    ...parts.flatMap(([title, value]) => {
-      const [name, bar, number] = [document.createElement("span"), document.createElement("i"), document.createElement("span")];
-      name.textContent = title.replace(/^probability[ _]*/, "");
-      name.className = number.className = Number(value) === most ? "most" : "";
-      bar.style.width = `${100 * Number(value)}%`;
-      number.textContent = `${(100 * Number(value)).toFixed(1)} %`;
-      return [name, bar, number];
-    }),
-  );
+  showBars(at("guess"), parts.map(([title, value]) => [title.replace(/^probability[ _]*/, ""), Number(value)]));
 }
 
 async function write(length) {
@@ -311,35 +304,19 @@ async function dream() {
 }
 
 /** A form with the columns of the table, filled with one of its rows. */
-function ask() {
+async function ask() {
   const form = at("asking");
   if (!form.hidden) return;
-  const [name] = state.files.keys();
-  const all = cells(state.files.get(name), 2000);
-  const [header, row] = [all[0], all[1 + Math.floor(Math.random() * Math.max(1, all.length - 2))] ?? []];
-  const target = [].concat(state.about.target ?? []);
-  const fields = header.map((title, i) => [title, row[i] ?? ""]).filter(([title]) => !target.includes(title));
-  form.replaceChildren(
-    ...fields.map(([title, value]) => {
-      const [label, input] = [document.createElement("label"), document.createElement("input")];
-      [label.textContent, input.value, input.name, input.autocomplete] = [title, value, title, "off"];
-      label.append(input);
-      return label;
-    }),
-  );
-  const button = document.createElement("button");
-  button.textContent = "Predict";
-  form.append(button);
-  form.onsubmit = (event) => {
-    event.preventDefault();
-    const inputs = [...form.querySelectorAll("input")];
-    const rows = csvOf([inputs.map((input) => input.name), inputs.map((input) => input.value)]);
+  const [header, ...rows] = await engine.call("examples", { count: 100 });
+  const row = rows[Math.floor(Math.random() * rows.length)] ?? [];
+  const fields = header.map((title, i) => [title, row[i] ?? ""]);
+  showForm(form, fields, (rows) =>
     attempt(async () => {
-      const [titles, values] = cells(new TextEncoder().encode(await engine.call("predict", { rows })));
+      const [titles, values] = cells(new TextEncoder().encode(await engine.call("predict", { rows: csvOf(rows) })));
       at("answer").textContent = titles.map((title, i) => `${title}: ${figure(values[i])}`).join(", ");
       at("answer").hidden = false;
-    });
-  };
+    }),
+  );
   form.hidden = false;
 }
 
@@ -353,7 +330,14 @@ at("restart").onclick = () => attempt(async () => {
 at("clear").onclick = () => board.clear();
 at("write").onclick = () => attempt(() => write(500));
 at("dream").onclick = () => attempt(dream);
-at("file").onchange = (event) => attempt(() => take(event.target.files));
+for (const id of ["file", "folder"]) {
+  at(id).onchange = ({ target }) => attempt(async () => {
+    const given = await chosen(target.files);
+    // The same choice again is a change too.
+    target.value = "";
+    await take(given);
+  });
+}
 at("toml").oninput = () => {
   state.chosen = null;
   listExamples();
@@ -366,7 +350,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
   addEventListener(kind, (event) => {
     event.preventDefault();
     at("drop").classList.toggle("over", kind === "dragover");
-    if (kind === "drop" && event.dataTransfer.files.length > 0) attempt(() => take(event.dataTransfer.files));
+    if (kind === "drop") attempt(async () => take(await dropped(event.dataTransfer)));
   });
 }
 
@@ -376,9 +360,10 @@ async function begin() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
   state.onGpu = Boolean(adapter);
   const { info } = adapter ?? {};
-  const name = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ");
+  state.gpu = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "unnamed";
+  if (info?.isFallbackAdapter) state.gpu += ", software";
   at("device").textContent = adapter
-    ? `GPU: ${name || "available"}${info?.isFallbackAdapter ? " (software)" : ""}`
+    ? `GPU: ${state.gpu}`
     : navigator.gpu
       ? "WebGPU is there, but this browser offers no GPU: training runs on the processor, slower."
       : "This browser has no WebGPU: training runs on the processor, slower. Chrome, Edge, Safari 26 and Firefox 141 (Windows) have it."

@@ -32,6 +32,8 @@ const calls = {
 
   putFile: ({ name, bytes }) => engine.put_file(name, bytes),
 
+  clearFiles: () => engine.clear_files(),
+
   filesOf: ({ toml, overrides }) => JSON.parse(engine.files_of(toml, overrides ?? [])),
 
   starter: ({ file, target }) => engine.starter(file, target),
@@ -48,8 +50,8 @@ const calls = {
     return JSON.parse(training.about());
   },
 
-  /** Trains until the end, or until `pause`. */
-  async run() {
+  /** Trains until the end, or until `pause`; progress is sent with the page's `turn`. */
+  async run({ turn: of }) {
     const mine = ++turn;
     let count = 1;
     let status = JSON.parse(training.status());
@@ -63,7 +65,7 @@ const calls = {
       if (status.history.length === epochs) {
         count = Math.max(1, Math.min(4 * count, Math.round((count * GROUP) / Math.max(took, 1))));
       }
-      postMessage({ progress: { status, losses, seconds: took / 1000 } });
+      postMessage({ progress: { turn: of, status, losses, seconds: took / 1000 } });
       // Messages of the page are heard here.
       await new Promise((resolve) => setTimeout(resolve));
     }
@@ -89,6 +91,7 @@ const calls = {
   weights: () => training.weights(),
   onnx: () => training.onnx(),
   predict: ({ rows }) => training.predict(new TextEncoder().encode(rows)),
+  examples: ({ count }) => JSON.parse(training.examples(count)),
   pictures: ({ count, seed }) => training.pictures(count, seed),
   text: ({ length, temperature, prompt, seed }) => training.text(length, temperature, prompt, seed),
   sections: () => training.sections(),

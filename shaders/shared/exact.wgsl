@@ -63,9 +63,9 @@ fn div_(a: f32, b: f32) -> f32 {
     let b_infinite = (b_bits & 0x7fffffffu) == 0x7f800000u;
     let a_nan = (a_bits & 0x7fffffffu) > 0x7f800000u;
     let b_nan = (b_bits & 0x7fffffffu) > 0x7f800000u;
-    var bits = select(size, 0u, a_zero || b_infinite);
-    bits = select(bits, 0x7f800000u, a_infinite || b_zero);
-    bits = select(bits, 0x7fc00000u, a_nan || b_nan || (a_zero && b_zero) || (a_infinite && b_infinite));
+    var bits = select(size, 0u, a_zero | b_infinite);
+    bits = select(bits, 0x7f800000u, a_infinite | b_zero);
+    bits = select(bits, 0x7fc00000u, a_nan | b_nan | (a_zero & b_zero) | (a_infinite & b_infinite));
     return bitcast<f32>((bits | ((a_bits ^ b_bits) & 0x80000000u)) ^ step.zero);
 }
 
@@ -83,7 +83,7 @@ fn sqrt_(x: f32) -> f32 {
     let infinite = bits == 0x7f800000u;
     var result = select(root, bits & 0x80000000u, zero);
     result = select(result, bits, infinite);
-    result = select(result, 0x7fc00000u, (bits & 0x7fffffffu) > 0x7f800000u || (bits > 0x80000000u && !zero));
+    result = select(result, 0x7fc00000u, ((bits & 0x7fffffffu) > 0x7f800000u) | ((bits > 0x80000000u) & !zero));
     return bitcast<f32>(result ^ step.zero);
 }
 
@@ -110,7 +110,7 @@ fn log_(x: f32) -> f32 {
     y = multiply_add(0.6933594, e, add_(y, f));
     let zero = (bits & 0x7f800000u) == 0u;
     var result = select(bitcast<u32>(y), bits, bits == 0x7f800000u);
-    result = select(result, 0x7fc00000u, (bits & 0x7fffffffu) > 0x7f800000u || bits > 0x80000000u);
+    result = select(result, 0x7fc00000u, ((bits & 0x7fffffffu) > 0x7f800000u) | (bits > 0x80000000u));
     result = select(result, 0xff800000u, zero);
     return bitcast<f32>(result ^ step.zero);
 }

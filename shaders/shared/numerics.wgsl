@@ -15,7 +15,7 @@ fn not_finite(bits: u32) -> f32 {
 // max(x, 0) would turn NaN into 0 and hide a diverged run; the sign of the result for -0 is left to the
 // device.
 fn relu_(x: f32) -> f32 {
-    return select(0.0, x, x > 0.0 || is_nan_(x));
+    return select(0.0, x, (x > 0.0) | is_nan_(x));
 }
 
 // sign(NaN) is 0 or 1 on some drivers.
@@ -25,11 +25,11 @@ fn sign_(x: f32) -> f32 {
 }
 
 fn min_(a: f32, b: f32) -> f32 {
-    return select(b, a, (a < b && !is_nan_(b)) || is_nan_(a));
+    return select(b, a, ((a < b) & !is_nan_(b)) | is_nan_(a));
 }
 
 fn max_(a: f32, b: f32) -> f32 {
-    return select(b, a, (a > b && !is_nan_(b)) || is_nan_(a));
+    return select(b, a, ((a > b) & !is_nan_(b)) | is_nan_(a));
 }
 
 // e^x by range reduction to |r| <= ln(2)/2 and a polynomial (Cephes), about 2 units in the last place;
@@ -74,7 +74,7 @@ fn log1p_(x: f32) -> f32 {
     p = multiply_add(p, z, 0.33333333);
     p = multiply_add(p, z, 1.0);
     let series = mul_(mul_(2.0, s), p);
-    return select(log_(add_(1.0, x)), series, x > -0.3 && x < 0.5);
+    return select(log_(add_(1.0, x)), series, (x > -0.3) & (x < 0.5));
 }
 
 // The built-in overflows to NaN on some drivers for |x| > 44; in f32 tanh(15) is 1.

@@ -54,7 +54,9 @@ fn element(a: Place, b: Place) -> Element {
     let x = u32(a.x + b.x);
     let line = y / UP_Y;
     let column = x / UP_X;
-    let inside = line * UP_Y == y && line < EXTENT_Y && column * UP_X == x && column < EXTENT_X;
+    // Not `&&`, whose branches, repeated for every element of a tile, take software drivers minutes and gigabytes to
+    // compile.
+    let inside = (line * UP_Y == y) & (line < EXTENT_Y) & (column * UP_X == x) & (column < EXTENT_X);
     let at = a.start + b.start + line * PER_LINE + column * PER_COLUMN;
     return Element(select(0u, at, inside), inside);
 }

@@ -2,7 +2,9 @@
 
 #[cfg(not(target_family = "wasm"))]
 mod disk;
-#[cfg(target_family = "wasm")]
+// Its tests are run on every machine.
+#[cfg(any(test, target_family = "wasm"))]
+#[cfg_attr(not(target_family = "wasm"), allow(dead_code, reason = "read by its tests alone there"))]
 mod memory;
 
 #[cfg(not(target_family = "wasm"))]

@@ -57,7 +57,7 @@ use image::Images;
 pub use keep::Kept;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
-pub use read::RowsInMemory;
+pub use read::{RowsInMemory, examples};
 pub use scaling::FittedScaling;
 pub use symbols::{FittedText, FittedTokens};
 use table::Table;

@@ -72,6 +72,31 @@ pub fn as_written(fitted: &Fitted, path: &Path) -> Result<Table, DataError> {
     Table::read(path, &fitted.csv, &expected(fitted))
 }
 
+/// Some rows for a model to try, evenly chosen from a table and as they are written: the names of the columns without
+/// the targets and what is `excluded`, and the rows.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn examples(
+    fitted: &Fitted,
+    path: &Path,
+    count: usize,
+    excluded: &[String],
+) -> Result<Vec<Vec<String>>, DataError> {
+    let table = as_written(fitted, path)?;
+    let targets = fitted.target.columns();
+    let is_read = |name: &String| !targets.contains(&name.as_str()) && !excluded.contains(name);
+    let kept: Vec<usize> = (0..table.names.len()).filter(|&at| is_read(&table.names[at])).collect();
+    let rows = table.lines.len();
+    let count = count.min(rows);
+    let names = kept.iter().map(|&at| table.names[at].clone()).collect();
+    let row = |at: usize| {
+        let row = at * rows / count;
+        kept.iter().map(|&column| table.cell(column, row).into_owned()).collect()
+    };
+    Ok(std::iter::once(names).chain((0..count).map(row)).collect())
+}
+
 /// Reads a table for a model.
 ///
 /// # Errors

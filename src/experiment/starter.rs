@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::base::config::ConfigError;
+use crate::base::files;
 use crate::base::names::{nearest, normal};
 use crate::data::config::{ColumnKind, Targets};
 use crate::data::{self, Column, DataConfig, Understanding};
@@ -24,9 +25,9 @@ pub fn name_of(path: &Path) -> String {
 /// If the source cannot be read or is none of these, or has no such column.
 pub fn text(source: &Path, target: Option<&str>) -> Result<String, TrainError> {
     let (name, place) = (name_of(source), toml_string(&source.to_string_lossy()));
-    if source.is_dir() {
-        let mut entries = std::fs::read_dir(source).into_iter().flatten().flatten();
-        if !entries.any(|entry| entry.path().is_dir()) {
+    if files::is_dir(source) {
+        let names = files::names_in(source).unwrap_or_default();
+        if !names.iter().any(|name| files::is_dir(&source.join(name))) {
             let reason = "is a folder without subfolders; pictures lie in one subfolder per class";
             return Err(wrong(&source.to_string_lossy(), reason).into());
         }

@@ -78,5 +78,5 @@ pub(super) fn place(only: Option<&Range<usize>>, row: u32) -> Option<usize> {
 /// place.
 pub(super) fn place_in_shader(only: Option<&Range<usize>>) -> (Option<String>, String) {
     let Some(Range { start, end }) = only else { return (None, "row".into()) };
-    (Some(format!("row < {start}u || row >= {end}u")), format!("(row - {start}u)"))
+    (Some(format!("(row < {start}u) | (row >= {end}u)")), format!("(row - {start}u)"))
 }

@@ -13,7 +13,7 @@ use super::opened::Opened;
 use super::restore;
 use super::trainer;
 use crate::base::number::Numbers;
-use crate::data::Loaded;
+use crate::data::{self, Loaded};
 use crate::device::{Device, DeviceInfo};
 use crate::experiment::Experiment;
 use crate::nn::Model;
@@ -295,6 +295,15 @@ impl Live {
     pub fn predict(&self, input: Input, device: &dyn Device) -> Result<Table, TrainError> {
         let opened = self.opened()?.0;
         opened.task().predict(&opened.trained(device), input)
+    }
+
+    /// Some rows to try, evenly chosen from the table that trained: names of the columns that are read, and rows.
+    ///
+    /// # Errors
+    /// If the table cannot be read any more.
+    pub fn examples(&self, count: usize) -> Result<Vec<Vec<String>>, TrainError> {
+        let config = &self.experiment.data;
+        Ok(data::examples(&self.data.fitted, Path::new(&config.source), count, &config.exclude)?)
     }
 
     /// Samples of the best model, drawn on `device`, which may wait.

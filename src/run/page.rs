@@ -16,7 +16,7 @@ use crate::experiment::Experiment;
 use crate::train::{TrainError, checkpoint};
 
 /// The page's own files.
-const PAGE: [(&str, &str); 8] = [
+const PAGE: [(&str, &str); 10] = [
     ("index.html", include_str!("../../web/index.html")),
     ("style.css", include_str!("../../web/style.css")),
     ("page.js", include_str!("../../web/page.js")),
@@ -24,6 +24,8 @@ const PAGE: [(&str, &str); 8] = [
     ("worker.js", include_str!("../../web/worker.js")),
     ("curve.js", include_str!("../../web/curve.js")),
     ("board.js", include_str!("../../web/board.js")),
+    ("given.js", include_str!("../../web/given.js")),
+    ("shown.js", include_str!("../../web/shown.js")),
     ("small.js", include_str!("../../web/small.js")),
 ];
 

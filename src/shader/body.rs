@@ -197,11 +197,11 @@ fn load(operands: &Operands, operand: usize, view: &View, name: &str) -> String 
     }
     let inside = view.guards.iter().map(|&(d, first, end)| {
         let index = &operands.index[d];
-        format!("{index} >= {first}u && {index} < {end}u")
+        format!("({index} >= {first}u) & ({index} < {end}u)")
     });
     let inside: Vec<String> = inside.collect();
     let zero = width.splat("0.0");
-    format!("var {name} = {zero};\nif ({}) {{ {name} = {element}; }}\n", inside.join(" && "))
+    format!("var {name} = {zero};\nif ({}) {{ {name} = {element}; }}\n", inside.join(" & "))
 }
 
 fn random(kind: RandomKind, word: &str, width: Width) -> String {

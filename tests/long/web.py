@@ -5,7 +5,8 @@
     tests/long/web.py [--program target/debug/gridlight] [--steps 100] [--only NAME] [--shots DIR]
 
 Headless Chromium trains each family for some steps on SwiftShader, and the program does so through the same library as
-a Vulkan driver (VK_ICD_FILENAMES). Losses must agree, and in exact mode the digests of the weights must be equal.
+a Vulkan driver (VK_ICD_FILENAMES); both do so on the processor, too. Losses must agree, and in exact mode the digests of
+the weights must be equal.
 With --shots, it also opens the page as a visitor would, at phone width and on a desktop, light and dark, and saves
 pictures of each state. Where Chromium or the engine is not there, it says so and tests nothing (exit code 0).
 """
@@ -147,8 +148,8 @@ def serve(folder):
     return f"http://127.0.0.1:{server.server_port}/"
 
 
-def native(program, name, overrides, steps, out):
-    command = [program, "train", str(ROOT / f"assets/experiments/{name}.toml"), "--device", "gpu", "--json", "--max-steps",
+def native(program, name, overrides, steps, device, out):
+    command = [program, "train", str(ROOT / f"assets/experiments/{name}.toml"), "--device", device, "--json", "--max-steps",
                str(steps), "--log-every", "1", "--out", out]
     for override in overrides:
         command += ["--set", override]
@@ -171,7 +172,7 @@ for (const file of example.files) {{
   const bytes = new Uint8Array(await (await fetch("data/" + encodeURIComponent(file))).arrayBuffer());
   await engine.call("putFile", {{ name: file, bytes }});
 }}
-const about = await engine.call("open", {{ toml: example.toml, overrides: {overrides}, onGpu: true, maxSteps: {steps} }});
+const about = await engine.call("open", {{ toml: example.toml, overrides: {overrides}, onGpu: {on_gpu}, maxSteps: {steps} }});
 const found = await engine.call("steps", {{ count: {steps} }});
 const bytes = async (call) => (await engine.call(call)).length;
 return {{ about, ...found, weights: await bytes("weights"), onnx: await bytes("onnx") }};
@@ -180,16 +181,17 @@ return {{ about, ...found, weights: await bytes("weights"), onnx: await bytes("o
 
 def compare(tab, program, name, overrides, steps, folder):
     problems = []
-    for exact in [False, True]:
+    for where, exact in [("gpu", False), ("gpu", True), ("cpu", True)]:
         keys = overrides + [f"train.exact={'true' if exact else 'false'}"]
-        found = tab.run(TRAIN.format(name=json.dumps(name), overrides=json.dumps(keys), steps=steps))
-        out = os.path.join(folder, f"{name}-{exact}")
-        losses, validation, digest, device = native(program, name, keys, steps, out)
+        found = tab.run(TRAIN.format(name=json.dumps(name), overrides=json.dumps(keys), steps=steps,
+                                     on_gpu=json.dumps(where == "gpu")))
+        out = os.path.join(folder, f"{name}-{where}-{exact}")
+        losses, validation, digest, device = native(program, name, keys, steps, where, out)
         worst = max(abs(a - b) / max(abs(b), 1e-6) for a, b in zip(found["losses"], losses))
         ours = found["status"]["history"][-1]["validation"]
         same = found["status"]["digest"] == digest
         print(
-            f"{name}{' (exact)' if exact else ''}: {len(found['losses'])} steps, last loss {found['losses'][-1]:.6f} in the "
+            f"{name} on the {where}{', exact' if exact else ''}: {len(found['losses'])} steps, last loss {found['losses'][-1]:.6f} in the "
             f"browser and {losses[-1]:.6f} natively, largest relative difference {worst:.1e}; validation loss "
             f"{ours['loss']:.6f} and {validation[-1]['loss']:.6f}; digests {'equal' if same else 'differ'}; "
             f"{found['weights']} bytes of weights, {found['onnx']} of ONNX",
@@ -198,10 +200,10 @@ def compare(tab, program, name, overrides, steps, folder):
         if len(found["losses"]) != len(losses):
             problems.append(f"{name}: {len(found['losses'])} steps in the browser and {len(losses)} natively")
         if worst > (0.0 if exact else TOLERANCE):
-            problems.append(f"{name}: losses differ by {worst:.1e} (exact: {exact})")
+            problems.append(f"{name}: losses differ by {worst:.1e} on the {where} (exact: {exact})")
         if exact and not same:
-            problems.append(f"{name}: digests differ in exact mode: {found['status']['digest']} and {digest}")
-        if device["name"].lower().find("swiftshader") < 0:
+            problems.append(f"{name}: digests differ on the {where} in exact mode: {found['status']['digest']} and {digest}")
+        if where == "gpu" and device["name"].lower().find("swiftshader") < 0:
             problems.append(f"the program ran on {device['name']}, not on SwiftShader")
     return problems
 

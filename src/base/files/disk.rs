@@ -1,5 +1,6 @@
 //! Files of the system.
 
+use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
@@ -18,6 +19,14 @@ pub fn is_file(path: &Path) -> bool {
 /// Whether there is a folder.
 pub fn is_dir(path: &Path) -> bool {
     path.is_dir()
+}
+
+/// The names in a folder, in any order.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn names_in(path: &Path) -> io::Result<Vec<OsString>> {
+    std::fs::read_dir(path)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
 /// Bytes of a file.

@@ -7,7 +7,7 @@ use sha2::Digest;
 use super::array::{Array, bad};
 use super::folder::{self, Reading};
 use super::{Images, format, idx, npy, parts};
-use crate::base::files::{is_dir, is_file};
+use crate::base::files::{self, is_dir, is_file};
 use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Targets, Validation};
 use crate::data::dataset::Dataset;
 use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
@@ -215,7 +215,7 @@ pub fn parts_of_folder(config: &DataConfig, path: &Path) -> Result<Option<(DataC
 
 /// Bytes that the pictures of a folder may take up once they are decoded: some ten times those of their files.
 pub fn bytes(path: &Path) -> u64 {
-    let size = |(file, _): &folder::Entry| std::fs::metadata(file).map_or(0, |found| found.len());
+    let size = |(file, _): &folder::Entry| files::size(file).unwrap_or(0);
     10 * folder::list(path).unwrap_or_default().iter().map(size).sum::<u64>()
 }
 

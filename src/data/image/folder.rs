@@ -9,7 +9,7 @@ use super::array::{MAX_ARRAY, bad};
 use super::decode;
 use super::picture::Picture;
 use super::{Images, Pixels};
-use crate::base::files::is_file;
+use crate::base::files::{self, is_dir, is_file};
 use crate::base::image::ImageShape;
 use crate::data::DataError;
 use crate::data::config::ImageFit;
@@ -31,14 +31,14 @@ pub fn list(path: &Path) -> Result<Vec<Entry>, DataError> {
     }
     let mut entries = vec![];
     for inner in contents(path)? {
-        if !inner.is_dir() {
+        if !is_dir(&inner) {
             entries.push((inner, None));
             continue;
         }
         let class = inner.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
         let before = entries.len();
         for file in contents(&inner)? {
-            if file.is_dir() {
+            if is_dir(&file) {
                 let reason = "it is a folder within the folder of a class; pictures must lie in the latter. \
                               If the outer folders are parts such as `train` and `test`, keep nothing else \
                               beside them, or set `data.source` to the one to train with";
@@ -74,11 +74,9 @@ const NOT_SHOWN: [&str; 3] = ["Thumbs.db", "desktop.ini", "__MACOSX"];
 pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     let io = |e: std::io::Error| DataError::Io { path: path.into(), reason: e.to_string() };
     let mut found = vec![];
-    for entry in std::fs::read_dir(path).map_err(io)? {
-        let entry = entry.map_err(io)?;
-        let name = entry.file_name();
+    for name in files::names_in(path).map_err(io)? {
         if !name.to_string_lossy().starts_with('.') && !NOT_SHOWN.iter().any(|hidden| name == *hidden) {
-            found.push(entry.path());
+            found.push(path.join(name));
         }
     }
     found.sort();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::array::bad;
 use super::folder;
+use crate::base::files::is_dir;
 use crate::data::DataError;
 use crate::data::config::{DataConfig, SplitConfig, Validation};
 
@@ -13,7 +14,7 @@ use crate::data::config::{DataConfig, SplitConfig, Validation};
 /// # Errors
 /// If it is, but `data.split` says otherwise.
 pub fn of_folder(config: &DataConfig, path: &Path) -> Result<Option<(DataConfig, String)>, DataError> {
-    if !path.is_dir() {
+    if !is_dir(path) {
         return Ok(None);
     }
     let contents = folder::contents(path)?;
@@ -26,7 +27,7 @@ pub fn of_folder(config: &DataConfig, path: &Path) -> Result<Option<(DataConfig,
     let parts = train.len() + validation.len() + test.len();
     // Pictures directly inside would make these the names of two classes.
     let holds_classes = |part: &PathBuf| {
-        part.is_dir() && folder::contents(part).is_ok_and(|inner| inner.iter().any(|class| class.is_dir()))
+        is_dir(part) && folder::contents(part).is_ok_and(|inner| inner.iter().any(|class| is_dir(class)))
     };
     let [train] = train[..] else { return Ok(None) };
     if parts != contents.len() || parts < 2 || validation.len() > 1 || !contents.iter().all(holds_classes) {

@@ -10,6 +10,7 @@ use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::native::vectors::vectorised;
 
 /// Heads that are enough for all threads.
 const MANY: usize = 8;
@@ -151,7 +152,7 @@ impl Work<'_> {
             let changes = &mut grown(changes, count * n)[..count * n];
             k.times(q_t, n, scores);
             v.times(dy_t, n, changes);
-            pulp::Arch::new().dispatch(Change {
+            vectorised(Change {
                 scores,
                 changes,
                 mask: form.mask(self.step, [b, h, i, j], [count, n], [mask, random]),

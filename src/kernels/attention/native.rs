@@ -9,6 +9,7 @@ use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::native::vectors::vectorised;
 
 impl Form {
     /// Queries of a head from `i` on; the operands with queries, keys and values begin at `first`.
@@ -99,7 +100,7 @@ impl Attention {
             form.keys(operands, 0, [b, h, j]).times(transposed, n, scores);
             let hidden = Hidden::at(sizes.causal, i, j);
             let scale = form.scale();
-            pulp::Arch::new().dispatch(Soften { scores, n, scale, hidden, largest, total, factor, sums });
+            vectorised(Soften { scores, n, scale, hidden, largest, total, factor, sums });
             if let Some(mask) = form.mask(step, [b, h, i, j], [count, n], [mask, random]) {
                 scores.iter_mut().zip(mask).for_each(|(p, m)| *p *= m);
             }

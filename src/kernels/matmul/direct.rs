@@ -9,6 +9,9 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::scalar::native::maths::multiply_add_vectors;
+use crate::scalar::native::vectors::vectorised;
+
 /// Rows of a tile: with 4 vectors of columns 24 of AVX-512's 32 registers hold sums.
 pub(super) const ROWS: usize = 6;
 
@@ -43,7 +46,7 @@ impl Direct<'_> {
     /// copy.
     #[inline(never)]
     pub fn run(self) {
-        pulp::Arch::new().dispatch(self);
+        vectorised(self);
     }
 }
 
@@ -175,7 +178,7 @@ pub(super) fn multiply<S: Simd, const TILE: usize, const VECTORS: usize>(
             // SAFETY: `at` is at most `last * step`, which lies in each row, as was asserted.
             let x = simd.splat_f32s(unsafe { *row.get_unchecked(at) });
             for (sum, b) in sums.iter_mut().zip(b) {
-                *sum = simd.mul_add_f32s(x, b, *sum);
+                *sum = multiply_add_vectors(simd, x, b, *sum);
             }
         }
         at += step;

@@ -16,6 +16,7 @@ use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
 use crate::scalar::exact;
 use crate::scalar::native::NativeBody;
+use crate::scalar::native::vectors::vectorised;
 
 /// A prepared matrix product.
 pub struct NativeMatMul {
@@ -126,7 +127,7 @@ impl NativeMatMul {
                 let [copy, _] = copies;
                 copy.clear();
                 copy.extend((0..k * n).map(|at| right[at / n * b.row + at % n * b.col]));
-                pulp::Arch::new().dispatch(InOrder(direct(copy, out)));
+                vectorised(InOrder(direct(copy, out)));
             }
         }
     }
@@ -141,7 +142,7 @@ impl NativeMatMul {
         let sums = unsafe { operands.write(output, split * m + rows.start, rows.len()) };
         let view = MatrixView { offset: a.offset + rows.start * a.row + depth.start * a.col, ..a };
         let exact = self.method == Method::Exact;
-        pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums, exact });
+        vectorised(RowSums { left, view, k: depth.len(), sums, exact });
     }
 }
 

@@ -14,6 +14,7 @@ use super::direct::Direct;
 use super::transpose::transpose;
 use crate::native::operands::Shared;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::scalar::native::vectors::vectorised;
 
 /// Rows of a panel: 32 KiB, which stay in the first-level cache.
 const PANEL_ROWS: usize = 128;
@@ -147,7 +148,7 @@ impl PanelProduct<'_> {
     /// Computes the product; see [`Direct::run`].
     #[inline(never)]
     pub fn run(self) {
-        pulp::Arch::new().dispatch(self);
+        vectorised(self);
     }
 }
 

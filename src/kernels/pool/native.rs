@@ -11,6 +11,7 @@ use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool as Threads, part_range, parts_for};
 use crate::scalar::exact;
+use crate::scalar::native::vectors::vectorised;
 
 /// Channels held in registers at once.
 const LANES: usize = 16;
@@ -90,7 +91,7 @@ impl NativeRun for NativePool<Pool> {
         let parts = parts_for(work / 8, lines);
         threads.run(parts, |part| {
             let lines = part_range(lines, parts, part);
-            pulp::Arch::new().dispatch(Lines { kernel, operands, lines, exact: self.exact });
+            vectorised(Lines { kernel, operands, lines, exact: self.exact });
         });
     }
 }
@@ -247,7 +248,7 @@ impl NativeRun for NativePool<PoolGrad> {
         let parts = parts_for(work / 8, lines);
         threads.run(parts, |part| {
             for line in part_range(lines, parts, part) {
-                pulp::Arch::new().dispatch(GradLine { kernel, operands, line, exact: self.exact });
+                vectorised(GradLine { kernel, operands, line, exact: self.exact });
             }
         });
     }

@@ -16,6 +16,7 @@ use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range};
 use crate::scalar::exact;
+use crate::scalar::native::vectors::vectorised;
 
 /// Most rows of a part: more would not use an element of the weights more often while it is in the cache.
 const ROWS: usize = 64;
@@ -40,7 +41,7 @@ impl NativeRun for NativeRecurrence<Recurrence> {
         let transposed = MatrixView { offset: 0, batch: 0, row: 1, col: scan.hidden };
         let panels = Panels { n: scan.width(), k: scan.hidden };
         run_parts(scan, operands, panels, transposed, self.exact, pool, |rows| {
-            pulp::Arch::new().dispatch(Forward { rows, kernel: &self.kernel });
+            vectorised(Forward { rows, kernel: &self.kernel });
         });
     }
 }
@@ -51,7 +52,7 @@ impl NativeRun for NativeRecurrence<RecurrenceGrad> {
         let view = MatrixView { offset: 0, batch: 0, row: scan.hidden, col: 1 };
         let panels = Panels { n: scan.hidden, k: scan.width() };
         run_parts(scan, operands, panels, view, self.exact, pool, |rows| {
-            pulp::Arch::new().dispatch(Backward { rows, kernel: &self.kernel });
+            vectorised(Backward { rows, kernel: &self.kernel });
         });
     }
 }

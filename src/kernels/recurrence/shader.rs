@@ -161,7 +161,7 @@ impl Tile {
             for row in 0..self.size {
                 let parts: Vec<String> = (unit..unit + count).map(|unit| part(row, unit)).collect();
                 text += &format!(
-                    "if (unit + {unit}u < HIDDEN && row + {row}u < BATCH) {{\n\
+                    "if ((unit + {unit}u < HIDDEN) & (row + {row}u < BATCH)) {{\n\
                      write_{binding}[(row_{row} + unit + {unit}u){by}] = {}({});\n}}\n",
                     self.kind(),
                     parts.join(", ")

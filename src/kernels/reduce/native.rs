@@ -15,6 +15,7 @@ use crate::kernels::pointwise::native::{Reads, run_body};
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
 use crate::scalar::ReduceKind;
+use crate::scalar::native::vectors::vectorised;
 use crate::scalar::native::{CHUNK, Inputs, NativeBody, Scratch};
 use crate::scalar::{BinaryFn, Body, Inst};
 
@@ -278,7 +279,7 @@ impl NativeRun for NativeReduce {
             let results = grown(&mut totals, range.len());
             Pool::with_scratch(|scratch| {
                 let part = Part { kernel: self, inputs: &inputs, range: &range, totals: results, scratch };
-                pulp::Arch::new().dispatch(part);
+                vectorised(part);
             });
             run_body(&self.epilogue, operands, step, results, range.start, range.len());
             Pool::return_buffers([totals]);
@@ -316,7 +317,7 @@ impl NativeReduce {
             for chunk in part_range(self.chunks, self.chunk_parts, part) {
                 Pool::with_scratch(|scratch| {
                     let sums = &mut *sums;
-                    pulp::Arch::new().dispatch(ChunkOfColumns { kernel: self, inputs, chunk, sums, scratch });
+                    vectorised(ChunkOfColumns { kernel: self, inputs, chunk, sums, scratch });
                 });
                 for (column, &sum) in sums.iter().enumerate() {
                     // SAFETY: each chunk belongs to one part.

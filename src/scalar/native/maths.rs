@@ -30,6 +30,16 @@ pub(crate) fn multiply_add<S: Simd>(a: f32, b: f32, c: f32) -> f32 {
     if S::F32_LANES >= 8 || cfg!(target_arch = "aarch64") { a.mul_add(b, c) } else { a * b + c }
 }
 
+/// [`multiply_add`] of vectors.
+#[inline(always)]
+pub(crate) fn multiply_add_vectors<S: Simd>(simd: S, a: S::f32s, b: S::f32s, c: S::f32s) -> S::f32s {
+    if S::F32_LANES >= 8 || cfg!(target_arch = "aarch64") {
+        simd.mul_add_f32s(a, b, c)
+    } else {
+        simd.add_f32s(simd.mul_f32s(a, b), c)
+    }
+}
+
 /// Evaluates a polynomial; coefficients start with the highest power.
 #[inline(always)]
 pub(in crate::scalar) fn polynomial<S: Simd, const N: usize>(x: f32, coefficients: [f32; N]) -> f32 {

@@ -10,11 +10,13 @@ mod loops;
 pub(crate) mod maths;
 mod prepare;
 pub mod rows;
+pub(crate) mod vectors;
 
 use load::Loader;
 use loops::Sum;
 pub(in crate::scalar) use loops::{Arg, map};
 use pulp::{Simd, WithSimd};
+use vectors::vectorised;
 
 use super::{BinaryFn, UnaryFn};
 use crate::base::rng;
@@ -187,7 +189,7 @@ impl NativeBody {
         scratch: &mut Scratch,
     ) {
         let exact = self.exact;
-        pulp::Arch::new().dispatch(Operations { ops, inputs, chunk, outputs, scratch, exact });
+        vectorised(Operations { ops, inputs, chunk, outputs, scratch, exact });
     }
 }
 

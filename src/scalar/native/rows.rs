@@ -2,6 +2,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::vectors::vectorised;
+
 use super::maths::{exp, log};
 use crate::scalar::{BinaryFn, exact};
 
@@ -9,7 +11,7 @@ const LANES: usize = 16;
 
 /// `y = x - max(x)`; returns the logarithm of the sum of `e^y`. NaN anywhere in `x` gives NaN.
 pub fn shifted(x: &[f32], y: &mut [f32]) -> f32 {
-    pulp::Arch::new().dispatch(Shifted { x, y })
+    vectorised(Shifted { x, y })
 }
 
 struct Shifted<'a> {
@@ -58,7 +60,7 @@ pub fn subtract(y: &mut [f32], value: f32) {
 
 /// `y = e^(y - value)`
 pub fn exponential(y: &mut [f32], value: f32) {
-    pulp::Arch::new().dispatch(Exponential { y, value });
+    vectorised(Exponential { y, value });
 }
 
 struct Exponential<'a> {

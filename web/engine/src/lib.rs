@@ -47,7 +47,7 @@ pub fn version() -> String {
     env!("CARGO_PKG_VERSION").into()
 }
 
-/// Keeps a file under its name, without folders.
+/// Keeps a file under its name, which may have folders (`photos/cat/1.png`).
 #[wasm_bindgen]
 pub fn put_file(name: &str, bytes: Vec<u8>) {
     files::put(name, bytes);
@@ -184,6 +184,14 @@ impl Training {
         let input = Input { file: Path::new(ROWS), future: None };
         let table = self.live.predict(input, &self.processor).map_err(wrong)?;
         String::from_utf8(table.csv().map_err(wrong)?).map_err(wrong)
+    }
+
+    /// Some rows to predict, as JSON: the names of the columns, and rows of the table that trained.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub fn examples(&self, count: usize) -> Result<String, JsError> {
+        serde_json::to_string(&self.live.examples(count).map_err(wrong)?).map_err(wrong)
     }
 
     /// A picture of samples as PNG.

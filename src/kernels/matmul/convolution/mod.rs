@@ -15,6 +15,7 @@ use crate::kernels::pointwise::native::run_body;
 use crate::native::operands::Operands;
 use crate::native::pool::{Pool, part_range, parts_for};
 use crate::scalar::native::NativeBody;
+use crate::scalar::native::vectors::vectorised;
 use tiles::{Line, Taps};
 
 /// Positions computed before the epilogue finishes them in the cache.
@@ -122,7 +123,7 @@ impl NativeConvolution {
                 }
                 let image = if self.packs { &copy[..] } else { &data[self.start(z, number)..] };
                 let line = Line { conv: self, image, weights, y, channels: channels.clone(), out };
-                pulp::Arch::new().dispatch(line);
+                vectorised(line);
             }
         }
     }
@@ -152,7 +153,7 @@ impl NativeConvolution {
             let inside = depth.start.max(first) - first..depth.end.min(first + per_image) - first;
             let gradient = &gradient[first * b.row..];
             let (rows, out) = (rows.clone(), &mut *out);
-            pulp::Arch::new().dispatch(Taps { conv: self, image, gradient, inside, rows, out });
+            vectorised(Taps { conv: self, image, gradient, inside, rows, out });
         }
     }
 
@@ -173,7 +174,7 @@ impl NativeConvolution {
             copy.clear();
             copy.extend(depth.clone().map(|l| self.windows.element(z, row, l).map_or(0.0, |at| data[at])));
             let (a, k) = (&copy[..], depth.len());
-            pulp::Arch::new().dispatch(InOrder(Direct {
+            vectorised(InOrder(Direct {
                 a,
                 a_row: 0,
                 a_col: 1,
@@ -201,7 +202,7 @@ impl NativeConvolution {
             let offset = b.offset + z * b.batch + depth.start * b.row;
             let view = MatrixView { offset, row: b.col, col: b.row, ..b };
             let (left, exact) = (operands.read(1), self.exact);
-            pulp::Arch::new().dispatch(RowSums { left, view, k: depth.len(), sums, exact });
+            vectorised(RowSums { left, view, k: depth.len(), sums, exact });
         }
     }
 
