@@ -276,7 +276,7 @@ impl Body {
         let source = &self.model.source;
         let mut builder = self.model.builder(net, freed, mends);
         builder.literal = false;
-        self.feed(&mut builder, feeds, &wanted)?;
+        self.feed(&mut builder, feeds, &wanted, name)?;
         builder.run(&source.nodes, &|node| {
             wanted.iter().any(|&at| std::ptr::eq(&raw const source.nodes[at], node))
         });
@@ -290,13 +290,21 @@ impl Body {
     }
 
     /// Binds the inputs that are read.
-    fn feed(&self, builder: &mut Builder, feeds: &Feeds, wanted: &BTreeSet<usize>) -> Result<(), String> {
+    fn feed(
+        &self,
+        builder: &mut Builder,
+        feeds: &Feeds,
+        wanted: &BTreeSet<usize>,
+        name: &str,
+    ) -> Result<(), String> {
         let source = &self.model.source;
+        // A new head may read the input itself.
         let read = |port: &&Port| {
-            wanted.iter().any(|&at| {
-                let node = &source.nodes[at];
-                node.inputs.contains(&port.name) || super::captured(node).contains(&port.name.as_str())
-            })
+            port.name == name
+                || wanted.iter().any(|&at| {
+                    let node = &source.nodes[at];
+                    node.inputs.contains(&port.name) || super::captured(node).contains(&port.name.as_str())
+                })
         };
         let ports: Vec<&Port> = source.inputs.iter().filter(read).collect();
         let (floats, others): (Vec<&Port>, Vec<&Port>) = ports.into_iter().partition(|port| port.is_float());
