@@ -91,6 +91,70 @@ fn tanh_(x: f32) -> f32 {
     return select(select(far, near, abs(x) < 0.625), x, is_nan_(x));
 }
 
+// The upper half of a product.
+fn upper_(a: u32, b: u32) -> u32 {
+    let low = (a & 0xffffu) * (b & 0xffffu);
+    let first = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+    let second = (a & 0xffffu) * (b >> 16u) + (first & 0xffffu);
+    return (a >> 16u) * (b >> 16u) + (first >> 16u) + (second >> 16u);
+}
+
+// The sine of x and of `first` quarters of a turn; the built-ins are accurate near 0 alone. Turns are taken off in integers,
+// by a window of the bits of 2 / pi (Payne and Hanek 1983), for arguments of any size.
+fn circular_(x: f32, first: u32) -> f32 {
+    let bits = bitcast<u32>(x) & 0x7fffffffu;
+    let m = (bits & 0x007fffffu) | 0x00800000u;
+    var words = array<u32, 8>(0u, 0xa2f9836eu, 0x4e441529u, 0xfc2757d1u, 0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu);
+    // Bits whose product with |x| are whole turns are left out.
+    let start = clamp(bits >> 23u, 126u, 254u) - 120u;
+    let word = start >> 5u;
+    let left = start & 31u;
+    let w0 = (words[word] << left) | ((words[word + 1u] >> 1u) >> (31u - left));
+    let w1 = (words[word + 1u] << left) | ((words[word + 2u] >> 1u) >> (31u - left));
+    let w2 = (words[word + 2u] << left) | ((words[word + 3u] >> 1u) >> (31u - left));
+    // The product has 2 bits before the point, and 62 after it.
+    var low = m * w1;
+    let more = upper_(m, w2);
+    low += more;
+    var high = m * w0 + upper_(m, w1) + select(0u, 1u, low < more);
+    var quarters = (high + 0x20000000u) >> 30u;
+    high -= quarters << 30u;
+    let below = (high >> 31u) == 1u;
+    high = select(high, ~high + select(0u, 1u, low == 0u), below);
+    low = select(low, ~low + 1u, below);
+    let zeros = countLeadingZeros(high);
+    let less = min(zeros, 31u);
+    let lower = min(countLeadingZeros(low), 31u);
+    let top = select((high << less) | ((low >> 1u) >> (31u - less)), low << lower, high == 0u) >> 8u;
+    let size = bitcast<f32>((105u - select(less, 32u + lower, high == 0u)) << 23u);
+    let rest = mul_(mul_(f32(top), 1.5707964), size);
+    let near = bits < 0x3f490fdbu;
+    let r = select(select(rest, -rest, below), bitcast<f32>(bits), near);
+    quarters = select(quarters, 0u, near) + first;
+    let z = mul_(r, r);
+    var p = -1.9515295891e-4;
+    p = multiply_add(p, z, 8.3321608736e-3);
+    p = multiply_add(p, z, -1.6666654611e-1);
+    let sine = multiply_add(mul_(p, z), r, r);
+    var q = 2.443315711809948e-5;
+    q = multiply_add(q, z, -1.388731625493765e-3);
+    q = multiply_add(q, z, 4.166664568298827e-2);
+    let cosine = multiply_add(mul_(q, z), z, sub_(1.0, mul_(0.5, z)));
+    // The sine is odd, the cosine even, and either changes its sign with half a turn.
+    let odd = (bitcast<u32>(x) >> 31u) & (1u - first);
+    let sign = select(1.0, -1.0, (odd ^ ((quarters >> 1u) & 1u)) == 1u);
+    let y = mul_(select(sine, cosine, (quarters & 1u) == 1u), sign);
+    return select(y, not_finite(0x7fc00000u), bits >= 0x7f800000u);
+}
+
+fn sin_(x: f32) -> f32 {
+    return circular_(x, 0u);
+}
+
+fn cos_(x: f32) -> f32 {
+    return circular_(x, 1u);
+}
+
 fn sigmoid_(x: f32) -> f32 {
     let e = exp_(-abs(x));
     let y = div_(1.0, add_(1.0, e));

@@ -51,12 +51,11 @@ impl Graph {
         let x = if reverse { self.turn(x, lengths)? } else { x };
         let found = self.recurrent(cell, x, weights, first, false)?;
         // 1 at the last step of each row, 0 elsewhere.
-        let zeros = self.constant(&[1, batch], &vec![0.0; batch])?;
         let later = if steps > 1 {
             let later = self.slice(lengths.mask, &[1, 0], &[steps - 1, batch])?;
-            self.concat(&[later, zeros], 0)?
+            self.pad(later, &[0, 0], &[1, 0])?
         } else {
-            zeros
+            self.mul_scalar(lengths.mask, 0.0)?
         };
         let ends = self.sub(lengths.mask, later)?;
         let ends = self.reshape(ends, &[steps, batch, 1])?;

@@ -10,6 +10,7 @@ use super::lora::Lora;
 use super::losses::Losses;
 use super::model::Model;
 use super::network::Network;
+use super::supervised::nothing_learnt;
 use super::text::DEVIATION;
 use crate::base::rng::{RandomKind, streams};
 use crate::graph::{GraphError, ValueId};
@@ -31,6 +32,8 @@ pub struct Masked {
     embedding_width: usize,
     lora: Option<Lora>,
     tied: bool,
+    /// Whether it reads texts as they are, and predicts the logits of every position.
+    gives_logits: bool,
 }
 
 impl Masked {
@@ -42,7 +45,14 @@ impl Masked {
             layers.push(Dense { units: documents.known(), bias: true }.into());
         }
         let embedding_width = config.symbol_width(documents.vocabulary);
-        Self { layers, names, documents, embedding_width, lora: config.lora.as_ref().map(Lora::of), tied }
+        let lora = config.lora.as_ref().map(Lora::of);
+        Self { layers, names, documents, embedding_width, lora, tied, gives_logits: false }
+    }
+
+    /// The model that reads texts with the symbol that hides where others are to be found, and outputs the logits of the
+    /// known symbols at every position, `[B T, symbols]`.
+    pub fn with_logits(self) -> Self {
+        Self { gives_logits: true, ..self }
     }
 }
 
@@ -58,8 +68,14 @@ impl Model for Masked {
         let table =
             net.parameter("embedding.weight".into(), &[self.documents.vocabulary, width], init, true)?;
         net.summary.push(("embedding".into(), vec![length, width], self.documents.vocabulary * width));
-        let chosen = self.chosen(net, batch)?;
-        let h = self.read(net, table, symbols, chosen)?;
+        let chosen = match self.gives_logits {
+            true => None,
+            false => Some(self.chosen(net, batch)?),
+        };
+        let h = match chosen {
+            None => net.graph.gather(table, symbols)?,
+            Some(chosen) => self.read(net, table, symbols, chosen)?,
+        };
         let h = net.graph.reshape(h, &[batch, length, 1, width])?;
         let steps =
             self.layers.iter().rposition(|layer| layer.layer().reads_steps()).map_or(0, |last| last + 1);
@@ -75,7 +91,10 @@ impl Model for Masked {
             logits = net.graph.matmul_with(logits, rows, false, true)?;
             net.summary.push(("output (tied)".into(), vec![length, known], 0));
         }
-        self.losses(net, batch, logits, symbols, chosen)
+        match chosen {
+            None => nothing_learnt(net, logits),
+            Some(chosen) => self.losses(net, batch, logits, symbols, chosen),
+        }
     }
 
     fn weighs_rows(&self) -> Option<usize> {
@@ -188,7 +207,15 @@ mod tests {
 
     fn model() -> Masked {
         let layers = vec![Dense { units: SHAPE.known(), bias: true }.into()];
-        Masked { layers, names: vec![], documents: SHAPE, embedding_width: 1, lora: None, tied: false }
+        Masked {
+            layers,
+            names: vec![],
+            documents: SHAPE,
+            embedding_width: 1,
+            lora: None,
+            tied: false,
+            gives_logits: false,
+        }
     }
 
     /// Known symbols, and lengths from 0 up.

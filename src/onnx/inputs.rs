@@ -6,6 +6,7 @@ use super::cells::Cells;
 use super::columns::{Features, Rows, no_scaling};
 use super::emit::{Emitter, Held};
 use super::proto::element;
+use super::text::Texts;
 use super::trace::Dim;
 use super::{Request, refuse, scale};
 use crate::base::image::ImageShape;
@@ -28,6 +29,8 @@ pub struct Prepared {
     pub sample: Dataset,
     /// Scalings of a series by itself, by target: shift and scale `[N, 1]`.
     pub members: Option<Vec<[String; 2]>>,
+    /// The texts of rows.
+    pub texts: Option<Texts>,
 }
 
 impl Prepared {
@@ -47,7 +50,7 @@ impl Prepared {
             windows,
             ..Dataset::default()
         };
-        Self { x, categories: rest.categories, sample, members: None }
+        Self { x, categories: rest.categories, sample, members: None, texts: None }
     }
 
     /// Says in a graph what its batches are.
@@ -61,6 +64,9 @@ impl Prepared {
             if let Some(name) = emitter.reshaped(name, &dims, &flat) {
                 emitter.bind(value, Held::new(name, flat.to_vec()));
             }
+        }
+        if let Some(texts) = &self.texts {
+            texts.bind(emitter);
         }
         for (column, _, ids) in &self.categories {
             if let Some(value) = emitter.source(&Source::Batch(category_source(column))) {
@@ -84,6 +90,10 @@ pub fn prepare(assembly: &mut Assembly, request: &Request) -> Result<Prepared, T
         }
         let x = image_input(assembly, image, request.raw);
         return Ok(Prepared::new(Some((x, extents)), shape.values(), fitted, Features::default()));
+    }
+    if let Some(documents) = &fitted.documents {
+        let texts = Some(Texts::declare(assembly, &documents.text));
+        return Ok(Prepared { texts, ..Prepared::new(None, 0, fitted, Features::default()) });
     }
     let wrong = |reason: String| refuse(&reason);
     let cells = Cells::of(fitted);

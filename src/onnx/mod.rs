@@ -77,10 +77,6 @@ pub struct Exported {
 pub fn export(request: &Request) -> Result<Exported, TrainError> {
     let mut assembly = Assembly::default();
     let Request { settings, fitted, .. } = *request;
-    if fitted.documents.is_some() {
-        let reason = "the texts of rows: not available in ONNX export; export the weights with --output weights.safetensors";
-        return Err(TrainError::Input(reason.into()));
-    }
     let mut metadata = vec![
         ("gridlight.run".to_string(), request.digest.to_string()),
         ("experiment".to_string(), request.name.to_string()),
@@ -90,12 +86,13 @@ pub fn export(request: &Request) -> Result<Exported, TrainError> {
     } else if settings.model.adversarial().is_some() {
         generator::write(&mut assembly, request)?
     } else if let Some(text) = fitted.target.text() {
-        metadata.push(match text.file() {
-            Some(tokens) => ("tokenizer".to_string(), tokens),
-            None => ("vocabulary".to_string(), text.vocabulary.clone()),
-        });
+        metadata.push(text::symbols_of(text));
         text::write(&mut assembly, request, text)?
+    } else if let (Some(documents), true) = (&fitted.documents, settings.model.is_masked()) {
+        metadata.push(text::symbols_of(&documents.text));
+        text::write_masked(&mut assembly, request, &documents.text)?
     } else {
+        metadata.extend(fitted.documents.as_ref().map(|documents| text::symbols_of(&documents.text)));
         heads::write(&mut assembly, request)?
     };
     metadata.extend(heads::metadata(request));

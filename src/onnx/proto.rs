@@ -227,6 +227,24 @@ pub struct Attribute {
     pub ref_attr_name: String,
 }
 
+impl Attribute {
+    /// Whether it is of a type, one of [`kind`]; where it does not say of which, by what it has.
+    pub fn is(&self, kind: i32) -> bool {
+        if self.r#type != 0 {
+            return self.r#type == kind;
+        }
+        match kind {
+            kind::FLOAT => self.f.is_some(),
+            kind::INT => self.i.is_some(),
+            kind::STRING => self.s.is_some(),
+            kind::FLOATS => !self.floats.is_empty(),
+            kind::INTS => !self.ints.is_empty(),
+            kind::STRINGS => !self.strings.is_empty(),
+            _ => false,
+        }
+    }
+}
+
 /// A constant tensor.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {

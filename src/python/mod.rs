@@ -33,7 +33,7 @@ pub struct Request<'a> {
 /// Code under construction.
 #[derive(Debug, Default)]
 struct Code {
-    /// The parts of `parts.py` that it needs.
+    /// The parts of `parts.py` and `pictures.py` that it needs.
     needed: BTreeSet<&'static str>,
     /// Names of constants and their values.
     constants: Vec<(&'static str, String)>,

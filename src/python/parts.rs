@@ -1,8 +1,8 @@
-//! The parts of `parts.py`: functions and classes, each with a title that names those it needs.
+//! The parts of `parts.py` and `pictures.py`: functions and classes, each with a title that names those it needs.
 
 use std::collections::BTreeSet;
 
-const PARTS: &str = include_str!("parts.py");
+const PARTS: [&str; 2] = [include_str!("parts.py"), include_str!("pictures.py")];
 
 /// A part: its name, those it needs, and its code.
 type Part = (&'static str, Vec<&'static str>, &'static str);
@@ -13,7 +13,7 @@ fn all() -> Vec<Part> {
         let mut names = title.split_whitespace();
         (names.next().unwrap_or_default(), names.collect(), code)
     };
-    PARTS.split("#: ").skip(1).map(part).collect()
+    PARTS.iter().flat_map(|file| file.split("#: ").skip(1)).map(part).collect()
 }
 
 /// The code of these parts and of those they need, in the order of the file.

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{Code, Request, list, number, quoted, refuse};
 use crate::data::cells::MISSING_MARKERS;
-use crate::data::config::{Calendar, Gaps, Missing, ScaleBy};
+use crate::data::config::{Calendar, Gaps, ImageFit, Missing, ScaleBy};
 use crate::data::{Encoding, FittedColumn, FittedImage, FittedWindow};
 use crate::train::TrainError;
 
@@ -216,14 +216,26 @@ fn images(code: &mut Code, image: &FittedImage) -> Result<Features, TrainError> 
     let predict = "def predict(model, images):\n    \"\"\"Predictions by name for images.\"\"\"\n    return meaning(run(model, \
                    features(images)))\n";
     if image.columns.is_empty() {
-        let usage = "images.npy";
-        let what = "it predicts images, given as an array [rows, channels, height, width]".into();
-        return Ok(Features {
-            what,
-            usage,
-            code: body,
-            program: program(predict, "predict(load(), numpy.load(sys.argv[1]))"),
-        });
+        code.part("images");
+        code.constant(
+            "FIT",
+            match image.fit {
+                ImageFit::Squash => "\"squash\"",
+                ImageFit::Pad => "\"pad\"",
+                ImageFit::Crop => "\"crop\"",
+            },
+        );
+        let read = "def read(path):\n    \"\"\"Names, if they have any, and values of images.\"\"\"\n    return \
+                    images(path, SHAPE, FIT)\n\n\n";
+        let call = "predictions(sys.argv[1])";
+        let all = "\n\ndef predictions(path):\n    names, found = read(path)\n    return {**names, **predict(load(), \
+                   found)}\n";
+        let usage = "pictures";
+        let what = "it predicts images: a folder of pictures, a picture, or an array [rows, channels, height, width] (.npy, \
+                    IDX). Pillow reads\npictures; JPEG, which each reader rounds otherwise, may differ in the third digit"
+            .into();
+        let program = program(&format!("{predict}{all}"), call);
+        return Ok(Features { what, usage, code: format!("{read}{body}"), program });
     }
     code.part("read_table");
     code.part("cells");

@@ -1,5 +1,6 @@
 //! The weights that a training starts from, by name.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::directory::TOKENS;
@@ -12,6 +13,8 @@ use crate::train::engine::Engine;
 use crate::train::events::Observer;
 use crate::train::foreign;
 
+/// The embedding of a language model.
+const EMBEDDING: &str = "embedding.weight";
 /// Names that messages list at most.
 const MOST: usize = 12;
 
@@ -24,6 +27,8 @@ struct Match {
     missing: Vec<String>,
     /// Names that only the file has.
     left_over: Vec<String>,
+    /// Names that only the file has, of tensors with the bits of one that was found, and the name of that one.
+    tied: Vec<(String, String)>,
     /// Names that both have, the shape in the file, and that in the model.
     unlike: Vec<(String, Vec<usize>, Vec<usize>)>,
 }
@@ -56,6 +61,7 @@ pub(super) fn from_file(
     for (name, ..) in &mut tensors {
         *name = mapped(name, &maps);
     }
+    tensors = without_copies(tensors);
     if let Some(pair) = twice(&tensors) {
         let problem = format!("has two tensors called `{pair}` after --init-map");
         return Err(TrainError::unusable(path, problem));
@@ -73,6 +79,12 @@ pub(super) fn from_file(
     }
     if found.found.is_empty() {
         return Err(TrainError::unusable(path, found.problem(own.len())));
+    }
+    for (name, of) in found.tied.iter().take(MOST) {
+        observer.note(&format!(
+            "{}: `{name:.80}` holds the bits of `{of:.80}`, to which it is tied",
+            path.display()
+        ));
     }
     if !whole {
         observer.note(&format!("{}: {}", path.display(), found.table(own.len())));
@@ -99,14 +111,43 @@ fn matched(tensors: Vec<NamedTensor>, own: &[NamedTensor]) -> Match {
             of.unlike.push((name.clone(), other.clone(), shape.clone()));
         }
     }
+    let mut others = vec![];
     for tensor in tensors {
         match own.iter().find(|(name, ..)| *name == tensor.0) {
-            None => of.left_over.push(tensor.0),
+            None => others.push(tensor),
             Some((_, shape, _)) if *shape == tensor.1 => of.found.push(tensor),
             Some(_) => {}
         }
     }
+    // A file has tied weights under both of their names, such as those of an embedding and of the output layer.
+    for other in others {
+        match of.found.iter().find(|found| same(found, &other)) {
+            Some((name, ..)) => of.tied.push((other.0, name.clone())),
+            None => of.left_over.push(other.0),
+        }
+    }
     of
+}
+
+/// Whether two tensors hold the same bits.
+fn same((_, shape, a): &NamedTensor, (_, other, b): &NamedTensor) -> bool {
+    shape == other && a.iter().map(|x| x.to_bits()).eq(b.iter().map(|x| x.to_bits()))
+}
+
+/// Tensors without those that have the name and the bits of one before: tied weights that one map gave one name.
+fn without_copies(tensors: Vec<NamedTensor>) -> Vec<NamedTensor> {
+    let mut kept: Vec<NamedTensor> = vec![];
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for tensor in tensors {
+        match places.get(&tensor.0) {
+            Some(&at) if same(&kept[at], &tensor) => {}
+            _ => {
+                places.insert(tensor.0.clone(), kept.len());
+                kept.push(tensor);
+            }
+        }
+    }
+    kept
 }
 
 impl Match {
@@ -132,6 +173,14 @@ impl Match {
         parts.join("; ")
     }
 
+    /// Whether the file is of a language model with tied weights, and the model has them apart.
+    fn is_half_tied(&self) -> bool {
+        let embeds = |(name, ..): &NamedTensor| name == EMBEDDING;
+        let embedding = self.found.iter().find(|tensor| embeds(tensor));
+        let is_alone = self.unlike.is_empty() && self.left_over.is_empty();
+        embedding.is_some() && is_alone && (1..=2).contains(&self.missing.len())
+    }
+
     /// The error that a file has not exactly the model's tensors.
     fn problem(&self, all: usize) -> String {
         let adapters = self.left_over.iter().any(|name| ENDS.iter().any(|end| name.ends_with(end)));
@@ -139,6 +188,10 @@ impl Match {
             _ if adapters => {
                 "the file has adapters: give the weights that `gridlight export` writes, in which they are merged, or set \
                  model.lora"
+            }
+            _ if self.is_half_tied() => {
+                "the embedding is there, and no output layer, which some programs tie to it: set model.tied = true, or take \
+                 what fits with --init-partial"
             }
             true => "rename its tensors with --init-map 'old.*=new.*'",
             false => "rename tensors with --init-map 'old.*=new.*', or take what fits with --init-partial",
@@ -207,6 +260,31 @@ mod tests {
         for wrong in ["a", "a*=b", "a=b*", "a*b*=c*"] {
             assert!(super::maps(&[wrong.into()]).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn tied_weights_may_come_under_both_names() {
+        let tensor = |name: &str, x: f32| (name.to_string(), vec![2], vec![x; 2]);
+        let own = [tensor("embedding.weight", 0.0), tensor("a", 0.0)];
+        let of = matched(
+            vec![tensor("embedding.weight", 1.0), tensor("lm_head.weight", 1.0), tensor("a", 2.0)],
+            &own,
+        );
+        assert_eq!((of.left_over.len(), of.missing.len()), (0, 0));
+        assert_eq!(of.tied, [("lm_head.weight".to_string(), "embedding.weight".to_string())]);
+        // Weights of their own are no copies.
+        let of = matched(
+            vec![tensor("embedding.weight", 1.0), tensor("lm_head.weight", 3.0), tensor("a", 2.0)],
+            &own,
+        );
+        assert_eq!(of.left_over, ["lm_head.weight"]);
+        let copies = vec![tensor("a", 1.0), tensor("b", 1.0), tensor("a", 1.0)];
+        assert_eq!(without_copies(copies).len(), 2);
+        assert_eq!(twice(&without_copies(vec![tensor("a", 1.0), tensor("a", 2.0)])), Some("a"));
+        // The other way round: what the model has apart, and the file does not.
+        let own = [tensor("embedding.weight", 0.0), tensor("5.weight", 0.0), tensor("5.bias", 0.0)];
+        let of = matched(vec![tensor("embedding.weight", 1.0)], &own);
+        assert!(of.problem(3).contains("model.tied"), "{}", of.problem(3));
     }
 
     #[test]

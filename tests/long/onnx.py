@@ -6,7 +6,7 @@ checks the file with ONNX's checker and full shape inference, feeds ONNX Runtime
 files, in batches of 1, 7 and 64 rows, and compares all rows of the file that has the test part. Numbers may differ by 1e-5 of the larger of their own size and the root
 mean square of their column; labels may not differ.
 
-    pip install onnx==1.21.0 onnxruntime
+    pip install onnx==1.21.0 onnxruntime tokenizers
     tests/long/onnx.py [--binary target/release/gridlight] [--steps 40] [--only NAME] [--runs DIRECTORY]
 """
 
@@ -263,7 +263,7 @@ def compare(outputs, path):
 
 def texts(session, model, path, predictions, length):
     """Reads a text as predictions do, in streams, and compares the nats of each sequence."""
-    vocabulary = next(entry.value for entry in model.metadata_props if entry.key == "vocabulary")
+    vocabulary = entry(model, "vocabulary")
     places = {character: at + 1 for at, character in enumerate(vocabulary)}
     symbols = numpy.array([places.get(c, 0) for c in path.read_text()], numpy.int64)
     rows = -(-(len(symbols) - 1) // length)
@@ -290,6 +290,57 @@ def texts(session, model, path, predictions, length):
         return difference(found, [float(line["nats"]) for line in csv.DictReader(file)])
 
 
+def entry(model, key):
+    return next(entry.value for entry in model.metadata_props if entry.key == key)
+
+
+def lines(path, model):
+    """The tokens of a table's lines, and how many each has."""
+    from tokenizers import Tokenizer
+
+    tokenizer, length = Tokenizer.from_str(entry(model, "tokenizer")), model.graph.input[0].type.tensor_type.shape.dim[1].dim_value
+    found = [[] if line in MISSING else [token + 1 for token in tokenizer.encode(line).ids][:length]
+             for line in table(path)["line"]]
+    tokens = numpy.array([line + [0] * (length - len(line)) for line in found], numpy.int64)
+    return {"tokens": tokens, "length": numpy.array([len(line) for line in found], numpy.int64)}
+
+
+def uniform(stream, step, shape):
+    """What evaluations draw of a stream for a batch."""
+    elements = numpy.arange(math.prod(shape), dtype=numpy.uint32)
+    with numpy.errstate(over="ignore"):
+        key = numpy.uint32(0), numpy.uint32(stream) * numpy.uint32(0x9E3779B1)
+        pair = threefry(key, (numpy.full_like(elements, step), elements // numpy.uint32(2)))
+    return (numpy.where(elements % 2 == 0, *pair) >> numpy.uint32(8)).astype(numpy.float32).reshape(shape) / numpy.float32(2**24)
+
+
+def masked(session, model, path, predictions, batch):
+    """Hides tokens as evaluations do, and compares what is found of them."""
+    given = lines(path, model)
+    known = model.graph.output[0].type.tensor_type.shape.dim[2].dim_value
+    rows, length = given["tokens"].shape
+    with open(predictions, newline="") as file:
+        expected = list(csv.DictReader(file))
+    found, right = [], 0
+    for step, at in enumerate(range(0, rows, BATCH)):
+        tokens, count = given["tokens"][at : at + BATCH], given["length"][at : at + BATCH]
+        drawn, other = (uniform(stream, step, (min(rows, BATCH), length))[: len(tokens)] for stream in (12, 13))
+        drawn = numpy.where(numpy.arange(length) < count[:, None], drawn, 1)
+        other = 1 + (other * numpy.float32(known - 1)).astype(numpy.int64)
+        read = numpy.where(drawn < 0.12, known, numpy.where(drawn < 0.135, other, tokens))
+        logits = run(session, {"tokens": read, "length": count}, batch)["logits"].astype(numpy.float64)
+        logits -= logits.max(-1, keepdims=True)
+        own = numpy.take_along_axis(logits, tokens[..., None], -1)[..., 0]
+        nats, chosen = numpy.log(numpy.exp(logits).sum(-1)) - own, drawn < 0.15
+        hidden = chosen.sum(1)
+        assert [int(row["hidden"]) for row in expected[at : at + BATCH]] == hidden.tolist(), "other tokens are hidden"
+        # Where two tokens are as likely, either may come first.
+        right += abs(((own == 0) & chosen).sum() - sum(int(row["right"]) for row in expected[at : at + BATCH]))
+        found += ((nats * chosen).sum(1) / numpy.maximum(hidden, 1)).tolist()
+    assert right <= rows / 1000, f"{right} tokens more or fewer are right"
+    return difference(found, [float(row["nats"]) for row in expected])
+
+
 def cases():
     """Of each experiment: the file to predict, and its raw values for a model."""
     digit, fashion = DATA / "images/digits8x8.csv", DATA / "images/fashion-t10k1000-images-idx3-ubyte"
@@ -311,6 +362,8 @@ def cases():
         "energy-anomaly": (ENERGY, lambda model: days(ENERGY)),
         "shakespeare": (DATA / "text/shakespeare_plays.txt", None),
         "shakespeare-gpt": (DATA / "text/shakespeare_plays.txt", None),
+        "plays-lines": (DATA / "text/plays_lines.csv", lambda model: lines(DATA / "text/plays_lines.csv", model)),
+        "plays-masked": (DATA / "text/plays_lines.csv", masked),
         "star-grades-tokens": rows(DATA / "education/star_grades.csv"),
         "traffic-24h-transformer": hours(TRAFFIC, "traffic_volume", 24, True, False),
     }
@@ -346,6 +399,16 @@ text = {{ length = 16 }}
 split = {{ by = "order", validation = 0.05, test = 0.1 }}
 [model]
 {model}
+"""
+TEXT_ROWS = """name = "{name}"
+[data]
+source = "{text}"
+target = "play"
+text = {{ column = "line", length = 12, tokens = {{ bpe = 400 }} }}
+[model]
+{model}
+[train]
+loss = "cross_entropy"
 """
 SERIES = """name = "{name}"
 [data]
@@ -441,8 +504,27 @@ def more_cases(directory):
     series("shops-conv", layers(
         '"conv1d", channels = 6, kernel = 3, causal = true', '"temporal_block", channels = 4, weight_norm = false',
         '"global_pool", kind = "last"'))
+    documents(directory, found)
     series("shops-log", 'family = "mlp"', data='transform = { target = "log1p" }', window='targets = ["stock"]')
     return found
+
+
+def documents(directory, found):
+    """Texts of rows with layers that no shipped experiment has."""
+    path = directory / "lines.csv"
+    rows = table(DATA / "text/plays_lines.csv")
+    chosen = [(play, line) for play, line in zip(rows["play"], rows["line"]) if play]
+    chosen = chosen[:: len(chosen) // 800]
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([("play", "line"), *chosen, ("Hamlet", "")])
+    recurrent = '"recurrent", cell = "{cell}", hidden = 6, layers = 2'
+    for name, model in [
+        ("lines-lstm", layers(recurrent.format(cell="lstm"))),
+        ("lines-gru-max", layers(recurrent.format(cell="gru") + ', output = "all"', '"global_pool", kind = "max"')),
+        ("lines-last", layers('"attention", heads = 2', '"global_pool", kind = "last"')),
+    ]:
+        text = TEXT_ROWS.format(name=name, text=path, model=model)
+        found[name] = (text, path, lambda model: lines(path, model))
 
 
 def write_mixed(path):
@@ -513,6 +595,8 @@ def check(name, experiment, source, values, asked, directory):
         length = session.get_inputs()[0].shape[1]
         length = length if isinstance(length, int) else 64
         return {"streams": texts(session, model, source, predictions, length)}
+    if values is masked:
+        return {batch: masked(session, model, source, predictions, batch) for batch in [64, 7]}
     feeds = values(model)
     if "noise" in [value.name for value in model.graph.input]:
         rows = max(len(feed) for feed in feeds.values())

@@ -6,7 +6,7 @@ few steps, exports it with `export --python`, runs the program on the file with 
 predictions: numbers may differ by 1e-5 of the larger of their own size and the root mean square of their column, classes not
 at all. What is refused must be refused by name.
 
-    pip install torch numpy
+    pip install torch numpy pillow
     tests/long/python_export.py [--binary target/release/gridlight] [--steps 40] [--only NAME]
 """
 
@@ -54,6 +54,11 @@ data = {{ source = "{digits}", target = "label", image = {{ shape = [1, 8, 8] }}
 train = {{ loss = "cross_entropy" }}
 model = {{ {model} }}
 """
+PHOTOS = """name = "{name}"
+data = {{ source = "{source}", target = "animal", image = {{ shape = {shape}, fit = "{fit}" }} }}
+train = {{ loss = "bce_with_logits" }}
+model = {{ family = "cnn", channels = [4], hidden = [8] }}
+"""
 ROW = """name = "{name}"
 [data]
 source = "{table}"
@@ -100,6 +105,35 @@ def shops(path):
                     writer.writerow([shop, when, value, round(draw.random(), 3), draw.choice(["yes", "no"])])
 
 
+def photos(place):
+    """A folder of pictures of two classes, of many sizes and formats; none of JPEG, which readers round otherwise."""
+    from PIL import Image
+
+    draw = numpy.random.default_rng(4)
+    for at in range(60):
+        name, base = [("cat", (200, 80, 40)), ("dog", (40, 90, 210))][at % 2]
+        size = tuple(draw.integers(5, 30, 2))
+        values = numpy.clip(numpy.array(base) + draw.normal(0, 40, (*size, 3)), 0, 255).astype(numpy.uint8)
+        (place / name).mkdir(parents=True, exist_ok=True)
+        shown = Image.fromarray(values)
+        if at % 10 == 0:
+            seen = draw.integers(0, 256, (*size, 1), dtype=numpy.uint8)
+            shown = Image.fromarray(numpy.concatenate([values, seen], 2))
+        elif at % 10 == 1:
+            shown = Image.fromarray((values[:, :, 0].astype(numpy.uint16) * 199))
+        elif at % 10 == 2:
+            shown = shown.convert("P")
+        elif at % 10 == 3:
+            shown = shown.convert("L")
+        kind = "png" if at % 10 < 4 else ["bmp", "gif", "webp", "tiff"][at % 4]
+        more = {"lossless": True} if kind == "webp" else {}
+        if at % 20 == 5:
+            exif = Image.Exif()
+            exif[0x0112] = 6
+            kind, more = "png", {"exif": exif}
+        shown.save(place / name / f"{at}.{kind}", **more)
+
+
 def more(place):
     """Name, experiment and file of layers and columns that no shipped experiment has."""
     table, series, digits = place / "mixed.csv", place / "shops.csv", DATA / "images/digits8x8.csv"
@@ -127,6 +161,9 @@ def more(place):
     for cell in ["tanh", "relu", "gru"]:
         yield image(f"stack-{cell}", f'"recurrent", cell = "{cell}", hidden = 7, layers = 2, bidirectional = true, output = "all"',
             f'"recurrent", cell = "{cell}", hidden = 5, bidirectional = true')
+    photos(place / "photos")
+    for name, shape, fit in [("photos", [3, 12, 12], "squash"), ("photos-pad", [1, 9, 14], "pad"), ("photos-crop", [3, 16, 8], "crop")]:
+        yield name, PHOTOS.format(name=name, source=place / "photos", shape=shape, fit=fit), place / "photos"
     yield image("attention", '"tokens", width = 8, patch = [2, 4]', '"position"', '"attention", heads = 2', '"flatten"')
     head = 'name = "{name}"\n[data]\nsource = "{series}"\ntarget = "value"\nwindow = {{ length = 6, horizon = {horizon}, group = "shop", {window} }}\n'
     tail = '[data.split]\nby = "order"\n[model]\nfamily = "rnn"\ncell = "{cell}"\nhidden = [6]\n'
@@ -197,7 +234,7 @@ def check(binary, place, name, experiment, file, count):
     ended = command(binary, "predict", run, "--input", file, "--output", table, "--device", "cpu", cwd=place)
     assert ended.returncode == 0, ended.stderr
     expected = read(table)
-    if file.suffix == ".csv":
+    if file.suffix == ".csv" or file.is_dir():
         ended = command(sys.executable, program, file, cwd=place)
         assert ended.returncode == 0, ended.stderr
         found = dict(zip((lines := list(csv.reader(ended.stdout.splitlines())))[0], map(list, zip(*lines[1:]))))

@@ -49,6 +49,16 @@ impl Expression {
         self.unary(UnaryFn::Sign)
     }
 
+    /// Sine.
+    pub fn sin(&self) -> Self {
+        self.unary(UnaryFn::Sin)
+    }
+
+    /// Cosine.
+    pub fn cos(&self) -> Self {
+        self.unary(UnaryFn::Cos)
+    }
+
     /// Hyperbolic tangent.
     pub fn tanh(&self) -> Self {
         self.unary(UnaryFn::Tanh)

@@ -30,6 +30,8 @@ impl Unary {
             UnaryFn::Sqrt => |_, y, dy| dy / (y * 2.0),
             UnaryFn::Reciprocal => |_, y, dy| -(dy * y.square()),
             UnaryFn::Square => |x, _, dy| dy * (x * 2.0),
+            UnaryFn::Sin => |x, _, dy| dy * x.cos(),
+            UnaryFn::Cos => |x, _, dy| -(dy * x.sin()),
             UnaryFn::Tanh => |_, y, dy| dy * (1.0 - y.square()),
             UnaryFn::Sigmoid => |_, y, dy| dy * (y * (1.0 - y)),
             // `y <= 0` rather than `0 < y`: as in PyTorch, NaN passes the gradient on.

@@ -76,12 +76,11 @@ impl GlobalPool {
             }
             Pooling::Last => {
                 // 1 at the last step of each text, 0 elsewhere.
-                let zeros = net.graph.constant(&[batch, 1], &vec![0.0; batch])?;
                 let later = match steps {
-                    1 => zeros,
+                    1 => net.graph.mul_scalar(lengths.valid, 0.0)?,
                     _ => {
                         let later = net.graph.slice(lengths.valid, &[0, 1], &[batch, steps - 1])?;
-                        net.graph.concat(&[later, zeros], 1)?
+                        net.graph.pad(later, &[0, 0], &[0, 1])?
                     }
                 };
                 let ends = net.graph.sub(lengths.valid, later)?;

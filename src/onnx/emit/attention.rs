@@ -1,6 +1,7 @@
 //! Attention, as the products and the softmax that it is: the standard has no operator for it in this operator set.
 
 use super::super::builder::{int, ints};
+use super::super::proto::element;
 use super::super::trace::{Dim, refusal};
 use super::{Emitted, Emitter, Held};
 use crate::graph::ValueId;
@@ -9,6 +10,8 @@ use crate::graph::ops::{Attended, Attending, Attention, AttentionGrad};
 
 /// From `[N, T, H, D]` to `[N, H, T, D]`, and back.
 const HEADS_FIRST: [usize; 4] = [0, 2, 1, 3];
+/// What is added to the scores of keys that are not seen: their weights are 0.
+const UNSEEN: f32 = -1e30;
 
 impl Emitter<'_> {
     /// `softmax(q k^T scale) v` of each head, or the logarithms of the softmax's sums.
@@ -18,13 +21,28 @@ impl Emitter<'_> {
         inputs: &[ValueId],
         attention: &Attention,
     ) -> Emitted<Held> {
-        let [q, k, v] = self.heads(value, inputs, &attention.attend)?;
-        let scores = self.scores(value, [&q, &k], &attention.attend)?;
+        let count = if attention.attend.packed.is_some() { 1 } else { 3 };
+        let (tensors, lengths) = inputs.split_at(count.min(inputs.len()));
+        let [q, k, v] = self.heads(value, tensors, &attention.attend)?;
+        let mut scores = self.scores(value, [&q, &k], &attention.attend)?;
+        let seen = match lengths {
+            [lengths] if attention.result == Attended::Values => {
+                let keys = self.trace.graph().shape(tensors[count / 2])[1];
+                let seen = self.within(*lengths, keys)?;
+                scores = self.builder.two("Add", &scores, &seen.0);
+                Some(seen.1)
+            }
+            [] => None,
+            _ => return Err(refusal(self.trace.graph(), value, "has sequences of different lengths")),
+        };
         let b = &mut *self.builder;
         let y = match attention.result {
             Attended::Values => {
                 let weights = b.node("Softmax", &[&scores], vec![int("axis", -1)]);
-                let mixed = b.two("MatMul", &weights, &v);
+                let mut mixed = b.two("MatMul", &weights, &v);
+                if let Some(any) = seen {
+                    mixed = b.two("Mul", &mixed, &any);
+                }
                 b.node("Transpose", &[&mixed], vec![ints("perm", HEADS_FIRST)])
             }
             Attended::LogSums => {
@@ -34,6 +52,25 @@ impl Emitter<'_> {
             }
         };
         Ok(Held::new(y, self.dims(value)?))
+    }
+
+    /// What is added to scores so that keys after the end of a row are not seen, `[N, 1, 1, keys]`, and 1 for rows that
+    /// have any, else 0, `[N, 1, 1, 1]`.
+    fn within(&mut self, lengths: ValueId, keys: usize) -> Emitted<(String, String)> {
+        let lengths = self.whole(lengths)?.name;
+        let b = &mut *self.builder;
+        let (axes, zero) = (b.integers(&[1, 2, 3]), b.integers(&[0]));
+        let lengths = b.node("Unsqueeze", &[&lengths, &axes], vec![]);
+        let places: Vec<i64> = (0..keys as i64).collect();
+        let places = b.integers(&places);
+        let after = b.two("GreaterOrEqual", &places, &lengths);
+        let after = b.cast(&after, element::FLOAT);
+        // A finite number: of rows without keys, minus infinity would leave no weights at all.
+        let least = b.number(UNSEEN);
+        let added = b.two("Mul", &after, &least);
+        let any = b.two("Greater", &lengths, &zero);
+        let any = b.cast(&any, element::FLOAT);
+        Ok((added, any))
     }
 
     /// The gradient of queries, of keys and values, or of all that is packed.

@@ -168,6 +168,8 @@ pub(in crate::onnx) fn unary(b: &mut Builder, f: UnaryFn, x: &str) -> String {
         UnaryFn::Log => "Log",
         UnaryFn::Sqrt => "Sqrt",
         UnaryFn::Reciprocal => "Reciprocal",
+        UnaryFn::Sin => "Sin",
+        UnaryFn::Cos => "Cos",
         UnaryFn::Tanh => "Tanh",
         UnaryFn::Sigmoid => "Sigmoid",
         UnaryFn::Relu => "Relu",

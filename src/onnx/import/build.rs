@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::known::{Kind, Known};
-use super::mend::{Freed, Mends};
+use super::mend::{Freed, Mends, PROBE, with_rows};
 use super::model::{Body, Node, Source, Stored};
 pub use super::value::{Fail, Held, Outcome, Problem, Value};
 use crate::base::tensor::DType;
@@ -100,15 +100,19 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
         let parameters = self.net.parameters.len();
         let found = (self.operators)(self, node).and_then(|values| {
             // What an operator was not asked for, it does not do.
-            match node.unread()[..] {
-                [] => Ok(values),
-                ref names => {
-                    Err(Fail::Reason(format!("the attribute `{}` is not supported", names.join("`, `"))))
-                }
+            match node.refused_attributes() {
+                None => Ok(values),
+                Some(reason) => Err(Fail::Reason(reason)),
             }
         });
         let values = found.unwrap_or_else(|fail| {
             if let Fail::Reason(reason) = fail {
+                // A value that an attribute should have had may be what does not fit.
+                let reason = node.mistyped().map_or(reason, |of_type| of_type);
+                let reason = match self.freed.is_some_and(|freed| freed.rows == PROBE) {
+                    true => with_rows(&reason),
+                    false => reason,
+                };
                 self.problems.push(Problem { node: node.name.clone(), op: node.op.clone(), reason });
             }
             vec![]

@@ -85,7 +85,7 @@ impl Linear {
             Classes::Ints(ints) => ints.len(),
             Classes::Texts(texts) => texts.len(),
         };
-        let intercepts = node.attribute("intercepts").map_or(0, |a| a.floats.len());
+        let intercepts = node.floats("intercepts").map_or(0, |list| list.len());
         if count != intercepts {
             return Err(format!(
                 "it has {intercepts} intercepts for {count} classes; one for each class is supported"
@@ -95,7 +95,7 @@ impl Linear {
     }
 
     fn sized(node: &Node, scores: usize, classes: Option<Classes>) -> Result<Self, String> {
-        let floats = |name| node.attribute(name).map(|a| a.floats.clone()).unwrap_or_default();
+        let floats = |name| node.floats(name).unwrap_or_default();
         let (coefficients, mut intercepts) = (floats("coefficients"), floats("intercepts"));
         if scores == 0 || coefficients.is_empty() || coefficients.len() % scores != 0 {
             let count = coefficients.len();

@@ -20,6 +20,23 @@ pub struct Freed {
 /// Rows with which a model is tried: a prime that extents hardly have as a factor.
 pub const PROBE: usize = 1009;
 
+/// A message of a model that is tried, with `N` for the number of rows.
+pub fn with_rows(message: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = message;
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(start);
+        let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+        shown += before;
+        shown += match digits[..end].parse() {
+            Ok(PROBE) => "N",
+            _ => &digits[..end],
+        };
+        rest = &digits[end..];
+    }
+    shown + rest
+}
+
 /// Most rows with which a model was exported.
 const MOST: usize = 1 << 24;
 
@@ -270,6 +287,12 @@ mod tests {
         // Heads beside rows, then rows and steps in one, as in attention of a single row.
         assert_eq!(ways(&[5, PROBE, 8], &[5, 2, 4]), [[5, 2 * PROBE, 4], [5 * PROBE, 2, 4]]);
         assert_eq!(ways(&[5, 2 * PROBE, 4], &[5, 8]), [[5, 8 * PROBE], [5 * PROBE, 8]]);
+    }
+
+    #[test]
+    fn messages_name_rows() {
+        assert_eq!(with_rows("[1009, 4] and 10090, of 1009"), "[N, 4] and 10090, of N");
+        assert_eq!(with_rows("é 7"), "é 7");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! is the body of an experiment's ([`network`]).
 
 pub mod build;
+mod feed;
 pub mod file;
 mod free;
 pub mod known;

@@ -1,10 +1,10 @@
 //! A file's graph in plain terms: nodes with functions written out, tensors by name, inputs and outputs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::super::proto::{self, element};
+use super::super::proto::{self, element, kind};
 use super::known::{self, Kind, Known, type_name};
 
 /// A tensor of a file.
@@ -69,8 +69,8 @@ pub struct Node {
     pub attributes: Vec<proto::Attribute>,
     /// Graphs among its attributes, by attribute.
     pub graphs: Vec<(String, Body)>,
-    /// Attributes that were looked at.
-    pub(super) looked_at: Mutex<BTreeSet<String>>,
+    /// Attributes that were looked at, and of those that are of another type than the operator's, which that is.
+    pub(super) looked_at: Mutex<BTreeMap<String, Option<&'static str>>>,
 }
 
 /// The graph of a node.
@@ -121,11 +121,21 @@ impl Node {
 
     /// The attribute of this name; it then counts as looked at.
     pub fn attribute(&self, name: &str) -> Option<&proto::Attribute> {
-        self.looked_at().insert(name.to_string());
+        self.looked_at().entry(name.to_string()).or_insert(None);
         self.attributes.iter().find(|attribute| attribute.name == name)
     }
 
-    fn looked_at(&self) -> MutexGuard<'_, BTreeSet<String>> {
+    /// The attribute of this name, if it is of a type, one of [`kind`]. Of another one it is a problem of the node.
+    fn typed(&self, name: &str, kind: i32, what: &'static str) -> Option<&proto::Attribute> {
+        let found = self.attribute(name)?;
+        if found.is(kind) {
+            return Some(found);
+        }
+        self.looked_at().insert(name.to_string(), Some(what));
+        None
+    }
+
+    fn looked_at(&self) -> MutexGuard<'_, BTreeMap<String, Option<&'static str>>> {
         self.looked_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,40 +144,57 @@ impl Node {
         self.attribute(name).is_some()
     }
 
-    /// The integer `name`.
+    /// The integer `name`; some programs leave out a 0.
     pub fn int(&self, name: &str, default: i64) -> i64 {
-        self.attribute(name).and_then(|a| a.i).unwrap_or(default)
+        self.typed(name, kind::INT, "an integer").map_or(default, |a| a.i.unwrap_or(0))
     }
 
     /// The number `name`.
     pub fn float(&self, name: &str, default: f64) -> f64 {
         // As it was meant: 1e-5 is stored as the nearest number of single precision.
         let number = |x: f32| x.to_string().parse().unwrap_or(f64::from(x));
-        self.attribute(name).and_then(|a| a.f).map_or(default, number)
+        self.typed(name, kind::FLOAT, "a number").map_or(default, |a| number(a.f.unwrap_or(0.0)))
+    }
+
+    /// The numbers `name`.
+    pub fn floats(&self, name: &str) -> Option<Vec<f32>> {
+        self.typed(name, kind::FLOATS, "a list of numbers").map(|a| a.floats.clone())
     }
 
     /// The integers `name`.
     pub fn ints(&self, name: &str) -> Option<Vec<i64>> {
-        self.attribute(name).map(|a| a.ints.clone())
+        self.typed(name, kind::INTS, "a list of integers").map(|a| a.ints.clone())
     }
 
     /// The text `name`.
     pub fn text(&self, name: &str, default: &str) -> String {
-        let text = self.attribute(name).and_then(|a| a.s.as_ref());
+        let text = self.typed(name, kind::STRING, "a text").map(|a| a.s.as_deref().unwrap_or_default());
         text.map_or_else(|| default.to_string(), |s| String::from_utf8_lossy(s).into_owned())
     }
 
     /// The texts `name`.
     pub fn texts(&self, name: &str) -> Vec<String> {
-        let strings = self.attribute(name).map(|a| a.strings.clone()).unwrap_or_default();
-        strings.iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
+        let strings = self.typed(name, kind::STRINGS, "a list of texts").map(|a| a.strings.clone());
+        strings.unwrap_or_default().iter().map(|s| String::from_utf8_lossy(s).into_owned()).collect()
     }
 
-    /// The attributes that nothing looked at.
-    pub fn unread(&self) -> Vec<&str> {
+    /// The attribute that is of another type than the operator's, if one is.
+    pub fn mistyped(&self) -> Option<String> {
+        let looked_at = self.looked_at();
+        let (name, what) = looked_at.iter().find_map(|(name, what)| Some((name, (*what)?)))?;
+        Some(format!("its attribute `{name:.80}` is not {what}"))
+    }
+
+    /// Why its attributes are not all supported, if they are not: of one that nothing looked at, or of another type, not
+    /// everything that it says is done.
+    pub fn refused_attributes(&self) -> Option<String> {
+        if let Some(reason) = self.mistyped() {
+            return Some(reason);
+        }
         let looked_at = self.looked_at();
         let names = self.attributes.iter().map(|attribute| attribute.name.as_str());
-        names.filter(|name| !looked_at.contains(*name)).collect()
+        let names: Vec<&str> = names.filter(|name| !looked_at.contains_key(*name)).collect();
+        (!names.is_empty()).then(|| format!("the attribute `{:.200}` is not supported", names.join("`, `")))
     }
 }
 

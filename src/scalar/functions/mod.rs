@@ -1,11 +1,13 @@
 //! The functions of one scalar: each is one implementation of [`ScalarFunction`], listed here once.
 
 mod arithmetic;
+mod circular;
 mod erf;
 mod exponential;
 mod sigmoid;
 
 pub(crate) use arithmetic::{Abs, Floor, Neg, Reciprocal, Relu, Sign, Sqrt, Square, StopGradient};
+pub(crate) use circular::{Cos, Sin};
 pub(crate) use erf::{Erf, Gelu};
 pub(crate) use exponential::{Exp, ExpM1, Log, Log1p};
 use pulp::Simd;
@@ -115,6 +117,10 @@ functions! {
     Reciprocal,
     /// `x * x`
     Square,
+    /// sine, of radians
+    Sin,
+    /// cosine, of radians
+    Cos,
     /// hyperbolic tangent
     Tanh,
     /// `1 / (1 + e^-x)`

@@ -105,7 +105,7 @@ impl Call {
                 "gather takes whole rows in this version; there is no scatter operator"
             }
             "pow" => "no power function in this version",
-            "sin" | "cos" | "tan" | "ceil" | "floor" => "not among the scalar functions of this version",
+            "tan" | "ceil" => "not among the scalar functions of this version",
             "reduceProduct" => "reductions are sums and maxima in this version",
             "constant" => "ranges are not generated in this version",
             "pad" if mode != "constant" => "padding is with a constant in this version",

@@ -61,6 +61,9 @@ fn function(op: &str) -> Option<UnaryFn> {
         "sign" => UnaryFn::Sign,
         "softplus" => UnaryFn::Softplus,
         "sqrt" => UnaryFn::Sqrt,
+        "sin" => UnaryFn::Sin,
+        "cos" => UnaryFn::Cos,
+        "floor" => UnaryFn::Floor,
         "tanh" => UnaryFn::Tanh,
         _ => return None,
     })

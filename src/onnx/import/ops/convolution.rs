@@ -14,10 +14,11 @@ pub fn image(b: &mut Builder, node: &Node) -> Outcome<(ValueId, bool)> {
     match b.net.graph.shape(x)[..] {
         [images, width, channels] => Ok((b.net.graph.reshape(x, &[images, 1, width, channels])?, true)),
         [_, _, _, _] => Ok((x, false)),
-        ref other => {
-            Err(format!("its operand has {} axes; images of one or two axes are supported", other.len())
-                .into())
-        }
+        ref other => Err(match other.len().saturating_sub(2) {
+            3 => "it is over three axes (volumes, or pictures over time); one and two are supported".into(),
+            0 => "its operand has no axis besides rows and channels".into(),
+            axes => format!("it is over {axes} axes; one and two are supported").into(),
+        }),
     }
 }
 

@@ -19,6 +19,11 @@ pub fn is(op: &str) -> bool {
         "Log",
         "Sqrt",
         "Reciprocal",
+        "Sin",
+        "Cos",
+        "Tan",
+        "Sinh",
+        "Cosh",
         "Tanh",
         "Sigmoid",
         "Relu",
@@ -80,6 +85,9 @@ fn exact(op: &str) -> Option<fn(f64) -> f64> {
         "Log" => f64::ln,
         "Sqrt" => f64::sqrt,
         "Reciprocal" => |x| 1.0 / x,
+        "Sin" => f64::sin,
+        "Cos" => f64::cos,
+        "Tan" => f64::tan,
         "Floor" => f64::floor,
         "Ceil" => f64::ceil,
         "Round" => f64::round_ties_even,
@@ -100,6 +108,12 @@ fn of_graph(g: &mut Graph, node: &Node, x: ValueId) -> Outcome<ValueId> {
         "Log" => plain(UnaryFn::Log)(g),
         "Sqrt" => plain(UnaryFn::Sqrt)(g),
         "Reciprocal" => plain(UnaryFn::Reciprocal)(g),
+        "Sin" => plain(UnaryFn::Sin)(g),
+        "Cos" => plain(UnaryFn::Cos)(g),
+        "Tan" => g.formula([x], |[x]| x.sin() / x.cos()),
+        // By what is accurate near 0.
+        "Sinh" => g.formula([x], |[x]| (x.exp_m1() - (-&x).exp_m1()) * 0.5),
+        "Cosh" => g.formula([x], |[x]| (x.exp() + (-&x).exp()) * 0.5),
         "Tanh" => plain(UnaryFn::Tanh)(g),
         "Sigmoid" => plain(UnaryFn::Sigmoid)(g),
         "Relu" => plain(UnaryFn::Relu)(g),
@@ -291,8 +305,9 @@ pub fn dropout(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         true => node.float("ratio", 0.5),
         false => b.known(node, 1)?.map_or(Some(0.5), |known| known.one()).ok_or("its rate is no number")?,
     };
-    if node.outputs.get(1).is_some_and(|name| !name.is_empty()) {
-        return Err("its mask is wanted, which is not supported".into());
+    let wants_mask = node.outputs.get(1).is_some_and(|name| !name.is_empty());
+    if wants_mask && b.net.training && rate > 0.0 {
+        return Err("its mask is wanted, which is not supported in training".into());
     }
     if !(0.0..1.0).contains(&rate) {
         return Err(format!("its rate {rate} is not at least 0 and below 1").into());
@@ -301,8 +316,16 @@ pub fn dropout(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
     if training && rate > 0.0 && !b.net.training {
         return Err("it drops elements also where nothing is trained (training_mode = true)".into());
     }
-    match b.value(node, 0)? {
-        Value::Graph(held) => Ok(vec![b.drop(rate, &held)?.into()]),
-        other => Ok(vec![other]),
+    let value = match b.value(node, 0)? {
+        Value::Graph(held) => b.drop(rate, &held)?.into(),
+        other => other,
+    };
+    if !wants_mask {
+        return Ok(vec![value]);
     }
+    // Where nothing is dropped, all is kept.
+    let shape = b.extents(&value)?;
+    let one = b.net.graph.scalar(1.0)?;
+    let kept = b.net.graph.broadcast(one, &shape)?;
+    Ok(vec![value, Held::new(kept).of(Kind::Bool).into()])
 }

@@ -48,7 +48,7 @@ fn numbers(b: &mut Builder, node: &Node, at: usize) -> Outcome<ValueId> {
 
 /// The numbers of an attribute, one for all features or one for each, that broadcast over rows.
 fn for_features(b: &mut Builder, node: &Node, name: &str, x: ValueId, default: f64) -> Outcome<ValueId> {
-    let data = node.attribute(name).map(|a| a.floats.clone()).unwrap_or_default();
+    let data = node.floats(name).unwrap_or_default();
     let features = b.net.graph.shape(x).last().copied().unwrap_or(1);
     match data[..] {
         [] => Ok(b.net.graph.scalar(default)?),
@@ -106,7 +106,7 @@ fn imputer(b: &mut Builder, node: &Node) -> Outcome<Value> {
     if node.has("imputed_value_int64s") || node.has("replaced_value_int64") {
         return Err("it fills in integers; numbers alone are supported".into());
     }
-    let missing = node.attribute("replaced_value_float").and_then(|a| a.f).map_or(0.0, f64::from);
+    let missing = node.float("replaced_value_float", 0.0);
     let x = numbers(b, node, 0)?;
     let instead = for_features(b, node, "imputed_value_floats", x, 0.0)?;
     let id = b.net.graph.formula([x, instead], |[x, instead]| match missing.is_nan() {

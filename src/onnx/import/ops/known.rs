@@ -17,14 +17,14 @@ pub fn constant(node: &Node) -> Outcome<Value> {
         return Ok(known::read(tensor, Path::new("/nowhere"))?.into());
     }
     let float = |data: Vec<f64>, shape| Known { kind: Kind::Float, shape, data };
-    if let Some(x) = node.attribute("value_float").and_then(|a| a.f) {
-        return Ok(float(vec![f64::from(x)], vec![]).into());
+    if node.has("value_float") {
+        return Ok(float(vec![f64::from(node.float("value_float", 0.0) as f32)], vec![]).into());
     }
-    if let Some(x) = node.attribute("value_int").and_then(|a| a.i) {
-        return Ok(Known { shape: vec![], ..Known::ints([x]) }.into());
+    if node.has("value_int") {
+        return Ok(Known { shape: vec![], ..Known::ints([node.int("value_int", 0)]) }.into());
     }
-    if let Some(list) = node.attribute("value_floats") {
-        let data: Vec<f64> = list.floats.iter().map(|&x| f64::from(x)).collect();
+    if let Some(list) = node.floats("value_floats") {
+        let data: Vec<f64> = list.into_iter().map(f64::from).collect();
         return Ok(float(data.clone(), vec![data.len()]).into());
     }
     match node.ints("value_ints") {
@@ -109,9 +109,9 @@ pub fn eye(b: &mut Builder, node: &Node) -> Outcome<Value> {
     let [rows, columns] = shape[..] else { return Err("its operand is no matrix".into()) };
     check_size(&shape)?;
     let diagonal = node.int("k", 0);
-    let kind = match node.attribute("dtype").and_then(|a| a.i) {
-        Some(to) => Kind::of(to as i32).ok_or("its type is not supported")?,
-        None => Kind::Float,
+    let kind = match node.has("dtype") {
+        true => Kind::of(node.int("dtype", 0) as i32).ok_or("its type is not supported")?,
+        false => Kind::Float,
     };
     let is = |at: usize| (at % columns) as i64 - (at / columns) as i64 == diagonal;
     let data = (0..rows * columns).map(|at| f64::from(u8::from(is(at)))).collect();

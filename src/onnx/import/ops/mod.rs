@@ -79,7 +79,7 @@ pub fn build(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
         "Gemm" => products::gemm(b, node),
         "Einsum" => products::einsum(b, node),
         "DequantizeLinear" => products::dequantise(b, node),
-        "Attention" => attention::attention(b, node),
+        "Attention" => return attention::attention(b, node),
         "Conv" => convolution::conv(b, node),
         "ConvTranspose" => convolution::transposed(b, node),
         "MaxPool" | "AveragePool" => pooling::windows(b, node),

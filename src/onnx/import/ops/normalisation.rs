@@ -32,6 +32,12 @@ pub fn batch(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
     let rows: usize = before.iter().product();
     let mut along = vec![1; before.len()];
     along.push(channels);
+    for (at, what) in ["weight", "bias", "mean", "variance"].into_iter().enumerate() {
+        let of = b.extents(&b.value(node, at + 1)?)?;
+        if elements(&of) != channels {
+            return Err(format!("its {what} {of:?} is not one number for each of {channels} channels").into());
+        }
+    }
     let [weight, bias] = [b.trained(node, 1)?, b.trained(node, 2)?];
     let [weight, bias] = [b.net.graph.reshape(weight, &along)?, b.net.graph.reshape(bias, &along)?];
     let statistics = [statistic(b, node, 3, by_batch)?, statistic(b, node, 4, by_batch)?];
@@ -87,7 +93,11 @@ pub fn instance(b: &mut Builder, node: &Node) -> Outcome<Value> {
     if rank < 3 {
         return Err(format!("its operand has {rank} axes; at least 3 are expected").into());
     }
+    let channels = b.net.graph.shape(x)[rank - 1];
     let [weight, bias] = vectors(b, node, rank)?;
+    for vector in [weight, bias] {
+        fits(&[elements(b.net.graph.shape(vector))], &[channels])?;
+    }
     let axes: Vec<usize> = (1..rank - 1).collect();
     let y = b.net.graph.normalise(x, &axes, eps, weight, bias)?.y;
     Ok(Held::last(y).into())
@@ -118,14 +128,27 @@ pub fn layer(b: &mut Builder, node: &Node) -> Outcome<Vec<Value>> {
     let axis = known::axis(node, "axis", -1, rank)?;
     let axes: Vec<usize> = (axis..rank).collect();
     let weight = b.trained(node, 1)?;
+    fits(b.net.graph.shape(weight), &shape)?;
     let weight = spread(b, weight, rank)?;
     let bias = match b.trained_if(node, 2)? {
-        Some(bias) => spread(b, bias, rank)?,
+        Some(bias) => {
+            fits(b.net.graph.shape(bias), &shape)?;
+            spread(b, bias, rank)?
+        }
         None => b.constant(&Known { kind: Kind::Float, shape: vec![1; rank], data: vec![0.0] })?,
     };
     let Normalised { y, mean, variance } = b.net.graph.normalise(x, &axes, eps, weight, bias)?;
     let inverse = b.net.graph.formula([variance], |[v]| (v + eps).sqrt().recip())?;
     Ok(vec![Held::new(y).into(), Held::new(mean).into(), Held::new(inverse).into()])
+}
+
+/// Refuses a weight or a bias that cannot be repeated over a value.
+fn fits(of: &[usize], shape: &[usize]) -> Result<(), String> {
+    let repeats = of.iter().rev().zip(shape.iter().rev()).all(|(a, b)| *a == 1 || a == b);
+    match repeats && of.len() <= shape.len() {
+        true => Ok(()),
+        false => Err(format!("its weight or bias {of:?} does not fit its operand {shape:?}")),
+    }
 }
 
 /// A value with leading axes of extent 1, up to `rank`.
@@ -184,6 +207,7 @@ pub fn root_mean_square(b: &mut Builder, node: &Node) -> Outcome<Value> {
     let axes: Vec<usize> = (axis..rank).collect();
     let count = elements(&b.net.graph.shape(x)[axis..]) as f64;
     let weight = b.trained(node, 1)?;
+    fits(b.net.graph.shape(weight), b.net.graph.shape(x))?;
     let y = b.net.graph.formula([x, weight], |[x, weight]| {
         let mean = x.square().sum_keep(&axes) * (1.0 / count);
         &x * (mean + eps).sqrt().recip() * weight

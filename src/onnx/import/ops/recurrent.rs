@@ -71,6 +71,9 @@ fn cell(node: &Node, names: &[String], directions: usize) -> Outcome<Option<Cell
             format!("its {} activations are not those of {directions} directions", names.len()).into()
         );
     }
+    if let Some(name) = names.iter().find(|name| !unrolled::is_activation(name)) {
+        return Err(format!("its attribute `activations` has \"{name:.40}\", which is not supported").into());
+    }
     let is = |wanted: &[&str]| {
         names.chunks(wanted.len()).all(|own| own.iter().zip(wanted).all(|(a, b)| a.eq_ignore_ascii_case(b)))
     };

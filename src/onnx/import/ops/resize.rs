@@ -107,8 +107,7 @@ fn axes_of_node(b: &Builder, node: &Node, shape: &[usize], old: bool) -> Outcome
         Some(axes) => axes.iter().map(|&axis| axis_of(axis, shape.len())).collect::<Result<Vec<_>, _>>()?,
         None => (0..shape.len()).collect(),
     };
-    let attribute =
-        node.attribute("scales").map(|a| a.floats.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>());
+    let attribute = node.floats("scales").map(|list| list.into_iter().map(f64::from).collect::<Vec<f64>>());
     let scales = match attribute {
         Some(scales) => Some(scales),
         None => b.known(node, if old { 1 } else { 2 })?.map(|known| known.data.clone()),

@@ -11,6 +11,26 @@ use crate::graph::recurrence::Recurrent;
 /// Most steps.
 const MOST: usize = 256;
 
+/// The activations, in small letters.
+const ACTIVATIONS: [&str; 11] = [
+    "tanh",
+    "sigmoid",
+    "relu",
+    "softsign",
+    "softplus",
+    "affine",
+    "leakyrelu",
+    "thresholdedrelu",
+    "elu",
+    "scaledtanh",
+    "hardsigmoid",
+];
+
+/// Whether there is an activation of this name.
+pub fn is_activation(name: &str) -> bool {
+    ACTIVATIONS.contains(&name.to_lowercase().as_str())
+}
+
 /// An activation with its coefficients.
 #[derive(Clone)]
 struct Activation {
@@ -50,7 +70,7 @@ fn activations(node: &Node, direction: usize, directions: usize) -> Outcome<Vec<
         true => usual.iter().cycle().take(usual.len() * directions).map(|name| (*name).to_string()).collect(),
         false => given,
     };
-    let numbers = |name: &str| node.attribute(name).map(|a| a.floats.clone()).unwrap_or_default();
+    let numbers = |name: &str| node.floats(name).unwrap_or_default();
     let (mut alphas, mut betas) =
         (numbers("activation_alpha").into_iter(), numbers("activation_beta").into_iter());
     let mut found = vec![];
