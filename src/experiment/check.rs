@@ -183,7 +183,7 @@ impl Experiment {
 }
 
 /// Names are those of directories too.
-fn check_name(name: &str) -> Result<(), String> {
+pub(super) fn check_name(name: &str) -> Result<(), String> {
     let is_plain = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
     if name.is_empty() || !name.chars().all(is_plain) || name.starts_with('.') {
         return Err(format!("= \"{name}\" must be letters, digits, - and _"));

@@ -1,6 +1,7 @@
 //! Tests of messages about keys: their words, and that no table takes a key it does not know.
 
 use super::*;
+use crate::nn::losses::Loss;
 
 const BASE: &str = "name = \"x\"\ndata.source = \"x.csv\"\ndata.target = \"y\"\n";
 

@@ -148,7 +148,7 @@ impl Study {
         let wrong = |key: &str, reason: String| origin.error(key, &reason);
         let starts = starts(&origin.text);
         let of_search = |key: &str, reason: &str| of_search(&origin, &starts, key, reason);
-        super::check_name(&file.name).map_err(|reason| wrong("name", reason))?;
+        super::check::check_name(&file.name).map_err(|reason| wrong("name", reason))?;
         let place = Experiment::directory(path).join(&file.experiment);
         let experiment_text = text_of(&place).map_err(|error| {
             wrong("experiment", format!("= \"{}\" cannot be read: {}", file.experiment, error.reason))
