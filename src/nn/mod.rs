@@ -22,7 +22,7 @@ mod on_nodes;
 pub mod patterns;
 pub mod perturbed;
 mod relative;
-pub mod spectral;
+mod spectral;
 mod supervised;
 pub mod tensors;
 mod text;

@@ -8,7 +8,6 @@ use super::init::Init;
 use super::inputs::{DocumentShape, LENGTH, X};
 use super::lora::Lora;
 use super::patterns::Patterns;
-use super::spectral::Spectral;
 use super::tensors::{Parameter, State};
 use crate::base::nodes::Nodes;
 use crate::base::rng::{RandomKind, streams};
@@ -36,6 +35,18 @@ pub struct Lengths {
     pub count: ValueId,
     /// 1 at a text's symbols, 0 after them: `[B, T]`.
     pub valid: ValueId,
+}
+
+/// Whether and how weights of dense layers and convolutions are normalised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spectral {
+    /// They are not.
+    #[default]
+    Off,
+    /// By the vectors that were found last.
+    Kept,
+    /// By vectors that one step of power iteration renews.
+    Renewed,
 }
 
 /// The network under construction.

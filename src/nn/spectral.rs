@@ -3,21 +3,9 @@
 use crate::base::tensor::Shape;
 use crate::graph::{GraphError, ValueId};
 use crate::nn::arrangement::Arrangement;
-use crate::nn::network::Network;
+use crate::nn::network::{Network, Spectral};
 use crate::nn::tensors::State;
 use crate::scalar::UnaryFn;
-
-/// Whether and how weights of dense layers and convolutions are normalised.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Spectral {
-    /// They are not.
-    #[default]
-    Off,
-    /// By the vectors that were found last.
-    Kept,
-    /// By vectors that one step of power iteration renews.
-    Renewed,
-}
 
 /// Least length that a vector is divided by, as PyTorch's.
 const LEAST_LENGTH: f64 = 1e-12;

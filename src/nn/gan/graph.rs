@@ -10,8 +10,7 @@ use crate::nn::inputs::{X, Y};
 use crate::nn::layers::{Dense, LayerConfig};
 use crate::nn::losses::Losses;
 use crate::nn::model::{ModelGraph, Turn, graph_of};
-use crate::nn::network::{AVERAGE, Network};
-use crate::nn::spectral::Spectral;
+use crate::nn::network::{AVERAGE, Network, Spectral};
 use crate::scalar::UnaryFn;
 
 /// Added to the squared length of a gradient, whose root has no derivative at 0.
