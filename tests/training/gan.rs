@@ -142,7 +142,8 @@ fn what_does_not_go_with_adversarial_pairs_is_refused_by_key() {
     gan(&["model.penalty=10.0", "model.gan_loss=wasserstein"], "is a key of `gan_loss = \"wasserstein_gp\"`");
     gan(&["model.gan_loss=wasserstein_gp", "model.penalty=-1.0"], "above 0");
     says(&["model.spectral_norm=true"], "`model.spectral_norm` is a key of `family = \"gan\"`");
-    let unread = ["model.spectral_norm=true", "model.discriminator=[{type=\"lstm\",hidden=4}]"];
+    let unread =
+        ["model.spectral_norm=true", "model.discriminator=[{type=\"recurrent\",cell=\"lstm\",hidden=4}]"];
     gan(&unread, "whose weights `model.spectral_norm` does not divide");
     gan(&["model.output=sigmoid"], "the data are scaled otherwise");
     gan(&["model.layer=[{type=\"flatten\"}]"], "[[model.generator]] and [[model.discriminator]]");
