@@ -20,7 +20,7 @@ RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128" CARGO_TARGET_DIR="$target"
   --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
   fail "cargo could not build for browsers; has it the target? rustup target add wasm32-unknown-unknown"
 rm -rf web/pkg
-wasm-bindgen --target web --no-typescript --out-dir web/pkg \
+wasm-bindgen --target web --no-typescript --remove-name-section --remove-producers-section --out-dir web/pkg \
   "$target/wasm32-unknown-unknown/release/gridlight_web.wasm"
 wasm=web/pkg/gridlight_web_bg.wasm
 if command -v wasm-opt > /dev/null; then
@@ -32,8 +32,11 @@ if command -v wasm-opt > /dev/null; then
 else
   echo "web/build.sh: wasm-opt is not there; the engine is larger than it could be" >&2
 fi
-packed=$(cat web/pkg/gridlight_web.js "$wasm" | gzip -9 | wc -c)
-echo "web/pkg: $(wc -c < "$wasm") bytes of WebAssembly; $packed bytes with its JavaScript, compressed by gzip"
+packed() { cat web/pkg/gridlight_web.js "$wasm" | "$@" | wc -c; }
+echo "web/pkg: $(wc -c < "$wasm") bytes of WebAssembly; with its JavaScript, $(packed gzip -9) bytes compressed by gzip"
+if command -v brotli > /dev/null; then
+  echo "web/pkg: $(packed brotli -c -q 11 --lgwin=24) bytes compressed by brotli"
+fi
 if [ $# -gt 0 ]; then
   examples=()
   for name in digits-cnn traffic-1h digits-vae shakespeare traffic; do
