@@ -134,6 +134,7 @@ async function forget() {
   state.about = null;
   state.status = null;
   state.darkest = null;
+  [state.rate, state.epochs] = [0, 0];
   state.shown = { at: 0, took: 0, epoch: -1 };
   curve.clear();
   for (const id of ["try", "inside", "take"]) at(id).hidden = true;
@@ -205,7 +206,11 @@ engine.onProgress = ({ turn, status, losses, seconds }) => {
   const { history, best, step, steps } = status;
   at("progress").value = step / Math.max(steps, 1);
   const last = history.at(-1);
-  const tiles = [["step", `${step} / ${steps}`], ["steps/s", figure(losses.length / Math.max(seconds, 1e-6))]];
+  // The last steps of an epoch take its validation along.
+  if (history.length === state.epochs) state.rate = losses.length / Math.max(seconds, 1e-6);
+  state.epochs = history.length;
+  const tiles = [["step", `${step} / ${steps}`]];
+  if (state.rate > 0) tiles.push(["steps/s", figure(state.rate)]);
   if (losses.length > 0) tiles.push(["loss", figure(losses.reduce((a, b) => a + b) / losses.length)]);
   for (const [name, value] of Object.entries(last?.validation ?? {})) tiles.push([`validation ${name}`, figure(value)]);
   if (best?.epoch) tiles.push(["best epoch", `${best.epoch} of ${history.length}`]);
