@@ -81,7 +81,7 @@ async function choose(example) {
   await forget();
   if (example.weights) {
     // The model is trained already: it answers at once.
-    await prepare();
+    if (!(await prepare())) return;
     state.status = await engine.call("status");
     await show(true);
   }
@@ -155,7 +155,9 @@ function buttons() {
 
 // Training.
 
+/** Opens the experiment in the engine; tells whether it is still the one that is wanted. */
 async function prepare() {
+  const { turn } = state;
   const toml = at("toml").value;
   const wanted = Object.keys(await engine.call("filesOf", { toml }));
   const missing = wanted.filter((name) => !isAmong([...state.files.keys()], name));
@@ -164,14 +166,20 @@ async function prepare() {
   }
   await give();
   at("about").textContent = "Compiling …";
-  state.about = await engine.call("open", { toml, onGpu: state.onGpu, weights: state.chosen?.weights });
-  const { about } = state;
+  const open = engine.call("open", { toml, onGpu: state.onGpu, weights: state.chosen?.weights });
+  const about = await open.catch((error) => {
+    if (turn === state.turn) at("about").textContent = "";
+    throw error;
+  });
+  if (turn !== state.turn) return false;
+  state.about = about;
   const rows = about.rows.map((n) => n.toLocaleString("en"));
   at("about").textContent =
     `${about.parameters.toLocaleString("en")} parameters on the ${state.onGpu ? `GPU (${state.gpu})` : "processor"}; ` +
     `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
     about.notes.map((note) => ` Note: ${note}.`).join("");
   buttons();
+  return true;
 }
 
 async function train() {
@@ -180,14 +188,13 @@ async function train() {
   state.running = true;
   try {
     buttons();
-    if (!state.about) await prepare();
+    if (!state.about && !(await prepare())) return;
     const status = await engine.call("run", { turn });
     if (turn !== state.turn) return;
     state.status = status;
   } catch (error) {
-    if (turn !== state.turn) return;
-    if (!state.about) at("about").textContent = "";
-    throw error;
+    if (turn === state.turn) throw error;
+    return;
   } finally {
     if (turn === state.turn) state.running = false;
     buttons();
@@ -346,7 +353,7 @@ for (const id of ["file", "folder"]) {
 at("toml").oninput = () => {
   state.chosen = null;
   listExamples();
-  if (!state.running && state.about) forget();
+  if (!state.running) forget();
 };
 at("safetensors").onclick = () => attempt(async () => download("best.safetensors", await engine.call("weights")));
 at("onnx").onclick = () => attempt(async () => download("model.onnx", await engine.call("onnx")));
