@@ -30,13 +30,13 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ICD = "/usr/lib/chromium/vk_swiftshader_icd.json"
-# Experiment, keys that make it small enough for a software driver, and the steps that take about a minute there.
+# Experiment, keys that make it small enough for a software driver, and steps.
 FAMILIES = [
     ("traffic", ["model.hidden=[32]"], 100),
     ("digits-cnn", ["model.channels=[8, 8]"], 100),
     ("digits-vae", [], 100),
-    ("traffic-1h", ["model.hidden=[16]", "data.window.length=12"], 50),
-    ("shakespeare", ["model.hidden=[32]", "data.text.length=16", "train.batch_size=16"], 50),
+    ("traffic-1h", ["model.hidden=[16]", "data.window.length=12"], 100),
+    ("shakespeare", ["model.hidden=[32]", "data.text.length=16", "train.batch_size=16"], 100),
 ]
 # Ordinary losses may differ in rounding: the browser offers no subgroups, so that sums have another order.
 TOLERANCE = 2e-3
@@ -245,7 +245,7 @@ def shots(tab, url, folder):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program", default=str(ROOT / "target/debug/gridlight"))
-    parser.add_argument("--steps", type=int, help="steps of each family (by default what takes about a minute)")
+    parser.add_argument("--steps", type=int, help="steps of each family (by default 100)")
     parser.add_argument("--only", help="only this family; `none` for none")
     parser.add_argument("--shots", help="folder for pictures of the page")
     given = parser.parse_args()
