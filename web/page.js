@@ -370,12 +370,15 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 
 async function begin() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  state.onGpu = Boolean(adapter);
   const { info } = adapter ?? {};
   state.gpu = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "unnamed";
-  if (info?.isFallbackAdapter) state.gpu += ", software";
-  at("device").textContent = adapter
+  // A GPU in software takes 20 to 200 times as long as this engine on the processor.
+  const software = info?.isFallbackAdapter ?? false;
+  state.onGpu = Boolean(adapter) && !software;
+  at("device").textContent = state.onGpu
     ? `GPU: ${state.gpu}`
+    : software
+      ? `The only GPU here is made of software (${state.gpu}): training runs on the processor, which is faster.`
     : navigator.gpu
       ? "WebGPU is there, but this browser offers no GPU: training runs on the processor, slower."
       : "This browser has no WebGPU: training runs on the processor, slower. Chrome, Edge, Safari 26 and Firefox 141 (Windows) have it."
