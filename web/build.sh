@@ -3,9 +3,9 @@
 #   web/build.sh             then: gridlight web EXPERIMENT --out page --engine web/pkg
 #   web/build.sh page        then: python3 -m http.server --directory page
 # It takes Rust with the target wasm32-unknown-unknown (`rustup target add wasm32-unknown-unknown`) and
-# `cargo install wasm-bindgen-cli --version 0.2.130`. `wasm-opt` makes the engine smaller if it is there (`apt install
-# binaryen`, or `npm install -g binaryen`, which is slower). CARGO_WASM_FLAGS are further arguments of cargo, such as -Zbuild-std=std,panic_abort for a
-# compiler without that target.
+# `cargo install wasm-bindgen-cli --version 0.2.130`. CARGO_WASM_FLAGS are further arguments of cargo, for a compiler
+# without that target: -Zbuild-std=std,panic_abort. Binaryen's `wasm-opt` is not used: it made the engine no smaller once it
+# is compressed, and that of Debian 12 breaks it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "web/build.sh: $*" >&2; exit 1; }
@@ -20,20 +20,14 @@ RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128" CARGO_TARGET_DIR="$target"
   --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
   fail "cargo could not build for browsers; has it the target? rustup target add wasm32-unknown-unknown"
 rm -rf web/pkg
-wasm-bindgen --target web --no-typescript --out-dir web/pkg \
+wasm-bindgen --target web --no-typescript --remove-name-section --remove-producers-section --out-dir web/pkg \
   "$target/wasm32-unknown-unknown/release/gridlight_web.wasm"
 wasm=web/pkg/gridlight_web_bg.wasm
-if command -v wasm-opt > /dev/null; then
-  # What browsers have; `--all-features` writes modules in forms that are proposals yet.
-  features="--enable-bulk-memory --enable-multivalue --enable-mutable-globals --enable-nontrapping-float-to-int
-    --enable-reference-types --enable-sign-ext --enable-simd"
-  # shellcheck disable=SC2086
-  wasm-opt -Os $features "$wasm" -o "$wasm.small" && mv "$wasm.small" "$wasm"
-else
-  echo "web/build.sh: wasm-opt is not there; the engine is larger than it could be" >&2
+packed() { cat web/pkg/gridlight_web.js "$wasm" | "$@" | wc -c; }
+echo "web/pkg: $(wc -c < "$wasm") bytes of WebAssembly; with its JavaScript, $(packed gzip -9) bytes compressed by gzip"
+if command -v brotli > /dev/null; then
+  echo "web/pkg: $(packed brotli -c -q 11 --lgwin=24) bytes compressed by brotli"
 fi
-packed=$(cat web/pkg/gridlight_web.js "$wasm" | gzip -9 | wc -c)
-echo "web/pkg: $(wc -c < "$wasm") bytes of WebAssembly; $packed bytes with its JavaScript, compressed by gzip"
 if [ $# -gt 0 ]; then
   examples=()
   for name in digits-cnn traffic-1h digits-vae shakespeare traffic; do

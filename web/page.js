@@ -81,7 +81,7 @@ async function choose(example) {
   await forget();
   if (example.weights) {
     // The model is trained already: it answers at once.
-    await prepare();
+    if (!(await prepare())) return;
     state.status = await engine.call("status");
     await show(true);
   }
@@ -134,6 +134,7 @@ async function forget() {
   state.about = null;
   state.status = null;
   state.darkest = null;
+  [state.rate, state.epochs] = [0, 0];
   state.shown = { at: 0, took: 0, epoch: -1 };
   curve.clear();
   for (const id of ["try", "inside", "take"]) at(id).hidden = true;
@@ -154,7 +155,9 @@ function buttons() {
 
 // Training.
 
+/** Opens the experiment in the engine; tells whether it is still the one that is wanted. */
 async function prepare() {
+  const { turn } = state;
   const toml = at("toml").value;
   const wanted = Object.keys(await engine.call("filesOf", { toml }));
   const missing = wanted.filter((name) => !isAmong([...state.files.keys()], name));
@@ -163,14 +166,20 @@ async function prepare() {
   }
   await give();
   at("about").textContent = "Compiling …";
-  state.about = await engine.call("open", { toml, onGpu: state.onGpu, weights: state.chosen?.weights });
-  const { about } = state;
+  const open = engine.call("open", { toml, onGpu: state.onGpu, weights: state.chosen?.weights });
+  const about = await open.catch((error) => {
+    if (turn === state.turn) at("about").textContent = "";
+    throw error;
+  });
+  if (turn !== state.turn) return false;
+  state.about = about;
   const rows = about.rows.map((n) => n.toLocaleString("en"));
   at("about").textContent =
     `${about.parameters.toLocaleString("en")} parameters on the ${state.onGpu ? `GPU (${state.gpu})` : "processor"}; ` +
     `${rows[0]} rows train, ${rows[1]} validate; ${about.kernels_per_step} kernels a step.` +
     about.notes.map((note) => ` Note: ${note}.`).join("");
   buttons();
+  return true;
 }
 
 async function train() {
@@ -179,14 +188,13 @@ async function train() {
   state.running = true;
   try {
     buttons();
-    if (!state.about) await prepare();
+    if (!state.about && !(await prepare())) return;
     const status = await engine.call("run", { turn });
     if (turn !== state.turn) return;
     state.status = status;
   } catch (error) {
-    if (turn !== state.turn) return;
-    if (!state.about) at("about").textContent = "";
-    throw error;
+    if (turn === state.turn) throw error;
+    return;
   } finally {
     if (turn === state.turn) state.running = false;
     buttons();
@@ -205,7 +213,11 @@ engine.onProgress = ({ turn, status, losses, seconds }) => {
   const { history, best, step, steps } = status;
   at("progress").value = step / Math.max(steps, 1);
   const last = history.at(-1);
-  const tiles = [["step", `${step} / ${steps}`], ["steps/s", figure(losses.length / Math.max(seconds, 1e-6))]];
+  // The last steps of an epoch take its validation along.
+  if (history.length === state.epochs) state.rate = losses.length / Math.max(seconds, 1e-6);
+  state.epochs = history.length;
+  const tiles = [["step", `${step} / ${steps}`]];
+  if (state.rate > 0) tiles.push(["steps/s", figure(state.rate)]);
   if (losses.length > 0) tiles.push(["loss", figure(losses.reduce((a, b) => a + b) / losses.length)]);
   for (const [name, value] of Object.entries(last?.validation ?? {})) tiles.push([`validation ${name}`, figure(value)]);
   if (best?.epoch) tiles.push(["best epoch", `${best.epoch} of ${history.length}`]);
@@ -341,7 +353,7 @@ for (const id of ["file", "folder"]) {
 at("toml").oninput = () => {
   state.chosen = null;
   listExamples();
-  if (!state.running && state.about) forget();
+  if (!state.running) forget();
 };
 at("safetensors").onclick = () => attempt(async () => download("best.safetensors", await engine.call("weights")));
 at("onnx").onclick = () => attempt(async () => download("model.onnx", await engine.call("onnx")));
@@ -358,12 +370,15 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
 
 async function begin() {
   const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-  state.onGpu = Boolean(adapter);
   const { info } = adapter ?? {};
   state.gpu = [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "unnamed";
-  if (info?.isFallbackAdapter) state.gpu += ", software";
-  at("device").textContent = adapter
+  // A GPU in software takes 20 to 200 times as long as this engine on the processor.
+  const software = info?.isFallbackAdapter ?? false;
+  state.onGpu = Boolean(adapter) && !software;
+  at("device").textContent = state.onGpu
     ? `GPU: ${state.gpu}`
+    : software
+      ? `The only GPU here is made of software (${state.gpu}): training runs on the processor, which is faster.`
     : navigator.gpu
       ? "WebGPU is there, but this browser offers no GPU: training runs on the processor, slower."
       : "This browser has no WebGPU: training runs on the processor, slower. Chrome, Edge, Safari 26 and Firefox 141 (Windows) have it."

@@ -14,3 +14,4 @@ pub mod rng;
 pub mod step;
 pub mod target;
 pub mod tensor;
+pub mod text;

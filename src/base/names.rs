@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use unicode_normalization::{UnicodeNormalization, is_nfc};
+use super::text::composed;
 
 /// A text in the normal form in which equal names have equal bytes: `é` may be one character or two (Unicode's NFC).
 pub fn normal(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() || is_nfc(text) { text.into() } else { text.nfc().collect::<String>().into() }
+    if text.is_ascii() { text.into() } else { composed(text) }
 }
 
 /// Returns `; did you mean `x`?` if a name in `known` resembles `name`, else lists the first few names.

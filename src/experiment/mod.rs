@@ -103,7 +103,8 @@ impl Experiment {
         let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
         for argument in overrides {
             override_key(&mut given, argument)?;
-            experiment = given.clone().try_into().map_err(|e: toml::de::Error| ConfigError {
+            // As text again: reading every setting from a table, too, would be as much code once more.
+            experiment = toml::from_str(&given.to_string()).map_err(|e| ConfigError {
                 place: format!("--set {argument}"),
                 reason: explain(e.message()),
             })?;

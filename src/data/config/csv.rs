@@ -1,5 +1,6 @@
 //! The `[data.csv]` table: how the text of a table is written, where looking at it does not tell.
 
+use crate::base::text::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -76,9 +77,7 @@ impl CsvConfig {
         if self.thousands.is_some() && self.thousands == self.decimal {
             return Some(("data.csv.thousands", "is the same as `data.csv.decimal`".into()));
         }
-        if let Some(name) =
-            self.encoding.as_ref().filter(|n| encoding_rs::Encoding::for_label(n.as_bytes()).is_none())
-        {
+        if let Some(name) = self.encoding.as_ref().filter(|n| Encoding::for_label(n.as_bytes()).is_none()) {
             let reason = format!("= \"{name}\" is unknown; use for example utf-8, windows-1252 or utf-16le");
             return Some(("data.csv.encoding", reason));
         }

@@ -11,6 +11,7 @@ use super::records::{Dialect, Part, Record, Unequal};
 use super::source::{Contents, Stream};
 use super::spill::Spill;
 use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
+use crate::base::text::Encoding;
 use crate::data::DataError;
 use crate::data::config::CsvConfig;
 
@@ -98,10 +99,10 @@ impl<'a> Reading<'a> {
         mut notes: Vec<String>,
     ) -> Result<Self, Stop> {
         let io = |e: std::io::Error| Stop::Error(DataError::Io { path: path.into(), reason: e.to_string() });
-        let named = csv.encoding.as_ref().and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
+        let named = csv.encoding.as_ref().and_then(|name| Encoding::for_label(name.as_bytes()));
         loop {
             stream.fill(BLOCK.max(stream.bytes.len())).map_err(io)?;
-            if encoding(&stream.bytes, named).is_some_and(|found| found != encoding_rs::UTF_8) {
+            if encoding(&stream.bytes, named).is_some_and(|found| found != Encoding::UTF_8) {
                 return Err(Stop::Encoding);
             }
             let text = known_text(&stream.bytes, stream.ended).ok_or(Stop::Encoding)?;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::column::Column;
+use crate::base::text::Encoding;
 use crate::data::DataError;
 use crate::data::cells;
 use crate::data::config::CsvConfig;
@@ -56,17 +57,14 @@ impl Looked {
 }
 
 /// The encoding that the experiment, a byte order mark or the first bytes tell.
-pub fn encoding(
-    bytes: &[u8],
-    named: Option<&'static encoding_rs::Encoding>,
-) -> Option<&'static encoding_rs::Encoding> {
-    let marked = encoding_rs::Encoding::for_bom(bytes).map(|(encoding, _)| encoding);
+pub fn encoding(bytes: &[u8], named: Option<Encoding>) -> Option<Encoding> {
+    let marked = Encoding::for_bom(bytes);
     let zeros = |odd: usize| bytes.iter().skip(odd).step_by(2).take(64).filter(|&&b| b == 0).count();
     let looked = bytes.len().min(128) / 2;
     match named.or(marked) {
         Some(encoding) => Some(encoding),
-        None if looked > 2 && 2 * zeros(1) > looked => Some(encoding_rs::UTF_16LE),
-        None if looked > 2 && 2 * zeros(0) > looked => Some(encoding_rs::UTF_16BE),
+        None if looked > 2 && 2 * zeros(1) > looked => Some(Encoding::UTF_16LE),
+        None if looked > 2 && 2 * zeros(0) > looked => Some(Encoding::UTF_16BE),
         None => None,
     }
 }
@@ -81,23 +79,23 @@ pub fn decode(
     csv: &CsvConfig,
     notes: &mut Vec<String>,
 ) -> Result<String, DataError> {
-    let named = csv.encoding.as_ref().and_then(|name| encoding_rs::Encoding::for_label(name.as_bytes()));
+    let named = csv.encoding.as_ref().and_then(|name| Encoding::for_label(name.as_bytes()));
     let encoding = match encoding(bytes, named) {
         Some(encoding) => encoding,
-        None if std::str::from_utf8(bytes).is_ok() => encoding_rs::UTF_8,
-        None => encoding_rs::WINDOWS_1252,
+        None if std::str::from_utf8(bytes).is_ok() => Encoding::UTF_8,
+        None => Encoding::WINDOWS_1252,
     };
-    let (text, _, wrong) = encoding.decode(bytes);
-    if encoding != encoding_rs::UTF_8 {
+    let text = encoding.decode(bytes);
+    if encoding != Encoding::UTF_8 {
         notes.push(format!("the text is read as {}", encoding.name()));
     }
     let control = |b: &u8| *b < 9;
-    if wrong || (encoding == encoding_rs::WINDOWS_1252 && named.is_none() && bytes.iter().any(control)) {
+    let doubtful = encoding == Encoding::WINDOWS_1252 && named.is_none() && bytes.iter().any(control);
+    text.filter(|_| !doubtful).ok_or_else(|| {
         let valid = std::str::from_utf8(bytes).err().map_or(0, |e| e.valid_up_to());
         let line = 1 + bytes[..valid].iter().filter(|&&b| b == b'\n').count() as u64;
-        return Err(DataError::NotText { path: path.into(), line, encoding: encoding.name() });
-    }
-    Ok(text.into_owned())
+        DataError::NotText { path: path.into(), line, encoding: encoding.name() }
+    })
 }
 
 /// The text after the comments before the header, and how many lines they are. A line that begins with `#` and has

@@ -308,12 +308,13 @@ fn sums(k: &MatMul, lanes: usize, vectors: [bool; 2]) -> String {
         true => format!("read_{operand}[at / 4u][at % 4u]"),
         false => format!("read_{operand}[at]"),
     };
+    // No invocation may leave before the others: browsers then see no uniform control flow at the barriers below.
     format!(
-        "let own = (tile - tiles) * {lanes}u + lane;\nif (own >= {total}u) {{ return; }}\n\
+        "let own = (tile - tiles) * {lanes}u + lane;\nif (own < {total}u) {{\n\
          let begin = (own / {sums}u) * {part}u;\nlet start = {start};\nvar total = 0.0;\n\
          for (var k = begin; k < min(begin + {part}u, {}u); k++) {{\n\
          let at = start + k * {per_k}u;\ntotal = add_(total, {element});\n}}\n\
-         write_{output}[own] = total;\nreturn;",
+         write_{output}[own] = total;\n}}\nreturn;",
         k.k
     )
 }
