@@ -4,7 +4,8 @@
 Trains every shipped experiment, and some of layers and columns that these do not have, for a few steps, exports it,
 checks the file with ONNX's checker and full shape inference, feeds ONNX Runtime with raw values read from the data
 files, in batches of 1, 7 and 64 rows, and compares all rows of the file that has the test part. Numbers may differ by 1e-5 of the larger of their own size and the root
-mean square of their column; labels may not differ.
+mean square of their column; labels may not differ. A network that amplifies rounding, so that ONNX Runtime differs from itself
+without its optimisations by more than half of this, may differ by twice as much as ONNX Runtime does; no shipped experiment needs it.
 
     pip install onnx==1.21.0 onnxruntime tokenizers
     tests/long/onnx.py [--binary target/release/gridlight] [--steps 40] [--only NAME] [--runs DIRECTORY]
@@ -602,7 +603,15 @@ def check(name, experiment, source, values, asked, directory):
         rows = max(len(feed) for feed in feeds.values())
         latent = next(v.shape[-1] for v in session.get_overridable_initializers() if v.name == "noise")
         feeds["noise"] = noise(rows, latent)
-    return {batch: compare(run(session, feeds, batch), predictions) for batch in [64, 7, 1]}
+    found = {batch: compare(run(session, feeds, batch), predictions) for batch in [64, 7, 1]}
+    if TOLERANCE < max(found.values()) < math.inf:
+        # How far ONNX Runtime is from itself where it computes the same in another order: what is rounding here.
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        plain = run(onnxruntime.InferenceSession(str(path), options), feeds, 64)
+        own = run(session, feeds, 64)
+        numbers = next(name for name in own if own[name].dtype.kind == "f")
+        found["itself"] = difference(plain[numbers], own[numbers])
+    return found
 
 
 def main():
@@ -628,10 +637,12 @@ def main():
                 print(f"{name:16} FAILED {type(error).__name__}: {error} {detail.decode()[-300:]}", flush=True)
                 failed.append(name)
                 continue
-            worst = max(found.values())
+            rounding = found.get("itself", 0.0)
+            worst = max(value for batch, value in found.items() if batch != "itself")
+            tolerance = max(TOLERANCE, 2 * rounding)
             shown = "  ".join(f"{batch}: {value:.1e}" for batch, value in found.items())
-            print(f"{name:16} {'ok    ' if worst <= TOLERANCE else 'FAILED'} {shown}", flush=True)
-            failed += [name] if worst > TOLERANCE else []
+            print(f"{name:16} {'ok    ' if worst <= tolerance else 'FAILED'} {shown}", flush=True)
+            failed += [name] if worst > tolerance else []
     print(f"{len(failed)} failed" if failed else "all agree")
     return 1 if failed else 0
 
