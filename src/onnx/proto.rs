@@ -233,15 +233,16 @@ impl Attribute {
         if self.r#type != 0 {
             return self.r#type == kind;
         }
-        match kind {
-            kind::FLOAT => self.f.is_some(),
-            kind::INT => self.i.is_some(),
-            kind::STRING => self.s.is_some(),
-            kind::FLOATS => !self.floats.is_empty(),
-            kind::INTS => !self.ints.is_empty(),
-            kind::STRINGS => !self.strings.is_empty(),
-            _ => false,
-        }
+        let has = [
+            (kind::FLOAT, self.f.is_some()),
+            (kind::INT, self.i.is_some()),
+            (kind::STRING, self.s.is_some()),
+            (kind::FLOATS, !self.floats.is_empty()),
+            (kind::INTS, !self.ints.is_empty()),
+            (kind::STRINGS, !self.strings.is_empty()),
+        ];
+        // An empty list has nothing.
+        has.contains(&(kind, true)) || has.iter().all(|(_, has)| !has)
     }
 }
 

@@ -275,6 +275,20 @@ mod tests {
     }
 
     #[test]
+    fn sine_and_cosine_are_accurate_at_all_sizes() {
+        for f in [UnaryFn::Sin, UnaryFn::Cos] {
+            // Near multiples of a quarter of a turn little is left of large numbers.
+            let quarters = (0..2000).map(|n| (f64::from(n) * std::f64::consts::FRAC_PI_2) as f32);
+            for x in quarters.chain(inputs()).map(settled) {
+                let (found, right) = (f.exact(x), f.eval(f64::from(x)));
+                assert!(close(found, right, 0.0), "{f:?}({x:e}) = {found:e}, not {right:e}");
+                assert_eq!(f.exact(-x).abs().to_bits(), found.abs().to_bits(), "{f:?}(-{x:e})");
+            }
+            assert!([f32::NAN, f32::INFINITY, f32::NEG_INFINITY].iter().all(|&x| f.exact(x).is_nan()));
+        }
+    }
+
+    #[test]
     fn division_is_accurate_at_all_sizes_and_follows_ieee_at_the_edges() {
         let inputs = inputs();
         for (i, a) in inputs.iter().enumerate() {

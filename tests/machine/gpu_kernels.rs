@@ -230,6 +230,8 @@ fn non_finite_values() -> Result<(), Failed> {
         UnaryFn::Tanh,
         UnaryFn::Sigmoid,
         UnaryFn::Softplus,
+        UnaryFn::Sin,
+        UnaryFn::Cos,
     ];
     for f in functions {
         let mut b = Builder::default();

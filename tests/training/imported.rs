@@ -97,7 +97,7 @@ fn an_imported_model_trains_as_in_pytorch() {
 
 #[test]
 fn what_is_frozen_keeps_its_bits_and_the_rest_is_trained() {
-    let more = "head = \"new\"\n[train]\nbatch_size = 8\nepochs = 20\nfreeze = [\"0.*\", \"1.*\"]\n\
+    let more = "head = \"new\"\n[train]\nbatch_size = 8\nepochs = 100\nfreeze = [\"0.*\", \"1.*\"]\n\
                 optimizer = { type = \"adamw\", weight_decay = 0.1 }\nlearning_rate = 0.01\n";
     let directory = workplace("cnn", more);
     let experiment = Experiment::read(&directory.path().join("x.toml"), &[]).unwrap();

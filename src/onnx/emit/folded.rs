@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::recognise::Form;
 use super::{Constant, Emitted, Emitter, Value};
 use crate::base::tensor::Tensor;
 use crate::graph::ops::EvalContext;
@@ -9,11 +10,26 @@ use crate::graph::{Op, Source, ValueId, reference};
 use crate::train::TrainError;
 
 impl Emitter<'_> {
+    /// Computes the weights of a layer that are written in another order, or as the layer's own.
+    ///
+    /// # Errors
+    /// If they do not fit.
+    pub(super) fn fold_weights(&mut self, form: &Form) -> Emitted<()> {
+        match form {
+            Form::Conv { w, .. } => self.fold(*w),
+            Form::Recurrent(layer) => {
+                let weights = [layer.w_ih, layer.w_hh].into_iter();
+                weights.chain(layer.biases.into_iter().flatten()).try_for_each(|value| self.fold(value))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Computes a value that depends on weights alone; leaves others as they are.
     ///
     /// # Errors
     /// If the weights do not fit.
-    pub(super) fn fold(&mut self, value: ValueId) -> Emitted<()> {
+    fn fold(&mut self, value: ValueId) -> Emitted<()> {
         let graph = self.trace.graph();
         if matches!(graph.node(value).op, Op::Source(_) | Op::Constant(_)) || self.values.contains_key(&value)
         {

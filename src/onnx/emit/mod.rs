@@ -152,8 +152,8 @@ impl<'a> Emitter<'a> {
             }
             let form = if self.in_step { form_in_step(graph, value) } else { form(graph, value) };
             // In a training step, weights change.
-            if let (Form::Conv { w, .. }, false) = (&form, self.in_step) {
-                self.fold(*w)?;
+            if !self.in_step {
+                self.fold_weights(&form)?;
             }
             let node = graph.node(value);
             let operands = form.operands().unwrap_or_else(|| match node.op {

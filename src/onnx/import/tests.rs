@@ -232,3 +232,54 @@ fn parts_are_put_at_places() {
     assert_eq!(values[0].data, [1.0, 2.0, 8.0, 4.0, 5.0, 9.0]);
     assert_eq!(values[1].data, [8.0, 9.0]);
 }
+
+/// The only problem of a model of one node.
+fn problem(node: proto::Node, tensors: Vec<proto::Tensor>) -> String {
+    let found = model(&[0, 4], vec![node], tensors, &[("y", element::FLOAT)]).unwrap();
+    let problems = found.inspect(&BTreeMap::new()).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    format!("{} ({}): {}", problems[0].node, problems[0].op, problems[0].reason)
+}
+
+#[test]
+fn what_is_wrong_names_the_node_its_operator_and_the_attribute() {
+    let float = |name: &str, f: f32| proto::Attribute { name: name.into(), f: Some(f), ..Default::default() };
+    let weights = |name: &str, n: usize| proto::Tensor {
+        dims: vec![n as i64],
+        data_type: element::FLOAT,
+        float_data: vec![1.0; n],
+        name: name.into(),
+        ..Default::default()
+    };
+    for (node, tensors, wanted) in [
+        // A number where an integer belongs is not the default.
+        (
+            node("Softmax", &["x"], &["y"], vec![float("axis", 0.0)]),
+            vec![],
+            "Softmax of y (Softmax): its attribute `axis` is not an integer",
+        ),
+        (
+            node("Softmax", &["x"], &["y"], vec![int("axis", 5)]),
+            vec![],
+            "Softmax of y (Softmax): there is no axis 5",
+        ),
+        (
+            node("Relu", &["x"], &["y"], vec![float("slope", 0.0)]),
+            vec![],
+            "Relu of y (Relu): the attribute `slope` is not supported",
+        ),
+        (
+            node("LayerNormalization", &["x", "w"], &["y"], vec![]),
+            vec![weights("w", 5)],
+            "LayerNormalization of y (LayerNormalization): its weight or bias [5] does not fit its operand [N, 4]",
+        ),
+        (
+            node("Add", &["x", "w"], &["y"], vec![]),
+            vec![weights("w", 3)],
+            "Add of y (Add): add(f32[N, 4], f32[3]): the shapes differ",
+        ),
+    ] {
+        let found = problem(node, tensors);
+        assert!(found.starts_with(wanted), "{found}");
+    }
+}

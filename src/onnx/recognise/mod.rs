@@ -3,9 +3,12 @@
 //! its last node. A node that is not recognised is exported as the operator it is, with the same result:
 //! nothing depends on recognition but recurrences and convolutions, which have no smaller parts.
 
-use crate::graph::ops::{self, Conv};
+mod recurrent;
+
+pub use recurrent::{Recurrent, States};
+
+use crate::graph::ops::Conv;
 use crate::graph::{Graph, Op, Source, ValueId};
-use crate::kernels::recurrence::Cell;
 use crate::scalar::{BinaryFn, ReduceKind, UnaryFn};
 
 /// A node in the field's terms, with the values it reads.
@@ -30,40 +33,6 @@ pub enum Form {
     Conv { x: ValueId, w: ValueId, bias: Option<ValueId>, conv: Conv },
     /// States of a recurrent layer.
     Recurrent(Recurrent),
-}
-
-/// A recurrent layer and which of its results a node is.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Recurrent {
-    /// What a step computes.
-    pub cell: Cell,
-    /// Whether it goes from the last step to the first.
-    pub reverse: bool,
-    /// Its input, `[T, B, F]`.
-    pub x: ValueId,
-    /// `[g H, F]`
-    pub w_ih: ValueId,
-    /// `[g H, H]`
-    pub w_hh: ValueId,
-    /// `[g H]` each: `b_ih` and `b_hh`, of which only a GRU cares which is which.
-    pub biases: [Option<ValueId>; 2],
-    /// The initial states that are not zero: `h` and an LSTM's `c`.
-    pub first: [Option<ValueId>; 2],
-    /// Which result.
-    pub result: States,
-    /// Its gates, which identify it together with the weights and the direction.
-    pub gates: ValueId,
-}
-
-/// A result of a recurrent layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum States {
-    /// `h` of all steps, `[T, B, H]`.
-    All,
-    /// `h` of the step computed last, `[1, B, H]`.
-    Last,
-    /// `c` of that step.
-    LastCell,
 }
 
 impl Form {
@@ -222,9 +191,13 @@ impl Look<'_> {
         };
         let Op::MatMul(matmul) = self.op(product) else { return None };
         let &[a, b] = self.inputs(product) else { return None };
+        // Stacks of matrices are products of their own.
+        if self.0.shape(a).len() != 2 {
+            return None;
+        }
         let transposed = [matmul.transpose_a, matmul.transpose_b];
         let a = self.images(a).filter(|_| transposed == [false, true]).unwrap_or(a);
-        [2, 4].contains(&self.0.shape(a).len()).then_some(Form::Gemm { a, b, bias, transposed })
+        Some(Form::Gemm { a, b, bias, transposed })
     }
 
     /// The images `[N, H, W, C]` that a matrix is, row by row.
@@ -328,56 +301,6 @@ impl Look<'_> {
             Form::Conv { x, w, bias: None, conv } => Some(Form::Conv { x, w, bias: Some(bias), conv }),
             _ => None,
         }
-    }
-
-    /// The states of the step that a recurrent layer computes last.
-    fn last_state(&self, value: ValueId) -> Option<Form> {
-        let Op::Slice(slice) = self.op(value) else { return None };
-        let states = self.inputs(value)[0];
-        let Op::Recurrence(recurrence) = self.op(states) else { return None };
-        let shape = self.0.shape(states);
-        let end = if recurrence.reverse { 0 } else { shape[0] - 1 };
-        let whole = slice.starts == [end, 0, 0] && slice.extents == [1, shape[1], shape[2]];
-        let result = match recurrence.result {
-            ops::States::Hidden => States::Last,
-            ops::States::Cell => States::LastCell,
-            ops::States::Saved => return None,
-        };
-        self.recurrent(states, result).filter(|_| whole)
-    }
-
-    fn recurrent(&self, value: ValueId, result: States) -> Option<Form> {
-        let Op::Recurrence(recurrence) = self.op(value) else { return None };
-        let (cell, reverse) = (recurrence.cell, recurrence.reverse);
-        let all_cells = recurrence.result != ops::States::Hidden && result == States::All;
-        let &[gates, w_hh, ref states @ ..] = self.inputs(value) else { return None };
-        // The projection of the input: x W^T, plus biases, for all steps at once.
-        let mut product = self.origin(gates);
-        let mut biases = vec![];
-        while let Some([sum, bias]) = self.binary(product, BinaryFn::Add) {
-            biases.insert(0, self.vector(bias)?);
-            product = sum;
-        }
-        let Op::MatMul(matmul) = self.op(product) else { return None };
-        let &[rows, w_ih] = self.inputs(product) else { return None };
-        let Op::Reshape(_) = self.op(rows) else { return None };
-        let x = self.inputs(rows)[0];
-        let mut first = [None, None];
-        let count = if cell == Cell::Lstm { 2 } else { 1 };
-        for (at, &state) in states.iter().take(count).enumerate() {
-            first[at] = (self.number(state) != Some(0.0)).then_some(state);
-        }
-        let mut sides = [biases.first().copied(), biases.get(1).copied()];
-        if cell == Cell::Gru {
-            sides[1] = states.get(1).copied().filter(|&b| self.number(b) != Some(0.0));
-        }
-        let most = if cell == Cell::Gru { 1 } else { 2 };
-        let as_expected = self.0.shape(x).len() == 3
-            && (matmul.transpose_a, matmul.transpose_b) == (false, true)
-            && biases.len() <= most
-            && !all_cells;
-        let found = Recurrent { cell, reverse, x, w_ih, w_hh, biases: sides, first, result, gates };
-        as_expected.then_some(Form::Recurrent(found))
     }
 }
 
