@@ -6,7 +6,8 @@
 
 Headless Chromium trains each family for some steps on SwiftShader, and the program does so through the same library as
 a Vulkan driver (VK_ICD_FILENAMES); both do so on the processor, too. Losses must agree, and in exact mode the digests of
-the weights must be equal.
+the weights must be equal. The browser's compiler reads the shaders of all shipped experiments, too: it refuses more than
+wgpu does, such as barriers that not all invocations are known to reach.
 With --shots, it also opens the page as a visitor would, at phone width and on a desktop, light and dark, and saves
 pictures of each state. Where Chromium or the engine is not there, it says so and tests nothing (exit code 0).
 """
@@ -211,6 +212,41 @@ def compare(tab, program, name, overrides, steps, kernels, folder):
     return problems
 
 
+CHECK = """
+globalThis.checker ??= await (await navigator.gpu.requestAdapter()).requestDevice();
+const found = [];
+for (const [name, code] of {shaders}) {{
+  checker.pushErrorScope("validation");
+  const {{ messages }} = await checker.createShaderModule({{ code }}).getCompilationInfo();
+  await checker.popErrorScope();
+  const errors = messages.filter((message) => message.type === "error");
+  if (errors.length > 0) found.push(`${{name}}:${{errors[0].lineNum}}: ${{errors[0].message}}`);
+}}
+return found;
+"""
+
+
+def shaders(tab, program, folder):
+    """Shaders of the shipped experiments that the browser refuses."""
+    problems, count = [], 0
+    for kernels in ["workgroup", "registers"]:
+        environment = dict(os.environ, VK_ICD_FILENAMES=ICD, XDG_RUNTIME_DIR="/tmp", GRIDLIGHT_KERNELS=kernels)
+        for experiment in sorted(ROOT.glob("assets/experiments/*.toml")):
+            for exact in ["false", "true"]:
+                place = pathlib.Path(folder) / "shaders" / f"{experiment.stem}-{kernels}-{exact}"
+                command = [program, "plan", str(experiment), "--device", "gpu", "--quiet", "--dump", str(place), "--set",
+                           f"train.exact={exact}"]
+                done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+                if done.returncode != 0:
+                    print(f"{experiment.stem} ({kernels}, exact: {exact}) was not planned: {done.stderr.strip()[-300:]}")
+                    continue
+                texts = [(f"{place.name}/{path.name}", path.read_text()) for path in sorted(place.glob("*.wgsl"))]
+                count += len(texts)
+                problems += tab.run(CHECK.format(shaders=json.dumps(texts)))
+    print(f"{count} shaders were read by the browser, which refuses {len(problems)}", flush=True)
+    return problems
+
+
 def shots(tab, url, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -251,7 +287,7 @@ def main():
     parser.add_argument("--steps", type=int, help="steps of each family (by default 100)")
     parser.add_argument("--kernels", choices=["registers", "workgroup"], default="registers",
                         help="those for software drivers, or those for GPUs, which SwiftShader runs as if it were one")
-    parser.add_argument("--only", help="only this family; `none` for none")
+    parser.add_argument("--only", help="only this family, or `shaders`, or `none`")
     parser.add_argument("--shots", help="folder for pictures of the page")
     given = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -280,6 +316,8 @@ def main():
             tab.until("globalThis.gridlight?.engine.isReady", 60)
             if not tab.run("return Boolean(await navigator.gpu?.requestAdapter())"):
                 raise RuntimeError("this Chromium offers no GPU, not even SwiftShader")
+            if given.only in (None, "shaders"):
+                problems += shaders(tab, given.program, folder)
             for name, overrides, steps in FAMILIES:
                 if given.only in (None, name):
                     problems += compare(tab, given.program, name, overrides, given.steps or steps, given.kernels, folder)
