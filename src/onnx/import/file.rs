@@ -6,6 +6,7 @@ use std::path::{Component, Path, PathBuf};
 use prost::Message;
 
 use super::super::proto;
+use crate::base::input;
 use crate::train::TrainError;
 
 /// Larger files are refused before they are read; protobuf itself ends there.
@@ -31,10 +32,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, TrainError> {
         let reason = format!("has {} bytes; an ONNX file has at most {MAX_BYTES}", size.len());
         return Err(TrainError::unusable(path, reason));
     }
-    let mut bytes = vec![];
-    let file = std::fs::File::open(path).map_err(io)?;
-    file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(io)?;
-    Ok(bytes)
+    input::read(path, MAX_BYTES).map_err(|reason| TrainError::unusable(path, reason))
 }
 
 /// Decodes the bytes of a file.
@@ -139,6 +137,7 @@ pub fn external(tensor: &proto::Tensor, directory: &Path, wanted: usize) -> Resu
     }
     let path = beside(location, directory)?;
     let fail = |e: std::io::Error| format!("its data in {}: {e}", path.display());
+    input::refuse_special(&path).map_err(|reason| format!("its data in {}: {reason}", path.display()))?;
     let mut file = std::fs::File::open(&path).map_err(fail)?;
     let size = file.metadata().map_err(fail)?.len();
     if offset.checked_add(length).is_none_or(|end| end > size) {

@@ -133,7 +133,7 @@ impl Body {
     ///
     /// # Errors
     /// If the loss reads scores, and the output is probabilities of which the scores cannot be had.
-    fn prediction(&self, loss: &Loss) -> Result<&str, String> {
+    pub(super) fn prediction(&self, loss: &Loss) -> Result<&str, String> {
         let is_classes = matches!(loss, Loss::CrossEntropy { .. } | Loss::Focal { .. });
         let is_truths = matches!(loss, Loss::BceWithLogits { .. });
         let applied: &[&str] = match (is_classes, is_truths) {
@@ -161,6 +161,15 @@ impl Body {
             "Div" => node.inputs.get(1).is_some_and(is_computed),
             _ => self.of_pair(node).is_some(),
         };
+        if let Some(node) = self.changed_probabilities(name).filter(|_| is_classes || is_truths) {
+            return Err(format!(
+                "its output `{:.80}` is made of the probabilities of {}, and the loss reads the scores before them; \
+                 choose these as the output with model.from_output, or give it a new last layer with model.head = \
+                 \"new\"",
+                self.output,
+                node.label()
+            ));
+        }
         match last.filter(is_probability) {
             None => Ok(name),
             Some(node) => Err(format!(
@@ -169,6 +178,43 @@ impl Body {
                 self.output,
                 node.label()
             )),
+        }
+    }
+
+    /// The node whose probabilities `name` is in another shape, clipped, or changed by constants: a loss that applies a
+    /// softmax or sigmoid itself would apply a second one, in silence.
+    fn changed_probabilities(&self, name: &str) -> Option<&Node> {
+        const OF_FIRST: &[&str] = &[
+            "Reshape",
+            "Flatten",
+            "Squeeze",
+            "Unsqueeze",
+            "Transpose",
+            "Expand",
+            "Slice",
+            "Gather",
+            "Clip",
+            "Cast",
+            "Identity",
+            "Exp",
+            "Log",
+        ];
+        const WITH_CONSTANTS: &[&str] = &["Add", "Sub", "Mul", "Div", "Min", "Max", "Pow"];
+        let is_computed = |name: &&String| self.model.made_by.contains_key(*name);
+        let mut node = self.node_of(name)?;
+        loop {
+            let before = match node.op.as_str() {
+                op if OF_FIRST.contains(&op) => node.inputs.first()?,
+                op if WITH_CONSTANTS.contains(&op) => {
+                    let mut computed = node.inputs.iter().filter(is_computed);
+                    computed.next().filter(|_| computed.next().is_none())?
+                }
+                _ => return None,
+            };
+            node = self.node_of(before)?;
+            if ["Softmax", "LogSoftmax", "Sigmoid", NORMALIZER].contains(&node.op.as_str()) {
+                return Some(node);
+            }
         }
     }
 

@@ -43,6 +43,10 @@ fn text(name: &str, text: &str) -> proto::Attribute {
     proto::Attribute { name: name.into(), s: Some(text.into()), ..Default::default() }
 }
 
+fn number(name: &str, x: f32) -> proto::Tensor {
+    proto::Tensor { data_type: element::FLOAT, float_data: vec![x], name: name.into(), ..Default::default() }
+}
+
 fn list(name: &str, data: &[i64]) -> proto::Tensor {
     let (dims, int64_data) = (vec![data.len() as i64], data.to_vec());
     proto::Tensor { dims, data_type: element::INT64, int64_data, name: name.into(), ..Default::default() }
@@ -282,4 +286,34 @@ fn what_is_wrong_names_the_node_its_operator_and_the_attribute() {
         let found = problem(node, tensors);
         assert!(found.starts_with(wanted), "{found}");
     }
+}
+
+#[test]
+fn probabilities_in_another_form_are_no_scores() {
+    let softmax = || node("Softmax", &["x"], &["p"], vec![int("axis", -1)]);
+    let changed = [
+        vec![node("Reshape", &["p", "shape"], &["y"], vec![])],
+        vec![node("Clip", &["p", "least", "most"], &["y"], vec![])],
+        vec![node("Add", &["least", "p"], &["y"], vec![])],
+        vec![node("Log", &["p"], &["l"], vec![]), node("Exp", &["l"], &["y"], vec![])],
+    ];
+    let loss = |name: &str| serde_json::from_str(&format!("{{\"type\": \"{name}\"}}")).unwrap();
+    let of = |nodes: Vec<proto::Node>, name: &str| {
+        let constants = vec![list("shape", &[-1, 3]), number("least", 1e-6), number("most", 1.0)];
+        let found = model(&[0, 3], nodes, constants, &[("y", element::FLOAT)]).unwrap();
+        let body = super::network::Body::new(found, "m.onnx".into(), None, false).unwrap();
+        body.prediction(&loss(name)).map(str::to_string)
+    };
+    for after in changed {
+        for name in ["cross_entropy", "bce_with_logits"] {
+            let reason = of([vec![softmax()], after.clone()].concat(), name).unwrap_err();
+            assert!(reason.contains("is made of the probabilities of"), "{name}: {reason}");
+        }
+        assert!(of([vec![softmax()], after].concat(), "mse").is_ok());
+    }
+    // A softmax at the end is the loss's own; scores may have another shape.
+    let end = node("Softmax", &["x"], &["y"], vec![int("axis", -1)]);
+    assert_eq!(of(vec![end], "cross_entropy").unwrap(), "x");
+    let shaped = node("Reshape", &["x", "shape"], &["y"], vec![]);
+    assert_eq!(of(vec![shaped], "cross_entropy").unwrap(), "y");
 }

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::TrainError;
 use super::checkpoint::{self, Meta, NamedTensor};
+use crate::base::input;
 
 /// Named tensors, and what a checkpoint has besides them.
 pub type Weights = (Vec<NamedTensor>, Option<Meta>);
@@ -20,6 +21,7 @@ pub type Weights = (Vec<NamedTensor>, Option<Meta>);
 /// If the file is none of these, or damaged.
 pub fn load(path: &Path) -> Result<Weights, TrainError> {
     let io = |e: std::io::Error| TrainError::io(path, &e);
+    input::refuse_special(path).map_err(|reason| TrainError::unusable(path, reason))?;
     let mut start = vec![];
     std::fs::File::open(path).map_err(io)?.take(4).read_to_end(&mut start).map_err(io)?;
     match start[..] {
