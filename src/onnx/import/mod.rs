@@ -101,8 +101,11 @@ impl Imported {
         }
         let mut made_by = HashMap::new();
         for (at, node) in source.nodes.iter().enumerate() {
-            made_by
-                .extend(node.outputs.iter().filter(|name| !name.is_empty()).map(|name| (name.clone(), at)));
+            for name in node.outputs.iter().filter(|name| !name.is_empty()) {
+                if made_by.insert(name.clone(), at).is_some() {
+                    return Err(format!("two nodes compute `{name:.80}`; a value is computed once"));
+                }
+            }
         }
         let bytes = if inline_external(&mut proto, directory)? { proto.encode_to_vec() } else { bytes };
         let digest = hexadecimal(&Sha256::digest(&bytes));

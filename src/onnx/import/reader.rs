@@ -53,6 +53,9 @@ impl Scope {
     }
 }
 
+/// The newest of ONNX's operator sets that is known here.
+const NEWEST: i64 = 26;
+
 /// The model of a file, whose external data lie in `directory`.
 ///
 /// # Errors
@@ -62,6 +65,12 @@ pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
     let opsets: BTreeMap<String, i64> =
         model.opset_import.iter().map(|set| (domain(&set.domain).to_string(), set.version)).collect();
     let opset = opsets.get("").copied().unwrap_or(1);
+    if opset > NEWEST {
+        return Err(format!(
+            "it is of operator set {opset}, and operators may mean something else there; the newest that is known here \
+             is {NEWEST}: export it for that one"
+        ));
+    }
     let functions = model.functions.iter().map(|f| ((domain(&f.domain), f.name.as_str()), f)).collect();
     let mut reader = Reader { functions, directory, left: MAX_NODES, calls: 0 };
     let scope = Scope { opsets, ..Scope::default() };

@@ -317,3 +317,15 @@ fn probabilities_in_another_form_are_no_scores() {
     let shaped = node("Reshape", &["x", "shape"], &["y"], vec![]);
     assert_eq!(of(vec![shaped], "cross_entropy").unwrap(), "y");
 }
+
+#[test]
+fn a_value_is_computed_once_and_by_known_operators() {
+    let twice = vec![node("Relu", &["x"], &["y"], vec![]), node("Tanh", &["x"], &["y"], vec![])];
+    let Err(reason) = model(&[0, 3], twice, vec![], &[("y", element::FLOAT)]) else { panic!("it is read") };
+    assert!(reason.contains("two nodes compute `y`"), "{reason}");
+    let opset_import = vec![proto::OperatorSet { domain: String::new(), version: 99 }];
+    let graph = Some(proto::Graph::default());
+    let newer = proto::Model { ir_version: 8, graph, opset_import, ..Default::default() };
+    let Err(reason) = Imported::of(newer.encode_to_vec(), Path::new(".")) else { panic!("it is read") };
+    assert!(reason.contains("operator set 99"), "{reason}");
+}
