@@ -142,9 +142,6 @@ fn what_does_not_go_with_adversarial_pairs_is_refused_by_key() {
     gan(&["model.penalty=10.0", "model.gan_loss=wasserstein"], "is a key of `gan_loss = \"wasserstein_gp\"`");
     gan(&["model.gan_loss=wasserstein_gp", "model.penalty=-1.0"], "above 0");
     says(&["model.spectral_norm=true"], "`model.spectral_norm` is a key of `family = \"gan\"`");
-    let unread =
-        ["model.spectral_norm=true", "model.discriminator=[{type=\"recurrent\",cell=\"lstm\",hidden=4}]"];
-    gan(&unread, "whose weights `model.spectral_norm` does not divide");
     gan(&["model.output=sigmoid"], "the data are scaled otherwise");
     gan(&["model.layer=[{type=\"flatten\"}]"], "[[model.generator]] and [[model.discriminator]]");
     gan(&["model.generator=[]"], "names no layer");
@@ -192,4 +189,7 @@ fn commands_that_need_predictions_refuse_and_layers_must_fit() {
     train(unflatten, "the layers give [2, 3, 3] for each code; they must give images [1, 6, 6]");
     train("model.generator=[{type=\"unflatten\",shape=[2,3,3]}]", "they must be as many");
     train("model.discriminator=[{type=\"conv2d\",channels=2}]", "put a `flatten`");
+    let undivided = "model.discriminator=[{type=\"conv_transpose2d\",channels=2},{type=\"flatten\"}]\u{1}--set\u{1}\
+                     model.spectral_norm=true";
+    train(undivided, "the weights `discriminator.0.weight`, which `model.spectral_norm` does not divide");
 }

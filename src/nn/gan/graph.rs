@@ -11,6 +11,7 @@ use crate::nn::layers::{Dense, LayerConfig};
 use crate::nn::losses::Losses;
 use crate::nn::model::{ModelGraph, Turn, graph_of};
 use crate::nn::network::{AVERAGE, Network, Spectral};
+use crate::nn::tensors::Parameter;
 use crate::scalar::UnaryFn;
 
 /// Added to the squared length of a gradient, whose root has no derivative at 0.
@@ -141,7 +142,7 @@ fn trained(
     name: &'static str,
     part: &str,
     loss: ValueId,
-    parameters: &[(crate::nn::tensors::Parameter, ValueId)],
+    parameters: &[(Parameter, ValueId)],
 ) -> Result<Turn, GraphError> {
     let own = || parameters.iter().filter(|(parameter, _)| parameter.name.starts_with(part));
     let values: Vec<ValueId> = own().map(|(_, value)| *value).collect();
@@ -246,6 +247,19 @@ fn judge(
     }
     h = net.layers(&gan.discriminator, 0, h)?;
     net.spectral = Spectral::Off;
+    let undivided = |p: &Parameter| {
+        p.name.starts_with(DISCRIMINATOR) && p.shape.len() > 1 && !p.name.ends_with(".weight_orig")
+    };
+    if gan.settings.spectral_norm
+        && let Some((parameter, _)) = net.parameters.iter().find(|(p, _)| undivided(p))
+    {
+        let reason = format!(
+            "has the weights `{}`, which `model.spectral_norm` does not divide: it is for dense layers and \
+             convolutions; use these, or leave it out",
+            parameter.name
+        );
+        return Err(net.graph.error("discriminator", &[h], reason));
+    }
     if net.again {
         net.updates.truncate(updates);
         net.summary.truncate(summary);

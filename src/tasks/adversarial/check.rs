@@ -144,11 +144,6 @@ fn layers(model: &ModelConfig, gan: &Adversarial) -> Result<(), Problem> {
     if let Some((key, _, whose)) = unread.into_iter().find(|(_, unread, _)| *unread) {
         return Err((key, format!("is not read, because {whose} layers of their own; remove the key")));
     }
-    if gan.spectral_norm {
-        for layer in &model.discriminator {
-            normed(layer)?;
-        }
-    }
     if gan.loss != GanLoss::WassersteinGp {
         return Ok(());
     }
@@ -173,31 +168,6 @@ fn layers(model: &ModelConfig, gan: &Adversarial) -> Result<(), Problem> {
             );
             return Err(("model.discriminator", reason));
         }
-    }
-    Ok(())
-}
-
-/// Refuses a layer whose weights spectral normalisation does not divide.
-fn normed(layer: &LayerConfig) -> Result<(), Problem> {
-    let others = [
-        "recurrent",
-        "attention",
-        "transformer",
-        "tokens",
-        "position",
-        "temporal_block",
-        "conv_transpose2d",
-        "graph_conv",
-        "graph_sage",
-        "graph_attention",
-    ];
-    let name = layer.layer().name();
-    if others.contains(&name) {
-        let reason = format!(
-            "has a {name} layer, whose weights `model.spectral_norm` does not divide: it is for dense layers and \
-             convolutions; use these, or leave it out"
-        );
-        return Err(("model.discriminator", reason));
     }
     Ok(())
 }
