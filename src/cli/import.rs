@@ -51,6 +51,7 @@ struct Report {
     parameters: usize,
     tensors: Vec<Tensor>,
     assumed: BTreeMap<String, usize>,
+    mixes_rows: bool,
     unsupported: Vec<Unsupported>,
 }
 
@@ -163,6 +164,7 @@ impl Import {
                 .map(|(name, shape)| Tensor { name, shape })
                 .collect(),
             assumed: inspection.assumed.into_iter().collect(),
+            mixes_rows: inspection.mixes_rows,
             unsupported: unsupported
                 .map(|p| Unsupported { node: p.node, operator: p.op, reason: p.reason })
                 .collect(),
@@ -199,7 +201,10 @@ impl Report {
                 problem.node, problem.operator, problem.reason
             );
         }
-        if self.unsupported.is_empty() {
+        if self.mixes_rows {
+            text += "all of it is supported, but what it gives for a row depends on the other rows of a batch, so \
+                     experiments cannot predict with it; --inputs runs it as it is\n";
+        } else if self.unsupported.is_empty() {
             text += "all of it is supported; train it with [model] from = \"...\" in an experiment\n";
         }
         text

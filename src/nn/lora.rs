@@ -26,7 +26,8 @@ impl Lora {
 }
 
 /// Adds each adapter's product, times `scale`, to the weight that it changes, and leaves the adapters out: the same
-/// network without them.
+/// network without them. Beside a weight `[out, in]` lie `A` `[r, in]` and `B` `[out, r]`, beside one `[in, out]` of
+/// an imported network `[in, r]` and `[r, out]`.
 pub fn merge(weights: &mut Vec<(String, Vec<usize>, Vec<f32>)>, scale: f64) {
     let adapters: Vec<_> = {
         let is_adapter = |(name, ..): &(String, _, _)| ENDS.iter().any(|end| name.ends_with(end));
@@ -37,16 +38,21 @@ pub fn merge(weights: &mut Vec<(String, Vec<usize>, Vec<f32>)>, scale: f64) {
     for (name, a_shape, a) in &adapters {
         let Some(layer) = name.strip_suffix(ENDS[0]) else { continue };
         let other = format!("{layer}{}", ENDS[1]);
-        let Some((_, _, b)) = adapters.iter().find(|(name, ..)| *name == other) else { continue };
-        let names = [format!("{layer}.weight"), format!("{layer}.in_proj_weight")];
-        let Some((_, _, weight)) = weights.iter_mut().find(|(name, ..)| names.contains(name)) else {
+        let Some((_, b_shape, b)) = adapters.iter().find(|(name, ..)| *name == other) else { continue };
+        let names = [format!("{layer}.weight"), format!("{layer}.in_proj_weight"), layer.to_string()];
+        let Some((_, shape, weight)) = weights.iter_mut().find(|(name, ..)| names.contains(name)) else {
             continue;
         };
-        let (rank, inputs) = (a_shape[0], a_shape[1]);
-        for (row, b) in weight.chunks_mut(inputs).zip(b.chunks(rank)) {
-            for (column, w) in row.iter_mut().enumerate() {
-                let terms =
-                    b.iter().enumerate().map(|(r, b)| f64::from(*b) * f64::from(a[r * inputs + column]));
+        // The matrix with the weight's rows, and that with its columns.
+        let outputs_first = b_shape[0] == shape[0] && a_shape[1] == shape[1];
+        let (rows, columns, rank) = if outputs_first { (b, a, a_shape[0]) } else { (a, b, a_shape[1]) };
+        let width = shape[1];
+        for (weight, row) in weight.chunks_mut(width).zip(rows.chunks(rank)) {
+            for (column, w) in weight.iter_mut().enumerate() {
+                let terms = row
+                    .iter()
+                    .enumerate()
+                    .map(|(r, x)| f64::from(*x) * f64::from(columns[r * width + column]));
                 *w = (f64::from(*w) + scale * terms.sum::<f64>()) as f32;
             }
         }

@@ -153,6 +153,9 @@ pub struct Graph {
     /// What comes out.
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    /// What its exporter knew of values in between.
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfo>,
     /// Constant tensors of which most elements are 0; their contents are not read.
     #[prost(message, repeated, tag = "15")]
     pub sparse_initializer: Vec<Sparse>,

@@ -53,7 +53,7 @@ impl Settings<'_> {
     /// The parameters that training leaves as they are, if there are any.
     pub fn frozen(&self) -> Option<Patterns> {
         match &self.model.lora {
-            Some(lora) => Some(lora.frozen()),
+            Some(lora) => Some(lora.frozen(self.model.head)),
             None => (!self.train.freeze.is_empty()).then(|| self.train.frozen()),
         }
     }

@@ -6,6 +6,7 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
 use gridlight::onnx::import::Imported;
 use gridlight::onnx::import::known::{Kind, Known};
+use gridlight::onnx::import::model::Stored;
 use gridlight::run::job::Options;
 use gridlight::run::{export, imported, trainer};
 use gridlight::train::checkpoint::{self, NamedTensor};
@@ -114,6 +115,50 @@ fn what_is_frozen_keeps_its_bits_and_the_rest_is_trained() {
         let bits = |data: &[f32]| data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(tensor(&last, name)), bits(given), "{name}");
     }
+    assert!(tensor(&last, "head.bias").iter().all(|x| *x != 0.0));
+}
+
+#[test]
+fn adapters_of_an_imported_network_are_trained_alone_and_merged_when_it_is_exported() {
+    let more = "lora = { rank = 2, alpha = 4 }\n[train]\nbatch_size = 8\nepochs = 20\nlearning_rate = 0.01\n";
+    let directory = workplace("mlp", more);
+    let place = directory.path();
+    let (last, _) = trained(place, &[]);
+    let experiment = Experiment::read(&place.join("x.toml"), &[]).unwrap();
+    let data = trainer::load_data(&experiment, place).unwrap();
+    let model = trainer::model_of(&experiment, &data.fitted, &data.train).unwrap();
+    let begin = model.graph(8, true).unwrap();
+    let bits = |data: &[f32]| data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    for (name, given) in &begin.given {
+        assert_eq!(bits(tensor(&last, name)), bits(given), "{name}");
+    }
+    assert!(begin.gradients.iter().all(|(name, _)| name.contains(".lora_")), "{:?}", begin.gradients);
+    assert!(begin.gradients.len() >= 4);
+    for (name, _) in begin.gradients.iter().filter(|(name, _)| name.contains("lora_B")) {
+        assert!(tensor(&last, name).iter().any(|x| *x != 0.0), "{name} is not trained");
+    }
+    let bytes = export::onnx(&place.join("run"), true).unwrap().bytes;
+    std::fs::write(place.join("merged.onnx"), bytes).unwrap();
+    let merged = Imported::read(&place.join("merged.onnx")).unwrap();
+    assert!(!merged.source.tensors.keys().any(|name| name.contains("lora")));
+    for (name, given) in begin.given.iter().filter(|(name, _)| name.ends_with(".weight")) {
+        let layer = name.strip_suffix(".weight").unwrap();
+        let of = |end: &str| tensor(&last, &format!("{layer}.lora_{end}.weight"));
+        let (a, b) = (of("A"), of("B"));
+        let Some(Stored::Weights { shape, data }) = merged.source.tensors.get(name) else {
+            panic!("no {name}")
+        };
+        let (rows, columns) = (shape[0], shape[1]);
+        for (at, w) in data.iter().enumerate() {
+            let change = |r: usize| b[at / columns * 2 + r] * a[r * columns + at % columns];
+            let wanted = given[at] + 2.0 * (change(0) + change(1));
+            assert!((w - wanted).abs() < 1e-5, "{name} {rows} x {columns}: {w} instead of {wanted}");
+        }
+    }
+    // A new last layer is trained as a whole, and has no adapter.
+    let (last, _) = trained(place, &["model.head=new"]);
+    let names: Vec<&str> = last.iter().map(|(name, ..)| name.as_str()).collect();
+    assert!(!names.iter().any(|name| name.starts_with("head.lora")), "{names:?}");
     assert!(tensor(&last, "head.bias").iter().all(|x| *x != 0.0));
 }
 

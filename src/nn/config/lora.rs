@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Family, ModelConfig};
+use super::{Family, Head, ModelConfig};
 use crate::base::number::is_positive;
+use crate::nn::imported::HEAD;
 use crate::nn::patterns::Patterns;
 
 /// Ends of the names of adapters, as PEFT's.
@@ -22,7 +23,8 @@ pub struct LoraConfig {
     #[serde(default = "default_alpha")]
     pub alpha: f64,
     /// Names of the dense layers and of the projections of attention that have adapters, in which `*` stands for any
-    /// text: `["*.self_attn", "*.linear1"]`; by default all.
+    /// text: `["*.self_attn", "*.linear1"]`; by default all. Those of an imported network are called as the weight that
+    /// they multiply by, less `.weight`.
     #[serde(default = "all")]
     pub layers: Vec<String>,
     /// Names of parameters that are trained as a whole besides, such as those of a new output layer (PEFT's
@@ -52,10 +54,12 @@ impl LoraConfig {
         self.alpha / self.rank.max(1) as f64
     }
 
-    /// What training leaves as it is: all but the adapters and what is trained besides.
-    pub fn frozen(&self) -> Patterns {
+    /// What training leaves as it is: all but the adapters, what is trained besides, and a new last layer, which has
+    /// learnt nothing that could be adapted.
+    pub fn frozen(&self, head: Option<Head>) -> Patterns {
         let adapters = ENDS.iter().map(|end| format!("*{end}"));
-        let trained: Vec<String> = adapters.chain(self.trained.iter().cloned()).collect();
+        let new = (head == Some(Head::New)).then(|| format!("{HEAD}.*"));
+        let trained: Vec<String> = adapters.chain(self.trained.iter().cloned()).chain(new).collect();
         // Checked when the experiment was read.
         Patterns::new(&all()).and_then(|all| all.except(&trained)).unwrap_or_default()
     }
@@ -65,8 +69,8 @@ impl LoraConfig {
 pub(crate) fn check(model: &ModelConfig, freezes: bool) -> Result<(), (&'static str, String)> {
     let Some(lora) = &model.lora else { return Ok(()) };
     let refuse = |reason: String| Err(("model.lora", reason));
-    if matches!(model.family, Family::Gan | Family::Vae) || model.from.is_some() {
-        return refuse("is for networks of layers, without `model.from`, `vae` and `gan`".into());
+    if matches!(model.family, Family::Gan | Family::Vae) {
+        return refuse("is for networks that predict, without `vae` and `gan`".into());
     }
     if freezes {
         return refuse("leaves all but the adapters as they are; remove train.freeze".into());

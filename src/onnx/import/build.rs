@@ -3,11 +3,13 @@
 //! A value is known before anything runs (shapes and what is computed of them), is a tensor of the file that
 //! nothing has read yet, or is a value of the graph. Images lie channels-first in ONNX and channels-last in the
 //! graph, so a value remembers how it lies, and is turned only where an operator needs the other order.
-//! Everything that is not supported is found in one pass: what follows from it is skipped in silence.
+//! Everything that is not supported is found in one pass: what follows from it is skipped in silence, or computed of
+//! what stands in for it ([`super::guess`]).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::guess::Guesses;
 use super::known::{Kind, Known};
 use super::mend::{Freed, Mends, PROBE, with_rows};
 use super::model::{Body, Node, Source, Stored};
@@ -23,7 +25,7 @@ pub type Operators = fn(&mut Builder, &Node) -> Outcome<Vec<Value>>;
 pub struct Builder<'m, 'n, 'g> {
     /// The network that it becomes.
     pub net: &'n mut Network<'g>,
-    source: &'m Source,
+    pub(super) source: &'m Source,
     operators: Operators,
     /// How often each name is read.
     pub(super) uses: &'m HashMap<String, usize>,
@@ -46,6 +48,8 @@ pub struct Builder<'m, 'n, 'g> {
     dropouts: u32,
     /// Values that are places along an axis, and its extent.
     pub(super) places: HashMap<ValueId, usize>,
+    /// What stands in for what is not supported, if only problems are looked for.
+    pub guesses: Option<Guesses>,
     /// Whether everything is computed as the file says, rather than as layers that are trained.
     pub literal: bool,
 }
@@ -76,6 +80,7 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
             at: 0,
             dropouts: 0,
             places: HashMap::new(),
+            guesses: None,
             literal: true,
         }
     }
@@ -105,8 +110,15 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
                 Some(reason) => Err(Fail::Reason(reason)),
             }
         });
+        let behind = self.guesses.as_ref().is_some_and(|guesses| guesses.is_behind(node));
         let values = found.unwrap_or_else(|fail| {
-            if let Fail::Reason(reason) = fail {
+            let reason = match fail {
+                Fail::Reason(reason) => Some(reason),
+                // What does not fit may not because of what was guessed.
+                Fail::Shapes(reason) => Some(reason).filter(|_| !behind),
+                Fail::Follows => None,
+            };
+            if let Some(reason) = reason {
                 // A value that an attribute should have had may be what does not fit.
                 let reason = node.mistyped().map_or(reason, |of_type| of_type);
                 let reason = match self.freed.is_some_and(|freed| freed.rows == PROBE) {
@@ -121,8 +133,11 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
             self.constants.extend(node.outputs.iter().cloned());
         }
         for (at, name) in node.outputs.iter().enumerate().filter(|(_, name)| !name.is_empty()) {
-            let value = values.get(at).cloned().unwrap_or(Value::Broken);
+            let value = values.get(at).cloned().unwrap_or_else(|| self.guess(name));
             self.values.insert(name.clone(), value);
+        }
+        if let Some(guesses) = self.guesses.as_mut().filter(|_| behind) {
+            guesses.note(&node.outputs);
         }
         let declared = &self.net.parameters[parameters..];
         if !declared.is_empty() {

@@ -119,17 +119,37 @@ impl Imported {
         settings: &BTreeMap<String, Known>,
     ) -> Result<Mends, String> {
         free::search(exported, |rows, mends| {
-            let mut shapes = shapes.clone();
-            for shape in shapes.values_mut().filter(|shape| !shape.is_empty()) {
-                shape[0] = rows;
-            }
-            let mut graph = Graph::new();
-            let mut net = Network::new(&mut graph, false);
-            let freed = Some(Freed { exported, rows });
-            let outputs = self.appended(&mut net, &shapes, settings, freed, mends)?;
-            let outputs = outputs.into_iter().filter_map(|output| output.value.err()).collect();
-            Ok(free::Built::of(net, outputs))
+            self.with_rows(Freed { exported, rows }, shapes, settings, mends)
         })
+    }
+
+    /// Whether what it gives for a row depends on the other rows of a batch, if these are free in the file.
+    pub(super) fn mixes_rows(&self, sizes: &BTreeMap<String, usize>) -> bool {
+        let Some(exported) = self.exported_rows().filter(|&exported| exported == 0) else { return false };
+        let Ok(shapes) = self.tried_shapes(sizes) else { return false };
+        free::mixes_rows(|rows| {
+            let freed = Freed { exported, rows };
+            self.with_rows(freed, &shapes, &BTreeMap::new(), &mut Mends::default())
+        })
+    }
+
+    /// The model for a number of rows; the first extents of `shapes` are any.
+    fn with_rows(
+        &self,
+        freed: Freed,
+        shapes: &BTreeMap<String, Vec<usize>>,
+        settings: &BTreeMap<String, Known>,
+        mends: &mut Mends,
+    ) -> Result<free::Built, String> {
+        let mut shapes = shapes.clone();
+        for shape in shapes.values_mut().filter(|shape| !shape.is_empty()) {
+            shape[0] = freed.rows;
+        }
+        let mut graph = Graph::new();
+        let mut net = Network::new(&mut graph, false);
+        let outputs = self.appended(&mut net, &shapes, settings, Some(freed), mends)?;
+        let outputs = outputs.into_iter().filter_map(|output| output.value.err()).collect();
+        Ok(free::Built::of(net, outputs))
     }
 
     fn built(

@@ -6,10 +6,12 @@
 //! way ([`known`]). The number of rows is free, whatever the file was exported with ([`mend`], [`free`]). In training, a model
 //! is the body of an experiment's ([`network`]).
 
+mod adapters;
 pub mod build;
 mod feed;
 pub mod file;
 mod free;
+mod guess;
 pub mod known;
 mod linear;
 pub mod literal;
@@ -37,6 +39,7 @@ use crate::nn::network::Network;
 use crate::train::TrainError;
 use crate::train::checkpoint::hexadecimal;
 use build::{Builder, Held, Problem, Value};
+use guess::Guesses;
 use known::Kind;
 use mend::{Freed, Mends, PROBE};
 use model::{Node, Port, Side, Source};
@@ -74,6 +77,8 @@ pub struct Inspection {
     pub outputs: Vec<(String, Option<Vec<usize>>)>,
     /// Extents that the file leaves open, and what was tried instead.
     pub assumed: Vec<(String, usize)>,
+    /// Whether what it gives for a row depends on the other rows of a batch.
+    pub mixes_rows: bool,
 }
 
 impl Imported {
@@ -156,6 +161,8 @@ impl Imported {
             *inspection.operators.entry(node.op.clone()).or_insert(0) += 1;
         }
         let mut builder = self.builder(&mut net, freed, &mut mends);
+        let mut guesses = Guesses::default();
+        guesses.extents.clone_from(sizes);
         for port in &self.source.inputs {
             match tried_shape(port, sizes, &mut inspection.assumed) {
                 Ok(shape) => match bind_input(&mut builder, port, &shape) {
@@ -165,6 +172,13 @@ impl Imported {
                 Err(reason) => builder.problems.push(problem_of(port, reason)),
             }
         }
+        guesses.extents.extend(inspection.assumed.iter().cloned());
+        for port in &self.source.inputs {
+            if let Some(Side::Named(name)) = port.shape.as_ref().and_then(|shape| shape.first()) {
+                guesses.extents.insert(name.clone(), PROBE);
+            }
+        }
+        builder.guesses = Some(guesses);
         builder.run(&self.source.nodes, &|_| true);
         for port in &self.source.outputs {
             let shape = builder.extents(&builder.named(&port.name)).ok();
@@ -173,6 +187,9 @@ impl Imported {
             inspection.outputs.push((port.name.clone(), shape));
         }
         inspection.problems = std::mem::take(&mut builder.problems);
+        if inspection.problems.is_empty() {
+            inspection.mixes_rows = self.mixes_rows(sizes);
+        }
         // What keeps the rows from being freed, if it is nothing of a single node.
         if let (Err(reason), true) = (found, inspection.problems.is_empty()) {
             inspection.problems.push(Problem { node: "rows".into(), op: "input".into(), reason });
@@ -188,11 +205,13 @@ impl Imported {
         let Some(exported) = self.exported_rows().filter(|&exported| exported > 0) else {
             return Ok(Mends::probing());
         };
-        let mut shapes = BTreeMap::new();
-        for port in &self.source.inputs {
-            shapes.insert(port.name.clone(), tried_shape(port, sizes, &mut vec![])?);
-        }
-        self.free_rows(exported, &shapes, &BTreeMap::new())
+        self.free_rows(exported, &self.tried_shapes(sizes)?, &BTreeMap::new())
+    }
+
+    /// The shapes with which inputs are tried.
+    fn tried_shapes(&self, sizes: &BTreeMap<String, usize>) -> Result<BTreeMap<String, Vec<usize>>, String> {
+        let tried = |port: &Port| Ok((port.name.clone(), tried_shape(port, sizes, &mut vec![])?));
+        self.source.inputs.iter().map(tried).collect()
     }
 
     /// The rows with which the model was exported: the first extent of its inputs, 0 if it is open; none if the

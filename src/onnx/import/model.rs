@@ -95,6 +95,8 @@ pub struct Source {
     pub outputs: Vec<Port>,
     /// Tensors by name.
     pub tensors: BTreeMap<String, Stored>,
+    /// What the file says of values in between, by name.
+    pub between: BTreeMap<String, Port>,
     /// Version of the standard operators.
     pub opset: i64,
     /// The program that wrote it.

@@ -11,12 +11,10 @@ use super::model::{Node, Port, Stored};
 use super::{Imported, problem_text};
 use crate::base::tensor::{DType, elements};
 use crate::graph::{Graph, GraphError, Source, ValueId};
-use crate::nn::imported::{self, Feeds};
+use crate::nn::imported::{self, Feeds, HEAD};
 use crate::nn::losses::Loss;
 use crate::nn::network::Network;
 
-/// The name of a new last layer.
-const HEAD: &str = "head";
 /// Operators of scikit-learn's converter: probabilities by class, and rows of length 1.
 const ZIP_MAP: &str = "ai.onnx.ml.ZipMap";
 const NORMALIZER: &str = "ai.onnx.ml.Normalizer";
@@ -272,7 +270,13 @@ impl Body {
             return Ok(known.clone());
         }
         let exported = self.model.exported_rows().unwrap_or(0);
+        let mut with_rows = |rows| self.tried(feeds, name, Freed { exported, rows }, &mut Mends::default());
         let mends = match exported {
+            0 if self.model.exported_rows().is_some() && free::mixes_rows(&mut with_rows) => {
+                return Err("what it gives for a row depends on the other rows of a batch, as a mean over the first axis \
+                            does, so it predicts no single row; `gridlight import --inputs` runs it as it is"
+                    .into());
+            }
             0 => Mends::default(),
             _ => free::search(exported, |rows, mends| {
                 self.tried(feeds, name, Freed { exported, rows }, mends)
@@ -348,7 +352,10 @@ impl imported::Body for Body {
             let features = self.features(net, feeds)?;
             net.graph.set_layer(HEAD);
             let before = net.parameters.len();
+            // It is trained as a whole, without an adapter.
+            let lora = net.lora.take();
             let y = net.dense(HEAD, outputs, true, features)?;
+            net.lora = lora;
             let trained =
                 net.parameters[before..].iter().map(|(p, _)| p.shape.iter().product::<usize>()).sum();
             net.summary.push((HEAD.into(), vec![outputs], trained));

@@ -83,6 +83,7 @@ pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
     let inputs = graph.input.iter().filter(|info| !body.tensors.contains_key(&info.name));
     let inputs: Result<Vec<Port>, String> = inputs.map(port).collect();
     let outputs: Result<Vec<Port>, String> = graph.output.iter().map(port).collect();
+    let between = graph.value_info.iter().filter_map(|info| Some((info.name.clone(), port(info).ok()?)));
     let producer =
         format!("{} {}", model.producer_name, model.producer_version).trim().chars().take(80).collect();
     Ok(Source {
@@ -90,6 +91,7 @@ pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
         inputs: inputs?,
         outputs: outputs?,
         tensors: body.tensors,
+        between: between.collect(),
         opset,
         producer,
     })

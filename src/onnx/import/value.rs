@@ -21,6 +21,8 @@ pub struct Problem {
 pub enum Fail {
     /// It is not supported.
     Reason(String),
+    /// Its operands do not fit.
+    Shapes(String),
     /// It reads a result of one that is not.
     Follows,
 }
@@ -39,7 +41,7 @@ impl From<&str> for Fail {
 
 impl From<GraphError> for Fail {
     fn from(error: GraphError) -> Self {
-        Self::Reason(format!("{}({}): {}", error.op, error.operands, error.reason))
+        Self::Shapes(format!("{}({}): {}", error.op, error.operands, error.reason))
     }
 }
 

@@ -27,7 +27,8 @@ pub fn matmul(b: &mut Builder, node: &Node) -> Outcome<Value> {
     };
     Builder::want_floats(&held)?;
     let right = b.first(&held)?;
-    Ok(Held::new(product(b, left, right)?).into())
+    let y = product(b, left, right)?;
+    Ok(Held::new(b.adapted([left, right], [false, false], y)?).into())
 }
 
 /// As [`matmul`], of values of the graph.
@@ -73,6 +74,7 @@ pub fn gemm(b: &mut Builder, node: &Node) -> Outcome<Value> {
         (false, Some(plain)) => b.net.graph.matmul_with(a, plain, ta, true)?,
         _ => b.net.graph.matmul_with(a, c, ta, tb)?,
     };
+    let y = b.adapted([a, c], [ta, tb], y)?;
     let y = b.net.graph.mul_scalar(y, alpha)?;
     let Some(bias) = b.trained_if(node, 2)? else { return Ok(Held::new(y).into()) };
     if beta == 0.0 {
