@@ -52,6 +52,8 @@ struct Report {
     tensors: Vec<Tensor>,
     assumed: BTreeMap<String, usize>,
     mixes_rows: bool,
+    /// Whether the file says double precision anywhere; numbers are computed in single precision.
+    doubles: bool,
     unsupported: Vec<Unsupported>,
 }
 
@@ -165,6 +167,7 @@ impl Import {
                 .collect(),
             assumed: inspection.assumed.into_iter().collect(),
             mixes_rows: inspection.mixes_rows,
+            doubles: source.has_doubles,
             unsupported: unsupported
                 .map(|p| Unsupported { node: p.node, operator: p.op, reason: p.reason })
                 .collect(),
@@ -188,6 +191,9 @@ impl Report {
         }
         for (name, n) in &self.assumed {
             text += &format!("  note: {name} is open; {n} was tried (--size {name}=NUMBER)\n");
+        }
+        if self.doubles {
+            text += "  note: numbers are computed in single precision, also where the file says double\n";
         }
         let operators: Vec<String> = self.operators.iter().map(|(op, n)| format!("{op} {n}")).collect();
         text += &format!("operators: {}\n", operators.join(", "));

@@ -97,6 +97,8 @@ pub struct Source {
     pub tensors: BTreeMap<String, Stored>,
     /// What the file says of values in between, by name.
     pub between: BTreeMap<String, Port>,
+    /// Whether it computes in double precision anywhere.
+    pub has_doubles: bool,
     /// Version of the standard operators.
     pub opset: i64,
     /// The program that wrote it.

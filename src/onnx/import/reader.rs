@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Mutex;
 
-use super::super::proto::{self, Extent};
+use super::super::proto::{self, Extent, element};
 use super::linear;
 use super::model::{Body, Node, Port, Side, Source, stored};
 
@@ -62,6 +62,9 @@ const NEWEST: i64 = 26;
 /// If its parts do not fit together.
 pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
+    if graph.output.is_empty() {
+        return Err("its graph has no outputs".into());
+    }
     let opsets: BTreeMap<String, i64> =
         model.opset_import.iter().map(|set| (domain(&set.domain).to_string(), set.version)).collect();
     let opset = opsets.get("").copied().unwrap_or(1);
@@ -91,10 +94,29 @@ pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
         inputs: inputs?,
         outputs: outputs?,
         tensors: body.tensors,
+        has_doubles: has_doubles(graph),
         between: between.collect(),
         opset,
         producer,
     })
+}
+
+/// Whether inputs, outputs, tensors or casts of a graph are of double precision.
+fn has_doubles(graph: &proto::Graph) -> bool {
+    let of_port = |info: &proto::ValueInfo| {
+        let ty = info.r#type.as_ref().and_then(|ty| ty.tensor_type.as_ref());
+        ty.is_some_and(|ty| ty.elem_type == element::DOUBLE)
+    };
+    let of_node = |node: &proto::Node| {
+        let is_double = |attribute: &proto::Attribute| {
+            (attribute.name == "to" && attribute.i == Some(i64::from(element::DOUBLE)))
+                || attribute.t.as_ref().is_some_and(|tensor| tensor.data_type == element::DOUBLE)
+        };
+        node.attribute.iter().any(is_double)
+    };
+    graph.input.iter().chain(&graph.output).any(of_port)
+        || graph.initializer.iter().any(|tensor| tensor.data_type == element::DOUBLE)
+        || graph.node.iter().any(of_node)
 }
 
 fn domain(name: &str) -> &str {
