@@ -80,6 +80,7 @@ fn family_name(family: Family) -> &'static str {
         Family::Rnn => "rnn",
         Family::Tcn => "tcn",
         Family::Transformer => "transformer",
+        Family::Unet => "unet",
         Family::Vae => "vae",
         Family::Gan => "gan",
     }

@@ -16,6 +16,7 @@ mod inspect;
 mod keys;
 mod list;
 mod output;
+mod pictures;
 mod plan;
 mod predict;
 mod progress;

@@ -10,7 +10,7 @@ use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device, stream, tell};
+use super::{Failure, is_exact, open_device, pictures, stream, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -51,6 +51,10 @@ pub struct Predict {
     /// the last hidden features, of an ensemble those of its first member (`novelty`). Needs the run's data.
     #[arg(long)]
     novelty: bool,
+    /// Write what is predicted of each pixel as pictures too, PNG files in this folder called as those of the input: masks
+    /// with the values of those for training, or images. For models of `data.image.target`.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "stream")]
+    pictures: Option<PathBuf>,
     /// Predict each row as it comes, from standard input (CSV with a header, or a JSON object a line) to standard
     /// output.
     #[arg(long, conflicts_with_all = ["future", "keep", "dropout_samples", "novelty"])]
@@ -88,6 +92,9 @@ impl Predict {
         };
         let predicted = evaluate::predictions_with(&self.run, given, &extras, &*device);
         let table = predicted.map_err(|e| input.blame(e))?;
+        if let Some(folder) = &self.pictures {
+            pictures::save(&table.pictures, &self.run, &self.input, folder)?;
+        }
         save(&format!("{} predictions", table.rows), &self.output, &table.csv()?)?;
         if let Some(note) = table.note {
             tell(format_args!("note: {note}"));

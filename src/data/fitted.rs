@@ -204,6 +204,40 @@ pub enum FittedTarget {
     },
     /// The next symbol of a text.
     Text(FittedText),
+    /// Something for each pixel of an image.
+    Pixels(FittedPixels),
+}
+
+/// What is predicted of each pixel.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedPixels {
+    /// Shape of a target: one channel of classes, or those of its values.
+    pub shape: ImageShape,
+    /// The classes by label; none if values are predicted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<PixelClass>,
+    /// Scaling of each channel of values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub scaling: Vec<FittedScaling>,
+    /// Smallest and largest value in training: black and white in pictures.
+    pub range: [f64; 2],
+    /// Whether the target is the image itself.
+    #[serde(default)]
+    pub itself: bool,
+    /// Standard deviation of the noise that is added to the scaled values of images whose target is known.
+    #[serde(default)]
+    pub noise: f64,
+}
+
+/// A class of pixels.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PixelClass {
+    /// Its name.
+    pub name: String,
+    /// The value of each channel of such pixels in masks.
+    pub values: Vec<u32>,
 }
 
 impl Fitted {

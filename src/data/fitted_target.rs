@@ -1,6 +1,6 @@
 //! What a fitted target is called, how many outputs predict it, and its own units.
 
-use super::fitted::FittedTarget;
+use super::fitted::{FittedPixels, FittedTarget};
 use super::scaling::FittedScaling;
 use super::symbols::FittedText;
 
@@ -8,7 +8,7 @@ impl FittedTarget {
     /// Column name, if there is a target.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Absent | Self::Text(_) => None,
+            Self::Absent | Self::Text(_) | Self::Pixels(_) => None,
             Self::Number { name, .. }
             | Self::Rate { name }
             | Self::Binary { name, .. }
@@ -33,6 +33,7 @@ impl FittedTarget {
             Self::Number { .. } | Self::Rate { .. } | Self::Binary { .. } => 1,
             Self::Classes { names, .. } => names.len(),
             Self::Numbers { columns, steps, .. } => columns.len() * steps,
+            Self::Pixels(pixels) => pixels.shape.plane() * pixels.each(),
         }
     }
 
@@ -41,6 +42,7 @@ impl FittedTarget {
         match self {
             Self::Number { scaling, .. } => Some(scaling),
             Self::Numbers { scalings, .. } => scalings.get(at % scalings.len().max(1)),
+            Self::Pixels(pixels) => pixels.scaling.get(at / pixels.shape.plane().max(1)),
             Self::Absent | Self::Rate { .. } | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => {
                 None
             }
@@ -55,7 +57,9 @@ impl FittedTarget {
             Self::Numbers { columns, scalings, .. } => {
                 columns.iter().map(String::as_str).zip(scalings).collect()
             }
-            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) => vec![],
+            Self::Absent | Self::Binary { .. } | Self::Classes { .. } | Self::Text(_) | Self::Pixels(_) => {
+                vec![]
+            }
         }
     }
 
@@ -64,9 +68,12 @@ impl FittedTarget {
         match self {
             Self::Binary { names, .. } => names,
             Self::Classes { names, .. } => names,
-            Self::Absent | Self::Number { .. } | Self::Rate { .. } | Self::Numbers { .. } | Self::Text(_) => {
-                &[]
-            }
+            Self::Absent
+            | Self::Number { .. }
+            | Self::Rate { .. }
+            | Self::Numbers { .. }
+            | Self::Text(_)
+            | Self::Pixels(_) => &[],
         }
     }
 
@@ -79,8 +86,22 @@ impl FittedTarget {
             | Self::Rate { .. }
             | Self::Numbers { .. }
             | Self::Binary { .. }
-            | Self::Classes { .. } => None,
+            | Self::Classes { .. }
+            | Self::Pixels(_) => None,
         }
+    }
+
+    /// What is predicted of each pixel, if that is the target.
+    pub fn pixels(&self) -> Option<&FittedPixels> {
+        match self {
+            Self::Pixels(pixels) => Some(pixels),
+            _ => None,
+        }
+    }
+
+    /// Number of labels, of rows or of pixels.
+    pub fn labels(&self) -> usize {
+        self.pixels().map_or(self.classes().len(), |pixels| pixels.classes.len())
     }
 
     /// Titles of a model's outputs: the columns, with the horizon if several steps are predicted.
@@ -130,5 +151,12 @@ impl FittedTarget {
         if let Self::Classes { names: known, .. } = self {
             known.sort_by_key(|name| names.iter().position(|class| class == name));
         }
+    }
+}
+
+impl FittedPixels {
+    /// Outputs for each pixel: one for each class, or each channel.
+    pub fn each(&self) -> usize {
+        if self.classes.is_empty() { self.shape.channels } else { self.classes.len() }
     }
 }

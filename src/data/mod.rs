@@ -51,7 +51,8 @@ use digest::{digest, digest_all, hexadecimal};
 pub use documents::FittedDocuments;
 pub use error::DataError;
 pub use fitted::{
-    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedSeries, FittedTarget, FittedWindow,
+    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedPixels, FittedSeries, FittedTarget,
+    FittedWindow, PixelClass,
 };
 use image::Images;
 pub use keep::Kept;
@@ -111,6 +112,11 @@ pub fn load(config: &DataConfig, directory: &Path, goal: Goal) -> Result<Loaded,
         false => load_path(config, directory, &path, goal),
     };
     let mut loaded = loaded.map_err(|e| e.in_file(&path))?;
+    for (trains, part) in
+        [(true, &mut loaded.train), (false, &mut loaded.validation), (false, &mut loaded.test)]
+    {
+        image::targets::finish(&loaded.fitted, part, true, trains);
+    }
     let bytes = loaded.train.feature_bytes() + loaded.validation.feature_bytes();
     for part in [&mut loaded.train, &mut loaded.validation, &mut loaded.test] {
         part.keep_as(config, bytes);
@@ -131,7 +137,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         return image::files::load(config, directory, path, goal);
     }
     image::files::check_no_pictures(config, path)?;
-    if config.target.is_none() && goal != Goal::Features {
+    if config.target.is_none() && goal != Goal::Features && config.pixel_target().is_none() {
         let reason = "`data.target` is missing; name the column to predict".into();
         return Err(DataError::Treatment { column: "target".into(), reason });
     }
@@ -186,6 +192,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             (columns.into_iter().collect::<Result<_, _>>()?, None)
         }
     };
+    let fitted_target = image::targets::of_table(config, image.as_ref())?.unwrap_or(fitted_target);
     let documents = match documents {
         Some((text, column)) => {
             // Rows without a target have texts too.
@@ -283,6 +290,12 @@ pub fn look(config: &DataConfig, directory: &Path) -> Result<Option<Understandin
 /// # Errors
 /// [`DataError`] for anything wrong with the file.
 pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
+    let mut rows = load_rows_with(fitted, path, with_target)?;
+    image::targets::finish(fitted, &mut rows, with_target, false);
+    Ok(rows)
+}
+
+fn load_rows_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
     readable(path)?;
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
         return image::files::load_with(fitted, image, path, with_target);
@@ -315,7 +328,9 @@ pub fn load_in_memory(
     }
     let fitted = &*if with_target { Cow::Borrowed(fitted) } else { fitted.without_derived_targets() };
     let table = read::alike_in_memory(fitted, name, rows).map_err(|e| e.in_file(name))?;
-    of_table(fitted, table, name, with_target)
+    let mut rows = of_table(fitted, table, name, with_target)?;
+    image::targets::finish(fitted, &mut rows, with_target, false);
+    Ok(rows)
 }
 
 /// Encodes the rows of a table that was read for a model.

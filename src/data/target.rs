@@ -1,5 +1,7 @@
 //! Targets: fits one to its column in the training rows, and encodes the column of any rows.
 
+use std::collections::BTreeSet;
+
 use super::config::{ColumnKind, DataConfig};
 use super::dataset::{Dataset, Target};
 use super::fitted::FittedTarget;
@@ -44,9 +46,8 @@ impl FittedTarget {
         let name = table.names[column].clone();
         let bad =
             |reason: String| DataError::BadTarget { path: table.path.clone(), column: name.clone(), reason };
-        let mut names: Vec<String> = train.iter().map(|&row| table.cell(column, row).into_owned()).collect();
-        names.sort();
-        names.dedup();
+        let most = if matches!(goal, Goal::Regression | Goal::Rate) { FEW } else { MOST_CLASSES + 1 };
+        let mut names = distinct(table, column, train, most);
         if let Some(positive) = &config.positive {
             let hint = || crate::base::names::nearest(positive, names.iter().map(String::as_str));
             if !matches!(goal, Goal::Binary | Goal::Classes | Goal::Features)
@@ -93,11 +94,12 @@ impl FittedTarget {
                 Self::Number { name, scaling }
             }
             Goal::Binary => {
-                let found = names.len();
+                let more = if names.len() > MOST_CLASSES { "more than " } else { "" };
+                let found = names.len().min(MOST_CLASSES);
                 put_last(&mut names, config.positive.as_ref());
                 let names: [String; 2] = names.try_into().map_err(|_| {
                     bad(format!(
-                        "has {found} different values; loss = \"bce_with_logits\" needs 2, for more \
+                        "has {more}{found} different values; loss = \"bce_with_logits\" needs 2, for more \
                          use \"cross_entropy\""
                     ))
                 })?;
@@ -112,10 +114,9 @@ impl FittedTarget {
                         train.len()
                     )));
                 }
-                if names.len() > 10_000 {
+                if names.len() > MOST_CLASSES {
                     return Err(bad(format!(
-                        "has {} different values; that is not a set of classes",
-                        names.len()
+                        "has more than {MOST_CLASSES} different values; that is not a set of classes"
                     )));
                 }
                 if names.iter().all(|n| cells::number(n).is_some()) {
@@ -167,11 +168,29 @@ fn number(
     Ok(FittedScaling::fit(scaling, &numbers))
 }
 
+/// Most classes of a target.
+const MOST_CLASSES: usize = 10_000;
+/// So many different values may be classes.
+const FEW: usize = 20;
+
+/// The different texts of a column in some rows, sorted; the first `most` that are found where there are more.
+fn distinct(table: &Table, column: usize, rows: &[usize], most: usize) -> Vec<String> {
+    let mut found = BTreeSet::new();
+    for &row in rows {
+        let cell = table.cell(column, row);
+        if !found.contains(&*cell) {
+            found.insert(cell.into_owned());
+        }
+        if found.len() == most {
+            break;
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// One of the values of a target if they are no classes: numbers with fractions, of which many rows have one of
 /// their own.
 fn measured(names: &[String], rows: usize) -> Option<&String> {
-    /// So many different values may be classes.
-    const FEW: usize = 20;
     let number = |name: &String| cells::number(name);
     if names.len() <= FEW || 4 * names.len() < rows || !names.iter().all(|name| number(name).is_some()) {
         return None;
@@ -203,7 +222,7 @@ impl FittedTarget {
             })
         };
         Ok(Some(match self {
-            Self::Absent | Self::Text(_) => return Ok(None),
+            Self::Absent | Self::Text(_) | Self::Pixels(_) => return Ok(None),
             Self::Number { scaling, .. } => {
                 let values = cells::values(table, at, rows, ColumnKind::Number)?;
                 Target::Numbers(values.iter().map(|v| scaling.apply_f32(v.unwrap_or(f64::NAN))).collect())
@@ -242,11 +261,11 @@ impl FittedTarget {
     pub(super) fn constant(&self, rows: &Dataset) -> Option<f64> {
         let values = rows.target.as_ref()?.values();
         let weight = |row: usize| rows.weights.get(row).copied().unwrap_or(1.0);
-        if self.classes().is_empty() {
+        if self.labels() == 0 {
             let numbers = self.own_units(values.into_iter());
             return (self.outputs() == 1 && !numbers.is_empty()).then(|| mean(&numbers, weight));
         }
-        let counts = rows.class_weights(self.classes().len());
+        let counts = rows.class_weights(self.labels());
         let most = counts.iter().copied().max_by(f64::total_cmp)?;
         counts.iter().position(|count| *count == most).map(|label| label as f64)
     }

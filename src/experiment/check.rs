@@ -20,6 +20,7 @@ impl Experiment {
         config::transformer::check(&self.model)?;
         config::classic::check(&self.model)?;
         config::temporal::check(&self.model)?;
+        config::unet::check(&self.model)?;
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;

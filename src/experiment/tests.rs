@@ -101,7 +101,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 89] = [
+const TABLES: [&str; 91] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -129,7 +129,9 @@ const TABLES: [&str; 89] = [
     "model={family=\"alexnet\"+}",
     "model={family=\"rnn\"+}",
     "model={family=\"tcn\"+}",
+    "model={family=\"unet\"+}",
     "model={family=\"vae\"+}",
+    "model.layer=[{type=\"unet\",channels=[3,4]+}]",
     "model={family=\"gan\"+}",
     "model.layer=[{type=\"dense\",units=3+}]",
     "model.layer=[{type=\"activation\",function=\"relu\"+}]",
@@ -340,7 +342,8 @@ fn every_key_is_listed_with_a_sentence() {
     assert!(of("data", "source").required);
     assert_eq!(
         of("model", "family").kind,
-        "\"mlp\" | \"cnn\" | \"resnet\" | \"alexnet\" | \"rnn\" | \"tcn\" | \"transformer\" | \"vae\" | \"gan\""
+        "\"mlp\" | \"cnn\" | \"resnet\" | \"alexnet\" | \"rnn\" | \"tcn\" | \"transformer\" | \"unet\" | \"vae\" | \
+         \"gan\""
     );
     let lion = keys::keys("train.optimizer").unwrap();
     assert!(lion.iter().any(|k| k.key == "betas" && k.form.as_deref() == Some("type = \"lion\"")));

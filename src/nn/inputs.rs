@@ -24,8 +24,19 @@ pub struct Inputs {
     pub graph: Option<Arc<Nodes>>,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
+    /// Set if something is predicted of each pixel of an image.
+    pub pixels: Option<PixelOutputs>,
     /// Set if rows are texts, and have no other features.
     pub documents: Option<DocumentShape>,
+}
+
+/// What is predicted of each pixel of an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PixelOutputs {
+    /// Height and width.
+    pub size: [usize; 2],
+    /// Outputs for each pixel: scores of classes, or values of channels.
+    pub each: usize,
 }
 
 /// The shape of texts of rows.

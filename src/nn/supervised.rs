@@ -4,8 +4,8 @@ use super::config::transformer::TokensOf;
 use super::config::{Listed, ModelConfig};
 use super::imported::{Feeds, Imported};
 use super::init::Init;
-use super::inputs::{DocumentShape, Inputs, WEIGHT, X, Y, category_source, embedding_width};
-use super::layers::{Dense, LayerConfig};
+use super::inputs::{DocumentShape, Inputs, PixelOutputs, WEIGHT, X, Y, category_source, embedding_width};
+use super::layers::{Conv2d, Dense, LayerConfig, Pair};
 use super::lora::Lora;
 use super::losses::{Loss, Losses};
 use super::model::Model;
@@ -51,7 +51,9 @@ impl Supervised {
             units /= graph.count().max(1);
         }
         let last = layers.last().and_then(|layer| layer.layer().mixes_nodes());
-        if last.is_none_or(|width| width != units) {
+        if let Some(pixels) = inputs.pixels {
+            layers.push(Conv2d::new(pixels.each, Pair::Both(1)).into());
+        } else if last.is_none_or(|width| width != units) {
             layers.push(Dense { units, bias: true }.into());
         }
         let embedding_width = match inputs.documents {
@@ -178,6 +180,9 @@ impl Model for Supervised {
         }
         net.names = self.names.clone();
         h = net.layers(&self.layers, 0, h)?;
+        if let Some(pixels) = self.inputs.pixels {
+            return self.by_pixel(net, batch, pixels, h);
+        }
         if net.graph.shape(h).len() != 2 {
             let reason = "the layers give each sample a sequence or an image, and the output takes a row of numbers; \
                           end with a `global_pool` or `flatten` layer, or a recurrent one that gives its last state";
@@ -194,6 +199,42 @@ impl Model for Supervised {
 
     fn quantiles(&self) -> &[f64] {
         self.loss.quantiles()
+    }
+}
+
+impl Supervised {
+    /// The losses of what is predicted of each pixel, `[B, H, W, each]`: predictions are `[B, H W each]` of classes, whose
+    /// targets are labels `u32[B, H W]`, and `[B, C H W]` of values, whose targets are such.
+    fn by_pixel(
+        &self,
+        net: &mut Network,
+        batch: usize,
+        PixelOutputs { size, each }: PixelOutputs,
+        h: ValueId,
+    ) -> Result<Losses, GraphError> {
+        if net.graph.shape(h)[1..] != [size[0], size[1], each] {
+            let reason = format!(
+                "the layers give images of another size than the target's, {} x {} pixels; let convolutions keep the \
+                 size, and enlarge what pooling reduces (`upsample`, `conv_transpose2d`), or use family = \"unet\"",
+                size[0], size[1]
+            );
+            return Err(net.graph.error("output", &[h], reason));
+        }
+        let pixels = size[0] * size[1];
+        if !self.loss.wants_labels() {
+            let planes = net.graph.permute(h, &[0, 3, 1, 2])?;
+            let values = net.graph.reshape(planes, &[batch, each * pixels])?;
+            return self.losses(net, batch, values);
+        }
+        net.graph.set_layer("loss");
+        let labels = net.graph.source(Source::Batch(Y.into()), &[batch, pixels], DType::U32)?;
+        let labels = net.graph.reshape(labels, &[batch * pixels])?;
+        let scores = net.graph.reshape(h, &[batch * pixels, each])?;
+        let (losses, mean) = self.loss.build(net.graph, scores, labels)?;
+        let losses = net.graph.reshape(losses, &[batch, pixels])?;
+        let rows = net.graph.mean(losses, &[1], false)?;
+        let predictions = net.graph.reshape(scores, &[batch, pixels * each])?;
+        Ok(Losses { predictions, rows, mean, parts: vec![] })
     }
 }
 

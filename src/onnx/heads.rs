@@ -1,13 +1,14 @@
 //! What comes out of a network: numbers in their own units, classes by name with their probabilities.
 
 use super::assembly::{Assembly, Extent, ROWS};
-use super::builder::{int, integers, texts};
+use super::builder::{Builder, int, integers, ints, texts};
 use super::emit::Emitter;
 use super::inputs::{Prepared, prepare};
 use super::proto::element;
 use super::trace::Trace;
 use super::{Request, refuse, scale};
-use crate::data::{FittedScaling, FittedTarget};
+use crate::base::image::ImageShape;
+use crate::data::{FittedPixels, FittedScaling, FittedTarget};
 use crate::tasks;
 use crate::train::TrainError;
 
@@ -27,6 +28,10 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
     let quantiles = request.settings.train.loss.quantiles();
     let shape = [ROWS, Extent::Fixed(target.outputs() * quantiles.len().max(1))];
     let name = target.columns().join("`, `");
+    if let Some(pixels) = target.pixels() {
+        by_pixel(assembly, pixels, request.raw, &raw)?;
+        return Ok("Predicts something of each pixel.".into());
+    }
     if request.raw {
         let meaning = "the network's outputs: scaled numbers, or logits of classes";
         assembly.output("output", &raw, element::FLOAT, &shape, meaning);
@@ -42,6 +47,72 @@ pub fn write(assembly: &mut Assembly, request: &Request) -> Result<String, Train
         classes(assembly, target, request.fitted.threshold, &raw);
     }
     Ok(format!("Predicts `{name}`."))
+}
+
+/// Outputs for pixels as images `[N, C, H, W]`: probabilities of classes and labels `[N, H, W]`, or values.
+fn by_pixel(
+    assembly: &mut Assembly,
+    pixels: &FittedPixels,
+    is_raw: bool,
+    raw: &str,
+) -> Result<(), TrainError> {
+    let ImageShape { height, width, .. } = pixels.shape;
+    let each = pixels.each();
+    let shape = [ROWS, Extent::Fixed(each), Extent::Fixed(height), Extent::Fixed(width)];
+    let b = &mut assembly.builder;
+    let images = |b: &mut Builder, name: &str, sides: [usize; 3]| {
+        let sides = b.integers(&[&[-1], &sides.map(|side| side as i64)[..]].concat());
+        b.node("Reshape", &[name, &sides], vec![])
+    };
+    if pixels.classes.is_empty() {
+        let values = images(b, raw, [each, height, width]);
+        if is_raw {
+            assembly.output(
+                "output",
+                &values,
+                element::FLOAT,
+                &shape,
+                "the network's outputs: scaled values",
+            );
+            return Ok(());
+        }
+        // Channels last, so that each has its scaling.
+        let scalings: Vec<&FittedScaling> = pixels.scaling.iter().collect();
+        let last = b.node("Transpose", &[&values], vec![ints("perm", [0, 2, 3, 1])]);
+        let values = scale::invert(b, &last, &scalings);
+        let values = values.ok_or_else(|| refuse("the channels of images are scaled in different ways"))?;
+        let values = b.node("Transpose", &[&values], vec![ints("perm", [0, 3, 1, 2])]);
+        assembly.output(
+            "prediction",
+            &values,
+            element::FLOAT,
+            &shape,
+            "predicted values, in the units of the data",
+        );
+        return Ok(());
+    }
+    let last = images(b, raw, [height, width, each]);
+    let scores = b.node("Transpose", &[&last], vec![ints("perm", [0, 3, 1, 2])]);
+    if is_raw {
+        assembly.output(
+            "output",
+            &scores,
+            element::FLOAT,
+            &shape,
+            "the network's outputs: logits of classes",
+        );
+        return Ok(());
+    }
+    let probabilities = b.node("Softmax", &[&scores], vec![int("axis", 1)]);
+    let label = b.node("ArgMax", &[&scores], vec![int("axis", 1), int("keepdims", 0)]);
+    let names: Vec<&str> = pixels.classes.iter().map(|class| class.name.as_str()).collect();
+    let names = names.join(", ");
+    let meaning = format!("the number of the likeliest class of each pixel: {names}");
+    let of_pixels = [ROWS, Extent::Fixed(height), Extent::Fixed(width)];
+    assembly.output("label", &label, element::INT64, &of_pixels, &meaning);
+    let meaning = format!("the probability of each class: {names}");
+    assembly.output("probabilities", &probabilities, element::FLOAT, &shape, &meaning);
+    Ok(())
 }
 
 /// Scaled outputs in the target's own units.
@@ -132,6 +203,10 @@ pub fn metadata(request: &Request) -> Vec<(String, String)> {
     let mut entries = vec![];
     if target.name().is_some() {
         entries.push(("target".to_string(), target.columns().join(", ")));
+    }
+    if let Some(pixels) = target.pixels().filter(|pixels| !pixels.classes.is_empty()) {
+        let names: Vec<String> = pixels.classes.iter().map(|class| class.name.clone()).collect();
+        entries.push(("classes".to_string(), list(&names)));
     }
     if !target.classes().is_empty() {
         entries.push(("classes".to_string(), list(target.classes())));

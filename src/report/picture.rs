@@ -17,10 +17,18 @@ pub fn picture(image: &FittedImage, x: &[f32]) -> String {
 /// An `img` element of values `[channels, height, width]`: RGB with three channels, else the first in
 /// greyscale.
 pub fn img(values: &[u8], [channels, height, width]: [usize; 3]) -> String {
+    embedded(&png(values, [channels, height, width]).unwrap_or_default())
+}
+
+/// The PNG file of values `[channels, height, width]`: RGB with three channels, else the first in greyscale.
+///
+/// # Errors
+/// If there are no pixels.
+pub fn png(values: &[u8], [channels, height, width]: [usize; 3]) -> Result<Vec<u8>, png::EncodingError> {
     let plane = height * width;
     let shown = if channels == 3 { 3 } else { 1 };
     let pixels: Vec<u8> = (0..plane).flat_map(|p| (0..shown).map(move |c| values[c * plane + p])).collect();
-    embedded(&png_bytes(&pixels, shown, height, width).unwrap_or_default())
+    png_bytes(&pixels, shown, height, width)
 }
 
 /// An `img` element that embeds its PNG.

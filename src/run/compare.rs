@@ -161,7 +161,10 @@ fn notes(runs: &[Known], settings: &[Setting]) -> (Vec<String>, bool) {
         notes.push("the data differ, so metrics are of different rows and no best is marked".to_string());
     }
     let differs = |of: &dyn Fn(&str) -> bool| settings.iter().any(|setting| of(&setting.key));
-    let task = |run: &Known| (run.experiment.goal(), run.experiment.data.target.clone());
+    let task = |run: &Known| {
+        let data = &run.experiment.data;
+        (run.experiment.goal(), data.target.clone(), data.pixel_target().map(String::from))
+    };
     if runs.iter().any(|run| task(run) != task(&runs[0])) {
         let goal = |run: &Known| match (run.experiment.goal(), &run.experiment.data.target) {
             (Goal::Features, _) => "learns its features".to_string(),

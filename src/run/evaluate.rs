@@ -196,6 +196,9 @@ pub(super) fn judge(
         _ => vec![],
     };
     let (confusion, classes) = confusion.unzip();
+    // Of two classes of rows, one is the positive one; those of pixels are on a par.
+    let is_pair = opened.experiment.settings().predicts()
+        && classes.as_ref().is_some_and(|names: &Vec<String>| names.len() == 2);
     let conformal = opened.wanted.coverage.as_ref().map(|(coverage, calibration)| {
         let asked = Asked { calibration, target: &opened.fitted.target, sets: opened.wanted.sets };
         asked.measure(&rows, &predictions, *coverage)
@@ -215,8 +218,8 @@ pub(super) fn judge(
         by_series,
         per_class: confusion.is_some().then_some(per_class),
         confusion,
-        positive: classes.as_ref().filter(|names| names.len() == 2).map(|names| names[1].clone()),
-        threshold: opened.fitted.threshold.or(classes.as_ref().filter(|names| names.len() == 2).map(|_| 0.5)),
+        positive: classes.as_ref().filter(|_| is_pair).map(|names| names[1].clone()),
+        threshold: opened.fitted.threshold.or(is_pair.then_some(0.5)),
         classes,
     })
 }

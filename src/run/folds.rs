@@ -12,7 +12,8 @@ use crate::train::TrainError;
 /// # Errors
 /// If its rows are split by what folds would ignore.
 pub fn split(experiment: &Experiment, folds: u64, [fold, repeat]: [u64; 2]) -> Result<String, TrainError> {
-    let classes = matches!(experiment.goal(), Goal::Binary | Goal::Classes);
+    let classes =
+        experiment.settings().predicts() && matches!(experiment.goal(), Goal::Binary | Goal::Classes);
     let mut table = toml::Table::new();
     match &experiment.data.split {
         SplitConfig::Random { validation, group, stratify, .. }

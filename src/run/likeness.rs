@@ -32,7 +32,8 @@ impl<'a> Judge<'a> {
         let Some(image) = image else {
             return wrong("`features` compares images, and these rows are none; remove the key".into());
         };
-        if !matches!(classifier.experiment.goal(), Goal::Binary | Goal::Classes) {
+        let classifies = matches!(classifier.experiment.goal(), Goal::Binary | Goal::Classes);
+        if !classifies || !classifier.experiment.settings().predicts() {
             return wrong("`features` needs the run of a classifier of images; this one is none".into());
         }
         match &classifier.fitted.image {

@@ -82,6 +82,12 @@ impl Studied {
                  series and pictures",
             ));
         }
+        if fitted.target.pixels().is_some() {
+            return Err(opened.refuse(
+                "its model predicts something of each pixel, not one thing that pixels could be held responsible for; \
+                 `report.html` shows its images",
+            ));
+        }
         if opened.experiment.is_of_nodes() {
             return Err(opened.refuse(
                 "its rows are nodes of a graph, whose predictions depend on their neighbours too, so that the columns of \

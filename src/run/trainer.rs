@@ -382,7 +382,7 @@ pub(super) fn balanced(mut experiment: Experiment, data: &Loaded) -> Experiment 
     }
     if let Some(target) = &data.train.target {
         let loss = &mut experiment.train.loss;
-        loss.balance(&data.train.class_weights(data.fitted.target.classes().len()));
+        loss.balance(&data.train.class_weights(data.fitted.target.labels()));
         loss.start_from(Weights(&data.train.weights).mean(target.values().into_iter()));
     }
     experiment

@@ -1,4 +1,4 @@
-//! The tasks that models are trained for: tables, images, series, text, autoencoders, adversarial pairs. A task
+//! The tasks that models are trained for: tables, images and their pixels, series, text, autoencoders, adversarial pairs. A task
 //! owns the checks of its keys, its requirements on rows, its metrics, its tables of predictions, its samples, and
 //! its part of the report.
 //!
@@ -10,6 +10,7 @@ pub mod autoencoder;
 mod graphs;
 pub mod images;
 mod perturbed;
+mod pixels;
 mod prior;
 pub mod series;
 pub mod sure;
@@ -22,7 +23,7 @@ pub(crate) use sure::add_coverage;
 use std::path::Path;
 
 use crate::base::number::Numbers;
-use crate::data::config::DataConfig;
+use crate::data::config::{DataConfig, ITSELF};
 use crate::data::image::files::holds_classes;
 use crate::data::{self, Dataset, Fitted, Goal, Loaded};
 use crate::nn::config::{Family, ModelConfig};
@@ -70,9 +71,10 @@ impl Settings<'_> {
         }
     }
 
-    /// Whether the model predicts a number or a class, not the rows themselves or the next character of a text.
+    /// Whether the model predicts a number or a class of each row, not the rows themselves, the next character of a
+    /// text, or something of each pixel.
     pub fn predicts(&self) -> bool {
-        self.goal() != Goal::Features && !self.data.is_text()
+        self.goal() != Goal::Features && !self.data.is_text() && self.data.pixel_target().is_none()
     }
 
     /// Whether the last epoch is the best one, because no number of the validation tells which is: the losses of
@@ -132,6 +134,19 @@ pub struct Table {
     pub rows: usize,
     /// What the table lacks and why, for people.
     pub note: Option<String>,
+    /// The predictions themselves, where they are pictures.
+    pub pictures: Vec<Picture>,
+}
+
+/// A prediction that is a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// The name of what it was predicted for: a file within a folder, or the number of a row.
+    pub name: String,
+    /// Channels (1 or 3), height and width.
+    pub shape: [usize; 3],
+    /// Its values in that order.
+    pub values: Vec<u8>,
 }
 
 impl Table {
@@ -296,6 +311,9 @@ pub fn of<'a>(settings: Settings<'a>, fitted: &'a Fitted) -> Box<dyn Task + 'a> 
     if let (Some(documents), true) = (&fitted.documents, settings.model.is_masked()) {
         return Box::new(text::Masked { documents });
     }
+    if let (Some(pixels), Some(image)) = (fitted.target.pixels(), &fitted.image) {
+        return Box::new(pixels::Pixels { settings, image, pixels, constant: fitted.constant });
+    }
     let head = table::head(fitted);
     match (&fitted.window, &fitted.image) {
         (Some(window), _) => Box::new(series::Forecast { window, head, target: &fitted.target }),
@@ -313,6 +331,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     autoencoder::check(settings)?;
     table::check(settings)?;
     images::check(settings)?;
+    pixels::check(settings)?;
     perturbed::check(settings)?;
     graphs::check(settings)?;
     text::check(settings)
@@ -339,6 +358,13 @@ pub fn default_loss(data: &DataConfig, model: &ModelConfig) -> Loss {
     }
     if data.is_text() || model.is_masked() {
         return text::LOSS;
+    }
+    match data.pixel_target() {
+        None => {}
+        Some(ITSELF) => return Loss::Mse {},
+        Some(_) => {
+            return Loss::CrossEntropy { class_weights: ClassWeights::default(), label_smoothing: 0.0 };
+        }
     }
     let of_images = matches!(model.family, Family::Cnn | Family::Resnet | Family::Alexnet);
     let as_images = data.image.is_some() || of_images;

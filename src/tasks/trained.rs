@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::sure::Wanted;
 use super::{Settings, of};
-use crate::data::{Dataset, Fitted};
+use crate::data::{Dataset, Fitted, FittedPixels};
 use crate::device::Device;
 use crate::nn::config::adversarial::{Adversarial, GanLoss};
 use crate::nn::frozen::Frozen;
-use crate::nn::inputs::{DocumentShape, Inputs, SequenceShape, TextShape};
+use crate::nn::inputs::{DocumentShape, Inputs, PixelOutputs, SequenceShape, TextShape};
 use crate::nn::{Dropping, Gan, Language, Masked, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
@@ -220,6 +220,12 @@ pub fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supe
     let graph = fitted.graph.as_ref().map(|graph| graph.nodes.clone());
     let documents = documents(fitted);
     let features = sample.width();
-    let inputs = Inputs { features, categories, sequence, relative, weighted, graph, image, documents };
+    let of_pixels = |pixels: &FittedPixels| PixelOutputs {
+        size: [pixels.shape.height, pixels.shape.width],
+        each: pixels.each(),
+    };
+    let pixels = fitted.target.pixels().map(of_pixels);
+    let inputs =
+        Inputs { features, categories, sequence, relative, weighted, graph, image, pixels, documents };
     Supervised::new(config, inputs, outputs, loss)
 }

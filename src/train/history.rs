@@ -7,7 +7,7 @@ use super::checkpoint;
 use crate::base::number::Numbers;
 
 /// Metrics that may appear in the file, after `validation_`.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 21] = [
     "loss",
     "mae",
     "rmse",
@@ -27,6 +27,8 @@ const NAMES: [&str; 19] = [
     "frechet",
     "precision",
     "recall",
+    "mean_iou",
+    "psnr",
 ];
 /// The column of the discriminator's training loss, which only adversarial pairs have.
 const DISCRIMINATOR: &str = "train_discriminator";

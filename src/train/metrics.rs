@@ -37,7 +37,7 @@ pub struct Predictions {
 /// A named metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metric {
-    /// `mae`, `rmse`, `r2`, `pinball`, `crps`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`, `discriminator`, `frechet`, `precision`, `recall`; `nats`
+    /// `mae`, `rmse`, `r2`, `pinball`, `crps`, `accuracy`, `auc`, `f1`, `elbo`, `reconstruction`, `kl`, `log_likelihood`, `discriminator`, `frechet`, `precision`, `recall`, `mean_iou`, `psnr`; `nats`
     /// per character.
     pub name: &'static str,
     /// Its value.
@@ -48,7 +48,7 @@ pub struct Metric {
 pub fn larger_is_better(name: &str) -> Option<bool> {
     match name {
         "r2" | "accuracy" | "auc" | "f1" | "balanced_accuracy" | "mcc" | "average_precision" | "elbo"
-        | "log_likelihood" | "precision" | "recall" => Some(true),
+        | "log_likelihood" | "precision" | "recall" | "mean_iou" | "psnr" => Some(true),
         "kl" | "reconstruction" | "discriminator" => None,
         name if name.starts_with("baseline_") => None,
         _ => Some(false),
@@ -67,9 +67,14 @@ impl Predictions {
         let sum = weights.sum(self.losses.iter().map(|&l| f64::from(l)));
         let weight = match loss {
             Loss::CrossEntropy { class_weights, .. } if !class_weights.is_empty() => {
+                // Of pixels, there are several labels in a row, and its loss is their mean.
+                let labels = (self.truth.len() / self.losses.len().max(1)).max(1) as f64;
                 let of_label =
                     |&label: &f64| class_weights.each().get(label as usize).copied().unwrap_or(0.0);
-                weights.sum(self.truth.iter().map(of_label))
+                match labels {
+                    1.0 => weights.sum(self.truth.iter().map(of_label)),
+                    _ => self.truth.iter().map(of_label).sum::<f64>() / labels,
+                }
             }
             _ => weights.total(self.losses.len()),
         };
@@ -217,6 +222,14 @@ pub struct ClassScore {
     pub f1: Number,
     /// Rows of this class.
     pub samples: usize,
+}
+
+/// The scores of each class, from a confusion matrix of counts.
+pub fn of_confusion(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
+    let rows: Vec<usize> = confusion.iter().map(|row| row.iter().sum()).collect();
+    let weights: Vec<Vec<f64>> =
+        confusion.iter().map(|row| row.iter().map(|&count| count as f64).collect()).collect();
+    class_scores(&weights, &rows)
 }
 
 /// The scores of each class, from a confusion matrix of weights and the number of rows of each class.

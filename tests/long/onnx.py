@@ -78,6 +78,11 @@ def compare(outputs, path):
     if "anomaly" in outputs:
         codes = as_numbers([name for name in title if name.startswith("code ")])
         return max(difference(outputs["anomaly"], as_numbers(["anomaly"])), difference(outputs["latent"], codes))
+    if outputs["prediction"].ndim == 4:
+        # Images, of which the table has a summary.
+        images = outputs["prediction"].reshape(len(lines), -1)
+        summary = numpy.stack([images.mean(1, dtype=numpy.float64), images.min(1), images.max(1)], 1)
+        return difference(summary, as_numbers(["mean", "least", "most"]))
     return difference(outputs["prediction"], as_numbers(title[-outputs["prediction"].shape[1] :]))
 
 

@@ -246,7 +246,7 @@ def cases():
         "star-grades-tokens": rows(DATA / "education/star_grades.csv"),
         "traffic-24h-transformer": hours(TRAFFIC, "traffic_volume", 24, True, False),
     }
-    for name in ["digits-cnn", "digits-resnet", "digits-rnn", "digits-vae", "digits-vit"]:
+    for name in ["digits-cnn", "digits-resnet", "digits-restored", "digits-rnn", "digits-vae", "digits-vit"]:
         found[name] = (digit, lambda model: digits(digit))
     for name in ["fashion-cnn", "fashion-vae"]:
         found[name] = (fashion, lambda model: idx(fashion))

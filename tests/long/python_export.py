@@ -46,6 +46,7 @@ SHIPPED = {
     "digits-vit": DATA / "images/digits8x8.csv",
     "fashion-cnn": FASHION,
     "volatility": "data.derive",
+    "digits-restored": "unet",
     "digits-vae": "vae",
     "digits-gan": "gan",
 }

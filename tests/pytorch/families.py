@@ -2,7 +2,8 @@
 
 usage: python3 tests/pytorch/families.py > tests/pytorch/families.json   (needs torch and numpy)
 
-ResNet and AlexNet have torchvision's modules and names, the temporal convolutional network those of its authors. Weights
+ResNet and AlexNet have torchvision's modules and names, the temporal convolutional network those of its authors, the
+U-shaped one those of Pytorch-UNet. Weights
 and inputs are multiples of 1/64 from the small integer generator of make.py, 4099 of them repeated, times a power of two,
 so that the test makes the same ones without reading them; the last normalisation of a bottleneck is small, or 50 layers
 would amplify rounding (PyTorch in single precision would be off by 3e-2). In double precision. Of each gradient there are the norm and
@@ -151,6 +152,59 @@ class Normed(nn.Module):
         return x
 
 
+class DoubleConv(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU())
+
+    def forward(self, x):
+        return self.double_conv(x)
+
+
+class Down(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(inputs, outputs))
+
+    def forward(self, x):
+        return self.maxpool_conv(x)
+
+
+class Up(nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.up, self.conv = nn.ConvTranspose2d(inputs, outputs, 2, 2), DoubleConv(2 * outputs, outputs)
+
+    def forward(self, x, before):
+        x = self.up(x)
+        high, wide = (before.shape[axis] - x.shape[axis] for axis in (2, 3))
+        return self.conv(torch.cat([before, F.pad(x, [0, wide, 0, high])], 1))
+
+
+class Unet(nn.Module):
+    """With the names of Pytorch-UNet."""
+
+    def __init__(self, inputs, channels, classes):
+        super().__init__()
+        self.inc, self.sizes = DoubleConv(inputs, channels[0]), len(channels)
+        for at in range(1, len(channels)):
+            self.add_module(f"down{at}", Down(channels[at - 1], channels[at]))
+            self.add_module(f"up{at}", Up(channels[-at], channels[-at - 1]))
+        self.outc = nn.Module()
+        self.outc.conv = nn.Conv2d(channels[0], classes, 1)
+
+    def forward(self, x):
+        seen = [self.inc(x)]
+        for at in range(1, self.sizes):
+            seen.append(getattr(self, f"down{at}")(seen[-1]))
+        h = seen.pop()
+        for at in range(1, self.sizes):
+            h = getattr(self, f"up{at}")(h, seen.pop())
+        return self.outc.conv(h)
+
+
 def power(fan):
     """The power of two at or below sqrt(3 / fan)."""
     scale = 1.0
@@ -188,8 +242,9 @@ def case(make, shape, outputs):
         count *= extent
     x = numbers(count, 1).reshape(shape)
     if outputs > 1:
-        y = torch.tensor([(3 * i + 1) % outputs for i in range(shape[0])])
         p = net(x)
+        labels = p.numel() // outputs
+        y = torch.tensor([(3 * i + 1) % outputs for i in range(labels)]).reshape(shape[0], *p.shape[2:])
         loss = F.cross_entropy(p, y)
     else:
         p = net(x)
@@ -211,5 +266,6 @@ cases = {
     "alexnet": case(lambda: AlexNet(7), (2, 3, 70, 64), 7),
     "tcn": case(lambda: Tcn(3, [8, 8, 12], 3, 1), (6, 20, 3), 1),
     "normed": case(Normed, (3, 4, 11, 14), 5),
+    "unet": case(lambda: Unet(3, [6, 8, 12], 4), (2, 3, 11, 14), 4),
 }
 print(json.dumps(cases, indent=0))

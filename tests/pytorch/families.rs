@@ -7,7 +7,7 @@ use gridlight::base::step::StepRecord;
 use gridlight::data::{Dataset, Target};
 use gridlight::device::Device;
 use gridlight::nn::config::ModelConfig;
-use gridlight::nn::inputs::{Inputs, SequenceShape};
+use gridlight::nn::inputs::{Inputs, PixelOutputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
@@ -55,7 +55,7 @@ const NORMED: &str = r#"layer = [
     { type = "flatten" },
 ]"#;
 
-fn networks() -> [Network; 6] {
+fn networks() -> [Network; 7] {
     let of = |name, config, rows, shape: &[usize], outputs, small| Network {
         name,
         config,
@@ -71,6 +71,7 @@ fn networks() -> [Network; 6] {
         of("alexnet", "family = \"alexnet\"", 2, &[3, 70, 64], 7, false),
         of("tcn", "family = \"tcn\"\nchannels = [8, 8, 12]", 6, &[20, 3], 1, true),
         of("normed", NORMED, 3, &[4, 11, 14], 5, true),
+        of("unet", "family = \"unet\"\nchannels = [6, 8, 12]", 2, &[3, 11, 14], 4, true),
     ]
 }
 
@@ -122,10 +123,18 @@ fn model_and_data(network: &Network) -> (Supervised, Dataset) {
         [channels, height, width] => inputs.image = Some(ImageShape { channels, height, width }),
         _ => inputs.sequence = Some(SequenceShape { length: network.shape[0], width: network.shape[1] }),
     }
+    // A U-shaped network has outputs for each pixel.
+    let pixels = match (network.name, inputs.image) {
+        ("unet", Some(ImageShape { height, width, .. })) => {
+            inputs.pixels = Some(PixelOutputs { size: [height, width], each: network.outputs });
+            height * width
+        }
+        _ => 1,
+    };
     let (loss, target) = match network.outputs {
         1 => (Loss::Mse {}, Target::Numbers(numbers(network.rows, 2))),
         outputs => {
-            let labels = (0..network.rows).map(|i| ((3 * i + 1) % outputs) as u32).collect();
+            let labels = (0..network.rows * pixels).map(|i| ((3 * i + 1) % outputs) as u32).collect();
             let loss = Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() };
             (loss, Target::Labels(labels))
         }
@@ -136,9 +145,10 @@ fn model_and_data(network: &Network) -> (Supervised, Dataset) {
         x: numbers(network.rows * features, 1),
         target: Some(target),
         source_rows: (0..network.rows).collect(),
+        targets: if pixels > 1 { pixels } else { 0 },
         ..Dataset::default()
     };
-    (Supervised::new(&config, inputs, network.outputs, loss), data)
+    (Supervised::new(&config, inputs, network.outputs * pixels, loss), data)
 }
 
 fn check(device: &dyn Device, network: &Network, figures: &Figures, tolerance: f64) -> Result<(), String> {

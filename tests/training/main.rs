@@ -39,6 +39,7 @@ mod mixed;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;
+mod pixels;
 mod pytorch_trajectory;
 mod recompute;
 mod recovery;

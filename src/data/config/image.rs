@@ -20,10 +20,18 @@ pub struct ImageConfig {
     /// What to do about pictures of a folder that cannot be read, in training and evaluation.
     #[serde(default)]
     pub on_error: OnError,
-    /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files.
+    /// Names of the labels 0, 1, ... of IDX, NPY and NPZ files; with `target`, of the values 0, 1, ... of masks.
     #[serde(default)]
     pub classes: Vec<String>,
+    /// What is predicted of each pixel instead of a label of the whole image: a folder of pictures called as those of
+    /// the source (masks, each value or colour of which is a class, or with `train.loss = "mse"` values), or an array of
+    /// as many; or `"self"`, the image itself, which a model that reads it with `data.augment.noise` learns to restore.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
 }
+
+/// The target that is the image itself.
+pub const ITSELF: &str = "self";
 
 /// How a picture of another aspect ratio becomes an image's shape.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

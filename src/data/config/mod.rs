@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use augment::AugmentConfig;
 pub use csv::{CsvConfig, DateOrder};
 pub use graph::GraphConfig;
-pub use image::{ImageConfig, ImageFit, OnError};
+pub use image::{ITSELF, ImageConfig, ImageFit, OnError};
 pub use memory::{MemoryConfig, RowsIn};
 pub use resample::{Aggregate, Period, ResampleConfig};
 pub use reshape::ReshapeConfig;
@@ -261,10 +261,17 @@ impl DataConfig {
         self.text.as_ref().is_some_and(|text| text.column.is_none())
     }
 
+    /// What is predicted of each pixel of an image, if anything: [`ITSELF`], or a path.
+    pub fn pixel_target(&self) -> Option<&str> {
+        self.image.as_ref()?.target.as_deref()
+    }
+
     /// Every file that is read, so that paths can be made absolute.
     pub fn paths(&mut self) -> Vec<&mut String> {
         let mut paths = vec![&mut self.source];
         paths.extend(&mut self.labels);
+        let target = self.image.as_mut().and_then(|image| image.target.as_mut());
+        paths.extend(target.filter(|target| *target != ITSELF));
         paths.extend(&mut self.memory.scratch);
         paths.extend(self.graph.iter_mut().filter_map(|graph| graph.edges.as_mut()));
         if let Some(TextConfig { tokens: TokensConfig::File(file), .. }) = &mut self.text {

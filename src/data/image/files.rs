@@ -6,11 +6,12 @@ use sha2::Digest;
 
 use super::array::{Array, bad};
 use super::folder::{self, Reading};
-use super::{Images, format, idx, npy, parts};
+use super::{Images, format, idx, npy, parts, targets};
 use crate::base::files::{self, is_dir, is_file};
-use crate::data::config::{DataConfig, ImageFit, OnError, SplitConfig, Targets, Validation};
+use crate::base::image::ImageShape;
+use crate::data::config::{DataConfig, ITSELF, ImageFit, OnError, SplitConfig, Targets, Validation};
 use crate::data::dataset::Dataset;
-use crate::data::fitted::{Fitted, FittedImage, FittedTarget};
+use crate::data::fitted::{Fitted, FittedImage, FittedPixels, FittedTarget};
 use crate::data::table::Table;
 use crate::data::{DataError, Goal, Loaded, Understanding, class_column, hexadecimal, split};
 
@@ -95,7 +96,6 @@ fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet,
     if ending(path) == "npz" {
         return read_archive(path, wanted);
     }
-    let array = |path: &Path| if ending(path) == "npy" { npy::read(path) } else { idx::read(path) };
     if !is_image_source(path) {
         return Err(refused(path));
     }
@@ -107,6 +107,14 @@ fn read(path: &Path, labels: Option<&Path>, wanted: &Wanted) -> Result<ImageSet,
     let labels = labels.map_or_else(|| beside(path), |given| Ok(given.to_path_buf()))?;
     let texts = array(&labels)?.labels(&labels, count, wanted.classes)?;
     Ok(ImageSet::of_array(images, table(&labels, count, Some((target, texts)))))
+}
+
+/// The array of an `.npy` or IDX file.
+///
+/// # Errors
+/// If it cannot be read.
+pub(super) fn array(path: &Path) -> Result<Array, DataError> {
+    if ending(path) == "npy" { npy::read(path) } else { idx::read(path) }
 }
 
 /// What a file is that holds no images.
@@ -200,7 +208,7 @@ pub fn labels(
 ) -> Result<Table, DataError> {
     let Some(target) = target else { return Ok(table(path, count, None)) };
     let labels = given.map_or_else(|| beside(path), |given| Ok(given.to_path_buf()))?;
-    let array = if ending(&labels) == "npy" { npy::read(&labels)? } else { idx::read(&labels)? };
+    let array = array(&labels)?;
     let texts = array.labels(&labels, count, classes)?;
     Ok(table(&labels, count, Some((target, texts))))
 }
@@ -265,10 +273,14 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
         shape: i.shape,
         fit: i.fit,
         skips: i.on_error == OnError::Skip,
+        nearest: false,
     });
-    let target = config.target.as_ref().map(Targets::first).or((goal != Goal::Features).then_some(LABEL));
-    let mut wanted = Wanted { reading, target, classes };
     let place = |file: &Option<String>| file.as_ref().map(|file| directory.join(file));
+    let pixels = config.pixel_target();
+    let masks = pixels.filter(|target| *target != ITSELF).map(|target| directory.join(target));
+    let label = config.target.as_ref().map(Targets::first).or((goal != Goal::Features).then_some(LABEL));
+    let target = label.filter(|_| pixels.is_none());
+    let mut wanted = Wanted { reading, target, classes };
     let labels = place(&config.labels);
     let all = read(path, labels.as_deref(), &wanted)?;
     if all.files.is_empty() {
@@ -288,28 +300,52 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
     let image = FittedImage::fit(config, &all.images, &parts.train, vec![])?;
     wanted.reading.shape = Some(image.shape);
     let image = FittedImage { classes: classes.to_vec(), fit: reading.fit, ..image };
+    let by_pixel = ByPixel { config, shape: image.shape, reading, as_classes: goal == Goal::Classes };
+    let mut targets = None;
+    if let Some(path) = &masks {
+        let read = by_pixel.read(path, &all)?;
+        target =
+            FittedTarget::Pixels(FittedPixels::fit(config, path, &read, &parts.train, by_pixel.as_classes)?);
+        targets = Some((path.as_path(), read));
+    } else if pixels.is_some() {
+        target = FittedTarget::Pixels(FittedPixels::itself(&image, config.augment.noise));
+    }
     let fitted = Fitted { target, image: Some(image), ..Fitted::default() };
     let mut understood = Understanding::without_columns(config, all.notes.clone());
     understood.split_rows(&all.labels, &parts, &fitted.target);
+    let of = |rows: &[usize]| encode_with(&fitted, &all, targets.as_ref(), rows);
     let mut loaded = Loaded {
-        train: encode(&fitted, &all, &parts.train, true)?,
-        validation: encode(&fitted, &all, &parts.validation, true)?,
-        test: encode(&fitted, &all, &parts.test, true)?,
+        train: of(&parts.train)?,
+        validation: of(&parts.validation)?,
+        test: of(&parts.test)?,
         digest: String::new(),
         dropped: 0,
         understood,
         fitted,
     };
+    if loaded.fitted.target.labels() > 0 && pixels.is_some() {
+        loaded.fitted.constant = loaded.fitted.target.constant(&loaded.train);
+    }
     let mut files = vec![path.to_path_buf()];
     files.push(all.labels.path.clone());
+    files.extend(masks.clone());
     if let SplitConfig::Files { validation, test, validation_labels, test_labels, .. } = &config.split {
         let mut other = |file: &Option<String>, labels: &Option<String>| {
             let (Some(path), labels) = (place(file), place(labels)) else { return Ok(None) };
             let set = read(&path, labels.as_deref(), &wanted)?;
+            let targets = match (&masks, &labels) {
+                (Some(_), Some(labels)) => Some((labels.as_path(), by_pixel.read(labels, &set)?)),
+                (Some(_), None) => {
+                    let reason = "its targets are not known; name them in `data.split.validation_labels` and `test_labels`";
+                    return Err(bad(&path, reason));
+                }
+                (None, _) => None,
+            };
+            files.extend(targets.iter().map(|(path, _)| path.to_path_buf()));
             files.extend([path, set.labels.path.clone()]);
             loaded.understood.notes.extend(set.notes.iter().cloned());
             let rows: Vec<usize> = (0..set.labels.lines.len()).collect();
-            encode(&loaded.fitted, &set, &rows, true).map(Some)
+            encode_with(&loaded.fitted, &set, targets.as_ref(), &rows).map(Some)
         };
         let validating = match validation {
             Validation::File(file) => other(&Some(file.clone()), validation_labels)?,
@@ -323,6 +359,34 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
     let digests: Result<Vec<String>, _> = files.iter().map(|file| digest(file)).collect();
     loaded.digest = hexadecimal(&sha2::Sha256::digest(digests?.concat()));
     Ok(loaded)
+}
+
+/// How targets of pixels are read.
+struct ByPixel<'a> {
+    config: &'a DataConfig,
+    shape: ImageShape,
+    reading: Reading,
+    as_classes: bool,
+}
+
+impl ByPixel<'_> {
+    fn read(&self, path: &Path, of: &ImageSet) -> Result<Images, DataError> {
+        let given =
+            Reading { shape: self.config.image.as_ref().and_then(|image| image.shape), ..self.reading };
+        targets::read(path, &of.files, of.images.count(), self.shape, self.as_classes, given)
+    }
+}
+
+/// As [`encode`], with the targets of pixels that lie in files of their own.
+fn encode_with(
+    fitted: &Fitted,
+    set: &ImageSet,
+    targets: Option<&(&Path, Images)>,
+    rows: &[usize],
+) -> Result<Dataset, DataError> {
+    let encoded = encode(fitted, set, rows, true)?;
+    let (Some((path, targets)), Some(pixels)) = (targets, fitted.target.pixels()) else { return Ok(encoded) };
+    Ok(Dataset { target: Some(pixels.encode(path, targets, rows)?), ..encoded })
 }
 
 /// SHA-256 of a file, or of the pictures of a folder.
@@ -377,9 +441,13 @@ pub fn load_with(
     path: &Path,
     with_target: bool,
 ) -> Result<Dataset, DataError> {
+    if with_target && fitted.target.pixels().is_some_and(|pixels| !pixels.itself) {
+        let reason = "the targets of its pixels are not known; evaluate the parts of the run's own data, or use `predict`";
+        return Err(bad(path, reason));
+    }
     let target = fitted.target.name().filter(|_| with_target);
     // Whoever asks for predictions gets one for each file, or an error that names it.
-    let reading = Reading { shape: Some(image.shape), fit: image.fit, skips: false };
+    let reading = Reading { shape: Some(image.shape), fit: image.fit, ..Reading::default() };
     let wanted = Wanted { reading, target, classes: &image.classes };
     let set = read(path, None, &wanted)?;
     let rows: Vec<usize> = (0..set.labels.lines.len()).collect();

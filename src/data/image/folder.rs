@@ -92,6 +92,8 @@ pub struct Reading {
     pub fit: ImageFit,
     /// Whether files that cannot be read are left out.
     pub skips: bool,
+    /// Whether resized pictures have the value of the nearest pixel, as masks must.
+    pub nearest: bool,
 }
 
 /// What is read of pictures.
@@ -131,7 +133,7 @@ pub fn read(path: &Path, entries: &[Entry], reading: Reading) -> Result<Pictures
             );
             return Err(bad(file, reason));
         }
-        Ok(picture.fitted(shape, reading.fit))
+        Ok(picture.fitted(shape, reading.fit, reading.nearest))
     };
     let mut bytes = vec![0; total];
     let places: Vec<_> = bytes.chunks_exact_mut(shape.values()).zip(entries).collect();

@@ -10,6 +10,7 @@ pub(super) mod idx;
 pub(crate) mod npy;
 mod parts;
 mod picture;
+pub mod targets;
 
 use super::DataError;
 use super::cells;

@@ -23,11 +23,17 @@ impl Picture {
     }
 
     /// The picture's values in the order `[channels, height, width]`, converted to greyscale or RGB and
-    /// brought to `shape`, which has 1 or 3 channels.
-    pub fn fitted(&self, shape: ImageShape, fit: ImageFit) -> Pixels {
+    /// brought to `shape`, which has 1 or 3 channels; with the value of the `nearest` pixel each, or with means.
+    pub fn fitted(&self, shape: ImageShape, fit: ImageFit, nearest: bool) -> Pixels {
         match &self.values {
-            Pixels::Bytes(values) => Pixels::Bytes(fitted(values, self.shape(), shape, fit)),
-            Pixels::Floats(values) => Pixels::Floats(fitted(values, self.shape(), shape, fit)),
+            Pixels::Bytes(values) => {
+                let resize: Resize<u8> = if nearest { resize_nearest } else { resize };
+                Pixels::Bytes(fitted(values, self.shape(), shape, fit, resize))
+            }
+            Pixels::Floats(values) => {
+                let resize: Resize<f32> = if nearest { resize_nearest } else { resize };
+                Pixels::Floats(fitted(values, self.shape(), shape, fit, resize))
+            }
         }
     }
 }
@@ -65,13 +71,22 @@ impl Value for f32 {
     }
 }
 
-fn fitted<T: Value>(values: &[T], from: ImageShape, to: ImageShape, fit: ImageFit) -> Vec<T> {
+/// Brings a plane of a size to another one.
+type Resize<T> = fn(&[T], [usize; 2], [usize; 2]) -> Vec<T>;
+
+fn fitted<T: Value>(
+    values: &[T],
+    from: ImageShape,
+    to: ImageShape,
+    fit: ImageFit,
+    resize: Resize<T>,
+) -> Vec<T> {
     let (size, wanted) = ([from.height, from.width], [to.height, to.width]);
     let planes = planes(values, from.channels, to.channels);
     if size == wanted {
         return planes.concat();
     }
-    planes.iter().flat_map(|plane| placed(plane, size, wanted, fit)).collect()
+    planes.iter().flat_map(|plane| placed(plane, size, wanted, fit, resize)).collect()
 }
 
 fn planes<T: Value>(values: &[T], channels: usize, wanted: usize) -> Vec<Vec<T>> {
@@ -82,7 +97,13 @@ fn planes<T: Value>(values: &[T], channels: usize, wanted: usize) -> Vec<Vec<T>>
     (0..wanted).map(|c| pixels().map(|p| p[c % channels]).collect()).collect()
 }
 
-fn placed<T: Value>(plane: &[T], size: [usize; 2], wanted: [usize; 2], fit: ImageFit) -> Vec<T> {
+fn placed<T: Value>(
+    plane: &[T],
+    size: [usize; 2],
+    wanted: [usize; 2],
+    fit: ImageFit,
+    resize: Resize<T>,
+) -> Vec<T> {
     match fit {
         ImageFit::Squash => resize(plane, size, wanted),
         ImageFit::Pad => {
@@ -138,6 +159,16 @@ fn resize<T: Value>(plane: &[T], [height, width]: [usize; 2], [to_height, to_wid
     out
 }
 
+/// Resizes a plane, each output pixel with the value of the input pixel in which its centre lies.
+fn resize_nearest<T: Value>(plane: &[T], [height, width]: [usize; 2], to: [usize; 2]) -> Vec<T> {
+    let place = |at: usize, from: usize, to: usize| ((2 * at + 1) * from / (2 * to)).min(from - 1);
+    let row = |y: usize| place(y, height, to[0]) * width;
+    (0..to[0])
+        .flat_map(|y| (0..to[1]).map(move |x| row(y) + place(x, width, to[1])))
+        .map(|at| plane[at])
+        .collect()
+}
+
 /// For each of `to` output positions: the first of the `from` input positions it reads, and the weights from
 /// there on.
 fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
@@ -170,9 +201,16 @@ mod tests {
         assert_eq!(resize(&[0u8, 100], [1, 2], [1, 4]), [0, 25, 75, 100]);
     }
 
+    #[test]
+    fn masks_keep_their_values() {
+        assert_eq!(resize_nearest(&[0u8, 100, 200, 44], [1, 4], [1, 2]), [100, 44]);
+        assert_eq!(resize_nearest(&[1u8, 2, 3, 4], [2, 2], [4, 2]), [1, 2, 1, 2, 3, 4, 3, 4]);
+        assert_eq!(resize_nearest(&[5u8, 6, 7], [3, 1], [2, 2]), [5, 5, 7, 7]);
+    }
+
     /// The picture's bytes in a shape.
     fn bytes(picture: &Picture, [channels, height, width]: [usize; 3], fit: ImageFit) -> Vec<u8> {
-        match picture.fitted(ImageShape { channels, height, width }, fit) {
+        match picture.fitted(ImageShape { channels, height, width }, fit, false) {
             Pixels::Bytes(bytes) => bytes,
             Pixels::Floats(floats) => panic!("expected bytes, found {floats:?}"),
         }

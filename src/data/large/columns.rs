@@ -32,7 +32,8 @@ impl<'a> Columns<'a> {
             targets.chain(&config.weight).chain(features).chain(&config.exclude).chain(config.types.keys());
         let named: Vec<&str> = named.map(String::as_str).collect();
         let mut spill = Spill::create(folder)?;
-        let head = Table::spilled(path, &config.csv, &named, &mut spill)?;
+        let mut head = Table::spilled(path, &config.csv, &named, &mut spill)?;
+        head.lines.shrink_to_fit();
         let kinds = vec![None; head.names.len()];
         let mut columns = Self { config, head, spill, formats: Formats::new(), kinds };
         let (mut looked, mut missing) = (vec![], std::collections::BTreeMap::new());

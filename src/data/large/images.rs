@@ -290,6 +290,7 @@ fn of_files(
         shape: i.shape,
         fit: i.fit,
         skips: i.on_error == OnError::Skip,
+        nearest: false,
     });
     let target = config.target.as_ref().map(Targets::first);
     let target = target.or((goal != Goal::Features).then_some(files::LABEL));

@@ -43,6 +43,9 @@ fn size(path: &Path) -> u64 {
 
 /// Why data cannot be kept in a file.
 fn unsuited(config: &DataConfig, path: &Path) -> Option<&'static str> {
+    if config.pixel_target().is_some() {
+        return Some("targets of pixels are kept in memory");
+    }
     if config.text.is_some() {
         return Some("texts are kept in memory: a character takes up four bytes of it");
     }

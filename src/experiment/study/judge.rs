@@ -32,7 +32,13 @@ pub(super) fn metric(
     experiment: &Experiment,
 ) -> Result<String, (&'static str, String)> {
     let name = file.metric.clone().unwrap_or_else(|| "loss".into());
-    let known = metrics(experiment.goal());
+    let known = match experiment.data.pixel_target() {
+        None => metrics(experiment.goal()),
+        Some(_) => match experiment.goal() {
+            Goal::Classes => &["loss", "accuracy", "mean_iou"][..],
+            _ => &["loss", "mae", "rmse", "psnr"][..],
+        },
+    };
     if !known.contains(&name.as_str()) {
         return Err((
             "metric",

@@ -12,6 +12,7 @@ mod named;
 pub mod recurrent;
 pub mod temporal;
 pub mod transformer;
+pub mod unet;
 pub mod unread;
 pub mod variational;
 
@@ -41,7 +42,7 @@ pub struct ModelConfig {
     /// Channels of the convolutions, each followed by normalisation and activation. `cnn`: 32 and 64 by
     /// default, each with pooling. `vae`, `gan`: none by default; each halves the image in the encoder or
     /// discriminator and doubles it in the decoder or generator. `tcn`: features of its blocks' steps, `[64, 64, 64]` by
-    /// default.
+    /// default. `unet`: channels at each size, the image being halved between them, `[32, 64, 128, 256]` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channels: Option<Vec<usize>>,
     /// `cnn`, `vae`, `gan`: kernel size of the convolutions (default 3, of a `gan` 4); padding keeps the size of
@@ -226,6 +227,9 @@ pub enum Family {
     /// Attention among the characters of a text, the steps of a series, the patches of images or the numbers of
     /// a row.
     Transformer,
+    /// Convolutions on images that are halved several times and enlarged again (Ronneberger et al. 2015), for something
+    /// of each pixel (`data.image.target`): segmentation, restoration.
+    Unet,
     /// Variational autoencoder: learns the distribution of the features, draws samples, and scores anomalies.
     Vae,
     /// Adversarial pair: a generator learns to draw rows or images that a discriminator cannot tell from real
@@ -337,7 +341,7 @@ impl ModelConfig {
         match self.family {
             Family::Rnn => return self.recurrent_layers(),
             Family::Transformer => return self.layers_of(TokensOf::Steps),
-            Family::Resnet | Family::Alexnet | Family::Tcn => {
+            Family::Resnet | Family::Alexnet | Family::Tcn | Family::Unet => {
                 return self.listed(TokensOf::Steps, None).layers;
             }
             _ => {}
@@ -389,7 +393,7 @@ impl ModelConfig {
         let is_cnn = self.family == Family::Cnn && self.layers.is_empty();
         // Defaults of other families say nothing; runs of earlier versions do not have them either.
         if !is_cnn {
-            let named = matches!(self.family, Family::Resnet | Family::Alexnet);
+            let named = matches!(self.family, Family::Resnet | Family::Alexnet | Family::Unet);
             if !named && !matches!(self.family, Family::Gan | Family::Tcn) {
                 self.kernel.take_if(|kernel| *kernel == three());
             }
@@ -408,6 +412,7 @@ impl ModelConfig {
             }
             Family::Resnet | Family::Alexnet if self.layers.is_empty() => self.fill_in_classic(is_given),
             Family::Tcn if self.layers.is_empty() => self.fill_in_temporal(),
+            Family::Unet if self.layers.is_empty() => self.fill_in_u_shaped(),
             Family::Rnn if self.layers.is_empty() => {
                 self.cell.get_or_insert_default();
                 self.bidirectional.get_or_insert_default();

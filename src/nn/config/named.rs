@@ -1,6 +1,7 @@
 //! Layers of networks whose parameters have names of their own, instead of the layers' numbers.
 
 use super::transformer::TokensOf;
+use super::unet::OUTPUT;
 use super::{Family, ModelConfig};
 use crate::base::image::ImageShape;
 use crate::nn::layers::LayerConfig;
@@ -40,6 +41,7 @@ impl ModelConfig {
             Family::Resnet => (self.classic(image), "fc"),
             Family::Alexnet => (self.classic(image), "classifier.6"),
             Family::Tcn => (self.temporal(tokens), "linear"),
+            Family::Unet => (self.u_shaped(), OUTPUT),
             _ => (vec![], ""),
         };
         if named.is_empty() {

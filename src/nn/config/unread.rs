@@ -41,9 +41,9 @@ pub(crate) fn check(model: &ModelConfig) -> Result<(), (&'static str, String)> {
     if model.activation == Activation::Swiglu && model.family != Family::Transformer {
         return Err(("model.activation", format!("= \"swiglu\" {NO_FUNCTION}")));
     }
-    let images = matches!(model.family, Family::Cnn | Family::Tcn | Family::Vae | Family::Gan);
+    let images = matches!(model.family, Family::Cnn | Family::Tcn | Family::Unet | Family::Vae | Family::Gan);
     if let Some(key) = first(&[&of_images]).filter(|_| !images) {
-        return refuse(key, "is a key of `family = \"cnn\"`, \"tcn\", \"vae\" and \"gan\"");
+        return refuse(key, "is a key of `family = \"cnn\"`, \"tcn\", \"unet\", \"vae\" and \"gan\"");
     }
     match first(&[&of_cnn]).filter(|_| model.family != Family::Cnn) {
         Some(key) => refuse(key, "is a key of `family = \"cnn\"`"),

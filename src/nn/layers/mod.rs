@@ -36,6 +36,7 @@ mod temporal_block;
 mod tests;
 pub(crate) mod tokens;
 mod transformer;
+mod unet;
 mod unflatten;
 mod upsample;
 
@@ -73,6 +74,7 @@ pub use rms_norm::RmsNorm;
 pub use temporal_block::TemporalBlock;
 pub use tokens::Tokens;
 pub use transformer::Transformer;
+pub use unet::Unet;
 pub use unflatten::Unflatten;
 pub use upsample::{Interpolation, Upsample};
 
@@ -180,4 +182,5 @@ layers! {
     AdaptivePool(AdaptivePool),
     LocalResponseNorm(LocalResponseNorm),
     TemporalBlock(TemporalBlock),
+    Unet(Unet),
 }

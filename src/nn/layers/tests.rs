@@ -92,7 +92,7 @@ fn an_epsilon_that_cannot_be_is_refused() {
 }
 
 /// The minimal configuration of each layer.
-const LEAST: [&str; 27] = [
+const LEAST: [&str; 28] = [
     r#"type = "dense", units = 3"#,
     r#"type = "activation", function = "relu""#,
     r#"type = "dropout", rate = 0.1"#,
@@ -120,6 +120,7 @@ const LEAST: [&str; 27] = [
     r#"type = "adaptive_pool", size = 3"#,
     r#"type = "local_response_norm", size = 5"#,
     r#"type = "temporal_block", channels = 3"#,
+    r#"type = "unet", channels = [3, 4]"#,
 ];
 
 #[test]

@@ -84,7 +84,7 @@ impl Task for Pair<'_> {
 
     /// No lines: it predicts nothing.
     fn table(&self, rows: &Dataset, _predictions: &Predictions) -> Table {
-        Table { titles: vec![], texts: vec![], lines: vec![], rows: rows.rows, note: None }
+        Table { titles: vec![], texts: vec![], lines: vec![], rows: rows.rows, note: None, pictures: vec![] }
     }
 
     fn predict(&self, trained: &Trained, _input: Input) -> Result<Table, TrainError> {

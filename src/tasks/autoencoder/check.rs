@@ -31,6 +31,7 @@ pub(in crate::tasks) fn check(settings: Settings) -> Result<(), (&'static str, S
         if data.target.is_none()
             && !data.is_text()
             && !model.is_masked()
+            && data.pixel_target().is_none()
             && !image::files::may_hold_images(&data.source)
         {
             return Err(("data.target", "is missing; name the column to predict".into()));

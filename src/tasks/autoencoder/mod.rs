@@ -107,7 +107,7 @@ impl Task for Autoencoder<'_> {
             lines.push(row.chain(code.iter().map(f32::to_string)).collect());
         }
         let texts = (0..titles.len()).map(|at| at == 0 && !names.is_empty()).collect();
-        Table { titles, texts, lines, rows: rows.rows, note: None }
+        Table { titles, texts, lines, rows: rows.rows, note: None, pictures: vec![] }
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {

@@ -103,7 +103,7 @@ impl dyn Head + '_ {
         let lines = cells.map(|(at, cells)| place(at).into_iter().chain(cells).collect()).collect();
         let titles: Vec<String> = titles.into_iter().chain(self.titles(predictions)).collect();
         let texts = (0..titles.len()).map(|at| at < texts).collect();
-        Table { titles, texts, lines, rows: rows.rows, note: told(rows) }
+        Table { titles, texts, lines, rows: rows.rows, note: told(rows), pictures: vec![] }
     }
 }
 

@@ -77,7 +77,7 @@ impl Task for Masked<'_> {
         };
         let lines = predictions.raw.chunks_exact(3).enumerate().map(line).collect();
         let titles = ["text", "hidden", "right", "nats"].map(String::from).to_vec();
-        Table { titles, texts: vec![false; 4], lines, rows: rows.rows, note: None }
+        Table { titles, texts: vec![false; 4], lines, rows: rows.rows, note: None, pictures: vec![] }
     }
 
     fn sections(&self, _trained: &Trained, shown: &Shown) -> Result<String, TrainError> {

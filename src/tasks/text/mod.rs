@@ -60,7 +60,7 @@ impl Task for Language<'_> {
         };
         let lines = predictions.losses.chunks(length).enumerate().map(line).collect();
         let titles = [self.text.unit(), "nats"].map(String::from).to_vec();
-        Table { titles, texts: vec![false; 2], lines, rows: rows.rows, note: None }
+        Table { titles, texts: vec![false; 2], lines, rows: rows.rows, note: None, pictures: vec![] }
     }
 
     fn sample(&self, trained: &Trained, request: &Request) -> Result<Drawn, TrainError> {
