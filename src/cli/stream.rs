@@ -16,7 +16,7 @@ const MOST_BYTES: u64 = 16 << 20;
 /// written before the next row is read.
 ///
 /// # Errors
-/// If the model reads no single rows, a row is wrong, or nobody takes the output.
+/// If the model reads no single rows, a row is wrong, or the output cannot be written.
 pub fn run(run: &Path, coverage: Option<f64>, device: DeviceChoice) -> Result<(), Failure> {
     let device = open_device(device, is_exact(run)?)?;
     let service = Service::open(run, coverage, &*device)?;
@@ -53,7 +53,11 @@ pub fn run(run: &Path, coverage: Option<f64>, device: DeviceChoice) -> Result<()
         let titles = csv.iter().position(|&byte| byte == b'\n').map_or(csv.len(), |end| end + 1);
         let lines = if first { &csv[..] } else { &csv[titles..] };
         first = false;
-        output.write_all(lines).and_then(|()| output.flush()).map_err(|e| lost(&e))?;
+        match output.write_all(lines).and_then(|()| output.flush()) {
+            // Whoever reads has seen enough.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|e| lost(&e))?,
+        }
     }
 }
 

@@ -134,7 +134,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
             let reason = "`data.weight` names a column of a table, and these are images; remove it".into();
             return Err(DataError::Treatment { column: "weight".into(), reason });
         }
-        return image::files::load(config, directory, path, goal);
+        return image::load::load(config, directory, path, goal);
     }
     image::files::check_no_pictures(config, path)?;
     if config.target.is_none() && goal != Goal::Features && config.pixel_target().is_none() {
@@ -298,7 +298,7 @@ pub fn load_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Data
 fn load_rows_with(fitted: &Fitted, path: &Path, with_target: bool) -> Result<Dataset, DataError> {
     readable(path)?;
     if let Some(image) = fitted.image.as_ref().filter(|image| image.columns.is_empty()) {
-        return image::files::load_with(fitted, image, path, with_target);
+        return image::load::load_with(fitted, image, path, with_target);
     }
     if let Some(text) = fitted.target.text() {
         return text::load_with(text, path);

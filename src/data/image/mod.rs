@@ -7,6 +7,7 @@ pub mod files;
 pub(super) mod folder;
 mod format;
 pub(super) mod idx;
+pub(super) mod load;
 pub(crate) mod npy;
 mod parts;
 mod picture;

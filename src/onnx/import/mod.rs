@@ -20,6 +20,7 @@ pub mod model;
 pub mod network;
 mod ops;
 mod reader;
+mod scores;
 #[cfg(test)]
 mod tests;
 pub mod value;

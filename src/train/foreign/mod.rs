@@ -23,7 +23,7 @@ pub fn load(path: &Path) -> Result<Weights, TrainError> {
     let io = |e: std::io::Error| TrainError::io(path, &e);
     input::refuse_special(path).map_err(|reason| TrainError::unusable(path, reason))?;
     let mut start = vec![];
-    std::fs::File::open(path).map_err(io)?.take(4).read_to_end(&mut start).map_err(io)?;
+    std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
     match start[..] {
         [b'P', b'K', 3, 4] => Ok((torch::load(path)?, None)),
         [0x80, 1..=5, ..] => Err(TrainError::unusable(
@@ -31,7 +31,18 @@ pub fn load(path: &Path) -> Result<Weights, TrainError> {
             "is a file of PyTorch before 1.6, or a plain pickle; save it again with torch.save(model.state_dict(), ...)",
         )),
         [b'{', ..] => Ok((safetensors_parts::load(path)?, None)),
-        _ => checkpoint::load(path),
+        // The length of the header in eight bytes, then its JSON.
+        [.., b'{'] if start.len() == 9 => checkpoint::load(path),
+        // The first field of an ONNX file is the number of its format, below 128.
+        [8, 1..=127, ..] => Err(TrainError::unusable(
+            path,
+            "looks like an ONNX model; name it in `model.from`, and training starts from its weights",
+        )),
+        _ => Err(TrainError::unusable(
+            path,
+            "is no file of weights; give a .safetensors file, the .index.json of one in several parts, or a file of \
+             torch.save",
+        )),
     }
 }
 
