@@ -2,7 +2,7 @@
 
 use super::Head;
 use crate::base::number::figure;
-use crate::data::{Dataset, Encoding, Fitted};
+use crate::data::{Dataset, Encoding, Fitted, FittedScaling};
 use crate::report::tables::table;
 use crate::tasks::Shown;
 use crate::train::metrics::decide;
@@ -48,10 +48,21 @@ fn errors(fitted: &Fitted, shown: &Shown) -> Vec<(f64, usize, [String; 3])> {
     if outputs != 1 {
         return vec![];
     }
-    let (truth, found) = (shown.predictions.true_values(target), shown.predictions.values(target));
+    let found = shown.predictions.values(target);
+    let mut truth = shown.predictions.true_values(target);
+    if let Some(scaling) = target.scaling(0) {
+        truth = shown.predictions.truth.iter().map(|&y| own_units(scaling, y)).collect();
+    }
     let pairs = truth.iter().zip(&found).enumerate().filter(|(_, (t, f))| t != f);
     let row = |(row, (t, f)): (usize, (&f64, &f64))| ((f - t).abs(), row, [*t, *f, f - t].map(figure));
     worst(pairs.map(row).collect())
+}
+
+/// A scaled number of single precision in its own units, where a zero may have become a number as small as its rounding.
+fn own_units(scaling: &FittedScaling, x: f64) -> f64 {
+    let value = scaling.invert(x);
+    let next = scaling.invert(x + f64::from(f32::EPSILON) * x.abs().max(1.0));
+    if value.abs() <= 2.0 * (next - value).abs() { 0.0 } else { value }
 }
 
 /// Wrongly predicted rows by falling probability: `(probability, row, [true, predicted, probability])`.
@@ -100,7 +111,7 @@ impl<'a> Features<'a> {
         let cell = |&(name, encoding, start): &(&str, &Encoding, usize)| match encoding {
             Encoding::Number { boolean, scaling, indicator, .. } => {
                 let missing = *indicator && x.get(start + 1).is_some_and(|x| *x == 1.0);
-                let value = x.get(start).map(|x| scaling.invert(f64::from(*x)));
+                let value = x.get(start).map(|x| own_units(scaling, f64::from(*x)));
                 let value = match value {
                     Some(0.0) if *boolean => "false".into(),
                     Some(1.0) if *boolean => "true".into(),
@@ -123,5 +134,20 @@ impl<'a> Features<'a> {
             Encoding::Calendar { .. } => "(time)".into(),
         };
         self.0.iter().map(cell).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_zero_that_was_scaled_is_zero_again() {
+        let scaling = FittedScaling::Affine { shift: 0.013, scale: 0.37 };
+        for value in [0.0, 0.013, -2.5, 1e-3] {
+            let found = own_units(&scaling, f64::from(scaling.apply(value) as f32));
+            assert!((found - value).abs() < 1e-7, "{found} instead of {value}");
+        }
+        assert_eq!(own_units(&scaling, f64::from(scaling.apply(0.0) as f32)), 0.0);
     }
 }
