@@ -16,7 +16,6 @@ mod inspect;
 mod keys;
 mod list;
 mod output;
-mod pictures;
 mod plan;
 mod predict;
 mod progress;

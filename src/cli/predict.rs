@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use clap::Args;
 use gridlight::device::DeviceChoice;
 use gridlight::run::evaluate::{self, Extras};
+use gridlight::run::pictures;
 use gridlight::tasks;
 use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device, pictures, stream, tell};
+use super::{Failure, is_exact, open_device, stream, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -93,7 +94,11 @@ impl Predict {
         let predicted = evaluate::predictions_with(&self.run, given, &extras, &*device);
         let table = predicted.map_err(|e| input.blame(e))?;
         if let Some(folder) = &self.pictures {
-            pictures::save(&table.pictures, &self.run, &self.input, folder)?;
+            let note = pictures::save(&table.pictures, &self.run, &self.input, folder)?;
+            tell(format_args!("{} pictures written to {}", table.pictures.len(), folder.display()));
+            if let Some(note) = note {
+                tell(format_args!("note: {note}"));
+            }
         }
         save(&format!("{} predictions", table.rows), &self.output, &table.csv()?)?;
         if let Some(note) = table.note {

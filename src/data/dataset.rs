@@ -112,10 +112,19 @@ impl Dataset {
     /// The sum of the weights of the rows of each of `classes` classes; their number if rows weigh the same.
     pub fn class_weights(&self, classes: usize) -> Vec<f64> {
         let mut sums = vec![0.0; classes];
-        for (row, label) in self.target.iter().flat_map(Target::values).enumerate() {
-            if let Some(sum) = sums.get_mut(label as usize) {
+        let mut add = |row: usize, label: usize| {
+            if let Some(sum) = sums.get_mut(label) {
                 *sum += self.weights.get(row).copied().unwrap_or(1.0);
             }
+        };
+        match &self.target {
+            Some(Target::Labels(labels)) => {
+                labels.iter().enumerate().for_each(|(row, &label)| add(row, label as usize));
+            }
+            Some(Target::Numbers(values)) => {
+                values.iter().enumerate().for_each(|(row, &value)| add(row, value as usize));
+            }
+            None => {}
         }
         sums
     }

@@ -228,6 +228,22 @@ pub struct FittedPixels {
     /// Standard deviation of the noise that is added to the scaled values of images whose target is known.
     #[serde(default)]
     pub noise: f64,
+    /// What kind of values the targets' files have.
+    #[serde(default)]
+    pub values: PixelValues,
+}
+
+/// The values of pixels in files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PixelValues {
+    /// Whole numbers of 8 bits.
+    #[default]
+    Eight,
+    /// Whole numbers of 16 bits.
+    Sixteen,
+    /// Any numbers.
+    Numbers,
 }
 
 /// A class of pixels.

@@ -52,7 +52,7 @@ pub use documents::FittedDocuments;
 pub use error::DataError;
 pub use fitted::{
     Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedPixels, FittedSeries, FittedTarget,
-    FittedWindow, PixelClass,
+    FittedWindow, PixelClass, PixelValues,
 };
 use image::Images;
 pub use keep::Kept;

@@ -2,7 +2,7 @@
 
 use super::dataset::{CategoryIds, Dataset, Windows};
 use super::encode::feature_names;
-use super::fitted::{Encoding, Fitted, FittedColumn, FittedWindow};
+use super::fitted::{Encoding, Fitted, FittedColumn, FittedPixels, FittedWindow};
 use crate::data::config::Missing;
 
 impl Dataset {
@@ -43,6 +43,7 @@ impl Dataset {
         });
         let stored = windows.as_ref().map_or(places, |windows| windows.stored);
         let targets = match fitted.target.columns().len() {
+            _ if fitted.target.pixels().is_some() => fitted.target.pixels().map_or(0, FittedPixels::count),
             several @ 2.. if windows.is_none() => several,
             _ => 0,
         };

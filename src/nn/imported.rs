@@ -7,9 +7,6 @@ use super::losses::Loss;
 use super::network::Network;
 use crate::graph::{GraphError, ValueId};
 
-/// The name of a new last layer.
-pub const HEAD: &str = "head";
-
 /// What an imported network reads.
 #[derive(Clone, Debug, Default)]
 pub struct Feeds {

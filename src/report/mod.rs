@@ -8,7 +8,7 @@ pub mod explained;
 pub mod grid;
 mod heat;
 pub(crate) mod network;
-pub mod picture;
+pub(crate) mod picture;
 mod pictures;
 pub mod robust;
 pub mod study;

@@ -2,6 +2,9 @@
 
 use crate::data::FittedImage;
 
+/// What PNG files say of the program that made them.
+pub const SOFTWARE: &str = "Gridlight";
+
 /// An image before scaling; black and white are the smallest and largest training values.
 pub fn picture(image: &FittedImage, x: &[f32]) -> String {
     let [low, high] = image.range;
@@ -36,16 +39,42 @@ pub fn embedded(png: &[u8]) -> String {
     format!("<img alt=\"\" src=\"data:image/png;base64,{}\">", base64(png))
 }
 
+/// The PNG file of values `[channels, height, width]` of 16 bits, the nearest to these numbers.
+///
+/// # Errors
+/// If there are no pixels.
+pub fn png_of_16_bits(
+    values: &[f32],
+    [channels, height, width]: [usize; 3],
+) -> Result<Vec<u8>, png::EncodingError> {
+    let plane = height * width;
+    let shown = if channels == 3 { 3 } else { 1 };
+    let value = |x: f32| (x.round().clamp(0.0, 65_535.0) as u16).to_be_bytes();
+    let pixels = (0..plane).flat_map(|p| (0..shown).flat_map(move |c| value(values[c * plane + p])));
+    encoded(&pixels.collect::<Vec<u8>>(), shown, height, width, png::BitDepth::Sixteen)
+}
+
 pub(super) fn png_bytes(
     pixels: &[u8],
     channels: usize,
     height: usize,
     width: usize,
 ) -> Result<Vec<u8>, png::EncodingError> {
+    encoded(pixels, channels, height, width, png::BitDepth::Eight)
+}
+
+fn encoded(
+    pixels: &[u8],
+    channels: usize,
+    height: usize,
+    width: usize,
+    depth: png::BitDepth,
+) -> Result<Vec<u8>, png::EncodingError> {
     let mut bytes = vec![];
     let mut encoder = png::Encoder::new(&mut bytes, width as u32, height as u32);
     encoder.set_color(if channels == 3 { png::ColorType::Rgb } else { png::ColorType::Grayscale });
-    encoder.set_depth(png::BitDepth::Eight);
+    encoder.set_depth(depth);
+    encoder.add_text_chunk("Software".into(), SOFTWARE.into())?;
     let mut writer = encoder.write_header()?;
     writer.write_image_data(pixels)?;
     writer.finish()?;

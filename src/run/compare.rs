@@ -168,6 +168,10 @@ fn notes(runs: &[Known], settings: &[Setting]) -> (Vec<String>, bool) {
     if runs.iter().any(|run| task(run) != task(&runs[0])) {
         let goal = |run: &Known| match (run.experiment.goal(), &run.experiment.data.target) {
             (Goal::Features, _) => "learns its features".to_string(),
+            (goal, None) if run.experiment.data.pixel_target().is_some() => match goal {
+                Goal::Binary | Goal::Classes => "predicts the class of each pixel".into(),
+                _ => "predicts the values of each pixel".into(),
+            },
             (goal, target) => {
                 let what = match goal {
                     Goal::Regression | Goal::Rate => "a number",

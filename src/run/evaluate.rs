@@ -131,6 +131,7 @@ pub fn evaluate_as(run: &Path, request: &Request, device: &dyn Device) -> Result
         }
         None => {
             let loaded = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal())?;
+            opened.check_alike(&loaded)?;
             part(&loaded, request.split)?
         }
     };

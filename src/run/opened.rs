@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::directory::RunDirectory;
 use super::manifest::{Manifest, is_ensemble, member};
-use crate::data::{Fitted, graph};
+use crate::data::{Fitted, Loaded, graph};
 use crate::device::Device;
 use crate::experiment::Experiment;
 use crate::nn::lora;
@@ -95,6 +95,24 @@ pub(super) fn open_ensemble(run: &Path, manifest: &Manifest) -> Result<Opened, T
 }
 
 impl Opened {
+    /// Refuses the run's own data if they have changed so that their values would now mean something else: classes in
+    /// another order, columns scaled or numbered otherwise.
+    ///
+    /// # Errors
+    /// If they have.
+    pub(super) fn check_alike(&self, loaded: &Loaded) -> Result<(), TrainError> {
+        let (now, then) = (&loaded.fitted, &self.fitted);
+        let alike = loaded.digest == self.data_digest
+            || (now.target == then.target && now.columns == then.columns && now.image == then.image);
+        if alike {
+            return Ok(());
+        }
+        Err(self.refuse(
+            "its data have changed since it was trained, so that classes or values would be numbered and scaled otherwise; \
+             put the old ones back, give the new rows with --data, or train again",
+        ))
+    }
+
     /// The same model as plain layers, for whatever else reads it: with what adapters change in the weights, and its
     /// temperature in the output layer, for whatever reads its logits: they are those of the weights divided by it.
     pub fn folded(mut self) -> Self {

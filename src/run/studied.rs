@@ -95,6 +95,9 @@ impl Studied {
             ));
         }
         let own = data::load(&opened.experiment.data, Path::new(""), opened.experiment.goal());
+        if let Ok(loaded) = &own {
+            opened.check_alike(loaded)?;
+        }
         let mut notes = vec![];
         let (mut rows, split, training) = match (selection.input, own) {
             (Some(file), own) => {

@@ -292,12 +292,16 @@ fn check_adapters(experiment: &Experiment, lora: &LoraConfig, graph: &ModelGraph
     let layers = Patterns::new(&lora.layers).unwrap_or_default();
     let wrong = |reason: &str| Err(experiment.wrong("model.lora", reason).into());
     if let Some(pattern) = layers.unused(adapted.iter().copied()) {
-        let some = match adapted.first() {
-            Some(first) => format!("; one that is found is `{first}`"),
-            None => {
-                "; dense layers are called by their number, `0`, projections of attention `1.self_attn` and \
-                     `1.self_attn.out_proj`"
-                    .into()
+        // Weights of imported networks are called as their file calls them.
+        let matrices = graph.parameters.iter().filter(|p| p.shape.len() == 2);
+        let named = matrices.map(|p| p.name.strip_suffix(".weight").unwrap_or(&p.name));
+        let named: Vec<&str> =
+            named.filter(|name| !name.ends_with("lora_A") && !name.ends_with("lora_B")).collect();
+        let some = match named[..] {
+            [] => "; the network has none".into(),
+            _ => {
+                let more = if named.len() > 8 { ", ..." } else { "" };
+                format!("; its matrices are `{}`{more}", named[..named.len().min(8)].join("`, `"))
             }
         };
         return wrong(&format!(

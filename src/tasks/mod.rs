@@ -25,7 +25,7 @@ use std::path::Path;
 use crate::base::number::Numbers;
 use crate::data::config::{DataConfig, ITSELF};
 use crate::data::image::files::holds_classes;
-use crate::data::{self, Dataset, Fitted, Goal, Loaded};
+use crate::data::{self, Dataset, Fitted, Goal, Loaded, PixelValues};
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::losses::{ClassWeights, Loss};
 use crate::nn::patterns::Patterns;
@@ -139,14 +139,18 @@ pub struct Table {
 }
 
 /// A prediction that is a picture.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     /// The name of what it was predicted for: a file within a folder, or the number of a row.
     pub name: String,
-    /// Channels (1 or 3), height and width.
+    /// Channels, height and width.
     pub shape: [usize; 3],
-    /// Its values in that order.
-    pub values: Vec<u8>,
+    /// Its values in that order, as in files.
+    pub values: Vec<f32>,
+    /// What kind of values they are.
+    pub kind: PixelValues,
+    /// What is shown as black and white, where they are any numbers.
+    pub range: [f64; 2],
 }
 
 impl Table {

@@ -8,6 +8,7 @@ use super::{Drawn, Request, Trained, opponent};
 use crate::base::input;
 use crate::base::names::nearest;
 use crate::base::rng::{self, streams};
+use crate::data::image::npy;
 use crate::data::table::{Column, Table};
 use crate::data::{Dataset, Fitted, FittedImage, Target};
 use crate::nn::{Gan, Model, Vae};
@@ -60,7 +61,7 @@ pub(super) fn sample(trained: &Trained, request: &Request) -> Result<Drawn, Trai
     let values = fitted.own_units(&names, &decode(trained, &decoder, codes, labels)?);
     let bytes = match (form, picture) {
         (Form::Picture, Some(image)) => grid::png(image, &values),
-        (Form::Array, image) => npy(&values, &shape(count, image, names.len())),
+        (Form::Array, image) => npy::bytes(&values, &shape(count, image, names.len())),
         (Form::Picture | Form::Table, _) => {
             let rows = values.chunks(names.len().max(1)).map(|row| row.iter().map(f32::to_string).collect());
             csv(&std::iter::once(names.clone()).chain(rows).collect::<Vec<_>>())?
@@ -182,20 +183,4 @@ fn shape(count: usize, image: Option<&FittedImage>, features: usize) -> Vec<usiz
         Some(image) => vec![count, image.shape.channels, image.shape.height, image.shape.width],
         None => vec![count, features],
     }
-}
-
-/// NumPy's array format, version 1.0.
-fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
-    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
-    let mut header =
-        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents.join(", "));
-    // Magic, version and length take 10 bytes; the data start at a multiple of 64.
-    let blanks = (64 - (10 + header.len() + 1) % 64) % 64;
-    header.push_str(&" ".repeat(blanks));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
-    bytes
 }

@@ -88,10 +88,18 @@ fn masks_are_learnt_and_predicted_as_pictures() {
     reader.next_frame(&mut values).unwrap();
     assert_eq!(values.len(), SIZE[0] * SIZE[1]);
     assert!(values.iter().all(|value| [7, 200].contains(value)) && values.contains(&7), "{values:?}");
-    // Not over the photos.
-    let over = ["predict", "runs/seen", "--input", "photos", "--output", "o.csv", "--pictures", "photos"];
-    let (code, _, err) = gridlight(place, &over);
-    assert!(code == Some(2) && err.contains("overwritten"), "{err}");
+    // Over what was predicted before, but over no file of others.
+    assert_eq!(gridlight(place, &predict).0, Some(0));
+    let before = fs::read(place.join("masks/03_mask.png")).unwrap();
+    for (folder, wanted) in [("photos", "overwritten"), ("labels", "was not made by")] {
+        fs::create_dir_all(place.join("labels")).unwrap();
+        fs::copy(place.join("masks/03_mask.png"), place.join("labels/03.png")).unwrap();
+        let over = ["predict", "runs/seen", "--input", "photos", "--output", "o.csv", "--pictures", folder];
+        let (code, _, err) = gridlight(place, &over);
+        assert!(code == Some(2) && err.contains(wanted), "{err}");
+        assert!(!place.join("labels/00.png").exists(), "nothing is written before all is known to fit");
+    }
+    assert_eq!(fs::read(place.join("labels/03.png")).unwrap(), before);
 
     let (code, _, err) = gridlight(place, &["evaluate", "runs/seen", "--data", "photos"]);
     assert!(code == Some(2) && err.contains("targets of its pixels are not known"), "{err}");
@@ -99,6 +107,12 @@ fn masks_are_learnt_and_predicted_as_pictures() {
         let (code, _, err) = gridlight(place, &[command, "runs/seen"]);
         assert!(code == Some(2) && err.contains("something of each pixel"), "{command}: {err}");
     }
+    // Masks whose values have changed are not those that the model learnt.
+    for at in 0..40 {
+        png(&place.join(format!("masks/{at:02}_mask.png")), &[[7; 65], [9; 65]].concat(), SIZE, false);
+    }
+    let (code, _, err) = gridlight(place, &["evaluate", "runs/seen"]);
+    assert!(code == Some(2) && err.contains("data have changed"), "{err}");
     let report = fs::read_to_string(place.join("runs/seen/report.html")).unwrap();
     assert!(report.contains("intersection over union") && report.contains("what was predicted"));
 }
@@ -158,6 +172,8 @@ fn noise_is_removed() {
     assert_eq!(code, Some(0), "{err}");
     assert!(fs::read_to_string(place.join("o.csv")).unwrap().starts_with("row,mean,least,most\n1,"));
     assert!(place.join("found/120.png").is_file());
+    let array = fs::read(place.join("found/120.npy")).unwrap();
+    assert!(array.starts_with(b"\x93NUMPY") && array.len() == 128 + 4 * 64);
 }
 
 #[test]
@@ -187,4 +203,44 @@ fn targets_that_do_not_fit_are_refused_with_the_reason() {
     refused(&[], "no target for the picture `05`");
     let (code, _, err) = gridlight(place, &["train", "seen.toml", "--set", "data={source=\"photos\"}"]);
     assert!(code == Some(2) && err.contains("data.image.target"), "{err}");
+}
+
+#[test]
+fn values_of_16_bits_are_predicted_as_such_and_folders_of_a_split_are_the_split() {
+    let directory = workplace();
+    let place = directory.path();
+    for (part, count) in [("train", 24), ("val", 8), ("test", 8)] {
+        for kind in ["photos", "heights"] {
+            fs::create_dir_all(place.join(format!("split/{kind}/{part}"))).unwrap();
+        }
+        for at in 0..count {
+            let photo: Vec<u8> = (0..130).map(|i| ((i * 3 + at * 17) % 200) as u8).collect();
+            let heights: Vec<u8> =
+                photo.iter().flat_map(|&x| (5000 + 100 * u16::from(x)).to_be_bytes()).collect();
+            png(&place.join(format!("split/photos/{part}/{at}.png")), &photo, SIZE, false);
+            let file = fs::File::create(place.join(format!("split/heights/{part}/{at}.png"))).unwrap();
+            let mut encoder = png::Encoder::new(file, SIZE[1] as u32, SIZE[0] as u32);
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(png::BitDepth::Sixteen);
+            encoder.write_header().unwrap().write_image_data(&heights).unwrap();
+        }
+    }
+    let text = EXPERIMENT
+        .replace("\"photos\"", "\"split/photos\"")
+        .replace("\"masks\"", "\"split/heights\"")
+        .replace("epochs = 25", "epochs = 6\nloss = \"mse\"");
+    fs::write(place.join("heights.toml"), text).unwrap();
+    let (code, _, err) = gridlight(place, &["train", "heights.toml"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(err.contains("24 train, 8 validate, 8 test"), "{err}");
+    let input = "split/photos/test";
+    let predict = ["predict", "runs/seen", "--input", input, "--output", "h.csv", "--pictures", "found"];
+    let (code, _, err) = gridlight(place, &predict);
+    assert_eq!(code, Some(0), "{err}");
+    let table = fs::read_to_string(place.join("h.csv")).unwrap();
+    let mean: f64 = table.lines().nth(1).unwrap().split(',').nth(1).unwrap().parse().unwrap();
+    assert!((5000.0..25_000.0).contains(&mean), "{table}");
+    let file = std::io::BufReader::new(fs::File::open(place.join("found/0.png")).unwrap());
+    let reader = png::Decoder::new(file).read_info().unwrap();
+    assert_eq!(reader.info().bit_depth, png::BitDepth::Sixteen);
 }

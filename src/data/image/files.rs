@@ -6,6 +6,7 @@ use super::array::{Array, bad};
 use super::folder::{self, Reading};
 use super::{Images, format, idx, npy, parts};
 use crate::base::files::{self, is_dir, is_file};
+use crate::base::image::ImageShape;
 use crate::data::DataError;
 use crate::data::config::{DataConfig, ImageFit, OnError};
 use crate::data::table::Table;
@@ -30,13 +31,15 @@ pub(super) struct ImageSet {
     pub labels: Table,
     /// Names of the pictures; empty for images of an array.
     pub files: Vec<String>,
+    /// Their own shapes, before they were brought to a common one.
+    pub shapes: Vec<ImageShape>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
 impl ImageSet {
     fn of_array(images: Images, labels: Table) -> Self {
-        Self { images, labels, files: vec![], notes: vec![] }
+        Self { images, labels, files: vec![], shapes: vec![], notes: vec![] }
     }
 }
 
@@ -64,7 +67,7 @@ pub fn holds_classes(source: &str, as_images: bool) -> bool {
 }
 
 /// Whether a file is a picture, or its name says so.
-fn is_picture(path: &Path) -> bool {
+pub(super) fn is_picture(path: &Path) -> bool {
     let named = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
     named.contains(&ending(path).as_str()) || format::begins_like_a_picture(path)
 }
@@ -80,7 +83,7 @@ pub fn names(path: &Path) -> Result<Vec<String>, DataError> {
     Ok(folder::list(path)?.iter().map(|(file, _)| folder::name(path, file)).collect())
 }
 
-fn ending(path: &Path) -> String {
+pub(super) fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
 }
 
@@ -137,7 +140,7 @@ fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
         Some(_) => entries.iter().map(class).collect::<Result<Vec<_>, _>>()?,
         None => vec![],
     };
-    let folder::Pictures { images, kept, left_out } = folder::read(path, &entries, wanted.reading)?;
+    let folder::Pictures { images, kept, shapes, left_out } = folder::read(path, &entries, wanted.reading)?;
     if kept.is_empty() {
         let first = left_out.first().map(DataError::to_string).unwrap_or_default();
         return Err(bad(path, format!("none of its {} files can be read; {first}", entries.len())));
@@ -147,6 +150,7 @@ fn read_folder(path: &Path, wanted: &Wanted) -> Result<ImageSet, DataError> {
         images,
         labels: table(path, kept.len(), texts),
         files: kept.iter().map(|&at| folder::name(path, &entries[at].0)).collect(),
+        shapes,
         notes: left_out_note(&left_out, entries.len()).into_iter().collect(),
     })
 }

@@ -102,6 +102,8 @@ pub struct Pictures {
     pub images: Images,
     /// Which of the entries they are.
     pub kept: Vec<usize>,
+    /// Their own shapes, before they were brought to a common one.
+    pub shapes: Vec<ImageShape>,
     /// Why the others could not be read.
     pub left_out: Vec<DataError>,
 }
@@ -145,12 +147,13 @@ pub fn read(path: &Path, entries: &[Entry], reading: Reading) -> Result<Pictures
                 Err(error) if reading.skips => return Ok(Read::Not(error)),
                 found => found?,
             };
+            let own = picture.shape();
             Ok(match fit(file, &picture)? {
                 Pixels::Bytes(values) => {
                     place.copy_from_slice(&values);
-                    Read::InPlace
+                    Read::InPlace(own)
                 }
-                Pixels::Floats(values) => Read::Deep(values),
+                Pixels::Floats(values) => Read::Deep(own, values),
             })
         })
         .collect();
@@ -187,9 +190,9 @@ pub fn shape<'a>(
 /// What became of one picture.
 enum Read {
     /// Its 8-bit values are where they belong.
-    InPlace,
+    InPlace(ImageShape),
     /// It has more than 8 bits a value.
-    Deep(Vec<f32>),
+    Deep(ImageShape, Vec<f32>),
     /// It cannot be read.
     Not(DataError),
 }
@@ -197,15 +200,18 @@ enum Read {
 /// The pictures that could be read: as bytes, unless one of them has more than 8 bits a value.
 fn collected(shape: ImageShape, mut bytes: Vec<u8>, results: Vec<Read>) -> Pictures {
     let values = shape.values();
-    let (mut kept, mut deep, mut left_out) = (vec![], vec![], vec![]);
+    let (mut kept, mut shapes, mut deep, mut left_out) = (vec![], vec![], vec![], vec![]);
     for (at, result) in results.into_iter().enumerate() {
         match result {
             Read::Not(error) => {
                 left_out.push(error);
                 continue;
             }
-            Read::Deep(floats) => deep.push((kept.len(), floats)),
-            Read::InPlace => {}
+            Read::Deep(own, floats) => {
+                deep.push((kept.len(), floats));
+                shapes.push(own);
+            }
+            Read::InPlace(own) => shapes.push(own),
         }
         bytes.copy_within(at * values..(at + 1) * values, kept.len() * values);
         kept.push(at);
@@ -220,7 +226,7 @@ fn collected(shape: ImageShape, mut bytes: Vec<u8>, results: Vec<Read>) -> Pictu
         }
         Pixels::Floats(floats)
     };
-    Pictures { images: Images { shape, pixels }, kept, left_out }
+    Pictures { images: Images { shape, pixels }, kept, shapes, left_out }
 }
 
 /// SHA-256 of the names and contents of all pictures, in hexadecimal.

@@ -7,11 +7,12 @@ use sha2::Digest;
 use super::array::bad;
 use super::files::{ImageSet, LABEL, Wanted, check_keys, check_no_pictures, digest, read};
 use super::folder::Reading;
-use super::{Images, parts, targets};
+use super::masks::Masks;
+use super::{Pixels, parts};
 use crate::base::image::ImageShape;
 use crate::data::config::{DataConfig, ITSELF, OnError, SplitConfig, Targets, Validation};
 use crate::data::dataset::Dataset;
-use crate::data::fitted::{Fitted, FittedImage, FittedPixels, FittedTarget};
+use crate::data::fitted::{Fitted, FittedImage, FittedPixels, FittedTarget, PixelValues};
 use crate::data::{DataError, Goal, Loaded, Understanding, class_column, hexadecimal, split};
 
 /// Reads, splits, fits and encodes the images of an experiment; `directory` is the experiment file's.
@@ -64,16 +65,22 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
     let image = FittedImage { classes: classes.to_vec(), fit: reading.fit, ..image };
     let by_pixel = ByPixel { config, shape: image.shape, reading, as_classes: goal == Goal::Classes };
     let mut targets = None;
-    if let Some(path) = &masks {
-        let read = by_pixel.read(path, &all)?;
-        target =
-            FittedTarget::Pixels(FittedPixels::fit(config, path, &read, &parts.train, by_pixel.as_classes)?);
-        targets = Some((path.as_path(), read));
+    let mut notes = all.notes.clone();
+    if let Some(masks) = &masks {
+        let read = by_pixel.read(masks, path, &all)?;
+        notes.extend(read.note.clone());
+        let fitted = FittedPixels::fit(config, masks, &read, &parts.train, by_pixel.as_classes)?;
+        target = FittedTarget::Pixels(fitted);
+        targets = Some((masks.as_path(), read));
     } else if pixels.is_some() {
-        target = FittedTarget::Pixels(FittedPixels::itself(&image, config.augment.noise));
+        let values = match all.images.pixels {
+            Pixels::Bytes(_) => PixelValues::Eight,
+            Pixels::Floats(_) => PixelValues::Numbers,
+        };
+        target = FittedTarget::Pixels(FittedPixels::itself(&image, values, config.augment.noise));
     }
     let fitted = Fitted { target, image: Some(image), ..Fitted::default() };
-    let mut understood = Understanding::without_columns(config, all.notes.clone());
+    let mut understood = Understanding::without_columns(config, notes);
     understood.split_rows(&all.labels, &parts, &fitted.target);
     let of = |rows: &[usize]| encode_with(&fitted, &all, targets.as_ref(), rows);
     let mut loaded = Loaded {
@@ -96,7 +103,7 @@ fn load_files(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) ->
             let (Some(path), labels) = (place(file), place(labels)) else { return Ok(None) };
             let set = read(&path, labels.as_deref(), &wanted)?;
             let targets = match (&masks, &labels) {
-                (Some(_), Some(labels)) => Some((labels.as_path(), by_pixel.read(labels, &set)?)),
+                (Some(_), Some(labels)) => Some((labels.as_path(), by_pixel.read(labels, &path, &set)?)),
                 (Some(_), None) => {
                     let reason = "its targets are not known; name them in `data.split.validation_labels` and `test_labels`";
                     return Err(bad(&path, reason));
@@ -132,10 +139,10 @@ struct ByPixel<'a> {
 }
 
 impl ByPixel<'_> {
-    fn read(&self, path: &Path, of: &ImageSet) -> Result<Images, DataError> {
+    fn read(&self, path: &Path, source: &Path, of: &ImageSet) -> Result<Masks, DataError> {
         let given =
             Reading { shape: self.config.image.as_ref().and_then(|image| image.shape), ..self.reading };
-        targets::read(path, &of.files, of.images.count(), self.shape, self.as_classes, given)
+        Masks::read(path, (source, of), self.shape, self.as_classes, given)
     }
 }
 
@@ -143,7 +150,7 @@ impl ByPixel<'_> {
 fn encode_with(
     fitted: &Fitted,
     set: &ImageSet,
-    targets: Option<&(&Path, Images)>,
+    targets: Option<&(&Path, Masks)>,
     rows: &[usize],
 ) -> Result<Dataset, DataError> {
     let encoded = encode(fitted, set, rows, true)?;

@@ -8,6 +8,7 @@ pub(super) mod folder;
 mod format;
 pub(super) mod idx;
 pub(super) mod load;
+mod masks;
 pub(crate) mod npy;
 mod parts;
 mod picture;

@@ -158,6 +158,22 @@ fn header(text: &str) -> Result<Header, String> {
     Ok(Header { element, big_endian, fortran: after("fortran_order")?.starts_with("True"), shape })
 }
 
+/// NumPy's array format, version 1.0.
+pub fn bytes(values: &[f32], shape: &[usize]) -> Vec<u8> {
+    let extents: Vec<String> = shape.iter().map(usize::to_string).collect();
+    let mut header =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({}), }}", extents.join(", "));
+    // Magic, version and length take 10 bytes; the data start at a multiple of 64.
+    let blanks = (64 - (10 + header.len() + 1) % 64) % 64;
+    header.push_str(&" ".repeat(blanks));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

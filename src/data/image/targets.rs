@@ -2,109 +2,22 @@
 //! images themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::array::bad;
-use super::folder::{self, Entry, Reading};
-use super::{Images, Pixels, files};
-use crate::base::files::is_dir;
+use super::masks::Masks;
+use super::{Images, Pixels};
 use crate::base::image::ImageShape;
 use crate::base::rng::{self, streams};
 use crate::data::DataError;
-use crate::data::config::{DataConfig, ITSELF, ImageFit};
+use crate::data::config::{DataConfig, ITSELF};
 use crate::data::dataset::{Dataset, Target};
-use crate::data::fitted::{Fitted, FittedImage, FittedPixels, FittedTarget, PixelClass};
+use crate::data::fitted::{Fitted, FittedImage, FittedPixels, FittedTarget, PixelClass, PixelValues};
 
 /// Classes of pixels at most: more are values.
 const MOST_CLASSES: usize = 256;
 /// Seed of the noise on images whose target is known, which is the same in every evaluation.
 const NOISE_SEED: [u32; 2] = [0x6e6f_6973, 0x6531_7365];
-
-/// The pictures that images are to become, `[rows, C, H, W]`, in the order of the images, which are called `names` if
-/// they have files of their own.
-///
-/// # Errors
-/// If one cannot be read, is missing, or is of another size.
-pub fn read(
-    path: &Path,
-    names: &[String],
-    count: usize,
-    image: ImageShape,
-    as_classes: bool,
-    given: Reading,
-) -> Result<Images, DataError> {
-    if !is_dir(path) {
-        let images = files::array(path)?.images(path, None)?;
-        check_size(path, images.shape, image)?;
-        if images.count() != count {
-            let found = images.count();
-            return Err(bad(path, format!("it holds {found} targets, but there are {count} images")));
-        }
-        return Ok(images);
-    }
-    if names.is_empty() {
-        return Err(bad(
-            path,
-            "it is a folder, and the images are an array; give their targets as an array too",
-        ));
-    }
-    let entries = beside(path, names)?;
-    let (first, file) = folder::shape(path, &entries, Reading::default())?;
-    // Pictures of any size are brought to the shape that the experiment gives; their targets likewise.
-    let shape = match given.shape {
-        Some(_) => ImageShape { channels: first.channels, ..image },
-        None => first,
-    };
-    check_size(file, shape, image)?;
-    let fit = given.fit;
-    if as_classes && fit == ImageFit::Pad && given.shape.is_some() {
-        let reason = "`data.image.fit` = \"pad\" would surround masks by a class that they do not have; use \"crop\" or \
-                      \"squash\"";
-        return Err(bad(path, reason));
-    }
-    let reading = Reading { shape: Some(shape), fit, nearest: as_classes, ..Reading::default() };
-    let reading = if given.shape.is_some() { reading } else { Reading { shape: None, ..reading } };
-    Ok(folder::read(path, &entries, reading)?.images)
-}
-
-fn check_size(path: &Path, target: ImageShape, image: ImageShape) -> Result<(), DataError> {
-    if [target.height, target.width] == [image.height, image.width] {
-        return Ok(());
-    }
-    Err(bad(
-        path,
-        format!(
-            "it is a target of {} x {} pixels for images of {} x {}; bring pictures to one size with `data.image.shape`",
-            target.height, target.width, image.height, image.width
-        ),
-    ))
-}
-
-/// The target of each picture: the file of its name, whatever its ending, also with `_mask` after it.
-fn beside(path: &Path, names: &[String]) -> Result<Vec<Entry>, DataError> {
-    let stem = |name: &str| Path::new(name).with_extension("").to_string_lossy().into_owned();
-    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
-    for (file, _) in folder::list(path)? {
-        let name = stem(&folder::name(path, &file));
-        if let Some(other) = found.insert(name.clone(), file.clone()) {
-            let reason =
-                format!("it and {} are both called as the target `{name}`; remove one", other.display());
-            return Err(bad(&file, reason));
-        }
-    }
-    let of = |name: &String| {
-        let name = stem(name);
-        let target = found.get(&name).or_else(|| found.get(&format!("{name}_mask")));
-        let missing = || {
-            bad(
-                path,
-                format!("it holds no target for the picture `{name}`, a file called so or `{name}_mask`"),
-            )
-        };
-        Ok((target.ok_or_else(missing)?.clone(), None))
-    };
-    names.iter().map(of).collect()
-}
 
 /// Bits of a channel in the key of a class.
 const CHANNEL_BITS: u32 = 24;
@@ -154,14 +67,16 @@ impl FittedPixels {
     pub fn fit(
         config: &DataConfig,
         path: &Path,
-        targets: &Images,
+        masks: &Masks,
         train: &[usize],
         as_classes: bool,
     ) -> Result<Self, DataError> {
+        let Masks { images: targets, values, .. } = masks;
+        let values = *values;
         let (itself, noise) = (false, if as_classes { 0.0 } else { config.augment.noise });
         if !as_classes {
             let FittedImage { shape, scaling, range, .. } = FittedImage::fit(config, targets, train, vec![])?;
-            return Ok(Self { shape, classes: vec![], scaling, range, itself, noise });
+            return Ok(Self { shape, classes: vec![], scaling, range, itself, noise, values });
         }
         let channels = targets.shape.channels;
         if channels > 3 {
@@ -174,8 +89,8 @@ impl FittedPixels {
                     bad(
                         path,
                         format!(
-                            "the mask of image {row} (from 0) holds {x}, which is no class; for values, set train.loss = \
-                             \"mse\""
+                            "the mask {} holds {x}, which is no class; for values, set train.loss = \"mse\"",
+                            masks.name(row)
                         ),
                     )
                 })?;
@@ -202,6 +117,11 @@ impl FittedPixels {
             ));
         }
         let names = config.image.as_ref().map_or(&[][..], |image| &image.classes);
+        if channels > 1 && !names.is_empty() {
+            let reason = "its masks are in colours, which `data.image.classes` does not name: they are called by their \
+                          values; remove the key, or save masks with the values 0, 1, ...";
+            return Err(bad(path, reason));
+        }
         let class = |values: Vec<u32>| {
             let missing = || {
                 bad(
@@ -218,20 +138,27 @@ impl FittedPixels {
         let keys = found.into_iter().map(|key| values_of(key, channels));
         let classes = keys.map(class).collect::<Result<Vec<_>, DataError>>()?;
         let shape = ImageShape { channels: 1, ..targets.shape };
-        Ok(Self { shape, classes, scaling: vec![], range: [0.0, 255.0], itself, noise })
+        let most = classes.iter().flat_map(|class| &class.values).max();
+        let values = match most {
+            Some(..=255) => PixelValues::Eight,
+            Some(..=65_535) => PixelValues::Sixteen,
+            _ => PixelValues::Numbers,
+        };
+        Ok(Self { shape, classes, scaling: vec![], range: [0.0, 255.0], itself, noise, values })
     }
 
     /// The target that the image itself is.
-    pub fn itself(image: &FittedImage, noise: f64) -> Self {
+    pub fn itself(image: &FittedImage, values: PixelValues, noise: f64) -> Self {
         let FittedImage { shape, scaling, range, .. } = image.clone();
-        Self { shape, classes: vec![], scaling, range, itself: true, noise }
+        Self { shape, classes: vec![], scaling, range, itself: true, noise, values }
     }
 
     /// Encodes the targets of `rows`: labels of pixels `[rows, H W]`, or scaled values `[rows, C H W]`.
     ///
     /// # Errors
     /// If a mask holds a class that those for training do not.
-    pub fn encode(&self, path: &Path, targets: &Images, rows: &[usize]) -> Result<Target, DataError> {
+    pub fn encode(&self, path: &Path, masks: &Masks, rows: &[usize]) -> Result<Target, DataError> {
+        let targets = &masks.images;
         let plane = self.shape.plane();
         if self.classes.is_empty() {
             let scaled = |(at, x): (usize, f64)| {
@@ -257,14 +184,18 @@ impl FittedPixels {
                 let values = key.map(|key| values_of(key, channels));
                 let label = values.as_ref().ok().and_then(|values| known.get(&values[..]));
                 let unknown = || {
-                    let value = values.as_ref().map_or_else(f64::to_string, |v| format!("{v:?}"));
+                    let value = values.as_ref().map_or_else(f64::to_string, |v| match v[..] {
+                        [only] => only.to_string(),
+                        _ => format!("{v:?}"),
+                    });
                     let known: Vec<&str> = self.classes.iter().map(|class| class.name.as_str()).collect();
                     let known = known.join(", ");
                     bad(
                         path,
                         format!(
-                            "the mask of image {row} (from 0) holds {value}, which no mask for training does; their \
-                             classes are {known}"
+                            "the mask {} holds {value}, which no mask for training does; their classes are {known} (JPEG does \
+                             not keep values: use PNG)",
+                            masks.name(row)
                         ),
                     )
                 };
@@ -317,5 +248,5 @@ pub fn of_table(config: &DataConfig, image: Option<&FittedImage>) -> Result<Opti
             "`data.image.target` of images that are rows of a table can only be \"self\"; others need files of pictures",
         ));
     }
-    Ok(Some(FittedTarget::Pixels(FittedPixels::itself(image, config.augment.noise))))
+    Ok(Some(FittedTarget::Pixels(FittedPixels::itself(image, PixelValues::Numbers, config.augment.noise))))
 }

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Family, Head, ModelConfig};
 use crate::base::number::is_positive;
-use crate::nn::imported::HEAD;
 use crate::nn::patterns::Patterns;
 
+/// The name of a new last layer of an imported network.
+pub const HEAD: &str = "head";
 /// Ends of the names of adapters, as PEFT's.
 pub const ENDS: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
 

@@ -58,7 +58,10 @@ pub(super) fn check_named(model: &ModelConfig) -> Result<(), (&'static str, Stri
         ("model.hidden", model.hidden != default.hidden),
         ("model.activation", model.activation != default.activation),
         ("model.norm", model.norm != default.norm),
-        ("model.dropout", model.family == Family::Resnet && model.dropout != default.dropout),
+        (
+            "model.dropout",
+            matches!(model.family, Family::Resnet | Family::Unet) && model.dropout != default.dropout,
+        ),
     ];
     match unread.iter().find(|(_, given)| *given) {
         Some((key, _)) => {

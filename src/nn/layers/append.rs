@@ -36,6 +36,7 @@ impl Network<'_> {
         let place = Place { number, name };
         self.graph.set_layer(match numbered {
             true => format!("layer {number} ({})", layer.name()),
+            false if place.name.is_empty() => layer.name().into(),
             false => format!("{} ({})", place.name, layer.name()),
         });
         layer.check().map_err(|reason| self.graph.error(layer.name(), &[x], reason))?;

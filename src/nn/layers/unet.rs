@@ -39,10 +39,6 @@ impl Layer for Unet {
         self.channels.iter().try_for_each(|&channels| check_units(channels))
     }
 
-    fn normalises_batch(&self) -> bool {
-        true
-    }
-
     /// Names are those of the widely used `Pytorch-UNet`: `inc`, `down1`, ..., `up1`, ...
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [_, height, width, _] = net.extents("unet", x)?;

@@ -365,4 +365,19 @@ impl<'m, 'n, 'g> Builder<'m, 'n, 'g> {
     pub fn is_float(&self, id: ValueId) -> bool {
         self.net.graph.ty(id).dtype == DType::F32
     }
+
+    /// What stands in for a result that there is not.
+    fn guess(&mut self, name: &str) -> Value {
+        let Some(guesses) = &mut self.guesses else { return Value::Broken };
+        let port = self.source.between.get(name).filter(|port| port.is_float());
+        let Some(shape) = port.and_then(|port| guesses.shape(port, self.freed)) else { return Value::Broken };
+        let source = crate::graph::Source::Parameter(format!("guess {name}"));
+        match self.net.graph.source(source, &shape, DType::F32) {
+            Ok(id) => {
+                guesses.note(&[name.to_string()]);
+                Held::new(id).into()
+            }
+            Err(_) => Value::Broken,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::free;
 use super::known::{Kind, Known};
 use super::mend::{Freed, Mends};
 use super::model::Side;
-use super::{Imported, bind_input, problem_text};
+use super::{Imported, bind_input, network, problem_text};
 use crate::graph::{Graph, ValueId};
 use crate::nn::arrangement::Arrangement;
 use crate::nn::network::Network;
@@ -127,9 +127,25 @@ impl Imported {
     pub(super) fn mixes_rows(&self, sizes: &BTreeMap<String, usize>) -> bool {
         let Some(exported) = self.exported_rows().filter(|&exported| exported == 0) else { return false };
         let Ok(shapes) = self.tried_shapes(sizes) else { return false };
+        let Some(output) = network::predicting(self) else { return false };
         free::mixes_rows(|rows| {
-            let freed = Freed { exported, rows };
-            self.with_rows(freed, &shapes, &BTreeMap::new(), &mut Mends::default())
+            let mut graph = Graph::new();
+            let mut net = Network::new(&mut graph, false);
+            let (shapes, mut mends) = (of_rows(&shapes, rows), Mends::default());
+            let mut builder = self.builder(&mut net, Some(Freed { exported, rows }), &mut mends);
+            // As an experiment has it, with layers that are trained.
+            builder.literal = false;
+            for port in &self.source.inputs {
+                if let Some(shape) = shapes.get(&port.name) {
+                    bind_input(&mut builder, port, shape)?;
+                }
+            }
+            builder.run(&self.source.nodes, &|_| true);
+            let value = builder.named(output);
+            let missing = |_| format!("the output `{output:.80}` is not computed");
+            let held = builder.hold(&value).map_err(missing)?;
+            let value = builder.first(&held).map_err(missing)?;
+            Ok(free::Built::of(net, vec![value]))
         })
     }
 
@@ -141,10 +157,7 @@ impl Imported {
         settings: &BTreeMap<String, Known>,
         mends: &mut Mends,
     ) -> Result<free::Built, String> {
-        let mut shapes = shapes.clone();
-        for shape in shapes.values_mut().filter(|shape| !shape.is_empty()) {
-            shape[0] = freed.rows;
-        }
+        let shapes = of_rows(shapes, freed.rows);
         let mut graph = Graph::new();
         let mut net = Network::new(&mut graph, false);
         let outputs = self.appended(&mut net, &shapes, settings, Some(freed), mends)?;
@@ -203,4 +216,13 @@ impl Imported {
         }
         Ok(outputs)
     }
+}
+
+/// The shapes of inputs with this number of rows.
+fn of_rows(shapes: &BTreeMap<String, Vec<usize>>, rows: usize) -> BTreeMap<String, Vec<usize>> {
+    let mut shapes = shapes.clone();
+    for shape in shapes.values_mut().filter(|shape| !shape.is_empty()) {
+        shape[0] = rows;
+    }
+    shapes
 }

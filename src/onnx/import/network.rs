@@ -10,7 +10,8 @@ use super::model::{Node, Port};
 use super::{Imported, problem_text};
 use crate::base::tensor::{DType, elements};
 use crate::graph::{Graph, GraphError, Source, ValueId};
-use crate::nn::imported::{self, Feeds, HEAD};
+use crate::nn::config::lora::HEAD;
+use crate::nn::imported::{self, Feeds};
 use crate::nn::losses::Loss;
 use crate::nn::network::Network;
 
@@ -19,7 +20,7 @@ pub(super) const ZIP_MAP: &str = "ai.onnx.ml.ZipMap";
 pub(super) const NORMALIZER: &str = "ai.onnx.ml.Normalizer";
 
 /// The output that predicts where none is named: the first of numbers, as classifiers often give the class before.
-fn predicting(model: &Imported) -> Option<&str> {
+pub(super) fn predicting(model: &Imported) -> Option<&str> {
     let outputs = &model.source.outputs;
     let by_class = |port: &&Port| {
         let maker = model.made_by.get(&port.name).map(|&at| &model.source.nodes[at]);

@@ -62,9 +62,6 @@ const NEWEST: i64 = 26;
 /// If its parts do not fit together.
 pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
     let graph = model.graph.as_ref().ok_or("it holds no graph")?;
-    if graph.output.is_empty() {
-        return Err("its graph has no outputs".into());
-    }
     let opsets: BTreeMap<String, i64> =
         model.opset_import.iter().map(|set| (domain(&set.domain).to_string(), set.version)).collect();
     let opset = opsets.get("").copied().unwrap_or(1);
@@ -73,6 +70,9 @@ pub fn read(model: &proto::Model, directory: &Path) -> Result<Source, String> {
             "it is of operator set {opset}, and operators may mean something else there; the newest that is known here \
              is {NEWEST}: export it for that one"
         ));
+    }
+    if graph.output.is_empty() {
+        return Err("its graph has no outputs".into());
     }
     let functions = model.functions.iter().map(|f| ((domain(&f.domain), f.name.as_str()), f)).collect();
     let mut reader = Reader { functions, directory, left: MAX_NODES, calls: 0 };

@@ -21,8 +21,12 @@ impl Body {
         let mut name = self.output.as_str();
         while let Some(node) = self.node_of(name) {
             let Some(before) = node.inputs.first() else { break };
-            if applied.contains(&node.op.as_str()) || self.is_same(node) {
+            if applied.contains(&node.op.as_str()) && is_of_each_row(node) || self.is_same(node) {
                 name = before;
+                continue;
+            }
+            if let Some(scores) = self.scores_in_another_shape(node).filter(|_| is_truths) {
+                name = scores;
                 continue;
             }
             match self.of_pair(node).filter(|_| is_truths) {
@@ -30,9 +34,11 @@ impl Body {
                 None => break,
             }
         }
-        let last = self.node_of(name).filter(|_| is_classes);
-        let is_computed = |name: &String| self.model.made_by.contains_key(name);
+        let last = self.node_of(name).filter(|_| is_classes || is_truths);
+        let is_computed = |name: &String| self.depends_on_inputs(name);
         let is_probability = |node: &&Node| match node.op.as_str() {
+            "HardSigmoid" => true,
+            _ if is_truths => false,
             "Sigmoid" | NORMALIZER => true,
             // Of several classifiers, each against the rest, made to add up to 1.
             "Div" => node.inputs.get(1).is_some_and(is_computed),
@@ -77,9 +83,11 @@ impl Body {
             "Log",
         ];
         const WITH_CONSTANTS: &[&str] = &["Add", "Sub", "Mul", "Div", "Min", "Max", "Pow"];
-        let is_computed = |name: &&String| self.model.made_by.contains_key(*name);
+        let is_computed = |name: &&String| self.depends_on_inputs(name);
         let mut node = self.node_of(name)?;
+        let mut is_moved = false;
         loop {
+            is_moved |= matches!(node.op.as_str(), "Add" | "Sub");
             let before = match node.op.as_str() {
                 op if OF_FIRST.contains(&op) => node.inputs.first()?,
                 op if WITH_CONSTANTS.contains(&op) => {
@@ -89,10 +97,28 @@ impl Body {
                 _ => return None,
             };
             node = self.node_of(before)?;
-            if ["Softmax", "LogSoftmax", "Sigmoid", NORMALIZER].contains(&node.op.as_str()) {
-                return Some(node);
+            match node.op.as_str() {
+                "Softmax" | "LogSoftmax" | "Sigmoid" | "HardSigmoid" | NORMALIZER => return Some(node),
+                // `(tanh x + 1) / 2` is `sigmoid 2 x`.
+                "Tanh" if is_moved => return Some(node),
+                _ => {}
             }
         }
+    }
+
+    /// What a sigmoid reads of which `node` changes the shape alone, as the model of a single number often ends.
+    fn scores_in_another_shape<'n>(&'n self, mut node: &'n Node) -> Option<&'n str> {
+        while let "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Identity" = node.op.as_str() {
+            node = self.node_of(node.inputs.first()?)?;
+        }
+        (node.op == "Sigmoid").then(|| node.inputs.first()).flatten().map(String::as_str)
+    }
+
+    /// Whether a value is computed of the inputs of the model, not of constants alone.
+    fn depends_on_inputs(&self, name: &str) -> bool {
+        let is_input = |name: &String| self.model.source.inputs.iter().any(|port| port.name == *name);
+        let reads = |at: &usize| self.model.source.nodes[*at].inputs.iter().any(is_input);
+        is_input(&name.to_string()) || self.model.ancestors(&[name.to_string()]).iter().any(reads)
     }
 
     /// Whether a node gives what it reads.
@@ -132,4 +158,10 @@ impl Body {
             _ => false,
         }
     }
+}
+
+/// Whether a softmax is over the scores of a row, not over rows.
+fn is_of_each_row(node: &Node) -> bool {
+    let default = if node.opset < 13 { 1 } else { -1 };
+    !node.op.contains("Softmax") || node.int("axis", default) != 0
 }

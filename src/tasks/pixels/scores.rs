@@ -128,29 +128,18 @@ pub fn summary(pixels: &FittedPixels, row: &[f32]) -> [f64; 3] {
     [mean, least, most]
 }
 
-/// A prediction as the picture of a mask or of values, as those for training are; without a name. What is not between 0
-/// and 255 in training is stretched to that.
+/// A prediction as the picture of a mask or of values, as those for training are; without a name.
 pub fn picture(pixels: &FittedPixels, row: &[f32]) -> Picture {
-    let shape = pixels.shape;
+    let (shape, kind, range) = (pixels.shape, pixels.values, pixels.range);
     if pixels.classes.is_empty() {
-        let [low, high] = pixels.range;
-        let is_picture = low >= 0.0 && high <= 255.0 && high > 1.0;
-        let byte = |x: f64| {
-            let x = if is_picture { x } else { 255.0 * (x - low) / (high - low).max(1e-300) };
-            x.round().clamp(0.0, 255.0) as u8
-        };
-        let values = own_units(pixels, row.iter().map(|&x| f64::from(x))).map(byte).collect();
-        return Picture { name: String::new(), shape: [shape.channels, shape.height, shape.width], values };
+        let values = own_units(pixels, row.iter().map(|&x| f64::from(x))).map(|x| x as f32).collect();
+        let shape = [shape.channels, shape.height, shape.width];
+        return Picture { name: String::new(), shape, values, kind, range };
     }
     let channels = pixels.classes.first().map_or(1, |class| class.values.len());
     let found: Vec<usize> = labels(pixels, row).collect();
-    let fits = pixels.classes.iter().flat_map(|class| &class.values).all(|value| *value < 256);
-    let value = |label: usize, channel: usize| match fits {
-        true => pixels.classes[label].values[channel] as u8,
-        // Masks with larger values have the number of the class instead.
-        false => label as u8,
-    };
+    let value = |label: usize, channel: usize| pixels.classes[label].values[channel] as f32;
     let values =
         (0..channels).flat_map(|channel| found.iter().map(move |&label| value(label, channel))).collect();
-    Picture { name: String::new(), shape: [channels, shape.height, shape.width], values }
+    Picture { name: String::new(), shape: [channels, shape.height, shape.width], values, kind, range }
 }

@@ -22,7 +22,7 @@ pub fn check(settings: Settings) -> Result<(), (&'static str, String)> {
     if data.weight.is_some() {
         weight(settings)?;
     }
-    let classes = matches!(settings.goal(), Goal::Binary | Goal::Classes) && !data.is_text();
+    let classes = matches!(settings.goal(), Goal::Binary | Goal::Classes) && settings.predicts();
     if !classes && !train.threshold.is_default() {
         let reason = "is for a target of two classes; remove it, or set train.loss = \"bce_with_logits\"";
         return Err(("train.threshold", reason.into()));

@@ -25,7 +25,7 @@ pub fn load(path: &Path) -> Result<Weights, TrainError> {
     let mut start = vec![];
     std::fs::File::open(path).map_err(io)?.take(9).read_to_end(&mut start).map_err(io)?;
     match start[..] {
-        [b'P', b'K', 3, 4] => Ok((torch::load(path)?, None)),
+        [b'P', b'K', 3, 4, ..] => Ok((torch::load(path)?, None)),
         [0x80, 1..=5, ..] => Err(TrainError::unusable(
             path,
             "is a file of PyTorch before 1.6, or a plain pickle; save it again with torch.save(model.state_dict(), ...)",

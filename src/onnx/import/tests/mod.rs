@@ -318,6 +318,32 @@ fn probabilities_in_another_form_are_no_scores() {
     assert_eq!(of(vec![end], "cross_entropy").unwrap(), "x");
     let shaped = node("Reshape", &["x", "shape"], &["y"], vec![]);
     assert_eq!(of(vec![shaped], "cross_entropy").unwrap(), "y");
+    // One over the rows is not.
+    let rows = node("Softmax", &["x"], &["y"], vec![int("axis", 0)]);
+    assert_eq!(of(vec![rows], "cross_entropy").unwrap(), "y");
+    // Of a sigmoid that constants of nodes change, and of what is one in other words.
+    let one = || {
+        let value = proto::Attribute { name: "value".into(), t: Some(number("", 1.0)), ..Default::default() };
+        node("Constant", &[], &["one"], vec![value])
+    };
+    let sigmoid = |op: &str| node(op, &["x"], &["p"], vec![]);
+    for after in [
+        vec![sigmoid("Sigmoid"), one(), node("Sub", &["one", "p"], &["y"], vec![])],
+        vec![
+            sigmoid("Tanh"),
+            one(),
+            node("Add", &["p", "one"], &["q"], vec![]),
+            node("Mul", &["q", "most"], &["y"], vec![]),
+        ],
+    ] {
+        let reason = of(after, "bce_with_logits").unwrap_err();
+        assert!(reason.contains("is made of the probabilities of"), "{reason}");
+    }
+    assert!(of(vec![node("HardSigmoid", &["x"], &["y"], vec![])], "bce_with_logits").is_err());
+    assert_eq!(of(vec![node("Tanh", &["x"], &["y"], vec![])], "bce_with_logits").unwrap(), "y");
+    // The shape alone may change after it.
+    let squeezed = vec![sigmoid("Sigmoid"), node("Squeeze", &["p"], &["y"], vec![])];
+    assert_eq!(of(squeezed, "bce_with_logits").unwrap(), "x");
 }
 
 #[test]
