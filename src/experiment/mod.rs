@@ -99,16 +99,22 @@ impl Experiment {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
-        let mut experiment: Self = toml::from_str(text).map_err(|e| located(&e))?;
+        let mut read: Result<Self, ConfigError> = toml::from_str(text).map_err(|e| located(&e));
         let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
         for argument in overrides {
             override_key(&mut given, argument)?;
             // As text again: reading every setting from a table, too, would be as much code once more.
-            experiment = toml::from_str(&given.to_string()).map_err(|e| ConfigError {
-                place: format!("--set {argument}"),
-                reason: explain(e.message()),
-            })?;
+            read = match (toml::from_str(&given.to_string()), read) {
+                (Ok(experiment), _) => Ok(experiment),
+                // What the text lacks, or has wrong, a later argument may give.
+                (Err(_), Err(before)) => Err(before),
+                (Err(e), Ok(_)) => {
+                    let (place, reason) = (format!("--set {argument}"), explain(e.message()));
+                    return Err(ConfigError { place, reason });
+                }
+            };
         }
+        let mut experiment = read?;
         if written != text
             && let Ok(mut raw) = toml::from_str::<Self>(written)
         {
@@ -131,6 +137,23 @@ impl Experiment {
             }
         }
         experiment.check().map_err(|(key, reason)| experiment.wrong(key, &reason))?;
+        Ok(experiment)
+    }
+
+    /// As [`Experiment::parse`], and reads the network of `model.from`, whose path is relative to `directory`.
+    ///
+    /// # Errors
+    /// If anything in it is wrong, or the network cannot be read.
+    pub fn parse_in(
+        text: &str,
+        place: &str,
+        directory: &Path,
+        overrides: &[String],
+    ) -> Result<Self, ConfigError> {
+        let mut experiment = Self::parse(text, place, overrides)?;
+        if let Some(network) = experiment.model.from.as_ref().map(|from| directory.join(from)) {
+            experiment.load_network(&network)?;
+        }
         Ok(experiment)
     }
 

@@ -5,6 +5,7 @@ mod attack;
 mod bad_tables;
 mod blocks;
 mod calendar_steps;
+mod given;
 mod graphs;
 mod hostile;
 mod hostile_images;

@@ -116,6 +116,9 @@ pub fn find(
 /// What is found of a column of a table by itself.
 pub fn look(table: &Table, at: usize, types: &BTreeMap<String, ColumnKind>, csv: &CsvConfig) -> Found {
     let (column, name) = (&table.columns[at], &table.names[at]);
+    if table.typed.contains(&at) {
+        return Found::Plain { decimals: None };
+    }
     match find_one(column, name, types.get(name).copied(), csv) {
         Found::Either { decimals, groups, .. } => {
             let cells = (0..column.len()).map(|row| column.text(row));
@@ -271,8 +274,9 @@ fn ambiguous_date(column: String, sample: &str) -> DataError {
 /// Rewrites the cells of a table that are written in `formats`. Others stay as they are, to be reported where
 /// they are used.
 pub fn apply(table: &mut Table, formats: &Formats) {
-    table.columns.par_iter_mut().zip(&table.names).for_each(|(column, name)| {
-        if let Some(format) = formats.get(name) {
+    let Table { columns, names, typed, .. } = table;
+    columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
+        if let Some(format) = formats.get(name).filter(|_| !typed.contains(&at)) {
             column.rewrite(|cell| format.plain(cell));
         }
     });

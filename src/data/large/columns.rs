@@ -63,7 +63,7 @@ impl<'a> Columns<'a> {
             notes: self.head.notes.clone(),
             delimiter: self.head.delimiter,
             utc: (0..at.len()).filter(|&own| self.head.utc.contains(&at[own])).collect(),
-            nested: self.head.nested.clone(),
+            unread: self.head.unread.clone(),
             ..Table::default()
         };
         for &at in at {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::config::{DataConfig, RowsIn};
 use super::image;
+use super::table::given;
 use super::{DataError, Goal, Loaded};
 use crate::device::cpu::host;
 
@@ -45,6 +46,9 @@ fn size(path: &Path) -> u64 {
 fn unsuited(config: &DataConfig, path: &Path) -> Option<&'static str> {
     if config.pixel_target().is_some() {
         return Some("targets of pixels are kept in memory");
+    }
+    if given::is_name(path) {
+        return Some("rows that are given in memory stay there; write them to a file");
     }
     if config.text.is_some() {
         return Some("texts are kept in memory: a character takes up four bytes of it");

@@ -4,6 +4,7 @@ mod column;
 mod csv;
 #[cfg(feature = "parquet")]
 mod delta;
+pub mod given;
 mod json;
 mod look;
 #[cfg(feature = "parquet")]
@@ -16,6 +17,7 @@ mod spill;
 mod written;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -50,8 +52,10 @@ pub struct Table {
     pub delimiter: Option<char>,
     /// Positions of the columns whose times are instants, written without their offset, which is UTC.
     pub utc: Vec<usize>,
-    /// Names of columns of lists or tables, which are not read.
-    pub nested: Vec<String>,
+    /// Positions of columns whose cells were numbers or times before they were cells, and are read as they are.
+    pub typed: BTreeSet<usize>,
+    /// Names of columns that are not read, and why: what they hold, and what to do.
+    pub unread: Vec<(String, String)>,
     /// First row and name of each further file whose rows were appended.
     pub appended: Vec<(usize, PathBuf)>,
     /// Types of the columns that were asked for, once cells no longer change ([`Table::settle`]).
@@ -96,6 +100,9 @@ impl Table {
         expected: &[&str],
         mut spill: Option<&mut Spill>,
     ) -> Result<Self, DataError> {
+        if given::is_name(path) {
+            return given::take(path)?.checked(path, "rows");
+        }
         let mut files = files(path)?.into_iter();
         let first = files.next().unwrap_or_else(|| path.into());
         let mut table = Self::of_file(&first, csv, expected, spill.as_deref_mut())?;
@@ -210,16 +217,15 @@ impl Table {
     /// The position of a column.
     ///
     /// # Errors
-    /// If there is no column of this name; the message suggests the nearest name.
+    /// If there is no column of this name, or it was not read; the message suggests the nearest name.
     pub fn find(&self, name: &str) -> Result<usize, DataError> {
         self.names.iter().position(|n| n == name).ok_or_else(|| {
             let mut hint = crate::base::names::nearest(name, self.names.iter().map(String::as_str));
             if self.notes.iter().any(|note| note == csv::NO_HEADER) {
                 hint += "; its first line looks like data, not like names: set `data.csv.header` = true if it holds names";
             }
-            if self.nested.iter().any(|nested| nested == name) {
-                hint = "; it holds lists, tables or bytes, which are not read: write their parts to columns of their own"
-                    .into();
+            if let Some((_, why)) = self.unread.iter().find(|(unread, _)| unread == name) {
+                hint = format!("; {why}");
             }
             DataError::MissingColumn { path: self.path.clone(), column: name.into(), hint }
         })

@@ -40,6 +40,10 @@ impl From<String> for Wrong {
     }
 }
 
+/// Why columns are not read, and what to do.
+const NESTED: &str =
+    "it holds lists, tables or bytes, which are not read: write their parts to columns of their own";
+
 /// Rows that are in memory before their columns go to a file, if there is one.
 const SPILLED: usize = 1 << 18;
 
@@ -71,7 +75,8 @@ fn parse(path: &Path, file: std::fs::File, mut spill: Option<&mut Spill>) -> Res
         false => vec![format!("columns of lists, tables or bytes are not read: {}", nested.join(", "))],
     };
     let columns = vec![Column::default(); names.len()];
-    let mut table = Table { path: path.into(), names, columns, notes, utc, nested, ..Table::default() };
+    let unread = nested.into_iter().map(|name| (name, NESTED.to_string())).collect();
+    let mut table = Table { path: path.into(), names, columns, notes, utc, unread, ..Table::default() };
     for (number, row) in reader.get_row_iter(Some(flat)).map_err(|e| e.to_string())?.enumerate() {
         let row = row.map_err(|e| format!("row {}: {e}", number + 1))?;
         let cells = row.get_column_iter().zip(&nanoseconds);
