@@ -247,5 +247,6 @@ def _one(found: Frame, name: str, table: Any) -> None:
     try:
         found.arrow(table.__arrow_c_stream__())
     except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        found.unread(name, len(table), f"its values cannot be had as Arrow's ({reason[0]}); convert them")
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = reason.removeprefix("the Arrow table cannot be read: ")
+        found.unread(name, len(table), f"its values cannot be had as Arrow's ({reason}); convert them")

@@ -26,7 +26,8 @@ class Run:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, device: str = "auto", frame: Any = None) -> None:
-        self.path = pathlib.Path(path)
+        # What it is used for may be elsewhere by then.
+        self.path = pathlib.Path(path).absolute()
         self.device = device
         # What it was trained on, if that is no file.
         self._frame = frame

@@ -79,18 +79,9 @@ fn fill(cells: &mut Cells, array: &dyn Array) -> Result<(), Unread> {
         DataType::UInt16 => whole::<UInt16Type>(cells, array)?,
         DataType::UInt32 => whole::<UInt32Type>(cells, array)?,
         DataType::UInt64 => whole::<UInt64Type>(cells, array)?,
-        DataType::Float16 => each::<Float16Type>(cells, array, |cells, x| {
-            cells.single(x.to_f32());
-            Ok(())
-        })?,
-        DataType::Float32 => each::<Float32Type>(cells, array, |cells, x| {
-            cells.single(x);
-            Ok(())
-        })?,
-        DataType::Float64 => each::<Float64Type>(cells, array, |cells, x| {
-            cells.number(x);
-            Ok(())
-        })?,
+        DataType::Float16 => each::<Float16Type>(cells, array, |cells, x| cells.single(x.to_f32()))?,
+        DataType::Float32 => each::<Float32Type>(cells, array, |cells, x| cells.single(x))?,
+        DataType::Float64 => each::<Float64Type>(cells, array, |cells, x| cells.number(x))?,
         DataType::Utf8 => texts(cells, array.as_string::<i32>().iter()),
         DataType::LargeUtf8 => texts(cells, array.as_string::<i64>().iter()),
         DataType::Utf8View => texts(cells, array.as_string_view().iter()),
@@ -111,11 +102,11 @@ fn fill(cells: &mut Cells, array: &dyn Array) -> Result<(), Unread> {
         DataType::Time64(_) => each::<Time64NanosecondType>(cells, array, |cells, x| cells.time_of_day(x))?,
         DataType::Decimal128(..) => {
             let values = array.as_primitive::<Decimal128Type>();
-            decimals(cells, array, |row| values.value_as_string(row));
+            decimals(cells, array, |row| values.value_as_string(row))?;
         }
         DataType::Decimal256(..) => {
             let values = array.as_primitive::<Decimal256Type>();
-            decimals(cells, array, |row| values.value_as_string(row));
+            decimals(cells, array, |row| values.value_as_string(row))?;
         }
         DataType::Dictionary(..) => coded(cells, array)?,
         other => return Err(refused(other)),
@@ -164,11 +155,14 @@ fn texts<'t>(cells: &mut Cells, texts: impl Iterator<Item = Option<&'t str>>) {
     });
 }
 
-fn decimals(cells: &mut Cells, array: &dyn Array, text: impl Fn(usize) -> String) {
-    (0..array.len()).for_each(|row| match array.is_null(row) {
-        true => cells.missing(),
+fn decimals(cells: &mut Cells, array: &dyn Array, text: impl Fn(usize) -> String) -> Result<(), Unread> {
+    (0..array.len()).try_for_each(|row| match array.is_null(row) {
+        true => {
+            cells.missing();
+            Ok(())
+        }
         false => cells.decimal(&text(row)),
-    });
+    })
 }
 
 fn times(cells: &mut Cells, array: &dyn Array, unit: TimeUnit) -> Result<(), Unread> {

@@ -29,15 +29,13 @@ whole_numbers!(i8, i16, i32, i64, u8, u16, u32, u64);
 
 impl Number for f32 {
     fn push(self, cells: &mut Cells) -> Result<(), Unread> {
-        cells.single(self);
-        Ok(())
+        cells.single(self)
     }
 }
 
 impl Number for f64 {
     fn push(self, cells: &mut Cells) -> Result<(), Unread> {
-        cells.number(self);
-        Ok(())
+        cells.number(self)
     }
 }
 
@@ -261,10 +259,10 @@ fn object(cells: &mut Cells, value: &Bound<'_, PyAny>) -> PyResult<Result<(), Un
             Err(e) => Err(e),
         };
     } else if let Ok(value) = value.cast::<PyFloat>() {
-        cells.number(value.value());
+        return Ok(cells.number(value.value()));
     } else {
         // `decimal.Decimal`, with all its digits.
-        cells.decimal(&value.str()?.to_cow()?);
+        return Ok(cells.decimal(&value.str()?.to_cow()?));
     }
     Ok(Ok(()))
 }

@@ -34,19 +34,35 @@ impl Cells {
         self.column.push_missing(1);
     }
 
-    pub fn number(&mut self, value: f64) {
+    /// A number; a NaN is missing.
+    ///
+    /// # Errors
+    /// If it is beyond the numbers in single precision, which models compute with.
+    pub fn number(&mut self, value: f64) -> Result<(), Unread> {
         if value.is_nan() {
-            return self.missing();
+            self.missing();
+            return Ok(());
+        }
+        if value.abs() > f64::from(f32::MAX) {
+            return Err(beyond(&value.to_string()));
         }
         self.hash.update([1]);
         self.hash.update(value.to_bits().to_le_bytes());
         self.column.push_number(value);
+        Ok(())
     }
 
     /// A number in single precision, as it is written: `0.1`, not the digits that it has in double precision.
-    pub fn single(&mut self, value: f32) {
+    ///
+    /// # Errors
+    /// As [`Cells::number`].
+    pub fn single(&mut self, value: f32) -> Result<(), Unread> {
         if value.is_nan() {
-            return self.missing();
+            self.missing();
+            return Ok(());
+        }
+        if value.is_infinite() {
+            return Err(beyond(&value.to_string()));
         }
         self.hash.update([2]);
         self.hash.update(value.to_bits().to_le_bytes());
@@ -54,6 +70,7 @@ impl Cells {
             true => self.column.push_number(f64::from(value)),
             false => self.column.push(&value.to_string()),
         }
+        Ok(())
     }
 
     /// # Errors
@@ -87,10 +104,22 @@ impl Cells {
     }
 
     /// A number that is written with all its digits.
-    pub fn decimal(&mut self, text: &str) {
+    ///
+    /// # Errors
+    /// As [`Cells::number`].
+    pub fn decimal(&mut self, text: &str) -> Result<(), Unread> {
+        match text.parse::<f64>() {
+            Ok(value) if value.is_nan() => {
+                self.missing();
+                return Ok(());
+            }
+            Ok(value) if value.abs() <= f64::from(f32::MAX) => {}
+            _ => return Err(beyond(text)),
+        }
         self.hash.update([6]);
         self.hash.update(text);
         self.column.push(text);
+        Ok(())
     }
 
     /// Nanoseconds since 1970 as date and time.
@@ -126,6 +155,13 @@ impl Cells {
         self.column.push(&time.to_string());
         Ok(())
     }
+}
+
+fn beyond(value: &str) -> Unread {
+    format!(
+        "it holds {value:.40}, and numbers must not be beyond 3.4e38, which are infinite in single precision; replace \
+         it, or make it missing"
+    )
 }
 
 fn date(days: i64) -> Option<jiff::civil::Date> {

@@ -97,7 +97,20 @@ fn told(error: &TrainError) -> String {
         if of_frame {
             return text.replace(&format!("{name}:1: "), &format!("{called}: "));
         }
-        with_rows(&text, name, called).replace(name, called)
+        match text.contains(name) {
+            true => rows_for_lines(&with_rows(&text, name, called).replace(name, called)),
+            false => text,
+        }
+    })
+}
+
+/// `line 3` as `row 3`.
+fn rows_for_lines(text: &str) -> String {
+    let mut parts = text.split("line ");
+    let first = parts.next().unwrap_or_default().to_string();
+    parts.fold(first, |found, part| {
+        let word = if part.starts_with(|c: char| c.is_ascii_digit()) { "row" } else { "line" };
+        found + word + " " + part
     })
 }
 

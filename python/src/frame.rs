@@ -115,6 +115,8 @@ impl Frame {
                 format!("column `{name}`: {why}; or leave it out, with `data.exclude` or `data.features`");
             return Err(Failure::Input(reason));
         }
+        // There is nothing to leave out: they were not read.
+        config.exclude.retain(|name| self.table.unread.iter().all(|(unread, _)| unread != name));
         let targets = config.target.iter().flat_map(|target| target.names().to_vec()).collect::<Vec<_>>();
         let is_read = |name: &String| {
             let named = targets.contains(name) || config.features.as_ref().is_some_and(|f| f.contains(name));

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use gridlight::base::config::ConfigError;
 use gridlight::base::target::Family;
 use gridlight::data::config::RowsIn;
 use gridlight::data::table::{Table, given};
@@ -92,7 +93,8 @@ pub fn device_of(text: &str) -> PyResult<DeviceChoice> {
 
 fn read(from: From, text: &str, mut overrides: Vec<String>, has_frame: bool) -> Result<Experiment, Failure> {
     if has_frame {
-        overrides.push(format!("data.source=\"{}\"", given::ROWS));
+        // First, so that the others are read with it.
+        overrides.insert(0, format!("data.source=\"{}\"", given::ROWS));
     }
     let (mut experiment, directory) = match from {
         From::File => {
@@ -100,10 +102,15 @@ fn read(from: From, text: &str, mut overrides: Vec<String>, has_frame: bool) -> 
         }
         From::Toml => (Experiment::parse_in(text, PLACE, Path::new(""), &overrides)?, PathBuf::new()),
         From::Json => {
-            (Experiment::parse_in(&toml_of(text)?, PLACE, Path::new(""), &overrides)?, PathBuf::new())
+            let text = toml_of(text)?;
+            let read = Experiment::parse_in(&text, PLACE, Path::new(""), &overrides);
+            (read.map_err(|error| with_its_line(error, &text))?, PathBuf::new())
         }
     };
     experiment.make_paths_absolute(&directory);
+    if has_frame {
+        experiment.data.source = given::ROWS.into();
+    }
     Ok(experiment)
 }
 
@@ -112,6 +119,19 @@ fn toml_of(json: &str) -> Result<String, Failure> {
     let wrong = |e: String| Failure::Input(format!("{PLACE}: the dictionary cannot be written as TOML: {e}"));
     let value: serde_json::Value = serde_json::from_str(json).map_err(|e| wrong(e.to_string()))?;
     toml::to_string(&value).map_err(|e| wrong(e.to_string()))
+}
+
+/// An error in a dictionary, with the line of the TOML that it became, which nobody else sees.
+fn with_its_line(error: ConfigError, text: &str) -> ConfigError {
+    let mut parts = error.place.split(':').skip(1);
+    let line = parts
+        .next()
+        .and_then(|line| line.parse::<usize>().ok())
+        .and_then(|line| text.lines().nth(line.saturating_sub(1)));
+    match line {
+        Some(line) => ConfigError { place: PLACE.into(), reason: format!("{} (`{line:.80}`)", error.reason) },
+        None => error,
+    }
 }
 
 /// Writes a value as JSON as one of TOML in a line, for `--set`.

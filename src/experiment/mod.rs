@@ -8,6 +8,7 @@ pub mod keys;
 mod paths;
 mod place;
 pub mod schema;
+mod source;
 pub mod starter;
 pub mod study;
 mod uncertainty;
@@ -99,22 +100,16 @@ impl Experiment {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
-        let mut read: Result<Self, ConfigError> = toml::from_str(text).map_err(|e| located(&e));
+        let mut experiment = source::read(text, overrides).map_err(|e| located(&e))?;
         let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
         for argument in overrides {
             override_key(&mut given, argument)?;
             // As text again: reading every setting from a table, too, would be as much code once more.
-            read = match (toml::from_str(&given.to_string()), read) {
-                (Ok(experiment), _) => Ok(experiment),
-                // What the text lacks, or has wrong, a later argument may give.
-                (Err(_), Err(before)) => Err(before),
-                (Err(e), Ok(_)) => {
-                    let (place, reason) = (format!("--set {argument}"), explain(e.message()));
-                    return Err(ConfigError { place, reason });
-                }
-            };
+            experiment = toml::from_str(&given.to_string()).map_err(|e| ConfigError {
+                place: format!("--set {argument}"),
+                reason: explain(e.message()),
+            })?;
         }
-        let mut experiment = read?;
         if written != text
             && let Ok(mut raw) = toml::from_str::<Self>(written)
         {

@@ -70,9 +70,12 @@ fn a_given_table_is_not_for_the_disk_and_its_name_is_no_path() {
     assert!(error.contains("stay there"), "{error}");
     let text = "name = \"x\"\ndata = { target = \"y\" }";
     let source = format!("data.source = \"{}\"", given::ROWS);
-    let mut experiment = Experiment::parse(text, "x.toml", &[source]).unwrap();
+    let mut experiment = Experiment::parse(text, "x.toml", &[source.clone()]).unwrap();
     experiment.make_paths_absolute(Path::new("/somewhere"));
     assert_eq!(experiment.data.source, given::ROWS);
     let error = Experiment::parse(text, "x.toml", &["train.epochs=3".into()]).unwrap_err().to_string();
     assert!(error.starts_with("x.toml:") && error.contains("source"), "{error}");
+    let wrong = format!("{text}\ntrain = {{ epochs = \"x\" }}");
+    let error = Experiment::parse(&wrong, "x.toml", &[source]).unwrap_err().to_string();
+    assert!(error.starts_with("x.toml:3:20"), "{error}");
 }
