@@ -115,6 +115,9 @@ def add_objects(found: Frame, name: str, values: list[Any]) -> None:
     """Adds values of Python, which must be of one kind: texts, numbers, booleans or times."""
     numpy = loaded("numpy")
     if numpy is not None and any(isinstance(value, numpy.generic) for value in values):
+        if any(isinstance(value, (numpy.datetime64, numpy.timedelta64)) for value in values):
+            _numpy_times(found, name, values)
+            return
         values = [value.item() if isinstance(value, numpy.generic) else value for value in values]
     cells = [None if is_missing(value) else value for value in values]
     kinds = {_kind(value) for value in cells if value is not None}
@@ -157,20 +160,46 @@ def _mixed(cells: list[Any], kinds: list[str]) -> str:
     return f"it holds {odd[0]}, which are no numbers, texts or times; write their parts to columns of their own"
 
 
+def _numpy_times(found: Frame, name: str, values: list[Any]) -> None:
+    """Adds single times of NumPy, which are no ``datetime``."""
+    import numpy
+
+    cells = ["NaT" if is_missing(value) else value for value in values]
+    if all(isinstance(value, numpy.datetime64) for value in cells if not isinstance(value, str)):
+        try:
+            times = numpy.array(cells, dtype="datetime64[ns]")
+        except (ValueError, OverflowError):
+            times = None
+        if times is not None:
+            add_array(found, name, times)
+            return
+    found.unread(name, len(values), "it holds times or durations of NumPy and other values; make them datetime64[ns]")
+
+
 def _python_times(found: Frame, name: str, cells: list[Any], instants: bool) -> None:
-    """Adds ``datetime`` and ``date`` of Python."""
+    """Adds ``datetime`` and ``date`` of Python, and the ``Timestamp`` of pandas, which also has nanoseconds."""
     import array
 
-    def microseconds(value: Any) -> int:
+    is_fine = any(getattr(value, "nanosecond", 0) for value in cells)
+    unit = "ns" if is_fine else "us"
+
+    def ticks(value: Any) -> int:
         if value is None:
             return -(1 << 63)
+        fraction = getattr(value, "nanosecond", 0)
+        if hasattr(value, "to_pydatetime"):
+            value = value.to_pydatetime(warn=False)
         if not isinstance(value, datetime.datetime):
             value = datetime.datetime(value.year, value.month, value.day)
         elif instants:
             value = value.astimezone(datetime.timezone.utc).replace(tzinfo=None)
-        return (value - EPOCH) // MICROSECOND
+        microseconds = (value - EPOCH) // MICROSECOND
+        return 1000 * microseconds + fraction if is_fine else microseconds
 
-    found.times(name, memoryview(array.array("q", map(microseconds, cells))), NANOSECONDS["us"], instants)
+    try:
+        found.times(name, memoryview(array.array("q", map(ticks, cells))), NANOSECONDS[unit], instants)
+    except OverflowError:
+        found.unread(name, len(cells), "it holds nanoseconds of times that are too long ago, or too far ahead, to count them")
 
 
 def add_series(found: Frame, name: str, series: Any) -> None:
@@ -187,6 +216,10 @@ def add_series(found: Frame, name: str, series: Any) -> None:
         _times(found, name, series.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy(), None, instants=True)
     elif isinstance(dtype, pandas.SparseDtype):
         add_array(found, name, series.sparse.to_dense().to_numpy())
+    elif isinstance(dtype, pandas.StringDtype) and dtype.storage == "pyarrow":
+        import pyarrow
+
+        add_arrow(found, pyarrow.table({name: pyarrow.array(series.array)}))
     elif isinstance(dtype, pandas.StringDtype):
         add_objects(found, name, series.tolist())
     elif isinstance(dtype, pandas.PeriodDtype):

@@ -3,6 +3,8 @@
 No library is imported here unless a frame of it was given. Numbers are read where they lie.
 """
 
+import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,8 @@ def kind_of(frame: Any) -> str:
         raise InputError("a Series is one column; give a table, such as series.to_frame()")
     if hasattr(frame, "__arrow_c_stream__"):
         return "arrow"
+    if isinstance(frame, (str, os.PathLike)):
+        raise InputError(f"{os.fspath(frame)!r:.80} is no frame; name a file in the experiment, as its `data.source`")
     raise InputError(f"a {type(frame).__name__} is no frame; give {KINDS}")
 
 
@@ -61,6 +65,8 @@ def read(frame: Any) -> Frame:
         rows = add_arrow(found, frame)
     if rows == 0:
         raise InputError("frame: there are no rows; give at least one")
+    for note in found.notes():
+        warnings.warn(note, stacklevel=3)
     return found
 
 

@@ -72,9 +72,9 @@ class Run:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Loss and metrics of the best epoch on the ``validation`` rows, and of the ``test`` rows if there are any."""
         best = [epoch["validation"] for epoch in self._about["history"] if epoch["epoch"] == self.best_epoch]
-        found = {"validation": {name: _number(value) for name, value in (best[0] if best else {}).items()}}
+        found = {"validation": _numbers(best[0] if best else {})}
         if self._about["test"]:
-            found["test"] = {name: _number(value) for name, value in self._about["test"].items()}
+            found["test"] = _numbers(self._about["test"])
         return found
 
     def predict(
@@ -156,7 +156,7 @@ class Run:
         )
         found = json.loads(text)
         found["loss"] = _number(found["loss"])
-        found["metrics"] = {name: _number(value) for name, value in found["metrics"].items()}
+        found["metrics"] = _numbers(found["metrics"])
         return found
 
     def export(self, path: str | os.PathLike[str], *, raw: bool = False) -> None:
@@ -218,6 +218,12 @@ def _texts(numpy: Any, values: list[Any]) -> Any:
     """Texts as objects, so that each keeps its length; numbers and booleans as such."""
     plain = bool(values) and all(isinstance(value, (bool, int)) for value in values)
     return numpy.array(values) if plain else numpy.array(values, dtype=object)
+
+
+def _numbers(values: dict[str, Any]) -> dict[str, float]:
+    """Numbers by their names, the loss first."""
+    names = sorted(values, key=lambda name: name != "loss")
+    return {name: _number(values[name]) for name in names}
 
 
 def _number(value: Any) -> Any:

@@ -27,7 +27,7 @@ from ._train import as_json
 __all__ = ["GridlightClassifier", "GridlightRegressor"]
 
 #: Of a run directory, what an estimator does without: where training would go on, and what others show.
-LEFT_OUT = ("checkpoints", "lock", "events")
+LEFT_OUT = ("checkpoints", "lock", "events", "watch")
 
 
 class _Gridlight(BaseEstimator):

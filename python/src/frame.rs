@@ -3,8 +3,9 @@
 
 use std::collections::BTreeSet;
 
+use gridlight::base::names::normal;
 use gridlight::data::config::ColumnKind;
-use gridlight::data::table::Table;
+use gridlight::data::table::{MAX_COLUMNS, Table};
 use gridlight::experiment::Experiment;
 use pyo3::prelude::*;
 use sha2::{Digest, Sha256};
@@ -44,6 +45,10 @@ impl Frame {
     /// # Errors
     /// If it has not as many rows as those before.
     pub fn add(&mut self, name: &str, rows: usize, read: Result<(Kind, Cells), Unread>) -> PyResult<()> {
+        let name = &*normal(name);
+        if self.table.names.len() == MAX_COLUMNS {
+            return Err(input(format!("frame: at most {MAX_COLUMNS} columns are supported")));
+        }
         let before = *self.rows.get_or_insert(rows);
         if before != rows {
             let reason = format!(
@@ -75,7 +80,7 @@ impl Frame {
         match kind {
             Kind::Plain => {}
             Kind::Text => {
-                self.texts.insert(gridlight::base::names::normal(name).into_owned());
+                self.texts.insert(name.into());
                 self.has_markers |= cells.has_markers;
             }
             Kind::Instant => {
@@ -97,17 +102,12 @@ impl Frame {
         (table, digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// What there is to know of the frame.
-    pub fn notes(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.notes)
-    }
-
-    /// Changes an experiment so that cells are what they were in the frame: texts are names.
+    /// Refuses columns that a model would read and that hold no cells, and changes the experiment as [`Frame::adapt`].
     ///
     /// # Errors
-    /// If a column would be left out that holds no cells, and the experiment does not say so.
-    pub fn prepare(&self, experiment: &mut Experiment) -> Result<(), Failure> {
-        let config = &mut experiment.data;
+    /// If there is such a column, and the experiment does not say that it is left out.
+    pub fn prepare(&mut self, experiment: &mut Experiment) -> Result<(), Failure> {
+        let config = &experiment.data;
         let all = config.features.is_none() && config.text.as_ref().is_none_or(|text| text.column.is_none());
         let refused = self.table.unread.iter().find(|(name, _)| all && !config.exclude.contains(name));
         if let Some((name, why)) = refused {
@@ -115,6 +115,14 @@ impl Frame {
                 format!("column `{name}`: {why}; or leave it out, with `data.exclude` or `data.features`");
             return Err(Failure::Input(reason));
         }
+        self.adapt(experiment);
+        Ok(())
+    }
+
+    /// Changes an experiment so that cells are what they were in the frame: texts are names. Whatever they look like, they
+    /// are not read as dates or numbers, unless the experiment needs them as such.
+    pub fn adapt(&mut self, experiment: &mut Experiment) {
+        let config = &mut experiment.data;
         // There is nothing to leave out: they were not read.
         config.exclude.retain(|name| self.table.unread.iter().all(|(unread, _)| unread != name));
         let targets = config.target.iter().flat_map(|target| target.names().to_vec()).collect::<Vec<_>>();
@@ -129,13 +137,18 @@ impl Frame {
         let names: Vec<String> =
             self.texts.iter().filter(|name| is_read(name) && !times.contains(name)).cloned().collect();
         if config.reshape.is_none() {
+            let given = &config.types;
+            let is_text = |name: &String| {
+                self.texts.contains(name) && !times.contains(name) && !given.contains_key(name)
+            };
+            let at = self.table.names.iter().enumerate().filter(|(_, name)| is_text(name)).map(|(at, _)| at);
+            self.table.typed.extend(at);
             for name in names {
                 config.types.entry(name).or_insert(ColumnKind::Category);
             }
         }
         // In a frame, what is missing is missing, and "NA" is a text.
         config.csv.default_missing &= !self.has_markers;
-        Ok(())
     }
 }
 
@@ -202,6 +215,11 @@ impl Frame {
     /// Adds a column of names by their numbers, -1 where one is missing.
     fn coded(&mut self, name: &str, codes: &Bound<'_, PyAny>, names: Vec<String>) -> PyResult<()> {
         buffers::coded(self, name, codes, &names)
+    }
+
+    /// What there is to know of how it was read.
+    fn notes(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notes)
     }
 
     /// Says why a column is not read; it must not be used then.

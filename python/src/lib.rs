@@ -4,6 +4,7 @@ mod arrow;
 mod buffers;
 mod cells;
 mod failure;
+mod forked;
 mod frame;
 mod trained;
 mod training;
@@ -14,6 +15,7 @@ use pyo3::prelude::*;
 /// The devices of this machine, as JSON.
 #[pyfunction]
 fn devices(py: Python<'_>) -> PyResult<String> {
+    forked::unforked()?;
     let all = py.detach(gridlight::device::open::list);
     serde_json::to_string(&all).map_err(|e| failure::input(e.to_string()))
 }

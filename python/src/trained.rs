@@ -20,6 +20,7 @@ use pyo3::types::{PyBytes, PyList};
 use serde_json::json;
 
 use crate::failure::{Failure, input};
+use crate::forked::unforked;
 use crate::frame::Frame;
 use crate::training::device_of;
 
@@ -50,6 +51,7 @@ pub fn predict<'py>(
     dropout_samples: u32,
     novelty: bool,
 ) -> PyResult<(Vec<String>, Bound<'py, PyList>, Option<String>)> {
+    unforked()?;
     let choice = device_of(device)?;
     let (rows, to_come) = (taken(frame), taken(future));
     let predict = || -> Result<_, TrainError> {
@@ -90,10 +92,14 @@ pub fn evaluate(
     split: Option<&str>,
     coverage: Option<f64>,
 ) -> PyResult<String> {
+    unforked()?;
     let choice = device_of(device)?;
+    let mut experiment = experiment_of(&run).map_err(Failure::Train)?;
+    if let (Some(frame), Some(_)) = (frame, split) {
+        frame.borrow_mut().adapt(&mut experiment);
+    }
     let rows = taken(frame);
     let found = py.detach(|| -> Result<Evaluation, TrainError> {
-        let experiment = experiment_of(&run)?;
         let device = open(choice, experiment.train.exact)?;
         let has_rows = rows.is_some();
         let _loan = lend(given::ROWS, rows);

@@ -16,11 +16,11 @@ use gridlight::run::job::Options;
 use gridlight::run::recovery::Recovery;
 use gridlight::run::trainer;
 use gridlight::train::TrainError;
-use gridlight::train::events::Observer;
 use pyo3::exceptions::PyKeyboardInterrupt;
 use pyo3::prelude::*;
 
 use crate::failure::{Failure, input};
+use crate::forked::unforked;
 use crate::frame::Frame;
 use crate::watcher::Watcher;
 
@@ -53,6 +53,7 @@ pub fn train(
     watcher: Option<Py<PyAny>>,
     report: bool,
 ) -> PyResult<String> {
+    unforked()?;
     let choice = device_of(device)?;
     let from = match kind {
         "file" => From::File,
@@ -65,7 +66,6 @@ pub fn train(
     if let Some(frame) = frame {
         let mut frame = frame.borrow_mut();
         frame.prepare(&mut experiment)?;
-        frame.notes().iter().for_each(|note| watcher.note(note));
         rows = Some(frame.take());
     }
     let out = out.unwrap_or_else(|| PathBuf::from("runs").join(&experiment.name));

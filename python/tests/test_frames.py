@@ -134,6 +134,13 @@ def test_texts_are_names_whatever_they_look_like(columns, trained):
     assert "default_missing = false" in experiment
 
 
+def test_texts_are_what_the_experiment_says_that_they_are(columns, trained, quick, digest):
+    dates = dict(columns, t=[f"{t:%d/%m/%Y}" for t in columns["t"]], b=[f"{b} kg" for b in columns["b"]])
+    experiment = quick(data={"types": {"t": "timestamp", "b": "number"}})
+    days = [t.replace(hour=0) for t in columns["t"]]
+    assert digest(trained(dates, experiment, out="texts")) == digest(trained(dict(columns, t=days), out="times"))
+
+
 def test_numbers_stay_numbers_and_times_become_times(columns, trained):
     # As Unix times they would be read in a text.
     frame = dict(columns, time=[1_700_000_000 + 3600 * row for row in range(240)])
@@ -167,13 +174,36 @@ def test_missing_is_missing_in_every_kind(columns, trained, digest):
     assert digest(trained(polars.DataFrame(frame), out="polars")) == wanted
 
 
+def test_empty_texts_are_missing_and_that_is_told(columns, trained, digest):
+    empty = dict(columns, c=["" if row % 5 else "x" for row in range(240)])
+    none = dict(columns, c=[text or None for text in empty["c"]])
+    with pytest.warns(UserWarning, match="column `c`: empty texts, 192 of them"):
+        run = trained(empty, out="empty")
+    assert digest(run) == digest(trained(none, out="none"))
+
+
+def test_single_times_of_numpy_and_pandas_are_times(columns, trained, digest):
+    numpy = pytest.importorskip("numpy", reason="NumPy is not installed")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    wanted = digest(trained(columns, out="python"))
+    for unit in ("ns", "s"):
+        assert digest(trained(dict(columns, t=[numpy.datetime64(t, unit) for t in columns["t"]]), out=unit)) == wanted
+    stamps = pandas.Series([pandas.Timestamp(t) for t in columns["t"]], dtype=object)
+    assert digest(trained(dict(columns, t=stamps), out="stamps")) == wanted
+    fine = [stamp + pandas.Timedelta(3, "ns") for stamp in stamps]
+    assert digest(trained(dict(columns, t=fine), out="fine")) == wanted
+    with pytest.raises(gridlight.InputError, match="column `t`.*of NumPy"):
+        trained(dict(columns, t=[numpy.timedelta64(5, "ns")] * 240))
+
+
 def test_columns_that_are_not_used_do_not_matter(columns, trained, digest, quick):
-    odd = dict(columns, lists=[[1, 2]] * 240, huge=[2**70] * 240, mixed=["x", 1.5] * 120)
+    odd = dict(columns, lists=[[1, 2]] * 240, huge=[2**70] * 240, mixed=["x", 1.5] * 120, dates=["01/02/2021"] * 240)
     named = quick(data={"features": ["a", "b"]})
     assert digest(trained(odd, named, out="odd")) == digest(trained(columns, named, out="plain"))
-    excluded = quick(data={"exclude": ["lists", "huge", "mixed"]})
+    excluded = quick(data={"exclude": ["lists", "huge", "mixed", "dates"]})
     run = trained(odd, excluded, out="excluded")
     assert len(run.predict(dict(odd, more=[object()] * 240))["y"]) == 240
+    assert run.evaluate(split="train")["samples"] > 100
 
 
 def test_frames_that_were_changed_are_not_evaluated_by_their_split(columns, trained):

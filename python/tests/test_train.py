@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import time
+import tomllib
 
 import pytest
 from conftest import ROOT
@@ -17,14 +18,11 @@ from conftest import ROOT
 import gridlight
 
 SHIPPED = ROOT / "assets/experiments"
-TABLES = {
-    "breast-cancer": ROOT / "assets/data/medical/breast_cancer.csv",
-    "student-grades": ROOT / "assets/data/education/star_grades.csv",
-    "traffic": ROOT / "assets/data/traffic/metro_i94_hourly.csv",
-}
+#: Numbers and missing values, classes, times, windows of a series with derived columns, an autoencoder.
+BOTH = ["breast-cancer", "student-grades", "traffic", "volatility", "energy-anomaly"]
 
 
-@pytest.mark.parametrize("name", TABLES)
+@pytest.mark.parametrize("name", BOTH)
 def test_a_frame_gives_the_bits_of_the_program(name, program, folder, digest):
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     file = SHIPPED / f"{name}.toml"
@@ -34,7 +32,7 @@ def test_a_frame_gives_the_bits_of_the_program(name, program, folder, digest):
     settings = {"train.epochs": 2}
     of_file = gridlight.train(file, device="cpu", set=settings, progress=False, out="file")
     assert digest(of_file) == wanted
-    frame = pandas.read_csv(TABLES[name])
+    frame = pandas.read_csv(SHIPPED / tomllib.loads(file.read_text())["data"]["source"])
     of_frame = gridlight.train(file, frame, device="cpu", set=settings, progress=False, out="frame")
     assert digest(of_frame) == wanted
     assert of_frame.evaluate()["metrics"] == of_file.evaluate()["metrics"]
@@ -185,6 +183,22 @@ def test_two_threads_train_at_the_same_time(columns, quick, trained, digest):
     for thread in threads:
         thread.join()
     assert found == wanted
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_forked_process_says_what_to_do_and_does_not_wait(columns, trained):
+    trained(columns)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            trained(columns)
+        except RuntimeError as error:
+            code = 7 if "spawn" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
 
 
 SCRIPT = """
