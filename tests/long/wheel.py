@@ -8,8 +8,8 @@ scikit-learn beside it, it must pass the tests under python/tests, in which a fr
     pip install maturin
     tests/long/wheel.py [--binary target/release/gridlight] [--profile release] [--wheel FILE] [--libraries FOLDER]
 
-With --libraries, the libraries and pytest are taken from a folder (pip install --target) instead of installed; those that
-are not there are skipped by the tests, with the reason.
+With --libraries, the libraries and pytest are taken from folders (pip install --target; several as in PYTHONPATH) instead of
+installed; those that are not there are skipped by the tests, with the reason.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def run(*command, **keywords):
 
 def built(arguments, folder):
     """The wheel, built from this source tree."""
-    command = [sys.executable, "-m", "maturin", "build", "--manifest-path", ROOT / "python/Cargo.toml"]
+    command = ["maturin", "build", "--manifest-path", ROOT / "python/Cargo.toml"]
     run(*command, "--profile", arguments.profile, "--locked", "--out", folder)
     return next(folder.glob("gridlight-*.whl"))
 
@@ -67,7 +67,7 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path, default=ROOT / "target/release/gridlight")
     parser.add_argument("--profile", default="release")
     parser.add_argument("--wheel", type=pathlib.Path)
-    parser.add_argument("--libraries", type=pathlib.Path)
+    parser.add_argument("--libraries")
     arguments = parser.parse_args()
     if not arguments.binary.exists():
         sys.exit(f"{arguments.binary} is not built; run cargo build --release, or give --binary")
@@ -81,7 +81,7 @@ def main():
         run(python, "-m", "pip", "install", "--quiet", "--no-index", wheel, env=clean)
         run(python, "-c", ALONE, cwd=place, env=clean)
         if arguments.libraries:
-            clean["PYTHONPATH"] = str(arguments.libraries.resolve())
+            clean["PYTHONPATH"] = arguments.libraries
         else:
             run(python, "-m", "pip", "install", "--quiet", f"{wheel}[test]", env=clean)
         clean["GRIDLIGHT_BINARY"] = str(arguments.binary.resolve())
