@@ -205,8 +205,8 @@ def _python_times(found: Frame, name: str, cells: list[Any], instants: bool) -> 
 def add_series(found: Frame, name: str, series: Any) -> None:
     """Adds a column of pandas."""
     import numpy
+    import pandas
 
-    pandas = loaded("pandas")
     dtype = series.dtype
     if isinstance(dtype, numpy.dtype):
         add_array(found, name, series.to_numpy())

@@ -134,12 +134,16 @@ def like(frame: Any, titles: Sequence[str], columns: Sequence[Any]) -> Any:
     kind = "dict" if frame is None else kind_of(frame)
     found = dict(zip(titles, columns, strict=True))
     if kind == "pandas":
-        rows = len(columns[0]) if columns else 0
-        index = frame.index if rows == len(frame) else None
-        return loaded("pandas").DataFrame(found, index=index)
-    if kind == "polars":
-        return loaded("polars").DataFrame(found)
-    if kind == "pyarrow":
-        return loaded("pyarrow").table(found)
-    return found
+        import pandas
 
+        rows = len(columns[0]) if columns else 0
+        return pandas.DataFrame(found, index=frame.index if rows == len(frame) else None)
+    if kind == "polars":
+        import polars
+
+        return polars.DataFrame(found)
+    if kind == "pyarrow":
+        import pyarrow
+
+        return pyarrow.table(found)
+    return found

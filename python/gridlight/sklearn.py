@@ -22,7 +22,8 @@ from . import _frames, _gridlight, _progress
 from ._columns import add_array, loaded
 from ._gridlight import Frame
 from ._run import Run
-from ._train import as_json
+from ._train import as_json, overrides
+from .errors import InputError, Interrupted
 
 __all__ = ["GridlightClassifier", "GridlightRegressor"]
 
@@ -106,6 +107,8 @@ class _Gridlight(BaseEstimator):
         check_is_fitted(self)
         folder = pathlib.Path(path)
         folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise InputError(f"{folder}: the directory is not empty; choose another one")
         for name, content in self.files_.items():
             (folder / name).write_bytes(content)
         return Run(folder, device=self.device)
@@ -146,7 +149,6 @@ class _Gridlight(BaseEstimator):
         if self.patience is not None:
             train["early_stopping"] = {"patience": self.patience}
         experiment = {"name": "estimator", "seed": seed, "data": data, "model": model, "train": train}
-        settings = [f"{key}={_gridlight.inline(as_json(value, key))}" for key, value in (self.settings or {}).items()]
         watcher = _progress.shown() if self.verbose else None
         with tempfile.TemporaryDirectory(prefix="gridlight-") as folder:
             path = os.path.join(folder, "estimator")
@@ -154,13 +156,16 @@ class _Gridlight(BaseEstimator):
                 _gridlight.train(
                     "json",
                     as_json(experiment, "experiment"),
-                    settings,
+                    overrides(self.settings),
                     frame=frame,
                     out=path,
                     device=self.device,
                     watcher=watcher,
                     report=False,
                 )
+            except Interrupted:
+                # Where the checkpoint was, nothing is left.
+                raise KeyboardInterrupt("interrupted; nothing was fitted") from None
             finally:
                 if watcher is not None:
                     watcher.close()

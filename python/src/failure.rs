@@ -81,6 +81,14 @@ fn raise(name: &str, text: String) -> PyErr {
     })
 }
 
+/// Flags of the program that messages name, and what they are called here.
+const NAMES: [(&str, &str); 4] = [
+    ("--set ", "set "),
+    ("--coverage", "coverage"),
+    ("--dropout-samples", "dropout_samples"),
+    ("--resume", "resume=True"),
+];
+
 /// The text of an error; a frame has rows, not lines, and no header.
 fn told(error: &TrainError) -> String {
     let of_frame = matches!(
@@ -91,7 +99,7 @@ fn told(error: &TrainError) -> String {
                 | DataError::TooManyColumns { .. }
         )
     );
-    let text = error.to_string();
+    let text = NAMES.iter().fold(error.to_string(), |text, (flag, name)| text.replace(flag, name));
     [given::ROWS, given::FUTURE].iter().fold(text, |text, name| {
         let called = name.trim_matches(['<', '>']);
         if of_frame {

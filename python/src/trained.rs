@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use gridlight::base::number::Number;
+use gridlight::data::Loaded;
+use gridlight::data::table::Table;
 use gridlight::data::table::given::{self, Loan};
 use gridlight::device::open::open;
 use gridlight::experiment::Experiment;
@@ -24,8 +26,8 @@ use crate::forked::unforked;
 use crate::frame::Frame;
 use crate::training::device_of;
 
-/// Rows to read: a frame, or a file.
-type Rows = (gridlight::data::table::Table, String);
+/// The rows of a frame, and their digest.
+type Rows = (Table, String);
 
 fn taken(frame: Option<&Bound<'_, Frame>>) -> Option<Rows> {
     frame.map(|frame| frame.borrow_mut().take())
@@ -101,18 +103,19 @@ pub fn evaluate(
     let rows = taken(frame);
     let found = py.detach(|| -> Result<Evaluation, TrainError> {
         let device = open(choice, experiment.train.exact)?;
-        let has_rows = rows.is_some();
-        let _loan = lend(given::ROWS, rows);
-        match (has_rows, split) {
-            (true, Some(_)) => {
-                let data = again(&run, experiment)?;
-                evaluate_loaded(&run, &data, split, &*device)
+        match (rows, split) {
+            (Some(rows), Some(_)) => {
+                let rows_again = coverage.is_some().then(|| rows.clone());
+                let data = again(&run, &experiment, rows)?;
+                if rows_again.is_none() {
+                    return evaluate_loaded(&run, &data, split, &*device);
+                }
+                let _loan = lend(given::ROWS, rows_again);
+                evaluate_as(&run, &Request { split, coverage, ..Request::default() }, &*device)
             }
-            (true, None) => {
-                let file = Some(Path::new(given::ROWS));
-                evaluate_as(&run, &Request { file, coverage, ..Request::default() }, &*device)
-            }
-            (false, _) => {
+            (rows, _) => {
+                let file = rows.is_some().then(|| PathBuf::from(given::ROWS)).or(file);
+                let _loan = lend(given::ROWS, rows);
                 let request = Request { file: file.as_deref(), split, coverage, ..Request::default() };
                 evaluate_as(&run, &request, &*device)
             }
@@ -122,10 +125,19 @@ pub fn evaluate(
     serde_json::to_string(&found).map_err(|e| input(e.to_string()))
 }
 
-/// The data of a run again, from the frame that was given.
-fn again(run: &Path, mut experiment: Experiment) -> Result<gridlight::data::Loaded, TrainError> {
-    experiment.data.source = given::ROWS.into();
-    let data = trainer::load_data(&experiment, Path::new(""))?;
+/// The data of a run of a frame again, from the rows of a frame.
+fn again(run: &Path, experiment: &Experiment, rows: Rows) -> Result<Loaded, TrainError> {
+    if !given::is_name(Path::new(&experiment.data.source)) {
+        let reason = format!(
+            "{}: the run was trained on {}, whose split needs no frame; leave the frame out, or `split`, to evaluate all rows \
+             of the frame",
+            run.display(),
+            experiment.data.source
+        );
+        return Err(TrainError::Input(reason));
+    }
+    let _loan = lend(given::ROWS, Some(rows));
+    let data = trainer::load_data(experiment, Path::new(""))?;
     let first = if manifest::is_ensemble(run) { manifest::member(run, 0) } else { run.into() };
     let meta = checkpoint::load(&RunDirectory::open(&first)?.best())?.1;
     if meta.is_none_or(|meta| meta.data_digest == data.digest) {

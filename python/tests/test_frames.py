@@ -217,3 +217,5 @@ def test_frames_that_were_changed_are_not_evaluated_by_their_split(columns, trai
     assert again.evaluate(columns, split="test")["metrics"] == run.evaluate()["metrics"]
     with pytest.raises(gridlight.InputError, match="not the one"):
         again.evaluate(dict(columns, a=columns["b"]), split="test")
+    sure = run.evaluate(coverage=0.9)
+    assert sure["metrics"] == run.evaluate()["metrics"] and sure["conformal"]

@@ -112,6 +112,8 @@ def test_a_fitted_model_is_a_run(points, folder):
     run = model.write_run("kept")
     found = run.predict({f"x{at}": X[:, at] for at in range(3)})
     assert (found["target"] == model.predict(X)).all()
+    with pytest.raises(ValueError, match="not empty"):
+        model.write_run("kept")
 
 
 def test_missing_values_are_filled_and_infinite_ones_refused(points):

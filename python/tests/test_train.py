@@ -112,6 +112,13 @@ def test_intervals_and_files(columns, trained, folder):
     assert (found["y_low"] <= found["y_high"]).all()
     (folder / "new.csv").write_text("a,b,c,d,t,gaps\n0.5,3,x,true,2024-01-05 10:00,\n")
     assert len(run.predict("new.csv")["y"]) == 1
+    (folder / "line.csv").write_text("a,y\n" + "".join(f"{row % 17},{row % 17}\n" for row in range(99)))
+    of_file = gridlight.train(
+        {"name": "line", "data": {"source": "line.csv", "target": "y"}}, device="cpu", progress=False
+    )
+    assert of_file.evaluate(split="train")["split"] == "train" and of_file.evaluate("line.csv")["samples"] == 99
+    with pytest.raises(gridlight.InputError, match="needs no frame"):
+        of_file.evaluate({"a": [1.0], "y": [1.0]}, split="train")
     with pytest.raises(gridlight.InputError, match="no-such.csv"):
         run.predict("no-such.csv")
 
