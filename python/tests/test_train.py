@@ -125,13 +125,12 @@ def test_intervals_and_files(columns, trained, folder):
 
 def test_numbers_of_a_frame_are_not_read_as_texts_were(folder, trained, quick):
     # The point groups digits in the file, and is a decimal point in the frame.
-    lines = "".join(f"{row // 10}.{row % 10}23,{row % 7},5;{row}\n" for row in range(1, 200)).replace(",", ",")
     (folder / "de.csv").write_text("a;y\n" + "".join(f"1.{row:03};{row},5\n" for row in range(200)))
     experiment = quick(data={"source": str(folder / "de.csv")})
     run = gridlight.train(experiment, device="cpu", progress=False)
     text = run.predict("de.csv")["y"]
     numbers = run.predict({"a": [float(1000 + row) for row in range(200)]})["y"]
-    assert (text == numbers).all(), lines[:0]
+    assert (text == numbers).all()
     halves = run.predict({"a": [1000.5, 10005.0]})["y"]
     assert halves[0] != halves[1]
 
