@@ -70,7 +70,7 @@ fn a_given_table_is_not_for_the_disk_and_its_name_is_no_path() {
     assert!(error.contains("stay there"), "{error}");
     let text = "name = \"x\"\ndata = { target = \"y\" }";
     let source = format!("data.source = \"{}\"", given::ROWS);
-    let mut experiment = Experiment::parse(text, "x.toml", &[source.clone()]).unwrap();
+    let mut experiment = Experiment::parse(text, "x.toml", std::slice::from_ref(&source)).unwrap();
     experiment.make_paths_absolute(Path::new("/somewhere"));
     assert_eq!(experiment.data.source, given::ROWS);
     let error = Experiment::parse(text, "x.toml", &["train.epochs=3".into()]).unwrap_err().to_string();
