@@ -164,6 +164,10 @@ pub fn train(
     with_engine(experiment, data, device, options, observer, |task, mut engine, observer| {
         if let Some(path) = &options.init {
             begin::from_file(&mut engine, &task.data.fitted, path, options, observer)?;
+        } else if experiment.model.lora.is_some() && experiment.model.from.is_none() && !options.resume {
+            observer.note(
+                "model.lora adapts weights that are drawn at random and stay so; start from trained ones with --init FILE",
+            );
         }
         let (options, run) = open_run(&task, observer)?;
         Trainer::new(Job { options: &options, ..task }, engine, run, observer)?.run()
