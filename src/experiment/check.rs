@@ -16,11 +16,12 @@ impl Experiment {
     pub(super) fn check(&self) -> Result<(), (&'static str, String)> {
         check_name(&self.name).map_err(|reason| ("name", reason))?;
         self.check_model()?;
+        // Its own key is named before those of layers in general.
+        config::unet::check(&self.model)?;
         config::recurrent::check(&self.model)?;
         config::transformer::check(&self.model)?;
         config::classic::check(&self.model)?;
         config::temporal::check(&self.model)?;
-        config::unet::check(&self.model)?;
         tasks::check(self.settings())?;
         config::unread::check(&self.model)?;
         accumulate::check(self)?;

@@ -192,7 +192,7 @@ fn targets_that_do_not_fit_are_refused_with_the_reason() {
     refused(&["data.target=y"], "of whole rows");
     refused(&["data.image.target=nowhere"], "nowhere");
     refused(&["model.channels=[4,4,4,4,4]"], "cannot be halved");
-    refused(&["model.channels=[4]"], "2 to 12");
+    refused(&["model.channels=[4]"], "`model.channels` has channels for 1 sizes; allowed are 2 to 12");
     refused(&["data.image.classes=[\"a\",\"b\"]"], "has no name among the 2");
     refused(&["train.loss={type=\"cross_entropy\",class_weights=[1,2,3]}"], "3 class weights for 2 classes");
     let flat = "model={family=\"mlp\",layer=[{type=\"conv2d\",channels=4}]}";
