@@ -11,7 +11,7 @@ use super::decide;
 use super::export;
 use super::opened::Opened;
 use super::restore;
-use super::trainer;
+use super::{parameters, trainer};
 use crate::base::number::Numbers;
 use crate::data::{self, Loaded};
 use crate::device::{Device, DeviceInfo};
@@ -334,7 +334,7 @@ fn engine_of(experiment: &Experiment, data: &Loaded, device: &dyn Device) -> Res
     let model: Box<dyn Model> = trainer::model_of(experiment, &data.fitted, &data.train)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = trainer::training_of(experiment, data, images.as_ref());
-    trainer::check_names(experiment, &*model)?;
+    parameters::check_names(experiment, &*model)?;
     let engine = Engine::new(device, &*model, Some(&training), &data.validation);
     let mut engine =
         engine.map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;

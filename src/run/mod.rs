@@ -29,6 +29,7 @@ mod opened;
 mod opponent;
 #[cfg(not(target_family = "wasm"))]
 pub mod page;
+mod parameters;
 pub mod pictures;
 pub mod planned;
 mod published;

@@ -1,6 +1,6 @@
 //! The program of an experiment, without a device and without running anything.
 
-use super::trainer;
+use super::{parameters, trainer};
 use crate::base::target::Target;
 use crate::data::Loaded;
 use crate::experiment::Experiment;
@@ -25,7 +25,7 @@ pub fn planned(
 ) -> Result<Planned, TrainError> {
     let experiment = &trainer::balanced(trainer::sized(experiment, data, note), data);
     let model = trainer::model_of(experiment, &data.fitted, &data.train)?;
-    trainer::check_names(experiment, &*model)?;
+    parameters::check_names(experiment, &*model)?;
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = trainer::training_of(experiment, data, images.as_ref());
     let step = engine::phases(&*model, &training)?;

@@ -163,6 +163,7 @@ fn what_does_not_go_with_adversarial_pairs_is_refused_by_key() {
     };
     penalised("{type=\"batch_norm\"}", "penalises the gradient of each row by itself");
     penalised("{type=\"residual\",channels=4}", "penalises the gradient of each row by itself");
+    penalised("{type=\"unet\",channels=[4,4]}", "penalises the gradient of each row by itself");
     penalised("{type=\"recurrent\",hidden=4}", "has no second derivative here");
     penalised("{type=\"transformer\",heads=2}", "has no second derivative here");
 }

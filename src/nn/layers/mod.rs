@@ -97,6 +97,12 @@ pub trait Layer {
         false
     }
 
+    /// Whether what its training form gives for a row depends on the other rows of a batch, even if a single row, whose
+    /// pixels are many, has statistics of its own.
+    fn mixes_batch(&self) -> bool {
+        self.normalises_batch()
+    }
+
     /// Whether it takes a window of a series step by step, instead of as one row of numbers.
     fn reads_steps(&self) -> bool {
         false

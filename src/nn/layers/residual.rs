@@ -54,6 +54,10 @@ impl Layer for Residual {
         "residual"
     }
 
+    fn mixes_batch(&self) -> bool {
+        true
+    }
+
     /// Names follow torchvision's `BasicBlock` and `Bottleneck`: `conv1`, `bn1`, ..., `downsample.0`,
     /// `downsample.1`.
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {

@@ -31,6 +31,10 @@ impl Layer for Unet {
         "unet"
     }
 
+    fn mixes_batch(&self) -> bool {
+        true
+    }
+
     fn check(&self) -> Result<(), String> {
         let sizes = self.channels.len();
         if !(2..=MOST).contains(&sizes) {

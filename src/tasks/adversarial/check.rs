@@ -149,7 +149,7 @@ fn layers(model: &ModelConfig, gan: &Adversarial) -> Result<(), Problem> {
     }
     for layer in &model.discriminator {
         let name = layer.layer().name();
-        if layer.layer().normalises_batch() || matches!(layer, LayerConfig::Residual(_)) {
+        if layer.layer().mixes_batch() {
             let reason = format!(
                 "has a {name} layer, which makes the score of a row depend on the others of its batch; \
                  `gan_loss = \"wasserstein_gp\"` penalises the gradient of each row by itself: use layer_norm, \

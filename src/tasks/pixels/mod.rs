@@ -8,9 +8,10 @@ pub(super) use check::check;
 
 use super::{Details, Picture, Settings, Shown, Table, Task, Trained};
 use crate::data::{Dataset, FittedImage, FittedPixels, Loaded};
+use crate::nn::losses::Loss;
 use crate::report::section;
 use crate::train::TrainError;
-use crate::train::metrics::{Metric, Predictions};
+use crate::train::metrics::{Metric, Predictions, of_confusion};
 
 /// A model that predicts something for each pixel.
 pub(super) struct Pixels<'a> {
@@ -44,18 +45,15 @@ impl Task for Pixels<'_> {
         Some([name.into(), what])
     }
 
-    fn prepare(&self, data: &mut Loaded) -> Result<(), TrainError> {
+    fn prepare(&self, _data: &mut Loaded) -> Result<(), TrainError> {
         let weights = match &self.settings.train.loss {
-            crate::nn::losses::Loss::CrossEntropy { class_weights, .. } => class_weights.each().len(),
+            Loss::CrossEntropy { class_weights, .. } => class_weights.each().len(),
             _ => 0,
         };
         let classes = self.pixels.classes.len();
         if weights != 0 && weights != classes {
             let reason = format!("train.loss has {weights} class weights for {classes} classes of pixels");
             return Err(TrainError::Input(reason));
-        }
-        if data.train.rows == 0 {
-            return Err(TrainError::Input("there are no images to train with".into()));
         }
         Ok(())
     }
@@ -80,14 +78,10 @@ impl Task for Pixels<'_> {
         let names = self.pixels.classes.iter().map(|class| class.name.clone()).collect();
         Details {
             baselines: baselines.into_iter().collect(),
-            per_class: scores::by_class(&confusion),
+            per_class: of_confusion(&confusion),
             confusion: Some((confusion, names)),
             ..Details::default()
         }
-    }
-
-    fn reads_target(&self) -> bool {
-        false
     }
 
     /// Of classes, how much of each image is of each; of values, their mean, least and most. The images themselves are the

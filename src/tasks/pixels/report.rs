@@ -7,6 +7,7 @@ use crate::data::{FittedImage, FittedPixels};
 use crate::report::picture::{img, picture};
 use crate::report::svg::escape;
 use crate::tasks::Shown;
+use crate::train::metrics::of_confusion;
 
 /// Number of images shown.
 const SHOWN: usize = 12;
@@ -79,7 +80,7 @@ pub fn examples(image: &FittedImage, pixels: &FittedPixels, shown: &Shown) -> St
 
 /// The colour of each class, how many pixels it has, and how well they are found.
 pub fn classes(pixels: &FittedPixels, confusion: &[Vec<usize>]) -> String {
-    let scores = scores::by_class(confusion);
+    let scores = of_confusion(confusion);
     let mut rows = String::new();
     for (label, (class, score)) in pixels.classes.iter().zip(&scores).enumerate() {
         let [r, g, b] = colour(label);

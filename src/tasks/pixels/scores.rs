@@ -2,7 +2,7 @@
 
 use crate::data::{Dataset, FittedImage, FittedPixels, FittedScaling};
 use crate::tasks::Picture;
-use crate::train::metrics::{ClassScore, Metric, Predictions, of_confusion};
+use crate::train::metrics::{Metric, Predictions};
 
 /// The label with the highest score; the first of equals.
 fn likeliest(scores: &[f32]) -> usize {
@@ -50,11 +50,6 @@ pub fn iou(confusion: &[Vec<usize>], class: usize) -> Option<f64> {
     let predicted: usize = confusion.iter().map(|row| row[class]).sum();
     let either = actual + predicted - both;
     (either > 0).then(|| both as f64 / either as f64)
-}
-
-/// Precision, recall and F1 of the pixels of each class.
-pub fn by_class(confusion: &[Vec<usize>]) -> Vec<ClassScore> {
-    of_confusion(confusion)
 }
 
 /// Inverts the scaling of values `[C, H W]`, one image after the other.
