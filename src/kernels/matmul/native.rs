@@ -68,18 +68,35 @@ impl Method {
 /// Rows of a block are a multiple of this: whole tiles.
 const ROW_STEP: usize = 2 * direct::ROWS;
 
+/// Words of a block that its epilogue finds in the first-level cache.
+const BLOCK_WORDS: usize = 1 << 12;
+
+/// Parts that are worth the work of handing them out.
+fn worth(nanoseconds: usize) -> usize {
+    (nanoseconds / 10_000).max(1)
+}
+
 impl NativeMatMul {
     /// Prepares `kernel`, whose left operand is `a`.
     pub fn new(kernel: &MatMul, a: MatrixView, exact: bool) -> Self {
         let shape = [kernel.batch, kernel.m, kernel.n];
         let epilogue = NativeBody::new(&kernel.epilogue, &shape).exact(exact);
-        // About 100 GFLOP/s on one core.
-        let nanoseconds = 2 * kernel.batch * kernel.m * kernel.n * kernel.k / 100;
+        // About 100 GFLOP/s on one core; an operation of the epilogue takes as long as a dozen multiply-adds.
+        let work = 2 * kernel.k + 24 * kernel.epilogue.insts.len();
+        let nanoseconds = kernel.batch * kernel.m * kernel.n * work / 100;
         let blocks = if kernel.batch > 1 { kernel.batch } else { kernel.m.div_ceil(ROW_STEP) };
         let parts = parts_for(nanoseconds, blocks);
         let plain = epilogue.is_plain_copy();
         let method = Method::of(kernel, &a, exact);
         Self { kernel: kernel.clone(), a, epilogue, plain, nanoseconds, parts, method }
+    }
+
+    /// Rows after which the epilogue follows: few enough to be in the first-level cache, where each are computed anew.
+    fn block_rows(&self) -> usize {
+        match self.method {
+            Method::Direct => (BLOCK_WORDS / self.kernel.n).next_multiple_of(ROW_STEP),
+            _ => self.kernel.m,
+        }
     }
 
     /// Rows `rows` of the product of matrix `z`, over `k` range `depth`, into `out` (row-major, `n` columns).
@@ -273,7 +290,11 @@ impl NativeRun for NativeMatMul {
                     // SAFETY: parts have disjoint rows.
                     let out = unsafe { operands.write(0, start, len) };
                     self.product(operands, z, &rows, &whole, out, &mut copies);
-                } else {
+                    continue;
+                }
+                for first in rows.clone().step_by(self.block_rows()) {
+                    let rows = first..(first + self.block_rows()).min(rows.end);
+                    let (start, len) = ((z * m + first) * n, rows.len() * n);
                     let block = grown(&mut block, len);
                     self.product(operands, z, &rows, &whole, block, &mut copies);
                     run_body(&self.epilogue, operands, step, block, start, len);
@@ -297,11 +318,13 @@ impl NativeMatMul {
         let right = grown(&mut copy, n * k);
         panels.copy_on(pool, &operands.read(1)[b.offset..], &b, right);
         let right = &*right;
-        // Rows do not depend on each other.
-        let parts = m.div_ceil(BLOCK_ROWS).max((2 * pool.threads()).min(m / 16));
-        let parts = parts.clamp(1, (self.nanoseconds / 20_000).max(1));
+        // Rows do not depend on each other. Parts are whole tiles, as many for each thread.
+        let tiles = m.div_ceil(direct::ROWS);
+        let parts = m.div_ceil(BLOCK_ROWS).clamp(1, worth(self.nanoseconds));
+        let parts = parts.next_multiple_of(pool.threads()).min(tiles).min(worth(self.nanoseconds));
         pool.run(parts, |part| {
-            let rows = part_range(m, parts, part);
+            let tiles = part_range(tiles, parts, part);
+            let rows = tiles.start * direct::ROWS..(tiles.end * direct::ROWS).min(m);
             let (start, len) = (rows.start * n, rows.len() * n);
             let [mut block, mut copy] = Pool::take_buffers();
             let out = match self.plain {

@@ -49,17 +49,18 @@ mod avx {
         fn call(self) {
             let [n, whole_n, whole_k] = self.extents;
             for j in (0..whole_n).step_by(BLOCK) {
-                for l in (0..whole_k).step_by(BLOCK) {
-                    let rows: [[f32; BLOCK]; BLOCK] = std::array::from_fn(|r| {
-                        let start = (j + r) * self.stride + l;
-                        let mut row = [0.0; BLOCK];
-                        row.copy_from_slice(&self.from[start..start + BLOCK]);
-                        row
-                    });
-                    for (c, column) in block(self.simd, rows.map(cast)).into_iter().enumerate() {
-                        let start = (l + c) * n + j;
+                // Slices of one known length are checked once, and not for every block.
+                let rows: [&[[f32; BLOCK]]; BLOCK] = std::array::from_fn(|r| {
+                    let start = (j + r) * self.stride;
+                    self.from[start..start + whole_k].as_chunks().0
+                });
+                let count = whole_k / BLOCK;
+                let rows = rows.map(|row| &row[..count]);
+                for (l, to) in self.to.chunks_exact_mut(BLOCK * n).take(count).enumerate() {
+                    let columns = block(self.simd, rows.map(|row| cast(row[l])));
+                    for (to, column) in to.chunks_exact_mut(n).zip(columns) {
                         let column: [f32; BLOCK] = cast(column);
-                        self.to[start..start + BLOCK].copy_from_slice(&column);
+                        to[j..j + BLOCK].copy_from_slice(&column);
                     }
                 }
             }

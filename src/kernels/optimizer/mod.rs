@@ -1,5 +1,6 @@
 //! One dispatch that updates every parameter: a scalar body over the contiguous parameter region.
 
+mod moments;
 pub mod native;
 mod oracle;
 mod sample;

@@ -1,7 +1,8 @@
-//! Parameter updates on the CPU: the rule's body over the flat region.
+//! Parameter updates on the CPU: the rule's body over the flat region, or a loop of its own.
 #![allow(unsafe_code, reason = "parts of the parameter region are written in place")]
 
 use super::Optimizer;
+use super::moments::Moments;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
@@ -11,6 +12,8 @@ use crate::scalar::native::{Inputs, NativeBody};
 /// A prepared update.
 pub struct NativeOptimizer {
     body: NativeBody,
+    /// The body as one loop.
+    moments: Option<Moments>,
     kernel: Optimizer,
     parts: usize,
 }
@@ -21,16 +24,19 @@ impl NativeOptimizer {
         // The decay mask has one element per block: a view over [blocks, BLOCK].
         let shape = [kernel.len / Optimizer::BLOCK, Optimizer::BLOCK];
         let body = kernel.whole_body();
-        let cost = kernel.len * body.insts.len() / 6;
+        let moments = if exact { None } else { Moments::of(kernel) };
+        // Nanoseconds.
+        let cost = if moments.is_some() { kernel.len / 3 } else { kernel.len * body.insts.len() / 6 };
         let parts = parts_for(cost, kernel.len / 1024);
-        Self { body: NativeBody::new(&body, &shape).exact(exact), kernel: kernel.clone(), parts }
+        Self { body: NativeBody::new(&body, &shape).exact(exact), moments, kernel: kernel.clone(), parts }
     }
 }
 
 impl NativeRun for NativeOptimizer {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         pool.run(self.parts, |part| {
-            let range = part_range(self.kernel.len, self.parts, part);
+            let blocks = part_range(self.kernel.len / Optimizer::BLOCK, self.parts, part);
+            let range = blocks.start * Optimizer::BLOCK..blocks.end * Optimizer::BLOCK;
             let gradients = &operands.read(0)[range.clone()];
             let count = 2 + usize::from(self.kernel.clipped) + usize::from(self.kernel.grouped);
             let reads: [&[f32]; 4] =
@@ -41,10 +47,20 @@ impl NativeRun for NativeOptimizer {
                 // SAFETY: parts have disjoint ranges of the region.
                 *slot = unsafe { operands.write(output, range.start, range.len()) };
             }
+            if let (Some(moments), [parameters, means, squares, ..]) = (&self.moments, &mut outputs) {
+                let factor = self.kernel.clipped.then(|| reads[2][1]);
+                moments.run(step, gradients, &reads[1][blocks], factor, [parameters, means, squares]);
+                return;
+            }
             let inputs = Inputs { reads: &reads, step, accumulator: gradients };
             Pool::with_scratch(|scratch| {
                 self.body.run(&inputs, range.start, range.len(), &mut outputs[..count], scratch);
             });
+            // Subnormal numbers take processors many times as long, and running means of gradients that have become zero
+            // would stay subnormal for good.
+            for state in &mut outputs[1..count] {
+                state.iter_mut().for_each(|x| *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x });
+            }
         });
     }
 }
