@@ -2,7 +2,7 @@
 
 usage: python3 PEER.py WORKLOAD [--steps N] [--seconds S] [--backend B]
   --steps N    measured steps; 0 (default) = as many as fit into --seconds
-Workloads: mlp32 mlp1024 cnn rnn lstm vae resblock gpt vit matmul{256,512,1024,2048} conv_fwd conv_fwdbwd
+Workloads: mlp32 mlp1024 cnn rnn lstm vae resblock gpt vit wgan-gp matmul{256,512,1024,2048} conv_fwd conv_fwdbwd
 """
 import argparse
 import json
@@ -10,7 +10,7 @@ import os
 import sys
 import time
 
-BATCH = {"mlp32": 32, "mlp1024": 1024, "cnn": 64, "rnn": 64, "lstm": 64, "vae": 128, "resblock": 32, "gpt": 64, "vit": 32}
+BATCH = {"mlp32": 32, "mlp1024": 1024, "cnn": 64, "rnn": 64, "lstm": 64, "vae": 128, "resblock": 32, "gpt": 64, "vit": 32, "wgan-gp": 64}
 CONV_FLOP = 2 * 32 * 64 * 28 * 28 * 32 * 9  # 3x3, padding 1, N=32 C=32 K=64 28x28
 
 

@@ -101,6 +101,28 @@ class Vit(nn.Module):
         return self.head(self.norm(self.blocks(h)).mean(1))
 
 
+class Pair(nn.Module):
+    """Generator and critic of WGAN-GP; a step is five of the critic's and one of the generator's."""
+    def __init__(self):
+        super().__init__()
+        leaky = lambda: nn.LeakyReLU(0.2)
+        self.generator = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 64 * 49), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)),
+                                       nn.ConvTranspose2d(64, 32, 4, 2, 1), nn.ReLU(), nn.ConvTranspose2d(32, 1, 4, 2, 1))
+        self.critic = nn.Sequential(nn.Conv2d(1, 32, 4, 2, 1), leaky(), nn.Conv2d(32, 64, 4, 2, 1), leaky(), nn.Flatten(),
+                                    nn.Linear(64 * 49, 128), leaky(), nn.Linear(128, 1))
+
+    def critics_loss(self, x):
+        with torch.no_grad():
+            drawn = self.generator(torch.randn(len(x), 64))
+        between = (drawn + torch.rand(len(x), 1, 1, 1) * (x - drawn)).requires_grad_()
+        gradient, = torch.autograd.grad(self.critic(between).sum(), between, create_graph=True)
+        length = (gradient.flatten(1).square().sum(1) + 1e-12).sqrt()
+        return (self.critic(drawn) - self.critic(x)).mean() + 10 * (length - 1).square().mean()
+
+    def generators_loss(self, x):
+        return -self.critic(self.generator(torch.randn(len(x), 64))).mean()
+
+
 def resnet():
     return nn.Sequential(nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(),
                          Block(16, 16, 1), Block(16, 32, 2), Block(32, 64, 2),
@@ -139,6 +161,22 @@ elif W.startswith("conv_"):
         return y
 
     read = lambda t: t.detach().flatten()[0].item()
+elif W == "wgan-gp":
+    model, x = Pair(), torch.rand(driver.BATCH[W], 1, 28, 28)
+    turns = [(model.critic, model.critics_loss)] * 5 + [(model.generator, model.generators_loss)]
+    optimizers = {part: torch.optim.Adam(part.parameters(), lr=1e-3, fused=True) for part in (model.critic, model.generator)}
+    if args.backend.startswith("compile"):
+        raise SystemExit("torch.compile has no second derivatives")
+
+    def step():
+        for part, loss_of in turns:
+            optimizers[part].zero_grad(set_to_none=True)
+            loss = loss_of(x)
+            loss.backward(inputs=list(part.parameters()))
+            optimizers[part].step()
+        return loss
+
+    read = lambda loss: loss.item()
 else:
     b = driver.BATCH[W]
     ids = torch.arange(b) % 10
