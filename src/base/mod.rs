@@ -4,12 +4,14 @@
 pub mod bytes;
 pub mod clock;
 pub mod config;
+pub mod edges;
 pub mod files;
 pub mod image;
 pub mod input;
 pub mod names;
 pub mod nodes;
 pub mod number;
+pub mod packed;
 pub mod rng;
 pub mod step;
 pub mod target;

@@ -43,4 +43,33 @@ impl Graph {
         let y = self.push(op, &[shifted, x, normal, inverse, weight, bias])?;
         Ok(Normalised { y, mean, variance })
     }
+
+    /// The same with the statistics of what is `valid`, 1 there and 0 elsewhere, of which there are `count`.
+    ///
+    /// # Errors
+    /// If the operands do not match.
+    pub fn normalise_valid(
+        &mut self,
+        x: ValueId,
+        (valid, count): (ValueId, ValueId),
+        axes: &[usize],
+        eps: f64,
+        [weight, bias]: [ValueId; 2],
+    ) -> Result<Normalised, GraphError> {
+        let mean_of = |g: &mut Self, x: ValueId| {
+            let kept = g.mul(x, valid)?;
+            let sum = g.sum(kept, axes, true)?;
+            g.div(sum, count)
+        };
+        let mean = mean_of(self, x)?;
+        let centred = self.sub(x, mean)?;
+        let square = self.unary(UnaryFn::Square, centred)?;
+        let variance = mean_of(self, square)?;
+        let spread = self.add_scalar(variance, eps)?;
+        let deviation = self.unary(UnaryFn::Sqrt, spread)?;
+        let normal = self.div(centred, deviation)?;
+        let scaled = self.mul(normal, weight)?;
+        let y = self.add(scaled, bias)?;
+        Ok(Normalised { y, mean, variance })
+    }
 }

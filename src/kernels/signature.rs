@@ -1,6 +1,7 @@
 //! Describes a kernel's operands: how many words they have and which random values are valid in them. Derived
 //! from the kernel alone, so that any kernel of any plan can be checked and run in isolation.
 
+use crate::base::packed::Packed;
 use crate::base::tensor::elements;
 use crate::scalar::{Body, Inst, View};
 
@@ -30,6 +31,8 @@ pub enum Content {
         /// The last.
         to: usize,
     },
+    /// Graphs of these sizes, with as many edges, one after the other.
+    Graphs(Packed),
     /// Positions of the integers in another read operand, in each run in the order of these.
     Ordered {
         /// The other operand.

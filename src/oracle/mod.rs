@@ -11,6 +11,7 @@ pub mod conv;
 pub mod cross_entropy;
 pub mod edges;
 pub mod gather;
+pub mod graphs;
 pub mod matmul;
 pub mod pool;
 pub mod recurrence;

@@ -278,4 +278,10 @@ operators! {
     EdgeDot(edges::EdgeDot),
     /// Softmax over the edges of each row.
     EdgeSoftmax(edges::EdgeSoftmax),
+    /// Sums over neighbours in each graph of a batch.
+    OwnNeighbourSum(edges::OwnNeighbourSum),
+    /// Products of the two ends of each edge of each graph of a batch.
+    OwnEdgeDot(edges::OwnEdgeDot),
+    /// Softmax over the edges of each node of each graph of a batch.
+    OwnEdgeSoftmax(edges::OwnEdgeSoftmax),
 }

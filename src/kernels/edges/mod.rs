@@ -1,5 +1,5 @@
-//! Kernels on the edges of a fixed graph: sums over neighbours, products of the two ends of each edge, and softmax over
-//! the edges of each row. Sums are in the order of the edges; nothing is added atomically.
+//! Kernels on the edges of a fixed graph, or of each graph of a batch: sums over neighbours, products of the two ends of
+//! each edge, and softmax over the edges of each row. Sums are in the order of the edges; nothing is added atomically.
 
 mod native;
 mod oracle;
@@ -12,6 +12,7 @@ use super::samples::Family;
 use super::shader::{Shader, ShaderError};
 use super::signature::{Content, Signature};
 use super::{Cost, KernelDef};
+use crate::base::packed::{Packed, Places};
 use crate::base::target::Target;
 use crate::oracle::Approx;
 
@@ -28,7 +29,8 @@ pub enum Weights {
 
 /// Reads: values `[batch, columns, width]`, where each row's edges start `u32[rows + 1]`, their columns `u32[edges]`,
 /// weights unless there are none, and, if `numbered`, which weight each edge has `u32[edges]`. Write 0:
-/// `[batch, rows, width]`, the weighted sum over the edges of each row.
+/// `[batch, rows, width]`, the weighted sum over the edges of each row. Graphs with edges of their own have all that is
+/// known of these as [`Packed`] `u32[batch, words]`, which then is each of those operands.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NeighbourSum {
     /// Independent graphs with the same edges.
@@ -49,6 +51,33 @@ pub struct NeighbourSum {
     pub numbered: bool,
     /// Edges of the row that has most.
     pub longest: usize,
+    /// Whether each graph has edges of its own, and by which end they are found.
+    pub own: Option<End>,
+}
+
+/// The end of edges by which they are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// The target, or row.
+    Target,
+    /// The source, or column.
+    Source,
+}
+
+/// Where edges are, and the words and contents of their `operands` operands.
+fn edges_of(
+    own: Option<End>,
+    batch: usize,
+    packed: Packed,
+    shared: &[(usize, Content)],
+) -> (Places, Vec<(usize, Content)>) {
+    match own {
+        None => (Places::default(), shared.to_vec()),
+        Some(end) => {
+            let operand = (batch * packed.words(), Content::Graphs(packed));
+            (packed.places(end == End::Source), vec![operand; shared.len()])
+        }
+    }
 }
 
 impl NeighbourSum {
@@ -65,7 +94,23 @@ impl NeighbourSum {
             weights,
             numbered: false,
             longest: 0,
+            own: None,
         }
+    }
+
+    /// Sizes of graphs with edges of their own.
+    fn packed(&self) -> Packed {
+        Packed { nodes: self.rows, edges: self.edges, longest: self.longest }
+    }
+
+    /// Where edges are, and the operands with them: where those of rows start, their columns, and their numbers.
+    fn ends(&self) -> (Places, Vec<(usize, Content)>) {
+        let shared = [
+            (self.rows + 1, Content::Ascending { to: self.edges }),
+            (self.edges, Content::Index { below: self.columns }),
+            (self.edges, Content::Index { below: self.edges }),
+        ];
+        edges_of(self.own, self.batch, self.packed(), &shared)
     }
 
     /// Words of the weights; 0 if there are none.
@@ -97,16 +142,13 @@ impl KernelDef for NeighbourSum {
     }
 
     fn signature(&self) -> Signature {
-        let mut reads = vec![
-            (self.batch * self.columns * self.width, Content::Normal),
-            (self.rows + 1, Content::Ascending { to: self.edges }),
-            (self.edges, Content::Index { below: self.columns }),
-        ];
+        let (_, ends) = self.ends();
+        let mut reads = vec![(self.batch * self.columns * self.width, Content::Normal), ends[0], ends[1]];
         if self.weights != Weights::None {
             reads.push((self.weight_words(), Content::Normal));
         }
         if self.numbered {
-            reads.push((self.edges, Content::Index { below: self.edges }));
+            reads.push(ends[2]);
         }
         Signature::new(&reads, &[self.batch * self.rows * self.width])
     }
@@ -138,7 +180,7 @@ impl KernelDef for NeighbourSum {
 
 /// Reads: values of the rows `[batch, rows, width]`, of the columns `[batch, columns, width]`, the row and the column of
 /// each edge, `u32[edges]` each. Write 0: `[batch, edges, heads]`, the product of the two over the columns of each
-/// head.
+/// head. Of graphs with edges of their own, rows and columns are both [`Packed`] `u32[batch, words]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EdgeDot {
     /// Independent graphs with the same edges.
@@ -153,12 +195,27 @@ pub struct EdgeDot {
     pub width: usize,
     /// Parts of them that are added up by themselves.
     pub heads: usize,
+    /// Whether each graph has edges of its own, and 0 for those that it lacks.
+    pub own: bool,
 }
 
 impl EdgeDot {
     /// The kernel of no edges.
     pub fn nothing() -> Self {
-        Self { batch: 0, rows: 0, columns: 0, edges: 0, width: 0, heads: 1 }
+        Self { batch: 0, rows: 0, columns: 0, edges: 0, width: 0, heads: 1, own: false }
+    }
+
+    /// Sizes of graphs with edges of their own.
+    fn packed(&self) -> Packed {
+        Packed { nodes: self.rows, edges: self.edges, longest: 0 }
+    }
+
+    /// Words of a graph, and where the rows and the columns of edges begin in them.
+    fn places(&self) -> [usize; 3] {
+        match self.own {
+            true => [self.packed().words(), self.packed().targets(), self.packed().places(false).others],
+            false => [0; 3],
+        }
     }
 }
 
@@ -168,7 +225,7 @@ impl KernelDef for EdgeDot {
     }
 
     fn shape(&self) -> String {
-        let Self { batch, rows, columns, edges, width, heads } = self;
+        let Self { batch, rows, columns, edges, width, heads, .. } = self;
         format!("{batch}x{rows}x{columns} with {edges} edges of {width} in {heads}")
     }
 
@@ -180,11 +237,17 @@ impl KernelDef for EdgeDot {
     }
 
     fn signature(&self) -> Signature {
+        let shared = [
+            (self.edges, Content::Index { below: self.rows }),
+            (self.edges, Content::Index { below: self.columns }),
+        ];
+        let own = self.own.then_some(End::Target);
+        let (_, ends) = edges_of(own, self.batch, self.packed(), &shared);
         let reads = [
             (self.batch * self.rows * self.width, Content::Normal),
             (self.batch * self.columns * self.width, Content::Normal),
-            (self.edges, Content::Index { below: self.rows }),
-            (self.edges, Content::Index { below: self.columns }),
+            ends[0],
+            ends[1],
         ];
         Signature::new(&reads, &[self.batch * self.edges * self.heads])
     }
@@ -215,7 +278,8 @@ impl KernelDef for EdgeDot {
 }
 
 /// Reads: scores `[batch, edges, heads]`, and where each row's edges start `u32[rows + 1]`. Write 0:
-/// `[batch, edges, heads]`, their softmax over the edges of each row.
+/// `[batch, edges, heads]`, their softmax over the edges of each row. Of graphs with edges of their own, the second is
+/// [`Packed`] `u32[batch, words]`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EdgeSoftmax {
     /// Independent graphs with the same edges.
@@ -228,12 +292,25 @@ pub struct EdgeSoftmax {
     pub heads: usize,
     /// Edges of the row that has most.
     pub longest: usize,
+    /// Whether each graph has edges of its own, and 0 for those that it lacks.
+    pub own: bool,
 }
 
 impl EdgeSoftmax {
     /// The kernel of no edges.
     pub fn nothing() -> Self {
-        Self { batch: 0, rows: 0, edges: 0, heads: 1, longest: 0 }
+        Self { batch: 0, rows: 0, edges: 0, heads: 1, longest: 0, own: false }
+    }
+
+    /// Sizes of graphs with edges of their own.
+    fn packed(&self) -> Packed {
+        Packed { nodes: self.rows, edges: self.edges, longest: self.longest }
+    }
+
+    /// Where edges are, and the operand with where those of rows start.
+    fn ends(&self) -> (Places, Vec<(usize, Content)>) {
+        let shared = [(self.rows + 1, Content::Ascending { to: self.edges })];
+        edges_of(self.own.then_some(End::Target), self.batch, self.packed(), &shared)
     }
 }
 
@@ -254,12 +331,13 @@ impl KernelDef for EdgeSoftmax {
 
     fn signature(&self) -> Signature {
         let words = self.batch * self.edges * self.heads;
-        let starts = (self.rows + 1, Content::Ascending { to: self.edges });
-        Signature::new(&[(words, Content::Normal), starts], &[words])
+        let (_, ends) = self.ends();
+        Signature::new(&[(words, Content::Normal), ends[0]], &[words])
     }
 
     fn iterations(&self, _target: &Target) -> usize {
-        3 * self.longest
+        // The last row of a graph also fills the places of edges that it lacks.
+        3 * self.longest + if self.own { self.edges } else { 0 }
     }
 
     fn native(&self, exact: bool) -> Box<dyn NativeRun> {

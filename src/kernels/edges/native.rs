@@ -41,6 +41,7 @@ where
 {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let NeighbourSum { batch, rows, columns, edges, width, heads, weights, numbered, .. } = self.kernel;
+        let (places, _) = self.kernel.ends();
         let (x, starts, others) = (operands.read(0), operands.read_words(1), operands.read_words(2));
         let weighted = (weights != Weights::None).then(|| operands.read(3));
         let numbers = numbered.then(|| operands.read_words(4));
@@ -53,7 +54,9 @@ where
                 let (graph, row) = (row / rows, row % rows);
                 let x = &x[graph * columns * width..(graph + 1) * columns * width];
                 let first = if weights == Weights::Each { graph * edges } else { 0 };
-                for at in starts[row] as usize..starts[row + 1] as usize {
+                let own = graph * places.stride;
+                let (starts, others) = (&starts[own + places.starts + row..], &others[own + places.others..]);
+                for at in starts[0] as usize..starts[1] as usize {
                     let values = &x[others[at] as usize * width..][..width];
                     let Some(weights) = weighted else {
                         for (sum, &x) in sums.iter_mut().zip(values) {
@@ -61,7 +64,8 @@ where
                         }
                         continue;
                     };
-                    let edge = first + numbers.map_or(at, |numbers| numbers[at] as usize);
+                    let number = |numbers: &[u32]| numbers[own + places.numbers + at] as usize;
+                    let edge = first + numbers.map_or(at, number);
                     let weights = &weights[edge * heads..][..heads];
                     let part = width / heads;
                     for ((sums, values), &w) in sums.chunks_mut(part).zip(values.chunks(part)).zip(weights) {
@@ -81,7 +85,8 @@ where
     M: Fn(f32, f32) -> f32 + Send + Sync,
 {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
-        let EdgeDot { batch, rows, columns, edges, width, heads } = self.kernel;
+        let EdgeDot { batch, rows, columns, edges, width, heads, own } = self.kernel;
+        let [stride, row, column] = self.kernel.places();
         let (a, b) = (operands.read(0), operands.read(1));
         let (of_row, of_column) = (operands.read_words(2), operands.read_words(3));
         let (count, part) = (batch * edges, width / heads);
@@ -89,10 +94,15 @@ where
         pool.run(parts, |number| {
             for at in part_range(count, parts, number) {
                 let (graph, edge) = (at / edges, at % edges);
-                let a = &a[(graph * rows + of_row[edge] as usize) * width..][..width];
-                let b = &b[(graph * columns + of_column[edge] as usize) * width..][..width];
+                let (of_row, of_column) = (&of_row[graph * stride..], &of_column[graph * stride..]);
                 // SAFETY: parts have disjoint edges.
                 let dots = unsafe { operands.write(0, at * heads, heads) };
+                if own && edge >= of_row[rows] as usize {
+                    dots.fill(0.0);
+                    continue;
+                }
+                let a = &a[(graph * rows + of_row[row + edge] as usize) * width..][..width];
+                let b = &b[(graph * columns + of_column[column + edge] as usize) * width..][..width];
                 for ((dot, a), b) in dots.iter_mut().zip(a.chunks(part)).zip(b.chunks(part)) {
                     let product = |total, (&a, &b): (&f32, &f32)| (self.add)((self.mul)(a, b), total);
                     *dot = a.iter().zip(b).fold(0.0, product);
@@ -105,7 +115,8 @@ where
 impl EdgeSoftmax {
     /// Calls `of_row` with the scores of each row and head, and what they become.
     fn each(&self, operands: &Operands, pool: &Pool, of_row: impl Fn(&[f32], &mut [f32]) + Sync) {
-        let Self { batch, rows, edges, heads, longest } = *self;
+        let Self { batch, rows, edges, heads, longest, own } = *self;
+        let (places, _) = self.ends();
         let (x, starts) = (operands.read(0), operands.read_words(1));
         let parts = parts_for(10 * batch * edges * heads, batch * rows);
         pool.run(parts, |part| {
@@ -113,7 +124,8 @@ impl EdgeSoftmax {
             let (scores, results) = grown(&mut buffer, 2 * longest).split_at_mut(longest);
             for row in part_range(batch * rows, parts, part) {
                 let (graph, row) = (row / rows, row % rows);
-                let (begin, end) = (starts[row] as usize, starts[row + 1] as usize);
+                let starts = &starts[graph * places.stride + row..];
+                let (begin, end) = (starts[0] as usize, starts[1] as usize);
                 let (first, count) = ((graph * edges + begin) * heads, end - begin);
                 // SAFETY: parts have disjoint rows, whose edges follow one another.
                 let y = unsafe { operands.write(0, first, count * heads) };
@@ -126,6 +138,11 @@ impl EdgeSoftmax {
                     for (edge, &result) in results.iter().enumerate() {
                         y[edge * heads + head] = result;
                     }
+                }
+                if own && row + 1 == rows {
+                    // SAFETY: no row has these edges.
+                    unsafe { operands.write(0, (graph * edges + end) * heads, (edges - end) * heads) }
+                        .fill(0.0);
                 }
             }
             Pool::return_buffers([buffer]);

@@ -6,6 +6,7 @@ use crate::kernels::shader::{Shader, ShaderError, grid, lanes};
 use crate::shader::Template;
 
 pub(super) fn sum(k: &NeighbourSum, target: &Target) -> Result<Shader, ShaderError> {
+    let (places, _) = k.ends();
     let t = Template::new("neighbour_sum")
         .flag("WEIGHTED", k.weights != Weights::None)
         .flag("NUMBERED", k.numbered)
@@ -15,7 +16,11 @@ pub(super) fn sum(k: &NeighbourSum, target: &Target) -> Result<Shader, ShaderErr
         .set("COLUMNS", k.columns)
         .set("EDGES", k.edges)
         .set("WIDTH", k.width)
-        .set("HEADS", k.heads);
+        .set("HEADS", k.heads)
+        .set("STRIDE", places.stride)
+        .set("STARTS", places.starts)
+        .set("OTHERS", places.others)
+        .set("NUMBERS", places.numbers);
     let invocations = k.batch * k.rows * k.width;
     let lanes = lanes(invocations, target);
     let shader = grid("neighbour_sum", t, invocations.div_ceil(lanes), lanes, false)?;
@@ -23,7 +28,12 @@ pub(super) fn sum(k: &NeighbourSum, target: &Target) -> Result<Shader, ShaderErr
 }
 
 pub(super) fn dot(k: &EdgeDot, target: &Target) -> Result<Shader, ShaderError> {
+    let [stride, row, column] = k.places();
     let t = Template::new("edge_dot")
+        .flag("OWN", k.own)
+        .set("STRIDE", stride)
+        .set("FROM", row)
+        .set("TO", column)
         .set("ROWS", k.rows)
         .set("COLUMNS", k.columns)
         .set("EDGES", k.edges)
@@ -37,7 +47,10 @@ pub(super) fn dot(k: &EdgeDot, target: &Target) -> Result<Shader, ShaderError> {
 }
 
 pub(super) fn softmax(k: &EdgeSoftmax, target: &Target) -> Result<Shader, ShaderError> {
+    let (places, _) = k.ends();
     let t = Template::new("edge_softmax")
+        .flag("OWN", k.own)
+        .set("STRIDE", places.stride)
         .set("ROWS", k.rows)
         .set("EDGES", k.edges)
         .set("HEADS", k.heads)

@@ -58,6 +58,17 @@ impl Operand {
                 let last = count.saturating_sub(1).max(1);
                 Operand::Integers((0..count).map(|i| (i * to / last) as u32).collect())
             }
+            Content::Graphs(packed) => {
+                let edge = |i: usize, word: u32| {
+                    let target = (i * packed.nodes / packed.edges.max(1)) as u32;
+                    [word % packed.nodes.max(1) as u32, target]
+                };
+                let edges: Vec<[u32; 2]> =
+                    words.take(packed.edges).enumerate().map(|(i, w)| edge(i, w)).collect();
+                let mut graph = vec![];
+                packed.pack(&edges, &mut graph);
+                Operand::Integers(graph.into_iter().cycle().take(count).collect())
+            }
             // Needs the other operand.
             Content::Ordered { .. } => Operand::Integers((0..count as u32).collect()),
         }

@@ -250,7 +250,10 @@ impl<'a> Emitter<'a> {
             | Op::CrossEntropy(_)
             | Op::CrossEntropyDelta(_)
             | Op::GatherGrad(_)
-            | Op::EdgeDot(_) => {
+            | Op::EdgeDot(_)
+            | Op::OwnNeighbourSum(_)
+            | Op::OwnEdgeDot(_)
+            | Op::OwnEdgeSoftmax(_) => {
                 return Err(refusal(self.trace.graph(), value, "computes something here"));
             }
         }))

@@ -37,7 +37,7 @@ impl EdgeDot {
         }
         let edges = self.links.edges();
         check_constants(&inputs[2..], &[edges, edges])?;
-        Ok(edges::EdgeDot { batch, rows, columns, edges, width, heads: self.heads })
+        Ok(edges::EdgeDot { batch, rows, columns, edges, width, heads: self.heads, own: false })
     }
 }
 

@@ -1,14 +1,17 @@
 //! Operators on the edges of a fixed graph: sums over neighbours, products of the two ends of each edge, and softmax
 //! over the edges of each node. The edges are part of the operator, whose last operands are what its kernel reads of
-//! them: constants that the builder methods add.
+//! them: constants that the builder methods add. Those in [`own`] are on the edges of each graph of a batch, which are
+//! operands like others.
 
 mod dot;
 mod links;
+mod own;
 mod softmax;
 mod sum;
 
 pub use dot::EdgeDot;
 pub use links::{Links, PIECE};
+pub use own::{OwnEdgeDot, OwnEdgeSoftmax, OwnNeighbourSum};
 pub use softmax::EdgeSoftmax;
 pub use sum::NeighbourSum;
 

@@ -38,7 +38,7 @@ impl EdgeSoftmax {
         }
         let rows = self.links.extents()[0];
         check_constants(&inputs[1..], &[rows + 1])?;
-        Ok(edges::EdgeSoftmax { batch, rows, edges, heads, longest: ends.longest })
+        Ok(edges::EdgeSoftmax { batch, rows, edges, heads, longest: ends.longest, own: false })
     }
 }
 

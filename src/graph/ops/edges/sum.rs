@@ -62,6 +62,7 @@ impl NeighbourSum {
             weights,
             numbered,
             longest: self.links.by_row.longest,
+            own: None,
         })
     }
 }
