@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::padded::Graphs;
 use super::pixels::PixelRows;
 use super::scaling::FittedScaling;
 use super::stored::Stored;
@@ -50,6 +51,8 @@ pub struct Dataset {
     pub windows: Option<Windows>,
     /// How samples map to a text, if they are sequences of one. A text has no other columns.
     pub text: Option<Text>,
+    /// The graphs of rows, if these are graphs.
+    pub graphs: Option<Graphs>,
     /// The texts of rows, if a model reads them. Such rows have no other features.
     pub documents: Option<Documents>,
 }

@@ -18,12 +18,13 @@ pub(super) fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> 
         config::SplitConfig::Files { test, .. } => (None, test.as_ref()),
         _ => (None, None),
     };
-    let edges = config.graph.as_ref().and_then(|graph| graph.edges.as_ref());
+    let edges: Vec<&String> =
+        config.graph.iter().flat_map(|graph| graph.nodes.iter().chain(&graph.edges)).collect();
     let tokens = match &config.text {
         Some(config::TextConfig { tokens: config::TokensConfig::File(file), .. }) => Some(file),
         _ => None,
     };
-    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_none() && tokens.is_none() {
+    if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_empty() && tokens.is_none() {
         return digest(path);
     }
     let others = validation.into_iter().chain(test).chain(edges).chain(tokens);

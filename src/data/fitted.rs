@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::config::{Calendar, CsvConfig, ImageFit, ReshapeConfig, WindowConfig};
+use super::config::{Calendar, CsvConfig, GraphConfig, ImageFit, ReshapeConfig, WindowConfig};
 use super::documents::FittedDocuments;
 use super::formats::Formats;
 use super::scaling::FittedScaling;
@@ -32,6 +32,9 @@ pub struct Fitted {
     /// The graph whose nodes rows or series are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<FittedGraph>,
+    /// How rows become graphs, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub graphs: Option<FittedGraphs>,
     /// The texts of rows, if a model reads them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub documents: Option<FittedDocuments>,
@@ -100,6 +103,21 @@ pub struct FittedGraph {
     /// The graph, which is kept in that file.
     #[serde(skip)]
     pub nodes: Arc<Nodes>,
+}
+
+/// How graphs become numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FittedGraphs {
+    /// The experiment's settings; the paths are those of files beside the rows.
+    pub config: GraphConfig,
+    /// Features of a node.
+    pub columns: Vec<FittedColumn>,
+    /// Whether they are the number of neighbours, for want of others.
+    pub counted: bool,
+    /// How the cells of the table of nodes are written.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub formats: Formats,
 }
 
 /// A fitted feature column.

@@ -17,6 +17,7 @@ pub mod graph;
 pub mod image;
 mod keep;
 mod large;
+mod padded;
 mod pixels;
 mod places;
 mod placing;
@@ -51,11 +52,12 @@ use digest::{digest, digest_all, hexadecimal};
 pub use documents::FittedDocuments;
 pub use error::DataError;
 pub use fitted::{
-    Encoding, Fitted, FittedColumn, FittedGraph, FittedImage, FittedPixels, FittedSeries, FittedTarget,
-    FittedWindow, PixelClass, PixelValues,
+    Encoding, Fitted, FittedColumn, FittedGraph, FittedGraphs, FittedImage, FittedPixels, FittedSeries,
+    FittedTarget, FittedWindow, PixelClass, PixelValues,
 };
 use image::Images;
 pub use keep::Kept;
+pub use padded::Graphs;
 pub use pixels::PixelRows;
 use rayon::prelude::*;
 pub use read::{RowsInMemory, examples};
@@ -152,6 +154,10 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
     let targets = find_targets(config, &table)?;
     let target = targets.first().copied();
     let features = feature_columns(config, &table)?;
+    if let Some(graph) = config.graph.as_ref().filter(|graph| graph.nodes.is_some()) {
+        let loaded = graph::load_whole(config, graph, directory, (&table, &formats), goal)?;
+        return Ok(Loaded { digest: digest_all(config, directory, path)?, ..loaded });
+    }
     for name in config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys())
     {
         table.find(name)?;
@@ -208,6 +214,7 @@ fn load_path(config: &DataConfig, directory: &Path, path: &Path, goal: Goal) -> 
         image,
         window: None,
         graph: None,
+        graphs: None,
         documents,
         csv: config.csv.clone(),
         formats: formats.clone(),
@@ -342,6 +349,10 @@ fn of_table(fitted: &Fitted, table: Table, path: &Path, with_target: bool) -> Re
         return window::load_with(fitted, window, table, None, with_target).map_err(|e| e.in_file(path));
     }
     let rows = wanted_rows(fitted, &table, with_target)?;
+    if let Some(graphs) = &fitted.graphs {
+        return graph::of_graphs(fitted, graphs, (&table, path), &rows, with_target)
+            .map_err(|e| e.in_file(path));
+    }
     fitted.encode(&table, &rows, with_target).map_err(|e| e.in_file(path))
 }
 

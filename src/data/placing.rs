@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::config::{DataConfig, RowsIn};
 use super::dataset::Dataset;
+use super::padded::Graphs;
 use super::room;
 use super::stored::Stored;
 
@@ -42,6 +43,7 @@ impl Dataset {
     pub(super) fn feature_bytes(&self) -> u64 {
         let stored = self.stored.as_ref().map_or(0, |stored| stored.rows() * stored.width());
         let pixels = self.pixels.as_ref().map_or(0, |pixels| pixels.words().len());
-        4 * (stored + pixels + self.x.len()) as u64
+        let graphs = self.graphs.as_ref().map_or(0, Graphs::words);
+        4 * (stored + pixels + graphs + self.x.len()) as u64
     }
 }

@@ -134,7 +134,12 @@ pub enum RowsInMemory<'a> {
 
 /// Column names that a header would hold.
 fn expected(fitted: &Fitted) -> Vec<&str> {
-    let id = fitted.graph.iter().filter_map(|graph| graph.id.as_deref());
+    let ids = fitted
+        .graph
+        .iter()
+        .map(|graph| &graph.id)
+        .chain(fitted.graphs.iter().map(|graphs| &graphs.config.id));
+    let id = ids.filter_map(Option::as_deref);
     let columns = fitted.columns.iter().map(|column| column.name.as_str());
     let text = fitted.documents.iter().filter_map(|documents| documents.column.as_deref());
     columns.chain(fitted.target.name()).chain(id).chain(text).collect()

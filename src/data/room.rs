@@ -6,3 +6,8 @@ use crate::device::cpu::host;
 pub fn is_short(bytes: u64) -> bool {
     host::available().is_some_and(|available| bytes > available / 2)
 }
+
+/// Whether memory is too short for so many `bytes` alone.
+pub fn is_too_short(bytes: u64) -> bool {
+    host::available().is_some_and(|available| bytes > available)
+}

@@ -179,7 +179,7 @@ impl Experiment {
 
     /// Whether rows are the nodes of a graph.
     pub fn is_of_nodes(&self) -> bool {
-        self.data.graph.is_some() && self.data.window.is_none()
+        self.data.graph.as_ref().is_some_and(|graph| graph.nodes.is_none()) && self.data.window.is_none()
     }
 
     /// Fills keys that are not `given` with the defaults that follow from the model or the data.

@@ -101,7 +101,7 @@ fn messages_say_the_form_that_is_allowed() {
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says
 /// of values; `+` stands for the key too many.
-const TABLES: [&str; 91] = [
+const TABLES: [&str; 92] = [
     "data={source=\"x\"+}",
     "data.csv={header=true+}",
     "data.clean={indicators=true+}",
@@ -112,6 +112,7 @@ const TABLES: [&str; 91] = [
     "data.text={length=3+}",
     "data.window={length=3+}",
     "data.graph={id=\"a\",edges=\"b.csv\"+}",
+    "data.graph={id=\"a\",nodes=\"n.csv\",edges=\"b.csv\"+}",
     "data.reshape={by=\"day\",time=\"t\",columns=[\"a\"]+}",
     "data.reshape={by=\"pivot\",row=\"t\",names=\"n\",values=[\"a\"]+}",
     "data.split={by=\"random\"+}",
@@ -310,6 +311,8 @@ fn only_a_default_batch_is_changed() {
     let graph = "data.graph={id=\"a\",edges=\"b.csv\"}";
     assert_eq!(of(&[graph], 140), Some(140));
     assert_eq!(of(&[graph, "train.batch_size=32"], 140), None);
+    let graphs = "data.graph={id=\"a\",nodes=\"n.csv\",edges=\"b.csv\"}";
+    assert_eq!(of(&[graphs, "model.layer=[{type=\"global_pool\"}]"], 140), None);
 }
 
 #[test]

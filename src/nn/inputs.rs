@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::base::image::ImageShape;
 use crate::base::nodes::Nodes;
+use crate::base::packed::Packed;
 
 /// The inputs of a model: numbers, and category columns with their vocabularies.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,12 +23,25 @@ pub struct Inputs {
     /// The graph that the rows are nodes of, the id of each in the only category column; of windows of series, the one
     /// whose nodes are the targets, in their order.
     pub graph: Option<Arc<Nodes>>,
+    /// Set if rows are graphs; their features are then those of the whole graph.
+    pub graphs: Option<GraphShape>,
     /// Set if the numeric features are the pixels of an image; `features` is then the total number of values.
     pub image: Option<ImageShape>,
     /// Set if something is predicted of each pixel of an image.
     pub pixels: Option<PixelOutputs>,
     /// Set if rows are texts, and have no other features.
     pub documents: Option<DocumentShape>,
+}
+
+/// What is known of the graphs of rows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GraphShape {
+    /// The sizes that they are padded to.
+    pub packed: Packed,
+    /// Numeric features of a node.
+    pub features: usize,
+    /// Category columns of nodes: name and number of categories.
+    pub categories: Vec<(String, usize)>,
 }
 
 /// What is predicted of each pixel of an image.
@@ -75,8 +89,16 @@ pub struct SequenceShape {
 
 /// Name of the batch of numeric features.
 pub const X: &str = "x";
-/// Name of the batch of texts' lengths.
+/// Name of the batch of texts' lengths, or of graphs' numbers of nodes.
 pub const LENGTH: &str = "length";
+/// Name of the batch of the numeric features of nodes.
+pub const NODES: &str = "nodes";
+/// Name of the batch of the words of edges.
+pub const LINKS: &str = "links";
+/// Name of the batch of the weights of edges for `graph_conv`.
+pub const NORMALISED: &str = "links.normalised";
+/// Name of the batch of the weights of edges for `graph_sage`.
+pub const AVERAGED: &str = "links.averaged";
 /// Name of the batch of targets.
 pub const Y: &str = "y";
 
@@ -86,6 +108,11 @@ pub const WEIGHT: &str = "weight";
 /// Name of the batch of a category column.
 pub fn category_source(column: &str) -> String {
     format!("category.{column}")
+}
+
+/// Name of the batch of a category column of nodes.
+pub fn node_source(column: &str) -> String {
+    format!("nodes.{column}")
 }
 
 /// Default embedding width for a vocabulary of this size.

@@ -18,6 +18,7 @@ mod masked;
 pub mod model;
 pub mod network;
 mod nodes;
+mod on_graphs;
 mod on_nodes;
 pub mod patterns;
 pub mod perturbed;

@@ -12,6 +12,7 @@ use super::tensors::{Parameter, State};
 use crate::base::nodes::Nodes;
 use crate::base::rng::{RandomKind, streams};
 use crate::base::tensor::{DType, Shape};
+use crate::graph::edges::Own;
 use crate::graph::{Graph, GraphError, Op, Source, ValueId};
 
 /// How the names of running averages begin; that of the parameter follows.
@@ -28,13 +29,22 @@ pub struct Cache {
     pub seen: ValueId,
 }
 
-/// Where texts of rows end.
+/// Where the texts of rows, or the nodes of graphs, end.
 #[derive(Clone, Copy, Debug)]
 pub struct Lengths {
-    /// Symbols of each text: `u32[B]`.
+    /// Symbols of each text, or nodes of each graph: `u32[B]`.
     pub count: ValueId,
-    /// 1 at a text's symbols, 0 after them: `[B, T]`.
+    /// 1 at these, 0 after them: `[B, T]`.
     pub valid: ValueId,
+}
+
+/// The graphs of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Graphs {
+    /// Their number.
+    pub batch: usize,
+    /// Their edges.
+    pub own: Own,
 }
 
 /// Whether and how weights of dense layers and convolutions are normalised.
@@ -59,6 +69,8 @@ pub struct Network<'a> {
     pub drops: bool,
     /// The graph whose nodes the layers' rows are.
     pub nodes: Option<Arc<Nodes>>,
+    /// The graphs of a batch whose nodes the layers read.
+    pub graphs: Option<Graphs>,
     /// Prefix of the layers' parameter names: empty, or `encoder.`.
     pub prefix: String,
     /// Names of the layers by number, where these are not their numbers.
@@ -75,7 +87,7 @@ pub struct Network<'a> {
     pub carries: bool,
     /// Set if sequences are read one step at a time, and attention keeps those before.
     pub cache: Option<Cache>,
-    /// Where texts end, if rows are texts of different lengths.
+    /// Where rows end, if they are texts of different lengths, or graphs.
     pub lengths: Option<Lengths>,
     /// Whether layers are appended another time: their parameters and states are declared already, and the
     /// states take their new values from the first time.
@@ -106,6 +118,7 @@ impl<'a> Network<'a> {
             training,
             drops: training,
             nodes: None,
+            graphs: None,
             prefix: String::new(),
             names: vec![],
             first_stream: streams::LAYERS,
@@ -196,6 +209,12 @@ impl<'a> Network<'a> {
     pub fn documents(&mut self, shape: DocumentShape, batch: usize) -> Result<ValueId, GraphError> {
         let DocumentShape { length, .. } = shape;
         let symbols = self.graph.source(Source::Batch(X.into()), &[batch, length], DType::U32)?;
+        self.lengths(length, batch)?;
+        Ok(symbols)
+    }
+
+    /// Declares where rows of at most `length` steps, or nodes, end.
+    pub(super) fn lengths(&mut self, length: usize, batch: usize) -> Result<(), GraphError> {
         let count = self.graph.source(Source::Batch(LENGTH.into()), &[batch], DType::U32)?;
         let numbers: Vec<f32> = (0..=length).map(|at| at as f32).collect();
         let table = self.graph.constant(&[length + 1, 1], &numbers)?;
@@ -203,7 +222,7 @@ impl<'a> Network<'a> {
         let places = self.graph.constant(&[1, length], &numbers[..length])?;
         let valid = self.graph.less(places, ends)?;
         self.lengths = Some(Lengths { count, valid });
-        Ok(symbols)
+        Ok(())
     }
 
     /// The extents of `x` if it is `[B, features]`, else an error.

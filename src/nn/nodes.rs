@@ -1,42 +1,89 @@
-//! Layers on the nodes of a fixed graph: what they read, and how edges are weighed.
+//! Layers on the nodes of a fixed graph, or of each graph of a batch: what they read, and how edges are weighed.
 
-use std::sync::Arc;
-
-use super::network::Network;
+use super::inputs::{AVERAGED, GraphShape, LINKS, NORMALISED};
+use super::network::{Graphs, Network};
+use crate::base::edges::{Edge, averaged, normalised, with_loops};
 use crate::base::nodes::Nodes;
+use crate::base::tensor::DType;
+use crate::graph::edges::Own;
 use crate::graph::ops::Links;
-use crate::graph::{GraphError, ValueId};
+use crate::graph::{Built, Graph, GraphError, Source, ValueId};
 
-/// Edges as a sparse matrix `[targets, sources]`, numbered target by target, and their weights.
+/// Edges as a sparse matrix `[targets, sources]`, numbered target by target.
+pub(super) enum Edges {
+    /// Of the only graph.
+    Fixed(Links),
+    /// Of each graph of a batch.
+    Own(Own),
+}
+
+/// Edges and their weights, `[1, edges, 1]` or `[B, edges, 1]`; none of no edges.
 pub(super) struct Weighted {
-    pub links: Links,
-    pub weights: Vec<f32>,
+    edges: Edges,
+    weights: Option<ValueId>,
+}
+
+impl Edges {
+    /// The sum over the neighbours of each node of `x` `[B, N, C]`, times weights `[B, E, H]`.
+    pub(super) fn sum(&self, g: &mut Graph, x: ValueId, weights: ValueId) -> Built {
+        match self {
+            Self::Fixed(links) => g.neighbour_sum(x, Some(weights), links),
+            Self::Own(own) => g.own_neighbour_sum(x, Some(weights), *own),
+        }
+    }
+
+    /// For each edge what its source has and what its target has, added up: of `[B, N, H]` both, `[B, E, H]`.
+    pub(super) fn both_ends(&self, g: &mut Graph, sources: ValueId, targets: ValueId) -> Built {
+        match self {
+            Self::Fixed(links) => {
+                let at_source = g.neighbour_sum(sources, None, &links.flipped().of_rows().flipped())?;
+                let at_target = g.neighbour_sum(targets, None, &links.of_rows().flipped())?;
+                g.add(at_source, at_target)
+            }
+            Self::Own(own) => g.own_edge_sum(targets, sources, *own),
+        }
+    }
+
+    /// Softmax of `[B, E, H]` over the edges to each node.
+    pub(super) fn softmax(&self, g: &mut Graph, x: ValueId) -> Built {
+        match self {
+            Self::Fixed(links) => g.edge_softmax(x, links),
+            Self::Own(own) => g.own_edge_softmax(x, *own),
+        }
+    }
 }
 
 impl Network<'_> {
+    /// Declares the edges of the graphs of a batch, for the layers that read them.
+    pub(super) fn own_edges(&mut self, shape: &GraphShape, batch: usize) -> Result<(), GraphError> {
+        let packed = shape.packed;
+        let words = self.graph.source(Source::Batch(LINKS.into()), &[batch, packed.words()], DType::U32)?;
+        self.graphs = Some(Graphs { batch, own: Own { packed, words, flipped: false } });
+        Ok(())
+    }
+
     /// The values of the nodes of the network's graph, `[N, C]`, or `[B, N, 1, C]` of several at a time, as
-    /// `[B, N, C]`, with the graph.
-    pub(super) fn nodes(
-        &mut self,
-        layer: &'static str,
-        x: ValueId,
-    ) -> Result<(Arc<Nodes>, ValueId), GraphError> {
-        let Some(graph) = self.nodes.clone() else {
-            let reason = "reads the neighbours of nodes, and there is no graph; say where its edges are in [data.graph]";
-            return Err(self.graph.error(layer, &[x], reason.into()));
+    /// `[B, N, C]`.
+    pub(super) fn nodes(&mut self, layer: &'static str, x: ValueId) -> Result<ValueId, GraphError> {
+        let count = match (&self.nodes, &self.graphs) {
+            (Some(graph), _) => graph.count(),
+            (None, Some(graphs)) => graphs.own.packed.nodes,
+            (None, None) => {
+                let reason = "reads the neighbours of nodes, and there is no graph; say where its edges are in [data.graph]";
+                return Err(self.graph.error(layer, &[x], reason.into()));
+            }
         };
         let shape = match self.graph.shape(x)[..] {
-            [nodes, width] if nodes == graph.count() => [1, nodes, width],
-            [batch, nodes, 1, width] if nodes == graph.count() => [batch, nodes, width],
+            [nodes, width] if nodes == count && self.graphs.is_none() => [1, nodes, width],
+            [batch, nodes, 1, width] if nodes == count => [batch, nodes, width],
             _ => {
-                let count = graph.count();
                 let reason = format!(
                     "expected the values of {count} nodes; put graph layers before others that mix nodes"
                 );
                 return Err(self.graph.error(layer, &[x], reason));
             }
         };
-        Ok((graph, self.graph.reshape(x, &shape)?))
+        self.graph.reshape(x, &shape)
     }
 
     /// Values `[B, N, C]` in the form that `x` has.
@@ -49,74 +96,62 @@ impl Network<'_> {
         self.graph.reshape(y, &shape)
     }
 
-    /// The error that edges cannot be.
-    fn edges_error(&self, layer: &'static str, reason: String) -> GraphError {
-        self.graph.error(layer, &[], reason)
+    /// The edges and a loop at every node that has none, of weight 1, weighed by both ends ([`normalised`]).
+    pub(super) fn normalised(&mut self, layer: &'static str) -> Result<Weighted, GraphError> {
+        self.weighted(layer, NORMALISED, |nodes| {
+            let edges = with_loops(nodes.count(), nodes.edges(), true);
+            let weights = normalised(nodes.count(), &edges);
+            (edges, weights)
+        })
     }
 
-    /// The edges and a loop at every node that has none, of weight 1, weighed by
-    /// `w / sqrt(d[source] d[target])` with the sums `d` of the weights of a node's incoming edges (Kipf and Welling
-    /// 2017, arXiv:1609.02907).
-    pub(super) fn normalised(&self, layer: &'static str, graph: &Nodes) -> Result<Weighted, GraphError> {
-        let mut looped = self.with_loops(layer, graph, true)?;
-        let mut degrees = vec![0.0f64; graph.count()];
-        for (&target, &weight) in looped.links.rows.iter().zip(&looped.weights) {
-            degrees[target as usize] += f64::from(weight);
-        }
-        let root = |node: u32| match degrees[node as usize] {
-            degree if degree > 0.0 => 1.0 / degree.sqrt(),
-            _ => 0.0,
-        };
-        let ends = looped.links.rows.iter().zip(looped.links.columns.iter());
-        for (weight, (&target, &source)) in looped.weights.iter_mut().zip(ends) {
-            *weight = (root(source) * f64::from(*weight) * root(target)) as f32;
-        }
-        Ok(looped)
+    /// The edges, weighed as shares of the target's ([`averaged`]).
+    pub(super) fn averaged(&mut self, layer: &'static str) -> Result<Weighted, GraphError> {
+        self.weighted(layer, AVERAGED, |nodes| {
+            let edges: Vec<Edge> = nodes.edges().collect();
+            let weights = averaged(nodes.count(), &edges);
+            (edges, weights)
+        })
     }
 
-    /// The edges and a loop at every node: of weight 1 where there is none, and also instead of what there is unless
-    /// `keep`.
-    pub(super) fn with_loops(
-        &self,
-        layer: &'static str,
-        graph: &Nodes,
-        keep: bool,
-    ) -> Result<Weighted, GraphError> {
-        let mut edges: Vec<(u32, u32, f32)> =
-            graph.edges().filter(|(source, target, _)| keep || source != target).collect();
-        let mut looped = vec![false; graph.count()];
-        for (source, ..) in edges.iter().filter(|(source, target, _)| source == target) {
-            looped[*source as usize] = true;
+    /// The edges and a loop at every node, whatever they weigh.
+    pub(super) fn looped(&self, layer: &'static str) -> Result<Edges, GraphError> {
+        match (&self.nodes, &self.graphs) {
+            (None, Some(graphs)) => Ok(Edges::Own(graphs.own)),
+            (nodes, _) => {
+                let nodes = nodes.as_deref().cloned().unwrap_or_default();
+                self.fixed(layer, &nodes, &with_loops(nodes.count(), nodes.edges(), false))
+            }
         }
-        let missing = looped.iter().enumerate().filter(|(_, looped)| !**looped);
-        edges.extend(missing.map(|(node, _)| (node as u32, node as u32, 1.0)));
-        edges.sort_unstable_by_key(|&(source, target, _)| (target, source));
-        self.weighted(layer, graph, &edges)
     }
 
-    /// The edges, weighed by `w / sum of the weights of the target's incoming edges`.
-    pub(super) fn averaged(&self, layer: &'static str, graph: &Nodes) -> Result<Weighted, GraphError> {
-        let mut totals = vec![0.0f64; graph.count()];
-        for (_, target, weight) in graph.edges() {
-            totals[target as usize] += f64::from(weight);
-        }
-        let share = |(source, target, weight): (u32, u32, f32)| {
-            let total = totals[target as usize];
-            (source, target, if total > 0.0 { (f64::from(weight) / total) as f32 } else { 0.0 })
-        };
-        self.weighted(layer, graph, &graph.edges().map(share).collect::<Vec<_>>())
-    }
-
+    /// The weights of the batch `name`, or those that `of` gives the only graph.
     fn weighted(
-        &self,
+        &mut self,
         layer: &'static str,
-        graph: &Nodes,
-        edges: &[(u32, u32, f32)],
+        name: &str,
+        of: impl Fn(&Nodes) -> (Vec<Edge>, Vec<f32>),
     ) -> Result<Weighted, GraphError> {
+        if let (None, Some(Graphs { batch, own })) = (&self.nodes, self.graphs) {
+            let shape = [batch, own.packed.edges];
+            let weights = self.graph.source(Source::Batch(name.into()), &shape, DType::F32)?;
+            let weights = self.graph.reshape(weights, &[batch, own.packed.edges, 1])?;
+            return Ok(Weighted { edges: Edges::Own(own), weights: Some(weights) });
+        }
+        let nodes = self.nodes.clone().unwrap_or_default();
+        let (edges, weights) = of(&nodes);
+        let weights = match weights.is_empty() {
+            true => None,
+            false => Some(self.graph.constant(&[1, weights.len(), 1], &weights)?),
+        };
+        Ok(Weighted { edges: self.fixed(layer, &nodes, &edges)?, weights })
+    }
+
+    /// The edges of the only graph.
+    fn fixed(&self, layer: &'static str, nodes: &Nodes, edges: &[Edge]) -> Result<Edges, GraphError> {
         let (targets, sources) = (edges.iter().map(|e| e.1).collect(), edges.iter().map(|e| e.0).collect());
-        let links = Links::new(targets, sources, [graph.count(); 2]);
-        let links = links.map_err(|reason| self.edges_error(layer, reason))?;
-        Ok(Weighted { links, weights: edges.iter().map(|e| e.2).collect() })
+        let links = Links::new(targets, sources, [nodes.count(); 2]);
+        links.map(Edges::Fixed).map_err(|reason| self.graph.error(layer, &[], reason))
     }
 
     /// `x W^T` of each node, of `x` `[B, N, C]` and `W` `[units, C]`.
@@ -129,11 +164,10 @@ impl Network<'_> {
 
     /// The weighted sum over the neighbours of each node, of `x` `[B, N, C]`.
     pub(super) fn neighbours(&mut self, x: ValueId, edges: &Weighted) -> Result<ValueId, GraphError> {
-        let shape = [1, edges.weights.len(), 1];
-        let weights = match edges.weights.is_empty() {
-            true => None,
-            false => Some(self.graph.constant(&shape, &edges.weights)?),
-        };
-        self.graph.neighbour_sum(x, weights, &edges.links)
+        match (&edges.edges, edges.weights) {
+            (edges, Some(weights)) => edges.sum(self.graph, x, weights),
+            (Edges::Fixed(links), None) => self.graph.neighbour_sum(x, None, links),
+            (Edges::Own(own), None) => self.graph.own_neighbour_sum(x, None, *own),
+        }
     }
 }

@@ -155,6 +155,9 @@ impl Model for Supervised {
         if let Some(graph) = self.inputs.graph.clone() {
             return self.build_on_nodes(net, batch, &graph);
         }
+        if let Some(shape) = &self.inputs.graphs {
+            return self.build_on_graphs(net, batch, shape);
+        }
         let mut h = match self.inputs.documents {
             Some(documents) => self.texts(net, batch, documents)?,
             None => self.input(net, batch)?,

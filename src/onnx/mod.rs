@@ -77,6 +77,11 @@ pub struct Exported {
 pub fn export(request: &Request) -> Result<Exported, TrainError> {
     let mut assembly = Assembly::default();
     let Request { settings, fitted, .. } = *request;
+    if fitted.graphs.is_some() {
+        let reason = "its rows are graphs with edges of their own (`data.graph.nodes`), over which ONNX has no sums; \
+                      export the weights as .safetensors, or predict with `gridlight predict`";
+        return Err(TrainError::Input(reason.into()));
+    }
     let mut metadata = vec![
         ("gridlight.run".to_string(), request.digest.to_string()),
         ("experiment".to_string(), request.name.to_string()),

@@ -75,6 +75,7 @@ impl Writer<'_> {
                 self.step(match pool.kind {
                     Pooling::Average => "x = x.mean((2, 3))",
                     Pooling::Max => "x = x.amax((2, 3))",
+                    Pooling::Sum => "x = x.sum((2, 3))",
                     Pooling::Last => return None,
                 });
                 return Some(Kind::Rows(width));

@@ -101,6 +101,11 @@ fn check(request: &Request) -> Result<(), TrainError> {
     let Request { settings, fitted, .. } = request;
     let model = settings.model;
     let family = (model.variational().is_some() || model.adversarial().is_some(), "`vae` and `gan`");
+    if fitted.graphs.is_some() {
+        let reason = "rows that are graphs: not available in Python export; export the weights with --output \
+                      weights.safetensors";
+        return Err(TrainError::Input(reason.into()));
+    }
     if fitted.documents.is_some() {
         let reason = "the texts of rows: not available in Python export; export the weights with --output weights.safetensors";
         return Err(TrainError::Input(reason.into()));

@@ -215,6 +215,7 @@ impl Writer<'_> {
                 self.step(match pool.kind {
                     Pooling::Average => "x = x.mean(1)",
                     Pooling::Max => "x = x.amax(1)",
+                    Pooling::Sum => "x = x.sum(1)",
                     Pooling::Last => "x = x[:, -1]",
                 });
                 return Some(Kind::Rows(width));

@@ -71,6 +71,12 @@ impl Studied {
                  responsible for; `evaluate` says how alike they are",
             ));
         }
+        if fitted.graphs.is_some() {
+            return Err(opened.refuse(
+                "its rows are graphs, which it reads node by node, not as columns of rows; this is for tables, series and \
+                 pictures",
+            ));
+        }
         if fitted.documents.is_some() {
             return Err(opened.refuse(
                 "its model reads the texts of rows, whose symbols are no columns; this is for tables, series and pictures",

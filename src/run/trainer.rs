@@ -279,10 +279,14 @@ fn open_run(task: &Job, observer: &mut dyn Observer) -> Result<(Options, RunDire
     }
     let reads_edges = |layer: &LayerConfig| layer.layer().mixes_nodes().is_some();
     if experiment.data.graph.is_some() && !experiment.model.hidden_layers().iter().any(reads_edges) {
-        observer.note(
-            "no layer reads the edges of [data.graph], so each node is predicted from itself alone; list graph_conv, \
-             graph_sage or graph_attention layers in [[model.layer]]",
-        );
+        let what = match data.fitted.graphs {
+            Some(_) => "graph is predicted from its nodes",
+            None => "node is predicted from itself",
+        };
+        observer.note(&format!(
+            "no layer reads the edges of [data.graph], so each {what} alone; list graph_conv, graph_sage or \
+             graph_attention layers in [[model.layer]]"
+        ));
     }
     let file = run.path.join(data::graph::FILE);
     // A resumed run has it; whether the data are the same is not known yet.

@@ -1,8 +1,8 @@
-//! Rows, or series, that are the nodes of a graph: the keys that go together.
+//! Rows, or series, that are the nodes of a graph, and rows that are graphs: the keys that go together.
 
 use super::Settings;
 use crate::nn::config::Family;
-use crate::nn::layers::LayerConfig;
+use crate::nn::layers::{GlobalPool, LayerConfig, Pooling};
 
 /// Checks `[data.graph]`, and that layers of graphs have one.
 pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
@@ -33,7 +33,7 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
         );
     }
     if model.family != Family::Mlp {
-        let reason = "does not suit nodes of a graph, which have no order; leave it out, and list layers such as \
+        let reason = "does not suit nodes of graphs, which have no order; leave it out, and list layers such as \
                       `graph_conv` in [[model.layer]]";
         return Err(("model.family", reason.into()));
     }
@@ -42,6 +42,9 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
         let reason = "is not read by `graph_attention` layers, which weigh edges themselves; remove it, or use `graph_conv` \
                       or `graph_sage`";
         return Err(("data.graph.weight", reason.into()));
+    }
+    if data.graph.as_ref().is_some_and(|graph| graph.nodes.is_some()) {
+        return check_whole(settings);
     }
     let targets = data.target.as_ref().map_or(&[][..], |targets| targets.names());
     let near = data.graph.as_ref().map_or(&[][..], |graph| &graph.coordinates);
@@ -69,6 +72,59 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
         let reason = format!(
             "has a `{name}` layer, which would take nodes for the steps of a sequence or the pixels of an image; with \
              [data.graph] use graph layers and those of single nodes"
+        );
+        return Err(("model.layer", reason));
+    }
+    Ok(())
+}
+
+/// Checks what goes with rows that are graphs.
+fn check_whole(Settings { data, model, train }: Settings) -> Result<(), (&'static str, String)> {
+    let refuse = |key: &'static str, reason: &str| Err((key, reason.to_string()));
+    if data.reshape.is_some() {
+        return refuse(
+            "data.reshape",
+            "makes rows of others, and rows are graphs, whose nodes it does not know; remove it",
+        );
+    }
+    if train.adversarial.is_some() {
+        return refuse(
+            "train.adversarial",
+            "moves what rows hold, and what graphs hold are their nodes; remove it",
+        );
+    }
+    if data.augment.noise != 0.0 {
+        return refuse(
+            "data.augment.noise",
+            "changes what rows hold, and what graphs hold are their nodes; use a `dropout` layer",
+        );
+    }
+    let pools = |layer: &LayerConfig| matches!(layer, LayerConfig::GlobalPool(_));
+    let Some(pool) = model.layers.iter().position(pools) else {
+        let reason = "has no `global_pool` layer, which makes a row of the nodes of each graph; add one, such as \
+                      { type = \"global_pool\", kind = \"average\" }, after the graph layers (\"average\", \"max\" or \
+                      \"sum\")";
+        return refuse("model.layer", reason);
+    };
+    if let LayerConfig::GlobalPool(GlobalPool { kind: Pooling::Last }) = &model.layers[pool] {
+        let reason = "has a `global_pool` layer of kind = \"last\", and nodes have no order; use \"average\", \"max\" or \
+                      \"sum\"";
+        return refuse("model.layer", reason);
+    }
+    let (before, after) = (&model.layers[..pool], &model.layers[pool + 1..]);
+    if let Some(layer) = before.iter().find(|layer| !of_nodes(layer)) {
+        let name = layer.layer().name();
+        let reason = format!(
+            "has a `{name}` layer before `global_pool`, which would take nodes for the steps of a sequence or the pixels \
+             of an image; use graph layers and those of single nodes there"
+        );
+        return Err(("model.layer", reason));
+    }
+    if let Some(layer) = after.iter().find(|layer| !of_nodes(layer) || layer.layer().mixes_nodes().is_some())
+    {
+        let name = layer.layer().name();
+        let reason = format!(
+            "has a `{name}` layer after `global_pool`, where each graph is a row of numbers and has no nodes; put it before"
         );
         return Err(("model.layer", reason));
     }

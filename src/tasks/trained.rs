@@ -8,7 +8,7 @@ use crate::data::{Dataset, Fitted, FittedPixels};
 use crate::device::Device;
 use crate::nn::config::adversarial::{Adversarial, GanLoss};
 use crate::nn::frozen::Frozen;
-use crate::nn::inputs::{DocumentShape, Inputs, PixelOutputs, SequenceShape, TextShape};
+use crate::nn::inputs::{DocumentShape, GraphShape, Inputs, PixelOutputs, SequenceShape, TextShape};
 use crate::nn::{Dropping, Gan, Language, Masked, Model, Opponent, Supervised, Vae};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
@@ -216,6 +216,11 @@ pub fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supe
         Some(window) if window.config.relative => window.past.len(),
         _ => 0,
     };
+    let graphs = sample.graphs.as_ref().map(|graphs| GraphShape {
+        packed: graphs.packed,
+        features: graphs.features.len(),
+        categories: graphs.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect(),
+    });
     let weighted = !sample.weights.is_empty();
     let graph = fitted.graph.as_ref().map(|graph| graph.nodes.clone());
     let documents = documents(fitted);
@@ -225,7 +230,17 @@ pub fn supervised(settings: Settings, fitted: &Fitted, sample: &Dataset) -> Supe
         each: pixels.each(),
     };
     let pixels = fitted.target.pixels().map(of_pixels);
-    let inputs =
-        Inputs { features, categories, sequence, relative, weighted, graph, image, pixels, documents };
+    let inputs = Inputs {
+        features,
+        categories,
+        sequence,
+        relative,
+        weighted,
+        graph,
+        graphs,
+        image,
+        pixels,
+        documents,
+    };
     Supervised::new(config, inputs, outputs, loss)
 }

@@ -6,6 +6,7 @@ mod bad_tables;
 mod blocks;
 mod calendar_steps;
 mod given;
+mod graph_rows;
 mod graphs;
 mod hostile;
 mod hostile_images;

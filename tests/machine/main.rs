@@ -43,6 +43,8 @@ mod planted;
 mod pooling;
 mod ranks;
 mod recurrent;
+#[path = "../common/rings.rs"]
+mod rings;
 #[path = "../common/saving.rs"]
 mod saving;
 #[path = "../common/silent.rs"]

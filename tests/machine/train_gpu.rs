@@ -16,7 +16,7 @@ use gridlight::run::trainer;
 use libtest_mimic::{Failed, Trial};
 
 use crate::silent::Silent;
-use crate::{faults, harness, interruptions, synthetic};
+use crate::{faults, harness, interruptions, rings, synthetic};
 
 pub fn trials() -> Vec<Trial> {
     harness::trials(&[
@@ -26,6 +26,7 @@ pub fn trials() -> Vec<Trial> {
         ("a_run_is_repeated_with_the_same_bits", a_run_is_repeated_with_the_same_bits),
         ("what_overflows_ends_the_run_at_once", what_overflows_ends_the_run_at_once),
         ("exact_runs_have_the_bits_of_the_cpu", exact_runs_have_the_bits_of_the_cpu),
+        ("exact_runs_on_graphs_have_the_bits_of_the_cpu", exact_runs_on_graphs_have_the_bits_of_the_cpu),
         ("adversarial_training_has_the_bits_of_the_cpu", adversarial_training_has_the_bits_of_the_cpu),
         (
             "exact_runs_of_micro_batches_have_the_bits_of_the_cpu",
@@ -129,6 +130,27 @@ fn exact_runs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
         assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
     }
     // The reason for all of this: without it, the last digits differ.
+    bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
+    assert_ne!(bench.best("fast")?, bench.best("cpu")?);
+    Ok(())
+}
+
+fn exact_runs_on_graphs_have_the_bits_of_the_cpu() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    rings::write(directory.path(), &rings::rings(60));
+    let layers = "model.layer=[{type=\"graph_conv\",units=5},{type=\"batch_norm\"},{type=\"activation\",function=\"tanh\"},\
+                  {type=\"graph_attention\",units=3,heads=2},{type=\"dropout\",rate=0.1},{type=\"graph_sage\",units=7},\
+                  {type=\"global_pool\",kind=\"max\"}]";
+    let changes = [layers.to_string(), "train.epochs=2".into()];
+    let experiment = Experiment::parse(&rings::experiment(directory.path()), "rings.toml", &changes)?;
+    let data = trainer::load_data(&experiment, Path::new(""))?;
+    let bench = Bench { directory, experiment, data };
+    bench.train(&CpuDevice::new(Some(2)).exact(true), &bench.options("cpu"))?;
+    for (name, family) in [("registers", Family::Registers), ("workgroup", Family::Workgroup)] {
+        let options = GpuOptions { family: Some(family), exact: true, ..GpuOptions::default() };
+        bench.train(&harness::device(&options)?, &bench.options(name))?;
+        assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
+    }
     bench.train(&CpuDevice::new(Some(2)), &bench.options("fast"))?;
     assert_ne!(bench.best("fast")?, bench.best("cpu")?);
     Ok(())

@@ -20,6 +20,7 @@ mod fit;
 mod gan;
 #[path = "../pytorch/gan_trajectory.rs"]
 mod gan_trajectory;
+mod graph_rows;
 #[path = "../pytorch/graph_trajectory.rs"]
 mod graph_trajectory;
 mod graphs;
@@ -43,6 +44,8 @@ mod pixels;
 mod pytorch_trajectory;
 mod recompute;
 mod recovery;
+#[path = "../common/rings.rs"]
+mod rings;
 #[path = "../common/saving.rs"]
 mod saving;
 #[path = "../common/silent.rs"]

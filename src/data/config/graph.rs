@@ -1,18 +1,28 @@
-//! The `[data.graph]` table: rows, or series, that are the nodes of a graph.
+//! The `[data.graph]` table: rows, or series, that are the nodes of a graph, or rows that are graphs.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Rows of the table are the nodes of a graph; with `[data.window]`, the targets are, each with its past. Layers such as
-/// `graph_conv` read the neighbours of a node. Edges come from a file (`edges`), from coordinates (`nearest` or
-/// `radius`), or, of series, from their `correlation`: exactly one of these.
+/// Rows of the table are the nodes of a graph; with `[data.window]`, the targets are, each with its past; with `nodes`,
+/// rows are graphs. Layers such as `graph_conv` read the neighbours of a node. Edges come from a file (`edges`), from
+/// coordinates (`nearest` or `radius`), or, of series, from their `correlation`: exactly one of these.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, expecting = "a table such as { id = \"paper\", edges = \"cites.csv\" }")]
 pub struct GraphConfig {
-    /// The column with the name of each node; it is no feature. Not with `[data.window]`, where the targets are the
-    /// nodes.
+    /// The column with the name of each node, or, with `nodes`, of each graph, in all three tables; it is no feature. Not
+    /// with `[data.window]`, where the targets are the nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// A table with a node in each row, in any format of tables, of which each row of `data.source` is a whole graph:
+    /// columns `id` with its graph, `node` with its name, and features. The path is relative to the experiment file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+    /// Its column with the name of a node, which is one of its graph's only (default `node`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// Its columns that nodes have as features (default all others; if there are none, the number of neighbours).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<Vec<String>>,
     /// A table with an edge in each row, in any format of tables. The path is relative to the experiment file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub edges: Option<String>,
@@ -57,6 +67,58 @@ fn target() -> String {
 }
 
 impl GraphConfig {
+    /// The column with the name of a node in the table of nodes.
+    pub fn node(&self) -> &str {
+        self.node.as_deref().unwrap_or("node")
+    }
+
+    /// Key and reason, if keys do not go together with rows that are graphs.
+    fn problem_of_graphs(&self, windows: bool) -> Option<(&'static str, String)> {
+        let refuse = |key, reason: &str| Some((key, reason.to_string()));
+        if self.nodes.is_none() {
+            return match (&self.node, &self.features) {
+                (Some(_), _) => {
+                    refuse("data.graph.node", "is a column of `nodes`; say where these are, or remove it")
+                }
+                (_, Some(_)) => {
+                    refuse("data.graph.features", "are columns of `nodes`; say where these are, or remove it")
+                }
+                (None, None) => None,
+            };
+        }
+        if windows {
+            return refuse(
+                "data.graph.nodes",
+                "makes rows graphs, and [data.window] makes them series; remove one",
+            );
+        }
+        if self.edges.is_none() {
+            let reason = "needs `edges`, the table with the edges of all graphs";
+            return refuse("data.graph.nodes", reason);
+        }
+        if self.identity {
+            let reason =
+                "tells the nodes of one graph apart, and nodes of several have nothing in common; remove it";
+            return refuse("data.graph.identity", reason);
+        }
+        let id = self.id.as_deref().unwrap_or_default();
+        let features = self.features.iter().flatten();
+        if let Some(name) = features.clone().find(|name| *name == id || *name == self.node()) {
+            return refuse(
+                "data.graph.features",
+                &format!("names `{name}`, which names nodes or graphs; remove it"),
+            );
+        }
+        let features: Vec<&String> = features.collect();
+        let again = features.iter().enumerate().find(|(at, name)| features[..*at].contains(name));
+        if let Some((_, name)) = again {
+            return refuse("data.graph.features", &format!("names `{name}` twice; leave one out"));
+        }
+        (id == self.node()).then(|| {
+            ("data.graph.node", format!("is `{id}`, as `id` is; a node has a name beside its graph's"))
+        })
+    }
+
     /// Key and reason, if a value is out of range or keys do not go together; `windows` with `[data.window]`.
     pub fn problem(&self, windows: bool) -> Option<(&'static str, String)> {
         let ways = [
@@ -74,6 +136,9 @@ impl GraphConfig {
             );
             return Some(("data.graph", reason));
         }
+        if let Some(problem) = self.problem_of_graphs(windows) {
+            return Some(problem);
+        }
         let near = self.nearest.is_some() || self.radius.is_some();
         if windows {
             if self.id.is_some() {
@@ -87,8 +152,8 @@ impl GraphConfig {
                 return Some(("data.graph", reason.into()));
             }
         } else if self.id.is_none() {
-            let reason = "is missing `id`, the column with the name of each node";
-            return Some(("data.graph", reason.into()));
+            let what = if self.nodes.is_some() { "graph" } else { "node" };
+            return Some(("data.graph", format!("is missing `id`, the column with the name of each {what}")));
         } else if self.correlation.is_some() {
             let reason = "is of series; it needs [data.window]";
             return Some(("data.graph.correlation", reason.into()));

@@ -85,7 +85,7 @@ pub struct DataConfig {
     /// Declares that samples are windows of a series.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<WindowConfig>,
-    /// Declares that rows, or series, are the nodes of a graph.
+    /// Declares that rows, or series, are the nodes of a graph, or that rows are graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphConfig>,
     /// Declares that the source is a text, or that rows of a table have texts.
@@ -273,7 +273,8 @@ impl DataConfig {
         let target = self.image.as_mut().and_then(|image| image.target.as_mut());
         paths.extend(target.filter(|target| *target != ITSELF));
         paths.extend(&mut self.memory.scratch);
-        paths.extend(self.graph.iter_mut().filter_map(|graph| graph.edges.as_mut()));
+        let tables = self.graph.iter_mut().flat_map(|graph| [&mut graph.nodes, &mut graph.edges]);
+        paths.extend(tables.flatten());
         if let Some(TextConfig { tokens: TokensConfig::File(file), .. }) = &mut self.text {
             paths.push(file);
         }

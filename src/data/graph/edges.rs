@@ -1,9 +1,7 @@
 //! Edges as they are found, and in the order of their targets.
 
+pub use crate::base::edges::Edge;
 use crate::base::nodes::Nodes;
-
-/// Source, target and weight.
-pub type Edge = (u32, u32, f32);
 
 /// Edges, and what is to be told of them.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -11,17 +11,73 @@ use crate::data::{DataError, cells, formats};
 /// An edge of the file: its target and source, its weight, and its row.
 type Found = (u32, u32, f32, usize);
 
-/// Reads the edges between nodes of these names.
+/// The nodes that edges are between.
+pub trait Ends {
+    /// The column that says, beside the name of a node, which one is meant.
+    fn column(&self) -> Option<&str>;
+
+    /// The number of the node of a name, given what that column holds; `None` if the edge is of no interest.
+    ///
+    /// # Errors
+    /// If there is no such node: what the cell of the name does, or, if true, that of the other column.
+    fn find(&self, name: &str, beside: &str) -> Result<Option<u32>, (String, bool)>;
+
+    /// The name of a node.
+    fn name(&self, node: u32) -> &str;
+}
+
+/// Nodes of these names, all of one graph.
+pub struct Names<'a> {
+    names: &'a [String],
+    numbers: HashMap<&'a str, u32>,
+}
+
+impl<'a> Names<'a> {
+    /// Nodes in this order.
+    pub fn new(names: &'a [String]) -> Self {
+        Self { names, numbers: names.iter().map(String::as_str).zip(0..).collect() }
+    }
+}
+
+impl Ends for Names<'_> {
+    fn column(&self) -> Option<&str> {
+        None
+    }
+
+    fn find(&self, name: &str, _: &str) -> Result<Option<u32>, (String, bool)> {
+        self.numbers.get(name).copied().map(Some).ok_or_else(|| {
+            let reason = format!(
+                "names the node \"{}\", and none of the {} nodes is called that; add it to the nodes, or remove the \
+                 edge",
+                shown(name),
+                self.names.len()
+            );
+            (reason, false)
+        })
+    }
+
+    fn name(&self, node: u32) -> &str {
+        &self.names[node as usize]
+    }
+}
+
+/// The beginning of a name.
+pub fn shown(name: &str) -> String {
+    name.chars().take(80).collect()
+}
+
+/// Reads the edges between nodes.
 ///
 /// # Errors
 /// If the file cannot be read, an edge names no node, a weight is no number from 0 up, or an edge is given twice with
 /// different weights.
-pub fn read(config: &GraphConfig, path: &Path, names: &[String]) -> Result<Edges, DataError> {
+pub fn read(config: &GraphConfig, path: &Path, nodes: &dyn Ends) -> Result<Edges, DataError> {
     crate::base::input::refuse_special(path).map_err(|reason| DataError::Io { path: path.into(), reason })?;
     let csv = CsvConfig::default();
-    let expected: Vec<&str> =
-        [&config.source, &config.target].into_iter().chain(&config.weight).map(String::as_str).collect();
+    let expected = [&config.source, &config.target].into_iter().chain(&config.weight).map(String::as_str);
+    let expected: Vec<&str> = expected.chain(nodes.column()).collect();
     let mut table = Table::read(path, &csv, &expected)?;
+    let beside = nodes.column().map(|name| table.find(name)).transpose()?;
     let ends = [table.find(&config.source)?, table.find(&config.target)?];
     if ends[0] == ends[1] {
         let reason =
@@ -36,8 +92,8 @@ pub fn read(config: &GraphConfig, path: &Path, names: &[String]) -> Result<Edges
         found.retain(|name, _| name == weight);
         formats::apply(&mut table, &found);
     }
-    let found = found(config, &table, ends, names)?;
-    let (list, repeated) = distinct(&table, found, names, config.directed)?;
+    let found = found(config, &table, (ends, beside), nodes)?;
+    let (list, repeated) = distinct(&table, found, nodes, config.directed)?;
     let notes = match repeated {
         0 => vec![],
         _ => vec![format!("{repeated} edges of {} are given again; each counts once", path.display())],
@@ -48,10 +104,9 @@ pub fn read(config: &GraphConfig, path: &Path, names: &[String]) -> Result<Edges
 fn found(
     config: &GraphConfig,
     table: &Table,
-    ends: [usize; 2],
-    names: &[String],
+    (ends, beside): ([usize; 2], Option<usize>),
+    nodes: &dyn Ends,
 ) -> Result<Vec<Found>, DataError> {
-    let numbers: HashMap<&str, u32> = names.iter().map(String::as_str).zip(0..).collect();
     let at_line = |row: usize, column: usize, reason: String| DataError::Series {
         path: table.file_of(row),
         line: table.lines[row],
@@ -65,20 +120,14 @@ fn found(
     for &row in &rows {
         let node = |column: usize| {
             let name = table.cell(column, row);
-            numbers.get(&*name).copied().ok_or_else(|| {
-                let shown: String = name.chars().take(80).collect();
-                let reason = match shown.is_empty() {
-                    true => "is empty; an edge has a node at both ends".into(),
-                    false => format!(
-                        "names the node \"{shown}\", and none of the {} nodes is called that; add it to the nodes, or \
-                         remove the edge",
-                        names.len()
-                    ),
-                };
-                at_line(row, column, reason)
+            let other = beside.map_or_else(Default::default, |at| table.cell(at, row));
+            nodes.find(&name, &other).map_err(|(reason, of_other)| match (name.is_empty(), beside) {
+                (_, Some(at)) if of_other => at_line(row, at, reason),
+                (true, _) => at_line(row, column, "is empty; an edge has a node at both ends".into()),
+                (false, _) => at_line(row, column, reason),
             })
         };
-        let (source, target) = (node(ends[0])?, node(ends[1])?);
+        let (Some(source), Some(target)) = (node(ends[0])?, node(ends[1])?) else { continue };
         let weight = match (&weights, weight) {
             (Some(weights), Some(at)) => match weights[row] {
                 Some(value) if value >= 0.0 => value as f32,
@@ -101,7 +150,7 @@ fn found(
 fn distinct(
     table: &Table,
     mut found: Vec<Found>,
-    names: &[String],
+    nodes: &dyn Ends,
     directed: bool,
 ) -> Result<(Vec<Edge>, usize), DataError> {
     found.sort_by_key(|&(target, source, _, row)| (target, source, row));
@@ -112,7 +161,7 @@ fn distinct(
         match list.last() {
             Some(&(other, same, known)) if (other, same) == (source, target) => {
                 if known != weight {
-                    let [from, to] = [source, target].map(|node| &names[node as usize]);
+                    let [from, to] = [source, target].map(|node| nodes.name(node));
                     let or =
                         if directed { "" } else { ", or set `directed` = true if they lead opposite ways" };
                     let (line, file) = (table.lines[first], table.file_of(first));

@@ -1,9 +1,12 @@
-//! Rows that are the nodes of a graph: all of them are encoded once, and samples are their numbers.
+//! Rows that are the nodes of a graph: all of them are encoded once, and samples are their numbers. Rows that are graphs
+//! stand in [`whole`].
 
 mod edges;
 mod links;
+mod members;
 mod near;
 mod stored;
+mod whole;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,6 +22,7 @@ use super::{DataConfig, DataError, Goal, Loaded, Understanding, fit, split};
 use crate::base::nodes::{NodeCategory, Nodes};
 use edges::Edges;
 pub use stored::{FILE, load as load_stored, save};
+pub(super) use whole::{load as load_whole, of_rows as of_graphs};
 
 /// Nodes that may have a feature each.
 const MOST_IDENTITIES: usize = 4096;
@@ -38,7 +42,7 @@ pub(super) fn load(
 ) -> Result<Loaded, DataError> {
     let id = graph.id.as_deref().unwrap_or_default();
     check(config, id)?;
-    let names = names(table, id)?;
+    let names = names(table, id, "node")?;
     let targets = super::find_targets(config, table)?;
     let rows = super::kept_rows(config, table, &targets)?;
     let classes = super::class_column(goal, targets.first().copied());
@@ -134,8 +138,8 @@ fn check(config: &DataConfig, id: &str) -> Result<(), DataError> {
     Ok(())
 }
 
-/// The name of each row's node.
-fn names(table: &Table, id: &str) -> Result<Vec<String>, DataError> {
+/// The name of each row's node, or of whatever else a row is.
+fn names(table: &Table, id: &str, what: &str) -> Result<Vec<String>, DataError> {
     let at = table.find(id)?;
     let at_line = |row: usize, reason: String| DataError::Series {
         path: table.file_of(row),
@@ -147,14 +151,14 @@ fn names(table: &Table, id: &str) -> Result<Vec<String>, DataError> {
     let mut names = Vec::with_capacity(table.lines.len());
     for row in 0..table.lines.len() {
         if table.is_missing(at, row) {
-            return Err(at_line(row, "is empty; give every node a name".into()));
+            return Err(at_line(row, format!("is empty; give every {what} a name")));
         }
         let name = table.cell(at, row).into_owned();
         if let Some(first) = seen.insert(name.clone(), row) {
             let line = table.lines[first];
             return Err(at_line(
                 row,
-                format!("names the node \"{name}\" of line {line} again; remove one of them"),
+                format!("names the {what} \"{name}\" of line {line} again; remove one of them"),
             ));
         }
         names.push(name);
@@ -169,7 +173,7 @@ fn find_edges(
     names: &[String],
 ) -> Result<Edges, DataError> {
     if let Some(file) = &graph.edges {
-        return links::read(graph, &directory.join(file), names);
+        return links::read(graph, &directory.join(file), &links::Names::new(names));
     }
     let points = near::points(graph, table)?;
     match (graph.nearest, graph.radius) {
@@ -215,7 +219,7 @@ pub(super) fn of_series(
         return Err(wrong(loaded.fitted.target.name().unwrap_or_default(), reason.into()));
     }
     let found = match (&graph.edges, graph.correlation) {
-        (Some(file), _) => links::read(graph, &directory.join(file), &names)?,
+        (Some(file), _) => links::read(graph, &directory.join(file), &links::Names::new(&names))?,
         (None, Some(count)) => near::correlated(&loaded.train, names.len(), count, graph.directed)?,
         (None, None) => Edges::default(),
     };

@@ -57,7 +57,7 @@ fn unsuited(config: &DataConfig, path: &Path) -> Option<&'static str> {
         return Some("windows of series are kept in memory, with each row once");
     }
     if config.graph.is_some() {
-        return Some("rows that are nodes of a graph are kept in memory");
+        return Some("rows that are graphs, or nodes of one, are kept in memory");
     }
     if config.reshape.is_some() || !config.derive.is_empty() {
         return Some(

@@ -216,7 +216,11 @@ fn role(config: &DataConfig, name: &String) -> (String, String) {
     }
     let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());
     if id == Some(name) && !config.features.as_ref().is_some_and(|features| features.contains(name)) {
-        return ("node".into(), "nothing: it is the name of the node".into());
+        let what = match config.graph.as_ref().is_some_and(|graph| graph.nodes.is_some()) {
+            true => "graph",
+            false => "node",
+        };
+        return (what.into(), format!("nothing: it is the name of the {what}"));
     }
     match &config.features {
         Some(features) if features.contains(name) => return ("feature".into(), String::new()),

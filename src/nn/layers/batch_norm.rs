@@ -10,7 +10,8 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::network::Network;
 use crate::scalar::UnaryFn;
 
-/// Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167).
+/// Batch normalisation (Ioffe and Szegedy 2015, arXiv:1502.03167). The statistics of the nodes of graphs are of all nodes
+/// of a batch.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BatchNorm {
@@ -78,8 +79,25 @@ impl Network<'_> {
         let [weight, bias] = self.scale_and_shift(name, &along)?;
         let frozen = names.iter().any(|name| self.is_frozen(name));
         if self.training && !frozen {
-            let Normalised { y, mean, variance } = self.graph.normalise(x, &axes, eps, weight, bias)?;
-            let unbiased = self.graph.mul_scalar(variance, rows as f64 / (rows as f64 - 1.0).max(1.0))?;
+            // Of graphs, only what is there counts.
+            let lengths = self.lengths.filter(|_| self.graphs.is_some() && shape.len() == 4);
+            let (Normalised { y, mean, .. }, unbiased) = match lengths {
+                None => {
+                    let found = self.graph.normalise(x, &axes, eps, weight, bias)?;
+                    let unbiased = rows as f64 / (rows as f64 - 1.0).max(1.0);
+                    let unbiased = self.graph.mul_scalar(found.variance, unbiased)?;
+                    (found, unbiased)
+                }
+                Some(lengths) => {
+                    let valid = self.graph.reshape(lengths.valid, &[shape[0], shape[1], 1, 1])?;
+                    let count = self.graph.sum(valid, &axes, true)?;
+                    let found = self.graph.normalise_valid(x, (valid, count), &axes, eps, [weight, bias])?;
+                    let unbiased = self.graph.formula([found.variance, count], |[variance, count]| {
+                        variance * count.clone() / (count - 1.0).maximum(1.0)
+                    })?;
+                    (found, unbiased)
+                }
+            };
             let [mean_name, var_name] = names;
             for (name, old, new) in [(mean_name, running_mean, mean), (var_name, running_var, unbiased)] {
                 let new = self.graph.reshape(new, &[units])?;

@@ -11,12 +11,12 @@ use crate::nn::network::{Lengths, Network};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalPool {
-    /// Mean, maximum, or the last step of a sequence.
+    /// Mean, maximum or sum, or the last step of a sequence.
     #[serde(default)]
     pub kind: Pooling,
 }
 
-/// How an image is reduced to one value per channel.
+/// How an image, a sequence or the nodes of a graph are reduced to one value per channel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Pooling {
@@ -25,6 +25,8 @@ pub enum Pooling {
     Average,
     /// The maximum over all positions.
     Max,
+    /// The sum over all positions.
+    Sum,
     /// The last step of a sequence.
     Last,
 }
@@ -37,11 +39,12 @@ impl Layer for GlobalPool {
     fn build(&self, net: &mut Network, _place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
         let [batch, height, width, channels] = net.extents("global_pool", x)?;
         if let Some(lengths) = net.lengths {
-            return self.of_texts(net, lengths, x);
+            return self.of_lengths(net, lengths, x);
         }
         match self.kind {
             Pooling::Average => net.graph.mean(x, &[1, 2], false),
             Pooling::Max => net.graph.max(x, &[1, 2], false),
+            Pooling::Sum => net.graph.sum(x, &[1, 2], false),
             Pooling::Last if width == 1 => {
                 let last = net.graph.slice(x, &[0, height - 1, 0, 0], &[batch, 1, 1, channels])?;
                 net.graph.reshape(last, &[batch, channels])
@@ -55,8 +58,9 @@ impl Layer for GlobalPool {
 }
 
 impl GlobalPool {
-    /// Over the steps `[B, T, 1, F]` of texts, without those after their ends; zeros of a text that has none.
-    fn of_texts(&self, net: &mut Network, lengths: Lengths, x: ValueId) -> Result<ValueId, GraphError> {
+    /// Over the steps `[B, T, 1, F]` of texts or the nodes of graphs, without those after their ends; zeros of a text
+    /// that has none.
+    fn of_lengths(&self, net: &mut Network, lengths: Lengths, x: ValueId) -> Result<ValueId, GraphError> {
         let [batch, steps, _, channels] = net.extents("global_pool", x)?;
         let x = net.graph.reshape(x, &[batch, steps, channels])?;
         let valid = net.graph.reshape(lengths.valid, &[batch, steps, 1])?;
@@ -66,6 +70,10 @@ impl GlobalPool {
                 let sum = net.graph.sum(kept, &[1], false)?;
                 let count = net.graph.sum(lengths.valid, &[1], true)?;
                 net.graph.formula([sum, count], |[sum, count]| sum / count.maximum(1.0))
+            }
+            Pooling::Sum => {
+                let kept = net.graph.mul(x, valid)?;
+                net.graph.sum(kept, &[1], false)
             }
             Pooling::Max => {
                 let least = f64::from(f32::MIN);

@@ -56,9 +56,8 @@ impl Layer for GraphAttention {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let (graph, values) = net.nodes("graph_attention", x)?;
-        let edges = net.with_loops("graph_attention", &graph, false)?;
-        let links = &edges.links;
+        let values = net.nodes("graph_attention", x)?;
+        let edges = net.looped("graph_attention")?;
         let Self { units, heads, .. } = *self;
         let (inputs, width, name) = (net.graph.shape(values)[2], units * heads, &place.name);
         let init = Init::glorot(inputs, width);
@@ -75,12 +74,10 @@ impl Layer for GraphAttention {
             g.sum(products, &[3], false)
         };
         let (of_source, of_target) = (score(g, to_source)?, score(g, to_target)?);
-        let at_source = g.neighbour_sum(of_source, None, &links.flipped().of_rows().flipped())?;
-        let at_target = g.neighbour_sum(of_target, None, &links.of_rows().flipped())?;
-        let scores = g.add(at_source, at_target)?;
+        let scores = edges.both_ends(g, of_source, of_target)?;
         let scores = g.leaky_relu(scores, self.slope)?;
-        let attention = g.edge_softmax(scores, links)?;
-        let mut y = g.neighbour_sum(h, Some(attention), links)?;
+        let attention = edges.softmax(g, scores)?;
+        let mut y = edges.sum(g, h, attention)?;
         let mut width = width;
         if !self.concat {
             let parts = g.reshape(y, &[batch, nodes, heads, units])?;

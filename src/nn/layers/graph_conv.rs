@@ -9,7 +9,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
-/// `D^-1/2 (A + I) D^-1/2 X W^T + b` over the nodes of [data.graph] (Kipf and Welling 2017, arXiv:1609.02907): each node
+/// `D^-1/2 (A + I) D^-1/2 X W^T + b` over the nodes of a graph of [data.graph] (Kipf and Welling 2017, arXiv:1609.02907): each node
 /// gets the mean of its neighbours and itself, weighed by the edges and the number of neighbours of both ends. A node
 /// without neighbours keeps itself. Parameters are those of `torch_geometric`'s `GCNConv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,8 +36,8 @@ impl Layer for GraphConv {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let (graph, values) = net.nodes("graph_conv", x)?;
-        let edges = net.normalised("graph_conv", &graph)?;
+        let values = net.nodes("graph_conv", x)?;
+        let edges = net.normalised("graph_conv")?;
         let inputs = net.graph.shape(values)[2];
         let name = format!("{}.lin.weight", place.name);
         let weight = net.parameter(name, &[self.units, inputs], Init::glorot(inputs, self.units), true)?;

@@ -9,7 +9,7 @@ use crate::graph::{GraphError, ValueId};
 use crate::nn::init::Init;
 use crate::nn::network::Network;
 
-/// `mean of the neighbours W_l^T + b + x W_r^T` for each node of [data.graph] (GraphSAGE with the mean aggregator,
+/// `mean of the neighbours W_l^T + b + x W_r^T` for each node of a graph of [data.graph] (GraphSAGE with the mean aggregator,
 /// Hamilton, Ying and Leskovec 2017, arXiv:1706.02216); with weights of edges the weighted mean, and 0 for a node
 /// without neighbours. Parameters are those of `torch_geometric`'s `SAGEConv`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -36,8 +36,8 @@ impl Layer for GraphSage {
     }
 
     fn build(&self, net: &mut Network, place: &Place, x: ValueId) -> Result<ValueId, GraphError> {
-        let (graph, values) = net.nodes("graph_sage", x)?;
-        let edges = net.averaged("graph_sage", &graph)?;
+        let values = net.nodes("graph_sage", x)?;
+        let edges = net.averaged("graph_sage")?;
         let (inputs, name) = (net.graph.shape(values)[2], &place.name);
         let init = Init::Uniform { bound: 1.0 / (inputs as f32).sqrt() };
         let shape = [self.units, inputs];

@@ -3,7 +3,8 @@
 //!
 //! A new layer is a file beside these, and three lines here: `mod`, `pub use`, and an entry in the list at
 //! the end. Inside the graph, rows of numbers are `[B, F]`, images `[B, H, W, C]` and sequences
-//! `[B, T, 1, F]`; the nodes of a graph are rows `[N, F]`, or `[B, N, 1, F]` for several windows at a time.
+//! `[B, T, 1, F]`; the nodes of a graph are rows `[N, F]`, or `[B, N, 1, F]` for several windows at a time and for
+//! a batch of graphs.
 
 mod activation;
 mod adaptive_pool;

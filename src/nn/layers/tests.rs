@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{GroupNorm, Layer, LayerConfig, LayerNorm};
+use super::{BatchNorm, GraphAttention, GraphConv, GraphSage, GroupNorm, Layer, LayerConfig, LayerNorm};
+use crate::base::edges::{Edge, averaged, normalised, with_loops};
 use crate::base::nodes::Nodes;
+use crate::base::packed::Packed;
 use crate::base::tensor::{DType, Tensor};
 use crate::graph::ops::EvalContext;
-use crate::graph::{Graph, Source, reference};
+use crate::graph::{Graph, Op, Source, ValueId, reference};
+use crate::nn::inputs::{AVERAGED, GraphShape, LENGTH, LINKS, NORMALISED};
 use crate::nn::network::Network;
 
 /// Some numbers of both signs.
@@ -36,6 +39,63 @@ pub(super) fn run_on(nodes: Option<Nodes>, layer: &dyn Layer, x: Tensor, paramet
     reference::evaluate(&graph, &bindings, &EvalContext::default(), &[y]).unwrap().remove(0)
 }
 
+/// The result of a layer in training or not on batches of these graphs, and its new states, for `x` `[B, N, 1, C]`.
+fn run_on_each(
+    graphs: &[Nodes],
+    layer: &dyn Layer,
+    x: &Tensor,
+    parameters: &[Vec<f64>],
+    training: bool,
+) -> (Tensor, Vec<Tensor>) {
+    let looped = |nodes: &Nodes| with_loops(nodes.count(), nodes.edges(), true);
+    let ends = |edges: &[Edge]| edges.iter().map(|edge| [edge.0, edge.1]).collect::<Vec<_>>();
+    let packed = graphs
+        .iter()
+        .fold(Packed::default(), |packed, nodes| packed.with(nodes.count(), &ends(&looped(nodes))));
+    let packed = Packed { nodes: x.shape[1], ..packed };
+    let (mut words, mut by_both, mut shares) = (vec![], vec![], vec![]);
+    for (at, nodes) in graphs.iter().enumerate() {
+        let edges = looped(nodes);
+        packed.pack(&ends(&edges), &mut words);
+        let own: Vec<Edge> = nodes.edges().collect();
+        let of = averaged(nodes.count(), &own);
+        let share =
+            |edge: &Edge| own.iter().position(|e| (e.0, e.1) == (edge.0, edge.1)).map_or(0.0, |e| of[e]);
+        by_both.extend(normalised(nodes.count(), &edges));
+        shares.extend(edges.iter().map(share));
+        by_both.resize((at + 1) * packed.edges, 0.0);
+        shares.resize((at + 1) * packed.edges, 0.0);
+    }
+    let mut graph = Graph::new();
+    let input = graph.source(Source::Batch("x".into()), &x.shape, DType::F32).unwrap();
+    let mut net = Network::new(&mut graph, training);
+    let shape = GraphShape { packed, ..GraphShape::default() };
+    net.own_edges(&shape, graphs.len()).unwrap();
+    net.lengths(packed.nodes, graphs.len()).unwrap();
+    let y = net.layer(0, layer, input).unwrap();
+    let mut bindings = BTreeMap::from([(input, x.clone())]);
+    assert_eq!(net.parameters.len(), parameters.len());
+    for ((parameter, value), data) in net.parameters.iter().zip(parameters) {
+        bindings.insert(*value, Tensor::new(parameter.shape.clone(), data.clone()));
+    }
+    let wanted: Vec<_> = std::iter::once(y).chain(net.updates.iter().map(|(_, value)| *value)).collect();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let Op::Source(op) = &node.op else { continue };
+        let floats = |all: &[f32]| all.iter().map(|&w| f64::from(w)).collect::<Vec<f64>>();
+        let data = match &op.source {
+            Source::Batch(name) if name == LINKS => words.iter().map(|&w| f64::from(w)).collect(),
+            Source::Batch(name) if name == LENGTH => graphs.iter().map(|g| g.count() as f64).collect(),
+            Source::Batch(name) if name == NORMALISED => floats(&by_both),
+            Source::Batch(name) if name == AVERAGED => floats(&shares),
+            Source::State(_) => vec![0.0; node.ty.elements()],
+            _ => continue,
+        };
+        bindings.insert(ValueId(at as u32), Tensor::new(node.ty.shape.clone(), data));
+    }
+    let mut found = reference::evaluate(&graph, &bindings, &EvalContext::default(), &wanted).unwrap();
+    (found.remove(0), found)
+}
+
 /// Five nodes: 0 and 1 neighbours of 2, with weights, a loop at 3, and 4 alone.
 pub(super) fn few_nodes() -> Nodes {
     Nodes {
@@ -51,6 +111,59 @@ pub(super) fn assert_near(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
     for (at, (f, e)) in found.iter().zip(expected).enumerate() {
         assert!((f - e).abs() < 1e-6, "element {at}: {f}, expected {e}");
+    }
+}
+
+#[test]
+fn graphs_of_a_batch_are_each_as_they_are_alone() {
+    let (inputs, places) = (3, 7);
+    let single = Nodes { names: vec!["a".into()], ..Nodes::default() };
+    let pair =
+        Nodes { names: vec!["a".into(), "b".into()], sources: vec![1], targets: vec![0], ..Nodes::default() };
+    let graphs = [few_nodes(), single, pair];
+    let layers: [(LayerConfig, &[usize]); 3] = [
+        (GraphConv { units: 2, bias: true }.into(), &[6, 2]),
+        (GraphSage { units: 4, bias: true }.into(), &[12, 4, 12]),
+        (GraphAttention { units: 2, heads: 2, concat: true, slope: 0.2, bias: true }.into(), &[12, 4, 4, 4]),
+    ];
+    for (config, sizes) in layers {
+        let layer = config.layer();
+        let parameters: Vec<Vec<f64>> =
+            sizes.iter().enumerate().map(|(at, &size)| numbers(size, at as f64)).collect();
+        // What lies in the places of nodes that are not there is read by none.
+        let x = Tensor::new([3, places, 1, inputs], numbers(3 * places * inputs, 0.1));
+        let (found, _) = run_on_each(&graphs, layer, &x, &parameters, false);
+        let width = found.shape[3];
+        for (at, nodes) in graphs.iter().enumerate() {
+            let count = nodes.count();
+            let first = at * places * inputs;
+            let alone = Tensor::new([count, inputs], x.data[first..first + count * inputs].to_vec());
+            let alone = run_on(Some(nodes.clone()), layer, alone, &parameters);
+            let first = at * places * width;
+            assert_near(&found.data[first..first + count * width], &alone.data);
+        }
+    }
+}
+
+#[test]
+fn nodes_that_are_not_there_count_in_no_statistics() {
+    let nodes =
+        |count: usize| Nodes { names: (0..count).map(|at| at.to_string()).collect(), ..Nodes::default() };
+    let x = numbers(2 * 4 * 2, 0.3);
+    let (weight, bias) = (vec![1.5, 0.5], vec![0.1, -0.2]);
+    let layer = BatchNorm { eps: 0.01, momentum: 0.1 };
+    let tensor = Tensor::new([2, 4, 1, 2], x.clone());
+    let (found, states) =
+        run_on_each(&[nodes(3), nodes(1)], &layer, &tensor, &[weight.clone(), bias.clone()], true);
+    for c in 0..2 {
+        let there = [0, 1, 2, 4].map(|place| 2 * place + c);
+        let mean = there.iter().map(|&at| x[at]).sum::<f64>() / 4.0;
+        let variance = there.iter().map(|&at| (x[at] - mean).powi(2)).sum::<f64>() / 4.0;
+        for at in there {
+            let expected = (x[at] - mean) / (variance + 0.01).sqrt() * weight[c] + bias[c];
+            assert_near(&[found.data[at]], &[expected]);
+        }
+        assert_near(&[states[0].data[c], states[1].data[c]], &[0.1 * mean, 0.1 * variance * 4.0 / 3.0]);
     }
 }
 

@@ -96,6 +96,9 @@ fn check(request: &Request) -> Result<(), TrainError> {
     if request.fitted.graph.is_some() {
         return Err(refuse("reads all nodes of a graph", "`data.graph`"));
     }
+    if request.fitted.graphs.is_some() {
+        return Err(refuse("reads graphs with edges of their own", "`data.graph.nodes`"));
+    }
     if train.accumulate > 1 {
         return Err(refuse("adds up micro-batches", "`train.accumulate`; train with 1"));
     }

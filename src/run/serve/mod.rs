@@ -38,6 +38,12 @@ impl Service {
                 opened.refuse("its model draws rows and predicts nothing; draw with `gridlight sample`")
             );
         }
+        if opened.fitted.graphs.is_some() {
+            return Err(opened.refuse(
+                "its rows are graphs, whose nodes and edges are in tables of their own, and requests are rows of one table \
+                 or pictures; predict for files with `gridlight predict`",
+            ));
+        }
         if opened.fitted.symbols().is_some() {
             return Err(opened.refuse(
                 "its model reads texts, and requests are rows of a table or pictures; write with `gridlight \

@@ -180,7 +180,12 @@ impl Task for Rows<'_> {
     }
 
     fn unit(&self, _rows: &Dataset) -> String {
-        if self.fitted.graph.is_some() { "nodes" } else { "rows" }.into()
+        let unit = match (&self.fitted.graph, &self.fitted.graphs) {
+            (Some(_), _) => "nodes",
+            (_, Some(_)) => "graphs",
+            (None, None) => "rows",
+        };
+        unit.into()
     }
 
     fn treatment(&self) -> Option<[String; 2]> {
@@ -197,9 +202,10 @@ impl Task for Rows<'_> {
     }
 
     fn table(&self, rows: &Dataset, predictions: &Predictions) -> Table {
-        // Nodes are told by their names.
-        let id = self.fitted.graph.iter().filter_map(|graph| graph.id.clone());
-        let titles: Vec<String> = id.collect();
+        // Nodes and graphs are told by their names.
+        let of_nodes = self.fitted.graph.iter().filter_map(|graph| graph.id.clone());
+        let of_graphs = self.fitted.graphs.iter().filter_map(|graphs| graphs.config.id.clone());
+        let titles: Vec<String> = of_nodes.chain(of_graphs).collect();
         let named = !titles.is_empty();
         let name = |at: usize| rows.row_names.get(at).filter(|_| named).cloned().into_iter().collect();
         self.head.table(rows, predictions, titles, name)

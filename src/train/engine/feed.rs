@@ -266,6 +266,23 @@ pub(super) fn words(data: &Dataset, name: &str) -> Vec<u32> {
         },
         (Some(target), _) if name == inputs::Y => Target::words(target),
         _ if name == inputs::WEIGHT => data.weights.iter().map(|&w| (w as f32).to_bits()).collect(),
-        _ => column.map_or_else(Vec::new, |c| c.ids.clone()),
+        _ => column.map_or_else(|| words_of_graphs(data, name), |c| c.ids.clone()),
+    }
+}
+
+/// The words of a column of graphs.
+fn words_of_graphs(data: &Dataset, name: &str) -> Vec<u32> {
+    let Some(graphs) = &data.graphs else { return vec![] };
+    let floats = |floats: &[f32]| bytemuck::cast_slice(floats).to_vec();
+    match name {
+        inputs::LENGTH => graphs.counts.clone(),
+        inputs::NODES => floats(&graphs.x),
+        inputs::LINKS => graphs.links.clone(),
+        inputs::NORMALISED => floats(&graphs.normalised),
+        inputs::AVERAGED => floats(&graphs.averaged),
+        _ => {
+            let column = graphs.categories.iter().find(|c| inputs::node_source(&c.name) == name);
+            column.map_or_else(Vec::new, |c| c.ids.clone())
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::feed::Sent;
 use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
 use super::turns;
-use crate::data::Dataset;
+use crate::data::{Dataset, Graphs};
 use crate::graph::ValueId;
 use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph, Turn};
@@ -308,6 +308,23 @@ fn sent_spec(spec: &DataSpec, rows: usize) -> DataSpec {
     DataSpec { name: spec.name.clone(), rows, order: rows, columns }
 }
 
+/// The columns of graphs.
+fn columns_of_graphs(graphs: &Graphs) -> Vec<DataColumn> {
+    let packed = graphs.packed;
+    let mut columns = vec![
+        DataColumn::rows(inputs::LENGTH, 1),
+        DataColumn::rows(inputs::LINKS, packed.words()),
+        DataColumn::rows(inputs::NORMALISED, packed.edges),
+        DataColumn::rows(inputs::AVERAGED, packed.edges),
+    ];
+    if !graphs.features.is_empty() {
+        columns.push(DataColumn::rows(inputs::NODES, packed.nodes * graphs.features.len()));
+    }
+    let categories = graphs.categories.iter().map(|c| inputs::node_source(&c.name));
+    columns.extend(categories.map(|name| DataColumn::rows(name, packed.nodes)));
+    columns
+}
+
 fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     if let Some(text) = &data.text {
         let length = text.length;
@@ -321,6 +338,9 @@ fn data_spec(name: &str, data: &Dataset, order: usize) -> DataSpec {
     if let Some(documents) = &data.documents {
         columns.push(DataColumn::rows(inputs::X, documents.length));
         columns.push(DataColumn::rows(inputs::LENGTH, 1));
+    }
+    if let Some(graphs) = &data.graphs {
+        columns.extend(columns_of_graphs(graphs));
     }
     let windows = data.windows.as_ref();
     if let Some(pixels) = &data.pixels {
