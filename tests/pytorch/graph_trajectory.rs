@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use gridlight::base::edges::{Edge, averaged, normalised, with_loops};
 use gridlight::base::nodes::Nodes;
+use gridlight::base::packed::Packed;
 use gridlight::base::step::StepRecord;
-use gridlight::data::{CategoryIds, Dataset, Target};
+use gridlight::data::{CategoryIds, Dataset, Graphs, Target};
 use gridlight::device::Device;
 use gridlight::nn::config::ModelConfig;
-use gridlight::nn::inputs::{Inputs, SequenceShape};
+use gridlight::nn::inputs::{GraphShape, Inputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
@@ -50,6 +52,65 @@ fn edges(nodes: usize, seed: u64) -> Nodes {
         weights: found.values().copied().collect(),
         ..Nodes::default()
     }
+}
+
+/// The edges of a graph as layers weigh them, and how many nodes there are.
+struct Weighed {
+    nodes: usize,
+    looped: Vec<Edge>,
+    shares: Vec<f32>,
+}
+
+impl Weighed {
+    fn of(graph: &Nodes) -> Self {
+        let (nodes, own) = (graph.count(), graph.edges().collect::<Vec<Edge>>());
+        let looped = with_loops(nodes, graph.edges(), true);
+        let shares = averaged(nodes, &own);
+        let share =
+            |edge: &Edge| own.iter().position(|e| (e.0, e.1) == (edge.0, edge.1)).map_or(0.0, |e| shares[e]);
+        let shares = looped.iter().map(share).collect();
+        Self { nodes, looped, shares }
+    }
+
+    fn ends(&self) -> Vec<[u32; 2]> {
+        self.looped.iter().map(|edge| [edge.0, edge.1]).collect()
+    }
+}
+
+/// Graphs of 4 to 10 nodes, of which each gets two numbers.
+fn many(pool: &str) -> (Box<dyn Model>, Dataset) {
+    let layers = format!(
+        r#"{{ type = "graph_conv", units = 6 }}, {{ type = "batch_norm" }},
+           {{ type = "activation", function = "tanh" }}, {{ type = "graph_attention", units = 4, heads = 2 }},
+           {{ type = "activation", function = "tanh" }}, {{ type = "graph_sage", units = 6 }},
+           {{ type = "activation", function = "tanh" }}, {pool}"#
+    );
+    let all: Vec<Weighed> = (0..NODES).map(|g| Weighed::of(&edges(4 + 5 * g % 7, 20 + g as u64))).collect();
+    let packed = all.iter().fold(Packed::default(), |packed, graph| packed.with(graph.nodes, &graph.ends()));
+    let mut graphs =
+        Graphs { packed, features: (0..5).map(|i| format!("x{i}")).collect(), ..Graphs::default() };
+    for (at, graph) in all.iter().enumerate() {
+        graphs.counts.push(graph.nodes as u32);
+        graphs.x.extend(numbers(graph.nodes * 5, 40 + at as u64, 1.0));
+        graphs.x.resize((at + 1) * packed.nodes * 5, 0.0);
+        packed.pack(&graph.ends(), &mut graphs.links);
+        graphs.normalised.extend(normalised(graph.nodes, &graph.looped));
+        graphs.averaged.extend(&graph.shares);
+        for weights in [&mut graphs.normalised, &mut graphs.averaged] {
+            weights.resize((at + 1) * packed.edges, 0.0);
+        }
+    }
+    let shape = GraphShape { packed, features: 5, categories: vec![] };
+    let inputs = Inputs { graphs: Some(shape), ..Inputs::default() };
+    let data = Dataset {
+        rows: NODES,
+        graphs: Some(graphs),
+        target: Some(Target::Numbers(numbers(NODES * 2, 6, 1.0))),
+        targets: 2,
+        source_rows: (0..NODES).collect(),
+        ..Dataset::default()
+    };
+    (Box::new(Supervised::new(&config(&layers), inputs, 2, Loss::Mse {})), data)
 }
 
 fn config(layers: &str) -> ModelConfig {
@@ -106,7 +167,11 @@ fn weights(model: &dyn Model) -> Vec<(String, Vec<usize>, Vec<f32>)> {
         let data = numbers(shape.iter().product(), 100 + at as u64, 0.5);
         (name, shape, data)
     };
-    shapes.into_iter().enumerate().map(fill).collect()
+    let states = graph.states.into_iter().map(|state| {
+        let values = vec![state.initial; state.shape.iter().product()];
+        (state.name, state.shape, values)
+    });
+    shapes.into_iter().enumerate().map(fill).chain(states).collect()
 }
 
 /// The losses of some steps, and what is trained.
@@ -145,7 +210,7 @@ fn play(device: &dyn Device, model: &dyn Model, data: &Dataset, steps: u32) -> (
 /// A name in graphs.json, the network and its data.
 type Case = (&'static str, (Box<dyn Model>, Dataset));
 
-fn cases() -> [Case; 4] {
+fn cases() -> [Case; 7] {
     let tanh = r#"{ type = "activation", function = "tanh" }"#;
     let conv = r#"{ type = "graph_conv", units = 8 }, { type = "activation", function = "relu" },
                   { type = "graph_conv", units = 3 }"#;
@@ -161,6 +226,9 @@ fn cases() -> [Case; 4] {
         ("graph_sage", classes(&sage)),
         ("graph_attention", classes(&attention)),
         ("stations", stations()),
+        ("many_averaged", many(r#"{ type = "global_pool", kind = "average" }"#)),
+        ("many_largest", many(r#"{ type = "global_pool", kind = "max" }"#)),
+        ("many_summed", many(r#"{ type = "global_pool", kind = "sum" }, { type = "layer_norm" }"#)),
     ]
 }
 

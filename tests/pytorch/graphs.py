@@ -1,9 +1,9 @@
-"""Makes graphs.json in this folder with PyTorch: losses of four small networks on graphs over 50 steps.
+"""Makes graphs.json in this folder with PyTorch: losses of small networks on graphs over 50 steps.
 
 usage: python3 tests/pytorch/graphs.py > tests/pytorch/graphs.json   (needs torch)
 
 The layers are written from the formulas of Kipf and Welling (2017), Hamilton et al. (2017) and Velickovic et al. (2018),
-as torch_geometric has them, with dense matrices of the edges. Graph: 12 nodes, directed edges from a small integer
+as torch_geometric has them, with dense matrices of the edges; those of batches of graphs have a block for each. Graph: 12 nodes, directed edges from a small integer
 generator with weights, a loop at node 3, and node 11 alone. Weights of the networks are multiples of 1/64 from the same
 generator, the tensor at place i of the sorted names with seed 100 + i.
 """
@@ -48,6 +48,9 @@ class GraphConv(nn.Module):
         super().__init__()
         self.lin = nn.Linear(inputs, units, bias=False)
         self.bias = nn.Parameter(torch.zeros(units))
+        self.on(edges)
+
+    def on(self, edges):
         loops = torch.where(edges.diagonal() > 0, torch.zeros(len(edges)), torch.ones(len(edges)))
         edges = edges + torch.diag(loops)
         root = edges.sum(1) ** -0.5
@@ -62,6 +65,9 @@ class Sage(nn.Module):
         super().__init__()
         self.lin_l = nn.Linear(inputs, units)
         self.lin_r = nn.Linear(inputs, units, bias=False)
+        self.on(edges)
+
+    def on(self, edges):
         self.edges = edges / edges.sum(1, keepdim=True).clamp(min=1e-30)
 
     def forward(self, x):
@@ -76,6 +82,9 @@ class Attention(nn.Module):
         self.att_dst = nn.Parameter(torch.zeros(1, heads, units))
         self.bias = nn.Parameter(torch.zeros(heads * units if concat else units))
         self.heads, self.units, self.concat = heads, units, concat
+        self.on(edges)
+
+    def on(self, edges):
         self.there = (edges > 0) | torch.eye(len(edges), dtype=torch.bool)
 
     def forward(self, x):
@@ -105,6 +114,38 @@ class Stations(nn.Module):
         return h.transpose(1, 2).reshape(len(x), 8)
 
 
+class Many(nn.Module):
+    """Batches of graphs of 4 to 10 nodes, of which each gets two numbers."""
+
+    def __init__(self, pool, normal):
+        super().__init__()
+        self.pool, few = pool, edges(4, 8)
+        self.add_module("0", GraphConv(5, 6, few))
+        self.add_module("1", nn.BatchNorm1d(6))
+        self.add_module("3", Attention(6, 4, 2, True, few))
+        self.add_module("5", Sage(8, 6, few))
+        self.last = ["8", "9"] if normal else ["8"]
+        if normal:
+            self.add_module("8", nn.LayerNorm(6))
+        self.add_module(self.last[-1], nn.Linear(6, 2))
+
+    def forward(self, graphs):
+        sizes = [4 + 5 * g % 7 for g in graphs]
+        block = torch.block_diag(*[edges(n, 20 + g) for n, g in zip(sizes, graphs)])
+        h = torch.cat([tensor((n, 5), 40 + g) for n, g in zip(sizes, graphs)])
+        for name in ["0", "1", "3", "5"]:
+            layer = getattr(self, name)
+            if name != "1":
+                layer.on(block)
+            h = layer(h)
+            if name != "0":
+                h = torch.tanh(h)
+        h = torch.stack([self.pool(part) for part in h.split(sizes)])
+        for name in self.last:
+            h = getattr(self, name)(h)
+        return h
+
+
 def classes(net):
     x = tensor((NODES, 5), 2)
     y = torch.tensor([v % 3 for v in integers(NODES, 3)])
@@ -131,6 +172,23 @@ def stations():
     return Stations(), lambda net, rows: F.mse_loss(net(x[rows]), y[rows])
 
 
+def many(pool, normal=False):
+    y = tensor((12, 2), 6)
+    return Many(pool, normal), lambda net, rows: F.mse_loss(net(rows), y[rows])
+
+
+def many_averaged():
+    return many(lambda h: h.mean(0))
+
+
+def many_largest():
+    return many(lambda h: h.amax(0))
+
+
+def many_summed():
+    return many(lambda h: h.sum(0), True)
+
+
 def run(make):
     net, loss_of = make()
     for i, (name, p) in enumerate(sorted(net.named_parameters())):
@@ -148,5 +206,5 @@ def run(make):
     return losses
 
 
-cases = [graph_conv, graph_sage, graph_attention, stations]
+cases = [graph_conv, graph_sage, graph_attention, stations, many_averaged, many_largest, many_summed]
 print(json.dumps({make.__name__: run(make) for make in cases}, indent=0))
