@@ -1,7 +1,7 @@
 // Attention: read 0 = queries [BATCH, QUERIES, HEADS, D], read 1 and 2 = keys and values
 // [BATCH, KEYS, HEADS / SHARED, D], or all of them packed in read 0; then lengths [BATCH]. It writes
 // y = sum_j p_j v_j / sum_j p_j of each query [BATCH, QUERIES, HEADS, D] and its log-sum [BATCH, QUERIES, HEADS],
-// with p_j = e^(s_j - max s), s_j = SCALE q k_j. An invocation has ROWS queries in registers and goes through the
+// with p_j = e^(s_j - max s), s_j = SCALE q k_j, less the head's slope times the distance if ALIBI. An invocation has ROWS queries in registers and goes through the
 // keys, one after the other, which all invocations of a workgroup read together. It keeps the largest score so far
 // and scales what it has summed when it meets a larger one.
 //@import step, arithmetic, numerics, random
@@ -63,6 +63,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var largest_r = LOWEST;
     var total_r = 0.0;
 //@end
+    let falls = slope(head);
     var limit = length(b);
     if (CAUSAL) {
         limit = min(limit, first + LANES * ROWS);
@@ -75,7 +76,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         dot_r = add_product(dot_r, q_r_d, k_d); //@for r in ROWS
 //@end
 //@for r in ROWS
-        let score_r = mul_(total(dot_r), SCALE);
+        let score_r = score(total(dot_r), falls, query_r, j);
         let seen_r = !CAUSAL || j <= query_r;
         if (seen_r && score_r > largest_r) {
             let factor = exp_(sub_(largest_r, score_r));

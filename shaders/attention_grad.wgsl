@@ -1,6 +1,6 @@
 // The gradient of attention: read 0 = dy and 1 = queries [BATCH, QUERIES, HEADS, D], read 2 and 3 = keys and values
 // [BATCH, KEYS, HEADS / SHARED, D], or all but dy packed in read 1; then log-sums L and sums of y dy, D, of the
-// queries [BATCH, QUERIES, HEADS], and lengths [BATCH]. With p = e^(SCALE q k - L) and ds = p (dy v - D) SCALE it
+// queries [BATCH, QUERIES, HEADS], and lengths [BATCH]. With p = e^(s - L), s = SCALE q k as forward, and ds = p (dy v - D) SCALE it
 // writes dq = sum_j ds k_j [BATCH, QUERIES, HEADS, D], and dk = sum_i ds q_i and dv = sum_i p dy_i one after the
 // other [2, BATCH, KEYS, HEADS / SHARED, D], or packed. The first KEY_GROUPS workgroups have ROWS keys an invocation
 // in registers and go through the queries, the others ROWS queries and go through the keys.
@@ -62,9 +62,9 @@ fn store_value(at: u32, value: Floats) {
     write_0[at] = value; //@insert store_value
 }
 
-// p and ds of a pair, from its products q k and dy v.
-fn change(pair: u32, qk: f32, dv: f32, log_sum: f32, product: f32, seen: bool) -> vec2<f32> {
-    let p = select(0.0, exp_(sub_(mul_(qk, SCALE), log_sum)), seen);
+// p and ds of a pair, from its score and its product dy v.
+fn change(pair: u32, s: f32, dv: f32, log_sum: f32, product: f32, seen: bool) -> vec2<f32> {
+    let p = select(0.0, exp_(sub_(s, log_sum)), seen);
     let ds = mul_(mul_(p, sub_(dropped(pair, dv), product)), SCALE);
     return vec2<f32>(dropped(pair, p), select(0.0, ds, seen));
 }
@@ -89,6 +89,7 @@ fn queries(at: u32, lane: u32) {
     var dq_r_d = Floats(0.0);
 //@end
 //@end
+    let falls = slope(head);
     var limit = length(b);
     if (CAUSAL) {
         limit = min(limit, first + LANES * ROWS);
@@ -105,7 +106,8 @@ fn queries(at: u32, lane: u32) {
 //@end
 //@for r in ROWS
         let pair_r = pair_of(b, head, query_r, j);
-        let ds_r = change(pair_r, total(qk_r), total(dv_r), log_sum_r, product_r, !CAUSAL || j <= query_r).y;
+        let s_r = score(total(qk_r), falls, query_r, j);
+        let ds_r = change(pair_r, s_r, total(dv_r), log_sum_r, product_r, !CAUSAL || j <= query_r).y;
         dq_r_d = add_scaled(dq_r_d, ds_r, k_d); //@for d in VECTORS
 //@end
     }
@@ -132,6 +134,7 @@ fn keys(at: u32, lane: u32) {
 //@end
     let end = length(b);
     for (var head = key_head * SHARED; head < (key_head + 1u) * SHARED; head++) {
+        let falls = slope(head);
         // Earlier queries see none of the keys.
         var begin = 0u;
         if (CAUSAL) {
@@ -153,7 +156,8 @@ fn keys(at: u32, lane: u32) {
 //@for r in ROWS
             let pair_r = pair_of(b, head, i, key_r);
             let seen_r = key_r < end && (!CAUSAL || key_r <= i);
-            let both_r = change(pair_r, total(qk_r), total(yv_r), log_sum, product, seen_r);
+            let s_r = score(total(qk_r), falls, i, key_r);
+            let both_r = change(pair_r, s_r, total(yv_r), log_sum, product, seen_r);
             dk_r_d = add_scaled(dk_r_d, both_r.y, q_d); //@for d in VECTORS
             dv_r_d = add_scaled(dv_r_d, both_r.x, dy_d); //@for d in VECTORS
 //@end

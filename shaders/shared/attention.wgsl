@@ -15,6 +15,7 @@ const KEY_OFFSET: u32 = 0u; //@param
 const VALUE_OFFSET: u32 = 0u; //@param
 const SCALE: f32 = 1.0; //@param
 const CAUSAL: bool = false; //@param
+const ALIBI: bool = false; //@param
 const DROPOUT: bool = false; //@param
 const THRESHOLD: u32 = 0u; //@param
 const FACTOR: f32 = 1.0; //@param
@@ -32,6 +33,21 @@ fn key_at(b: u32, head: u32, j: u32) -> u32 {
 // The element of a pair in [BATCH, HEADS, QUERIES, KEYS].
 fn pair_of(b: u32, head: u32, query: u32, key: u32) -> u32 {
     return ((b * HEADS + head) * QUERIES + query) * KEYS + key;
+}
+
+// What the scores of a head fall by for each step between query and key.
+fn slope(head: u32) -> f32 {
+    return 0.0; //@insert slope
+}
+
+// The score of a pair from its product, with the slope of the head.
+fn score(product: f32, falls: f32, query: u32, key: u32) -> f32 {
+    if (ALIBI) {
+        let apart = f32(max(query, key) - min(query, key));
+        return sub_(mul_(product, SCALE), mul_(falls, apart));
+    } else {
+        return mul_(product, SCALE);
+    }
 }
 
 // x times what dropout gives the pair.

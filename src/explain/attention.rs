@@ -4,6 +4,7 @@ use crate::graph::attention::Attend;
 use crate::graph::copy::Places;
 use crate::graph::ops::{Attended, Attention, Op};
 use crate::graph::{Graph, GraphError, ValueId};
+use crate::oracle::attention::slope;
 
 /// Whether a model attends to tokens of its inputs, all layers to as many.
 pub(super) fn attends(model: &Graph) -> bool {
@@ -77,6 +78,15 @@ fn weights(graph: &mut Graph, attend: &Attend, operands: &[ValueId]) -> Result<V
     let k = graph.reshape(k, &[batch, heads, tokens, width])?;
     let scores = graph.matmul_with(q, k, false, true)?;
     let mut scores = graph.mul_scalar(scores, f64::from(f32::from_bits(attend.scale)))?;
+    if attend.alibi {
+        let apart: Vec<f32> =
+            (0..tokens * tokens).map(|at| (at / tokens).abs_diff(at % tokens) as f32).collect();
+        let slopes: Vec<f32> = (0..heads).map(|head| -slope(head, heads)).collect();
+        let apart = graph.constant(&[1, tokens, tokens], &apart)?;
+        let slopes = graph.constant(&[heads, 1, 1], &slopes)?;
+        let falls = graph.mul(apart, slopes)?;
+        scores = graph.add(scores, falls)?;
+    }
     if attend.causal {
         let hidden = |at: usize| if at % tokens > at / tokens { -1e30 } else { 0.0 };
         let mask: Vec<f32> = (0..tokens * tokens).map(hidden).collect();
@@ -110,7 +120,8 @@ mod tests {
         (0..count).map(|at| (at as f64 * 1.7 + seed).sin()).collect()
     }
 
-    /// `(mean over heads of the softmax + I) / 2` of a row of the batch; `q(t, h)` and `k(t, h)` give vectors.
+    /// `(mean over heads of the softmax + I) / 2` of a row of the batch; `q(t, h)` and `k(t, h)` give vectors;
+    /// causal scores fall with distance.
     fn layer<'a>(
         heads: usize,
         causal: bool,
@@ -123,7 +134,8 @@ mod tests {
             for h in 0..heads {
                 let score = |s: usize| {
                     let product: f64 = q(t, h).iter().zip(k(s, h)).map(|(a, b)| a * b).sum();
-                    if causal && s > t { 0.0 } else { (product / (WIDTH as f64).sqrt()).exp() }
+                    let falls = if causal { f64::from(slope(h, heads)) * t.abs_diff(s) as f64 } else { 0.0 };
+                    if causal && s > t { 0.0 } else { (product / (WIDTH as f64).sqrt() - falls).exp() }
                 };
                 let sum: f64 = (0..TOKENS).map(score).sum();
                 (0..TOKENS).for_each(|s| row[s] += 0.5 * score(s) / sum / heads as f64);
@@ -143,7 +155,7 @@ mod tests {
         let (all, all_shape) = source("all", 4);
         let (q, heads_shape) = source("q", 3);
         let (k, _) = source("k", 3);
-        let attend = Attend::new(WIDTH, true);
+        let attend = Attend::new(WIDTH, true).with_alibi(true);
         let first = model.attention_packed(all, 2, None, attend).unwrap();
         let first = model.sum(first, &[2], true).unwrap();
         let v = model.broadcast(first, &heads_shape).unwrap();

@@ -11,6 +11,8 @@ pub struct Attend {
     pub scale: u32,
     /// Whether query `i` sees keys up to `i` only.
     pub causal: bool,
+    /// Whether scores fall with the distance of query and key ([`crate::oracle::attention::slope`]).
+    pub alibi: bool,
     /// Dropout of the weights.
     pub dropout: Option<Dropout>,
     /// The heads of queries, if these are packed with keys and values.
@@ -20,7 +22,18 @@ pub struct Attend {
 impl Attend {
     /// Scores divided by the square root of the width of a head, as usual.
     pub fn new(width: usize, causal: bool) -> Self {
-        Self { scale: (1.0 / (width as f32).sqrt()).to_bits(), causal, dropout: None, packed: None }
+        Self {
+            scale: (1.0 / (width as f32).sqrt()).to_bits(),
+            causal,
+            alibi: false,
+            dropout: None,
+            packed: None,
+        }
+    }
+
+    /// With scores that fall with distance.
+    pub fn with_alibi(self, alibi: bool) -> Self {
+        Self { alibi, ..self }
     }
 
     /// With dropout of the weights at this rate; `stream` selects the random numbers.

@@ -6,6 +6,7 @@ use super::network::{Cache, Network};
 use super::tensors::State;
 use crate::base::tensor::DType;
 use crate::graph::{GraphError, Source, ValueId};
+use crate::oracle::attention::slope;
 
 impl Network<'_> {
     /// Begins to read one step at a time, of at most `length`. States of zeros begin a text.
@@ -41,17 +42,35 @@ impl Network<'_> {
         self.graph.matmul(cache.place, table)
     }
 
+    /// What the scores `[1, length, H]` of this step's query with the keys that were kept fall by with distance.
+    pub(super) fn falls_cached(&mut self, cache: Cache, heads: usize) -> Result<ValueId, GraphError> {
+        let places: Vec<f32> = (0..cache.length).map(|at| at as f32).collect();
+        let slopes: Vec<f32> = (0..heads).map(|head| slope(head, heads)).collect();
+        let places = self.graph.constant(&[1, cache.length], &places)?;
+        let slopes = self.graph.constant(&[1, 1, heads], &slopes)?;
+        let own = self.graph.mul(cache.place, places)?;
+        let own = self.graph.sum(own, &[1], true)?;
+        // Later keys are not seen.
+        let apart = self.graph.formula([own, places], |[own, place]| (own - place).maximum(0.0))?;
+        let apart = self.graph.reshape(apart, &[1, cache.length, 1])?;
+        self.graph.mul(apart, slopes)
+    }
+
     /// Attention `[B, 1, H, D]` of the query of this step to the keys and values that were kept, with scores times
-    /// `scale`.
+    /// `scale`, less what they fall by.
     pub(super) fn attend_cached(
         &mut self,
         cache: Cache,
         [query, keys, values]: [ValueId; 3],
         scale: f64,
+        falls: Option<ValueId>,
     ) -> Result<ValueId, GraphError> {
         let [batch, length, heads, width] = self.graph.shape(keys)[..] else { return Ok(query) };
         let products = self.graph.mul(query, keys)?;
-        let scores = self.graph.sum(products, &[3], false)?;
+        let mut scores = self.graph.sum(products, &[3], false)?;
+        if let Some(falls) = falls {
+            scores = self.graph.formula([scores, falls], |[scores, falls]| scores - falls * (1.0 / scale))?;
+        }
         let seen = self.graph.reshape(cache.seen, &[1, length, 1])?;
         // Far below any score, so that the weight is 0.
         let scores =
@@ -132,6 +151,7 @@ mod tests {
             "positions = \"learned\"\nactivation = \"gelu\"",
             "positions = \"sinusoidal\"\ntied = true",
             "positions = \"rotary\"\nactivation = \"swiglu\"",
+            "positions = \"alibi\"",
         ];
         let rows: [[u32; LENGTH]; 2] = [[1, 4, 2, 0, 3, 3], [2, 2, 1, 4, 0, 1]];
         for config in configs {

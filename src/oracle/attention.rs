@@ -2,7 +2,8 @@
 //!
 //! For a query `i` of head `h`, over the keys `j` that it sees (always the first ones):
 //!
-//! - `s_j = scale sum_d q_id k_jd`, `p_j = e^(s_j - L)` with the log-sum `L = ln sum_j e^s_j`;
+//! - `s_j = scale sum_d q_id k_jd`, less `m_h |i - j|` with ALiBi, `p_j = e^(s_j - L)` with the log-sum
+//!   `L = ln sum_j e^s_j`;
 //! - `y_id = sum_j p_j m_j v_jd`, where `m_j` is 1, or in training with dropout 0 or `1 / (1 - rate)`.
 //!
 //! A query that sees no key gives zeros, with `L = 0`. With `D = sum_d y_d dy_d`:
@@ -30,9 +31,26 @@ pub struct Sizes {
     pub width: usize,
     /// Whether query `i` sees the keys up to `i` only.
     pub causal: bool,
+    /// Whether scores fall with the distance of query and key, by [`slope`] of the head for each step.
+    pub alibi: bool,
     /// Whether queries, keys and values of a step lie next to each other in one tensor `[B, T, H + 2 G, D]`, as a
     /// single product gives them; its gradient likewise.
     pub packed: bool,
+}
+
+/// What the score of head `head` of `heads` falls by for each step between query and key: `2^(-8 (head + 1) / heads)` if
+/// there are a power of two of heads; else those of the next smaller one, then every other one of twice as many
+/// (ALiBi: Press, Smith and Lewis 2022, arXiv:2108.12409, section 3 and the authors' code).
+pub fn slope(head: usize, heads: usize) -> f32 {
+    let whole = match heads.is_power_of_two() {
+        true => heads,
+        false => heads.next_power_of_two() / 2,
+    };
+    let (number, of) = match head.checked_sub(whole) {
+        None => (head + 1, whole),
+        Some(rest) => (2 * rest + 1, 2 * whole),
+    };
+    (-8.0 * number as f64 / of as f64).exp2() as f32
 }
 
 impl Sizes {
@@ -155,7 +173,15 @@ impl Given<'_> {
     fn score<T: Real>(&self, [b, h, i]: [usize; 3], j: usize) -> T {
         let (q, k) = (self.sizes.query(b, h, i), self.sizes.key(b, h, j));
         let dot = dot::<T>(&self.q[q..][..self.sizes.width], &self.k[k..][..self.sizes.width]);
-        dot * T::exact(self.scale)
+        let score = dot * T::exact(self.scale);
+        match self.sizes.alibi {
+            true => {
+                let slope = T::exact(f64::from(slope(h, self.sizes.heads)));
+                // A device may subtract it before the scale is applied.
+                score - (slope * T::exact(i.abs_diff(j) as f64)).rounded(4.0)
+            }
+            false => score,
+        }
     }
 
     /// `y` `[B, T, H, D]` and the log-sums `[B, T, H]`.
@@ -215,4 +241,21 @@ impl Given<'_> {
 
 fn dot<T: Real>(a: &[f64], b: &[f64]) -> T {
     T::sum(a.iter().zip(b).map(|(&a, &b)| T::exact(a) * T::exact(b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_are_those_of_the_authors() {
+        // `get_slopes` of github.com/ofirpress/attention_with_linear_biases.
+        let of = |heads: usize| (0..heads).map(|head| slope(head, heads)).collect::<Vec<_>>();
+        assert_eq!(of(8), [0.5, 0.25, 0.125, 0.0625, 0.03125, 0.015625, 0.0078125, 0.00390625]);
+        assert_eq!(of(2), [0.0625, 0.00390625]);
+        assert_eq!(of(6), [0.25, 0.0625, 0.015625, 0.00390625, 0.5, 0.125]);
+        assert_eq!(of(1), [0.00390625]);
+        let sixteen = of(16);
+        assert!((sixteen[0] - 0.5f32.sqrt()).abs() < 1e-7 && sixteen[15] == 0.00390625);
+    }
 }

@@ -229,7 +229,7 @@ impl Writer<'_> {
                 self.step(format!("x = x.reshape(-1, {channels}, {high}, {wide})"));
                 return Some(Kind::Images([channels, high, wide]));
             }
-            (LayerConfig::Attention(keys), Kind::Steps(_)) if !keys.causal && !keys.rotary => {
+            (LayerConfig::Attention(keys), Kind::Steps(_)) if !keys.causal && !keys.rotary && !keys.alibi => {
                 let bias = truth(keys.bias);
                 let module =
                     format!("nn.MultiheadAttention({width}, {}, bias={bias}, batch_first=True)", keys.heads);
@@ -237,7 +237,10 @@ impl Writer<'_> {
                 self.step(format!("x = layer({})(x, x, x, need_weights=False)[0]", quoted(name)));
             }
             (LayerConfig::Transformer(block), Kind::Steps(_))
-                if !block.causal && !block.rotary && block.activation != Activation::Swiglu =>
+                if !block.causal
+                    && !block.rotary
+                    && !block.alibi
+                    && block.activation != Activation::Swiglu =>
             {
                 self.transformer(name, block, width);
             }

@@ -284,13 +284,17 @@ fn attention_leaves_as_products_and_a_softmax() {
     let text: String = (0..400).map(|i| char::from(b'a' + (i * i % 7) as u8)).collect();
     fs::write(place.path().join("t.txt"), text).unwrap();
     let data = "[data]\nsource = \"t.txt\"\ntext = { length = 6 }\nsplit = { by = \"order\" }\n[model]\n";
-    let model = "family = \"transformer\"\nwidth = 8\nheads = 2\nblocks = 1\npositions = \"rotary\"\n";
-    train(place.path(), "gpt", &format!("{data}{model}"));
-    let model = export(place.path(), "runs/gpt", &[]);
-    assert_in_order(&model);
-    assert!(operators(&model).contains(&"Softmax") && operators(&model).contains(&"LayerNormalization"));
-    // Its masks have the length of the training sequences, and nothing is carried over.
-    let symbols = graph(&model).output[0].clone();
-    assert_eq!(ports(&graph(&model).input), [port("tokens", 7, "N 6")]);
-    assert_eq!(ports(&[symbols]), [port("logits", 1, "N 6 5")]);
+    for positions in ["rotary", "alibi"] {
+        let model = format!(
+            "family = \"transformer\"\nwidth = 8\nheads = 2\nblocks = 1\npositions = \"{positions}\"\n"
+        );
+        train(place.path(), positions, &format!("{data}{model}"));
+        let model = export(place.path(), &format!("runs/{positions}"), &[]);
+        assert_in_order(&model);
+        assert!(operators(&model).contains(&"Softmax") && operators(&model).contains(&"LayerNormalization"));
+        // Its masks have the length of the training sequences, and nothing is carried over.
+        let symbols = graph(&model).output[0].clone();
+        assert_eq!(ports(&graph(&model).input), [port("tokens", 7, "N 6")]);
+        assert_eq!(ports(&[symbols]), [port("logits", 1, "N 6 5")]);
+    }
 }

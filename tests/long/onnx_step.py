@@ -316,7 +316,7 @@ type = "flatten"
         )
     yield "tcn", "series", windows + '[model]\nfamily = "tcn"\nchannels = [6, 6]\n' + TRAIN + "batch_size = 10\nlearning_rate = 2e-3\n"
     attention = '[model]\nfamily = "transformer"\nwidth = 16\nheads = 2\nblocks = 1\npositions = "{positions}"\n'
-    for positions in ["learned", "rotary"]:
+    for positions in ["learned", "rotary", "alibi"]:
         yield f"transformer-{positions}", "series", windows + attention.format(positions=positions) + TRAIN + (
             "batch_size = 10\nlearning_rate = 2e-3\n"
         )

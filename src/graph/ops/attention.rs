@@ -97,7 +97,8 @@ impl Attend {
                 "causal attention needs as many queries as keys, found {queries} queries and {keys} keys"
             ));
         }
-        Ok(Sizes { batch, heads, key_heads, queries, keys, width, causal: self.causal, packed: false })
+        let (causal, alibi) = (self.causal, self.alibi);
+        Ok(Sizes { batch, heads, key_heads, queries, keys, width, causal, alibi, packed: false })
     }
 
     fn packed_sizes(&self, heads: usize, all: &[usize]) -> Result<Sizes, String> {
@@ -110,8 +111,8 @@ impl Attend {
                 "{rows} rows of a step cannot be {heads} heads of queries and as many of keys as of values"
             ));
         };
-        let (key_heads, causal) = (keys / 2, self.causal);
-        Ok(Sizes { batch, heads, key_heads, queries: steps, keys: steps, width, causal, packed: true })
+        let (key_heads, causal, alibi) = (keys / 2, self.causal, self.alibi);
+        Ok(Sizes { batch, heads, key_heads, queries: steps, keys: steps, width, causal, alibi, packed: true })
     }
 
     /// The formulas' operands, with queries, keys and values from operand `first` on.
@@ -258,16 +259,21 @@ impl OpDef for Attention {
             if packed && queries != keys {
                 continue;
             }
-            for (causal, lengths, dropout) in
-                [(false, false, 0.0), (true, false, 0.0), (false, true, 0.0), (true, true, 0.4)]
-            {
+            for (causal, lengths, dropout, alibi) in [
+                (false, false, 0.0, false),
+                (true, false, 0.0, false),
+                (false, true, 0.0, false),
+                (true, true, 0.4, false),
+                (false, false, 0.0, true),
+                (true, true, 0.4, true),
+            ] {
                 // A lone sequence may have a lone key, whose gradient is 0 but for rounding.
                 if (causal && queries != keys) || (lengths && batch == 1) {
                     continue;
                 }
                 let name = format!(
                     "attention {batch}x{heads}/{key_heads} {queries}x{keys}x{width}, causal {causal}, packed {packed}, \
-                     lengths {lengths}, dropout {dropout}"
+                     lengths {lengths}, dropout {dropout}, alibi {alibi}"
                 );
                 all.add(name, |g| {
                     let small = Draw::Between(-1.0, 1.0);
@@ -275,7 +281,7 @@ impl OpDef for Attention {
                         true => Some(g.draw(&[batch], Draw::Index(keys + 1))?),
                         false => None,
                     };
-                    let attend = Attend::new(width, causal).with_dropout(dropout, 5);
+                    let attend = Attend::new(width, causal).with_alibi(alibi).with_dropout(dropout, 5);
                     if packed {
                         let all = g.draw(&[batch, queries, heads + 2 * key_heads, width], small)?;
                         return g.graph.attention_packed(all, heads, lengths, attend);

@@ -204,6 +204,19 @@ impl WithSimd for Change<'_> {
 }
 
 impl Form {
+    /// Lowers products of queries and keys, `[keys, n]` from query `i` and key `j` on, by what their scores fall with
+    /// distance.
+    pub(super) fn lower(&self, [h, i, j]: [usize; 3], n: usize, products: &mut [f32]) {
+        let Some(slope) = self.slope(h) else { return };
+        let slope = slope / self.scale();
+        for (row, products) in products.chunks_exact_mut(n).enumerate() {
+            let apart = (j + row) as f32 - i as f32;
+            for (at, product) in products.iter_mut().enumerate() {
+                *product -= slope * (apart - at as f32).abs();
+            }
+        }
+    }
+
     /// Dropout's factors of `keys` keys from `j` by `n` queries from `i`, `[keys, n]`; `None` without dropout.
     pub(super) fn mask<'m>(
         &self,

@@ -36,6 +36,12 @@ fn add_scaled(to: &mut [f32], factor: f32, row: &[f32]) {
 }
 
 impl Form {
+    /// The score of a pair from the product of its query and key.
+    fn score(&self, product: f32, [h, i, j]: [usize; 3]) -> f32 {
+        let score = mul(product, self.scale());
+        self.slope(h).map_or(score, |slope| sub(score, mul(slope, i.abs_diff(j) as f32)))
+    }
+
     fn dropped(&self, step: &StepRecord, pair: usize, x: f32) -> f32 {
         let of = |dropout: Dropout| match dropout.keeps(&self.sizes, step, pair) {
             true => mul(x, f32::from_bits(dropout.factor)),
@@ -63,7 +69,7 @@ impl NativeRun for Exact<Attention> {
                 let (mut largest, mut total) = (LOWEST, 0.0);
                 for j in 0..sizes.seen(i, form.length(operands, b)) {
                     let key = sizes.key(b, h, j);
-                    let score = mul(dot(query, &k[key..][..sizes.width]), form.scale());
+                    let score = form.score(dot(query, &k[key..][..sizes.width]), [h, i, j]);
                     if score > largest {
                         let factor = exp(sub(largest, score));
                         total = mul(total, factor);
@@ -108,7 +114,7 @@ impl Pairs<'_> {
         let ([q, k, v], next) = (form.operands(1), 1 + form.words().len());
         let part = |operand: usize, at: usize| &operands.read(operand)[at..][..sizes.width];
         let (query, key) = (part(q, sizes.query(b, h, i)), part(k, sizes.key(b, h, j)));
-        let score = mul(dot(query, key), form.scale());
+        let score = form.score(dot(query, key), [h, i, j]);
         let p = exp(sub(score, operands.read(next)[row]));
         let pair = sizes.pair(b, h, i, j);
         let dy = part(0, sizes.result(b, h, i));

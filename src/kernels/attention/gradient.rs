@@ -151,6 +151,7 @@ impl Work<'_> {
             let scores = &mut grown(scores, count * n)[..count * n];
             let changes = &mut grown(changes, count * n)[..count * n];
             k.times(q_t, n, scores);
+            form.lower([h, i, j], n, scores);
             v.times(dy_t, n, changes);
             vectorised(Change {
                 scores,

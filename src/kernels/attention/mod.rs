@@ -22,7 +22,7 @@ use crate::base::step::StepRecord;
 use crate::base::target::Target;
 use crate::native::operands::Operands as NativeOperands;
 use crate::oracle::Approx;
-pub use crate::oracle::attention::Sizes;
+pub use crate::oracle::attention::{Sizes, slope};
 
 /// Largest width of a head: its row is kept in registers.
 pub const MAX_WIDTH: usize = 256;
@@ -71,6 +71,11 @@ impl Form {
         f32::from_bits(self.scale)
     }
 
+    /// What the scores of a head fall by for each step between query and key.
+    fn slope(&self, head: usize) -> Option<f32> {
+        self.sizes.alibi.then(|| slope(head, self.sizes.heads))
+    }
+
     /// Pairs of a query and a key that it sees, if all sequences are whole.
     fn pairs(&self) -> usize {
         let Sizes { batch, heads, queries, keys, causal, .. } = self.sizes;
@@ -97,13 +102,14 @@ impl Form {
     }
 
     fn shape(&self) -> String {
-        let Sizes { batch, heads, key_heads, queries, keys, width, causal, packed } = self.sizes;
+        let Sizes { batch, heads, key_heads, queries, keys, width, causal, alibi, packed } = self.sizes;
         let packed = if packed { " packed" } else { "" };
         let shared = if key_heads == heads { String::new() } else { format!("/{key_heads}") };
         let causal = if causal { " causal" } else { "" };
+        let alibi = if alibi { " alibi" } else { "" };
         let lengths = if self.lengths { " lengths" } else { "" };
         let dropout = if self.dropout.is_some() { " dropout" } else { "" };
-        format!("{batch}x{heads}{shared} {queries}x{keys}x{width}{causal}{packed}{lengths}{dropout}")
+        format!("{batch}x{heads}{shared} {queries}x{keys}x{width}{causal}{alibi}{packed}{lengths}{dropout}")
     }
 
     /// NaN in what a query does not see may reach it: devices multiply it with zero.

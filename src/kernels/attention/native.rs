@@ -98,6 +98,7 @@ impl Attention {
             let (count, j) = (keys.len(), keys.start);
             let scores = &mut grown(scores, count * n)[..count * n];
             form.keys(operands, 0, [b, h, j]).times(transposed, n, scores);
+            form.lower([h, i, j], n, scores);
             let hidden = Hidden::at(sizes.causal, i, j);
             let scale = form.scale();
             vectorised(Soften { scores, n, scale, hidden, largest, total, factor, sums });

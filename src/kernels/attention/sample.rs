@@ -21,7 +21,8 @@ impl Form {
             stream: draw.below(9) as u32,
         });
         let packed = keys == queries && draw.one_in(2);
-        let sizes = Sizes { batch, heads, key_heads, queries, keys, width, causal, packed };
+        let alibi = draw.one_in(3);
+        let sizes = Sizes { batch, heads, key_heads, queries, keys, width, causal, alibi, packed };
         let scale = draw.choice(&[(width as f32).sqrt().recip(), 1.0 / 64.0]).to_bits();
         Self { sizes, scale, lengths: draw.one_in(3), dropout }
     }
@@ -86,6 +87,7 @@ fn typical() -> [Form; 4] {
             keys: length,
             width,
             causal,
+            alibi: false,
             packed: true,
         };
         Form { sizes, scale: (width as f32).sqrt().recip().to_bits(), lengths: false, dropout: None }

@@ -1,10 +1,11 @@
 //! Shaders of attention and its gradient.
 
-use super::{Attention, AttentionGrad, Form};
+use super::{Attention, AttentionGrad, Form, slope};
 use crate::base::target::{Family, Target};
 use crate::kernels::shader::bindings::{declare, insert_bindings};
 use crate::kernels::shader::{LANES, Shader, ShaderError, VECTOR_LANES, grid};
 use crate::shader::Template;
+use crate::shader::body::literal;
 
 impl Form {
     /// Rows that an invocation has in registers at most, if each takes `copies` of them. Software drivers load
@@ -63,6 +64,15 @@ impl Form {
         let dropout = self.dropout;
         let floats = |elements: usize| if self.is_wide() { elements / 4 } else { elements };
         let [q, k, v] = self.operands(before);
+        let slope = match sizes.alibi {
+            true => {
+                let of = |head| literal(slope(head, sizes.heads).to_bits());
+                let case = |head| format!("if (head == {head}u) {{\nreturn {};\n}}\n", of(head));
+                let cases: String = (1..sizes.heads).map(case).collect();
+                format!("{cases}return {};", of(0))
+            }
+            false => "return 0.0;".into(),
+        };
         let length = match self.lengths {
             true => format!("return min(KEYS, read_{}[b]);", reads + numbers),
             false => "return KEYS;".into(),
@@ -70,6 +80,8 @@ impl Form {
         insert_bindings(Template::new(name), declared)
             .flag("FOUR", self.is_wide())
             .flag("CAUSAL", sizes.causal)
+            .flag("ALIBI", sizes.alibi)
+            .insert("slope", slope)
             .flag("DROPOUT", dropout.is_some())
             .set("BATCH", sizes.batch)
             .set("HEADS", sizes.heads)

@@ -113,8 +113,8 @@ pub struct ModelConfig {
     /// hidden symbols from those on both sides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub objective: Option<Objective>,
-    /// `transformer`: how it knows where a token is, `"learned"` (default), `"sinusoidal"`, `"rotary"` or
-    /// `"none"`; the numbers of a table's row have no order.
+    /// `transformer`: how it knows where a token is, `"learned"` (default), `"sinusoidal"`, `"rotary"`,
+    /// `"alibi"` or `"none"`; the numbers of a table's row have no order.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positions: Option<Order>,
     /// `vae`, `gan`: dimension of the latent code (default 16, of a `gan` 64).

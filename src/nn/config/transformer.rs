@@ -20,6 +20,8 @@ pub enum Order {
     Sinusoidal,
     /// Queries and keys rotated by their position.
     Rotary,
+    /// Scores that fall with how far apart tokens are.
+    Alibi,
     /// It does not: tokens are a set.
     None,
 }
@@ -69,7 +71,7 @@ impl ModelConfig {
         match order {
             Order::Learned => layers.push(Position { kind: Positions::Learned }.into()),
             Order::Sinusoidal => layers.push(Position { kind: Positions::Sinusoidal }.into()),
-            Order::Rotary | Order::None => {}
+            Order::Rotary | Order::Alibi | Order::None => {}
         }
         for _ in 0..self.blocks.unwrap_or(BLOCKS) {
             let block = Transformer {
@@ -80,6 +82,7 @@ impl ModelConfig {
                 norm_first: true,
                 causal: tokens == TokensOf::Text,
                 rotary: order == Order::Rotary,
+                alibi: order == Order::Alibi,
                 eps: default_eps(),
             };
             layers.push(block.into());

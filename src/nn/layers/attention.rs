@@ -32,6 +32,10 @@ pub struct Attention {
     /// depend on how far apart steps are.
     #[serde(default)]
     pub rotary: bool,
+    /// Whether scores fall with how far apart steps are, faster in the first heads (ALiBi: Press, Smith and Lewis 2022,
+    /// arXiv:2108.12409).
+    #[serde(default)]
+    pub alibi: bool,
 }
 
 /// Maximum heads.
@@ -43,6 +47,16 @@ pub(super) fn check_heads(heads: usize) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("has {heads} heads; allowed are 1 to {MAX_HEADS}"))
+}
+
+/// Checks that there is one way to tell positions.
+pub(super) fn check_positions(rotary: bool, alibi: bool) -> Result<(), String> {
+    match rotary && alibi {
+        true => {
+            Err("has `rotary` and `alibi`, which both tell how far apart steps are; leave one out".into())
+        }
+        false => Ok(()),
+    }
 }
 
 /// Checks a dropout rate.
@@ -60,6 +74,7 @@ impl Layer for Attention {
 
     fn check(&self) -> Result<(), String> {
         check_heads(self.heads)?;
+        check_positions(self.rotary, self.alibi)?;
         check_rate(self.dropout)
     }
 
@@ -132,7 +147,8 @@ impl Network<'_> {
             None => {
                 let all = if keys.rotary { self.graph.rotary(all, 2 * heads)? } else { all };
                 let rate = if self.drops { keys.dropout } else { 0.0 };
-                let attend = Attend::new(width / heads, keys.causal).with_dropout(rate, stream);
+                let attend =
+                    Attend::new(width / heads, keys.causal).with_alibi(keys.alibi).with_dropout(rate, stream);
                 let lengths = self.lengths.map(|lengths| lengths.count);
                 self.graph.attention_packed(all, heads, lengths, attend)?
             }
@@ -176,7 +192,8 @@ impl Network<'_> {
         let [query, key, value] = [part(self, 0)?, part(self, 1)?, part(self, 2)?];
         let all_keys = self.cached(format!("{name}.keys"), cache, key)?;
         let values = self.cached(format!("{name}.values"), cache, value)?;
-        self.attend_cached(cache, [query, all_keys, values], 1.0 / (width as f64).sqrt())
+        let falls = if keys.alibi { Some(self.falls_cached(cache, heads)?) } else { None };
+        self.attend_cached(cache, [query, all_keys, values], 1.0 / (width as f64).sqrt(), falls)
     }
 }
 
@@ -207,14 +224,16 @@ mod tests {
         let [in_weight, in_bias, out_weight, out_bias] = &weights;
         let all = linear(&x, in_weight, in_bias);
         let at = |step: usize, which: usize, d: usize| all[step * 3 * width + which * width + d];
-        for causal in [false, true] {
+        for (causal, alibi) in [(false, false), (true, false), (false, true), (true, true)] {
+            // Of two heads.
+            let slopes = if alibi { [1.0 / 16.0, 1.0 / 256.0] } else { [0.0; 2] };
             let mut mixed = vec![0.0; steps * width];
-            for head in 0..heads {
+            for (head, slope) in slopes.into_iter().enumerate() {
                 for i in 0..steps {
                     let score = |j: usize| {
                         let dot: f64 =
                             (0..part).map(|d| at(i, 0, head * part + d) * at(j, 1, head * part + d)).sum();
-                        (dot / (part as f64).sqrt()).exp()
+                        (dot / (part as f64).sqrt() - slope * i.abs_diff(j) as f64).exp()
                     };
                     let seen: Vec<usize> = (0..steps).filter(|&j| !causal || j <= i).collect();
                     let total: f64 = seen.iter().map(|&j| score(j)).sum();
@@ -224,7 +243,7 @@ mod tests {
                 }
             }
             let expected = linear(&mixed, out_weight, out_bias);
-            let layer = Attention { heads, causal, dropout: 0.3, bias: true, rotary: false };
+            let layer = Attention { heads, causal, dropout: 0.3, bias: true, rotary: false, alibi };
             let found = run(&layer, Tensor::new([1, steps, 1, width], x.clone()), &weights);
             assert_eq!(found.shape, [1, steps, 1, width]);
             assert_near(&found.data, &expected);
@@ -239,7 +258,8 @@ mod tests {
         let x = row.repeat(steps);
         let weights = [(3 * width * width, 0.3), (3 * width, 0.7), (width * width, 1.1), (width, 1.9)]
             .map(|(count, phase)| numbers(count, phase));
-        let layer = Attention { heads: 2, causal: false, dropout: 0.0, bias: true, rotary: true };
+        let layer =
+            Attention { heads: 2, causal: false, dropout: 0.0, bias: true, rotary: true, alibi: false };
         let found = run(&layer, Tensor::new([1, steps, 1, width], x), &weights);
         for step in found.data.chunks(width) {
             assert_near(step, &found.data[..width]);

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::activation::{Activation, activation};
-use super::attention::{Attention, check_heads, check_rate};
+use super::attention::{Attention, check_heads, check_positions, check_rate};
 use super::keys::{check_eps, check_units, default_eps};
 use super::{Layer, Place};
 use crate::graph::{GraphError, ValueId};
@@ -40,6 +40,9 @@ pub struct Transformer {
     /// Whether queries and keys are rotated by their position (arXiv:2104.09864).
     #[serde(default)]
     pub rotary: bool,
+    /// Whether scores fall with how far apart steps are (arXiv:2108.12409).
+    #[serde(default)]
+    pub alibi: bool,
     /// Added to the variance of the normalisations.
     #[serde(default = "default_eps")]
     pub eps: f64,
@@ -56,6 +59,7 @@ impl Layer for Transformer {
 
     fn check(&self) -> Result<(), String> {
         check_heads(self.heads)?;
+        check_positions(self.rotary, self.alibi)?;
         check_rate(self.dropout)?;
         check_eps(self.eps)?;
         self.hidden.map_or(Ok(()), check_units)
@@ -74,6 +78,7 @@ impl Layer for Transformer {
             dropout: self.dropout,
             bias: true,
             rotary: self.rotary,
+            alibi: self.alibi,
         };
         let name = &place.name;
         let stream = [0, 1, 2, 3].map(|number| net.stream_of(place, number));

@@ -7,6 +7,7 @@ use super::{Emitted, Emitter, Held};
 use crate::graph::ValueId;
 use crate::graph::attention::Attend;
 use crate::graph::ops::{Attended, Attending, Attention, AttentionGrad};
+use crate::oracle::attention::slope;
 
 /// From `[N, T, H, D]` to `[N, H, T, D]`, and back.
 const HEADS_FIRST: [usize; 4] = [0, 2, 1, 3];
@@ -165,22 +166,39 @@ impl Emitter<'_> {
         }
     }
 
-    /// `q k^T scale` of each head; a step that must not see later ones has minus infinity added there.
+    /// `q k^T scale` of each head, less what falls with distance; a step that must not see later ones has minus infinity added there.
     fn scores(&mut self, value: ValueId, [q, k]: [&str; 2], attend: &Attend) -> Emitted<String> {
         let k = self.builder.node("Transpose", &[k], vec![ints("perm", [0, 1, 3, 2])]);
         let products = self.builder.two("MatMul", q, &k);
         let scale = self.builder.numbers(&[], &[f32::from_bits(attend.scale)]);
         let scores = self.builder.two("Mul", &products, &scale);
-        if !attend.causal {
+        if !attend.causal && !attend.alibi {
             return Ok(scores);
         }
         // The result has the steps second, or third where it is of keys and values.
         let dims: Vec<Dim> = self.dims(value)?;
         let steps = dims[if dims.len() == 5 { 2 } else { 1 }].known();
         let Some(steps) = steps else {
-            let what = "masks a number of steps that is not fixed";
+            let what = "has a number of steps that is not fixed";
             return Err(refusal(self.trace.graph(), value, what));
         };
+        let mut scores = scores;
+        if attend.alibi {
+            let Some(heads) = attend.packed else {
+                let what = "has scores that fall with distance, of heads that are not packed";
+                return Err(refusal(self.trace.graph(), value, what));
+            };
+            let apart: Vec<f32> =
+                (0..steps * steps).map(|at| (at / steps).abs_diff(at % steps) as f32).collect();
+            let apart = self.builder.numbers(&[steps, steps], &apart);
+            let slopes: Vec<f32> = (0..heads).map(|head| slope(head, heads)).collect();
+            let slopes = self.builder.numbers(&[heads, 1, 1], &slopes);
+            let falls = self.builder.two("Mul", &apart, &slopes);
+            scores = self.builder.two("Sub", &scores, &falls);
+        }
+        if !attend.causal {
+            return Ok(scores);
+        }
         let hidden = |at: usize| if at % steps > at / steps { f32::NEG_INFINITY } else { 0.0 };
         let mask: Vec<f32> = (0..steps * steps).map(hidden).collect();
         let mask = self.builder.numbers(&[steps, steps], &mask);
