@@ -1,6 +1,6 @@
 //! `gridlight predict`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use gridlight::device::DeviceChoice;
@@ -11,7 +11,7 @@ use gridlight::train::output::refuse_same;
 
 use super::input::Input;
 use super::output::{is_standard_output, save};
-use super::{Failure, is_exact, open_device, stream, tell};
+use super::{Failure, experiment_of, is_exact, open_device, stream, tell};
 
 /// Predict the rows of a table, or images, in the target's own units.
 #[derive(Args)]
@@ -79,6 +79,12 @@ impl Predict {
             refuse_same(&self.input, &self.output)?;
             if let Some(future) = &self.future {
                 refuse_same(future, &self.output)?;
+            }
+            // Of rows that are graphs, these are read from files beside them.
+            let graph = experiment_of(&self.run)?.data.graph.filter(|graph| graph.nodes.is_some());
+            let beside = graph.map(|graph| [graph.nodes, graph.edges]).unwrap_or_default();
+            for file in beside.iter().flatten().filter_map(|path| Path::new(path).file_name()) {
+                refuse_same(&self.input.with_file_name(file), &self.output)?;
             }
         }
         let exact = is_exact(&self.run)?;

@@ -69,6 +69,23 @@ pub struct Fitted {
 }
 
 impl Fitted {
+    /// Whether rows become the same numbers, and numbers mean the same classes and values.
+    pub fn encodes_as(&self, other: &Self) -> bool {
+        let scaled = |(_, series): &(&String, &FittedSeries)| !series.scaling.is_empty();
+        let of_series = |w: &FittedWindow| -> Vec<_> {
+            let own = w.series.iter().filter(scaled);
+            own.map(|(name, series)| (name.clone(), series.scaling.clone())).collect()
+        };
+        let windows = |f: &Self| f.window.as_ref().map(|w| (w.past.clone(), w.future, of_series(w)));
+        let nodes = |f: &Self| f.graphs.as_ref().map(|graphs| (graphs.columns.clone(), graphs.counted));
+        self.target == other.target
+            && self.columns == other.columns
+            && self.image == other.image
+            && self.documents == other.documents
+            && nodes(self) == nodes(other)
+            && windows(self) == windows(other)
+    }
+
     /// Converts scaled features back to their own units. Calendar features and indicators are unchanged.
     pub fn own_units(&self, names: &[String], scaled: &[f32]) -> Vec<f32> {
         if let Some(image) = &self.image {

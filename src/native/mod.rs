@@ -1,4 +1,5 @@
 //! Runtime support for native kernels: operands in shared memory and a thread pool.
 
+mod affinity;
 pub mod operands;
 pub mod pool;

@@ -3,6 +3,7 @@
 
 use rayon::prelude::*;
 
+use super::affinity;
 use crate::scalar::native::Scratch;
 
 /// A persistent thread pool; with one thread, work runs on the caller's own.
@@ -24,7 +25,8 @@ impl Pool {
         if threads == 1 {
             return Ok(Self { threads: None });
         }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let placed = move |at| affinity::keep(at, threads);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(placed).build()?;
         Ok(Self { threads: Some(pool) })
     }
 

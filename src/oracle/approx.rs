@@ -59,6 +59,16 @@ impl Approx {
         [self.value - self.error, self.value + self.error]
     }
 
+    /// A sum or difference of `a` and `b` that may be added to others in another order: Mesa's compiler turns
+    /// `e + (a b + c d)` into `fma(a, b, fma(c, d, e))`, so that terms which cancel each other are rounded before they do.
+    fn in_any_order(self, a: Self, b: Self) -> Self {
+        let lost = a.value.abs() + b.value.abs() - self.value.abs();
+        Self {
+            error: self.error + Self::ROUNDOFF * if lost.is_finite() { lost.max(0.0) } else { 0.0 },
+            ..self
+        }
+    }
+
     /// Largest change of `f` between its value at the two operands and at the ends of both.
     fn carried(f: BinaryFn, a: Self, b: Self) -> f64 {
         let value = f.eval(a.value, b.value);
@@ -112,8 +122,8 @@ impl Real for Approx {
 
     fn binary(self, f: BinaryFn, other: Self) -> Self {
         match f {
-            BinaryFn::Add => self + other,
-            BinaryFn::Sub => self - other,
+            BinaryFn::Add => (self + other).in_any_order(self, other),
+            BinaryFn::Sub => (self - other).in_any_order(self, other),
             BinaryFn::Mul => self * other,
             BinaryFn::Div => self / other,
             BinaryFn::Min | BinaryFn::Max => {

@@ -101,10 +101,7 @@ impl Opened {
     /// # Errors
     /// If they have.
     pub(super) fn check_alike(&self, loaded: &Loaded) -> Result<(), TrainError> {
-        let (now, then) = (&loaded.fitted, &self.fitted);
-        let alike = loaded.digest == self.data_digest
-            || (now.target == then.target && now.columns == then.columns && now.image == then.image);
-        if alike {
+        if loaded.digest == self.data_digest || loaded.fitted.encodes_as(&self.fitted) {
             return Ok(());
         }
         Err(self.refuse(

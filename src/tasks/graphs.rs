@@ -1,5 +1,8 @@
 //! Rows, or series, that are the nodes of a graph, and rows that are graphs: the keys that go together.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::Settings;
 use crate::nn::config::Family;
 use crate::nn::layers::{GlobalPool, LayerConfig, Pooling};
@@ -81,6 +84,17 @@ pub(super) fn check(settings: Settings) -> Result<(), (&'static str, String)> {
 /// Checks what goes with rows that are graphs.
 fn check_whole(Settings { data, model, train }: Settings) -> Result<(), (&'static str, String)> {
     let refuse = |key: &'static str, reason: &str| Err((key, reason.to_string()));
+    let name = |path: &str| Path::new(path).file_name().map(OsStr::to_owned);
+    let of = |path: Option<&String>| path.and_then(|path| name(path));
+    let graph = data.graph.as_ref();
+    let [nodes, edges] = [graph.and_then(|g| g.nodes.as_ref()), graph.and_then(|g| g.edges.as_ref())].map(of);
+    if nodes == edges || [nodes, edges].contains(&name(&data.source)) {
+        return refuse(
+            "data.graph.nodes",
+            "and `edges` need names that differ from each other's and from that of `data.source`, even in folders of their \
+             own: those of new rows are looked for beside them by these names",
+        );
+    }
     if data.reshape.is_some() {
         return refuse(
             "data.reshape",

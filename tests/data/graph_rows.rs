@@ -173,7 +173,7 @@ fn rows_nodes_and_edges_that_do_not_go_together_are_refused_where_they_stand() {
         (of(ROWS, &NODES.replace("node,", "atom,"), EDGES), &["nodes.csv:1", "no column `node`"]),
         (of(ROWS, NODES, &EDGES.replace("g,", "h,")), &["edges.csv:1", "no column `g`"]),
         (of(ROWS, &NODES.replace("m1,a,1,", "m1,a,tall,"), EDGES), &["nodes.csv"]),
-        (of(ROWS, NODES, "g,source,target\n"), &["edges.csv", "empty"]),
+        (of(ROWS, NODES, ""), &["edges.csv", "empty"]),
     ];
     for (error, parts) in cases {
         for part in parts {
@@ -182,6 +182,14 @@ fn rows_nodes_and_edges_that_do_not_go_together_are_refused_where_they_stand() {
     }
     // A graph without a target needs no nodes: it is not read.
     load([&with(ROWS, "m6,1,,train"), NODES, EDGES], &experiment(FILES, PARTS)).unwrap();
+}
+
+#[test]
+fn graphs_may_all_be_without_edges() {
+    let loaded = load([ROWS, NODES, "g,source,target\n"], &experiment(FILES, PARTS)).unwrap();
+    assert_eq!(graphs(&loaded.train).averaged, []);
+    let notes = &loaded.understood.notes;
+    assert!(notes.iter().any(|note| note.contains("no graph has an edge")), "{notes:?}");
 }
 
 #[test]
@@ -213,6 +221,8 @@ fn keys_that_do_not_go_together_are_refused() {
         ("data.graph.identity=true".into(), "tells the nodes of one graph apart"),
         ("data.graph.nearest=3".into(), "exactly one of"),
         ("data.graph.node=\"g\"".into(), "as `id` is"),
+        ("data.graph.edges=\"nodes.csv\"".into(), "need names that differ"),
+        ("data.source=\"other/edges.csv\"".into(), "need names that differ"),
         ("data.graph.features=[\"g\"]".into(), "names `g`"),
         ("data.graph.features=[\"size\",\"size\"]".into(), "twice"),
         ("data.graph.features=[\"siz\"]".into(), "did you mean `size`"),

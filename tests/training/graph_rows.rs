@@ -149,3 +149,18 @@ fn what_reads_single_rows_is_refused_for_graphs() {
     }
     export::safetensors(&run).unwrap();
 }
+
+#[test]
+fn a_run_is_not_evaluated_on_nodes_that_mean_something_else_now() {
+    let bench = bench(SAGE, "sum", &["train.epochs=1"]);
+    bench.train(&bench.options("run"), &mut Recorder::default()).unwrap();
+    let nodes = bench.path("nodes.csv");
+    let before = std::fs::read_to_string(&nodes).unwrap();
+    // The kinds are as many as before, and the other way round.
+    let kinds: String = before.lines().map(|line| line.replace(",b", ",0") + "\n").collect();
+    std::fs::write(&nodes, kinds).unwrap();
+    let error = evaluate(&bench.path("run"), None, Some("test"), None, &CpuDevice::new(Some(1))).unwrap_err();
+    assert!(error.to_string().contains("its data have changed since it was trained"), "{error}");
+    std::fs::write(&nodes, before).unwrap();
+    evaluate(&bench.path("run"), None, Some("test"), None, &CpuDevice::new(Some(1))).unwrap();
+}

@@ -201,8 +201,11 @@ fn sorted(
 /// The edges between known nodes.
 fn edges(config: &GraphConfig, files: &Files, known: &Known) -> Result<super::Edges, DataError> {
     match links::read(config, &files.edges, known) {
-        // Graphs to predict may be single nodes.
-        Err(DataError::Empty { .. }) if !known.strict => Ok(super::Edges::default()),
+        // Graphs may be single nodes, and a table then has a header alone; a file with nothing in it is none.
+        Err(DataError::Empty { path, .. }) if std::fs::metadata(&path).is_ok_and(|file| file.len() > 0) => {
+            let note = format!("{}: has no rows, so no graph has an edge", path.display());
+            Ok(super::Edges { notes: vec![note], ..super::Edges::default() })
+        }
         found => found,
     }
 }

@@ -23,6 +23,8 @@ use crate::data::{
 
 /// Bytes that all graphs may take together.
 const MOST_BYTES: u64 = 1 << 34;
+/// How many times as much memory encoding and evaluating them takes, as measured.
+const COPIES: u64 = 4;
 /// The part of the words that is worth a warning if it is padding, in percent.
 const WASTEFUL: usize = 80;
 
@@ -299,7 +301,7 @@ fn sizes(parts: &[(Read, Vec<usize>)]) -> Result<Packed, DataError> {
     let width: usize = read.graphs.columns.iter().map(|column| column.features().max(1)).sum();
     let each = packed.words() + 2 * packed.edges + packed.nodes * width;
     let bytes = 4 * each as u64 * count as u64;
-    if bytes > MOST_BYTES || room::is_too_short(bytes) {
+    if bytes > MOST_BYTES || room::is_too_short(COPIES * bytes) {
         let reason = format!(
             "is the largest of {count} graphs, which are all padded to its {} nodes and to {} edges, and would take \
              {:.1} GB; leave out the largest graphs, or cut them into parts",

@@ -94,8 +94,8 @@ impl NativeMatMul {
     /// Rows after which the epilogue follows: few enough to be in the first-level cache, where each are computed anew.
     fn block_rows(&self) -> usize {
         match self.method {
-            Method::Direct => (BLOCK_WORDS / self.kernel.n).next_multiple_of(ROW_STEP),
-            _ => self.kernel.m,
+            Method::Direct => (BLOCK_WORDS / self.kernel.n).max(1).next_multiple_of(ROW_STEP),
+            _ => self.kernel.m.max(1),
         }
     }
 
