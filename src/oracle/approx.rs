@@ -59,14 +59,12 @@ impl Approx {
         [self.value - self.error, self.value + self.error]
     }
 
-    /// A sum or difference of `a` and `b` that may be added to others in another order: Mesa's compiler turns
-    /// `e + (a b + c d)` into `fma(a, b, fma(c, d, e))`, so that terms which cancel each other are rounded before they do.
+    /// A sum or difference of `a` and `b`. If one of them is itself computed, compilers may add up its parts and the other in
+    /// another order, which takes one more rounding: Mesa turns `(a b + c d) + e` into `fma(a, b, fma(c, d, e))`
+    /// (`nir_opt_algebraic.py`, "reassociate the last addition into the first multiplication").
     fn in_any_order(self, a: Self, b: Self) -> Self {
-        let lost = a.value.abs() + b.value.abs() - self.value.abs();
-        Self {
-            error: self.error + Self::ROUNDOFF * if lost.is_finite() { lost.max(0.0) } else { 0.0 },
-            ..self
-        }
+        let terms = if a.error + b.error > 0.0 { a.value.abs() + b.value.abs() } else { 0.0 };
+        Self { error: self.error + Self::ROUNDOFF * if terms.is_finite() { terms } else { 0.0 }, ..self }
     }
 
     /// Largest change of `f` between its value at the two operands and at the ends of both.

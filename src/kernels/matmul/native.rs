@@ -91,7 +91,8 @@ impl NativeMatMul {
         Self { kernel: kernel.clone(), a, epilogue, plain, nanoseconds, parts, method }
     }
 
-    /// Rows after which the epilogue follows: few enough to be in the first-level cache, where each are computed anew.
+    /// Rows after which the epilogue follows, while they are in the first-level cache; all of them, where each block of rows
+    /// would copy the right operand once more.
     fn block_rows(&self) -> usize {
         match self.method {
             Method::Direct => (BLOCK_WORDS / self.kernel.n).max(1).next_multiple_of(ROW_STEP),
@@ -320,8 +321,8 @@ impl NativeMatMul {
         let right = &*right;
         // Rows do not depend on each other. Parts are whole tiles, as many for each thread.
         let tiles = m.div_ceil(direct::ROWS);
-        let parts = m.div_ceil(BLOCK_ROWS).clamp(1, worth(self.nanoseconds));
-        let parts = parts.next_multiple_of(pool.threads()).min(tiles).min(worth(self.nanoseconds));
+        let parts = m.div_ceil(BLOCK_ROWS).min(worth(self.nanoseconds)).next_multiple_of(pool.threads());
+        let parts = parts.min(tiles).min(worth(self.nanoseconds));
         pool.run(parts, |part| {
             let tiles = part_range(tiles, parts, part);
             let rows = tiles.start * direct::ROWS..(tiles.end * direct::ROWS).min(m);
