@@ -24,7 +24,11 @@ const GROUPS_X: u32 = 65535u; //@param
 const OF_QUERIES: bool = true; //@param
 const OF_KEYS: bool = true; //@param
 const r: u32 = 0u; //@index
-const d: u32 = 0u; //@index
+const p: u32 = 0u; //@index
+const e: u32 = 0u; //@index
+const LOADS: u32 = 1u; //@param
+const EACH: u32 = 1u; //@param
+const BROADCAST: bool = true; //@param
 
 fn read_query(at: u32) -> Floats {
     return read_1[at]; //@insert read_query
@@ -69,7 +73,7 @@ fn change(pair: u32, s: f32, dv: f32, log_sum: f32, product: f32, seen: bool) ->
     return vec2<f32>(dropped(pair, p), select(0.0, ds, seen));
 }
 
-fn queries(at: u32, lane: u32) {
+fn queries(at: u32, lane: u32, own: u32) {
     let first = (at % TILES) * LANES * ROWS;
     let head = (at / TILES) % HEADS;
     let b = at / (TILES * HEADS);
@@ -83,10 +87,10 @@ fn queries(at: u32, lane: u32) {
     let log_sum_r = read_log_sum(row_r);
     let product_r = read_product(row_r);
     let at_r = query_at(b, head, min(query_r, QUERIES - 1u));
-//@for d in VECTORS
-    let dy_r_d = read_0[row_r * VECTORS + d];
-    let q_r_d = read_query(at_r + d);
-    var dq_r_d = Floats(0.0);
+//@for p in LOADS, e in EACH
+    let dy_r_p_e = read_0[row_r * VECTORS + p * EACH + e];
+    let q_r_p_e = read_query(at_r + p * EACH + e);
+    var dq_r_p_e = Floats(0.0);
 //@end
 //@end
     let falls = slope(head);
@@ -98,38 +102,49 @@ fn queries(at: u32, lane: u32) {
         let key = key_at(b, head, j);
         var qk_r = Floats(0.0); //@for r in ROWS
         var dv_r = Floats(0.0); //@for r in ROWS
-//@for d in VECTORS
-        let k_d = read_key(key + KEY_OFFSET + d);
-        let v_d = read_value(key + VALUE_OFFSET + d);
-        qk_r = add_product(qk_r, q_r_d, k_d); //@for r in ROWS
-        dv_r = add_product(dv_r, dy_r_d, v_d); //@for r in ROWS
+//@for p in LOADS
+        let own_k_p = read_key(key + KEY_OFFSET + p * EACH + own % EACH); //@if BROADCAST
+        let own_v_p = read_value(key + VALUE_OFFSET + p * EACH + own % EACH); //@if BROADCAST
+//@end
+//@for p in LOADS, e in EACH
+        var k_p_e: Floats;
+        var v_p_e: Floats;
+        if (BROADCAST) {
+            k_p_e = subgroupBroadcast(own_k_p, e);
+            v_p_e = subgroupBroadcast(own_v_p, e);
+        } else {
+            k_p_e = read_key(key + KEY_OFFSET + p * EACH + e);
+            v_p_e = read_value(key + VALUE_OFFSET + p * EACH + e);
+        }
+        qk_r = add_product(qk_r, q_r_p_e, k_p_e); //@for r in ROWS
+        dv_r = add_product(dv_r, dy_r_p_e, v_p_e); //@for r in ROWS
 //@end
 //@for r in ROWS
         let pair_r = pair_of(b, head, query_r, j);
         let s_r = score(total(qk_r), falls, query_r, j);
         let ds_r = change(pair_r, s_r, total(dv_r), log_sum_r, product_r, !CAUSAL || j <= query_r).y;
-        dq_r_d = add_scaled(dq_r_d, ds_r, k_d); //@for d in VECTORS
+        dq_r_p_e = add_scaled(dq_r_p_e, ds_r, k_p_e); //@for p in LOADS, e in EACH
 //@end
     }
 //@for r in ROWS
     if (query_r < QUERIES) {
-        store_query(at_r + d, dq_r_d); //@for d in VECTORS
+        store_query(at_r + p * EACH + e, dq_r_p_e); //@for p in LOADS, e in EACH
     }
 //@end
 }
 
-fn keys(at: u32, lane: u32) {
+fn keys(at: u32, lane: u32, own: u32) {
     let first = (at % KEY_TILES) * LANES * ROWS;
     let key_head = (at / KEY_TILES) % (HEADS / SHARED);
     let b = at / (KEY_TILES * (HEADS / SHARED));
 //@for r in ROWS
     let key_r = first + r * LANES + lane;
     let at_r = key_at(b, key_head * SHARED, min(key_r, KEYS - 1u));
-//@for d in VECTORS
-    let k_r_d = read_key(at_r + KEY_OFFSET + d);
-    let v_r_d = read_value(at_r + VALUE_OFFSET + d);
-    var dk_r_d = Floats(0.0);
-    var dv_r_d = Floats(0.0);
+//@for p in LOADS, e in EACH
+    let k_r_p_e = read_key(at_r + KEY_OFFSET + p * EACH + e);
+    let v_r_p_e = read_value(at_r + VALUE_OFFSET + p * EACH + e);
+    var dk_r_p_e = Floats(0.0);
+    var dv_r_p_e = Floats(0.0);
 //@end
 //@end
     let end = length(b);
@@ -147,40 +162,57 @@ fn keys(at: u32, lane: u32) {
             let product = read_product(row);
             var qk_r = Floats(0.0); //@for r in ROWS
             var yv_r = Floats(0.0); //@for r in ROWS
-//@for d in VECTORS
-            let dy_d = read_0[row * VECTORS + d];
-            let q_d = read_query(query + d);
-            qk_r = add_product(qk_r, q_d, k_r_d); //@for r in ROWS
-            yv_r = add_product(yv_r, dy_d, v_r_d); //@for r in ROWS
+//@for p in LOADS
+            let own_dy_p = read_0[row * VECTORS + p * EACH + own % EACH]; //@if BROADCAST
+            let own_q_p = read_query(query + p * EACH + own % EACH); //@if BROADCAST
+//@end
+//@for p in LOADS, e in EACH
+            var dy_p_e: Floats;
+            var q_p_e: Floats;
+            if (BROADCAST) {
+                dy_p_e = subgroupBroadcast(own_dy_p, e);
+                q_p_e = subgroupBroadcast(own_q_p, e);
+            } else {
+                dy_p_e = read_0[row * VECTORS + p * EACH + e];
+                q_p_e = read_query(query + p * EACH + e);
+            }
+            qk_r = add_product(qk_r, q_p_e, k_r_p_e); //@for r in ROWS
+            yv_r = add_product(yv_r, dy_p_e, v_r_p_e); //@for r in ROWS
 //@end
 //@for r in ROWS
             let pair_r = pair_of(b, head, i, key_r);
             let seen_r = key_r < end && (!CAUSAL || key_r <= i);
             let s_r = score(total(qk_r), falls, i, key_r);
             let both_r = change(pair_r, s_r, total(yv_r), log_sum, product, seen_r);
-            dk_r_d = add_scaled(dk_r_d, both_r.y, q_d); //@for d in VECTORS
-            dv_r_d = add_scaled(dv_r_d, both_r.x, dy_d); //@for d in VECTORS
+            dk_r_p_e = add_scaled(dk_r_p_e, both_r.y, q_p_e); //@for p in LOADS, e in EACH
+            dv_r_p_e = add_scaled(dv_r_p_e, both_r.x, dy_p_e); //@for p in LOADS, e in EACH
 //@end
         }
     }
 //@for r in ROWS
     if (key_r < KEYS) {
-//@for d in VECTORS
-        store_key(at_r + KEY_OFFSET + d, dk_r_d);
-        store_value(at_r + VALUE_OFFSET + d, dv_r_d);
+//@for p in LOADS, e in EACH
+        store_key(at_r + KEY_OFFSET + p * EACH + e, dk_r_p_e);
+        store_value(at_r + VALUE_OFFSET + p * EACH + e, dv_r_p_e);
 //@end
     }
 //@end
 }
 
 @compute @workgroup_size(LANES)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(subgroup_invocation_id) number: u32, //@if BROADCAST
+) {
+    var own = 0u;
+    own = number; //@if BROADCAST
     let at = group.y * GROUPS_X + group.x;
     if (at < KEY_GROUPS) {
         if (OF_KEYS) {
-            keys(at, lane);
+            keys(at, lane, own);
         }
     } else if (OF_QUERIES) {
-        queries(at - KEY_GROUPS, lane);
+        queries(at - KEY_GROUPS, lane, own);
     }
 }

@@ -1,12 +1,15 @@
 //! Blocks of queries by keys on the CPU. Scores lie transposed, `[keys, queries]`, so that maxima and sums over
 //! keys are vectors over queries and keys are read as they lie; only the queries of a block are copied.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::Form;
 use crate::base::rng::{self, RandomKind};
 use crate::base::step::StepRecord;
 use crate::kernels::matmul::direct::Direct;
+use crate::kernels::matmul::transpose::transpose;
 use crate::native::pool::grown;
 use crate::scalar::native::maths::exp;
 
@@ -29,34 +32,55 @@ pub(super) struct Rows<'a> {
 impl Rows<'_> {
     /// `count` rows, transposed: `[width, count]`.
     pub fn transposed(self, count: usize, out: &mut [f32]) {
-        for i in 0..count {
-            let row = &self.values[i * self.step..][..self.width];
-            for (out, x) in out[i..].iter_mut().step_by(count).zip(row) {
-                *out = *x;
+        transpose(self.values, self.step, [count, self.width], out);
+    }
+
+    /// The rows from `first` on.
+    fn from(self, first: usize) -> Self {
+        Self { values: &self.values[first * self.step..], ..self }
+    }
+
+    /// `out[j, i] = sum_d rows[j, d] right[d, i]` for rows of keys and columns of `n` queries, where these see them.
+    pub fn scores(self, right: &[f32], n: usize, hidden: Hidden, out: &mut [f32]) {
+        for Strip { keys, first } in hidden.strips(out.len() / n, n) {
+            Direct {
+                a: self.from(keys.start).values,
+                a_row: self.step,
+                a_col: 1,
+                b: &right[first..],
+                b_row: n,
+                n: n - first,
+                k: self.width,
+                out: &mut out[keys.start * n..keys.end * n],
+                out_row: n,
+                out_column: first,
+                accumulate: false,
             }
+            .run();
         }
     }
 
-    /// `out[i, j] = sum_d rows[i, d] right[d, j]`, with `columns` columns.
-    pub fn times(self, right: &[f32], columns: usize, out: &mut [f32]) {
-        Direct {
-            a: self.values,
-            a_row: self.step,
-            a_col: 1,
-            b: right,
-            b_row: columns,
-            n: columns,
-            k: self.width,
-            out,
-            out_row: columns,
-            out_column: 0,
-            accumulate: false,
+    /// `out[i] += sum_j weights[j, i] rows[j]` for rows of keys, and weights of keys by `n` queries that are 0 where
+    /// queries do not see them.
+    pub fn add_to_queries(self, weights: &[f32], n: usize, hidden: Hidden, out: &mut [f32]) {
+        for Strip { keys, first } in hidden.strips(weights.len() / n, n) {
+            let weights = &weights[keys.start * n + first..];
+            let out = &mut out[first * self.width..];
+            self.from(keys.start).add_weighted(weights, [1, n], keys.len(), out);
         }
-        .run();
+    }
+
+    /// `out[j] += sum_i weights[j, i] rows[i]` for rows of queries, as above.
+    pub fn add_to_keys(self, weights: &[f32], n: usize, hidden: Hidden, out: &mut [f32]) {
+        for Strip { keys, first } in hidden.strips(weights.len() / n, n) {
+            let weights = &weights[keys.start * n + first..];
+            let out = &mut out[keys.start * self.width..keys.end * self.width];
+            self.from(first).add_weighted(weights, [n, 1], n - first, out);
+        }
     }
 
     /// `out[i] += sum_j weights[i, j] rows[j]` for weights with these steps between rows and columns.
-    pub fn add_weighted(self, weights: &[f32], [row, col]: [usize; 2], count: usize, out: &mut [f32]) {
+    fn add_weighted(self, weights: &[f32], [row, col]: [usize; 2], count: usize, out: &mut [f32]) {
         Direct {
             a: weights,
             a_row: row,
@@ -74,6 +98,15 @@ impl Rows<'_> {
     }
 }
 
+/// Keys of a strip: as many as a vector has queries.
+const STRIP: usize = 16;
+
+/// Keys of a block, and the queries from `first` on, which see some of them.
+struct Strip {
+    keys: Range<usize>,
+    first: usize,
+}
+
 /// Which queries do not see a key: the first ones of a block.
 #[derive(Clone, Copy)]
 pub(super) struct Hidden {
@@ -85,6 +118,16 @@ impl Hidden {
     /// Of a block that begins at query `i` and key `j`.
     pub fn at(causal: bool, i: usize, j: usize) -> Self {
         Self { corner: causal.then(|| j as isize - i as isize) }
+    }
+
+    /// The keys of a block, `count` by `n` queries, in strips that leave out queries that see none of them.
+    fn strips(self, count: usize, n: usize) -> impl Iterator<Item = Strip> {
+        let step = if self.of(count.saturating_sub(1), n) > 0 { STRIP } else { count.max(1) };
+        let strip = move |start: usize| Strip {
+            keys: start..(start + step).min(count),
+            first: self.of(start, n) / STRIP * STRIP,
+        };
+        (0..count).step_by(step).map(strip).filter(move |strip| strip.first < n)
     }
 
     /// How many of `count` queries do not see key `row` of the block.

@@ -150,27 +150,28 @@ impl Work<'_> {
             let (k, v) = (form.keys(operands, 1, [b, h, j]), form.values(operands, 1, [b, h, j]));
             let scores = &mut grown(scores, count * n)[..count * n];
             let changes = &mut grown(changes, count * n)[..count * n];
-            k.times(q_t, n, scores);
+            let hidden = Hidden::at(sizes.causal, i, j);
+            k.scores(q_t, n, hidden, scores);
             form.lower([h, i, j], n, scores);
-            v.times(dy_t, n, changes);
+            v.scores(dy_t, n, hidden, changes);
             vectorised(Change {
                 scores,
                 changes,
                 mask: form.mask(self.step, [b, h, i, j], [count, n], [mask, random]),
                 n,
                 scale: form.scale(),
-                hidden: Hidden::at(sizes.causal, i, j),
+                hidden,
                 log_sums: &log_sums[..n],
                 products: &products[..n],
             });
             if with_queries {
-                k.add_weighted(changes, [1, n], count, dq);
+                k.add_to_queries(changes, n, hidden, dq);
             }
             if with_keys {
                 let part = (j - keys.start) * width..(j - keys.start + count) * width;
                 let words = keys.len() * width;
-                q.add_weighted(changes, [n, 1], n, &mut grown(dk, words)[part.clone()]);
-                dy.add_weighted(scores, [n, 1], n, &mut grown(dv, words)[part]);
+                q.add_to_keys(changes, n, hidden, &mut grown(dk, words)[part.clone()]);
+                dy.add_to_keys(scores, n, hidden, &mut grown(dv, words)[part]);
             }
         }
         if let (Some((output, _)), true) = (self.places[0], with_queries) {

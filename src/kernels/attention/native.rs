@@ -97,15 +97,15 @@ impl Attention {
         for keys in form.key_blocks(&queries, form.length(operands, b)) {
             let (count, j) = (keys.len(), keys.start);
             let scores = &mut grown(scores, count * n)[..count * n];
-            form.keys(operands, 0, [b, h, j]).times(transposed, n, scores);
-            form.lower([h, i, j], n, scores);
             let hidden = Hidden::at(sizes.causal, i, j);
+            form.keys(operands, 0, [b, h, j]).scores(transposed, n, hidden, scores);
+            form.lower([h, i, j], n, scores);
             let scale = form.scale();
             vectorised(Soften { scores, n, scale, hidden, largest, total, factor, sums });
             if let Some(mask) = form.mask(step, [b, h, i, j], [count, n], [mask, random]) {
                 scores.iter_mut().zip(mask).for_each(|(p, m)| *p *= m);
             }
-            form.values(operands, 0, [b, h, j]).add_weighted(scores, [1, n], count, sums);
+            form.values(operands, 0, [b, h, j]).add_to_queries(scores, n, hidden, sums);
         }
         for (at, sums) in sums.chunks_exact(width).enumerate() {
             let (row, total) = (sizes.statistic(b, h, i + at), total[at]);

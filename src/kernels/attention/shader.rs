@@ -35,7 +35,7 @@ impl Form {
         name: &str,
         [before, numbers]: [usize; 2],
         writes: Vec<&str>,
-        exact: bool,
+        target: &Target,
     ) -> Template {
         let reads = before + self.words().len();
         let sizes = &self.sizes;
@@ -50,7 +50,7 @@ impl Form {
             let part = |c| format!("multiply_add({}, b.{c}, sum.{c})", factor.replace('#', c));
             format!("return Floats({}, {}, {}, {});", part("x"), part("y"), part("z"), part("w"))
         };
-        let [product, scaled] = match (exact, self.is_wide()) {
+        let [product, scaled] = match (target.exact, self.is_wide()) {
             (false, _) => ["return sum + a * b;", "return sum + a * b;"].map(String::from),
             (true, false) => {
                 ["return multiply_add(a, b, sum);", "return multiply_add(a, b, sum);"].map(String::from)
@@ -63,6 +63,10 @@ impl Form {
         };
         let dropout = self.dropout;
         let floats = |elements: usize| if self.is_wide() { elements / 4 } else { elements };
+        let vectors = floats(sizes.width);
+        // How many a subgroup can load at once.
+        let each = (1..=VECTOR_LANES).rev().find(|each| vectors.is_multiple_of(*each)).unwrap_or(1);
+        let broadcast = target.subgroup_size as usize == VECTOR_LANES && each > 1;
         let [q, k, v] = self.operands(before);
         let slope = match sizes.alibi {
             true => {
@@ -88,7 +92,10 @@ impl Form {
             .set("SHARED", sizes.heads / sizes.key_heads)
             .set("QUERIES", sizes.queries)
             .set("KEYS", sizes.keys)
-            .set("VECTORS", floats(sizes.width))
+            .flag("BROADCAST", broadcast)
+            .set("VECTORS", vectors)
+            .set("EACH", each)
+            .set("LOADS", vectors / each)
             .set("QUERY_STEP", floats(sizes.query_step()))
             .set("KEY_STEP", floats(sizes.key_step()))
             .set("KEY_OFFSET", floats(sizes.key_offset()))
@@ -124,7 +131,7 @@ pub(super) fn attention(k: &Attention, target: &Target) -> Result<Shader, Shader
     let kinds = k.outputs.iter().zip([form.kind(), "f32"]);
     let writes = kinds.filter(|(output, _)| output.is_some()).map(|(_, kind)| kind).collect();
     let template = form
-        .template("attention", [0, 0], writes, target.exact)
+        .template("attention", [0, 0], writes, target)
         .set("TILES", tiles)
         .set("ROWS", rows)
         .insert("store_result", store(k.outputs[0], "at"))
@@ -152,7 +159,7 @@ pub(super) fn gradient(k: &AttentionGrad, target: &Target) -> Result<Shader, Sha
         )
     });
     let template = form
-        .template("attention_grad", [1, 2], writes, target.exact)
+        .template("attention_grad", [1, 2], writes, target)
         .set("TILES", tiles(sizes.queries))
         .set("KEY_TILES", tiles(sizes.keys))
         .set("KEY_GROUPS", key_groups)
