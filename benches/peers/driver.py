@@ -2,7 +2,7 @@
 
 usage: python3 PEER.py WORKLOAD [--steps N] [--seconds S] [--backend B]
   --steps N    measured steps; 0 (default) = as many as fit into --seconds
-Workloads: mlp32 mlp1024 cnn rnn lstm vae resblock gpt vit wgan-gp matmul{256,512,1024,2048} conv_fwd conv_fwdbwd
+Workloads: mlp32 mlp1024 cnn rnn lstm vae resblock gpt vit wgan-gp gcn matmul{256,512,1024,2048} conv_fwd conv_fwdbwd
 """
 import argparse
 import json
@@ -10,8 +10,20 @@ import os
 import sys
 import time
 
-BATCH = {"mlp32": 32, "mlp1024": 1024, "cnn": 64, "rnn": 64, "lstm": 64, "vae": 128, "resblock": 32, "gpt": 64, "vit": 32, "wgan-gp": 64}
+BATCH = {"mlp32": 32, "mlp1024": 1024, "cnn": 64, "rnn": 64, "lstm": 64, "vae": 128, "resblock": 32, "gpt": 64, "vit": 32, "wgan-gp": 64, "gcn": 10_000}
 CONV_FLOP = 2 * 32 * 64 * 28 * 28 * 32 * 9  # 3x3, padding 1, N=32 C=32 K=64 28x28
+
+
+def graph():
+    """10,000 nodes, 100,000 edges drawn at random and one of each node to itself: sources, targets and weights of graph convolutions,
+    in the order of the targets."""
+    import numpy as np
+
+    ends = np.random.default_rng(1).integers(0, 10_000, (50_000, 2))
+    both = np.concatenate([ends, ends[:, ::-1], np.stack([np.arange(10_000)] * 2, 1)])
+    source, target = both[np.lexsort((both[:, 0], both[:, 1]))].T
+    root = np.bincount(target) ** -0.5
+    return source, target, (root[source] * root[target]).astype(np.float32)
 
 
 def flop(workload):

@@ -1,5 +1,6 @@
 //! Whole training steps: steps per second, and where the time goes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -144,11 +145,16 @@ fn prepare(device: &dyn Device, workload: &Workload, table: &Dataset) -> Result<
     let batch = *batch;
     let rows = table.rows;
     let (sequence, image) = match *input {
-        Input::Features(_) | Input::Text(_) => (None, None),
+        Input::Features(_) | Input::Text(_) | Input::Nodes(_) => (None, None),
         Input::Image(image) => (None, Some(image)),
         Input::Sequence(sequence) => (Some(sequence), None),
     };
-    let inputs = Inputs { features: input.width(), sequence, image, ..Inputs::default() };
+    let categories = table.categories.iter().map(|c| (c.name.clone(), c.vocabulary)).collect();
+    let graph = match *input {
+        Input::Nodes(shape) => Some(Arc::new(shape.draw())),
+        _ => None,
+    };
+    let inputs = Inputs { features: input.width(), categories, sequence, graph, image, ..Inputs::default() };
     let optimizer = Optimizer::default();
     let opponent = Opponent { optimizer: optimizer.clone(), rate: 1.0, clip_norm: None, bound: None };
     let vae = Vae::new(config, inputs.features, image, *outputs);

@@ -1,16 +1,17 @@
 //! The training steps that `gridlight bench` times, and their data.
 
 use crate::base::image::ImageShape;
+use crate::base::nodes::Nodes;
 use crate::base::rng;
-use crate::data::{Dataset, Target, Text};
+use crate::data::{CategoryIds, Dataset, Target, Text};
 use crate::nn::config::adversarial::GanLoss;
 use crate::nn::config::variational::Decoder;
 use crate::nn::config::{Family, ModelConfig};
 use crate::nn::inputs::{SequenceShape, TextShape};
 use crate::nn::layers::recurrent::Cell;
 use crate::nn::layers::{
-    Activate, Activation, BatchNorm, Conv2d, Dense, Flatten, GlobalPool, LayerConfig, MaxPool, Padding, Pair,
-    Pooling, Residual,
+    Activate, Activation, BatchNorm, Conv2d, Dense, Flatten, GlobalPool, GraphConv, LayerConfig, MaxPool,
+    Padding, Pair, Pooling, Residual,
 };
 use crate::nn::losses::{ClassWeights, Loss};
 
@@ -41,6 +42,46 @@ pub(super) enum Input {
     Image(ImageShape),
     Sequence(SequenceShape),
     Text(TextShape),
+    Nodes(NodesShape),
+}
+
+/// A graph whose edges are drawn at random.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NodesShape {
+    nodes: usize,
+    /// Each is two, one each way.
+    edges: usize,
+    features: usize,
+}
+
+impl NodesShape {
+    /// The graph; features are normal.
+    pub(super) fn draw(self) -> Nodes {
+        let Self { nodes, edges, features } = self;
+        let end = |edge: usize, end: u32| rng::word([1, 0], 2 + end, 0, edge as u32) % nodes as u32;
+        let mut ends: Vec<[u32; 2]> = (0..edges)
+            .flat_map(|edge| [[end(edge, 0), end(edge, 1)], [end(edge, 1), end(edge, 0)]])
+            .collect();
+        ends.sort_unstable();
+        Nodes {
+            names: (0..nodes).map(|node| node.to_string()).collect(),
+            features: names(features),
+            x: (0..nodes * features).map(|i| normal(0, i)).collect(),
+            sources: ends.iter().map(|ends| ends[1]).collect(),
+            targets: ends.iter().map(|ends| ends[0]).collect(),
+            ..Nodes::default()
+        }
+    }
+}
+
+/// Names of features.
+fn names(count: usize) -> Vec<String> {
+    (0..count).map(|c| format!("x{c}")).collect()
+}
+
+/// A random number.
+fn normal(stream: u32, i: usize) -> f32 {
+    rng::normal(rng::word([1, 0], stream, 0, i as u32))
 }
 
 impl Input {
@@ -50,13 +91,14 @@ impl Input {
             Self::Image(ImageShape { channels, height, width }) => channels * height * width,
             Self::Sequence(SequenceShape { length, width }) => length * width,
             Self::Text(TextShape { length, .. }) => length,
+            Self::Nodes(_) => 0,
         }
     }
 }
 
 /// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
 /// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; an
-/// adversarial pair with gradient penalty; a transformer of text and one of images.
+/// adversarial pair with gradient penalty; a transformer of text and one of images; graph convolutions of all nodes.
 pub fn all() -> Vec<Workload> {
     let mlp = |batch: usize| Workload {
         name: format!("mlp 64-128-64-1, batch {batch}"),
@@ -113,6 +155,22 @@ pub fn all() -> Vec<Workload> {
         transformer("vit", "vit 3x64 of 1x8x8", 32, [64, 3], image(1, 8), 10),
         recurrent("rnn", Cell::Tanh),
         recurrent("lstm", Cell::Lstm),
+        Workload {
+            name: "gcn 64-16-7 of 10,000 nodes, 100,000 edges".into(),
+            word: "gcn",
+            batch: 10_000,
+            config: ModelConfig {
+                layers: vec![
+                    GraphConv { units: 16, bias: true }.into(),
+                    Activate::from(Activation::Relu).into(),
+                    GraphConv { units: 7, bias: true }.into(),
+                ],
+                ..ModelConfig::default()
+            },
+            input: Input::Nodes(NodesShape { nodes: 10_000, edges: 50_000, features: 64 }),
+            outputs: 7,
+            loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+        },
         mlp(32),
         mlp(1024),
         network("cnn", "cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
@@ -191,13 +249,15 @@ impl Workload {
     /// a quarter of them white.
     pub(super) fn data(&self) -> Dataset {
         let width = self.input.width();
-        let rows = (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS);
+        let rows = match self.input {
+            Input::Nodes(shape) => shape.nodes,
+            _ => (NUMBERS / width / self.batch * self.batch).clamp(self.batch, ROWS),
+        };
         if let Input::Text(TextShape { length, vocabulary }) = self.input {
             let symbol = |i: usize| rng::word([1, 0], 0, 0, i as u32) % vocabulary as u32;
             let symbols = (0..=rows * length).map(symbol).collect();
             return Dataset { rows, text: Some(Text { length, vocabulary, symbols }), ..Dataset::default() };
         }
-        let normal = |stream: u32, i: usize| rng::normal(rng::word([1, 0], stream, 0, i as u32));
         let pixel = |i: usize| f32::from(u8::from(rng::word([1, 0], 0, 0, i as u32) < 1 << 30));
         let learns_features = matches!(self.loss, Loss::Elbo {} | Loss::Adversarial {});
         let target = match self.loss.wants_labels() {
@@ -207,9 +267,16 @@ impl Workload {
         };
         Dataset {
             rows,
-            features: (0..width).map(|c| format!("x{c}")).collect(),
+            features: names(width),
             x: (0..rows * width).map(|i| if learns_features { pixel(i) } else { normal(0, i) }).collect(),
-            categories: vec![],
+            categories: match self.input {
+                Input::Nodes(_) => vec![CategoryIds {
+                    name: "node".into(),
+                    vocabulary: rows,
+                    ids: (0..rows as u32).collect(),
+                }],
+                _ => vec![],
+            },
             target,
             source_rows: (0..rows).collect(),
             ..Dataset::default()

@@ -1,6 +1,10 @@
 //! The kernels on edges on the CPU, row by row and edge by edge.
 #![allow(unsafe_code, reason = "rows are written in parts")]
 
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
 use super::{EdgeDot, EdgeSoftmax, NeighbourSum, Weights};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
@@ -8,6 +12,7 @@ use crate::native::operands::Operands;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
 use crate::scalar::exact::{add, exp, mul, sub};
 use crate::scalar::native::rows;
+use crate::scalar::native::vectors::vectorised;
 
 /// A kernel with its addition and multiplication.
 struct With<K, A, M> {
@@ -40,42 +45,122 @@ where
     M: Fn(f32, f32) -> f32 + Send + Sync,
 {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
-        let NeighbourSum { batch, rows, columns, edges, width, heads, weights, numbered, .. } = self.kernel;
-        let (places, _) = self.kernel.ends();
+        let NeighbourSum { batch, rows, edges, width, .. } = self.kernel;
+        let parts = parts_for(batch * (edges + rows) * (width + 4), batch * rows);
+        pool.run(parts, |part| {
+            vectorised(Sums { of: self, operands, rows: part_range(batch * rows, parts, part) });
+        });
+    }
+}
+
+/// Sums of some rows.
+struct Sums<'a, A, M> {
+    of: &'a With<NeighbourSum, A, M>,
+    operands: &'a Operands,
+    rows: Range<usize>,
+}
+
+impl<A, M> WithSimd for Sums<'_, A, M>
+where
+    A: Fn(f32, f32) -> f32,
+    M: Fn(f32, f32) -> f32,
+{
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let NeighbourSum { rows, columns, edges, width, heads, weights, numbered, .. } = self.of.kernel;
+        let operands = self.operands;
+        let (places, _) = self.of.kernel.ends();
         let (x, starts, others) = (operands.read(0), operands.read_words(1), operands.read_words(2));
         let weighted = (weights != Weights::None).then(|| operands.read(3));
         let numbers = numbered.then(|| operands.read_words(4));
-        let parts = parts_for(batch * (edges + rows) * (width + 4), batch * rows);
-        pool.run(parts, |part| {
-            for row in part_range(batch * rows, parts, part) {
-                // SAFETY: parts have disjoint rows.
-                let sums = unsafe { operands.write(0, row * width, width) };
-                sums.fill(0.0);
-                let (graph, row) = (row / rows, row % rows);
-                let x = &x[graph * columns * width..(graph + 1) * columns * width];
-                let first = if weights == Weights::Each { graph * edges } else { 0 };
-                let own = graph * places.stride;
-                let (starts, others) = (&starts[own + places.starts + row..], &others[own + places.others..]);
-                for at in starts[0] as usize..starts[1] as usize {
-                    let values = &x[others[at] as usize * width..][..width];
-                    let Some(weights) = weighted else {
-                        for (sum, &x) in sums.iter_mut().zip(values) {
-                            *sum = (self.add)(*sum, x);
-                        }
-                        continue;
-                    };
-                    let number = |numbers: &[u32]| numbers[own + places.numbers + at] as usize;
-                    let edge = first + numbers.map_or(at, number);
-                    let weights = &weights[edge * heads..][..heads];
-                    let part = width / heads;
-                    for ((sums, values), &w) in sums.chunks_mut(part).zip(values.chunks(part)).zip(weights) {
-                        for (sum, &x) in sums.iter_mut().zip(values) {
-                            *sum = (self.add)(*sum, (self.mul)(w, x));
-                        }
+        for row in self.rows {
+            // SAFETY: parts have disjoint rows.
+            let sums = unsafe { operands.write(0, row * width, width) };
+            let (graph, row) = (row / rows, row % rows);
+            let own = graph * places.stride;
+            let starts = &starts[own + places.starts + row..];
+            let range = starts[0] as usize..starts[1] as usize;
+            let neighbours = Neighbours {
+                x: &x[graph * columns * width..(graph + 1) * columns * width],
+                width,
+                others: &others[own + places.others..][range.clone()],
+                numbers: numbers.map(|numbers| &numbers[own + places.numbers..][range.clone()]),
+                weights: weighted,
+                first: if weights == Weights::Each { graph * edges } else { 0 },
+                heads,
+                at: range.start,
+                add: &self.of.add,
+                mul: &self.of.mul,
+            };
+            let part = width / heads;
+            for (head, sums) in sums.chunks_mut(part).enumerate() {
+                for (chunk, sums) in sums.chunks_mut(16).enumerate() {
+                    let column = head * part + 16 * chunk;
+                    match sums.len() {
+                        1 => sums.copy_from_slice(&neighbours.sum::<1>(column, head)),
+                        2..=4 => sums.copy_from_slice(&neighbours.sum::<4>(column, head)[..sums.len()]),
+                        5..=8 => sums.copy_from_slice(&neighbours.sum::<8>(column, head)[..sums.len()]),
+                        _ => sums.copy_from_slice(&neighbours.sum::<16>(column, head)[..sums.len()]),
                     }
                 }
             }
-        });
+        }
+    }
+}
+
+/// The edges of a row.
+struct Neighbours<'a, A, M> {
+    /// Of the row's graph, `[columns, width]`.
+    x: &'a [f32],
+    width: usize,
+    /// The columns that they lead to.
+    others: &'a [u32],
+    /// Which weights they have, if not those at their own places.
+    numbers: Option<&'a [u32]>,
+    weights: Option<&'a [f32]>,
+    /// The first weight of the graph's edges.
+    first: usize,
+    heads: usize,
+    /// The first edge's place.
+    at: usize,
+    add: &'a A,
+    mul: &'a M,
+}
+
+impl<A, M> Neighbours<'_, A, M>
+where
+    A: Fn(f32, f32) -> f32,
+    M: Fn(f32, f32) -> f32,
+{
+    /// The sums of `N` values from `column` on, which stay in registers. Those that are beyond the row's are of no use.
+    #[inline(always)]
+    fn sum<const N: usize>(&self, column: usize, head: usize) -> [f32; N] {
+        let mut sums = [0.0; N];
+        for (edge, &other) in self.others.iter().enumerate() {
+            let from = other as usize * self.width + column;
+            let mut last = [0.0; N];
+            let values: &[f32; N] = match self.x.get(from..from + N) {
+                Some(values) => values.try_into().unwrap_or(&last),
+                None => {
+                    let rest = &self.x[from..];
+                    last[..rest.len()].copy_from_slice(rest);
+                    &last
+                }
+            };
+            match self.weights {
+                Some(weights) => {
+                    let edge = self.numbers.map_or(self.at + edge, |numbers| numbers[edge] as usize);
+                    let w = weights[(self.first + edge) * self.heads + head];
+                    for (sum, &x) in sums.iter_mut().zip(values) {
+                        *sum = (self.add)(*sum, (self.mul)(w, x));
+                    }
+                }
+                None => sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum = (self.add)(*sum, x)),
+            }
+        }
+        sums
     }
 }
 
