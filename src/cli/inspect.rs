@@ -135,6 +135,10 @@ pub fn text(understood: &Understanding) -> String {
     for (name, doubt) in doubts {
         text += &format!("! {name}: {}\n    {}\n", doubt.text, doubt.mend);
     }
+    if let Some(nodes) = &understood.nodes {
+        text += "nodes: ";
+        text += &self::text(nodes);
+    }
     text
 }
 

@@ -26,8 +26,11 @@ pub(super) fn feature_columns(config: &DataConfig, table: &Table) -> Result<Vec<
         }
         return features.iter().map(|name| table.find(name)).collect();
     }
-    for name in &config.exclude {
-        table.find(name)?;
+    // Where rows are graphs, it may be a column of their nodes.
+    if config.graph.as_ref().is_none_or(|graph| graph.nodes.is_none()) {
+        for name in &config.exclude {
+            table.find(name)?;
+        }
     }
     let split_column = config.split.column();
     let id = config.graph.as_ref().and_then(|graph| graph.id.as_ref());

@@ -99,6 +99,39 @@ fn nodes_have_the_features_that_are_named_or_count_their_neighbours() {
 }
 
 #[test]
+fn columns_of_nodes_are_understood_and_can_be_left_out() {
+    let loaded = load([ROWS, NODES, EDGES], &experiment(FILES, PARTS)).unwrap();
+    let nodes = loaded.understood.nodes.as_ref().unwrap();
+    assert_eq!(nodes.rows, 8);
+    let shown: Vec<_> = nodes.columns.iter().map(|c| (&c.name[..], &c.role[..], &c.becomes[..])).collect();
+    assert_eq!(shown[0], ("g", "graph", "nothing: it is the name of the graph"));
+    assert_eq!(shown[1], ("node", "node", "nothing: it is the name of the node"));
+    assert_eq!((shown[2].0, shown[2].1), ("size", "feature"));
+    assert!(shown[2].2.starts_with("(x - 1) / 2"), "{shown:?}");
+    assert_eq!(shown[3], ("kind", "feature", "one feature for each of 2 names"));
+    // What looks wrong with them is told too.
+    let red = NODES.replace("blue", "red").replace("green", "red");
+    let loaded = load([ROWS, &red, EDGES], &experiment(FILES, PARTS)).unwrap();
+    let nodes = loaded.understood.nodes.unwrap();
+    assert_eq!(nodes.columns[3].doubts[0].mend, "exclude = [\"kind\"]");
+
+    let without = |names: &str| experiment(FILES, &format!("exclude = [{names}]\n{PARTS}"));
+    let loaded = load([ROWS, NODES, EDGES], &without("\"size\"")).unwrap();
+    assert_eq!(graphs(&loaded.train).features, ["kind=blue", "kind=red"]);
+    assert_eq!(loaded.train.features, ["charge"]);
+    let nodes = loaded.understood.nodes.unwrap();
+    assert_eq!(nodes.columns[2].becomes, "nothing: it is in `exclude`");
+    let loaded = load([ROWS, NODES, EDGES], &without("\"size\", \"kind\", \"charge\"")).unwrap();
+    assert_eq!(graphs(&loaded.train).features, ["neighbours"]);
+    assert!(loaded.train.features.is_empty());
+    let error = refused([ROWS, NODES, EDGES], &without("\"sise\""));
+    assert!(error.contains("sise"), "{error}");
+    let both = format!("{FILES}\nfeatures = [\"size\"]");
+    let error = refused([ROWS, NODES, EDGES], &experiment(&both, &format!("exclude = [\"size\"]\n{PARTS}")));
+    assert!(error.contains("`data.graph.features` and in `exclude`"), "{error}");
+}
+
+#[test]
 fn edges_have_weights_and_directions() {
     let keys = format!("{FILES}\nweight = \"w\"\ndirected = true");
     let edges = "g,source,target,w\nm1,a,b,3\nm3,a,b,1\nm3,c,b,3\n";

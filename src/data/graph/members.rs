@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 
 use super::edges::Edge;
 use super::links::{self, Ends, shown};
-use crate::data::config::{CsvConfig, DataConfig, GraphConfig};
+use crate::data::config::{CsvConfig, DataConfig, GraphConfig, SplitConfig};
 use crate::data::fitted::FittedGraphs;
 use crate::data::formats::{self, Formats};
 use crate::data::table::{Column, Table};
-use crate::data::{DataError, fit};
+use crate::data::{DataError, Understanding, fit};
 
 /// The feature of nodes that have no other.
 const DEGREE: &str = "neighbours";
@@ -144,7 +144,7 @@ pub fn read(
     notes.extend(edges.notes);
     let mut members = Members { table, formats, rows, starts, edges: edges.list, counted: false, notes };
     let counts = match reading {
-        Reading::First(_) => members.features(config)?.is_empty(),
+        Reading::First(data) => members.features(config, &data.exclude)?.is_empty(),
         Reading::Alike(_, fitted) => fitted.counted,
     };
     if counts {
@@ -214,17 +214,24 @@ impl Members {
     /// The columns that are features of nodes.
     ///
     /// # Errors
-    /// If there is no such column.
-    pub fn features(&self, config: &GraphConfig) -> Result<Vec<usize>, DataError> {
+    /// If there is no such column, or it is to be left out too.
+    pub fn features(&self, config: &GraphConfig, exclude: &[String]) -> Result<Vec<usize>, DataError> {
         if self.counted {
             return Ok(vec![self.table.names.len() - 1]);
         }
         if let Some(features) = &config.features {
+            if let Some(name) = features.iter().find(|name| exclude.contains(name)) {
+                let reason = "it is in `data.graph.features` and in `exclude`; remove it from one of them";
+                return Err(DataError::Treatment { column: name.clone(), reason: reason.into() });
+            }
             return features.iter().map(|name| self.table.find(name)).collect();
         }
         let names = [config.id.as_deref().unwrap_or_default(), config.node()];
-        let names_nothing = |at: &usize| !names.contains(&self.table.names[*at].as_str());
-        Ok((0..self.table.names.len()).filter(names_nothing).collect())
+        let is_feature = |at: &usize| {
+            let name = &self.table.names[*at];
+            !names.contains(&name.as_str()) && !exclude.contains(name)
+        };
+        Ok((0..self.table.names.len()).filter(is_feature).collect())
     }
 
     /// Adds the number of neighbours of each node to the table.
@@ -240,6 +247,23 @@ impl Members {
         self.counted = true;
         self.table.names.push(DEGREE.into());
         self.table.columns.push(cells);
+    }
+
+    /// What the table of nodes is, and what its columns become.
+    pub fn understood(&self, config: &DataConfig, fitted: &FittedGraphs) -> Understanding {
+        let nodes = DataConfig {
+            target: None,
+            weight: None,
+            split: SplitConfig::default(),
+            features: fitted.config.features.clone(),
+            ..config.clone()
+        };
+        let mut understood = Understanding::of_table(&nodes, &self.table, &self.formats);
+        let node = understood.columns.iter_mut().filter(|column| column.name == fitted.config.node());
+        node.for_each(|column| column.names("node"));
+        understood.columns.iter_mut().for_each(|column| column.fitted(&fitted.columns));
+        understood.split = String::new();
+        understood
     }
 
     /// The rows of the nodes of these graphs.

@@ -66,7 +66,7 @@ pub(in crate::data) fn load(
         columns.iter().map(fit).collect::<Result<Vec<_>, _>>()
     };
     let columns = fit_all(table, &feature_columns(config, table)?, &parts.train)?;
-    let of_nodes = members.features(graph)?;
+    let of_nodes = members.features(graph, &config.exclude)?;
     members.check(config, &of_nodes)?;
     let of_nodes = fit_all(&members.table, &of_nodes, &members.rows_of(parts.train.iter().copied()))
         .map_err(|error| error.in_file(&members.table.path))?;
@@ -108,6 +108,7 @@ pub(in crate::data) fn load(
     understood.notes.extend(members.notes.iter().cloned());
     understood.notes.extend(told);
     understood.fitted(&fitted);
+    understood.nodes = Some(Box::new(members.understood(config, &graphs)));
     if goal == Goal::Regression {
         understood.predicts_numbers(table);
     }
@@ -161,6 +162,7 @@ fn all_names(tables: &[&Table], id: &str) -> Result<(Vec<String>, Vec<usize>), D
 /// Refuses keys of columns that neither table has.
 fn known_columns(config: &DataConfig, table: &Table, members: &Members) -> Result<(), DataError> {
     let keys = config.types.keys().chain(config.clean.columns.keys()).chain(config.transform.columns.keys());
+    let keys = keys.chain(&config.exclude);
     for name in keys.filter(|name| !members.table.names.contains(name)) {
         table.find(name)?;
     }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::config::{Calendar, ColumnKind, DataConfig, SplitConfig, Targets};
 use super::fit;
-use super::fitted::{Encoding, Fitted, FittedTarget};
+use super::fitted::{Encoding, Fitted, FittedColumn, FittedTarget};
 use super::formats::Formats;
 use super::split::Parts;
 use super::table::Table;
@@ -36,6 +36,9 @@ pub struct Understanding {
     pub columns: Vec<Column>,
     /// The classes of the target, if it has any.
     pub classes: Vec<Class>,
+    /// The table of the nodes, if rows are graphs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<Box<Understanding>>,
 }
 
 /// Rows that are left out.
@@ -135,14 +138,7 @@ impl Understanding {
             {
                 column.becomes = format!("what is predicted: {}", scaling.describe());
             }
-            if let Some(found) = fitted.columns.iter().find(|c| c.name == column.name) {
-                column.becomes = found.encoding.describe();
-                if column.missing == 0
-                    && let Some((text, _)) = column.becomes.split_once("; missing values become")
-                {
-                    column.becomes = text.to_string();
-                }
-            }
+            column.fitted(&fitted.columns);
         }
     }
 
@@ -195,6 +191,25 @@ impl Understanding {
         if rows > 0 {
             self.dropped.push(Dropped { rows, reason: reason.into() });
         }
+    }
+}
+
+impl Column {
+    /// Adds what was fitted to it, if anything was.
+    pub(super) fn fitted(&mut self, columns: &[FittedColumn]) {
+        let Some(found) = columns.iter().find(|column| column.name == self.name) else { return };
+        self.becomes = found.encoding.describe();
+        if self.missing == 0
+            && let Some((text, _)) = self.becomes.split_once("; missing values become")
+        {
+            self.becomes = text.to_string();
+        }
+    }
+
+    /// It is the name of a `what`, and nothing else.
+    pub(super) fn names(&mut self, what: &str) {
+        (self.role, self.becomes) = (what.into(), format!("nothing: it is the name of the {what}"));
+        self.doubts.clear();
     }
 }
 
