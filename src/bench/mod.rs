@@ -42,6 +42,9 @@ pub struct Measurement {
     /// Fraction of the speed that the device's limits allow: the minimum time for the arithmetic or for the
     /// bytes, whichever is longer, divided by the time taken. Above 1 where operands stay in the caches.
     pub fraction: f64,
+    /// Operations per second relative to the plain matrix products of the same sizes, if it consists of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_products: Option<f64>,
 }
 
 /// Wall time of a series of runs.
@@ -76,6 +79,7 @@ pub fn measure(device: &dyn Device, kernel: &Kernel, limits: &Limits) -> Result<
     let seconds = seconds(device, kernel)?;
     let cost = kernel.cost();
     let (gflops, gigabytes) = (cost.flops as f64 / seconds / 1e9, cost.bytes as f64 / seconds / 1e9);
+    let of_products = products(device, kernel)?.map(|rate| gflops / rate);
     Ok(Measurement {
         name: kernel.name().into(),
         shape: kernel.shape(),
@@ -83,7 +87,24 @@ pub fn measure(device: &dyn Device, kernel: &Kernel, limits: &Limits) -> Result<
         gflops,
         gigabytes,
         fraction: (gflops / limits.gflops).max(gigabytes / limits.gigabytes),
+        of_products,
     })
+}
+
+/// GFLOP/s of the plain products that `kernel` consists of, one after the other.
+fn products(device: &dyn Device, kernel: &Kernel) -> Result<Option<f64>, DeviceError> {
+    let (mut flops, mut time) = (0.0, 0.0);
+    let mut before: Option<(Kernel, f64)> = None;
+    for product in kernel.products() {
+        let taken = match &before {
+            Some((same, taken)) if *same == product => *taken,
+            _ => seconds(device, &product)?,
+        };
+        flops += product.cost().flops as f64;
+        time += taken;
+        before = Some((product, taken));
+    }
+    Ok((time > 0.0).then(|| flops / time / 1e9))
 }
 
 /// Seconds per run of `kernel`, over many consecutive runs.

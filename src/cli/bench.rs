@@ -186,7 +186,8 @@ impl Report {
             let change = before.and_then(|before| self.change(before, name));
             change.map_or(String::new(), |c| format!("{c:.2}x time"))
         };
-        let header = ["kernel", "shape", "time", "GFLOP/s", "GB/s", "of limit", ""].map(String::from);
+        let header =
+            ["kernel", "shape", "time", "GFLOP/s", "GB/s", "of limit", "of products", ""].map(String::from);
         let mut rows = vec![header.to_vec()];
         for k in &self.kernels {
             rows.push(vec![
@@ -196,6 +197,7 @@ impl Report {
                 shown(k.gflops),
                 shown(k.gigabytes),
                 format!("{:.0} %", 100.0 * k.fraction),
+                k.of_products.map_or(String::new(), |part| format!("{:.0} %", 100.0 * part)),
                 change(&format!("{} {}", k.name, k.shape)),
             ]);
         }
@@ -206,7 +208,7 @@ impl Report {
             shown(self.limits.gigabytes)
         );
         if !self.kernels.is_empty() {
-            text += &align(&rows, &[2, 3, 4, 5]);
+            text += &align(&rows, &[2, 3, 4, 5, 6]);
         }
         for step in &self.steps {
             let change = change(&step.name);

@@ -64,6 +64,12 @@ pub trait KernelDef: Listed + Plain {
     /// Floating-point operations and least bytes.
     fn cost(&self) -> Cost;
 
+    /// The matrix products that it consists of, each as a kernel that writes its result to memory: what `gridlight bench`
+    /// holds its speed against. None if it is no more than one product.
+    fn products(&self) -> Vec<Kernel> {
+        vec![]
+    }
+
     /// The operands: how many words each has, and which values make sense in them.
     fn signature(&self) -> Signature;
 

@@ -11,6 +11,7 @@ mod oracle;
 mod sample;
 mod shader;
 
+use super::matmul::sample::product;
 use super::native::NativeRun;
 use super::oracle::Operands;
 use super::samples::Family;
@@ -87,6 +88,16 @@ impl Form {
     fn cost(&self, products: usize, words: usize) -> Cost {
         let flops = self.pairs() * (2 * products * self.sizes.width + 8);
         Cost { flops: flops as u64, bytes: 4 * words as u64 }
+    }
+
+    /// Products of all queries with all keys (`[T, D] x [D, S]`, `scores` of them) and of all pairs with the width of a
+    /// head (`[T, S] x [S, D]`, `sums`).
+    fn products(&self, scores: usize, sums: usize) -> Vec<Kernel> {
+        let Sizes { batch, heads, queries, keys, width, .. } = self.sizes;
+        let product = |sizes, transposed| Kernel::new(product(sizes, false, transposed, false, 1));
+        let scores = (0..scores).map(|_| product([batch * heads, queries, keys, width], true));
+        let sums = (0..sums).map(|_| product([batch * heads, queries, width, keys], false));
+        scores.chain(sums).collect()
     }
 
     /// The read operands with queries, keys and values, the first of which is `first`.
@@ -174,6 +185,10 @@ impl KernelDef for Attention {
         "attention"
     }
 
+    fn products(&self) -> Vec<Kernel> {
+        self.form.products(1, 1)
+    }
+
     fn shape(&self) -> String {
         self.form.shape()
     }
@@ -229,6 +244,11 @@ impl KernelDef for Attention {
 impl KernelDef for AttentionGrad {
     fn name(&self) -> &'static str {
         "attention_grad"
+    }
+
+    fn products(&self) -> Vec<Kernel> {
+        let [queries, keys] = self.of().map(usize::from);
+        self.form.products(2, queries + 2 * keys)
     }
 
     fn shape(&self) -> String {

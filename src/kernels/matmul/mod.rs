@@ -7,7 +7,7 @@ mod oracle;
 pub(in crate::kernels) mod panels;
 mod product;
 mod reads;
-mod sample;
+pub(in crate::kernels) mod sample;
 mod shader;
 pub(in crate::kernels) mod transpose;
 mod windows;

@@ -132,7 +132,7 @@ pub(super) fn benchmarks() -> Vec<MatMul> {
 }
 
 /// `relu(A B + bias)`, or the plain product; either operand may be stored transposed.
-fn product(
+pub(in crate::kernels) fn product(
     [batch, m, n, k]: [usize; 4],
     transpose_a: bool,
     transpose_b: bool,
