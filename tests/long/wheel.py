@@ -38,6 +38,10 @@ print(f"alone: {run!r} predicts {found['y'][0]:.2f} for 12")
 """
 
 
+# Texts that go along; those in python/licenses are copies, since a package holds no file from outside its folder.
+LICENCES = ["licenses/LICENSE-MIT", "licenses/LICENSE-APACHE"]
+
+
 def run(*command, **keywords):
     print("+", *command, flush=True)
     subprocess.run([str(part) for part in command], check=True, **keywords)
@@ -51,11 +55,15 @@ def built(arguments, folder):
 
 
 def check(wheel):
-    """Refuses a wheel that is for one version, or requires others."""
+    """Refuses a wheel that is for one version, requires others, or lacks the licences."""
     assert "-abi3-" in wheel.name and "-cp311-" in wheel.name, wheel.name
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         metadata = archive.read(next(name for name in names if name.endswith("METADATA"))).decode()
+        for licence in LICENCES:
+            inside = [name for name in names if name.endswith(f".dist-info/licenses/{licence}")]
+            assert len(inside) == 1 and archive.read(inside[0]) == (ROOT / pathlib.Path(licence).name).read_bytes(), (licence, inside)
+            assert f"License-File: {licence}" in metadata.splitlines(), metadata
     required = [line for line in metadata.splitlines() if line.startswith("Requires-Dist") and "extra ==" not in line]
     assert not required, required
     assert {"gridlight/py.typed", "gridlight/_gridlight.pyi", "gridlight/sklearn.py"} <= set(names), names
