@@ -75,3 +75,65 @@ fn every_command_of_the_book_runs() {
     }
     assert!(count > 25, "{count} commands were found");
 }
+
+/// Links and pictures of a text in Markdown, but for what stands in blocks of code.
+fn links(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let lines = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        inside ^= fence;
+        !inside && !fence
+    });
+    let lines: Vec<&str> = lines.collect();
+    lines
+        .join("\n")
+        .split("](")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once(')')?.0.to_string()))
+        .collect()
+}
+
+/// The book is read where it lies and where only its own folder is served; a link to a chapter leads there in both, and one
+/// out of the folder leads to a file that is no chapter, which the program that builds books leaves as it is.
+#[test]
+fn every_link_of_the_book_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("docs/src");
+    let mut count = 0;
+    for entry in fs::read_dir(&folder).unwrap() {
+        let chapter = entry.unwrap().path();
+        if chapter.extension().is_none_or(|ending| ending != "md") {
+            continue;
+        }
+        for link in links(&fs::read_to_string(&chapter).unwrap()) {
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (path, place) = link.split_once('#').unwrap_or((&link, ""));
+            let target = if path.is_empty() { chapter.clone() } else { folder.join(path) };
+            let named = format!("{}: {link}", chapter.display());
+            assert!(target.exists(), "{named}: there is no such file");
+            assert!(!(path.starts_with("..") && path.ends_with(".md")), "{named}: this is no chapter");
+            assert!(
+                !(path.starts_with("..") && path.ends_with(".png")),
+                "{named}: a picture is not in the book"
+            );
+            if !place.is_empty() {
+                let text = fs::read_to_string(&target).unwrap();
+                let headings = text
+                    .lines()
+                    .filter_map(|line| Some(line.strip_prefix('#')?.trim_start_matches('#').trim()));
+                let name = |heading: &str| {
+                    let kept = heading.to_lowercase().replace(' ', "-");
+                    kept.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect::<String>()
+                };
+                assert!(
+                    headings.map(name).any(|heading| heading == place),
+                    "{named}: there is no such heading"
+                );
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 40, "{count} links were found");
+}
