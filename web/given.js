@@ -1,4 +1,4 @@
-// Files as visitors give them: chosen or dropped, alone or in folders (`photos/cat/1.png`).
+// Files as the page has them, or as visitors give them: chosen or dropped, alone or in folders (`photos/cat/1.png`).
 
 /** The name of folders that were dropped side by side. */
 const TOGETHER = "pictures";
@@ -39,6 +39,26 @@ async function gather(entry, found) {
     if (some.length === 0) return;
     for (const inner of some) await gather(inner, found);
   }
+}
+
+/** Files that are fetched at the same time: browsers refuse thousands of requests at once. */
+const AT_ONCE = 16;
+
+/** Names and bytes of files of the page's own data. */
+export async function fetched(names) {
+  const found = [];
+  let next = 0;
+  const some = async () => {
+    while (next < names.length) {
+      const at = next++;
+      const path = names[at].split("/").map(encodeURIComponent).join("/");
+      const answer = await fetch(new URL(`data/${path}`, import.meta.url));
+      if (!answer.ok) throw new Error(`data/${names[at]} is not in this folder (${answer.status})`);
+      found[at] = [names[at], new Uint8Array(await answer.arrayBuffer())];
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, some));
+  return found;
 }
 
 /** What the data among these files are called in an experiment: a folder, or else the first file. */

@@ -3,7 +3,7 @@
 import { Engine } from "./engine.js";
 import { Curve } from "./curve.js";
 import { Board } from "./board.js";
-import { chosen, dropped, isAmong, sourceOf } from "./given.js";
+import { chosen, dropped, fetched, isAmong, sourceOf } from "./given.js";
 import { showBars, showForm, showReport, showTiles } from "./shown.js";
 import { cells, csvOf, download, figure } from "./small.js";
 
@@ -69,12 +69,7 @@ async function choose(example) {
   state.chosen = example;
   at("choose").hidden = true;
   listExamples();
-  const file = async (name) => {
-    const answer = await fetch(new URL(`data/${encodeURIComponent(name)}`, import.meta.url));
-    if (!answer.ok) throw new Error(`data/${name} is not in this folder (${answer.status})`);
-    return [name, new Uint8Array(await answer.arrayBuffer())];
-  };
-  const files = await Promise.all([...example.files, ...(example.weights ? [example.weights] : [])].map(file));
+  const files = await fetched([...example.files, ...(example.weights ? [example.weights] : [])]);
   if (state.chosen !== example) return;
   state.files = new Map(files);
   at("toml").value = example.toml;

@@ -347,7 +347,8 @@ fn engine_of(experiment: &Experiment, data: &Loaded, device: &dyn Device) -> Res
 /// # Errors
 /// Naming the key.
 pub fn check(experiment: &Experiment) -> Result<(), TrainError> {
-    let (model, train, sure) = (&experiment.model, &experiment.train, &experiment.uncertainty);
+    let (data, model, train, sure) =
+        (&experiment.data, &experiment.model, &experiment.train, &experiment.uncertainty);
     let needs = [
         ("model.from", model.from.is_some(), "a network of another program is a file of its own"),
         ("model.features", model.features.is_some(), "judging images takes the run of a classifier"),
@@ -358,6 +359,7 @@ pub fn check(experiment: &Experiment) -> Result<(), TrainError> {
             train.checkpoint_every_minutes.is_some(),
             "there are no checkpoints",
         ),
+        ("data.memory.scratch", data.memory.scratch.is_some(), "rows are in memory"),
         ("uncertainty.coverage", sure.coverage.is_some(), "nothing is calibrated there"),
     ];
     match needs.into_iter().find(|(_, given, _)| *given) {

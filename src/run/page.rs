@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::directory::RunDirectory;
 use super::live;
 use super::trainer;
-use crate::data::DataError;
+use crate::data::{DataConfig, DataError, image};
 use crate::experiment::Experiment;
-use crate::train::{TrainError, checkpoint};
+use crate::train::TrainError;
 
 /// The page's own files.
 const PAGE: [(&str, &str); 10] = [
@@ -47,7 +47,7 @@ struct Entry {
     title: String,
     about: String,
     toml: String,
-    /// Names of the files that it reads, in `data/`.
+    /// Names of the files that it reads, in `data/`: `table.csv`, or `photos/cat/1.png` in a folder.
     files: Vec<String>,
     /// The file of weights that it begins with, in `data/`.
     weights: Option<String>,
@@ -82,15 +82,18 @@ pub fn engine(folder: Option<&Path>) -> Result<[Vec<u8>; 2], TrainError> {
 struct Folder(BTreeMap<String, Vec<u8>>);
 
 impl Folder {
-    /// Adds a file of the data; two of one name must be equal, since they lie beside each other.
-    fn add(&mut self, source: &Path) -> Result<String, TrainError> {
-        let name = source.file_name().map(|name| name.to_string_lossy().into_owned());
-        let name = name.ok_or_else(|| TrainError::unusable(source, "names no file"))?;
+    /// Adds a file of the data under its name.
+    fn add(&mut self, name: &str, source: &Path) -> Result<(), TrainError> {
         let bytes = std::fs::read(source).map_err(|e| TrainError::io(source, &e))?;
-        self.put(&name, bytes).map_err(|reason| TrainError::unusable(source, reason))?;
-        Ok(name)
+        if bytes.starts_with(b"PAR1") || bytes.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
+            let reason =
+                "a browser reads neither Parquet nor Zstandard; save the table as CSV (.csv or .csv.gz)";
+            return Err(TrainError::unusable(source, reason));
+        }
+        self.put(name, bytes).map_err(|reason| TrainError::unusable(source, reason))
     }
 
+    /// Adds bytes under a name; two files of one name must be equal, since all experiments' lie side by side.
     fn put(&mut self, name: &str, bytes: Vec<u8>) -> Result<(), String> {
         match self.0.insert(format!("data/{name}"), bytes) {
             Some(other) if self.0[&format!("data/{name}")] != other => {
@@ -122,11 +125,10 @@ pub fn write(sources: &[PathBuf], engine: [Vec<u8>; 2], out: &Path) -> Result<us
     let fail = |e: std::io::Error| TrainError::io(out, &e);
     std::fs::create_dir_all(parent).map_err(fail)?;
     let place = tempfile::Builder::new().prefix(".partial-").tempdir_in(parent).map_err(fail)?;
-    for part in ["data", "engine"] {
-        std::fs::create_dir(place.path().join(part)).map_err(fail)?;
-    }
     for (name, bytes) in &files {
-        checkpoint::write_atomically(&place.path().join(name), bytes)?;
+        let file = place.path().join(name);
+        std::fs::create_dir_all(file.parent().unwrap_or(place.path())).map_err(fail)?;
+        std::fs::write(file, bytes).map_err(fail)?;
     }
     #[cfg(unix)]
     {
@@ -147,24 +149,13 @@ fn entry(path: &Path, folder: &mut Folder) -> Result<Entry, TrainError> {
         (Experiment::read(path, &[])?, Experiment::directory(path))
     };
     live::check(&experiment)?;
-    let mut files = vec![];
-    let paths: Vec<String> = experiment.data.paths().into_iter().map(|path| path.clone()).collect();
-    for file in paths {
-        let file = directory.join(file);
-        if file.is_dir() || !file.is_file() {
-            let reason = "a browser reads single files: a folder or a pattern is none; give one file (pictures as .npz)";
-            return Err(DataError::Io { path: file, reason: reason.into() }.into());
-        }
-        let bytes = std::fs::read(&file).map_err(|e| TrainError::io(&file, &e))?;
-        if bytes.starts_with(b"PAR1") || bytes.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]) {
-            let reason =
-                "a browser reads neither Parquet nor Zstandard; save the table as CSV (.csv or .csv.gz)";
-            return Err(DataError::Io { path: file, reason: reason.into() }.into());
-        }
-        files.push(folder.add(&file)?);
-    }
     // What fails here would fail before every visitor.
     trainer::load_data(&experiment, &directory)?;
+    let names = experiment.data.names().map_err(|reason| TrainError::unusable(path, reason))?;
+    let files = files_of(&experiment.data, names, &directory)?;
+    for (name, file) in &files {
+        folder.add(name, file)?;
+    }
     let (toml, weights) = if is_run {
         let name = format!("{}.safetensors", experiment.name);
         let best = RunDirectory::open(path)?.best();
@@ -179,7 +170,41 @@ fn entry(path: &Path, folder: &mut Folder) -> Result<Entry, TrainError> {
     } else {
         (std::fs::read_to_string(path).map_err(|e| TrainError::io(path, &e))?, None)
     };
+    let files = files.into_keys().collect();
     Ok(Entry { title: experiment.name.clone(), about: about(&toml), toml, files, weights })
+}
+
+/// The files that are read of these paths, by their names in the page's folder.
+fn files_of(
+    config: &DataConfig,
+    names: BTreeMap<String, String>,
+    directory: &Path,
+) -> Result<BTreeMap<String, PathBuf>, TrainError> {
+    let finds_labels = config.target.is_some() && config.labels.is_none();
+    let mut found = BTreeMap::new();
+    for (name, path) in names {
+        let path = directory.join(path);
+        if !path.exists() {
+            let reason = "a browser reads single files and folders of pictures: a pattern is neither";
+            return Err(DataError::Io { path, reason: reason.into() }.into());
+        }
+        for file in image::files::all(&path, finds_labels)? {
+            let name = match file.strip_prefix(&path) {
+                Ok(inside) if inside.as_os_str().is_empty() => name.clone(),
+                Ok(inside) => format!("{name}/{}", shown(&file, inside)?),
+                Err(_) => shown(&file, Path::new(file.file_name().unwrap_or_default()))?,
+            };
+            found.insert(name, file);
+        }
+    }
+    Ok(found)
+}
+
+/// A path as a page names it.
+fn shown(file: &Path, path: &Path) -> Result<String, TrainError> {
+    let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
+    let parts = parts.ok_or_else(|| TrainError::unusable(file, "its name is no Unicode; rename it"))?;
+    Ok(parts.join("/"))
 }
 
 /// The first sentence of the comment that an experiment begins with, up to a command, which is indented.

@@ -21,6 +21,7 @@ mod tune;
 mod uncertainty;
 #[cfg(feature = "serve")]
 mod watch;
+mod web;
 
 use std::fs;
 use std::path::Path;
@@ -107,6 +108,7 @@ fn every_command_explains_itself_with_an_example() {
         "verify",
         "bench",
         "devices",
+        "web",
     ] {
         assert!(help.stdout.contains(command), "{command} is not listed:\n{}", help.stdout);
         let ended = gridlight(directory.path(), &[command, "--help"]);

@@ -14,6 +14,7 @@ pictures of each state. Where Chromium or the engine is not there, it says so an
 
 import argparse
 import base64
+import csv
 import functools
 import http.server
 import json
@@ -28,16 +29,23 @@ import tempfile
 import threading
 import time
 import urllib.request
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ICD = "/usr/lib/chromium/vk_swiftshader_icd.json"
-# Experiment, keys that make it small enough for a software driver, and steps.
+PICTURES = "pictures"
+# Experiment, keys that make it small enough for a software driver, and steps. `pictures` is a folder made here.
 FAMILIES = [
     ("traffic", ["model.hidden=[32]"], 100),
     ("digits-cnn", ["model.channels=[8, 8]"], 100),
     ("digits-vae", [], 100),
     ("traffic-1h", ["model.hidden=[16]", "data.window.length=12"], 100),
     ("shakespeare", ["model.hidden=[32]", "data.text.length=16", "train.batch_size=16"], 100),
+    ("shakespeare-gpt", ["model.width=16", "model.blocks=1", "model.positions=\"alibi\"", "data.text.length=32",
+                         "train.batch_size=8"], 100),
+    ("karate", [], 100),
+    ("density", [], 100),
+    (PICTURES, [], 100),
 ]
 # Ordinary losses may differ in rounding: the browser offers no subgroups, so that sums have another order.
 TOLERANCE = 2e-3
@@ -149,8 +157,42 @@ def serve(folder):
     return f"http://127.0.0.1:{server.server_port}/"
 
 
+def picture(path, rows):
+    """Writes 8-bit grey levels as PNG."""
+    chunk = lambda kind, data: struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    head = struct.pack(">IIBBBBB", len(rows[0]), len(rows), 8, 0, 0, 0, 0)
+    data = zlib.compress(b"".join(b"\0" + bytes(row) for row in rows))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b""))
+
+
+def pictures(folder):
+    """A folder of digits as pictures, one folder for each class, and an experiment on it; returns the latter's path."""
+    with open(ROOT / "assets/data/images/digits8x8.csv", newline="") as file:
+        rows = list(csv.reader(file))[1:401]
+    for number, row in enumerate(rows):
+        place = folder / "my digits" / f"class {row[64]}"
+        place.mkdir(parents=True, exist_ok=True)
+        levels = [15 * int(value) for value in row[:64]]
+        picture(place / f"#{number}.png", [levels[at : at + 8] for at in range(0, 64, 8)])
+    text = (ROOT / "assets/experiments/digits-cnn.toml").read_text()
+    for old, new in [
+        ('name = "digits-cnn"', f'name = "{PICTURES}"'), ('"../data/images/digits8x8.csv"', '"my digits"'),
+        ("channels = [16, 32]", "channels = [8, 8]"), ("image = {", "# image = {"),
+    ]:
+        assert old in text, old
+        text = text.replace(old, new)
+    path = folder / f"{PICTURES}.toml"
+    path.write_text(text)
+    return path
+
+
+def experiment(name, folder):
+    path = pathlib.Path(folder) / f"{PICTURES}.toml" if name == PICTURES else ROOT / f"assets/experiments/{name}.toml"
+    return str(path)
+
+
 def native(program, name, overrides, steps, device, kernels, out):
-    command = [program, "train", str(ROOT / f"assets/experiments/{name}.toml"), "--device", device, "--json", "--max-steps",
+    command = [program, "train", experiment(name, pathlib.Path(out).parent), "--device", device, "--json", "--max-steps",
                str(steps), "--log-every", "1", "--out", out]
     for override in overrides:
         command += ["--set", override]
@@ -173,7 +215,8 @@ TRAIN = """
 const {{ engine, state }} = gridlight;
 const example = state.examples.find((example) => example.title === {name});
 for (const file of example.files) {{
-  const bytes = new Uint8Array(await (await fetch("data/" + encodeURIComponent(file))).arrayBuffer());
+  const path = file.split("/").map(encodeURIComponent).join("/");
+  const bytes = new Uint8Array(await (await fetch(`data/${{path}}`)).arrayBuffer());
   await engine.call("putFile", {{ name: file, bytes }});
 }}
 const about = await engine.call("open", {{ toml: example.toml, overrides: {overrides}, onGpu: {on_gpu}, maxSteps: {steps} }});
@@ -301,8 +344,10 @@ def main():
     problems = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         page = os.path.join(folder, "page")
-        experiments = [str(ROOT / f"assets/experiments/{name}.toml") for name in ["digits-cnn", "traffic-1h", "digits-vae",
-                                                                                  "shakespeare", "traffic"]]
+        pictures(pathlib.Path(folder))
+        # The page begins with the first.
+        names = sorted((name for name, *_ in FAMILIES), key=lambda name: name != "digits-cnn")
+        experiments = [experiment(name, folder) for name in names]
         subprocess.run([given.program, "web", *experiments, "--engine", str(ROOT / "web/pkg"), "--out", page], check=True)
         if given.kernels == "workgroup":
             worker = pathlib.Path(page) / "worker.js"

@@ -97,6 +97,7 @@ fn what_needs_a_run_directory_is_refused_by_name() {
         ("train.checkpoint_every_steps", "[train]", "checkpoint_every_steps = 5"),
         ("train.skip_non_finite_steps", "[train]", "skip_non_finite_steps = 2"),
         ("uncertainty.coverage", "[uncertainty]", "coverage = 0.9"),
+        ("data.memory.scratch", "[data.memory]", "scratch = \"there\""),
     ] {
         let text = bench.experiment.resolved();
         let old = text.lines().filter(|l| !l.starts_with(line.split(' ').next().unwrap()));

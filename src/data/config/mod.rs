@@ -13,6 +13,7 @@ mod text;
 mod window;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -285,6 +286,27 @@ impl DataConfig {
             paths.extend(test.iter_mut().chain(validation_labels).chain(test_labels));
         }
         paths
+    }
+
+    /// Every path that is read, by the name that it has where all of them lie side by side, as in a page for browsers: its
+    /// last part.
+    ///
+    /// # Errors
+    /// If a path has none, or two of them have the same.
+    pub fn names(&self) -> Result<BTreeMap<String, String>, String> {
+        let mut names = BTreeMap::new();
+        for path in self.clone().paths() {
+            let name = Path::new(path.as_str()).file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = name.ok_or_else(|| format!("`{path}` names no file"))?;
+            if let Some(other) = names.insert(name.clone(), path.clone())
+                && other != *path
+            {
+                return Err(format!(
+                    "`{other}` and `{path}` are both called {name}; rename one: in a browser they lie side by side"
+                ));
+            }
+        }
+        Ok(names)
     }
 }
 

@@ -72,6 +72,19 @@ pub(super) fn is_picture(path: &Path) -> bool {
     named.contains(&ending(path).as_str()) || format::begins_like_a_picture(path)
 }
 
+/// The files that are read of a source: a folder's, or itself and, where labels are wanted and none are named, the file
+/// with those, which lies beside it.
+///
+/// # Errors
+/// If a folder cannot be read.
+pub fn all(path: &Path, finds_labels: bool) -> Result<Vec<PathBuf>, DataError> {
+    if is_dir(path) {
+        return folder::all(path);
+    }
+    let labels = (finds_labels && is_image_source(path)).then(|| beside(path).ok()).flatten();
+    Ok([Some(path.to_path_buf()), labels].into_iter().flatten().collect())
+}
+
 /// Names of the pictures in a folder, or of `path` itself if it is a picture; none if it is an array.
 ///
 /// # Errors

@@ -83,6 +83,21 @@ pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
     Ok(found)
 }
 
+/// All files in a folder and in its folders, sorted by name, without hidden ones.
+///
+/// # Errors
+/// If one of the folders cannot be read.
+pub fn all(path: &Path) -> Result<Vec<PathBuf>, DataError> {
+    let mut found = vec![];
+    for inner in contents(path)? {
+        match is_dir(&inner) {
+            true => found.extend(all(&inner)?),
+            false => found.push(inner),
+        }
+    }
+    Ok(found)
+}
+
 /// How pictures become images.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reading {

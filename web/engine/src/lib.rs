@@ -5,7 +5,6 @@
 
 mod summary;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use gridlight::base::files;
@@ -59,27 +58,14 @@ pub fn clear_files() {
     files::clear();
 }
 
-/// The names of the files that an experiment reads, as JSON.
+/// The names of the files and folders that an experiment reads, as JSON.
 ///
 /// # Errors
-/// If the experiment is wrong, or two files in different folders have one name, as there are no folders here.
+/// If the experiment is wrong, or two of them have one name, as they lie side by side here.
 #[wasm_bindgen]
 pub fn files_of(toml: &str, overrides: Vec<String>) -> Result<String, JsError> {
     let experiment = Experiment::parse(toml, PLACE, &overrides).map_err(wrong)?;
-    let mut config = experiment.data.clone();
-    let mut names = BTreeMap::new();
-    for path in config.paths() {
-        let name = Path::new(path.as_str()).file_name().map(|n| n.to_string_lossy().into_owned());
-        let Some(name) = name else { return Err(wrong(format!("`{path}` names no file"))) };
-        if let Some(other) = names.insert(name.clone(), path.clone())
-            && other != *path
-        {
-            let reason = format!(
-                "`{other}` and `{path}` are both called {name}; rename one: a browser has no folders"
-            );
-            return Err(wrong(reason));
-        }
-    }
+    let names = experiment.data.names().map_err(wrong)?;
     serde_json::to_string(&names).map_err(wrong)
 }
 
