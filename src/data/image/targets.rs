@@ -226,6 +226,7 @@ pub fn finish(fitted: &Fitted, rows: &mut Dataset, knows_target: bool, trains: b
         return;
     }
     let noisy = |(at, x): (usize, &f32)| {
+        let at = at as u64; // where addresses have 32 bits, too
         let word = rng::word(NOISE_SEED, streams::NOISE, (at >> 32) as u32, at as u32);
         x + (pixels.noise as f32) * rng::normal(word)
     };
