@@ -34,7 +34,7 @@ arguments.add_argument("--own-start", action="store_true")
 given = arguments.parse_args()
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES, EXPERIMENTS = ROOT / "assets/data/images", ROOT / "assets/experiments"
-BATCH, CRITIC_STEPS, LATENT, AVERAGE, PENALTY, RATE = 32, 2, 32, 0.995, 10, 5e-4
+BATCH, CRITIC_STEPS, LATENT, AVERAGE, PENALTY, RATE, BETAS = 32, 2, 32, 0.995, 10, 5e-4, (0.0, 0.9)
 
 
 def gridlight(*words):
@@ -90,7 +90,7 @@ def trained(seed, rounds, start):
                 p.copy_(start.pop(name))
         assert not start, list(start)
     norms = [layer for layer in pair.generator if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d))]
-    painter, judge = (torch.optim.Adam(part.parameters(), RATE) for part in (pair.generator, pair.discriminator))
+    painter, judge = (torch.optim.Adam(part.parameters(), RATE, BETAS) for part in (pair.generator, pair.discriminator))
     average = {name: p.detach().clone() for name, p in pair.generator.named_parameters()}
     order, step = [], 0
     while step < rounds:

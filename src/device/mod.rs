@@ -190,6 +190,15 @@ pub trait Session {
     /// If the device fails.
     fn read(&mut self, buffer: BufferId, start: usize, words: usize) -> Result<Vec<u32>, DeviceError>;
 
+    /// As [`Session::read`], into memory of the caller's.
+    ///
+    /// # Errors
+    /// If the device fails.
+    fn read_into(&mut self, buffer: BufferId, start: usize, words: &mut [u32]) -> Result<(), DeviceError> {
+        words.copy_from_slice(&self.read(buffer, start, words.len())?);
+        Ok(())
+    }
+
     /// Copies `parts` to the host; reading them, or parts of them, then does not wait, until the next run or write.
     /// In a browser, where nothing may wait, only such parts can be read. Elsewhere [`Session::read`] waits itself.
     ///

@@ -6,7 +6,7 @@
 #[cfg(all(unix, feature = "mpi"))]
 mod library;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 /// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each
 /// call.
@@ -143,6 +143,8 @@ pub struct Group {
     size: usize,
     rank: usize,
     stop: Cell<bool>,
+    /// What [`Group::add`] sends and receives, kept from one time to the next.
+    memory: RefCell<[Vec<u32>; 3]>,
 }
 
 impl std::fmt::Debug for Group {
@@ -159,7 +161,7 @@ impl Group {
     pub fn join() -> Result<Self, MpiError> {
         let (calls, found) = open()?;
         let (size, rank) = calls.init()?;
-        let group = Self { calls, size, rank, stop: Cell::new(false) };
+        let group = Self { calls, size, rank, stop: Cell::new(false), memory: RefCell::default() };
         match launched() {
             Some((launched, variable)) if launched != size => {
                 Err(MpiError::Launcher { launched, variable, library: found.library, seen: size })
@@ -244,23 +246,30 @@ impl Group {
     /// # Errors
     /// If MPI fails.
     pub fn add(&self, values: &[u32], sums: &mut [f32]) -> Result<(), MpiError> {
+        let [sent, received, own] = &mut *self.memory.borrow_mut();
         for (values, sums) in values.chunks(CHUNK).zip(sums.chunks_mut(CHUNK)) {
             let part = values.len().div_ceil(self.size);
-            let mut sent = values.to_vec();
-            sent.resize(part * self.size, 0);
-            let mut received = vec![0; sent.len()];
-            self.calls.all_to_all(&sent, part, &mut received)?;
+            received.resize(part * self.size, 0);
+            if part * self.size == values.len() {
+                self.calls.all_to_all(values, part, received)?;
+            } else {
+                sent.clear();
+                sent.extend_from_slice(values);
+                sent.resize(part * self.size, 0);
+                self.calls.all_to_all(sent, part, received)?;
+            }
             let mine = (part * self.rank).min(sums.len())..(part * (self.rank + 1)).min(sums.len());
             for values in received.chunks(part) {
                 for (sum, &value) in sums[mine.clone()].iter_mut().zip(values) {
                     *sum += f32::from_bits(value);
                 }
             }
-            let mut own: Vec<u32> = sums[mine].iter().map(|sum| sum.to_bits()).collect();
+            own.clear();
+            own.extend(sums[mine].iter().map(|sum| sum.to_bits()));
             own.resize(part, 0);
-            self.calls.all_gather(&own, &mut received)?;
-            for (sum, word) in sums.iter_mut().zip(received) {
-                *sum = f32::from_bits(word);
+            self.calls.all_gather(own, received)?;
+            for (sum, word) in sums.iter_mut().zip(&*received) {
+                *sum = f32::from_bits(*word);
             }
         }
         Ok(())

@@ -131,6 +131,13 @@ impl Session for CpuSession {
         Ok(bytemuck::cast_slice(&self.memory.words(buffer.0 as usize)[start..start + words]).to_vec())
     }
 
+    fn read_into(&mut self, buffer: BufferId, start: usize, words: &mut [u32]) -> Result<(), DeviceError> {
+        self.traffic.1 += 1;
+        let found = &self.memory.words(buffer.0 as usize)[start..start + words.len()];
+        words.copy_from_slice(bytemuck::cast_slice(found));
+        Ok(())
+    }
+
     fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
         check_phases(runs, self.phases.len())?;
         let (phases, pool) = (&self.phases, &self.pool);

@@ -200,20 +200,21 @@ impl Engine {
     fn train_together(&mut self, ranks: &Ranks, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
         let Ranks { group, rounds } = ranks;
         let Some(gradients) = self.gradients() else { return Ok(vec![]) };
+        let (mut values, mut sums) = (vec![0; gradients.words], vec![0.0; gradients.words]);
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
-            let mut sums = vec![0.0; gradients.words];
+            sums.fill(0.0);
             for round in rounds.iter() {
                 let own = round[group.rank()].clone();
-                let values = if own.is_empty() {
+                if own.is_empty() {
                     // Adds nothing to a sum that is never -0.
-                    vec![0; gradients.words]
+                    values.fill(0);
                 } else {
                     let mut runs: Vec<Run> = vec![self.micro_batch(CLEAR, step, 0)];
                     runs.extend(own.map(|at| self.micro_batch(PASS, step, at)));
                     self.run_on(0, &runs)?;
-                    self.session.read(gradients.buffer, gradients.start, gradients.words)?
-                };
+                    self.session.read_into(gradients.buffer, gradients.start, &mut values)?;
+                }
                 group.add(&values, &mut sums)?;
             }
             self.session.write(gradients.buffer, gradients.start, bytemuck::cast_slice(&sums))?;
