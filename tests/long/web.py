@@ -308,7 +308,8 @@ def shots(tab, url, folder):
                 tab.run(f"document.querySelectorAll('#examples button')[{number}].click()")
                 time.sleep(1)
                 tab.run("const t = document.getElementById('toml'); t.value = t.value.replace(/^epochs = .*$/m, 'epochs = 2')"
-                        ".replace(/^hidden = \\[256\\]/m, 'hidden = [32]')")
+                        ".replace(/^hidden = \\[256\\]/m, 'hidden = [32]').replace(/^width = .*$/m, 'width = 16')"
+                        ".replace(/^blocks = .*$/m, 'blocks = 1').replace('{ length = 128 }', '{ length = 32 }')")
                 tab.run("document.getElementById('train').click()")
                 tab.until("gridlight.state.status?.ended && !gridlight.state.running && !document.getElementById('inside').hidden"
                           " && !gridlight.state.shown.busy", 900)
