@@ -240,17 +240,19 @@ impl Group {
         Ok(all)
     }
 
-    /// Adds the values of all ranks to `sums`, those of rank 0 first: the same bits on every rank, whatever
-    /// the library. `sums`, equal on all ranks, has as many elements. Each rank adds one part of every chunk.
+    /// Replaces `values` by the sums of those of all ranks, added to `before` (zeros, if it is empty; else as long, and equal on
+    /// all ranks), those of rank 0 first: the same bits on every rank, whatever the library. Each rank adds one part of
+    /// every chunk.
     ///
     /// # Errors
     /// If MPI fails.
-    pub fn add(&self, values: &[u32], sums: &mut [f32]) -> Result<(), MpiError> {
+    pub fn add(&self, values: &mut [u32], before: &[u32]) -> Result<(), MpiError> {
         let [sent, received, own] = &mut *self.memory.borrow_mut();
-        for (values, sums) in values.chunks(CHUNK).zip(sums.chunks_mut(CHUNK)) {
+        for (number, values) in values.chunks_mut(CHUNK).enumerate() {
             let part = values.len().div_ceil(self.size);
+            let is_even = part * self.size == values.len();
             received.resize(part * self.size, 0);
-            if part * self.size == values.len() {
+            if is_even {
                 self.calls.all_to_all(values, part, received)?;
             } else {
                 sent.clear();
@@ -258,18 +260,21 @@ impl Group {
                 sent.resize(part * self.size, 0);
                 self.calls.all_to_all(sent, part, received)?;
             }
-            let mine = (part * self.rank).min(sums.len())..(part * (self.rank + 1)).min(sums.len());
+            let first = number * CHUNK + (part * self.rank).min(values.len());
+            own.clear();
+            own.extend_from_slice(before.get(first..(first + part).min(before.len())).unwrap_or_default());
+            // +0, to which a value adds nothing but the sign of -0.
+            own.resize(part, 0);
             for values in received.chunks(part) {
-                for (sum, &value) in sums[mine.clone()].iter_mut().zip(values) {
-                    *sum += f32::from_bits(value);
+                for (sum, &value) in own.iter_mut().zip(values) {
+                    *sum = (f32::from_bits(*sum) + f32::from_bits(value)).to_bits();
                 }
             }
-            own.clear();
-            own.extend(sums[mine].iter().map(|sum| sum.to_bits()));
-            own.resize(part, 0);
-            self.calls.all_gather(own, received)?;
-            for (sum, word) in sums.iter_mut().zip(&*received) {
-                *sum = f32::from_bits(*word);
+            if is_even {
+                self.calls.all_gather(own, values)?;
+            } else {
+                self.calls.all_gather(own, received)?;
+                values.copy_from_slice(&received[..values.len()]);
             }
         }
         Ok(())

@@ -3,3 +3,4 @@
 mod affinity;
 pub mod operands;
 pub mod pool;
+mod team;

@@ -1,14 +1,19 @@
 //! Threads of the CPU backend. Work is split by its size alone, never by the number of threads, so that
 //! results have the same bits on any machine with the same instruction set.
 
-use rayon::prelude::*;
-
 use super::affinity;
+use super::team::Team;
 use crate::scalar::native::Scratch;
 
 /// A persistent thread pool; with one thread, work runs on the caller's own.
 pub struct Pool {
-    threads: Option<rayon::ThreadPool>,
+    threads: Option<Threads>,
+}
+
+struct Threads {
+    /// The thread that steps run on, the first of the team.
+    first: rayon::ThreadPool,
+    team: Team,
 }
 
 thread_local! {
@@ -21,20 +26,19 @@ impl Pool {
     ///
     /// # Errors
     /// If the system cannot start the threads.
-    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn new(threads: usize) -> Result<Self, Box<dyn std::error::Error>> {
         if threads == 1 {
             return Ok(Self { threads: None });
         }
-        let placed = move |at| affinity::keep(at, threads);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(placed).build()?;
-        Ok(Self { threads: Some(pool) })
+        let placed = move |_| affinity::keep(0, threads);
+        let first = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(placed).build()?;
+        Ok(Self { threads: Some(Threads { first, team: Team::new(threads)? }) })
     }
 
-    /// Runs `work` on a thread of the pool. Inside it, [`Pool::run`] hands out parts without waking a thread
-    /// first; enter once for many steps.
+    /// Runs `work` on the first thread of the pool; enter once for many steps.
     pub fn enter<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         match &self.threads {
-            Some(pool) => pool.install(work),
+            Some(threads) => threads.first.install(work),
             None => work(),
         }
     }
@@ -42,8 +46,8 @@ impl Pool {
     /// Calls `work` with the index of each part, in any order and on any thread.
     pub fn run(&self, parts: usize, work: impl Fn(usize) + Sync) {
         match &self.threads {
-            Some(_) if parts > 1 => (0..parts).into_par_iter().for_each(&work),
-            _ => (0..parts).for_each(work),
+            Some(threads) => threads.team.run(parts, &work),
+            None => (0..parts).for_each(work),
         }
     }
 
@@ -67,7 +71,7 @@ impl Pool {
 
     /// The number of threads. Use only where results do not depend on how work is split.
     pub fn threads(&self) -> usize {
-        self.threads.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+        self.threads.as_ref().map_or(1, |threads| threads.team.threads())
     }
 }
 

@@ -45,6 +45,7 @@ impl Rows<'_> {
         for Strip { keys, first } in hidden.strips(out.len() / n, n) {
             Direct {
                 a: self.from(keys.start).values,
+                a_tile: self.step,
                 a_row: self.step,
                 a_col: 1,
                 b: &right[first..],
@@ -83,6 +84,7 @@ impl Rows<'_> {
     fn add_weighted(self, weights: &[f32], [row, col]: [usize; 2], count: usize, out: &mut [f32]) {
         Direct {
             a: weights,
+            a_tile: row,
             a_row: row,
             a_col: col,
             b: self.values,

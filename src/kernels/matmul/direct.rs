@@ -15,10 +15,17 @@ use crate::scalar::native::vectors::vectorised;
 /// Rows of a tile: with 4 vectors of columns 24 of AVX-512's 32 registers hold sums.
 pub(super) const ROWS: usize = 6;
 
+/// Vectors of columns of a tile. AVX2 has 16 registers: half as many.
+pub(super) const fn tile_vectors(lanes: usize) -> usize {
+    if lanes >= 16 { 4 } else { 2 }
+}
+
 /// `out = A B` for `A` of any strides and `B` with columns next to each other.
 pub(in crate::kernels) struct Direct<'a> {
-    /// `[m, k]`: element (i, l) is at `i * a_row + l * a_col`.
+    /// `[m, k]`: element (i, l) is at `t * a_tile + (i - t) * a_row + l * a_col`, where row `t` is the first of its [`ROWS`].
     pub a: &'a [f32],
+    /// See `a`; `a_row`, unless each tile's rows lie together.
+    pub a_tile: usize,
     /// See `a`.
     pub a_row: usize,
     /// See `a`.
@@ -72,8 +79,7 @@ pub(super) fn all_columns<S: Simd>(simd: S, product: &mut impl Tiles, n: usize) 
     let lanes = S::F32_LANES;
     let whole = n - n % lanes;
     let mut column = 0;
-    // AVX2 has 16 registers: half as many vectors.
-    while lanes >= 16 && column + 4 * lanes <= whole {
+    while tile_vectors(lanes) == 4 && column + 4 * lanes <= whole {
         product.tiles::<S, 4>(simd, column, 4 * lanes);
         column += 4 * lanes;
     }
@@ -127,7 +133,9 @@ impl Direct<'_> {
                 *sums = load::<S, VECTORS>(simd, &self.out[start..start + width]);
             }
         }
-        let rows: [&[f32]; TILE] = std::array::from_fn(|i| &self.a[(row + i) * self.a_row..]);
+        let first = row - row % ROWS;
+        let start = first * self.a_tile + (row - first) * self.a_row;
+        let rows: [&[f32]; TILE] = std::array::from_fn(|i| &self.a[start + i * self.a_row..]);
         let right = Right { values: &self.b[column..], step: self.b_row, width };
         multiply(simd, &mut sums, rows, self.a_col, right, self.k);
         for (i, sums) in sums.iter().enumerate() {

@@ -58,11 +58,23 @@ impl Method {
             true => Method::Exact,
             // A tile of one column would leave most lanes of its vectors empty.
             false if *n == 1 => Method::Gemm,
-            false if n * k <= Self::SMALL && b.col == 1 => Method::Direct,
+            false if n * k <= Self::SMALL && b.col == 1 && !(contiguous && is_crowded(kernel)) => {
+                Method::Direct
+            }
             false if contiguous && *m >= rows => Method::Panels,
             false => Method::Gemm,
         }
     }
+}
+
+/// Whether the rows of the right operand lie so that a tile's columns would push each other out of the first-level cache
+/// (64 sets of 8 lines, or more), and there is enough to compute for a copy to be worth it.
+fn is_crowded(kernel: &MatMul) -> bool {
+    let MatMul { m, n, k, b, .. } = kernel;
+    let line = 64 / size_of::<f32>();
+    // Rows that are no whole number of lines apart are spread over all sets.
+    let sets = if b.row.is_multiple_of(line) { 64 >> (b.row / line).trailing_zeros().min(6) } else { 64 };
+    *m >= 64 && *n >= 2 * line && *k >= 128 && *k > 4 * sets
 }
 
 /// Rows of a block are a multiple of this: whole tiles.
@@ -119,6 +131,7 @@ impl NativeMatMul {
         assert_eq!(out.len(), rows.len() * n, "the output block must hold its rows");
         let direct = |b, out| Direct {
             a: left,
+            a_tile: a.row,
             a_row: a.row,
             a_col: a.col,
             b,
@@ -133,7 +146,7 @@ impl NativeMatMul {
         match self.method {
             Method::Direct => Direct { b_row: b.row, ..direct(right, out) }.run(),
             Method::Panels => {
-                let (panels, [copy, rows]) = (Panels { n, k }, copies);
+                let (panels, [copy, rows]) = (Panels::of(n, k), copies);
                 let copy = grown(copy, n * k);
                 panels.copy_all(right, &b, copy);
                 let (a_row, a_col) = (a.row, a.col);
@@ -314,7 +327,7 @@ impl NativeMatMul {
     /// The product over a copy of `B` that the threads make together, in parts of rows.
     fn run_panels(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         let MatMul { m, n, k, b, .. } = self.kernel;
-        let panels = Panels { n, k };
+        let panels = Panels::of(n, k);
         let [mut copy] = Pool::take_buffers();
         let right = grown(&mut copy, n * k);
         panels.copy_on(pool, &operands.read(1)[b.offset..], &b, right);

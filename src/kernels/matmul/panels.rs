@@ -1,8 +1,8 @@
 //! Products with a right operand that was copied first, in panels that stay in the first-level cache while
 //! many rows of the left operand go by.
 //!
-//! A row of a panel is 256 bytes and lies next to the one before, so that reading a panel needs few pages and
-//! sets of the caches, however long the rows of the matrix are.
+//! A panel is as wide as a tile, and its rows lie next to each other, so that reading it needs few pages and sets of the
+//! caches, however long the rows of the matrix are.
 #![allow(unsafe_code, reason = "threads write disjoint panels of one copy")]
 
 use std::ops::Range;
@@ -10,16 +10,18 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::MatrixView;
-use super::direct::Direct;
+use super::direct::{Direct, ROWS, tile_vectors};
 use super::transpose::transpose;
 use crate::native::operands::Shared;
 use crate::native::pool::{Pool, grown, part_range, parts_for};
-use crate::scalar::native::vectors::vectorised;
+use crate::scalar::native::vectors::{lanes, vectorised};
 
-/// Rows of a panel: 32 KiB, which stay in the first-level cache.
-const PANEL_ROWS: usize = 128;
-/// Columns of a panel: whole tiles of AVX-512.
-const PANEL_COLUMNS: usize = 64;
+/// Columns of the widest tile.
+const WIDEST: usize = 64;
+/// Columns up to which the left operand is read as it lies: a copy would be read by few tiles.
+const NARROW: usize = 64;
+/// Rows that begin as many bytes apart, or a multiple, compete for the same sets of the first-level cache.
+const APART: usize = 1 << 10;
 /// Rows of the left operand that are multiplied at once, at best.
 pub(super) const BLOCK_ROWS: usize = 64;
 
@@ -27,10 +29,12 @@ pub(super) const BLOCK_ROWS: usize = 64;
 /// then those of the next rows, each row-major.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::kernels) struct Panels {
-    /// Columns.
+    /// Columns of the matrix.
     pub n: usize,
-    /// Rows.
+    /// Rows of the matrix.
     pub k: usize,
+    /// Rows and columns of a panel.
+    size: [usize; 2],
 }
 
 /// The rows and columns of a panel.
@@ -40,20 +44,28 @@ struct Panel {
 }
 
 impl Panels {
+    /// Those of a matrix `[k, n]`: as wide as a tile of this processor (or two, of short vectors), and 16 or 32 KiB, which stay in the first-level cache
+    /// beside the rows of a tile.
+    pub fn of(n: usize, k: usize) -> Self {
+        let columns = (lanes() * tile_vectors(lanes())).max(16);
+        let rows = if columns == WIDEST { 128 } else { 256 };
+        Self { n, k, size: [rows, columns] }
+    }
+
     /// How many there are.
     pub fn count(self) -> usize {
-        self.across() * self.k.div_ceil(PANEL_ROWS)
+        self.across() * self.k.div_ceil(self.size[0])
     }
 
     /// How many lie side by side.
     fn across(self) -> usize {
-        self.n.div_ceil(PANEL_COLUMNS)
+        self.n.div_ceil(self.size[1])
     }
 
     fn panel(self, number: usize) -> Panel {
         let (down, across) = (number / self.across(), number % self.across());
         let range = |at: usize, size: usize, end: usize| at * size..((at + 1) * size).min(end);
-        Panel { rows: range(down, PANEL_ROWS, self.k), columns: range(across, PANEL_COLUMNS, self.n) }
+        Panel { rows: range(down, self.size[0], self.k), columns: range(across, self.size[1], self.n) }
     }
 
     /// Where panel `number` lies in the copy.
@@ -98,12 +110,35 @@ impl Panels {
 /// Copies rows of `width` elements, `stride` apart, to lie next to each other.
 #[inline(always)]
 fn copy_rows(from: &[f32], stride: usize, width: usize, to: &mut [f32]) {
-    for (row, to) in to.chunks_exact_mut(width).enumerate() {
-        let from = &from[row * stride..];
-        match (to.as_chunks_mut::<PANEL_COLUMNS>(), from.first_chunk::<PANEL_COLUMNS>()) {
-            // A length that is known needs no call.
-            (([to], []), Some(from)) => *to = *from,
-            _ => to.copy_from_slice(&from[..width]),
+    // A length that is known needs no call.
+    match width {
+        16 => copy_rows_of::<16>(from, stride, to),
+        WIDEST => copy_rows_of::<WIDEST>(from, stride, to),
+        _ => {
+            for (row, to) in to.chunks_exact_mut(width).enumerate() {
+                to.copy_from_slice(&from[row * stride..][..width]);
+            }
+        }
+    }
+}
+
+fn copy_rows_of<const WIDTH: usize>(from: &[f32], stride: usize, to: &mut [f32]) {
+    for (row, to) in to.as_chunks_mut::<WIDTH>().0.iter_mut().enumerate() {
+        to.copy_from_slice(&from[row * stride..][..WIDTH]);
+    }
+}
+
+/// Copies `m` contiguous columns, `stride` apart, so that those of a tile lie together: `[m / ROWS][depth, ROWS]`.
+#[inline(always)]
+fn copy_tiles(from: &[f32], stride: usize, [m, depth]: [usize; 2], to: &mut [f32]) {
+    for l in 0..depth {
+        let (tiles, rest) = from[l * stride..][..m].as_chunks::<ROWS>();
+        let places = to[l * ROWS..].chunks_mut(depth * ROWS);
+        for (to, tile) in places.zip(tiles) {
+            to[..ROWS].copy_from_slice(tile);
+        }
+        if !rest.is_empty() {
+            to[(tiles.len() * depth + l) * ROWS..][..rest.len()].copy_from_slice(rest);
         }
     }
 }
@@ -160,21 +195,35 @@ impl WithSimd for PanelProduct<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let PanelProduct { panels, right, a, a_row, a_col, copy, out, sums } = self;
         let m = out.len() / panels.n;
-        let gathers = a_col != 1;
-        let copy = grown(copy, if gathers { m * PANEL_ROWS.min(panels.k) } else { 0 });
+        let wide = panels.n > NARROW;
+        let gathers = wide && a_col != 1;
+        let copies = gathers
+            || (wide && (a_row * size_of::<f32>()).is_multiple_of(APART) && panels.k > panels.size[0]);
+        let copy =
+            grown(copy, if copies { m.next_multiple_of(ROWS) * panels.size[0].min(panels.k) } else { 0 });
         sums.fill(0.0);
         for number in 0..panels.count() {
             let Panel { rows, columns } = panels.panel(number);
-            if gathers && columns.start == 0 {
-                copy_rows(&a[rows.start * a_col..], a_col, m, &mut copy[..m * rows.len()]);
+            let depth = rows.len();
+            let left = &a[rows.start * a_col..];
+            if columns.start == 0 {
+                match (gathers, copies) {
+                    (true, _) => copy_tiles(left, a_col, [m, depth], copy),
+                    (_, true) => copy_rows(left, a_row, depth, &mut copy[..m * depth]),
+                    _ => {}
+                }
+                if !sums.is_empty() {
+                    add_columns(left, [a_row, a_col], depth, sums);
+                }
             }
-            let (a, a_row, a_col) =
-                if gathers { (&copy[..], 1, m) } else { (&a[rows.start..], a_row, a_col) };
-            if columns.start == 0 && !sums.is_empty() {
-                add_columns(a, [a_row, a_col], rows.len(), sums);
-            }
+            let (a, a_tile, a_row, a_col) = match (gathers, copies) {
+                (true, _) => (&*copy, depth, 1, ROWS),
+                (_, true) => (&*copy, depth, depth, 1),
+                _ => (left, a_row, a_row, a_col),
+            };
             let product = Direct {
                 a,
+                a_tile,
                 a_row,
                 a_col,
                 b: &right[panels.range(number)],
@@ -198,7 +247,7 @@ mod tests {
     #[test]
     fn every_element_has_one_place_in_the_panels() {
         for (n, k) in [(1, 1), (64, 512), (65, 513), (100, 1300), (200, 30)] {
-            let panels = Panels { n, k };
+            let panels = Panels::of(n, k);
             let values: Vec<f32> = (0..n * k).map(|i| i as f32).collect();
             for view in [
                 MatrixView { offset: 0, batch: 0, row: n, col: 1 },

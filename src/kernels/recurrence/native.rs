@@ -39,7 +39,7 @@ impl NativeRun for NativeRecurrence<Recurrence> {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let scan = self.kernel.scan;
         let transposed = MatrixView { offset: 0, batch: 0, row: 1, col: scan.hidden };
-        let panels = Panels { n: scan.width(), k: scan.hidden };
+        let panels = Panels::of(scan.width(), scan.hidden);
         run_parts(scan, operands, panels, transposed, self.exact, pool, |rows| {
             vectorised(Forward { rows, kernel: &self.kernel });
         });
@@ -50,7 +50,7 @@ impl NativeRun for NativeRecurrence<RecurrenceGrad> {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {
         let scan = self.kernel.scan;
         let view = MatrixView { offset: 0, batch: 0, row: scan.hidden, col: 1 };
-        let panels = Panels { n: scan.hidden, k: scan.width() };
+        let panels = Panels::of(scan.hidden, scan.width());
         run_parts(scan, operands, panels, view, self.exact, pool, |rows| {
             vectorised(Backward { rows, kernel: &self.kernel });
         });
@@ -68,7 +68,7 @@ fn run_parts(
     pool: &Pool,
     work: impl Fn(Rows) + Sync,
 ) {
-    let Panels { n, k } = panels;
+    let Panels { n, k, .. } = panels;
     let [mut copy] = Pool::take_buffers();
     let weights = grown(&mut copy, n * k);
     match exact {
@@ -115,7 +115,7 @@ impl<'a> Rows<'a> {
     #[inline(always)]
     fn product(&self, left: &[f32], out: &mut [f32]) {
         let (panels, right) = (self.panels, self.weights);
-        let Panels { n, k } = panels;
+        let Panels { n, k, .. } = panels;
         if !self.exact {
             let (a, a_row, a_col, copy, sums) = (left, k, 1, &mut vec![], &mut []);
             return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.run();

@@ -97,21 +97,7 @@ pub(super) fn copy(x: Arg, out: &mut [f32]) {
 pub(super) fn select(condition: Arg, a: Arg, b: Arg, out: &mut [f32]) {
     match condition {
         Arg::Scalar(c) => copy(if c != 0.0 { a } else { b }, out),
-        Arg::Slice(condition) => {
-            copy(b, out);
-            match a {
-                Arg::Scalar(a) => {
-                    for (o, c) in out.iter_mut().zip(condition) {
-                        *o = choose(*c, a, *o);
-                    }
-                }
-                Arg::Slice(a) => {
-                    for ((o, a), c) in out.iter_mut().zip(a).zip(condition) {
-                        *o = choose(*c, *a, *o);
-                    }
-                }
-            }
-        }
+        condition => zip3(condition, a, b, out, choose),
     }
 }
 

@@ -36,7 +36,9 @@ pub struct NativeBody {
     ops: Vec<(usize, NativeOp)>,
     /// Number of slots in use.
     slots: usize,
-    /// Stored values and the outputs they go to.
+    /// The output that takes the value of the last of `ops` as it is computed.
+    last: Option<usize>,
+    /// The other stored values and the outputs they go to.
     stores: Vec<(Value, usize)>,
     /// The value that [`NativeBody::evaluate`] returns.
     result: Option<Value>,
@@ -123,7 +125,7 @@ impl NativeBody {
 
     /// Whether the body stores to output `output`.
     pub fn stores_to(&self, output: usize) -> bool {
-        self.stores.iter().any(|&(_, o)| o == output)
+        self.last == Some(output) || self.stores.iter().any(|&(_, o)| o == output)
     }
 
     /// Runs elements `start..start + len` of the iteration; `outputs` are the parts of the written operands
@@ -139,7 +141,7 @@ impl NativeBody {
         self.begin(inputs, scratch);
         for done in (0..len).step_by(CHUNK) {
             let chunk = Chunk { start: start + done, done, count: CHUNK.min(len - done) };
-            self.compute(&self.ops, inputs, chunk, outputs, scratch);
+            self.compute(&self.ops, self.last, inputs, chunk, outputs, scratch);
             for &(value, output) in &self.stores {
                 // Old values of outputs were copied to slots when the body was prepared.
                 let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
@@ -158,7 +160,7 @@ impl NativeBody {
     ) -> &'a [f32] {
         self.begin(inputs, scratch);
         let chunk = Chunk { start, done: 0, count };
-        self.compute(&self.ops, inputs, chunk, &[], scratch);
+        self.compute(&self.ops, None, inputs, chunk, &mut [], scratch);
         let context = Context { inputs, chunk, outputs: &[], scratch, exact: self.exact };
         match self.result.map(|value| context.arg(value)) {
             Some(Arg::Slice(values)) => values,
@@ -175,7 +177,7 @@ impl NativeBody {
         scratch.scalars.clear();
         let one = Chunk { start: 0, done: 0, count: 1 };
         for scalar in &self.scalars {
-            self.compute(std::slice::from_ref(scalar), inputs, one, &[], scratch);
+            self.compute(std::slice::from_ref(scalar), None, inputs, one, &mut [], scratch);
             scratch.scalars.push(scratch.slots[scalar.0][0]);
         }
     }
@@ -183,13 +185,14 @@ impl NativeBody {
     fn compute(
         &self,
         ops: &[(usize, NativeOp)],
+        last: Option<usize>,
         inputs: &Inputs,
         chunk: Chunk,
-        outputs: &[&mut [f32]],
+        outputs: &mut [&mut [f32]],
         scratch: &mut Scratch,
     ) {
         let exact = self.exact;
-        vectorised(Operations { ops, inputs, chunk, outputs, scratch, exact });
+        vectorised(Operations { ops, last, inputs, chunk, outputs, scratch, exact });
     }
 }
 
@@ -198,9 +201,10 @@ impl NativeBody {
 /// its own.
 struct Operations<'a, 'b> {
     ops: &'a [(usize, NativeOp)],
+    last: Option<usize>,
     inputs: &'a Inputs<'a>,
     chunk: Chunk,
-    outputs: &'a [&'b mut [f32]],
+    outputs: &'a mut [&'b mut [f32]],
     scratch: &'a mut Scratch,
     exact: bool,
 }
@@ -210,13 +214,22 @@ impl WithSimd for Operations<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Operations { ops, inputs, chunk, outputs, scratch, exact } = self;
-        for (slot, op) in ops {
-            // An operation never reads the slot it writes.
-            let mut out = std::mem::take(&mut scratch.slots[*slot]);
+        let Operations { ops, last, inputs, chunk, outputs, scratch, exact } = self;
+        for (at, (slot, op)) in ops.iter().enumerate() {
+            // An operation never reads the slot or output it writes.
+            let output = last.filter(|_| at + 1 == ops.len());
+            let mut value = std::mem::take(&mut scratch.slots[*slot]);
+            let stored = output.map(|output| std::mem::take(&mut outputs[output])).unwrap_or_default();
             let context = Context { inputs, chunk, outputs, scratch, exact };
-            context.compute::<S>(op, &mut out[..chunk.count]);
-            scratch.slots[*slot] = out;
+            let out = match output {
+                Some(_) => &mut stored[chunk.done..chunk.done + chunk.count],
+                None => &mut value[..chunk.count],
+            };
+            context.compute::<S>(op, out);
+            if let Some(output) = output {
+                outputs[output] = stored;
+            }
+            scratch.slots[*slot] = value;
         }
     }
 }

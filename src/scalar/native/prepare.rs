@@ -32,12 +32,14 @@ impl NativeBody {
                 if let Value::Previous(_) = value { builder.vector(NativeOp::Copy(value)) } else { value };
             (value, output)
         });
-        let stores = stores.collect();
+        let mut stores: Vec<_> = stores.collect();
+        let last = if result.is_none() { builder.stored_last(&mut stores) } else { None };
         let result = result.map(|register| builder.as_slice(builder.values[register]));
         Self {
             scalars: builder.scalars,
             ops: builder.ops,
             slots: builder.slots,
+            last,
             stores,
             result,
             exact: false,
@@ -164,6 +166,30 @@ impl Builder {
         });
         self.ops.push((slot, op));
         Value::Slot(slot)
+    }
+
+    /// Takes the store of the last operation's value out of `stores`, if that is its only use and the output's previous value
+    /// is not among its operands; returns the output.
+    fn stored_last(&self, stores: &mut Vec<(Value, usize)>) -> Option<usize> {
+        let (slot, op) = self.ops.last()?;
+        let is_last = |store: &(Value, usize)| store.0 == Value::Slot(*slot);
+        let at = stores.iter().position(is_last)?;
+        let output = stores[at].1;
+        let reads = match op {
+            NativeOp::Copy(a) | NativeOp::Unary(_, a) => vec![*a],
+            NativeOp::Binary(_, a, b) => vec![*a, *b],
+            NativeOp::MultiplyAdd(_, a, b, c) | NativeOp::Select(a, b, c) => vec![*a, *b, *c],
+            NativeOp::Const(_) | NativeOp::Step(_) | NativeOp::Load { .. } | NativeOp::Random { .. } => {
+                vec![]
+            }
+        };
+        if reads.contains(&Value::Previous(output))
+            || stores.iter().filter(|store| is_last(store)).count() > 1
+        {
+            return None;
+        }
+        stores.remove(at);
+        Some(output)
     }
 
     /// The value as a slice with one element per index.

@@ -1,6 +1,6 @@
 //! The processor's vector instructions.
 
-use pulp::WithSimd;
+use pulp::{Simd, WithSimd};
 
 /// Runs an operation with the widest vectors of this processor.
 #[cfg(not(target_family = "wasm"))]
@@ -15,7 +15,21 @@ pub(crate) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
 #[inline(always)]
 pub(crate) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
     match pulp::wasm::Simd128::try_new() {
-        Some(simd) if cfg!(target_feature = "simd128") => pulp::Simd::vectorize(simd, operation),
-        _ => pulp::Simd::vectorize(pulp::Scalar, operation),
+        Some(simd) if cfg!(target_feature = "simd128") => Simd::vectorize(simd, operation),
+        _ => Simd::vectorize(pulp::Scalar, operation),
     }
+}
+
+/// Numbers in a vector of [`vectorised`].
+pub(crate) fn lanes() -> usize {
+    struct Lanes;
+    impl WithSimd for Lanes {
+        type Output = usize;
+
+        #[inline(always)]
+        fn with_simd<S: Simd>(self, _: S) -> usize {
+            S::F32_LANES
+        }
+    }
+    vectorised(Lanes)
 }

@@ -200,11 +200,10 @@ impl Engine {
     fn train_together(&mut self, ranks: &Ranks, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
         let Ranks { group, rounds } = ranks;
         let Some(gradients) = self.gradients() else { return Ok(vec![]) };
-        let (mut values, mut sums) = (vec![0; gradients.words], vec![0.0; gradients.words]);
+        let [mut values, mut sums] = [(); 2].map(|()| vec![0; gradients.words]);
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
-            sums.fill(0.0);
-            for round in rounds.iter() {
+            for (number, round) in rounds.iter().enumerate() {
                 let own = round[group.rank()].clone();
                 if own.is_empty() {
                     // Adds nothing to a sum that is never -0.
@@ -215,9 +214,10 @@ impl Engine {
                     self.run_on(0, &runs)?;
                     self.session.read_into(gradients.buffer, gradients.start, &mut values)?;
                 }
-                group.add(&values, &mut sums)?;
+                group.add(&mut values, if number == 0 { &[] } else { &sums })?;
+                std::mem::swap(&mut values, &mut sums);
             }
-            self.session.write(gradients.buffer, gradients.start, bytemuck::cast_slice(&sums))?;
+            self.session.write(gradients.buffer, gradients.start, &sums)?;
             let update = self.micro_batch(UPDATE, step, 0);
             self.session.run_all(&[update])?;
         }

@@ -176,6 +176,7 @@ impl NativeConvolution {
             let (a, k) = (&copy[..], depth.len());
             vectorised(InOrder(Direct {
                 a,
+                a_tile: 0,
                 a_row: 0,
                 a_col: 1,
                 b: right,
