@@ -12,6 +12,7 @@ pub mod names;
 pub mod nodes;
 pub mod number;
 pub mod packed;
+pub(crate) mod parallel;
 pub mod rng;
 pub mod step;
 pub mod target;

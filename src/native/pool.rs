@@ -1,14 +1,14 @@
 //! Threads of the CPU backend. Work is split by its size alone, never by the number of threads, so that
 //! results have the same bits on any machine with the same instruction set.
 
-use rayon::prelude::*;
-
 use super::affinity;
+use crate::base::parallel;
+use crate::base::parallel::prelude::*;
 use crate::scalar::native::Scratch;
 
 /// A persistent thread pool; with one thread, work runs on the caller's own.
 pub struct Pool {
-    threads: Option<rayon::ThreadPool>,
+    threads: Option<parallel::ThreadPool>,
 }
 
 thread_local! {
@@ -21,13 +21,12 @@ impl Pool {
     ///
     /// # Errors
     /// If the system cannot start the threads.
-    pub fn new(threads: usize) -> Result<Self, rayon::ThreadPoolBuildError> {
+    pub fn new(threads: usize) -> Result<Self, parallel::ThreadPoolBuildError> {
         if threads == 1 {
             return Ok(Self { threads: None });
         }
         let placed = move |at| affinity::keep(at, threads);
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).start_handler(placed).build()?;
-        Ok(Self { threads: Some(pool) })
+        Ok(Self { threads: parallel::pool(threads, placed)? })
     }
 
     /// Runs `work` on a thread of the pool. Inside it, [`Pool::run`] hands out parts without waking a thread
@@ -67,7 +66,7 @@ impl Pool {
 
     /// The number of threads. Use only where results do not depend on how work is split.
     pub fn threads(&self) -> usize {
-        self.threads.as_ref().map_or(1, rayon::ThreadPool::current_num_threads)
+        self.threads.as_ref().map_or(1, parallel::ThreadPool::current_num_threads)
     }
 }
 

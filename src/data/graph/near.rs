@@ -1,9 +1,8 @@
 //! Edges from distances and correlations.
 
-use rayon::prelude::*;
-
 use super::edges::Edges;
 use super::wrong;
+use crate::base::parallel::prelude::*;
 use crate::data::config::{ColumnKind, GraphConfig};
 use crate::data::dataset::Dataset;
 use crate::data::table::Table;

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use sha2::Digest;
 
 use super::array::{MAX_ARRAY, bad};
@@ -11,6 +10,7 @@ use super::picture::Picture;
 use super::{Images, Pixels};
 use crate::base::files::{self, is_dir, is_file};
 use crate::base::image::ImageShape;
+use crate::base::parallel::prelude::*;
 use crate::data::DataError;
 use crate::data::config::ImageFit;
 
