@@ -18,3 +18,4 @@ pub mod step;
 pub mod target;
 pub mod tensor;
 pub mod text;
+pub mod tree;

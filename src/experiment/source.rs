@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer, Error};
+use toml::de::{DeTable, DeValue};
 
 use super::Experiment;
+use crate::base::tree::{self, Error};
 
 /// The argument's key.
 const KEY: &str = "data.source";
@@ -27,7 +28,7 @@ pub(super) fn read(text: &str, overrides: &[String]) -> Result<Experiment, Error
             data.entry(placed("source".into())).or_insert_with(|| placed(DeValue::String(source.into())));
         }
     }
-    Experiment::deserialize(Deserializer::from(document))
+    Experiment::deserialize(tree::of_toml(document))
 }
 
 /// What is nowhere in the text.
