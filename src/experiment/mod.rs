@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::config::ConfigError;
 use crate::base::input;
 use crate::base::names::normal;
-use crate::base::tree;
+use crate::base::tree::{self, Node};
 use crate::data::config::Scaling;
 use crate::data::{DataConfig, Goal};
 use crate::nn::config::ModelConfig;
@@ -106,14 +106,14 @@ impl Experiment {
         for argument in overrides {
             override_key(&mut given, argument)?;
             // As text again, whose tables and theirs are one.
-            let changed = tree::of_toml_text(&given.to_string()).and_then(Self::deserialize);
+            let changed = tree::of_toml_text(&given.to_string()).and_then(Node::read::<Self>);
             experiment = changed.map_err(|e| ConfigError {
                 place: format!("--set {argument}"),
                 reason: explain(e.message()),
             })?;
         }
         if written != text
-            && let Ok(mut raw) = tree::of_toml_text(written).and_then(Self::deserialize)
+            && let Ok(mut raw) = tree::of_toml_text(written).and_then(Node::read::<Self>)
         {
             // Names of files stay as they are.
             for (path, raw) in experiment.data.paths().into_iter().zip(raw.data.paths()) {

@@ -1,6 +1,5 @@
 //! Experiments whose text names no data, as an argument does: `--set data.source=...`.
 
-use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -28,7 +27,7 @@ pub(super) fn read(text: &str, overrides: &[String]) -> Result<Experiment, Error
             data.entry(placed("source".into())).or_insert_with(|| placed(DeValue::String(source.into())));
         }
     }
-    Experiment::deserialize(tree::of_toml(document))
+    tree::of_toml(document).read()
 }
 
 /// What is nowhere in the text.

@@ -156,7 +156,7 @@ impl Default for Optimizer {
 impl Optimizer {
     /// The optimizer of this name, with PyTorch's defaults.
     pub fn named(name: &str) -> Option<Self> {
-        Self::deserialize(Node::named("type", name)).ok()
+        Node::named("type", name).read().ok()
     }
 
     /// What is wrong with the hyper-parameters, if anything: the key, what was found, what is allowed.

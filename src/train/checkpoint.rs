@@ -88,7 +88,7 @@ impl Meta {
 
     fn read(json: &str) -> Result<Self, String> {
         let tree = tree::of_json(json).map_err(|e| e.to_string())?;
-        Self::deserialize(tree).map_err(|e| e.to_string())
+        tree.read::<Self>().map_err(|e| e.to_string())
     }
 
     /// SHA-256 of the file it was read from, computed with zeros in place of this digest.

@@ -251,6 +251,6 @@ fn name_or_table<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
             let hint = crate::base::names::nearest(name, allowed.iter().copied());
             D::Error::custom(format!("unknown name \"{name}\"{hint}"))
         }),
-        None => T::deserialize(node).map_err(|e| D::Error::custom(e.message())),
+        None => node.read::<T>().map_err(|e| D::Error::custom(e.message())),
     }
 }

@@ -10,6 +10,8 @@ mod read;
 
 use std::ops::Range;
 
+use serde::de::DeserializeOwned;
+
 pub use error::Error;
 pub use read::{of_json, of_toml, of_toml_text};
 
@@ -55,6 +57,15 @@ impl Node {
     pub fn named(key: &str, text: &str) -> Self {
         let entry = Entry { key: key.into(), span: None, node: Value::Text(text.into()).into() };
         Value::Table(vec![entry]).into()
+    }
+
+    /// The value as a type.
+    ///
+    /// # Errors
+    /// If it is none of that type.
+    pub fn read<T: DeserializeOwned>(self) -> Result<T, Error> {
+        let span = self.span.clone();
+        T::deserialize(self).map_err(|error| error.within(span))
     }
 
     /// The text, if it is one.

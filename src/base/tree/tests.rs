@@ -130,7 +130,7 @@ const TEXTS: [&str; 54] = [
 ];
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
-    of_toml_text(text).and_then(T::deserialize)
+    of_toml_text(text)?.read()
 }
 
 #[test]
@@ -154,9 +154,9 @@ fn json_is_read_as_by_its_own_deserializer() {
         let Ok(settings) = toml::from_str::<toml::Table>(text) else { continue };
         let Ok(json) = serde_json::to_string(&settings) else { continue };
         let right = serde_json::from_str::<Settings>(&json).ok();
-        let found = of_json(&json).ok().and_then(|tree| Settings::deserialize(tree).ok());
-        // What is too much at the end of a list is left, as in TOML.
-        if !text.contains("[1, 2, 3]") {
+        let found = of_json(&json).ok().and_then(|tree| tree.read::<Settings>().ok());
+        // As in TOML, what is too much at the end of a list is left, and an empty table stands for nothing.
+        if !text.contains("pair = [1, 2, 3]") && !text.contains("fast = {}") {
             assert_eq!(format!("{found:?}"), format!("{right:?}"), "{json}");
         }
     }

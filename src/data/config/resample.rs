@@ -98,6 +98,6 @@ pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option
             let to = to.to_string();
             Ok(Some(ResampleConfig { to, by: Aggregate::default(), columns: BTreeMap::new() }))
         }
-        None => ResampleConfig::deserialize(node).map(Some).map_err(|e| D::Error::custom(e.message())),
+        None => node.read().map(Some).map_err(|e| D::Error::custom(e.message())),
     }
 }

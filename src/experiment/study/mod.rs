@@ -16,7 +16,7 @@ use super::place::Origin;
 use super::{Experiment, text_of};
 use crate::base::config::ConfigError;
 use crate::base::names::normal;
-use crate::base::tree;
+use crate::base::tree::{self, Node};
 use crate::search::halving::{Kind, Scheduler, rungs};
 use crate::search::sampler::{NoGrid, Sampler, grid};
 use crate::search::{Parameter, Setting};
@@ -143,7 +143,7 @@ impl Study {
             place: e.span().map_or_else(|| origin.place.clone(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
-        let read = tree::of_toml_text(&origin.text).and_then(File::deserialize);
+        let read = tree::of_toml_text(&origin.text).and_then(Node::read::<File>);
         let mut file = read.map_err(|e| located(&e))?;
         file.trials = changes.trials.map(|n| n as i64).or(file.trials);
         file.seed = changes.seed.unwrap_or(file.seed);
