@@ -11,6 +11,7 @@ pub mod input;
 pub mod names;
 pub mod nodes;
 pub mod number;
+pub(crate) mod order;
 pub mod packed;
 pub(crate) mod parallel;
 pub mod rng;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::TrainError;
 use crate::base::files;
 use crate::base::number::{brain, half};
+use crate::base::order::Order;
 use crate::base::tree;
 use crate::data::Fitted;
 
@@ -228,7 +229,7 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         }
         tensors.push((name.to_string(), view.shape().to_vec(), data));
     }
-    tensors.sort_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
+    tensors.order_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
     let meta: Option<Meta> = match json {
         Some(json) => Some(Meta::read(json).map_err(|e| damaged(format!("its metadata are damaged: {e}")))?),
         None => None,

@@ -10,6 +10,7 @@ use super::picture::Picture;
 use super::{Images, Pixels};
 use crate::base::files::{self, is_dir, is_file};
 use crate::base::image::ImageShape;
+use crate::base::order::Order;
 use crate::base::parallel::prelude::*;
 use crate::data::DataError;
 use crate::data::config::ImageFit;
@@ -79,7 +80,7 @@ pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
             found.push(path.join(name));
         }
     }
-    found.sort();
+    found.order();
     Ok(found)
 }
 
