@@ -241,9 +241,10 @@ fn end_of_sentence(text: &str) -> usize {
             continue;
         }
         let word = before.rsplit([' ', '(', '"', '-']).next().unwrap_or_default();
-        let is_short = word.chars().count() == 1 && word.chars().all(char::is_alphabetic)
-            || word.contains('.')
-            || SHORT.contains(&word);
+        let is_letter = |part: &str| part.chars().count() == 1 && part.chars().all(char::is_alphabetic);
+        let is_initial = is_letter(word) && word.chars().all(char::is_uppercase);
+        let is_short =
+            is_initial || word.contains('.') && word.split('.').all(is_letter) || SHORT.contains(&word);
         let goes_on = after.trim_start().starts_with(char::is_lowercase);
         if !(goes_on || c == '.' && is_short) {
             return at + c.len_utf8();
@@ -276,6 +277,8 @@ mod tests {
             ("A quote: \"never closed. More", "A quote: \"never closed. More."),
             ("In \u{201C}Nature. A Journal\u{201D}. More", "In \u{201C}Nature. A Journal\u{201D}."),
             ("Ends in 2017. A network", "Ends in 2017."),
+            ("Learns y. As in a.toml. B", "Learns y."),
+            ("As in a.toml. B", "As in a.toml."),
         ] {
             assert_eq!(about(&format!("# {text}\n")), first);
         }
