@@ -35,12 +35,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A shader without its comments; directives, which begin with `//@`, stay.
+/// A shader without its comments. Lines with a directive (`//@`) stay as they are: what it stands behind is part of it.
 fn without_comments(text: &str) -> String {
     let mut kept = String::new();
     for line in text.lines() {
-        let comment = line.match_indices("//").find(|(at, _)| !line[at + 2..].starts_with('@'));
-        let code = comment.map_or(line, |(at, _)| &line[..at]).trim_end();
+        let code =
+            if line.contains("//@") { line } else { line.split("//").next().unwrap_or_default().trim_end() };
         if !code.is_empty() {
             kept += code;
             kept.push('\n');
