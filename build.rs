@@ -13,6 +13,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut files = vec![];
     collect(&root, &mut files)?;
     files.sort();
+    // There, nobody reads them, and every byte is downloaded.
+    let is_for_browsers = env::var("CARGO_CFG_TARGET_FAMILY").is_ok_and(|family| family == "wasm");
     let mut list = String::from("&[\n");
     for file in files {
         let parts: Vec<_> = file
@@ -21,11 +23,30 @@ fn main() -> Result<(), Box<dyn Error>> {
             .iter()
             .map(|p| p.to_string_lossy().into_owned())
             .collect();
-        writeln!(list, "    ({:?}, include_str!({:?})),", parts.join("/"), file.to_string_lossy())?;
+        let name = parts.join("/");
+        if is_for_browsers {
+            writeln!(list, "    ({name:?}, {:?}),", without_comments(&fs::read_to_string(&file)?))?;
+        } else {
+            writeln!(list, "    ({name:?}, include_str!({:?})),", file.to_string_lossy())?;
+        }
     }
     list += "]\n";
     fs::write(Path::new(&env::var("OUT_DIR")?).join("shaders.rs"), list)?;
     Ok(())
+}
+
+/// A shader without its comments. Lines with a directive (`//@`) stay as they are: what it stands behind is part of it.
+fn without_comments(text: &str) -> String {
+    let mut kept = String::new();
+    for line in text.lines() {
+        let code =
+            if line.contains("//@") { line } else { line.split("//").next().unwrap_or_default().trim_end() };
+        if !code.is_empty() {
+            kept += code;
+            kept.push('\n');
+        }
+    }
+    kept
 }
 
 /// Collects the WGSL files in `folder` and its subfolders.

@@ -14,10 +14,16 @@ wanted=0.2.130
 found=$(wasm-bindgen --version | cut -d' ' -f2)
 [ "$found" = "$wanted" ] || fail "wasm-bindgen is $found; the engine needs $wanted"
 target=${CARGO_TARGET_DIR:-web/engine/target}
+# Vectors of 128 bits, for what is computed on the processor: all browsers with WebGPU have them. Where this machine keeps its
+# sources is nobody's business, and takes room in what is downloaded.
+# shellcheck disable=SC2206
+flags=(${RUSTFLAGS:-} -C target-feature=+simd128 "--remap-path-prefix=$PWD=gridlight")
+for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
+  flags+=("--remap-path-prefix=$registry=.")
+done
 # shellcheck disable=SC2086
-# Vectors of 128 bits, for what is computed on the processor: all browsers with WebGPU have them.
-RUSTFLAGS="${RUSTFLAGS:-} -C target-feature=+simd128" CARGO_TARGET_DIR="$target" cargo build --manifest-path web/engine/Cargo.toml --release \
-  --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
+CARGO_ENCODED_RUSTFLAGS=$(IFS=$'\x1f'; echo "${flags[*]}") CARGO_TARGET_DIR="$target" cargo build --release \
+  --manifest-path web/engine/Cargo.toml --target wasm32-unknown-unknown ${CARGO_WASM_FLAGS:-} ||
   fail "cargo could not build for browsers; has it the target? rustup target add wasm32-unknown-unknown"
 rm -rf web/pkg
 wasm-bindgen --target web --no-typescript --remove-name-section --remove-producers-section --out-dir web/pkg \

@@ -232,7 +232,7 @@ async function show(now) {
   shown.busy = true;
   const began = performance.now();
   try {
-    at("take").hidden = false;
+    await offer(turn);
     await tryOut();
     await inside(turn);
     shown.epoch = epoch;
@@ -243,6 +243,17 @@ async function show(now) {
     shown.at = performance.now();
     shown.took = shown.at - began;
   }
+}
+
+/** Offers what can be taken along; what the model has no form in is told with the reason. */
+async function offer(turn) {
+  if (!at("take").hidden) return;
+  const reason = await engine.call("onnxRefused");
+  if (turn !== state.turn) return;
+  at("onnx").hidden = Boolean(reason);
+  at("refused").textContent = reason ? `There is no model.onnx. ${reason}` : "";
+  at("refused").hidden = !reason;
+  at("take").hidden = false;
 }
 
 async function inside(turn) {

@@ -90,6 +90,7 @@ const calls = {
   status: () => JSON.parse(training.status()),
   weights: () => training.weights(),
   onnx: () => training.onnx(),
+  onnxRefused: () => training.onnx_refused(),
   predict: ({ rows }) => training.predict(new TextEncoder().encode(rows)),
   examples: ({ count }) => JSON.parse(training.examples(count)),
   pictures: ({ count, seed }) => training.pictures(count, seed),

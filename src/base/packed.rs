@@ -1,6 +1,8 @@
 //! The edges of small graphs as rows of words, each padded to the largest, so that batches of graphs are gathered like
 //! other rows.
 
+use super::order::Order;
+
 /// The sizes that the graphs of a batch are padded to. With `N` nodes and `E` edges, the words of a graph are: where the
 /// edges of each target start (`N + 1`), the source of each edge (`E`) and its target (`E`), in the order of targets;
 /// where those of each source start (`N + 1`), and, in the order of sources, their targets (`E`) and numbers (`E`).
@@ -86,7 +88,7 @@ impl Packed {
             words.resize(end, 0);
         };
         let mut back: Vec<u32> = (0..edges.len() as u32).collect();
-        back.sort_by_key(|&edge| edges[edge as usize][0]);
+        back.order_by_key(|&edge| edges[edge as usize][0]);
         starts(1, words);
         put(&mut edges.iter().map(|edge| edge[0]), words);
         put(&mut edges.iter().map(|edge| edge[1]), words);

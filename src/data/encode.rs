@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::DataError;
 use super::cells;
 use super::config::{Calendar, ColumnKind};
@@ -11,6 +9,7 @@ use super::dataset::{CategoryIds, Dataset, Filled, Unseen};
 use super::fitted::{Encoding, Fitted, FittedColumn};
 use super::image::Images;
 use super::table::Table;
+use crate::base::parallel::prelude::*;
 
 /// Features that are encoded side by side.
 const TOGETHER: usize = 32;

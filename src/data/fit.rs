@@ -9,6 +9,7 @@ use super::config::{CategoryEncoding, ColumnKind, DataConfig, Fill, Scaling};
 use super::fitted::{Encoding, FittedColumn};
 use super::scaling::{FittedScaling, mean_and_deviation};
 use super::table::Table;
+use crate::base::order::Order;
 
 /// The category of an empty cell.
 pub const MISSING: &str = "(missing)";
@@ -158,7 +159,7 @@ fn fit_category(
         && !names.contains(fill)
     {
         names.push(fill.clone());
-        names.sort();
+        names.order();
     }
     match config.transform.categories {
         CategoryEncoding::OneHot if names.len() > MAX_ONE_HOT => Err(DataError::Treatment {

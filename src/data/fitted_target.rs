@@ -3,6 +3,7 @@
 use super::fitted::{FittedPixels, FittedTarget};
 use super::scaling::FittedScaling;
 use super::symbols::FittedText;
+use crate::base::order::Order;
 
 impl FittedTarget {
     /// Column name, if there is a target.
@@ -149,7 +150,7 @@ impl FittedTarget {
     /// Orders the class labels by `names`; classes not listed keep their order and come first.
     pub(super) fn order_classes(&mut self, names: &[String]) {
         if let Self::Classes { names: known, .. } = self {
-            known.sort_by_key(|name| names.iter().position(|class| class == name));
+            known.order_by_key(|name| names.iter().position(|class| class == name));
         }
     }
 }

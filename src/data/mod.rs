@@ -43,6 +43,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::base::parallel::prelude::*;
 use chosen::{class_column, feature_columns, find_targets, first_target, is_target, kept_rows};
 pub use config::DataConfig;
 pub use dataset::{
@@ -59,7 +60,6 @@ use image::Images;
 pub use keep::Kept;
 pub use padded::Graphs;
 pub use pixels::PixelRows;
-use rayon::prelude::*;
 pub use read::{RowsInMemory, examples};
 pub use scaling::FittedScaling;
 pub use symbols::{FittedText, FittedTokens};

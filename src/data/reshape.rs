@@ -8,6 +8,7 @@ use super::cells;
 use super::config::ReshapeConfig;
 use super::config::reshape::DAY;
 use super::table::Table;
+use crate::base::order::Order;
 
 /// The column with the day of the week.
 pub const WEEKDAY: &str = "weekday";
@@ -124,7 +125,7 @@ fn days(table: &Table, time: &String, columns: &[String], minutes: u32) -> Resul
         }
         found.push((moment.date(), of_day / minutes, row));
     }
-    found.sort();
+    found.order();
     if let Some(pair) = found.windows(2).find(|pair| (pair[0].0, pair[0].1) == (pair[1].0, pair[1].1)) {
         let (first, row) = (pair[0].2, pair[1].2);
         let reason = format!("repeats the time of line {}; remove one of them", table.lines[first]);

@@ -8,6 +8,7 @@ use super::fitted::FittedTarget;
 use super::scaling::FittedScaling;
 use super::table::Table;
 use super::{DataError, Goal, cells};
+use crate::base::order::Order;
 
 impl FittedTarget {
     /// Fits all targets on the training rows, each by itself.
@@ -120,7 +121,7 @@ impl FittedTarget {
                     )));
                 }
                 if names.iter().all(|n| cells::number(n).is_some()) {
-                    names.sort_by(|a, b| {
+                    names.order_by(|a, b| {
                         cells::number(a).unwrap_or(0.0).total_cmp(&cells::number(b).unwrap_or(0.0))
                     });
                 }

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::config::ConfigError;
 use crate::base::input;
 use crate::base::names::normal;
+use crate::base::tree::{self, Node};
 use crate::data::config::Scaling;
 use crate::data::{DataConfig, Goal};
 use crate::nn::config::ModelConfig;
@@ -96,22 +97,23 @@ impl Experiment {
             overrides: overrides.to_vec(),
             given: toml::Table::new(),
         };
-        let located = |e: &toml::de::Error| ConfigError {
+        let located = |e: &tree::Error| ConfigError {
             place: e.span().map_or_else(|| place.to_string(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
         let mut experiment = source::read(text, overrides).map_err(|e| located(&e))?;
-        let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e))?;
+        let mut given: toml::Table = toml::from_str(text).map_err(|e| located(&e.into()))?;
         for argument in overrides {
             override_key(&mut given, argument)?;
-            // As text again: reading every setting from a table, too, would be as much code once more.
-            experiment = toml::from_str(&given.to_string()).map_err(|e| ConfigError {
+            // As text again, whose tables and theirs are one.
+            let changed = tree::of_toml_text(&given.to_string()).and_then(Node::read::<Self>);
+            experiment = changed.map_err(|e| ConfigError {
                 place: format!("--set {argument}"),
                 reason: explain(e.message()),
             })?;
         }
         if written != text
-            && let Ok(mut raw) = toml::from_str::<Self>(written)
+            && let Ok(mut raw) = tree::of_toml_text(written).and_then(Node::read::<Self>)
         {
             // Names of files stay as they are.
             for (path, raw) in experiment.data.paths().into_iter().zip(raw.data.paths()) {

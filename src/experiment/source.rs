@@ -1,10 +1,10 @@
 //! Experiments whose text names no data, as an argument does: `--set data.source=...`.
 
-use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, Deserializer, Error};
+use toml::de::{DeTable, DeValue};
 
 use super::Experiment;
+use crate::base::tree::{self, Error};
 
 /// The argument's key.
 const KEY: &str = "data.source";
@@ -27,7 +27,7 @@ pub(super) fn read(text: &str, overrides: &[String]) -> Result<Experiment, Error
             data.entry(placed("source".into())).or_insert_with(|| placed(DeValue::String(source.into())));
         }
     }
-    Experiment::deserialize(Deserializer::from(document))
+    tree::of_toml(document).read()
 }
 
 /// What is nowhere in the text.

@@ -56,7 +56,7 @@ pub fn evaluate(
             (op, None) => {
                 let inputs: Vec<&Tensor> =
                     node.inputs.iter().filter_map(|v| values[v.index()].as_ref()).collect();
-                op.def().eval(&inputs, &node.ty, context)
+                op.eval(&inputs, &node.ty, context)
             }
         };
         values[i] = Some(value);

@@ -95,7 +95,9 @@ pub trait KernelDef: Listed + Plain {
 
     /// What the kernel computes, and how far a device may be from it: changes `writes`, which hold what they
     /// held before, where the kernel writes.
-    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]);
+    fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>])
+    where
+        Self: Sized;
 
     /// The shader for a GPU.
     ///
@@ -125,6 +127,15 @@ macro_rules! kernels {
         /// The samples of every kernel.
         fn families() -> impl Iterator<Item = &'static Family> {
             [$(<$kernel>::samples()),*].into_iter().flatten()
+        }
+
+        /// [`KernelDef::oracle`] of any kernel. It goes by this list, not through what a kernel carries along, so that a
+        /// program that measures no kernel holds none of it.
+        fn measure(kernel: &dyn KernelDef, operands: &Operands, writes: &mut [Vec<Approx>]) {
+            let any: &dyn Any = kernel;
+            $(if let Some(kernel) = any.downcast_ref::<$kernel>() {
+                return kernel.oracle(operands, writes);
+            })*
         }
 
         /// What `gridlight bench` times of every kernel.

@@ -3,6 +3,7 @@
 
 use super::affinity;
 use super::team::Team;
+use crate::base::parallel;
 use crate::scalar::native::Scratch;
 
 /// A persistent thread pool; with one thread, work runs on the caller's own.
@@ -12,7 +13,7 @@ pub struct Pool {
 
 struct Threads {
     /// The thread that steps run on, the first of the team.
-    first: rayon::ThreadPool,
+    first: parallel::ThreadPool,
     team: Team,
 }
 
@@ -30,8 +31,9 @@ impl Pool {
         if threads == 1 {
             return Ok(Self { threads: None });
         }
-        let placed = move |_| affinity::keep(0, threads);
-        let first = rayon::ThreadPoolBuilder::new().num_threads(1).start_handler(placed).build()?;
+        let Some(first) = parallel::pool(1, move |_| affinity::keep(0, threads))? else {
+            return Ok(Self { threads: None });
+        };
         Ok(Self { threads: Some(Threads { first, team: Team::new(threads)? }) })
     }
 

@@ -6,6 +6,7 @@ use super::builder::{int, texts};
 use super::cells::Cells;
 use super::proto::element;
 use super::scale;
+use crate::base::order::Order;
 use crate::data::config::Calendar;
 use crate::data::{Encoding, FittedColumn, FittedScaling};
 
@@ -217,7 +218,7 @@ impl Assembly {
         // An encoder has at least one key.
         let mut words: Vec<&str> = cells.words.iter().map(String::as_str).collect();
         words.push("");
-        words.sort_unstable();
+        words.order();
         words.dedup();
         words.retain(|word| place(word).is_none());
         let keys = names.iter().map(String::as_str).chain(words.iter().copied());

@@ -23,9 +23,9 @@ mod sgd;
 mod trajectory;
 
 use schemars::JsonSchema;
-use serde::de::value::{Error, MapDeserializer};
 use serde::{Deserialize, Serialize};
 
+use crate::base::tree::Node;
 use crate::scalar::Body;
 pub use adadelta::Adadelta;
 pub use adagrad::Adagrad;
@@ -156,7 +156,7 @@ impl Default for Optimizer {
 impl Optimizer {
     /// The optimizer of this name, with PyTorch's defaults.
     pub fn named(name: &str) -> Option<Self> {
-        Self::deserialize(MapDeserializer::<_, Error>::new([("type", name)].into_iter())).ok()
+        Node::named("type", name).read().ok()
     }
 
     /// What is wrong with the hyper-parameters, if anything: the key, what was found, what is allowed.

@@ -10,6 +10,7 @@ use super::launch;
 use super::memory::{self, Lifetimes};
 use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
 use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves};
+use crate::base::order::Order;
 use crate::base::target::Target;
 use crate::kernels::Kernel;
 
@@ -198,7 +199,7 @@ impl Builder<'_> {
             }
         }
         let mut sizes: Vec<_> = sizes.into_iter().collect();
-        sizes.sort_by_key(|(name, bytes)| (std::cmp::Reverse(*bytes), name.clone()));
+        sizes.order_by_key(|(name, bytes)| (std::cmp::Reverse(*bytes), name.clone()));
         let named: Vec<String> =
             sizes.iter().take(3).map(|(name, bytes)| format!("{name} ({bytes} bytes)")).collect();
         named.join(", ")

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use super::access::Nodes;
 use super::emit::{self, Emitted};
 use super::groups::{Anchor, Fusion, Group, Operand};
+use crate::base::order::Order;
 use crate::base::rng::RandomKind;
 use crate::base::tensor::elements;
 use crate::graph::ValueId;
@@ -209,7 +210,7 @@ impl<'n, 'g> Fusion<'n, 'g> {
             Some(at) => {
                 if let Anchor::Kernel(outputs) = &mut self.groups[at].anchor {
                     outputs.push((value, *output));
-                    outputs.sort_by_key(|o| o.1);
+                    outputs.order_by_key(|o| o.1);
                 }
                 self.group_of[value.index()] = Some(at);
             }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::Slice;
 use super::draft::{Draft, Place};
+use crate::base::order::Order;
 use crate::base::target::{Family, Target};
 use crate::kernels::shader::{Shader, shader};
 
@@ -21,7 +22,7 @@ pub(super) fn group(drafts: Vec<Draft>, late: &[usize], target: &Target) -> (Vec
     let mut levels = levels(&drafts);
     postpone(&drafts, late, &mut levels);
     let mut order: Vec<usize> = (0..drafts.len()).collect();
-    order.sort_by_key(|&at| (levels[at], at));
+    order.order_by_key(|&at| (levels[at], at));
     let mut launches: Vec<Launch> = vec![];
     for at in order {
         let shader = shader(&drafts[at].kernel, target).ok();

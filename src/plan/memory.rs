@@ -6,6 +6,7 @@
 
 use super::builder::aligned;
 use super::draft::{Draft, Place};
+use crate::base::order::Order;
 
 /// When each temporary of a phase is in use.
 pub(super) struct Lifetimes {
@@ -110,7 +111,7 @@ fn colour(drafts: &[Draft], launches: &[usize], temporaries: usize) -> Vec<usize
 /// First words of the members of an arena, assigned largest first.
 fn offsets(members: &[usize], lifetimes: &Lifetimes) -> Vec<(usize, usize)> {
     let mut by_size = members.to_vec();
-    by_size.sort_by_key(|&t| (std::cmp::Reverse(lifetimes.spans[t].0), t));
+    by_size.order_by_key(|&t| (std::cmp::Reverse(lifetimes.spans[t].0), t));
     let mut placed: Vec<(usize, usize)> = vec![];
     for temporary in by_size {
         let (size, first, last) = lifetimes.spans[temporary];
@@ -119,7 +120,7 @@ fn offsets(members: &[usize], lifetimes: &Lifetimes) -> Vec<(usize, usize)> {
             .filter(|(other, _)| lifetimes.spans[*other].1 <= last && first <= lifetimes.spans[*other].2)
             .map(|&(other, start)| (start, start + aligned(lifetimes.spans[other].0)))
             .collect();
-        taken.sort_unstable();
+        taken.order();
         let mut start = 0;
         for (begin, end) in taken {
             if start + aligned(size) <= begin {

@@ -1,5 +1,6 @@
 //! Index maps: composes views, so that reshape, transpose, slice and pad are free where possible.
 
+use crate::base::order::Order;
 use crate::graph::ops::ViewChange;
 use crate::scalar::View;
 
@@ -60,7 +61,7 @@ pub(super) fn reshape(view: &View, from: &[usize], to: &[usize]) -> Option<View>
             }
         }
     }
-    guards.sort_unstable();
+    guards.order();
     Some(View { offset: view.offset, strides, guards })
 }
 
@@ -118,7 +119,7 @@ pub(super) fn pad(view: &View, from: &[usize], to: &[usize], before: &[usize]) -
             guards.push((d, before[d], before[d] + from[d]));
         }
     }
-    guards.sort_unstable();
+    guards.order();
     View { offset: view.offset - offset, strides: view.strides.clone(), guards }
 }
 

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::directory::RunDirectory;
 use super::job::Job;
+use crate::base::order::Order;
 use crate::device::DeviceInfo;
 use crate::plan::Program;
 use crate::train::TrainError;
@@ -95,7 +96,7 @@ pub fn plan_digest(program: &Program) -> String {
 /// Digest of weights: name, shape and values of each tensor, in name order.
 pub fn weights_digest(tensors: &[NamedTensor]) -> String {
     let mut sorted: Vec<&NamedTensor> = tensors.iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(&b.0));
+    sorted.order_by(|a, b| a.0.cmp(&b.0));
     let mut hash = Sha256::new();
     for (name, shape, data) in sorted {
         hash.update(format!("{name} {shape:?}\n"));

@@ -212,8 +212,45 @@ fn about(toml: &str) -> String {
     let lines = toml.lines().map_while(|line| line.strip_prefix('#'));
     let text: Vec<&str> = lines.take_while(|line| !line.starts_with("  ")).map(str::trim).collect();
     let text = text.join(" ");
-    let first = text.split_once(". ").map_or(&*text, |(first, _)| first).trim_end_matches([':', '.']);
-    if first.is_empty() { String::new() } else { format!("{first}.") }
+    let first = text[..end_of_sentence(&text)].trim_end_matches([':', '.']);
+    match first.chars().last() {
+        None => String::new(),
+        Some('?' | '!') => first.into(),
+        Some(_) => format!("{first}."),
+    }
+}
+
+/// What ends with a full stop within a sentence.
+const SHORT: [&str; 12] = ["Mr", "Mrs", "Ms", "Dr", "Prof", "St", "No", "Fig", "vs", "cf", "approx", "resp"];
+
+/// Where the first sentence of a text ends: behind a full stop, a question mark or an exclamation mark before a space and
+/// what a sentence begins with, outside of quotes and parentheses. An abbreviation or an initial ends none.
+fn end_of_sentence(text: &str) -> usize {
+    let (mut open, mut quoted) = (0usize, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => open += 1,
+            ')' => open = open.saturating_sub(1),
+            '"' => quoted = !quoted,
+            '\u{201C}' => quoted = true,
+            '\u{201D}' => quoted = false,
+            _ => {}
+        }
+        let (before, after) = (&text[..at], &text[at + c.len_utf8()..]);
+        if open > 0 || quoted || !matches!(c, '.' | '?' | '!') || !after.starts_with(' ') {
+            continue;
+        }
+        let word = before.rsplit([' ', '(', '"', '-']).next().unwrap_or_default();
+        let is_letter = |part: &str| part.chars().count() == 1 && part.chars().all(char::is_alphabetic);
+        let is_initial = is_letter(word) && word.chars().all(char::is_uppercase);
+        let is_short =
+            is_initial || word.contains('.') && word.split('.').all(is_letter) || SHORT.contains(&word);
+        let goes_on = after.trim_start().starts_with(char::is_lowercase);
+        if !(goes_on || c == '.' && is_short) {
+            return at + c.len_utf8();
+        }
+    }
+    text.len()
 }
 
 #[cfg(test)]
@@ -226,6 +263,25 @@ mod tests {
         assert_eq!(about("# On two\n# lines. More:\nname = \"a\""), "On two lines.");
         assert_eq!(about("# Draws:\n#   gridlight sample\n# Goal."), "Draws.");
         assert_eq!(about("name = \"a\"\n# not this"), "");
+        for (text, first) in [
+            (
+                "Two: the one (1, \"Mr. Hi\") and (34, \"Officer\"), as in K. Two. More",
+                "Two: the one (1, \"Mr. Hi\") and (34, \"Officer\"), as in K. Two.",
+            ),
+            (
+                "As Dr. Who and J. Doe did, e.g. Nature (see no. 3. A. B.). Then",
+                "As Dr. Who and J. Doe did, e.g. Nature (see no. 3. A. B.).",
+            ),
+            ("Which days are odd? Learns them. More", "Which days are odd?"),
+            ("Grows by 2.5 a day, etc. and so on. More", "Grows by 2.5 a day, etc. and so on."),
+            ("A quote: \"never closed. More", "A quote: \"never closed. More."),
+            ("In \u{201C}Nature. A Journal\u{201D}. More", "In \u{201C}Nature. A Journal\u{201D}."),
+            ("Ends in 2017. A network", "Ends in 2017."),
+            ("Learns y. As in a.toml. B", "Learns y."),
+            ("As in a.toml. B", "As in a.toml."),
+        ] {
+            assert_eq!(about(&format!("# {text}\n")), first);
+        }
     }
 
     #[test]

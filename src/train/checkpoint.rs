@@ -14,6 +14,8 @@ use sha2::{Digest, Sha256};
 use super::TrainError;
 use crate::base::files;
 use crate::base::number::{brain, half};
+use crate::base::order::Order;
+use crate::base::tree;
 use crate::data::Fitted;
 
 /// Format version written to files.
@@ -83,6 +85,11 @@ impl Meta {
     /// Metadata of the current format.
     pub fn new(fitted: Fitted, data_digest: String, progress: Option<Progress>) -> Self {
         Self { sha256: UNSEALED.into(), format: FORMAT, fitted, data_digest, progress }
+    }
+
+    fn read(json: &str) -> Result<Self, String> {
+        let tree = tree::of_json(json).map_err(|e| e.to_string())?;
+        tree.read::<Self>().map_err(|e| e.to_string())
     }
 
     /// SHA-256 of the file it was read from, computed with zeros in place of this digest.
@@ -201,7 +208,7 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
     let json = header.metadata().as_ref().and_then(|m| m.get(KEY));
     let place = seal(&bytes);
     let whole = place.as_ref().is_some_and(|p| digest_without(&bytes, p).as_bytes() == &bytes[p.clone()]);
-    let outdated = json.and_then(|j| serde_json::from_str(j).ok()).is_some_and(|m: Meta| m.format < FORMAT);
+    let outdated = json.and_then(|j| Meta::read(j).ok()).is_some_and(|m| m.format < FORMAT);
     // Weights from other programs have no digest; a file that has one, or should have one, must match it.
     if (place.is_some() || json.is_some()) && !whole && !outdated {
         return Err(damaged("its contents do not match their checksum; the file is damaged".into()));
@@ -222,11 +229,9 @@ pub fn load(path: &Path) -> Result<(Vec<NamedTensor>, Option<Meta>), TrainError>
         }
         tensors.push((name.to_string(), view.shape().to_vec(), data));
     }
-    tensors.sort_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
+    tensors.order_by(|a: &NamedTensor, b| a.0.cmp(&b.0));
     let meta: Option<Meta> = match json {
-        Some(json) => {
-            Some(serde_json::from_str(json).map_err(|e| damaged(format!("its metadata are damaged: {e}")))?)
-        }
+        Some(json) => Some(Meta::read(json).map_err(|e| damaged(format!("its metadata are damaged: {e}")))?),
         None => None,
     };
     if let Some(found) = meta.as_ref().map(|m| m.format).filter(|&format| format != FORMAT) {

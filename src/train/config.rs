@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::groups::Group;
 use super::precision::Precision;
 use super::threshold::Threshold;
+use crate::base::tree::Node;
 use crate::nn::losses::Loss;
 use crate::nn::patterns::Patterns;
 use crate::nn::perturbed::AdversarialTraining;
@@ -244,11 +245,12 @@ fn name_or_table<'de, D: Deserializer<'de>, T: serde::de::DeserializeOwned>(
     allowed: &[&str],
 ) -> Result<T, D::Error> {
     use serde::de::Error;
-    match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(name) => named(&name).ok_or_else(|| {
-            let hint = crate::base::names::nearest(&name, allowed.iter().copied());
+    let node = Node::deserialize(deserializer)?;
+    match node.text() {
+        Some(name) => named(name).ok_or_else(|| {
+            let hint = crate::base::names::nearest(name, allowed.iter().copied());
             D::Error::custom(format!("unknown name \"{name}\"{hint}"))
         }),
-        table => T::deserialize(table).map_err(|e| D::Error::custom(e.message())),
+        None => node.read::<T>().map_err(|e| D::Error::custom(e.message())),
     }
 }

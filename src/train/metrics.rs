@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::weights::Weights;
 use crate::base::number::Number;
+use crate::base::order;
 use crate::data::{FittedTarget, Members};
 use crate::nn::losses::Loss;
 
@@ -248,8 +249,7 @@ fn class_scores(confusion: &[Vec<f64>], rows: &[usize]) -> Vec<ClassScore> {
 /// Area under the ROC curve: the probability that a positive row scores above a negative one, with ties
 /// counting one half (the Mann-Whitney statistic), pairs of rows having the product of their weights.
 pub fn auc(scores: &[f64], truth: &[f64], weights: Weights) -> f64 {
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[a].total_cmp(&scores[b]));
+    let order = order::ascending(scores);
     let (mut pairs, mut positives, mut negatives) = (0.0, 0.0, 0.0);
     for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
         let of = |positive: bool| {

@@ -2,6 +2,7 @@
 
 use super::metrics::{Metric, Predictions, argmax};
 use super::weights::Weights;
+use crate::base::order;
 
 /// Bins of the expected calibration error.
 const BINS: usize = 10;
@@ -94,8 +95,7 @@ fn bins(probabilities: &[Vec<f64>], truth: &[usize], weights: Weights) -> [[f64;
 /// Area under the curve of precision over recall, as the sum over thresholds of precision times the gain in recall.
 fn average_precision(scores: &[f64], truth: &[usize], weights: Weights) -> f64 {
     let positives = weights.sum(truth.iter().map(|&class| f64::from(u8::from(class == 1))));
-    let mut order: Vec<usize> = (0..scores.len()).collect();
-    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
+    let order = order::descending(scores);
     let (mut hits, mut seen, mut area) = (0.0, 0.0, 0.0);
     for tied in order.chunk_by(|&a, &b| scores[a] == scores[b]) {
         let more: f64 = tied.iter().filter(|&&i| truth[i] == 1).map(|&i| weights.of(i)).sum();

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::Predictions;
 use super::weights::Weights;
+use crate::base::order::Order;
 
 /// Where the threshold comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,7 +62,7 @@ fn largest(criterion: Criterion, positive: &[f64], truth: &[f64], weights: Weigh
     let pairs = positive.iter().zip(truth).enumerate();
     let mut rows: Vec<(f64, bool, f64)> =
         pairs.map(|(row, (p, y))| (*p, *y > 0.5, weights.of(row))).collect();
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0));
+    rows.order_by(|a, b| b.0.total_cmp(&a.0));
     let of = |positive: bool| rows.iter().filter(|row| row.1 == positive).map(|row| row.2).sum::<f64>();
     let (positives, negatives) = (of(true), of(false));
     if positives == 0.0 || negatives == 0.0 {

@@ -74,7 +74,7 @@ fn normalised(rows: &[f32], width: usize) -> Vec<f32> {
 /// The `count` nearest of the rows `among` to each of `rows`, all `[.., width]`, by Euclidean distance: the nearest
 /// first, of equal ones the first.
 pub fn nearest(among: &[f32], rows: &[f32], width: usize, count: usize) -> Vec<Vec<Neighbour>> {
-    use rayon::prelude::*;
+    use crate::base::parallel::prelude::*;
     let squared = |a: &[f32], b: &[f32]| -> f64 {
         a.iter().zip(b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum()
     };

@@ -1,5 +1,6 @@
 //! The quantile of scores that conformal prediction needs.
 
+use crate::base::order::Order;
 use crate::train::weights::Weights;
 
 /// Rounding of a product such as `0.9 * 10`.
@@ -19,7 +20,7 @@ impl Ranked {
     pub fn new(scores: &[f64], weights: Weights) -> Self {
         let mut all: Vec<(f64, f64)> =
             scores.iter().enumerate().map(|(at, s)| (*s, weights.of(at))).collect();
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
+        all.order_by(|a, b| a.0.total_cmp(&b.0));
         let mut sum = 0.0;
         for (_, weight) in &mut all {
             sum += *weight;

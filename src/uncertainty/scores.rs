@@ -1,5 +1,6 @@
 //! How unlike its prediction a true value is: the scores that conformal prediction ranks.
 
+use crate::base::order::Order;
 use crate::base::rng::{self, streams};
 use crate::data::{FittedScaling, FittedTarget};
 use crate::train::metrics::Predictions;
@@ -125,7 +126,7 @@ impl Sets {
     pub fn set(self, probabilities: &[f64], score: f64, draw: f64) -> Vec<usize> {
         let mut set: Vec<usize> =
             (0..probabilities.len()).filter(|&c| self.score(probabilities, c, draw) <= score).collect();
-        set.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        set.order_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
         set
     }
 }

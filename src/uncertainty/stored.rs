@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::calibration::{Calibration, Scores};
+use crate::base::tree;
 use crate::train::TrainError;
 use crate::train::checkpoint;
 
@@ -97,7 +98,7 @@ impl Calibration {
         let not = |_| damaged("is not a safetensors file");
         let (_, header) = SafeTensors::read_metadata(&bytes).map_err(not)?;
         let json = header.metadata().as_ref().and_then(|m| m.get(KEY));
-        let meta = json.and_then(|json| serde_json::from_str::<Meta>(json).ok());
+        let meta = json.and_then(|json| tree::of_json(json).ok()?.read::<Meta>().ok());
         let Some(meta) = meta else { return Err(damaged("is no calibration")) };
         if meta.format != FORMAT {
             return Err(TrainError::Format { path: path.into(), found: meta.format, known: FORMAT });

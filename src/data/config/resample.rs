@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::base::tree::Node;
+
 /// Puts rows together to longer steps: one row for each hour, day or month that has any.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(
@@ -90,10 +92,12 @@ impl ResampleConfig {
 /// `"1h"` or `{ to = "1h", ... }`.
 pub(super) fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ResampleConfig>, D::Error> {
     use serde::de::Error;
-    match toml::Value::deserialize(deserializer)? {
-        toml::Value::String(to) => {
+    let node = Node::deserialize(deserializer)?;
+    match node.text() {
+        Some(to) => {
+            let to = to.to_string();
             Ok(Some(ResampleConfig { to, by: Aggregate::default(), columns: BTreeMap::new() }))
         }
-        table => ResampleConfig::deserialize(table).map(Some).map_err(|e| D::Error::custom(e.message())),
+        None => node.read().map(Some).map_err(|e| D::Error::custom(e.message())),
     }
 }

@@ -9,13 +9,13 @@ mod scanner;
 
 use std::collections::BTreeMap;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::DataError;
 use super::cells;
 use super::config::{ColumnKind, CsvConfig, DateOrder};
 use super::table::{Column, Table};
+use crate::base::parallel::prelude::*;
 pub use dates::UnixUnit;
 pub use numbers::NumberFormat;
 

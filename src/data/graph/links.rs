@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::edges::{Edge, Edges};
+use crate::base::order::Order;
 use crate::data::config::{ColumnKind, CsvConfig, GraphConfig};
 use crate::data::table::Table;
 use crate::data::{DataError, cells, formats};
@@ -153,7 +154,7 @@ fn distinct(
     nodes: &dyn Ends,
     directed: bool,
 ) -> Result<(Vec<Edge>, usize), DataError> {
-    found.sort_by_key(|&(target, source, _, row)| (target, source, row));
+    found.order_by_key(|&(target, source, _, row)| (target, source, row));
     let mut repeated = std::collections::BTreeSet::new();
     let mut list: Vec<Edge> = vec![];
     let mut first = 0;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::edges::Edge;
 use super::links::{self, Ends, shown};
+use crate::base::order::Order;
 use crate::data::config::{CsvConfig, DataConfig, GraphConfig, SplitConfig};
 use crate::data::fitted::FittedGraphs;
 use crate::data::formats::{self, Formats};
@@ -177,7 +178,7 @@ fn sorted(
         }
         found.push((number, row));
     }
-    found.sort_unstable();
+    found.order();
     let mut starts = vec![0; graphs + 1];
     for (place, &(number, row)) in found.iter().enumerate() {
         starts[number as usize + 1] += 1;

@@ -1,9 +1,9 @@
 //! Edges from distances and correlations.
 
-use rayon::prelude::*;
-
 use super::edges::Edges;
 use super::wrong;
+use crate::base::order::Order;
+use crate::base::parallel::prelude::*;
 use crate::data::config::{ColumnKind, GraphConfig};
 use crate::data::dataset::Dataset;
 use crate::data::table::Table;
@@ -106,7 +106,7 @@ pub fn correlated(train: &Dataset, targets: usize, count: usize, directed: bool)
             .filter(|&source| source != target)
             .map(|source| (correlation(series(source), series(target)).abs(), source as u32))
             .collect();
-        others.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        others.order_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         others[..count].iter().map(|&(_, source)| [source, target as u32]).collect::<Vec<_>>()
     };
     let pairs: Vec<Vec<[u32; 2]>> = (0..targets).into_par_iter().map(of).collect();

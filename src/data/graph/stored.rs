@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::base::nodes::{NodeCategory, Nodes};
+use crate::base::tree;
 use crate::data::fitted::FittedGraph;
 
 /// Its name in a run directory.
@@ -86,7 +87,7 @@ pub fn load(graph: &mut FittedGraph, path: &Path) -> Result<(), String> {
 
 fn parse(bytes: &[u8]) -> Option<Nodes> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-    let names: Names = serde_json::from_str(header.metadata().as_ref()?.get(KEY)?).ok()?;
+    let names: Names = tree::of_json(header.metadata().as_ref()?.get(KEY)?).ok()?.read().ok()?;
     let file = SafeTensors::deserialize(bytes).ok()?;
     // The data of a tensor need not be aligned.
     let words = |name: &str| -> Option<Vec<u32>> {

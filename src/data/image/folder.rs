@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use rayon::prelude::*;
 use sha2::Digest;
 
 use super::array::{MAX_ARRAY, bad};
@@ -11,6 +10,8 @@ use super::picture::Picture;
 use super::{Images, Pixels};
 use crate::base::files::{self, is_dir, is_file};
 use crate::base::image::ImageShape;
+use crate::base::order::Order;
+use crate::base::parallel::prelude::*;
 use crate::data::DataError;
 use crate::data::config::ImageFit;
 
@@ -79,7 +80,7 @@ pub fn contents(path: &Path) -> Result<Vec<PathBuf>, DataError> {
             found.push(path.join(name));
         }
     }
-    found.sort();
+    found.order();
     Ok(found)
 }
 

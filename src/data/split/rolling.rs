@@ -4,6 +4,7 @@
 use jiff::civil::DateTime;
 
 use super::Parts;
+use crate::base::order::Order;
 use crate::data::DataError;
 
 /// The keys of a rolling split.
@@ -114,7 +115,7 @@ impl Rolling {
     /// As [`Rolling::cut`].
     pub fn by_time(self, rows: &[usize], times: &[DateTime], least: Least) -> Result<Parts, DataError> {
         let mut different = times.to_vec();
-        different.sort_unstable();
+        different.order();
         different.dedup();
         let [train, validation, test] = self.cut(different.len(), least, "different times")?;
         let mut parts = Parts::default();

@@ -3,14 +3,14 @@
 
 use std::path::Path;
 
-use rayon::prelude::*;
-
 use super::column::Column;
 use super::look::{Looked, decode, encoding, is_header, known_text};
 use super::records::{Dialect, Part, Record, Unequal};
 use super::source::{Contents, Stream};
 use super::spill::Spill;
 use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
+use crate::base::parallel;
+use crate::base::parallel::prelude::*;
 use crate::base::text::Encoding;
 use crate::data::DataError;
 use crate::data::config::CsvConfig;
@@ -200,7 +200,7 @@ impl<'a> Reading<'a> {
             let columns: Vec<bool> = table.columns.iter().map(Column::is_texts).collect();
             let dialect = self.dialect;
             let (parts, filled) =
-                rayon::join(|| pieces(&block, &cuts, dialect, &columns), || self.fill(more));
+                parallel::join(|| pieces(&block, &cuts, dialect, &columns), || self.fill(more));
             for part in parts {
                 self.append(table, part)?;
             }

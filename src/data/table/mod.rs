@@ -28,6 +28,7 @@ pub use spill::Spill;
 use super::DataError;
 use super::config::{ColumnKind, CsvConfig};
 use crate::base::names::normal;
+use crate::base::order::Order;
 
 /// What a text table consists of.
 const HEADER_AND_ROWS: &str = "a header line and rows";
@@ -207,7 +208,7 @@ impl Table {
             }
         }
         let mut sorted: Vec<&String> = table.names.iter().collect();
-        sorted.sort();
+        sorted.order();
         if let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
             return Err(DataError::DuplicateColumn { path: path.into(), column: pair[0].clone() });
         }

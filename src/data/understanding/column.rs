@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::data::cells;
 use crate::data::config::ColumnKind;
 use crate::data::table::{Column, Table};
@@ -83,7 +84,7 @@ fn different_numbers(column: &Column, numbers: &[Option<f64>]) -> usize {
         return found.iter().map(|bits| bits.count_ones() as usize).sum();
     }
     let mut present: Vec<f64> = numbers.iter().flatten().copied().collect();
-    present.sort_unstable_by(f64::total_cmp);
+    present.sort_by(f64::total_cmp);
     present.dedup();
     present.len()
 }
@@ -91,7 +92,7 @@ fn different_numbers(column: &Column, numbers: &[Option<f64>]) -> usize {
 /// The commonest names with their parts.
 fn commonest(counts: &HashMap<Cow<'_, str>, usize>, rows: usize) -> String {
     let mut sorted: Vec<(&str, usize)> = counts.iter().map(|(name, count)| (&**name, *count)).collect();
-    sorted.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+    sorted.order_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let shown: Vec<String> = sorted
         .iter()
         .take(SHOWN)

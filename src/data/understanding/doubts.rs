@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::column::Facts;
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::data::config::{ColumnKind, DataConfig};
 use crate::data::table::Table;
 
@@ -212,7 +213,7 @@ fn sentinel(numbers: &[f64]) -> Option<(f64, usize)> {
 fn category(doubts: &mut Vec<Doubt>, name: &str, facts: &Facts, present: usize) {
     let mut folded: HashMap<String, &str> = HashMap::new();
     let mut names: Vec<&Cow<'_, str>> = facts.counts.keys().collect();
-    names.sort();
+    names.order();
     for cell in names {
         let key = cell.to_lowercase().split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(other) = folded.insert(key, cell) {

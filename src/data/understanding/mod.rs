@@ -89,7 +89,7 @@ pub struct Class {
 impl Understanding {
     /// What a table is before anything is fitted.
     pub fn of_table(config: &DataConfig, table: &Table, formats: &Formats) -> Self {
-        use rayon::prelude::*;
+        use crate::base::parallel::prelude::*;
         let names = config.target.iter().flat_map(Targets::names);
         let targets = names.filter_map(|name| table.find(name).ok());
         let targets: Vec<doubts::Target> = targets.map(|at| doubts::Target::of(table, at)).collect();

@@ -16,6 +16,7 @@ use super::place::Origin;
 use super::{Experiment, text_of};
 use crate::base::config::ConfigError;
 use crate::base::names::normal;
+use crate::base::tree::{self, Node};
 use crate::search::halving::{Kind, Scheduler, rungs};
 use crate::search::sampler::{NoGrid, Sampler, grid};
 use crate::search::{Parameter, Setting};
@@ -138,11 +139,12 @@ impl Study {
     pub fn read(path: &Path, changes: &Changes) -> Result<Self, ConfigError> {
         let text = normal(&text_of(path)?).into_owned();
         let origin = Origin { place: path.display().to_string(), text, ..Origin::default() };
-        let located = |e: &toml::de::Error| ConfigError {
+        let located = |e: &tree::Error| ConfigError {
             place: e.span().map_or_else(|| origin.place.clone(), |span| origin.at(span.start)),
             reason: explain(e.message()),
         };
-        let mut file: File = toml::from_str(&origin.text).map_err(|e| located(&e))?;
+        let read = tree::of_toml_text(&origin.text).and_then(Node::read::<File>);
+        let mut file = read.map_err(|e| located(&e))?;
         file.trials = changes.trials.map(|n| n as i64).or(file.trials);
         file.seed = changes.seed.unwrap_or(file.seed);
         let wrong = |key: &str, reason: String| origin.error(key, &reason);

@@ -34,7 +34,9 @@ pub trait OpDef {
     ) -> Result<Vec<Option<ValueId>>, GraphError>;
 
     /// Reference: plain loops in `f64`, obviously right.
-    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor;
+    fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor
+    where
+        Self: Sized;
 
     /// How the planner computes it.
     fn lower(&self, inputs: &[&TensorType], ty: &TensorType) -> Lowering;
@@ -192,6 +194,14 @@ macro_rules! operators {
             pub fn def(&self) -> &dyn OpDef {
                 match self {
                     $(Op::$variant(op) => op),*
+                }
+            }
+
+            /// [`OpDef::eval`] of any operator. It is not in [`Op::def`], so that a program without the reference holds none
+            /// of it.
+            pub fn eval(&self, inputs: &[&Tensor], ty: &TensorType, context: &EvalContext) -> Tensor {
+                match self {
+                    $(Op::$variant(op) => op.eval(inputs, ty, context)),*
                 }
             }
         }

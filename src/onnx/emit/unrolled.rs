@@ -3,6 +3,7 @@
 
 use super::super::trace::{Dim, refusal};
 use super::{Emitted, Emitter, Held};
+use crate::base::order::Order;
 use crate::graph::ValueId;
 use crate::graph::ops::{Of, Recurrence, RecurrenceGrad, States};
 use crate::kernels::recurrence::{Cell, Seed};
@@ -110,7 +111,7 @@ impl Emitter<'_> {
             (before, cells) = (step.h.clone(), step.c.clone());
             found.push((t, step));
         }
-        found.sort_by_key(|(t, _)| *t);
+        found.order_by_key(|(t, _)| *t);
         let stack = |b: &mut Builder, of: fn(&Step) -> Option<&String>, factor| {
             let steps: Vec<String> = found.iter().filter_map(|(_, step)| of(step).cloned()).collect();
             (!steps.is_empty()).then(|| sizes.stacked(b, &steps, factor))
@@ -170,7 +171,7 @@ impl Emitter<'_> {
             (gradients, later) = backward(b, sizes, &given, &w, &later);
             found.push((t, gradients));
         }
-        found.sort_by_key(|(t, _)| *t);
+        found.order_by_key(|(t, _)| *t);
         let [gates, products] = [0, 1]
             .map(|at| -> Vec<String> { found.iter().map(|(_, gradients)| gradients[at].clone()).collect() });
         let arriving = later.arriving(b, &w, None);

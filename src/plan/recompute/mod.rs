@@ -13,6 +13,7 @@ use super::forward::{Cuts, Forward};
 use super::saving::{Recompute, Saved};
 use super::spec::{Compiled, PassSpec, PlanError, ProgramSpec};
 use super::update;
+use crate::base::order::Order;
 use crate::base::target::Target;
 use crate::graph::{Graph, GraphError, ValueId};
 
@@ -160,7 +161,7 @@ impl Search<'_> {
             };
             let most = self.forwards.iter().flatten().map(Forward::most_parts).max().unwrap_or(1);
             let mut numbers: Vec<(u64, usize)> = (2..=most).map(|parts| (estimate(parts), parts)).collect();
-            numbers.sort_unstable();
+            numbers.order();
             let plan = |&(_, parts): &(u64, usize)| Plan { parts, again: parts - 1, keeps_dear };
             plans.extend(numbers.iter().take(TRIED).map(plan));
         }

@@ -9,15 +9,21 @@ pub(crate) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
     pulp::Arch::new().dispatch(operation)
 }
 
-/// Runs an operation with vectors of 128 bits, where the engine was built for them. That is known beforehand, so that one
-/// copy of each operation is enough; and the "relaxed" instructions, which round as the machine likes, are left out.
-#[cfg(target_family = "wasm")]
+/// Runs an operation with vectors of 128 bits, if the engine was built for them, without asking when it runs: one copy of
+/// each operation is enough. The "relaxed" instructions, which round as the machine likes, are left out.
+#[cfg(all(target_family = "wasm", target_feature = "simd128"))]
 #[inline(always)]
 pub(crate) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
-    match pulp::wasm::Simd128::try_new() {
-        Some(simd) if cfg!(target_feature = "simd128") => Simd::vectorize(simd, operation),
-        _ => Simd::vectorize(pulp::Scalar, operation),
-    }
+    let simd =
+        pulp::wasm::Simd128::try_new().expect("a browser that has loaded the engine has its instructions");
+    Simd::vectorize(simd, operation)
+}
+
+/// Runs an operation without vectors, which the engine was built without.
+#[cfg(all(target_family = "wasm", not(target_feature = "simd128")))]
+#[inline(always)]
+pub(crate) fn vectorised<Op: WithSimd>(operation: Op) -> Op::Output {
+    Simd::vectorize(pulp::Scalar, operation)
 }
 
 /// Numbers in a vector of [`vectorised`].

@@ -3,6 +3,7 @@
 
 use super::portrait::{Portrait, STEPS};
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::data::config::ReshapeConfig;
 use crate::data::{Dataset, Fitted, FittedImage, FittedTarget, Target};
 use crate::report::picture::{embedded, picture};
@@ -124,7 +125,7 @@ fn strange_table(fitted: &Fitted, rows: &Dataset, each: &[Strange]) -> String {
     let line = |&(row, nats, x, expected): &Strange| {
         let mut order: Vec<usize> = (0..x.len()).collect();
         let distance = |at: &usize| (x[*at] - expected[*at]).abs();
-        order.sort_by(|a, b| distance(b).total_cmp(&distance(a)));
+        order.order_by(|a, b| distance(b).total_cmp(&distance(a)));
         let [found, expected] = [x, expected].map(|scaled| fitted.own_units(&rows.features, scaled));
         let text = |&at: &usize| {
             let [found, expected] = [found[at], expected[at]].map(|v| figure(f64::from(v)));

@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::base::order::Order;
 use crate::data::FittedImage;
 use crate::report::picture::{img, picture};
 use crate::report::svg::escape;
@@ -30,7 +31,7 @@ pub(super) fn mistakes(
             wrong.push((p[predicted], row, truth, predicted));
         }
     }
-    wrong.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    wrong.order_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     let total = wrong.len();
     wrong.truncate(MISTAKES);
     let mut html = String::new();

@@ -4,6 +4,7 @@
 use super::errors::{self, HorizonError, SeriesError};
 use super::stretches;
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::data::FittedTarget;
 use crate::report::svg::{Series, curves};
 use crate::report::tables::table;
@@ -49,7 +50,7 @@ fn by_series(shown: &Shown, target: &FittedTarget) -> String {
         return String::new();
     }
     let rank = |e: &SeriesError| e.mase.unwrap_or(f64::NEG_INFINITY);
-    errors.sort_by(|a, b| rank(b).total_cmp(&rank(a)));
+    errors.order_by(|a, b| rank(b).total_cmp(&rank(a)));
     let number = |x: Option<f64>| x.map_or_else(|| "-".to_string(), figure);
     let row = |e: &SeriesError| {
         let numbers =

@@ -3,6 +3,7 @@
 use jiff::civil::DateTime;
 
 use super::errors;
+use crate::base::order::Order;
 use crate::data::{FittedTarget, Windows};
 use crate::report::svg::Series;
 use crate::report::timeline::{Band, Timeline, timeline};
@@ -29,7 +30,7 @@ pub(super) fn section(shown: &Shown, target: &FittedTarget) -> String {
         return String::new();
     };
     let mut errors = errors::by_series(shown.predictions, target, shown.rows);
-    errors.sort_by(|a, b| a.mase.unwrap_or(a.smape).total_cmp(&b.mase.unwrap_or(b.smape)));
+    errors.order_by(|a, b| a.mase.unwrap_or(a.smape).total_cmp(&b.mase.unwrap_or(b.smape)));
     let groups = match &errors[..] {
         [] => vec![(String::new(), "")],
         [only] => vec![(only.series.clone(), "")],
@@ -136,7 +137,7 @@ fn points(windows: &Windows, group: &str) -> (Vec<Point>, bool) {
             points.push(Point { x, output: window * windows.outputs() + step * windows.targets });
         }
     }
-    points.sort_by(|a, b| a.x.total_cmp(&b.x));
+    points.order_by(|a, b| a.x.total_cmp(&b.x));
     (points, times.is_some())
 }
 

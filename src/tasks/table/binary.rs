@@ -3,6 +3,7 @@
 use super::Head;
 use super::classes::{at_threshold, cells, confusion, titles};
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::report::svg::{Series, curves};
 use crate::train::metrics::{Metric, Predictions, auc, classes};
 use crate::train::weights::Weights;
@@ -93,7 +94,7 @@ fn roc(scores: &[f64], truth: &[f64], weights: Weights) -> Vec<(f64, f64)> {
     let pairs = scores.iter().zip(truth).enumerate();
     let mut ranked: Vec<(f64, bool, f64)> =
         pairs.map(|(row, (score, y))| (*score, *y > 0.5, weights.of(row))).collect();
-    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    ranked.order_by(|a, b| b.0.total_cmp(&a.0));
     let of = |rows: &[(f64, bool, f64)], positive: bool| {
         rows.iter().filter(|row| row.1 == positive).map(|row| row.2).sum::<f64>()
     };

@@ -2,6 +2,7 @@
 
 use super::Head;
 use crate::base::number::figure;
+use crate::base::order::Order;
 use crate::data::{Dataset, Encoding, Fitted, FittedScaling};
 use crate::report::tables::table;
 use crate::tasks::Shown;
@@ -81,7 +82,7 @@ fn mistakes(names: &[String], threshold: Option<f64>, shown: &Shown) -> Vec<(f64
 
 /// The first rows by falling number; of equal ones, in the order of the rows.
 fn worst(mut rows: Vec<(f64, usize, [String; 3])>) -> Vec<(f64, usize, [String; 3])> {
-    rows.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    rows.order_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
     rows.truncate(ROWS);
     rows
 }

@@ -17,6 +17,7 @@ mod turns;
 use std::sync::Arc;
 
 use super::TrainError;
+use crate::base::order::Order;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Members, Text};
 use crate::device::{Device, DeviceError, Run, Session};
@@ -135,7 +136,7 @@ impl Engine {
         };
         let mut places: Vec<(u32, usize)> =
             order.iter().enumerate().filter_map(|(place, row)| Some(((*row)?, place))).collect();
-        places.sort_unstable();
+        places.order();
         let mut engine = Self {
             session,
             graph,

@@ -161,6 +161,11 @@ impl Training {
         Ok(self.live.onnx().map_err(wrong)?.bytes)
     }
 
+    /// Why there is no ONNX of the model, if something in it has no form there.
+    pub fn onnx_refused(&self) -> Option<String> {
+        self.live.onnx().err().map(|error| error.to_string())
+    }
+
     /// Predictions for rows of a table, both as CSV.
     ///
     /// # Errors

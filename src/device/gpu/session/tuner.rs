@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Command, GpuSession, ShaderOf, command};
 use crate::base::clock::Instant;
+use crate::base::order::Order;
 use crate::base::step::StepRecord;
 use crate::base::target::{Geometry, Target};
 use crate::device::DeviceError;
@@ -48,7 +49,7 @@ impl GpuSession {
         unknown: bool,
     ) -> Result<(), DeviceError> {
         let mut places = self.places(program, target, shader_of, unknown)?;
-        places.sort_by(|a, b| b.work.total_cmp(&a.work));
+        places.order_by(|a, b| b.work.total_cmp(&a.work));
         self.upload_for_all(&StepRecord::default())?;
         for place in places {
             if Instant::now() >= end {
