@@ -44,8 +44,8 @@ struct Panel {
 }
 
 impl Panels {
-    /// Those of a matrix `[k, n]`: as wide as a tile of this processor (or two, of short vectors), and 16 or 32 KiB, which stay in the first-level cache
-    /// beside the rows of a tile.
+    /// Those of a matrix `[k, n]`: as wide as a tile of this processor (or several, of short vectors), and 16 or 32 KiB, which
+    /// stay in the first-level cache beside the rows of a tile.
     pub fn of(n: usize, k: usize) -> Self {
         let columns = (lanes() * tile_vectors(lanes())).max(16);
         let rows = if columns == WIDEST { 128 } else { 256 };
@@ -171,7 +171,7 @@ pub(in crate::kernels) struct PanelProduct<'a> {
     pub a_row: usize,
     /// See `a`.
     pub a_col: usize,
-    /// Memory for `A` if its rows are not contiguous.
+    /// Memory for `A` where it is copied: its rows are not contiguous, or compete for the same sets of the cache.
     pub copy: &'a mut Vec<f32>,
     /// `[m, n]` row-major.
     pub out: &'a mut [f32],

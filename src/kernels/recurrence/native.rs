@@ -117,8 +117,10 @@ impl<'a> Rows<'a> {
         let (panels, right) = (self.panels, self.weights);
         let Panels { n, k, .. } = panels;
         if !self.exact {
-            let (a, a_row, a_col, copy, sums) = (left, k, 1, &mut vec![], &mut []);
-            return PanelProduct { panels, right, a, a_row, a_col, copy, out, sums }.run();
+            let [mut copy] = Pool::take_buffers();
+            let (a, a_row, a_col, sums) = (left, k, 1, &mut []);
+            PanelProduct { panels, right, a, a_row, a_col, copy: &mut copy, out, sums }.run();
+            return Pool::return_buffers([copy]);
         }
         for (x, out) in left.chunks_exact(k).zip(out.chunks_exact_mut(n)) {
             out.fill(0.0);
