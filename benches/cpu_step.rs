@@ -14,9 +14,7 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 const FEATURES: usize = 64;
 const ROWS: usize = 4096;
@@ -51,19 +49,7 @@ fn measure(threads: usize, batch: usize) {
     };
     let inputs = Inputs { features: FEATURES, ..Inputs::default() };
     let model = Supervised::new(&ModelConfig::default(), inputs, 1, Loss::Mse {});
-    let training = Training {
-        data: &data,
-        batch,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: Optimizer::default(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, batch, Optimizer::default());
     let device = CpuDevice::new(Some(threads));
     let mut engine = Engine::new(&device, &model, Some(&training), &data).expect("the model fits");
     engine.initialise([1, 2]).expect("the CPU does not fail");

@@ -13,10 +13,9 @@ use crate::device::Device;
 use crate::nn::inputs::Inputs;
 use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::optim::Optimizer;
-use crate::plan::{Dispatch, Recompute};
+use crate::plan::Dispatch;
 use crate::train::TrainError;
 use crate::train::engine::{Engine, Training};
-use crate::train::precision::Precision;
 
 /// One network's training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -165,19 +164,7 @@ fn prepare(device: &dyn Device, workload: &Workload, table: &Dataset) -> Result<
         (None, None, Input::Text(text)) => Box::new(Language::new(config, text, loss.clone())),
         (None, None, _) => Box::new(Supervised::new(config, inputs, *outputs, loss.clone())),
     };
-    let training = Training {
-        data: table,
-        batch,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: optimizer.clone(),
-        decay: crate::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(table, batch, optimizer.clone());
     let mut engine = Engine::new(device, &*model, Some(&training), table)?;
     engine.initialise([1, 0])?;
     engine.set_order(0, &(0..rows as u32).collect::<Vec<_>>())?;

@@ -6,6 +6,7 @@ use crate::nn::config;
 use crate::nn::layers::keys::check_units;
 use crate::nn::losses::Loss;
 use crate::tasks;
+use crate::train::optimizer_state::OptimizerState;
 use crate::train::precision::Precision;
 
 /// Maximum layers: planning time grows with their square.
@@ -88,6 +89,11 @@ impl Experiment {
             let reason = "= \"mixed\" cannot be used with `train.exact`: which values wait in half precision depends on \
                           the device; remove one of them";
             return Err(("train.precision", reason.into()));
+        }
+        if train.optimizer_state != OptimizerState::Device && self.model.adversarial().is_some() {
+            let reason =
+                "cannot be used with `family = \"gan\"`, each part of which has an optimizer; remove it";
+            return Err(("train.optimizer_state", reason.into()));
         }
         if let Some(stopping) = &train.early_stopping {
             counted("train.early_stopping.patience", stopping.patience, 10_000_000)?;

@@ -7,6 +7,7 @@
 mod library;
 
 use std::cell::{Cell, RefCell};
+use std::ops::Range;
 
 /// Words summed or broadcast at a time, 1 MiB: larger messages make Open MPI allocate as much anew in each
 /// call.
@@ -279,6 +280,34 @@ impl Group {
         }
         Ok(())
     }
+
+    /// Gives all ranks each rank's part of `values`: of `parts`, which are the same on all, rank `r` has the `r`-th.
+    ///
+    /// # Errors
+    /// If MPI fails.
+    pub fn share(&self, values: &mut [u32], parts: &[Range<usize>]) -> Result<(), MpiError> {
+        let [sent, received, _] = &mut *self.memory.borrow_mut();
+        let longest = parts.iter().map(Range::len).max().unwrap_or(0);
+        let most = (CHUNK / self.size).max(1);
+        for first in (0..longest).step_by(most) {
+            let length = most.min(longest - first);
+            sent.clear();
+            sent.extend_from_slice(&values[piece(&parts[self.rank], first, length)]);
+            sent.resize(length, 0);
+            received.resize(length * self.size, 0);
+            self.calls.all_gather(sent, received)?;
+            for (part, received) in parts.iter().zip(received.chunks(length)) {
+                let piece = piece(part, first, length);
+                values[piece.clone()].copy_from_slice(&received[..piece.len()]);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The words of `part` that are `length` or fewer from its word `first` on.
+fn piece(part: &Range<usize>, first: usize, length: usize) -> Range<usize> {
+    (part.start + first).min(part.end)..(part.start + first + length).min(part.end)
 }
 
 impl Drop for Group {

@@ -61,7 +61,14 @@ pub(super) fn compile_as_it_is(spec: &ProgramSpec, target: &Target) -> Result<Co
     builder.check_limits()?;
     let activation_bytes = arenas.used.iter().map(|&words| 4 * words as u64).collect();
     let (program, layout) = (builder.program, builder.layout);
-    Ok(Compiled { program, layout, naive_activation_bytes: naive, activation_bytes, saved: None })
+    Ok(Compiled {
+        program,
+        layout,
+        naive_activation_bytes: naive,
+        activation_bytes,
+        saved: None,
+        update: None,
+    })
 }
 
 /// Rejects duplicate names, because phases and graphs refer to things by name, and values of other graphs.

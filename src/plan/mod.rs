@@ -37,7 +37,7 @@ pub use recompute::compile;
 pub use saving::{Recompute, Saved};
 pub use spec::{
     Augmentation, Batches, Compiled, Entry, Gradients, ImageChanges, Layout, OptimizerSpec, ParameterSet,
-    PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
+    Part, PassSpec, PhaseLayout, PhaseSpec, PlanError, ProgramSpec, ResultLayout, SetLayout, UpdateSpec,
 };
 pub use text::{KernelReport, KindBytes, PlanReport, align, quantity};
 

@@ -1,5 +1,7 @@
 //! The inputs and results of compilation: graphs, data sets and tensors by name, and their places.
 
+use std::ops::Range;
+
 use super::columns::{DataLayout, DataSpec};
 use super::saving::{Recompute, Saved};
 use super::{BufferId, Program, Slice};
@@ -133,13 +135,30 @@ pub struct OptimizerSpec {
     pub rates: Option<Vec<f32>>,
     /// For each parameter of the set its weight decay, which the rule multiplies by the optimizer's, if they differ.
     pub decays: Option<Vec<f32>>,
+    /// The part of the parameters that is updated here.
+    pub part: Part,
+}
+
+/// One of several equal parts of a region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which, from 0.
+    pub number: usize,
+    /// How many there are.
+    pub of: usize,
+}
+
+impl Default for Part {
+    fn default() -> Self {
+        Self { number: 0, of: 1 }
+    }
 }
 
 impl OptimizerSpec {
     /// What an optimizer needs.
     pub fn of(optimizer: &Optimizer) -> Self {
         let (slots, body, adapts) = (optimizer.slots(), optimizer.body(), optimizer.adapts());
-        Self { slots, body, adapts, rates: None, decays: None }
+        Self { slots, body, adapts, rates: None, decays: None, part: Part::default() }
     }
 }
 
@@ -303,10 +322,14 @@ pub struct SetLayout {
     pub parameters: Vec<(String, Slice)>,
     /// Their gradients, if any phase computes them: a buffer with the same layout.
     pub gradients: Option<BufferId>,
-    /// The optimizer's state slots, each a buffer with the same layout.
+    /// The optimizer's state slots, each a buffer with the layout of the words that are updated.
     pub optimizer_state: Vec<BufferId>,
-    /// Words of each of these buffers.
+    /// Words of the parameters, and of their gradients.
     pub words: usize,
+    /// Which of these words each part of the optimizer updates, one range after the other.
+    pub parts: Vec<Range<usize>>,
+    /// The words that are updated here: one of these parts.
+    pub updated: Range<usize>,
 }
 
 impl SetLayout {
@@ -315,7 +338,7 @@ impl SetLayout {
         self.gradients.map(|buffer| Slice { buffer, start: 0, words: self.words })
     }
 
-    /// The gradients, or a state slot of the optimizer, by parameter.
+    /// The gradients, or a state slot that an optimizer keeps of all parameters, by parameter.
     pub fn beside(&self, buffer: BufferId) -> impl Iterator<Item = (&str, Slice)> {
         self.parameters.iter().map(move |(name, slice)| (name.as_str(), Slice { buffer, ..*slice }))
     }
@@ -379,4 +402,6 @@ pub struct Compiled {
     pub activation_bytes: Vec<u64>,
     /// What computing intermediate values once more, and half precision for those that wait, save, where they do.
     pub saved: Option<Saved>,
+    /// The program of the update, if the host computes it and not the device.
+    pub update: Option<Box<Compiled>>,
 }

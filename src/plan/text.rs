@@ -27,6 +27,9 @@ pub struct PlanReport {
     /// What `train.recompute` and `train.precision` save and cost, where they do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub saved: Option<Saved>,
+    /// What the host keeps, if it updates the parameters (`train.optimizer_state = "host"`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostBytes>,
     /// Kernels in order.
     pub kernels: Vec<KernelReport>,
 }
@@ -37,6 +40,15 @@ pub struct KindBytes {
     /// `parameters`, `gradients`, ...
     pub kind: &'static str,
     /// Bytes.
+    pub bytes: u64,
+}
+
+/// What an update on the host keeps there.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct HostBytes {
+    /// Bytes of the optimizer's state.
+    pub optimizer_state_bytes: u64,
+    /// Bytes of all, copies of parameters and gradients among them.
     pub bytes: u64,
 }
 
@@ -118,6 +130,10 @@ impl Compiled {
             naive_bytes: self.program.bytes() - activations + self.naive_activation_bytes,
             bytes_by_kind: by_kind.filter(|k| k.bytes > 0).collect(),
             saved: self.saved,
+            host: self.update.as_ref().map(|update| HostBytes {
+                optimizer_state_bytes: update.program.class_bytes(BufferClass::OptimizerState),
+                bytes: update.program.bytes(),
+            }),
             kernels,
         }
     }
@@ -164,6 +180,13 @@ impl PlanReport {
             quantity(self.naive_bytes),
             kinds.join(", ")
         );
+        if let Some(host) = &self.host {
+            text += &format!(
+                "update: on the host, {} bytes there, {} of them the optimizer's state\n",
+                quantity(host.bytes),
+                quantity(host.optimizer_state_bytes)
+            );
+        }
         if let Some(saved) = &self.saved {
             let percent = 100.0 * saved.activation_bytes as f64 / saved.plain_activation_bytes.max(1) as f64;
             let how = match (saved.parts, saved.halves) {

@@ -16,6 +16,8 @@ pub(super) struct Adapting {
     pub name: String,
     /// Its words among the parameters, up to the next tensor.
     pub place: Slice,
+    /// Its words among the steps.
+    pub step: Slice,
     /// Whether its step has a trust ratio.
     pub adapts: bool,
     /// A factor of its learning rate, if tensors have any.
@@ -26,26 +28,19 @@ pub(super) struct Adapting {
 const NORM: usize = 2;
 
 impl Builder<'_> {
-    /// The dispatches that move each tensor along its step in `steps`, which lie as the parameters do.
-    pub(super) fn descend(
-        &mut self,
-        tensors: &[Adapting],
-        steps: Slice,
-        suffix: &str,
-        drafts: &mut Vec<Draft>,
-    ) {
+    /// The dispatches that move each tensor along its step.
+    pub(super) fn descend(&mut self, tensors: &[Adapting], suffix: &str, drafts: &mut Vec<Draft>) {
         let adapting: Vec<&Adapting> = tensors.iter().filter(|tensor| tensor.adapts).collect();
         let ratios = match adapting.is_empty() {
             true => vec![],
-            false => self.ratios(&adapting, steps, suffix, drafts),
+            false => self.ratios(&adapting, suffix, drafts),
         };
         let mut ratios = ratios.into_iter();
         for tensor in tensors {
             let place = tensor.place;
-            let step = Slice { start: place.start, words: place.words, ..steps };
             // Decay is part of the step, so the mask is not looked at.
             let mask = self.place_constant(&vec![1f32.to_bits(); place.words / Optimizer::BLOCK]);
-            let mut reads = vec![Place::Fixed(step), Place::Fixed(mask)];
+            let mut reads = vec![Place::Fixed(tensor.step), Place::Fixed(mask)];
             reads.extend(tensor.adapts.then(|| ratios.next()).flatten().map(Place::Fixed));
             let (len, clipped, grouped) = (place.words, reads.len() > 2, tensor.rate.is_some());
             if let Some(rate) = tensor.rate {
@@ -63,13 +58,7 @@ impl Builder<'_> {
     }
 
     /// The dispatches of the ratios of some tensors, and their places: each in the second of two words.
-    fn ratios(
-        &mut self,
-        tensors: &[&Adapting],
-        steps: Slice,
-        suffix: &str,
-        drafts: &mut Vec<Draft>,
-    ) -> Vec<Slice> {
+    fn ratios(&mut self, tensors: &[&Adapting], suffix: &str, drafts: &mut Vec<Draft>) -> Vec<Slice> {
         let norm = |len, stage| GradientNorm { len, stage, max_norm: 1f32.to_bits() };
         let class = BufferClass::Gradients;
         // Those of the weights, then those of the step.
@@ -92,8 +81,7 @@ impl Builder<'_> {
         for stage in [0, 1] {
             for (at, tensor) in tensors.iter().enumerate() {
                 let place = tensor.place;
-                let step = Slice { start: place.start, words: place.words, ..steps };
-                for (of, words) in [place, step].into_iter().enumerate() {
+                for (of, words) in [place, tensor.step].into_iter().enumerate() {
                     let at = 2 * at + of;
                     let (read, write) =
                         if stage == 0 { (words, squares[at]) } else { (squares[at], norms[at]) };

@@ -1,10 +1,12 @@
 //! Operations of phases on whole sets of parameters: clearing gradients, accumulating them over
 //! micro-batches, and updating parameters.
 
+use std::ops::Range;
+
 use super::builder::{Builder, aligned};
 use super::draft::{Draft, Place};
 use super::spec::{
-    Entry, Gradients, ParameterSet, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,
+    Entry, Gradients, ParameterSet, Part, PassSpec, PhaseSpec, PlanError, ProgramSpec, SetLayout, UpdateSpec,
 };
 use super::trust::Adapting;
 use super::{BufferClass, Slice, stage};
@@ -82,28 +84,35 @@ impl Builder<'_> {
     ) -> Result<(), PlanError> {
         let (set, layout) = self.set(&update.set)?;
         let (set, layout, suffix) = (set.clone(), layout.clone(), self.suffix(&layout.name));
-        let words = layout.words;
-        let parameters = layout.parameters.first().map(|(_, slice)| Slice { start: 0, words, ..*slice });
-        let (Some(optimizer), Some(parameters), Some(gradients)) =
+        let updated = layout.updated.clone();
+        let (start, words) = (updated.start, updated.len());
+        let parameters = layout.parameters.first().map(|(_, slice)| Slice { start, words, ..*slice });
+        let (Some(optimizer), Some(parameters), Some(all)) =
             (set.optimizer.clone(), parameters, layout.gradient_range())
         else {
             return Err(PlanError::NoOptimizer { phase: phase.into(), set: update.set.clone() });
         };
+        if updated.is_empty() {
+            return Ok(());
+        }
+        let gradients = Slice { start, words, ..all };
+        let blocks = start / Optimizer::BLOCK..updated.end / Optimizer::BLOCK;
         let mask = match &optimizer.decays {
             Some(decays) => by_block(&layout, decays.iter().copied()),
             None => decay_mask(&set, &layout),
         };
-        let mask = self.place_constant(&mask);
+        let mask = self.place_constant(&mask[blocks.clone()]);
         let mut reads = vec![Place::Fixed(gradients), Place::Fixed(mask)];
         if let Some(max_norm) = update.max_norm {
-            let norm = |stage| GradientNorm { len: words, stage, max_norm: max_norm.to_bits() };
+            // Of all gradients, whichever part of the parameters is updated.
+            let norm = |stage| GradientNorm { len: all.words, stage, max_norm: max_norm.to_bits() };
             let partials = norm(0).partials();
             let class = BufferClass::Gradients;
             let squares = self.add_buffer(format!("gradient squares{suffix}"), class, partials);
             let factor = self.add_buffer(format!("clipping factor{suffix}"), class, 2);
             let squares = Place::Fixed(Slice { buffer: squares, start: 0, words: partials });
             let factor = Place::Fixed(Slice { buffer: factor, start: 0, words: 2 });
-            for (stage, read, write) in [(0, Place::Fixed(gradients), squares), (1, squares, factor)] {
+            for (stage, read, write) in [(0, Place::Fixed(all), squares), (1, squares, factor)] {
                 let kernel = Kernel::new(norm(stage));
                 let label = format!("clip{suffix}");
                 drafts.push(Draft { kernel, reads: vec![read], writes: vec![write], label });
@@ -112,7 +121,7 @@ impl Builder<'_> {
         }
         let rates = optimizer.rates.as_ref().map(|rates| by_block(&layout, rates.iter().copied()));
         if let (Some(rates), None) = (&rates, optimizer.adapts) {
-            reads.push(Place::Fixed(self.place_constant(rates)));
+            reads.push(Place::Fixed(self.place_constant(&rates[blocks])));
         }
         let grouped = rates.is_some() && optimizer.adapts.is_none();
         let mut writes = vec![Place::Fixed(parameters)];
@@ -139,19 +148,21 @@ impl Builder<'_> {
             (Adapts::All, _) => true,
         };
         let tensors = set.parameters.iter().zip(&layout.parameters).enumerate();
+        // Parts end where tensors do.
+        let tensors = tensors.filter(|(_, (_, (_, place)))| updated.contains(&place.start));
         let tensors: Vec<Adapting> = tensors
-            .map(|(at, (entry, (name, place)))| Adapting {
-                name: name.clone(),
-                place: Slice { words: aligned(entry.words), ..*place },
-                adapts: adapting(at, entry),
-                rate: None,
+            .map(|(at, (entry, (name, place)))| {
+                let words = aligned(entry.words);
+                Adapting {
+                    name: name.clone(),
+                    place: Slice { words, ..*place },
+                    step: Slice { start: place.start - start, words, ..steps },
+                    adapts: adapting(at, entry),
+                    rate: optimizer.rates.as_ref().map(|rates| rates[at]),
+                }
             })
             .collect();
-        let mut tensors = tensors;
-        for (tensor, &rate) in tensors.iter_mut().zip(optimizer.rates.iter().flatten()) {
-            tensor.rate = Some(rate);
-        }
-        self.descend(&tensors, steps, &suffix, drafts);
+        self.descend(&tensors, &suffix, drafts);
         Ok(())
     }
 
@@ -165,6 +176,10 @@ impl Builder<'_> {
                 let name = format!("parameters{}", self.suffix(&set.name));
                 layout.parameters = self.add_region(&name, BufferClass::Parameters, &set.parameters);
             }
+            let part = set.optimizer.as_ref().map_or(Part::default(), |optimizer| optimizer.part);
+            let is_whole = set.optimizer.as_ref().is_some_and(|optimizer| optimizer.adapts.is_some());
+            layout.parts = parts(&layout, part.of, is_whole);
+            layout.updated = layout.parts.get(part.number).cloned().unwrap_or_default();
             self.layout.sets.push(layout);
         }
     }
@@ -182,9 +197,11 @@ impl Builder<'_> {
                 let buffer = self.add_buffer(name, BufferClass::Gradients, words);
                 self.layout.sets[at].gradients = Some(buffer);
             }
-            for slot in 0..set.optimizer.as_ref().map_or(0, |optimizer| optimizer.slots) {
+            let updated = self.layout.sets[at].updated.len();
+            let slots = set.optimizer.as_ref().map_or(0, |optimizer| optimizer.slots);
+            for slot in 0..slots {
                 let name = format!("optimizer state {slot}{suffix}");
-                let buffer = self.add_buffer(name, BufferClass::OptimizerState, words);
+                let buffer = self.add_buffer(name, BufferClass::OptimizerState, updated);
                 self.layout.sets[at].optimizer_state.push(buffer);
             }
         }
@@ -205,6 +222,19 @@ impl Builder<'_> {
     }
 }
 
+/// The ranges of the words of `layout` that are as many parts of it: about equal, and of whole blocks, or of whole tensors.
+fn parts(layout: &SetLayout, count: usize, of_tensors: bool) -> Vec<Range<usize>> {
+    let cut = |number: usize| {
+        let least = layout.words * number / count;
+        let mut starts = layout.parameters.iter().map(|(_, place)| place.start);
+        match of_tensors {
+            true => starts.find(|&start| start >= least).unwrap_or(layout.words),
+            false => least.next_multiple_of(Optimizer::BLOCK),
+        }
+    };
+    (0..count).map(|number| cut(number)..cut(number + 1)).collect()
+}
+
 /// One `f32` per block of the region: 1 where weight decay applies, else 0.
 fn decay_mask(set: &ParameterSet, layout: &SetLayout) -> Vec<u32> {
     by_block(layout, set.parameters.iter().map(|entry| f32::from(u8::from(entry.decay))))
@@ -218,4 +248,36 @@ fn by_block(layout: &SetLayout, numbers: impl Iterator<Item = f32>) -> Vec<u32> 
         blocks[own].fill(number.to_bits());
     }
     blocks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::BufferId;
+
+    #[test]
+    fn parts_are_all_words_once() {
+        let sizes = [1usize, 700, 64, 65, 3, 1000];
+        let mut parameters = vec![];
+        let mut start = 0;
+        for (at, words) in sizes.into_iter().enumerate() {
+            parameters.push((at.to_string(), Slice { buffer: BufferId(0), start, words }));
+            start += aligned(words);
+        }
+        let starts: Vec<usize> = parameters.iter().map(|(_, place)| place.start).chain([start]).collect();
+        let layout = SetLayout { parameters, words: start, ..SetLayout::default() };
+        for count in [1, 2, 3, 7, 100] {
+            for of_tensors in [false, true] {
+                let parts = parts(&layout, count, of_tensors);
+                assert_eq!((parts.len(), parts[0].start, parts[count - 1].end), (count, 0, start));
+                assert!(parts.windows(2).all(|two| two[0].end == two[1].start), "{parts:?}");
+                assert!(
+                    parts.iter().all(|part| part.start <= part.end && part.start % Optimizer::BLOCK == 0)
+                );
+                assert!(!of_tensors || parts.iter().all(|part| starts.contains(&part.start)), "{parts:?}");
+                let most = parts.iter().map(Range::len).max().unwrap();
+                assert!(of_tensors || most < start / count + 2 * Optimizer::BLOCK, "{parts:?}");
+            }
+        }
+    }
 }

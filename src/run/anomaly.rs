@@ -7,9 +7,10 @@ use crate::base::step::StepRecord;
 use crate::base::tensor::DType;
 use crate::graph::{Graph, Op, Source, ValueId};
 use crate::nn::model::ModelGraph;
+use crate::plan::Part;
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
-use crate::train::engine::Engine;
+use crate::train::engine::{Engine, Training};
 
 /// The values of a training step that can be inspected: all numbers that the step computes or reads as its
 /// batch.
@@ -65,6 +66,8 @@ impl Trainer<'_> {
             );
         }
         let graph = model.graph(training.rows(), true)?;
+        // By this process alone.
+        let training = &Training { part: Part::default(), ..training.clone() };
         let mut engine = Engine::watching(device, model, Some(training), &data.validation, &values)?;
         engine.restore(before, true)?;
         engine.set_order(0, order)?;

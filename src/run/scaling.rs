@@ -26,7 +26,8 @@ pub struct Scale {
     pub rows: usize,
     /// Seconds of the kernels of each, measured here.
     pub compute_seconds: f64,
-    /// Seconds in which gradients are read from the device and written to it, measured here; 0 for one process.
+    /// Seconds in which gradients are read from the device and they or weights are written to it, and in which the host
+    /// updates these if it does, measured here; 0 where all stays on the device.
     pub copy_seconds: f64,
     /// Seconds in which gradients are exchanged, by the network's speed and 5 microseconds a message.
     pub network_seconds: f64,
@@ -101,6 +102,7 @@ fn measure(
         // Gradients and updates are phases of their own, as where several exchange gradients.
         batch: if ranks == 1 { rows } else { 2 * rows },
         accumulate: if ranks == 1 { config.accumulate } else { 2 },
+        part: trainer::part_of(config, 0, ranks),
         ..trainer::training_of(experiment, data, images.as_ref())
     };
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)?;
@@ -125,16 +127,12 @@ fn measure(
         }
         compute_seconds += times as f64 * least;
     }
-    let gradients = engine.compiled.layout.sets.first().and_then(|set| set.gradient_range());
-    let words = gradients.map_or(0, |slice| slice.words);
+    let words = engine.gradients().map_or(0, |slice| slice.words);
     let mut copy_seconds = 0.0;
-    if let Some(slice) = gradients.filter(|_| ranks > 1) {
+    if ranks > 1 || engine.compiled.update.is_some() {
         copy_seconds = f64::INFINITY;
         for _ in 0..MEASURED {
-            let clock = std::time::Instant::now();
-            let values = engine.session().read(slice.buffer, slice.start, slice.words)?;
-            engine.session().write(slice.buffer, slice.start, &values)?;
-            copy_seconds = copy_seconds.min(clock.elapsed().as_secs_f64());
+            copy_seconds = copy_seconds.min(engine.exchange_seconds(&step)?);
         }
     }
     let scale = Scale {
@@ -148,7 +146,9 @@ fn measure(
         efficiency: 1.0,
         bytes: engine.session().allocated_bytes(),
     };
-    Ok((scale, 4.0 * words as f64))
+    // What each updates is sent to the others, which is half of what adding gradients up takes.
+    let shared = if training.part.of > 1 { 1.5 } else { 1.0 };
+    Ok((scale, shared * 4.0 * words as f64))
 }
 
 #[cfg(test)]

@@ -21,13 +21,15 @@ use crate::nn::Model;
 use crate::nn::layers::LayerConfig;
 use crate::nn::perturbed::Perturbed;
 use crate::optim::schedule::ScheduleKind;
-use crate::plan::ImageChanges;
+use crate::plan::{ImageChanges, Part};
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
+use crate::train::config::TrainConfig;
 use crate::train::engine::{Engine, Training};
 use crate::train::events::Observer;
 use crate::train::fit;
+use crate::train::optimizer_state::OptimizerState;
 use crate::train::precision::Precision;
 use crate::train::weights::Weights;
 
@@ -141,7 +143,17 @@ pub fn training_of<'a>(
         groups: config.groups(),
         recompute: config.recompute,
         precision: config.precision,
+        optimizer_state: config.optimizer_state,
+        part: Part::default(),
         clip_norm: config.clip_norm,
+    }
+}
+
+/// The part of the parameters that process `rank` of `size` updates.
+pub(super) fn part_of(config: &TrainConfig, rank: usize, size: usize) -> Part {
+    match config.optimizer_state {
+        OptimizerState::Device => Part::default(),
+        OptimizerState::Sharded | OptimizerState::Host => Part { number: rank, of: size },
     }
 }
 
@@ -203,8 +215,15 @@ fn with_engine<T>(
     }
     let model = model_of(experiment, &data.fitted, &data.train)?;
     let images = image_changes(experiment, &data.fitted)?;
-    let training = training_of(experiment, data, images.as_ref());
+    let mut training = training_of(experiment, data, images.as_ref());
     check_names(experiment, &*model)?;
+    match &options.ranks {
+        Some(group) => training.part = part_of(config, group.rank(), group.size()),
+        None if config.optimizer_state == OptimizerState::Sharded => observer.note(
+            "`train.optimizer_state = \"sharded\"` is shared by the processes of mpirun; this one keeps all of it",
+        ),
+        None => {}
+    }
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
         .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
     if engine.streams() {
@@ -347,6 +366,8 @@ fn check_same(begun: &Experiment, now: &Experiment) -> Result<(), TrainError> {
         // Another number of processes may go on.
         e.train.shares = vec![];
         e.train.measure_shares = false;
+        // As may one that keeps the same state elsewhere.
+        e.train.optimizer_state = OptimizerState::Device;
         e.resolved()
     };
     let (begun, now) = (text(begun), text(now));

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::groups::Group;
+use super::optimizer_state::OptimizerState;
 use super::precision::Precision;
 use super::threshold::Threshold;
 use crate::base::tree::Node;
@@ -84,6 +85,11 @@ pub struct TrainConfig {
     /// How the values of a step are stored: `"single"`, or `"mixed"` for activations in half precision.
     #[serde(default)]
     pub precision: Precision,
+    /// Where the optimizer keeps its state: on the `"device"`; `"sharded"` among several processes (`mpirun`), each of which
+    /// keeps and updates one part; or on the `"host"`, whose CPU then computes the update, so that the device has room for
+    /// a larger model. In exact mode the weights have the same bits.
+    #[serde(default, skip_serializing_if = "is_on_the_device")]
+    pub optimizer_state: OptimizerState,
     /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
     pub exact: bool,
@@ -143,6 +149,10 @@ pub struct EarlyStopping {
     /// Minimum improvement of the validation loss that counts.
     #[serde(default)]
     pub min_delta: f64,
+}
+
+fn is_on_the_device(place: &OptimizerState) -> bool {
+    *place == OptimizerState::Device
 }
 
 fn default_epochs() -> usize {
@@ -213,6 +223,7 @@ impl Default for TrainConfig {
             adversarial: None,
             recompute: Recompute::Off,
             precision: Precision::Single,
+            optimizer_state: OptimizerState::Device,
             exact: false,
             skip_non_finite_steps: 0,
             early_stopping: None,

@@ -20,14 +20,7 @@ pub(crate) fn explain(
     let parts = training.accumulate.max(1);
     let plan = |rows: usize, target: &Target| {
         let batch = rows * parts;
-        let training = Training {
-            batch,
-            optimizer: training.optimizer.clone(),
-            groups: training.groups.clone(),
-            recompute: training.recompute,
-            precision: training.precision,
-            ..*training
-        };
+        let training = Training { batch, ..training.clone() };
         engine::compile(model, Some(&training), evaluation, target).map(|(compiled, _)| compiled.program)
     };
     let unlimited = Target { max_binding_bytes: 1 << 60, max_buffer_bytes: 1 << 60, ..target.clone() };

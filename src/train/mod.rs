@@ -14,6 +14,7 @@ pub mod history;
 pub mod likeness;
 pub(crate) mod lock;
 pub mod metrics;
+pub mod optimizer_state;
 pub mod output;
 pub mod precision;
 pub mod quantiles;

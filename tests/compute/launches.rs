@@ -6,10 +6,8 @@ use gridlight::base::target::{Family, Target};
 use gridlight::device::gpu::pace::{FIRST_WORK, work};
 use gridlight::experiment::Experiment;
 use gridlight::plan::Phase;
-use gridlight::plan::Recompute;
 use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
-use gridlight::train::precision::Precision;
 
 /// A launch cannot be split, so the launches that a plan makes of an experiment must be small enough. Half a
 /// second at the rate of [`FIRST_WORK`], that of the slowest devices, is enough for all but the text
@@ -27,17 +25,11 @@ fn no_launch_of_a_shipped_experiment_takes_long() {
         let model = trainer::model_of(&experiment, &data.fitted, &data.train).unwrap();
         let images = trainer::image_changes(&experiment, &data.fitted).unwrap();
         let training = Training {
-            data: &data.train,
-            batch: experiment.train.batch_size,
-            accumulate: 1,
             noise: experiment.data.augment.noise,
             images: images.as_ref(),
-            optimizer: experiment.train.optimizer.clone(),
             decay: experiment.train.decay,
             clip_norm: experiment.train.clip_norm,
-            groups: vec![],
-            recompute: Recompute::Off,
-            precision: Precision::Single,
+            ..Training::new(&data.train, experiment.train.batch_size, experiment.train.optimizer.clone())
         };
         for family in [Family::Registers, Family::Workgroup] {
             let target = Target::webgpu_minimum(family);

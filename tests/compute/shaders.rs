@@ -19,11 +19,9 @@ use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
 use gridlight::plan::Dispatch;
-use gridlight::plan::Recompute;
 use gridlight::scalar::ReduceKind;
 use gridlight::scalar::{BinaryFn, Body, Inst, UnaryFn, View};
 use gridlight::train::engine::{self, Training};
-use gridlight::train::precision::Precision;
 
 /// Parses, validates and translates a module.
 pub fn check(name: &str, source: &str) {
@@ -117,19 +115,7 @@ fn launches_of_several_kernels() {
     let inputs = Inputs { features: 3, ..Inputs::default() };
     let model = Supervised::new(&config, inputs, 3, Loss::named("cross_entropy").unwrap());
     let optimizer = Optimizer::default();
-    let training = Training {
-        data: &data,
-        batch: 8,
-        accumulate: 1,
-        noise: 0.1,
-        images: None,
-        optimizer,
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: Some(1.0),
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training { noise: 0.1, clip_norm: Some(1.0), ..Training::new(&data, 8, optimizer) };
     for (family, subgroup_size) in [(Family::Registers, 0), (Family::Registers, 8), (Family::Workgroup, 0)] {
         let target = Target { subgroup_size, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();
@@ -161,19 +147,7 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
     let config = ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() };
     let model = Supervised::new(&config, Inputs { features: 64, ..Inputs::default() }, 1, Loss::Mse {});
     let optimizer = Optimizer::default();
-    let training = Training {
-        data: &data,
-        batch: 32,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer,
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, 32, optimizer);
     for family in [Family::Registers, Family::Workgroup] {
         let target = Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) };
         let (compiled, _) = engine::compile(&model, Some(&training), &data, &target).unwrap();

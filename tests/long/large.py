@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Checks that data larger than the memory they are given train: a CSV of 3 GB and an IDX of 2 GB within 1 GiB.
+"""Checks that data larger than the memory they are given train: a CSV of 3 GB, an IDX file and a folder of pictures of 2 GB,
+and the Parquet file of a table of 3 GB (if polars is there, which writes it), each within 1 GiB.
 
-Both are made here, which takes a few minutes and 9 GB of disk with the program's own file. The resident memory of the
+They are made here, which takes some minutes and 9 GB of disk with the program's own file. The resident memory of the
 whole training is that of the `end` event (VmHWM), and pages that only cache files do not count.
 
-    tests/long/large.py [--binary target/release/gridlight] [--csv 3000] [--idx 2000] [--folder DIR] [--steps 200]
+    tests/long/large.py [--binary target/release/gridlight] [--csv 3000] [--idx 2000] [--parquet 3000] [--pictures 2000]
+                        [--folder DIR] [--steps 200]
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import random
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIMIT = 1 << 30
@@ -57,23 +61,68 @@ def images(path, megabytes):
     return count
 
 
+def parquet(path, megabytes):
+    """The table of `table` as a Parquet file, written a part at a time."""
+    import polars
+
+    rows = table(path / "t.csv", megabytes)
+    polars.scan_csv(path / "t.csv").sink_parquet(path / "t.parquet", row_group_size=200_000)
+    (path / "t.csv").unlink()
+    return rows
+
+
+def png(pixels, side):
+    """A PNG file of `side` x `side` pixels of three bytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    lines = b"".join(b"\0" + pixels[at : at + 3 * side] for at in range(0, 3 * side * side, 3 * side))
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(lines, 1)) + chunk(b"IEND", b"")
+
+
+def pictures(path, megabytes, side=128):
+    """Folders of PNG files of two classes, whose pixels are so many bytes."""
+    draw = random.Random(3)
+    count = megabytes * 1_000_000 // (3 * side * side)
+    noise = {"dark": 0, "bright": 100}
+    noise = {name: bytes(draw.randrange(low, low + 128) for _ in range(1 << 18)) for name, low in noise.items()}
+    for name, source in noise.items():
+        (path / "pictures" / name).mkdir(parents=True)
+        for at in range(count // 2):
+            start = draw.randrange(len(source) - 3 * side * side)
+            (path / "pictures" / name / f"{at}.png").write_bytes(png(source[start : start + 3 * side * side], side))
+    return count
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--binary", default=str(ROOT / "target/release/gridlight"))
     parser.add_argument("--csv", type=int, default=3000, help="megabytes")
     parser.add_argument("--idx", type=int, default=2000, help="megabytes")
+    parser.add_argument("--parquet", type=int, default=3000, help="megabytes of the table as CSV")
+    parser.add_argument("--pictures", type=int, default=2000, help="megabytes of pixels")
     parser.add_argument("--folder", default=None, help="where files are made; not one that is kept in memory")
     parser.add_argument("--steps", type=int, default=200)
     asked = parser.parse_args()
     binary = str(pathlib.Path(asked.binary).resolve())
     failures = 0
-    cases = [("csv", asked.csv, 'source = "t.csv"\ntarget = "y"'), ("idx", asked.idx, 'source = "a-images-idx3-ubyte"')]
-    for name, megabytes, source in cases:
+    cases = [
+        ("csv", asked.csv, 'source = "t.csv"\ntarget = "y"', lambda path, size: table(path / "t.csv", size)),
+        ("idx", asked.idx, 'source = "a-images-idx3-ubyte"', images),
+        ("parquet", asked.parquet, 'source = "t.parquet"\ntarget = "y"', parquet),
+        ("pictures", asked.pictures, 'source = "pictures"', pictures),
+    ]
+    for name, megabytes, source, make in cases:
         if megabytes == 0:
+            continue
+        if name == "parquet" and importlib.util.find_spec("polars") is None:
+            print("parquet: not run, because there is no polars (`pip install polars`)")
             continue
         with tempfile.TemporaryDirectory(prefix="gridlight-large-", dir=asked.folder) as place:
             path = pathlib.Path(place)
-            rows = table(path / "t.csv", megabytes) if name == "csv" else images(path, megabytes)
+            rows = make(path, megabytes)
             (path / "t.toml").write_text(
                 f'name = "t"\n[data]\n{source}\n[data.memory]\nrows = "disk"\n'
                 '[data.split]\nby = "random"\nvalidation = 0.02\ntest = 0.02\n'

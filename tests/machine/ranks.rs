@@ -9,13 +9,15 @@ use libtest_mimic::{Failed, Trial};
 
 use crate::harness::{Check, ignored};
 
-const TESTS: [(&str, Check); 9] = [
+const TESTS: [(&str, Check); 11] = [
     ("ranks_have_the_bits_of_one_process_in_exact_mode", exact),
     ("gradients_of_several_exchanges_are_exact_too", many),
     ("two_ranks_have_the_losses_of_one_process", losses),
     ("uneven_shares_have_the_bits_and_losses_of_one_process", uneven),
     ("ranks_share_rows_that_stream_from_disk", streamed),
     ("a_run_goes_on_with_another_number_of_ranks", resumed),
+    ("parts_of_the_optimizers_state_have_the_bits_of_the_whole", sharded),
+    ("a_run_goes_on_with_other_parts_of_the_optimizers_state", sharded_otherwise),
     ("a_killed_rank_ends_all", killed),
     ("a_rank_killed_at_any_instant_loses_nothing_that_was_saved", killed_anywhere),
     ("what_ranks_cannot_share_is_refused", refused),
@@ -188,6 +190,54 @@ fn resumed() -> Result<(), Failed> {
     best(4, at("cut"), &[&epochs[..], &["--max-steps", "9"]].concat())?;
     let resumed = best(2, at("cut"), &[&epochs[..], &["--resume"]].concat())?;
     assert!(resumed == whole, "4 ranks, then 2");
+    Ok(())
+}
+
+/// The best weights and the newest checkpoint, in which is the optimizer's state.
+fn saved(ranks: usize, out: &Path, arguments: &[&str]) -> Result<[Vec<u8>; 2], Failed> {
+    let weights = best(ranks, out.to_path_buf(), arguments)?;
+    let newest = gridlight::train::checkpoint::list(&out.join("checkpoints")).pop().ok_or("no checkpoint")?;
+    Ok([weights, std::fs::read(newest.1)?])
+}
+
+const RULES: [&str; 3] = [
+    "train.optimizer=\"adam\"",
+    "train.optimizer={type=\"lamb\",weight_decay=0.1}",
+    "train.optimizer={type=\"sgd\",momentum=0.9}",
+];
+
+/// Each process keeps one part, on its device or in the host's memory.
+fn sharded() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    for (rule, clip) in
+        RULES.into_iter().zip(["train.clip_norm=0.1", "train.clip_norm=1", "train.clip_norm=1e9"])
+    {
+        let at = |name: &str| directory.path().join(format!("{name} {rule:.20}"));
+        let arguments =
+            ["--exact", "--epochs", "2", "--set", "train.accumulate=6", "--set", "train.batch_size=36"];
+        let arguments = [&arguments[..], &["--set", rule, "--set", clip]].concat();
+        let one = saved(0, &at("one"), &arguments)?;
+        for (ranks, place) in [(2, "sharded"), (3, "sharded"), (2, "host"), (0, "host")] {
+            let place = format!("train.optimizer_state=\"{place}\"");
+            let arguments = [&arguments[..], &["--set", &place]].concat();
+            let found = saved(ranks, &at(&format!("{ranks} {place}")), &arguments)?;
+            assert!(found == one, "{ranks} ranks, {place}, {rule}");
+        }
+    }
+    Ok(())
+}
+
+fn sharded_otherwise() -> Result<(), Failed> {
+    let directory = tempfile::tempdir()?;
+    let at = |name: &str| directory.path().join(name);
+    let arguments =
+        ["--exact", "--epochs", "2", "--set", "train.accumulate=6", "--set", "train.batch_size=36"];
+    let sharded = [&arguments[..], &["--set", "train.optimizer_state=\"sharded\""]].concat();
+    let whole = saved(0, &at("whole"), &arguments)?;
+    best(3, at("cut"), &[&sharded[..], &["--max-steps", "5"]].concat())?;
+    best(2, at("cut"), &[&sharded[..], &["--resume", "--max-steps", "11"]].concat())?;
+    let resumed = saved(0, &at("cut"), &[&arguments[..], &["--resume"]].concat())?;
+    assert!(resumed == whole, "3 ranks, then 2, then one process");
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use gridlight::experiment::Experiment;
 use gridlight::run::job::{Options, Outcome};
 use gridlight::run::replay;
 use gridlight::run::trainer;
+use gridlight::train::optimizer_state::OptimizerState;
 use libtest_mimic::{Failed, Trial};
 
 use crate::silent::Silent;
@@ -33,6 +34,7 @@ pub fn trials() -> Vec<Trial> {
             exact_runs_of_micro_batches_have_the_same_bits,
         ),
         ("micro_batches_are_resumable", micro_batches_are_resumable),
+        ("exact_updates_on_the_host_have_the_bits_of_the_device", updates_on_the_host_have_the_same_bits),
         ("a_destroyed_device_leaves_no_trace", a_destroyed_device_leaves_no_trace),
         ("the_device_that_was_lost_is_opened_again", the_device_that_was_lost_is_opened_again),
         ("gpu_and_cpu_losses_agree_after_an_epoch", gpu_and_cpu_losses_agree_after_an_epoch),
@@ -179,6 +181,19 @@ fn exact_runs_of_micro_batches_have_the_same_bits() -> Result<(), Failed> {
         bench.train(&harness::device(&options)?, &bench.options(name))?;
         assert_eq!(bench.best(name)?, bench.best("cpu")?, "{name}");
     }
+    Ok(())
+}
+
+fn updates_on_the_host_have_the_same_bits() -> Result<(), Failed> {
+    let mut bench = Bench::new()?;
+    let device = harness::device(&GpuOptions { exact: true, ..GpuOptions::default() })?;
+    bench.train(&device, &bench.options("device"))?;
+    bench.experiment.train.optimizer_state = OptimizerState::Host;
+    bench.train(&device, &bench.options("host"))?;
+    assert_eq!(bench.best("host")?, bench.best("device")?);
+    bench.train(&device, &Options { max_steps: Some(15), ..bench.options("cut") })?;
+    bench.train(&device, &Options { resume: true, ..bench.options("cut") })?;
+    assert_eq!(bench.best("cut")?, bench.best("device")?);
     Ok(())
 }
 

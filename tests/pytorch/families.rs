@@ -11,10 +11,8 @@ use gridlight::nn::inputs::{Inputs, PixelOutputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -153,19 +151,7 @@ fn model_and_data(network: &Network) -> (Supervised, Dataset) {
 
 fn check(device: &dyn Device, network: &Network, figures: &Figures, tolerance: f64) -> Result<(), String> {
     let (model, data) = model_and_data(network);
-    let training = Training {
-        data: &data,
-        batch: network.rows,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: Optimizer::default(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, network.rows, Optimizer::default());
     let mut engine = Engine::new(device, &model, Some(&training), &data).map_err(|e| e.to_string())?;
     engine.initialise([0, 0]).map_err(|e| e.to_string())?;
     // Statistics keep the values they start from; PyTorch's names and shapes are all that is restored.

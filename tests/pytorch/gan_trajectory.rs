@@ -9,9 +9,7 @@ use gridlight::device::Device;
 use gridlight::nn::config::ModelConfig;
 use gridlight::nn::{Gan, Model, Opponent};
 use gridlight::optim::{Adam, Optimizer, RmsProp};
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 const ROWS: usize = 48;
 const BATCH: usize = 8;
@@ -134,19 +132,7 @@ fn engine(device: &dyn Device, case: &Case, data: &Dataset) -> (Engine, usize) {
     let image = ImageShape { channels: 1, height: 8, width: 8 };
     let opponent = Opponent { optimizer: others.clone(), rate: *rate, clip_norm: None, bound: *bound };
     let gan = Gan::new(&config, 64, Some(image), 3, opponent).expect("a pair");
-    let training = Training {
-        data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: own.clone(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(data, BATCH, own.clone());
     let mut engine = Engine::new(device, &gan, Some(&training), data).expect("an engine");
     engine.restore(&weights(&gan), false).expect("PyTorch's names and shapes");
     engine.set_order(0, &(0..ROWS as u32).collect::<Vec<u32>>()).expect("an order");

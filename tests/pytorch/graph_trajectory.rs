@@ -14,9 +14,7 @@ use gridlight::nn::inputs::{GraphShape, Inputs, SequenceShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 const NODES: usize = 12;
 const BATCH: usize = 6;
@@ -177,19 +175,7 @@ fn weights(model: &dyn Model) -> Vec<(String, Vec<usize>, Vec<f32>)> {
 /// The losses of some steps, and what is trained.
 fn play(device: &dyn Device, model: &dyn Model, data: &Dataset, steps: u32) -> (Vec<f32>, Engine) {
     let optimizer: Optimizer = toml::from_str("type = \"sgd\"\nmomentum = 0.9").expect("an optimizer table");
-    let training = Training {
-        data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer,
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(data, BATCH, optimizer);
     let mut engine = Engine::new(device, model, Some(&training), data).expect("an engine");
     engine.restore(&weights(model), false).expect("PyTorch's names and shapes");
     engine.set_order(0, &(0..NODES as u32).collect::<Vec<u32>>()).expect("an order");

@@ -11,10 +11,8 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 /// Number of images per batch.
 const IMAGES: usize = 32;
@@ -100,19 +98,7 @@ fn losses(device: &dyn Device, layers: &str, image: ImageShape) -> Vec<f32> {
     };
     let model = Supervised::new(&config, inputs, 10, loss);
     let optimizer = Optimizer::default();
-    let training = Training {
-        data: &data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer,
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, BATCH, optimizer);
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     engine.initialise([0, 0]).unwrap();
     let weights = filled(engine.weights().unwrap());

@@ -10,9 +10,7 @@ use gridlight::nn::config::ModelConfig;
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::{Adam, AdamW, Optimizer, RmsProp, Sgd};
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 /// The generator of tests/pytorch/make.py.
 fn numbers(count: usize, seed: u64, scale: f32) -> Vec<f32> {
@@ -58,19 +56,7 @@ fn losses(device: &dyn Device, optimizer: &Optimizer, rate: f64, clip_norm: Opti
     };
     let config = ModelConfig { hidden: vec![16, 8], ..ModelConfig::default() };
     let model = Supervised::new(&config, Inputs { features: 8, ..Inputs::default() }, 1, Loss::Mse {});
-    let training = Training {
-        data: &data,
-        batch: 16,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: optimizer.clone(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training { clip_norm, ..Training::new(&data, 16, optimizer.clone()) };
     let mut engine = Engine::new(device, &model, Some(&training), &data).unwrap();
     let sizes = [8, 16, 8, 1];
     let mut weights = vec![];

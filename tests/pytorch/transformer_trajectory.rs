@@ -11,9 +11,7 @@ use gridlight::nn::inputs::{Inputs, SequenceShape, TextShape};
 use gridlight::nn::losses::{ClassWeights, Loss};
 use gridlight::nn::{Language, Model, Supervised};
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 const ROWS: usize = 24;
 const BATCH: usize = 8;
@@ -112,19 +110,7 @@ fn weights(model: &dyn Model) -> Vec<(String, Vec<usize>, Vec<f32>)> {
 }
 
 fn losses(device: &dyn Device, model: &dyn Model, data: &Dataset) -> Vec<f32> {
-    let training = Training {
-        data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: Optimizer::default(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(data, BATCH, Optimizer::default());
     let mut engine = Engine::new(device, model, Some(&training), data).expect("an engine");
     engine.restore(&weights(model), false).expect("PyTorch's names and shapes");
     engine.set_order(0, &(0..ROWS as u32).collect::<Vec<u32>>()).expect("an order");

@@ -9,10 +9,8 @@ use gridlight::nn::config::{Family, ModelConfig};
 use gridlight::nn::model::ModelGraph;
 use gridlight::nn::vae::{KL, RECONSTRUCTION};
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::checkpoint::NamedTensor;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 use serde::Deserialize;
 
 use super::image_trajectory::{numbers, power};
@@ -105,19 +103,7 @@ impl Worst {
 pub fn check_autoencoder(device: &dyn Device, tolerance: f64) -> Result<(), String> {
     let figures: Figures = serde_json::from_str(include_str!("vae.json")).map_err(|e| e.to_string())?;
     let (data, model) = (images(), model());
-    let training = Training {
-        data: &data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: Optimizer::default(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, BATCH, Optimizer::default());
     let order: Vec<u32> = (0..IMAGES as u32).collect();
     let mut worst = Worst(0.0, String::new());
 

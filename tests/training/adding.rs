@@ -13,9 +13,7 @@ use gridlight::nn::inputs::{Inputs, SequenceShape};
 use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{Engine, Training};
-use gridlight::train::precision::Precision;
 
 const BATCH: usize = 50;
 const STEPS: usize = 1500;
@@ -52,19 +50,7 @@ fn errors(cell: Cell, length: usize, goal: f64, seed: u32) -> Vec<f64> {
     let model = Supervised::new(&config, inputs, 1, Loss::Mse {});
     let (data, others) = (sums(STEPS * BATCH, length, 1), sums(1000, length, 2));
     let optimizer = Optimizer::default();
-    let training = Training {
-        data: &data,
-        batch: BATCH,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer: optimizer.clone(),
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: Some(1.0),
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training { clip_norm: Some(1.0), ..Training::new(&data, BATCH, optimizer.clone()) };
     let mut engine = Engine::new(&CpuDevice::new(Some(2)), &model, Some(&training), &others).unwrap();
     engine.initialise([seed, 0]).unwrap();
     engine.set_order(0, &(0..data.rows as u32).collect::<Vec<_>>()).unwrap();

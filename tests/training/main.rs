@@ -37,6 +37,7 @@ mod many;
 mod many_on_cpu;
 mod micro_batches;
 mod mixed;
+mod optimizer_state;
 #[path = "../common/parts.rs"]
 mod parts;
 mod parts_on_cpu;

@@ -3,12 +3,10 @@
 use gridlight::base::target::{Family, Target};
 use gridlight::device::cpu::CpuDevice;
 use gridlight::experiment::Experiment;
-use gridlight::plan::Recompute;
 use gridlight::run::job::Options;
 use gridlight::run::trainer;
 use gridlight::train::engine::{self, Training};
 use gridlight::train::history::HistoryRow;
-use gridlight::train::precision::Precision;
 
 use crate::bench::{Bench, Recorder, SHORT};
 
@@ -93,22 +91,15 @@ fn the_plan_of_micro_batches_needs_less_memory() {
         let bench = Bench::new(300, &format!("{CUT}accumulate = {parts}\n"));
         let model = trainer::model_of(&bench.experiment, &bench.data.fitted, &bench.data.train).unwrap();
         let training = Training {
-            data: &bench.data.train,
-            batch: 16,
             accumulate: parts,
             noise: 0.1,
-            images: None,
-            optimizer: bench.experiment.train.optimizer.clone(),
-            decay: gridlight::optim::Decay::Weights,
             clip_norm: Some(1.0),
-            groups: vec![],
-            recompute: Recompute::Off,
-            precision: Precision::Single,
+            ..Training::new(&bench.data.train, 16, bench.experiment.train.optimizer.clone())
         };
         let target = Target::webgpu_minimum(Family::Workgroup);
         let (compiled, _) =
             engine::compile(&*model, Some(&training), &bench.data.validation, &target).unwrap();
-        compiled.report(&engine::step(parts), |_| [1, 1, 1])
+        compiled.report(&engine::step(parts, true), |_| [1, 1, 1])
     };
     let (whole, cut) = (plan(1), plan(4));
     let names = |times: usize| -> Vec<&str> {

@@ -109,7 +109,7 @@ impl Feed {
         });
         Self {
             columns: columns.collect(),
-            starts: super::starts(data),
+            starts: super::rows::starts(data),
             order: vec![],
             sent,
             there: vec![None; sent.places],

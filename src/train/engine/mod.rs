@@ -1,8 +1,9 @@
 //! A model on a device, with its data and parameters in place: runs steps and reads their results.
 //!
-//! `program` compiles the model's phases, `order` says which rows of a text follow each other, `evaluation` predicts all
-//! evaluation rows, and `state` reads and sets weights and everything else that a checkpoint keeps. `awaited` is for hosts
-//! that must not wait. `ranks` shares steps with other processes.
+//! `program` compiles the model's phases, `rows` puts rows on the device and `order` says which rows of a text follow each
+//! other, `evaluation` predicts all evaluation rows, and `state` reads and sets weights and everything else that a checkpoint
+//! keeps. `ranks` shares steps with other processes, `update` makes updates that the device does not make alone, and `awaited`
+//! is for hosts that must not wait.
 
 mod awaited;
 mod evaluation;
@@ -10,9 +11,11 @@ mod feed;
 mod order;
 mod program;
 mod ranks;
+mod rows;
 mod state;
 mod training;
 mod turns;
+mod update;
 
 use std::sync::Arc;
 
@@ -21,7 +24,6 @@ use crate::base::order::Order;
 use crate::base::step::StepRecord;
 use crate::data::{Dataset, Members, Text};
 use crate::device::{Device, DeviceError, Run, Session};
-use crate::nn::inputs;
 use crate::nn::model::{Model, ModelGraph};
 use crate::nn::tensors::State;
 use crate::optim::Optimizer;
@@ -33,6 +35,7 @@ use program::{Built, Streams};
 pub use program::{Watched, compile, phases, step};
 pub use ranks::dismiss;
 pub use training::Training;
+use update::Host;
 
 /// A compiled model on a device.
 pub struct Engine {
@@ -72,6 +75,8 @@ pub struct Engine {
     bounds: Vec<feed::Bounds>,
     /// The other processes that share its steps.
     ranks: Option<ranks::Ranks>,
+    /// The CPU, if it updates the parameters and keeps the optimizer's state.
+    host: Option<Host>,
 }
 
 impl Engine {
@@ -152,7 +157,7 @@ impl Engine {
             weighing: model.weighs_rows(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
-            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(starts).collect(),
+            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(rows::starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             carried,
             turns: turns::played(&turns),
@@ -160,6 +165,11 @@ impl Engine {
             feeds: vec![],
             bounds: training.map(|t| t.data.bounds).into_iter().chain([evaluation.bounds]).collect(),
             ranks: None,
+            host: compiled
+                .update
+                .clone()
+                .map(|update| Host::new(*update, device.target().exact))
+                .transpose()?,
             compiled,
         };
         for (slice, words) in engine.compiled.layout.constants.clone() {
@@ -186,86 +196,9 @@ impl Engine {
         Ok(engine)
     }
 
-    /// Whether rows that train are sent to the device as they are needed.
-    pub fn streams(&self) -> bool {
-        self.feeds.first().is_some_and(Option::is_some)
-    }
-
-    /// Has batches take the rows on the device in the order in which they were sent.
-    fn number_places(&mut self, at: usize) -> Result<(), TrainError> {
-        let Some(slice) = self.compiled.layout.data[at].order else { return Ok(()) };
-        let places: Vec<u32> = (0..slice.words as u32).collect();
-        Ok(self.session.write(slice.buffer, slice.start, &places)?)
-    }
-
-    /// Runs phases on batches of data set `at`, whose rows are sent if they are not there.
-    fn run_on(&mut self, at: usize, runs: &[Run]) -> Result<(), TrainError> {
-        match &mut self.feeds[at] {
-            Some(feed) => {
-                feed.run(&mut *self.session, &self.compiled.layout.data[at], runs, &self.bounds[at])
-            }
-            None => Ok(self.session.run_all(runs)?),
-        }
-    }
-
     /// The device session, for counters and profiles.
     pub fn session(&mut self) -> &mut dyn Session {
         &mut *self.session
-    }
-
-    fn upload(&mut self, at: usize, data: &Dataset) -> Result<(), TrainError> {
-        for (name, parts) in self.compiled.layout.data[at].columns.clone() {
-            let owned;
-            let words: &[u32] = match (&data.text, &data.pixels, &data.stored) {
-                // The targets of a text are in the same words.
-                (Some(_), ..) if name != inputs::X => continue,
-                // By far the largest block, so it is not copied again.
-                (Some(text), ..) => &text.symbols,
-                _ if data.documents.is_some() => {
-                    owned = feed::words(data, &name);
-                    &owned
-                }
-                (None, Some(pixels), None) if name == inputs::X => pixels.words(),
-                (None, None, None) if name == inputs::X => bytemuck::cast_slice(&data.x),
-                _ => {
-                    owned = feed::words(data, &name);
-                    &owned
-                }
-            };
-            for part in parts {
-                let slice = part.slice;
-                // The last stored rows precede no target, so only rows that windows reach are on the device.
-                let words = part.of(words);
-                self.session.write(slice.buffer, slice.start, words)?;
-                if data.text.is_some() {
-                    // The last sequence may be shorter than its row. No evaluated character comes after the
-                    // padding.
-                    let rest = vec![0; slice.words - words.len()];
-                    self.session.write(slice.buffer, slice.start + words.len(), &rest)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Sets the order of the samples in data set `at`; entries beyond `order` are 0.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn set_order(&mut self, at: usize, order: &[u32]) -> Result<(), TrainError> {
-        self.tell_order(at, order)?;
-        if let Some(feed) = &mut self.feeds[at] {
-            feed.set_order(order);
-            return Ok(());
-        }
-        if let Some(slice) = self.compiled.layout.data[at].order {
-            let order = &order[..order.len().min(slice.words)];
-            let starts = &self.starts[at];
-            let rows: Vec<u32> =
-                order.iter().map(|&i| starts.get(i as usize).copied().unwrap_or(i)).collect();
-            self.session.write(slice.buffer, slice.start, &rows)?;
-        }
-        Ok(())
     }
 
     /// Loss slots of the training phase: the maximum number of steps per [`Engine::train`] call.
@@ -303,6 +236,9 @@ impl Engine {
         if let Some(ranks) = self.ranks.clone() {
             return self.train_shared(&ranks, steps);
         }
+        if self.host.is_some() {
+            return self.train_with_host(steps);
+        }
         self.enqueue(steps)?;
         self.losses_of(steps.len())
     }
@@ -312,7 +248,7 @@ impl Engine {
         let runs = if self.plays() {
             self.runs_of_turns(steps)
         } else {
-            let phases = step(self.micro_batches());
+            let phases = step(self.micro_batches(), true);
             let mut runs = vec![];
             for (slot, step) in steps.iter_mut().enumerate() {
                 step.slot = slot as u32;
@@ -382,21 +318,6 @@ impl Engine {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
-    /// Puts `rows` in the place of the evaluation rows, of which there are as many.
-    ///
-    /// # Errors
-    /// If the device fails.
-    pub fn replace(&mut self, rows: &Dataset) -> Result<(), TrainError> {
-        let at = self.compiled.layout.data.len() - 1;
-        match &mut self.feeds[at] {
-            Some(feed) => {
-                feed.replace(rows);
-                Ok(())
-            }
-            None => self.upload(at, rows),
-        }
-    }
-
     /// The optimizer scalars of step `step` (from 1).
     pub fn optimizer_scalars(&self, step: u64) -> [f32; 4] {
         self.optimizer.as_ref().map_or([0.0; 4], |o| o.scalars(step))
@@ -424,8 +345,4 @@ fn is_short(error: &TrainError) -> bool {
         TrainError::Device(error) => of_device(error),
         _ => false,
     }
-}
-
-fn starts(data: &Dataset) -> Vec<u32> {
-    data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
 }

@@ -1,8 +1,9 @@
 //! The program of a model: its phases, and the data each of them needs.
 
 use super::feed::Sent;
-use super::training::{LOSS_SLOTS, TRAINING, Training, entry};
+use super::training::{ALL, LOSS_SLOTS, TRAINING, Training, entry};
 use super::turns;
+use crate::base::target::Target;
 use crate::data::{Dataset, Graphs};
 use crate::graph::ValueId;
 use crate::nn::inputs;
@@ -11,8 +12,9 @@ use crate::nn::tensors::{Parameter, State};
 use crate::optim::Decay;
 use crate::plan::{
     self, Batches, ByteValues, Compiled, DataColumn, DataSpec, Gradients, OptimizerSpec, ParameterSet,
-    PassSpec, PhaseSpec, PlanError, ProgramSpec, UpdateSpec,
+    PassSpec, PhaseSpec, PlanError, ProgramSpec,
 };
+use crate::train::optimizer_state::OptimizerState;
 use crate::train::precision::Precision;
 use crate::train::{TrainError, groups};
 
@@ -23,17 +25,20 @@ const EVALUATION_STREAMS: usize = 32;
 /// Minimum rows per stream: the first characters of a stream lack the context before them.
 const ROWS_OF_A_STREAM: usize = 16;
 
-/// The name of the only set of parameters.
-const ALL: &str = "all";
 /// The name of the set of those that training leaves as they are.
 const FROZEN: &str = "frozen";
 /// Data sets.
 const EVALUATION: &str = "evaluation";
 
 /// The phases of a training step, and how often each runs: one phase that computes gradients and updates; or
-/// one that clears the gradients, one that accumulates those of each micro-batch, and one that updates.
-pub fn step(accumulate: usize) -> Vec<(usize, usize)> {
-    if accumulate <= 1 { vec![(0, 1)] } else { vec![(0, 1), (1, accumulate), (2, 1)] }
+/// one that clears the gradients, one that accumulates those of each micro-batch, and one that updates, unless that is
+/// done elsewhere.
+pub fn step(accumulate: usize, updates: bool) -> Vec<(usize, usize)> {
+    match (accumulate, updates) {
+        (0 | 1, _) => vec![(0, 1)],
+        (_, true) => vec![(0, 1), (1, accumulate), (2, 1)],
+        (_, false) => vec![(0, 1), (1, accumulate)],
+    }
 }
 
 /// The phases of a training step of `model`, and how often each runs: those of [`step`], or one for each of the
@@ -44,7 +49,7 @@ pub fn step(accumulate: usize) -> Vec<(usize, usize)> {
 pub fn phases(model: &dyn Model, training: &Training) -> Result<Vec<(usize, usize)>, TrainError> {
     let turns = model.turns(training.rows())?;
     Ok(match turns.is_empty() {
-        true => step(training.accumulate),
+        true => step(training.accumulate, training.updates()),
         false => turns.iter().map(|turn| turn.times).enumerate().collect(),
     })
 }
@@ -66,7 +71,7 @@ pub fn compile(
     model: &dyn Model,
     training: Option<&Training>,
     evaluation: &Dataset,
-    target: &crate::base::target::Target,
+    target: &Target,
 ) -> Result<(Compiled, ModelGraph), TrainError> {
     let streams = Streams::of(training, evaluation);
     let built = compile_watching(model, training, evaluation, target, &|_| vec![], streams)?;
@@ -109,7 +114,7 @@ pub(super) fn compile_watching(
     model: &dyn Model,
     training: Option<&Training>,
     evaluation: &Dataset,
-    target: &crate::base::target::Target,
+    target: &Target,
     watched: &Watched,
     streams: Streams,
 ) -> Result<Built, TrainError> {
@@ -160,7 +165,7 @@ fn compile_batches(
     training: Option<&Training>,
     evaluation: &Dataset,
     evaluation_batch: usize,
-    target: &crate::base::target::Target,
+    target: &Target,
     watched: &Watched,
     streams: Streams,
 ) -> Result<Built, TrainError> {
@@ -223,9 +228,31 @@ fn compile_batches(
         recompute: training.map(|t| t.recompute).unwrap_or_default(),
         halves: training.is_some_and(|t| t.precision == Precision::Mixed),
     };
-    let compiled = plan::compile(&spec, target)?;
+    let mut compiled = plan::compile(&spec, target)?;
+    if let Some(t) = training.filter(|t| !t.updates()) {
+        let update = update_on_the_host(t, trained.as_ref(), &evaluating.parameters, target.exact)?;
+        compiled.update = Some(Box::new(update));
+    }
     let carried = [trained.map(|t| t.carried).unwrap_or_default(), evaluating.carried.clone()];
     Ok(Built { compiled, graph: evaluating, carried, evaluation_batch, turns, sent })
+}
+
+/// The program that updates the parameters on the CPU: its only phase.
+fn update_on_the_host(
+    training: &Training,
+    graph: Option<&ModelGraph>,
+    parameters: &[Parameter],
+    exact: bool,
+) -> Result<Compiled, PlanError> {
+    let here = Training { optimizer_state: OptimizerState::Sharded, ..training.clone() };
+    let mut sets = whole_sets(Some(&here), graph, parameters);
+    sets.truncate(1);
+    let phases =
+        vec![PhaseSpec { update: Some(here.update()), name: "update".into(), ..PhaseSpec::default() }];
+    plan::compile(
+        &ProgramSpec { sets, phases, ..ProgramSpec::default() },
+        &Target { exact, ..Target::native() },
+    )
 }
 
 /// All parameters as one set, and those that are not trained as another.
@@ -248,9 +275,9 @@ fn whole_sets(
     let decays = decaying.map(|t| own.iter().map(|p| decay(t, p)).collect());
     let entries =
         |of: &[&Parameter]| of.iter().map(|p| entry(&p.name, &p.shape, p.decay || decays_all)).collect();
-    let optimizer = training.map(|t| {
+    let optimizer = training.filter(|t| t.updates()).map(|t| {
         let rule = if decaying.is_some() { groups::rule(&t.optimizer) } else { t.optimizer.clone() };
-        OptimizerSpec { rates, decays, ..OptimizerSpec::of(&rule) }
+        OptimizerSpec { rates, decays, part: t.part, ..OptimizerSpec::of(&rule) }
     });
     let mut sets = vec![ParameterSet { name: ALL.into(), parameters: entries(&own), optimizer }];
     if !frozen.is_empty() {
@@ -280,16 +307,19 @@ fn training_phases<'g>(
         into,
         states: graph.updates.clone(),
     };
-    let update = Some(UpdateSpec { set: ALL.into(), max_norm: t.clip_norm.map(|n| n as f32) });
+    let update = t.updates().then(|| t.update());
     let named = |name: &str| PhaseSpec { name: name.into(), ..PhaseSpec::default() };
     if parts == 1 {
         return vec![PhaseSpec { pass: Some(pass), update, ..named("train") }];
     }
-    vec![
+    let mut phases = vec![
         PhaseSpec { clears: vec![ALL.into()], ..named("clear") },
         PhaseSpec { pass: Some(pass), ..named("gradients") },
-        PhaseSpec { update, ..named("update") },
-    ]
+    ];
+    if update.is_some() {
+        phases.push(PhaseSpec { update, ..named("update") });
+    }
+    phases
 }
 
 /// Rows per evaluation batch.

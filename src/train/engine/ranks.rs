@@ -1,5 +1,5 @@
 //! Training steps that several ranks share: each computes the gradients of some micro-batches, and every rank
-//! makes the update with their sum.
+//! makes the update with their sum, or the update of its part.
 //!
 //! Rank 0 is used as any engine is; what it does to weights, and every step, it tells the others, which
 //! [`Engine::follow`]. Running statistics are those of rank 0, of the micro-batches it computed.
@@ -11,7 +11,6 @@ use sha2::{Digest, Sha256};
 
 use super::Engine;
 use crate::base::step::StepRecord;
-use crate::device::Run;
 use crate::mpi::Group;
 use crate::plan::Slice;
 use crate::train::TrainError;
@@ -19,13 +18,10 @@ use crate::train::TrainError;
 /// What rank 0 tells.
 const STEPS: u32 = 0;
 const ORDER: u32 = 1;
-const STATE: u32 = 2;
-const END: u32 = 3;
-
-/// The phases of a step, as in [`super::step`].
-const CLEAR: usize = 0;
-const PASS: usize = 1;
-const UPDATE: usize = 2;
+const WEIGHTS: u32 = 2;
+const STATE: u32 = 3;
+const GATHER: u32 = 4;
+const END: u32 = 5;
 
 /// How an engine shares its steps.
 #[derive(Clone, Debug)]
@@ -139,7 +135,7 @@ impl Engine {
             return Err(TrainError::Input(reason));
         }
         let step = StepRecord { step: 1, ..StepRecord::default() };
-        let runs = [self.micro_batch(CLEAR, &step, 0), self.micro_batch(PASS, &step, 0)];
+        let runs = self.runs_of_gradients(&step, 0..1);
         let mut seconds = f32::INFINITY;
         // The first run is slower, whatever the device.
         for measured in [false, true, true] {
@@ -176,15 +172,20 @@ impl Engine {
                     self.train_together(&ranks, &mut steps)?;
                 }
                 ORDER => self.set_order(0, &words)?,
-                STATE => self.take_state(&words)?,
+                WEIGHTS => self.take_weights(&words)?,
+                STATE => {
+                    if let Some((&slot, words)) = words.split_last() {
+                        self.put_slot(slot as usize, words)?;
+                    }
+                }
+                GATHER => {
+                    for slot in 0..self.slots().len() {
+                        self.whole_slot(slot)?;
+                    }
+                }
                 _ => return Ok(()),
             }
         }
-    }
-
-    /// The gradients of all parameters.
-    fn gradients(&self) -> Option<Slice> {
-        self.compiled.layout.sets.first()?.gradient_range()
     }
 
     /// Runs the steps with all ranks; returns their losses, the same on every rank.
@@ -209,17 +210,14 @@ impl Engine {
                     // Adds nothing to a sum that is never -0.
                     values.fill(0);
                 } else {
-                    let mut runs: Vec<Run> = vec![self.micro_batch(CLEAR, step, 0)];
-                    runs.extend(own.map(|at| self.micro_batch(PASS, step, at)));
+                    let runs = self.runs_of_gradients(step, own);
                     self.run_on(0, &runs)?;
                     self.session.read_into(gradients.buffer, gradients.start, &mut values)?;
                 }
                 group.add(&mut values, if number == 0 { &[] } else { &sums })?;
                 std::mem::swap(&mut values, &mut sums);
             }
-            self.session.write(gradients.buffer, gradients.start, &sums)?;
-            let update = self.micro_batch(UPDATE, step, 0);
-            self.session.run_all(&[update])?;
+            self.update(step, &mut sums, Some(group))?;
         }
         self.losses_of_all(ranks, steps.len())
     }
@@ -260,21 +258,43 @@ impl Engine {
         self.ranks.as_ref().map(|ranks| &*ranks.group).filter(|group| group.leads())
     }
 
-    /// Tells the other ranks weights, running statistics and optimizer state.
-    pub(super) fn tell_state(&mut self) -> Result<(), TrainError> {
+    /// Tells the other ranks weights and running statistics.
+    pub(super) fn tell_weights(&mut self) -> Result<(), TrainError> {
         if self.leading().is_none() {
             return Ok(());
         }
         let mut words = vec![];
-        for slice in self.state_places() {
+        for slice in self.weight_places() {
             words.extend(self.session.read(slice.buffer, slice.start, slice.words)?);
         }
-        self.leading().map_or(Ok(()), |group| Ok(group.tell(STATE, &words)?))
+        self.leading().map_or(Ok(()), |group| Ok(group.tell(WEIGHTS, &words)?))
     }
 
-    fn take_state(&mut self, words: &[u32]) -> Result<(), TrainError> {
+    /// Tells the other ranks a slot of the optimizer's state, of all parameters.
+    pub(super) fn tell_slot(&self, slot: usize, words: Vec<u32>) -> Result<(), TrainError> {
+        let Some(group) = self.leading() else { return Ok(()) };
+        let mut words = words;
+        words.push(slot as u32);
+        Ok(group.tell(STATE, &words)?)
+    }
+
+    /// Asks the other ranks for their parts of the optimizer's state.
+    pub(super) fn ask_for_state(&self) -> Result<(), TrainError> {
+        self.leading().map_or(Ok(()), |group| Ok(group.tell(GATHER, &[])?))
+    }
+
+    /// Sets the parts of `words` that other ranks have, if there are several; all ranks do so.
+    pub(super) fn share(&self, words: &mut [u32], parts: &[Range<usize>]) -> Result<(), TrainError> {
+        match &self.ranks {
+            Some(ranks) if parts.len() > 1 => Ok(ranks.group.share(words, parts)?),
+            _ => Ok(()),
+        }
+    }
+
+    fn take_weights(&mut self, words: &[u32]) -> Result<(), TrainError> {
+        self.weights_were_set();
         let mut rest = words;
-        for slice in self.state_places() {
+        for slice in self.weight_places() {
             // All ranks have the same program, which was checked when they joined.
             let (own, after) = rest.split_at(slice.words.min(rest.len()));
             self.session.write(slice.buffer, slice.start, own)?;
@@ -283,10 +303,9 @@ impl Engine {
         Ok(())
     }
 
-    fn state_places(&self) -> Vec<Slice> {
+    fn weight_places(&self) -> Vec<Slice> {
         let layout = &self.compiled.layout;
-        let weights = layout.parameters().chain(&layout.states).map(|(_, slice)| *slice);
-        weights.chain(self.optimizer_places().into_iter().map(|(_, _, slice)| slice)).collect()
+        layout.parameters().chain(&layout.states).map(|(_, slice)| *slice).collect()
     }
 }
 

@@ -1,12 +1,26 @@
 //! What a checkpoint keeps of an engine: weights, running statistics, optimizer state and carried states.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::Engine;
+use crate::device::Session;
 use crate::nn::tensors::Parameter;
-use crate::plan::Slice;
+use crate::plan::{BufferId, Layout, SetLayout, Slice};
 use crate::train::TrainError;
 use crate::train::checkpoint::NamedTensor;
+
+/// A slot of the optimizer's state.
+pub(super) struct Slot {
+    set: usize,
+    number: usize,
+    /// Words of all parameters of the set.
+    words: usize,
+    /// Those that are kept here, and the buffer that has nothing else.
+    own: Slice,
+    /// Those of each process.
+    parts: Vec<Range<usize>>,
+}
 
 impl Engine {
     /// Sets the carried states of training to 0: its next batch does not follow the one before.
@@ -61,6 +75,7 @@ impl Engine {
     }
 
     fn set(&mut self, name: &str, data: &[f32]) -> Result<(), TrainError> {
+        self.weights_were_set();
         let layout = &self.compiled.layout;
         let mut places = layout.parameters().chain(&layout.states);
         if let Some((_, slice)) = places.find(|(n, _)| n == name) {
@@ -109,33 +124,85 @@ impl Engine {
         Ok(words.into_iter().map(f32::from_bits).collect())
     }
 
-    /// Optimizer state by name (`optimizer.<slot>.<parameter>`).
+    /// Optimizer state by name (`optimizer.<slot>.<parameter>`), those of all processes.
     ///
     /// # Errors
     /// If the device fails.
     pub fn optimizer_state(&mut self) -> Result<Vec<NamedTensor>, TrainError> {
+        let slots = self.slots();
+        if slots.iter().any(|slot| slot.parts.len() > 1) {
+            self.ask_for_state()?;
+        }
         let mut tensors = vec![];
-        for (name, parameter, slice) in self.optimizer_places() {
-            let data = parameter.arrangement.from_memory(self.read(slice)?);
-            tensors.push((name, parameter.shape, data));
+        for (at, slot) in slots.iter().enumerate() {
+            let words = self.whole_slot(at)?;
+            for (name, parameter, range) in self.tensors_of(slot) {
+                let data = words[range].iter().copied().map(f32::from_bits).collect();
+                tensors.push((name, parameter.shape, parameter.arrangement.from_memory(data)));
+            }
         }
         Ok(tensors)
     }
 
-    /// Names, parameters and places of the optimizer's state.
-    pub(super) fn optimizer_places(&self) -> Vec<(String, Parameter, Slice)> {
+    /// Where the optimizer's state is, and how it lies there.
+    fn keeper(&mut self) -> (&Layout, &mut dyn Session) {
+        match &mut self.host {
+            Some(host) => (&host.compiled.layout, &mut *host.session),
+            None => (&self.compiled.layout, &mut *self.session),
+        }
+    }
+
+    /// The slots of the optimizer's state, of all sets of parameters.
+    pub(super) fn slots(&mut self) -> Vec<Slot> {
+        let (layout, _) = self.keeper();
+        let of = |(at, set): (usize, &SetLayout)| {
+            let slot = |(number, &buffer): (usize, &BufferId)| Slot {
+                set: at,
+                number,
+                words: set.words,
+                own: Slice { buffer, start: set.updated.start, words: set.updated.len() },
+                parts: set.parts.clone(),
+            };
+            set.optimizer_state.iter().enumerate().map(slot).collect::<Vec<_>>()
+        };
+        layout.sets.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// A slot of the optimizer's state, of all parameters of its set.
+    pub(super) fn whole_slot(&mut self, at: usize) -> Result<Vec<u32>, TrainError> {
+        let Some(slot) = self.slots().into_iter().nth(at) else { return Ok(vec![]) };
+        let mut words = vec![0; slot.words];
+        let own = slot.own;
+        self.keeper().1.read_into(own.buffer, 0, &mut words[own.start..own.start + own.words])?;
+        self.share(&mut words, &slot.parts)?;
+        Ok(words)
+    }
+
+    /// Sets what is kept here of a slot of the optimizer's state, which is given for all parameters.
+    pub(super) fn put_slot(&mut self, at: usize, words: &[u32]) -> Result<(), TrainError> {
+        let Some(slot) = self.slots().into_iter().nth(at) else { return Ok(()) };
+        let own = slot.own;
+        let words = words.get(own.start..own.start + own.words).unwrap_or_default();
+        Ok(self.keeper().1.write(own.buffer, 0, words)?)
+    }
+
+    /// The tensors of a slot: their names, parameters and words.
+    fn tensors_of(&self, slot: &Slot) -> Vec<(String, Parameter, Range<usize>)> {
         let parameters: HashMap<&str, &Parameter> =
             self.graph.parameters.iter().map(|p| (p.name.as_str(), p)).collect();
-        let mut places = vec![];
-        for set in &self.compiled.layout.sets {
-            for (slot, &buffer) in set.optimizer_state.iter().enumerate() {
-                for (name, slice) in set.beside(buffer) {
-                    let Some(&parameter) = parameters.get(name) else { continue };
-                    places.push((format!("optimizer.{slot}.{name}"), parameter.clone(), slice));
-                }
-            }
+        let tensor = |(name, place): &(String, Slice)| {
+            let parameter = (*parameters.get(name.as_str())?).clone();
+            let number = slot.number;
+            Some((format!("optimizer.{number}.{name}"), parameter, place.start..place.start + place.words))
+        };
+        self.compiled.layout.sets[slot.set].parameters.iter().filter_map(tensor).collect()
+    }
+
+    /// To be called when parameters on the device are set.
+    pub(super) fn weights_were_set(&mut self) {
+        if let Some(host) = &mut self.host {
+            host.is_behind = true;
         }
-        places
     }
 
     /// Sets weights, running statistics and (if `whole`) optimizer state and carried states from named
@@ -168,11 +235,16 @@ impl Engine {
                 let data = find(&state.name, &state.shape)?;
                 self.set(&state.name, &data)?;
             }
-            for (name, parameter, slice) in self.optimizer_places() {
-                let data = parameter.arrangement.to_memory(find(&name, &parameter.shape)?);
-                self.session.write(slice.buffer, slice.start, bytemuck::cast_slice(&data))?;
+            for (at, slot) in self.slots().iter().enumerate() {
+                let mut words = vec![0; slot.words];
+                for (name, parameter, range) in self.tensors_of(slot) {
+                    let data = parameter.arrangement.to_memory(find(&name, &parameter.shape)?);
+                    words[range].copy_from_slice(bytemuck::cast_slice(&data));
+                }
+                self.put_slot(at, &words)?;
+                self.tell_slot(at, words)?;
             }
         }
-        self.tell_state()
+        self.tell_weights()
     }
 }

@@ -4,16 +4,20 @@ use crate::base::rng::streams;
 use crate::data::Dataset;
 use crate::nn::inputs;
 use crate::optim::{Decay, Optimizer};
-use crate::plan::{Augmentation, Entry, ImageChanges, Recompute};
+use crate::plan::{Augmentation, Entry, ImageChanges, Part, Recompute, UpdateSpec};
 use crate::train::groups::Group;
+use crate::train::optimizer_state::OptimizerState;
 use crate::train::precision::Precision;
 
+/// The name of the only set of parameters that are trained.
+pub(super) const ALL: &str = "all";
 /// The data set of the training rows.
 pub(super) const TRAINING: &str = "training";
 /// Steps whose losses are stored on the device before the host reads them.
 pub(super) const LOSS_SLOTS: usize = 4096;
 
 /// What the training phase needs, besides the model.
+#[derive(Clone)]
 pub struct Training<'a> {
     /// Training rows.
     pub data: &'a Dataset,
@@ -37,12 +41,45 @@ pub struct Training<'a> {
     pub recompute: Recompute,
     /// How the values of a step are stored.
     pub precision: Precision,
+    /// Where the optimizer keeps its state.
+    pub optimizer_state: OptimizerState,
+    /// The part of the parameters that this process updates of those that share its steps, if each updates its own.
+    pub part: Part,
 }
 
-impl Training<'_> {
+impl<'a> Training<'a> {
+    /// Training on `batch` rows of `data` a step, in single precision and with nothing else than the update.
+    pub fn new(data: &'a Dataset, batch: usize, optimizer: Optimizer) -> Self {
+        Self {
+            data,
+            batch,
+            accumulate: 1,
+            noise: 0.0,
+            images: None,
+            optimizer,
+            decay: Decay::Weights,
+            clip_norm: None,
+            groups: vec![],
+            recompute: Recompute::Off,
+            precision: Precision::Single,
+            optimizer_state: OptimizerState::Device,
+            part: Part::default(),
+        }
+    }
+
     /// Rows per micro-batch.
     pub(crate) fn rows(&self) -> usize {
         self.batch / self.accumulate.max(1)
+    }
+
+    /// Whether the device computes the update, rather than the host.
+    pub(super) fn updates(&self) -> bool {
+        self.optimizer_state != OptimizerState::Host
+    }
+
+    /// The update of all parameters.
+    pub(super) fn update(&self) -> UpdateSpec {
+        UpdateSpec { set: ALL.into(), max_norm: self.clip_norm.map(|norm| norm as f32) }
     }
 
     /// The random changes of its batches.

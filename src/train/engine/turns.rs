@@ -173,7 +173,7 @@ impl Engine {
     /// The phases of a training step, and how often each runs.
     pub fn step(&self) -> Vec<(usize, usize)> {
         match self.turns.is_empty() {
-            true => super::step(self.micro_batches()),
+            true => super::step(self.micro_batches(), self.host.is_none()),
             false => self.turns.iter().map(|turn| turn.times).enumerate().collect(),
         }
     }

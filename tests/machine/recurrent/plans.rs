@@ -12,9 +12,7 @@ use gridlight::nn::layers::recurrent::Cell;
 use gridlight::nn::losses::Loss;
 use gridlight::nn::{Model, Supervised};
 use gridlight::optim::Optimizer;
-use gridlight::plan::Recompute;
 use gridlight::train::engine::{self, Training};
-use gridlight::train::precision::Precision;
 
 /// Launches of a training step of one layer and its head, whatever the length; at most 15.
 pub fn few_kernels() {
@@ -81,19 +79,7 @@ pub fn wide_layers_fit() {
 fn kernels(model: &dyn Model, width: usize, batch: usize) -> usize {
     let data = table(2 * batch, width);
     let optimizer = Optimizer::default();
-    let training = Training {
-        data: &data,
-        batch,
-        accumulate: 1,
-        noise: 0.0,
-        images: None,
-        optimizer,
-        decay: gridlight::optim::Decay::Weights,
-        clip_norm: None,
-        groups: vec![],
-        recompute: Recompute::Off,
-        precision: Precision::Single,
-    };
+    let training = Training::new(&data, batch, optimizer);
     let target = Target::webgpu_minimum(Family::Workgroup);
     let (compiled, _) = engine::compile(model, Some(&training), &data, &target).unwrap();
     compiled.program.phases[0].launches().count()
