@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::affinity;
+use super::pool::part_range;
 
 /// How long a helper looks out for work before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
@@ -33,18 +34,24 @@ const ENDED: u32 = 4;
 #[repr(align(128))]
 struct State(AtomicU32);
 
+/// The next part of those that a thread takes first, on cache lines of its own.
+#[repr(align(128))]
+struct Next(AtomicUsize);
+
 /// A call for each of several parts.
 #[derive(Clone, Copy)]
 struct Work {
     call: *const (dyn Fn(usize) + Sync),
     parts: usize,
+    /// The threads that take part.
+    threads: usize,
 }
 
 struct Shared {
     states: Vec<State>,
     work: UnsafeCell<Option<Work>>,
-    /// The next part.
-    next: AtomicUsize,
+    /// Of each thread.
+    next: Vec<Next>,
     is_busy: AtomicBool,
     /// What a helper panicked with.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
@@ -56,16 +63,20 @@ unsafe impl Sync for Shared {}
 unsafe impl Send for Shared {}
 
 impl Shared {
-    /// Takes parts until none is left.
-    fn take_parts(&self, Work { call, parts }: Work) {
+    /// Takes parts until none is left, as thread `own`: first those that are its own, which are the same whenever work has as
+    /// many parts, so that it finds in its caches what it computed before; then those that others have not begun.
+    fn take_parts(&self, Work { call, parts, threads }: Work, own: usize) {
         // SAFETY: `Team::run` borrows it until all that were assigned have ended.
         let call = unsafe { &*call };
-        loop {
-            let part = self.next.fetch_add(1, Relaxed);
-            if part >= parts {
-                return;
+        for whose in (own..threads).chain(0..own) {
+            let end = part_range(parts, threads, whose).end;
+            loop {
+                let part = self.next[whose].0.fetch_add(1, Relaxed);
+                if part >= end {
+                    break;
+                }
+                call(part);
             }
-            call(part);
         }
     }
 
@@ -79,7 +90,7 @@ impl Shared {
                 ASSIGNED if state.compare_exchange(ASSIGNED, WORKING, Acquire, Relaxed).is_ok() => {
                     // SAFETY: it was written before this helper was assigned, and is not again before it is idle.
                     if let Some(work) = unsafe { *self.work.get() } {
-                        let taken = catch_unwind(AssertUnwindSafe(|| self.take_parts(work)));
+                        let taken = catch_unwind(AssertUnwindSafe(|| self.take_parts(work, at + 1)));
                         if let Err(panic) = taken {
                             *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
                         }
@@ -122,7 +133,8 @@ impl Team {
     /// If the system cannot start them.
     pub fn new(threads: usize) -> std::io::Result<Self> {
         let states = (1..threads).map(|_| State(AtomicU32::new(IDLE))).collect();
-        let (work, next, is_busy) = (UnsafeCell::new(None), AtomicUsize::new(0), AtomicBool::new(false));
+        let next = (0..threads).map(|_| Next(AtomicUsize::new(0))).collect();
+        let (work, is_busy) = (UnsafeCell::new(None), AtomicBool::new(false));
         let shared = Arc::new(Shared { states, work, next, is_busy, panic: Mutex::new(None) });
         let mut team = Self { shared, helpers: vec![] };
         for at in 1..threads {
@@ -156,17 +168,20 @@ impl Team {
         let call = unsafe {
             std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync)>(call)
         };
-        let work = Work { call, parts };
+        let threads = self.threads().min(parts);
+        let work = Work { call, parts, threads };
         // SAFETY: no helper is assigned, and `is_busy` keeps other threads out.
         unsafe { *shared.work.get() = Some(work) };
-        shared.next.store(0, Relaxed);
-        let helpers = || self.helpers.iter().zip(&shared.states).take(parts - 1);
+        for (thread, Next(next)) in shared.next.iter().take(threads).enumerate() {
+            next.store(part_range(parts, threads, thread).start, Relaxed);
+        }
+        let helpers = || self.helpers.iter().zip(&shared.states).take(threads - 1);
         for (helper, State(state)) in helpers() {
             if state.swap(ASSIGNED, AcqRel) == ASLEEP {
                 helper.thread().unpark();
             }
         }
-        let own = catch_unwind(AssertUnwindSafe(|| shared.take_parts(work)));
+        let own = catch_unwind(AssertUnwindSafe(|| shared.take_parts(work, 0)));
         for (_, State(state)) in helpers() {
             // One that has not begun is not needed any more.
             if state.compare_exchange(ASSIGNED, IDLE, Relaxed, Acquire).is_err() {
