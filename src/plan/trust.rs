@@ -47,7 +47,8 @@ impl Builder<'_> {
                 let rates = vec![rate.to_bits(); place.words / Optimizer::BLOCK];
                 reads.push(Place::Fixed(self.place_constant(&rates)));
             }
-            let kernel = Kernel::new(Optimizer { len, slots: 0, clipped, grouped, body: optim::descent() });
+            let (body, cuts) = (optim::descent(), vec![]);
+            let kernel = Kernel::new(Optimizer { len, slots: 0, clipped, grouped, body, cuts });
             drafts.push(Draft {
                 kernel,
                 reads,

@@ -129,9 +129,10 @@ impl Builder<'_> {
             writes.push(Place::Fixed(Slice { buffer, start: 0, words }));
         }
         let clipped = update.max_norm.is_some();
+        let cuts = cuts(&layout);
         let Some(adapts) = optimizer.adapts else {
             let (slots, body) = (optimizer.slots, optimizer.body);
-            let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body });
+            let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body, cuts });
             drafts.push(Draft { kernel, reads, writes, label: format!("all parameters{suffix}") });
             return Ok(());
         };
@@ -139,7 +140,7 @@ impl Builder<'_> {
         let steps = Slice { buffer: steps, start: 0, words };
         writes.push(Place::Fixed(steps));
         let (slots, body) = (optimizer.slots + 1, optimizer.body);
-        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body });
+        let kernel = Kernel::new(Optimizer { len: words, slots, clipped, grouped, body, cuts });
         drafts.push(Draft { kernel, reads, writes, label: format!("all steps{suffix}") });
         let adapting = |at: usize, entry: &Entry| match (adapts, &optimizer.decays) {
             (Adapts::None, _) => false,
@@ -220,6 +221,21 @@ impl Builder<'_> {
     fn suffix(&self, set: &str) -> String {
         if self.spec.sets.len() > 1 { format!(" of {set}") } else { String::new() }
     }
+}
+
+/// Words of a tensor of which several threads each take a part.
+const LARGE: usize = 1 << 14;
+
+/// Where large tensors begin and end among the words that are updated.
+fn cuts(layout: &SetLayout) -> Vec<usize> {
+    let updated = &layout.updated;
+    let large = layout.parameters.iter().map(|(_, place)| place).filter(|place| place.words >= LARGE);
+    let mut cuts: Vec<usize> =
+        large.flat_map(|place| [place.start, place.start + aligned(place.words)]).collect();
+    cuts.dedup();
+    cuts.retain(|&cut| updated.start < cut && cut < updated.end);
+    cuts.iter_mut().for_each(|cut| *cut -= updated.start);
+    cuts
 }
 
 /// The ranges of the words of `layout` that are as many parts of it: about equal, and of whole blocks, or of whole tensors.

@@ -45,10 +45,11 @@ impl Batch {
         for (block, column) in self.columns.iter().enumerate() {
             let source = operands.read_words(1 + block);
             let table = self.table(block).map_or(&[][..], |operand| operands.read(operand));
-            // A thread copies words faster than others wake up.
+            let values = self.batch * column.width;
             let parts = match column.storage {
-                Storage::Words => 1,
-                Storage::Bytes { .. } => parts_for(self.batch * column.width, self.batch),
+                // Copied at once, but each thread is to have the rows in its caches that it computes with.
+                Storage::Words => (values >> 14).clamp(1, 16).min(self.batch.max(1)),
+                Storage::Bytes { .. } => parts_for(values, self.batch),
             };
             pool.run(parts, |part| {
                 for at in part_range(self.batch, parts, part) {

@@ -10,6 +10,7 @@ mod reads;
 pub(in crate::kernels) mod sample;
 mod shader;
 pub(in crate::kernels) mod transpose;
+mod wide;
 mod windows;
 
 use super::native::NativeRun;

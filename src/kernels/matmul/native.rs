@@ -7,7 +7,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::direct::{self, Direct};
-use super::panels::{BLOCK_ROWS, PanelProduct, Panels};
+use super::panels::{PanelProduct, Panels};
 use super::{MatMul, MatrixView, Sums};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
@@ -20,14 +20,14 @@ use crate::scalar::native::vectors::vectorised;
 
 /// A prepared matrix product.
 pub struct NativeMatMul {
-    kernel: MatMul,
+    pub(super) kernel: MatMul,
     /// The left operand.
-    a: MatrixView,
-    epilogue: NativeBody,
+    pub(super) a: MatrixView,
+    pub(super) epilogue: NativeBody,
     /// Output 0 takes the product itself before the epilogue finishes it in place.
-    plain: bool,
+    pub(super) plain: bool,
     /// About how long it takes one core.
-    nanoseconds: usize,
+    pub(super) nanoseconds: usize,
     parts: usize,
     method: Method,
 }
@@ -82,11 +82,6 @@ const ROW_STEP: usize = 2 * direct::ROWS;
 
 /// Words of a block that its epilogue finds in the first-level cache.
 const BLOCK_WORDS: usize = 1 << 12;
-
-/// Parts that are worth the work of handing them out.
-fn worth(nanoseconds: usize) -> usize {
-    (nanoseconds / 10_000).max(1)
-}
 
 impl NativeMatMul {
     /// Prepares `kernel`, whose left operand is `a`.
@@ -287,7 +282,7 @@ impl NativeRun for NativeMatMul {
         }
         let whole = 0..k;
         if self.method == Method::Panels && batch == 1 {
-            return self.run_panels(operands, step, pool);
+            return self.run_wide(operands, step, pool);
         }
         pool.run(self.parts, |part| {
             let (matrices, rows) = if batch > 1 {
@@ -324,50 +319,6 @@ impl NativeRun for NativeMatMul {
 }
 
 impl NativeMatMul {
-    /// The product over a copy of `B` that the threads make together, in parts of rows.
-    fn run_panels(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
-        let MatMul { m, n, k, b, .. } = self.kernel;
-        let panels = Panels::of(n, k);
-        let [mut copy] = Pool::take_buffers();
-        let right = grown(&mut copy, n * k);
-        panels.copy_on(pool, &operands.read(1)[b.offset..], &b, right);
-        let right = &*right;
-        // Rows do not depend on each other. Parts are whole tiles, as many for each thread.
-        let tiles = m.div_ceil(direct::ROWS);
-        let parts = m.div_ceil(BLOCK_ROWS).min(worth(self.nanoseconds)).next_multiple_of(pool.threads());
-        let parts = parts.min(tiles).min(worth(self.nanoseconds));
-        pool.run(parts, |part| {
-            let tiles = part_range(tiles, parts, part);
-            let rows = tiles.start * direct::ROWS..(tiles.end * direct::ROWS).min(m);
-            let (start, len) = (rows.start * n, rows.len() * n);
-            let [mut block, mut copy] = Pool::take_buffers();
-            let out = match self.plain {
-                // SAFETY: parts have disjoint rows.
-                true => unsafe { operands.write(0, start, len) },
-                false => grown(&mut block, len),
-            };
-            // SAFETY: as above.
-            let sums = |sums: Sums| unsafe { operands.write(sums.output, rows.start, rows.len()) };
-            let sums = self.kernel.sums.map_or_else(Default::default, sums);
-            let product = PanelProduct {
-                panels,
-                right,
-                a: &operands.read(0)[self.a.offset + rows.start * self.a.row..],
-                a_row: self.a.row,
-                a_col: self.a.col,
-                copy: &mut copy,
-                out: &mut *out,
-                sums,
-            };
-            product.run();
-            if !self.plain {
-                run_body(&self.epilogue, operands, step, out, start, len);
-            }
-            Pool::return_buffers([block, copy]);
-        });
-        Pool::return_buffers([copy]);
-    }
-
     /// Partial products of the parts of `k`, one after the other in output 0.
     fn run_splits(&self, operands: &Operands, pool: &Pool) {
         let MatMul { batch, m, n, k, splits, .. } = self.kernel;

@@ -36,6 +36,9 @@ pub struct Optimizer {
     pub grouped: bool,
     /// The update rule.
     pub body: Body,
+    /// Words at which large tensors begin or end. Threads of a processor take the same part of each, which they have in their
+    /// caches: the gradient of its rows, and the weights that they read next.
+    pub cuts: Vec<usize>,
 }
 
 impl Optimizer {

@@ -267,7 +267,7 @@ mod tests {
         for rule in [adam(0.0), adam(0.3), AdamW { weight_decay: 0.2, ..AdamW::default() }.into()] {
             for factor in [None, Some(0.3)] {
                 let (body, slots, clipped) = (rule.body(), 2, factor.is_some());
-                let kernel = Optimizer { len: 5 * BLOCK, slots, clipped, grouped: false, body };
+                let kernel = Optimizer { len: 5 * BLOCK, slots, clipped, grouped: false, body, cuts: vec![] };
                 let Some(moments) = Moments::of(&kernel) else {
                     assert!(clipped && matches!(&rule, Rule::Adam(Adam { weight_decay: 0.3, .. })));
                     continue;

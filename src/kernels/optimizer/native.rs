@@ -1,6 +1,8 @@
 //! Parameter updates on the CPU: the rule's body over the flat region, or a loop of its own.
 #![allow(unsafe_code, reason = "parts of the parameter region are written in place")]
 
+use std::ops::Range;
+
 use super::Optimizer;
 use super::moments::Moments;
 use crate::base::step::StepRecord;
@@ -32,34 +34,52 @@ impl NativeOptimizer {
     }
 }
 
+impl NativeOptimizer {
+    /// The blocks of a part: as much of each range between cuts.
+    fn blocks(&self, part: usize) -> impl Iterator<Item = Range<usize>> {
+        let all = self.kernel.len / Optimizer::BLOCK;
+        let cuts = self.kernel.cuts.iter().map(|cut| cut / Optimizer::BLOCK);
+        let (starts, ends) = (std::iter::once(0).chain(cuts.clone()), cuts.chain([all]));
+        starts.zip(ends).map(move |(start, end)| {
+            let own = part_range(end - start, self.parts, part);
+            start + own.start..start + own.end
+        })
+    }
+
+    fn update(&self, operands: &Operands, step: &StepRecord, blocks: Range<usize>) {
+        let range = blocks.start * Optimizer::BLOCK..blocks.end * Optimizer::BLOCK;
+        let gradients = &operands.read(0)[range.clone()];
+        let count = 2 + usize::from(self.kernel.clipped) + usize::from(self.kernel.grouped);
+        let reads: [&[f32]; 4] =
+            std::array::from_fn(|at| if at < count { operands.read(at) } else { Default::default() });
+        let mut outputs: [&mut [f32]; 8] = std::array::from_fn(|_| Default::default());
+        let count = self.kernel.slots + 1;
+        for (output, slot) in outputs[..count].iter_mut().enumerate() {
+            // SAFETY: parts have disjoint ranges of the region.
+            *slot = unsafe { operands.write(output, range.start, range.len()) };
+        }
+        if let (Some(moments), [parameters, means, squares, ..]) = (&self.moments, &mut outputs) {
+            let factor = self.kernel.clipped.then(|| reads[2][1]);
+            moments.run(step, gradients, &reads[1][blocks], factor, [parameters, means, squares]);
+            return;
+        }
+        let inputs = Inputs { reads: &reads, step, accumulator: gradients };
+        Pool::with_scratch(|scratch| {
+            self.body.run(&inputs, range.start, range.len(), &mut outputs[..count], scratch);
+        });
+        // Subnormal numbers take processors many times as long, and running means of gradients that have become zero
+        // would stay subnormal for good.
+        for state in &mut outputs[1..count] {
+            state.iter_mut().for_each(|x| *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x });
+        }
+    }
+}
+
 impl NativeRun for NativeOptimizer {
     fn run(&self, operands: &Operands, step: &StepRecord, pool: &Pool) {
         pool.run(self.parts, |part| {
-            let blocks = part_range(self.kernel.len / Optimizer::BLOCK, self.parts, part);
-            let range = blocks.start * Optimizer::BLOCK..blocks.end * Optimizer::BLOCK;
-            let gradients = &operands.read(0)[range.clone()];
-            let count = 2 + usize::from(self.kernel.clipped) + usize::from(self.kernel.grouped);
-            let reads: [&[f32]; 4] =
-                std::array::from_fn(|at| if at < count { operands.read(at) } else { Default::default() });
-            let mut outputs: [&mut [f32]; 8] = std::array::from_fn(|_| Default::default());
-            let count = self.kernel.slots + 1;
-            for (output, slot) in outputs[..count].iter_mut().enumerate() {
-                // SAFETY: parts have disjoint ranges of the region.
-                *slot = unsafe { operands.write(output, range.start, range.len()) };
-            }
-            if let (Some(moments), [parameters, means, squares, ..]) = (&self.moments, &mut outputs) {
-                let factor = self.kernel.clipped.then(|| reads[2][1]);
-                moments.run(step, gradients, &reads[1][blocks], factor, [parameters, means, squares]);
-                return;
-            }
-            let inputs = Inputs { reads: &reads, step, accumulator: gradients };
-            Pool::with_scratch(|scratch| {
-                self.body.run(&inputs, range.start, range.len(), &mut outputs[..count], scratch);
-            });
-            // Subnormal numbers take processors many times as long, and running means of gradients that have become zero
-            // would stay subnormal for good.
-            for state in &mut outputs[1..count] {
-                state.iter_mut().for_each(|x| *x = if x.abs() < f32::MIN_POSITIVE { 0.0 } else { *x });
+            for blocks in self.blocks(part).filter(|blocks| !blocks.is_empty()) {
+                self.update(operands, step, blocks);
             }
         });
     }

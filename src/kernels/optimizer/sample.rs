@@ -14,8 +14,10 @@ pub(super) fn optimizer(draw: &mut Draw) -> Sample {
         _ => optim::RmsProp { momentum: 0.9, weight_decay: 0.01, ..optim::RmsProp::default() }.into(),
     };
     let (len, slots) = (Optimizer::BLOCK * draw.extent(), rule.slots());
-    let kernel =
-        Optimizer { len, slots, clipped: draw.one_in(2), grouped: draw.one_in(3), body: rule.body() };
+    let cuts =
+        if len > 2 * Optimizer::BLOCK { vec![Optimizer::BLOCK, len - Optimizer::BLOCK] } else { vec![] };
+    let (clipped, grouped) = (draw.one_in(2), draw.one_in(3));
+    let kernel = Optimizer { len, slots, clipped, grouped, body: rule.body(), cuts };
     let mask = Operand::Floats((0..len / Optimizer::BLOCK).map(|_| draw.below(2) as f32).collect());
     let mut reads = vec![draw.floats(len), mask];
     if kernel.clipped {
@@ -41,6 +43,7 @@ pub(super) fn benchmarks() -> Vec<Optimizer> {
             clipped: false,
             grouped: false,
             body: rule.body(),
+            cuts: vec![],
         })
     };
     rules.flat_map(of_rule).collect()

@@ -1,5 +1,7 @@
 //! Fused elementwise bodies on the CPU: consecutive elements in parts.
 
+use std::ops::Range;
+
 use super::Pointwise;
 use crate::base::step::StepRecord;
 use crate::base::tensor::elements;
@@ -35,7 +37,6 @@ impl NativeRun for NativePointwise {
 }
 
 /// Runs `body` over elements `start..start + len`, with `accumulator` holding exactly these elements.
-#[allow(unsafe_code, reason = "parts of the outputs")]
 pub(crate) fn run_body(
     body: &NativeBody,
     operands: &Operands,
@@ -44,17 +45,38 @@ pub(crate) fn run_body(
     start: usize,
     len: usize,
 ) {
+    run_columns(body, operands, step, accumulator, [1, len], start..start + len);
+}
+
+/// Runs `body` over `columns` of `rows` that are `row` elements long, with `accumulator` holding exactly these elements, row
+/// by row, if the body reads it.
+#[allow(unsafe_code, reason = "parts of the outputs")]
+pub(crate) fn run_columns(
+    body: &NativeBody,
+    operands: &Operands,
+    step: &StepRecord,
+    accumulator: &[f32],
+    [rows, row]: [usize; 2],
+    columns: Range<usize>,
+) {
     let reads = Reads::of(operands);
     let mut outputs: [&mut [f32]; MAX_OPERANDS] = std::array::from_fn(|_| Default::default());
     let writes = operands.writes().min(MAX_OPERANDS);
-    for (output, slot) in outputs[..writes].iter_mut().enumerate() {
-        if body.stores_to(output) {
-            // SAFETY: each element range of an output is run by one part.
-            *slot = unsafe { operands.write(output, start, len) };
+    let len = columns.len();
+    Pool::with_scratch(|scratch| {
+        for at in 0..rows {
+            let start = at * row + columns.start;
+            let accumulator = accumulator.get(at * len..(at + 1) * len).unwrap_or_default();
+            for (output, slot) in outputs[..writes].iter_mut().enumerate() {
+                if body.stores_to(output) {
+                    // SAFETY: each element range of an output is run by one part.
+                    *slot = unsafe { operands.write(output, start, len) };
+                }
+            }
+            let inputs = Inputs { reads: reads.get(), step, accumulator };
+            body.run(&inputs, start, len, &mut outputs[..writes], scratch);
         }
-    }
-    let inputs = Inputs { reads: reads.get(), step, accumulator };
-    Pool::with_scratch(|scratch| body.run(&inputs, start, len, &mut outputs[..writes], scratch));
+    });
 }
 
 /// Maximum operands of a dispatch on the CPU (`Target::native`).
