@@ -2,5 +2,6 @@
 
 mod affinity;
 pub mod operands;
+pub mod parts;
 pub mod pool;
 mod team;

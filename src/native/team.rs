@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::affinity;
-use super::pool::part_range;
+use super::parts::part_range;
 
 /// How long a helper looks out for work before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);

@@ -7,12 +7,13 @@ use gridlight::device::cpu::CpuDevice;
 use gridlight::kernels::Kernel;
 use gridlight::kernels::gather::GatherGrad;
 use gridlight::kernels::matmul::{Left, MatMul, MatrixView, Sums};
+use gridlight::kernels::optimizer::Optimizer;
 use gridlight::kernels::oracle::{self, Operands};
 use gridlight::kernels::reduce::Reduce;
 use gridlight::kernels::samples::{self, Operand, Sample};
 use gridlight::kernels::softmax::Softmax;
-use gridlight::scalar::ReduceKind;
-use gridlight::scalar::{Body, Inst, View};
+use gridlight::optim;
+use gridlight::scalar::{BinaryFn, Body, Inst, ReduceKind, View};
 use gridlight::verify::kernels::{compare, run};
 
 use crate::planted;
@@ -75,6 +76,8 @@ fn same_bits(devices: &[CpuDevice; 3]) {
     large.extend(PANELS.map(transposed_product));
     large.extend(PANELS.map(|[m, n, k]| product(m, n, k)));
     large.extend(PANELS.map(weight_gradient));
+    large.extend(PANELS.map(finished_product));
+    large.extend(["adam", "sgd", "rmsprop"].map(update));
     let gathered = Kernel::new(GatherGrad { vocabulary: 700, width: 65, count: 7001 });
     large.push(Sample::of(&gathered));
     for family in samples::families() {
@@ -141,7 +144,7 @@ fn product(m: usize, n: usize, k: usize) -> Sample {
 }
 
 /// Sizes at which `B` is copied into panels: whole and partial ones.
-const PANELS: [[usize; 3]; 3] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024]];
+const PANELS: [[usize; 3]; 4] = [[128, 400, 784], [33, 70, 2500], [64, 65, 1024], [37, 417, 600]];
 
 /// A plain product whose `B` is stored transposed.
 fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
@@ -149,6 +152,37 @@ fn transposed_product([m, n, k]: [usize; 3]) -> Sample {
     let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();
     let b = MatrixView { offset: 0, batch: 0, row: 1, col: k };
     Sample { kernel: Kernel::new(MatMul { b, ..kernel }), ..sample }
+}
+
+/// A product whose `B` is stored transposed, to which a row is added, beside another matrix that is made of it.
+fn finished_product([m, n, k]: [usize; 3]) -> Sample {
+    let mut sample = transposed_product([m, n, k]);
+    let kernel = sample.kernel.downcast::<MatMul>().unwrap().clone();
+    let mut epilogue = Body::default();
+    let product = epilogue.push(Inst::Accumulator);
+    let load = |operand, strides: [usize; 3]| {
+        let view =
+            View { offset: 0, strides: strides.map(|stride| stride as isize).to_vec(), guards: vec![] };
+        Inst::Load { operand, view }
+    };
+    let row = epilogue.push(load(2, [0, 0, 1]));
+    let matrix = epilogue.push(load(3, [0, n, 1]));
+    let sum = epilogue.push(Inst::Binary(BinaryFn::Add, product, row));
+    let scaled = epilogue.push(Inst::Binary(BinaryFn::Mul, sum, matrix));
+    epilogue.stores.extend([(sum, 0), (scaled, 1)]);
+    sample.kernel = Kernel::new(MatMul { epilogue, ..kernel });
+    sample.reads.extend([normals(n, 3), normals(m * n, 4)]);
+    sample.writes.push(Operand::unwritten(m * n));
+    sample
+}
+
+/// An update of a region with large tensors.
+fn update(rule: &str) -> Sample {
+    let rule = optim::Optimizer::named(rule).unwrap();
+    let (len, slots, block) = (1 << 18, rule.slots(), Optimizer::BLOCK);
+    let cuts = vec![100 * block, 3001 * block, 4000 * block];
+    let body = rule.body();
+    Sample::of(&Kernel::new(Optimizer { len, slots, clipped: false, grouped: false, body, cuts }))
 }
 
 /// A product whose `A` is stored transposed, with its row sums.
@@ -168,6 +202,7 @@ fn products_of_panels_agree_with_the_oracle() {
         check(&device, &transposed_product(size), &format!("{size:?} transposed"));
         check(&device, &weight_gradient(size), &format!("{size:?} with row sums"));
         check(&device, &product(size[0], size[1], size[2]), &format!("{size:?}"));
+        check(&device, &finished_product(size), &format!("{size:?} with an epilogue"));
     }
 }
 

@@ -209,7 +209,15 @@ fn elementwise_kernels() {
         let rule = Optimizer::named(name).unwrap();
         for (clipped, grouped) in [(false, false), (true, false), (false, true), (true, true)] {
             let (slots, body) = (rule.slots() + usize::from(rule.adapts().is_some()), rule.body());
-            check_kernel(&Kernel::new(optimizer::Optimizer { len: 640, slots, clipped, grouped, body }));
+            let cuts = vec![];
+            check_kernel(&Kernel::new(optimizer::Optimizer {
+                len: 640,
+                slots,
+                clipped,
+                grouped,
+                body,
+                cuts,
+            }));
         }
     }
     for noise in [0.0f32, 0.05] {

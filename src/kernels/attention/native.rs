@@ -8,7 +8,8 @@ use super::{Attention, Form};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::{Pool, grown};
 use crate::scalar::native::vectors::vectorised;
 
 impl Form {

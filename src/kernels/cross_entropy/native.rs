@@ -5,7 +5,8 @@ use super::CrossEntropy;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::{Pool, grown};
 use crate::scalar::exact::{add, div, exp, mul, sub};
 use crate::scalar::native::rows;
 

@@ -7,7 +7,8 @@ use super::{Gather, GatherGrad, PIECE};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::Pool;
 use crate::scalar::exact::add;
 
 impl NativeRun for Gather {

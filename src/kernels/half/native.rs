@@ -6,7 +6,8 @@ use crate::base::number::{half, to_half};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::Pool;
 
 impl NativeRun for Half {
     fn run(&self, operands: &Operands, _step: &StepRecord, pool: &Pool) {

@@ -13,7 +13,8 @@ use super::MatrixView;
 use super::direct::{Direct, ROWS, tile_vectors};
 use super::transpose::transpose;
 use crate::native::operands::Shared;
-use crate::native::pool::{Pool, grown, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::{Pool, grown};
 use crate::scalar::native::vectors::{lanes, vectorised};
 
 /// Columns of the widest tile.

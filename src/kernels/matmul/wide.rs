@@ -12,7 +12,8 @@ use super::{MatMul, Sums};
 use crate::base::step::StepRecord;
 use crate::kernels::pointwise::native::{run_body, run_columns};
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, grown, part_range};
+use crate::native::parts::part_range;
+use crate::native::pool::{Pool, grown};
 
 /// Columns that share a line of the cache.
 const LINE: usize = 16;

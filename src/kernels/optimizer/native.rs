@@ -8,7 +8,8 @@ use super::moments::Moments;
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::Pool;
 use crate::scalar::native::{Inputs, NativeBody};
 
 /// A prepared update.

@@ -9,7 +9,8 @@ use super::{Collect, Divisor, Pool, PoolAxis, PoolGrad, Pooling};
 use crate::base::step::StepRecord;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool as Threads, part_range, parts_for};
+use crate::native::parts::{part_range, parts_for};
+use crate::native::pool::Pool as Threads;
 use crate::scalar::exact;
 use crate::scalar::native::vectors::vectorised;
 

@@ -14,7 +14,8 @@ use crate::kernels::matmul::panels::{PanelProduct, Panels};
 use crate::kernels::matmul::transpose::transpose;
 use crate::kernels::native::NativeRun;
 use crate::native::operands::Operands;
-use crate::native::pool::{Pool, grown, part_range};
+use crate::native::parts::part_range;
+use crate::native::pool::{Pool, grown};
 use crate::scalar::exact;
 use crate::scalar::native::vectors::vectorised;
 

@@ -109,7 +109,7 @@ impl Feed {
         });
         Self {
             columns: columns.collect(),
-            starts: super::rows::starts(data),
+            starts: starts(data),
             order: vec![],
             sent,
             there: vec![None; sent.places],
@@ -285,4 +285,9 @@ fn words_of_graphs(data: &Dataset, name: &str) -> Vec<u32> {
             column.map_or_else(Vec::new, |c| c.ids.clone())
         }
     }
+}
+
+/// First stored row of each sample; empty where each sample is one row.
+pub(super) fn starts(data: &Dataset) -> Vec<u32> {
+    data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
 }

@@ -157,7 +157,7 @@ impl Engine {
             weighing: model.weighs_rows(),
             members: evaluation.windows.as_ref().map(|w| w.members.clone()),
             characters: evaluation.text.as_ref().map(Text::predicted),
-            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(rows::starts).collect(),
+            starts: training.map(|t| t.data).into_iter().chain([evaluation]).map(feed::starts).collect(),
             optimizer: training.map(|t| t.optimizer.clone()),
             carried,
             turns: turns::played(&turns),

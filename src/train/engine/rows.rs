@@ -99,8 +99,3 @@ impl Engine {
         }
     }
 }
-
-/// First stored row of each sample; empty where each sample is one row.
-pub(super) fn starts(data: &Dataset) -> Vec<u32> {
-    data.windows.as_ref().map(|w| w.starts.clone()).unwrap_or_default()
-}
