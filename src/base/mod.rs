@@ -8,6 +8,7 @@ pub mod edges;
 pub mod files;
 pub mod image;
 pub mod input;
+pub mod json;
 pub mod names;
 pub mod nodes;
 pub mod number;

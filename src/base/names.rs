@@ -17,6 +17,7 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
     let likeness = |k: &str| strsim::jaro_winkler(&lower, &k.to_lowercase());
     let best = known.iter().map(|k| (likeness(k), *k)).max_by(|a, b| a.0.total_cmp(&b.0));
     match best {
+        None => "; there are none".into(),
         Some((likeness, best)) if likeness > 0.8 => format!("; did you mean `{best}`?"),
         _ => {
             let shown: Vec<&str> = known.iter().take(12).copied().collect();

@@ -10,7 +10,8 @@ use super::{Failure, exit_code};
 
 /// Writes a message to standard error. If nobody can read it, the work goes on all the same.
 pub fn tell(text: impl std::fmt::Display) {
-    let _ = writeln!(io::stderr(), "{text}");
+    // In one piece, or a launcher of several processes would put what others say before the end of the line.
+    let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }
 
 /// Prints a result on standard output.

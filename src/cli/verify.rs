@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use gridlight::base::json::Unique;
 use gridlight::device::{Device, DeviceChoice, DeviceInfo};
 use gridlight::experiment::Experiment;
 use gridlight::kernels::Kernel;
@@ -104,8 +105,9 @@ fn run_cases(device: &dyn Device, input: &Path, output: &Path) -> Result<(), Fai
     let mut results = String::new();
     let (mut done, mut skipped) = (0, 0);
     for (at, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let case: OperatorCase = serde_json::from_str(line)
-            .map_err(|e| Failure::input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
+        let read = serde_json::from_str::<Unique>(line).and_then(|_| serde_json::from_str(line));
+        let case: OperatorCase =
+            read.map_err(|e| Failure::input(format!("{}:{}:{}: {e}", input.display(), at + 1, e.column())))?;
         let result = cases::run_case(&case, device)?;
         match result {
             OperatorResult::Done { .. } => done += 1,

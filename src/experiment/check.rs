@@ -99,7 +99,7 @@ impl Experiment {
             counted("train.early_stopping.patience", stopping.patience, 10_000_000)?;
         }
         if let Some(steps) = train.checkpoint_every_steps {
-            counted("train.checkpoint_every_steps", steps as usize, usize::MAX)?;
+            counted("train.checkpoint_every_steps", steps as usize, usize::MAX >> 1)?;
         }
         if let Some(minutes) = train.checkpoint_every_minutes {
             // The host's clock measures these, not a kernel, so any finite number is acceptable.

@@ -4,7 +4,7 @@
 use crate::base::names;
 
 /// What the reader calls a type, and what experiment files call it.
-const TERMS: [(&str, &str); 18] = [
+const TERMS: [(&str, &str); 16] = [
     ("usize", "a whole number from 0 up"),
     ("u64", "a whole number from 0 up"),
     ("u32", "a whole number from 0 up"),
@@ -12,7 +12,6 @@ const TERMS: [(&str, &str); 18] = [
     ("f64", "a number"),
     ("a boolean", "true or false"),
     ("a string", "a text in quotes"),
-    ("string or table", "a name in quotes"),
     ("string only", "a name in quotes"),
     ("variant identifier", "a name in quotes"),
     ("newtype variant", "a table with the name and its value, such as { constant = \"0\" }"),
@@ -20,7 +19,6 @@ const TERMS: [(&str, &str); 18] = [
     ("fewer elements in array", "fewer entries"),
     ("a character", "a single character in quotes"),
     ("a map", "a table"),
-    ("table, found integer", "a name in quotes"),
     ("a sequence", "a list in brackets"),
     ("an array of length 2", "a list of 2 numbers such as [0.9, 0.999]"),
 ];
@@ -120,7 +118,7 @@ fn found_value(found: &str) -> String {
     }
     let kinds = ["integer ", "floating point ", "boolean ", "string ", "character "];
     let value = kinds.iter().find_map(|kind| found.strip_prefix(kind)).unwrap_or(found);
-    value.trim_matches('`').to_string()
+    value.trim_end_matches(" as i128").trim_matches('`').to_string()
 }
 
 /// The form that is allowed. A single value where a list belongs is shown as a list.

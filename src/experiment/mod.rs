@@ -251,6 +251,11 @@ fn override_key(table: &mut toml::Table, argument: &str) -> Result<(), ConfigErr
     let fail = |reason: &str| ConfigError { place: format!("--set {argument}"), reason: reason.into() };
     let (key, value) = argument.split_once('=').ok_or_else(|| fail("expected table.key=value"))?;
     let parsed: Result<toml::Table, _> = toml::from_str(&format!("value = {value}"));
+    if parsed.as_ref().is_ok_and(|table| table.len() > 1) {
+        return Err(fail(
+            "sets one key, and what follows the line break is another; give each a --set of its own",
+        ));
+    }
     let value = match parsed.ok().and_then(|mut t| t.remove("value")) {
         Some(value) => value,
         None => toml::Value::String(value.trim().into()),

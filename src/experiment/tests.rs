@@ -28,6 +28,13 @@ fn messages_say_the_form_that_is_allowed() {
         ("train.loss={type=\"mse\",delta=1}", "unknown key `delta`; it has no keys of its own"),
         ("train.optimizer=Adam", "did you mean `adam`"),
         ("train.optimizer=[1]", "a name"),
+        ("train.optimizer=[\"sgd\",0.9]", "a table such as { type = \"sgd\", momentum = 0.9 }; found a list"),
+        ("train.loss=[\"huber\",1.0]", "{ type = \"huber\", delta = 1.0 }; found a list"),
+        ("train.optimizer_state=3", "a name in quotes: device, sharded, host; found 3"),
+        ("train.optimizer_state={host={}}", "a name in quotes; found a table"),
+        ("train.optimizer_state=2020-01-01", "a name in quotes: device, sharded, host; found 2020-01-01"),
+        ("data.split=[\"folds\",5,0,0.15]", "found a list"),
+        ("model.layer=[[\"dense\",3]]", "{ type = \"dense\", units = 64 }; found a list"),
         ("train.optimizer={type=\"adam\",betas=[0.9]}", "a list of 2 numbers such as [0.9, 0.999]"),
         ("train.optimizer={beta=1}", "the key `type` is missing"),
         ("train.decay=ALL", "did you mean `all`"),
@@ -97,6 +104,21 @@ fn messages_say_the_form_that_is_allowed() {
     let named = Experiment::parse(BASE, "x.toml", &["train.schedule=cosine".into()]).unwrap();
     let table = Experiment::parse(BASE, "x.toml", &["train.schedule={type=\"cosine\"}".into()]).unwrap();
     assert_eq!(named, table);
+}
+
+#[test]
+fn a_number_too_large_is_told_as_it_was_written() {
+    let text = format!("{BASE}train.epochs = 99999999999999999999\n");
+    let said = Experiment::parse(&text, "x.toml", &[]).unwrap_err().to_string();
+    assert!(said.ends_with("expected a whole number from 0 up; found 99999999999999999999"), "{said}");
+}
+
+#[test]
+fn an_argument_sets_one_key() {
+    let said = refusal(&["train.epochs=3\ntrain.seed=1"]);
+    assert!(said.contains("give each a --set of its own"), "{said}");
+    let list = ["train.schedule={\n type=\"cosine\"\n}".to_string()];
+    assert!(Experiment::parse(BASE, "x.toml", &list).is_ok(), "a value may have lines");
 }
 
 /// Every table and every variant of a table, as `--set` arguments that are accepted but for what `check` says

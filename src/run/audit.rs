@@ -72,12 +72,25 @@ pub struct Session {
     /// Requested steps, if fewer than all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_steps: Option<u64>,
+    /// Processes that shared every step.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub processes: usize,
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(processes: &usize) -> bool {
+    *processes == 1
 }
 
 impl Session {
     /// Differences between two sessions that should match, as a list for display.
     pub fn differences(&self, other: &Self) -> Vec<String> {
+        let processes = [self, other].map(|session| session.processes.to_string());
         let pairs = [
+            ("processes", &processes[0], &processes[1]),
             ("version", &self.version, &other.version),
             ("device", &self.device.name, &other.device.name),
             ("driver", &self.device.driver, &other.device.driver),
@@ -135,6 +148,7 @@ impl Record {
             plan_digest,
             epochs: experiment.train.epochs,
             max_steps: options.max_steps,
+            processes: options.ranks.as_ref().map_or(1, |group| group.size()),
         };
         if options.resume
             && let Some(mut record) = Self::read(run)?

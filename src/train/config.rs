@@ -88,7 +88,7 @@ pub struct TrainConfig {
     /// Where the optimizer keeps its state: on the `"device"`; `"sharded"` among several processes (`mpirun`), each of which
     /// keeps and updates one part; or on the `"host"`, whose CPU then computes the update, so that the device has room for
     /// a larger model. In exact mode the weights have the same bits.
-    #[serde(default, skip_serializing_if = "is_on_the_device")]
+    #[serde(default)]
     pub optimizer_state: OptimizerState,
     /// Compute the same bits on every device; takes several times as long.
     #[serde(default)]
@@ -149,10 +149,6 @@ pub struct EarlyStopping {
     /// Minimum improvement of the validation loss that counts.
     #[serde(default)]
     pub min_delta: f64,
-}
-
-fn is_on_the_device(place: &OptimizerState) -> bool {
-    *place == OptimizerState::Device
 }
 
 fn default_epochs() -> usize {

@@ -238,6 +238,11 @@ fn sharded_otherwise() -> Result<(), Failed> {
     best(2, at("cut"), &[&sharded[..], &["--resume", "--max-steps", "11"]].concat())?;
     let resumed = saved(0, &at("cut"), &[&arguments[..], &["--resume"]].concat())?;
     assert!(resumed == whole, "3 ranks, then 2, then one process");
+    let recorded = std::fs::read_to_string(at("cut").join("run.json"))?;
+    let found: serde_json::Value = serde_json::from_str(&recorded)?;
+    let processes: Vec<_> =
+        found["sessions"].as_array().ok_or("no sessions")?.iter().map(|s| &s["processes"]).collect();
+    assert_eq!(processes, [&3.into(), &2.into(), &serde_json::Value::Null], "one is not written");
     Ok(())
 }
 
@@ -346,5 +351,11 @@ fn refused() -> Result<(), Failed> {
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(!out.exists(), "nothing is written");
     }
+    let text = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/experiments/shakespeare.toml");
+    let mut command = Command::new("mpirun");
+    command.args(ANYWHERE).args(["-n", "2", env!("CARGO_BIN_EXE_gridlight"), "train"]).arg(text);
+    let output = command.args(["--device", "cpu", "--out"]).arg(&out).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("[data.text]") && said.contains("run it without mpirun"), "{said}");
     Ok(())
 }

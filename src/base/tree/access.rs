@@ -3,7 +3,7 @@
 use serde::de::value::StrDeserializer;
 use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error as _, IntoDeserializer, MapAccess, SeqAccess,
-    VariantAccess, Visitor,
+    Unexpected, VariantAccess, Visitor,
 };
 use serde::forward_to_deserialize_any;
 
@@ -13,12 +13,33 @@ use super::{Entry, Error, Node, Span, Value};
 pub(super) struct List(std::vec::IntoIter<Node>);
 
 impl List {
-    pub(super) fn of(list: Vec<Node>) -> Self {
-        Self(list.into_iter())
+    /// What a visitor makes of a list that stands at `span`.
+    ///
+    /// # Errors
+    /// If it leaves some of its values.
+    pub(super) fn visit<'de, V: Visitor<'de>>(
+        list: Vec<Node>,
+        span: Option<Span>,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        let length = list.len();
+        let mut list = Self(list.into_iter());
+        let value = visitor.visit_seq(&mut list)?;
+        match list.0.len() {
+            0 => Ok(value),
+            left => Err(too_many(length, length - left, span)),
+        }
     }
 }
 
-impl<'de> SeqAccess<'de> for List {
+/// The error that a list of `length` values has more than are read.
+#[inline(never)]
+fn too_many(length: usize, read: usize, span: Option<Span>) -> Error {
+    let expected = format!("a list of {read}");
+    Error::invalid_length(length, &expected.as_str()).within(span)
+}
+
+impl<'de> SeqAccess<'de> for &mut List {
     type Error = Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
@@ -100,15 +121,9 @@ impl<'de> EnumAccess<'de> for Variant {
 impl<'de> VariantAccess<'de> for Node {
     type Error = Error;
 
+    /// A name that has no value stands alone.
     fn unit_variant(self) -> Result<(), Error> {
-        match &self.value {
-            Value::Null => Ok(()),
-            Value::List(list) if list.is_empty() => Ok(()),
-            Value::Table(entries) if entries.is_empty() => Ok(()),
-            Value::List(_) => Err(Error::new("expected empty array", self.span)),
-            Value::Table(_) => Err(Error::new("expected empty table", self.span)),
-            _ => Err(self.no_table()),
-        }
+        Err(Error::invalid_type(Unexpected::Map, &"a name in quotes"))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Error> {
@@ -118,7 +133,7 @@ impl<'de> VariantAccess<'de> for Node {
 
     fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            Value::List(list) if list.len() == len => visitor.visit_seq(List::of(list)),
+            Value::List(list) if list.len() == len => List::visit(list, self.span, visitor),
             Value::List(_) => Err(Error::new(format!("expected tuple with length {len}"), self.span)),
             _ => Err(self.no_table()),
         }

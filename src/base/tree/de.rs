@@ -1,11 +1,14 @@
 //! The deserializer. Each method is compiled for each type that is read by it, so none does more than it must.
 
+use std::fmt;
+
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error as _, Expected, IntoDeserializer, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::access::{List, Table, Variant};
-use super::{Error, Node, Value};
+use super::read::MOMENT;
+use super::{Entry, Error, Node, Value};
 
 impl Node {
     /// The error that another kind of value is expected.
@@ -24,10 +27,40 @@ impl Node {
             Value::Float(value) => Unexpected::Float(*value),
             Value::Text(text) => Unexpected::Str(text),
             Value::List(_) => Unexpected::Seq,
-            Value::Table(_) => Unexpected::Map,
+            Value::Table(entries) => match &entries[..] {
+                [Entry { node: Self { value: Value::Text(moment), .. }, .. }] if is_moment(entries) => {
+                    Unexpected::Other(moment)
+                }
+                _ => Unexpected::Map,
+            },
             Value::Beyond(message) => return Error::new(*message, self.span.clone()),
         };
         Error::invalid_type(found, expected).within(self.span.clone())
+    }
+}
+
+/// Whether the entries are those of a date.
+fn is_moment(entries: &[Entry]) -> bool {
+    matches!(entries, [Entry { key, .. }] if key == MOMENT)
+}
+
+/// Whether what reads a value wants a table, among other forms at most a name.
+#[inline(never)]
+fn is_for_table(expected: &dyn Expected) -> bool {
+    let expected = expected.to_string();
+    ["internally tagged enum", "a table such as", "a name such as"]
+        .iter()
+        .any(|form| expected.starts_with(form))
+}
+
+/// One of some names.
+struct Names(&'static [&'static str]);
+
+impl Expected for Names {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let shown = &self.0[..self.0.len().min(12)];
+        let more = if shown.len() < self.0.len() { ", ..." } else { "" };
+        write!(f, "a name in quotes: {}{more}", shown.join(", "))
     }
 }
 
@@ -69,7 +102,9 @@ impl<'de> Deserializer<'de> for Node {
             Value::Wide(value) => visitor.visit_i128(value),
             Value::Float(value) => visitor.visit_f64(value),
             Value::Text(text) => visitor.visit_string(text),
-            Value::List(list) => visitor.visit_seq(List::of(list)),
+            // Tables with a name of their kind would be read from lists too, by position.
+            Value::List(_) if is_for_table(&visitor) => Err(self.mismatch(&visitor)),
+            Value::List(list) => List::visit(list, self.span, visitor),
             Value::Table(entries) => visitor.visit_map(Table::of(entries)),
             Value::Beyond(_) => Err(self.mismatch(&visitor)),
         }
@@ -106,7 +141,7 @@ impl<'de> Deserializer<'de> for Node {
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.value {
-            Value::List(list) => visitor.visit_seq(List::of(list)),
+            Value::List(list) => List::visit(list, self.span, visitor),
             _ => Err(self.mismatch(&visitor)),
         }
     }
@@ -143,7 +178,7 @@ impl<'de> Deserializer<'de> for Node {
     fn deserialize_enum<V: Visitor<'de>>(
         self,
         _: &'static str,
-        _: &'static [&'static str],
+        names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Error> {
         match self.value {
@@ -151,8 +186,10 @@ impl<'de> Deserializer<'de> for Node {
                 let name: StrDeserializer<Error> = text.as_str().into_deserializer();
                 visitor.visit_enum(name)
             }
-            Value::Table(entries) => visitor.visit_enum(Variant::of(entries, self.span)?),
-            _ => Err(Error::new("wanted string or table", self.span)),
+            Value::Table(entries) if !is_moment(&entries) => {
+                visitor.visit_enum(Variant::of(entries, self.span)?)
+            }
+            _ => Err(self.mismatch(&Names(names))),
         }
     }
 

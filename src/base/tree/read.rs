@@ -1,8 +1,9 @@
 //! Trees from TOML and JSON.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -10,7 +11,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 use super::{Entry, Error, Node, Value};
 
 /// The key under which `toml` gives dates.
-const MOMENT: &str = "$__toml_private_datetime";
+pub(super) const MOMENT: &str = "$__toml_private_datetime";
 
 /// A TOML document that was parsed.
 pub fn of_toml(document: Spanned<DeTable>) -> Node {
@@ -132,8 +133,11 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
-        let mut entries = vec![];
-        while let Some((key, node)) = map.next_entry()? {
+        let (mut entries, mut keys) = (vec![], BTreeSet::new());
+        while let Some((key, node)) = map.next_entry::<String, Node>()? {
+            if !keys.insert(key.clone()) {
+                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
+            }
             entries.push(Entry { key, span: None, node });
         }
         Ok(Value::Table(entries).into())

@@ -133,15 +133,45 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     of_toml_text(text)?.read()
 }
 
+/// Texts of which the deserializers of formats read a part, or another form.
+const STRICTER: [&str; 3] = ["pair = [1, 2, 3]", "fast = {}", "shape = [\"Round\", 1]"];
+
+fn is_stricter(text: &str) -> bool {
+    STRICTER.iter().any(|end| text.ends_with(end) || text.contains(&format!("{end} ")))
+}
+
+#[test]
+fn what_would_be_read_in_part_or_by_position_is_refused() {
+    let refusal = |text: &str| read::<Settings>(text).unwrap_err().message().to_string();
+    assert_eq!(refusal("name = \"a\"\npair = [1, 2, 3]"), "invalid length 3, expected a list of 2");
+    let alone = "invalid type: map, expected a name in quotes";
+    assert_eq!(refusal("name = \"a\"\nmode = { fast = {} }"), alone);
+    assert_eq!(refusal("name = \"a\"\nmode = { fast = 3 }"), alone);
+    assert_eq!(
+        refusal("name = \"a\"\nshape = [\"Round\", 1]"),
+        "invalid type: sequence, expected internally tagged enum Shape"
+    );
+    let names = "expected a name in quotes: fast, constant, both";
+    assert_eq!(refusal("name = \"a\"\nmode = 3"), format!("invalid type: integer `3`, {names}"));
+    assert_eq!(refusal("name = \"a\"\nmode = 2020-01-01"), format!("invalid type: 2020-01-01, {names}"));
+    let twice = of_json("{\"a\": {\"b\": 1, \"b\": 2}}").unwrap_err().to_string();
+    assert!(twice.starts_with("duplicate field `b`"), "{twice}");
+}
+
 #[test]
 fn toml_is_read_as_by_its_own_deserializer() {
     for text in TEXTS {
+        if is_stricter(text) || text.contains("mode = { fast = 3") || text.ends_with("mode = 3") {
+            continue;
+        }
         let (found, right) = (read::<Settings>(text), toml::from_str::<Settings>(text));
         let shown = |error: &toml::de::Error| (error.message().to_string(), error.span());
         match (&found, &right) {
             (Ok(found), Ok(right)) => assert_eq!(format!("{found:?}"), format!("{right:?}"), "{text}"),
             (Err(found), Err(right)) => {
-                assert_eq!((found.message().to_string(), found.span()), shown(right), "{text}");
+                // Dates are told as they were written, not as the tables that stand for them.
+                let message = found.message().replace("type: 2020-01-01", "type: map");
+                assert_eq!((message, found.span()), shown(right), "{text}");
             }
             _ => panic!("{text}: {found:?}, but {right:?}"),
         }
@@ -155,8 +185,7 @@ fn json_is_read_as_by_its_own_deserializer() {
         let Ok(json) = serde_json::to_string(&settings) else { continue };
         let right = serde_json::from_str::<Settings>(&json).ok();
         let found = of_json(&json).ok().and_then(|tree| tree.read::<Settings>().ok());
-        // As in TOML, what is too much at the end of a list is left, and an empty table stands for nothing.
-        if !text.contains("pair = [1, 2, 3]") && !text.contains("fast = {}") {
+        if !is_stricter(text) {
             assert_eq!(format!("{found:?}"), format!("{right:?}"), "{json}");
         }
     }

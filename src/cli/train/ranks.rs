@@ -119,6 +119,9 @@ impl Train {
             return refused("--seeds");
         }
         let experiment = self.read(&self.overrides())?;
+        if experiment.data.text.is_some() && experiment.train.accumulate == 1 {
+            return refused("[data.text], whose batches go on from the states of those before them,");
+        }
         if self.max_steps == Some(0) {
             return Err(Failure::input(super::NO_STEPS));
         }

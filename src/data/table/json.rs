@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{Column, MAX_COLUMNS, Table};
+use crate::base::json::Unique;
 use crate::data::DataError;
 
 /// Reads objects with plain values.
@@ -16,9 +17,9 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
     let malformed = |line: u64, reason: String| DataError::Malformed { path: path.into(), line, reason };
     let array = bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
     if array {
-        let rows: Vec<Value> =
+        let rows: Vec<Unique> =
             serde_json::from_slice(bytes).map_err(|e| malformed(e.line() as u64, e.to_string()))?;
-        table = of_objects(path, &rows)?;
+        table = of_objects(path, &rows.into_iter().map(|Unique(row)| row).collect::<Vec<_>>())?;
         table.notes.push("an array of JSON objects".into());
     } else {
         for (number, text) in bytes.split(|&b| b == b'\n').enumerate() {
@@ -26,7 +27,7 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<Table, DataError> {
             if text.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let row: Value = serde_json::from_slice(text).map_err(|e| malformed(line, e.to_string()))?;
+            let Unique(row) = serde_json::from_slice(text).map_err(|e| malformed(line, e.to_string()))?;
             add(&mut table, line, &row).map_err(|reason| malformed(line, reason))?;
         }
         table.notes.push("JSON, one object a line".into());

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::base::json::Unique;
 use crate::data::{self, DataError, Dataset, Fitted, RowsInMemory};
 
 /// What a request brings.
@@ -95,7 +96,7 @@ fn picture(fitted: &Fitted, bytes: &[u8], with_target: bool) -> Result<Dataset, 
 
 /// The rows of a JSON body as objects.
 fn objects(bytes: &[u8]) -> Result<Vec<Value>, Refused> {
-    let body = serde_json::from_slice(bytes)
+    let Unique(body) = serde_json::from_slice(bytes)
         .map_err(|e| Refused::because(format!("the body is not JSON: {e}; {FORMS}")))?;
     let rows = match body {
         Value::Array(rows) => rows,
