@@ -127,6 +127,7 @@ def main():
                 f'name = "t"\n[data]\n{source}\n[data.memory]\nrows = "disk"\n'
                 '[data.split]\nby = "random"\nvalidation = 0.02\ntest = 0.02\n'
                 '[model]\nfamily = "mlp"\nhidden = [32]\n[train]\nepochs = 1\nbatch_size = 64\n'
+                + ('loss = "cross_entropy"\n' if name == "pictures" else "")
             )
             clock = time.monotonic()
             command = [binary, "train", "t.toml", "--device", "cpu", "--json", "--max-steps", str(asked.steps)]
