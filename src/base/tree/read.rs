@@ -136,7 +136,7 @@ impl<'de> Visitor<'de> for Reader {
         let (mut entries, mut keys) = (vec![], BTreeSet::new());
         while let Some((key, node)) = map.next_entry::<String, Node>()? {
             if !keys.insert(key.clone()) {
-                return Err(A::Error::custom(format_args!("duplicate field `{key}`")));
+                return Err(A::Error::custom(format_args!("the key `{key}` is given twice")));
             }
             entries.push(Entry { key, span: None, node });
         }

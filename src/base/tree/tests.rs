@@ -133,11 +133,13 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, Error> {
     of_toml_text(text)?.read()
 }
 
-/// Texts of which the deserializers of formats read a part, or another form.
-const STRICTER: [&str; 3] = ["pair = [1, 2, 3]", "fast = {}", "shape = [\"Round\", 1]"];
+/// Ends of texts of which the deserializers of formats read a part, or something else.
+const STRICTER: [&str; 2] = ["pair = [1, 2, 3]", "mode = { fast = {} }"];
+/// Those of texts that are refused in other words.
+const IN_OTHER_WORDS: [&str; 2] = ["mode = { fast = 3 }", "mode = 3"];
 
-fn is_stricter(text: &str) -> bool {
-    STRICTER.iter().any(|end| text.ends_with(end) || text.contains(&format!("{end} ")))
+fn ends_with_one_of(text: &str, ends: &[&str]) -> bool {
+    ends.iter().any(|end| text.ends_with(end))
 }
 
 #[test]
@@ -155,13 +157,13 @@ fn what_would_be_read_in_part_or_by_position_is_refused() {
     assert_eq!(refusal("name = \"a\"\nmode = 3"), format!("invalid type: integer `3`, {names}"));
     assert_eq!(refusal("name = \"a\"\nmode = 2020-01-01"), format!("invalid type: 2020-01-01, {names}"));
     let twice = of_json("{\"a\": {\"b\": 1, \"b\": 2}}").unwrap_err().to_string();
-    assert!(twice.starts_with("duplicate field `b`"), "{twice}");
+    assert!(twice.starts_with("the key `b` is given twice"), "{twice}");
 }
 
 #[test]
 fn toml_is_read_as_by_its_own_deserializer() {
     for text in TEXTS {
-        if is_stricter(text) || text.contains("mode = { fast = 3") || text.ends_with("mode = 3") {
+        if ends_with_one_of(text, &STRICTER) || ends_with_one_of(text, &IN_OTHER_WORDS) {
             continue;
         }
         let (found, right) = (read::<Settings>(text), toml::from_str::<Settings>(text));
@@ -185,7 +187,7 @@ fn json_is_read_as_by_its_own_deserializer() {
         let Ok(json) = serde_json::to_string(&settings) else { continue };
         let right = serde_json::from_str::<Settings>(&json).ok();
         let found = of_json(&json).ok().and_then(|tree| tree.read::<Settings>().ok());
-        if !is_stricter(text) {
+        if !ends_with_one_of(text, &STRICTER) {
             assert_eq!(format!("{found:?}"), format!("{right:?}"), "{json}");
         }
     }
