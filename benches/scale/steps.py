@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Steps per second of the family `cnn` on pictures as large and as many as MNIST's: with rows on the device, in the host's
-memory and on disk; with one process and with two of one thread each; and how long the same gradients take in a bare
-all-reduce.
+memory and on disk; with one process, and with two of one thread each, which both keep the optimizer's state or each a part of
+it; and how long the same gradients take in a bare all-reduce.
 
     pip install numpy mpi4py     (mpi4py only for the bare all-reduce)
     python3 benches/scale/steps.py [--binary target/release/gridlight] [--rounds 5] [--steps 400] [--device cpu]
@@ -79,6 +79,9 @@ def main():
             "rows on disk": lambda name: train(name, sets=memory("disk")),
             "one process, one thread": lambda name: train(name, threads=1),
             "two processes, a thread each": lambda name: train(name, MPIRUN, 1),
+            "two processes, each a part of the optimizer's state": lambda name: train(
+                name, MPIRUN, 1, ['train.optimizer_state="sharded"']
+            ),
         }
         found = {name: [] for name in cases}
         parameters = 0

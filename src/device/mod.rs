@@ -199,6 +199,11 @@ pub trait Session {
         Ok(())
     }
 
+    /// The words of a buffer, where they lie in the host's memory and can be used there; none on other devices.
+    fn words(&mut self, _buffer: BufferId) -> Option<&mut [u32]> {
+        None
+    }
+
     /// Copies `parts` to the host; reading them, or parts of them, then does not wait, until the next run or write.
     /// In a browser, where nothing may wait, only such parts can be read. Elsewhere [`Session::read`] waits itself.
     ///

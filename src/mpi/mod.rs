@@ -266,11 +266,7 @@ impl Group {
             own.extend_from_slice(before.get(first..(first + part).min(before.len())).unwrap_or_default());
             // +0, to which a value adds nothing but the sign of -0.
             own.resize(part, 0);
-            for values in received.chunks(part) {
-                for (sum, &value) in own.iter_mut().zip(values) {
-                    *sum = (f32::from_bits(*sum) + f32::from_bits(value)).to_bits();
-                }
-            }
+            add_in_order(own, received, part);
             if is_even {
                 self.calls.all_gather(own, values)?;
             } else {
@@ -281,16 +277,44 @@ impl Group {
         Ok(())
     }
 
+    /// As [`Group::add`], but each rank gets the sums of its part alone, in place of its own values there, and reads that part of
+    /// `before` alone: half of what the sums of all take. Of `parts`, which are the same on all, rank `r` has the `r`-th.
+    ///
+    /// # Errors
+    /// If MPI fails.
+    pub fn add_parts(
+        &self,
+        values: &mut [u32],
+        before: &[u32],
+        parts: &[Range<usize>],
+    ) -> Result<(), MpiError> {
+        let [sent, received, _] = &mut *self.memory.borrow_mut();
+        for (first, length) in self.pieces(parts) {
+            sent.clear();
+            for (number, part) in parts.iter().enumerate() {
+                sent.extend_from_slice(&values[piece(part, first, length)]);
+                sent.resize((number + 1) * length, 0);
+            }
+            received.resize(length * self.size, 0);
+            self.calls.all_to_all(sent, length, received)?;
+            let own = piece(&parts[self.rank], first, length);
+            let sums = &mut values[own.clone()];
+            match before.get(own) {
+                Some(before) => sums.copy_from_slice(before),
+                None => sums.fill(0),
+            }
+            add_in_order(sums, received, length);
+        }
+        Ok(())
+    }
+
     /// Gives all ranks each rank's part of `values`: of `parts`, which are the same on all, rank `r` has the `r`-th.
     ///
     /// # Errors
     /// If MPI fails.
     pub fn share(&self, values: &mut [u32], parts: &[Range<usize>]) -> Result<(), MpiError> {
         let [sent, received, _] = &mut *self.memory.borrow_mut();
-        let longest = parts.iter().map(Range::len).max().unwrap_or(0);
-        let most = (CHUNK / self.size).max(1);
-        for first in (0..longest).step_by(most) {
-            let length = most.min(longest - first);
+        for (first, length) in self.pieces(parts) {
             sent.clear();
             sent.extend_from_slice(&values[piece(&parts[self.rank], first, length)]);
             sent.resize(length, 0);
@@ -302,6 +326,22 @@ impl Group {
             }
         }
         Ok(())
+    }
+
+    /// The pieces in which ranks exchange parts: the first word of each, and how many words the longest part has there.
+    fn pieces(&self, parts: &[Range<usize>]) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let longest = parts.iter().map(Range::len).max().unwrap_or(0);
+        let most = (CHUNK / self.size).max(1);
+        (0..longest).step_by(most).map(move |first| (first, most.min(longest - first)))
+    }
+}
+
+/// Adds to `sums` the values of each rank, which are `length` or fewer, in the order of ranks.
+fn add_in_order(sums: &mut [u32], of_ranks: &[u32], length: usize) {
+    for values in of_ranks.chunks(length) {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum = (f32::from_bits(*sum) + f32::from_bits(value)).to_bits();
+        }
     }
 }
 

@@ -330,6 +330,8 @@ pub struct SetLayout {
     pub parts: Vec<Range<usize>>,
     /// The words that are updated here: one of these parts.
     pub updated: Range<usize>,
+    /// The words whose gradients that takes: these, or all where gradients are clipped by their norm.
+    pub needed: Range<usize>,
 }
 
 impl SetLayout {

@@ -181,6 +181,9 @@ impl Builder<'_> {
             let is_whole = set.optimizer.as_ref().is_some_and(|optimizer| optimizer.adapts.is_some());
             layout.parts = parts(&layout, part.of, is_whole);
             layout.updated = layout.parts.get(part.number).cloned().unwrap_or_default();
+            let updates = spec.phases.iter().filter_map(|phase| phase.update.as_ref());
+            let is_clipped = updates.filter(|update| update.set == set.name).any(|u| u.max_norm.is_some());
+            layout.needed = if is_clipped { 0..words } else { layout.updated.clone() };
             self.layout.sets.push(layout);
         }
     }

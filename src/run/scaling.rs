@@ -146,9 +146,10 @@ fn measure(
         efficiency: 1.0,
         bytes: engine.session().allocated_bytes(),
     };
-    // What each updates is sent to the others, which is half of what adding gradients up takes.
-    let shared = if training.part.of > 1 { 1.5 } else { 1.0 };
-    Ok((scale, shared * 4.0 * words as f64))
+    // With parts, gradients are added up for each alone, and what it updates is sent to the others, which is as much; unless all
+    // have to be known for their norm.
+    let is_clipped = training.part.of > 1 && training.clip_norm.is_some();
+    Ok((scale, if is_clipped { 1.5 } else { 1.0 } * 4.0 * words as f64))
 }
 
 #[cfg(test)]

@@ -138,6 +138,10 @@ impl Session for CpuSession {
         Ok(())
     }
 
+    fn words(&mut self, buffer: BufferId) -> Option<&mut [u32]> {
+        Some(bytemuck::cast_slice_mut(self.memory.words(buffer.0 as usize)))
+    }
+
     fn run_all(&mut self, runs: &[Run]) -> Result<(), DeviceError> {
         check_phases(runs, self.phases.len())?;
         let (phases, pool) = (&self.phases, &self.pool);

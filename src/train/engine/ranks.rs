@@ -200,26 +200,50 @@ impl Engine {
 
     fn train_together(&mut self, ranks: &Ranks, steps: &mut [StepRecord]) -> Result<Vec<f32>, TrainError> {
         let Ranks { group, rounds } = ranks;
-        let Some(gradients) = self.gradients() else { return Ok(vec![]) };
-        let [mut values, mut sums] = [(); 2].map(|()| vec![0; gradients.words]);
+        let (Some(gradients), Some((last, before))) = (self.gradients(), rounds.split_last()) else {
+            return Ok(vec![]);
+        };
+        let Some(set) = self.updating().cloned() else { return Ok(vec![]) };
+        let add = |values: &mut [u32], sums: &[u32]| {
+            Ok(match set.needed.len() == set.words {
+                true => group.add(values, sums)?,
+                false => group.add_parts(values, sums, &set.parts)?,
+            })
+        };
+        let [mut values, mut sums] = [vec![], vec![]];
         for (slot, step) in steps.iter_mut().enumerate() {
             step.slot = slot as u32;
-            for (number, round) in rounds.iter().enumerate() {
-                let own = round[group.rank()].clone();
-                if own.is_empty() {
-                    // Adds nothing to a sum that is never -0.
-                    values.fill(0);
-                } else {
-                    let runs = self.runs_of_gradients(step, own);
-                    self.run_on(0, &runs)?;
+            sums.clear();
+            for round in before {
+                values.resize(gradients.words, 0);
+                if self.compute_gradients(step, &round[group.rank()])? {
                     self.session.read_into(gradients.buffer, gradients.start, &mut values)?;
+                } else {
+                    values.fill(0);
                 }
-                group.add(&mut values, if number == 0 { &[] } else { &sums })?;
+                add(&mut values, &sums)?;
                 std::mem::swap(&mut values, &mut sums);
             }
-            self.update(step, &mut sums, Some(group))?;
+            let computes = self.compute_gradients(step, &last[group.rank()])?;
+            self.with_gradients(&mut values, |values| {
+                if !computes {
+                    values.fill(0);
+                }
+                add(values, &sums)
+            })?;
+            self.update(step)?;
+            self.put_parameters(&mut values, Some(group))?;
         }
         self.losses_of_all(ranks, steps.len())
+    }
+
+    /// Computes the gradients of these micro-batches; returns whether there are any. None add nothing to a sum that is never -0.
+    fn compute_gradients(&mut self, step: &StepRecord, own: &Range<usize>) -> Result<bool, TrainError> {
+        if !own.is_empty() {
+            let runs = self.runs_of_gradients(step, own.clone());
+            self.run_on(0, &runs)?;
+        }
+        Ok(!own.is_empty())
     }
 
     /// The mean loss of each step, each micro-batch's from the rank that computed it; and whether any rank
