@@ -1,6 +1,6 @@
-// Copies the results of a step to its slot: read b, of some number of words, goes to write b from word slot *
-// words on.
-//@import step
+// Puts values in place: read b has the parts of a value, each of some number of words, whose sum in the order of parts
+// goes to write b, at word slot * words if it is a result of the step.
+//@import step, arithmetic
 @group(0) @binding(0) var<storage, read_write> write_0: array<u32>; //@insert bindings
 @group(1) @binding(0) var<storage, read> read_0: array<u32>; //@insert nothing
 const ELEMENTS: u32 = 1u; //@param

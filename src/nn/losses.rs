@@ -256,7 +256,13 @@ impl Loss {
         if let Loss::CrossEntropy { label_smoothing, class_weights } = self {
             let rows = cross_entropy(g, predictions, target, *label_smoothing as f32, class_weights.each())?;
             if class_weights.is_empty() {
-                return Ok((rows, g.mean(rows, &[0], false)?));
+                // As weights of the classes, parts of the mean cost nothing: neither the sum nor the gradient is divided.
+                let &[count, classes] = &g.shape(predictions)[..] else {
+                    return Ok((rows, g.mean(rows, &[0], false)?));
+                };
+                let parts = vec![1.0 / count.max(1) as f64; classes];
+                let parts = cross_entropy(g, predictions, target, *label_smoothing as f32, &parts)?;
+                return Ok((rows, g.sum(parts, &[0], false)?));
             }
             let total = g.sum(rows, &[0], false)?;
             let weights = of_labels(g, target, class_weights.each())?;

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::Builder;
-use super::draft::{Draft, Place, StoredResult};
+use super::draft::{Draft, Place};
 use super::drafter::Drafter;
 use super::launch;
 use super::memory::{self, Lifetimes};
+use super::settle::{self, Settled};
 use super::spec::{Compiled, Layout, PassSpec, PhaseLayout, PlanError, ProgramSpec, ResultLayout};
 use super::{BufferClass, BufferId, Dispatch, Phase, Program, Slice, halves};
 use crate::base::order::Order;
 use crate::base::target::Target;
 use crate::kernels::Kernel;
+use crate::kernels::store::Store;
 
 /// Compiles `spec` with its graphs as they are, the sums of gradients among them.
 ///
@@ -126,9 +128,10 @@ impl Builder<'_> {
             let (mut computed, stores);
             (computed, late, temporaries, stores) = drafter.finish();
             computed = halves::halved(computed, &mut late, &mut temporaries, &forward);
+            let settled = settle::settled(&mut computed, &mut late, &stores, &temporaries);
             late.iter_mut().for_each(|at| *at += drafts.len());
             drafts.extend(computed);
-            self.store_results(&phase.name, pass, stores, &mut drafts);
+            self.settle(&phase.name, pass, settled, &mut drafts);
         }
         if let Some(update) = &phase.update {
             self.update(&phase.name, update, &mut drafts)?;
@@ -136,29 +139,28 @@ impl Builder<'_> {
         Ok((drafts, late, temporaries))
     }
 
-    fn store_results(
-        &mut self,
-        phase: &str,
-        pass: &PassSpec,
-        results: Vec<StoredResult>,
-        drafts: &mut Vec<Draft>,
-    ) {
+    /// The dispatches that put values in place at the end of a pass, and the places of its results.
+    fn settle(&mut self, phase: &str, pass: &PassSpec, settled: Vec<Settled>, drafts: &mut Vec<Draft>) {
         let mut layouts: Vec<ResultLayout> = vec![];
-        for (name, _, words) in &results {
-            let total = words * pass.slots.max(1);
-            let buffer = self.add_buffer(format!("{phase} {name}"), BufferClass::Results, total);
-            let slice = Slice { buffer, start: 0, words: total };
-            layouts.push(ResultLayout { name: name.clone(), slice, words: *words });
+        let mut places = vec![];
+        for Settled { stored, to, label, .. } in &settled {
+            places.push(to.unwrap_or_else(|| {
+                let total = stored.words * pass.slots.max(1);
+                let buffer = self.add_buffer(format!("{phase} {label}"), BufferClass::Results, total);
+                let slice = Slice { buffer, start: 0, words: total };
+                layouts.push(ResultLayout { name: label.clone(), slice, words: stored.words });
+                Place::Fixed(slice)
+            }));
         }
         let per_dispatch = (self.target.max_storage_buffers / 2).max(1);
-        for (results, layouts) in results.chunks(per_dispatch).zip(layouts.chunks(per_dispatch)) {
+        for (settled, places) in settled.chunks(per_dispatch).zip(places.chunks(per_dispatch)) {
+            let mut labels: Vec<&str> = settled.iter().map(|settled| settled.label.as_str()).collect();
+            labels.dedup();
             drafts.push(Draft {
-                kernel: Kernel::new(crate::kernels::store::Store {
-                    widths: results.iter().map(|r| r.2).collect(),
-                }),
-                reads: results.iter().map(|r| r.1).collect(),
-                writes: layouts.iter().map(|l| Place::Fixed(l.slice)).collect(),
-                label: layouts.iter().map(|l| l.name.as_str()).collect::<Vec<_>>().join("+"),
+                kernel: Kernel::new(Store { values: settled.iter().map(|settled| settled.stored).collect() }),
+                reads: settled.iter().map(|settled| settled.from).collect(),
+                writes: places.to_vec(),
+                label: labels.join(" + "),
             });
         }
         if let Some(phase) = self.layout.phases.last_mut() {

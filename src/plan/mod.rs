@@ -22,6 +22,7 @@ mod memory;
 mod recompute;
 mod recurrence;
 mod saving;
+mod settle;
 mod spec;
 mod stage;
 mod text;

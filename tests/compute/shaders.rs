@@ -1,6 +1,7 @@
 //! Every shader that can be asked for passes naga's validation and its SPIR-V, MSL, HLSL and GLSL writers; no
 //! GPU is needed.
 
+use gridlight::base::image::ImageShape;
 use gridlight::base::rng::RandomKind;
 use gridlight::base::step::StepScalar;
 use gridlight::base::target::{Family, Target};
@@ -14,7 +15,7 @@ use gridlight::kernels::{
     store,
 };
 use gridlight::nn::Supervised;
-use gridlight::nn::config::ModelConfig;
+use gridlight::nn::config::{Family as ModelFamily, ModelConfig};
 use gridlight::nn::inputs::Inputs;
 use gridlight::nn::losses::Loss;
 use gridlight::optim::Optimizer;
@@ -156,6 +157,32 @@ fn a_step_of_a_small_network_is_twelve_kernels_in_eight_launches() {
     }
 }
 
+#[test]
+fn a_step_of_a_network_of_pictures_is_at_most_24_kernels() {
+    let (rows, image) = (64, ImageShape { channels: 1, height: 28, width: 28 });
+    let features = 28 * 28;
+    let data = Dataset {
+        rows,
+        features: (0..features).map(|c| format!("x{c}")).collect(),
+        x: vec![0.5; rows * features],
+        target: Some(data::Target::Labels((0..rows as u32).map(|row| row % 10).collect())),
+        source_rows: (0..rows).collect(),
+        ..Dataset::default()
+    };
+    let config = ModelConfig { family: ModelFamily::Cnn, ..ModelConfig::default() };
+    let inputs = Inputs { features, image: Some(image), ..Inputs::default() };
+    let model = Supervised::new(&config, inputs, 10, Loss::named("cross_entropy").unwrap());
+    let training = Training::new(&data, 32, Optimizer::default());
+    let kernels = |target: &Target| {
+        let (compiled, _) = engine::compile(&model, Some(&training), &data, target).unwrap();
+        compiled.program.phases[0].dispatches.len()
+    };
+    let gpu = |family| kernels(&Target { max_storage_buffers: 16, ..Target::webgpu_minimum(family) });
+    // Few tiles of a product are split for workgroups, whose parts are added up with its bias.
+    assert_eq!([gpu(Family::Registers), gpu(Family::Workgroup)], [23, 24]);
+    assert_eq!(kernels(&Target::native()), 24);
+}
+
 /// A body with every instruction, over `shape`, with contiguous, broadcast, strided and guarded loads.
 fn rich_body(shape: &[usize], accumulator: bool) -> Body {
     let mut body = Body::default();
@@ -256,7 +283,9 @@ fn elementwise_kernels() {
             }
         }
     }
-    check_kernel(&Kernel::new(store::Store { widths: vec![1, 512] }));
+    let sum = store::Stored { words: 300, parts: 5, by_step: false };
+    let values = vec![store::Stored::result(1), store::Stored::result(512), sum];
+    check_kernel(&Kernel::new(store::Store { values }));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use gridlight::device::{Device, DeviceError, Session};
 use gridlight::kernels::Kernel;
 use gridlight::kernels::pointwise::Pointwise;
 use gridlight::kernels::shader::Shader;
-use gridlight::kernels::store::Store;
+use gridlight::kernels::store::{Store, Stored};
 use gridlight::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 use gridlight::scalar::{BinaryFn, Body, Inst, View};
 use libtest_mimic::{Failed, Trial};
@@ -47,7 +47,7 @@ fn slice(buffer: u32, words: usize) -> Slice {
 fn program(words: usize, dispatches: usize) -> Program {
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::State, words };
     let dispatch = |launch| Dispatch {
-        kernel: Kernel::new(Store { widths: vec![words] }),
+        kernel: Kernel::new(Store { values: vec![Stored::result(words)] }),
         reads: vec![slice(0, words)],
         writes: vec![slice(1, words)],
         label: "test layer".into(),

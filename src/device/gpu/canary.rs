@@ -11,7 +11,7 @@ use crate::device::tuning::Tuning;
 use crate::device::{DeviceError, DeviceInfo, Session};
 use crate::kernels::Kernel;
 use crate::kernels::shader::Shader;
-use crate::kernels::store::Store;
+use crate::kernels::store::{Store, Stored};
 use crate::plan::{BufferClass, BufferId, BufferSpec, Dispatch, Phase, Program, Slice};
 
 const WORDS: usize = 64;
@@ -43,7 +43,7 @@ fn begin(gpu: &Arc<Gpu>, info: &DeviceInfo, target: &Target) -> Result<(GpuSessi
     let buffer = |name: &str| BufferSpec { name: name.into(), class: BufferClass::Activations, words: WORDS };
     let slice = |buffer| Slice { buffer: BufferId(buffer), start: 0, words: WORDS };
     let dispatch = Dispatch {
-        kernel: Kernel::new(Store { widths: vec![WORDS] }),
+        kernel: Kernel::new(Store { values: vec![Stored::result(WORDS)] }),
         reads: vec![slice(0)],
         writes: vec![slice(1)],
         label: "canary".into(),

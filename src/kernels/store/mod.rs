@@ -1,4 +1,5 @@
-//! Copies a step's results (loss, predictions) to the step's place in a result buffer.
+//! Puts values in their places at the end of a pass: a step's results (loss, predictions) at the step's place in a result
+//! buffer, and sums whose parts were computed apart.
 
 pub mod native;
 mod oracle;
@@ -14,11 +15,34 @@ use super::{Cost, KernelDef};
 use crate::base::target::Target;
 use crate::oracle::Approx;
 
-/// Read `i`: `widths[i]` words; write `i`: result buffer, written from word `step.slot * widths[i]`.
+/// Read `i`: the parts of value `i`, one after the other; write `i`: their sum, in the order of parts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Store {
-    /// Words of each result.
-    pub widths: Vec<usize>,
+    /// What is put in place.
+    pub values: Vec<Stored>,
+}
+
+/// A value, and where in its write it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stored {
+    /// Its words.
+    pub words: usize,
+    /// Parts that are added up, of as many words each; one is copied as it is, be it numbers or not.
+    pub parts: usize,
+    /// Whether it goes to word `step.slot * words`, and not to the first.
+    pub by_step: bool,
+}
+
+impl Stored {
+    /// A result of one part, at the step's place.
+    pub fn result(words: usize) -> Self {
+        Self { words, parts: 1, by_step: true }
+    }
+
+    /// Words of all parts.
+    pub fn read(&self) -> usize {
+        self.words * self.parts
+    }
 }
 
 impl KernelDef for Store {
@@ -27,24 +51,31 @@ impl KernelDef for Store {
     }
 
     fn shape(&self) -> String {
-        self.widths.iter().map(|w| w.to_string()).collect::<Vec<_>>().join("+")
+        let value = |stored: &Stored| match stored.parts {
+            1 => stored.words.to_string(),
+            parts => format!("{} of {parts} parts", stored.words),
+        };
+        self.values.iter().map(value).collect::<Vec<_>>().join(" + ")
     }
 
     fn cost(&self) -> Cost {
-        Cost { flops: 0, bytes: 8 * self.widths.iter().sum::<usize>() as u64 }
+        let words: usize = self.values.iter().map(|stored| stored.words).sum();
+        let read: usize = self.values.iter().map(Stored::read).sum();
+        Cost { flops: (read - words) as u64, bytes: 4 * (read + words) as u64 }
     }
 
     fn signature(&self) -> Signature {
-        let reads: Vec<_> = self.widths.iter().map(|&width| (width, Content::Normal)).collect();
-        Signature::new(&reads, &self.widths)
+        let reads: Vec<_> = self.values.iter().map(|stored| (stored.read(), Content::Normal)).collect();
+        let writes: Vec<_> = self.values.iter().map(|stored| stored.words).collect();
+        Signature::new(&reads, &writes)
     }
 
     fn iterations(&self, _target: &Target) -> usize {
-        0
+        self.values.iter().map(|stored| stored.parts).max().unwrap_or(0)
     }
 
-    fn native(&self, _exact: bool) -> Box<dyn NativeRun> {
-        Box::new(self.clone())
+    fn native(&self, exact: bool) -> Box<dyn NativeRun> {
+        Box::new(native::NativeStore::new(self, exact))
     }
 
     fn oracle(&self, operands: &Operands, writes: &mut [Vec<Approx>]) {
