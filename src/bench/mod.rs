@@ -1,5 +1,6 @@
 //! Benchmarks of single kernels and whole training steps, relative to what the device can do.
 
+pub mod growth;
 mod native;
 pub mod steps;
 pub mod workloads;

@@ -10,6 +10,7 @@ use super::workloads::{Input, Workload};
 use crate::base::step::StepRecord;
 use crate::data::Dataset;
 use crate::device::Device;
+use crate::kernels::Cost;
 use crate::nn::inputs::Inputs;
 use crate::nn::{Gan, Language, Model, Opponent, Supervised, Vae};
 use crate::optim::Optimizer;
@@ -50,10 +51,7 @@ const PROFILES: usize = 7;
 pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasurement, TrainError> {
     let table = workload.data();
     let Ready { mut engine, records } = prepare(device, workload, &table)?;
-    let seconds = fastest_of(&mut |count| {
-        let mut steps: Vec<StepRecord> = records.iter().copied().cycle().take(count).collect();
-        engine.run_steps(&mut steps)
-    })?;
+    let seconds = of_a_step(&mut engine, &records)?;
     let phases: Vec<usize> = engine.step().into_iter().map(|(phase, _)| phase).collect();
     let mut kernels: Vec<KernelTime> = phases
         .iter()
@@ -79,6 +77,31 @@ pub fn measure(device: &dyn Device, workload: &Workload) -> Result<StepMeasureme
         }
     }
     Ok(StepMeasurement { name: workload.name.clone(), steps_per_second: 1.0 / seconds, kernels })
+}
+
+/// Seconds of a step: the fastest of several short series.
+fn of_a_step(engine: &mut Engine, records: &[StepRecord]) -> Result<f64, TrainError> {
+    fastest_of(&mut |count| {
+        let mut steps: Vec<StepRecord> = records.iter().copied().cycle().take(count).collect();
+        engine.run_steps(&mut steps)
+    })
+}
+
+/// Seconds of a training step of `workload`, the fastest of several short series, and what a step costs.
+///
+/// # Errors
+/// If the device fails.
+pub(super) fn seconds(device: &dyn Device, workload: &Workload) -> Result<(f64, Cost), TrainError> {
+    let table = workload.data();
+    let Ready { mut engine, records } = prepare(device, workload, &table)?;
+    let seconds = of_a_step(&mut engine, &records)?;
+    let mut cost = Cost::default();
+    for (phase, times) in engine.step() {
+        let once = engine.compiled.program.phases[phase].cost();
+        cost.flops += times as u64 * once.flops;
+        cost.bytes += times as u64 * once.bytes;
+    }
+    Ok((seconds, cost))
 }
 
 /// A training step over some seconds, as the programs that are compared with this one measure theirs.

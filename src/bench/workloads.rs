@@ -96,44 +96,67 @@ impl Input {
     }
 }
 
-/// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
-/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; an
-/// adversarial pair with gradient penalty; a transformer of text and one of images; graph convolutions of all nodes.
-pub fn all() -> Vec<Workload> {
-    let mlp = |batch: usize| Workload {
-        name: format!("mlp 64-128-64-1, batch {batch}"),
-        word: if batch == 32 { "mlp32" } else { "mlp1024" },
+/// Cross-entropy of classes that count alike.
+fn cross_entropy() -> Loss {
+    Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() }
+}
+
+fn image(channels: usize, side: usize) -> Input {
+    Input::Image(ImageShape { channels, height: side, width: side })
+}
+
+/// Dense layers of these widths on `features`, with ReLU and MSE.
+fn mlp(word: &'static str, features: usize, hidden: &[usize], batch: usize) -> Workload {
+    let widths: Vec<String> = hidden.iter().map(usize::to_string).collect();
+    Workload {
+        name: format!("mlp {features}-{}-1, batch {batch}", widths.join("-")),
+        word,
         batch,
-        config: ModelConfig { hidden: vec![128, 64], ..ModelConfig::default() },
-        input: Input::Features(64),
+        config: ModelConfig { hidden: hidden.to_vec(), ..ModelConfig::default() },
+        input: Input::Features(features),
         outputs: 1,
         loss: Loss::Mse {},
-    };
-    let image = |channels, side| Input::Image(ImageShape { channels, height: side, width: side });
-    let network = |word, name: &str, batch, layers, input| Workload {
+    }
+}
+
+fn network(word: &'static str, name: &str, batch: usize, layers: Vec<LayerConfig>, input: Input) -> Workload {
+    Workload {
         name: format!("{name}, batch {batch}"),
         word,
         batch,
         config: ModelConfig { layers, family: Family::Cnn, ..ModelConfig::default() },
         input,
         outputs: 10,
-        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
-    };
-    let recurrent = |word, cell| Workload {
-        name: format!("{word} 32-256-1 of 64 steps, batch 64"),
+        loss: cross_entropy(),
+    }
+}
+
+/// A recurrent layer of `units` on sequences of 32 features.
+fn recurrent(word: &'static str, cell: Cell, units: usize, length: usize, batch: usize) -> Workload {
+    Workload {
+        name: format!("{word} 32-{units}-1 of {length} steps, batch {batch}"),
         word,
-        batch: 64,
+        batch,
         config: ModelConfig {
             family: Family::Rnn,
             cell: Some(cell),
-            hidden: vec![256],
+            hidden: vec![units],
             ..ModelConfig::default()
         },
-        input: Input::Sequence(SequenceShape { length: 64, width: 32 }),
+        input: Input::Sequence(SequenceShape { length, width: 32 }),
         outputs: 1,
         loss: Loss::Mse {},
-    };
-    let transformer = |word, name: &str, batch, [width, blocks]: [usize; 2], input, outputs| Workload {
+    }
+}
+
+fn transformer(
+    word: &'static str,
+    name: &str,
+    batch: usize,
+    [width, blocks]: [usize; 2],
+    input: Input,
+) -> Workload {
+    Workload {
         name: format!("{name}, batch {batch}"),
         word,
         batch,
@@ -146,15 +169,61 @@ pub fn all() -> Vec<Workload> {
             ..ModelConfig::default()
         },
         input,
-        outputs,
-        loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+        outputs: if matches!(input, Input::Text(_)) { 0 } else { 10 },
+        loss: cross_entropy(),
+    }
+}
+
+fn gpt(shape: [usize; 2], length: usize, batch: usize) -> Workload {
+    let [width, blocks] = shape;
+    let name = format!("gpt {blocks}x{width} of {length} characters");
+    transformer("gpt", &name, batch, shape, Input::Text(TextShape { length, vocabulary: 77 }))
+}
+
+fn cnn(batch: usize) -> Workload {
+    network("cnn", "cnn 32-64 of 1x28x28", batch, convolutional_layers(), image(1, 28))
+}
+
+/// What grows along a curve, and the steps along it.
+pub(super) struct Growing {
+    /// `batch`, `sequence` or `width`.
+    pub of: &'static str,
+    /// The network.
+    pub name: &'static str,
+    /// From the least to the largest.
+    pub sizes: Vec<usize>,
+    /// The step of a size.
+    pub step: fn(usize) -> Workload,
+}
+
+/// How steps grow: with the batch from 1 to 4,096, with sequences and with widths from 16 to 4,096.
+pub(super) fn growing() -> Vec<Growing> {
+    let sizes = |least: u32| (least..=6).map(|power| 4usize.pow(power)).collect::<Vec<_>>();
+    let of = |of, name, step| {
+        let sizes = sizes(if of == "batch" { 0 } else { 2 });
+        Growing { of, name, sizes, step }
     };
-    let text = Input::Text(TextShape { length: 64, vocabulary: 77 });
     vec![
-        transformer("gpt", "gpt 4x128 of 64 characters", 64, [128, 4], text, 0),
-        transformer("vit", "vit 3x64 of 1x8x8", 32, [64, 3], image(1, 8), 10),
-        recurrent("rnn", Cell::Tanh),
-        recurrent("lstm", Cell::Lstm),
+        of("batch", "mlp 64-128-64-1", |batch| mlp("mlp", 64, &[128, 64], batch)),
+        of("batch", "cnn 32-64 of 1x28x28", cnn),
+        of("batch", "lstm 32-64-1 of 64 steps", |batch| recurrent("lstm", Cell::Lstm, 64, 64, batch)),
+        of("sequence", "rnn 32-64-1, batch 8", |length| recurrent("rnn", Cell::Tanh, 64, length, 8)),
+        of("sequence", "lstm 32-64-1, batch 8", |length| recurrent("lstm", Cell::Lstm, 64, length, 8)),
+        of("sequence", "gpt 2x64, batch 4", |length| gpt([64, 2], length, 4)),
+        of("width", "mlp 64-N-N-1, batch 64", |width| mlp("mlp", 64, &[width, width], 64)),
+        of("width", "rnn 32-N-1 of 16 steps, batch 16", |units| recurrent("rnn", Cell::Tanh, units, 16, 16)),
+    ]
+}
+
+/// The measured steps, all with Adam: Dense 64-128-64-1 with ReLU and MSE; a CNN of two convolutions; a
+/// residual network; a tanh recurrent network and an LSTM; the variational autoencoder of PyTorch's examples; an
+/// adversarial pair with gradient penalty; a transformer of text and one of images; graph convolutions of all nodes.
+pub fn all() -> Vec<Workload> {
+    vec![
+        gpt([128, 4], 64, 64),
+        transformer("vit", "vit 3x64 of 1x8x8", 32, [64, 3], image(1, 8)),
+        recurrent("rnn", Cell::Tanh, 256, 64, 64),
+        recurrent("lstm", Cell::Lstm, 256, 64, 64),
         Workload {
             name: "gcn 64-16-7 of 10,000 nodes, 100,000 edges".into(),
             word: "gcn",
@@ -169,11 +238,11 @@ pub fn all() -> Vec<Workload> {
             },
             input: Input::Nodes(NodesShape { nodes: 10_000, edges: 50_000, features: 64 }),
             outputs: 7,
-            loss: Loss::CrossEntropy { label_smoothing: 0.0, class_weights: ClassWeights::default() },
+            loss: cross_entropy(),
         },
-        mlp(32),
-        mlp(1024),
-        network("cnn", "cnn 32-64 of 1x28x28", 64, convolutional_layers(), image(1, 28)),
+        mlp("mlp32", 64, &[128, 64], 32),
+        mlp("mlp1024", 64, &[128, 64], 1024),
+        cnn(64),
         network("resblock", "resnet 16-32-64 of 3x32x32", 32, residual_layers(), image(3, 32)),
         Workload {
             name: "vae 784-400-20, batch 128".into(),

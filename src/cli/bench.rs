@@ -1,5 +1,6 @@
 //! `gridlight bench`
 
+mod growth;
 mod versus;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ pub struct Bench {
     /// this file.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["json", "compare", "tune", "line"])]
     report: Option<PathBuf>,
+    /// Measure how the time of a training step grows with its batch, its sequences and its widths, and write the curves to
+    /// this page (HTML).
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "compare", "tune", "line"])]
+    growth: Option<PathBuf>,
     /// With --report: a command to which a workload's word (`mlp32`, `cnn`, `lstm`, ...) is added, and whose last line is
     /// a JSON object with `steps_per_s`; see benches/peers. May be repeated.
     #[arg(long, value_name = "COMMAND", requires = "report")]
@@ -79,6 +84,10 @@ impl Bench {
             let workload = workloads::all().into_iter().find(|w| w.word == *word);
             let workload = workload.ok_or_else(|| Failure::input(no_word(word)))?;
             return versus::line(&*open_device(self.device, false)?, &workload, self.seconds, start);
+        }
+        if let Some(page) = &self.growth {
+            let pattern = self.pattern.as_deref().unwrap_or("");
+            return growth::run(&*open_device(self.device, false)?, pattern, page, self.json);
         }
         let before = self.compare.as_deref().map(read_report).transpose()?;
         let pattern = self.pattern.as_deref().unwrap_or("");

@@ -6,6 +6,7 @@ pub mod comparison;
 pub mod ensemble;
 pub mod explained;
 pub mod grid;
+pub mod growth;
 mod heat;
 pub(crate) mod network;
 pub(crate) mod picture;
