@@ -28,6 +28,7 @@ impl Experiment {
         accumulate::check(self)?;
         uncertainty::check(self)?;
         imported::check(self)?;
+        self.data.split.check()?;
         self.check_train()?;
         self.check_loss()?;
         self.check_schedule()

@@ -157,6 +157,57 @@ impl Default for SplitConfig {
 }
 
 impl SplitConfig {
+    /// Refuses numbers that no split can have.
+    ///
+    /// # Errors
+    /// The key, from the experiment's root, and what is wrong with its value.
+    pub fn check(&self) -> Result<(), (&'static str, String)> {
+        const VALIDATION: &str = "data.split.validation";
+        let part = |key, part: f64| match (0.0..1.0).contains(&part) {
+            true => Ok(()),
+            false => Err((key, format!("= {part:?} is not a part of the rows between 0 and 1"))),
+        };
+        let fold = |fold: usize, folds: usize, least: usize| {
+            if folds < least {
+                return Err(("data.split.folds", format!("= {folds} must be at least {least}")));
+            }
+            if fold >= folds {
+                let reason = format!("= {fold} must be below `folds` = {folds}; the first is 0");
+                return Err(("data.split.fold", reason));
+            }
+            Ok(())
+        };
+        match self {
+            Self::Random { validation, test, .. } | Self::Order { validation, test } => {
+                part(VALIDATION, *validation)?;
+                part("data.split.test", *test)?;
+                if validation + test >= 1.0 {
+                    let reason = format!(
+                        "= {test:?} and `validation` = {validation:?} leave no rows to train on; together they must be \
+                         below 1"
+                    );
+                    return Err(("data.split.test", reason));
+                }
+                Ok(())
+            }
+            Self::Rows { every, .. } if *every < 2 => {
+                Err(("data.split.every", format!("= {every} must be at least 2")))
+            }
+            Self::Rows { validation, .. } | Self::Files { validation: Validation::Part(validation), .. } => {
+                part(VALIDATION, *validation)
+            }
+            Self::Folds { folds, fold: at, validation, .. } => {
+                fold(*at, *folds, 2)?;
+                part(VALIDATION, *validation)
+            }
+            Self::Rolling { folds, fold: at, validation, .. } => {
+                fold(*at, *folds, 1)?;
+                part(VALIDATION, *validation)
+            }
+            Self::Time { .. } | Self::Column { .. } | Self::Files { .. } => Ok(()),
+        }
+    }
+
     /// The seed of random draws as two words.
     pub fn seed_words(&self) -> [u32; 2] {
         let seed = self.seed();

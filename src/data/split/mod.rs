@@ -34,6 +34,10 @@ pub fn split(
     classes: Option<usize>,
     least: Least,
 ) -> Result<Parts, DataError> {
+    let own = |key: &'static str| key.rsplit('.').next().unwrap_or(key);
+    config
+        .check()
+        .map_err(|(key, reason)| DataError::Split { reason: format!("`{}` {reason}", own(key)) })?;
     let seed = config.seed_words();
     let group = config.group().map(|name| table.find(name)).transpose()?;
     if let Some((at, row)) = group.and_then(|at| Some((at, rows.iter().find(|&&r| table.is_missing(at, r))?)))
@@ -48,8 +52,6 @@ pub fn split(
     let mut parts = Parts::default();
     match config {
         SplitConfig::Random { validation, test, stratify, .. } => {
-            check_part("validation", *validation)?;
-            check_part("test", *test)?;
             // Unless told otherwise, each part has its share of every class.
             let strata = classes.filter(|_| stratify.unwrap_or(true));
             if group.is_some() || strata.is_some() {
@@ -69,8 +71,6 @@ pub fn split(
             parts = Parts { train: trains, validation: validations, test: tests };
         }
         SplitConfig::Order { validation, test } => {
-            check_part("validation", *validation)?;
-            check_part("test", *test)?;
             let count = |part: f64| (part * rows.len() as f64).round() as usize;
             let (tests, validations) = (count(*test).min(rows.len()), count(*validation));
             let rest = rows.len() - tests;
@@ -121,21 +121,11 @@ pub fn split(
             }
         }
         SplitConfig::Rows { every, validation, .. } => {
-            if *every < 2 {
-                return Err(bad("every", format!("= {every} must be at least 2")));
-            }
-            parts = every_nth(rows, *every, every - 1, *validation, seed)?;
+            parts = every_nth(rows, *every, every - 1, *validation, seed);
         }
         SplitConfig::Folds { folds, fold, validation, stratify, .. } => {
-            if *folds < 2 || fold >= folds {
-                return Err(bad(
-                    "fold",
-                    format!("= {fold} must be below `folds` = {folds}, which must be at least 2"),
-                ));
-            }
             let strata = classes.filter(|_| *stratify == Some(true));
             if group.is_some() || strata.is_some() || seed != [0, 0] {
-                check_part("validation", *validation)?;
                 let all = units::units(table, rows, group, strata);
                 let (tests, rest) = units::fold(all, *folds, *fold, seed);
                 let (validations, trains) = units::draw(rest, *validation, seed, 1);
@@ -143,7 +133,7 @@ pub fn split(
                 parts = Parts { train, validation, test };
                 return complete(parts, rows.len(), group.is_some());
             }
-            parts = every_nth(rows, *folds, *fold, *validation, seed)?;
+            parts = every_nth(rows, *folds, *fold, *validation, seed);
         }
         SplitConfig::Rolling { folds, fold, validation, test_rows, column } => {
             let rolling =
@@ -158,7 +148,6 @@ pub fn split(
         }
         SplitConfig::Files { validation: Validation::File(_), .. } => parts.train = rows.to_vec(),
         SplitConfig::Files { validation: Validation::Part(part), .. } => {
-            check_part("validation", *part)?;
             (parts.validation, parts.train) = draw(rows, *part, seed, 1);
         }
     }
@@ -173,26 +162,13 @@ pub fn split(
     Ok(parts)
 }
 
-fn check_part(key: &str, part: f64) -> Result<(), DataError> {
-    if (0.0..1.0).contains(&part) {
-        return Ok(());
-    }
-    Err(DataError::Split { reason: format!("`{key}` = {part} is not a part between 0 and 1") })
-}
-
-fn every_nth(
-    rows: &[usize],
-    every: usize,
-    at: usize,
-    validation: f64,
-    seed: [u32; 2],
-) -> Result<Parts, DataError> {
-    check_part("validation", validation)?;
+/// Every `every`-th row, from `at` on, for the test, and a part of the others for validation.
+fn every_nth(rows: &[usize], every: usize, at: usize, validation: f64, seed: [u32; 2]) -> Parts {
     let numbered = || rows.iter().enumerate();
     let test = numbered().filter(|(i, _)| i % every == at).map(|(_, &row)| row).collect();
     let rest: Vec<usize> = numbered().filter(|(i, _)| i % every != at).map(|(_, &row)| row).collect();
     let (validation, train) = draw(&rest, validation, seed, 1);
-    Ok(Parts { train, validation, test })
+    Parts { train, validation, test }
 }
 
 /// The parts, if there are rows to train and validate on.

@@ -62,11 +62,10 @@ impl Rolling {
     /// If a key is out of range, or there are too few rows, naming how many are needed.
     fn cut(self, count: usize, least: Least, what: &str) -> Result<[usize; 3], DataError> {
         let bad = |reason: String| DataError::Split { reason };
-        let Self { folds, fold, validation, test_rows } = self;
-        if !(1..=1000).contains(&folds) || fold >= folds {
-            return Err(bad(format!("`fold` = {fold} must be below `folds` = {folds}, which is 1 to 1000")));
+        let Self { folds, validation, test_rows, .. } = self;
+        if folds > 1000 {
+            return Err(bad(format!("`folds` = {folds} must be at most 1000")));
         }
-        super::check_part("validation", validation)?;
         if let Some(rows) = test_rows.filter(|rows| *rows < least.test) {
             return Err(bad(format!("`test_rows` = {rows} must be at least {}", least.test)));
         }
