@@ -1,6 +1,6 @@
 //! Burn: the steps that `gridlight bench` times, with the same networks, batches and optimizer.
 //!
-//! Build: `cargo build --release --features cpu`, a few minutes; or `--features gpu`, most of an hour on two cores.
+//! Build: `cargo build --release --features cpu`, a quarter of an hour on two cores; or `--features gpu`, most of an hour.
 //! Run: `target/release/peer-burn --backend flex WORKLOAD` on the CPU, and on a GPU `--backend wgpu`; or in turn with
 //! Gridlight, `gridlight bench WORD --report FILE --peer 'benches/peers/burn/target/release/peer-burn --backend flex'`.
 //!
