@@ -45,7 +45,7 @@ pub struct Bench {
     report: Option<PathBuf>,
     /// Measure how the time of a training step grows with its batch, its sequences and its widths, and write the curves to
     /// this page (HTML).
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "compare", "tune", "line"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["report", "compare", "tune", "line", "peer", "rounds", "seconds"])]
     growth: Option<PathBuf>,
     /// With --report: a command to which a workload's word (`mlp32`, `cnn`, `lstm`, ...) is added, and whose last line is
     /// a JSON object with `steps_per_s`; see benches/peers. May be repeated.

@@ -31,7 +31,7 @@ pub fn first(path: &Path, config: &DataConfig) -> Result<(Table, Formats), DataE
     let mut types = config.types.clone();
     types.extend(text.map(|column| (column.clone(), ColumnKind::Category)));
     let formats = formats::find(&table, &types, &config.csv)?;
-    formats::apply(&mut table, &formats);
+    formats::apply(&mut table, &formats)?;
     Ok((finish(table, &config.derive, config.reshape.as_ref())?, formats))
 }
 
@@ -59,7 +59,7 @@ impl Alike<'_> {
     /// A table that was read, with its cells as later stages read them.
     fn finish(&self, mut table: Table) -> Result<Table, DataError> {
         formats::clear_missing(&mut table, self.csv);
-        formats::apply(&mut table, self.formats);
+        formats::apply(&mut table, self.formats)?;
         finish(table, self.derive, self.reshape)
     }
 }

@@ -76,6 +76,13 @@ impl FittedTarget {
                 names.join("")
             )));
         }
+        if !matches!(goal, Goal::Regression | Goal::Rate)
+            && let Some([one, other]) = equal_numbers(&names)
+        {
+            return Err(bad(format!(
+                "holds \"{one}\" and \"{other}\", which are one number and would be two classes; write it in one way"
+            )));
+        }
         Ok(match goal {
             Goal::Rate => {
                 if let Err(error) = rates(table, column, train) {
@@ -187,6 +194,17 @@ fn distinct(table: &Table, column: usize, rows: &[usize], most: usize) -> Vec<St
         }
     }
     found.into_iter().collect()
+}
+
+/// Two names that are the same number, one of them with decimals or an exponent: codes such as `01` and `1` may differ.
+fn equal_numbers(names: &[String]) -> Option<[&String; 2]> {
+    let mut numbers: Vec<(f64, &String)> =
+        names.iter().filter_map(|n| Some((cells::number(n)?, n))).collect();
+    numbers.order_by(|a, b| a.0.total_cmp(&b.0));
+    let written = |name: &String| name.contains(['.', 'e', 'E']);
+    let equal =
+        numbers.windows(2).find(|two| two[0].0 == two[1].0 && (written(two[0].1) || written(two[1].1)));
+    equal.map(|two| [two[0].1, two[1].1])
 }
 
 /// One of the values of a target if they are no classes: numbers with fractions, of which many rows have one of

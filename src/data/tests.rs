@@ -90,7 +90,9 @@ fn told(mut table: Table, config: &DataConfig) -> String {
         Ok(formats) => formats,
         Err(error) => return error.to_string(),
     };
-    formats::apply(&mut table, &formats);
+    if let Err(error) = formats::apply(&mut table, &formats) {
+        return error.to_string();
+    }
     table.settle();
     let understood = Understanding::of_table(config, &table, &formats);
     let rows: Vec<usize> = (0..table.lines.len()).collect();

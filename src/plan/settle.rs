@@ -30,7 +30,7 @@ pub(super) struct Settled {
 /// whose words these are; `late` are positions in the drafts.
 pub(super) fn settled(
     drafts: &mut Vec<Draft>,
-    late: &mut Vec<usize>,
+    late: &mut [usize],
     results: &[StoredResult],
     temporaries: &[usize],
 ) -> Vec<Settled> {

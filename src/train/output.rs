@@ -16,6 +16,26 @@ const MOST_LINKS: usize = 40;
 /// # Errors
 /// If `path` is a directory, or a file that belongs to a run, or cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    match place(path)? {
+        Some(target) => checkpoint::write_atomically(&target, bytes),
+        None => {
+            let open = File::options().append(true).open(path);
+            let written = open.and_then(|mut file| file.write_all(bytes));
+            written.map_err(|e| TrainError::Io { path: path.into(), reason: e.to_string() })
+        }
+    }
+}
+
+/// Refuses paths to which nothing could be written, before long work for it begins.
+///
+/// # Errors
+/// As [`write`], as far as is known before.
+pub fn check(path: &Path) -> Result<(), TrainError> {
+    place(path).map(drop)
+}
+
+/// The file that is to be replaced; none if `path` is written to as it is, a pipe or a device.
+fn place(path: &Path) -> Result<Option<PathBuf>, TrainError> {
     let found = std::fs::metadata(path);
     if found.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
         return Err(TrainError::unusable(path, "is a directory; name a file in it"));
@@ -23,9 +43,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
     let (target, is_open) = target(path);
     refuse_of_run(path, &target)?;
     if found.is_ok_and(|found| !found.is_file()) || is_open {
-        let open = File::options().append(true).open(path);
-        let written = open.and_then(|mut file| file.write_all(bytes));
-        return written.map_err(|e| TrainError::Io { path: path.into(), reason: e.to_string() });
+        return Ok(None);
     }
     let directory = target.parent().filter(|directory| !directory.as_os_str().is_empty());
     if let Some(directory) = directory.filter(|directory| !directory.exists()) {
@@ -33,7 +51,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
             format!("there is no folder {}; make it first, or name another file", directory.display());
         return Err(TrainError::Io { path: path.into(), reason });
     }
-    checkpoint::write_atomically(&target, bytes)
+    Ok(Some(target))
 }
 
 /// What a run is made of, besides its checkpoints.

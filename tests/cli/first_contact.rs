@@ -6,6 +6,20 @@ use crate::refusals::assert_refused;
 use crate::{gridlight, workplace};
 
 #[test]
+fn inspect_of_a_table_takes_keys() {
+    let place = tempfile::tempdir().unwrap();
+    let rows: String = (0..60).map(|i| format!("{}.{:03};{i}\n", i % 9 + 1, i * 7 % 1000)).collect();
+    fs::write(place.path().join("t.csv"), format!("x;y\n{rows}")).unwrap();
+    let shown = |set: &str| gridlight(place.path(), &["inspect", "t.csv", "--target", "y", "--set", set]);
+    for (decimal, least) in [(",", "1000 to"), (".", "1 to")] {
+        let ended = shown(&format!("data.csv.decimal=\"{decimal}\""));
+        assert!(ended.stdout.contains(least), "{decimal}: {}{}", ended.stdout, ended.stderr);
+    }
+    let ended = shown("data.nonsense=1");
+    assert!(ended.code == Some(2) && ended.stderr.contains("unknown key `nonsense`"), "{}", ended.stderr);
+}
+
+#[test]
 fn inspect_shows_what_is_understood_of_a_table() {
     let place = workplace();
     fs::write(

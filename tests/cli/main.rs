@@ -183,6 +183,22 @@ fn a_benchmark_much_slower_than_before_fails_the_comparison() {
 }
 
 #[test]
+fn growth_refuses_what_it_cannot_write_before_it_measures() {
+    let directory = tempfile::tempdir().unwrap();
+    for (arguments, code, part) in [
+        (&["--growth", "-", "--json"][..], 2, "standard output"),
+        (&["--growth", "."], 2, "is a directory"),
+        (&["--growth", "no/g.html"], 5, "there is no folder no"),
+        (&["--growth", "g.html", "--rounds", "3"], 2, "cannot be used with"),
+    ] {
+        let all = [&["bench", "mlp", "--device", "cpu"][..], arguments].concat();
+        let ended = gridlight(directory.path(), &all);
+        assert_eq!(ended.code, Some(code), "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(part) && !ended.stderr.contains("batch 1:"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn predictions_are_in_the_targets_units_and_need_no_target() {
     let directory = workplace();
     fs::write(directory.path().join("new.csv"), "kind,b,a\nred,1,5\nblue,0,2\ngreen,3,3\n").unwrap();

@@ -173,10 +173,20 @@ fn another_file_is_read_like_the_first() {
     let found = gridlight::data::load_with(&data.fitted, &path, false).unwrap();
     let iso_path = bench.write("iso.csv", "size;day;town\n1,25;01/02/2023;Ulm\n2,50;02/03/2023;Bonn\n");
     assert_eq!(found, gridlight::data::load_with(&data.fitted, &iso_path, false).unwrap());
-    let wrong = bench.write("wrong.csv", "size;day;town\n1.250;01/02/2023;Ulm\n1.3;01/02/2023;Ulm\n");
-    let error =
-        gridlight::data::load_with(&data.fitted, &wrong, false).map(|d| d.x).map_err(|e| e.to_string());
-    assert!(error.is_ok() || error.unwrap_err().contains("wrong.csv:"));
+    let wrong = bench.write("wrong.csv", "size;day;town\n1.3;01/02/2023;Ulm\n1.250;01/02/2023;Ulm\n");
+    let error = gridlight::data::load_with(&data.fitted, &wrong, false).unwrap_err().to_string();
+    assert!(error.contains("wrong.csv:3") && error.contains("\"1.250\""), "{error}");
+    assert!(error.contains("may group thousands or begin decimals"), "{error}");
+}
+
+#[test]
+fn beside_decimal_commas_points_group_thousands_in_other_files_too() {
+    let rows: String = (0..60).map(|i| format!("{i},5;{}\n", 3 * i)).collect();
+    let bench = Bench::new(format!("a;y\n{rows}"));
+    let data = bench.load(Goal::Regression, "transform = { numbers = \"none\" }").unwrap();
+    let path = bench.write("new.csv", "a;b\n850,5;u\n1.100;u\n-2.345.678,0;u\n20.5;u\n");
+    let found = gridlight::data::load_with(&data.fitted, &path, false).unwrap();
+    assert_eq!(feature(&found, "a"), [850.5, 1100.0, -2_345_678.0, 20.5]);
 }
 
 #[test]

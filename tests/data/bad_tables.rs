@@ -65,6 +65,8 @@ fn what_cannot_be_learned_is_refused() {
     let held_back = "split = { by = \"column\", column = \"part\" }";
     let unseen = table(&["a 1 2 3 4 5 6 7 8", "y u v u v u v u w"]);
     expect_error(unseen, c, held_back, &["table.csv:9:", "target `y`", "\"w\"", "classes are u, v"]);
+    let twice = table(&["a 1 2 3 4 5 6 7 8", "y 0 1 0.0 1 2 0 1 0"]);
+    expect_error(twice, c, held_back, &["\"0\" and \"0.0\"", "one number and would be two classes"]);
     let many: String = (0..3000).map(|i| format!("name{i},{i}\n")).collect();
     expect_error(format!("id,y\n{many}"), r, "", &["column `id`", "different names", "exclude", "embedding"]);
 }
@@ -83,7 +85,10 @@ fn treatments_and_splits_that_do_not_fit_are_refused() {
         ("by = \"random\", validation = 1.5", ["`validation` = 1.5", "between 0 and 1"]),
         ("by = \"random\", test = nan", ["`test` = NaN", "between 0 and 1"]),
         ("by = \"random\", validation = 0.0", ["no rows for validation", "out of 4"]),
-        ("by = \"random\", validation = 0.5, test = 0.5", ["no rows for training", "out of 4"]),
+        (
+            "by = \"random\", validation = 0.5, test = 0.5",
+            ["`validation` = 0.5", "together they must be below 1"],
+        ),
         ("by = \"rows\", every = 0", ["`every` = 0", "at least 2"]),
         ("by = \"folds\", folds = 3, fold = 3", ["`fold` = 3", "below `folds` = 3"]),
         ("by = \"column\", column = \"c\"", ["holds \"u\" in line 2", "train, validation or test"]),

@@ -6,13 +6,21 @@ use gridlight::base::number::shown;
 use gridlight::bench::{self, growth};
 use gridlight::device::Device;
 use gridlight::plan::align;
+use gridlight::train::output;
 
 use super::super::{Failure, print, print_json, tell};
 use super::duration;
-use crate::cli::output::save;
+use crate::cli::output::{is_standard_output, save};
 
 /// Measures, writes the page to `path` and prints the numbers.
 pub fn run(device: &dyn Device, pattern: &str, path: &Path, json: bool) -> Result<(), Failure> {
+    if is_standard_output(path) && json {
+        let reason = "--growth - and --json would both be on standard output; name a file for the page";
+        return Err(Failure::input(reason));
+    }
+    if !is_standard_output(path) {
+        output::check(path)?;
+    }
     let limits = bench::limits(device)?;
     let mut tell_each = |what: &str| tell(format_args!("{what}"));
     let curves = growth::measure(device, &limits, pattern, &mut tell_each)?;

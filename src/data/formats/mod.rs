@@ -273,11 +273,48 @@ fn ambiguous_date(column: String, sample: &str) -> DataError {
 
 /// Rewrites the cells of a table that are written in `formats`. Others stay as they are, to be reported where
 /// they are used.
-pub fn apply(table: &mut Table, formats: &Formats) {
+///
+/// # Errors
+/// If a cell such as `1.100` may be thousands, in a column of decimal commas, or decimals, and no comma in the table says that
+/// it is written as the column was.
+pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
+    let commas = |column: &Column, format: &NumberFormat| {
+        column.any(|_, _| false, |cell| cell.contains(',') && format.plain(cell).is_some())
+    };
+    let of_numbers = |at: usize| match formats.get(&table.names[at]) {
+        Some(Format::Number(format)) if !table.typed.contains(&at) => Some(format),
+        _ => None,
+    };
+    let columns = || table.columns.iter().enumerate();
+    let has_commas = columns().any(|(at, column)| {
+        of_numbers(at).is_some_and(|format| format.decimal == ',' && commas(column, format))
+    });
+    for (at, column) in columns().filter(|_| !has_commas) {
+        let Some(groups) = of_numbers(at).and_then(NumberFormat::with_points) else { continue };
+        let may_be_groups = |cell: &str| cell.contains('.') && groups.plain(cell).is_some();
+        let thousands = |x: f64, decimals: u8| decimals == 3 && (1.0..1000.0).contains(&x.abs());
+        if column.any(thousands, may_be_groups)
+            && let Some(row) = (0..column.len()).find(|&row| may_be_groups(&column.text(row)))
+        {
+            return Err(DataError::Cell {
+                path: table.path.clone(),
+                line: table.lines[row],
+                column: table.names[at].clone(),
+                text: column.text(row).into(),
+                expected: "a number that can be read in one way only: as the training rows have decimal commas, the \
+                           point may group thousands or begin decimals; write it with a comma, or without a separator",
+            });
+        }
+    }
     let Table { columns, names, typed, .. } = table;
     columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
-        if let Some(format) = formats.get(name).filter(|_| !typed.contains(&at)) {
-            column.rewrite(|cell| format.plain(cell));
-        }
+        let Some(format) = formats.get(name).filter(|_| !typed.contains(&at)) else { return };
+        let groups = match format {
+            Format::Number(format) => format.with_points(),
+            _ => None,
+        };
+        let grouped = |cell: &str| groups.as_ref().and_then(|groups| groups.plain(cell));
+        column.rewrite(|cell| format.plain(cell).or_else(|| grouped(cell)));
     });
+    Ok(())
 }

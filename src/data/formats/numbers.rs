@@ -62,6 +62,12 @@ impl NumberFormat {
         Self { decimal, thousands, before: String::new(), after: String::new() }
     }
 
+    /// With decimal commas and no sign that groups digits: the same with points that do.
+    pub fn with_points(&self) -> Option<Self> {
+        (self.decimal == ',' && self.thousands.is_none())
+            .then(|| Self { thousands: Some('.'), ..self.clone() })
+    }
+
     /// Whether the standard parser reads it.
     pub fn is_plain(&self) -> bool {
         *self == Self::separators('.', None)

@@ -91,7 +91,7 @@ pub fn read(config: &GraphConfig, path: &Path, nodes: &dyn Ends) -> Result<Edges
         formats::clear_missing(&mut table, &csv);
         let mut found = formats::find(&table, &BTreeMap::new(), &csv)?;
         found.retain(|name, _| name == weight);
-        formats::apply(&mut table, &found);
+        formats::apply(&mut table, &found)?;
     }
     let found = found(config, &table, (ends, beside), nodes)?;
     let (list, repeated) = distinct(&table, found, nodes, config.directed)?;

@@ -136,7 +136,7 @@ pub fn read(
         }
         Reading::Alike(_, fitted) => fitted.formats.clone(),
     };
-    formats::apply(&mut table, &formats);
+    formats::apply(&mut table, &formats)?;
     let graphs = ids.iter().map(String::as_str).zip(0..).collect();
     let mut known = Known { id, graphs, nodes: HashMap::new(), names: vec![], strict, source };
     let (rows, starts) = sorted(&table, [graph, node], &of_graph, &of_node, &mut known, ids.len())?;

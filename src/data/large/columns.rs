@@ -91,7 +91,7 @@ impl<'a> Columns<'a> {
     ) -> Result<T, DataError> {
         let mut table = self.part(at)?;
         formats::emptied(&mut table, &self.config.csv);
-        formats::apply(&mut table, &self.formats);
+        formats::apply(&mut table, &self.formats)?;
         let known = |&at: &usize| self.kinds[at].map_or_else(OnceLock::new, OnceLock::from);
         table.kinds = at.iter().map(known).collect();
         let result = f(&table);

@@ -205,10 +205,11 @@ impl Engine {
         };
         let Some(set) = self.updating().cloned() else { return Ok(vec![]) };
         let add = |values: &mut [u32], sums: &[u32]| {
-            Ok(match set.needed.len() == set.words {
-                true => group.add(values, sums)?,
-                false => group.add_parts(values, sums, &set.parts)?,
-            })
+            let added = match set.needed.len() == set.words {
+                true => group.add(values, sums),
+                false => group.add_parts(values, sums, &set.parts),
+            };
+            added.map_err(TrainError::from)
         };
         let [mut values, mut sums] = [vec![], vec![]];
         for (slot, step) in steps.iter_mut().enumerate() {
