@@ -6,6 +6,16 @@ use crate::refusals::assert_refused;
 use crate::{gridlight, workplace};
 
 #[test]
+fn inspect_tells_of_dates_that_training_refuses() {
+    let place = tempfile::tempdir().unwrap();
+    let rows: String = (0..60).map(|i| format!("2021-02-{:02},{i}\n", i % 28 + 1)).collect();
+    fs::write(place.path().join("t.csv"), format!("day,y\n{rows}2021-02-29,60\n")).unwrap();
+    let ended = gridlight(place.path(), &["inspect", "t.csv", "--target", "y"]);
+    let told = "1 of its cells are no dates or times, such as \"2021-02-29\" in line 62";
+    assert!(ended.stdout.contains(told), "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
 fn inspect_of_a_table_takes_keys() {
     let place = tempfile::tempdir().unwrap();
     let rows: String = (0..60).map(|i| format!("{}.{:03};{i}\n", i % 9 + 1, i * 7 % 1000)).collect();

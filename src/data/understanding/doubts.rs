@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::column::Facts;
 use crate::base::number::figure;
 use crate::base::order::Order;
+use crate::data::cells;
 use crate::data::config::{ColumnKind, DataConfig};
 use crate::data::table::Table;
 
@@ -68,16 +69,21 @@ pub fn of_column(
     if !is_feature && !is_target {
         return doubts;
     }
-    if kind == ColumnKind::Number {
-        let unread = |r: &usize| facts.numbers[*r].is_none() && !table.is_missing(at, *r);
-        if let Some(row) = (0..table.lines.len()).find(unread) {
-            let (count, line) = ((0..table.lines.len()).filter(unread).count(), table.lines[row]);
-            let text = format!(
-                "{count} of its cells are no numbers, such as \"{}\" in line {line}; training refuses them",
-                table.cell(at, row).chars().take(40).collect::<String>()
-            );
-            doubts.push(doubt(&text, "correct them, or name them in csv = { missing = [...] }"));
-        }
+    let times = (kind == ColumnKind::Timestamp).then(|| table.columns[at].read(cells::timestamp));
+    let is_unread = |row: &usize| match kind {
+        ColumnKind::Number => facts.numbers[*row].is_none(),
+        _ => times.as_ref().is_some_and(|time| time(*row).is_none()),
+    };
+    let unread = || (0..table.lines.len()).filter(is_unread).filter(|row| !table.is_missing(at, *row));
+    if let Some(row) = unread().next() {
+        let what = if kind == ColumnKind::Number { "numbers" } else { "dates or times" };
+        let text = format!(
+            "{} of its cells are no {what}, such as \"{}\" in line {}; training refuses them",
+            unread().count(),
+            table.cell(at, row).chars().take(40).collect::<String>(),
+            table.lines[row]
+        );
+        doubts.push(doubt(&text, "correct them, or name them in csv = { missing = [...] }"));
     }
     let present = table.lines.len() - facts.missing;
     let exclude = format!("exclude = [\"{name}\"]");
