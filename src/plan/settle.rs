@@ -110,6 +110,7 @@ fn plain_sum(kernel: &Kernel) -> Option<(usize, usize)> {
         _ => return None,
     };
     let [parts] = reduced[..] else { return None };
-    let is_plain = view.offset == 0 && view.guards.is_empty() && view.strides == strides;
+    let is_plain =
+        words > 0 && parts > 0 && view.offset == 0 && view.guards.is_empty() && view.strides == strides;
     (is_plain && epilogue.stores == [(0, 0)]).then_some((words, parts))
 }

@@ -31,7 +31,8 @@ impl NativeRun for NativeStore {
                 let range = part_range(stored.words, threads, thread);
                 // SAFETY: each word belongs to one thread's range.
                 let sums = unsafe { operands.write(i, start + range.start, range.len()) };
-                let mut parts = operands.read(i).chunks_exact(stored.words).map(|part| &part[range.clone()]);
+                let mut parts =
+                    operands.read(i).chunks_exact(stored.words.max(1)).map(|part| &part[range.clone()]);
                 if let Some(first) = parts.next() {
                     sums.copy_from_slice(first);
                 }
