@@ -44,6 +44,15 @@ pub fn timestamp(cell: &str) -> Option<jiff::civil::DateTime> {
     instant.or_else(|| cell.parse::<jiff::civil::DateTime>().ok())
 }
 
+/// Whether an ISO time ends in an offset from UTC, or `Z`.
+pub fn has_offset(cell: &str) -> bool {
+    cell.parse::<jiff::Timestamp>().is_ok()
+}
+
+/// What is expected of a time that has an offset, where the training rows have none.
+pub const NO_OFFSET: &str =
+    "a time without an offset from UTC, as the other times of this column have none in the training rows";
+
 /// Infers the type of a column: boolean if all non-empty cells fit; number or timestamp if more than half do,
 /// so that a single bad cell is reported as such instead of turning the column into categories; else
 /// category.
@@ -140,14 +149,18 @@ pub fn timestamps(
     rows: &[usize],
 ) -> Result<Vec<Option<jiff::civil::DateTime>>, DataError> {
     let cells = &table.columns[column];
-    let time = cells.read(timestamp);
+    // Where times have offsets, their format has made them times in UTC that have none.
+    let time = cells.read(|cell| if has_offset(cell) { None } else { cell.parse().ok() });
     let parse = |&row: &usize| match time(row) {
         None if !cells.is_missing(row) => Err(DataError::Cell {
             path: table.path.clone(),
             line: table.lines[row],
             column: table.names[column].clone(),
             text: table.cell(column, row).chars().take(80).collect(),
-            expected: "a date such as 2024-01-31 or a time such as 2024-01-31 18:00",
+            expected: match has_offset(&table.cell(column, row)) {
+                true => NO_OFFSET,
+                false => "a date such as 2024-01-31 or a time such as 2024-01-31 18:00",
+            },
         }),
         time => Ok(time),
     };

@@ -10,6 +10,9 @@ use super::{DataError, table};
 use crate::base::files;
 
 /// SHA-256 of the source; with several files, of their concatenated digests.
+///
+/// # Errors
+/// If one cannot be read, or two of those that should have other rows are the same.
 pub(super) fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> Result<String, DataError> {
     let (validation, test) = match &config.split {
         config::SplitConfig::Files { validation: config::Validation::File(file), test, .. } => {
@@ -27,11 +30,22 @@ pub(super) fn digest_all(config: &DataConfig, directory: &Path, path: &Path) -> 
     if !matches!(config.split, config::SplitConfig::Files { .. }) && edges.is_empty() && tokens.is_none() {
         return digest(path);
     }
-    let others = validation.into_iter().chain(test).chain(edges).chain(tokens);
+    let apart: Vec<&String> = validation.into_iter().chain(test).collect();
+    let others = apart.iter().copied().chain(edges).chain(tokens);
     let paths: Vec<PathBuf> = others.map(|file| directory.join(file)).collect();
-    let all: Result<Vec<String>, _> =
+    let all: Result<Vec<String>, DataError> =
         std::iter::once(path).chain(paths.iter().map(PathBuf::as_path)).map(digest).collect();
-    Ok(hexadecimal(&sha2::Sha256::digest(all?.concat())))
+    let all = all?;
+    let rows = &all[..=apart.len()];
+    if let Some(at) = (1..rows.len()).find(|&at| rows[..at].contains(&rows[at])) {
+        let reason = format!(
+            "`{}` holds what another of the files for training, validation and test holds, so that its figures would say \
+             nothing; name a file with other rows",
+            apart[at - 1]
+        );
+        return Err(DataError::Split { reason });
+    }
+    Ok(hexadecimal(&sha2::Sha256::digest(all.concat())))
 }
 
 /// SHA-256 of a file; of a pattern, that of the concatenated digests of its files.

@@ -5,6 +5,7 @@ mod attack;
 mod bad_tables;
 mod blocks;
 mod calendar_steps;
+mod doubts;
 mod given;
 mod graph_rows;
 mod graphs;

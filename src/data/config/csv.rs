@@ -35,6 +35,10 @@ pub struct CsvConfig {
     /// The order of dates that leave it open: `"dmy"`, `"mdy"` or `"ymd"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dates: Option<DateOrder>,
+    /// The first of the hundred years that years of two digits mean: after `1925`, 24 is 2024 and 25 is 1925. Unless it is set, 69
+    /// to 99 are 1969 to 1999, 00 to 29 are 2000 to 2029, and others are refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_year: Option<i16>,
 }
 
 fn yes() -> bool {
@@ -53,6 +57,7 @@ impl Default for CsvConfig {
             missing: vec![],
             default_missing: true,
             dates: None,
+            first_year: None,
         }
     }
 }
@@ -83,6 +88,9 @@ impl CsvConfig {
         }
         if self.comment.as_ref().is_some_and(String::is_empty) {
             return Some(("data.csv.comment", "is empty; give the character that begins comments".into()));
+        }
+        if let Some(year) = self.first_year.filter(|year| !(1800..=2100).contains(year)) {
+            return Some(("data.csv.first_year", format!("= {year} is not within 1800 to 2100")));
         }
         None
     }

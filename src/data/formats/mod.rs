@@ -13,10 +13,11 @@ use serde::{Deserialize, Serialize};
 
 use super::DataError;
 use super::cells;
-use super::config::{ColumnKind, CsvConfig, DateOrder};
+use super::config::{ColumnKind, CsvConfig};
 use super::table::{Column, Table};
 use crate::base::parallel::prelude::*;
-pub use dates::UnixUnit;
+use dates::Doubt;
+pub use dates::{DateFormat, UnixUnit};
 pub use numbers::NumberFormat;
 
 /// How the cells of a column are written, if not as plain numbers, ISO dates or names.
@@ -25,11 +26,8 @@ pub use numbers::NumberFormat;
 pub enum Format {
     /// Numbers.
     Number(NumberFormat),
-    /// Dates, or dates and times; those with an offset from UTC are converted to UTC.
-    Date {
-        /// The order of day, month and year.
-        order: DateOrder,
-    },
+    /// Dates, or dates and times.
+    Date(DateFormat),
     /// Time since 1970-01-01 UTC.
     Unix {
         /// Its unit.
@@ -45,7 +43,7 @@ impl Format {
     fn plain(&self, cell: &str) -> Option<String> {
         match self {
             Self::Number(format) => format.plain(cell),
-            Self::Date { order } => scanner::parse(cell, *order).map(|t| t.to_string()),
+            Self::Date(format) => format.plain(cell),
             Self::Unix { unit } => unit.parse(cell).map(|t| t.to_string()),
         }
     }
@@ -54,7 +52,7 @@ impl Format {
     pub fn describe(&self) -> String {
         match self {
             Self::Number(format) => format.describe(),
-            Self::Date { order } => format!("dates, {}", order.describe()),
+            Self::Date(format) => format!("dates, {}", format.order.describe()),
             Self::Unix { unit } => format!("Unix times in {}", unit.describe()),
         }
     }
@@ -119,7 +117,11 @@ pub fn look(table: &Table, at: usize, types: &BTreeMap<String, ColumnKind>, csv:
     if table.typed.contains(&at) {
         return Found::Plain { decimals: None };
     }
-    match find_one(column, name, types.get(name).copied(), csv) {
+    let given = types.get(name).copied();
+    if table.utc.contains(&at) && given.is_none_or(|kind| kind == ColumnKind::Timestamp) {
+        return Found::Format { format: Format::Date(DateFormat::UTC), decimals: None };
+    }
+    match find_one(column, name, given, csv) {
         Found::Either { decimals, groups, .. } => {
             let cells = (0..column.len()).map(|row| column.text(row));
             let sample = cells.into_iter().find(|cell| decimals.separates(cell)).unwrap_or_default().into();
@@ -152,7 +154,9 @@ pub fn choose(
             Found::Either { decimals, groups, mixed, sample } => {
                 open.push((name, decimals, groups, mixed, sample));
             }
-            Found::Ambiguous { sample } => return Err(ambiguous_date(name, &sample)),
+            Found::Doubt(doubt) => {
+                return Err(DataError::Treatment { column: name, reason: doubt.reason() });
+            }
         }
     }
     for (name, as_decimal, as_groups, mixed, sample) in open {
@@ -203,11 +207,8 @@ pub enum Found {
         /// One of the cells.
         sample: String,
     },
-    /// Its dates may be read in several orders.
-    Ambiguous {
-        /// One of them.
-        sample: String,
-    },
+    /// Its dates may be read in several ways.
+    Doubt(Doubt),
 }
 
 fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvConfig) -> Found {
@@ -221,12 +222,12 @@ fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvCon
     if given != Some(ColumnKind::Number) {
         let found = match numeric {
             true => Ok(dates::find_unix(column, given, name)),
-            false => dates::find(column, &present, csv.dates),
+            false => dates::find(column, &present, csv),
         };
         match found {
             Ok(Some(format)) => return Found::Format { format, decimals: None },
             Ok(None) => {}
-            Err(sample) => return Found::Ambiguous { sample },
+            Err(doubt) => return Found::Doubt(doubt),
         }
     }
     if given == Some(ColumnKind::Timestamp) {
@@ -263,21 +264,57 @@ fn mixed(column: &Column, delimiter: Option<char>) -> bool {
         && !column.any(|x, decimals| decimals == 0 && x > 999.0, |cell| whole(cell) && cell.len() > 3)
 }
 
-fn ambiguous_date(column: String, sample: &str) -> DataError {
-    let reason = format!(
-        "holds dates such as \"{sample}\", in which day, month and year may stand in several orders; set \
-         `data.csv.dates` to \"dmy\", \"mdy\" or \"ymd\""
-    );
-    DataError::Treatment { column, reason }
-}
-
 /// Rewrites the cells of a table that are written in `formats`. Others stay as they are, to be reported where
 /// they are used.
 ///
 /// # Errors
 /// If a cell such as `1.100` may be thousands, in a column of decimal commas, or decimals, and no comma in the table says that
-/// it is written as the column was.
+/// it is written as the column was; if a date may be of two centuries, or has an offset from UTC where the column had none.
 pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
+    refuse_points(table, formats)?;
+    refuse_dates(table, formats)?;
+    let Table { columns, names, typed, utc, .. } = table;
+    columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
+        let is_plain = typed.contains(&at) || utc.contains(&at);
+        let Some(format) = formats.get(name).filter(|_| !is_plain) else { return };
+        let groups = match format {
+            Format::Number(format) => format.with_points(),
+            _ => None,
+        };
+        let grouped = |cell: &str| groups.as_ref().and_then(|groups| groups.plain(cell));
+        column.rewrite(|cell| format.plain(cell).or_else(|| grouped(cell)));
+    });
+    Ok(())
+}
+
+/// That the dates of `table` are written as those from which their formats were found.
+fn refuse_dates(table: &Table, formats: &Formats) -> Result<(), DataError> {
+    let is_plain = |at: &usize| table.typed.contains(at) || table.utc.contains(at);
+    for (at, column) in table.columns.iter().enumerate().filter(|(at, _)| !is_plain(at)) {
+        let Some(Format::Date(format)) = formats.get(&table.names[at]) else { continue };
+        let objects = |cell: &str| format.objection(cell).is_some();
+        if column.any(|_, _| false, objects)
+            && let Some(row) = (0..column.len()).find(|&row| objects(&column.text(row)))
+            && let Some(expected) = format.objection(&column.text(row))
+        {
+            return Err(wrong_cell(table, at, row, expected));
+        }
+    }
+    Ok(())
+}
+
+fn wrong_cell(table: &Table, at: usize, row: usize, expected: &'static str) -> DataError {
+    DataError::Cell {
+        path: table.path.clone(),
+        line: table.lines[row],
+        column: table.names[at].clone(),
+        text: table.columns[at].text(row).into(),
+        expected,
+    }
+}
+
+/// That points of `table` can be read in one way, in columns of decimal commas.
+fn refuse_points(table: &Table, formats: &Formats) -> Result<(), DataError> {
     let commas = |column: &Column, format: &NumberFormat| {
         column.any(|_, _| false, |cell| cell.contains(',') && format.plain(cell).is_some())
     };
@@ -296,25 +333,10 @@ pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
         if column.any(thousands, may_be_groups)
             && let Some(row) = (0..column.len()).find(|&row| may_be_groups(&column.text(row)))
         {
-            return Err(DataError::Cell {
-                path: table.path.clone(),
-                line: table.lines[row],
-                column: table.names[at].clone(),
-                text: column.text(row).into(),
-                expected: "a number that can be read in one way only: as the training rows have decimal commas, the \
-                           point may group thousands or begin decimals; write it with a comma, or without a separator",
-            });
+            let expected = "a number that can be read in one way only: as the training rows have decimal commas, the \
+                            point may group thousands or begin decimals; write it with a comma, or without a separator";
+            return Err(wrong_cell(table, at, row, expected));
         }
     }
-    let Table { columns, names, typed, .. } = table;
-    columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
-        let Some(format) = formats.get(name).filter(|_| !typed.contains(&at)) else { return };
-        let groups = match format {
-            Format::Number(format) => format.with_points(),
-            _ => None,
-        };
-        let grouped = |cell: &str| groups.as_ref().and_then(|groups| groups.plain(cell));
-        column.rewrite(|cell| format.plain(cell).or_else(|| grouped(cell)));
-    });
     Ok(())
 }

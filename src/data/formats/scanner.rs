@@ -5,12 +5,27 @@ use jiff::civil::{Date, DateTime, Time};
 
 use crate::data::config::DateOrder;
 
-/// Reads a date, or a date and a time; one with an offset is converted to UTC.
-pub fn parse(cell: &str, order: DateOrder) -> Option<DateTime> {
-    let mut scanner = Scanner { text: cell.trim().as_bytes(), at: 0 };
+/// A date, or a date and a time, as a cell holds it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Written {
+    /// In UTC, if there is an offset.
+    pub time: DateTime,
+    /// Whether an offset from UTC follows the time.
+    pub has_offset: bool,
+    /// The year, if it has two digits.
+    pub short_year: Option<i16>,
+}
+
+/// The first of the hundred years that two digits mean in POSIX.
+pub const FIRST_YEAR: i16 = 1969;
+
+/// Reads a date, or a date and a time; years of two digits are those of the hundred years from `first_year`.
+pub fn parse(cell: &str, order: DateOrder, first_year: i16) -> Option<Written> {
+    let mut scanner = Scanner { text: cell.trim().as_bytes(), at: 0, first_year, short_year: None };
     let date = scanner.date(order)?;
+    let short_year = scanner.short_year;
     if scanner.ended() {
-        return Some(date.to_datetime(Time::midnight()));
+        return Some(Written { time: date.to_datetime(Time::midnight()), has_offset: false, short_year });
     }
     if !scanner.take(b'T') && !scanner.blanks() {
         return None;
@@ -18,11 +33,13 @@ pub fn parse(cell: &str, order: DateOrder) -> Option<DateTime> {
     scanner.blanks();
     let time = scanner.time()?;
     scanner.blanks();
+    let has_offset = !scanner.ended();
     let offset = scanner.offset()?;
     if !scanner.ended() {
         return None;
     }
-    date.to_datetime(time).checked_sub(jiff::Span::new().minutes(offset)).ok()
+    let time = date.to_datetime(time).checked_sub(jiff::Span::new().minutes(offset)).ok()?;
+    Some(Written { time, has_offset, short_year })
 }
 
 const MONTHS: [&str; 12] =
@@ -31,6 +48,10 @@ const MONTHS: [&str; 12] =
 struct Scanner<'t> {
     text: &'t [u8],
     at: usize,
+    /// What years of two digits mean; see [`parse`].
+    first_year: i16,
+    /// See [`Written`].
+    short_year: Option<i16>,
 }
 
 impl Scanner<'_> {
@@ -111,7 +132,7 @@ impl Scanner<'_> {
             let (day, _) = self.number()?;
             self.separator();
             let year = self.number()?;
-            return date(year, month, day);
+            return self.of_parts(year, month, day);
         }
         let first = self.number()?;
         let separator = self.peek();
@@ -122,7 +143,11 @@ impl Scanner<'_> {
             let month = self.month()?;
             self.separator();
             let last = self.number()?;
-            return if first.1 == 4 { date(first, month, last.0) } else { date(last, month, first.0) };
+            return if first.1 == 4 {
+                self.of_parts(first, month, last.0)
+            } else {
+                self.of_parts(last, month, first.0)
+            };
         }
         let second = self.number()?;
         if !matches!(self.peek(), b'-' | b'/' | b'.') {
@@ -130,8 +155,8 @@ impl Scanner<'_> {
             let year = |year: (i16, usize)| year.1 == 4 && (1800..2200).contains(&year.0);
             return match (first, second) {
                 _ if !matches!(separator, b'-' | b'/') => None,
-                (first, (month, 2)) if year(first) => date(first, month, 1),
-                ((month, 2), second) if year(second) => date(second, month, 1),
+                (first, (month, 2)) if year(first) => self.of_parts(first, month, 1),
+                ((month, 2), second) if year(second) => self.of_parts(second, month, 1),
                 _ => None,
             };
         }
@@ -145,12 +170,25 @@ impl Scanner<'_> {
         match order {
             // `21-01-31`, but not `1-1-31`.
             DateOrder::Ymd if first.1 == 4 || (first.1 == 2 && third.1 == 2) => {
-                date(first, second.0, third.0)
+                self.of_parts(first, second.0, third.0)
             }
-            DateOrder::Dmy if third.1 != 1 && first.1 <= 2 => date(third, second.0, first.0),
-            DateOrder::Mdy if third.1 != 1 && first.1 <= 2 => date(third, first.0, second.0),
+            DateOrder::Dmy if third.1 != 1 && first.1 <= 2 => self.of_parts(third, second.0, first.0),
+            DateOrder::Mdy if third.1 != 1 && first.1 <= 2 => self.of_parts(third, first.0, second.0),
             _ => None,
         }
+    }
+
+    /// A date whose year has four digits, or two.
+    fn of_parts(&mut self, year: (i16, usize), month: i16, day: i16) -> Option<Date> {
+        let year = match year {
+            (year, 4) => year,
+            (year, 2) => {
+                self.short_year = Some(year);
+                self.first_year + (year - self.first_year).rem_euclid(100)
+            }
+            _ => return None,
+        };
+        Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
     }
 
     fn time(&mut self) -> Option<Time> {
@@ -204,14 +242,4 @@ impl Scanner<'_> {
         }
         Some(sign * (60 * i64::from(hours) + i64::from(minutes)))
     }
-}
-
-/// A date whose year has four digits, or two: 69 to 99 are of the last century (as in POSIX).
-fn date(year: (i16, usize), month: i16, day: i16) -> Option<Date> {
-    let year = match year {
-        (year, 4) => year,
-        (year, 2) => year + if year < 69 { 2000 } else { 1900 },
-        _ => return None,
-    };
-    Date::new(year, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }

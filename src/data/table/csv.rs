@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::column::Column;
 use super::look::{Looked, decode, encoding, is_header, known_text};
-use super::records::{Dialect, Part, Record, Unequal};
+use super::records::{Dialect, Part, Problem, Record, Wrong};
 use super::source::{Contents, Stream};
 use super::spill::Spill;
 use super::{HEADER_AND_ROWS, MAX_COLUMNS, Table};
@@ -165,7 +165,9 @@ impl<'a> Reading<'a> {
         }
         let text = known_text(&self.stream.bytes, self.stream.ended).ok_or(Stop::Encoding)?;
         let path = self.path;
-        let Some(Record { cells, count, end, line }) = self.dialect.first(text, MAX_COLUMNS) else {
+        let first = self.dialect.first(text, MAX_COLUMNS);
+        let first = first.map_err(|wrong| self.malformed(&wrong, self.line + 1, 0))?;
+        let Some(Record { cells, count, end, line }) = first else {
             return Err(Stop::Error(DataError::Empty { path: path.into(), expected: HEADER_AND_ROWS }));
         };
         if count > MAX_COLUMNS {
@@ -225,19 +227,25 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// What to say of a record after line `before`, in a table of `columns`.
+    fn malformed(&self, wrong: &Wrong, before: u64, columns: usize) -> Stop {
+        let reason = match wrong.problem {
+            Problem::Cells(cells) => format!(
+                "the row has {cells} cells, the first line {columns}; quote cells that hold the delimiter, set \
+                 `data.csv.comment` if the line is a comment, or remove it"
+            ),
+            Problem::Unclosed => "a cell begins with a quote that is never closed, so that all lines after it would be \
+                                  part of this cell; close it, or write `\"\"\"` where a cell begins with a quote"
+                .into(),
+        };
+        Stop::Error(DataError::Malformed { path: self.path.into(), line: before + wrong.line, reason })
+    }
+
     fn append(&mut self, table: &mut Table, part: Result<Part, PieceError>) -> Result<(), Stop> {
         let before = self.line + 1;
         let Part { columns, lines, ends } = part.map_err(|error| match error {
             PieceError::Encoding => Stop::Encoding,
-            PieceError::Unequal(Unequal { line, cells }) => Stop::Error(DataError::Malformed {
-                path: self.path.into(),
-                line: before + line,
-                reason: format!(
-                    "the row has {cells} cells, the first line {}; quote cells that hold the delimiter, set \
-                     `data.csv.comment` if the line is a comment, or remove it",
-                    table.columns.len()
-                ),
-            }),
+            PieceError::Wrong(wrong) => self.malformed(&wrong, before, table.columns.len()),
         })?;
         table.lines.extend(lines.iter().map(|line| before + line));
         table.columns.par_iter_mut().zip(columns).for_each(|(column, more)| column.append(more));
@@ -279,7 +287,7 @@ impl Head<'_> {
 
 enum PieceError {
     Encoding,
-    Unequal(Unequal),
+    Wrong(Wrong),
 }
 
 /// Reads the records between cuts, side by side. `texts` says which columns are known to be texts.
@@ -289,7 +297,7 @@ fn pieces(block: &[u8], cuts: &[usize], dialect: Dialect, texts: &[bool]) -> Vec
     let read = |(start, end): (usize, usize)| {
         let text = std::str::from_utf8(&block[start..end]).map_err(|_| PieceError::Encoding)?;
         let column = |&texts: &bool| if texts { Column::of_texts() } else { Column::default() };
-        dialect.read(text, texts.iter().map(column).collect()).map_err(PieceError::Unequal)
+        dialect.read(text, texts.iter().map(column).collect()).map_err(PieceError::Wrong)
     };
     ranges.into_par_iter().map(read).collect()
 }
