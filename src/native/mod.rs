@@ -2,6 +2,7 @@
 
 mod affinity;
 pub mod operands;
+pub mod pages;
 pub mod parts;
 pub mod pool;
 mod team;

@@ -2,6 +2,7 @@
 //! results have the same bits on any machine with the same instruction set.
 
 use super::affinity;
+use super::pages::prefer_large;
 use super::team::Team;
 use crate::base::parallel;
 use crate::scalar::native::Scratch;
@@ -82,6 +83,9 @@ impl Pool {
 pub fn grown(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
     const LINE: usize = 16;
     if buffer.len() < len + LINE {
+        buffer.clear();
+        buffer.reserve(len + LINE);
+        prefer_large(buffer.spare_capacity_mut());
         buffer.resize(len + LINE, 0.0);
     }
     let start = buffer.as_ptr().align_offset(size_of::<f32>() * LINE).min(LINE);

@@ -3,16 +3,15 @@
 
 use crate::device::DeviceError;
 use crate::native::operands::{Operands, Part};
+use crate::native::pages::Words;
 use crate::plan::{Dispatch, Program};
 
-/// 64 bytes: the alignment of every buffer.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([f32; 16]);
+/// Words of a line of the cache, of which buffers are multiples.
+const LINE: usize = 16;
 
 /// Buffers of a program, zeroed.
 pub struct Memory {
-    buffers: Vec<Vec<Line>>,
+    buffers: Vec<Words>,
 }
 
 impl Memory {
@@ -28,26 +27,24 @@ impl Memory {
         }
         let mut buffers = vec![];
         for buffer in &program.buffers {
-            let count = buffer.words.div_ceil(16);
-            let mut lines = vec![];
-            let (bytes, purpose) = (64 * count as u64, buffer.name.clone());
-            lines.try_reserve_exact(count).map_err(|_| DeviceError::OutOfMemory { bytes, purpose })?;
-            lines.resize(count, Line([0.0; 16]));
-            buffers.push(lines);
+            let words = Words::zeroed(buffer.words.next_multiple_of(LINE));
+            let out_of_memory = || DeviceError::OutOfMemory {
+                bytes: 4 * buffer.words.next_multiple_of(LINE) as u64,
+                purpose: buffer.name.clone(),
+            };
+            buffers.push(words.ok_or_else(out_of_memory)?);
         }
         Ok(Self { buffers })
     }
 
     /// Bytes allocated.
     pub fn bytes(&self) -> u64 {
-        self.buffers.iter().map(|b| 64 * b.len() as u64).sum()
+        self.buffers.iter().map(|words| size_of_val(&**words) as u64).sum()
     }
 
     /// All words of a buffer.
     pub fn words(&mut self, buffer: usize) -> &mut [f32] {
-        let lines = &mut self.buffers[buffer];
-        // SAFETY: a `Line` is 16 `f32` without padding, and the slice is borrowed mutably from `self`.
-        unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), 16 * lines.len()) }
+        &mut self.buffers[buffer]
     }
 
     /// The operands of a dispatch of a validated program. They stay valid for as long as the memory: buffers
