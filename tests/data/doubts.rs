@@ -22,7 +22,10 @@ fn times_of_other_files_have_offsets_or_none_as_those_of_the_training_rows() {
     let local = |row: usize| format!("2024-01-{:02}T{:02}:00", 1 + row % 28, row % 24);
     let european = |row: usize| format!("{:02}/02/2024 {:02}:00", 1 + row % 28, row % 24);
     let zoned = |row: usize| format!("{}:00+02:00", local(row));
+    let unix = |unit: usize| move |row: usize| ((1_700_000_040 + 3600 * row) * unit).to_string();
     for (trained, other, expected) in [
+        (rows(unix(1)), rows(unix(1000)), "Unix times in seconds"),
+        (rows(unix(1000)), rows(unix(1)), "Unix times in milliseconds"),
         (rows(local), rows(zoned), "a time without an offset"),
         (rows(european), rows(|row| european(row) + " +0200"), "a time without an offset"),
         (rows(zoned), rows(local), "a time with an offset"),
@@ -35,6 +38,12 @@ fn times_of_other_files_have_offsets_or_none_as_those_of_the_training_rows() {
         let error = data::load_with(&fitted, &other, false).unwrap_err().to_string();
         assert!(error.contains("other.csv:2: column `t`") && error.contains(expected), "{error}");
     }
+    let error =
+        refused(&rows(|row| unix(if row == 30 { 1000 } else { 1 })(row)).replace("t,a", "time,a"), "");
+    assert!(
+        error.contains("`time`") && error.contains("in seconds, such as 1700000040, and in milliseconds"),
+        "{error}"
+    );
     let error = refused(&rows(|row| if row == 30 { local(row) } else { zoned(row) }), "");
     assert!(
         error.contains("`t`") && error.contains("\"2024-01-03T06:00\", which may be another zone's"),

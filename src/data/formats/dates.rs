@@ -1,4 +1,4 @@
-//! Columns of dates: the order of day, month and year, told from all cells together, and Unix times.
+//! Columns of dates: the order of day, month and year, told from all cells together.
 
 use std::borrow::Cow;
 
@@ -6,47 +6,11 @@ use jiff::civil::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::Format;
+use super::doubt::Doubt;
 use super::scanner::{FIRST_YEAR, Written, parse};
 use crate::data::cells;
-use crate::data::config::{ColumnKind, CsvConfig, DateOrder};
+use crate::data::config::{CsvConfig, DateOrder};
 use crate::data::table::Column;
-
-/// The unit of Unix times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum UnixUnit {
-    /// Seconds.
-    Seconds,
-    /// Milliseconds.
-    Milliseconds,
-}
-
-impl UnixUnit {
-    /// The instant, in UTC.
-    pub fn parse(self, cell: &str) -> Option<DateTime> {
-        let number = cells::number(cell)?;
-        let milliseconds = match self {
-            Self::Seconds => number * 1e3,
-            Self::Milliseconds => number,
-        };
-        let instant = jiff::Timestamp::from_millisecond(milliseconds.round() as i64).ok()?;
-        Some(jiff::tz::Offset::UTC.to_datetime(instant))
-    }
-
-    /// For people.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Self::Seconds => "seconds",
-            Self::Milliseconds => "milliseconds",
-        }
-    }
-}
-
-/// First and last second of plausible Unix times: the years 1990 to 2100.
-const PLAUSIBLE: [f64; 2] = [631_152_000.0, 4_102_444_800.0];
-
-/// Names of columns that hold times.
-const TIME_NAMES: [&str; 8] = ["time", "date", "day", "stamp", "epoch", "unix", "when", "created"];
 
 /// How dates, or dates and times, are written; those with an offset from UTC are converted to UTC.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -87,36 +51,6 @@ impl DateFormat {
                 Some("a year of four digits, or `data.csv.first_year` in the experiment")
             }
             _ => None,
-        }
-    }
-}
-
-/// Why it cannot be told how the dates of a column are meant. Each comes with one of the cells.
-pub enum Doubt {
-    /// Day, month and year may stand in several orders.
-    Order(String),
-    /// Years of two digits may be of two centuries.
-    Century(String),
-    /// One time has an offset from UTC, and another has none.
-    Offsets(String, String),
-}
-
-impl Doubt {
-    /// What to do about it.
-    pub fn reason(&self) -> String {
-        match self {
-            Self::Order(sample) => format!(
-                "holds dates such as \"{sample}\", in which day, month and year may stand in several orders; set \
-                 `data.csv.dates` to \"dmy\", \"mdy\" or \"ymd\""
-            ),
-            Self::Century(sample) => format!(
-                "holds dates such as \"{sample}\", whose year may be of the 20th or of the 21st century; set \
-                 `data.csv.first_year` to the first of the hundred years that are meant, such as 1925 or 1969"
-            ),
-            Self::Offsets(with, without) => format!(
-                "holds times with an offset from UTC, such as \"{with}\", and without one, such as \"{without}\", \
-                 which may be another zone's; write all in one way"
-            ),
         }
     }
 }
@@ -208,39 +142,6 @@ fn steady(column: &Column, orders: &[DateOrder], first_year: i16) -> Option<Date
         [order] => Some(order),
         _ => None,
     }
-}
-
-/// The format of a column of plain numbers, if they are Unix times. `given` is the type from the experiment.
-pub fn find_unix(column: &Column, given: Option<ColumnKind>, name: &str) -> Option<Format> {
-    unix(column, given, name).map(|unit| Format::Unix { unit })
-}
-
-/// The unit of numbers that are Unix times: if the experiment says that they are times, or if all are whole,
-/// plausible, and either full minutes or in a column named like a time.
-fn unix(column: &Column, given: Option<ColumnKind>, name: &str) -> Option<UnixUnit> {
-    let plausible = |x: f64| (PLAUSIBLE[0]..1e3 * PLAUSIBLE[1]).contains(&x);
-    let number = column.numbers();
-    let numbers = || (0..column.len()).filter_map(&number);
-    if !numbers().next().is_some_and(plausible) {
-        return None;
-    }
-    let numbers: Vec<f64> = numbers().collect();
-    let within =
-        |scale: f64| numbers.iter().all(|x| (PLAUSIBLE[0] * scale..PLAUSIBLE[1] * scale).contains(x));
-    let unit = if within(1.0) {
-        UnixUnit::Seconds
-    } else if within(1e3) {
-        UnixUnit::Milliseconds
-    } else {
-        return None;
-    };
-    let name = name.to_lowercase();
-    let minutes = if unit == UnixUnit::Seconds { 60.0 } else { 60_000.0 };
-    let like_times = TIME_NAMES.iter().any(|part| name.contains(part))
-        || name == "ts"
-        || (numbers.len() > 2 && numbers.iter().all(|x| x % minutes == 0.0));
-    let whole = numbers.iter().all(|x| x.fract() == 0.0);
-    (given == Some(ColumnKind::Timestamp) || (given.is_none() && whole && like_times)).then_some(unit)
 }
 
 /// Whether later stages read a cell as it is: an ISO date without an offset.
@@ -358,19 +259,5 @@ mod tests {
         };
         assert!(format.objection("31/01/40").is_some(), "this they do not");
         assert_eq!(format.objection("31/01/2040"), None);
-    }
-
-    #[test]
-    fn unix_times_are_told_from_numbers() {
-        let found = |cells: &[&str], name: &str| match find_unix(&cells.iter().collect(), None, name) {
-            Some(Format::Unix { unit }) => Some(unit),
-            _ => None,
-        };
-        assert_eq!(found(&["1609459201", "1609545602"], "day"), Some(UnixUnit::Seconds));
-        assert_eq!(found(&["1609459200", "1609545600", "1609632000"], "x"), Some(UnixUnit::Seconds));
-        assert_eq!(found(&["1609459200000", "1609545600000"], "timestamp"), Some(UnixUnit::Milliseconds));
-        assert_eq!(found(&["1609459201", "1609545602"], "population"), None);
-        assert_eq!(found(&["2021", "2022"], "date"), None);
-        assert_eq!(UnixUnit::Seconds.parse("1609459200").unwrap().to_string(), "2021-01-01T00:00:00");
     }
 }

@@ -4,8 +4,10 @@
 //! ISO dates and empty cells.
 
 mod dates;
+mod doubt;
 mod numbers;
 mod scanner;
+mod unix;
 
 use std::collections::BTreeMap;
 
@@ -16,9 +18,10 @@ use super::cells;
 use super::config::{ColumnKind, CsvConfig};
 use super::table::{Column, Table};
 use crate::base::parallel::prelude::*;
-use dates::Doubt;
-pub use dates::{DateFormat, UnixUnit};
+pub use dates::DateFormat;
+use doubt::Doubt;
 pub use numbers::NumberFormat;
+pub use unix::UnixUnit;
 
 /// How the cells of a column are written, if not as plain numbers, ISO dates or names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +48,15 @@ impl Format {
             Self::Number(format) => format.plain(cell),
             Self::Date(format) => format.plain(cell),
             Self::Unix { unit } => unit.parse(cell).map(|t| t.to_string()),
+        }
+    }
+
+    /// What is expected instead of a time that is written in another way than those from which the format was found.
+    fn objection(&self, cell: &str) -> Option<&'static str> {
+        match self {
+            Self::Date(format) => format.objection(cell),
+            Self::Unix { unit } => unit.objection(cells::number(cell)?),
+            Self::Number(_) => None,
         }
     }
 
@@ -221,7 +233,7 @@ fn find_one(column: &Column, name: &str, given: Option<ColumnKind>, csv: &CsvCon
     let present = if numeric { vec![] } else { column.present() };
     if given != Some(ColumnKind::Number) {
         let found = match numeric {
-            true => Ok(dates::find_unix(column, given, name)),
+            true => unix::find(column, given, name),
             false => dates::find(column, &present, csv),
         };
         match found {
@@ -269,10 +281,11 @@ fn mixed(column: &Column, delimiter: Option<char>) -> bool {
 ///
 /// # Errors
 /// If a cell such as `1.100` may be thousands, in a column of decimal commas, or decimals, and no comma in the table says that
-/// it is written as the column was; if a date may be of two centuries, or has an offset from UTC where the column had none.
+/// it is written as the column was; if a date may be of two centuries, or has an offset from UTC where the
+/// column had none; if a Unix time is in another unit.
 pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
     refuse_points(table, formats)?;
-    refuse_dates(table, formats)?;
+    refuse_times(table, formats)?;
     let Table { columns, names, typed, utc, .. } = table;
     columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
         let is_plain = typed.contains(&at) || utc.contains(&at);
@@ -287,15 +300,15 @@ pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
     Ok(())
 }
 
-/// That the dates of `table` are written as those from which their formats were found.
-fn refuse_dates(table: &Table, formats: &Formats) -> Result<(), DataError> {
+/// That the times of `table` are written as those from which their formats were found.
+fn refuse_times(table: &Table, formats: &Formats) -> Result<(), DataError> {
     let is_plain = |at: &usize| table.typed.contains(at) || table.utc.contains(at);
     for (at, column) in table.columns.iter().enumerate().filter(|(at, _)| !is_plain(at)) {
-        let Some(Format::Date(format)) = formats.get(&table.names[at]) else { continue };
-        let objects = |cell: &str| format.objection(cell).is_some();
-        if column.any(|_, _| false, objects)
-            && let Some(row) = (0..column.len()).find(|&row| objects(&column.text(row)))
-            && let Some(expected) = format.objection(&column.text(row))
+        let Some(format) = formats.get(&table.names[at]) else { continue };
+        let to_number = |x: f64, _| matches!(format, Format::Unix { unit } if unit.objection(x).is_some());
+        let of_row = |row: usize| Some((row, format.objection(&column.text(row))?));
+        if column.any(to_number, |cell| format.objection(cell).is_some())
+            && let Some((row, expected)) = (0..column.len()).find_map(of_row)
         {
             return Err(wrong_cell(table, at, row, expected));
         }
