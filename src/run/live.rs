@@ -336,8 +336,9 @@ fn engine_of(experiment: &Experiment, data: &Loaded, device: &dyn Device) -> Res
     let training = trainer::training_of(experiment, data, images.as_ref());
     parameters::check_names(experiment, &*model)?;
     let engine = Engine::new(device, &*model, Some(&training), &data.validation);
-    let mut engine =
-        engine.map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
+    let mut engine = engine
+        .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))
+        .map_err(|error| trainer::placed(experiment, error))?;
     engine.initialise(experiment.seed_words())?;
     Ok(engine)
 }

@@ -29,5 +29,6 @@ pub fn planned(
     let images = trainer::image_changes(experiment, &data.fitted)?;
     let training = trainer::training_of(experiment, data, images.as_ref());
     let step = engine::phases(&*model, &training)?;
-    Ok((engine::compile(&*model, Some(&training), &data.validation, target)?.0, step))
+    let compiled = engine::compile(&*model, Some(&training), &data.validation, target);
+    Ok((compiled.map_err(|error| trainer::placed(experiment, error))?.0, step))
 }

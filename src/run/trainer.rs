@@ -21,7 +21,7 @@ use crate::nn::Model;
 use crate::nn::layers::LayerConfig;
 use crate::nn::perturbed::Perturbed;
 use crate::optim::schedule::ScheduleKind;
-use crate::plan::{ImageChanges, Part};
+use crate::plan::{ImageChanges, Part, PlanError};
 use crate::tasks;
 use crate::train::TrainError;
 use crate::train::checkpoint;
@@ -149,6 +149,16 @@ pub fn training_of<'a>(
     }
 }
 
+/// `error`, located in the experiment if a key of it asks for what no plan can give.
+pub(super) fn placed(experiment: &Experiment, error: TrainError) -> TrainError {
+    let TrainError::Plan(PlanError::Recompute { least, limit }) = error else { return error };
+    let reason = format!(
+        "allows {limit} bytes for the intermediate values of a training step, which need at least {least} however much of \
+         them is computed again; allow more, or use a smaller batch or a larger `train.accumulate`"
+    );
+    experiment.wrong("train.recompute", &reason).into()
+}
+
 /// The part of the parameters that process `rank` of `size` updates.
 pub(super) fn part_of(config: &TrainConfig, rank: usize, size: usize) -> Part {
     match config.optimizer_state {
@@ -225,7 +235,8 @@ fn with_engine<T>(
         None => {}
     }
     let mut engine = Engine::new(device, &*model, Some(&training), &data.validation)
-        .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))?;
+        .map_err(|e| fit::explain(e, &*model, &training, &data.validation, device.target()))
+        .map_err(|error| placed(experiment, error))?;
     if engine.streams() {
         let from = match data.train.stored.as_ref().is_some_and(|stored| stored.is_file()) {
             true => "disk",

@@ -123,6 +123,11 @@ fn wrong_experiments_are_refused_with_their_place() {
         ("unknown optimizer", train("optimizer = \"adan\""), &["wrong.toml:13:", "adam"]),
         ("unknown loss", train("loss = \"msee\""), &["wrong.toml:13:", "mse"]),
         ("learning rate", train("learning_rate = nan"), &["wrong.toml:13:1", "learning_rate"]),
+        (
+            "less memory than any plan needs",
+            train("recompute = \"1 kB\""),
+            &["wrong.toml:13:1", "allows 1000"],
+        ),
         ("learning rate above f32", train("learning_rate = 1e300"), &["wrong.toml:13:1", "finite"]),
         (
             "schedule without end",
