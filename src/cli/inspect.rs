@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use gridlight::base::names::normal;
-use gridlight::data::{self, DataConfig, Understanding};
+use gridlight::data::{self, Understanding};
 use gridlight::experiment::Experiment;
+use gridlight::experiment::starter::data_of;
 use gridlight::run::trainer;
 
 use super::{Failure, print, print_json};
@@ -56,7 +56,7 @@ impl Inspect {
                 }
             };
         }
-        let config = self.of_table()?;
+        let config = data_of(&self.file.to_string_lossy(), self.target.as_deref(), &self.set)?;
         match data::look(&config, Path::new("")).map_err(gridlight::train::TrainError::from)? {
             Some(understood) => self.show(&understood),
             None => Err(Failure::input(format!(
@@ -64,21 +64,6 @@ impl Inspect {
                 self.file.display()
             ))),
         }
-    }
-
-    /// The data that the table is, with the keys that are set.
-    fn of_table(&self) -> Result<DataConfig, Failure> {
-        let source = self.file.to_string_lossy();
-        let target = self.target.as_deref().map(normal);
-        if self.set.is_empty() {
-            let mut config = DataConfig::of(&source);
-            config.target = target.map(|name| (&*name).into());
-            return Ok(config);
-        }
-        let value = |text: &str| toml::Value::from(text);
-        let target = target.map_or_else(String::new, |name| format!("target = {}\n", value(&name)));
-        let text = format!("name = \"table\"\n[data]\nsource = {}\n{target}", value(&source));
-        Ok(Experiment::parse(&text, &format!("the experiment for {source}"), &self.set)?.data)
     }
 
     fn show(&self, understood: &Understanding) -> Result<(), Failure> {

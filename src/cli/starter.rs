@@ -29,13 +29,13 @@ impl Init {
         let default = PathBuf::from(format!("{}.toml", name_of(&self.source)));
         let output = self.output.unwrap_or(default);
         if output == Path::new("-") {
-            return print(&text(&self.source, self.target.as_deref())?);
+            return print(&text(&self.source, self.target.as_deref(), &[])?);
         }
         if output.exists() {
             let reason = "exists; give another name with --output, or remove it";
             return Err(Failure::input(format!("{}: {reason}", output.display())));
         }
-        let text = text(&relative(&self.source, &output), self.target.as_deref())?;
+        let text = text(&relative(&self.source, &output), self.target.as_deref(), &[])?;
         // What is written must work.
         Experiment::parse(&text, &output.display().to_string(), &[])?;
         save("an experiment was", &output, text.as_bytes())
@@ -76,6 +76,6 @@ pub fn read(path: &Path, target: Option<&str>, overrides: &[String]) -> Result<E
              gridlight train {shown} --target COLUMN"
         )));
     }
-    let text = text(path, target)?;
+    let text = text(path, target, overrides)?;
     Ok(Experiment::parse(&text, &format!("the experiment for {}", path.display()), overrides)?)
 }

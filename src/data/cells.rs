@@ -149,15 +149,16 @@ pub fn timestamps(
     rows: &[usize],
 ) -> Result<Vec<Option<jiff::civil::DateTime>>, DataError> {
     let cells = &table.columns[column];
+    let is_foreign = table.foreign.contains(&column);
     // Where times have offsets, their format has made them times in UTC that have none.
-    let time = cells.read(|cell| if has_offset(cell) { None } else { cell.parse().ok() });
+    let time = cells.read(move |cell| if is_foreign || has_offset(cell) { None } else { cell.parse().ok() });
     let parse = |&row: &usize| match time(row) {
         None if !cells.is_missing(row) => Err(DataError::Cell {
             path: table.path.clone(),
             line: table.lines[row],
             column: table.names[column].clone(),
             text: table.cell(column, row).chars().take(80).collect(),
-            expected: match has_offset(&table.cell(column, row)) {
+            expected: match is_foreign || has_offset(&table.cell(column, row)) {
                 true => NO_OFFSET,
                 false => "a date such as 2024-01-31 or a time such as 2024-01-31 18:00",
             },

@@ -7,7 +7,7 @@ use super::config::{ColumnKind, CsvConfig, DataConfig, ReshapeConfig, Targets};
 use super::fitted::Fitted;
 use super::formats::{self, Formats};
 use super::table::Table;
-use super::{DataError, derive};
+use super::{DataError, derive, is_target};
 
 /// Reads the table that an experiment trains on, and finds how its columns are written.
 ///
@@ -30,9 +30,16 @@ pub fn first(path: &Path, config: &DataConfig) -> Result<(Table, Formats), DataE
     // The texts of rows are read as they are, even if all of them look like numbers or dates.
     let mut types = config.types.clone();
     types.extend(text.map(|column| (column.clone(), ColumnKind::Category)));
-    let formats = formats::find(&table, &types, &config.csv)?;
+    let formats = formats::find(&table, &types, &config.csv, &|name| is_unused(config, name))?;
     formats::apply(&mut table, &formats)?;
     Ok((finish(table, &config.derive, config.reshape.as_ref())?, formats))
+}
+
+/// Whether a column is neither a feature nor a target.
+pub(super) fn is_unused(config: &DataConfig, name: &str) -> bool {
+    let named = |names: &[String]| names.iter().any(|n| n == name);
+    (named(&config.exclude) || config.features.as_ref().is_some_and(|features| !named(features)))
+        && !is_target(config, name)
 }
 
 /// How other files are read like the first.

@@ -81,6 +81,9 @@ fn pivot(table: &Table, [row, names]: [&str; 2], values: &[String]) -> Result<Ta
     if table.utc.contains(&at_row) {
         found.utc.push(0);
     }
+    if table.foreign.contains(&at_row) {
+        found.foreign.push(0);
+    }
     for (value, &at) in values.iter().zip(&at) {
         for (number, name) in columns.keys().enumerate() {
             let cell = |key: usize| match from[key * width + number] {

@@ -86,7 +86,7 @@ fn table(columns: &[Vec<String>], empty: &Column) -> Table {
 /// All that is made of a table.
 fn told(mut table: Table, config: &DataConfig) -> String {
     formats::clear_missing(&mut table, &config.csv);
-    let formats = match formats::find(&table, &config.types, &config.csv) {
+    let formats = match formats::find(&table, &config.types, &config.csv, &|_| false) {
         Ok(formats) => formats,
         Err(error) => return error.to_string(),
     };

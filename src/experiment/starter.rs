@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::Experiment;
 use crate::base::config::ConfigError;
 use crate::base::files;
 use crate::base::names::{nearest, normal};
@@ -18,12 +19,28 @@ pub fn name_of(path: &Path) -> String {
     if plain.is_empty() { "experiment".into() } else { plain }
 }
 
+/// The `[data]` of which a source and a target are known, with the keys that are `set`.
+///
+/// # Errors
+/// If one of these keys is wrong.
+pub fn data_of(source: &str, target: Option<&str>, set: &[String]) -> Result<DataConfig, ConfigError> {
+    let target = target.map(normal);
+    if set.is_empty() {
+        let mut config = DataConfig::of(source);
+        config.target = target.map(|name| Targets::from(&*name));
+        return Ok(config);
+    }
+    let target = target.map_or_else(String::new, |name| format!("target = {}\n", toml_string(&name)));
+    let text = format!("name = \"table\"\n[data]\nsource = {}\n{target}", toml_string(source));
+    Ok(Experiment::parse(&text, &format!("the experiment for {source}"), set)?.data)
+}
+
 /// The experiment for a table, a folder with one subfolder of pictures per class, or a text; the target is by default the
-/// last column.
+/// last column. A table is read as the keys of `[data]` that are `set` say, which the text leaves out.
 ///
 /// # Errors
 /// If the source cannot be read or is none of these, or has no such column.
-pub fn text(source: &Path, target: Option<&str>) -> Result<String, TrainError> {
+pub fn text(source: &Path, target: Option<&str>, set: &[String]) -> Result<String, TrainError> {
     let (name, place) = (name_of(source), toml_string(&source.to_string_lossy()));
     if files::is_dir(source) {
         let names = files::names_in(source).unwrap_or_default();
@@ -43,8 +60,9 @@ pub fn text(source: &Path, target: Option<&str>) -> Result<String, TrainError> {
              family = \"rnn\"\n"
         ));
     }
-    let mut config = DataConfig::of(&source.to_string_lossy());
-    config.target = target.map(|name| Targets::from(&*normal(name)));
+    let of_data = |argument: &&String| argument.trim_start().starts_with("data");
+    let set: Vec<String> = set.iter().filter(of_data).cloned().collect();
+    let mut config = data_of(&source.to_string_lossy(), target, &set)?;
     let looked = |config: &DataConfig| data::look(config, Path::new("")).map_err(TrainError::from);
     let mut understood = looked(&config)?
         .ok_or_else(|| wrong(&source.to_string_lossy(), "this is no table; write its experiment by hand"))?;

@@ -169,3 +169,17 @@ fn shells_and_manuals_know_every_command() {
     fs::write(folder.path().join("file"), "").unwrap();
     assert_eq!(gridlight(folder.path(), &["man", "file/man1"]).code, Some(5));
 }
+
+#[test]
+fn a_key_that_settles_a_doubt_may_be_set_for_a_table() {
+    let place = tempfile::tempdir().unwrap();
+    let rows = |row: usize| format!("{:02}/{:02}/55,{},{row}\n", 13 + row % 15, 1 + row % 12, row % 7);
+    let table = (0..60).fold("born,a,y\n".to_string(), |text, row| text + &rows(row));
+    fs::write(place.path().join("t.csv"), table).unwrap();
+    let train = ["train", "t.csv", "--target", "y", "--epochs", "1", "--device", "cpu"];
+    assert_refused(&gridlight(place.path(), &train), &["`born`", "set `data.csv.first_year`"], "a century");
+    for set in ["data.csv.first_year=1925", "data.csv={first_year=1925}", "data.exclude=[\"born\"]"] {
+        let ended = gridlight(place.path(), &[&train[..], &["--set", set]].concat());
+        assert_eq!(ended.code, Some(0), "{set}: {}", ended.stderr);
+    }
+}

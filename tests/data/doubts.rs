@@ -26,6 +26,7 @@ fn times_of_other_files_have_offsets_or_none_as_those_of_the_training_rows() {
     for (trained, other, expected) in [
         (rows(unix(1)), rows(unix(1000)), "Unix times in seconds"),
         (rows(unix(1000)), rows(unix(1)), "Unix times in milliseconds"),
+        (rows(unix(1)), rows(local), "a Unix time, as the training rows have, or a time with an offset"),
         (rows(local), rows(zoned), "a time without an offset"),
         (rows(european), rows(|row| european(row) + " +0200"), "a time without an offset"),
         (rows(zoned), rows(local), "a time with an offset"),
@@ -61,6 +62,12 @@ fn times_of_other_files_have_offsets_or_none_as_those_of_the_training_rows() {
     let other = bench.write("other.csv", &instant("2023-11-14T22:13:20"));
     let error = data::load_with(&fitted, &other, false).unwrap_err().to_string();
     assert!(error.contains("other.csv:2: column `time`") && error.contains("with an offset"), "{error}");
+    // They are none of times without a zone.
+    let zoneless: String =
+        instant("2023-11-14T22:13:20") + &"2,blue,2023-11-15T10:00:00,false,3\n".repeat(20);
+    let fitted = Bench::new(zoneless).load(Goal::Regression, "").unwrap().fitted;
+    let error = data::load_with(&fitted, &parquet, false).unwrap_err().to_string();
+    assert!(error.contains("column `time`") && error.contains("a time without an offset"), "{error}");
     // Of two ways to write no offset from UTC, both are an offset.
     let utc = rows(|row| local(row) + if row % 2 == 0 { ":00Z" } else { ":00+00:00" });
     assert!(Bench::new(utc).load(Goal::Regression, "").is_ok());
@@ -88,6 +95,9 @@ fn a_quote_that_is_never_closed_swallows_no_rows() {
     // With it, the last cell of the third row would be all rows after it.
     let error = refused("a,y,t\n1,2,u\n3,4,\"v\n5,6,w\n7,8,x\n", "");
     assert!(error.contains("table.csv:3: a cell begins with a quote that is never closed"), "{error}");
+    // The second of two closes the first, and the rows between would be lost.
+    let error = refused("a,y,t\n1,2,u\n3,4,\"v\n5,6,w\n7,8,\"x\n9,1,z\n", "");
+    assert!(error.contains("table.csv:3: a cell begins with a quote, and the next quote"), "{error}");
     let error = refused("a,y,\"t\n1,2,u\n3,4,v\n", "");
     assert!(error.contains("table.csv:1: a cell begins with a quote that is never closed"), "{error}");
 }
@@ -108,4 +118,22 @@ fn rows_for_training_are_no_rows_for_test() {
         let error = load(split).unwrap_err().to_string();
         assert!(error.contains("[data.split]") && error.contains(name), "{split}: {error}");
     }
+}
+
+#[test]
+fn times_that_no_model_reads_may_be_doubtful() {
+    let parts = rows(|row| format!("{:02}-{:02}-{:02}", 10 + row % 3, 1 + row % 9, 40 + row % 9));
+    assert!(refused(&parts, "").contains("`t`"));
+    for config in ["exclude = [\"t\"]", "features = [\"a\"]", "types = { t = \"category\" }"] {
+        assert!(Bench::new(&parts).load(Goal::Regression, config).is_ok(), "{config}");
+    }
+}
+
+#[test]
+fn a_separator_of_thousands_that_is_set_is_one() {
+    let row = |row: usize| format!("1.{};{row};{}\n", 101 + row, row % 7);
+    let table = (0..40).fold("n;a;y\n".to_string(), |text, at| text + &row(at));
+    let loaded = Bench::new(table).load(Goal::Regression, "csv = { thousands = \".\" }").unwrap();
+    let column = loaded.understood.columns.iter().find(|column| column.name == "n").unwrap();
+    assert!(column.values.contains("1101"), "{}", column.values);
 }

@@ -55,7 +55,7 @@ impl Format {
     fn objection(&self, cell: &str) -> Option<&'static str> {
         match self {
             Self::Date(format) => format.objection(cell),
-            Self::Unix { unit } => unit.objection(cells::number(cell)?),
+            Self::Unix { unit } => unit.objection_to_text(cell),
             Self::Number(_) => None,
         }
     }
@@ -108,19 +108,20 @@ pub fn note_missing(notes: &mut Vec<String>, found: &BTreeMap<String, usize>) {
     }
 }
 
-/// Finds the format of every column, given the types that the experiment sets.
+/// Finds the format of every column, given the types that the experiment sets; columns that no model reads may be `unused`.
 ///
 /// # Errors
-/// If a column can be read in two ways, and nothing says which is right.
+/// If a column can be read in two ways, and nothing says which is right; of times that are `unused`, either will do.
 pub fn find(
     table: &Table,
     types: &BTreeMap<String, ColumnKind>,
     csv: &CsvConfig,
+    unused: &dyn Fn(&str) -> bool,
 ) -> Result<Formats, DataError> {
     let all: Vec<Found> =
         (0..table.names.len()).into_par_iter().map(|at| look(table, at, types, csv)).collect();
     let looked = all.into_iter().zip(&table.names).map(|(found, name)| (name.clone(), found));
-    choose(looked, csv, table.delimiter)
+    choose(looked, csv, table.delimiter, unused)
 }
 
 /// What is found of a column of a table by itself.
@@ -151,6 +152,7 @@ pub fn choose(
     looked: impl Iterator<Item = (String, Found)>,
     csv: &CsvConfig,
     delimiter: Option<char>,
+    unused: &dyn Fn(&str) -> bool,
 ) -> Result<Formats, DataError> {
     let mut formats = Formats::new();
     // Columns that leave a choice follow those that do not.
@@ -166,6 +168,8 @@ pub fn choose(
             Found::Either { decimals, groups, mixed, sample } => {
                 open.push((name, decimals, groups, mixed, sample));
             }
+            // It stays as it is written. Where it is used after all, to split by for example, its cells are refused.
+            Found::Doubt(_) if unused(&name) => {}
             Found::Doubt(doubt) => {
                 return Err(DataError::Treatment { column: name, reason: doubt.reason() });
             }
@@ -174,6 +178,7 @@ pub fn choose(
     for (name, as_decimal, as_groups, mixed, sample) in open {
         // In `1.234;5,6` the point groups digits; without such a neighbour, it is a decimal point.
         let format = match decimal {
+            _ if csv.thousands == as_groups.thousands => as_groups,
             Some(found) if found == as_decimal.decimal => as_decimal,
             Some(_) => as_groups,
             None if as_decimal.is_plain() && !mixed => as_decimal,
@@ -286,6 +291,11 @@ fn mixed(column: &Column, delimiter: Option<char>) -> bool {
 pub fn apply(table: &mut Table, formats: &Formats) -> Result<(), DataError> {
     refuse_points(table, formats)?;
     refuse_times(table, formats)?;
+    let is_of_instants = |at: &usize| match formats.get(&table.names[*at]) {
+        Some(Format::Date(format)) => format.offsets != Some(false),
+        format => format.is_some(),
+    };
+    table.foreign = table.utc.iter().copied().filter(|at| !is_of_instants(at)).collect();
     let Table { columns, names, typed, utc, .. } = table;
     columns.par_iter_mut().zip(names).enumerate().for_each(|(at, (column, name))| {
         let is_plain = typed.contains(&at) || utc.contains(&at);

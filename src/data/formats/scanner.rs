@@ -240,6 +240,10 @@ impl Scanner<'_> {
         } else if self.take(b':') {
             minutes = self.number()?.0;
         }
+        // The zones of the world lie between -12:00 and +14:00.
+        if hours > 14 || minutes > 59 {
+            return None;
+        }
         Some(sign * (60 * i64::from(hours) + i64::from(minutes)))
     }
 }

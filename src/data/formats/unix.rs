@@ -20,15 +20,26 @@ pub enum UnixUnit {
 }
 
 impl UnixUnit {
-    /// The instant, in UTC.
+    /// The instant, in UTC; one that is written as a time with an offset is another's too.
     pub fn parse(self, cell: &str) -> Option<DateTime> {
-        let number = cells::number(cell)?;
+        let Some(number) = cells::number(cell) else {
+            return cells::timestamp(cell).filter(|_| cells::has_offset(cell));
+        };
         let milliseconds = match self {
             Self::Seconds => number * 1e3,
             Self::Milliseconds => number,
         };
         let instant = jiff::Timestamp::from_millisecond(milliseconds.round() as i64).ok()?;
         Some(jiff::tz::Offset::UTC.to_datetime(instant))
+    }
+
+    /// What is expected instead of a time that may be another zone's.
+    pub fn objection_to_text(self, cell: &str) -> Option<&'static str> {
+        match cells::number(cell) {
+            Some(number) => self.objection(number),
+            None => (cells::timestamp(cell).is_some() && !cells::has_offset(cell))
+                .then_some("a Unix time, as the training rows have, or a time with an offset from UTC"),
+        }
     }
 
     /// What is expected instead of a number that is a plausible time in the other unit alone.
@@ -65,7 +76,7 @@ const TIME_NAMES: [&str; 8] = ["time", "date", "day", "stamp", "epoch", "unix", 
 pub fn find(column: &Column, given: Option<ColumnKind>, name: &str) -> Result<Option<Format>, Doubt> {
     let number = column.numbers();
     let numbers = || (0..column.len()).filter_map(&number);
-    if !numbers().next().is_some_and(|x| unit(x).is_some()) {
+    if numbers().next().is_none_or(|x| unit(x).is_none()) {
         return Ok(None);
     }
     let numbers: Vec<f64> = numbers().collect();

@@ -89,7 +89,7 @@ pub fn read(config: &GraphConfig, path: &Path, nodes: &dyn Ends) -> Result<Edges
     if let Some(weight) = &config.weight {
         table.find(weight)?;
         formats::clear_missing(&mut table, &csv);
-        let mut found = formats::find(&table, &BTreeMap::new(), &csv)?;
+        let mut found = formats::find(&table, &BTreeMap::new(), &csv, &|_| false)?;
         found.retain(|name, _| name == weight);
         formats::apply(&mut table, &found)?;
     }

@@ -130,7 +130,7 @@ pub fn read(
     formats::note_missing(&mut notes, &formats::emptied(&mut table, csv));
     let formats = match reading {
         Reading::First(data) => {
-            let mut formats = formats::find(&table, &data.types, csv)?;
+            let mut formats = formats::find(&table, &data.types, csv, &|_| false)?;
             formats.retain(|name, _| name != id && name != config.node());
             formats
         }

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::super::config::{ColumnKind, DataConfig, Targets};
 use super::super::formats::{self, Formats};
+use super::super::read::is_unused;
 use super::super::table::{Spill, Table};
 use super::super::{DataError, fit};
 
@@ -46,7 +47,10 @@ impl<'a> Columns<'a> {
             columns.put_back(table, &[at]);
         }
         formats::note_missing(&mut columns.head.notes, &missing);
-        columns.formats = formats::choose(looked.into_iter(), &config.csv, columns.head.delimiter)?;
+        columns.formats =
+            formats::choose(looked.into_iter(), &config.csv, columns.head.delimiter, &|name| {
+                is_unused(config, name)
+            })?;
         Ok(columns)
     }
 

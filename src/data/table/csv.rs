@@ -237,6 +237,10 @@ impl<'a> Reading<'a> {
             Problem::Unclosed => "a cell begins with a quote that is never closed, so that all lines after it would be \
                                   part of this cell; close it, or write `\"\"\"` where a cell begins with a quote"
                 .into(),
+            Problem::Stray => "a cell begins with a quote, and the next quote, some lines later, stands before other text, so \
+                               that the lines between would be part of this cell; write `\"\"\"` where a cell begins with a \
+                               quote"
+                .into(),
         };
         Stop::Error(DataError::Malformed { path: self.path.into(), line: before + wrong.line, reason })
     }

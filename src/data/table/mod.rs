@@ -53,6 +53,8 @@ pub struct Table {
     pub delimiter: Option<char>,
     /// Positions of the columns whose times are instants, written without their offset, which is UTC.
     pub utc: Vec<usize>,
+    /// Of those, the columns whose times were no instants in the training rows.
+    pub foreign: Vec<usize>,
     /// Positions of columns whose cells were numbers or times before they were cells, and are read as they are.
     pub typed: BTreeSet<usize>,
     /// Names of columns that are not read, and why: what they hold, and what to do.
@@ -110,6 +112,7 @@ impl Table {
         let count = 1 + files.len();
         for file in files {
             let next = Self::of_file(&file, csv, expected, spill.as_deref_mut())?;
+            table.check_zones(&next)?;
             match spill {
                 Some(_) => table.lines.extend(next.lines),
                 None => table.append(next)?,
@@ -119,6 +122,19 @@ impl Table {
             table.notes.push(format!("{count} files make one table"));
         }
         Ok(table)
+    }
+
+    /// That the times of a file that continues this table are instants where those of this one are.
+    fn check_zones(&self, other: &Self) -> Result<(), DataError> {
+        let is_instant = |table: &Self, name| table.find(name).is_ok_and(|at| table.utc.contains(&at));
+        if let Some(name) = self.names.iter().find(|name| is_instant(self, name) != is_instant(other, name)) {
+            let reason = format!(
+                "column `{name}` holds times with a zone here or in {}, and times without one in the other",
+                self.path.display()
+            );
+            return Err(DataError::Malformed { path: other.path.clone(), line: 1, reason });
+        }
+        Ok(())
     }
 
     /// Appends the rows of a table with the same columns.

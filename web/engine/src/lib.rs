@@ -238,7 +238,7 @@ impl Training {
 /// If the file is no table and no text, or has no such column.
 #[wasm_bindgen]
 pub fn starter(file: &str, target: Option<String>) -> Result<String, JsError> {
-    starter::text(Path::new(file), target.as_deref()).map_err(wrong)
+    starter::text(Path::new(file), target.as_deref(), &[]).map_err(wrong)
 }
 
 /// The columns of a table that was given, as JSON: names, kinds, and what they hold.
