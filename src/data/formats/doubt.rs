@@ -22,7 +22,8 @@ impl Doubt {
             ),
             Self::Century(sample) => format!(
                 "holds dates such as \"{sample}\", whose year may be of the 20th or of the 21st century; set \
-                 `data.csv.first_year` to the first of the hundred years that are meant, such as 1925 or 1969"
+                 `data.csv.first_year` to the first of the hundred years that are meant, such as 1925 or 1969, or the column's \
+                 type in `data.types` to \"category\" if they are no dates"
             ),
             Self::Offsets(with, without) => format!(
                 "holds times with an offset from UTC, such as \"{with}\", and without one, such as \"{without}\", \
